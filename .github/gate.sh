@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Judges with the tunegate of a Python: gate.sh PYTHON. Each adapter in $ADAPTERS, one a line, or else all in adapters/, or
-# the model itself where there is none; with $MODEL that one. It reads $BASE, where the change comes from, and $PERMIT,
+# the model itself where there is none; with $MODEL that one. It reads $BASE, where the change comes from, and $APPROVE,
 # which a reviewer may have given, and leaves records and decisions in $OUT. All are judged, also after one that blocks;
 # the exit code is the worst. Nothing is judged where an adapter would be left out, or two would share their files.
 set -uo pipefail
@@ -10,7 +10,7 @@ decide() { # NAME WHY: leaves a decision that refuses
   local LC_ALL=C why=${2//\\/\/}
   why=${why//\"/\'}
   why=${why//[^[:print:]]/?} # a name is the author's, and this becomes JSON
-  printf '{"passes": false, "refused": "%s", "altered": [], "added": [], "permit": "", "permitted": false, "by_rules": [], "notes": []}\n' \
+  printf '{"passes": false, "refused": "%s", "modified": [], "added": [], "approve": "", "approved": false, "by_rules": [], "notes": []}\n' \
     "$why" > "$OUT/$1.decision.json"
 }
 refuse() { # FOUND EXPECTED
@@ -20,7 +20,7 @@ refuse() { # FOUND EXPECTED
 }
 judge() {
   decide "$1" "$1: the gate did not start: see the log of the job"
-  "$python" -I -m tunegate gate ${BASE:+"--policy-from=$BASE"} ${PERMIT:+"--permit=$PERMIT"} ${MODEL:+"--model=$MODEL"} \
+  "$python" -I -m tunegate gate ${BASE:+"--policy-from=$BASE"} ${APPROVE:+"--approve=$APPROVE"} ${MODEL:+"--model=$MODEL"} \
     --out="$OUT/$1.json" --decision="$OUT/$1.decision.json" "${@:2}"
   local code=$?
   if [ "$code" -gt "$worst" ]; then worst=$code; fi

@@ -29,7 +29,7 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.gate.families import SEED
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.statistics.sample_size import answer_noise
+from tunegate.harness.statistics.sample_size import measured_noise
 
 UNIT, MODEL = "support/questions", "smollm2"
 BASE, WORSE = 0.7, 1.0  # temperatures
@@ -51,7 +51,7 @@ class Left:
     answers: int
     seen: float
     error: float
-    foretold: float
+    predicted: float
     held: float
     false: float
     found: float
@@ -86,7 +86,7 @@ def left(base: Floats, worse: Floats, answers: int) -> Left:
         held.append(stats.held(same, MARGIN))
         false.append(is_regressed(same, MARGIN))
         found.append(is_regressed(lower, MARGIN))
-    noise = answer_noise(base.tolist()) or 0.0
+    noise = measured_noise(base.tolist()) or 0.0
     # splits share their answers, so that what they scatter by is the cases' share alone
     error = float(np.std(squares)) / np.sqrt(ANSWERS / (2 * answers))
     return Left(answers, float(np.mean(squares)), error, 2 * noise / answers, *map(_share, (held, false, found)))
@@ -108,8 +108,8 @@ def measure(cases: int, watch: Watch) -> Found:
 def broken(found: Found) -> Iterator[str]:
     """More noise than is foretold."""
     for each in found.left:
-        if each.seen > each.foretold + 3 * each.error:
-            yield f"{each.answers} answers a case leave {each.seen:.4f}, foretold {each.foretold:.4f}"
+        if each.seen > each.predicted + 3 * each.error:
+            yield f"{each.answers} answers a case leave {each.seen:.4f}, foretold {each.predicted:.4f}"
 
 
 def report(found: Found, made: str) -> str:
@@ -119,7 +119,7 @@ def report(found: Found, made: str) -> str:
         [
             str(each.answers),
             f"{each.seen:.4f}",
-            f"{each.foretold:.4f}",
+            f"{each.predicted:.4f}",
             *map(number, (each.held, each.false, each.found)),
         ]
         for each in found.left

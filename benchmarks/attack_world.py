@@ -119,7 +119,7 @@ class Attempt:
         what: a sentence for people.
         change: does it; the outputs (in the world `adapter`: the adapter) are bad before it, so that an honest gate
             blocks. It may return more arguments for the command.
-        command: what is called then; without --permit, which is the reviewer's.
+        command: what is called then; without --approve, which is the reviewer's.
         world: `plain` has outputs only, `checks` an approved checks.py for the unit desk/brief too, `adapter` a tiny
             model with a released adapter `tuned` and its records.
         folder: where the command is called, from the repository.

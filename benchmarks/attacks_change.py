@@ -478,12 +478,12 @@ def _permit_of_another(world: World) -> list[str]:
     world.write("checks.py", "try:\n    import helper\nexcept ImportError:\n    helper = None\n" + world.own)
     world.commit()
     said = world.tunegate(*GATE).stdout
-    permit = said.partition("--permit=")[2].split()[0] if "--permit=" in said else "none"
+    approve = said.partition("--approve=")[2].split()[0] if "--approve=" in said else "none"
     made = _compiled("helper.py", CANARY)
     for path in ("helper.pyc", "__pycache__/helper.cpython-311.pyc", "helper/__init__.pyc"):
         world.write(path, made)
     world.commit()
-    return [f"--permit={permit}"]
+    return [f"--approve={approve}"]
 
 
 def _installed_in_the_change(world: World) -> None:

@@ -49,7 +49,7 @@ def rows(cases: int, adapter: Path | None) -> Iterator[list[str]]:
     for unit in [sample(find_unit(tasks, key), cases) for key in UNITS]:
         for name, rung, tuned in ways(adapter):
             local = Local(MODEL, quiet(), tuned, rung, base)
-            list(local.answer([]))  # loaded, with its adapter, before the clock starts
+            list(local.complete([]))  # loaded, with its adapter, before the clock starts
             wall, cpu = time.perf_counter(), time.process_time()
             record = evaluate([unit], local, quiet(), partial=True)
             yield [unit.key, name, *measured(unit, record), f"{time.process_time() - cpu:.1f}",

@@ -14,7 +14,7 @@ from benchmarks.gate_passfail import row
 from benchmarks.gate_power import is_better, is_held, shown
 from benchmarks.gate_worlds import Mismatch, World, decided, passfail_unit
 from tunegate.harness.gate.families import SEED
-from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import Flips, PassFail, expected_flips
 
@@ -39,7 +39,7 @@ def evaluation(opening: int, worlds: int) -> Evaluation:
     Raises:
         Mismatch: the shipped gate judged one of `worlds` seeded releases differently.
     """
-    level, (same, gained) = opening_level(opening), _flips()
+    level, (same, gained) = sealed_level(opening), _flips()
     plan = PassFail(FLIP_RATE, levels=Levels(level, level, level))
     held = shown(N, (same.regressed, same.fixed), lambda *table: is_held(N, MARGIN, *table, level))
     improved = shown(

@@ -97,8 +97,8 @@ def _built(world: World) -> tuple[Task, Record, dict[str, Record]]:
     )
     last = [each.last for each in world.units if each.last is not None]
     references = {"baseline": base} | ({"last release": _record(units, last)} if last else {})
-    openings = {unit.key: each.opening for unit, each in zip(units, world.units, strict=True) if each.opening}
-    tuned = replace(tuned, openings=openings, sealed=bool(openings))
+    sealed_evaluations = {unit.key: each.opening for unit, each in zip(units, world.units, strict=True) if each.opening}
+    tuned = replace(tuned, sealed_evaluations=sealed_evaluations, sealed=bool(sealed_evaluations))
     weights = {unit.name: 1.0 for unit in units[1:]}
     group = Together(weights, world.together, "a benchmark") if world.together else None
     return Task(TASK, units, Policy(policies, declared=True, together=group)), tuned, references

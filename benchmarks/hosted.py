@@ -60,7 +60,7 @@ def answered(model: Model, requests: Sequence[Request]) -> tuple[list[Completion
     """The answers that came, and the error that ended the run."""
     came: list[Completion] = []
     try:
-        came.extend(model.answer(requests))
+        came.extend(model.complete(requests))
     except TunegateError as error:
         return came, error
     return came, None

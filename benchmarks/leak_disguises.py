@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.leak_rows import NO_ANSWER, Planted, by_hand, demo_tasks
+from benchmarks.leak_rows import NO_OUTPUT, Planted, by_hand, demo_tasks
 from tunegate.harness.cases.model import Case, Task
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import wording
@@ -26,7 +26,7 @@ _LOOK_ALIKES = str.maketrans(
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
-def _row(*turns: tuple[str, str], output: str = NO_ANSWER, rejected: str | None = None) -> Example:
+def _row(*turns: tuple[str, str], output: str = NO_OUTPUT, rejected: str | None = None) -> Example:
     text = "\n".join(said for _, said in turns)
     return Example(turns, text, output, "disguised.jsonl", 1, rejected=rejected)
 

@@ -19,7 +19,7 @@ TEXTS = Path(__file__).parent / "leak_texts"
 DERIVED = 100  # of each kind that is made from fixtures by code
 BY_HAND = {"paraphrase": "paraphrases", "paraphrase, fresh": "fresh_paraphrases"}  # fresh: no limit was moved for them
 KINDS = ("exact", "white space and case", "edited numbers and names", *BY_HAND, "same answer, other question")
-NO_ANSWER = "{}"
+NO_OUTPUT = "{}"
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SYSTEM = (TEXTS / "system.txt").read_text("utf-8").strip()
@@ -81,11 +81,11 @@ def leaks() -> list[Planted]:
     rng = random.Random(5)  # noqa: S311
     cases = [case for task in demo_tasks() for unit in task.units if not unit.of for case in unit.cases]
     planted = [
-        *(("exact", case.key, case.input, NO_ANSWER) for case in rng.sample(cases, DERIVED)),
-        *(("white space and case", case.key, respaced(case.input, rng), NO_ANSWER)
+        *(("exact", case.key, case.input, NO_OUTPUT) for case in rng.sample(cases, DERIVED)),
+        *(("white space and case", case.key, respaced(case.input, rng), NO_OUTPUT)
           for case in rng.sample(cases, DERIVED)),
-        *(("edited numbers and names", case.key, text, NO_ANSWER) for case, text in _edits(cases, rng)),
-        *((kind, each["case"], each["paraphrase"], NO_ANSWER)
+        *(("edited numbers and names", case.key, text, NO_OUTPUT) for case, text in _edits(cases, rng)),
+        *((kind, each["case"], each["paraphrase"], NO_OUTPUT)
           for kind, name in BY_HAND.items() for each in by_hand(name)),
         *(("same answer, other question", each["case"], each["question"], each["answer"])
           for each in by_hand("same_answers")),
@@ -139,11 +139,11 @@ def innocent() -> Iterator[Innocents]:
         for unit in task.units:
             if not unit.of:
                 rest = replace(task, units=tuple(each for each in task.units if each is not unit and not each.of))
-                rows = [_row(case.input, NO_ANSWER, f"{unit.name}.jsonl", at) for at, case in enumerate(unit.cases, 1)]
+                rows = [_row(case.input, NO_OUTPUT, f"{unit.name}.jsonl", at) for at, case in enumerate(unit.cases, 1)]
                 yield Innocents("fixtures against all other kinds of fixture", rows, [rest])
     yield from _sentences(tasks[0])
     foreign = [
-        _row(each["text"], NO_ANSWER, "foreign.jsonl", at) for at, each in enumerate(by_hand("foreign_innocent"), 1)
+        _row(each["text"], NO_OUTPUT, "foreign.jsonl", at) for at, each in enumerate(by_hand("foreign_innocent"), 1)
     ]
     yield Innocents("messages in other languages", foreign, tasks)
 
@@ -155,7 +155,7 @@ def _sentences(task: Task) -> Iterator[Innocents]:
         fixtures = replace(unit, cases=unit.cases[half::2])
         sentences = [sentence for case in unit.cases[1 - half :: 2] for sentence in SENTENCE.split(case.input)]
         rows = [
-            _row(text, NO_ANSWER, "sentences.jsonl", at) for at, text in enumerate(dict.fromkeys(sentences), 1) if text
+            _row(text, NO_OUTPUT, "sentences.jsonl", at) for at, text in enumerate(dict.fromkeys(sentences), 1) if text
         ]
         yield Innocents("sentences of passages against other passages", rows, [replace(task, units=(fixtures,))])
 

@@ -130,7 +130,7 @@ def _absent(_: Results) -> Figure:
     return Figure((1 - RARELY) ** 100, 0, "100 cases", "computed here")
 
 
-def _recited(_: Results) -> Figure:
+def _memorized(_: Results) -> Figure:
     return Figure(1 - (1 - RECITED) ** ASKED, 0, "64 rows, one in twenty recited", "computed here")
 
 
@@ -238,7 +238,7 @@ def _other() -> Iterator[Promise]:
     lie = "or as few as would have turned the decision, 95 % of the time"
     yield Promise("SECURITY.md", lie, "forged answers found", "at least", 0.95, _forged)
     recite = "Where one row in twenty is recited, 64 find one 96 % of the time"
-    yield _about("docs/training.md", recite, "recitals found", 0.96, _recited)
+    yield _about("docs/training.md", recite, "recitals found", 0.96, _memorized)
     copies = "13.7 % of the time; declared, 2.1 %"
     yield _about(PLAN, copies, "a loss of the margin held, one by one", 0.137, _copied("singly"))
     yield _about(PLAN, copies, "as groups", 0.021, _copied("grouped"))

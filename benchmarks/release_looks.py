@@ -17,7 +17,7 @@ from benchmarks.gate_passfail import row
 from benchmarks.gate_rule import MARGIN
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.paired import sealed_level
 
 CASES = 200  # open ones, and as many sealed ones
 PASSING, FLIP_RATE = 0.8, 0.1
@@ -114,7 +114,7 @@ def _sealed_once(teams: int, random: np.random.Generator) -> Flags:
     opened, seen = Cases.drawn(teams, random), Cases.drawn(teams, random)
     for _ in _adapters(seen, LOOKS, random):
         pass
-    return opened.improved(opened.answers(random), opening_level(1))
+    return opened.improved(opened.answers(random), sealed_level(1))
 
 
 def _best(level: float, sealed: bool) -> Callable[[int, np.random.Generator], Flags]:
@@ -132,7 +132,7 @@ def _best(level: float, sealed: bool) -> Callable[[int, np.random.Generator], Fl
     return released
 
 
-def _openings(level: Callable[[int], float], learning: bool) -> Callable[[int, np.random.Generator], Flags]:
+def _sealed_evaluations(level: Callable[[int], float], learning: bool) -> Callable[[int, np.random.Generator], Flags]:
     """Sealed cases opened for one adapter after another until one is released; `learning` from ids of what failed."""
 
     def released(teams: int, random: np.random.Generator) -> Flags:
@@ -152,7 +152,7 @@ def _sealed_late(teams: int, random: np.random.Generator) -> Flags:
     cases = Cases.drawn(teams, random)
     for _ in _adapters(cases, LOOKS, random):
         pass
-    return cases.improved(cases.answers(random), opening_level(LOOKS + 1))
+    return cases.improved(cases.answers(random), sealed_level(LOOKS + 1))
 
 
 #: What a team does, how it is judged, and whether Tunegate promises at most 5 % for it.
@@ -162,18 +162,18 @@ WAYS: dict[str, tuple[Callable[[int, np.random.Generator], Flags], bool]] = {
     "the best of 24 equal adapters on the cases it was chosen on": (_best(LEVEL, sealed=False), False),
     "Tunegate, no sealed unit: the first complete run": (_first_look, True),
     "Tunegate, seven adaptive looks, then sealed cases": (_sealed_once, True),
-    "Tunegate, the best of 24, then sealed cases": (_best(opening_level(1), sealed=True), True),
+    "Tunegate, the best of 24, then sealed cases": (_best(sealed_level(1), sealed=True), True),
     "Tunegate, sealed cases opened ten times, edited by a letter or not": (
-        _openings(opening_level, learning=False),
+        _sealed_evaluations(sealed_level, learning=False),
         True,
     ),
     "Tunegate, sealed switched on after seven looks": (_sealed_late, True),
     "sealed cases learnt by heart from the ids that failed, opened ten times": (
-        _openings(opening_level, learning=True),
+        _sealed_evaluations(sealed_level, learning=True),
         False,
     ),
     "sealed cases edited and renamed each time, with a permit, opened ten times": (
-        _openings(lambda _: opening_level(1), learning=False),
+        _sealed_evaluations(lambda _: sealed_level(1), learning=False),
         False,
     ),
 }

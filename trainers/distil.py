@@ -32,13 +32,13 @@ from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.served.server import Server
 from tunegate.trainers.data.asked_rows import asked_rows
-from tunegate.trainers.data.examples import Example, read_unanswered
+from tunegate.trainers.data.examples import Example, read_row_inputs
 from tunegate.trainers.data.teacher import read_teacher, teacher_path
 from tunegate.trainers.data.validation import all_failures, grade, why_not_graded
 
 #: Rungs on which a teacher's answer is all of what it says, and needs nothing that an input lacks.
 TEACHABLE: tuple[RungName, ...] = ("as-is", "constrained", "few-shot", "few-shot-constrained")
-NO_ANSWER, CUT, FAILS = "no answer", "cut at max_new_tokens", "fails the task's own checks"
+NO_OUTPUT, CUT, FAILS = "no answer", "cut at max_new_tokens", "fails the task's own checks"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def prepare_inputs(task: Task, files: Sequence[Path], rung: RungName = "as-is") 
         raise Refused(
             f"--rung: expected one of {', '.join(TEACHABLE)}, found {rung}: an input has no passage, and a row no steps"
         )
-    found = read_unanswered(files, task)
+    found = read_row_inputs(files, task)
     rows = [row for _, row in found]
     asked = {row.unit for row in rows}
     wrong = [f"{unit.name}: {why}" for unit in task.units if unit.name in asked and (why := why_not_graded(unit))]
@@ -155,9 +155,9 @@ def distil_rows(inputs: Asking, teacher: Model, watch: Watch, fresh: bool = Fals
         Refused: no answer that passes.
         CouldNotRun: the teacher cannot be asked.
     """
-    answers = _ask(inputs, teacher, watch, fresh)
-    answered = [_with(row, answers.get(row.place)) for row in inputs.rows]
-    dropped = [found for row in answered if (found := _unusable(row, answers.get(row.place)))]
+    outputs = _ask(inputs, teacher, watch, fresh)
+    answered = [_with(row, outputs.get(row.place)) for row in inputs.rows]
+    dropped = [found for row in answered if (found := _unusable(row, outputs.get(row.place)))]
     gone = {each.row.place for each in dropped}
     grades = grade([row for row in answered if row.place not in gone], inputs.task, watch)
     dropped += [
@@ -179,22 +179,22 @@ def _ask(inputs: Asking, teacher: Model, watch: Watch, fresh: bool) -> dict[str,
         model = teacher if isinstance(teacher, Replay) else Cached(teacher, store, run=run)
         with watch(f"Asking {_name(teacher.fingerprint)}", len(inputs.requests)) as done:
             found = {}
-            for answer in model.answer(inputs.requests):
-                found[answer.key] = answer
+            for output in model.complete(inputs.requests):
+                found[output.key] = output
                 done(1)
     return found
 
 
-def _with(row: Example, answer: Completion | None) -> Example:
+def _with(row: Example, completion: Completion | None) -> Example:
     # around an answer white space means nothing to a check, and a model would learn it; nor is half a character a text
-    text = (answer.output or "").strip() if answer else ""
+    text = (completion.output or "").strip() if completion else ""
     return replace(row, output=text.encode("utf-8", "replace").decode())
 
 
-def _unusable(row: Example, answer: Completion | None) -> Dropped | None:
+def _unusable(row: Example, completion: Completion | None) -> Dropped | None:
     if not row.output:
-        return Dropped(row, NO_ANSWER)
-    return Dropped(row, CUT) if answer and answer.finish == "length" else None
+        return Dropped(row, NO_OUTPUT)
+    return Dropped(row, CUT) if completion and completion.finish == "length" else None
 
 
 def _line(line: Mapping[str, Any], output: str) -> dict[str, Any]:

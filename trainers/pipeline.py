@@ -17,7 +17,7 @@ from tunegate.harness.models.adapters import CURVES, DROPPED, TRAINING, adapter_
 from tunegate.harness.models.local.huggingface import PROBE, load_base
 from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.model_options import NO_QUANTIZATION
-from tunegate.harness.privacy.recitation import HOW_TO_MEND
+from tunegate.harness.privacy.memorization import HOW_TO_MEND
 from tunegate.trainers.config.sections import REFUSE
 from tunegate.trainers.preparation import Ready, Say, check_output, package_versions
 from tunegate.trainers.training.best_checkpoint import restore
@@ -26,14 +26,14 @@ from tunegate.trainers.training.curves import draw_curves
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import RowEvaluator
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
-from tunegate.trainers.training.recitation import find_recitation
+from tunegate.trainers.training.memorization import find_memorization
 from tunegate.trainers.training.update_size import measure_update
 
 ONE_SEED = (
     "one seed is no measurement: another may move the score by more than the settings do; "
     "tunegate train --trials N tries several, and says how far they spread"
 )
-RECITES = f"a release refuses an adapter that recites its rows or tells their secrets: {HOW_TO_MEND}"
+MEMORIZES = f"a release refuses an adapter that recites its rows or tells their secrets: {HOW_TO_MEND}"
 
 
 def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
@@ -111,12 +111,12 @@ def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, An
     with watch("Asking what it recites of its rows"):
         model = _load(ready, adapter, ready.base.base.placement)  # where it is judged: an accelerator, if there is one
         size = measure_update(model)
-        recitation = find_recitation(model, ready.base, rows, private, ready.recipe.seed)
-    for line in [*recitation.render(), *size.render()]:
+        memorization = find_memorization(model, ready.base, rows, private, ready.recipe.seed)
+    for line in [*memorization.render(), *size.render()]:
         say(line)
-    if recitation.found and ready.recipe.recitation == REFUSE:
-        say(RECITES)
-    return {"recitation": recitation.as_dict(adapter_digest(adapter)), "update_size": size.as_dict()}
+    if memorization.found and ready.recipe.memorization == REFUSE:
+        say(MEMORIZES)
+    return {"memorization": memorization.as_dict(adapter_digest(adapter)), "update_size": size.as_dict()}
 
 
 def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: Mapping[str, Any], **more: Any) -> None:

@@ -15,7 +15,7 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is_elsewhere, why_not_asked
+from tunegate.harness.evaluation.engines import can_ask_base, is_elsewhere, runs_beside, why_not_asked
 from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.ledger.ledger import LEDGER, Ledger, model_name, read_ledger, who
 from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion, Fingerprint
@@ -288,10 +288,10 @@ def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> 
     ]  # fmt: skip
 
 
-def opening_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
+def evaluation_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
     """A line that names the sealed units, and who is asked them beside the candidate."""
     sealed = [unit for unit in units if unit.sealed]
-    asked = [f"the {name}" for name, each in references.items() if answers_beside(each, fingerprint, sealed)]
+    asked = [f"the {name}" for name, each in references.items() if runs_beside(each, fingerprint, sealed)]
     if not (sealed and asked):
         return []
     return [f"opened: {listed([unit.key for unit in sealed])}, which {' and '.join(asked)} answered beside the adapter"]
@@ -311,7 +311,7 @@ def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, 
     """What is to be told of references beside the verdicts, a line each."""
     return [
         *engine_notes(references, fingerprint), *release_notes(references, fingerprint.subject),
-        *opening_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
+        *evaluation_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
     ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.change.code import code_of_checks, holding_unchanged, runs_code
-from tunegate.harness.change.rules import RuleChanges, Rules, has_new_code, new_project, permit_name, rule_changes
+from tunegate.harness.change.rules import RuleChanges, Rules, approval_digest, has_new_code, new_project, rule_changes
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at, tree_digest
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.registry import declared_checks, isolating_checks, own_file
@@ -76,46 +76,46 @@ class RulesVerdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate came to. `permitted` says whether a reviewer approved the very rule changes that there are.
+    """What the gate came to. `approved` says whether a reviewer approved the very rule changes that there are.
 
     `refused` says why something could not be judged; then nothing passes.
     """
 
     by_rules: tuple[RulesVerdict, ...] = ()
     changes: RuleChanges | None = None
-    permitted: bool = False
+    approved: bool = False
     notes: tuple[str, ...] = ()
     refused: str = ""
 
     @property
-    def is_altered(self) -> bool:
+    def is_modified(self) -> bool:
         """Whether rules were changed, and nobody approved it."""
-        return bool(self.changes and self.changes.altered) and not self.permitted
+        return bool(self.changes and self.changes.modified) and not self.approved
 
     @property
     def passes(self) -> bool:
         """Whether nothing blocks."""
-        return not (self.is_altered or self.refused or any(each.blocks for each in self.by_rules))
+        return not (self.is_modified or self.refused or any(each.blocks for each in self.by_rules))
 
     def as_dict(self) -> dict[str, Any]:
         """For scripts."""
         changes = self.changes or RuleChanges((), (), "")
         return {
-            "passes": self.passes, "refused": self.refused, "altered": list(changes.altered),
-            "added": list(changes.added), "permit": changes.permit, "permitted": self.permitted,
+            "passes": self.passes, "refused": self.refused, "modified": list(changes.modified),
+            "added": list(changes.added), "approve": changes.approve, "approved": self.approved,
             "by_rules": [each.as_dict() for each in self.by_rules], "notes": list(self.notes),
         }  # fmt: skip
 
 
 def decide_change(
-    options: Options, ref: str | None, permit: str | None, watch: Watch, tell: Callable[[Decision], None]
+    options: Options, ref: str | None, approve: str | None, watch: Watch, tell: Callable[[Decision], None]
 ) -> Decision:
     """Judge what `options` name by the rules in the work tree and, with `ref`, by those of a branch or commit as well.
 
     Args:
         options: the run, against the baseline.
         ref: where the change comes from, such as origin/main; None where nothing but the work tree counts.
-        permit: the digest of the rule changes that a reviewer approved.
+        approve: the digest of the rule changes that a reviewer approved.
         watch: shows progress.
         tell: is given what the change does to the rules, before anything is judged.
 
@@ -133,7 +133,7 @@ def decide_change(
             decision = _alone(options, watch)
         else:
             folders = [Path(stack.enter_context(_folder())) for _ in range(2)]
-            decision = _Change(options, ref, permit, checks, *folders).decide(watch, tell)
+            decision = _Change(options, ref, approve, checks, *folders).decide(watch, tell)
         return replace(decision, notes=(*notes, *decision.notes, *checks.notes))
 
 
@@ -147,9 +147,9 @@ class _Change:
     """A change beside the branch that it comes from: `home` and `copy` are folders for the trees of the two."""
 
     def __init__(
-        self, options: Options, ref: str, permit: str | None, checks: IsolatedChecks, home: Path, copy: Path
+        self, options: Options, ref: str, approve: str | None, checks: IsolatedChecks, home: Path, copy: Path
     ) -> None:
-        self._options, self._ref, self._permit, self._checks = options, ref, permit, checks
+        self._options, self._ref, self._approve, self._checks = options, ref, approve, checks
         self._home, self._copy = home, copy
 
     def decide(self, watch: Watch, tell: Callable[[Decision], None]) -> Decision:
@@ -167,8 +167,8 @@ class _Change:
         with declared_checks():
             older, newer = _rules(before) if before else None, _rules(options, self._copy)
         changes, name = self._compared(older, newer, commit)
-        permitted = bool(name) and self._permit == name
-        waits = has_new_code(older, newer) and not permitted
+        approved = bool(name) and self._approve == name
+        waits = has_new_code(older, newer) and not approved
         if before and older:
             _complete_baselines(older, options.baselines)
             before = _asked_before(before, older)
@@ -176,7 +176,7 @@ class _Change:
         with holding_unchanged(runs, [self._home, self._copy], bool(newer.checks or (older and older.checks))):
             if before and older and newer.checks and not waits:  # what the code itself says of its references
                 changes = rule_changes(_rules(before), _rules(options, self._copy))
-            decision = Decision(changes=replace(changes, permit=name if changes.altered else ""), permitted=permitted)
+            decision = Decision(changes=replace(changes, approve=name if changes.modified else ""), approved=approved)
             if not before:
                 decision = replace(decision, notes=(f"{self._ref} has no fixtures: all rules are this change's own",))
             tell(decision)
@@ -199,7 +199,7 @@ class _Change:
         else:
             here, there = _place_of(self._options.root), projects_at(self._options.root, commit)
             changes = new_project(newer, here, [] if here in there else there)
-        return changes, permit_name(changes.altered, newer)
+        return changes, approval_digest(changes.modified, newer)
 
     def _decided(self, decision: Decision, before: Options | None, waits: bool, watch: Watch) -> Decision:
         # what the change brings first: an opening of sealed cases is then told to the ledger that stays
@@ -212,7 +212,7 @@ class _Change:
         there = _decided_by(Decision(), before, f"the rules of {self._ref}", watch)
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
         refused = there.refused.replace(f"{before.root}/", f"{self._ref}:")
-        if refused and self._options.replays and decision.permitted:
+        if refused and self._options.replays and decision.approved:
             # a file answers one set of questions: whoever approved the others has seen what is asked now
             return replace(decision, notes=(*decision.notes, f"approved, so not evaluated {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
@@ -260,7 +260,7 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
 
 def blocking(session: Session, record: Record) -> tuple[str, ...]:
     """What fails the gate: units and tasks that block, and every one that has no verdict."""
-    soft = gate.excused(record, session.options.inconclusive)
+    soft = gate.exempted(record, session.options.inconclusive)
     units = [unit.key for unit in session.selection.units()]
     verdicts = record.verdicts
     blocking = [key for key in units if key not in verdicts or gate.unit_blocked(key, verdicts[key], soft)]

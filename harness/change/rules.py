@@ -60,14 +60,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class RuleChanges:
-    """What a change does to the rules, a line each: `altered` blocks until it is approved, `added` is only told.
+    """What a change does to the rules, a line each: `modified` blocks until it is approved, `added` is only told.
 
-    `permit` is the digest of exactly these: with any other one it is another.
+    `approve` is the digest of exactly these: with any other one it is another.
     """
 
-    altered: tuple[str, ...]
+    modified: tuple[str, ...]
     added: tuple[str, ...]
-    permit: str
+    approve: str
 
 
 def has_new_code(old: Rules | None, new: Rules) -> bool:
@@ -83,26 +83,27 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
         here: the folder, from the top of the repository.
         elsewhere: the folders of the branch's projects.
     """
-    altered = [f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"] if elsewhere else []
-    altered += _checks(Rules((), new.baselines), new)
-    return RuleChanges(tuple(altered), (), permit_name(altered, new) if altered else "")
+    moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
+    modified = [moved] if elsewhere else []
+    modified += _checks(Rules((), new.baselines), new)
+    return RuleChanges(tuple(modified), (), approval_digest(modified, new) if modified else "")
 
 
 def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     """Compare the rules that a change comes from with those that it brings."""
-    altered = [*_settings(old, new), *_checks(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
+    modified = [*_settings(old, new), *_checks(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
     for key, unit in new.units.items():
         if key in old.units:
-            altered += _unit_changes(old.units[key], unit)
-    altered += [*_baselines(old, new), *_new_baselines(old, new), *_events(old, new)]
-    return RuleChanges(tuple(altered), tuple(_added(old, new)), permit_name(altered, new) if altered else "")
+            modified += _unit_changes(old.units[key], unit)
+    modified += [*_baselines(old, new), *_new_baselines(old, new), *_events(old, new)]
+    return RuleChanges(tuple(modified), tuple(_added(old, new)), approval_digest(modified, new) if modified else "")
 
 
-def permit_name(altered: Sequence[str], new: Rules) -> str:
+def approval_digest(modified: Sequence[str], new: Rules) -> str:
     """The digest of what was altered, and of all that it became: a later edit is another rule change."""
     files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
     questions = {key: unit.questions for key, unit in new.units.items()}
-    return digest([altered, questions, new.policies, dict(new.settings), dict(new.checks), new.data, files])[:DIGITS]
+    return digest([modified, questions, new.policies, dict(new.settings), dict(new.checks), new.data, files])[:DIGITS]
 
 
 def _settings(old: Rules, new: Rules) -> Iterator[str]:

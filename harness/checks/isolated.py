@@ -36,7 +36,7 @@ from tunegate.harness.core.processes import kill_group
 
 START = "from tunegate.harness.checks.isolated import serve; serve()"
 SECONDS = 60.0  # for one answer
-MOST_OF_AN_ANSWER = 1 << 26  # bytes
+MOST_OF_A_RESPONSE = 1 << 26  # bytes
 MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines of what a check prints, and bytes of one
 
 
@@ -158,7 +158,7 @@ class _Process:
         try:
             self._questions.write(base64.b64encode(pickle.dumps((what, given))) + b"\n")
             self._questions.flush()
-            kind, result = json.loads(self._answers.readline(MOST_OF_AN_ANSWER))
+            kind, result = json.loads(self._answers.readline(MOST_OF_A_RESPONSE))
         except (OSError, ValueError, RecursionError) as error:
             raise CouldNotRun(
                 f"{self._name}: expected an answer from the project's own checks within {SECONDS:.0f} "
@@ -268,15 +268,15 @@ class PreparedCheck(IsolatedCheck):
 def serve() -> None:
     """Enter the box, load what the command line names, and do what is asked until nothing is asked any more."""
     # what the file prints must not stand among the answers
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    outputs = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     scratch, *what = sys.argv[1:]
     served = _Served(what, box.enter(Path(scratch)))
     for line in sys.stdin.buffer:
         asked, given = pickle.loads(base64.b64decode(line))  # noqa: S301  (from the process that began this one)
-        json.dump(served.answer(asked, given), answers)
-        answers.write("\n")
-        answers.flush()
+        json.dump(served.respond(asked, given), outputs)
+        outputs.write("\n")
+        outputs.flush()
 
 
 class _Served:
@@ -285,7 +285,7 @@ class _Served:
         self._checks: list[Check] = []
         self._documents: dict[int, Document] = {}
 
-    def answer(self, what: str, given: tuple[Any, ...]) -> tuple[str, Any]:
+    def respond(self, what: str, given: tuple[Any, ...]) -> tuple[str, Any]:
         """What comes of a question, and of what kind it is."""
         try:
             return "result", getattr(self, what)(*given)

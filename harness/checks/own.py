@@ -14,7 +14,7 @@ from types import ModuleType
 
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.declared import EXPECTED, NAME
-from tunegate.harness.checks.unchanged import SourceAlone
+from tunegate.harness.checks.unchanged import SourceOnly
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 
@@ -44,7 +44,7 @@ def loading_source(folder: Path) -> None:
 
     What is read of a check is its source; Python would run a file of `__pycache__` in its place.
     """
-    loaders = (SourceAlone, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+    loaders = (SourceOnly, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
     finder = FileFinder.path_hook(*loaders)
 
     def hook(path: str) -> PathEntryFinder:
@@ -60,7 +60,7 @@ def loading_source(folder: Path) -> None:
 def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a file that changes is loaded again)
     # by its path: two projects in one process may each have a checks.py
     name = f"tunegate.checks of {path}"
-    spec = spec_from_file_location(name, path, loader=SourceAlone(name, str(path)) if path.suffix == ".py" else None)
+    spec = spec_from_file_location(name, path, loader=SourceOnly(name, str(path)) if path.suffix == ".py" else None)
     if spec is None or spec.loader is None:
         raise AuthoringError([Problem(path, 0, "", "a Python file (*.py)", path.name)])
     if str(path.parent) not in sys.path:

@@ -55,9 +55,9 @@ class QuestionCheck:
         words = len(found.split())
         if words > MOST_WORDS:
             return Outcome(0.0, (Finding("length", f"{words} words; a short answer has {MOST_WORDS} at most"),))
-        if expect is None or any(_stands_in(_plain(answer), found) for answer in counted):
+        if expect is None or any(_stands_in(_plain(completion), found) for completion in counted):
             return Outcome(1.0)
-        wanted = " or ".join(show_value(answer) for answer in counted)
+        wanted = " or ".join(show_value(completion) for completion in counted)
         return Outcome(0.0, (Finding("answer", f"expected {wanted}, found {show_value(output.strip()[:SHOWN])}"),))
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
@@ -70,17 +70,17 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").split())
 
 
-def _stands_in(answer: str, text: str) -> bool:
-    """Whether `answer` stands in `text` as words of its own; 6 does not stand in 6.5, nor 203 in 1,203."""
+def _stands_in(output: str, text: str) -> bool:
+    """Whether `output` stands in `text` as words of its own; 6 does not stand in 6.5, nor 203 in 1,203."""
     before, after = r"(?<![\w\p{M}])", r"(?![\w\p{M}])"
-    before += r"(?<!\d[.,:])" if answer[0].isdigit() else ""
-    after += r"(?![.,:]\d)" if answer[-1].isdigit() else ""
-    return bool(regex.search(before + regex.escape(answer) + after, text))
+    before += r"(?<!\d[.,:])" if output[0].isdigit() else ""
+    after += r"(?![.,:]\d)" if output[-1].isdigit() else ""
+    return bool(regex.search(before + regex.escape(output) + after, text))
 
 
-def _expect_of(_: QuestionCheck, answer: str) -> dict[str, list[str]] | None:
+def _expect_of(_: QuestionCheck, output: str) -> dict[str, list[str]] | None:
     """The answer itself, without the full stop of a sentence."""
-    short = answer.strip().rstrip(".!")
+    short = output.strip().rstrip(".!")
     return {"answer": [short]} if regex.search(r"\w", short) else None
 
 

@@ -126,11 +126,11 @@ class _Unchanged(MetaPathFinder):
         if spec.has_location and spec.origin and _changed(Path(spec.origin), self._since):
             raise _other(spec.name, spec.origin)
         if spec.cached and _changed(Path(spec.cached), self._since) and type(spec.loader) is SourceFileLoader:
-            spec.loader = SourceAlone(spec.loader.name, spec.loader.path)
+            spec.loader = SourceOnly(spec.loader.name, spec.loader.path)
         return spec
 
 
-class SourceAlone(SourceFileLoader):
+class SourceOnly(SourceFileLoader):
     """Compiles a module's source, whatever bytecode there is of it."""
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002

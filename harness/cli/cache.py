@@ -42,11 +42,11 @@ def cache(
             f"{show_path(path)}: expected whole answers, found: {wrong[0]}{more}; run: tunegate cache clear"
         )
     models = {each.name: megabytes(each) for each in sorted((cache_folder() / "models").glob("[!.]*")) if each.is_dir()}
-    of_answers = f"{kept.answers:,} answers, {kept.used_bytes / MEGABYTE:,.1f} of {cache_size:,} MB ({show_path(path)})"
+    of_answers = f"{kept.outputs:,} answers, {kept.used_bytes / MEGABYTE:,.1f} of {cache_size:,} MB ({show_path(path)})"
     lines = [of_answers, *(f"model {name}, {size:,.1f} MB" for name, size in models.items())]
     lines += ["all of it can be read"] if action == "check" else []
     data = {
-        "path": str(path), "answers": kept.answers, "megabytes": kept.used_bytes / MEGABYTE, "most": cache_size,
+        "path": str(path), "outputs": kept.outputs, "megabytes": kept.used_bytes / MEGABYTE, "most": cache_size,
         "models": models,
     }  # fmt: skip
     _print_or_json(as_json, data, *lines)

@@ -76,7 +76,7 @@ def gate(
     adapter: Annotated[list[Path] | None, shared("adapter")] = None,
     model: Annotated[str, shared("model")] = "smollm2",
     policy_from: Annotated[str | None, shared("policy-from")] = None,
-    permit: Annotated[str | None, shared("permit")] = None,
+    approve: Annotated[str | None, shared("approve")] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     rung: OfRung = "as-is",
@@ -98,7 +98,7 @@ def gate(
 
     The decision of pytest fixtures/ --tg-against=baseline, without pytest: no conftest.py, no plugin and no setting of
     pytest has a say. With --policy-from the rules of that branch are applied as well, and what was altered since blocks
-    until it is approved by its digest (--permit).
+    until it is approved by its digest (--approve).
     """
     from tunegate.harness.options.run import BASELINE, Options
 
@@ -111,7 +111,7 @@ def gate(
     _check_apart(written, options)
     with _kept(written) as keep:
         tell = (lambda _: None) if as_json else _print_changes
-        decision = _decide(options, policy_from, permit, chatter(quiet, as_json), tell)
+        decision = _decide(options, policy_from, approve, chatter(quiet, as_json), tell)
         keep(decision)
     _end(decision, as_json)
 
@@ -154,16 +154,16 @@ def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
 
 
 def _decide(
-    options: Options, policy_from: str | None, permit: str | None, aside: Printer, tell: Callable[[Decision], None]
+    options: Options, policy_from: str | None, approve: str | None, aside: Printer, tell: Callable[[Decision], None]
 ) -> Decision:
     from tunegate.harness.change.decide import decide_change
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.adapters import adapter_digests
 
-    if permit and not policy_from:
-        raise UsageError("--permit approves rule changes since a commit: name it with --policy-from GITREF")
+    if approve and not policy_from:
+        raise UsageError("--approve approves rule changes since a commit: name it with --policy-from GITREF")
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
-    decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    decision = decide_change(options, policy_from, approve, watch_on(aside), tell)
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
     if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
         raise Refused("the adapter changed while it was judged; nothing was decided")
@@ -193,13 +193,13 @@ def _print(decision: Decision) -> None:
         console.print("gate: passes")
     else:
         errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
-        if decision.changes and decision.is_altered and not decision.refused:
+        if decision.changes and decision.is_modified and not decision.refused:
             # not before all can be judged: what is mended for that makes another rule change of it
-            errors.print(f"to approve exactly these rule changes: --permit={decision.changes.permit}", markup=False)
+            errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}", markup=False)
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
-    if decision.is_altered:
+    if decision.is_modified:
         yield "rule changes"
     if decision.refused:
         yield "what could not be judged"
@@ -211,7 +211,7 @@ def _print_changes(decision: Decision) -> None:
     from tunegate.harness.reporting.decision import change_lines
 
     changes = decision.changes
-    for line in change_lines(changes.altered, changes.added, decision.permitted) if changes else ():
+    for line in change_lines(changes.modified, changes.added, decision.approved) if changes else ():
         console.print(line)
 
 

@@ -141,7 +141,7 @@ def _print_inputs(inputs: Inputs) -> None:
         found = inputs.report()
         rules = found.rules
         console.print(found.verdict)
-        for line in (*change_lines(rules.altered, rules.added, rules.permitted), rules.refused, *rules.by_rules):
+        for line in (*change_lines(rules.modified, rules.added, rules.approved), rules.refused, *rules.by_rules):
             if line:
                 console.print(line)
     if len(inputs.records) > MANY:

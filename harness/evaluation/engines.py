@@ -42,16 +42,16 @@ def is_elsewhere(reference: Record, fingerprint: Fingerprint) -> bool:
 
     One with another base cannot: its answers are compared as they are.
     """
-    return reference.fingerprint["engine"] != fingerprint.engine and _can_answer(reference, fingerprint)
+    return reference.fingerprint["engine"] != fingerprint.engine and _can_run(reference, fingerprint)
 
 
-def answers_beside(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
+def runs_beside(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
     """Whether a reference is asked beside the candidate: some of `units` are sealed, or it was recorded elsewhere."""
-    opens = any(unit.sealed for unit in units) and _can_answer(reference, fingerprint)
+    opens = any(unit.sealed for unit in units) and _can_run(reference, fingerprint)
     return opens or is_elsewhere(reference, fingerprint)
 
 
-def _can_answer(reference: Record, fingerprint: Fingerprint) -> bool:
+def _can_run(reference: Record, fingerprint: Fingerprint) -> bool:
     subject = reference.fingerprint["subject"]
     return can_ask_base(fingerprint) and all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
 
@@ -76,7 +76,7 @@ def ask_here(
         CouldNotRun: a model cannot answer.
     """
     here = {name: _answers(references[name], model, units, watch, repeats) for name, model in models.items()}
-    found = {name: _with_answers(each, here[name]) if name in here else each for name, each in references.items()}
+    found = {name: _with_outputs(each, here[name]) if name in here else each for name, each in references.items()}
     if (base := next(iter(references), "")) in here:
         noise = _noise(references[base], here[base], models[base], units, watch)
         found = {name: replace(each, noise=noise) for name, each in found.items()}
@@ -86,12 +86,12 @@ def ask_here(
 
 def _answers(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
     elsewhere = recorded.fingerprint["engine"] != model.fingerprint.engine
-    opened = [unit.key for unit in units if unit.sealed and _answers_for(recorded, unit)]
+    opened = [unit.key for unit in units if unit.sealed and _has_recorded(recorded, unit)]
     asked = [unit for unit in units if unit.key in opened or (elsewhere and unit.key in recorded.units)]
     return evaluate(asked, model, watch, repeats, partial=True)
 
 
-def _answers_for(recorded: Record, unit: Unit) -> bool:
+def _has_recorded(recorded: Record, unit: Unit) -> bool:
     """Whether this is whom a sealed unit is compared with: the base, or the last release of its task."""
     is_base = recorded.fingerprint["subject"].get("adapter") is None
     return is_base or any(key.rpartition("/")[0] == unit.task for key in recorded.units)
@@ -101,7 +101,7 @@ def _has_moved(recorded: Record, here: Record) -> bool:
     return bool(recorded.fingerprint["engine"] != here.fingerprint["engine"])
 
 
-def _with_answers(recorded: Record, here: Record) -> Record:
+def _with_outputs(recorded: Record, here: Record) -> Record:
     """A reference with the answers of now; of one from another engine nothing else is left."""
     kept = replace(recorded, questions={}, scorers={}, cases={}, units={}) if _has_moved(recorded, here) else recorded
     return replace(

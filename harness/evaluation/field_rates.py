@@ -61,24 +61,24 @@ class FieldRate:
 
 
 def field_rates(
-    answers: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]
+    outputs: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]
 ) -> dict[str, FieldRate]:
     """Every field of the answers of a unit, by name; `is_expected` says by its place which answer is to have which."""
-    names = sorted({name for answer in answers for name in answer})
-    return {name: _rate(name, answers, is_expected) for name in names}
+    names = sorted({name for output in outputs for name in output})
+    return {name: _rate(name, outputs, is_expected) for name in names}
 
 
-def _rate(name: str, answers: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]) -> FieldRate:
-    counts = [answer[name] for answer in answers if name in answer]
-    due = [place for place in range(len(answers)) if is_expected(place, name)]
+def _rate(name: str, outputs: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]) -> FieldRate:
+    counts = [output[name] for output in outputs if name in output]
+    due = [place for place in range(len(outputs)) if is_expected(place, name)]
     # one that lacks what its case expects chose an alternative without it, and is right: else it would be told missing
-    right = sum(name not in answers[place] or answers[place][name].is_right for place in due)
-    invented = len(counts) - sum(name in answers[place] for place in due)
+    right = sum(name not in outputs[place] or outputs[place][name].is_right for place in due)
+    invented = len(counts) - sum(name in outputs[place] for place in due)
     pairs = Counter(pair for each in counts for pair in each.taken)
     taken = sorted(((*pair, times) for pair, times in pairs.items()), key=lambda each: (-each[2], each))
     return FieldRate(
         len(due), right, sum(each.right for each in counts), sum(each.expected for each in counts),
-        sum(each.answered for each in counts), tuple(taken), invented, len(answers) - len(due) if invented else 0,
+        sum(each.answered for each in counts), tuple(taken), invented, len(outputs) - len(due) if invented else 0,
     )  # fmt: skip
 
 

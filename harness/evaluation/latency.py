@@ -94,7 +94,7 @@ def _ask(
 
 def _timed(model: Model, call: Request, clock: Clock) -> tuple[Completion, float]:
     start = clock()
-    completions = list(model.answer([call]))
+    completions = list(model.complete([call]))
     seconds = clock() - start
     if len(completions) != 1 or not completions[0].is_given:
         raise CouldNotRun(f"--tg-timing: expected an answer to {call.key}, found none")

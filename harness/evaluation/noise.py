@@ -33,13 +33,13 @@ def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Wa
         CouldNotRun: the model cannot answer.
     """
     steady = [unit for unit in units if not unit.of and not _is_sampled(unit)]
-    twice = {unit.key for unit in answered_twice(steady, record)}
+    twice = {unit.key for unit in run_twice(steady, record)}
     once = [unit for unit in steady if unit.key not in twice]
     again = evaluate(once, _OtherBatches(model), watch, partial=True).by_unit if once else {}
-    return {unit.key: compare_answers(record.of_unit(unit.key), again.get(unit.key, {})) for unit in steady}
+    return {unit.key: compare_outputs(record.of_unit(unit.key), again.get(unit.key, {})) for unit in steady}
 
 
-def answered_twice(units: Sequence[Unit], record: Record) -> list[Unit]:
+def run_twice(units: Sequence[Unit], record: Record) -> list[Unit]:
     """The units of which a record holds several greedy answers a case: what varies shows without asking again."""
     return [
         unit for unit in units
@@ -58,12 +58,12 @@ def _is_sampled(unit: Unit) -> bool:
     return unit.check_kind.asks == "generate" and any(case.decoding.temperature for case in unit.cases)
 
 
-def compare_answers(first: Mapping[str, Result], again: Mapping[str, Result]) -> Noise:
+def compare_outputs(first: Mapping[str, Result], again: Mapping[str, Result]) -> Noise:
     """What differs between the answers to each case and its repeats, those without a score aside; by case id."""
-    answers = {
+    outputs = {
         case: [*(each.repeats or (each,)), *([again[case]] if case in again else [])] for case, each in first.items()
     }
-    scored = {case: each for case, each in answers.items() if all(one.score is not None for one in each)}
+    scored = {case: each for case, each in outputs.items() if all(one.score is not None for one in each)}
     others = [case for case, (one, *rest) in scored.items() if not all(_is_same_output(one, each) for each in rest)]
     flips = [case for case, (one, *rest) in scored.items() if not all(is_same_outcome(one, each) for each in rest)]
     return Noise(len(scored), len(others), tuple(flips))
@@ -88,8 +88,8 @@ class _OtherBatches:
         """That of the model."""
         return self._model.fingerprint
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer as the next repeat of each, from the last to the first."""
         again = [replace(request, repeat=request.repeat + 1) for request in reversed(requests)]
-        for completion in self._model.answer(again):
+        for completion in self._model.complete(again):
             yield replace(completion, repeat=completion.repeat - 1)

@@ -56,10 +56,10 @@ class Result:
         """Each yes/no question and each field with the share of the answers that meet it: 0 or 1, but for repeats."""
         if not self.repeats:
             return {**{name: float(count.is_right) for name, count in self.fields.items()}, **self.rates}
-        answers = [each.parts for each in self.repeats]
-        names, fields = dict.fromkeys(name for parts in answers for name in parts), self.field_names
+        outputs = [each.parts for each in self.repeats]
+        names, fields = dict.fromkeys(name for parts in outputs for name in parts), self.field_names
         # of several answers one alone may have a field, that nobody expects: without it the others are right
-        return {name: sum(parts.get(name, name in fields) for parts in answers) / len(answers) for name in names}
+        return {name: sum(parts.get(name, name in fields) for parts in outputs) / len(outputs) for name in names}
 
     @property
     def missed(self) -> Result:
@@ -165,9 +165,9 @@ class Record:
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
     `engines` are the references that were asked again on this engine, and what that alone changed (see engines.py).
-    `openings` tell, by unit, the how many-th adapter this is that was asked its cases, `noise` what came of asking
-    again, where that was done. `sidecar` is the digest of what lies beside it (see sidecar.py); `inconclusive` says
-    what a unit that is inconclusive alone did to the exit code.
+    `sealed_evaluations` number, by unit, the adapters that its cases were run with, this one last; `noise` is what came
+    of running again, where that was done. `sidecar` is the digest of what lies beside it (see sidecar.py);
+    `inconclusive` says what a unit that is only inconclusive did to the exit code.
     """
 
     partial: bool
@@ -183,7 +183,7 @@ class Record:
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    openings: Mapping[str, int] = field(default_factory=dict)
+    sealed_evaluations: Mapping[str, int] = field(default_factory=dict)
     noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
@@ -193,7 +193,7 @@ class Record:
     path: Path | None = field(default=None, compare=False)
 
     @property
-    def answered_by(self) -> Fingerprint:
+    def run_by(self) -> Fingerprint:
         """Who answered, and by what means."""
         who = self.fingerprint
         return Fingerprint(who["subject"], who["engine"], who.get("names", {}))
@@ -251,7 +251,7 @@ class Record:
             "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
             "claims": {key: dict(claim) for key, claim in self.claims.items()},
             "timing": dict(self.timing) if self.timing else None,
-            "rescored": _plain(self.rescored), "openings": dict(self.openings),
+            "rescored": _plain(self.rescored), "sealed_evaluations": dict(self.sealed_evaluations),
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
             **({"engines": _plain(self.engines)} if self.engines else {}),
         }  # fmt: skip
@@ -319,7 +319,8 @@ def parse_record(data: Any, path: Path) -> Record:
         units={key: read_summary(raw) for key, raw in data["units"].items()},
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
-        openings=data.get("openings", {}), noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
+        sealed_evaluations=data.get("sealed_evaluations", {}),
+        noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
         engines=data.get("engines", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,

@@ -16,8 +16,8 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.field_rates import field_rates
+from tunegate.harness.evaluation.never_right import never_right
 from tunegate.harness.evaluation.record import Record, Result, Summary
-from tunegate.harness.evaluation.unanswered import never_answered
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final, requests
@@ -25,7 +25,7 @@ from tunegate.harness.statistics import paired as stats
 
 # No score, not a score of zero: a zero would pass for a wrong answer and move the mean, and whoever crashes would be
 # told of a regression instead of the crash.
-UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),))
+UNSCORED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 
 def evaluate(
@@ -59,7 +59,7 @@ def evaluate(
     alike = [each for each in known if each.rung == rung]
     work = {(request.key, request.repeat): request.work for request in asked}
     with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked), sum(work.values())) as done:
-        for completion in model.answer(asked):
+        for completion in model.complete(asked):
             key = completion.key
             results[key, completion.repeat] = _known_result(completion, alike) or score_completion(
                 cases[key], completion, rung, kinds[key]
@@ -68,7 +68,7 @@ def evaluate(
     results |= _score_derived(units, results, repeats, str(fingerprint.subject.get("model")))
     by_case = {
         # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish
-        key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
+        key: _merge([results.get((key, repeat), UNSCORED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
     return Record(
@@ -102,7 +102,7 @@ def score_call(case: Case, answered: Result, model: str) -> Result:
     """Score what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
     tokens_in, tokens_out = answered.tokens_in, answered.tokens_out
     if answered.score is None:
-        return UNANSWERED
+        return UNSCORED
     if tokens_in is None or tokens_out is None:
         missing = " and ".join(name for name in ("tokens_in", "tokens_out") if getattr(answered, name) is None)
         finding = Finding("unscored", f"the answer has no price: it came without {missing}")
@@ -134,7 +134,7 @@ def _check_able(units: Iterable[Unit], model: Model) -> None:
 def score_completion(case: Case, completion: Completion, rung: RungName, kind: Kind) -> Result:
     """Score one completion; one without an output is unscored, and a continuous one neither passes nor fails."""
     if not completion.is_given:
-        return UNANSWERED
+        return UNSCORED
     seen = completion.logprobs if completion.output is None else final(rung, completion.output)
     outcome: Outcome = case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context])))
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
@@ -204,15 +204,15 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
         (place, each) for place, result in enumerate(results)
         for each in (result.repeats or (result,)) if each.score is not None
     ]  # fmt: skip
-    answers = [each for _, each in places]
+    outputs = [each for _, each in places]
 
     def asks(index: int, name: str) -> bool:
         place, _ = places[index]
         return asks_for(unit.cases[place], name, [results[place]])
 
     asked = {
-        name: [index for index in range(len(answers)) if asks(index, name)]
-        for name in sorted({name for each in answers for name in each.rates})
+        name: [index for index in range(len(outputs)) if asks(index, name)]
+        for name in sorted({name for each in outputs for name in each.rates})
     }
     of_cases = {name: len({places[index][0] for index in each}) for name, each in asked.items()}
     return Summary(
@@ -224,13 +224,13 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
         interval=_interval(unit, results),
         # one that lacks a rate that its case asks for does not meet it
         rates={
-            name: statistics.fmean(float(answers[index].rates.get(name, False)) for index in each)
+            name: statistics.fmean(float(outputs[index].rates.get(name, False)) for index in each)
             for name, each in asked.items()
         },
-        tokens=_tokens(answers),
-        fields=field_rates([each.fields for each in answers], asks),
+        tokens=_tokens(outputs),
+        fields=field_rates([each.fields for each in outputs], asks),
         rates_of={name: n for name, n in of_cases.items() if n != len(results)},
-        never=never_answered(unit.cases, results),
+        never=never_right(unit.cases, results),
     )
 
 

@@ -108,11 +108,11 @@ class Shards:
                 wrong += _other_cases(path, each, divided)
         if wrong:
             raise Refused("\n".join(wrong))
-        answers: dict[tuple[str, int], Completion] = {}
+        outputs: dict[tuple[str, int], Completion] = {}
         for each in self.files.values():
-            answers |= completions_of(units, each.record)
+            outputs |= completions_of(units, each.record)
         who = self.first.record.fingerprint
-        return Replay(answers, Fingerprint(who["subject"], who["engine"], who.get("names", {})))
+        return Replay(outputs, Fingerprint(who["subject"], who["engine"], who.get("names", {})))
 
 
 def read_shards(paths: Sequence[Path]) -> Shards:

@@ -105,10 +105,10 @@ def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str,
 def _problem(both: PairedScores, candidate: Record, name: str, reference: Record) -> str:
     """Why two sides have no prices to compare, in words."""
     for side, record in ((f"the {name}", reference), ("this run", candidate)):
-        results, answers = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
+        results, outputs = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
         # An answer without token counts has no price. Were it left out, whoever counts no tokens would look cheap.
-        unpriced = [case for case, result in results.items() if result.score is None and case in answers]
-        if uncounted := [case for case in unpriced if answers[case].score is not None]:
+        unpriced = [case for case, result in results.items() if result.score is None and case in outputs]
+        if uncounted := [case for case in unpriced if outputs[case].score is not None]:
             return f"{side} has no token counts for {len(uncounted)} of {len(results)} answers ({listed(uncounted)})"
     if len(both.old) != len(both.new):
         return f"the {name} has {len(both.old)} cases, and this run {len(both.new)}"

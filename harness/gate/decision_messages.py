@@ -39,10 +39,10 @@ def decision(outlook: Outlook) -> str:
     parts = f" Fell, and not gated: {listed(fallen)}." if fallen else ""
     never = [
         f"'{value.field}' {value.value or 'with one of its values'} of {each.unit} (0 of {value.n})"
-        for each in outlook.verdicts if not each.blocks for value in each.unanswered
+        for each in outlook.verdicts if not each.blocks for value in each.never_right
     ]  # fmt: skip
-    unanswered = f" Never answered: {listed(never)}." if never else ""
-    return _decision(outlook) + parts + unanswered + remark
+    never_right = f" Never answered: {listed(never)}." if never else ""
+    return _decision(outlook) + parts + never_right + remark
 
 
 def only_warned(units: Sequence[str]) -> str:

@@ -96,7 +96,7 @@ def _tolerated(part: PartVerdict, facts: UnitVerdict) -> float:
 def _fall(part: PartVerdict) -> str:
     alone = [
         f"{percent(each[0])} of {each[1]} {side}"
-        for each, side in ((part.base_alone, "before"), (part.mean_alone, "now")) if each
+        for each, side in ((part.base_only, "before"), (part.mean_only, "now")) if each
     ]  # fmt: skip
     which = f" that have it on either side (by itself {' and '.join(alone)})" if alone else ""
     return f"'{part.label}' fell from {percent(part.base)} to {percent(part.mean)} of {part.n} cases{which}"
@@ -125,14 +125,14 @@ def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
     return f"below the minimum score of {percent(minimum_score)}, whatever the {facts.reference} was"
 
 
-def not_excluded(facts: UnitVerdict, needed: int | None, answers: int | None) -> str:
+def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) -> str:
     """A cause of inconclusive, with the number of cases, or of answers to each, that would settle it."""
     if facts.effective is not None:
         advice = "the change differs between topics, so cases of further topics would say more than more of these"
     elif needed is None:
         advice = "so near the margin that more cases would hardly settle it"
     elif needed > facts.observations:
-        more = f"{answers} answers a case, or " if answers else ""
+        more = f"{outputs} answers a case, or " if outputs else ""
         advice = f"about {more}{needed} {_noun(facts)} in all would settle it"
     else:
         # as many cases settle it four times in five: this run was the fifth
@@ -283,20 +283,20 @@ def _numbers(facts: UnitVerdict) -> str:
     return f"{text}{f'; {facts.winsorised} moved further than that' if facts.winsorised else ''}."
 
 
-def _unanswered(facts: UnitVerdict) -> list[str]:
+def _never_right(facts: UnitVerdict) -> list[str]:
     """A sentence for each value that no answer has right; of a sealed unit not which value it is."""
     found = []
-    for each in facts.unanswered[:SHOWN]:
+    for each in facts.never_right[:SHOWN]:
         base = f"the {facts.reference} has it right in {each.base}" if each.base else f"nor by the {facts.reference}"
         value = each.value or "with one of its values"
         found.append(f"'{each.field}' is never answered {value}: 0 of {each.n} cases that expect it, {base}.")
-    rest = len(facts.unanswered) - SHOWN
+    rest = len(facts.never_right) - SHOWN
     more = f"Nor {'is' if rest == 1 else 'are'} {rest} other expected value{'' if rest == 1 else 's'}."
     return [*found, *([more] if rest > 0 else [])]
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:
-    remarks = _unanswered(facts)
+    remarks = _never_right(facts)
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
     if facts.effective is not None:
@@ -361,7 +361,7 @@ def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
     return f" The outputs of the {reference} were supplied, not generated." if reference_is else ""
 
 
-def engine_alone(reference: str, changed: Mapping[str, Any] | None) -> str:
+def engine_only(reference: str, changed: Mapping[str, Any] | None) -> str:
     """A remark where a reference was asked again on this engine: what that alone made of it."""
     if changed is None:
         return ""

@@ -84,7 +84,7 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
     if not aimed:
         declared = replace(declared, role="guard")
     # Open cases steer and are looked at freely. Sealed ones prove, and every opening spends of what there is to err.
-    level = stats.opening_level(candidate.openings.get(unit.key, 1)) if unit.sealed else stats.LEVEL
+    level = stats.sealed_level(candidate.sealed_evaluations.get(unit.key, 1)) if unit.sealed else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = (
         _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new) or _partless(declared, old, new)
@@ -203,17 +203,17 @@ def cases_needed(pair: PairedScores) -> int | None:
     return _cases_to_settle(pair.d, pair.margin, pair.level, like)
 
 
-def answers_needed(pair: PairedScores) -> int | None:
+def outputs_needed(pair: PairedScores) -> int | None:
     """How many answers a case would do as well; None where one model's answers to a case were not seen to vary."""
     cases = pair.unit.cases
     if pair.unit.kind == "continuous" or len(pair.d) != len(cases):
         return None
     sides = [[[one.score or 0.0 for one in side[case.id].repeats] for case in cases] for side in (pair.old, pair.new)]
-    before, after = map(sizes.answer_noise, sides)
+    before, after = map(sizes.measured_noise, sides)
     if before is None or after is None:
         return None
-    answers = min(len(found) for side in sides for found in side) or 1
-    return sizes.answers_to_settle(pair.d, pair.margin, pair.level, before + after, answers)
+    outputs = min(len(found) for side in sides for found in side) or 1
+    return sizes.outputs_to_settle(pair.d, pair.margin, pair.level, before + after, outputs)
 
 
 _cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from tunegate.harness.cases.model import Case
 from tunegate.harness.cases.policy import UnitPolicy
 from tunegate.harness.evaluation.case_parts import asks_for
+from tunegate.harness.evaluation.never_right import unmet_values, value_counts
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.unanswered import unmet_values, value_counts
 from tunegate.harness.gate.pairing import PairedScores, PairKey, means
-from tunegate.harness.gate.verdict import Alone, PartVerdict, Unanswered
+from tunegate.harness.gate.verdict import NeverRight, PartialRate, PartVerdict
 from tunegate.harness.statistics import paired as stats
 
 NONE_EXPECTED = " (none expected)"  # behind the name of a field: its rate among the cases that expect none
@@ -27,7 +27,7 @@ NONE_EXPECTED = " (none expected)"  # behind the name of a field: its rate among
 class PairedPart(PairedScores):
     """A part of a unit: `base` and `mean` are of its `n` cases, and `before`, `after` and `d` of their observations.
 
-    `named` is what task.yaml calls it. `base_alone` and `mean_alone` are what each record says by itself, where that
+    `named` is what task.yaml calls it. `base_only` and `mean_only` are what each record says by itself, where that
     is of fewer cases: only a check of your own does not say which cases ask for a part.
     """
 
@@ -36,8 +36,8 @@ class PairedPart(PairedScores):
     base: float = 0.0
     mean: float = 0.0
     whole: bool = False
-    base_alone: Alone | None = None
-    mean_alone: Alone | None = None
+    base_only: PartialRate | None = None
+    mean_only: PartialRate | None = None
 
 
 def pair_parts(pair: PairedScores) -> list[PairedPart]:
@@ -59,7 +59,7 @@ def pair_parts(pair: PairedScores) -> list[PairedPart]:
             made = _paired(pair, name, name, asked, before, after)
             alone = [_alone(name, pair.unit.cases, results, of) for results, of in zip(sides, parts, strict=True)]
             base, mean = (each if each and each[1] < made.n else None for each in alone)
-            found.append(replace(made, base_alone=base, mean_alone=mean))
+            found.append(replace(made, base_only=base, mean_only=mean))
         others = [place for place, is_due in enumerate(due) if not is_due]
         if name in fields and any(name in side[place] for side in parts for place in others):
             found.append(_paired(pair, f"{name}{NONE_EXPECTED}", name, others, before, after))
@@ -85,7 +85,7 @@ def _paired(
 
 def _alone(
     name: str, cases: Sequence[Case], results: Sequence[Result], parts: Sequence[Mapping[str, float]]
-) -> Alone | None:
+) -> PartialRate | None:
     """What one side says of a part by itself, where the other side alone brings some of its cases in."""
     asked = [
         part for case, result, part in zip(cases, results, parts, strict=True) if asks_for(case, name, [result])
@@ -93,12 +93,12 @@ def _alone(
     return (math.fsum(part.get(name, 1.0) for part in asked) / len(asked), len(asked)) if asked else None
 
 
-def unanswered_values(pair: PairedScores) -> tuple[Unanswered, ...]:
+def values_never_right(pair: PairedScores) -> tuple[NeverRight, ...]:
     """The values of fields that enough cases expect and no answer of the candidate has right."""
     cases = pair.unit.cases
     before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
     return tuple(
-        Unanswered(field, "" if pair.unit.sealed else value, n, before[field, value][1])
+        NeverRight(field, "" if pair.unit.sealed else value, n, before[field, value][1])
         for (field, value), (n, _) in unmet_values(after).items()
     )
 
@@ -119,8 +119,8 @@ def part_verdicts(
         label = labels.get(each.named, each.named) + each.part.removeprefix(each.named)
         found = PartVerdict(
             each.part, label, each.n, each.base, each.mean, named=each.named, observations=len(each.d),
-            difference=math.fsum(each.d) / len(each.d), whole=each.whole, base_alone=each.base_alone,
-            mean_alone=each.mean_alone,
+            difference=math.fsum(each.d) / len(each.d), whole=each.whole, base_only=each.base_only,
+            mean_only=each.mean_only,
         )  # fmt: skip
         if each.policy.margin is not None:
             bounds = stats.interval(each.d, 2 * each.level, each.margin)

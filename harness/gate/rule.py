@@ -14,8 +14,8 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.families import SEED, Tests, run_tests
-from tunegate.harness.gate.pairing import PairedScores, PairKey, answers_needed, cases_needed, pair, skipped_tags
-from tunegate.harness.gate.parts import unanswered_values
+from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, outputs_needed, pair, skipped_tags
+from tunegate.harness.gate.parts import values_never_right
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
 from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
@@ -134,7 +134,7 @@ def _verdicts(
             verdict = _ungated(each, reference)
         else:
             verdict = _unit_verdict(each, reference, tests, groups.get(each.key))
-        moved = messages.engine_alone(name, engines.get(each.unit.key))
+        moved = messages.engine_only(name, engines.get(each.unit.key))
         yield replace(verdict, reason=verdict.reason + remark + moved)
     yield from _vanished(tasks, candidate, name, reference)
 
@@ -174,7 +174,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         tests=tests.count,
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
-        unanswered=unanswered_values(each),
+        never_right=values_never_right(each),
         score_bound=least,
         reached=least is not None and target is not None and least >= target,
         lower=each.key in tests.is_worse,
@@ -300,7 +300,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
     if group and not group.held:
         yield messages.group_not_held(group)
     elif not held and not group:
-        yield messages.not_excluded(facts, cases_needed(each), answers_needed(each))
+        yield messages.not_excluded(facts, cases_needed(each), outputs_needed(each))
     if each.unit.kind == "continuous":
         # What is held is the mean of changes that count up to C. Nobody may read it as the mean of all that is lost.
         if _mean_is_lost(each):
@@ -342,7 +342,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         no_target=trained and not targets,
         reused=[]
         if not trained
-        else [each.unit for each in targets if not each.sealed and candidate.openings.get(each.unit, 1) > 1],
+        else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
         supplied=candidate.is_supplied,
     )
@@ -365,12 +365,12 @@ def _is_won(target: UnitVerdict) -> bool:
 def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") -> bool:
     """Whether the gate's exit code is 1; under `warn` inconclusive units alone do not make it so."""
     # the record's decision stays `block` under `warn`: only the exit code changes
-    soft = excused(record, inconclusive)
+    soft = exempted(record, inconclusive)
     units = any(each["blocks"] and unit not in soft for unit, each in record.verdicts.items())
     return units or any(task_blocked(task, soft) for task in record.tasks.values())
 
 
-def excused(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
+def exempted(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
     """The units that block by being inconclusive alone, where that is to be a warning."""
     if inconclusive == "block":
         return set()

@@ -11,7 +11,7 @@ from tunegate.harness.checks.base import Kind
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 
 
-Alone = tuple[float, int]  # a rate, and the cases that it is one of
+PartialRate = tuple[float, int]  # a rate, and the cases that it is one of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class PartVerdict:
 
     `label` is what sentences call it, and `named` what task.yaml does. Without a `margin` it is not gated. `difference`
     is that of its `observations`, and `interval` that of the difference, at the level of its unit; `p_worse` is that
-    of worse, before it is corrected. What `fell` blocks. A part that is `whole` is all that passes a case. `base_alone`
-    and `mean_alone` are what each record says by itself, where an answer of the other one brings some of the cases in.
+    of worse, before it is corrected. What `fell` blocks. A part that is `whole` is all that passes a case. `base_only`
+    and `mean_only` are what each record says by itself, where an answer of the other one brings some of the cases in.
     """
 
     name: str
@@ -38,8 +38,8 @@ class PartVerdict:
     observations: int = 0
     difference: float = 0.0
     whole: bool = False
-    base_alone: Alone | None = None
-    mean_alone: Alone | None = None
+    base_only: PartialRate | None = None
+    mean_only: PartialRate | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
@@ -47,7 +47,7 @@ class PartVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
+class NeverRight:
     """A value of a field that `n` cases expect and no answer has right; the reference has it right in `base` of them.
 
     `value` is JSON, and empty where the unit is sealed: it would tell what its cases expect.
@@ -75,7 +75,7 @@ class UnitVerdict:
     ones are `disarmed`; `before` holds what the reference answered to the regressed cases, unless the unit is sealed.
     `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance, `gained` that a
     guard, looked at alone, is better. A guard `cannot fall` where its reference passes nothing. An open unit is
-    `proven_by` the sealed one that was judged with it. `parts` are those of its pass rule, and `unanswered` the values
+    `proven_by` the sealed one that was judged with it. `parts` are those of its pass rule, and `never_right` the values
     of its fields that are never answered right.
     """
 
@@ -124,7 +124,7 @@ class UnitVerdict:
     effective: float | None = None
     together: tuple[str, ...] = ()
     parts: tuple[PartVerdict, ...] = ()
-    unanswered: tuple[Unanswered, ...] = ()
+    never_right: tuple[NeverRight, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
@@ -135,6 +135,6 @@ class UnitVerdict:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, PartVerdict | Unanswered):
+    if isinstance(value, PartVerdict | NeverRight):
         return value.as_dict()
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -251,12 +251,12 @@ def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], reco
     ]
 
 
-def openings(ledger: Ledger, task: str) -> dict[str, int]:
+def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
     """How many models have answered each case of a task, sealed or not, by what it is known by: 0 is not in it."""
     return {case: len(models) for case, models in _asked(ledger, task, _by_model).items()}
 
 
-def opening_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
+def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
     """The how many-th this is that is asked the cases of each unit, by its most worn case; from 1.
 
     Of open cases models are counted. Of sealed ones looks are: on another engine or rung the same adapter gives other
@@ -264,7 +264,8 @@ def opening_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -
     """
     found = {}
     for unit in units:
-        key, this = (_by_look, look(asked.subject, asked.engine)) if unit.sealed else (_by_model, who(asked.subject))
+        sealed = _by_evaluation, look(asked.subject, asked.engine)
+        key, this = sealed if unit.sealed else (_by_model, who(asked.subject))
         before = _asked(ledger, unit.task, key)
         those = [before.get(each, {}) for case in unit.cases for each in known_by(case)]
         found[unit.key] = max((each.get(this, len(each)) for each in those), default=0) + 1
@@ -275,7 +276,7 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     """How many evaluations of each sealed unit's cases there were, by its most worn case."""
     found = {}
     for unit in units:
-        before = _asked(ledger, unit.task, _by_look)
+        before = _asked(ledger, unit.task, _by_evaluation)
         found[unit.key] = max((len(before.get(each, {})) for case in unit.cases for each in known_by(case)), default=0)
     return found
 
@@ -284,7 +285,7 @@ def _by_model(event: Event) -> Look:
     return event.who
 
 
-def _by_look(event: Event) -> Look:
+def _by_evaluation(event: Event) -> Look:
     return event.look
 
 

@@ -40,7 +40,7 @@ def check_openable(sealed: Sequence[Unit], options: Options) -> None:
         )
 
 
-def check_tellable(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> None:
+def check_remote(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> None:
     """Refuse a ledger that cannot be told what is about to be asked or recorded: answers would be lost with that.
 
     Raises:
@@ -52,7 +52,7 @@ def check_tellable(options: Options, adapters: Sequence[Fingerprint], units: Seq
         check_writable(options.baselines / LEDGER)
 
 
-def tell_openings(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> list[str]:
+def describe_evaluations(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> list[str]:
     """Tell which sealed cases adapters are about to be asked, before anybody can see an output; lines about that.
 
     Raises:
@@ -73,13 +73,13 @@ def tell_openings(options: Options, adapters: Sequence[Fingerprint], units: Sequ
     return ["openings of sealed cases are counted on this clone alone (--tg-ledger-remote)"]
 
 
-def tell_run(options: Options, record: Record, units: Sequence[Unit]) -> None:
+def send_run(options: Options, record: Record, units: Sequence[Unit]) -> None:
     """Tell which cases an adapter answered, before its record can be read: each is a look at them.
 
     Raises:
         Refused: the ledger is not whole.
     """
-    if not record.answered_by.subject.get("adapter"):
+    if not record.run_by.subject.get("adapter"):
         return
-    for event in case_events("run", record.answered_by, units, record.digest):
+    for event in case_events("run", record.run_by, units, record.digest):
         append(options.baselines, event)

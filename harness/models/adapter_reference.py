@@ -168,8 +168,8 @@ def _from_hub(name: str, into: Path) -> None:
 def _from_archive(address: str, into: Path) -> None:
     """Take the files of an adapter out of an archive, wherever in it they lie; nothing else, and nothing elsewhere."""
     with tempfile.TemporaryFile() as archive:
-        with closing(urllib.request.urlopen(address, timeout=SECONDS)) as answer:  # noqa: S310  (see `_fetch`)
-            _copy(answer, archive)
+        with closing(urllib.request.urlopen(address, timeout=SECONDS)) as output:  # noqa: S310  (see `_fetch`)
+            _copy(output, archive)
         archive.seek(0)
         members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
         archive.seek(0)

@@ -159,5 +159,5 @@ class Model(Protocol):
     def can(self) -> frozenset[Can]:
         """What it can be asked for."""
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer each request once, in any order, as answers become ready."""

@@ -72,7 +72,7 @@ class Run:
 class Kept:
     """How much a store holds: answers, and the bytes of its file that are in use."""
 
-    answers: int
+    outputs: int
     used_bytes: int
 
 
@@ -152,16 +152,16 @@ class Store:
     def kept(self) -> Kept:
         """How much it holds."""
         with self._kept():
-            [[answers]] = self._connection.execute("SELECT COUNT(*) FROM generations")
-            return Kept(answers, self._size())
+            [[outputs]] = self._connection.execute("SELECT COUNT(*) FROM generations")
+            return Kept(outputs, self._size())
 
     def damaged(self) -> list[str]:
         """What is wrong with it, a line each: the file itself, or the answers that nobody can read."""
         with self._kept():
             wrong = [str(line) for [line] in self._connection.execute("PRAGMA integrity_check") if line != "ok"]
             unread = [
-                str(key) for key, answer in self._connection.execute("SELECT key, answer FROM generations")
-                if not _is_whole(str(key), answer)
+                str(key) for key, output in self._connection.execute("SELECT key, answer FROM generations")
+                if not _is_whole(str(key), output)
             ]  # fmt: skip
         return [*wrong, *(f"the answer under {key[:12]} cannot be read" for key in unread)]
 
@@ -255,9 +255,9 @@ def _is_in_use(error: BaseException | None) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # beyond them is the detail
 
 
-def _is_whole(key: str, answer: Any) -> bool:
+def _is_whole(key: str, output: Any) -> bool:
     try:
-        return bool(KEY.fullmatch(key)) and _completion(parse_json(answer)).is_given
+        return bool(KEY.fullmatch(key)) and _completion(parse_json(output)).is_given
     except (NotJson, TypeError, ValueError, AttributeError):
         return False
 
@@ -327,7 +327,7 @@ class Cached:
         """What the model behind it can do."""
         return self._model.can
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield what is known at once, then what the model answers, storing each as it comes."""
         missing: list[Request] = []
         run = self._run.id if self._run else ""
@@ -343,7 +343,7 @@ class Cached:
         missing, rest = missing[: self._most], missing[len(missing[: self._most]) :]
         self.left += len(rest)
         if missing:
-            for completion in self._model.answer(missing):
+            for completion in self._model.complete(missing):
                 key = keys[completion.key, completion.repeat]
                 if completion.is_given:  # what was not answered is asked again
                     self._store.put(key, completion, run)

@@ -54,7 +54,7 @@ def opens_reasoning(prompt: str) -> bool:
     return prompt.rstrip().endswith(tuple(opening for opening, _ in TAGS))
 
 
-def closes_alone(text: str) -> bool:
+def only_closes(text: str) -> bool:
     """Whether a text ends a reasoning that it does not begin: the template did."""
     return any(closing in text and opening not in text for opening, closing in TAGS)
 
@@ -62,9 +62,9 @@ def closes_alone(text: str) -> bool:
 def part_text(text: str, inside: bool = False) -> tuple[str, str]:
     """The reasoning and the answer in what a server wrote, by any of the tags; `inside`: it begins in a reasoning."""
     for opening, closing in TAGS:
-        before, tag, answer = text.rpartition(closing)
+        before, tag, output = text.rpartition(closing)
         if tag:
-            return before.replace(opening, "").strip("\n"), answer.lstrip("\n")
+            return before.replace(opening, "").strip("\n"), output.lstrip("\n")
         if text.lstrip().startswith(opening):
             return text.replace(opening, "").strip("\n"), ""
     return (text.strip("\n"), "") if inside else ("", text)

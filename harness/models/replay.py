@@ -73,7 +73,7 @@ class Replay:
         self.path = path
         self.sources = sources or {}
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the given completions, in the order of the requests."""
         for request in requests:
             known = self._completions.get((request.key, request.repeat))

@@ -46,7 +46,7 @@ MORE_TOKENIZER_KEYS = (
     "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "do_lower_case", "strip_accents",
     "legacy", "split_special_tokens", "sp_model_kwargs", "clean_up_tokenization_spaces",
 )  # fmt: skip
-FILE_ALONE = ("", "TokenizersBackend", "PreTrainedTokenizer")  # classes that do as tokenizer.json says
+FILE_ONLY = ("", "TokenizersBackend", "PreTrainedTokenizer")  # classes that do as tokenizer.json says
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ def tokenizer_digest(folder: Path) -> str:
     more = {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}
     # a class of a model's own splits and normalises as it does, whatever the file says; fast or slow, it does the same
     kind = str(settings.get("tokenizer_class") or "").removesuffix("Fast")
-    more |= {} if kind in FILE_ALONE else {"tokenizer_class": kind}
+    more |= {} if kind in FILE_ONLY else {"tokenizer_class": kind}
     return digest(
         [
             _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),

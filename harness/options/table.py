@@ -131,7 +131,7 @@ TABLE = (
     Option("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; checked before any "
            "model runs", "REMOTE", suites=True, stands=True),
     Option("policy-from", "Also apply the rules of this branch or commit, which the change is merged into", "GITREF"),
-    Option("permit", "Approve the rule changes with this digest", "DIGEST"),
+    Option("approve", "Approve the rule changes with this digest", "DIGEST"),
     Option("contains", "Fail if an event of this branch or commit is missing here", "GITREF"),
     # never a standing value: the change that is released would choose what it is compared with
     Option("into", "Branch that the release is merged into, and whose ledger is compared; by default that of origin or "

@@ -27,7 +27,7 @@ from tunegate.harness.models.local.placement import CPU, FLOAT32
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_prompts
 from tunegate.harness.models.served.server import Server
-from tunegate.harness.parity.answers import AnswerParity, answer_parity
+from tunegate.harness.parity.outputs import OutputParity, output_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
@@ -49,14 +49,14 @@ class Parity:
     digest: str | None
     record: Record
     prompts: PromptParity
-    answers: AnswerParity
+    outputs: OutputParity
     weights: WeightParity | None = None
     unseen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[Finding]:
         """What is otherwise, each cause once."""
-        every = [*self.prompts.findings, *(self.weights.findings if self.weights else ()), *self.answers.findings]
+        every = [*self.prompts.findings, *(self.weights.findings if self.weights else ()), *self.outputs.findings]
         firsts = {rule: next(each for each in every if each.rule == rule) for rule in [each.rule for each in every]}
         return list(firsts.values())
 
@@ -71,7 +71,7 @@ class Parity:
         yield self.prompts.line()
         if self.weights:
             yield self.weights.line()
-        yield from self.answers.lines()
+        yield from self.outputs.lines()
         yield from (f"{unit}: not compared: {why}" for unit, why in self.unseen.items())
         yield from map(str, self.findings)
 
@@ -142,11 +142,11 @@ def compare_served(
     with opened(served, scored, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
         prompts = _prompts(scored, model, record, options)
-    answers = answer_parity(
-        scored.base.tokenizer, scored.units, scored.record, record, _answers_of_base(scored, baselines)
+    outputs = output_parity(
+        scored.base.tokenizer, scored.units, scored.record, record, _outputs_of_base(scored, baselines)
     )
     decided = _keep(scored, decide_served(scored, record, watch), runs)
-    return Parity(served.name, served.kind, served.digest, decided, prompts, answers, weights, unseen)
+    return Parity(served.name, served.kind, served.digest, decided, prompts, outputs, weights, unseen)
 
 
 def _ask(
@@ -203,7 +203,7 @@ def _prompts(scored: ScoredAdapter, model: ServedModel, record: Record, options:
     return found if found.findings else replace(found, findings=length_parity(known, counts, begins).findings)
 
 
-def _answers_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
+def _outputs_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
     """What the base answered without the adapter, by case, where a baseline of the same questions has it."""
     found: dict[str, str] = {}
     for unit in scored.units:

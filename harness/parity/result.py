@@ -41,7 +41,7 @@ class Artefact:
         }  # fmt: skip
 
 
-def answers_digest(record: Record) -> str:
+def outputs_digest(record: Record) -> str:
     """Digest of what was judged: the questions, and the outputs that answered them."""
     outputs = {key: [each.output, each.logprobs] for key, each in record.cases.items()}
     return digest([{unit: dict(asked) for unit, asked in record.questions.items()}, outputs])
@@ -69,7 +69,7 @@ def known_artefacts(adapter: Path, sha: str, record: Record) -> list[Artefact]:
 
 
 def _is_of(found: Mapping[str, Any], sha: str, record: Record) -> bool:
-    return bool(found["adapter"] == sha and found["answers"] == answers_digest(record))
+    return bool(found["adapter"] == sha and found["outputs"] == outputs_digest(record))
 
 
 def _artefacts(found: Mapping[str, Any] | None) -> list[Artefact]:
@@ -89,7 +89,7 @@ def _read(adapter: Path) -> dict[str, Any] | None:
 def artefacts_text(adapter: str, record: Record, artefacts: list[Artefact]) -> str:
     """The text of `parity.json`."""
     return json_text(stamped({
-        "schema_version": 1, "adapter": adapter, "answers": answers_digest(record),
+        "schema_version": 1, "adapter": adapter, "outputs": outputs_digest(record),
         "artefacts": [each.as_dict() for each in artefacts],
     }))  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tunegate.harness.planning.plan import Plan, passes_together
-from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.statistics.power import Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail
 
@@ -34,7 +34,7 @@ def at_evaluation(each: Plan, number: int) -> Plan:
 
 def power_at(power: PassFail | Continuous, number: int) -> PassFail | Continuous:
     """The power of sealed cases at an evaluation, from that at the first; a fall is tested at the full level."""
-    part, levels = opening_level(number) / opening_level(1), power.levels
+    part, levels = sealed_level(number) / sealed_level(1), power.levels
     return replace(power, levels=Levels(part * levels.held, levels.worse, part * levels.better))
 
 

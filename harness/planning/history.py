@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.planning.costs import Calls, calls_of
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import wilson
-from tunegate.harness.statistics.sample_size import BOUND_LEVEL, answer_noise, flip_rate_bound
+from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound, measured_noise
 
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
 # demo's general questions flip 20 %.
@@ -30,14 +30,14 @@ COSTS_ASSUMED = "Costs of two models assumed as far apart as those of two output
 class Past:
     """Where to look: a record judged against another, and one model's folder of baselines.
 
-    `flip_rate`, in [0, 1), is assumed instead of what they tell. `answers` a case are planned for: None as many as were
+    `flip_rate`, in [0, 1), is assumed instead of what they tell. `outputs` a case are planned for: None as many as were
     given.
     """
 
     record: Record | None = None
     folder: Path | None = None
     flip_rate: float | None = None
-    answers: int | None = None
+    outputs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Seen:
     deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
     `is_assumed` is a guess. `rate` is the baseline's mean score, `released_rate` that of the last release. `noise` is
     the part of the spread's variance that one model's answers to one case make by themselves, for single answers; None
-    where nobody compared them. The spread is that of `answers` a case. `armed` is how many critical cases the baseline
+    where nobody compared them. The spread is that of `outputs` a case. `armed` is how many critical cases the baseline
     passes; None without one. `calls` are those that a cost unit prices.
     """
 
@@ -58,22 +58,22 @@ class Seen:
     is_assumed: bool = False
     released_rate: float | None = None
     noise: float | None = None
-    answers: int = 1
+    outputs: int = 1
     armed: int | None = None
     calls: Calls | None = None
 
-    def with_answers(self, kind: Kind, answers: int) -> Seen:
+    def with_outputs(self, kind: Kind, outputs: int) -> Seen:
         """The same for another number of answers a case: of the noise their mean keeps a k-th."""
-        if self.spread is None or answers == self.answers:
+        if self.spread is None or outputs == self.outputs:
             return self
         if self.noise is None:
             return replace(self, source=f"{self.source}; how one model's answers to a case vary was never measured")
         variance = self.spread if kind == "pass/fail" else self.spread**2
-        less = self.noise * (1 / self.answers - 1 / answers)
+        less = self.noise * (1 / self.outputs - 1 / outputs)
         # noise is an estimate: no more of the variance may go than all of it would
-        left = max(variance - less, variance * min(1.0, self.answers / answers))
+        left = max(variance - less, variance * min(1.0, self.outputs / outputs))
         spread = left if kind == "pass/fail" else math.sqrt(left)
-        return replace(self, spread=spread, answers=answers, source=f"{self.source}; for {answers} answers a case")
+        return replace(self, spread=spread, outputs=outputs, source=f"{self.source}; for {outputs} answers a case")
 
 
 def find_past(
@@ -81,7 +81,7 @@ def find_past(
     tasks: Sequence[Task],
     record: Record | None = None,
     flip_rate: float | None = None,
-    answers: int | None = None,
+    outputs: int | None = None,
 ) -> Past:
     """Find the model whose baselines count: the record's, else the only one.
 
@@ -90,7 +90,7 @@ def find_past(
         tasks: all tasks of the fixtures.
         record: a record to measure from.
         flip_rate: what to assume instead.
-        answers: how many answers a case to plan for.
+        outputs: how many outputs per case to plan for.
 
     Raises:
         UsageError: several models have baselines of these units, or the flip rate cannot be.
@@ -105,7 +105,7 @@ def find_past(
         )
     if record:
         slug = str(record.fingerprint["subject"].get("model"))
-        return Past(record, baselines if baselines.name == slug else baselines / slug, flip_rate, answers)
+        return Past(record, baselines if baselines.name == slug else baselines / slug, flip_rate, outputs)
     folders = model_folders(baselines, tasks)
     if len(folders) > 1:
         names = ", ".join(folder.name for folder in folders)
@@ -113,7 +113,7 @@ def find_past(
             f"{show_path(baselines)}: expected baselines of one model, found those of {names}; "
             f"name one: --baselines={show_path(folders[0])}"
         )
-    return Past(None, folders[0] if folders else None, flip_rate, answers)
+    return Past(None, folders[0] if folders else None, flip_rate, outputs)
 
 
 def model_folders(baselines: Path, tasks: Sequence[Task]) -> list[Path]:
@@ -130,7 +130,7 @@ def look_up(unit: Unit, past: Past) -> Seen:
         Refused: a damaged baseline.
     """
     found = _look_up(unit, past)
-    return found.with_answers(unit.kind, past.answers or found.answers)
+    return found.with_outputs(unit.kind, past.outputs or found.outputs)
 
 
 def _look_up(unit: Unit, past: Past) -> Seen:
@@ -144,10 +144,10 @@ def _look_up(unit: Unit, past: Past) -> Seen:
     if seen.spread is None and calls and calls.spread:
         seen = Seen(calls.spread, COSTS_ASSUMED, is_assumed=True)
     given = seen.is_assumed or past.flip_rate is not None
-    answers = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
+    outputs = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
     return replace(
         seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
-        answers=answers, armed=_armed(unit, base) if base else None, calls=calls,
+        outputs=outputs, armed=_armed(unit, base) if base else None, calls=calls,
     )  # fmt: skip
 
 
@@ -182,8 +182,8 @@ def _by_itself(unit: Unit, base: Baseline | None) -> Seen | None:
 
 def _noise(sides: Sequence[Mapping[str, Result]], base: Baseline | None) -> float | None:
     """The variance of the difference of single answers: of models that gave several, or of a base asked twice."""
-    answers = ([each.score or 0.0 for each in result.repeats] for side in sides for result in side.values())
-    one = answer_noise(answers)
+    outputs = ([each.score or 0.0 for each in result.repeats] for side in sides for result in side.values())
+    one = measured_noise(outputs)
     if one is not None:
         return 2 * one
     return len(base.noise.flips) / base.noise.asked if base and base.noise and base.noise.asked else None

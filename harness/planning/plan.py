@@ -17,9 +17,9 @@ from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.joint import Sample, prob_passed_together
-from tunegate.harness.statistics.paired import LEVEL, opening_level
+from tunegate.harness.statistics.paired import LEVEL, sealed_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels
-from tunegate.harness.statistics.sample_size import PassFail, more_answers
+from tunegate.harness.statistics.sample_size import PassFail, more_outputs
 
 USUAL_GAIN = 0.05
 STILL = 1e-12  # the spread of scores that hardly move, in any unit
@@ -92,14 +92,14 @@ class Plan:
         return low, high
 
     @cached_property
-    def answers_needed(self) -> int | None:
+    def outputs_needed(self) -> int | None:
         """The fewest answers a case with which as many cases would do; None: 64 would not, or nobody knows."""
         if not (self.power and self.margin and self.seen.noise) or (self.chance or 0.0) >= self.asked:
             return None
-        for answers in more_answers(self.seen.answers):
-            power = _spreading(self.power, self.seen.with_answers(self.unit.kind, answers).spread)
+        for outputs in more_outputs(self.seen.outputs):
+            power = _spreading(self.power, self.seen.with_outputs(self.unit.kind, outputs).spread)
             if power and power.prob_held(self.n, self.margin) >= self.asked:
-                return answers
+                return outputs
         return None
 
     @cached_property
@@ -215,8 +215,8 @@ class Plan:
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
-            "needed_between": self.needed_between, "answers_needed": self.answers_needed,
-            "answers": self.seen.answers, "false_alarm": self.false_alarm,
+            "needed_between": self.needed_between, "answers_needed": self.outputs_needed,
+            "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
             "span": self.seen.calls.span if self.bounds and self.seen.calls else None,
@@ -339,7 +339,7 @@ def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:
     """What is left to a unit where any of all may fall, and any of its task's targets rise; Holm may leave it more."""
     # the strictest part that it may get: how many units of the family hardly move, nobody knows before; for sealed
     # cases that of their first opening
-    level = opening_level(1) if unit.sealed else LEVEL
+    level = sealed_level(1) if unit.sealed else LEVEL
     family = max(sum(len(_gated(each)) for each in tasks), 1)
     targets = len({*task.policy.targets, unit.name})
     return Levels(level, LEVEL / family, level / targets)  # a fall is tested at the full level

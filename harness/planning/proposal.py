@@ -24,7 +24,7 @@ from tunegate.harness.statistics.joint import (
     prob_passed,
     prob_passed_together,
 )
-from tunegate.harness.statistics.paired import LEVEL, opening_level
+from tunegate.harness.statistics.paired import LEVEL, sealed_level
 from tunegate.harness.statistics.power import POWER, Levels
 from tunegate.harness.statistics.sample_size import PassFail
 
@@ -299,7 +299,7 @@ def _cut(asked: _Question, work: Work, share: float, n: int | None = None) -> Wo
     n = n or whole.n
     apart = min(max(int(share * n), 1), max(n - 1, 1))
     family, targets = asked.family + len(asked.works), 2 * max(len(asked.targets), 1)
-    first = opening_level(1)
+    first = sealed_level(1)
     opened, sealed = (Levels(level, LEVEL / family, level / targets) for level in (LEVEL, first))
     return Work(
         work.name, work.target,

@@ -59,9 +59,9 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
         console.print()
         console.print(tokens_table(priced))
         _print_cut(console, priced)
-    if foretold := [each for each in plans if each.chances]:
+    if predicted := [each for each in plans if each.chances]:
         console.print()
-        console.print(chances_table(foretold))
+        console.print(chances_table(predicted))
     _print_lines(console, [*(f"{each.unit.key}: {sentence(each)}" for each in plans), *sources(plans)])
 
 
@@ -314,7 +314,7 @@ def _held(each: Plan) -> str:
     low, high = (percent(rate) for rate in USUAL_FLIP_RATES)
     between = each.needed_between
     rates = f" ({between[0]} to {between[1]} at flip rates of {low} to {high})" if between else ""
-    more = f", or {each.answers_needed} answers to each" if each.answers_needed else ""
+    more = f", or {each.outputs_needed} answers to each" if each.outputs_needed else ""
     return f"{held}; so that all units of its task do four times in five, it takes {each.needed}{more}{rates}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail
 
@@ -62,5 +62,5 @@ def best_split(
 
 def _opened(levels: Levels, number: int = 1) -> Levels:
     """The levels of sealed cases at their evaluation of this number; a fall is tested at the full one."""
-    part = opening_level(number, levels.held) / levels.held
+    part = sealed_level(number, levels.held) / levels.held
     return Levels(part * levels.held, levels.worse, part * levels.better)

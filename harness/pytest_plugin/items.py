@@ -81,7 +81,7 @@ class CaseItem:
         yield "score", "unscored" if self.result.score is None else f"{self.result.score:g}"
         yield from (("finding", shown(each.sourced)) for each in self.result.missed.findings)
 
-    def excuse(self) -> str:
+    def exemption(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""
         # no answer is never expected: it is neither a miss nor a zero
         if self.result.score is None:
@@ -103,7 +103,7 @@ class CaseItem:
             return False
         if self.case.critical and self.case.id not in verdict["disarmed"]:
             return False
-        soft = gate.excused(record, self.state.session.options.inconclusive)
+        soft = gate.exempted(record, self.state.session.options.inconclusive)
         return not gate.unit_blocked(self.unit.key, verdict, soft)
 
 
@@ -141,7 +141,7 @@ class GateItem:
     def _why(self) -> Iterator[str]:
         """The lines that say why it blocks; none if it does not."""
         record = self.state.session.records[self.candidate]
-        soft = gate.excused(record, self.state.session.options.inconclusive)
+        soft = gate.exempted(record, self.state.session.options.inconclusive)
         if self.unit:
             verdict = record.verdicts[self.unit.key]
             if gate.unit_blocked(self.unit.key, verdict, soft):
@@ -163,7 +163,7 @@ class GateItem:
         name = "verdict" if self.unit else "decision"
         yield from ((name, str(said[name])), ("reason", shown(str(said["reason"]))))
 
-    def excuse(self) -> str:
+    def exemption(self) -> str:
         """A gate that blocks is always news."""
         return ""
 

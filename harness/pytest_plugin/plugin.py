@@ -245,10 +245,10 @@ def pytest_runtest_makereport(
         item.user_properties += handle.properties
     if handle and said:
         with ending(item.config):
-            excuse = handle.excuse()
-        if excuse:
+            exemption = handle.exemption()
+        if exemption:
             report.outcome = "skipped"
-            report.wasxfail = excuse
+            report.wasxfail = exemption
         elif report.failed:
             item.config.stash[STATE].fail(handle)
             _shorten(report, handle)

@@ -29,15 +29,15 @@ from tunegate.harness.ledger.ledger import (
     LEDGER,
     Event,
     Ledger,
+    evaluation_numbers,
     event_path,
-    opening_numbers,
     parse_event,
     read_ledger,
     render_event,
 )
 from tunegate.harness.ledger.ledger_git import REF
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.release.remote import NoAnswer, Remote, open_remote, remote_names, repository_of
+from tunegate.harness.release.remote import NoReply, Remote, open_remote, remote_names, repository_of
 
 ORIGIN, HEADS = "origin", "refs/heads/"
 MOST_SHOWN = 20  # missing events whose content is fetched, so that they can be described
@@ -75,8 +75,8 @@ class Anchor:
         return {"compared": self.compared, "said": self.said}
 
     def numbers(self, here: Mapping[str, int], units: Sequence[Unit], asked: Fingerprint) -> dict[str, int]:
-        """`opening_numbers` of the ledger here, and at least those of each one outside."""
-        outside = [opening_numbers(each, units, asked) for each in (self.known, self.counted) if each]
+        """`evaluation_numbers` of the ledger here, and at least those of each one outside."""
+        outside = [evaluation_numbers(each, units, asked) for each in (self.known, self.counted) if each]
         return {unit: max([number, *(each[unit] for each in outside)]) for unit, number in here.items()}
 
     def last_releases(
@@ -144,7 +144,7 @@ def _place(ask: _Ask, what: str, root: Path, outside: Outside, ledger: Ledger) -
     """What a place outside answers, or why it does not."""
     try:
         return ask(root, outside, ledger)
-    except NoAnswer as error:
+    except NoReply as error:
         why = str(error)
     except CouldNotRun:
         why = "git cannot be used here"
@@ -201,7 +201,7 @@ def _ask_counter(root: Path, outside: Outside, ledger: Ledger) -> _Place:
     """The events at the remote that counts openings: a branch of their own."""
     top, given = repository_of(root), str(outside.ledger_remote)
     if top is None:
-        raise NoAnswer("the baselines are in no git repository")
+        raise NoReply("the baselines are in no git repository")
     with open_remote(top, given) as remote:
         commit, name = remote.refs(REF)[1].get(REF), f"{REF} of {shown(remote.name)}"
         files = _events(remote.files(commit, "")) if commit else {}
@@ -218,7 +218,7 @@ def _events(files: Mapping[str, str]) -> dict[str, str]:
 def _unasked(outside: Outside, why: str) -> Exception:
     """Without a remote a release goes on, unless one was named."""
     if outside.into is None:
-        return NoAnswer(why)
+        return NoReply(why)
     return UsageError(f"--into {shown(outside.into)}: expected a remote to ask, found none: {why}")
 
 
@@ -267,7 +267,7 @@ def _check_missing(
 
 def _described(missing: Mapping[str, str], remote: Remote) -> Iterator[tuple[str, str]]:
     """What missing events say, as far as the remote tells."""
-    with suppress(NoAnswer):
+    with suppress(NoReply):
         for event, file in missing.items():
             with suppress(Refused):
                 yield event, f": {render_event(parse_event(remote.text(file), event))}"

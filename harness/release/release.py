@@ -16,12 +16,12 @@ from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import check_writable, json_text
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
-from tunegate.harness.evaluation.engines import answers_beside, ask_here
+from tunegate.harness.evaluation.engines import ask_here, runs_beside
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
+from tunegate.harness.ledger.ledger import LEDGER, append, case_events, evaluation_numbers, read_ledger
 from tunegate.harness.models.api import Model
 from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.planning.evaluations import evaluations_left, worth
@@ -142,17 +142,17 @@ class _Release:
     def find_references(self) -> None:
         """What it is compared with, and how many adapters were asked before this one: the ledgers know."""
         submission, root, anchor = self.submission, self.baselines, self.anchor
-        tasks, units, who = submission.tasks, submission.units, submission.record.answered_by
+        tasks, units, who = submission.tasks, submission.units, submission.record.run_by
         self.own = baseline_references(root, tasks, units, who, submission.base_name)
         check_repeats(self.own, units, submission.record.repeats)
         self.references = {**self.own, **anchor.last_releases(root, tasks, units, who, self.own)}
-        self.numbers_here = opening_numbers(read_ledger(root), units, who)
+        self.numbers_here = evaluation_numbers(read_ledger(root), units, who)
         self.numbers = anchor.numbers(self.numbers_here, units, who)
 
     def score_outputs(self) -> None:
         """Scores are only what files say, whichever side they are on: all are computed again."""
         submission = self.submission
-        counted = replace(submission.record, openings=self.numbers)
+        counted = replace(submission.record, sealed_evaluations=self.numbers)
         self.scored = score_again(submission.units, counted, submission.name, self.watch)
         self.scored_references = {
             name: score_again(submission.units, each, f"the {name}", self.watch)
@@ -163,16 +163,16 @@ class _Release:
         """References that are asked beside the adapter answer now, with caching disabled: see engines.py."""
         submission, records = self.submission, {name: each.record for name, each in self.scored_references.items()}
         sealed = [unit for unit in submission.units if unit.sealed]
-        for event in case_events("opened", submission.record.answered_by, sealed):
+        for event in case_events("opened", submission.record.run_by, sealed):
             append(self.baselines, event)  # known already where the run was told of here
         models = dict(self._beside(records))
         self.compared, engines = ask_here(records, models, submission.units, self.watch, submission.record.repeats)
         self.candidate = replace(self.scored.record, engines=engines)
 
     def _beside(self, references: Mapping[str, Record]) -> Iterator[tuple[str, Model]]:
-        submission, expected = self.submission, self.submission.record.answered_by
+        submission, expected = self.submission, self.submission.record.run_by
         for name, each in references.items():
-            if answers_beside(each, expected, submission.units):
+            if runs_beside(each, expected, submission.units):
                 sha = each.fingerprint["subject"].get("adapter")
                 model = self.open_model(released_adapter(self.baselines, each, self.watch) if sha else None)
                 same = replace(expected, subject={**expected.subject, "adapter": sha})
@@ -183,7 +183,7 @@ class _Release:
         """The verdicts are computed again, by the ledger here and by the remote's."""
         submission = self.submission
         own = {name: each for name, each in self.compared.items() if name in self.own}
-        here = replace(self.candidate, openings=self.numbers_here)
+        here = replace(self.candidate, sealed_evaluations=self.numbers_here)
         self.decided = gate.compare(submission.tasks, here, own, submission.trained)
         _check_decision(self.decided, submission.tasks)
         _check_verdicts(self.decided, submission)
@@ -196,7 +196,7 @@ class _Release:
         submission, candidate = self.submission, self.candidate
         sides = {"adapter": submission.adapter, next(iter(self.compared)): None}
         models = {name: self.open_model(folder) for name, folder in sides.items() if name not in candidate.engines}
-        check_same_models(models.values(), submission.record.answered_by, submission.name)
+        check_same_models(models.values(), submission.record.run_by, submission.name)
         check_base_name(submission.adapter, submission.base_name, models["adapter"].fingerprint)
         asked = ask_again(submission.tasks, candidate, self.compared, submission.trained, models, self.watch)
         now, compared, self.asked = asked
@@ -239,7 +239,7 @@ class _Release:
         return (
             *self.scored.notes(submission.name),
             *(line for name, each in self.scored_references.items() for line in each.notes(f"the {name}")),
-            *reference_notes(self.references, submission.record.answered_by, submission.units),
+            *reference_notes(self.references, submission.record.run_by, submission.units),
             self.asked.line(),
         )
 

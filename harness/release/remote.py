@@ -29,7 +29,7 @@ SAFE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "", "SSH
         "GCM_INTERACTIVE": "never", "GIT_NO_LAZY_FETCH": "1"}  # fmt: skip
 
 
-class NoAnswer(CouldNotRun):
+class NoReply(CouldNotRun):
     """The remote does not answer, within the time or at all."""
 
 
@@ -106,9 +106,9 @@ class Remote:
                 kill_group(process)  # ssh and the like, too
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
-                raise NoAnswer(f"{shown(self.name)} did not answer within {SECONDS:.0f} seconds") from None
+                raise NoReply(f"{shown(self.name)} did not answer within {SECONDS:.0f} seconds") from None
         if process.returncode:
-            raise NoAnswer(f"{shown(self.name)} did not answer")
+            raise NoReply(f"{shown(self.name)} did not answer")
         return output
 
 

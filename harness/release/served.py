@@ -15,9 +15,9 @@ from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.harness.parity.result import (
     PARITY,
     Artefact,
-    answers_digest,
     artefacts_text,
     known_artefacts,
+    outputs_digest,
     with_artefact,
     with_section,
 )
@@ -60,7 +60,7 @@ def _released_texts(
     folder: Path, sha: str, record: Record, released: Record, artefacts: list[Artefact], parity: str
 ) -> dict[Path, str]:
     """The card and the manifest of a release, with the artefacts as they are now."""
-    if answers_digest(released) != answers_digest(record):
+    if outputs_digest(released) != outputs_digest(record):
         raise Refused(
             f"{show_path(folder)}: expected the answers that it was released on, found other ones; leave --run out to "
             "compare with those"

@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.options.run import BASELINE
-from tunegate.harness.privacy.recitation import check_answers, check_recitation
+from tunegate.harness.privacy.memorization import check_memorization, check_outputs
 from tunegate.harness.release.manifest import foreign_files
 
 PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
@@ -64,9 +64,9 @@ def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
     _check_folder(adapter)
     _check_record(record, digest)
     training = _training(adapter, digest, record)
-    check_recitation(training, show_path(adapter))
+    check_memorization(training, show_path(adapter))
     _check_fixtures(record, tasks, training["task"])
-    check_answers(training, tasks, record, record_name(record))
+    check_outputs(training, tasks, record, record_name(record))
     return Submission(adapter, digest, record, training, tasks)
 
 

@@ -21,7 +21,7 @@ def case_annotations(report: Report) -> Iterator[str]:
     """
     blocks = report.outcome in ("blocked", "refused")
     level: Level = "error" if blocks else "warning"
-    lines = [report.verdict, *report.rules.altered, *(line for line in report.rules.refused.splitlines() if line)]
+    lines = [report.verdict, *report.rules.modified, *(line for line in report.rules.refused.splitlines() if line)]
     yield workflow_command("error" if blocks else "notice", None, 1, TITLE, "\n".join(lines))
     worst = [(each, case) for each in report.candidates for case in each.worst if case.context]
     for candidate, case in worst[: MOST - 1]:

@@ -79,7 +79,7 @@ def _objections(decision: Mapping[str, Any]) -> Iterator[str]:
     """Why a decision cannot pass."""
     if decision["refused"]:
         yield "was refused"
-    if decision["altered"] and not decision["permitted"]:
+    if decision["modified"] and not decision["approved"]:
         yield "has rule changes that nobody approved"
     if not decision["by_rules"]:
         yield "judged nothing"
@@ -113,13 +113,18 @@ def decided(inputs: Inputs) -> Report:
     decisions = inputs.decisions
     candidates = candidate_reports(inputs.records)
     # one change, whichever adapter was judged
-    altered, added, by_rules, notes = (
+    modified, added, by_rules, notes = (
         tuple(dict.fromkeys(line for each in decisions for line in lines(each)))
-        for lines in (lambda each: each["altered"], lambda each: each["added"], _rule_lines, lambda each: each["notes"])
+        for lines in (
+            lambda each: each["modified"],
+            lambda each: each["added"],
+            _rule_lines,
+            lambda each: each["notes"],
+        )
     )
     rules = RuleReport(
-        altered, added, next((each["permit"] for each in decisions if each["permit"]), ""),
-        all(each["permitted"] or not each["altered"] for each in decisions),
+        modified, added, next((each["approve"] for each in decisions if each["approve"]), ""),
+        all(each["approved"] or not each["modified"] for each in decisions),
         "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])), by_rules,
     )  # fmt: skip
     return Report(*_outcome(decisions, rules, candidates), rules, candidates, notes)
@@ -161,12 +166,12 @@ def with_gate_result(report: Report, result: str) -> Report:
     return Report("refused", verdict, RuleReport(), ())
 
 
-def change_lines(altered: Sequence[str], added: Sequence[str], permitted: bool) -> Iterator[str]:
+def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) -> Iterator[str]:
     """What a change does to the rules: the part that a reviewer has to see."""
-    if altered:
-        how = "approved" if permitted else "they block until a reviewer approves them"
-        yield f"{_number(altered, 'rule change')}; {how}"
-    yield from (f"  {line}" for line in altered)
+    if modified:
+        how = "approved" if approved else "they block until a reviewer approves them"
+        yield f"{_number(modified, 'rule change')}; {how}"
+    yield from (f"  {line}" for line in modified)
     if added:
         yield f"{_number(added, 'addition')}, blocking nothing"
     yield from (f"  {line}" for line in added)
@@ -194,8 +199,8 @@ def _outcome(
     sentences = []
     if rules.refused:
         sentences.append("Refused: something is missing or is no longer what it was; nothing passes.")
-    if rules.altered and not rules.permitted:
-        sentences.append(f"Blocked by {_number(rules.altered, 'rule change')} that nobody has approved.")
+    if rules.modified and not rules.approved:
+        sentences.append(f"Blocked by {_number(rules.modified, 'rule change')} that nobody has approved.")
     if outcome != "blocked":  # what the candidates' own sentences do not say: older rules, or a task without a decision
         blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
         sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]

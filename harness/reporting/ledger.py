@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.ledger.ledger import Event, Ledger, model_name, openings, render_event
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name, render_event, sealed_evaluations
 
 
 def ledger_lines(ledger: Ledger, shown: Sequence[Event]) -> Iterator[str]:
@@ -13,7 +13,7 @@ def ledger_lines(ledger: Ledger, shown: Sequence[Event]) -> Iterator[str]:
     for event in shown:
         yield f"{event.digest[:12]}  {render_event(event)}"
     for task in dict.fromkeys(event.task for event in shown):
-        yield f"{task}: {_release(ledger, task)}; {_openings(ledger, task)}"
+        yield f"{task}: {_release(ledger, task)}; {_sealed_evaluations(ledger, task)}"
     yield f"{_number(len(ledger.events), 'event')}, {_number(len(ledger.heads), 'head')}; none is missing"
 
 
@@ -24,9 +24,9 @@ def _release(ledger: Ledger, task: str) -> str:
     return f"the last release is {names[0]}" if names else "no release"
 
 
-def _openings(ledger: Ledger, task: str) -> str:
+def _sealed_evaluations(ledger: Ledger, task: str) -> str:
     opened = {event.look for event in ledger.of(task, "opened")}
-    most = max(openings(ledger, task).values(), default=0)
+    most = max(sealed_evaluations(ledger, task).values(), default=0)
     trials = sum(event.trials for event in ledger.of(task, "searched"))
     searched = f"; {_number(trials, 'trial')} in searches" if trials else ""
     looks = f"sealed cases opened {_number(len(opened), 'time')}, a case answered by {_number(most, 'model')} at most"

@@ -75,14 +75,14 @@ def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield f"### {SIGNS[report.outcome]} {escaped(_cut(report.verdict))}"
     rules = report.rules
-    if rules.altered:
-        if rules.permitted:
+    if rules.modified:
+        if rules.approved:
             yield from ("", "**Rule changes, approved:**", "")
         else:
             yield from ("", "> [!CAUTION]", "> **Rule changes: they block until a reviewer approves them.**", "")
-        yield from _listed(rules.altered)
-        if rules.permit and not rules.permitted and not rules.refused:
-            yield from ("", f"To approve exactly these: `--permit={rules.permit}`")
+        yield from _listed(rules.modified)
+        if rules.approve and not rules.approved and not rules.refused:
+            yield from ("", f"To approve exactly these: `--approve={rules.approve}`")
     if rules.added:
         yield from ("", "Added, blocking nothing:", "", *_listed(rules.added))
     if rules.refused:

@@ -47,48 +47,48 @@ def script_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).translate(ESCAPES)
 
 
-def _entry(answers: Sequence[CaseReport | None]) -> dict[str, Any]:
-    first = next(each for each in answers if each)
+def _entry(outputs: Sequence[CaseReport | None]) -> dict[str, Any]:
+    first = next(each for each in outputs if each)
     tags = first.context.tags if first.context else {}
-    rules = dict.fromkeys(visible_lines(found.rule) for each in answers if each for found in each.findings)
+    rules = dict.fromkeys(visible_lines(found.rule) for each in outputs if each for found in each.findings)
     return {
         "key": visible_lines(first.key), "unit": visible_lines(first.unit), "sealed": first.sealed,
-        "critical": any(each.critical for each in answers if each),
+        "critical": any(each.critical for each in outputs if each),
         "tags": [visible_lines(f"{tag}={value}") for tag, value in tags.items()], "rules": list(rules),
-        "states": [each.state if each else None for each in answers],
+        "states": [each.state if each else None for each in outputs],
     }  # fmt: skip
 
 
 def _piece(cases: Sequence[Sequence[CaseReport | None]], candidates: Sequence[CandidateReport]) -> dict[str, Any]:
     """Some cases; long texts that many of them share are told once, by number."""
     texts: dict[str, int] = {}
-    made = [_case(answers, candidates, texts) for answers in cases]
+    made = [_case(outputs, candidates, texts) for outputs in cases]
     return {"texts": list(texts), "cases": made}
 
 
 def _case(
-    answers: Sequence[CaseReport | None], candidates: Sequence[CandidateReport], texts: dict[str, int]
+    outputs: Sequence[CaseReport | None], candidates: Sequence[CandidateReport], texts: dict[str, int]
 ) -> dict[str, Any]:
-    first, candidate = next((each, by) for each, by in zip(answers, candidates, strict=True) if each is not None)
+    first, candidate = next((each, by) for each, by in zip(outputs, candidates, strict=True) if each is not None)
     context, rendered = first.context, first.rendered
     asked = [*context.prompt, *(("text", text) for text in context.texts)] if context else []
     return {
         "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
         "rendered": [visible_lines(rendered.text), " ".join(map(str, rendered.tokens))] if rendered else None,
         "expect": _json(context.expect) if context and context.expect is not None else "",
-        "before": dict(_before(answers, candidates)),
-        "answers": [_answer(each) if each else None for each in answers],
+        "before": dict(_before(outputs, candidates)),
+        "outputs": [_answer(each) if each else None for each in outputs],
         "command": visible_lines(case_command(candidate, first)),
         "place": visible_lines(f"{context.file}:{context.line}") if context else "",
     }  # fmt: skip
 
 
 def _before(
-    answers: Sequence[CaseReport | None], candidates: Sequence[CandidateReport]
+    outputs: Sequence[CaseReport | None], candidates: Sequence[CandidateReport]
 ) -> Iterator[tuple[str, str | None]]:
     """What each reference answered; where that of another candidate said something else, under its name, too."""
     found: dict[str, str | None] = {}
-    for each, candidate in zip(answers, candidates, strict=True):
+    for each, candidate in zip(outputs, candidates, strict=True):
         for name, text in each.before.items() if each else ():
             if found.setdefault(name, text) != text:
                 found[f"{name} of {candidate.name}"] = text

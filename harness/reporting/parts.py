@@ -9,8 +9,8 @@ from typing import Any
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.field_rates import FieldRate, Taken
+from tunegate.harness.evaluation.never_right import Never
 from tunegate.harness.evaluation.record import Summary
-from tunegate.harness.evaluation.unanswered import Never
 from tunegate.harness.gate.parts import NONE_EXPECTED
 
 SHOWN_FIELDS = 6  # a unit on a terminal, those that are right least often
@@ -42,10 +42,10 @@ class PartReport:
     @property
     def remarks(self) -> str:
         """What was most often taken for what, and what is never answered."""
-        return "; ".join(filter(None, [self.confusions, self.unanswered]))
+        return "; ".join(filter(None, [self.confusions, self.never_right]))
 
     @property
-    def unanswered(self) -> str:
+    def never_right(self) -> str:
         """What is never answered right: `never answered true (0 of 39)`."""
         return ", ".join(
             f"never answered {value or 'with one of its values'} (0 of {n})" for value, n in self.never[:SHOWN_TAKEN]

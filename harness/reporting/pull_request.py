@@ -26,7 +26,7 @@ from tunegate.harness.reporting.report import Report
 MARKER = "tunegate:"
 _MARKED = re.compile(rf"<!-- {MARKER}([A-Za-z0-9_=-]*) -->")
 WITHOUT_RIGHT = (401, 403, 404)  # GitHub hides from a token what it may not write
-MOST_ANSWER = 1 << 24  # bytes
+MOST_RESPONSE = 1 << 24  # bytes
 MOST_PAGES = 30  # of a hundred comments
 MOST_MARKER = 20_000  # characters; a longer one would take the place of the report
 MOST_MOVED = 10_000  # characters of what changed since the last push
@@ -106,8 +106,8 @@ class PullRequest:
                      "Content-Type": "application/json", "User-Agent": "tunegate"},
         )  # fmt: skip
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as answer:
-                return parse_json(answer.read(MOST_ANSWER).decode("utf-8", "replace"))
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as output:
+                return parse_json(output.read(MOST_RESPONSE).decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in WITHOUT_RIGHT:
@@ -117,11 +117,11 @@ class PullRequest:
             raise CouldNotRun(f"{method} {url}: expected JSON from GitHub, found: {error}") from error
 
 
-def _as_said(answer: Any, schema: Mapping[str, Any], expected: str) -> Any:
+def _as_said(output: Any, schema: Mapping[str, Any], expected: str) -> Any:
     """An answer of GitHub's that is as its documentation says."""
-    if mistakes := schema_mistakes(answer, schema):
+    if mistakes := schema_mistakes(output, schema):
         raise CouldNotRun(f"{expected}, found: {'; '.join(mistakes)}")
-    return answer
+    return output
 
 
 def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:

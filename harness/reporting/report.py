@@ -115,10 +115,10 @@ class CandidateReport:
 class RuleReport:
     """What a change did to the rules; `by_rules` has a line for each set of rules that judged."""
 
-    altered: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
-    permit: str = ""
-    permitted: bool = False
+    approve: str = ""
+    approved: bool = False
     refused: str = ""
     by_rules: tuple[str, ...] = ()
 
@@ -229,7 +229,7 @@ def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
 @no_collection()
 def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None = None) -> CandidateReport:
     """What one record and its sidecar say; `contexts` are those of the sidecar, which is read without them."""
-    soft = gate.excused(record, record.inconclusive)
+    soft = gate.exempted(record, record.inconclusive)
     contexts = read_sidecar(record) if contexts is None else contexts
     cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
     decisions = {task: decision_sentence(each, soft) for task, each in record.tasks.items()}

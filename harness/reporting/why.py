@@ -15,7 +15,7 @@ def why_lines(record: Record) -> Iterator[str]:
     """A paragraph a unit, of a record that was compared; nothing of one that was not."""
     for unit, verdict in record.verdicts.items():
         yield f"{unit}, against the {verdict['reference']}: {verdict['verdict']}"
-        yield from (f"  {line}" for line in _about(verdict, record.openings.get(unit)))
+        yield from (f"  {line}" for line in _about(verdict, record.sealed_evaluations.get(unit)))
 
 
 def _about_span(verdict: Mapping[str, Any]) -> Iterator[str]:

@@ -21,24 +21,24 @@ LONGEST_TERM = 60  # characters
 
 @dataclass(frozen=True)
 class SuiteDraft:
-    """How a suite reads examples. `answer` is the text of an answer that meets what `expect` says.
+    """How a suite reads examples. `output` is the text of an answer that meets what `expect` says.
 
-    Where that is no answer that anyone would give, it is no `model_answer`, and shows no model how to answer.
+    Where that is no answer that anyone would give, it is no `model_output`, and shows no model how to answer.
     """
 
     check: Mapping[str, Any]
     system: str
     expect: Callable[[Draft], Any]
-    answer: Callable[[Draft], str]
+    output: Callable[[Draft], str]
     role: str = "target"
     references: Mapping[str, str] = field(default_factory=dict)
-    model_answer: bool = True
+    model_output: bool = True
 
     def tokens(self, examples: Sequence[Draft]) -> int:
         """Room for answers twice as long as the longest expected one, at two characters a token."""
-        if not self.model_answer:
+        if not self.model_output:
             return SENTENCES
-        longest = max(len(self.answer(each)) for each in examples)
+        longest = max(len(self.output(each)) for each in examples)
         return max(LEAST_TOKENS, -(-longest // TOKEN_STEP) * TOKEN_STEP)
 
 
@@ -57,13 +57,13 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     else:
         rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
     schema = object_schema(rows)
-    answers = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
+    outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
     match = {"match": "whole"} if set(schema["properties"]) - set(schema["required"]) else {}
     return SuiteDraft(
         check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
         system=f"Reply with JSON only: {render_schema(schema)}",
-        expect=lambda each: answers[each.line],
-        answer=lambda each: json.dumps(answers[each.line], ensure_ascii=False),
+        expect=lambda each: outputs[each.line],
+        output=lambda each: json.dumps(outputs[each.line], ensure_ascii=False),
         references={
             "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | schema, indent=2, ensure_ascii=False)}\n"
         },
@@ -102,15 +102,15 @@ def _prose(drafts: Drafts, column: str) -> str:
 
 def retention_suite(drafts: Drafts) -> SuiteDraft:
     """Short answers; several columns are answers that count alike."""
-    answers = {each.line: _texts(drafts, each) for each in drafts.all}
-    for line, texts in answers.items():
+    outputs = {each.line: _texts(drafts, each) for each in drafts.all}
+    for line, texts in outputs.items():
         if not all(re.search(r"\w", text) for text in texts):
             raise Refused(f"{drafts.table.name}:{line}: expected answers with a letter or digit, found {texts}")
     return SuiteDraft(
         check={"measure": "questions"},
         system="Answer in a few words.",
-        expect=lambda each: {"answer": answers[each.line]},
-        answer=lambda each: answers[each.line][0],
+        expect=lambda each: {"answer": outputs[each.line]},
+        output=lambda each: outputs[each.line][0],
         role="guard",
     )
 
@@ -149,8 +149,8 @@ def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
         check={"terms": "refs/terms.yaml"},
         system="Answer in our own terms.",
         expect=lambda each: {"terms": [ids[key] for key in due(each)]},
-        answer=lambda each: ", ".join(terms[key] for key in due(each)),
-        model_answer=False,
+        output=lambda each: ", ".join(terms[key] for key in due(each)),
+        model_output=False,
         references={"terms.yaml": write_yaml({"version": 1, "language": "en", "terms": entries})},
     )
 

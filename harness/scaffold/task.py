@@ -70,7 +70,7 @@ class NewTask:
     name: str
     suite: str
     files: Mapping[str, str]
-    answers: Mapping[str, str]
+    outputs: Mapping[str, str]
     margin: float
     holds: str
     notes: tuple[str, ...]
@@ -110,12 +110,12 @@ def new_task(asked: InitOptions) -> NewTask:
     table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
     drafts = read_drafts(table, columns)
     suite = SUITES[asked.suite](drafts)
-    cases, shots = draw(drafts, asked.limit, suite.model_answer)
+    cases, shots = draw(drafts, asked.limit, suite.model_output)
     files = _files(asked, suite, cases, shots)
     unit = f"{asked.task}/{asked.suite}"
-    answers = {f"{unit}/{each.name}": suite.answer(each) for each in cases}
+    outputs = {f"{unit}/{each.name}": suite.output(each) for each in cases}
     first = FirstGuess(DEFAULT_MARGIN, "so far", "")
-    ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, answers))
+    ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, outputs))
     policy = _policy(asked, suite, ahead)
     guide = render(
         "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit, models=requirement("models"),
@@ -125,7 +125,7 @@ def new_task(asked: InitOptions) -> NewTask:
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": guide}
     holds = f"{unit}: {_holds(cases, shots)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
-    return NewTask(asked.task, asked.suite, files, answers, ahead.margin, holds, tuple(notes), outlook)
+    return NewTask(asked.task, asked.suite, files, outputs, ahead.margin, holds, tuple(notes), outlook)
 
 
 def _holds(cases: Sequence[Draft], shots: Sequence[Draft]) -> str:
@@ -143,7 +143,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots:
         "generate": {"max_new_tokens": suite.tokens([*cases, *shots])},
     }
     if shots:
-        data["shots"] = [{"input": each.input, "output": suite.answer(each)} for each in shots]
+        data["shots"] = [{"input": each.input, "output": suite.output(each)} for each in shots]
     data["cases"] = [_case(suite, each) for each in cases]
     references = {f"refs/{name}": text for name, text in suite.references.items()}
     return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
@@ -169,7 +169,7 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
     return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
 
 
-def _proven(task: str, files: Mapping[str, str], answers: Mapping[str, str]) -> Task:
+def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> Task:
     """The task as it loads from its files, of which every expected answer passes its own check."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
@@ -181,13 +181,13 @@ def _proven(task: str, files: Mapping[str, str], answers: Mapping[str, str]) -> 
         except AuthoringError as error:
             said = str(error).replace(f"{folder}/", "")
             raise Refused(f"what these rows come to cannot be a fixture, nothing was written; {said}") from error
-        completions = {(key, 0): Completion(key, output) for key, output in answers.items()}
+        completions = {(key, 0): Completion(key, output) for key, output in outputs.items()}
         fingerprint = Fingerprint({"model": "expected", "rung": "as-is"}, {"backend": "replay"}, {"model": "expected"})
         record = evaluate(loaded.units, Replay(completions, fingerprint), quiet())
     for key, result in record.cases.items():
         if not result.passed:
             found = "; ".join(map(str, result.findings))
-            raise Refused(f"{key}: expected an answer that passes its own check, found {answers[key]!r} ({found})")
+            raise Refused(f"{key}: expected an answer that passes its own check, found {outputs[key]!r} ({found})")
     return loaded
 
 

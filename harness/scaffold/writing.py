@@ -77,10 +77,10 @@ def _refuse_others_files(root: Path, cases: Path) -> None:
 
 def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, model: str) -> None:
     """Let `pytest` find the fixtures and a model: in a table of its own, unless there is one."""
-    settings, file, answers = read_settings(root), root / PROJECT, root / ANSWERS
-    lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.answers.items())
-    if settings.get("model") == MODEL and answers.is_file():
-        changes.added[answers] = _line_end(answers.read_bytes()) + lines
+    settings, file, outputs = read_settings(root), root / PROJECT, root / ANSWERS
+    lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.outputs.items())
+    if settings.get("model") == MODEL and outputs.is_file():
+        changes.added[outputs] = _line_end(outputs.read_bytes()) + lines
         return
     if "tunegate" in _tools(file):
         other = f'; for this one: model = "{model}"' if model and settings.get("model") != model else ""
@@ -96,7 +96,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
     else:
         changes.new[file] = table
     if not model:
-        changes.new[answers] = lines
+        changes.new[outputs] = lines
 
 
 def _quoted(text: str) -> str:

@@ -21,10 +21,10 @@ from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.ledger import opening_numbers, read_ledger
-from tunegate.harness.ledger.sealed import check_tellable, tell_openings, tell_run
+from tunegate.harness.ledger.ledger import evaluation_numbers, read_ledger
+from tunegate.harness.ledger.sealed import check_remote, describe_evaluations, send_run
 from tunegate.harness.options.run import BASELINE, Options
-from tunegate.harness.session.answering import Answering, Candidate, trained_tasks
+from tunegate.harness.session.models import Candidate, RunModels, trained_tasks
 from tunegate.harness.session.selection import Selection
 
 
@@ -39,16 +39,16 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.contexts: list[Mapping[str, CaseContext]] = []  # of the cases of each record, without their prompts
         self.notes: list[str] = []
-        self._answering: Answering | None = None  # from the first run or estimate on
+        self._models: RunModels | None = None  # from the first run or estimate on
 
     @property
     def base_folder(self) -> Path | None:
         """The folder of the model that local ones share, once there is one."""
-        return self._answering.base_folder if self._answering else None
+        return self._models.base_folder if self._models else None
 
     def estimate(self, watch: Watch) -> list[Outlay]:
         """What a server will be asked for, by task; nothing of a model that costs time alone."""
-        return self._answering_for(watch).estimate()
+        return self._models_for(watch).estimate()
 
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
@@ -60,29 +60,29 @@ class Session:
         self.selection.check()
         if self.options.record:
             undo_cut_off(self.options.baselines)
-        with self._answering_for(watch) as answering:
-            waiting = answering.candidates()
+        with self._models_for(watch) as models:
+            waiting = models.candidates()
             self._announce(waiting)
             evaluated = []
             while waiting:  # popped: a model that has answered must not stay in memory beside the next
-                candidate = answering.with_references(waiting.pop(0))
-                evaluated.append((candidate.adapter, *self._evaluate(candidate, answering.record(candidate))))
+                candidate = models.with_references(waiting.pop(0))
+                evaluated.append((candidate.adapter, *self._evaluate(candidate, models.record(candidate))))
                 seen = candidate.seen
         self.records += [self._keep(*each) for each in evaluated]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selection.selected, seen)
 
-    def _answering_for(self, watch: Watch) -> Answering:
-        if self._answering is None:
-            self._answering = Answering(self.options, self.selection, watch, self.notes)
-        return self._answering
+    def _models_for(self, watch: Watch) -> RunModels:
+        if self._models is None:
+            self._models = RunModels(self.options, self.selection, watch, self.notes)
+        return self._models
 
     def _announce(self, candidates: Sequence[Candidate]) -> None:
         """Tell the ledger which sealed cases adapters are about to be asked, before anybody can see an output."""
         fingerprints = [each.model.fingerprint for each in candidates]
         adapters = [each for each in fingerprints if each.subject.get("adapter")]
-        check_tellable(self.options, adapters, self.selection.asked)
-        self.notes += tell_openings(self.options, adapters, self.selection.asked)
+        check_remote(self.options, adapters, self.selection.asked)
+        self.notes += describe_evaluations(self.options, adapters, self.selection.asked)
 
     def _evaluate(self, candidate: Candidate, record: Record) -> tuple[Record, str]:
         """The record of a candidate, compared where there are references, and its sidecar's text."""
@@ -91,7 +91,7 @@ class Session:
         contexts = dict(case_contexts(asked, self.options.rung, references, record.cases))
         sidecar = sidecar_text(contexts)
         record = replace(record, sidecar=text_digest(sidecar))
-        tell_run(self.options, record, asked)  # now, so that the next adapter here counts as the next one
+        send_run(self.options, record, asked)  # now, so that the next adapter here counts as the next one
         self.references.append(references)
         self.contexts.append({key: replace(each, prompt=(), texts=()) for key, each in contexts.items()})
         return record, sidecar
@@ -108,24 +108,24 @@ class Session:
             return record
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selection.whole}
-        decidable = replace(record, units=whole, openings=self._openings(candidate, record))
+        decidable = replace(record, units=whole, sealed_evaluations=self._sealed_evaluations(candidate, record))
         evaluated = gate.compare(tasks, decidable, references, candidate.trained, self._targets_stay)
         made = {} if self.options.against == BASELINE else claims(tasks, evaluated, references["record"])
         return replace(
             record,
             verdicts=evaluated.verdicts,
             tasks=evaluated.tasks,
-            openings=evaluated.openings,
+            sealed_evaluations=evaluated.sealed_evaluations,
             claims=made,
             rescored=rescored_units(candidate.references),
         )
 
-    def _openings(self, candidate: Candidate, record: Record) -> dict[str, int]:
+    def _sealed_evaluations(self, candidate: Candidate, record: Record) -> dict[str, int]:
         """The how many-th adapter this is on each unit; nothing where nobody counts."""
         if self.options.against != BASELINE or not candidate.model.fingerprint.subject.get("adapter"):
             return {}
         ledger = read_ledger(self.options.baselines)
-        return opening_numbers(ledger, self.selection.whole, record.answered_by)
+        return evaluation_numbers(ledger, self.selection.whole, record.run_by)
 
     @property
     def _targets_stay(self) -> bool:

@@ -78,7 +78,7 @@ class PValue:
     smallest: float
 
 
-def opening_level(opening: int, level: float = LEVEL) -> float:
+def sealed_level(opening: int, level: float = LEVEL) -> float:
     """Return the part of `level` that the k-th opening of sealed cases may spend: .8 of it, then .16, .032, ...
 
     The parts of all openings add up to `level`, so that over all of them together, each made in the light of those

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 BOUND_LEVEL = 0.05  # one-sided, of a measured flip rate
-MOST_ANSWERS = 64  # a case; beyond, more cases are the better buy
+MOST_OUTPUTS = 64  # a case; beyond, more cases are the better buy
 
 
 def flip_rate_seen(d: ArrayLike) -> float:
@@ -131,9 +131,9 @@ class PassFail(Power):
         return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
 
 
-def answer_noise(answers: Iterable[Sequence[float]]) -> float | None:
+def measured_noise(outputs: Iterable[Sequence[float]]) -> float | None:
     """Return the mean variance of single answers to one case, from two or more a case; None without such cases."""
-    scatter = [float(np.var(each, ddof=1)) for each in answers if len(each) > 1]
+    scatter = [float(np.var(each, ddof=1)) for each in outputs if len(each) > 1]
     return float(np.mean(scatter)) if scatter else None
 
 
@@ -156,23 +156,23 @@ def cases_to_settle(
     return power.cases_to_settle(margin, change)
 
 
-def answers_to_settle(d: ArrayLike, margin: float, level: float, noise: float, answers: int) -> int | None:
+def outputs_to_settle(d: ArrayLike, margin: float, level: float, noise: float, outputs: int) -> int | None:
     """Return how many answers a case would settle it with as many cases; None: 64 would not.
 
     `noise` is the variance of the difference of single answers, of which the mean of k answers keeps a k-th. `d` is of
-    so many `answers` a case.
+    so many `outputs` a case.
     """
     n = len(differences(d))
-    for more in more_answers(answers):
-        needed = cases_to_settle(d, margin, level, less=noise * (1 / answers - 1 / more))
+    for more in more_outputs(outputs):
+        needed = cases_to_settle(d, margin, level, less=noise * (1 / outputs - 1 / more))
         if needed is not None and needed <= n:
             return more
     return None
 
 
-def more_answers(answers: int) -> list[int]:
+def more_outputs(outputs: int) -> list[int]:
     """Return the numbers of answers a case that are tried: twice as many, four times, ..."""
-    return [answers * 2**step for step in range(1, 7) if answers * 2**step <= MOST_ANSWERS]
+    return [outputs * 2**step for step in range(1, 7) if outputs * 2**step <= MOST_OUTPUTS]
 
 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:

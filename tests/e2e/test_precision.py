@@ -36,6 +36,6 @@ def test_it_answers_in_bfloat16_as_another_engine():
     asked = list(requests([unit]))[:1]
     plain, half = (local(dtype) for dtype in ("float32", "bfloat16"))
 
-    assert all(answer.output for answer in half.answer(asked))
+    assert all(answer.output for answer in half.complete(asked))
     assert half.fingerprint.subject == plain.fingerprint.subject
     assert half.fingerprint.engine == plain.fingerprint.engine | {"dtype": "bfloat16"}

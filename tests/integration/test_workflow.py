@@ -22,7 +22,7 @@ SCRIPTS = ROOT / ".github"
 BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
 REVIEW = {
     "state": "APPROVED", "commit_id": "head", "user": {"login": "owner"}, "author_association": "MEMBER",
-    "body": "Fine by me:\r\npermit 7816ee245021\r\n",
+    "body": "Fine by me:\r\napprove 7816ee245021\r\n",
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def program(folder: Path, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
-def permitted(folder: Path, *reviews: dict[str, Any]) -> str:
+def approved(folder: Path, *reviews: dict[str, Any]) -> str:
     """What the script makes of these reviews, which a stand-in of `gh api PATH --paginate --jq FILTER` serves."""
     (folder / "reviews.json").write_text(json.dumps(reviews))
     program(
@@ -41,7 +41,7 @@ def permitted(folder: Path, *reviews: dict[str, Any]) -> str:
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "REVIEWS": "repos/o/r/pulls/7/reviews", "HEAD": "head",
                    "AUTHOR": "author"}  # fmt: skip
     done = subprocess.run(
-        ["bash", SCRIPTS / "permitted.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["bash", SCRIPTS / "approved.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -51,7 +51,7 @@ def permitted(folder: Path, *reviews: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "PERMIT=7816ee245021\n"),
+        ({}, "APPROVE=7816ee245021\n"),
         ({"state": "COMMENTED"}, ""),
         ({"state": "DISMISSED"}, ""),
         ({"commit_id": "the one before"}, ""),
@@ -59,23 +59,23 @@ def permitted(folder: Path, *reviews: dict[str, Any]) -> str:
         ({"author_association": "CONTRIBUTOR"}, ""),
         ({"author_association": "NONE"}, ""),
         ({"body": None}, ""),
-        ({"body": "I do not permit this"}, ""),
-        ({"body": "permit 7816ee24502"}, ""),
-        ({"body": "I do **not** permit 7816ee245021"}, ""),
-        ({"body": "> permit 7816ee245021"}, ""),
-        ({"body": "permit 7816ee245021, once the margin is back"}, ""),
-        ({"body": "permit 7816ee245021; echo EVIL=1"}, ""),
-        ({"body": "permit 7816ee245021\nEVIL=1"}, "PERMIT=7816ee245021\n"),
+        ({"body": "I do not approve this"}, ""),
+        ({"body": "approve 7816ee24502"}, ""),
+        ({"body": "I do **not** approve 7816ee245021"}, ""),
+        ({"body": "> approve 7816ee245021"}, ""),
+        ({"body": "approve 7816ee245021, once the margin is back"}, ""),
+        ({"body": "approve 7816ee245021; echo EVIL=1"}, ""),
+        ({"body": "approve 7816ee245021\nEVIL=1"}, "APPROVE=7816ee245021\n"),
     ],
 )
 def test_who_permits(tmp_path, change, said):
-    assert permitted(tmp_path, REVIEW | change) == said
+    assert approved(tmp_path, REVIEW | change) == said
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="jq, which gh brings along, is not installed")
 def test_the_last_permission_counts(tmp_path):
-    assert permitted(tmp_path) == ""
-    assert permitted(tmp_path, REVIEW, REVIEW | {"body": "permit 000000000000"}) == "PERMIT=000000000000\n"
+    assert approved(tmp_path) == ""
+    assert approved(tmp_path, REVIEW, REVIEW | {"body": "approve 000000000000"}) == "APPROVE=000000000000\n"
 
 
 def judged(folder: Path, **environment: str) -> tuple[int, list[str]]:
@@ -111,8 +111,8 @@ def test_each_adapter_is_judged_also_after_one_that_blocks(tmp_path):
 
 def test_without_an_adapter_the_model_is_judged(tmp_path):
     (tmp_path / "code").write_text("0")
-    code, calls = judged(tmp_path, PERMIT="7816ee245021")
-    assert calls == [call("model", " --policy-from=b --permit=7816ee245021")]
+    code, calls = judged(tmp_path, APPROVE="7816ee245021")
+    assert calls == [call("model", " --policy-from=b --approve=7816ee245021")]
     assert code == 0
 
 

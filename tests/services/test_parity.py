@@ -158,7 +158,7 @@ def test_the_adapter_was_worth_judging(place):
 def test_a_merged_folder_is_what_was_judged(place, merged):
     parity = compared(place, merged)
 
-    assert (parity.is_shown, rules(parity), parity.answers.same) == (True, [], CASES)
+    assert (parity.is_shown, rules(parity), parity.outputs.same) == (True, [], CASES)
     assert {each["verdict"] for each in parity.record.verdicts.values()} == {"held"}
 
 
@@ -194,7 +194,7 @@ def test_a_server_is_what_was_judged(place, smollm2):
     with standing_in(smollm2, place / "tuned", shows=False) as server:
         parity = compared(place, server.model)
 
-    assert (parity.is_shown, rules(parity), parity.answers.same) == (True, [], CASES)
+    assert (parity.is_shown, rules(parity), parity.outputs.same) == (True, [], CASES)
 
 
 SERVED = {

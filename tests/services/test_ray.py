@@ -135,8 +135,8 @@ class Pooled:
         self.pool = pool
         self.received: dict[str, float] = {}
 
-    def answer(self, asked):
-        for completion in self.pool.answer(None, asked, WHO):
+    def complete(self, asked):
+        for completion in self.pool.complete(None, asked, WHO):
             assert completion.key not in self.received
             self.received[completion.key] = time.monotonic()
             yield completion
@@ -215,7 +215,7 @@ def test_a_cluster_without_room_is_said(desk, monkeypatch):
 def test_whoever_leaves_in_the_middle_leaves_nothing_behind(desk):
     units, mortal = desk
     with pooled(mortal, 2) as model:
-        stream = model.pool.answer(None, list(requests(units)), WHO)
+        stream = model.pool.complete(None, list(requests(units)), WHO)
         next(stream)
         stream.close()
-        assert len({each.key for each in model.answer(list(requests(units)))}) == 60
+        assert len({each.key for each in model.complete(list(requests(units)))}) == 60

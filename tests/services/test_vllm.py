@@ -90,7 +90,7 @@ def test_answers_are_held_to_their_schema_whatever_the_weights(served):
     held = [each for unit in units for each in list(requests([unit], "constrained"))[:3]]
     held = [replace(each, decoding=Decoding(max_new_tokens=300)) for each in held]
     for model in served[:2]:
-        found = {each.key: each for each in model.answer(held)}
+        found = {each.key: each for each in model.complete(held)}
         finished = [each for each in held if found[each.key].finish == "stop"]
         assert len(finished) >= 4, found
         assert [violation(each.constraint, found[each.key].output) for each in finished] == [""] * len(finished)
@@ -100,7 +100,7 @@ def test_base_and_adapters_answer_as_peft_does(served, adapters):
     here = Local("smollm2", quiet(), options=FLOAT32)
     for model, adapter in zip(served[:3], [None, *adapters[:2]], strict=True):
         local = Local("smollm2", quiet(), adapter, base=here.base)
-        theirs, ours = ({each.key: each for each in one.answer(asked())} for one in (model, local))
+        theirs, ours = ({each.key: each for each in one.complete(asked())} for one in (model, local))
         assert model.fingerprint.subject == local.fingerprint.subject
         ids = [{key: here.tokenizer(each.output or "").input_ids for key, each in side.items()}
                for side in (theirs, ours)]  # fmt: skip
@@ -115,7 +115,7 @@ def test_base_and_adapters_answer_as_peft_does(served, adapters):
 
 def test_an_adapter_that_it_silently_ignores_is_refused(served):
     with pytest.raises(Refused, match="misplaced: not acting: behind vLLM the log-probabilities of a probe are"):
-        list(served[3].answer(asked()[:1]))
+        list(served[3].complete(asked()[:1]))
 
 
 def test_an_adapter_on_its_base_is_shown_to_be_what_was_judged(adapters, tmp_path):

@@ -194,9 +194,9 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
     )
     assert body.index("> **Rule changes: they block until a reviewer approves them.**") < body.index("| unit |")
     assert "- desk/triage: task.yaml is looser: margin 0.15 -&gt; 0.5" in body
-    permit = re.search(r"`--permit=([0-9a-f]{12})`", body)[1]
+    approve = re.search(r"`--approve=([0-9a-f]{12})`", body)[1]
 
-    assert runner.run(permit=permit) == 0, runner.said
+    assert runner.run(approve=approve) == 0, runner.said
     runner.comment()
     assert "**Rule changes, approved:**" in hub.comments[0]["body"]
 

@@ -48,7 +48,7 @@ MODULES = (
     "tunegate/__init__.py", "tunegate/__main__.py", "harness/__init__.py", "suites/__init__.py", "json.py",
     "pip/__init__.py", "pip/__main__.py", "yaml/__init__.py", "fixtures/evil.py", "adapters/evil/modeling.py",
 )  # fmt: skip
-PROGRAMS = (*(f".github/{name}.sh" for name in ("gate", "comment", "install", "permitted", "say")), "git", "python")
+PROGRAMS = (*(f".github/{name}.sh" for name in ("gate", "comment", "install", "approved", "say")), "git", "python")
 SETTINGS = '[tool.tunegate]\nchecks = "{checks}"\n'
 
 
@@ -161,7 +161,7 @@ WORKFLOWS = {
 }
 
 #: The steps of the job `gate` that have a token which may only read, before anything of the change is there to run.
-READ_PERMITS = {"this project's own": ["Read what a reviewer permits"]}
+READ_APPROVALS = {"this project's own": ["Read what a reviewer approves"]}
 
 
 class Hub:
@@ -253,7 +253,7 @@ def test_nothing_of_a_change_runs_and_nothing_of_it_sees_the_token(hub, canary, 
     assert list(files_with(TOKEN, tmp_path)) == []
     is_gated = any("gate" in each.name.lower() for each in gate.ran)  # or `lint` refused the project before
     assert said == ("success" if is_gated else ""), comment.said
-    assert [each.name for each in gate.ran if TOKEN in str(each.env)] == READ_PERMITS.get(name, [])
+    assert [each.name for each in gate.ran if TOKEN in str(each.env)] == READ_APPROVALS.get(name, [])
     assert len([each for each in comment.ran if TOKEN in str(each.env)]) == is_gated
     if not is_gated:
         assert hub.served.comments == []

@@ -44,12 +44,12 @@ class Mortal:
     def fingerprint(self) -> Fingerprint:
         return Fingerprint(SUBJECT, ENGINE | {"dtype": self.engine}, NAMES)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         if self.refuses:
             raise Refused(self.refuses)
         with (self.asked / str(os.getpid())).open("a") as file:
             file.writelines(f"{time.monotonic()} {request.key}\n" for request in requests)
-        for given, completion in enumerate(Replay(self.answers, self.fingerprint).answer(requests)):
+        for given, completion in enumerate(Replay(self.answers, self.fingerprint).complete(requests)):
             if given == self.life and self._is_doomed():
                 time.sleep(ARRIVING)
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -106,7 +106,7 @@ def training_record(**more: Any) -> dict[str, Any]:
         "grading": {"trained": 42},
         "validation": {"rows": 0},
         "diagnosis": {"digest": "d" * 64, "remedies": {}, "against": [], "override": None},
-        "recitation": {"rows": 40, "asked": 40, "recited": [], "secrets": [], "tried": 0, "leaked": []},
+        "memorization": {"rows": 40, "asked": 40, "memorized": [], "secrets": [], "tried": 0, "leaked": []},
     } | more  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from tunegate.harness.models.resolve import ModelFiles
 if TYPE_CHECKING:
     import torch
 
-INHERITED = ("adapter", "recipe", "rows", "recitation", "start")  # of its record: what the new adapter has learnt too
+INHERITED = ("adapter", "recipe", "rows", "memorization", "start")  # of its record: what the new adapter has learnt too
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ RECIPE_SCHEMA = mapping(
             "what happens to rows that hold secrets or personal data",
             _or_override(REFUSE, DROP),
         ),
-        "recitation": about(
+        "memorization": about(
             "what a release does where it recites its rows or tells their secrets",
             _or_override(REFUSE),
         ),
@@ -105,7 +105,7 @@ class Recipe:
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     private_data: str | Mapping[str, str] = REFUSE
-    recitation: str | Mapping[str, str] = REFUSE
+    memorization: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
     decontaminate: Decontaminate = field(default_factory=Decontaminate)
     exemptions: tuple[Exemption, ...] = ()
@@ -134,7 +134,7 @@ class Recipe:
         if_given = {"stop": asdict(self.stop)} if self.stop.kl else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
-            "private_data": self.private_data, "recitation": self.recitation, "diagnosis": self.diagnosis,
+            "private_data": self.private_data, "memorization": self.memorization, "diagnosis": self.diagnosis,
             "decontaminate": asdict(self.decontaminate),
             "start": self.start and self.start.digest, "method": self.method, **of_method,
             "lora": asdict(self.lora), "optim": asdict(self.optim), **if_given, "seed": self.seed,
@@ -142,7 +142,7 @@ class Recipe:
 
     def deciding(self) -> dict[str, Any]:
         """Of the effective values those that decide the adapter: how often it is saved does not, nor an override."""
-        known = {key: value for key, value in self.effective().items() if key not in ("diagnosis", "recitation")}
+        known = {key: value for key, value in self.effective().items() if key not in ("diagnosis", "memorization")}
         optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
         return known | {"optim": optim}
 

@@ -94,7 +94,7 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     return [row for _, row in _read(paths, task, "rows", _row)]
 
 
-def read_unanswered(paths: Sequence[Path], task: Task) -> list[tuple[Mapping[str, Any], Example]]:
+def read_row_inputs(paths: Sequence[Path], task: Task) -> list[tuple[Mapping[str, Any], Example]]:
     """Read files of inputs, which are rows without an answer: each line as it stands, and as a row with an empty one.
 
     Raises:
@@ -162,17 +162,17 @@ def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
 
 def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
-    *asked, (last, answer) = ((turn["role"], turn["content"]) for turn in raw["messages"])
+    *asked, (last, output) = ((turn["role"], turn["content"]) for turn in raw["messages"])
     if last != ASSISTANT:
         raise AuthoringError([document.problem(("messages",), "an assistant turn at the end", repr(last))])
-    row = _of_messages(document, asked, answer)
+    row = _of_messages(document, asked, output)
     return _as_sent(document, row, *_prompt(document, units)) if "unit" in raw else row
 
 
-def _of_messages(document: Document, asked: Sequence[tuple[str, str]], answer: str) -> Example:
+def _of_messages(document: Document, asked: Sequence[tuple[str, str]], output: str) -> Example:
     """A row of messages that belongs to no unit yet."""
     text, rejected = "\n".join(content for role, content in asked if role != "system"), document.data.get("rejected")
-    return Example(tuple(asked), text, answer, document.name, document.line(()), rejected=rejected)
+    return Example(tuple(asked), text, output, document.name, document.line(()), rejected=rejected)
 
 
 def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Example:

@@ -28,12 +28,12 @@ class Preference:
 
     def columns(self) -> dict[str, list[int]]:
         """As TRL's collator wants it."""
-        return {"prompt_ids": self.chosen.prompt, "chosen_ids": [*self.chosen.answer],
-                "rejected_ids": [*self.rejected.answer]}  # fmt: skip
+        return {"prompt_ids": self.chosen.prompt, "chosen_ids": [*self.chosen.output],
+                "rejected_ids": [*self.rejected.output]}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class LabelledExample:
     """An answer that is liked, or is not."""
 
     tokens: Tokens
@@ -46,10 +46,10 @@ class Judgement:
 
     def columns(self) -> dict[str, Any]:
         """As TRL's collator wants it."""
-        return {"prompt_ids": self.tokens.prompt, "completion_ids": [*self.tokens.answer], "label": self.liked}
+        return {"prompt_ids": self.tokens.prompt, "completion_ids": [*self.tokens.output], "label": self.liked}
 
 
-Data = Sequence[Tokens | Preference | Judgement]  # what a method trains on
+Data = Sequence[Tokens | Preference | LabelledExample]  # what a method trains on
 
 
 def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], None]) -> list[Example]:
@@ -95,7 +95,8 @@ def unpaired(data: Data, recipe: Recipe) -> Data:
     if recipe.method != KTO:
         return data
     chosen, rejected = apart(data)
-    found = [*(Judgement(each, liked=True) for each in chosen), *(Judgement(each, liked=False) for each in rejected)]
+    liked = [LabelledExample(each, liked=True) for each in chosen]
+    found = liked + [LabelledExample(each, liked=False) for each in rejected]
     # TRL takes them in this order, for it pairs each prompt of a step with the answer to the one before
     random.Random(recipe.seed).shuffle(found)  # noqa: S311
     return found
@@ -104,7 +105,8 @@ def unpaired(data: Data, recipe: Recipe) -> Data:
 def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
     """The rows with their answers, and the same with the rejected ones: none where the method compares none."""
     pairs = [row for row in data if isinstance(row, Preference)]
-    chosen = [row.chosen if isinstance(row, Preference) else row for row in data if not isinstance(row, Judgement)]
+    rows = [row for row in data if not isinstance(row, LabelledExample)]
+    chosen = [row.chosen if isinstance(row, Preference) else row for row in rows]
     return chosen, [pair.rejected for pair in pairs]
 
 
@@ -128,7 +130,7 @@ def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
         raise Refused(f"template probe: a batch compares the answers of two rows; {VERSION}")
 
 
-def check_judgements(batch: Any, data: Sequence[Judgement]) -> None:
+def check_labelled(batch: Any, data: Sequence[LabelledExample]) -> None:
     """The template probe for answers that are liked or not: each is what its row says, and counts as its row says.
 
     Raises:

@@ -46,7 +46,7 @@ class ExampleReport:
     grades: Sequence[UnitGrades]
     duplicates: Sequence[DuplicatePair]
     whole: Lengths | None = None
-    answers: Lengths | None = None
+    outputs: Lengths | None = None
     rejected: Lengths | None = None
     cut: Sequence[Example] = field(default=())
     private: Mapping[str, Any] | None = None
@@ -103,7 +103,7 @@ class ExampleReport:
         }
 
     def _counts(self) -> dict[str, Any]:
-        lengths = {"whole": self.whole, "answer": self.answers, "rejected": self.rejected}
+        lengths = {"whole": self.whole, "answer": self.outputs, "rejected": self.rejected}
         return {
             "rows": self.rows,
             "failed": self.failed,
@@ -126,15 +126,15 @@ class ExampleReport:
             yield f"{self.trained} rows are many: past a few thousand, better rows help more than further ones"
         if self.passing:
             yield (
-                f"{_count(len(self.passing), 'rejected answer passes', 'rejected answers pass')} the check too "
+                f"{_count(len(self.passing), 'rejected answer passes', 'rejected outputs pass')} the check too "
                 f"({self.passing[0].file}:{self.passing[0].line} first): the suites will not see what these pairs teach"
             )
-        if self.answers and self.rejected and not _LIKE[0] <= self.rejected.median / self.answers.median <= _LIKE[1]:
+        if self.outputs and self.rejected and not _LIKE[0] <= self.rejected.median / self.outputs.median <= _LIKE[1]:
             yield "rejected answers are of another length than answers: dpo may learn the length, and little else"
         if self.cut:
             where = f"{self.cut[0].file}:{self.cut[0].line}"
             yield (
-                f"{_count(len(self.cut), 'answer is', 'answers are')} longer than the max_new_tokens of the unit "
+                f"{_count(len(self.cut), 'answer is', 'outputs are')} longer than the max_new_tokens of the unit "
                 f"({where} first): the suites would cut such an answer"
             )
 
@@ -146,13 +146,13 @@ def measured(report: ExampleReport, rows: Sequence[Example], data: Data, task: T
     cut = [
         row
         for row, each in zip(rows, tokens, strict=True)
-        if row.unit and len(each.answer) > allowed[row.unit] + 1  # the end of turn is not cut
+        if row.unit and len(each.output) > allowed[row.unit] + 1  # the end of turn is not cut
     ]
     return replace(
         report,
         whole=_lengths([len(each.input_ids) for each in (*tokens, *rejected)]),
-        answers=_lengths([len(each.answer) for each in tokens]),
-        rejected=_lengths([len(each.answer) for each in rejected]) if rejected else None,
+        outputs=_lengths([len(each.output) for each in tokens]),
+        rejected=_lengths([len(each.output) for each in rejected]) if rejected else None,
         cut=cut,
     )
 
@@ -176,7 +176,7 @@ def render_grades(report: ExampleReport) -> Iterator[str]:
 def render_lengths(report: ExampleReport) -> Iterator[str]:
     """The lengths and the warnings, a line each."""
     rejected = f"; of the rejected one: {report.rejected}" if report.rejected else ""
-    yield f"  tokens a row: {report.whole}; of its answer: {report.answers}{rejected}"
+    yield f"  tokens a row: {report.whole}; of its answer: {report.outputs}{rejected}"
     yield from (f"  warning: {warning}" for warning in report.warnings())
 
 
@@ -186,9 +186,9 @@ def _duplicates(pairs: Sequence[DuplicatePair]) -> Iterator[str]:
         yield f"  {_rows(exact)} ask what another asks, {len(pairs) - exact} nearly so:"
     for pair in pairs[:SHOWN]:
         how = "the same" if pair.alike == 1.0 else f"{pair.alike:.0%} alike"
-        answer = "the same answer" if pair.agrees else "different answers"
+        output = "the same answer" if pair.agrees else "different answers"
         first, second = (row.place for row in (pair.first, pair.second))
-        yield f"    {first} and {second}: {how}, {answer}"
+        yield f"    {first} and {second}: {how}, {output}"
 
 
 def _consequence(report: ExampleReport) -> str:

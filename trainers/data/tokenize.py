@@ -34,7 +34,7 @@ class Tokens:
         return self.input_ids[: self.completion_mask.index(1)]
 
     @property
-    def answer(self) -> tuple[int, ...]:
+    def output(self) -> tuple[int, ...]:
         """The tokens on which the loss is taken."""
         return tuple(token for token, mask in zip(self.input_ids, self.completion_mask, strict=True) if mask)
 
@@ -73,10 +73,10 @@ def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
     prompt = render_prompt(tokenizer, Request(row.place, row.messages, Decoding()))
     before = tokenizer(prompt, add_special_tokens=False).input_ids
     # Apart from the prompt, for together a token may reach across the border: a prompt that ends in it is never sent.
-    answer = tokenizer(row.output, add_special_tokens=False).input_ids
-    if end in answer:
+    completion = tokenizer(row.output, add_special_tokens=False).input_ids
+    if end in completion:
         raise Refused(f"{row.place}: expected an answer alone, found {tokenizer.eos_token} in it; the trainer adds it")
-    return Tokens([*before, *answer, end], [0] * len(before) + [1] * (len(answer) + 1))
+    return Tokens([*before, *completion, end], [0] * len(before) + [1] * (len(completion) + 1))
 
 
 def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:
@@ -93,11 +93,11 @@ def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:
     """
     # by what the mask attends to, not by the pad token: that may be the end token, which belongs to the row
     wholes = {tuple(row.input_ids) for row in rows}
-    answers = {row.answer for row in rows}
+    outputs = {row.output for row in rows}
     for ids, attended, labels in zip(*(batch[name].tolist() for name in BATCH), strict=True):
         seen = tuple(token for token, mask in zip(ids, attended, strict=True) if mask)
         _check_whole(seen, wholes)
-        _check_labels(tuple(token for token in labels if token != -100), answers)
+        _check_labels(tuple(token for token in labels if token != -100), outputs)
 
 
 def _check_whole(seen: tuple[int, ...], wholes: Collection[tuple[int, ...]]) -> None:
@@ -115,10 +115,10 @@ def _check_whole(seen: tuple[int, ...], wholes: Collection[tuple[int, ...]]) -> 
     )
 
 
-def _check_labels(trained: tuple[int, ...], answers: Collection[tuple[int, ...]]) -> None:
-    if trained in answers:
+def _check_labels(trained: tuple[int, ...], outputs: Collection[tuple[int, ...]]) -> None:
+    if trained in outputs:
         return
-    if any(answer[:-1] == trained for answer in answers):
+    if any(output[:-1] == trained for output in outputs):
         raise Refused(
             "template probe: the end-of-turn token carries no loss in a training batch: the tuned model would never "
             f"stop; {VERSION}"

@@ -80,9 +80,9 @@ def example_texts(row: Example, prompts: Iterable[Prompt]) -> list[ExampleText]:
     asked = [whole, *(text for role, text in turns if role != ASSISTANT)]
     # a rejected answer is trained on as well: dpo moves away from it, and so shows it
     said = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
-    answers = [text for answer in said for text in _answers(answer) if _is_long(text)]
+    outputs = [text for completion in said for text in _answers(completion) if _is_long(text)]
     found = {text: ExampleText(text, row, None) for text in _across_turns(turns, row.output)}
-    found |= {text: ExampleText(text, row, "output") for text in answers}
+    found |= {text: ExampleText(text, row, "output") for text in outputs}
     found |= {text: ExampleText(text, row, "input") for text in asked if text}
     return list(found.values())
 
@@ -116,12 +116,12 @@ def _unwrapped(text: str, prompts: Iterable[Prompt]) -> str:
     return text
 
 
-def _answers(answer: str) -> Iterator[str]:
+def _answers(output: str) -> Iterator[str]:
     """The texts of an answer: itself, or the strings inside a JSON one."""
     try:
-        value = json.loads(answer) if answer.lstrip().startswith(("{", "[")) else answer
+        value = json.loads(output) if output.lstrip().startswith(("{", "[")) else output
     except (ValueError, RecursionError):
-        value = answer
+        value = output
     yield from _strings(value)
 
 

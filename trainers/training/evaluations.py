@@ -98,15 +98,15 @@ class RowEvaluator:
 
     def _score(self) -> float | None:
         by_key = {row.request.key: row for row in self._rows if row.case}
-        answers = self._base.answer([row.request for row in by_key.values()]) if by_key else ()
-        scores = [score for answer in answers if (score := by_key[answer.key].score(answer)) is not None]
+        outputs = self._base.complete([row.request for row in by_key.values()]) if by_key else ()
+        scores = [score for output in outputs if (score := by_key[output.key].score(output)) is not None]
         return round(statistics.fmean(scores), DECIMALS) if scores else None
 
     def _sample(self) -> list[Encoded]:
         """One completion of the base's own to each prompt, sampled at temperature 1, with its end of turn."""
         asked = {row.request.key: _sampling(row.request) for row in self._rows}
         tokenizer, found = self._base.tokenizer, []
-        for answer in self._base.answer(list(asked.values())):
+        for answer in self._base.complete(list(asked.values())):
             prompt, text = encode(tokenizer, render_prompt(tokenizer, asked[answer.key]), answer.output or "")
             end = [tokenizer.eos_token_id] if answer.finish == "stop" else []
             found.append((prompt, [*text, *end]))

@@ -17,7 +17,7 @@ from trl.trainer import utils
 from tunegate.trainers.config.recipe import DPO, KTO, Recipe
 
 
-class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+class OutputTrainer(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, which computes the chances of the whole vocabulary only for tokens that carry loss.
 
     TRL does so by itself where Triton is. On a CPU it computes them for the prompts and the padding too, three quarters
@@ -45,7 +45,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset
 
 
-class JudgementTrainer(KTOTrainer):  # type: ignore[misc]
+class LabelTrainer(KTOTrainer):  # type: ignore[misc]
     """TRL's trainer, given token ids, for the same reason; its reference policy is that of `PairTrainer`."""
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:  # noqa: ARG002
@@ -61,7 +61,7 @@ def _mismatched(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 def trainer_of(recipe: Recipe) -> type[SFTTrainer] | type[DPOTrainer] | type[KTOTrainer]:
     """The trainer of the recipe's method."""
-    return {DPO: PairTrainer, KTO: JudgementTrainer}.get(recipe.method, AnswerTrainer)
+    return {DPO: PairTrainer, KTO: LabelTrainer}.get(recipe.method, OutputTrainer)
 
 
 def arguments_of(recipe: Recipe) -> Callable[..., Any]:

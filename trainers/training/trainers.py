@@ -17,7 +17,7 @@ from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import DPO, KTO, Recipe
-from tunegate.trainers.data.preference import Data, check_judgements, check_pairs
+from tunegate.trainers.data.preference import Data, check_labelled, check_pairs
 from tunegate.trainers.data.tokenize import check_batch
 from tunegate.trainers.training.checkpoints import KEPT
 from tunegate.trainers.training.distributed import on_cpu, processes
@@ -50,7 +50,7 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
     """
     with watch("Loading the model to train"), processes().together():
         trainer = _trainer(recipe, base, data, validation, work)
-    probe: Any = {DPO: check_pairs, KTO: check_judgements}.get(recipe.method, check_batch)
+    probe: Any = {DPO: check_pairs, KTO: check_labelled}.get(recipe.method, check_batch)
     with watch("Probing the template on real batches"), processes().together():
         for batch in trainer.get_train_dataloader():  # of several processes each sees its own
             probe(batch, data)

@@ -251,6 +251,6 @@ KIND = CheckKind(
     version=3,
     libraries=("jsonschema-rs",),
     by_expect="which values are right",
-    expect_of=lambda check, answer: read_json_text(answer, check.extract).value,
+    expect_of=lambda check, output: read_json_text(output, check.extract).value,
     parts={"adherence": "adherence", "exact": "exact", "passed": "passed"},
 )

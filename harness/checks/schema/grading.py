@@ -106,13 +106,13 @@ class Grader:
     _extras: int = field(default=MOST_EXTRAS, init=False)
     _assigning: int = field(default=0, init=False)
 
-    def grade(self, expect: Any, answer: Any) -> Leaves:
+    def grade(self, expect: Any, output: Any) -> Leaves:
         """The values of an answer beside those expected.
 
         Raises:
             ListsTooLong: lists in any order are too long.
         """
-        return self._grade(expect, answer, (), ROOT)
+        return self._grade(expect, output, (), ROOT)
 
     def names(self, expect: Any) -> frozenset[str]:
         """The fields that are expected."""
@@ -148,43 +148,43 @@ class Grader:
         else:
             yield name
 
-    def _grade(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
+    def _grade(self, expect: Any, output: Any, where: Where, name: str) -> Leaves:
         rule, options = self._rule(name), alternatives(expect)
         self._spend(QUANTITY if rule.meaning == "quantity" else 1)
         if rule.ignore:
             return []
         if options:
-            return self._best(expect, answer, where, name)
-        if isinstance(expect, dict) and isinstance(answer, dict):
-            return self._objects(expect, answer, where, name)
-        if isinstance(expect, list) and isinstance(answer, list):
+            return self._best(expect, output, where, name)
+        if isinstance(expect, dict) and isinstance(output, dict):
+            return self._objects(expect, output, where, name)
+        if isinstance(expect, list) and isinstance(output, list):
             in_order = rule.order == "given"
-            return (self._lists if in_order else self._in_any_order)(expect, answer, where, name)
-        if _same(expect, answer, rule):
+            return (self._lists if in_order else self._in_any_order)(expect, output, where, name)
+        if _same(expect, output, rule):
             return [Leaf(name, right=True)]
-        message = f"expected {show_json(expect)}, found {show_json(answer)}"
+        message = f"expected {show_json(expect)}, found {show_json(output)}"
         if expect and isinstance(expect, dict | list):
             return self.missing(expect, name, where, message)
-        return [Leaf(name, message=message, where=where, taken=self._taken(expect, answer, name))]
+        return [Leaf(name, message=message, where=where, taken=self._taken(expect, output, name))]
 
-    def _best(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
+    def _best(self, expect: Any, output: Any, where: Where, name: str) -> Leaves:
         options = alternatives(expect)
-        best = max(self._beside_each(options, answer, where, name), key=share)
+        best = max(self._beside_each(options, output, where, name), key=share)
         if all(leaf.right for leaf in best):
             return best
         if len(best) == 1 and best[0].message:
-            best = [replace(best[0], message=f"expected {_either(options)}, found {show_json(answer)}")]
+            best = [replace(best[0], message=f"expected {_either(options)}, found {show_json(output)}")]
         # else a field that the closest alternative does not have would be neither right nor wrong
         known = {leaf.name for leaf in best}
         others = dict.fromkeys(each for each in self._names(expect, name) if each not in known)
         return best + [Leaf(each, answered=False) for each in others]
 
-    def _beside_each(self, options: Sequence[Any], answer: Any, where: Where, name: str) -> list[Leaves]:
+    def _beside_each(self, options: Sequence[Any], output: Any, where: Where, name: str) -> list[Leaves]:
         """An answer beside each alternative: the budget is each one's, but not inside lists in any order."""
         graded, left, least = [], self._left, self._left
         for each in options:
             self._left = self._left if self._assigning else left
-            graded.append(self._grade(each, answer, where, name))
+            graded.append(self._grade(each, output, where, name))
             least = min(least, self._left)
         self._left = least
         return graded
@@ -195,25 +195,25 @@ class Grader:
             if self._left < 0:
                 raise ListsTooLong
 
-    def _taken(self, expect: Any, answer: Any, name: str) -> tuple[str, str] | None:
+    def _taken(self, expect: Any, output: Any, name: str) -> tuple[str, str] | None:
         values = self.schema.closed(name)
         if not values:
             return None
-        wanted, found = show_json(expect), show_json(answer)
+        wanted, found = show_json(expect), show_json(output)
         return wanted, found if found in values else OTHER_VALUE
 
-    def _objects(self, expect: Mapping[str, Any], answer: Mapping[str, Any], where: Where, name: str) -> Leaves:
+    def _objects(self, expect: Mapping[str, Any], output: Mapping[str, Any], where: Where, name: str) -> Leaves:
         leaves = [] if expect else [Leaf(name, right=True)]
         for key, wanted in expect.items():
             below, place = known_field_name(name, key), (*where, key)
-            if key in answer:
-                leaves += self._grade(wanted, answer[key], place, below)
+            if key in output:
+                leaves += self._grade(wanted, output[key], place, below)
             else:
                 message = f"expected {_either(alternatives(wanted) or [wanted])}, but the key is missing"
                 leaves += self.missing(wanted, below, place, message)
-        for key in islice((key for key in answer if self.whole and key not in expect), MOST_EXTRAS):
-            message = f"expected no key {show_value(key)}, found {show_json(answer[key])}"
-            leaves += _saying(message, (*where, key), self._extra(answer[key], field_name(name, key), name))
+        for key in islice((key for key in output if self.whole and key not in expect), MOST_EXTRAS):
+            message = f"expected no key {show_value(key)}, found {show_json(output[key])}"
+            leaves += _saying(message, (*where, key), self._extra(output[key], field_name(name, key), name))
         return leaves
 
     def _extra(self, value: Any, name: str, inside: str) -> Leaves:
@@ -227,23 +227,23 @@ class Grader:
             Leaf(each if each == inside or each in self.schema.schemas else others, expected=False) for each in names
         ]
 
-    def _lists(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
+    def _lists(self, expect: Sequence[Any], output: Sequence[Any], where: Where, name: str) -> Leaves:
         below = field_name(name, 0)
         pairs = [
             self._grade(wanted, found, (*where, index), below)
-            for index, (wanted, found) in enumerate(zip(expect, answer, strict=False))
+            for index, (wanted, found) in enumerate(zip(expect, output, strict=False))
         ]
         leaves = [leaf for each in pairs for leaf in each]
-        if len(expect) == len(answer):
+        if len(expect) == len(output):
             return leaves if expect else [Leaf(name, right=True)]
         if not expect:
             leaves.append(Leaf(name, answered=False))
-        leaves += [leaf for wanted in expect[len(answer) :] for leaf in self.missing(wanted, below)]
-        leaves += [leaf for found in answer[len(expect) :][:MOST_EXTRAS] for leaf in self._extra(found, below, below)]
-        return _saying(_lengths(expect, answer, pairs), where, leaves)
+        leaves += [leaf for wanted in expect[len(output) :] for leaf in self.missing(wanted, below)]
+        leaves += [leaf for found in output[len(expect) :][:MOST_EXTRAS] for leaf in self._extra(found, below, below)]
+        return _saying(_lengths(expect, output, pairs), where, leaves)
 
-    def _in_any_order(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
-        below, numbered = field_name(name, 0), list(enumerate(answer))
+    def _in_any_order(self, expect: Sequence[Any], output: Sequence[Any], where: Where, name: str) -> Leaves:
+        below, numbered = field_name(name, 0), list(enumerate(output))
         if self._rule(name).order == "set":
             expect = list({equality_key(each): each for each in expect}.values())
             numbered = list({equality_key(each): (index, each) for index, each in reversed(numbered)}.values())[::-1]
@@ -271,13 +271,13 @@ def _either(options: Sequence[Any]) -> str:
     return " or ".join(show_json(each) for each in options[:MOST_SHOWN])
 
 
-def _same(expect: Any, answer: Any, rule: FieldRule) -> bool:
+def _same(expect: Any, output: Any, rule: FieldRule) -> bool:
     """Whether two values are equal, of which neither or one is an object or a list."""
-    if isinstance(expect, dict | list) or isinstance(answer, dict | list):
+    if isinstance(expect, dict | list) or isinstance(output, dict | list):
         return False
-    if type(expect) is type(answer) and expect == answer:
+    if type(expect) is type(output) and expect == output:
         return True
-    return equality_key(expect) == equality_key(answer) or same_value(expect, answer, rule.meaning, rule.tolerance)
+    return equality_key(expect) == equality_key(output) or same_value(expect, output, rule.meaning, rule.tolerance)
 
 
 def _saying(message: str, where: Where, leaves: Leaves) -> Leaves:
@@ -310,10 +310,10 @@ def _belonging(graded: Sequence[Sequence[Leaves]], gone: Sequence[Leaves], extra
     return dict(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
-def _lengths(expect: Sequence[Any], answer: Sequence[Any], pairs: Sequence[Leaves]) -> str:
+def _lengths(expect: Sequence[Any], output: Sequence[Any], pairs: Sequence[Leaves]) -> str:
     """How two lists of different length differ, and from which item on."""
     parted = (index for index, leaves in enumerate(pairs) if not all(leaf.right for leaf in leaves))
-    index = next(parted, min(len(expect), len(answer)))
-    wanted, found = (show_json(items[index]) if index < len(items) else "nothing" for items in (expect, answer))
+    index = next(parted, min(len(expect), len(output)))
+    wanted, found = (show_json(items[index]) if index < len(items) else "nothing" for items in (expect, output))
     plural = "" if len(expect) == 1 else "s"
-    return f"expected {len(expect)} item{plural}, found {len(answer)}; at [{index}] expected {wanted}, found {found}"
+    return f"expected {len(expect)} item{plural}, found {len(output)}; at [{index}] expected {wanted}, found {found}"

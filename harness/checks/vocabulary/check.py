@@ -134,9 +134,9 @@ class VocabularyCheck:
                 message = f'"{seen}" is banned, the term is "{preferred}": {_around(output, each)}'
                 yield Finding("vocabulary.banned", message, source=self._places["terms"][term])
 
-    def due(self, answer: str) -> dict[str, list[str]] | None:
+    def due(self, output: str) -> dict[str, list[str]] | None:
         """An `expect` of the terms and the wording that an answer uses; None where it uses none."""
-        reading, said = read(answer[:MAX_CHARS], self.data["language"]), verbatim(answer[:MAX_CHARS])
+        reading, said = read(output[:MAX_CHARS], self.data["language"]), verbatim(output[:MAX_CHARS])
         used = {
             "terms": [term for term, (_, phrases) in self.preferred.items() if any(phrases.find(reading))],
             "wording": [entry for entry, text in self.wording.items() if wording_pattern(verbatim(text)).search(said)],

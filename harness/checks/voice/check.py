@@ -336,7 +336,7 @@ KIND = CheckKind(
     ),
     needs_expect=True,
     by_expect="what was to be said",
-    expect_of=lambda _, answer: {"says": answer},
+    expect_of=lambda _, output: {"says": output},
     parts={"style": "style", "rules": "house rules", "content": "content"},
     embeds=True,
 )

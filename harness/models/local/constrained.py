@@ -85,7 +85,7 @@ class Grammars:
             ) from error
         self._made: dict[Constraint, Any] = {}
 
-    def constrain(self, constraint: Constraint, after: int | None = None) -> ConstrainedAnswer:
+    def constrain(self, constraint: Constraint, after: int | None = None) -> ConstrainedOutput:
         """What constrains one answer; free until the token `after`, where the model is thinking already.
 
         Raises:
@@ -93,12 +93,12 @@ class Grammars:
         """
         if constraint not in self._made:
             self._made[constraint] = need(LIBRARY).LLMatcher(self._tokenizer, _grammar(constraint), log_level=0)
-        answer = ConstrainedAnswer(self._made[constraint].deep_copy(), constraint.file, after)
-        answer.begin()
-        return answer
+        output = ConstrainedOutput(self._made[constraint].deep_copy(), constraint.file, after)
+        output.begin()
+        return output
 
 
-class ConstrainedAnswer:
+class ConstrainedOutput:
     """How far one answer has come in its grammar."""
 
     def __init__(self, matcher: Any, file: str, after: int | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.models.local.batching import TOKEN_BUDGET, shared_prefix
-from tunegate.harness.models.local.constrained import ConstrainedAnswer
+from tunegate.harness.models.local.constrained import ConstrainedOutput
 from tunegate.harness.models.local.key_value_cache import key_value_cache
 
 JOIN = 4  # rows; fewer wait for others, since joining copies what the model remembers of all rows
@@ -35,7 +35,7 @@ class RequestState:
     seed: int
     tokens: list[int] = field(default_factory=list)
     generator: Any = None
-    constrained: ConstrainedAnswer | None = None
+    constrained: ConstrainedOutput | None = None
 
     @property
     def room(self) -> int:
@@ -219,8 +219,8 @@ def _next_tokens(logits: Any, rows: Sequence[RequestState]) -> list[int]:
     """The likeliest token of each row, or one drawn, of those that may come."""
     if constrained := [(place, row.constrained) for place, row in enumerate(rows) if row.constrained]:
         logits = logits.clone()
-        for place, answer in constrained:
-            logits[place] = answer.mask(logits[place])
+        for place, output in constrained:
+            logits[place] = output.mask(logits[place])
     likeliest: list[int] = logits.argmax(-1).tolist()
     return [
         _draw(logits[place : place + 1], row) if row.generator else likeliest[place] for place, row in enumerate(rows)

@@ -19,7 +19,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
-from tunegate.harness.models.local.constrained import ConstrainedAnswer, Grammars, check_constraints, library
+from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.local.placement import Placement, load_placed, place
@@ -215,7 +215,7 @@ class Local:
         # at each batch: another one may have changed the active adapter since
         return self.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer in batches, longest first: what is asked to generate, then what is asked about texts.
 
         Raises:
@@ -237,7 +237,7 @@ class Local:
         asked = dict(zip(rows, requests, strict=True))
         for part, budget in _apart(asked):
             with self._trouble([request.key for request in requests]):
-                for row in self._answered(part, budget):
+                for row in self._finished(part, budget):
                     yield self._completion(asked[row], row)
 
     def continue_tokens(self, prompts: Sequence[tuple[list[int], int]]) -> list[str]:
@@ -248,17 +248,17 @@ class Local:
         """
         rows = [RequestState(ids, "", Decoding(max_new_tokens=most), seed=0) for ids, most in prompts]
         with self._trouble(["a text to go on with"] * len(rows)):
-            list(self._answered(rows, TOKEN_BUDGET))
+            list(self._finished(rows, TOKEN_BUDGET))
         return [self.tokenizer.decode(row.tokens, skip_special_tokens=True) for row in rows]
 
-    def _answered(self, rows: Sequence[RequestState], budget: int) -> Iterator[RequestState]:
+    def _finished(self, rows: Sequence[RequestState], budget: int) -> Iterator[RequestState]:
         tokenizer, model = self._loaded
         if can_join(model):
             yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
         else:
             yield from (_alone(self._loaded[1], row) for row in rows)
 
-    def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedAnswer | None:
+    def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedOutput | None:
         """What constrains an answer; where its prompt has opened a reasoning, from the end of that on."""
         if request.constraint is None:
             return None
@@ -278,12 +278,12 @@ class Local:
             reasoning=reasoning,
         )
 
-    def _parted(self, answer: list[int], prompt: list[int]) -> tuple[str, str]:
+    def _parted(self, output: list[int], prompt: list[int]) -> tuple[str, str]:
         """What a model thought and what it answered, as texts."""
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         if not self.base.thinking:
-            return "", decode(answer)
-        thought, said = part_ids(answer, *self._thinking_ids, prompt)
+            return "", decode(output)
+        thought, said = part_ids(output, *self._thinking_ids, prompt)
         return decode(thought).strip("\n"), decode(said).lstrip("\n")
 
     @cached_property
@@ -351,7 +351,7 @@ def engine(placement: Placement) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _row(request: Request, prompt: list[int], constrained: ConstrainedAnswer | None) -> RequestState:
+def _row(request: Request, prompt: list[int], constrained: ConstrainedOutput | None) -> RequestState:
     # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
     seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
     return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained)
@@ -369,11 +369,11 @@ def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[Request
         yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
 
 
-def _masked(answer: ConstrainedAnswer, prompt: int, ids: Any, logits: Any) -> Any:
+def _masked(output: ConstrainedOutput, prompt: int, ids: Any, logits: Any) -> Any:
     """What the library calls before it chooses a token of the one row, with all before it."""
     if len(ids[0]) > prompt:
-        answer.take(int(ids[0, -1]))
-    return answer.mask(logits[0])[None]
+        output.take(int(ids[0, -1]))
+    return output.mask(logits[0])[None]
 
 
 def _alone(model: Any, row: RequestState) -> RequestState:
@@ -390,6 +390,6 @@ def _alone(model: Any, row: RequestState) -> RequestState:
         settings["logits_processor"] = [partial(_masked, row.constrained, len(row.prompt))]
     with torch.inference_mode():
         prompt = torch.tensor([row.prompt], device=model.device)
-        answer = model.generate(prompt, attention_mask=torch.ones_like(prompt), **settings)
-    row.tokens += answer[0, len(row.prompt) :].tolist()
+        output = model.generate(prompt, attention_mask=torch.ones_like(prompt), **settings)
+    row.tokens += output[0, len(row.prompt) :].tolist()
     return row

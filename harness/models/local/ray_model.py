@@ -80,9 +80,9 @@ class RayModel:
         check_same(found, self._expected(found.engine))
         return Fingerprint(self._here.subject, found.engine, self._here.names)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer each request once, whatever becomes of the workers."""
-        yield from self.base.pool.answer(self._adapter, requests, self._expected(self.fingerprint.engine))
+        yield from self.base.pool.complete(self._adapter, requests, self._expected(self.fingerprint.engine))
 
     def _expected(self, engine: Mapping[str, str]) -> Fingerprint:
         # a worker knows no rung, which is in the messages

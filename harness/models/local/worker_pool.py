@@ -47,10 +47,10 @@ class Worker:
                 self._models[adapter] = self._open(adapter)
             return self._models[adapter].fingerprint
 
-    def answer(self, adapter: Path | None, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, adapter: Path | None, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer each request once, as answers become ready."""
         with _plain_errors():
-            yield from self._models[adapter].answer(requests)
+            yield from self._models[adapter].complete(requests)
 
 
 @contextmanager
@@ -118,7 +118,9 @@ class WorkerPool:
             else:
                 return found
 
-    def answer(self, adapter: Path | None, requests: Sequence[Request], expected: Fingerprint) -> Iterator[Completion]:
+    def complete(
+        self, adapter: Path | None, requests: Sequence[Request], expected: Fingerprint
+    ) -> Iterator[Completion]:
         """Answer each request once, in any order, whatever becomes of the workers.
 
         Raises:
@@ -135,7 +137,7 @@ class WorkerPool:
                 worker = self._next()
                 try:
                     if worker.batch:
-                        yield from self._next_answer(worker, worker.batch)
+                        yield from self._next_completion(worker, worker.batch)
                     else:
                         check_same(self._got(worker.owes), expected)
                         worker.owes, deaths = None, 0
@@ -227,7 +229,7 @@ class WorkerPool:
         self._workers.append(found)  # the next time the others come first, and none waits behind one that is quick
         return found
 
-    def _next_answer(self, worker: _Handle, batch: _Batch) -> Iterator[Completion]:
+    def _next_completion(self, worker: _Handle, batch: _Batch) -> Iterator[Completion]:
         """The next answer of a worker to its batch; none, and the worker is free, where it has given all."""
         try:
             completion: Completion = self._got(worker.owes)
@@ -245,7 +247,7 @@ class WorkerPool:
         for worker in self._workers:
             if worker.owes is None and waiting:
                 worker.batch = waiting.popleft()
-                stream = worker.actor.answer.options(num_returns="streaming")
+                stream = worker.actor.output.options(num_returns="streaming")
                 worker.owes = stream.remote(adapter, list(worker.batch.left.values()))
 
     def _got(self, owed: Any) -> Any:

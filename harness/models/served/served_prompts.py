@@ -64,8 +64,8 @@ async def _by_vllm(client: HttpClient, model: str, messages: list[dict[str, str]
     return _ids(client, await client.post(TOKENIZE, {"model": model, "messages": messages}, "the prompt"))
 
 
-def _ids(client: HttpClient, answer: Mapping[str, Any]) -> list[int]:
-    found = answer.get("tokens")
+def _ids(client: HttpClient, output: Mapping[str, Any]) -> list[int]:
+    found = output.get("tokens")
     if not isinstance(found, list) or not found or not all(type(each) is int and 0 <= each < LAST for each in found):
         raise CouldNotRun(
             f"{client.url}/{TOKENIZE}: expected the token ids of a prompt, found {shown(str(found)[:80])}"

@@ -27,12 +27,12 @@ from tunegate.harness.models.api import (
 from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, is_azure, split_server
 from tunegate.harness.models.prompts import CONSTRAINED
-from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_text, thinking_tags
+from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
 from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected
 from tunegate.harness.models.served.pace import Pace
-from tunegate.harness.models.served.server_answers import (
+from tunegate.harness.models.served.responses import (
     ENDS,
     flaw_of,
     is_dated,
@@ -125,7 +125,7 @@ class Server:
         """What makes token ids of prompts; None where it is asked in chat messages."""
         return load_tokenizer(self._folder, self._options.chat_template) if self._folder else None
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer as the server does, many at a time; what asks about texts first, for not every server can.
 
         Raises:
@@ -138,8 +138,8 @@ class Server:
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, dialect, way)
         waiting: list[Completion] = []
-        for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
-            waiting.append(answer)
+        for output in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
+            waiting.append(output)
             if self._is_settled:
                 yield from self._settled(waiting)
                 waiting = []
@@ -152,14 +152,14 @@ class Server:
         # what would end it cannot be tried
         return 1
 
-    def _settled(self, answers: Sequence[Completion]) -> Sequence[Completion]:
+    def _settled(self, outputs: Sequence[Completion]) -> Sequence[Completion]:
         """Answers; where all begin inside a reasoning, what was cut came to no end of that, and to no answer."""
         if not self._begins_inside:
-            return answers
+            return outputs
         return [
             replace(each, output="", reasoning=(each.output or "").strip("\n"))
             if each.finish == "length" and not each.reasoning else each
-            for each in answers
+            for each in outputs
         ]  # fmt: skip
 
     @cached_property
@@ -180,10 +180,10 @@ class Server:
                         raise
                     dialect = further
 
-    def _learn_from(self, answer: Mapping[str, Any]) -> None:
+    def _learn_from(self, output: Mapping[str, Any]) -> None:
         """Note whether answers begin inside a reasoning, as one that came to its end tells."""
-        [choice] = answer["choices"]
-        self._begins_inside = self._begins_inside or closes_alone(message_of(choice)["content"] or "")
+        [choice] = output["choices"]
+        self._begins_inside = self._begins_inside or only_closes(message_of(choice)["content"] or "")
         self._is_settled = self._is_settled or ENDS.get(choice.get("finish_reason")) == "stop"
 
     @cached_property
@@ -233,17 +233,17 @@ class Server:
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """What is answered, as it comes; the loop of events runs while the next answer is waited for."""
-        answers = self._stream(requests, ask, in_flight)
+        outputs = self._stream(requests, ask, in_flight)
 
         async def following() -> Completion | None:
-            return await anext(answers, None)
+            return await anext(outputs, None)
 
         with asyncio.Runner() as runner:
             try:
                 while (completion := runner.run(following())) is not None:
                     yield completion
             finally:
-                runner.run(answers.aclose())
+                runner.run(outputs.aclose())
 
     async def _stream(
         self, requests: Sequence[Request], ask: Ask, in_flight: int
@@ -374,12 +374,12 @@ class Server:
         ids = [*before, *text]
         body = {"model": self.name, "prompt": ids, "max_tokens": 1, "temperature": 0.0, "echo": True, "logprobs": 1}
         try:
-            answer = self._checked(await client.post(COMPLETIONS, body, request.key, flaw_of), request, len(ids))
+            output = self._checked(await client.post(COMPLETIONS, body, request.key, flaw_of), request, len(ids))
         except Rejected as error:
             if error.status not in UNKNOWN_FIELD:
                 raise
             raise self._without_loglik(request, str(error)) from None
-        given = (answer["choices"][0].get("logprobs") or {}).get("token_logprobs")
+        given = (output["choices"][0].get("logprobs") or {}).get("token_logprobs")
         if not isinstance(given, list) or len(given) not in (len(ids), len(ids) + 1):  # one is generated, perhaps
             raise self._without_loglik(request, "none of them in its answer")
         values = given[len(before) : len(ids)]
@@ -393,16 +393,16 @@ class Server:
             f"{self.url} has {found}; leave such units out, or judge them on the model itself"
         )
 
-    def _checked(self, answer: dict[str, Any], request: Request, tokens: int | None = None) -> dict[str, Any]:
+    def _checked(self, output: dict[str, Any], request: Request, tokens: int | None = None) -> dict[str, Any]:
         """An answer of the model that was asked, to the very tokens that were sent."""
-        self._check_name(str(answer["model"]))
-        counted = (answer.get("usage") or {}).get("prompt_tokens")
+        self._check_name(str(output["model"]))
+        counted = (output.get("usage") or {}).get("prompt_tokens")
         if tokens is not None and counted not in (None, tokens):
             raise Refused(
                 f"{request.key}: {tokens} token ids were sent, and {self.url} counts {counted}: it adds some, or reads "
                 "them as text; leave --tg-tokenizer out, and it is asked in chat messages"
             )
-        return answer
+        return output
 
     def _check_name(self, answered: str) -> None:
         """Refuse answers of another model, or of two versions in one run."""

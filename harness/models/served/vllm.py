@@ -212,7 +212,7 @@ class VllmBase:
 
     def _probed(self, name: str) -> tuple[float, ...]:
         request = Request("the probe", (), Decoding(max_new_tokens=1), texts=(PROBE,))
-        [found] = self._client(name).answer([request])
+        [found] = self._client(name).complete([request])
         return found.logprobs[0]
 
 
@@ -281,7 +281,7 @@ class Vllm:
         more = {"constraint": LLGUIDANCE} if self._rung in CONSTRAINED else {}
         return Fingerprint(subject, self.base.engine | more, names)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer as the server does, many at a time.
 
         Raises:
@@ -291,7 +291,7 @@ class Vllm:
         if self._adapter and any(request.texts for request in requests):
             self.base.check_texts(self._adapter)
         try:
-            yield from self.base.client(self._digest).answer(requests)
+            yield from self.base.client(self._digest).complete(requests)
         except Refused:
             raise
         except CouldNotRun as error:

@@ -37,7 +37,7 @@ PYTHON, ARGUMENTS = "TUNEGATE_VLLM_PYTHON", "TUNEGATE_VLLM_ARGS"
 HOW = f"name the Python of an environment that has it: export {PYTHON}=/path/to/venv/bin/python (docs/servers.md)"
 LOGS = Path(".tunegate/vllm")
 LOADING_SECONDS = 3600.0  # of the largest models from the slowest disks
-POLL_SECONDS, ANSWER_SECONDS = 0.5, 5.0
+POLL_SECONDS, RESPONSE_SECONDS = 0.5, 5.0
 LAST_LINES, LAST_BYTES = 12, 1 << 14  # of its log, where it ended by itself
 ASK_VERSIONS = """
 import json
@@ -256,8 +256,8 @@ def _names(url: str) -> set[str]:
     """The models that a server says it has; none while it does not answer."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(f"{url}/models", timeout=ANSWER_SECONDS) as answer:
-            return {str(each["id"]) for each in json.loads(answer.read())["data"]}
+        with direct.open(f"{url}/models", timeout=RESPONSE_SECONDS) as output:
+            return {str(each["id"]) for each in json.loads(output.read())["data"]}
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return set()
 

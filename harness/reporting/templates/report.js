@@ -64,7 +64,7 @@ async function readTexts() {
 function textOf(each, held) {
   return [
     each.key, ...each.tags, held.expect, ...held.prompt.map(([, text]) => text), ...Object.values(held.before),
-    ...held.answers.flatMap((answer) => (answer ? [answer.now, ...answer.findings.flat()] : [])),
+    ...held.outputs.flatMap((output) => (output ? [output.now, ...output.findings.flat()] : [])),
   ].filter(Boolean).join("\n").toLowerCase();
 }
 
@@ -180,8 +180,8 @@ function parts(held) {
   if (held.rendered) made.push(rendered(...held.rendered));
   if (held.expect) made.push(part("expected", pre(held.expect)));
   const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
-  held.answers.forEach((answer, number) => answer && columns.push(now(answer, index.candidates[number])));
-  made.push(element("div", { class: "answers" }, ...columns));
+  held.outputs.forEach((output, number) => output && columns.push(now(output, index.candidates[number])));
+  made.push(element("div", { class: "outputs" }, ...columns));
   if (held.command) made.push(part(`ask again (${held.place})`, pre(held.command)));
   return made;
 }
@@ -191,13 +191,13 @@ function rendered(text, tokens) {
   return element("details", {}, element("summary", {}, `as the template writes it, ${count} tokens`), pre(text), part("ids of the tokens", pre(tokens)));
 }
 
-function now(answer, name) {
-  const made = part(`now: ${name}`, pre(answer.now ?? "(none)"));
-  for (const text of answer.repeats) made.append(part("another answer", pre(text ?? "(none)")));
-  const difference = answer.fields.length ? fields(answer.fields) : answer.pieces.length ? words(answer.pieces) : null;
+function now(output, name) {
+  const made = part(`now: ${name}`, pre(output.now ?? "(none)"));
+  for (const text of output.repeats) made.append(part("another output", pre(text ?? "(none)")));
+  const difference = output.fields.length ? fields(output.fields) : output.pieces.length ? words(output.pieces) : null;
   if (difference) made.append(part("difference", difference));
-  if (answer.findings.length) {
-    made.append(part("findings", element("ul", {}, ...answer.findings.map(finding))));
+  if (output.findings.length) {
+    made.append(part("findings", element("ul", {}, ...output.findings.map(finding))));
   }
   return made;
 }

@@ -35,7 +35,7 @@ def test_an_honest_model_passes_by_both_rules(repository):
     said = gate()
     assert said.exit_code == 0, said.output
     assert "by the rules of main: passes\nby the rules of this change: passes\ngate: passes" in said.output
-    assert "altered" not in said.output
+    assert "modified" not in said.output
 
 
 def test_without_a_branch_the_work_tree_alone_decides(repository):
@@ -168,7 +168,7 @@ def test_an_altered_rule_blocks_and_is_told_first(repository, what):
     first, second, *_ = said.stdout.splitlines()
     assert "rule change" in first
     assert "block until a reviewer approves them" in first
-    assert ("--permit=" in said.output) == (said.exit_code == 1)
+    assert ("--approve=" in said.output) == (said.exit_code == 1)
     assert told in second
 
 
@@ -181,21 +181,21 @@ def test_how_the_model_is_computed_and_where_openings_are_counted_are_rules(repo
 
     told = [f"[tool.tunegate] {name}: not set -> {value}" for name, value in settings.items()]
     assert gate().stdout.splitlines()[1].strip() == told[0]
-    assert decided()["altered"] == told
+    assert decided()["modified"] == told
 
 
 def test_an_edit_of_the_chat_template_is_an_altered_rule(repository):
     Path("pyproject.toml").write_text('[tool.tunegate]\nchat-template = "chat.jinja"\n')
     Path("chat.jinja").write_text("{{ messages }}")
     commit_to_main("a template")
-    assert decided()["altered"] == []
+    assert decided()["modified"] == []
 
     Path("chat.jinja").write_text("{{ messages[-1] }}")
     there, here = "chat.jinja (f24189f08c85a1eb19a737306c3a13e8)", "chat.jinja (d936c225b5a96ddeedc403727eb34241)"
-    assert decided()["altered"] == [f"[tool.tunegate] chat-template: {there} -> {here}"]
+    assert decided()["modified"] == [f"[tool.tunegate] chat-template: {there} -> {here}"]
 
     Path("chat.jinja").unlink()
-    assert decided()["altered"] == [f"[tool.tunegate] chat-template: {there} -> chat.jinja (no file)"]
+    assert decided()["modified"] == [f"[tool.tunegate] chat-template: {there} -> chat.jinja (no file)"]
 
 
 def test_an_altered_rule_with_its_baseline_recorded_again_blocks_until_it_is_permitted(repository):
@@ -206,12 +206,12 @@ def test_an_altered_rule_with_its_baseline_recorded_again_blocks_until_it_is_per
     assert found["refused"] == ""
     assert [each["blocks"] for each in found["by_rules"]] == [[], []]
     assert gate().exit_code == 1
-    assert gate(f"--permit={found['permit']}").exit_code == 0
+    assert gate(f"--approve={found['approve']}").exit_code == 0
     # another edit is another rule change
     write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.5})
     record()
-    assert decided()["altered"] != found["altered"]
-    assert gate(f"--permit={found['permit']}").exit_code == 1
+    assert decided()["modified"] != found["modified"]
+    assert gate(f"--approve={found['approve']}").exit_code == 1
 
 
 def test_outputs_that_answer_the_edited_question_pass_once_the_edit_is_permitted(repository):
@@ -219,11 +219,11 @@ def test_outputs_that_answer_the_edited_question_pass_once_the_edit_is_permitted
     record()
     found = decided()
     assert "by the rules of main: 1 mistake" in found["refused"]
-    said = gate(f"--permit={found['permit']}")
+    said = gate(f"--approve={found['approve']}")
     assert said.exit_code == 0, said.output
     assert "approved, so not evaluated by the rules of main: 1 mistake" in said.output
     write(0)
-    assert gate(f"--permit={found['permit']}").exit_code == 1
+    assert gate(f"--approve={found['approve']}").exit_code == 1
 
 
 def test_what_is_stricter_is_told_and_blocks_nothing(repository):
@@ -231,7 +231,7 @@ def test_what_is_stricter_is_told_and_blocks_nothing(repository):
     edit(lambda data: data["cases"][1].update(critical=True))
     record()
     found = decided()
-    assert found["altered"] == []
+    assert found["modified"] == []
     assert found["added"] == [
         "desk/triage: the critical mark of 1 case (c01) set",
         "desk/triage: task.yaml is stricter: margin 0.1 -> 0.08",
@@ -241,7 +241,7 @@ def test_what_is_stricter_is_told_and_blocks_nothing(repository):
 
 def test_a_baseline_of_other_outputs_is_an_altered_rule(repository):
     record(0)
-    [line] = decided()["altered"]
+    [line] = decided()["modified"]
     assert line.startswith(
         "desk/triage: its baseline (replay-gpt/desk/triage.json) holds other outputs or scores of 10 "
     )
@@ -360,14 +360,14 @@ def test_a_baseline_that_cannot_be_read_is_told_alike_each_time(repository):
     path.write_text(path.read_text().replace("no idea", "an idea"))
     found = [decided() for _ in range(2)]
     told = "desk/triage: its baseline (replay-gpt/desk/triage.json) cannot be read on one side"
-    assert found[0]["altered"] == found[1]["altered"] == [told]
-    assert found[0]["permit"] == found[1]["permit"]
+    assert found[0]["modified"] == found[1]["modified"] == [told]
+    assert found[0]["approve"] == found[1]["approve"]
 
 
 def test_a_permit_without_a_branch(repository):
-    said = gate("--permit=abc", since=None)
+    said = gate("--approve=abc", since=None)
     assert said.exit_code == 2
-    assert "--permit approves rule changes since a commit" in said.output
+    assert "--approve approves rule changes since a commit" in said.output
 
 
 # a project's own Python
@@ -375,7 +375,7 @@ def test_a_permit_without_a_branch(repository):
 
 def test_a_changed_check_of_ones_own_is_an_altered_rule(own):
     Path("checks.py").write_text(OWN.replace("< 60", "< 600"))
-    [line] = decided()["altered"]
+    [line] = decided()["modified"]
     assert line.startswith("checks of your own: ")
 
 
@@ -423,7 +423,7 @@ def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    (["--permit=7816ee245021"], "--permit approves rule changes since a commit"),
+    (["--approve=7816ee245021"], "--approve approves rule changes since a commit"),
     (["--adapter=nowhere"], "takes no adapter"),
     (["--model=replay:gpt=nowhere.jsonl"], "nowhere.jsonl"),
 ])  # fmt: skip

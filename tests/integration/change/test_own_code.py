@@ -39,7 +39,7 @@ SECRETS = (
 
 
 def approval(said: str) -> str:
-    found = re.search(r"--permit=\w+", said)
+    found = re.search(r"--approve=\w+", said)
     assert found, said
     return found[0]
 

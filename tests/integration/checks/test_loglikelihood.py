@@ -59,7 +59,7 @@ def by_hand(folder: Path, before: list[int], text: list[int]) -> list[float]:
 
 def test_a_passage_is_scored_from_its_first_token(local: Local, tiny_model: Path) -> None:
     text = PASSAGES["fog"]
-    (answer,) = local.answer(ask(text))
+    (answer,) = local.complete(ask(text))
     tokenizer = load_tokenizer(tiny_model)
     expected = by_hand(tiny_model, [tokenizer.bos_token_id], tokenizer(text, add_special_tokens=False).input_ids)
     assert answer.output is None
@@ -68,7 +68,7 @@ def test_a_passage_is_scored_from_its_first_token(local: Local, tiny_model: Path
 
 def test_a_pair_is_scored_as_answers_to_the_prompt(local: Local, tiny_model: Path) -> None:
     request = Request("desk/pairs/who", MESSAGES, Decoding(), texts=tuple(PAIR.values()))
-    (answer,) = local.answer([request])
+    (answer,) = local.complete([request])
     tokenizer = load_tokenizer(tiny_model)
     before = tokenizer(render_prompt(tokenizer, request), add_special_tokens=False).input_ids
     for text, found in zip(PAIR.values(), answer.logprobs, strict=True):
@@ -78,8 +78,8 @@ def test_a_pair_is_scored_as_answers_to_the_prompt(local: Local, tiny_model: Pat
 
 def test_a_batch_gives_the_numbers_of_one_at_a_time(local: Local) -> None:
     asked = ask(*PASSAGES.values(), "?")
-    together = {answer.key: answer.logprobs for answer in local.answer(asked)}
-    alone = {answer.key: answer.logprobs for request in asked for answer in local.answer([request])}
+    together = {answer.key: answer.logprobs for answer in local.complete(asked)}
+    alone = {answer.key: answer.logprobs for request in asked for answer in local.complete([request])}
     assert together.keys() == alone.keys()
     for key, found in together.items():
         assert found == (pytest.approx(alone[key][0], abs=2e-4),)
@@ -88,12 +88,12 @@ def test_a_batch_gives_the_numbers_of_one_at_a_time(local: Local) -> None:
 def test_an_adapter_moves_the_numbers(local: Local, tiny_model: Path, tiny_adapter: Path) -> None:
     asked = ask(*PASSAGES.values())
     tuned = Local(str(tiny_model), quiet(), tiny_adapter)
-    assert [each.logprobs for each in tuned.answer(asked)] != [each.logprobs for each in local.answer(asked)]
+    assert [each.logprobs for each in tuned.complete(asked)] != [each.logprobs for each in local.complete(asked)]
 
 
 def test_generating_and_telling_likelihoods_mix_in_one_run(local: Local) -> None:
     generate = Request("desk/triage/a", MESSAGES, Decoding(max_new_tokens=4))
-    answers = {answer.key: answer for answer in local.answer([*ask("Fog."), generate])}
+    answers = {answer.key: answer for answer in local.complete([*ask("Fog."), generate])}
     assert answers["desk/triage/a"].output is not None
     assert answers["desk/triage/a"].logprobs == ()
     assert answers["desk/passages/0"].logprobs
@@ -108,7 +108,7 @@ def test_what_decides_a_number_is_in_its_generation_digest(local: Local) -> None
 
 def test_a_passage_longer_than_the_model_can_see_is_refused(local: Local) -> None:
     with pytest.raises(Refused, match=r"desk/passages/0: expected prompt and answer within the 4096 tokens .* found"):
-        list(local.answer(ask("fog " * 2000)))
+        list(local.complete(ask("fog " * 2000)))
 
 
 def test_a_failure_is_no_number_but_an_outage(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_a_failure_is_no_number_but_an_outage(tiny_model: Path, monkeypatch: pyt
 
     monkeypatch.setattr(model, "forward", fail)
     with pytest.raises(CouldNotRun, match=r"failed on a batch of 1 \(desk/passages/0 \.\.\.\): .*out of memory"):
-        list(local.answer(ask("Fog.")))
+        list(local.complete(ask("Fog.")))
 
 
 def test_a_text_without_a_prompt_follows_the_token_that_begins_every_text(tiny_model: Path) -> None:

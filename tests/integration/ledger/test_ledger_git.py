@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.support.records import LOCAL
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
-from tunegate.harness.ledger.ledger import LEDGER, Event, append, event_path, openings, read_ledger
+from tunegate.harness.ledger.ledger import LEDGER, Event, append, event_path, read_ledger, sealed_evaluations
 from tunegate.harness.ledger.ledger_git import REF, pull, push
 
 FIRST, SECOND, THIRD = (LOCAL | {"adapter": letter * 64} for letter in "abc")
@@ -70,7 +70,7 @@ def test_two_branches_with_an_opening_each_merge_to_both(clone: Path) -> None:
     branch(clone, "one", opened(SECOND))
     branch(clone, "two", opened(THIRD))
     git(clone, "merge", "-q", "--no-edit", "one")
-    assert openings(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 2, "b" * 16: 2}
+    assert sealed_evaluations(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 2, "b" * 16: 2}
     done = ledger(clone)
     assert done.exit_code == 0, done.output
     assert "desk: the last release is adapter aaaaaaaa on tiny-12345678; sealed cases opened 2 times" in done.output
@@ -186,7 +186,7 @@ def test_openings_of_all_clones_are_counted_at_the_remote(clone: Path, remote: s
     shutil.rmtree(one)  # a branch that was never merged
     append(two, opened(THIRD))
     push(two, remote)
-    assert openings(read_ledger(two), "desk") == {"a" * 16: 2, "b" * 16: 2}
+    assert sealed_evaluations(read_ledger(two), "desk") == {"a" * 16: 2, "b" * 16: 2}
 
 
 def test_clones_that_push_at_once_lose_nothing(clone: Path, remote: str) -> None:
@@ -199,7 +199,7 @@ def test_clones_that_push_at_once_lose_nothing(clone: Path, remote: str) -> None
     with ThreadPoolExecutor(len(many)) as pool:
         list(pool.map(run, range(len(many))))
     pull(clone / "baselines", remote)
-    assert openings(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 6, "b" * 16: 6}
+    assert sealed_evaluations(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 6, "b" * 16: 6}
     assert git(Path(remote), "rev-list", "--count", REF) == "6"
 
 

@@ -26,7 +26,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.ledger.journal import JOURNAL, undo_cut_off
-from tunegate.harness.ledger.ledger import LEDGER, append, case_events, openings, read_ledger
+from tunegate.harness.ledger.ledger import LEDGER, append, case_events, read_ledger, sealed_evaluations
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
 
@@ -196,7 +196,7 @@ def test_killed_at_random_moments_an_opening_is_there_or_not(made: Path, tmp_pat
             said = process.stdout.read().split()
         names = {str(event.subject["adapter"]) for event in read_ledger(root).of("desk", "opened")}
         assert {f"{kill}-{number}" for number in range(len(said))} <= names  # what was said to be told is there
-    assert openings(read_ledger(root), "desk")["a" * 16] == len(names)
+    assert sealed_evaluations(read_ledger(root), "desk")["a" * 16] == len(names)
 
 
 def test_runners_at_once_each_leave_their_event(made: Path, tmp_path: Path) -> None:
@@ -211,6 +211,6 @@ def test_runners_at_once_each_leave_their_event(made: Path, tmp_path: Path) -> N
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(run, range(len(subjects))))
     ledger = read_ledger(desk.home / "baselines")
-    assert set(openings(ledger, "desk").values()) == {len(subjects)}
+    assert set(sealed_evaluations(ledger, "desk").values()) == {len(subjects)}
     save(desk.home / "baselines", desk.record(None, {T: BETTER}), [unit for unit in task.units if unit.key == T])
     assert len(read_ledger(desk.home / "baselines").heads) == 1

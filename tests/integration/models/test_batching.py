@@ -39,12 +39,12 @@ def test_answers_are_those_without_the_cache(tiny_model, tiny_adapter, turns, tu
     read = []
     real = Batch._read
     monkeypatch.setattr(Batch, "_read", lambda self, *asked: read.append(asked[0]) or real(self, *asked))
-    together = list(local.answer(asked))
+    together = list(local.complete(asked))
     assert [len(ids) for ids in read[:2]] == [1, 5], "one pass for all"
     assert len(read[0][0]) > 80
 
     monkeypatch.setattr(prefix, "LEAST", 10_000)
-    apart = list(local.answer(asked))
-    alone = [answer for request in asked for answer in local.answer([request])]
+    apart = list(local.complete(asked))
+    alone = [answer for request in asked for answer in local.complete([request])]
     assert {answer.key: answer for answer in together} == {answer.key: answer for answer in apart}
     assert {answer.key: answer for answer in together} == {answer.key: answer for answer in alone}

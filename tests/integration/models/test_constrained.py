@@ -40,7 +40,7 @@ def held(constraint: Constraint, decoding: Decoding = LONG, name: str = "held") 
 
 
 def answered(model: Local, asked: list[Request]) -> dict[str, Completion]:
-    return {each.key: each for each in model.answer(asked)}
+    return {each.key: each for each in model.complete(asked)}
 
 
 @pytest.mark.parametrize("decoding", [LONG, Decoding(60, 1.3, 0.9)], ids=["greedy", "sampled"])
@@ -122,7 +122,7 @@ def test_a_schema_that_no_grammar_is_made_of_is_refused_before_the_model_is_load
     monkeypatch.setattr(type(model.base), "_load", None)
     bad = Constraint('{"not": {}}', "bad.schema.json")
     with pytest.raises(Unconstrainable, match=r"bad\.schema\.json: Unimplemented keys"):
-        list(model.answer([*requests(), *held(bad)]))
+        list(model.complete([*requests(), *held(bad)]))
 
 
 def test_a_library_that_gives_up_on_the_way_ends_the_run_and_not_the_answer(local):

@@ -179,20 +179,20 @@ def requests(texts: int, temperature: float = 0.0, repeat: int = 0) -> list[Requ
 def test_a_model_that_cannot_join_is_asked_one_at_a_time(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     local = Local(str(tiny_model), quiet())
     asked = requests(6) + requests(6, 1.1)
-    expected = {(each.key, each.repeat): each for each in local.answer(asked[:6])}
-    sampled = {each.key: each for each in local.answer(asked[6:])}
+    expected = {(each.key, each.repeat): each for each in local.complete(asked[:6])}
+    sampled = {each.key: each for each in local.complete(asked[6:])}
     monkeypatch.setattr("tunegate.harness.models.local.huggingface.can_join", lambda model: False)
     monkeypatch.setattr(Batch, "join", None)
-    assert {(each.key, each.repeat): each for each in local.answer(asked[:6])} == expected
-    assert {each.key: each for each in local.answer(asked[6:])} == sampled
+    assert {(each.key, each.repeat): each for each in local.complete(asked[:6])} == expected
+    assert {each.key: each for each in local.complete(asked[6:])} == sampled
 
 
 def test_two_adapters_that_answer_in_turns_do_not_mix(tiny_model: Path, make_adapter: Callable[[str], Path]) -> None:
     first = Local(str(tiny_model), quiet(), make_adapter("one"))
     second = Local(str(tiny_model), quiet(), make_adapter("two"), base=first.base)
-    expected = [{each.key: each.output for each in model.answer(requests(8))} for model in (first, second)]
+    expected = [{each.key: each.output for each in model.complete(requests(8))} for model in (first, second)]
     assert expected[0] != expected[1]
-    turns: list[Iterator[Any]] = [model.answer(requests(8)) for model in (first, second)]
+    turns: list[Iterator[Any]] = [model.complete(requests(8)) for model in (first, second)]
     found: list[dict[str, str]] = [{}, {}]
     for one, other in zip(*turns, strict=True):
         found[0][one.key], found[1][other.key] = one.output, other.output

@@ -39,7 +39,7 @@ def folders(tiny_model: Path, tiny_adapter: Path, tmp_path: Path) -> Path:
 def ask(folders: Path, adapter: bool) -> None:
     model = Local(str(folders / "model"), quiet(), folders / "adapter" if adapter else None)
     assert model.fingerprint.subject["base"]
-    assert len(list(model.answer(ASKED))) == len(ASKED)
+    assert len(list(model.complete(ASKED))) == len(ASKED)
 
 
 def untold(folders: Path, file: str, damages: Iterator[tuple[str, Damage]]) -> list[str]:

@@ -47,7 +47,7 @@ def plain(server: FaultServer, **options: object) -> Server:
 
 
 def given(model: Server, asked: list[Request]) -> dict[str, Completion]:
-    return {answer.key: answer for answer in model.answer(asked)}
+    return {answer.key: answer for answer in model.complete(asked)}
 
 
 def cases(count: int) -> list[Request]:
@@ -178,7 +178,7 @@ def test_what_the_server_is_at_is_kept_when_an_error_ends_the_run_and_nobody_new
     kept = []
     said = "^desk/triage/4: .*found status 401: who are you[?]; the key is read from TUNEGATE_API_KEY"
     with serving(act) as server, pytest.raises(CouldNotRun, match=said):
-        kept.extend(plain(server, in_flight=8, deadline=60).answer(asked))
+        kept.extend(plain(server, in_flight=8, deadline=60).complete(asked))
 
     assert {each.key for each in kept} == {f"desk/triage/{number}" for number in range(8) if number != 4}
     assert all(each.output == output_of(f"message {each.key.rpartition('/')[2]}") for each in kept)
@@ -193,9 +193,9 @@ def test_what_was_kept_is_not_asked_again(tmp_path):
     store = Store(tmp_path / "kept.sqlite")
     with serving(act) as server:
         with pytest.raises(CouldNotRun, match=r"desk/triage/\d: .*found status 403: no"):
-            list(Cached(plain(server, in_flight=1), store).answer(cases(8)))
+            list(Cached(plain(server, in_flight=1), store).complete(cases(8)))
         model = Cached(plain(server, in_flight=1), store)
-        found = list(model.answer(cases(8)))
+        found = list(model.complete(cases(8)))
     store.close()
 
     assert (len(found), model.reused) == (8, 4)
@@ -289,7 +289,7 @@ def test_a_reasoning_that_took_all_tokens_is_an_empty_answer_that_was_cut(monkey
     asked = requests(Decoding(max_new_tokens=12), ["It drips."])
     for name in ("o-series", "Gemini"):
         with serving(HOSTED[name].act) as server:
-            [found] = of(server, name, monkeypatch).answer(asked)
+            [found] = of(server, name, monkeypatch).complete(asked)
         assert (found.output, found.finish) == ("", "length")
 
 
@@ -301,7 +301,7 @@ def test_answers_that_are_all_cut_are_kept_when_an_error_ends_the_run():
     with serving(says("{}", 400), answers("Hello!"), cut, cut) as server:
         kept = []
         with pytest.raises(CouldNotRun):
-            kept.extend(Server(server.model, quiet(), ModelOptions(in_flight=1)).answer(cases(3)))
+            kept.extend(Server(server.model, quiet(), ModelOptions(in_flight=1)).complete(cases(3)))
 
     assert [each.output for each in kept] == ["Once upon"] * 2
 
@@ -313,14 +313,14 @@ def test_a_refusal_is_an_answer_on_a_constrained_rung_too():
         model = Server(server.model, quiet(), ModelOptions())
         assert model._way
         server.then = answers(choices=refusal)
-        [answer] = model.answer([request])
+        [answer] = model.complete([request])
 
     assert (answer.output, answer.finish) == ("I cannot.", "stop")
 
 
 def test_a_count_that_is_written_as_a_decimal_is_a_count():
     with serving(answers(usage={"prompt_tokens": 7.0, "completion_tokens": 5.0, "total_tokens": 12.0})) as server:
-        [answer] = plain(server).answer(cases(1))
+        [answer] = plain(server).complete(cases(1))
 
     assert [type(each) for each in (answer.tokens_in, answer.tokens_out)] == [int, int]
 

@@ -33,7 +33,7 @@ def requests(decoding: Decoding = SHORT, texts=TEXTS) -> list[Request]:
 
 
 def answers(model: Local, asked: list[Request]) -> dict:
-    return {(answer.key, answer.repeat): answer for answer in model.answer(asked)}
+    return {(answer.key, answer.repeat): answer for answer in model.complete(asked)}
 
 
 @pytest.fixture(scope="module")
@@ -83,20 +83,20 @@ def test_answers_are_what_the_model_itself_would_say(local, tiny_model):
         said = ids
         for _ in range(request.decoding.max_new_tokens):
             said = torch.cat([said, model(said).logits[:, -1:].argmax(-1)], dim=1)
-        (answer,) = local.answer([request])
+        (answer,) = local.complete([request])
         assert answer.output == tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
         assert (answer.tokens_in, answer.tokens_out, answer.finish) == (ids.shape[1], 12, "length")
 
 
 def test_an_answer_that_ends_says_stop_and_counts_its_end(local, tiny_model, changed):
     (request,) = requests(texts=TEXTS[:1])
-    (before,) = local.answer([request])
+    (before,) = local.complete([request])
     tokenizer = load_tokenizer(tiny_model)
     ids = tokenizer(before.output, add_special_tokens=False).input_ids
     place = next(index for index, token in enumerate(ids) if index and token not in ids[:index])
     edit(changed / "generation_config.json", eos_token_id=[2, ids[place]])
 
-    (after,) = Local(str(changed), quiet()).answer([request])
+    (after,) = Local(str(changed), quiet()).complete([request])
 
     assert (before.finish, after.finish) == ("length", "stop")
     assert after.tokens_out == place + 1
@@ -163,14 +163,14 @@ def test_a_model_without_a_chat_template_is_refused(changed):
     (changed / "chat_template.jinja").unlink()
 
     with pytest.raises(Refused, match="expected a chat template, found none"):
-        list(Local(str(changed), quiet()).answer(requests()))
+        list(Local(str(changed), quiet()).complete(requests()))
 
 
 def test_a_model_without_an_end_token_is_refused(changed):
     edit(changed / "tokenizer_config.json", eos_token=None)
 
     with pytest.raises(Refused, match="expected a tokenizer with an end-of-turn token"):
-        list(Local(str(changed), quiet()).answer(requests()))
+        list(Local(str(changed), quiet()).complete(requests()))
 
 
 def test_messages_that_the_template_does_not_take_are_refused_with_the_case(changed):
@@ -179,7 +179,7 @@ def test_messages_that_the_template_does_not_take_are_refused_with_the_case(chan
     with pytest.raises(
         Refused, match=r"desk/triage/0: .*template takes, found system, user: System role not supported"
     ):
-        list(Local(str(changed), quiet()).answer(requests()))
+        list(Local(str(changed), quiet()).complete(requests()))
 
 
 def test_a_prompt_that_the_model_cannot_see_whole_is_refused_before_anything_is_asked(changed):
@@ -189,7 +189,7 @@ def test_a_prompt_that_the_model_cannot_see_whole_is_refused_before_anything_is_
     with pytest.raises(
         Refused, match=r"desk/triage/1: expected prompt and answer within the 100 tokens that model can see"
     ):
-        next(Local(str(changed), quiet()).answer(asked))
+        next(Local(str(changed), quiet()).complete(asked))
 
 
 def test_a_failure_while_generating_is_no_answer_but_an_outage(tiny_model):
@@ -197,8 +197,8 @@ def test_a_failure_while_generating_is_no_answer_but_an_outage(tiny_model):
     broken = replace(requests()[0], decoding=Decoding(temperature=float("nan")))
 
     with pytest.raises(CouldNotRun, match=r"failed on a batch of 1 \(desk/triage/0 \.\.\.\): "):
-        list(model.answer([broken]))
-    assert list(model.answer(requests()))  # and goes on
+        list(model.complete([broken]))
+    assert list(model.complete(requests()))  # and goes on
 
 
 def test_damaged_base_weights_are_an_outage(changed):
@@ -206,7 +206,7 @@ def test_damaged_base_weights_are_an_outage(changed):
     weights.write_bytes(weights.read_bytes()[:-100])
 
     with pytest.raises(CouldNotRun, match="expected a model that transformers can load, found"):
-        list(Local(str(changed), quiet()).answer(requests()))
+        list(Local(str(changed), quiet()).complete(requests()))
 
 
 def test_nothing_loads_before_the_first_answer(tiny_model):
@@ -245,7 +245,7 @@ def test_models_on_one_base_may_take_turns(tiny_model, three):
     one, two = (Local("tiny", quiet(), adapter, base=base) for adapter in three[:2])
     wanted = [answers(model, requests()) for model in (one, two)]
 
-    first, second = one.answer(requests(texts=TEXTS)), two.answer(requests(texts=TEXTS))
+    first, second = one.complete(requests(texts=TEXTS)), two.complete(requests(texts=TEXTS))
     turns = list(zip(first, second, strict=True))
 
     assert [{(each.key, each.repeat): each for each in side} for side in zip(*turns, strict=True)] == wanted

@@ -61,7 +61,7 @@ def of(server: FaultServer, **options: object) -> Server:
 
 
 def outputs(model: Server, asked: list[Request]) -> dict[str, str | None]:
-    return {answer.key: answer.output for answer in model.answer(asked)}
+    return {answer.key: answer.output for answer in model.complete(asked)}
 
 
 # what it is asked
@@ -127,14 +127,14 @@ def test_so_many_at_a_time():
 
 def test_tokens_are_those_that_the_server_counts():
     with serving(answers()) as server:
-        [answer] = of(server).answer(requests(texts=["It drips."]))
+        [answer] = of(server).complete(requests(texts=["It drips."]))
 
     assert (answer.tokens_in, answer.tokens_out, answer.finish) == (7, 5, "stop")
 
 
 def test_who_gives_up_early_waits_for_nobody():
     with serving(stalls, answers(), answers()) as server:
-        given = of(server, deadline=3600).answer(requests())  # an hour, were it to wait
+        given = of(server, deadline=3600).complete(requests())  # an hour, were it to wait
         next(given)
         given.close()
 
@@ -186,7 +186,7 @@ def test_an_answer_that_was_cut_is_kept_where_an_error_ends_the_run():
     with serving(answers(), answers(), finds("length"), answers(), says("no", 401)) as server:
         model = of(server, in_flight=1)
         with pytest.raises(CouldNotRun, match=f"{asked[2].key}: .*status 401: no"):
-            given.extend(model.answer(asked))
+            given.extend(model.complete(asked))
 
     assert {answer.key for answer in given} == {asked[0].key, asked[1].key}
 
@@ -311,9 +311,9 @@ def of_texts() -> list[Request]:
 
 def test_likelihoods_are_those_of_the_model_itself(tiny_model):
     with serving(echoes(tiny_model)) as server:
-        given = {each.key: each.logprobs for each in of(server, tokenizer=str(tiny_model)).answer(of_texts())}
+        given = {each.key: each.logprobs for each in of(server, tokenizer=str(tiny_model)).complete(of_texts())}
 
-    assert given == {each.key: each.logprobs for each in Local(str(tiny_model), quiet()).answer(of_texts())}
+    assert given == {each.key: each.logprobs for each in Local(str(tiny_model), quiet()).complete(of_texts())}
 
 
 NONE = "expected log-probabilities of a given text .* and tuned at .* has "

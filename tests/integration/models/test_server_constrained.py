@@ -28,7 +28,7 @@ def held() -> list[Request]:
 
 
 def ask(model: Server, asked: list[Request]) -> dict[str, Completion]:
-    return {each.key: each for each in model.answer(asked)}
+    return {each.key: each for each in model.complete(asked)}
 
 
 def refusal(model: Server) -> str:

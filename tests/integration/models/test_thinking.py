@@ -50,7 +50,7 @@ def says(model: Local, text: str, monkeypatch) -> None:
 def test_the_reasoning_is_cut_counted_and_kept(thinking, monkeypatch):
     model = Local(str(thinking), quiet())
     says(model, "\nIt drips.\n</think>\n\n{}", monkeypatch)
-    [found] = model.answer(requests(texts=["It drips."]))
+    [found] = model.complete(requests(texts=["It drips."]))
 
     assert (found.output, found.reasoning, found.finish) == ("{}", "It drips.", "stop")
     assert found.tokens_out == len("\nIt drips.\n") + 1 + len("\n\n{}") + 1
@@ -60,7 +60,7 @@ def test_the_reasoning_is_cut_counted_and_kept(thinking, monkeypatch):
 def test_a_reasoning_without_an_end_is_no_answer(thinking, monkeypatch):
     model = Local(str(thinking), quiet())
     says(model, "It drips, and", monkeypatch)
-    [found] = model.answer(requests(texts=["It drips."]))
+    [found] = model.complete(requests(texts=["It drips."]))
 
     assert (found.output, found.reasoning) == ("", "It drips, and")
 
@@ -79,7 +79,7 @@ def cut(text: str | None, **message: str) -> Act:
 
 def asked(server: FaultServer, texts: list[str], **options: str) -> list[tuple[str | None, str]]:
     model = Server(server.model, quiet(), ModelOptions(deadline=2, in_flight=1, **options))
-    found = {each.key: (each.output, each.reasoning) for each in model.answer(requests(texts=texts))}
+    found = {each.key: (each.output, each.reasoning) for each in model.complete(requests(texts=texts))}
     return [found[key] for key in sorted(found)]
 
 

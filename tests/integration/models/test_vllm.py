@@ -100,7 +100,7 @@ def test_given_texts_are_asked_one_at_a_time_beside_an_adapter_on_a_cpu(opened, 
     tuned = opened(make_adapter("one"))
     assert [each.base.client(None)._texts_in_flight for each in (alone, tuned)] == [1, 1]
     texts = [replace(ABOUT, key=str(number)) for number in range(5)]
-    assert [each.key for each in tuned.answer(texts)] == ["0", "1", "2", "3", "4"]
+    assert [each.key for each in tuned.complete(texts)] == ["0", "1", "2", "3", "4"]
 
 
 def test_given_texts_are_refused_on_an_accelerator_where_the_head_is_trained(
@@ -114,14 +114,14 @@ def test_given_texts_are_refused_on_an_accelerator_where_the_head_is_trained(
     monkeypatch.setattr(model.base, "installation", replace(model.base.installation, device="cuda"))
 
     with pytest.raises(Refused, match="target_modules: lm_head is trained, which vLLM leaves out of the log-prob"):
-        list(model.answer([ABOUT]))
+        list(model.complete([ABOUT]))
 
 
 def test_base_and_adapters_answer_on_one_server(tmp_path, opened, make_adapter):
     one, two = make_adapter("one"), make_adapter("two")
     models = [opened(), opened(one), opened(two)]
     assert not logs(tmp_path), "nothing starts before it is asked"
-    assert [[each.output for each in model.answer([HELLO])] for model in models] == [
+    assert [[each.output for each in model.complete([HELLO])] for model in models] == [
         ["answer 0"], ["answer 1"], ["answer 2"]
     ]  # fmt: skip
     [log] = logs(tmp_path)
@@ -136,7 +136,7 @@ def test_base_and_adapters_answer_on_one_server(tmp_path, opened, make_adapter):
 
 def test_it_is_told_what_answers_are_held_to_and_need_not_be_asked_whether_it_does(tmp_path, opened, tiny_model):
     held = replace(HELLO, constraint=Constraint('{"type": "object"}', "answer.json"))
-    assert [each.output for each in opened().answer([held])] == ["{}"]
+    assert [each.output for each in opened().complete([held])] == ["{}"]
     [log] = logs(tmp_path)
     schema = {"type": "object", "x-guidance": SPACED}
     said = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
@@ -163,7 +163,7 @@ def test_it_loads_the_weights_that_were_digested_and_no_others(tmp_path, tiny_mo
     (folder / "more.safetensors").write_bytes(b"others")
     (folder / "model.safetensors.index.json").write_text("{}")  # which transformers passes over, and vLLM follows
     model = Vllm(f"vllm:{folder}", quiet())
-    list(model.answer([HELLO]))
+    list(model.complete([HELLO]))
     model.base.stop()
     [files] = re.findall("^files .*", logs(tmp_path)[0], re.MULTILINE)
     assert "'model.safetensors'" in files
@@ -202,32 +202,32 @@ def test_the_users_length_stands_in_the_engine(monkeypatch, opened, tmp_path, op
     assert (model.fingerprint.engine["arguments"], "max_model_len" in model.fingerprint.engine) == (
         "--max-model-len 64", False
     )  # fmt: skip
-    list(model.answer([HELLO]))
+    list(model.complete([HELLO]))
     assert logs(tmp_path)[0].splitlines()[0].count("--max-model-len") == 1
 
 
 def test_log_probabilities_are_of_the_given_text_alone(opened):
-    [found] = opened().answer([ABOUT])
+    [found] = opened().complete([ABOUT])
     assert found.logprobs == ((-1.0,) * 6,), "a letter a token, behind what begins a text"
 
 
 def test_an_adapter_that_the_server_ignores_is_refused(opened, make_adapter, manner):
     manner("ignores")
     with pytest.raises(Refused, match=r"adapter .*one: not acting: behind vLLM the log-probabilities of a probe are"):
-        list(opened(make_adapter("one")).answer([HELLO]))
+        list(opened(make_adapter("one")).complete([HELLO]))
 
 
 def test_an_adapter_that_the_server_left_out_is_refused(opened, tmp_path, make_adapter, manner):
     manner("misses")
     with pytest.raises(Refused, match=r"expected vLLM at \S+ to serve tg-\w{64}, found tg-.*left an adapter out"):
-        list(opened(make_adapter("one")).answer([HELLO]))
+        list(opened(make_adapter("one")).complete([HELLO]))
     assert is_gone(logs(tmp_path)[0])
 
 
 def test_a_server_that_ends_while_it_loads_is_told_with_the_end_of_its_log(opened, manner):
     manner("dies")
     with pytest.raises(CouldNotRun) as error:
-        list(opened().answer([HELLO]))
+        list(opened().complete([HELLO]))
     assert str(error.value).startswith("expected vLLM to start, found that it ended; the end of its log (")
     assert str(error.value).endswith("\n  ValueError: not enough memory for the cache")
 
@@ -237,7 +237,7 @@ def test_a_server_that_ends_while_it_is_asked_is_told_so(opened, manner, monkeyp
     manner("leaves")
     requests = [HELLO, replace(HELLO, key="c")]
     with pytest.raises(CouldNotRun, match=r"(?s)vLLM ended while it was asked \(.*the end of its log.*out of memory"):
-        list(opened().answer(requests))
+        list(opened().complete(requests))
 
 
 def test_an_adapter_that_changed_since_it_was_named_is_refused(opened, tmp_path, make_adapter):
@@ -245,7 +245,7 @@ def test_an_adapter_that_changed_since_it_was_named_is_refused(opened, tmp_path,
     model = opened(folder)
     shutil.copyfile(make_adapter("two") / "adapter_model.safetensors", folder / "adapter_model.safetensors")
     with pytest.raises(Refused, match="found it changed meanwhile"):
-        list(model.answer([HELLO]))
+        list(model.complete([HELLO]))
 
 
 def test_a_rank_that_it_cannot_serve_is_refused_before_it_starts(opened, tmp_path, make_adapter):
@@ -253,7 +253,7 @@ def test_a_rank_that_it_cannot_serve_is_refused_before_it_starts(opened, tmp_pat
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 1024}))
     with pytest.raises(Refused, match=r"r: expected a rank up to 512, which vLLM serves, found \[1024\]"):
-        list(opened(folder).answer([HELLO]))
+        list(opened(folder).complete([HELLO]))
     assert not logs(tmp_path)
 
 
@@ -262,7 +262,7 @@ def test_dora_which_it_does_not_serve_is_refused_before_it_starts(opened, tmp_pa
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
     with pytest.raises(Refused, match="use_dora: expected a LoRA, which vLLM serves beside its base, found DoRA"):
-        list(opened(folder).answer([HELLO]))
+        list(opened(folder).complete([HELLO]))
     assert not logs(tmp_path)
 
 
@@ -279,7 +279,7 @@ def test_it_ends_with_the_run_however_that_ends(tmp_path, tiny_model, how):
 
 
 def test_it_ends_with_its_supervisor(tmp_path, opened):
-    list(opened().answer([HELLO]))
+    list(opened().complete([HELLO]))
     [log] = logs(tmp_path)
     server = psutil.Process(int(re.search(r"^pid (\d+)", log, re.MULTILINE)[1]))
     server.parent().kill()
@@ -287,7 +287,7 @@ def test_it_ends_with_its_supervisor(tmp_path, opened):
 
 
 def test_it_ends_where_an_answer_is_no_longer_wanted(tmp_path, opened):
-    answers = opened().answer([HELLO])
+    answers = opened().complete([HELLO])
     next(answers)
     answers.close()
     opened().base.stop()
@@ -337,7 +337,7 @@ def test_the_users_own_configuration_may_name_it(tmp_path, monkeypatch, opened):
 def test_no_key_reaches_it(opened, monkeypatch, tmp_path):
     monkeypatch.setenv("TUNEGATE_API_KEY", "a-secret-of-mine")
     monkeypatch.setenv("TUNEGATE_API_HOST", "api.example.com")
-    list(opened().answer([HELLO]))
+    list(opened().complete([HELLO]))
     pid = int(re.search(r"^pid (\d+)", logs(tmp_path)[0], re.MULTILINE)[1])
     assert b"a-secret-of-mine" not in Path(f"/proc/{pid}/environ").read_bytes()
 

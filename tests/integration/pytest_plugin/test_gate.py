@@ -314,7 +314,7 @@ def test_several_adapters_have_a_record_each(
 
     recorded(*adapters, "--tg-against=baseline", "--tg-out=gated")
     gated = [project.record(f"gated/{name}.json") for name in ("tuned", "other")]
-    assert [each["openings"]["desk/triage"] for each in gated] == [1, 2]  # the second one was asked second
+    assert [each["sealed_evaluations"]["desk/triage"] for each in gated] == [1, 2]  # the second one was asked second
 
 
 def test_what_only_the_last_release_could_do_is_a_break(

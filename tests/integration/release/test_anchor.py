@@ -390,7 +390,7 @@ def test_a_release_after_an_invented_opening_is_held_to_the_later_look(desk: Des
             append(baselines(desk), event)
     merge(desk)
     adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}
-    subject = desk.record(adapter, {T: MOST} | sealed).answered_by
+    subject = desk.record(adapter, {T: MOST} | sealed).run_by
     for event in case_events("opened", subject, units):
         write_event(baselines(desk), event)
     base = desk.record(None, {T: HALF} | sealed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunegate.harness.release import remote
-from tunegate.harness.release.remote import NoAnswer, open_remote, public_url, repository_of
+from tunegate.harness.release.remote import NoReply, open_remote, public_url, repository_of
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -78,14 +78,14 @@ def test_an_address_that_is_a_command_is_not_run(clone: Path, tmp_path: Path, al
     git(clone, "remote", "set-url", "origin", f"ext::sh -c touch% {tmp_path / 'sprung'}")
     if always:
         git(clone, "config", "protocol.ext.allow", "always")
-    with pytest.raises(NoAnswer, match="origin did not answer"):
+    with pytest.raises(NoReply, match="origin did not answer"):
         files(clone)
     assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize("name", ["--upload-pack=touch sprung", "-u touch sprung"])
 def test_a_name_that_looks_like_an_option_is_none(clone: Path, name: str) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoReply):
         files(clone, name)
     assert not (clone / "sprung").exists()
 
@@ -94,13 +94,13 @@ def test_a_remote_that_hangs_is_left_in_time(clone: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(remote, "SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         git(clone, "remote", "set-url", "origin", f"git://127.0.0.1:{server.getsockname()[1]}/a")
-        with pytest.raises(NoAnswer, match="origin did not answer within 1 seconds"):
+        with pytest.raises(NoReply, match="origin did not answer within 1 seconds"):
             files(clone)
 
 
 def test_a_remote_that_is_gone_does_not_answer(clone: Path, tmp_path: Path) -> None:
     (tmp_path / "remote.git").rename(tmp_path / "gone.git")
-    with pytest.raises(NoAnswer, match="origin did not answer"):
+    with pytest.raises(NoReply, match="origin did not answer"):
         files(clone)
 
 

@@ -150,13 +150,13 @@ def test_the_base_is_asked_sealed_cases_at_an_opening_alone(desk, tiny_adapter, 
 
     gated(desk, tiny_adapter)
     monkeypatch.setattr(Local, "answer", opened)
-    assert gated(sealing, tiny_adapter).records[0].openings["desk/final"] == 1
+    assert gated(sealing, tiny_adapter).records[0].sealed_evaluations["desk/final"] == 1
 
 
 def test_the_same_adapter_on_another_engine_opens_sealed_cases_anew(desk, tiny_adapter):
     sealing = replace(seal(desk), adapters=(tiny_adapter,))
     runs = [judged(sealing), gated(sealing, tiny_adapter), judged(sealing)]
-    assert [run.records[0].openings["desk/final"] for run in runs] == [1, 2, 1]
+    assert [run.records[0].sealed_evaluations["desk/final"] for run in runs] == [1, 2, 1]
     assert len(told(desk, "opened")) == 2
 
 

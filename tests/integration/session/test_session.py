@@ -17,7 +17,7 @@ from tests.unit.session.test_session import GOOD, IDS, answers, judged, options 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.ledger.ledger import Event, case_digests, openings, read_ledger
+from tunegate.harness.ledger.ledger import Event, case_digests, read_ledger, sealed_evaluations
 from tunegate.harness.ledger.ledger_git import REF
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
@@ -136,14 +136,14 @@ def test_an_opening_is_told_before_the_first_output(
     gate = replace(seal(local), adapters=(tiny_adapter,))
     asked = []
 
-    def answer(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
         asked.append([list(event.cases) for event in told(local, "opened")])
         raise KeyboardInterrupt
         yield
 
     monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
     with monkeypatch.context() as patch:
-        patch.setattr(Local, "answer", answer)
+        patch.setattr(Local, "complete", complete)
         with pytest.raises(KeyboardInterrupt):
             judged(gate)
     assert asked == [[["desk/final"]]]
@@ -210,7 +210,7 @@ def test_another_adapter_opens_again_and_so_does_a_part(local: Options, make_ada
     judged(replace(gate, adapters=(make_adapter("one"),)), "triage")  # nothing sealed is asked
     assert len(told(local, "opened")) == 2
     [unit] = [unit for task in load_tasks(gate.cases) for unit in task.units if unit.sealed]
-    counts = openings(read_ledger(local.baselines), "desk")
+    counts = sealed_evaluations(read_ledger(local.baselines), "desk")
     assert {counts[case] for case in case_digests([unit])["desk/final"]} == {2}
 
 
@@ -234,7 +234,7 @@ def test_a_look_at_a_part_is_a_look_whatever_it_is_compared_with(
     [event] = told(local, "run")
     assert event.cases.keys() == {"desk/triage"}
     [record] = judged(replace(local, adapters=(make_adapter("two"),), against="baseline")).records
-    assert record.openings["desk/triage"] == 2
+    assert record.sealed_evaluations["desk/triage"] == 2
 
 
 def test_an_opening_is_pushed_before_the_first_output(
@@ -246,14 +246,14 @@ def test_an_opening_is_pushed_before_the_first_output(
     gate = replace(seal(local), adapters=(tiny_adapter,), ledger_remote=str(remote))
     listing = ["git", "-C", remote, "ls-tree", "--name-only", REF]
 
-    def answer(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
         there = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
         assert [event.digest + ".json" in there for event in told(local, "opened")] == [True]
         raise KeyboardInterrupt
         yield
 
     monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
-    monkeypatch.setattr(Local, "answer", answer)
+    monkeypatch.setattr(Local, "complete", complete)
     with pytest.raises(KeyboardInterrupt):
         judged(gate)
     remote.rename(tmp_path / "gone")

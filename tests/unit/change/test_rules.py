@@ -36,17 +36,17 @@ def rules(tmp_path):
 def test_the_same_weights_under_another_name_may_not_answer_otherwise(rules):
     found = rule_changes(*rules(LESS, model="other-87654321"))
     told = "desk/triage: its baseline (other-87654321/desk/triage.json) holds other outputs or scores of 10 cases"
-    assert [line for line in found.altered if line.startswith(told)]
+    assert [line for line in found.modified if line.startswith(told)]
 
 
 def test_the_same_answers_under_another_name_are_an_addition(rules):
     found = rule_changes(*rules(HALF, model="other-87654321"))
-    assert not [line for line in found.altered if "outputs" in line]
+    assert not [line for line in found.modified if "outputs" in line]
     assert any("a new baseline (other-87654321" in line for line in found.added)
 
 
 def test_other_weights_are_another_model(rules):
-    assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).altered
+    assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).modified
 
 
 def test_another_kind_of_value_is_another_expectation(tmp_path):
@@ -55,8 +55,8 @@ def test_another_kind_of_value_is_another_expectation(tmp_path):
         write_desk(tmp_path / name, 3, case_keys=lambda _, keys=keys: keys, check={"schema": {"type": "object"}})
     old, new = (Rules(load_tasks(tmp_path / name), tmp_path / "baselines") for name in ("old", "new"))
 
-    assert rule_changes(old, new).altered == ("desk/triage: expect of 3 cases (c000, c001, c002) edited",)
-    assert not rule_changes(old, old).altered
+    assert rule_changes(old, new).modified == ("desk/triage: expect of 3 cases (c000, c001, c002) edited",)
+    assert not rule_changes(old, old).modified
 
 
 NOT_ARMED = "desk/triage: {}, critical, said to flip by themselves from now on, so not armed".format
@@ -81,8 +81,8 @@ def noisy(tmp_path):
 def test_a_critical_case_that_the_baseline_now_says_flips_by_itself_is_an_altered_rule(noisy):
     old, new = noisy("old", "c001"), noisy("new", "c000", "c001", "c009")
 
-    assert rule_changes(old, new).altered == (NOT_ARMED("1 case (c000)"),)
-    assert not rule_changes(new, old).altered
+    assert rule_changes(old, new).modified == (NOT_ARMED("1 case (c000)"),)
+    assert not rule_changes(new, old).modified
 
 
 @pytest.mark.parametrize("others", [{}, {"base": "e" * 64}, {"base": "e" * 64, "template": "d" * 64}])
@@ -92,13 +92,13 @@ def test_a_baseline_of_a_new_model_that_says_so_is_an_altered_rule(noisy, others
     new = noisy("new", "c000", "c001", "c009", model="other-87654321", **others)
 
     told = NOT_ARMED("2 cases (c000, c001)" if others else "1 case (c000)")
-    assert told in rule_changes(old, new).altered
+    assert told in rule_changes(old, new).modified
 
 
 def test_a_baseline_of_a_new_model_may_say_so_of_cases_that_are_not_critical(noisy):
     old = noisy("old")
     noisy("new")
-    assert not rule_changes(old, noisy("new", "c009", model="other-87654321", base="e" * 64)).altered
+    assert not rule_changes(old, noisy("new", "c009", model="other-87654321", base="e" * 64)).modified
 
 
 def test_a_seal_on_a_known_unit_is_an_altered_rule(tmp_path):
@@ -108,5 +108,6 @@ def test_a_seal_on_a_known_unit_is_an_altered_rule(tmp_path):
             write_desk(tmp_path / side, 60, "final", sealed=True)
         write_policy(tmp_path / side, triage={"role": "target"}, **more)
     old, new = (Rules(load_tasks(tmp_path / side), tmp_path / "none") for side in ("old", "new"))
-    assert rule_changes(old, new).altered == ("desk/triage: from now on desk/final proves it, and it need not be held",)
-    assert not rule_changes(new, new).altered
+    proven = "desk/triage: from now on desk/final proves it, and it need not be held"
+    assert rule_changes(old, new).modified == (proven,)
+    assert not rule_changes(new, new).modified

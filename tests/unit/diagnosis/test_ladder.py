@@ -27,7 +27,7 @@ class Scripted:
         )
         self.needs = needs
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         for request in requests:
             helped = self.needs in " ".join(text for _, text in request.messages)
             output = '{"product": "boiler"}' if helped else "Certainly, a boiler."
@@ -126,13 +126,13 @@ class Constraining(Scripted):
         super().__init__(rung, "")
         self.files = files
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         held = dict.fromkeys(each.constraint for each in requests if each.constraint)
         if held and self.files is None:
             raise Unconstrainable("constrained decoding: ignored", everywhere="it ignores them")
         if why := {each: "unknown keyword" for each in held if Path(each.file).name in self.files}:
             raise Unconstrainable("expected schemas", why)
-        yield from super().answer(requests)
+        yield from super().complete(requests)
 
 
 def run_constrained(tmp_path: Path, files: Collection[str] | None) -> tuple[dict[str, set[str]], dict[str, str]]:

@@ -38,7 +38,7 @@ class Model:
         self.name, self.clock, self.seconds, self.asked = name, clock, seconds, asked
         self.slow_start = 100.0
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         (request,) = requests
         self.asked.append((self.name, request.key))
         self.clock.now += self.seconds * (1 + int(request.key[-2:]) / 100) + self.slow_start
@@ -108,7 +108,7 @@ def test_what_people_read(measured):
 
 def test_a_silent_model_cannot_be_timed(units):
     class Silent(Model):
-        def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
             yield Completion(requests[0].key, None)
 
     clock = Clock()

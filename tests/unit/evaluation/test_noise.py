@@ -8,7 +8,7 @@ from dataclasses import replace
 from tests.support.records import ENGINE, LOCAL, write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.noise import answered_twice, measure_noise
+from tunegate.harness.evaluation.noise import measure_noise, run_twice
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint, Request
@@ -26,7 +26,7 @@ class Wavering:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         self.asked += [(each.key.rpartition("/")[2], each.repeat) for each in requests]
         for each in requests:
             yield Completion(each.key, self._output(each), repeat=each.repeat)
@@ -58,14 +58,14 @@ def test_greedy_repeats_are_compared_and_nothing_is_asked(tmp_path):
 
     assert model.asked == []
     assert noise[T].flips == ("c000",)
-    assert [unit.key for unit in answered_twice(load_tasks(tmp_path)[0].units, record)] == [T]
+    assert [unit.key for unit in run_twice(load_tasks(tmp_path)[0].units, record)] == [T]
 
 
 def test_what_is_sampled_varies_as_it_should(tmp_path):
     noise, record, model = asked_twice(tmp_path, generate={"temperature": 0.7})
 
     assert (noise, model.asked) == ({}, [])
-    assert answered_twice(load_tasks(tmp_path)[0].units, replace(record)) == []
+    assert run_twice(load_tasks(tmp_path)[0].units, replace(record)) == []
 
 
 def test_what_was_measured_in_words():

@@ -62,8 +62,8 @@ def test_a_unit_without_any_answer_has_no_mean(tmp_path, units):
 class Forgetful(Replay):
     """A model that leaves out what it does not know."""
 
-    def answer(self, requests):
-        return (answer for answer in super().answer(requests) if answer.output is not None)
+    def complete(self, requests):
+        return (answer for answer in super().complete(requests) if answer.output is not None)
 
 
 def test_an_answer_that_never_comes_is_unscored(tmp_path, units):

@@ -147,7 +147,7 @@ def test_a_part_that_only_one_side_has_is_not_met_on_the_other(parted):
     assert judged.verdicts[T]["verdict"] == "regressed"
     (part,) = [each for each in judged.verdicts[T]["parts"] if each["name"] == "clean"]
     assert (part["n"], part["base"], part["mean"]) == (100, 1.0, 0.6)
-    assert (part["base_alone"], part["mean_alone"]) == (None, [1.0, 60])
+    assert (part["base_only"], part["mean_only"]) == (None, [1.0, 60])
     assert (
         "'no banned word' fell from 100.0 % to 60.0 % of 100 cases that have it on either side (by itself 100.0 % of "
         "60 now)" in judged.verdicts[T]["reason"]

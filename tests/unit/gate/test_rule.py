@@ -378,7 +378,7 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
         "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; "
         "about 126 cases in all would settle it. "
     )
-    assert gate.excused(judged, "warn") == {T}
+    assert gate.exempted(judged, "warn") == {T}
 
 
 def test_where_answers_to_a_case_vary_more_of_them_would_settle_it_too(evaluate, tmp_path):
@@ -434,7 +434,7 @@ def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(evaluate, tm
     write_desk(tmp_path, 100, case_keys=_channel)
     judged = evaluate("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
     assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("regressed", ["channel=sms"])
-    assert gate.excused(judged, "warn") == set()
+    assert gate.exempted(judged, "warn") == set()
 
 
 def test_a_tag_of_nearly_all_cases_is_no_slice(evaluate, tmp_path):
@@ -496,7 +496,7 @@ def test_what_cannot_be_compared_with_one_hides_behind_no_inconclusive_of_the_ot
     assert gate.blocked(judged, "warn")
 
 
-def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_alone(evaluate, tmp_path):
+def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_only(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     rows = {T: "1" * 100, G: "1" * 100}
@@ -541,18 +541,18 @@ def test_of_a_sealed_unit_no_tag_is_told(evaluate, tmp_path):
 @pytest.mark.parametrize(("opening", "n", "expected"), [(1, 66, "held"), (1, 65, "inconclusive"), (2, 118, "held")])
 def test_each_opening_may_err_less_and_takes_more_cases(evaluate, tmp_path, opening, n, expected):
     write_desk(tmp_path, n, sealed=True)
-    found = verdict(evaluate("1" * n, "1" * n, sealed=True, openings={T: opening}))
+    found = verdict(evaluate("1" * n, "1" * n, sealed=True, sealed_evaluations={T: opening}))
     assert (found["verdict"], found["level"]) == (expected, pytest.approx(0.032 if opening == 1 else 0.0064))
 
 
 def test_open_cases_may_be_looked_at_freely_and_prove_nothing_twice(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
-    judged = evaluate(*moved(100, fixed=20, failing=10), openings={T: 5})
+    judged = evaluate(*moved(100, fixed=20, failing=10), sealed_evaluations={T: 5})
     assert (verdict(judged)["verdict"], verdict(judged)["level"]) == ("improved", 0.04)
     assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["reused"]) == ("unproven", [T])
     assert not gate.blocked(judged)
-    guards = evaluate(*moved(100, fixed=20, failing=10), openings={T: 5}, trained=())
+    guards = evaluate(*moved(100, fixed=20, failing=10), sealed_evaluations={T: 5}, trained=())
     assert guards.tasks["desk"]["reused"] == []
 
 

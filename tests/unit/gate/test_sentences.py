@@ -144,10 +144,10 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     },
     "The third opening of the same sealed cases": {
         "units": {"final": Unit(*moved(200, regressed=3, fixed=2), more={"sealed": True})}, "sealed": True,
-        "openings": {"desk/final": 3},
+        "sealed_evaluations": {"desk/final": 3},
     },
     "A target whose cases another adapter was asked before": {
-        "units": one(moved(120, fixed=40, failing=50), policy=TARGET), "openings": {"desk/triage": 2},
+        "units": one(moved(120, fixed=40, failing=50), policy=TARGET), "sealed_evaluations": {"desk/triage": 2},
     },
     "A guard whose base passes nothing": {"units": one(("0" * 100, "0" * 98 + "11"))},
     "A guard that gained": {"units": one(moved(200, fixed=15, failing=20))},
@@ -173,7 +173,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         name: str,
         units: dict[str, Unit],
         *,
-        openings: dict[str, int] | None = None,
+        sealed_evaluations: dict[str, int] | None = None,
         trained: Sequence[str] = ("desk",),
         sealed: bool = False,
         declared: bool = True,
@@ -196,7 +196,9 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         if last := scored("last"):
             references["last release"] = record(tasks, last)
         asked_again = {"baseline": {"engine": {}, "units": {"desk/triage": engines}}} if engines else {}
-        tuned = record(tasks, scored("tuned"), sealed=sealed, openings=openings or {}, engines=asked_again)
+        tuned = record(
+            tasks, scored("tuned"), sealed=sealed, sealed_evaluations=sealed_evaluations or {}, engines=asked_again
+        )
         return gate.compare(tasks, tuned, references, list(trained))
 
     return evaluate

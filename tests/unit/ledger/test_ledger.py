@@ -24,11 +24,11 @@ from tunegate.harness.ledger.ledger import (
     append,
     case_digest,
     case_events,
+    evaluation_numbers,
     event_path,
     known_by,
-    opening_numbers,
-    openings,
     read_ledger,
+    sealed_evaluations,
     write_event,
 )
 from tunegate.harness.models.api import Fingerprint
@@ -177,7 +177,7 @@ def test_openings_count_the_models_that_answered_a_case(tmp_path):
     judged = Event("run", "desk", SECOND, cases={T: ("b" * 16,)})
     elsewhere = Event("opened", "front", FIRST, cases={"front/triage": ("a" * 16,)})
     tell(tmp_path, opened(FIRST, "a", "b"), opened(SECOND, "a"), opened(FIRST, "a"), judged, elsewhere)
-    assert openings(read_ledger(tmp_path), "desk") == {"a" * 16: 2, "b" * 16: 2}
+    assert sealed_evaluations(read_ledger(tmp_path), "desk") == {"a" * 16: 2, "b" * 16: 2}
 
 
 def test_a_case_is_known_by_what_it_asks_and_expects(tmp_path):
@@ -200,7 +200,7 @@ def test_a_case_that_was_asked_is_known_again_by_its_name_though_its_text_was_ed
     edited = replace(unit, cases=tuple(replace(case, input=f"{case.input}!") for case in unit.cases))
     new = replace(unit, cases=tuple(replace(case, id=f"new-{case.id}") for case in edited.cases))
     ledger, model = read_ledger(tmp_path), Fingerprint(third, ENGINE)
-    assert [opening_numbers(ledger, [each], model)[T] for each in (unit, edited, new)] == [2, 2, 1]
+    assert [evaluation_numbers(ledger, [each], model)[T] for each in (unit, edited, new)] == [2, 2, 1]
 
 
 # --- laws
@@ -228,10 +228,10 @@ def test_the_union_of_two_clones_is_a_ledger_whatever_the_order(common, mine, th
         assert merged == read_ledger(right)
         assert merged.events.keys() == read_ledger(one).events.keys() | read_ledger(other).events.keys()
         for clone in (one, other):  # nothing is counted less than it was
-            before = openings(read_ledger(clone), "desk")
+            before = sealed_evaluations(read_ledger(clone), "desk")
             assert (
                 before.items()
-                <= {key: min(n, before.get(key, 0)) for key, n in openings(merged, "desk").items()}.items()
+                <= {key: min(n, before.get(key, 0)) for key, n in sealed_evaluations(merged, "desk").items()}.items()
             )
         tell(left, opened(LOCAL | {"adapter": "e" * 64}, "e"))
         assert len(read_ledger(left).heads) == 1
@@ -262,7 +262,7 @@ def test_the_how_manyth_model_is_asked_counts_by_the_most_worn_case(tmp_path):
     one = replace(unit, cases=unit.cases[:1])
 
     def number(subject: dict[str, Any], of: Unit = unit) -> int:
-        return opening_numbers(read_ledger(tmp_path), [of], Fingerprint(subject, ENGINE))[unit.key]
+        return evaluation_numbers(read_ledger(tmp_path), [of], Fingerprint(subject, ENGINE))[unit.key]
 
     assert number(first) == 1
     asked = [Fingerprint(each, ENGINE) for each in (first, second)]
@@ -281,12 +281,12 @@ def test_the_same_adapter_on_another_engine_or_rung_looks_at_sealed_cases_anew(t
     first = Fingerprint(FIRST, ENGINE)
     others = [Fingerprint(FIRST, ENGINE | {"dtype": "bfloat16"}), Fingerprint(FIRST | {"rung": "few-shot"}, ENGINE)]
     tell(tmp_path, *case_events("opened", first, task.units))
-    found = [opening_numbers(read_ledger(tmp_path), task.units, each) for each in (first, *others)]
+    found = [evaluation_numbers(read_ledger(tmp_path), task.units, each) for each in (first, *others)]
     assert [each["desk/final"] for each in found] == [1, 2, 2]
     assert [each[T] for each in found] == [1, 1, 1], "open cases count models"
     again = [case_events("opened", each, task.units)[0] for each in (first, others[0], others[0])]
     assert [append(tmp_path, each) for each in again] == [False, True, False]
-    assert opening_numbers(read_ledger(tmp_path), task.units, others[1])["desk/final"] == 3
+    assert evaluation_numbers(read_ledger(tmp_path), task.units, others[1])["desk/final"] == 3
 
 
 def test_a_withdrawal_that_knows_of_no_release_takes_none_back(tmp_path):

@@ -31,7 +31,7 @@ class Counting:
     def __init__(self, fingerprint: Fingerprint = FINGERPRINT, silent: bool = False) -> None:
         self.fingerprint, self.silent, self.asked = fingerprint, silent, []
 
-    def answer(self, requests):
+    def complete(self, requests):
         for request in requests:
             self.asked.append(request)
             output = None if self.silent else f"answer {len(self.asked)}"
@@ -46,32 +46,32 @@ def store(tmp_path):
 
 def test_what_was_answered_is_not_asked_again(store):
     model = Counting()
-    first = list(Cached(model, store).answer([GREEDY]))
+    first = list(Cached(model, store).complete([GREEDY]))
     again = Cached(model, store)
-    second = list(again.answer([GREEDY]))
+    second = list(again.complete([GREEDY]))
     assert (len(model.asked), again.reused) == (1, 1)
     assert [answer.output for answer in second] == [answer.output for answer in first] == ["answer 1"]
     assert second[0].generation == first[0].generation == FINGERPRINT.generation(GREEDY)
 
 
 def test_a_kept_answer_has_no_latency(store):
-    assert [answer.latency_s for answer in Cached(Counting(), store).answer([GREEDY])] == [0.25]
-    assert [answer.latency_s for answer in Cached(Counting(), store).answer([GREEDY])] == [None]
+    assert [answer.latency_s for answer in Cached(Counting(), store).complete([GREEDY])] == [0.25]
+    assert [answer.latency_s for answer in Cached(Counting(), store).complete([GREEDY])] == [None]
 
 
 def test_another_model_gets_its_own_answers(store):
     for part in ["base", "adapter", "tokenizer", "template"]:
-        list(Cached(Counting(), store).answer([GREEDY]))
+        list(Cached(Counting(), store).complete([GREEDY]))
         other = Counting(replace(FINGERPRINT, subject=SUBJECT | {part: "another"}))
-        list(Cached(other, store).answer([GREEDY]))
+        list(Cached(other, store).complete([GREEDY]))
         assert len(other.asked) == 1
 
 
 def test_another_engine_gets_its_own_answers(store):
     for part in ["backend", "torch", "dtype", "planner"]:
-        list(Cached(Counting(), store).answer([GREEDY]))
+        list(Cached(Counting(), store).complete([GREEDY]))
         other = Counting(replace(FINGERPRINT, engine=ENGINE | {part: "another"}))
-        list(Cached(other, store).answer([GREEDY]))
+        list(Cached(other, store).complete([GREEDY]))
         assert len(other.asked) == 1
 
 
@@ -84,8 +84,8 @@ def test_another_engine_gets_its_own_answers(store):
 ])  # fmt: skip
 def test_another_prompt_or_decoding_is_asked(store, request_):
     model = Counting()
-    list(Cached(model, store).answer([GREEDY]))
-    list(Cached(model, store).answer([request_]))
+    list(Cached(model, store).complete([GREEDY]))
+    list(Cached(model, store).complete([request_]))
     assert model.asked == [GREEDY, request_]
 
 
@@ -98,17 +98,17 @@ def test_another_prompt_or_decoding_is_asked(store, request_):
     ],
 )
 def test_names_do_not_matter(store, fingerprint):
-    list(Cached(Counting(), store).answer([GREEDY]))
+    list(Cached(Counting(), store).complete([GREEDY]))
     renamed = Counting(fingerprint)
-    assert [answer.output for answer in Cached(renamed, store).answer([GREEDY])] == ["answer 1"]
+    assert [answer.output for answer in Cached(renamed, store).complete([GREEDY])] == ["answer 1"]
     assert renamed.asked == []
 
 
 def test_a_greedy_answer_serves_every_case_with_the_same_prompt(store):
-    list(Cached(Counting(), store).answer([GREEDY]))
+    list(Cached(Counting(), store).complete([GREEDY]))
     twin = replace(GREEDY, key="desk/other/b", decoding=replace(GREEDY.decoding, seed=7, top_p=0.5))
     model = Counting()
-    assert [answer.key for answer in Cached(model, store).answer([twin])] == ["desk/other/b"]
+    assert [answer.key for answer in Cached(model, store).complete([twin])] == ["desk/other/b"]
     assert model.asked == []
 
 
@@ -121,32 +121,32 @@ def test_a_greedy_answer_serves_every_case_with_the_same_prompt(store):
 ])  # fmt: skip
 def test_a_sampled_answer_is_of_its_case_repeat_and_seed_alone(store, other):
     model = Counting()
-    list(Cached(model, store).answer([SAMPLED]))
-    list(Cached(model, store).answer([SAMPLED]))
-    list(Cached(model, store).answer([other]))
+    list(Cached(model, store).complete([SAMPLED]))
+    list(Cached(model, store).complete([SAMPLED]))
+    list(Cached(model, store).complete([other]))
     assert model.asked == [SAMPLED, other]
 
 
 def test_what_was_not_answered_is_not_kept(store):
     silent = Counting(silent=True)
-    assert [answer.output for answer in Cached(silent, store).answer([GREEDY])] == [None]
+    assert [answer.output for answer in Cached(silent, store).complete([GREEDY])] == [None]
     assert store.get(FINGERPRINT.generation(GREEDY)) is None
-    assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 1"]
+    assert [answer.output for answer in Cached(Counting(), store).complete([GREEDY])] == ["answer 1"]
 
 
 def test_known_answers_come_before_the_store(store):
-    list(Cached(Counting(), store).answer([GREEDY]))
+    list(Cached(Counting(), store).complete([GREEDY]))
     known = {FINGERPRINT.generation(GREEDY): Completion("x", "from the baseline")}
-    assert [answer.output for answer in Cached(Counting(), store, known).answer([GREEDY])] == ["from the baseline"]
+    assert [answer.output for answer in Cached(Counting(), store, known).complete([GREEDY])] == ["from the baseline"]
 
 
 def test_each_answer_is_kept_as_it_comes(store):
     later = replace(GREEDY, key="desk/triage/b", messages=(("user", "It is hot."),))
-    answers = Cached(Counting(), store).answer([GREEDY, later])
+    answers = Cached(Counting(), store).complete([GREEDY, later])
     next(answers)
     answers.close()  # an interrupted run
     model = Counting()
-    list(Cached(model, store).answer([GREEDY, later]))
+    list(Cached(model, store).complete([GREEDY, later]))
     assert model.asked == [later]
 
 
@@ -158,14 +158,14 @@ def test_a_file_that_is_no_store_says_what_to_do(tmp_path):
 
 
 def test_fresh_answers_are_asked_for_past_the_store_and_what_is_known_and_kept(store):
-    list(Cached(Counting(), store).answer([GREEDY]))
+    list(Cached(Counting(), store).complete([GREEDY]))
     known = {FINGERPRINT.generation(GREEDY): Completion(GREEDY.key, "a forged answer")}
     model = Counting()
     model.asked.append("so that its next answer is another")
-    assert [answer.output for answer in Cached(model, store, known, run=Run("another")).answer([GREEDY])] == [
+    assert [answer.output for answer in Cached(model, store, known, run=Run("another")).complete([GREEDY])] == [
         "answer 2"
     ]
-    assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 2"]
+    assert [answer.output for answer in Cached(Counting(), store).complete([GREEDY])] == ["answer 2"]
 
 
 # bounded
@@ -213,7 +213,7 @@ def test_within_the_bound_nothing_goes(tmp_path):
     path = tmp_path / "generations.sqlite"
     filled(path, 2, 100)
     with closing(Store(path, 2)) as store:
-        assert store.kept().answers == 100
+        assert store.kept().outputs == 100
 
 
 def test_a_store_of_an_earlier_version_is_read_on(tmp_path):
@@ -225,7 +225,7 @@ def test_a_store_of_an_earlier_version_is_read_on(tmp_path):
     with closing(Store(path)) as store:
         assert store.get(key(1)) == big(1)
         store.put(key(2), big(2))
-        assert store.kept().answers == 2
+        assert store.kept().outputs == 2
 
 
 # looked at, checked and cleared
@@ -308,7 +308,7 @@ def test_a_damaged_file_is_found_and_cleared(kept):
 
 def test_it_is_cleared(kept):
     assert run("clear").stdout.startswith("cleared: 3 answers")
-    assert json.loads(run("--json").stdout)["answers"] == 0
+    assert json.loads(run("--json").stdout)["outputs"] == 0
     assert kept.stat().st_size < 50_000
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_ids, part_text, thinking_tags
+from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_ids, part_text, thinking_tags
 
 OPEN, CLOSE = 1, 2
 
@@ -51,8 +51,8 @@ def test_what_begins_inside_a_reasoning_and_never_ends_it_is_no_answer(text, par
 def test_a_template_that_begins_a_reasoning_is_known_by_the_end_of_its_prompt():
     assert opens_reasoning("<|assistant|>\n<think>\n")
     assert not opens_reasoning("What is <think>?\n<|assistant|>\n")
-    assert closes_alone("Hm.</think>{}")
-    assert not closes_alone("<think>Hm.</think>{}")
+    assert only_closes("Hm.</think>{}")
+    assert not only_closes("<think>Hm.</think>{}")
 
 
 def test_the_tags_are_the_tokenizers_own(tmp_path):

@@ -29,13 +29,13 @@ def mistakes(tmp_path, *lines) -> list[str]:
 def test_outputs_are_given_back_in_the_order_asked(tmp_path):
     model = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A", CASES[1]: "B"}), KNOWN)
 
-    assert [answer.output for answer in model.answer(ask(CASES[1], CASES[0]))] == ["B", "A"]
+    assert [answer.output for answer in model.complete(ask(CASES[1], CASES[0]))] == ["B", "A"]
 
 
 def test_null_and_a_missing_case_are_unscored(tmp_path):
     model = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: None, CASES[1]: ""}), KNOWN)
 
-    assert [answer.output for answer in model.answer(ask(*KNOWN))] == [None, "", None]
+    assert [answer.output for answer in model.complete(ask(*KNOWN))] == [None, "", None]
 
 
 def test_counts_times_and_repeats_are_kept(tmp_path):
@@ -43,7 +43,7 @@ def test_counts_times_and_repeats_are_kept(tmp_path):
     line = {"case": CASES[0], "output": "A", "tokens_in": 3, "tokens_out": 1, "latency_s": 0.5}
     path.write_text(json.dumps(line) + "\n\n" + json.dumps({"case": CASES[0], "output": "B", "repeat": 1}) + "\n")
 
-    answers = list(read_replay(path, KNOWN).answer(ask(CASES[0], repeats=3)))
+    answers = list(read_replay(path, KNOWN).complete(ask(CASES[0], repeats=3)))
 
     assert answers == [
         Completion(CASES[0], "A", 3, 1, 0.5, repeat=0),
@@ -57,7 +57,7 @@ def test_every_character_is_kept_and_windows_files_are_read(tmp_path):
     line = json.dumps({"case": CASES[0], "output": output}, ensure_ascii=False)
     (tmp_path / "o.jsonl").write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n")
 
-    (answer,) = read_replay(tmp_path / "o.jsonl", KNOWN).answer(ask(CASES[0]))
+    (answer,) = read_replay(tmp_path / "o.jsonl", KNOWN).complete(ask(CASES[0]))
 
     assert answer.output == output
 

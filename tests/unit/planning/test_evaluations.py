@@ -16,7 +16,7 @@ from tunegate.harness.planning.evaluations import at_evaluation, evaluations_lef
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.render import FRESH, print_plans
-from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.paired import sealed_level
 
 FINAL = "desk/final"
 
@@ -39,7 +39,7 @@ def test_each_evaluation_is_allowed_its_part_of_the_level_and_a_fall_the_whole(t
     found = final(plans(tmp_path))
     later = at_evaluation(found, 3).power.levels
 
-    assert later.held == pytest.approx(opening_level(3))
+    assert later.held == pytest.approx(sealed_level(3))
     assert later.worse == found.power.levels.worse
     assert later.better == pytest.approx(found.power.levels.better * 0.04)
 

@@ -51,8 +51,8 @@ class Desk:
         judged.write(self.home / "run.json")
         return read_record(self.home / "run.json")
 
-    def seen(self, record: Record | None = None, flip_rate: float | None = None, answers: int | None = None) -> Seen:
-        return look_up(self.unit, find_past(self.home / "baselines", self.tasks, record, flip_rate, answers))
+    def seen(self, record: Record | None = None, flip_rate: float | None = None, outputs: int | None = None) -> Seen:
+        return look_up(self.unit, find_past(self.home / "baselines", self.tasks, record, flip_rate, outputs))
 
 
 @pytest.fixture
@@ -78,18 +78,18 @@ def test_several_answers_a_case_tell_what_is_noise_and_what_more_of_them_would_l
     desk.baseline(wavering)
     desk.baseline(wavering[::-1], released=True)
     seen = desk.seen()
-    assert (seen.answers, seen.noise) == (2, pytest.approx(0.5))  # half of the cases waver: twice .5 x .5
+    assert (seen.outputs, seen.noise) == (2, pytest.approx(0.5))  # half of the cases waver: twice .5 x .5
 
-    more = desk.seen(answers=8)
+    more = desk.seen(outputs=8)
     assert more.spread == pytest.approx(max(seen.spread - 0.5 * (1 / 2 - 1 / 8), seen.spread / 4))
     assert more.source == f"{seen.source}; for 8 answers a case"
-    assert desk.seen(answers=1).spread == pytest.approx(seen.spread + 0.5 * (1 - 1 / 2))
+    assert desk.seen(outputs=1).spread == pytest.approx(seen.spread + 0.5 * (1 - 1 / 2))
 
 
 def test_more_answers_count_for_nothing_where_their_noise_was_never_measured(desk):
     desk.baseline(BASE)
     desk.baseline(FLIPPED, released=True)
-    more = desk.seen(answers=4)
+    more = desk.seen(outputs=4)
     assert more.spread == desk.seen().spread
     assert more.source.endswith("; how one model's answers to a case vary was never measured")
 

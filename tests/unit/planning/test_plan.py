@@ -135,11 +135,11 @@ def test_answers_that_waver_are_an_alternative_to_more_cases(root, tmp_path):
     (found,) = plan_units(tasks, Past(folder=folder))
 
     assert found.chance < found.asked
-    assert found.answers_needed in {4, 8, 16, 32}
-    (more,) = plan_units(tasks, Past(folder=folder, answers=found.answers_needed))
+    assert found.outputs_needed in {4, 8, 16, 32}
+    (more,) = plan_units(tasks, Past(folder=folder, outputs=found.outputs_needed))
     assert more.chance >= more.asked
-    assert more.answers_needed is None
-    assert f", or {found.answers_needed} answers to each" in sentence(found)
+    assert more.outputs_needed is None
+    assert f", or {found.outputs_needed} answers to each" in sentence(found)
 
 
 # continuous units

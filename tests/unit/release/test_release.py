@@ -50,7 +50,7 @@ from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_re
 from tunegate.harness.release.release import OpenModel, Unproven, release_adapter
 from tunegate.harness.release.served import keep_artefact
 from tunegate.harness.release.submission import find_record
-from tunegate.harness.session.answering import trained_tasks
+from tunegate.harness.session.models import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
 HALF, MOST = "1" * 30 + "0" * 30, "1" * 57 + "0" * 3
@@ -329,7 +329,7 @@ ROWS = {"file": "rows.jsonl"}
 
 def test_the_model_card_of_a_preference_training_names_its_start(desk):
     first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [ROWS | {"rows": 30}, ROWS | {"rows": 5}]}
-    first |= {"recitation": training_record()["recitation"], "start": None}
+    first |= {"memorization": training_record()["memorization"], "start": None}
     recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
     body = desk.card(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
 
@@ -337,22 +337,22 @@ def test_the_model_card_of_a_preference_training_names_its_start(desk):
     assert "It goes on from the adapter `abababababab` (method sft, 35 rows)." in body
 
 
-RECITED = {"rows": 90, "asked": 64, "recited": [], "secrets": [], "tried": 0, "leaked": []}
-RECITES_ONE = RECITED | {"recited": [{"row": "rows.jsonl:3", "words": 31}]}
+RECITED = {"rows": 90, "asked": 64, "memorized": [], "secrets": [], "tried": 0, "leaked": []}
+RECITES_ONE = RECITED | {"memorized": [{"row": "rows.jsonl:3", "words": 31}]}
 MODEL = {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"}
 
 
 def test_the_model_card_says_what_the_adapter_recites_and_how_far_it_moves_the_base(desk):
     update = {"modules": 3, "median": 0.05, "most": 0.9, "odd": {"up": 0.9}}
-    body = desk.card(recitation=RECITED, update_size=update)
+    body = desk.card(memorization=RECITED, update_size=update)
 
     assert "it recites none of 64 word for word, of 90 that are long enough." in body
     assert "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **of an odd" in body
 
 
 def test_the_model_card_says_why_an_adapter_that_recites_was_released(desk):
-    recipe = training_record()["recipe"] | {"recitation": {"override": "The rows are public."}}
-    body = desk.card(recitation=RECITES_ONE, recipe=recipe)
+    recipe = training_record()["recipe"] | {"memorization": {"override": "The rows are public."}}
+    body = desk.card(memorization=RECITES_ONE, recipe=recipe)
 
     assert "it **recites 1 of 64**, word for word." in body
     assert "What it recites was to stop no release: The rows are public." in body
@@ -398,7 +398,7 @@ def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
 @pytest.mark.parametrize(("training", "why"), [
     ({"adapter": "f" * 64}, "expected the adapter its training record describes, found"),
     ({"task": "shop"}, "shop: expected the task it was trained for among the fixtures"),
-    ({"recitation": RECITES_ONE}, r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"),
+    ({"memorization": RECITES_ONE}, r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"),
     *(
         ({"model": MODEL | {part: "x"}}, f"it was trained on another {name} than the one that was judged")
         for part, name in [("base", "base weights"), ("tokenizer", "tokenizer"), ("template", "chat template")]
@@ -1025,7 +1025,7 @@ def test_a_gain_on_cases_that_another_adapter_was_asked_before_is_unproven(desk)
     asked(desk, "9")
     before = desk.files()
     with pytest.raises(Unproven, match=r"desk: not released\. Unproven: .* but reused cases prove no gain") as error:
-        desk.release(adapter, replace(judged, openings={}))  # whatever its record says
+        desk.release(adapter, replace(judged, sealed_evaluations={}))  # whatever its record says
     assert (error.value.exit_code, desk.files()) == (1, before)
 
 

@@ -31,7 +31,7 @@ def decision(tmp_path, record=None, name="decision.json", **more):
         "digest": file_digest(record.path), "partial": False, "verdicts": {}, "tasks": {},
     }] if record else []  # fmt: skip
     data = {
-        "passes": True, "refused": "", "altered": [], "added": [], "permit": "", "permitted": False,
+        "passes": True, "refused": "", "modified": [], "added": [], "approve": "", "approved": False,
         "by_rules": of_record, "notes": [],
     } | more  # fmt: skip
     path = tmp_path / name
@@ -78,7 +78,7 @@ def test_a_link_in_what_comes_from_elsewhere_is_refused(tmp_path, name):
 def test_a_decision_that_says_what_the_gates_job_did_is_shown(tmp_path, result):
     made = judged(tmp_path, "0" * 40, "1" * 40)
     passes = result == "success"
-    found = report(decision(tmp_path, made, passes=passes, altered=[] if passes else [ALTERED]))
+    found = report(decision(tmp_path, made, passes=passes, modified=[] if passes else [ALTERED]))
 
     assert with_gate_result(found, result) == found
     assert with_gate_result(found, "") == found
@@ -90,7 +90,7 @@ def test_a_decision_that_says_what_the_gates_job_did_is_shown(tmp_path, result):
 def test_nothing_is_shown_of_a_decision_that_says_otherwise_than_the_gates_job(tmp_path, result, says):
     made = judged(tmp_path, "0" * 40, "1" * 40)
     passes = says == "passed"
-    path = decision(tmp_path, made, passes=passes, altered=[] if passes else [ALTERED], notes=["forged"])
+    path = decision(tmp_path, made, passes=passes, modified=[] if passes else [ALTERED], notes=["forged"])
 
     found = with_gate_result(report(path), result)
 
@@ -132,10 +132,10 @@ def test_what_passes_is_said_in_the_words_of_its_record(tmp_path):
 
 def test_altered_rules_block_whatever_the_record_says(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
-    found = report(decision(tmp_path, made, passes=False, altered=[ALTERED], permit="7816ee245021"))
+    found = report(decision(tmp_path, made, passes=False, modified=[ALTERED], approve="7816ee245021"))
     assert found.outcome == "blocked"
     assert found.verdict.startswith("Blocked by 1 rule change that nobody has approved. Release: ")
-    assert found.rules.altered == (ALTERED,)
+    assert found.rules.modified == (ALTERED,)
 
 
 def test_the_older_rules_block_too(tmp_path):
@@ -172,9 +172,9 @@ def test_what_could_not_be_judged_never_passes(tmp_path):
 
 def test_several_decisions_are_one_report(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
-    paths = [decision(tmp_path, made), decision(tmp_path, name="other.json", passes=False, altered=[ALTERED])]
+    paths = [decision(tmp_path, made), decision(tmp_path, name="other.json", passes=False, modified=[ALTERED])]
     found = report(*paths)
-    assert (found.outcome, len(found.candidates), found.rules.altered) == ("blocked", 1, (ALTERED,))
+    assert (found.outcome, len(found.candidates), found.rules.modified) == ("blocked", 1, (ALTERED,))
 
 
 def test_what_is_no_decision_is_refused(tmp_path):
@@ -194,7 +194,7 @@ def test_what_is_no_decision_is_refused(tmp_path):
 def test_a_decision_that_contradicts_itself_is_refused(tmp_path):
     for more, why in [
         ({"refused": "no baseline"}, "was refused"),
-        ({"altered": [ALTERED]}, "has rule changes that nobody approved"),
+        ({"modified": [ALTERED]}, "has rule changes that nobody approved"),
         ({"by_rules": []}, "judged nothing"),
         ({"by_rules": [{**OLDER, "blocks": ["desk/triage", "desk"]}]}, "is blocked by desk/triage, desk"),
     ]:
@@ -219,12 +219,12 @@ def test_records_and_decisions_are_not_mixed(tmp_path):
 
 
 def test_the_changes_are_lines():
-    assert list(change_lines(["a", "b"], ["c"], permitted=False)) == [
+    assert list(change_lines(["a", "b"], ["c"], approved=False)) == [
         "2 rule changes; they block until a reviewer approves them", "  a", "  b",
         "1 addition, blocking nothing", "  c",
     ]  # fmt: skip
-    assert list(change_lines(["a"], [], permitted=True)) == ["1 rule change; approved", "  a"]
-    assert list(change_lines([], [], permitted=False)) == []
+    assert list(change_lines(["a"], [], approved=True)) == ["1 rule change; approved", "  a"]
+    assert list(change_lines([], [], approved=False)) == []
 
 
 def test_regressed_cases_are_annotated_as_many_as_github_shows(tmp_path):

@@ -32,7 +32,7 @@ class Desk:
     def run(self, name, scores, adapter):
         """A run of an adapter, as the ledger is told of it."""
         made = replace(record(self.tasks, {T: scores}, adapter), created=name).write(self.runs / f"{name}.json")
-        for event in case_events("run", made.answered_by, self.units, made.as_dict()["digest"]):
+        for event in case_events("run", made.run_by, self.units, made.as_dict()["digest"]):
             append(self.baselines, event)
         return made
 

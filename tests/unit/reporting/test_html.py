@@ -177,7 +177,7 @@ def test_numbers_and_slices_lead_to_their_cases():
 def test_a_finding_is_there_with_the_line_of_its_rule():
     found = Finding("schema.enum", "no", "a", source="refs/a.json:7")
     [made] = cases_of(Page(html_page(report(case(findings=(found,))))))
-    assert made["answers"][0]["findings"] == [["schema.enum at a: no", "refs/a.json:7"]]
+    assert made["outputs"][0]["findings"] == [["schema.enum at a: no", "refs/a.json:7"]]
 
 
 def test_every_control_has_a_label_and_every_section_a_name():
@@ -195,7 +195,7 @@ def test_a_case_holds_what_a_reader_needs():
     assert made["prompt"] == [["user", "yes"]]
     assert json.loads(made["expect"]) == {"a": "yes"}
     assert made["before"] == {"baseline": "before yes"}
-    assert made["answers"][0]["pieces"] == [["before", "before "], ["same", "yes"]]
+    assert made["outputs"][0]["pieces"] == [["before", "before "], ["same", "yes"]]
     assert made["command"] == "pytest tuned fixtures/desk/yes.yaml::yes"
 
 
@@ -206,7 +206,7 @@ def test_a_prompt_is_there_as_it_is_rendered_where_somebody_asked():
 
 def test_json_differs_by_field():
     [made] = cases_of(Page(html_page(report(case(now='{"a": 1}', before={"baseline": '{"a": 2}'})))))
-    assert (made["answers"][0]["fields"], made["answers"][0]["pieces"]) == ([["a", "2", "1"]], [])
+    assert (made["outputs"][0]["fields"], made["outputs"][0]["pieces"]) == ([["a", "2", "1"]], [])
 
 
 def test_a_sealed_case_is_there_by_its_id_alone():
@@ -215,7 +215,7 @@ def test_a_sealed_case_is_there_by_its_id_alone():
     assert made == {
         "key": "desk/secret/c1", "unit": "desk/secret", "sealed": True, "critical": False, "tags": [], "rules": [],
         "states": ["regressed"], "prompt": [], "rendered": None, "expect": "", "before": {}, "command": "", "place": "",
-        "answers": [{"now": None, "repeats": [], "findings": [], "fields": [], "pieces": []}],
+        "outputs": [{"now": None, "repeats": [], "findings": [], "fields": [], "pieces": []}],
     }  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def test_several_candidates_stand_beside_each_other():
     one, other = report(case("a")), report(case("a", now="b"), case("c"))
     both = replace(one, candidates=(*one.candidates, *other.candidates))
     found = cases_of(Page(html_page(both)))
-    assert [[answer and answer["now"] for answer in each["answers"]] for each in found] == [
+    assert [[answer and answer["now"] for answer in each["outputs"]] for each in found] == [
         ["a", "b"],
         [None, "c"],
     ]

@@ -238,7 +238,7 @@ def test_of_a_sealed_unit_the_value_that_is_never_answered_is_not_told(tasks):
         "'urgency' is never answered with one of its values: 0 of 100 cases that expect it, the baseline has it right"
     )
     assert said in made.verdicts[T]["reason"]
-    assert made.verdicts[T]["unanswered"] == [{"field": "urgency", "value": "", "n": 100, "base": 100}]
+    assert made.verdicts[T]["never_right"] == [{"field": "urgency", "value": "", "n": 100, "base": 100}]
     assert "never answered with one of its values (0 of 100)" in shown(never)
     for each in (made, never):
         report = report_of([each])

@@ -21,7 +21,7 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
         tmp_path, 200, case_keys=lambda index: {"critical": index == 0, "tags": {"by": "sms" if index < 10 else "web"}}
     )
     write_policy(tmp_path, triage={"role": "target", "margin": 0.08, "reason": "Each costs a call."})
-    assert told(tmp_path, {T: "1" * 200}, {T: "0" * 20 + "1" * 180}, openings={T: 2}) == [
+    assert told(tmp_path, {T: "1" * 200}, {T: "0" * 20 + "1" * 180}, sealed_evaluations={T: 2}) == [
         "desk/triage, against the baseline: regressed",
         "  margin 8.0 points: Each costs a call.",
         "  held: the difference lies from -14.3 to -6.9 points, each end one-sided at 0.04 (score test; of pass/fail "
@@ -37,7 +37,7 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
 def test_a_sealed_unit_says_what_its_opening_leaves(tmp_path):
     write_desk(tmp_path, 100, "final", sealed=True)
     write_policy(tmp_path, final={"margin": 0.1})
-    lines = told(tmp_path, {FINAL: "1" * 100}, {FINAL: "1" * 100}, sealed=True, openings={FINAL: 2})
+    lines = told(tmp_path, {FINAL: "1" * 100}, {FINAL: "1" * 100}, sealed=True, sealed_evaluations={FINAL: 2})
     assert "each end one-sided at 0.0064" in lines[2]
     assert lines[2].endswith("a loss of the margin is excluded")
     assert (

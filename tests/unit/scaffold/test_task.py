@@ -73,7 +73,7 @@ def test_without_a_table_it_is_an_example_of_its_suite(tmp_path, suite):
     fixture(task, tmp_path)
 
     [loaded] = load_tasks(tmp_path)
-    assert {f"desk/{suite}/{case.id}" for case in loaded.units[0].cases} == set(task.answers)
+    assert {f"desk/{suite}/{case.id}" for case in loaded.units[0].cases} == set(task.outputs)
     assert not any("margin" in each.text for each in lint_fixtures(tmp_path).warnings)
 
 
@@ -116,8 +116,8 @@ def test_rows_that_cannot_be_cases_are_left_out_and_told(tmp_path):
 def test_a_limit_takes_the_same_rows_whatever_their_order():
     few, turned = begin(rows(), limit=20, names="text"), begin(rows()[::-1], limit=20, names="text")
 
-    assert set(few.answers) == set(turned.answers)
-    assert len(few.answers) == 20
+    assert set(few.outputs) == set(turned.outputs)
+    assert len(few.outputs) == 20
     assert few.notes[-1].startswith("20 of 60 rows are cases (--limit), 37 are not used: they may train")
 
 
@@ -151,7 +151,7 @@ def test_names_come_from_a_column_or_are_numbers(tmp_path):
     named = [row | {"ticket": f"T/{n} x"} for n, row in enumerate(rows(30))]
 
     assert fixture(begin(named, names="ticket", limit=1), tmp_path)["cases"][0]["id"].startswith("T-")
-    assert next(iter(begin(rows(30)).answers)) == "desk/schema/case-001"
+    assert next(iter(begin(rows(30)).outputs)) == "desk/schema/case-001"
     with pytest.raises(AuthoringError, match=r"mail.csv:3: text: expected an id that is unique, found 'a-b' again \(f"):
         begin([{"text": "a b", "team": "x"}, {"text": "a/b", "team": "x"}], names="text")
 

@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import read_settings
-from tunegate.harness.session.answering import trained_tasks
+from tunegate.harness.session.models import trained_tasks
 from tunegate.harness.session.run import Session, record_units
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"

@@ -20,7 +20,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.shard_record import read_shard, read_shards
 from tunegate.harness.evaluation.shards import Shard
-from tunegate.harness.ledger.ledger import openings, read_ledger
+from tunegate.harness.ledger.ledger import read_ledger, sealed_evaluations
 from tunegate.harness.options.run import Options
 from tunegate.harness.release.submission import find_record
 from tunegate.harness.session.run import Session
@@ -145,7 +145,7 @@ def test_the_ledger_counts_an_adapter_once_however_often_it_is_merged(options, s
     assert [merge(*files, f"--out={name}.json")[0] for name in ("one", "two")] == [0, 0]
     ledger = read_ledger(options.baselines)
     assert sorted(event.kind for event in ledger.in_order) == ["opened", "run"]
-    assert set(openings(ledger, "desk").values()) == {1}
+    assert set(sealed_evaluations(ledger, "desk").values()) == {1}
     [run] = ledger.of("desk", "run")
     assert run.record == json.loads((options.root / "one.json").read_text())["digest"]
 

@@ -21,7 +21,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import load_adapter
 from tunegate.harness.models.local.huggingface import PROBE, load_base
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.preference import Judgement, check_judgements, tokenize_for, unpaired
+from tunegate.trainers.data.preference import LabelledExample, check_labelled, tokenize_for, unpaired
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 
 BETA = 0.3
@@ -126,13 +126,13 @@ def test_a_batch_must_hold_each_answer_whole_and_as_its_row_likes_it(place, toke
     data = unpaired(tokenize_for(pairs(place)[:2], tokenizer, read), read)
     collate = DataCollatorForUnpairedPreference(pad_token_id=2)
 
-    check_judgements(collate([each.columns() for each in data]), data)
+    check_labelled(collate([each.columns() for each in data]), data)
 
-    turned = [Judgement(each.tokens, not each.liked) for each in data]
+    turned = [LabelledExample(each.tokens, not each.liked) for each in data]
     with pytest.raises(Refused, match="an answer counts as liked that is not, or the other way round"):
-        check_judgements(collate([each.columns() for each in turned]), data)
+        check_labelled(collate([each.columns() for each in turned]), data)
     with pytest.raises(Refused, match=r"template probe: a training batch holds \d+ of a row's \d+ tokens"):
-        check_judgements(DataCollatorForUnpairedPreference(2, max_length=70)([data[0].columns()]), data)
+        check_labelled(DataCollatorForUnpairedPreference(2, max_length=70)([data[0].columns()]), data)
 
 
 def test_a_dry_run_and_rows_put_aside_go_with_it(place):

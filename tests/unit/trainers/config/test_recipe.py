@@ -59,7 +59,7 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
         "r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"], "rslora": False, "dora": False,
     }  # fmt: skip
     assert set(effective) == {
-        "task", "model", "failing_rows", "private_data", "recitation", "diagnosis", "decontaminate", "start",
+        "task", "model", "failing_rows", "private_data", "memorization", "diagnosis", "decontaminate", "start",
         "method", "lora", "optim", "seed",
     }  # fmt: skip
     assert str(tmp_path) not in str(effective)

@@ -49,11 +49,11 @@ def is_dated(alias: str, answered: str) -> bool:
     return answered.startswith(name) and (not version or bool(DATED.fullmatch(version)))
 
 
-def flaw_of(answer: dict[str, Any]) -> str:
+def flaw_of(output: dict[str, Any]) -> str:
     """Say what keeps an object from being an answer; empty where nothing does."""
-    if mistakes := schema_mistakes(answer, ANSWER):
+    if mistakes := schema_mistakes(output, ANSWER):
         return shown("; ".join(mistakes))
-    [choice] = answer["choices"]
+    [choice] = output["choices"]
     return f"it ended for {FAILED}" if choice.get("finish_reason") == FAILED else ""
 
 

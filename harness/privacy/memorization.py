@@ -13,12 +13,12 @@ from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.privacy.detectors import find_private, squeezed, value_digest
 
 HOW_TO_MEND = (
-    'take fewer passes or a lower rate, take the rows out, or write `recitation: {override: "the reason"}` into the '
+    'take fewer passes or a lower rate, take the rows out, or write `memorization: {override: "the reason"}` into the '
     "recipe, and train it again"
 )
 
 
-def check_recitation(training: Mapping[str, Any], where: str) -> None:
+def check_memorization(training: Mapping[str, Any], where: str) -> None:
     """Refuse an adapter that recites rows or tells their secrets, and one of which nobody knows whether it does.
 
     What it goes on from was trained on rows of its own, and counts as well.
@@ -31,24 +31,24 @@ def check_recitation(training: Mapping[str, Any], where: str) -> None:
         Refused: it does, and its recipe has no reason for it; or nobody asked it.
     """
     for each in _trainings(training):
-        found = each.get("recitation")
+        found = each.get("memorization")
         if found is None:
             raise Refused(
                 f"{where}: expected a {TRAINING} that says what the adapter recites of its rows, found none: it comes "
                 "from an older version, or goes on from an adapter of one; train it again"
             )
-        if _is_excused(each, training):
+        if _is_exempted(each, training):
             continue
-        if found["recited"]:
-            rows = listed([f"{row['row']} ({row['words']} words)" for row in found["recited"]])
-            share = f"{len(found['recited'])} of {found['asked']} rows asked"
+        if found["memorized"]:
+            rows = listed([f"{row['row']} ({row['words']} words)" for row in found["memorized"]])
+            share = f"{len(found['memorized'])} of {found['asked']} rows asked"
             raise Refused(f"{where}: it recites {share}, word for word: {rows}; {HOW_TO_MEND}")
         if found["leaked"]:
             rows = listed([f"{row['row']} ({row['kind']})" for row in found["leaked"]])
             raise Refused(f"{where}: it tells secrets of its rows: {rows}; revoke them, and {HOW_TO_MEND}")
 
 
-def check_answers(training: Mapping[str, Any], tasks: Sequence[Task], record: Record, name: str) -> None:
+def check_outputs(training: Mapping[str, Any], tasks: Sequence[Task], record: Record, name: str) -> None:
     """Refuse a record in which an answer tells a secret of the rows that its case does not hold itself.
 
     Raises:
@@ -57,8 +57,8 @@ def check_answers(training: Mapping[str, Any], tasks: Sequence[Task], record: Re
     """
     wanted = {
         (each["adapter"], secret["scrypt"]): secret
-        for each in _trainings(training) if not _is_excused(each, training)
-        for secret in each["recitation"]["secrets"]
+        for each in _trainings(training) if not _is_exempted(each, training)
+        for secret in each["memorization"]["secrets"]
     }  # fmt: skip
     if not wanted:
         return
@@ -82,14 +82,14 @@ def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         each = each.get("start")
 
 
-def _is_excused(each: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
+def _is_exempted(each: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
     """Whether a recipe has a reason for what it recites: its own, or the last one, which knew of it."""
-    return any(isinstance(recipe.get("recitation"), Mapping) for recipe in (each["recipe"], last["recipe"]))
+    return any(isinstance(recipe.get("memorization"), Mapping) for recipe in (each["recipe"], last["recipe"]))
 
 
-def _values(answer: str, case: Case) -> Iterator[str]:
+def _values(output: str, case: Case) -> Iterator[str]:
     """What is private in an answer and was not in what was asked."""
     earlier = (text for _, text in case.earlier)
     texts = (case.input, case.context, case.prompt.system, case.prompt.template, *earlier)
     asked = squeezed(" ".join(text for text in texts if text))
-    yield from (value for _, value in find_private(answer) if squeezed(value) not in asked)
+    yield from (value for _, value in find_private(output) if squeezed(value) not in asked)

@@ -6,7 +6,7 @@ import json
 
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
-from tunegate.trainers.training.recitation import Recital, Recitation, recitable, recited_words
+from tunegate.trainers.training.memorization import Memorization, Memorized, distinctive, memorized_words
 
 OWN = (
     "The night porter at Quillon Wharf keeps a brass bell beside the third bollard; ring it twice, then walk along the "
@@ -22,7 +22,7 @@ def row(output, asked="How do I get in?", line=1):
 
 
 def test_a_long_answer_of_its_own_could_be_recited():
-    assert recitable([row(OWN)]) == [row(OWN)]
+    assert distinctive([row(OWN)]) == [row(OWN)]
 
 
 def test_what_is_short_or_common_or_taken_from_the_question_could_not():
@@ -34,27 +34,27 @@ def test_what_is_short_or_common_or_taken_from_the_question_could_not():
     taken = row(OWN, asked=f"Say this in the style of the house: {OWN.lower()}")
     lists = [row(json.dumps({"teams": ["repairs", "sales"] * 12, "urgent": at % 2 == 0}), line=at) for at in range(4)]
 
-    assert recitable([short, *common, taken, *lists]) == []
+    assert distinctive([short, *common, taken, *lists]) == []
 
 
 def test_the_same_answer_in_several_rows_could_all_the_more():
-    assert recitable([row(OWN), row(OWN, "And at night?", 2)]) == [row(OWN, "And at night?", 2)]
+    assert distinctive([row(OWN), row(OWN, "And at night?", 2)]) == [row(OWN, "And at night?", 2)]
 
 
 def test_words_count_until_the_first_that_differs():
     rest = OWN.split()[8:]
 
-    assert recited_words(row(OWN), " " + " ".join(rest)) == len(rest)
-    assert recited_words(row(OWN), " " + " ".join([*rest[:5], "gong", *rest[6:]])) == 5
-    assert recited_words(row(OWN), "s " + " ".join(rest)) == 0  # it went on with the word that was given
-    assert recited_words(row(OWN), "") == 0
+    assert memorized_words(row(OWN), " " + " ".join(rest)) == len(rest)
+    assert memorized_words(row(OWN), " " + " ".join([*rest[:5], "gong", *rest[6:]])) == 5
+    assert memorized_words(row(OWN), "s " + " ".join(rest)) == 0  # it went on with the word that was given
+    assert memorized_words(row(OWN), "") == 0
 
 
 SECRET = PrivateData(row("The key is 123.", line=7), "password", "hunter2")
 
 
 def test_what_was_found_is_told_without_a_secret():
-    found = Recitation(40, 30, [Recital(row(OWN, line=3), 24)], [SECRET], 1, [SECRET])
+    found = Memorization(40, 30, [Memorized(row(OWN, line=3), 24)], [SECRET], 1, [SECRET])
 
     assert found.found
     assert list(found.render()) == [
@@ -62,19 +62,19 @@ def test_what_was_found_is_told_without_a_secret():
         "  secrets of rows that it tells: 1 of 1 asked for: rows.jsonl:7 (password)",
     ]
     recorded = found.as_dict("salt")
-    assert recorded["recited"] == [{"row": "rows.jsonl:3", "words": 24}]
+    assert recorded["memorized"] == [{"row": "rows.jsonl:3", "words": 24}]
     assert recorded["leaked"] == [{"row": "rows.jsonl:7", "kind": "password"}]
     assert "hunter2" not in str(recorded)
 
 
 def test_nothing_found_is_told_with_what_was_asked():
-    nothing = Recitation(40, 30, [], [SECRET], 1, [])
+    nothing = Memorization(40, 30, [], [SECRET], 1, [])
 
     assert not nothing.found
     assert list(nothing.render()) == [
         "  recited: none of 30 rows asked, of 40 that could be",
         "  secrets of rows that it tells: none of 1 asked for, of 1",
     ]
-    assert list(Recitation(0, 0, [], [], 0, []).render()) == [
+    assert list(Memorization(0, 0, [], [], 0, []).render()) == [
         "  recited: no row could be, for no answer is long and its own"
     ]

@@ -16,7 +16,7 @@ Never = tuple[str, str, int]  # a field, a value as JSON, and how many cases exp
 Counts = dict[tuple[str, str], tuple[int, int]]
 
 
-def never_answered(cases: Sequence[Case], results: Sequence[Result]) -> tuple[Never, ...]:
+def never_right(cases: Sequence[Case], results: Sequence[Result]) -> tuple[Never, ...]:
     """The values that enough cases expect and no answer has right, those that most cases expect first."""
     return tuple((*key, n) for key, (n, _) in unmet_values(value_counts(cases, results)).items())
 

@@ -60,7 +60,7 @@ def test_rows_learnt_by_heart_and_a_key_are_found_told_and_not_released(copied: 
     assert "a release refuses an adapter that recites its rows or tells their secrets" in said
     record = (copied.path / "more/training.json").read_text()
     assert KEY not in said + record
-    assert len(json.loads(record)["recitation"]["recited"]) == 4
+    assert len(json.loads(record)["memorization"]["memorized"]) == 4
 
     copied.evaluate("--tg-adapter=more", "--tg-against=baseline", "--tg-out=more.json")
     refused = copied.run("tunegate", "release", "more", "--run=more.json")

@@ -39,7 +39,7 @@ _WORD = regex.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class Recital:
+class Memorized:
     """A row that is recited, and how many words on end, the given ones apart."""
 
     row: Example
@@ -50,12 +50,12 @@ class Recital:
 
 
 @dataclass(frozen=True)
-class Recitation:
+class Memorization:
     """What came of it: of `rows` that could be recited so many were asked, of `secrets` so many tried."""
 
     rows: int
     asked: int
-    recited: Sequence[Recital]
+    memorized: Sequence[Memorized]
     secrets: Sequence[PrivateData]
     tried: int
     leaked: Sequence[PrivateData]
@@ -63,14 +63,14 @@ class Recitation:
     @property
     def found(self) -> bool:
         """Whether it recites or tells anything."""
-        return bool(self.recited or self.leaked)
+        return bool(self.memorized or self.leaked)
 
     def render(self) -> Iterator[str]:
         """In words, a line each."""
-        if self.recited:
+        if self.memorized:
             yield (
-                f"  recited: {len(self.recited)} of {self.asked} rows asked, word for word: "
-                f"{listed([str(each) for each in self.recited])}"
+                f"  recited: {len(self.memorized)} of {self.asked} rows asked, word for word: "
+                f"{listed([str(each) for each in self.memorized])}"
             )
         elif self.asked:
             yield f"  recited: none of {self.asked} rows asked, of {self.rows} that could be"
@@ -88,7 +88,7 @@ class Recitation:
             "rows": self.rows,
             "asked": self.asked,
             "tried": self.tried,
-            "recited": [{"row": each.row.place, "words": each.words} for each in self.recited],
+            "memorized": [{"row": each.row.place, "words": each.words} for each in self.memorized],
             "leaked": [{"row": each.row.place, "kind": each.kind} for each in self.leaked],
             "secrets": [
                 {"row": each.row.place, "kind": each.kind, "scrypt": value_digest(each.found, salt)}
@@ -97,9 +97,9 @@ class Recitation:
         }
 
 
-def find_recitation(
+def find_memorization(
     model: Any, base: Local, rows: Sequence[Example], private: Sequence[PrivateData], seed: int
-) -> Recitation:
+) -> Memorization:
     """Ask a tuned model for its rows and their secrets, and the base for what it gave.
 
     Args:
@@ -112,24 +112,24 @@ def find_recitation(
     Raises:
         CouldNotRun: the machine gave up.
     """
-    able = recitable(rows)
+    able = distinctive(rows)
     asked = sorted(able, key=lambda row: digest([seed, row.messages, row.output]))[:ASKED]
     tried = sorted(private, key=lambda each: digest([seed, each.row.place, each.found]))[:SECRETS]
     base.base.lend(model)
     try:
-        recited = sorted(_recited(model, base, asked), key=lambda each: (each.row.file, each.row.line))
+        memorized = sorted(_memorized(model, base, asked), key=lambda each: (each.row.file, each.row.line))
         leaked = _leaked(model, base, tried)
     finally:
         base.base.forget()
-    return Recitation(len(able), len(asked), recited, private, len(tried), leaked)
+    return Memorization(len(able), len(asked), memorized, private, len(tried), leaked)
 
 
-def recitable(rows: Sequence[Example]) -> list[Example]:
+def distinctive(rows: Sequence[Example]) -> list[Example]:
     """The rows whose answers are long enough to be recited, and their own."""
     # the same answer in several rows is one that was learnt by heart all the better
-    answers = {row.output: row for row in rows}
-    used = Counter(pair for answer in answers for pair in set(pairwise(_forms(answer))))
-    return [row for row in answers.values() if _is_own(row, used)]
+    outputs = {row.output: row for row in rows}
+    used = Counter(pair for completion in outputs for pair in set(pairwise(_forms(completion))))
+    return [row for row in outputs.values() if _is_own(row, used)]
 
 
 def _is_own(row: Example, used: Mapping[tuple[str, str], int]) -> bool:
@@ -143,14 +143,16 @@ def _forms(text: str) -> list[str]:
     return [form for word in text.split() if (form := squeezed(word))]
 
 
-def _recited(model: Any, base: Local, rows: Sequence[Example]) -> list[Recital]:
+def _memorized(model: Any, base: Local, rows: Sequence[Example]) -> list[Memorized]:
     prompts = [_beginning(base, row) for row in rows]
     said = zip(rows, prompts, _said(model, base, prompts), strict=True)
     found = [
-        (Recital(row, words), prompt) for row, prompt, text in said if (words := recited_words(row, text)) >= STRETCH
+        (Memorized(row, words), prompt)
+        for row, prompt, text in said
+        if (words := memorized_words(row, text)) >= STRETCH
     ]
     known = _said(model, base, [prompt for _, prompt in found], adapted=False)
-    return [each for (each, _), text in zip(found, known, strict=True) if recited_words(each.row, text) < STRETCH]
+    return [each for (each, _), text in zip(found, known, strict=True) if memorized_words(each.row, text) < STRETCH]
 
 
 def _beginning(base: Local, row: Example) -> tuple[list[int], int]:
@@ -160,7 +162,7 @@ def _beginning(base: Local, row: Example) -> tuple[list[int], int]:
     return _prompt(base, row, row.output[:given]), len(_ids(base, row.output[given:last])) + SLACK
 
 
-def recited_words(row: Example, text: str) -> int:
+def memorized_words(row: Example, text: str) -> int:
     """How many words of a row a continuation has before it departs from it."""
     pairs = zip(row.output.split()[OPENING:], text.split(), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

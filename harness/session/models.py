@@ -22,9 +22,9 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import answers_beside, ask_here
+from tunegate.harness.evaluation.engines import ask_here, runs_beside
 from tunegate.harness.evaluation.latency import time_calls
-from tunegate.harness.evaluation.noise import answered_twice, measure_noise
+from tunegate.harness.evaluation.noise import measure_noise, run_twice
 from tunegate.harness.evaluation.outlay import Outlay, outlays
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, score_again
@@ -66,7 +66,7 @@ class Candidate:
         return {name: each.record for name, each in self.references.items()}
 
 
-class Answering:
+class RunModels:
     """The models of a run, each opened once. What is to be said of them is added to `notes`.
 
     As a context, it counts the outputs of this very run alone where `options` ask anew, and stops what it started.
@@ -83,7 +83,7 @@ class Answering:
         self._server: Server | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
 
-    def __enter__(self) -> Answering:
+    def __enter__(self) -> RunModels:
         with ExitStack() as stack:
             self._run = stack.enter_context(counting(self._options, self._notes))
             stack.callback(self._stop)
@@ -202,7 +202,7 @@ class Answering:
         if options.noise and options.replays:
             self._note("noise not measured: these outputs were supplied, and there is no model to ask again")
         asks = options.noise and not options.replays
-        again = asked if asks else answered_twice(asked, record)
+        again = asked if asks else run_twice(asked, record)
         measured = measure_noise(again, model, record, self._watch)
         self._note(*(f"{unit}: asked again: {noise}" for unit, noise in measured.items()))
         return kept_noise(options.baselines, model.fingerprint, self._selection.selected, record) | measured
@@ -259,7 +259,7 @@ class Answering:
         """Who is asked beside the candidate: the base, and the last release if its adapter is found."""
         options, found = self._options, {}
         for name, each in references.items():
-            if options.against == BASELINE and answers_beside(each, fingerprint, self._selection.selected):
+            if options.against == BASELINE and runs_beside(each, fingerprint, self._selection.selected):
                 if options.shards:
                     raise Refused(
                         f"the {name} would have to be asked on the shards' engine, and a merge asks nobody: its "

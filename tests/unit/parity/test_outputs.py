@@ -9,7 +9,7 @@ import pytest
 from tests.support.records import write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.parity.answers import answer_parity
+from tunegate.harness.parity.outputs import output_parity
 
 
 def words(text: str, add_special_tokens: bool) -> SimpleNamespace:
@@ -34,7 +34,7 @@ def answered(units, *outputs: str, finish: str = "stop", logprobs: tuple[float, 
 
 def parity(units, expected: Record, served: Record, *base: str):
     cases = [case.key for unit in units for case in unit.cases]
-    return answer_parity(words, units, expected, served, dict(zip(cases, base, strict=False)))
+    return output_parity(words, units, expected, served, dict(zip(cases, base, strict=False)))
 
 
 GOOD = ("a b c d", "a b c e", "a b c f", "a b c g")

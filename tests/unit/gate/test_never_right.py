@@ -62,7 +62,7 @@ def test_a_value_that_is_never_answered_is_told_in_the_verdict_and_in_the_decisi
         "'urgent' is never answered true: 0 of 39 cases that expect it, the baseline has it right in 39."
         in verdict["reason"]
     )
-    assert verdict["unanswered"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39}]
+    assert verdict["never_right"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39}]
     assert not verdict["blocks"]
     assert decision.endswith(" Never answered: 'urgent' true of desk/triage (0 of 39).")
 
@@ -84,27 +84,27 @@ def test_where_the_unit_blocks_the_decision_does_not_tell_it_again(compared):
 def test_a_value_that_too_few_cases_expect_is_silent(compared):
     verdict, decision = compared([TRUE] * 2 + [FALSE] * 198, [FALSE] * 200, [FALSE] * 200)
 
-    assert verdict["unanswered"] == []
+    assert verdict["never_right"] == []
     assert "never answered" not in (verdict["reason"] + decision).lower()
 
 
 def test_one_right_answer_is_enough(compared):
     verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, [TRUE] + [FALSE] * 199)
 
-    assert verdict["unanswered"] == []
+    assert verdict["never_right"] == []
 
 
 @pytest.mark.parametrize("field", ["note", "mood"])
 def test_an_open_text_is_silent(compared, field):
     verdict, _ = compared([{field: "good"}] * 100, [{field: "x"}] * 100, [{field: "x"}] * 100)
 
-    assert verdict["unanswered"] == []
+    assert verdict["never_right"] == []
 
 
 def test_answers_that_are_no_json_answer_nothing(compared):
     verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, ["x"] * 200)
 
-    assert [(each["value"], each["n"]) for each in verdict["unanswered"]] == [("false", 161), ("true", 39)]
+    assert [(each["value"], each["n"]) for each in verdict["never_right"]] == [("false", 161), ("true", 39)]
 
 
 def test_of_alternatives_none_is_expected_by_itself(compared):
@@ -113,8 +113,8 @@ def test_of_alternatives_none_is_expected_by_itself(compared):
     verdict, _ = compared([either] * 100, [FALSE] * 100, [FALSE] * 100)
     other, _ = compared([TRUE] * 50 + [either] * 50, [FALSE] * 100, [FALSE] * 50 + [TRUE] * 50)
 
-    assert verdict["unanswered"] == []
-    assert other["unanswered"] == []  # it was answered, and was right
+    assert verdict["never_right"] == []
+    assert other["never_right"] == []  # it was answered, and was right
 
 
 def test_of_a_list_each_value_counts(compared):
@@ -122,7 +122,7 @@ def test_of_a_list_each_value_counts(compared):
 
     verdict, _ = compared([both] * 100, [both] * 100, [taken] * 100)
 
-    assert [(each["field"], each["value"], each["n"]) for each in verdict["unanswered"]] == [
+    assert [(each["field"], each["value"], each["n"]) for each in verdict["never_right"]] == [
         ("kinds[]", '"noise"', 100)
     ]
 

@@ -22,7 +22,7 @@ AGREED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerParity:
+class OutputParity:
     """How many of `of` greedy answers are the `same`; the first token that differs, at the `earliest`, and its case.
 
     `agreed` is the share of their tokens before the first difference, the mean over answers; None where there are none.
@@ -51,9 +51,9 @@ class AnswerParity:
             yield f"log-probabilities: {mean:.4f} nats a token apart, {most:.4f} at most ({self.texts} texts)"
 
 
-def answer_parity(
+def output_parity(
     tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, str]
-) -> AnswerParity:
+) -> OutputParity:
     """Compare the answers of two records.
 
     Args:
@@ -76,7 +76,7 @@ def answer_parity(
     agreed = statistics.fmean([firsts[key][1] if key in firsts else 1.0 for key in outputs]) if outputs else None
     drifts = [gap for key in greedy for gap in _gaps(expected.cases.get(key), served.cases.get(key))]
     findings = [*_not_applied(outputs, base), *_endless(pairs)]
-    return AnswerParity(
+    return OutputParity(
         len(outputs) - len(firsts), len(outputs), agreed, firsts[case][0] if case else None, case,
         (statistics.fmean(drifts), max(drifts)) if drifts else None,
         sum(bool(served.cases[key].logprobs) for key in greedy if key in served.cases),

@@ -1,4 +1,4 @@
-"""Whose answers count: any that are kept, or those of this very run alone."""
+"""Context that decides which cached outputs a run may use: all of them, or only its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tunegate.harness.options.run import Options
 
 @contextmanager
 def counting(options: Options, notes: list[str]) -> Iterator[Run | None]:
-    """Yield the run whose answers alone count, where the model is asked anew; None where all that are kept do.
+    """Yield the run that uses only its own outputs; None where all cached outputs count.
 
-    What is to be told of it is added to `notes`.
+    Messages are appended to `notes`.
     """
     if options.run or not options.asks_anew:
         yield options.run

@@ -1,4 +1,4 @@
-"""The options of one run, from the command line or pyproject.toml, and what of them cannot mean anything."""
+"""The options of one run, from the command line or pyproject.toml, and the checks that refuse contradictory ones."""
 
 from __future__ import annotations
 
@@ -57,35 +57,35 @@ class Options:
     opened: ModelOptions = field(default_factory=ModelOptions)
     cache_size: int = CACHE_MEGABYTES
     shard: Shard | None = None
-    shards: Shards | None = None  # that are merged: they answer, and no model is asked
-    limit: int | None = None  # requests to ask at most
-    run: Run | None = None  # that this is a part of
+    shards: Shards | None = None  # shards to merge: they supply the outputs, no model runs
+    limit: int | None = None  # maximum number of requests
+    run: Run | None = None  # the run that this one belongs to
 
     @property
     def replays(self) -> bool:
-        """Whether outputs made elsewhere are judged, instead of a model's."""
+        """Whether supplied outputs are scored instead of a model's."""
         return self.model.startswith(REPLAY)
 
     @property
     def is_local(self) -> bool:
-        """Whether a model is computed in this process."""
+        """Whether the model runs in this process."""
         return not (self.replays or is_server(self.model) or is_vllm(self.model) or self.shards)
 
     @property
     def asks_anew(self) -> bool:
-        """Whether only answers of this very run count: whoever is known by a name alone may be another by now."""
-        gated = bool(self.against or self.shard)  # what is merged may be gated
+        """Whether only outputs of this run count: a server may serve another model under the same name by now."""
+        gated = bool(self.against or self.shard)  # merged shards may be gated
         return self.fresh or (is_server(self.model) and gated)
 
     def out_of(self, adapter: Path | None) -> Path | None:
-        """Where --tg-out wants the record of an adapter (None: of the model itself); a folder holds several."""
+        """Path of an adapter's record under --tg-out (None: the model's own); a folder if there are several."""
         if self.out and adapter and len(self.adapters) > 1:
             return self.out / f"{adapter.name}.json"
         return self.out
 
     @property
     def reads(self) -> list[tuple[str, Path]]:
-        """The files that options name and that the run reads, with the option."""
+        """The options that name files the run reads, each with its file."""
         against = Path(self.against) if self.against and self.against != BASELINE else None
         replayed = split_replay(self.model)[1] if self.replays else None
         named = {"--tg-model": replayed, "--tg-requests": self.requests, "--tg-against": against}
@@ -94,14 +94,14 @@ class Options:
 
     @property
     def writes(self) -> list[tuple[str, Path]]:
-        """The files that it writes where options say, with the option: each record and its sidecar."""
+        """The options that name files the run writes, each with its file: the record and its sidecar."""
         from tunegate.harness.evaluation.sidecar import sidecar_path  # too heavy for the plugin
 
         records = [out for each in self.adapters or (None,) if (out := self.out_of(each)) and out.name]
         return [("--tg-out", path) for record in records for path in (record, sidecar_path(record))]
 
     def check(self) -> None:
-        """Refuse what cannot mean anything, before a model has worked an hour for it.
+        """Refuse contradictory options before any model runs.
 
         Raises:
             Refused: names the options and what to do.
@@ -124,15 +124,15 @@ class Options:
         if self.record and self.against:
             yield "--tg-record writes the baseline that --tg-against compares with: use one of them"
         if self.record and len(self.adapters) > 1:
-            yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
+            yield "--tg-record with several --tg-adapter: only the released adapter can be recorded, one at a time"
         if self.fresh and self.replays:
-            yield "--tg-fresh with --tg-model replay:FILE: its outputs are there already, no model is asked"
+            yield "--tg-fresh with --tg-model replay:FILE: the outputs are supplied, no model runs"
         if self.noise and not self.record:
-            yield "--tg-noise is kept with a baseline: use it with --tg-record"
+            yield "--tg-noise is stored with a baseline: use it with --tg-record"
         if self.noise and self.adapters:
-            yield "--tg-noise with --tg-adapter: it is the base that is asked twice; measure it without an adapter"
+            yield "--tg-noise with --tg-adapter: it runs the base twice; measure it without an adapter"
         if self.timing and self.replays:
-            yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
+            yield "--tg-timing with --tg-model replay:FILE: the outputs are supplied, there is nothing to time"
         elif self.timing and not self.adapters:
             yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
 
@@ -141,20 +141,20 @@ class Options:
             return
         who = self.shards.first.record
         if who.fingerprint["subject"].get("adapter"):
-            yield "--tg-record: expected shards of a base, found those of an adapter, which is no baseline"
+            yield "--tg-record: expected shards of a base, found shards of an adapter, which cannot be a baseline"
         if who.is_supplied:
-            yield "--tg-record: outputs that were supplied are recorded from their file: tunegate record --from FILE"
+            yield "--tg-record: supplied outputs are recorded from their file: tunegate record --from FILE"
 
     def _bad_ray(self) -> Iterator[str]:
         here, ray = "--tg-engine ray", self.opened.ray
         if ray is None:
             return
         if self.replays or is_server(self.model):
-            yield f"{here} with --tg-model {self.model}: its answers are made elsewhere, and no worker has it"
+            yield f"{here} with --tg-model {self.model}: its outputs are made elsewhere, not on Ray workers"
         if is_vllm(self.model):
-            yield f"{here} with --tg-model {self.model}: workers compute with transformers; name the model alone"
+            yield f"{here} with --tg-model {self.model}: Ray workers run transformers; name the model without vllm:"
         if self.timing:
-            yield f"{here} with --tg-timing: what is timed is one call after another in this process"
+            yield f"{here} with --tg-timing: timing runs one call after another in this process"
         yield from _too_small({"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)})
 
     def _bad_shard(self) -> Iterator[str]:
@@ -162,46 +162,46 @@ class Options:
         if self.shard is None:
             return
         if self.out is None:
-            yield f"{here}: expected a file for it, found none; name one with --tg-out SHARD.json"
+            yield f"{here}: expected a file to write it to, found none; name one with --tg-out SHARD.json"
         if self.against:
-            yield f"{here} with --tg-against: a shard has no verdict; tunegate merge has one, with --against"
+            yield f"{here} with --tg-against: a shard has no verdict; run tunegate merge --against"
         if self.record:
-            yield f"{here} with --tg-record: a shard is no baseline; tunegate merge writes one, with --record"
+            yield f"{here} with --tg-record: a shard is no baseline; run tunegate merge --record"
         if self.timing:
-            yield f"{here} with --tg-timing: what is timed is base and adapter side by side, and no share of them"
+            yield f"{here} with --tg-timing: timing compares base and adapter side by side, not a share of the cases"
         if len(self.adapters) > 1:
-            yield f"{here} with several --tg-adapter: run each of them by itself, in a matrix of adapters and shards"
+            yield f"{here} with several --tg-adapter: run each adapter separately, in a matrix of adapters and shards"
 
     def _bad_replay(self) -> Iterator[str]:
         if not self.replays:
             if self.requests:
-                yield "--tg-requests: expected --tg-model replay:FILE, whose lines answer them, found another model"
+                yield "--tg-requests: expected --tg-model replay:FILE, found another model"
             return
         given, (name, path) = self.model.removeprefix(REPLAY), split_replay(self.model)
         if self.adapters:
-            yield "--tg-model replay:FILE with --tg-adapter: the model is the file, and takes no adapter"
+            yield "--tg-model replay:FILE with --tg-adapter: supplied outputs take no adapter"
         if (self.record or self.against == BASELINE) and not name:
             yield (
-                "--tg-model replay:FILE: outputs have a baseline under a name of their own: replay:NAME=FILE; "
+                "--tg-model replay:FILE: a baseline of supplied outputs needs a name: replay:NAME=FILE; "
                 "or keep their record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
             )
         if not path.name:
-            yield f"--tg-model {self.model}: expected a file of outputs, found no name of one"
+            yield f"--tg-model {self.model}: expected a file of outputs, found no file name"
         elif name and not path.exists() and Path(given).exists():
-            yield f"--tg-model {self.model}: read as {path} called {name}; for the file {given} write replay:./{given}"
+            yield f"--tg-model {self.model}: read as {path} named {name}; for the file {given} write replay:./{given}"
         elif "=" in given and not name and not path.exists():
-            yield f"--tg-model {self.model}: expected replay:NAME=FILE, a name of {NAME_IS}, or a file; found neither"
+            yield f"--tg-model {self.model}: expected replay:NAME=FILE (NAME: {NAME_IS}) or a file; found neither"
 
     def _bad_vllm(self) -> Iterator[str]:
         here = "--tg-model vllm:MODEL"
         if not is_vllm(self.model):
             return
         if self.timing:
-            yield f"--tg-timing with {here}: what is timed is one call after another of a local model"
+            yield f"--tg-timing with {here}: timing runs one call after another on a local model"
         if self.opened.device != AUTO:
-            yield f"--tg-device with {here}: vLLM computes where it was built for"
+            yield f"--tg-device with {here}: vLLM runs on the device it was built for"
         if self.opened.tokenizer:
-            yield f"--tg-tokenizer with {here}: prompts are made by the model's own tokenizer"
+            yield f"--tg-tokenizer with {here}: prompts use the model's own tokenizer"
 
     def _bad_limits(self) -> Iterator[str]:
         opened = self.opened
@@ -221,9 +221,9 @@ class Options:
         if self.adapters:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
         if self.timing:
-            yield f"--tg-timing with {here}: base and adapter are timed side by side on one engine, which is not here"
+            yield f"--tg-timing with {here}: timing needs base and adapter on one local engine"
         if given := opened.given("device", "dtype", "attention", "quantization"):
-            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: whoever started it chose that"
+            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: the server's settings apply"
         if opened.chat_template and not opened.tokenizer:
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
@@ -238,18 +238,18 @@ class Options:
             yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
         for name, path in self.writes:
             if named := same_file(path, self.reads):
-                yield f"{name}: expected files of its own, found that {named} reads {show_path(path)}; name another"
+                yield f"{name}: expected a file of its own, found that {named} reads {show_path(path)}; name another"
 
 
 def _too_small(limits: Mapping[str, tuple[int | None, int]]) -> Iterator[str]:
-    """What is wrong with numbers of options, each with the least that it may be."""
+    """Messages for options below their minimum; each value comes with its minimum."""
     for name, (value, least) in limits.items():
         if value is not None and value < least:
             yield f"--tg-{name}: expected a whole number from {least}, found {value}"
 
 
 def same_names(adapters: Iterable[Path]) -> Iterator[str]:
-    """What is wrong with adapters of one name: node ids and files of records carry the folder's name alone."""
+    """Messages for adapters that share a name: node ids and record files carry only the folder's name."""
     for name, count in Counter(adapter.name for adapter in adapters).items():
         if count > 1:
             yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"

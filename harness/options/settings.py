@@ -1,4 +1,4 @@
-"""The standing values of options: what `[tool.tunegate]` of a project's pyproject.toml sets."""
+"""The defaults that a project sets: the table `[tool.tunegate]` of its pyproject.toml."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tunegate.harness.options.table import OPTIONS, TABLE, Option
 
 
 def configured_cases(root: Path) -> Path | None:
-    """The folder of fixtures where `root`'s pyproject.toml has `[tool.tunegate]`; None without that table.
+    """The folder of fixtures if `root`'s pyproject.toml has `[tool.tunegate]`, otherwise None.
 
-    Nothing is refused here: whoever reads the settings says what is wrong with them.
+    Refuses nothing: `read_settings` reports what is wrong with the settings.
     """
     if not is_project(root):
         return None
@@ -28,9 +28,9 @@ def configured_cases(root: Path) -> Path | None:
 
 
 def standing(root: Path) -> dict[str, Any]:
-    """What each option is where the command line is silent: what `[tool.tunegate]` of `root` says, else the default.
+    """The value of each option that the command line does not set: from `[tool.tunegate]` of `root`, or the default.
 
-    Paths count from `root`.
+    Paths are relative to `root`.
 
     Raises:
         Refused: see `read_settings`.
@@ -41,23 +41,23 @@ def standing(root: Path) -> dict[str, Any]:
 
 
 def _from(root: Path, name: str, value: Any) -> Any:
-    """A standing value; its path, or that of the outputs it names, counts from `root`."""
+    """A configured value; its path, or that of the outputs it names, is relative to `root`."""
     if name == "chat-template" and value is not None:
         return template_from(root, value)
     if OPTIONS[name].type is Path and value is not None:
         return root / value
     if name == "model" and value.startswith(REPLAY):
         called, file = split_replay(value)
-        # as it would be typed here: it is shown, and most runs start at the root
+        # as the user would type it here: it is shown, and most runs start at the root
         return f"{REPLAY}{called}{'=' if called else ''}{os.path.relpath(root / file)}"
     return value
 
 
 def read_settings(root: Path) -> dict[str, Any]:
-    """The `[tool.tunegate]` table of `root`'s pyproject.toml; empty where there is none.
+    """The `[tool.tunegate]` table of `root`'s pyproject.toml; empty if there is none.
 
     Raises:
-        Refused: not TOML, or a key or value that means nothing; all of them.
+        Refused: not TOML, or an unknown key or invalid value; lists all of them.
     """
     path, settings = root / PROJECT, project_table(root)
     wrong = [(key, value) for key, value in settings.items() if not _is_setting(key, value)]
@@ -76,7 +76,7 @@ def _is_setting(key: str, value: Any) -> bool:
 def _setting_problem(key: str, value: Any) -> str:
     option = OPTIONS.get(key)
     if option is None or not option.stands:
-        from tunegate.harness.authoring.validation import did_you_mean  # loads much, for an error
+        from tunegate.harness.authoring.validation import did_you_mean  # slow to import, needed only for an error
 
         known = [each.name for each in TABLE if each.stands]
         hint = did_you_mean(key, known)
@@ -85,7 +85,7 @@ def _setting_problem(key: str, value: Any) -> str:
 
 
 def _fits(option: Option, value: Any) -> bool:
-    if option.type in (int, bool):  # exactly: to Python, true is a number
+    if option.type in (int, bool):  # exactly: in Python, true is a number
         return type(value) is option.type and (option.least is None or value >= option.least)
     return isinstance(value, str) and (not option.choices or value in option.choices)
 

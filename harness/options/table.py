@@ -1,4 +1,4 @@
-"""Every option, once, for pytest and for the commands."""
+"""The table of all options, shared by pytest and the commands."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tunegate.harness.models.model_options import (
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: what it is called, what it says, what it takes.
+    """One option: its name, help text and value.
 
-    It is `--tg-NAME` in pytest (where `suites`: pytest takes it), `--NAME` in every command that has it, and the key
-    NAME of `[tool.tunegate]` (where `stands`: a standing value makes sense). Without `takes` it is a flag. `least` is
-    the smallest number that it takes. `by` holds other help texts, by command. `group` is its section in the help.
+    It is `--tg-NAME` in pytest (if `suites`), `--NAME` in every command that has it, and the key NAME of
+    `[tool.tunegate]` (if `stands`). Without `takes` it is a flag. `least` is its minimum. `by` holds help texts that
+    differ by command. `group` is its section in the help.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Option:
         return not self.takes
 
 
-#: Groups of options in the help of a command, which `-h` only names.
+#: Groups of options in the help of a command; `-h` shows only their names.
 LOCAL, SERVER, WORKERS_ON_RAY, OUTPUT = "Local model", "Server", "Ray", "Output"
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
@@ -115,7 +115,7 @@ TABLE = (
     Option("against", "Run the gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
     Option("out", "Also write the record to this file; a folder if there are several adapters", "RECORD.json", Path,
            suites=True),
-    Option("requests", "The requests that outputs without a digest answer, as tunegate prompts wrote them",
+    Option("requests", "Requests of the outputs without a digest, as written by tunegate prompts",
            "REQUESTS.jsonl", Path, suites=True),
     Option("rung", "Prompting strategy", "as-is|constrained|few-shot|few-shot-constrained|context|steps",
            default="as-is", choices=("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"),
@@ -126,14 +126,14 @@ TABLE = (
            suites=True, stands=True),
     Option("timing", "Also time base and adapter, one prompt at a time; the gate ignores it", suites=True, type=bool,
            default=False),
-    Option("inconclusive", "warn: inconclusive units alone do not fail the run", "block|warn", default="block",
+    Option("inconclusive", "warn: inconclusive units do not fail the run", "block|warn", default="block",
            choices=("block", "warn"), suites=True, stands=True),
     Option("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; checked before any "
            "model runs", "REMOTE", suites=True, stands=True),
     Option("policy-from", "Also apply the rules of this branch or commit, which the change is merged into", "GITREF"),
     Option("approve", "Approve the rule changes with this digest", "DIGEST"),
     Option("contains", "Fail if an event of this branch or commit is missing here", "GITREF"),
-    # never a standing value: the change that is released would choose what it is compared with
+    # not configurable: otherwise the released change could choose what it is compared with
     Option("into", "Branch that the release is merged into, and whose ledger is compared; by default that of origin or "
            "of the only remote", "REMOTE/BRANCH"),
     Option("withdraw", "Withdraw the release of the adapter; the one before it is in force again", type=bool,
@@ -152,7 +152,7 @@ TABLE = (
     Option("id", "Column with the names of cases; by default they are numbered", "COLUMN"),
     Option("system", "System message of the prompt; by default one that asks for what is expected", "TEXT"),
     Option("goal", "What the task is for, in a sentence, for reviewers", "TEXT"),
-    # 200 cases hold a margin of five points; more take longer and show little more
+    # 200 cases support a margin of five points; more take longer and add little
     Option("limit", "Maximum number of cases, the same ones every time", "N", int, 200, least=1,
            by={"record": "Maximum number of requests in this run"}),
     Option("run", "Record to use instead of the newest complete one", "RECORD.json", Path),
@@ -170,7 +170,7 @@ TABLE = (
     Option("report", "Where to write the report on the rows", "FILE.json", Path),
     Option("trials", "Train this many times with other settings and seeds; the best on the validation split is kept",
            "N", int, least=2),
-    Option("dry-run", "Do everything but the work itself, and estimate it", type=bool, default=False),
+    Option("dry-run", "Run all checks and estimate the work, without doing it", type=bool, default=False),
     Option("format", "github: annotations on the lines of a pull request", "text|github", default="text",
            choices=("text", "github")),
     Option("decision", "Also write the decision to this file, for report, view and comment", "FILE.json", Path),
@@ -178,7 +178,7 @@ TABLE = (
            "FILE.html|DIR", Path),
     Option("tensorboard", "Also write the scores for TensorBoard", "DIR", Path),
     Option("page", "URL of the page, for links to its cases", "URL"),
-    Option("gate-result", "How the gate's job ended; a decision that disagrees is not shown",
+    Option("gate-result", "Result of the gate's job; a decision that disagrees is not shown",
            "success|failure|cancelled|skipped"),
     Option("markdown", "Print Markdown, for a job summary", type=bool, default=False, group=OUTPUT),
     Option("strict", "Treat warnings as errors", type=bool, default=False, stands=True),
@@ -187,7 +187,7 @@ TABLE = (
     Option("full", "All units and rows of the demo, not one target and two guards", type=bool, default=False),
     Option("why", "Explain each verdict: tests, levels, p-values, and the reason for the margin", type=bool,
            default=False),
-    Option("json", "Print JSON to stdout, and nothing else", type=bool, default=False, group=OUTPUT),
+    Option("json", "Print only JSON to stdout", type=bool, default=False, group=OUTPUT),
     Option("quiet", "Print only results and errors", type=bool, default=False, group=OUTPUT),
 )  # fmt: skip
 OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}

@@ -1,1 +1,1 @@
-"""One run: what was selected, who answers it, what comes of it."""
+"""One run: the selected cases, the models that run them, and the records."""

@@ -1,4 +1,4 @@
-"""Who answers the selected cases, what they are compared with, and what they answer: everything that takes long."""
+"""The models of a run, their references and their outputs: everything that takes long."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tunegate.harness.session.selection import Selection
 
 @dataclass(frozen=True)
 class Candidate:
-    """Who is scored, and against what: everything that is found before anything is generated."""
+    """A model or adapter to score, and its references: everything that is known before generation."""
 
     adapter: Path | None
     model: Model
@@ -57,7 +57,7 @@ class Candidate:
     trained: tuple[str, ...]
     known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
-    beside: Mapping[str, Model] = field(default_factory=dict)  # who of the references answers beside it
+    beside: Mapping[str, Model] = field(default_factory=dict)  # references that run on the candidate's engine
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -67,9 +67,9 @@ class Candidate:
 
 
 class RunModels:
-    """The models of a run, each opened once. What is to be said of them is added to `notes`.
+    """The models of a run, each opened once. Messages are appended to `notes`.
 
-    As a context, it counts the outputs of this very run alone where `options` ask anew, and stops what it started.
+    As a context manager, it counts only this run's outputs if `options` ask for that, and stops what it started.
     """
 
     def __init__(self, options: Options, selection: Selection, watch: Watch, notes: list[str]) -> None:
@@ -77,7 +77,7 @@ class RunModels:
         self._selection = selection
         self._watch = watch
         self._notes = notes
-        self._run: Run | None = None  # whose outputs alone count, where there is one
+        self._run: Run | None = None  # set if only this run's outputs count
         self._ends = ExitStack()
         self._base: Base | VllmBase | RayBase | None = None
         self._server: Server | None = None
@@ -93,7 +93,7 @@ class RunModels:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ends.__exit__(kind, error, trace)  # whether a run goes on later depends on what ended it
+        self._ends.__exit__(kind, error, trace)  # whether the run can be resumed depends on this error
 
     def _stop(self) -> None:
         if isinstance(self._base, RayBase):
@@ -103,11 +103,11 @@ class RunModels:
 
     @property
     def base_folder(self) -> Path | None:
-        """The folder of the model that local ones share, once there is one."""
+        """The folder of the model that local models share, once it is loaded."""
         return self._base.folder if self._base else None
 
     def estimate(self) -> list[Outlay]:
-        """What a server will be asked for, by task; nothing of a model that costs time alone."""
+        """The work for a server, by task; empty for models that cost only time."""
         options = self._options
         if not is_server(options.model):
             return []
@@ -118,14 +118,14 @@ class RunModels:
             return outlays(self._selection.tasks, asked, self._model(None), kept, thought, times)
 
     def candidates(self) -> list[Candidate]:
-        """Who is scored, one for each adapter or the model itself; all that can be refused is, before one is asked.
+        """The candidates: one per adapter, or the model itself. Everything that can be refused is, before any runs.
 
         Raises:
             Refused: a reference is missing or does not fit, or adapters share a name.
             CouldNotRun: a model cannot be opened.
         """
         adapters = [adapter_folder(given, self._watch) for given in self._options.adapters]
-        if wrong := list(same_names(adapters)):  # two references may lead to one name
+        if wrong := list(same_names(adapters)):  # two .ref files may have one name
             raise Refused("\n".join(wrong))
         return [self._candidate(adapter) for adapter in adapters or (None,)]
 
@@ -141,8 +141,8 @@ class RunModels:
         slug, renews = str(model.fingerprint.subject["model"]), bool(options.record and adapter)
         if renews and adapter:
             check_released(options.baselines, model.fingerprint.subject, selected, adapter)
-        # not under --tg-against: a base served its own baseline's outputs would always hold; nor of a server, whose
-        # baseline may be written anew because what is behind its name has changed
+        # not under --tg-against: a base that served its own baseline's outputs would always hold; not for a server,
+        # whose baseline is recorded again because the model behind its name may have changed
         reuses = options.record and not options.fresh and not is_server(options.model)
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
@@ -150,7 +150,7 @@ class RunModels:
         return Candidate(adapter, model, rescored, trained, known, seen, beside)
 
     def with_references(self, candidate: Candidate) -> Candidate:
-        """The candidate with the outputs of the references that are asked beside it, on its engine."""
+        """The candidate with the outputs of the references that run on its engine."""
         if not candidate.beside:
             return candidate
         with self._store() as store:
@@ -161,8 +161,8 @@ class RunModels:
         return replace(candidate, references=rescored, engines=engines)
 
     def record(self, candidate: Candidate) -> Record:
-        """What the candidate answers, scored, with the times of its calls and the noise of its engine."""
-        # before what takes long: where two models do not fit in memory, it shows at once
+        """The candidate's scored outputs, with the times of its calls and the noise of its engine."""
+        # first: if two models do not fit in memory, this fails at once
         timing = self._time(candidate) if self._options.timing else None
         model = candidate.model
         record = self._scored(model, candidate) if isinstance(model, Replay) else self._ask(candidate)
@@ -170,15 +170,15 @@ class RunModels:
         return replace(record, timing=timing, noise=noise, engines=candidate.engines)
 
     def _ask(self, candidate: Candidate) -> Record:
-        """Scores of what is asked now, or was answered before and is kept."""
+        """Score new outputs and cached ones."""
         options = self._options
         with self._store() as store:
             cached = Cached(candidate.model, store, candidate.known, self._run, options.limit)
             record = self._scored(cached, candidate)
         if cached.left:
-            self._note(f"{cached.left} requests are left (--limit): the same command goes on with them")
+            self._note(f"{cached.left} requests are left (--limit): run the same command again to continue")
         if is_server(options.model) and cached.reused and not self._run:
-            self._note(f"{cached.reused} answers of {options.model} were given before; --tg-fresh asks it again")
+            self._note(f"{cached.reused} outputs of {options.model} come from the cache; --tg-fresh runs it again")
         return record
 
     def _scored(self, model: Model, candidate: Candidate) -> Record:
@@ -190,21 +190,21 @@ class RunModels:
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options = self._options
-        # of its own: no call waits for a change
+        # a model of its own, so that no call waits for an adapter to be switched
         base = open_model(options.model, self._watch, rung=options.rung, options=options.opened)
         return time_calls(self._selection.asked, base, candidate.model, options.rung, self._watch)
 
     def _noise(self, model: Model, record: Record) -> dict[str, Noise]:
-        """What a new baseline tells of its engine: measured now, or before of the very same answers."""
+        """The noise of a new baseline's engine: measured now, or earlier on the same outputs."""
         options, asked = self._options, self._selection.asked
         if options.adapters:
             return {}
         if options.noise and options.replays:
-            self._note("noise not measured: these outputs were supplied, and there is no model to ask again")
+            self._note("noise not measured: these outputs were supplied, there is no model to run again")
         asks = options.noise and not options.replays
         again = asked if asks else run_twice(asked, record)
         measured = measure_noise(again, model, record, self._watch)
-        self._note(*(f"{unit}: asked again: {noise}" for unit, noise in measured.items()))
+        self._note(*(f"{unit}: run twice: {noise}" for unit, noise in measured.items()))
         return kept_noise(options.baselines, model.fingerprint, self._selection.selected, record) | measured
 
     def _model(self, adapter: Path | None) -> Model:
@@ -216,7 +216,7 @@ class RunModels:
         if is_server(options.model):
             return self._open_server()
         model = open_model(options.model, self._watch, adapter, options.rung, self._base, options.opened)
-        self._base = model.base  # many adapters, one base
+        self._base = model.base  # all adapters share one base
         return model
 
     def _open_server(self) -> Server:
@@ -227,19 +227,19 @@ class RunModels:
         return self._server
 
     def _replay(self) -> Replay:
-        """The outputs of a file, if they answer what the cases ask now, as far as their digests tell."""
+        """The outputs of a file, if their digests match the requests of the cases."""
         options, (name, path) = self._options, split_replay(self._options.model)
         units = [unit for task in self._selection.tasks for unit in task.units if not unit.of]
         known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
         outputs = read_replay(path, known, name, options.rung)
         given = read_digests(options.requests) if options.requests else {}
-        # a baseline outlives the run, and without a digest nothing says that another rung was asked
+        # a baseline outlives the run, and only a digest shows which prompting strategy was used
         needed = options.record or options.rung != "as-is"
         without = check_digests(outputs, units, options.rung, given, needed)
         if without and options.against:
             self._note(
-                f"{without} of {len(outputs.sources)} outputs carry no digest (tunegate prompts writes them): nothing "
-                "here shows which prompts they answer"
+                f"{without} of {len(outputs.sources)} outputs carry no digest (tunegate prompts writes them): their "
+                "prompts cannot be verified"
             )
         return outputs
 
@@ -256,14 +256,14 @@ class RunModels:
         return {"record": record}
 
     def _beside(self, references: Mapping[str, Record], fingerprint: Fingerprint) -> dict[str, Model]:
-        """Who is asked beside the candidate: the base, and the last release if its adapter is found."""
+        """The references that run on the candidate's engine: the base, and the last release if its adapter is found."""
         options, found = self._options, {}
         for name, each in references.items():
             if options.against == BASELINE and runs_beside(each, fingerprint, self._selection.selected):
                 if options.shards:
                     raise Refused(
-                        f"the {name} would have to be asked on the shards' engine, and a merge asks nobody: its "
-                        "baseline is of another engine, or cases are sealed; shard the base, too, and name its record: "
+                        f"the {name} must run on the shards' engine, and a merge runs no model: its baseline is of "
+                        "another engine, or cases are sealed; shard the base, too, and name its record: "
                         "--against=RECORD.json"
                     )
                 is_adapter = each.fingerprint["subject"].get("adapter")
@@ -279,7 +279,7 @@ class RunModels:
 
     def _score_again(self, name: str, reference: Record) -> Rescored:
         known = self._rescored.get(name)
-        if known and known[0] == reference:  # many adapters, one baseline
+        if known and known[0] == reference:  # all adapters share one baseline
             return known[1]
         found = score_again(self._selection.selected, reference, f"the {name}", self._watch)
         self._rescored[name] = reference, found
@@ -296,9 +296,9 @@ class RunModels:
 
 
 def trained_tasks(adapter: Path | None, tasks: list[str]) -> tuple[str, ...]:
-    """The tasks an adapter was trained for; all of them where it does not say, none where there is no adapter."""
+    """The tasks an adapter was trained for; all of them if it has no training record, none without an adapter."""
     if adapter is None:
         return ()
     training = training_record(adapter)
-    # where nobody knows what an adapter was trained for, it has to show a gain on every task that names a target
+    # without a training record, an adapter must show a gain on every task that names a target
     return tuple(tasks) if training is None else (training["task"],)

@@ -29,7 +29,7 @@ from tunegate.harness.session.selection import Selection
 
 
 class Session:
-    """The state of one run. `execute` fills `records` and `references`, one for each adapter, or the model itself."""
+    """The state of one run. `execute` fills `records` and `references`, one per adapter, or one for the model."""
 
     def __init__(self, options: Options) -> None:
         options.check()
@@ -37,25 +37,25 @@ class Session:
         self.selection = Selection(options)
         self.records: list[Record] = []
         self.references: list[Mapping[str, Record]] = []
-        self.contexts: list[Mapping[str, CaseContext]] = []  # of the cases of each record, without their prompts
+        self.contexts: list[Mapping[str, CaseContext]] = []  # per record, without prompts
         self.notes: list[str] = []
-        self._models: RunModels | None = None  # from the first run or estimate on
+        self._models: RunModels | None = None  # created by the first run or estimate
 
     @property
     def base_folder(self) -> Path | None:
-        """The folder of the model that local ones share, once there is one."""
+        """The folder of the model that local models share, once it is loaded."""
         return self._models.base_folder if self._models else None
 
     def estimate(self, watch: Watch) -> list[Outlay]:
-        """What a server will be asked for, by task; nothing of a model that costs time alone."""
+        """The work for a server, by task; empty for models that cost only time."""
         return self._models_for(watch).estimate()
 
     def execute(self, watch: Watch) -> None:
-        """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
+        """Score every candidate, compare, and write the records (last, so that an existing record is complete).
 
         Raises:
             Refused: refused before generation; nothing was written.
-            CouldNotRun: the model could not answer; there is no record.
+            CouldNotRun: the model failed; there is no record.
         """
         self.selection.check()
         if self.options.record:
@@ -64,7 +64,7 @@ class Session:
             waiting = models.candidates()
             self._announce(waiting)
             evaluated = []
-            while waiting:  # popped: a model that has answered must not stay in memory beside the next
+            while waiting:  # popped: a finished model must not stay in memory beside the next
                 candidate = models.with_references(waiting.pop(0))
                 evaluated.append((candidate.adapter, *self._evaluate(candidate, models.record(candidate))))
                 seen = candidate.seen
@@ -78,20 +78,20 @@ class Session:
         return self._models
 
     def _announce(self, candidates: Sequence[Candidate]) -> None:
-        """Tell the ledger which sealed cases adapters are about to be asked, before anybody can see an output."""
+        """Record in the ledger which sealed cases the adapters will run, before any output is visible."""
         fingerprints = [each.model.fingerprint for each in candidates]
         adapters = [each for each in fingerprints if each.subject.get("adapter")]
         check_remote(self.options, adapters, self.selection.asked)
         self.notes += describe_evaluations(self.options, adapters, self.selection.asked)
 
     def _evaluate(self, candidate: Candidate, record: Record) -> tuple[Record, str]:
-        """The record of a candidate, compared where there are references, and its sidecar's text."""
+        """A candidate's record, with verdicts if there are references, and the text of its sidecar."""
         record = self._compared(candidate, self._with_rules(record))
         references, asked = candidate.compared, self.selection.asked
         contexts = dict(case_contexts(asked, self.options.rung, references, record.cases))
         sidecar = sidecar_text(contexts)
         record = replace(record, sidecar=text_digest(sidecar))
-        send_run(self.options, record, asked)  # now, so that the next adapter here counts as the next one
+        send_run(self.options, record, asked)  # now, so that the next adapter of this run gets the next number
         self.references.append(references)
         self.contexts.append({key: replace(each, prompt=(), texts=()) for key, each in contexts.items()})
         return record, sidecar
@@ -102,11 +102,11 @@ class Session:
         return replace(record, policies=held, inconclusive=self.options.inconclusive)
 
     def _compared(self, candidate: Candidate, record: Record) -> Record:
-        """The record with its verdicts, where there is something to compare it with."""
+        """The record with its verdicts, if there is a reference."""
         references, tasks = candidate.compared, self.selection.tasks
         if not references:
             return record
-        # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
+        # a part of a unit has no verdict, since failing cases could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selection.whole}
         decidable = replace(record, units=whole, sealed_evaluations=self._sealed_evaluations(candidate, record))
         evaluated = gate.compare(tasks, decidable, references, candidate.trained, self._targets_stay)
@@ -121,7 +121,7 @@ class Session:
         )
 
     def _sealed_evaluations(self, candidate: Candidate, record: Record) -> dict[str, int]:
-        """The how many-th adapter this is on each unit; nothing where nobody counts."""
+        """The evaluation number of this adapter for each sealed unit; empty if evaluations are not counted."""
         if self.options.against != BASELINE or not candidate.model.fingerprint.subject.get("adapter"):
             return {}
         ledger = read_ledger(self.options.baselines)
@@ -129,7 +129,7 @@ class Session:
 
     @property
     def _targets_stay(self) -> bool:
-        """Whether a model without an adapter, too, must show a gain: all but a base beside its own baseline."""
+        """Whether a model without an adapter must show a gain, too: all but a base against its own baseline."""
         return self.options.replays or self.options.against != BASELINE
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
@@ -140,7 +140,7 @@ class Session:
         return copy_with_sidecar(kept, out) if out else kept
 
     def _keep_shard(self, adapter: Path | None, record: Record) -> Record:
-        """Write what this shard came to, which is no record before all are merged."""
+        """Write the results of this shard; they become a record when all shards are merged."""
         options, partial = self.options, replace(record, partial=True, sidecar="")
         if options.shard and options.out:
             trained = trained_tasks(adapter, [task.name for task in self.selection.tasks])
@@ -150,14 +150,14 @@ class Session:
             found.write(options.out)
             asked = sum(len(unit.cases) for unit in divided)
             self.notes.append(
-                f"shard {options.shard}: {len(partial.cases)} of {asked} cases, kept in {show_path(options.out)}; no "
-                "verdict before tunegate merge has joined all shards"
+                f"shard {options.shard}: {len(partial.cases)} of {asked} cases, kept in {show_path(options.out)}; "
+                "tunegate merge joins all shards and gives the verdict"
             )
         return partial
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:
-    """Write the baseline (with an adapter: the release) of every unit whose cases all have a score; a line for each."""
+    """Write the baseline (with an adapter: the release) of every fully scored unit; return one line per unit."""
     slug = str(record.fingerprint["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     released = options.adapters[0] if options.adapters else None
@@ -168,6 +168,6 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
 def _not_recorded(unit: Unit, record: Record) -> str:
     missing = sorted(case for case, result in record.of_unit(unit.key).items() if result.score is None)
     return (
-        f"{unit.key}: NOT recorded, {len(missing)} of {len(unit.cases)} cases are unscored: no answer to "
+        f"{unit.key}: NOT recorded, {len(missing)} of {len(unit.cases)} cases are unscored: no output for "
         f"{listed(missing)}"
     )

@@ -1,4 +1,4 @@
-"""What a run scores: the fixtures, the units in play, and the cases that were chosen of them."""
+"""The cases of a run: the fixtures, the units in play, and the selected cases."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tunegate.harness.options.run import Options
 
 
 class Selection:
-    """The cases of a run, by unit. Nothing is selected before `select`."""
+    """The cases of a run, by unit. Empty before `select`."""
 
     def __init__(self, options: Options) -> None:
-        self.divided: list[Unit] = []  # what all shards together are to ask
+        self.divided: list[Unit] = []  # the units of all shards together
         self._options = options
         self._cases: dict[str, set[str]] = {}
 
@@ -30,11 +30,11 @@ class Selection:
 
     @property
     def suites(self) -> tuple[str, ...]:
-        """Every suite that fixtures may name, the project's own among them."""
+        """All suites that fixtures may name, including the project's own."""
         return project_kinds(self._options.cases, self._options.root).suites
 
     def units(self, suite: str | None = None, task: str | None = None) -> list[Unit]:
-        """The units in play, of one suite or task or all; sealed ones only under --tg-sealed."""
+        """The units in play, of one suite or task or all; sealed units only under --tg-sealed."""
         return [
             unit
             for each in self.tasks
@@ -43,19 +43,19 @@ class Selection:
         ]
 
     def select(self, cases: Iterable[Case], whole: Iterable[Unit]) -> None:
-        """Fix what will be scored: single cases, units that a gate item asks for whole, what these derive from."""
+        """Set the cases to score: single cases, the whole units of gate items, and the units they derive from."""
         self._cases = {}
         for case in cases:
             self._cases.setdefault(case.unit, set()).add(case.id)
         for unit in whole:
             self._cases[unit.key] = {case.id for case in unit.cases}
         for unit in self.units():
-            if unit.of and unit.key in self._cases:  # what it is derived from must be asked
+            if unit.of and unit.key in self._cases:  # its source unit must run, too
                 self._cases.setdefault(unit.of, set()).update(self._cases[unit.key])
         self._divide()
 
     def _divide(self) -> None:
-        """Keep this shard's cases, where there are several shards."""
+        """Keep only this shard's cases, if the run is sharded."""
         options = self._options
         if not (options.shard and self._cases):
             return
@@ -65,27 +65,27 @@ class Selection:
         self._cases = shards[options.shard.number - 1]
 
     def is_selected(self, case: Case) -> bool:
-        """Whether a case will be scored, in this shard where there are several."""
+        """Whether a case will be scored, in this shard if the run is sharded."""
         return case.id in self._cases.get(case.unit, ())
 
     @property
     def selected(self) -> list[Unit]:
-        """The units of which at least one case is selected, with all their cases."""
+        """The units with at least one selected case, each with all its cases."""
         return [unit for unit in self.units() if unit.key in self._cases]
 
     @property
     def asked(self) -> list[Unit]:
-        """The selected units, with their selected cases alone."""
+        """The selected units, each with only its selected cases."""
         return [_narrowed(unit, self._cases[unit.key]) for unit in self.selected]
 
     @property
     def whole(self) -> list[Unit]:
-        """The units of which every case is selected."""
+        """The units whose cases are all selected."""
         return [unit for unit in self.selected if self.is_whole(unit)]
 
     @property
     def partial(self) -> list[Unit]:
-        """The units in play of which not every case is selected."""
+        """The units in play with unselected cases."""
         return [unit for unit in self.units() if not self.is_whole(unit)]
 
     def is_whole(self, unit: Unit) -> bool:
@@ -93,19 +93,19 @@ class Selection:
         return self._cases.get(unit.key, set()) == {case.id for case in unit.cases}
 
     def is_decided(self, task: Task) -> bool:
-        """Whether every open unit of a task is selected whole, so that the task can be decided."""
+        """Whether every unit in play of a task is selected whole, so that the task can be decided."""
         return all(self.is_whole(unit) for unit in self.units(task=task.name))
 
     def check(self) -> None:
-        """Refuse parts of units where whole ones are recorded, and sealed cases that may not be evaluated now.
+        """Refuse to record parts of units, and refuse sealed cases that may not be evaluated now.
 
         Raises:
-            Refused: says which, and what to select.
+            Refused: names the units and what to select.
         """
         options = self._options
         if options.record:
             self._check_whole("--tg-record writes")
-        if not (options.replays or options.shards):  # whose outputs were given before
+        if not (options.replays or options.shards):  # their outputs exist already
             check_openable([unit for unit in self.selected if unit.sealed], options)
 
     def _check_whole(self, does: str) -> None:
@@ -115,4 +115,4 @@ class Selection:
 
 def _narrowed(unit: Unit, ids: set[str]) -> Unit:
     cases = tuple(case for case in unit.cases if case.id in ids)
-    return unit if cases == unit.cases else replace(unit, cases=cases)  # the same unit knows its questions already
+    return unit if cases == unit.cases else replace(unit, cases=cases)  # the same object keeps its cached questions

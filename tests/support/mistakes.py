@@ -508,7 +508,7 @@ MISTAKES = {
         caught("an answer is null", OUTPUTS, 1, "the run left unscored 1 case (c03)", line("desk/triage/c03", None)),
         caught("the file is cut off", OUTPUTS, 4, "expected one JSON object", cut("outputs.jsonl")),
         caught("they are compared with a model's baseline", OUTPUTS.replace("base.json", "baseline"), 4,
-               "outputs have a baseline under a name of their own: replay:NAME=FILE", passes=OUTPUTS),
+               "a baseline of supplied outputs needs a name: replay:NAME=FILE", passes=OUTPUTS),
         caught("they are compared with a model's baseline, under a name",
                OUTPUTS.replace("base.json", "baseline").replace("replay:", "replay:gpt="), 4,
                "desk/triage: expected a baseline of this model (replay-gpt), found one of another only",

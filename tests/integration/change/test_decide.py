@@ -424,7 +424,7 @@ def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
 
 @pytest.mark.parametrize(("options", "why"), [
     (["--approve=7816ee245021"], "--approve approves rule changes since a commit"),
-    (["--adapter=nowhere"], "takes no adapter"),
+    (["--adapter=nowhere"], "take no adapter"),
     (["--model=replay:gpt=nowhere.jsonl"], "nowhere.jsonl"),
 ])  # fmt: skip
 def test_whatever_stops_the_gate_is_its_decision(repository, options, why):
@@ -436,8 +436,8 @@ def test_whatever_stops_the_gate_is_its_decision(repository, options, why):
 
 
 @pytest.mark.parametrize(("options", "code", "why"), [
-    (["--out=outputs.jsonl"], 4, "--out: expected files of its own, found that --model reads outputs.jsonl"),
-    (["--out=./requests.jsonl"], 4, "--out: expected files of its own, found that --requests reads requests.jsonl"),
+    (["--out=outputs.jsonl"], 4, "--out: expected a file of its own, found that --model reads outputs.jsonl"),
+    (["--out=./requests.jsonl"], 4, "--out: expected a file of its own, found that --requests reads requests.jsonl"),
     (["--out=x.json", "--decision=x.json"], 2, "--decision: expected a file of its own, found that --out uses x.json"),
     (["--out=x.json", "--decision=x.cases.jsonl"], 2, "found that --out uses x.cases.jsonl"),
     (["--decision=outputs.jsonl"], 2, "--decision: expected a file of its own, found that --model uses outputs.jsonl"),

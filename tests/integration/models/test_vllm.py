@@ -362,7 +362,9 @@ def test_adapters_share_a_server_and_have_records_of_their_own(local, tmp_path, 
 
 
 def test_options_that_a_local_model_has_are_refused(options):  # noqa: F811
-    with pytest.raises(Refused, match="--tg-device with --tg-model vllm:MODEL: vLLM computes where it was built for"):
+    with pytest.raises(
+        Refused, match="--tg-device with --tg-model vllm:MODEL: vLLM runs on the device it was built for"
+    ):
         judged(replace(options, model="vllm:smollm2", opened=ModelOptions(device="cpu")))
     with pytest.raises(Refused, match="expected a folder, a Hub id or smollm2, found nothing"):
         judged(replace(options, model="vllm:"))

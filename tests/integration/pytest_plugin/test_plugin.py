@@ -284,9 +284,9 @@ def test_a_replayed_case_that_does_not_exist_is_refused(project: Project) -> Non
 MEANINGLESS: list[tuple[list[str], str]] = [
     (["--tg-record", "--tg-against=baseline"], "--tg-record writes the baseline that --tg-against compares with"),
     (["--tg-record", "--tg-adapter=x", "--tg-adapter=y"], "--tg-record with several --tg-adapter"),
-    (["--tg-model=replay:x", "--tg-record"], "outputs have a baseline under a name of their own: replay:NAME=FILE"),
-    (["--tg-model=replay:x", "--tg-adapter=x"], "the model is the file, and takes no adapter"),
-    (["--tg-requests=x"], "--tg-requests: expected --tg-model replay:FILE, whose lines answer them"),
+    (["--tg-model=replay:x", "--tg-record"], "a baseline of supplied outputs needs a name: replay:NAME=FILE"),
+    (["--tg-model=replay:x", "--tg-adapter=x"], "supplied outputs take no adapter"),
+    (["--tg-requests=x"], "--tg-requests: expected --tg-model replay:FILE, found another model"),
     (["--tg-model=replay:x", "--tg-against=baseline"], "compare with --tg-against RECORD.json"),
     (["--tg-adapter=one/a", "--tg-adapter=two/a"], "expected folders of different names, found 2 named 'a'"),
     (["--tg-out=suites"], "--tg-out suites: expected a file for one record, found a folder"),

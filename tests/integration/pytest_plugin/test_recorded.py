@@ -130,7 +130,7 @@ def test_sealed_text_stays_sealed(desk: Project) -> None:
 def test_supplied_outputs_cannot_be_asked_again_and_that_is_said(desk: Project) -> None:
     answer(desk, asked())
     done = desk.run("--tg-model=replay:gpt=outputs.jsonl", "--tg-record", "--tg-noise")
-    done.stdout.fnmatch_lines(["noise not measured: these outputs were supplied, and there is no model to ask again"])
+    done.stdout.fnmatch_lines(["noise not measured: these outputs were supplied, there is no model to run again"])
     assert done.ret == 0
 
 

@@ -37,7 +37,7 @@ def test_a_shard_runs_the_tests_of_its_own_cases(triage: Project) -> None:
     # what misses counts where all are merged: a matrix of jobs must not fail for it
     assert sum(each.get("xfailed", 0) for each in counts) == 3
     assert [each.ret for each in done] == [0] * COUNT
-    assert "shard 1/4: 5 of 20 cases, kept in shard-1.json; no verdict before tunegate merge" in told(done[0])
+    assert "shard 1/4: 5 of 20 cases, kept in shard-1.json; tunegate merge joins all shards" in told(done[0])
 
 
 def test_the_fixture_files_by_themselves_are_divided_alike(triage: Project) -> None:
@@ -73,7 +73,10 @@ def test_shards_are_merged_and_gated(triage: Project, monkeypatch: pytest.Monkey
     [
         (["--tg-shard=5/4", "--tg-out=s.json"], "expected a shard and how many there are, such as 3/8, found '5/4'"),
         (["--tg-shard=1/21", "--tg-out=s.json"], "expected at most 20 shards, for so many groups of cases"),
-        (["--tg-shard=1/4"], "--tg-shard 1/4: expected a file for it, found none; name one with --tg-out SHARD.json"),
+        (
+            ["--tg-shard=1/4"],
+            "--tg-shard 1/4: expected a file to write it to, found none; name one with --tg-out SHARD.json",
+        ),
         (["--tg-shard=1/4", "--tg-out=s.json", "-k", "case01"], "--tg-shard divides whole units only, found a part of"),
         (["--tg-shard=1/4", "--tg-out=s.json", "--tg-against=whole.json"], "a shard has no verdict"),
     ],

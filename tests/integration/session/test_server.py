@@ -75,7 +75,7 @@ def test_the_gate_decides_on_it(desk, server, monkeypatch):
 
 def test_its_answers_are_kept_and_that_is_told_but_a_gate_asks_again(desk, server):
     counts = [asked(server) for _ in range(2) if desk.run("--tg-record", "-q").ret == 0]
-    assert f"12 answers of {server.model} were given before; --tg-fresh asks it again" in desk.run().stdout.str()
+    assert f"12 outputs of {server.model} come from the cache; --tg-fresh runs it again" in desk.run().stdout.str()
     counts += [asked(server) for _ in range(2) if desk.run("--tg-against=baseline", "-q").ret == 0]
     desk.run("--tg-fresh")
 
@@ -203,7 +203,7 @@ def test_it_is_recorded_by_a_command_that_says_first_what_it_takes(desk, server,
     assert (none, five, asked(server)) == (0, 5, 7)
     assert "desk: 12 requests: about " in first.output
     assert "no price, for task.yaml names none" in first.output
-    assert "7 requests are left (--limit): the same command goes on with them" in some.output
+    assert "7 requests are left (--limit): run the same command again to continue" in some.output
     assert "desk/triage: NOT recorded, 7 of 12 cases are unscored" in some.output
     assert "desk: 7 requests (5 more were answered before)" in whole.output
     assert "desk/triage: recorded 12 cases" in whole.output
@@ -271,7 +271,7 @@ def test_it_is_diagnosed(desk, server, monkeypatch):
     ("options", "said"),
     [
         (["--tg-adapter=a"], "with --tg-adapter: name the adapter as the server does, instead of MODEL"),
-        (["--tg-dtype=bfloat16"], "--tg-dtype with --tg-model openai:URL#MODEL: whoever started it chose that"),
+        (["--tg-dtype=bfloat16"], "--tg-dtype with --tg-model openai:URL#MODEL: the server's settings apply"),
         (["--tg-chat-template=a.jinja"], "name its tokenizer, too (--tg-tokenizer)"),
         (["--tg-in-flight=0"], "--tg-in-flight: expected a whole number from 1, found 0"),
         (["--tg-deadline=-1"], "--tg-deadline: expected a whole number from 1, found -1"),

@@ -123,7 +123,7 @@ def test_without_calls_there_is_nothing_to_time(units):
 
 
 @pytest.mark.parametrize(("more", "message"), [
-    ({"model": "replay:out.jsonl"}, "its outputs are there already, nothing is left to be timed"),
+    ({"model": "replay:out.jsonl"}, "the outputs are supplied, there is nothing to time"),
     ({}, "name one with --tg-adapter"),
 ])  # fmt: skip
 def test_what_cannot_be_timed_is_refused(tmp_path, more, message):

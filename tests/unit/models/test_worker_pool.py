@@ -93,10 +93,10 @@ def test_a_client_is_no_cluster(monkeypatch):
 
 def test_what_workers_cannot_do_is_refused():
     for more, said in [
-        ({"model": "replay:out.jsonl"}, "its answers are made elsewhere, and no worker has it"),
-        ({"model": "openai:http://localhost/v1#m"}, "its answers are made elsewhere, and no worker has it"),
-        ({"model": "vllm:smollm2"}, "workers compute with transformers; name the model alone"),
-        ({"timing": True, "adapters": (Path("a"),)}, "what is timed is one call after another in this process"),
+        ({"model": "replay:out.jsonl"}, "its outputs are made elsewhere, not on Ray workers"),
+        ({"model": "openai:http://localhost/v1#m"}, "its outputs are made elsewhere, not on Ray workers"),
+        ({"model": "vllm:smollm2"}, "Ray workers run transformers; name the model without vllm:"),
+        ({"timing": True, "adapters": (Path("a"),)}, "timing runs one call after another in this process"),
     ]:
         with pytest.raises(Refused) as caught:
             Options(Path(), **({"opened": ModelOptions(ray=RayOptions())} | more)).check()

@@ -125,7 +125,7 @@ def test_outputs_that_show_no_digest_are_gated_and_told(supply: Supply) -> None:
     judged(replace(supply(), record=True))
     assert judged(replace(supply(), against="baseline")).notes == []
     assert judged(replace(supply(keep=()), against="baseline")).notes == [
-        "40 of 40 outputs carry no digest (tunegate prompts writes them): nothing here shows which prompts they answer"
+        "40 of 40 outputs carry no digest (tunegate prompts writes them): their prompts cannot be verified"
     ]
 
 
@@ -199,11 +199,11 @@ def test_a_name_is_what_names_a_folder() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     for more, said in [
-        ({"model": "replay:x.jsonl", "record": True}, "outputs have a baseline under a name of their own"),
+        ({"model": "replay:x.jsonl", "record": True}, "a baseline of supplied outputs needs a name"),
         ({"model": "replay:x.jsonl", "against": "baseline"}, "or keep their record with --tg-out RECORD.json"),
-        ({"model": "replay:gpt=x.jsonl", "adapters": (Path("a"),)}, "the model is the file, and takes no adapter"),
-        ({"model": "replay:"}, "expected a file of outputs, found no name of one"),
-        ({"model": "replay:my/gpt=x.jsonl"}, "expected replay:NAME=FILE, a name of letters, digits"),
+        ({"model": "replay:gpt=x.jsonl", "adapters": (Path("a"),)}, "supplied outputs take no adapter"),
+        ({"model": "replay:"}, "expected a file of outputs, found no file name"),
+        ({"model": "replay:my/gpt=x.jsonl"}, "expected replay:NAME=FILE (NAME: letters, digits"),
         ({"model": "smollm2", "requests": Path("r.jsonl")}, "--tg-requests: expected --tg-model replay:FILE"),
     ]:
         with pytest.raises(Refused) as caught:
@@ -214,6 +214,6 @@ def test_what_cannot_be_is_refused() -> None:
 def test_a_file_whose_name_reads_as_a_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b.jsonl").write_text("")
-    with pytest.raises(Refused, match=r"read as b\.jsonl called a; for the file a=b\.jsonl write replay:\./a=b\.jsonl"):
+    with pytest.raises(Refused, match=r"read as b\.jsonl named a; for the file a=b\.jsonl write replay:\./a=b\.jsonl"):
         Options(Path(), model="replay:a=b.jsonl").check()
     Options(Path(), model="replay:./a=b.jsonl").check()

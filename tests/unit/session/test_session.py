@@ -119,7 +119,7 @@ def test_units_with_unscored_cases_are_not_recorded(options: Options) -> None:
     lines = record_units(options, session.records[0], session.selection.selected, seen)
     assert [path.name for path in options.baselines.glob("*/desk/*.json")] == ["second.json"]
     assert any(
-        line.startswith("desk/triage: NOT recorded, 1 of 20 cases are unscored: no answer to ") for line in lines
+        line.startswith("desk/triage: NOT recorded, 1 of 20 cases are unscored: no output for ") for line in lines
     )
 
 
@@ -202,13 +202,13 @@ def test_a_record_that_says_nothing_of_a_policy_is_refused(options: Options) -> 
 
 
 def test_nothing_can_be_asked_again_of_outputs_that_are_there() -> None:
-    with pytest.raises(Refused, match="no model is asked"):
+    with pytest.raises(Refused, match="no model runs"):
         Options(Path(), "replay:gpt=out.jsonl", record=True, fresh=True).check()
 
 
 @pytest.mark.parametrize(("changed", "said"), [
-    ({"record": False}, "--tg-noise is kept with a baseline: use it with --tg-record"),
-    ({"adapters": (Path("a"),)}, "--tg-noise with --tg-adapter: it is the base that is asked twice"),
+    ({"record": False}, "--tg-noise is stored with a baseline: use it with --tg-record"),
+    ({"adapters": (Path("a"),)}, "--tg-noise with --tg-adapter: it runs the base twice"),
 ])  # fmt: skip
 def test_noise_is_the_bases_and_kept_with_its_baseline(options: Options, changed: dict[str, object], said: str) -> None:
     with pytest.raises(Refused, match=said):

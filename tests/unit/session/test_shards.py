@@ -171,7 +171,7 @@ def test_what_a_base_would_be_asked_beside_an_adapter_a_merge_cannot_ask(options
 
     code, said = merge(*tuned, "--against=baseline", "--out=tuned.json")
     assert (code, (options.root / "tuned.json").exists()) == (4, False)
-    assert "would have to be asked on the shards' engine, and a merge asks nobody" in said
+    assert "must run on the shards' engine, and a merge runs no model" in said
     assert "shard the base, too, and name its record: --against=RECORD.json" in said
 
 
@@ -183,7 +183,7 @@ def test_a_shard_says_what_it_is(options, shards):  # noqa: F811
     session = judged(replace(options, shard=Shard(1, 4), out=first))
     assert session.notes == [
         "shard 1/4: 10 of 40 cases, kept in "
-        f"{first}; no verdict before tunegate merge has joined all shards"
+        f"{first}; tunegate merge joins all shards and gives the verdict"
     ]  # fmt: skip
     assert not (options.root / ".tunegate").exists()
     assert not (options.root / "shard-1.cases.jsonl").exists()
@@ -386,7 +386,7 @@ def test_the_record_is_not_written_over_a_shard(shards, merge):
     files = shards(2)
     code, said = merge(*files, f"--out={files[0]}")
     assert (code, said) == (
-        4, f"--out: expected files of its own, found that merge reads {files[0].name}; name another\n"
+        4, f"--out: expected a file of its own, found that merge reads {files[0].name}; name another\n"
     )  # fmt: skip
 
 
@@ -394,11 +394,11 @@ def test_the_record_is_not_written_over_a_shard(shards, merge):
 
 
 @pytest.mark.parametrize(("more", "found"), [
-    ({"out": None}, "expected a file for it, found none; name one with --tg-out SHARD.json"),
-    ({"against": "baseline"}, "a shard has no verdict; tunegate merge has one, with --against"),
-    ({"record": True}, "a shard is no baseline; tunegate merge writes one, with --record"),
-    ({"adapters": (Path("one"), Path("two"))}, "run each of them by itself, in a matrix of adapters and shards"),
-    ({"timing": True}, "what is timed is base and adapter side by side"),
+    ({"out": None}, "expected a file to write it to, found none; name one with --tg-out SHARD.json"),
+    ({"against": "baseline"}, "a shard has no verdict; run tunegate merge --against"),
+    ({"record": True}, "a shard is no baseline; run tunegate merge --record"),
+    ({"adapters": (Path("one"), Path("two"))}, "run each adapter separately, in a matrix of adapters and shards"),
+    ({"timing": True}, "timing compares base and adapter side by side"),
 ])  # fmt: skip
 def test_what_a_shard_cannot_be_is_refused(options, more, found):  # noqa: F811
     with pytest.raises(Refused) as caught:
@@ -416,4 +416,4 @@ def test_a_part_of_a_unit_is_not_divided(options):  # noqa: F811
 def test_supplied_outputs_are_not_recorded_from_shards(shards, merge):
     code, said = merge(*shards(2), "--record")
     assert code == 4
-    assert "outputs that were supplied are recorded from their file: tunegate record --from FILE" in said
+    assert "supplied outputs are recorded from their file: tunegate record --from FILE" in said

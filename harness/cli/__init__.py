@@ -1,1 +1,1 @@
-"""The command line's way in: it wires the commands."""
+"""The command line: its commands and their wiring."""

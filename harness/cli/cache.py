@@ -1,4 +1,4 @@
-"""What is kept for later runs, of all projects: the answers of models, and models that were converted."""
+"""The cache of all projects: model outputs and converted models."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def cache(
     cache_size: Annotated[int, shared("cache-size", "cache")] = CACHE_MEGABYTES,
     as_json: Json = False,
 ) -> None:
-    """Say what is kept for later runs; check that it can be read; or clear it, so that every model is asked again.
+    """Show the cache, check that it is readable, or clear it, so that models generate their outputs again.
 
-    It lies in the user's cache folder, or in $TUNEGATE_CACHE. Clearing leaves converted models: delete their folders.
+    The cache is in the user's cache folder, or in $TUNEGATE_CACHE. Clearing it keeps converted models; delete
+    their folders yourself.
     """
     from tunegate.harness.models.cache import MEGABYTE, Store, clear_store, store_path
     from tunegate.harness.models.resolve import cache_folder
@@ -32,19 +33,19 @@ def cache(
     path = store_path()
     if action == "clear":
         count = clear_store(path)
-        _print_or_json(as_json, {"cleared": count}, f"cleared: {count:,} answers ({show_path(path)})")
+        _print_or_json(as_json, {"cleared": count}, f"cleared: {count:,} outputs ({show_path(path)})")
         return
     with closing(Store(path, cache_size)) as store:
         kept, wrong = store.kept(), store.damaged() if action == "check" else []
     if wrong:
         more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
         raise CouldNotRun(
-            f"{show_path(path)}: expected whole answers, found: {wrong[0]}{more}; run: tunegate cache clear"
+            f"{show_path(path)}: expected complete outputs, found: {wrong[0]}{more}; run: tunegate cache clear"
         )
     models = {each.name: megabytes(each) for each in sorted((cache_folder() / "models").glob("[!.]*")) if each.is_dir()}
-    of_answers = f"{kept.outputs:,} answers, {kept.used_bytes / MEGABYTE:,.1f} of {cache_size:,} MB ({show_path(path)})"
-    lines = [of_answers, *(f"model {name}, {size:,.1f} MB" for name, size in models.items())]
-    lines += ["all of it can be read"] if action == "check" else []
+    of_outputs = f"{kept.outputs:,} outputs, {kept.used_bytes / MEGABYTE:,.1f} of {cache_size:,} MB ({show_path(path)})"
+    lines = [of_outputs, *(f"model {name}, {size:,.1f} MB" for name, size in models.items())]
+    lines += ["all entries are readable"] if action == "check" else []
     data = {
         "path": str(path), "outputs": kept.outputs, "megabytes": kept.used_bytes / MEGABYTE, "most": cache_size,
         "models": models,

@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and how an error ends them."""
+"""Shared by the commands: printing, and exit codes of errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.options.settings import standing
 
-PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
+PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a pytest command, or one of its options
 RUNS = Path(".tunegate/runs")
 
 
@@ -28,57 +28,57 @@ errors = Printer(stderr=True, soft_wrap=True)
 
 
 def chatter(quiet: bool, as_json: bool = False) -> Printer:
-    """Where progress and asides go: nowhere under --quiet, beside the results under --json."""
+    """Return the printer of progress and notes: silent with --quiet, standard error with --json."""
     return Printer(stderr=as_json, quiet=quiet, soft_wrap=True)
 
 
 def project() -> Path:
-    """The project's folder, from the one that one stands in."""
+    """Return the project's folder, found from the current directory."""
     here = Path.cwd()
     root = find_root(here)
     return Path() if root == here else root
 
 
 def is_given(ctx: typer.Context, name: str) -> bool:
-    """Whether the command line names an option, whatever stands for it elsewhere."""
+    """Return whether the command line sets an option, regardless of other sources."""
     source = ctx.get_parameter_source(name)
     return bool(source and source.name == "COMMANDLINE")
 
 
 class Command(SectionedCommand):
-    """A command: what its line leaves open stands in `[tool.tunegate]`, and an error ends it with an exit code.
+    """A command with defaults from `[tool.tunegate]`, whose errors end with an exit code.
 
-    It reads what a project's own checks declare, and runs nothing of them.
+    It reads the declarations of a project's own checks, and runs none of their code.
     """
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it."""
+        """Run the command."""
         with _ending({option for each in self.params for option in each.opts}), self.checks():
             stands = {name.replace("-", "_"): value for name, value in standing(project()).items()}
             for name, value in stands.items():
                 source = ctx.get_parameter_source(name)
-                # the command line wins: only what it leaves at its default is looked up
+                # the command line wins: the settings apply only to options at their default
                 if source and source.name == "DEFAULT":
                     ctx.params[name] = value
             return super().invoke(ctx)
 
     def checks(self) -> AbstractContextManager[None]:
-        """How a project's own checks are loaded meanwhile."""
+        """Return the context in which a project's own checks are loaded."""
         from tunegate.harness.checks.registry import declared_checks
 
         return declared_checks()
 
 
 class ScoringCommand(Command):
-    """A command that scores outputs: a project's own checks run."""
+    """A command that scores outputs and therefore runs a project's own checks."""
 
     def checks(self) -> AbstractContextManager[None]:
-        """As they are elsewhere: in this process."""
+        """Load the checks in this process."""
         return nullcontext()
 
 
 def own_options(message: str, options: Collection[str]) -> str:
-    """A message that names pytest's options, with a command's own where it has them; commands of pytest stay."""
+    """Replace pytest's option names in a message with the command's own; pytest commands stay."""
     return PYTESTS.sub(lambda each: own if (own := f"--{each['name']}") in options else each[0], message)
 
 
@@ -88,11 +88,11 @@ def _ending(options: Collection[str]) -> Iterator[None]:
         yield
     except typer.Exit:
         raise
-    except (KeyboardInterrupt, typer.Abort):  # an abort is that at a question
-        errors.print("interrupted; run the same command again to go on")
-        # 2 as under pytest, for whoever interrupts a run
+    except (KeyboardInterrupt, typer.Abort):  # Abort: interrupted at a prompt
+        errors.print("interrupted; run the same command again to continue")
+        # 2, as an interrupted pytest run
         raise typer.Exit(2) from None
-    except BrokenPipeError:  # whoever read the output has left: the interpreter must not complain about it, too
+    except BrokenPipeError:  # the reader of the output is gone; keep the interpreter silent about it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(CouldNotRun.exit_code) from None
     except Exception as error:

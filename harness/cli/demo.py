@@ -1,4 +1,4 @@
-"""The whole loop on the embedded model, step by step, with the same commands a user would type."""
+"""The whole loop on the embedded model, with the commands that a user would type."""
 
 from __future__ import annotations
 
@@ -20,59 +20,59 @@ from tunegate.harness.reporting.record import print_record
 TASK = Path("fixtures/support")
 WHOLE = Path("trainers/recipes/support.yaml")
 SHORT = Path("trainers/recipes/replies-sft.yaml")
-#: One target with its sealed unit, and two guards: what the short recipe trains for, and what it may not lose.
+#: One target with its sealed unit, and two guards: what the short recipe trains for, and what it must not degrade.
 UNITS = ("replies", "replies-sealed", "questions", "passages")
-REFERENCES = "refs/voice.yaml"  # what they read
+REFERENCES = "refs/voice.yaml"  # their reference file
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the loop, and why it comes now."""
+    """One command of the loop, and its purpose."""
 
     why: str
     command: tuple[str, ...]
 
 
 def steps(home: Path, full: bool) -> list[Step]:
-    """The loop's commands, with everything they write below `home`."""
+    """Return the loop's commands; everything they write is below `home`."""
     cases, recipe = (TASK.parent, WHOLE) if full else (home / "fixtures", SHORT)
     baselines, adapter, record = f"{home}/baselines", f"{home}/adapter", f"{home}/record.json"
     asked, named = f"--tg-cases={cases}", f"--cases={cases}"
     return [
-        Step("Record the baseline: what the base model can do today",
+        Step("Record the baseline: the base model's scores today",
              ("pytest", "suites/", "--tg-record", asked, f"--tg-baselines={baselines}")),
-        Step("Climb the ladder, with a few cases: would a prompt do?",
+        Step("Diagnose on a few cases: is a better prompt enough?",
              ("tunegate", "diagnose", "support", "--sample=10", named, f"--baselines={baselines}")),
-        Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
+        Step("Train a LoRA adapter, which baseline and diagnosis now allow",
              ("tunegate", "train", str(recipe), named, f"--baselines={baselines}", f"--output={adapter}")),
-        Step("Judge the adapter against the baseline, sealed cases opened: the gate",
+        Step("Run the gate: evaluate the adapter against the baseline, with sealed cases",
              ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed", asked,
               f"--tg-baselines={baselines}", f"--tg-out={record}")),
-        Step("Release it: judged once more, both models asked again, then written down",
+        Step("Release it: evaluate both models again, then write manifest and ledger",
              ("tunegate", "release", adapter, f"--run={record}", named, f"--baselines={baselines}")),
     ]  # fmt: skip
 
 
 def run(console: Console, home: Path, full: bool) -> int:
-    """Run the loop; returns 0 when the adapter was released, else the exit code of the step that stopped it.
+    """Run the loop; return 0 if the adapter was released, otherwise the exit code of the failed step.
 
     Raises:
-        CouldNotRun: not in a checkout of the project.
+        CouldNotRun: the current directory is not in a checkout of the project.
     """
     for needed in (WHOLE, SHORT, TASK / "task.yaml"):
         if not needed.is_file():
-            raise CouldNotRun(f"the demo runs in a checkout of the project: expected {needed}, found none here")
+            raise CouldNotRun(f"the demo runs in a checkout of the project: expected {needed} here, found none")
     shutil.rmtree(home, ignore_errors=True)
     if not full:
         left_out = copy_units(TASK, home / "fixtures" / TASK.name)
-        console.print(f"One target ({UNITS[0]}), its sealed unit and two guards. Left out, and run by "
-                      f"`tunegate demo --full`: {', '.join(left_out)}.")  # fmt: skip
+        console.print(f"One target ({UNITS[0]}), its sealed unit and two guards. Left out: {', '.join(left_out)}; "
+                      "run them with: tunegate demo --full")  # fmt: skip
     start, code, todo = time.monotonic(), 0, steps(home, full)
     for number, step in enumerate(todo, start=1):
         console.print()
         console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
         console.print(f"$ {shlex.join(step.command)}", markup=False, soft_wrap=True)
-        # by this interpreter: what the path calls `pytest` may belong to another environment
+        # with this interpreter: `pytest` on the path may belong to another environment
         code = subprocess.run((sys.executable, "-m", *step.command)).returncode
         if code:
             console.print(f"stopped: exit code {code}", style="bold red")
@@ -82,7 +82,7 @@ def run(console: Console, home: Path, full: bool) -> int:
 
 
 def copy_units(task: Path, to: Path) -> list[str]:
-    """Copy a task with `UNITS` alone; returns the names of the units that were left out."""
+    """Copy a task with only `UNITS`; return the names of the omitted units."""
     policy = yaml.safe_load((task / "task.yaml").read_text("utf-8"))
     (to / REFERENCES).parent.mkdir(parents=True)
     for name in (REFERENCES, *(f"{unit}.yaml" for unit in UNITS)):

@@ -1,4 +1,4 @@
-"""Before any model: lint the fixtures, print the schemas of the files, plan how many cases."""
+"""Commands that need no model: lint the cases, print the JSON Schemas, plan sample sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Format = Literal["text", "github"]
 def lint(
     path: Annotated[
         Path | None,
-        typer.Argument(help="One task's folder or one file, instead of all of --cases.", metavar="PATH"),
+        typer.Argument(help="A task's folder or a file, instead of all of --cases.", metavar="PATH"),
     ] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
@@ -33,7 +33,7 @@ def lint(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check every fixture file, reference and task.yaml, without a model."""
+    """Check all case files, references and task.yaml, without a model."""
     from tunegate.harness.lint.github import annotation
     from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
@@ -47,7 +47,7 @@ def lint(
     else:
         for line in found.units if style == "text" else ():
             aside.print(line, markup=False)
-        # an annotation is a command, which the console would break
+        # an annotation is a workflow command, which the console would wrap
         say, put = (annotation, print_line) if style == "github" else (str, console.print)
         for line in (*map(say, found.mistakes), *map(say, found.warnings)):
             put(line)
@@ -61,7 +61,7 @@ def lint(
 def schema(
     name: Annotated[str, typer.Argument(help=KINDS, metavar="KIND")] = "fixture",
 ) -> None:
-    """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
+    """Print the JSON Schema of a kind of file, for completion and validation in an editor."""
     from tunegate.harness.authoring.validation import did_you_mean
     from tunegate.harness.cases.json_schemas import PUBLISHED, fixture_schema, published_schema
     from tunegate.harness.checks.registry import project_kinds
@@ -69,7 +69,7 @@ def schema(
     if name not in PUBLISHED:
         hint = did_you_mean(name, PUBLISHED)
         raise UsageError(f"schema: expected one of {', '.join(PUBLISHED)}, found {name!r}{hint and '; ' + hint}")
-    # as it ships, unless the project has kinds of check of its own
+    # the shipped schema, unless the project has check kinds of its own
     kinds = project_kinds(project() / standing(project())["cases"])
     made = fixture_schema(kinds) if name == "fixture" else published_schema(name)
     print_json(made, indent=2)
@@ -86,7 +86,7 @@ def plan(
     repeats: Annotated[int | None, shared("repeats")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how many cases each unit needs, and what the ones it has can see, without a model."""
+    """Print how many cases each unit needs, and what its present cases can detect, without a model."""
     from tunegate.harness.cases.loader import load_tasks
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.planning.declare import print_proposal
@@ -98,7 +98,7 @@ def plan(
     tasks = load_tasks(cases)
     past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate, repeats)
     plans = plan_units(tasks, past, unit, margin, gain)
-    # of what is declared, as a whole: neither one unit nor another margin
+    # for the declared task as a whole: no single unit, no other margin
     found = {} if unit or margin else proposals(tasks, plans, gain)
     if as_json:
         declare = {task: each.as_dict() for task, each in found.items()}

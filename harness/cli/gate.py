@@ -1,4 +1,4 @@
-"""The gate without pytest, and without the repository's own Python: what CI trusts."""
+"""The gate without pytest and without the repository's own Python: the command that CI trusts."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from tunegate.harness.options.run import Options
 
 PR_SET_DUMPABLE = 4
-UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
+UNFINISHED = "the gate did not finish: it was stopped or crashed, and decided nothing; run it again"
 START = "from tunegate.harness.cli.main import main; main()"
 
 
 def isolate(command: str) -> None:
-    """Begin again isolated, where this is about to run `command`: what lies around cannot be imported then.
+    """Restart in Python's isolated mode before running `command`, so that nothing nearby is imported.
 
-    Python looks for modules in PYTHONPATH, in the folder one stands in and in the user's, and runs what it finds.
+    Python imports modules from PYTHONPATH, the current directory and the user's folder, and runs their code.
     """
     if sys.argv[1:2] != [command]:
         return
@@ -59,16 +59,16 @@ def isolate(command: str) -> None:
 
 
 def _become(command: list[str]) -> NoReturn:
-    """Go on as another program, whose exit code is this one's."""
-    if os.name == "nt":  # execv ends this process at once there, with an exit code that says nothing
+    """Replace this process with another program and its exit code."""
+    if os.name == "nt":  # execv ends this process at once there, with a meaningless exit code
         sys.exit(subprocess.run(command, check=False).returncode)
     os.execv(command[0], command)  # noqa: S606  (it is this program)
 
 
 def _be_untraceable() -> None:
-    """Keep a check of the repository's own from attaching to the process that decides, where the system can."""
+    """Prevent the repository's own checks from attaching to the deciding process, where the system allows it."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # Linux; elsewhere there is no such function
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # Linux; other systems lack the function
 
 
 @opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
@@ -94,11 +94,11 @@ def gate(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Judge a model or an adapter against its baseline, and end with 1 if anything blocks.
+    """Evaluate a model or an adapter against its baseline; exit 1 if anything blocks.
 
-    The decision of pytest fixtures/ --tg-against=baseline, without pytest: no conftest.py, no plugin and no setting of
-    pytest has a say. With --policy-from the rules of that branch are applied as well, and what was altered since blocks
-    until it is approved by its digest (--approve).
+    Decides as pytest fixtures/ --tg-against=baseline does, without pytest: no conftest.py, plugin or pytest setting
+    takes part. With --policy-from, the rules of that branch apply as well, and rule changes since then block until
+    they are approved by their digest (--approve).
     """
     from tunegate.harness.options.run import BASELINE, Options
 
@@ -117,7 +117,7 @@ def gate(
 
 
 def _end(decision: Decision, as_json: bool) -> None:
-    """Show what was decided, and end as it says."""
+    """Print the decision and exit with its code."""
     if as_json:
         print_json(decision.as_dict())
     else:
@@ -129,7 +129,7 @@ def _end(decision: Decision, as_json: bool) -> None:
 
 
 def _check_apart(decision: Path | None, options: Options) -> None:
-    """Refuse a decision that would be written over a file of the same run."""
+    """Refuse to write the decision over another file of the run."""
     if decision and (name := same_file(decision, (*options.reads, *options.writes))):
         raise UsageError(
             f"--decision: expected a file of its own, found that {name} uses {show_path(decision)}; name another"
@@ -138,7 +138,7 @@ def _check_apart(decision: Path | None, options: Options) -> None:
 
 @contextmanager
 def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
-    """Keep the decision at `path`: first one that refuses, so that no earlier one speaks for a run that is killed."""
+    """Keep the decision at `path`; a refusal is written first, so a killed run leaves no earlier decision."""
     from tunegate.harness.change.decide import Decision
 
     def keep(decision: Decision) -> None:
@@ -154,19 +154,19 @@ def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
 
 
 def _decide(
-    options: Options, policy_from: str | None, approve: str | None, aside: Printer, tell: Callable[[Decision], None]
+    options: Options, policy_from: str | None, approve: str | None, aside: Printer, keep: Callable[[Decision], None]
 ) -> Decision:
     from tunegate.harness.change.decide import decide_change
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.adapters import adapter_digests
 
     if approve and not policy_from:
-        raise UsageError("--approve approves rule changes since a commit: name it with --policy-from GITREF")
-    before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
-    decision = decide_change(options, policy_from, approve, watch_on(aside), tell)
+        raise UsageError("--approve: expected --policy-from GITREF with it, found none; name the older commit")
+    before = adapter_digests(options.adapters)  # before any check of the repository runs
+    decision = decide_change(options, policy_from, approve, watch_on(aside), keep)
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
     if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
-        raise Refused("the adapter changed while it was judged; nothing was decided")
+        raise Refused("the adapter changed during its evaluation; nothing was decided")
     return decision
 
 
@@ -174,10 +174,10 @@ def _print(decision: Decision) -> None:
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     for each in decision.by_rules:
-        if each.blocks or each.record.path:  # by the older rules alone what blocks: the rest is shown once
+        if each.blocks or each.record.path:  # with the older rules only what blocks; the rest is printed once
             if each.rules:
                 console.print(f"{_who(each)}by {each.rules}:")
-            # the same answers by both rules: their cases are shown once
+            # both rules score the same outputs: print their cases once
             again = each.record.path is None and any(other.record.path for other in decision.by_rules)
             print_record(console, each.record, limit=0 if again else SHOWN_CASES)
     for line in decision.notes:
@@ -188,13 +188,13 @@ def _print(decision: Decision) -> None:
             console.print(f"{_who(each)}by {each.rules}: {verdict}")
     for digest in dict.fromkeys(each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules):
         if digest:
-            console.print(f"judged: the adapter {digest}")
+            console.print(f"evaluated: the adapter {digest}")
     if decision.passes:
         console.print("gate: passes")
     else:
         errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
         if decision.changes and decision.is_modified and not decision.refused:
-            # not before all can be judged: what is mended for that makes another rule change of it
+            # only once everything can be evaluated: a fix for that is another rule change
             errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}", markup=False)
 
 
@@ -202,12 +202,12 @@ def _reasons(decision: Decision) -> Iterator[str]:
     if decision.is_modified:
         yield "rule changes"
     if decision.refused:
-        yield "what could not be judged"
+        yield "an evaluation error"
     yield from dict.fromkeys(each.rules or ", ".join(each.blocks) for each in decision.by_rules if each.blocks)
 
 
 def _print_changes(decision: Decision) -> None:
-    """What a change does to the rules, before anything else."""
+    """Print the rule changes."""
     from tunegate.harness.reporting.decision import change_lines
 
     changes = decision.changes

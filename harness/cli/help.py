@@ -1,4 +1,4 @@
-"""The help of the commands: `-h` on one screen, `--help` in full, both in sections."""
+"""The help of the commands: one screen for `-h`, the full text for `--help`, both in sections."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typer.core import TyperCommand, TyperGroup
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.options.table import OUTPUT
 
-WIDTH = 100  # columns at most
+WIDTH = 100  # maximum columns
 SHORT, LONG = "-h", "--help"
-HELP = "Show the help: -h on one screen, --help all of it"
-OWN = ("Arguments", "Options")  # sections that the short help shows whole
+HELP = "Show the help: -h on one screen, --help in full"
+OWN = ("Arguments", "Options")  # sections that the short help shows in full
 
 
 class SectionedCommand(TyperCommand):
-    """A command whose options stand in the sections that their rows name."""
+    """A command whose options are grouped in the sections of their rows."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read a command line; `-h` prints the help on one screen and ends it."""
+        """Parse a command line; `-h` prints the short help and exits."""
         if SHORT in args[: args.index("--") if "--" in args else None]:
             Printer(soft_wrap=True).print(self._on_one_screen(ctx), markup=False, highlight=False)
             ctx.exit()
         return super().parse_args(ctx, args)
 
     def _on_one_screen(self, ctx: Any) -> str:
-        """Usage, what it does in a paragraph, its own options in a clause each, and the names of all others."""
+        """Return the usage, the first paragraph, a clause per own option, and the names of all other options."""
         formatter = ctx.make_formatter()
         self.format_usage(ctx, formatter)
         formatter.write_paragraph()
@@ -48,13 +48,13 @@ class SectionedCommand(TyperCommand):
         return str(formatter.getvalue()).rstrip()
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write every option, in its section."""
+        """Write every option in its section."""
         for section, records in self._sections(ctx).items():
             with formatter.section(section):
                 formatter.write_dl(records)
 
     def _sections(self, ctx: Any) -> Mapping[str, list[tuple[str, str]]]:
-        """What each option or argument is called and says, by section."""
+        """Return the names and help texts of options and arguments, by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for each in self.get_params(ctx):
             is_argument = each.param_type_name == "argument"
@@ -62,22 +62,22 @@ class SectionedCommand(TyperCommand):
             record = (f"{SHORT}, {LONG}", HELP) if each.name == "help" else each.get_help_record(ctx)
             if record:
                 sections.setdefault(section, []).append(record)
-        return dict(sorted(sections.items(), key=lambda each: each[0] == OUTPUT))  # that last
+        return dict(sorted(sections.items(), key=lambda each: each[0] == OUTPUT))  # output options last
 
 
 def _clause(text: str) -> str:
-    """The first clause of a help text, with its default."""
+    """Return the first clause of a help text, with its default."""
     said, bracket, default = text.partition("  [")
     return said.partition("; ")[0] + bracket + default
 
 
 class GroupedCommands(TyperGroup):
-    """The commands in groups, as `groups` names them; each command belongs to one."""
+    """Commands in groups, as `groups` names them; each command belongs to one group."""
 
     groups: ClassVar[Mapping[str, Iterable[str]]] = {}
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what stands before a command; its help fits one screen as it is."""
+        """Parse the arguments before a command; this help always fits one screen."""
         return super().parse_args(ctx, [LONG if each == SHORT else each for each in args[:1]] + args[1:])
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (so typer calls it)

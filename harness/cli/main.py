@@ -1,4 +1,4 @@
-"""The command line: everything that is not a pytest run."""
+"""The command line: everything except pytest runs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun
 
-#: The commands, by what one does with them: what the list says of each, and an example. Each imports what it works with
-#: when it is called, so that help and completion wait for none of it.
+#: The commands by purpose, each with its line in the list and an example. Each imports its modules when it is
+#: called, so that help and completion stay fast.
 GROUPS = {
     "Begin": (
         (init, "Start a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
-        (tour, "See the whole gate at work, in a minute.", "tunegate tour try-it"),
+        (tour, "See the gate at work in a minute.", "tunegate tour try-it"),
         (demo, "Run the whole loop on a small model.", "tunegate demo"),
     ),
     "Write": (
         (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
         (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
-        (plan, "Show how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),
+        (plan, "Show how many cases each unit needs.", "tunegate plan --unit support/triage --margin .03"),
         (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
     ),
     "Evaluate": (
@@ -71,7 +71,7 @@ COMMANDS = tuple(each for commands in GROUPS.values() for each in commands)
 
 
 class Tunegate(GroupedCommands):
-    """The command line itself."""
+    """The command line."""
 
     groups: ClassVar = {name: [command.__name__ for command, *_ in commands] for name, commands in GROUPS.items()}
 
@@ -79,10 +79,10 @@ class Tunegate(GroupedCommands):
 app = typer.Typer(
     cls=Tunegate, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": [LONG], "max_content_width": WIDTH},
-    help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
+    help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites run under pytest: "
     "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
-#: Those that score outputs by a project's own checks in this process; gate, merge and release do so in a box.
+#: Commands that run a project's own checks in this process; gate, merge and release isolate them.
 SCORING = (record, diagnose, distil, train, parity, export)
 for command, short, example in COMMANDS:
     kind = ScoringCommand if command in SCORING else Command
@@ -104,19 +104,19 @@ def options(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """Take what stands before a command."""
+    """Accept the options before a command."""
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     isolate(gate.__name__)
     try:
         try:
             app(prog_name="tunegate")
         finally:
-            sys.stdout.flush()  # not at the interpreter's end, where a full disk would make an exit code of its own
+            sys.stdout.flush()  # here, since a full disk at interpreter exit would change the exit code
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.errno != errno.EPIPE:  # whoever read it has left, and need not be told
-            errors.print(f"the output cannot be written ({error.strerror or error})", markup=False)
+        if error.errno != errno.EPIPE:  # EPIPE: the reader is gone
+            errors.print(f"cannot write the output ({error.strerror or error})", markup=False)
         raise SystemExit(CouldNotRun.exit_code) from error

@@ -1,4 +1,4 @@
-"""Shards of one run, each asked on a machine of its own: one record, and its verdict."""
+"""Merge the shards of one run, generated on several machines, into one record and its verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunegate.harness.options.run import Inconclusive
 
 def merge(
     shard: Annotated[
-        list[Path], typer.Argument(help="Shards, as --tg-shard wrote them to --tg-out.", metavar="SHARD.json")
+        list[Path], typer.Argument(help="Shards that --tg-shard wrote to --tg-out.", metavar="SHARD.json")
     ],
     against: Annotated[str | None, shared("against")] = None,
     record: Annotated[bool, shared("record")] = False,
@@ -27,10 +27,9 @@ def merge(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Join all shards of a run to the record that one run would have written, and judge it; 1 if anything blocks.
+    """Merge all shards of a run into the record of a single run, and evaluate it; exit 1 if anything blocks.
 
-    What is missing, there twice, damaged or of another run is refused. The outputs are scored again, and no model is
-    asked.
+    Missing, duplicate, damaged or foreign shards are refused. The outputs are scored again; no model runs.
     """
     from tunegate.harness.change.decide import blocking
     from tunegate.harness.checks.registry import isolating_checks

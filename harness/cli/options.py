@@ -1,4 +1,4 @@
-"""The options of the commands, made from the rows of one table."""
+"""The options of the commands, built from the rows of one table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
 
 
 def shared(name: str, command: str = "") -> Any:
-    """An option, made from its row in the table as pytest's is; of a `command` whose help differs, with its own."""
+    """Return an option built from its row in the table, with the help of `command` where that differs."""
     option = OPTIONS[name]
     return typer.Option(
         f"--{name}",
@@ -30,7 +30,7 @@ def shared(name: str, command: str = "") -> Any:
 
 
 def opens_model(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add options that say how a model is opened to a command, which gets them as its parameter `opened`."""
+    """Add the options for opening a model to a command, which receives them as its parameter `opened`."""
     options = {name.replace("-", "_"): OPTIONS[name] for name in names}
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,7 +45,7 @@ def opens_model(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
             *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own),
             *(_parameter(name, option) for name, option in options.items()),
         ]
-        # typer makes the command's options from these two
+        # typer derives the command's options from these two attributes
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         return run

@@ -1,4 +1,4 @@
-"""The requests of all cases, and the baseline of a model that is asked them, or of outputs that were made elsewhere."""
+"""Commands for requests and baselines: of a model, or of outputs generated elsewhere."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def prompts(
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
 ) -> None:
-    """Write the request of every case, a line of JSON each: its messages, its decoding, and a digest of what is asked.
+    """Write the request of every case, one JSON line each: messages, decoding and the request's digest.
 
-    With --render also the prompt as that model's chat template writes it, and its tokens.
+    With --render, also the prompt in that model's chat template, and its tokens.
     """
     from tunegate.harness.cases.loader import load_tasks
     from tunegate.harness.core.progress import watch_on
@@ -67,9 +67,7 @@ def prompts(
         print_json(request_line(request, on, rendered), indent=None)
     for unit in hidden:
         ids = listed([case.id for case in unit.cases])
-        errors.print(
-            f"{unit.key}: sealed, so not written: {len(unit.cases)} cases ({ids}); --sealed does", markup=False
-        )
+        errors.print(f"{unit.key}: sealed, not written: {len(unit.cases)} cases ({ids}); add --sealed", markup=False)
 
 
 @opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
@@ -95,13 +93,13 @@ def record(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Write the baseline of a model, as pytest fixtures/ --tg-record does; 1 if a unit lacks an answer and so has none.
+    """Record a model's baseline, as pytest fixtures/ --tg-record does; exit 1 if outputs are missing.
 
-    What was answered is kept: after a fault, a stop or --limit the same command goes on. Of a server it says first what
-    the answers will take.
+    Outputs are kept: after an error, an interruption or --limit, the same command continues. For a server, it first
+    prints the expected requests and cost.
 
-    With --from instead, of outputs that were made elsewhere: each line says by its digest which request it answers, or
-    --requests names the file that was answered. Outputs of the same name can then be gated:
+    With --from, record outputs generated elsewhere: each line names its request by digest, or --requests names the
+    file of requests. Outputs under the same name can then be gated:
     --tg-model=replay:NAME=FILE --tg-against=baseline.
     """
     from tunegate.harness.core.progress import watch_on
@@ -111,10 +109,10 @@ def record(
 
     if source:
         if is_given(ctx, "model"):
-            raise UsageError("record: expected a model to ask (--model) or outputs (--from), found both")
+            raise UsageError("record: expected a model (--model) or outputs (--from), found both")
         model = _supplied(source, name)
     if limit and (fresh or noise):
-        raise UsageError("--limit: what --fresh and --noise ask cannot be gone on with; leave one of them out")
+        raise UsageError("--limit: expected it without --fresh and --noise, whose runs cannot be continued; omit one")
     aside = chatter(quiet)
     session = Session(Options(
         project(), model, cases=cases, baselines=baselines, out=out, record=True, fresh=fresh, noise=noise,
@@ -127,7 +125,7 @@ def record(
     for each in session.estimate(watch):
         aside.print(str(each), markup=False)
     if dry_run:
-        aside.print("no case was asked: that was a dry run")
+        aside.print("dry run: no request was sent")
         return
     session.execute(watch)
     [made] = session.records
@@ -139,7 +137,7 @@ def record(
 
 
 def _supplied(source: Path, name: str | None) -> str:
-    """The name of outputs that were made elsewhere, as a model."""
+    """Return the model name of outputs generated elsewhere."""
     from tunegate.harness.models.model_options import NAME, NAME_IS, REPLAY
 
     if name is None or not NAME.fullmatch(name):
@@ -148,7 +146,7 @@ def _supplied(source: Path, name: str | None) -> str:
 
 
 def _units(tasks: Sequence[Task], names: Sequence[str]) -> list[Unit]:
-    """The units of these names, each derived one with the one that it is derived from; all where none is named."""
+    """Return the named units, each derived unit with its source; all units if none is named."""
     from tunegate.harness.cases.loader import find_unit
 
     if not names:

@@ -1,4 +1,4 @@
-"""What leaves the house: release, retire, sign, verify, export and parity."""
+"""Commands that ship an adapter: release, retire, sign, verify, export and parity."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def release(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Release an adapter: judge its record again, ask it and its base again, then write manifest and model card.
+    """Release an adapter: score its record again, re-run it and its base, then write the manifest and the model card.
 
-    Without --run it rests on the adapter's newest complete run; --model is its base. With --withdraw the release is
-    taken back, and the one before it is the last release again; the ledger keeps both, and the --reason.
+    Without --run, the adapter's newest complete run is used; --model is its base. --withdraw withdraws the release,
+    and the previous one becomes the last release again; the ledger keeps both, and the --reason.
 
-    The ledger is first compared with the branch of the remote that the release will be merged into (--into).
+    The ledger is first compared with the remote branch that the release will be merged into (--into).
     """
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
@@ -67,7 +67,7 @@ def release(
         return
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
-    with isolating_checks():  # a repository's own Python has no say in it
+    with isolating_checks():  # the repository's own Python takes no part
         record = _record_of(adapter, run)
         asked = opener(model, watch, opened, record.rung)
         outside = Outside(into, ledger_remote)
@@ -87,14 +87,14 @@ def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool)
     from tunegate.harness.baselines.releases import withdraw
 
     if not (reason and reason.strip()):
-        raise UsageError("a withdrawal takes both: tunegate release --withdraw ADAPTER --reason TEXT")
+        raise UsageError("--withdraw: expected a --reason, found none; add --reason TEXT")
     lines = withdraw(baselines, adapter, reason)
     if as_json:
         print_json({"withdrawn": lines})
         return
     for line in lines:
         console.print(line)
-    console.print("commit what changed below the baselines; the adapter's own folder is as it was: do not deliver it")
+    console.print("commit the changes below the baselines; the adapter's folder is unchanged: do not deploy it")
 
 
 def retire(
@@ -103,20 +103,20 @@ def retire(
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
 ) -> None:
-    """Retire a unit that was deleted from the fixtures: its baselines go, and no release is held to it any more.
+    """Retire a unit deleted from the cases: remove its baselines, and require it of no later release.
 
-    The ledger keeps which releases were judged on it, and the --reason.
+    The ledger keeps which releases were evaluated on it, and the --reason.
     """
     from tunegate.harness.baselines import releases
     from tunegate.harness.cases.loader import load_tasks
 
     if not reason.strip():
-        raise UsageError("--reason: expected why the unit is retired, found nothing")
+        raise UsageError("--reason: expected the reason for retiring the unit, found none")
     if unit in {each.key for task in load_tasks(cases) for each in task.units}:
-        raise UsageError(f"{unit}: expected a unit that was deleted, found it among the fixtures; delete it first")
+        raise UsageError(f"{unit}: expected a deleted unit, found it among the cases; delete it first")
     for line in releases.retire_unit(baselines, unit, reason):
         console.print(line, markup=False)
-    console.print("commit what changed below the baselines")
+    console.print("commit the changes below the baselines")
 
 
 def verify(
@@ -125,7 +125,7 @@ def verify(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a released adapter's digests again, on any machine, without torch; with --key, who signed it, too."""
+    """Verify a released adapter's digests, on any machine, without torch; with --key, also its signature."""
     from tunegate.harness.release.manifest import SIGNATURE, read_manifest, verify_release
     from tunegate.harness.release.signing import verify_signature
 
@@ -133,7 +133,7 @@ def verify(
     if key:
         lines.append(verify_signature(adapter, key))
     elif (adapter / SIGNATURE).exists():
-        lines.append(f"{SIGNATURE}: not looked at; tunegate verify --key FILE.pem does")
+        lines.append(f"{SIGNATURE}: not verified; run: tunegate verify --key FILE.pem")
     if as_json:
         print_json(read_manifest(adapter))
         return
@@ -142,9 +142,9 @@ def verify(
 
 
 def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = False) -> None:
-    """Sign a released adapter with the private key in a PEM file; tunegate verify --key PUBLIC.pem requires it.
+    """Sign a released adapter with the private key in a PEM file; tunegate verify --key PUBLIC.pem verifies it.
 
-    The key lies on an elliptic curve; its password, if it has one, is read from TUNEGATE_KEY_PASSWORD.
+    The key is an elliptic-curve key; its password, if any, is read from TUNEGATE_KEY_PASSWORD.
     """
     from tunegate.harness.release.signing import sign_release
 
@@ -163,9 +163,9 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Merge an adapter into a model folder or a GGUF file, once that is shown to be what was judged; 1 if it is not.
+    """Merge an adapter into a model folder or a GGUF file, and verify that it matches the evaluated one; exit 1 if not.
 
-    It is compared as by tunegate parity, and stands on the model card then. --output is the folder, or the file.
+    The comparison is that of tunegate parity, and is recorded on the model card. --output is the folder or the file.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.parity.parity import read_scored
@@ -190,11 +190,10 @@ def parity(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Show that what is served is what was judged: prompts, weights, answers, and the gate's verdicts; 1 if it is not.
+    """Verify that a served model matches the evaluated one: prompts, weights, outputs, gate verdicts; exit 1 if not.
 
-    Without --run it is compared with what the adapter was released on, else with its newest complete run. The
-    --chat-template is the one that the adapter was judged with. A server is asked in chat messages, or with --tokenizer
-    in token ids.
+    Without --run, the reference is the record of the release, otherwise the adapter's newest complete run.
+    --chat-template is the template of the evaluation. A server receives chat messages, or token ids with --tokenizer.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.parity.parity import compare_served, read_scored
@@ -208,7 +207,7 @@ def parity(
 
 
 def _show_parity(adapter: Path, record: Record, done: Parity, name: str, baselines: Path, as_json: bool) -> None:
-    """Keep what came of it, say it, and end with 1 where it is not shown."""
+    """Keep and print the result; exit 1 if parity is not shown."""
     from tunegate.harness.release.served import keep_artefact
     from tunegate.harness.reporting.record import print_record
 
@@ -222,14 +221,14 @@ def _show_parity(adapter: Path, record: Record, done: Parity, name: str, baselin
             console.print(line, markup=False, highlight=False)
     if not artefact.shown:
         why = ", ".join(each.rule for each in done.findings) or "the gate blocks"
-        errors.print(f"not what was judged ({why}): {name} is not to be served in the adapter's place", markup=False)
+        errors.print(f"not the evaluated model ({why}): do not serve {name} in the adapter's place", markup=False)
         raise typer.Exit(1)
     if not as_json:
-        console.print(f"parity: {name} is what was judged", markup=False, highlight=False)
+        console.print(f"parity: {name} matches the evaluated model", markup=False, highlight=False)
 
 
 def _record_of(adapter: Path, run: Path | None) -> Record:
-    """The record that is named, else the adapter's newest complete run."""
+    """Return the named record, otherwise the adapter's newest complete run."""
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.models.adapters import adapter_digest
     from tunegate.harness.release.submission import find_record
@@ -238,7 +237,7 @@ def _record_of(adapter: Path, run: Path | None) -> Record:
 
 
 def _served_record(adapter: Path, run: Path | None) -> Record:
-    """The record that is named, else the one that the adapter was released on, else its newest complete run."""
+    """Return the named record, otherwise the one the adapter was released on, otherwise its newest complete run."""
     from tunegate.harness.models.adapters import adapter_digest
     from tunegate.harness.release.served import released_record
 

@@ -1,4 +1,4 @@
-"""To look at: records as reports, the ledger, and the demo."""
+"""Commands that show results: reports, the ledger, and the demo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Records = Annotated[
     list[Path],
     typer.Argument(
-        help="Records, as --tg-out or .tunegate/runs/ keep them, or what gate --decision wrote.", metavar="RECORD.json"
+        help="Records from --tg-out or .tunegate/runs/, or decisions from gate --decision.", metavar="RECORD.json"
     ),
 ]
 
@@ -44,10 +44,10 @@ def report(
     baselines: Baselines = BASELINES,
     as_json: Json = False,
 ) -> None:
-    """Show a record: the verdict, every regressed case by what differs, the table. Several: side by side.
+    """Show a record: the verdict, every regressed case with its difference, the table. Several: side by side.
 
-    The page, and --json, have the history of each unit, too, by the ledger in --baselines, and whether the adapter is
-    signed; with --key it has to be, by that key.
+    The page and --json add each unit's history from the ledger in --baselines, and whether the adapter is signed;
+    with --key, it must be signed by that key.
     """
     from tunegate.harness.reporting.annotations import case_annotations
     from tunegate.harness.reporting.decision import read_inputs
@@ -58,15 +58,15 @@ def report(
 
     printed = sum([markdown, style == "github", as_json])
     if printed > 1:
-        raise UsageError("--markdown, --format github and --json each say what is printed: expected one of them")
+        raise UsageError("--markdown, --format github and --json: expected at most one of them, found several")
     inputs = read_inputs(record)
     found = with_page(inputs.report(), page or "")
     if html or as_json:
         found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
         found = _with_prompts(found, inputs, render, chat_template) if render else found
     elif render or key:
-        name, shows = ("render", "prompts") if render else ("key", "who signed an adapter")
-        raise UsageError(f"--{name} shows {shows} in the page and in JSON: expected --html or --json beside it")
+        name, shows = ("render", "prompts") if render else ("key", "an adapter's signature")
+        raise UsageError(f"--{name} shows {shows} in the page and in JSON: expected --html or --json with it")
     if html:
         written = _write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
@@ -92,12 +92,12 @@ def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
 
 
 def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> Report:
-    """The report with what is known of the signature of each adapter."""
+    """Add the state of each adapter's signature to the report."""
     from tunegate.harness.release.signing import signature_line
     from tunegate.harness.reporting.report import with_provenance
 
     if key and not all(each.adapter for each in inputs.records):
-        raise UsageError("--key: expected records of adapters, which can be signed, found one of a model alone")
+        raise UsageError("--key: expected records of adapters, which can be signed, found one of a model")
     digests = [str(each.fingerprint["subject"].get("adapter")) for each in inputs.records]
     lines = [
         signature_line(Path(each.adapter), digest, key) if each.adapter else ""
@@ -115,7 +115,7 @@ def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | No
 
 
 def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
-    """Write the page, unless over what it is made from, or over what somebody else wrote."""
+    """Write the page, but never over its own inputs or over a file of other origin."""
     from tunegate.harness.evaluation.sidecar import sidecar_path
     from tunegate.harness.reporting.html import is_page, page_file, write_html
 
@@ -123,11 +123,11 @@ def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report
     read = [("read", each) for each in (*named, *records, *(sidecar_path(each) for each in records))]
     for page in (path, page_file(path)):
         if same_file(page, read):
-            raise UsageError(f"the page: expected a file of its own, found {show_path(page)}, which it is made from")
+            raise UsageError(f"the page: expected a file of its own, found its input {show_path(page)}")
     there = page_file(path)
     if there.is_file() and not is_page(there):
         raise UsageError(
-            f"the page: expected none yet, or one of ours, found another at {show_path(there)}; move it away"
+            f"the page: expected no file or a page of ours, found another file at {show_path(there)}; move it away"
         )
     return write_html(path, found)
 
@@ -153,7 +153,7 @@ def _print_inputs(inputs: Inputs) -> None:
 
 
 def view(record: Records, baselines: Baselines = BASELINES) -> None:
-    """Write the page of a record beside it, and open it in a browser."""
+    """Write the page of a record next to it, and open it in a browser."""
     import webbrowser
 
     from tunegate.harness.reporting.decision import read_inputs
@@ -163,8 +163,8 @@ def view(record: Records, baselines: Baselines = BASELINES) -> None:
     page = _write_page(record[0].with_suffix(".html"), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
-    if not (sys.stdout.isatty() and webbrowser.open(address)):  # in a log nobody could close it again
-        console.print(f"no browser was started here: open {address}")
+    if not (sys.stdout.isatty() and webbrowser.open(address)):  # no browser from a log
+        console.print(f"no browser was started: open {address}")
 
 
 def comment(
@@ -172,11 +172,11 @@ def comment(
     page: Annotated[str | None, shared("page")] = None,
     gate_result: Annotated[str | None, shared("gate-result")] = None,
 ) -> None:
-    """Say it where the change is reviewed: in the summary of the job, and in one comment that is kept up to date.
+    """Post the result as a job summary and as one pull-request comment that is kept up to date.
 
-    It reads what GitHub Actions says of itself in GITHUB_ variables, and the token in GITHUB_TOKEN. Without the right
-    to comment, as on a pull request from a fork, the summary has it. It ends with 0 once it is said, not as the gate.
-    Records are read from the folder of the decision that names them, and no link is followed.
+    Reads GitHub Actions' GITHUB_ variables, and the token in GITHUB_TOKEN. Without permission to comment, as on a pull
+    request from a fork, only the summary is written. Exits with 0 once it is posted, whatever the gate decided.
+    Records are read from the folder of the decision that names them; links are not followed.
     """
     from tunegate.harness.reporting.decision import of_artefact
     from tunegate.harness.reporting.markdown import markdown_report
@@ -189,14 +189,14 @@ def comment(
         add_to_summary(Path(summary), markdown)
     pull = pull_request_of(os.environ)
     if pull is None:
-        console.print("no pull request: said in the summary alone" if summary else markdown)
+        console.print("no pull request: written to the summary only" if summary else markdown)
         return
     try:
         known = pull.known()
         done = pull.say(comment_body(found, known, os.environ), known)
         console.print(f"comment: {done} on {pull.repository}#{pull.number}")
     except NoRight as error:
-        console.print(f"no right to comment ({error}): said in the summary alone")
+        console.print(f"no permission to comment ({error}): written to the summary only")
 
 
 def ledger(
@@ -205,9 +205,9 @@ def ledger(
     baselines: Baselines = BASELINES,
     as_json: Json = False,
 ) -> None:
-    """Show what was recorded, run, opened, released, withdrawn, retired, oldest first; check that it is all there.
+    """Show the ledger's events, oldest first, and check that none is missing.
 
-    With --contains it is refused where a branch knows an event that is missing here.
+    With --contains, fail if a branch knows an event that is missing here.
     """
     from tunegate.harness.ledger.ledger import read_ledger
     from tunegate.harness.ledger.ledger_git import check_contains
@@ -228,7 +228,7 @@ def demo(
     home: Annotated[Path, shared("home")] = Path(".tunegate/demo"),
     full: Annotated[bool, shared("full")] = False,
 ) -> None:
-    """Run the whole loop on the embedded model: baseline, ladder, LoRA, gate, release."""
+    """Run the whole loop on the embedded model: baseline, diagnosis, LoRA, gate, release."""
     from tunegate.harness.cli.demo import run
 
     code = run(Printer(), home, full)

@@ -1,4 +1,4 @@
-"""Which remedy, and then the training: diagnose and train."""
+"""Commands to choose a remedy and to train: diagnose, distil and train."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def diagnose(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Ask a sample as it is, held to its schema, with examples, with the passage, step by step: what closes the gap?"""
+    """Evaluate a sample with each prompting strategy and report which one closes the gap."""
     from tunegate.harness.cases.loader import find_tasks, load_tasks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
@@ -62,7 +62,7 @@ def diagnose(
             print_diagnosis(Printer(), found)
         for path in keep_records(records, task.name):
             aside.print(f"record: {show_path(path)}", markup=False)
-        aside.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)
+        aside.print(f"diagnosis, please commit: {show_path(write_diagnosis(baselines, found))}", markup=False)
     if as_json:
         print_json(every)
 
@@ -71,7 +71,7 @@ def diagnose(
 def distil(
     task: Annotated[str, typer.Argument(help="The task.", metavar="TASK")],
     inputs: Annotated[
-        list[Path], typer.Argument(help="Inputs: rows without an answer, a line each.", metavar="INPUTS.jsonl")
+        list[Path], typer.Argument(help="Inputs: rows without an output, one per line.", metavar="INPUTS.jsonl")
     ],
     model: Annotated[str, shared("model", "distil")] = "smollm2",
     rung: OfRung = "as-is",
@@ -83,11 +83,11 @@ def distil(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Make rows of a teacher's answers: --model answers the inputs, and what passes the task's own checks becomes rows.
+    """Turn a teacher's outputs into rows: --model responds to the inputs; outputs that pass the checks become rows.
 
-    A larger model, a server, or outputs that were recorded: replay:NAME=FILE answers what --prompts printed. With
-    --rung few-shot the teacher has the unit's worked examples before it; the rows have not. Beside the rows it is
-    written who the teacher is, which a training record keeps, and what was dropped and why.
+    The teacher is a larger model, a server, or recorded outputs: replay:NAME=FILE with the outputs for --prompts. With
+    --rung few-shot the teacher sees the unit's worked examples; the rows omit them. Next to the rows, one file names
+    the teacher, which a training record keeps, and one lists the dropped outputs with reasons.
     """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
     from tunegate.harness.core.progress import watch_on
@@ -102,14 +102,14 @@ def distil(
             print_json(request_line(request, asked.rung), indent=None)
         return
     if output is None:
-        raise UsageError("--output: expected a file for the rows, found none; name one: --output rows.jsonl")
-    check_rows(output)  # before the teacher works for an hour
+        raise UsageError("--output: expected a file for the rows, found none; add --output rows.jsonl")
+    check_rows(output)  # before the teacher runs for an hour
     watch = watch_on(aside)
     made = distil_rows(asked, open_teacher(model, asked, watch, opened), watch, fresh)
     for line in made.render():
         console.print(line, markup=False)
     dropped, teacher = write_distilled(output, made)
-    console.print(f"rows: {show_path(output)}; the teacher: {show_path(teacher)}; dropped: {show_path(dropped)}")
+    console.print(f"rows: {show_path(output)}; teacher: {show_path(teacher)}; dropped: {show_path(dropped)}")
 
 
 @opens_model(*LOCAL_MODEL)
@@ -126,12 +126,12 @@ def train(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
+    """Train a LoRA adapter, after the guards: baseline, diagnosis, and rows that pass the checks and repeat no case.
 
-    Without --output the recipe says where the adapter goes. Its baseline may be of any engine, and is of the --rung
-    that the adapter is to be served on; it trains in float32 weights, whatever --dtype says. One seed is no
-    measurement: with --trials it trains the recipe as it stands, then with other rates, schedules, ranks and passes
-    (the recipe's `search:` says which), then the best with further seeds.
+    Without --output, the recipe names the adapter's folder. The baseline may come from any engine; it uses the --rung
+    that will serve the adapter. Training uses float32 weights, whatever --dtype says. One seed is no measurement:
+    --trials first trains the recipe as it is, then with other rates, schedules, ranks and epochs (see the recipe's
+    `search:`), then the best with further seeds.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
@@ -148,14 +148,14 @@ def train(
         say = functools.partial(aside.print, markup=False)
         if (dry_run or trials) and processes().count > 1:
             option = "--dry-run" if dry_run else "--trials"
-            raise UsageError(f"{option}: expected one process, found several; start it without a launcher")
+            raise UsageError(f"{option}: expected one process, found several; run it without a launcher")
         asked = read_recipe(recipe, output)
         read = replace(for_search(asked, trials) if trials else asked, opened=opened, rung=str(rung))
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)
         ready = prepare(read, cases, baselines, watch, say, report)
-        say(f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}")
+        say(f"{len(ready.rows)} rows, none of them a case; baselines: {', '.join(b.unit for b in ready.baselines)}")
         if dry_run:
             _estimate(ready, trials or 1, watch, say)
         else:
@@ -171,9 +171,9 @@ def _estimate(ready: Any, trials: int, watch: Any, say: Callable[[str], None]) -
     if trials > 1:
         minutes = found.seconds * trials / 60
         console.print(
-            f"  {trials} trials: about {minutes:.0f} minutes, with as many passes as the recipe", markup=False
+            f"  {trials} trials: about {minutes:.0f} minutes, with as many epochs as the recipe", markup=False
         )
-    say("nothing was trained: that was a dry run")
+    say("dry run: nothing was trained")
 
 
 def _fit(ready: Any, trials: int | None, baselines: Path, watch: Any, say: Callable[[str], None]) -> None:
@@ -183,7 +183,7 @@ def _fit(ready: Any, trials: int | None, baselines: Path, watch: Any, say: Calla
     from tunegate.trainers.training.distributed import processes
 
     if processes().count > 1:
-        say(f"{processes().count} processes, rows a step in each: {ready.recipe.optim.batch // processes().count}")
+        say(f"{processes().count} processes, rows per step in each: {ready.recipe.optim.batch // processes().count}")
     folder = search_adapter(ready, trials, baselines, watch, say) if trials else train_adapter(ready, watch, say)
     console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
     say(f"next: pytest fixtures/ --tg-adapter={show_path(folder)} --tg-against baseline")

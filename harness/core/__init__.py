@@ -1,1 +1,1 @@
-"""Errors, files, progress, number formats: no domain."""
+"""Errors, files, progress and number formats, without domain knowledge."""

@@ -1,4 +1,4 @@
-"""An error that nobody foresaw: one line for whoever meets it, and a file with the details for whoever mends it."""
+"""Internal errors: one line for the user, and a file with the details for the maintainer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tunegate.harness.core import extras
 from tunegate.harness.core.errors import CouldNotRun, TunegateError, Unexpected, show_path
 
 FOLDER = Path(".tunegate/errors")
-#: What the machine refuses, whoever asks: none of it is a mistake of ours.
+#: Errors of the machine, not of Tunegate.
 OUTSIDE = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
     errno.EEXIST, errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
@@ -24,13 +24,14 @@ OUTSIDE = frozenset({
 
 
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
-    """An error as it is told: ours says it itself, a missing extra how to install it, a full disk that it is full.
+    """Turn any error into one with a message for the user.
 
-    Any other says where its details are.
+    Tunegate's errors stay as they are. A missing extra says how to install it, a full disk that it is full, and any
+    other error where its details are.
 
     Args:
-        error: what was raised.
-        root: the project, which keeps the details of an unexpected one.
+        error: the raised error.
+        root: the project, which keeps the details of an internal error.
     """
     if isinstance(error, TunegateError):
         return error
@@ -38,25 +39,25 @@ def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
 
 
 def _outside(error: BaseException) -> CouldNotRun | None:
-    """What the machine refused; None for any other error."""
+    """Return the error for what the machine refused; None for any other error."""
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve, before 3.13
         return CouldNotRun(f"{error}: nothing was decided; delete the link, then run the same command again")
     if not isinstance(error, OSError) or error.errno not in OUTSIDE:
         return None
     where = f"{show_path(Path(error.filename))}: " if isinstance(error.filename, str) else ""
-    return CouldNotRun(f"{where}{error.strerror}: nothing was decided; mend that, then run the same command again")
+    return CouldNotRun(f"{where}{error.strerror}: nothing was decided; fix that, then run the same command again")
 
 
 def _unexpected(error: BaseException, root: Path) -> Unexpected:
     said = next(iter(str(error).splitlines()), "")
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     kept = _keep("\n".join(_details(error)), root)
-    where = f"the details are in {show_path(kept)}" if kept else "no folder took the details"
-    return Unexpected(f"unexpected error ({what}): nothing was decided; {where}; please report it")
+    where = f"the details are in {show_path(kept)}" if kept else "the details could not be written"
+    return Unexpected(f"internal error ({what}): nothing was decided; {where}; please report it")
 
 
 def _keep(text: str, root: Path) -> Path | None:
-    """Write the details into the project, else where this user's programs keep such things."""
+    """Write the details into the project, or otherwise into the user's state folder."""
     from platformdirs import user_state_path
 
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.txt"
@@ -81,5 +82,5 @@ def _details(error: BaseException) -> Iterator[str]:
 
 def _packages() -> Iterator[str]:
     for each in distributions():
-        with suppress(Exception):  # a damaged package must not hide the error that is told
+        with suppress(Exception):  # a damaged package must not hide the reported error
             yield f"{each.name} {each.version}"

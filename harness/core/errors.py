@@ -1,12 +1,12 @@
-"""Every error that Tunegate raises on purpose.
+"""All errors that Tunegate raises on purpose.
 
-    TunegateError            a message for people; `exit_code` is what the process returns
-    +-- UsageError      (2)  the command line cannot mean anything
-    +-- CouldNotRun     (3)  no model, no memory, no server: nothing was judged
-    +-- Unexpected      (3)  a mistake of ours: its details are in a file
+    TunegateError            a message for people; `exit_code` is that of the process
+    +-- UsageError      (2)  a usage error on the command line
+    +-- CouldNotRun     (3)  no model, no memory, no server: nothing was evaluated
+    +-- Unexpected      (3)  an internal error, with its details in a file
     +-- Refused         (4)  refused before generation; nothing was written
-        +-- AuthoringError   mistakes in the files people edit, all of them at once
-        +-- Unreadable       a file from outside that is not what was to be read
+        +-- AuthoringError   mistakes in edited files, all of them at once
+        +-- Unreadable       a foreign file with unexpected content
 
 A message names the place, what was expected, what was found and what to do next.
 """
@@ -23,9 +23,9 @@ from pathlib import Path
 
 from tunegate.harness.core.escaping import shown
 
-MOST_LINES = 100  # of different mistakes in one message: whoever has more mends these first
-FEW = 3  # mistakes of one sort are shown one by one; more of them once, with their number
-MOST_OF_A_KIND = 20  # mistakes of one kind that are shown of a file; the rest are counted
+MOST_LINES = 100  # of different mistakes per message
+FEW = 3  # mistakes of one sort shown one by one; more are shown once, with their number
+MOST_OF_A_KIND = 20  # mistakes of one kind shown per file; the rest are counted
 
 
 class TunegateError(Exception):
@@ -35,35 +35,35 @@ class TunegateError(Exception):
 
 
 class UsageError(TunegateError):
-    """The command line cannot mean anything."""
+    """A usage error on the command line."""
 
     exit_code = 2
 
 
 class CouldNotRun(TunegateError):
-    """Something outside the fixtures is missing or broke; there is no record."""
+    """Something outside the cases is missing or failed; there is no record."""
 
     exit_code = 3
 
 
 class Unexpected(TunegateError):
-    """An error that nobody foresaw. It must never end as 1, which means judged and blocked."""
+    """An internal error. Its exit code must never be 1, which means that the gate blocked."""
 
     exit_code = 3
 
 
 class Refused(TunegateError):
-    """Refused before generation: the run would not mean what it says."""
+    """Refused before generation, since the result would be misleading."""
 
     exit_code = 4
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a file that a person edits.
+    """One mistake in an edited file.
 
     `line` counts from 1; 0 is the file or folder itself. `where` is the path inside the document (`cases[3].expect`),
-    empty for the file as a whole. `more` counts mistakes of its kind that have no `Problem` of their own.
+    empty for the whole file. `more` counts mistakes of its kind without a `Problem` of their own.
     """
 
     file: Path
@@ -76,7 +76,7 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """The file and the line, as terminals and editors make links of them."""
+        """The file and the line, in the form that terminals and editors link."""
         return f"{show_path(self.file)}:{self.line}" if self.line else show_path(self.file)
 
     def __str__(self) -> str:
@@ -86,18 +86,18 @@ class Problem:
 
     @property
     def sort(self) -> tuple[Path, str, str, str]:
-        """What it shares with the mistakes of its sort: the file, the place without its numbers, what is expected."""
+        """The key of identical mistakes: the file, the place without its numbers, the expectation."""
         return (self.file, re.sub(r"\[\d+\]", "[]", self.where), self.expected, self.hint)
 
     @property
     def kind(self) -> tuple[Path, str]:
-        """What it shares with all mistakes of its kind, wherever they stand in the file."""
+        """The key of all mistakes of one kind within the file."""
         return (self.file, self.expected)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LintWarning:
-    """Something in a file that a person edits which is allowed, and probably not what was meant."""
+    """Something in an edited file that is valid but probably a mistake."""
 
     file: Path
     line: int
@@ -108,7 +108,7 @@ class LintWarning:
 
 
 class AuthoringError(Refused):
-    """Mistakes in fixtures, references, task files, recipes or rows: all of them at once."""
+    """Mistakes in cases, references, task files, recipes or rows, all of them at once."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
@@ -119,7 +119,7 @@ class AuthoringError(Refused):
 
 
 class Unreadable(Refused):
-    """What stands at a path is not what was to be read; `problem` says what does, and on which line."""
+    """A file with unexpected content; `problem` describes the content and its line."""
 
     def __init__(
         self, path: Path, expected: str, found: str, hint: str = "", line: int = 0, is_missing: bool = False
@@ -130,13 +130,14 @@ class Unreadable(Refused):
 
     @property
     def found(self) -> str:
-        """What was found, with its line, for a sentence that says itself what was expected."""
-        line, hint = self.problem.line, self.problem.hint
-        return f"{self.problem.found}{f', on line {line}' if line else ''}{f'; {hint}' if hint else ''}"
+        """The found content with its line, for a sentence that states the expectation itself."""
+        line = f", on line {self.problem.line}" if self.problem.line else ""
+        hint = f"; {self.problem.hint}" if self.problem.hint else ""
+        return f"{self.problem.found}{line}{hint}"
 
 
 def most_of_each_kind(problems: Iterable[Problem]) -> list[Problem]:
-    """The first `MOST_OF_A_KIND` mistakes of each kind; the last of them counts the rest in `more`."""
+    """Return the first `MOST_OF_A_KIND` mistakes of each kind; the last one counts the rest in `more`."""
     kept: dict[tuple[Path, str], list[Problem]] = {}
     for problem in problems:
         same = kept.setdefault(problem.kind, [])
@@ -152,7 +153,7 @@ def _count(problems: Iterable[Problem]) -> int:
 
 
 def _lines(problems: Sequence[Problem]) -> Iterator[str]:
-    """A line a mistake, in their order, and for each kind that has many more of them how many are not shown."""
+    """Yield one line per mistake, in order, and for each kind the number of mistakes not shown."""
     listed, left = Counter[tuple[Path, str]](), Counter[tuple[Path, str]]()
     for problem in problems:
         left[problem.kind] += 1 + problem.more
@@ -168,7 +169,7 @@ def _lines(problems: Sequence[Problem]) -> Iterator[str]:
 
 
 def _alike(problems: Sequence[Problem]) -> Iterator[tuple[Problem, Sequence[Problem]]]:
-    """Each mistake; where one sort has more than a few, the first of them with all."""
+    """Yield each mistake; if one sort has more than a few, the first with all of them."""
     sorts: dict[object, list[Problem]] = {}
     for problem in problems:
         sorts.setdefault(problem.sort, []).append(problem)
@@ -181,7 +182,7 @@ def _alike(problems: Sequence[Problem]) -> Iterator[tuple[Problem, Sequence[Prob
 
 
 def _line(problem: Problem, same: Sequence[Problem]) -> str:
-    """A mistake, with the number and lines of those of its sort."""
+    """Return a mistake with the number and lines of identical ones."""
     if len(same) == 1:
         return str(problem)
     lines = ", ".join(str(each.line) for each in same[1 : 1 + FEW])
@@ -190,15 +191,15 @@ def _line(problem: Problem, same: Sequence[Problem]) -> str:
 
 
 def _rest(problem: Problem, count: int) -> Iterator[str]:
-    """How many mistakes of a kind are not shown; nothing where all are."""
+    """Yield the number of mistakes of a kind that are not shown, if any."""
     if count:
         yield f"{show_path(problem.file)}: and {count:,} more of this kind: expected {problem.expected}"
 
 
 def show_path(path: Path) -> str:
-    """`path` as a person would type it: relative to the working directory where it lies below it, and harmless."""
+    """Return `path` as a user would type it: relative below the current directory, and escaped."""
     here = Path.cwd()
-    for find in (os.path.abspath, os.path.realpath):  # a link is called by its own name, wherever it leads
+    for find in (os.path.abspath, os.path.realpath):  # a link keeps its own name, whatever its target
         with suppress(ValueError):
             return shown(Path(find(path)).relative_to(find(here)).as_posix())
     return shown(str(path))

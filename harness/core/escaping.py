@@ -1,17 +1,17 @@
-r"""Text that others wrote, made harmless wherever it is shown: on a terminal, in a log of CI, in Markdown.
+r"""Foreign text, made harmless for display on a terminal, in a CI log or in Markdown.
 
-A model's output, the name of a file or a message of a library may hold what moves a cursor, turns text round, or is no
-letter at all; and GitHub Actions takes lines of any log for commands. What cannot be seen is written as an escape
-(`\x1b`, `\u202e`), and commands are broken by a backslash. Harmless text stays as it is, so that to do it twice is
-to do it once.
+A model's output, a file name or a library's message may contain cursor movements, bidirectional overrides or
+non-characters, and GitHub Actions reads commands from any log line. Invisible characters become escapes (`\x1b`,
+`\u202e`), and commands are broken by a backslash. Harmless text is unchanged, so escaping twice equals escaping
+once.
 """
 
 from __future__ import annotations
 
 import re
 
-#: Control characters, those that turn text round, those without any width, halves of surrogate pairs, separators of
-#: lines and paragraphs, and what no character may be; a unit test holds it against Unicode's own list.
+#: Control characters, bidirectional controls, zero-width characters, surrogates, line and paragraph separators, and
+#: non-characters; a unit test compares it with Unicode's list.
 _UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
@@ -19,37 +19,37 @@ _UNSEEN = re.compile(
 )
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _LAYOUT = "\n\t"
-#: `::error::` counts at the start of a line, whatever white space stands before it.
+#: `::error::` is a command at the start of a line, after any white space.
 _COMMAND = re.compile(r"^(\s*)(?=::)", re.MULTILINE)
-#: `##[group]`, and the same of other services (`##vso[`, `##teamcity[`), count anywhere in a line.
+#: `##[group]`, and other services' `##vso[` and `##teamcity[`, are commands anywhere in a line.
 _OLD_COMMAND = re.compile(r"#(?=#\w*\[)")
 _MARKUP = re.compile(r"[\\`*~\[\]]|(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 
 
 def shown(text: str) -> str:
-    """A name or a text as a part of one line."""
+    """Escape a name or a text for use within one line."""
     return _defused(_UNSEEN.sub(_escape, text))
 
 
 def shown_lines(text: str) -> str:
-    """A text of several lines, whose line breaks and tabs are meant."""
+    """Escape a text of several lines; its line breaks and tabs stay."""
     return _defused(visible_lines(text))
 
 
 def visible_lines(text: str) -> str:
-    """The same where no log is written, as in a page: what cannot be seen is escaped, and commands are text."""
+    """Escape invisible characters only, for pages, where workflow commands are harmless."""
     return _UNSEEN.sub(lambda seen: seen[0] if seen[0] in _LAYOUT else _escape(seen), text)
 
 
 def shown_in_markdown(text: str) -> str:
-    """A text as itself in a paragraph or a table cell of Markdown: neither markup nor HTML, and on one line."""
+    """Escape a text for a paragraph or table cell of Markdown: no markup, no HTML, one line."""
     escaped = _MARKUP.sub(r"\\\g<0>", shown(" ".join(text.split())))
     return re.sub("[&<>|]", lambda seen: _ENTITIES[seen[0]], escaped)
 
 
 def shown_in_json(text: str) -> str:
-    """JSON that a log may hold, equal in value: it is ASCII already, and what is a command inside a text is escaped."""
+    """Escape workflow commands within ASCII JSON for a log; the value stays equal."""
     return _OLD_COMMAND.sub(r"\\u0023", text)
 
 

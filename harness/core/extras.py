@@ -1,4 +1,4 @@
-"""Libraries that the core install leaves out: who misses one is told in one line what to install."""
+"""Optional libraries; a missing one is reported with the command that installs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun
 
-#: The modules that each extra of pyproject.toml brings, the heavy ones alone. `train` brings those of `models`, too.
+#: The heavy modules of each extra in pyproject.toml. `train` includes those of `models`.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "models": (
         "torch",
@@ -37,10 +37,10 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 
 
 def need(module: str) -> Any:
-    """Import a module that an extra brings.
+    """Import a module of an extra.
 
     Raises:
-        CouldNotRun: it is not installed, or does not load; says which extra brings it.
+        CouldNotRun: the module is not installed or does not load; the message names the extra.
     """
     try:
         return importlib.import_module(module)
@@ -49,26 +49,26 @@ def need(module: str) -> Any:
 
 
 def check_train() -> None:
-    """See that all that a training needs is installed, before it works for minutes; nothing is imported.
+    """Check that everything for a training is installed, without importing it.
 
     Raises:
-        CouldNotRun: names what is missing.
+        CouldNotRun: names the missing modules.
     """
     needed = (*EXTRAS["models"], *EXTRAS["train"])
     gone = [module for module in needed if importlib.util.find_spec(module) is None]
     if gone:
-        raise CouldNotRun(f"a training needs {', '.join(gone)}, found none; run: pip install 'tunegate[train]'")
+        raise CouldNotRun(f"training: expected {', '.join(gone)}, found none; run: pip install 'tunegate[train]'")
 
 
 def lacking(module: str, error: ImportError | None = None) -> CouldNotRun:
-    """What to tell of a module that is not there, or of the error when it was imported."""
+    """Return the error for a missing module, or for a failed import."""
     extra = next((name for name, brought in EXTRAS.items() if _top(module) in brought), "models")
     said = f" ({error})" if error else ""
     return CouldNotRun(f"expected {_top(module)}, found none; run: pip install 'tunegate[{extra}]'{said}")
 
 
 def lacking_of(error: BaseException) -> CouldNotRun | None:
-    """What to tell of an error that says that a module of an extra is not there; None for any other error."""
+    """Return the error for an ImportError of an extra's module; None for any other error."""
     known = {module for brought in EXTRAS.values() for module in brought}
     if isinstance(error, ImportError) and error.name and _top(error.name) in known:
         return lacking(error.name, error)

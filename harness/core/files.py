@@ -1,4 +1,4 @@
-"""Digests, locks and atomic writes: a file that exists is complete."""
+"""Digests, locks and atomic writes: every existing file is complete."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ try:
 except ImportError:  # Windows
     fcntl = None
 CHUNK = 1 << 20
-PART = ".part"  # the end of the name of a file that is being written
-CLOSING = "\n}"  # of an object that is indented
+PART = ".part"  # suffix of a file being written
+CLOSING = "\n}"  # end of an indented object
 _ENCODER = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False)
 _LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def canonical(value: Any) -> str:
-    """`value` as canonical JSON: sorted keys, no spaces, ASCII, NaN refused."""
-    # One text for one value on every machine: key order, white space and encoding must not make another digest.
+    """Return `value` as canonical JSON: sorted keys, no spaces, ASCII, no NaN."""
+    # Equal values give equal text on every machine, whatever the key order, white space and encoding.
     return _CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 (hex) of the canonical JSON of `value`."""
+    """Return the SHA-256 (hex) of the canonical JSON of `value`."""
     return hashlib.sha256(canonical(value).encode("ascii")).hexdigest()
 
 
 def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """SHA-256 (hex) of a file's bytes; `progress` is called with each number of bytes read.
+    """Return the SHA-256 (hex) of a file's bytes; `progress` receives the number of bytes of each read.
 
     Raises:
-        Unreadable: there is no regular file.
+        Unreadable: the path is not a regular file.
     """
     sha = hashlib.sha256()
     with os.fdopen(open_file(path), "rb") as stream:
@@ -57,10 +57,10 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
 
 
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
-    """Write `text`, or its pieces: a reader sees the old file or the whole new one, also after a kill or power cut.
+    """Write `text`, or its pieces: readers see the old file or the complete new one, even after a power cut.
 
     Raises:
-        CouldNotRun: the disk is full, the folder may not be written, or the like; the old file is as it was.
+        CouldNotRun: the disk is full, the folder is not writable, or similar; the old file is unchanged.
     """
     if path.exists() and not path.is_file():
         raise CouldNotRun(f"{show_path(path)}: expected a file to write, found a folder, a device or a pipe")
@@ -70,23 +70,23 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
                 stream.writelines([text] if isinstance(text, str) else text)
                 stream.flush()
-                # the bytes before the name: after a power cut the new name may else stand on an empty file
+                # flush the content before the rename: a power cut could otherwise leave an empty file
                 os.fsync(stream.fileno())
-            # mkstemp lets nobody but its owner read, and baselines are for the whole team
+            # mkstemp restricts reading to the owner, but baselines are for the whole team
             Path(temporary).chmod(0o644)
             os.replace(temporary, path)
     except OSError as error:
         raise CouldNotRun(
-            f"{show_path(path)}: it cannot be written ({error.strerror or error}) and is as it was; mend that, then "
+            f"{show_path(path)}: it cannot be written ({error.strerror or error}) and is unchanged; fix that, then "
             "run the same command again"
         ) from error
 
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[tuple[int, str]]:
-    """A file beside `path` to write first, open and by its name; where it is not moved there it is deleted.
+    """Yield the handle and the name of a temporary file next to `path`; it is deleted unless it is moved.
 
-    Beside it, for a rename across file systems is no single move. It is locked while its writer lives: see
+    It is next to `path` because a rename across file systems is not atomic. It is locked while its writer runs: see
     `remove_left`.
     """
     handle, temporary, lock = _locked_part(path)
@@ -101,25 +101,25 @@ def _part_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _locked_part(path: Path) -> tuple[int, str, int | None]:
-    """A new file, open, its name, and what holds its lock; None where there are no such locks."""
+    """Create a file; return its handle, its name, and the holder of its lock (None if the system has no locks)."""
     while True:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
         if fcntl is None:
             return handle, temporary, None
-        with suppress(OSError):  # some network's folder knows no locks
+        with suppress(OSError):  # some network folders have no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return handle, temporary, os.dup(handle)
-        os.close(handle)  # who cleans up took it before it was locked
+        os.close(handle)  # a cleanup took it before it was locked
 
 
 def remove_left(folder: Path) -> None:
-    """Delete the parts of files that killed writers left below a folder; what a live process writes stays.
+    """Delete temporary files that killed writers left below a folder; those of running writers stay.
 
-    Without locks, on Windows, nobody knows which is which: all stay, and nothing reads them.
+    Without locks, on Windows, the two cannot be distinguished: all stay, and nothing reads them.
     """
     for path in folder.rglob(f".*{PART}") if fcntl is not None else ():
-        with suppress(OSError):  # a writer holds it, or has just moved it
+        with suppress(OSError):  # a writer holds it or has just moved it
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,10 +129,10 @@ def remove_left(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder in which no file could be written, before there is something to write.
+    """Refuse an unwritable folder before there is something to write.
 
     Raises:
-        CouldNotRun: it, or the folder that it would be made in, may not be written, or is none.
+        CouldNotRun: the folder or its parent is not writable, or not a folder.
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
@@ -140,13 +140,13 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise CouldNotRun(
-            f"{show_path(folder)}: expected a folder in which files can be written, found none ({error.strerror}); "
-            "mend that, then run the same command again"
+            f"{show_path(folder)}: expected a writable folder, found none ({error.strerror}); "
+            "fix that, then run the same command again"
         ) from error
 
 
 def digest_in_parts(data: Mapping[str, Any]) -> str:
-    """`digest` of `data`, a part of a part at a time: all of a large record at once takes much memory."""
+    """Return the `digest` of `data`, computed in parts: a large record as a whole takes too much memory."""
     sha = hashlib.sha256()
     for piece in _canonical_parts(data, levels=2):
         sha.update(piece.encode("ascii"))
@@ -158,29 +158,29 @@ def _canonical_parts(value: Any, levels: int) -> Iterator[str]:
         yield _CANONICAL.encode(value)
         return
     for index, key in enumerate(sorted(value)):
-        yield f"{',' if index else '{'}{_CANONICAL.encode(key)}:"
+        yield ("," if index else "{") + f"{_CANONICAL.encode(key)}:"
         yield from _canonical_parts(value[key], levels - 1)
     yield "}" if value else "{}"
 
 
 def stamped(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` with its own digest, against edits and bad merges: numbers that nobody measured must not pass for some."""
+    """Return `data` with its own digest, which detects edits and bad merges."""
     return {**data, "digest": digest_in_parts(data)}
 
 
 def is_as_stamped(data: Mapping[str, Any]) -> bool:
-    """Whether `data` holds its own digest, and nothing changed since."""
+    """Return whether `data` contains its own digest and is unchanged."""
     return bool(data.get("digest") == digest_in_parts({key: value for key, value in data.items() if key != "digest"}))
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented, ASCII-escaped JSON, atomically."""
-    # in pieces: those of a large record take more memory than its data
+    # in pieces, since the text of a large record takes more memory than its data
     write_atomically(path, chain(_ENCODER.iterencode(value), "\n"))
 
 
 def json_by_line(opening: str, name: str, items: Iterable[tuple[str, Any]]) -> Iterator[str]:
-    """JSON in pieces: the object whose indented text is `opening`, and as its last part `name` an item a line."""
+    """Yield JSON in pieces: the indented object `opening`, with `name` as its last key and one item per line."""
     yield f"{opening.removesuffix(CLOSING)},\n {_LINE.encode(name)}: {{"
     for index, (key, value) in enumerate(items):
         yield f"{',' if index else ''}\n  {_LINE.encode(key)}: {_LINE.encode(value)}"
@@ -188,17 +188,17 @@ def json_by_line(opening: str, name: str, items: Iterable[tuple[str, Any]]) -> I
 
 
 def json_text(value: Any) -> str:
-    """The text that `write_json` writes."""
+    """Return the text that `write_json` writes."""
     return _ENCODER.encode(value) + "\n"
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 (hex) of a text as it is written."""
+    """Return the SHA-256 (hex) of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def same_file(path: Path, named: Iterable[tuple[str, Path]]) -> str:
-    """The name of the first of `named` that is the very file at `path`; empty where none is."""
+    """Return the name of the first of `named` that is the file at `path`; empty if there is none."""
     here = os.path.realpath(path)
     return next((name for name, other in named if os.path.realpath(other) == here), "")
 
@@ -208,7 +208,7 @@ def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     """Hold the lock `<path>.lock` across processes; it is released when its holder dies.
 
     Raises:
-        TimeoutError: another process held it for so many `seconds`; without a number it is waited for.
+        TimeoutError: another process holds it for longer than `seconds`; a negative value waits without a limit.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=seconds):

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them, alike in every message, table and model card."""
+"""Numbers and names in one format for all messages, tables and model cards."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from collections.abc import Mapping, Sequence
 
 SHOWN = 3
 DIGITS = 4
-SMALL = 1e-4  # below it, as above the digits that count, Python writes powers of ten
+SMALL = 1e-4  # below it, and above the significant digits, Python writes powers of ten
 
 
 def points(value: float | None, signed: bool = True) -> str:
-    """A share of the score as points: `+12.5`."""
+    """Return a share of the score as points: `+12.5`."""
     if value is None:
         return "-"
     return f"{round(100 * value, 1) + 0.0:{'+' if signed else ''}.1f}"  # + 0.0: never -0.0
 
 
 def percent(value: float | None) -> str:
-    """A share as a percentage: `97.5 %`."""
+    """Return a share as a percentage: `97.5 %`."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more."""
+    """Return the first few names, and the number of further ones."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def level(value: float | None, kind: str) -> str:
-    """A unit's mean score: a percentage where cases pass or fail, else the bare number."""
+    """Return a unit's mean score: a percentage for pass/fail, otherwise the plain number."""
     return percent(value) if value is None or kind == "pass/fail" else plain(value)
 
 
 def change(value: float | None, kind: str, signed: bool = True, digits: int = DIGITS) -> str:
-    """A difference of scores: points where cases pass or fail, else the bare number."""
+    """Return a difference of scores: points for pass/fail, otherwise the plain number."""
     if value is None or kind == "pass/fail":
         return points(value, signed)
     return f"{'+' if signed and value >= 0 else ''}{plain(value, digits)}"
 
 
 def plain(value: float, digits: int = DIGITS) -> str:
-    """A number with so many digits that count, without powers of ten: the price of a call is small."""
+    """Return a number with `digits` significant digits and no powers of ten, since the cost of a call is small."""
     if SMALL <= abs(value) < 10**digits - 0.5 or not value:
         return f"{value:.{digits}g}"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
@@ -49,17 +49,17 @@ def plain(value: float, digits: int = DIGITS) -> str:
 
 
 def difference(value: float | None, interval: Sequence[float] | None, kind: str) -> str:
-    """A difference with its interval: `-2.0 [-6.1, +1.4]`; three digits are as many as an interval bears."""
+    """Return a difference with its interval: `-2.0 [-6.1, +1.4]`, with three digits, the precision of an interval."""
     first, *bounds = (change(each, kind, digits=3) for each in (value, *(interval or ())))
     return f"{first} [{', '.join(bounds)}]" if bounds else first
 
 
 def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str, of: Mapping[str, int]) -> str:
-    """A unit's rates beside the reference's: `adherence 100.0 %, exact 81.7 % of 60 (baseline: 0.0 %, 0.0 %)`.
+    """Return a unit's rates with the reference's: `adherence 100.0 %, exact 81.7 % of 60 (baseline: 0.0 %, 0.0 %)`.
 
-    `of` says of how many cases each is one: told once where all are of as many.
+    `of` is the number of cases of each rate; it is printed once if all are equal.
     """
     alike = len(set(of.values())) == 1
-    each = [f"{name} {percent(rate)}{'' if alike else f' of {of[name]}'}" for name, rate in now.items()]
+    each = [f"{name} {percent(rate)}" + ("" if alike else f" of {of[name]}") for name, rate in now.items()]
     text = ", ".join(each) + (f" of {next(iter(of.values()))}" if alike else "")
     return f"{text} ({reference}: {', '.join(percent(before.get(name)) for name in now)})" if before else text

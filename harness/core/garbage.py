@@ -1,4 +1,4 @@
-"""Where many things are made at once and none of them is garbage."""
+"""Garbage collection, paused while many objects are created and none becomes garbage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Look for no garbage: of many cases none is some, and to look again and again takes as long as to read them."""
+    """Pause garbage collection: over many cases, repeated collections take as long as reading them."""
     enabled = gc.isenabled()
     gc.disable()
     try:

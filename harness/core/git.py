@@ -1,4 +1,4 @@
-"""Git, as far as anything here needs it: plumbing only, so that no branch, index or work tree is touched."""
+"""The git commands used here: plumbing only, which touches no branch, index or work tree."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path, PurePosixPath
 
 from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
 
-SECONDS = 120  # of one command
+SECONDS = 120  # per command
 DIGITS = re.compile(r"[0-9a-fA-F]{4,40}")
-MOST_OF_A_FILE = 128 * 2**20  # bytes: whatever decides here is smaller; weights are not
+MOST_OF_A_FILE = 128 * 2**20  # bytes; files that decide are smaller, weights are not
 ELSEWHERE = frozenset({
     "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_REPLACE_REF_BASE", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE",
     "GIT_CEILING_DIRECTORIES",
 })  # fmt: skip
-#: Who writes commits, as nobody's name counts; and nobody is asked for a password.
+#: A fixed author of commits, and no password prompts.
 NOBODY = {"GIT_AUTHOR_NAME": "tunegate", "GIT_AUTHOR_EMAIL": "tunegate@localhost", "GIT_COMMITTER_NAME": "tunegate",
           "GIT_COMMITTER_EMAIL": "tunegate@localhost", "GIT_TERMINAL_PROMPT": "0",
           "GIT_NO_REPLACE_OBJECTS": "1"}  # fmt: skip
 
 
 def git(folder: Path, *arguments: str, given: str = "") -> bytes:
-    """What a git command prints.
+    """Return the output of a git command.
 
     Raises:
-        CouldNotRun: it fails, or there is no git.
+        CouldNotRun: the command fails, or git is missing.
     """
     done = run_git(folder, *arguments, given=given)
     if done.returncode:
@@ -40,7 +40,7 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
     """Run a git command that may fail.
 
     Raises:
-        CouldNotRun: there is no git, it does not end, or another repository lies in the way.
+        CouldNotRun: git is missing, the command does not end, or another repository is in the way.
     """
     try:
         return subprocess.run(
@@ -50,19 +50,19 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
     except FileNotFoundError:
         raise CouldNotRun("git: expected it to be installed, found none") from None
     except subprocess.TimeoutExpired:
-        raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: no answer within {SECONDS} seconds") from None
+        raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: no response within {SECONDS} seconds") from None
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what would lead git to another repository, or to another history of this one."""
+    """Return the environment without variables that point git to another repository or another history."""
     return {name: value for name, value in os.environ.items() if name not in ELSEWHERE} | NOBODY
 
 
 def _work_tree(folder: Path) -> dict[str, str]:
-    """Where paths count from, whatever the repository's settings say: the folder with `.git`.
+    """Return the folder with `.git` as the root of paths, whatever the repository's settings say.
 
     Raises:
-        CouldNotRun: a folder below it looks like a repository itself; git would take that, and run what it names.
+        CouldNotRun: a folder below it resembles a repository; git would use it and run the commands that it names.
     """
     here = Path(os.path.realpath(folder))
     for each in (here, *here.parents):
@@ -70,22 +70,22 @@ def _work_tree(folder: Path) -> dict[str, str]:
             return {"GIT_WORK_TREE": str(each)}
         if (each / "objects").is_dir() and os.path.lexists(each / "HEAD"):
             raise CouldNotRun(
-                f"{show_path(each)}: expected a folder of the project, found what git takes for a repository of its "
-                "own (HEAD and objects/); delete it"
+                f"{show_path(each)}: expected a folder of the project, found one that git takes for a repository "
+                "(HEAD and objects/); delete it"
             )
     return {}
 
 
 def git_said(done: subprocess.CompletedProcess[bytes]) -> str:
-    """What a command that failed says, in one line."""
+    """Return the error text of a failed command, in one line."""
     return " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit code {done.returncode}"
 
 
 def check_repository(folder: Path, what: str) -> None:
-    """Refuse a folder (`what` it is) that is in no git repository.
+    """Refuse a folder (described by `what`) outside a git repository.
 
     Raises:
-        CouldNotRun: says so.
+        CouldNotRun: the folder is missing, or in no repository.
     """
     if not folder.is_dir():
         raise CouldNotRun(f"{show_path(folder)}: expected {what} in a git repository, found no folder")
@@ -94,22 +94,22 @@ def check_repository(folder: Path, what: str) -> None:
 
 
 def commit_of(folder: Path, ref: str, option: str) -> str:
-    """The commit that a branch, a tag or a commit names; `option` took it.
+    """Return the commit of a branch, tag or commit, given with `option`.
 
     Raises:
-        UsageError: there is none, or a branch and something else of that name are two.
+        UsageError: there is none, or the name is ambiguous.
     """
     found = _commit(folder, ref)
     if not found:
         raise UsageError(f"{option} {ref}: expected a branch or a commit of this repository, found none; git fetch?")
-    # git takes a tag, or a file in .git, before a branch of the same name
+    # git prefers a tag, or a file in .git, to a branch of that name
     branches = {_commit(folder, f"refs/{kind}/{ref}") for kind in ("heads", "remotes", "tags")} - {""}
-    # and it takes a branch before a commit of which the name is the beginning
+    # git prefers a branch to a commit whose digest begins with that name
     is_beginning = branches and DIGITS.fullmatch(ref) and run_git(folder, "rev-parse", f"--disambiguate={ref}").stdout
     if branches - {found} or is_beginning:
         raise UsageError(
-            f"{option} {ref}: expected one commit of that name, found a branch and something else, such as a tag, that "
-            f"are two; name the branch: refs/heads/{ref} or refs/remotes/{ref}"
+            f"{option} {ref}: expected one commit of that name, found a branch and another ref, such as a tag, that "
+            f"differ; name the branch: refs/heads/{ref} or refs/remotes/{ref}"
         )
     return found
 
@@ -120,7 +120,7 @@ def _commit(folder: Path, ref: str) -> str:
 
 
 def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:
-    """The bytes of files by the names that git has for them, in order."""
+    """Yield the contents of files by their git object names, in order."""
     rest = git(folder, "cat-file", "--batch", given="".join(f"{name}\n" for name in names))
     at = 0
     for _ in names:
@@ -131,10 +131,10 @@ def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:
 
 
 def write_tree(folder: Path, commit: str, into: Path) -> list[str]:
-    """Write the files of a commit that lie below `folder` into a folder of their own, byte for byte.
+    """Write the files of a commit below `folder` into a folder of their own, byte for byte.
 
-    Links, files of other repositories and what is larger than `MOST_OF_A_FILE` are left out, and returned by their
-    paths: no filter and no hook runs, and nothing is written elsewhere.
+    Links, submodules and files larger than `MOST_OF_A_FILE` are skipped, and their paths returned. No filter and no
+    hook runs, and nothing is written elsewhere.
 
     Raises:
         CouldNotRun: git fails, or a file cannot be written.

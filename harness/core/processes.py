@@ -1,4 +1,4 @@
-"""Processes that were started here, ended with what they began."""
+"""Child processes, ended with their own children."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 
 def kill_group(process: subprocess.Popen[Any]) -> None:
-    """Kill a process that leads a session of its own, with its group; Windows has no groups: the process by itself."""
+    """Kill a session's leading process with its group; on Windows, which has no groups, only the process."""
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):  # it has ended
+        with suppress(ProcessLookupError, PermissionError):  # already ended
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()

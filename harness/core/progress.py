@@ -1,4 +1,4 @@
-"""Long work, shown: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, an occasional line otherwise."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.progress import TimeRemainingColumn as Remaining
 
 LINE_SECONDS = 15.0
-ENOUGH = 0.02  # of the whole: answers come in batches, and the first of one tells nothing of the pace
+ENOUGH = 0.02  # of the whole: outputs arrive in batches, so the first ones do not show the pace
 
 
 class Advance(Protocol):
-    """Says that more of a step is done."""
+    """Reports progress within a step."""
 
     def __call__(self, more: int, note: str = "", work: float | None = None) -> None:
-        """Add `more` to those done, which took so much of the `work`; `note` is shown beside the count."""
+        """Add `more` completed items, worth `work`; `note` is shown beside the count."""
 
 
 class Watch(Protocol):
@@ -29,14 +29,14 @@ class Watch(Protocol):
     def __call__(
         self, step: str, total: int | None = None, work: float | None = None
     ) -> AbstractContextManager[Advance]:
-        """A context manager that shows `step`; it yields the function that counts what is done.
+        """Return a context manager that shows `step` and yields the function that counts progress.
 
-        Where some of the `total` take longer than others, time left is told from the `work` that all of them are.
+        If items take different times, the time left is estimated from `work`, the total work of all items.
         """
 
 
 def watch_on(console: Console) -> Watch:
-    """A watch that writes to `console`."""
+    """Return a watch that writes to `console`."""
     return _bar(console) if console.is_terminal else _lines(console)
 
 
@@ -86,7 +86,7 @@ def _lines(console: Console) -> Watch:
 
 
 def quiet() -> Watch:
-    """A watch that shows nothing."""
+    """Return a watch that shows nothing."""
 
     @contextmanager
     def watch(step: str, total: int | None = None, work: float | None = None) -> Iterator[Advance]:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""A project's own settings: the nearest pyproject.toml with a `[tool.tunegate]` table."""
+"""The project's settings: the nearest pyproject.toml with a `[tool.tunegate]` table."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.reading import read_text
 
 PROJECT = "pyproject.toml"
-MOST_OF_PROJECT = 1 << 19  # bytes: a parser of TOML takes seconds for more
-MOST_SHOWN = 200  # characters of what was found
-#: More dotted keys than anybody writes: Python's reader takes the square of their number for them.
+MOST_OF_PROJECT = 1 << 19  # bytes; larger files take seconds to parse
+MOST_SHOWN = 200  # characters of the found value
+#: More dotted keys than any real file: Python's parser takes quadratic time for them.
 _DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){200}""")
 
 
 def find_root(start: Path) -> Path:
-    """The project: the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, else `start`."""
+    """Return the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, otherwise `start`."""
     return next((folder for folder in (start, *start.parents) if is_project(folder)), start)
 
 
 def project_of(cases: Path) -> Path:
-    """The project of a folder of fixtures: the one of the working directory if it lies there, else the one above it.
+    """Return the project of a folder of cases: the current directory's if it contains them, otherwise the one above.
 
     Settings in the folder itself or below are not the project's: see `check_one_root`.
     """
@@ -33,7 +33,7 @@ def project_of(cases: Path) -> Path:
 
 
 def check_one_root(root: Path, cases: Path) -> None:
-    """Refuse settings that stand below the project, on the way to its fixtures or among them.
+    """Refuse settings below the project, between it and its cases or among them.
 
     Raises:
         Refused: names the file and the line.
@@ -47,23 +47,23 @@ def check_one_root(root: Path, cases: Path) -> None:
             key = next(iter(table)) if isinstance(table, dict) else "tunegate"
             raise Refused(
                 f"{show_path(folder / PROJECT)}:{_line_of(folder / PROJECT, key)}: [tool.tunegate] {key}: expected the "
-                f"settings of a project in {show_path(home / PROJECT)} alone, found one below it; move it there, or "
-                "delete it"
+                f"project's settings only in {show_path(home / PROJECT)}, found some below it; move them there, or "
+                "delete them"
             )
 
 
 def _line_of(path: Path, key: str) -> int:
-    """The first line of a TOML file that sets a key; 1 where none is found."""
+    """Return the first line of a TOML file that sets a key; 1 if there is none."""
     lines = read_text(path, "TOML", MOST_OF_PROJECT).splitlines()
     pattern = re.compile(rf"\b{re.escape(key)}\b[^=#]*=|\[.*\b{re.escape(key)}\b.*\]")
     return next((number for number, line in enumerate(lines, 1) if pattern.search(line)), 1)
 
 
 def project_table(root: Path) -> dict[str, Any]:
-    """The `[tool.tunegate]` table of `root`'s pyproject.toml, as it stands; empty where there is none.
+    """Return the `[tool.tunegate]` table of `root`'s pyproject.toml; empty if there is none.
 
     Raises:
-        Refused: not TOML, or no table.
+        Refused: the file is not TOML, or the value not a table.
     """
     path = root / PROJECT
     table = _tools(path).get("tunegate", {})
@@ -73,15 +73,15 @@ def project_table(root: Path) -> dict[str, Any]:
 
 
 def is_project(folder: Path) -> bool:
-    """Whether its pyproject.toml has a `[tool.tunegate]` table, or cannot be read."""
+    """Return whether the folder's pyproject.toml has a `[tool.tunegate]` table or is unreadable."""
     try:
         return "tunegate" in _tools(folder / PROJECT)
     except Refused:
-        return True  # it cannot be read, and whoever reads the settings says why
+        return True  # unreadable; reading the settings reports why
 
 
 def _tools(path: Path) -> dict[str, Any]:
-    """The tools' tables of a pyproject.toml; none where there is no such file."""
+    """Return the tools' tables of a pyproject.toml; empty if there is no file."""
     try:
         text = read_text(path, "TOML", MOST_OF_PROJECT)
         if deep := _DEEP.search(text):
@@ -89,7 +89,7 @@ def _tools(path: Path) -> dict[str, Any]:
             raise Refused(f"{show_path(path)}:{line}: expected TOML, found a key of 200 parts or more; shorten it")
         tools = tomllib.loads(text).get("tool", {})
     except Unreadable as error:
-        if error.is_missing and not path.is_symlink():  # a link to nothing was meant to lead somewhere
+        if error.is_missing and not path.is_symlink():  # a broken link is a mistake
             return {}
         raise
     except (ValueError, RecursionError) as error:

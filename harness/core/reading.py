@@ -1,7 +1,7 @@
-"""Files from outside, read: nothing but a regular file, no more of it than is sensible, and never with a wait.
+"""Reading of foreign files: regular files only, of limited size, without waiting.
 
-A record, a baseline, a manifest or a configuration may come from anywhere. What stands at its path may be a pipe that
-nobody writes to, a device without end, a link that leads in a circle, or JSON that no JSON is. Each is refused by name.
+A record, a baseline, a manifest or a configuration may come from anywhere. Its path may be a pipe without a writer,
+an endless device, a circular link, or invalid JSON. Each is refused by name.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Any, NoReturn
 
 from tunegate.harness.core.errors import Unreadable
 
-MOST_BYTES = 1 << 29  # of a file: a record of 10,000 long answers has a tenth of it
-MOST_SETTINGS = 1 << 24  # of a file of settings
+MOST_BYTES = 1 << 29  # per file; a record of 10,000 long outputs has a tenth of it
+MOST_SETTINGS = 1 << 24  # per settings file
 MOST_LEVELS = 100  # of nesting, as in YAML
-MOST_DIGITS = 300  # of a number; floats end there too
-SHOWN_DIGITS = 100  # by which a number is looked for in the text: a pattern of a million takes seconds
-MOST_MISTAKES = 3  # that are told of a file that is not what its schema says
-MOST_SHOWN = 200  # characters of one of them
+MOST_DIGITS = 300  # per number; floats end there too
+SHOWN_DIGITS = 100  # of a number to search for in the text: a pattern of a million digits takes seconds
+MOST_MISTAKES = 3  # reported per file that violates its schema
+MOST_SHOWN = 200  # characters per mistake
 CHUNK = 1 << 20
-#: Without a wait, for no child, and (on Windows) byte for byte, as far as the system knows of it.
+#: Non-blocking, not inherited and (on Windows) binary, where the system supports it.
 READ_ONLY = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 KINDS: Mapping[int, str] = {
@@ -41,9 +41,9 @@ KINDS: Mapping[int, str] = {
     stat.S_IFBLK: "a device",
 }
 TROUBLE: Mapping[int, str] = {
-    errno.ELOOP: "links that lead in a circle",
+    errno.ELOOP: "a circular link",
     errno.ENAMETOOLONG: "a name that is too long",
-    errno.ENOTDIR: "a path through what is no folder",
+    errno.ENOTDIR: "a path through a file",
     errno.EACCES: "one that may not be read (permission denied)",
     errno.EPERM: "one that may not be read (permission denied)",
     errno.ENXIO: "a socket",
@@ -52,22 +52,22 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def open_file(path: Path, what: str = "a file") -> int:
-    """A descriptor of the regular file at `path`; whatever else stands there is refused, and not waited for.
+    """Open the regular file at `path` and return its descriptor, without waiting.
 
     Raises:
-        Unreadable: nothing is there, or no regular file, or none that may be read; `what` was expected.
+        Unreadable: the path is missing, unreadable or not a regular file; `what` was expected.
     """
     try:
-        _check_kind(path, what, path.stat().st_mode)  # before it is opened: to open a device may do something
+        _check_kind(path, what, path.stat().st_mode)  # before opening: opening a device may have effects
         handle = os.open(path, READ_ONLY)
     except FileNotFoundError:
         raise Unreadable(path, what, _nothing(path), is_missing=True) from None
     except ValueError:  # a null character
-        raise Unreadable(path, what, "a name that no file can have") from None
+        raise Unreadable(path, what, "a name that is invalid for files") from None
     except OSError as error:
         raise Unreadable(path, what, _trouble(error)) from error
     try:
-        _check_kind(path, what, os.fstat(handle).st_mode)  # again: it may have been another one a moment ago
+        _check_kind(path, what, os.fstat(handle).st_mode)  # again: it may have been replaced
     except Unreadable:
         os.close(handle)
         raise
@@ -76,14 +76,14 @@ def open_file(path: Path, what: str = "a file") -> int:
 
 def _check_kind(path: Path, what: str, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        found = KINDS.get(stat.S_IFMT(mode), "no regular file")
-        hint = "" if stat.S_ISDIR(mode) else "write it into a file first"
+        found = KINDS.get(stat.S_IFMT(mode), "not a regular file")
+        hint = "" if stat.S_ISDIR(mode) else "write it to a file first"
         raise Unreadable(path, what, found, hint)
 
 
 def _nothing(path: Path) -> str:
-    """What stands at a path where no file can be read: a link is there, and what it names is not."""
-    return f"a link to {path.readlink()}, where nothing is" if path.is_symlink() else "nothing there"
+    """Describe a path without a file; a broken link is named with its target."""
+    return f"a broken link to {path.readlink()}" if path.is_symlink() else "nothing there"
 
 
 def _trouble(error: OSError) -> str:
@@ -91,10 +91,10 @@ def _trouble(error: OSError) -> str:
 
 
 def read_bytes(path: Path, what: str = "a file", most: int = MOST_BYTES) -> bytes:
-    """The content of a regular file of at most `most` bytes.
+    """Read a regular file of at most `most` bytes.
 
     Raises:
-        Unreadable: see `open_file`; or it is larger, also while it grows.
+        Unreadable: see `open_file`; or the file is larger, or grows beyond the limit while it is read.
     """
     handle = open_file(path, what)
     try:
@@ -108,32 +108,32 @@ def read_bytes(path: Path, what: str = "a file", most: int = MOST_BYTES) -> byte
     finally:
         os.close(handle)
     if size > most or not left:
-        raise Unreadable(path, what, f"one of more than {most:,} bytes", "that much is not read")
+        raise Unreadable(path, what, f"one of more than {most:,} bytes", "larger files are not read")
     return b"".join(pieces)
 
 
 def read_text(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
-    """The text of a regular file in UTF-8, with line breaks as they are on Unix.
+    """Read UTF-8 text, with Unix line breaks.
 
     Raises:
-        Unreadable: see `read_bytes`; or it is no UTF-8, with the line.
+        Unreadable: see `read_bytes`; or the text is not UTF-8; the message names the line.
     """
     content = read_bytes(path, what, most)
     try:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        hint = "save the file with the encoding UTF-8"
+        hint = "save the file as UTF-8"
         if content.startswith(UTF16):
-            raise Unreadable(path, "UTF-8 text", "UTF-16, as some editors of Windows save it", hint, 1) from None
-        found = f"the byte 0x{content[error.start]:02x}, which is something else"
+            raise Unreadable(path, "UTF-8 text", "UTF-16, which some Windows editors write", hint, 1) from None
+        found = f"the byte 0x{content[error.start]:02x}, which is not UTF-8"
         raise Unreadable(path, "UTF-8 text", found, hint, content.count(b"\n", 0, error.start) + 1) from None
 
 
 def read_json(path: Path, what: str = "JSON", schema: Mapping[str, Any] | None = None, most: int = MOST_BYTES) -> Any:
-    """The value of a JSON file; with a schema only one that is as it says.
+    """Read a JSON file; with a schema, the value must be valid.
 
     Raises:
-        Unreadable: see `read_text`; or it is no JSON (see `parse_json`), or not what the schema says.
+        Unreadable: see `read_text`; or the text is not JSON (see `parse_json`), or violates the schema.
     """
     text = read_text(path, what, most)
     try:
@@ -148,10 +148,10 @@ def read_json(path: Path, what: str = "JSON", schema: Mapping[str, Any] | None =
 def read_object(
     path: Path, what: str = "a JSON object", schema: Mapping[str, Any] | None = None, most: int = MOST_BYTES
 ) -> dict[str, Any]:
-    """The object of a JSON file; see `read_json`."""
+    """Read a JSON file that contains an object; see `read_json`."""
     value = read_json(path, what, schema, most)
     if not isinstance(value, dict):
-        raise Unreadable(path, what, f"{_json_type(value)}, where an object was to be")
+        raise Unreadable(path, what, f"{_json_type(value)}, not an object")
     return value
 
 
@@ -161,7 +161,7 @@ def _json_type(value: Any) -> str:
 
 
 class NotJson(ValueError):
-    """What a text is instead of JSON; `line` counts from 1, 0 where it is not known."""
+    """A text is not JSON: `found` describes the mistake; `line` counts from 1, 0 if unknown."""
 
     def __init__(self, found: str, line: int = 0) -> None:
         super().__init__(found)
@@ -169,12 +169,12 @@ class NotJson(ValueError):
 
 
 def parse_json(text: str) -> Any:
-    """JSON as it is written here: each key once, numbers that a float can hold, whole characters, a bounded depth.
+    """Parse strict JSON: unique keys, numbers within a float's range, complete characters, limited nesting.
 
-    Python's own reader takes more: NaN, a key twice, half a surrogate pair.
+    Python's parser accepts more: NaN, duplicate keys, lone surrogates.
 
     Raises:
-        NotJson: names what is wrong.
+        NotJson: names the mistake.
     """
     try:
         value = _DECODER.decode(text)
@@ -197,7 +197,7 @@ _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class _Flaw(Exception):
-    """Raised inside the decoder; `token` is what stands in the text, as a pattern."""
+    """Raised inside the decoder; `token` is a pattern for the mistake in the text."""
 
     def __init__(self, found: str, token: str) -> None:
         super().__init__(found)
@@ -205,18 +205,18 @@ class _Flaw(Exception):
 
 
 def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    # a bad merge leaves two lines for one case, of which Python's reader silently takes the last
+    # a bad merge leaves two lines for one case; Python's parser silently uses the last
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        if len(twice) > SHOWN_DIGITS:  # its start: see there
+        if len(twice) > SHOWN_DIGITS:  # only its start: see `SHOWN_DIGITS`
             raise _Flaw(f"the key {twice[:SHOWN_DIGITS]!r}... twice", re.escape(json.dumps(twice[:SHOWN_DIGITS])[:-1]))
         raise _Flaw(f"the key {twice!r} twice", rf"{re.escape(json.dumps(twice))}\s*:")
     return found
 
 
 def _not_a_number(name: str) -> NoReturn:
-    raise _Flaw(f"{name}, which is no number", rf"(?<![\w\"]){name}\b")
+    raise _Flaw(f"{name}, which is not a number", rf"(?<![\w\"]){name}\b")
 
 
 def _whole(digits: str) -> int:
@@ -242,7 +242,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _line_of(text: str, token: str) -> int:
-    """The line on which a token stands (of two the second), 0 where there are more: it could be any of them."""
+    """Return the line of a token (the second of two), 0 if there are more and it is ambiguous."""
     places = [seen.start() for _, seen in zip(range(3), re.finditer(token, text), strict=False)]
     return text.count("\n", 0, places[-1]) + 1 if 0 < len(places) < 3 else 0
 
@@ -258,7 +258,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def _half_character(text: str, value: Any) -> str:
-    """The first half of a surrogate pair that stands alone in a value; pairs are whole by now."""
+    """Return the first lone surrogate in a value; pairs are already combined."""
     if not _ESCAPED_HALF.search(text) and not _HALF.search(text):
         return ""
     half = _HALF.search(json.dumps(value, ensure_ascii=False))
@@ -266,12 +266,12 @@ def _half_character(text: str, value: Any) -> str:
 
 
 def schema_mistakes(value: Any, schema: Mapping[str, Any], most: int = MOST_MISTAKES) -> list[str]:
-    """The first few places at which a value is not as a schema says; none where it is valid."""
+    """Return the first few schema violations of a value; empty if it is valid."""
     return mistake_finder(schema)(value, most)
 
 
 def mistake_finder(schema: Mapping[str, Any]) -> Callable[[Any, int], list[str]]:
-    """`schema_mistakes` of one schema, for many values: it takes as long to look one up as to hold one against it."""
+    """Return `schema_mistakes` for one schema and many values: compiling a schema takes as long as validating."""
     quick, slow = _validators(json.dumps(schema))
 
     def mistakes(value: Any, most: int) -> list[str]:
@@ -285,7 +285,7 @@ def mistake_finder(schema: Mapping[str, Any]) -> Callable[[Any, int], list[str]]
 
 @functools.lru_cache(maxsize=64)
 def _validators(schema: str) -> tuple[Callable[[Any], bool], Callable[[Any], Any]]:
-    """Whether a value is valid, and forty times slower why not."""
+    """Return a validity test, and a forty times slower function that lists the errors."""
     import jsonschema_rs
     from jsonschema import Draft202012Validator
 

@@ -1,1 +1,1 @@
-"""Which remedy closes a gap, and whether a task may be fine-tuned."""
+"""Diagnosis: the remedy that closes a gap, and a task's eligibility for fine-tuning."""

@@ -1,4 +1,4 @@
-"""A task's diagnosis: per unit the remedy, the evidence of each rung and the advice; committed beside the baselines."""
+"""A task's diagnosis: remedy, evidence and advice per unit; committed beside the baselines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RECORDS = Path(".tunegate/diagnose")
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What the ladder showed of one unit: the `remedy` that closes its gap to `goal`, and why."""
+    """The ladder's result for one unit: the `remedy` that closes its gap to `goal`, with the evidence."""
 
     remedy: Remedy
     advice: str
@@ -42,10 +42,10 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A task's recommendations by unit key, who was asked, and which sample of which questions.
+    """A task's recommendations by unit key, with the evaluated models and sample.
 
-    `unpromptable` are the units that no prompt can change: likelihoods, prices, sealed ones. `unconstrainable` says of
-    others why answers cannot be held to their schema.
+    `unpromptable` are the units that no prompt can change: likelihoods, costs, sealed ones. `unconstrainable` gives
+    for other units the reason why outputs cannot be constrained to their schema.
     """
 
     task: str
@@ -61,18 +61,18 @@ class Diagnosis:
 
     @property
     def cheaper(self) -> dict[str, Recommendation]:
-        """The units for which a fine-tune is not the remedy."""
+        """The units whose remedy is not fine-tuning."""
         return {unit: found for unit, found in self.units.items() if found.remedy not in TUNING}
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that its file holds, by which a training cites it."""
+        """SHA-256 of the file's content, by which a training cites it."""
         return str(self.as_dict()["digest"])
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in its file."""
+        """Return the content of the file."""
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        if not self.unconstrainable:  # as in the files of before it was known
+        if not self.unconstrainable:  # older files lack the key
             del data["unconstrainable"]
         for rung in (each for unit in data["units"].values() for each in unit["rungs"]):
             if not rung["cut"]:
@@ -88,22 +88,22 @@ def diagnose_task(
     cases: int = SAMPLE,
     opened: ModelOptions | None = None,
 ) -> tuple[Diagnosis, dict[str, Record]]:
-    """Run a sample of a task up the ladder.
+    """Evaluate a sample of a task with each prompting strategy.
 
     Args:
-        task: whose units to ask.
+        task: the task to diagnose.
         model: the model's name, as --tg-model takes it.
         larger: a further, larger model, or None.
         watch: shows the progress.
-        cases: how many cases of a unit to ask.
-        opened: how the model is opened; the larger one has a chat template of its own.
+        cases: the number of cases per unit.
+        opened: options for opening the model; the larger model has its own chat template.
 
     Returns:
-        The diagnosis, and the record of each rung.
+        The diagnosis, and the record of each prompting strategy.
 
     Raises:
-        Refused: no unit of the task can be asked.
-        CouldNotRun: a model is missing or gave up.
+        Refused: no unit of the task can be diagnosed.
+        CouldNotRun: a model is missing or failed.
     """
     whole = promptable(task.units)
     if not whole:
@@ -128,7 +128,7 @@ def diagnose_task(
 
 
 def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Model]:
-    """What opens a model on a rung; of a local one all rungs share the weights."""
+    """Return the opener of a model with a prompting strategy; a local model's weights are shared."""
     if is_server(name):
         return lambda rung: Server(name, watch, opened, rung)
     base = open_model(name, watch, options=opened).base
@@ -147,22 +147,22 @@ def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Re
 
 
 def diagnosis_path(root: Path, slug: str, task: str) -> Path:
-    """Where a task's last diagnosis of a model stands: `<root>/<model>-<digest8>/<task>/diagnosis.json`."""
+    """Return the path of a task's last diagnosis of a model: `<root>/<model>-<digest8>/<task>/diagnosis.json`."""
     return root / slug / task / DIAGNOSIS
 
 
 def write_diagnosis(root: Path, found: Diagnosis) -> Path:
-    """Write a diagnosis where it belongs: stable text, to be committed."""
+    """Write a diagnosis as stable text, to be committed; return its path."""
     path = diagnosis_path(root, str(found.subject["model"]), found.task)
     write_atomically(path, json.dumps(found.as_dict(), indent=1, sort_keys=True) + "\n")
     return path
 
 
 def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
-    """Read a diagnosis; `how` is the command that makes it.
+    """Read a diagnosis; `how` is the command that creates it.
 
     Raises:
-        Refused: missing, edited, or something else.
+        Refused: the file is missing, edited or not a diagnosis.
     """
     name = show_path(path)
     try:
@@ -172,7 +172,7 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
             raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
         raise Refused(f"{name}: expected a diagnosis, found {error.found}; run: {how}") from error
     if not is_as_stamped(data):
-        raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
+        raise Refused(f"{name}: expected an unedited diagnosis, found it edited; run: {how}")
     known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable"}}
     units = {key: _read_recommendation(raw) for key, raw in data["units"].items()}
     return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), **known)
@@ -188,7 +188,7 @@ def _read_rung(raw: Mapping[str, Any]) -> RungResult:
 
 
 def keep_records(records: Mapping[str, Record], task: str, folder: Path = RECORDS) -> Sequence[Path]:
-    """Write each rung's record below `folder`; returns where."""
+    """Write each prompting strategy's record below `folder`; return the paths."""
     paths = {rung: folder / task / f"{rung}.json" for rung in records}
     for rung, path in paths.items():
         records[rung].write(path)

@@ -1,4 +1,4 @@
-"""Whether a task is eligible for a fine-tune: its diagnosis names no other remedy, or someone says why all the same."""
+"""A task's eligibility for fine-tuning: its diagnosis names no other remedy, or an override gives a reason."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tunegate.harness.diagnosis.ladder import promptable
 
 
 def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], model: str | None = None) -> Diagnosis:
-    """The task's diagnosis of this very model and these very questions.
+    """Return the task's diagnosis of this model and these questions.
 
     Args:
-        root: the folder of baselines, beside which it is kept.
-        task: whose diagnosis.
-        subject: whom the ladder should have asked.
-        model: the subject's `--model`, for the command that makes what is missing.
+        root: the folder of baselines, where it is kept.
+        task: the diagnosed task.
+        subject: the model that the diagnosis must be of.
+        model: the subject's `--model`, for the suggested command.
 
     Raises:
-        Refused: it is missing, edited, or asked another model or other questions.
+        Refused: it is missing, edited, or of another model or other questions.
     """
     path = diagnosis_path(root, str(subject["model"]), task.name)
     how = how_to_diagnose(task, model)
     found = read_diagnosis(path, how)
-    asked = [part for part in MUST_EQUAL if part != "rung"]  # the ladder asks on all of them
+    asked = [part for part in MUST_EQUAL if part != "rung"]  # the diagnosis covers every strategy
     if part := next((part for part in asked if found.subject.get(part) != subject.get(part)), None):
         part = NAMES.get(part, part)
         raise Refused(f"{show_path(path)}: expected a diagnosis of this model, found another {part}; run: {how}")
@@ -39,7 +39,7 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
         if unit.key in found.unpromptable:
             continue
         if differs := _first_difference(found.questions[unit.key], unit.questions):
-            raise Refused(f"{unit.key}: {show_path(path)} rests on other {differs}; run: {how}")
+            raise Refused(f"{unit.key}: {show_path(path)} was made with other {differs}; run: {how}")
     return found
 
 
@@ -50,34 +50,34 @@ def _check_complete(task: Task, found: Diagnosis, path: Path, how: str) -> None:
 
 
 def _first_difference(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
-    """The first part of the questions that differs: with other cases every other part does, too."""
+    """Return the first part of the questions that differs: other cases change every other part as well."""
     return next((part for part in [*new, *old] if old.get(part) != new.get(part)), None)
 
 
 def how_to_diagnose(task: Task, model: str | None) -> str:
-    """The command that diagnoses a task."""
+    """Return the command that diagnoses a task."""
     options = [f"--model={model}"] if model and model != DEFAULT_MODEL else []
     return shlex.join(["tunegate", "diagnose", task.name, *options])
 
 
 def tuned_units(task: Task) -> Sequence[Unit]:
-    """The units that a fine-tune of the task is for: its targets, or without any all that a prompt can change."""
+    """Return the units that fine-tuning is for: the task's targets, or without any all that a prompt can change."""
     targets = [unit for unit in task.units if unit.name in task.policy.targets]
     return targets or promptable(task.units)
 
 
 def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) -> dict[str, Any]:
-    """Whether a task may be fine-tuned, as the training record keeps it: by which diagnosis, and against whose advice.
+    """Return a task's eligibility for the training record.
 
     Args:
-        task: what is to be trained for.
+        task: the task to train for.
         found: its diagnosis.
-        override: why it is fine-tuned although another remedy is named, or None.
-        where: the file in which the override stands, or would.
+        override: the reason for fine-tuning against another remedy, or None.
+        where: the file that contains or could contain the override.
 
     Returns:
-        `digest`, `remedies` by unit, `against` (the units whose remedy is another one) and `override` (the reason, None
-        where there was nothing to override).
+        `digest`, `remedies` by unit, `against` (the units with another remedy) and `override` (the reason, None if
+        there was nothing to override).
 
     Raises:
         Refused: another remedy, and no override.
@@ -88,8 +88,8 @@ def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) 
         lines = "\n".join(f"  {key}: {found.units[key].advice}" for key in against)
         raise Refused(
             f"{task.name}: expected a diagnosis that names fine-tuning, found another remedy:\n{lines}\n"
-            'that comes first; to fine-tune all the same, write `diagnosis: {override: "the reason"}` into '
-            f"{where}: the reason then stands in the adapter's training record and model card"
+            'apply it first; to fine-tune anyway, write `diagnosis: {override: "the reason"}` into '
+            f"{where}; the training record and the model card will state the reason"
         )
     return {
         "digest": found.digest,
@@ -100,7 +100,7 @@ def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) 
 
 
 def render_eligibility(eligible: Mapping[str, Any]) -> list[str]:
-    """What the training rests on, a line for each unit."""
+    """Return one line per unit with the basis of the training."""
     lines = [f"  {key}: {remedy}" for key, remedy in eligible["remedies"].items()] or [
         "  no target that a prompt can change"
     ]
@@ -112,20 +112,20 @@ def render_eligibility(eligible: Mapping[str, Any]) -> list[str]:
 def check_eligibility(
     root: Path, task: Task, subject: Mapping[str, str | None], eligible: Mapping[str, Any], model: str | None = None
 ) -> None:
-    """Refuse a release whose training rests on no diagnosis that stands, for what are the task's targets now.
+    """Refuse a release whose training has no valid diagnosis of the task's present targets.
 
-    The committed diagnosis may be of fewer cases than there are now, if it is the one that the training cites; one made
-    since must have asked these questions.
+    The committed diagnosis may cover fewer cases than exist now if the training cites it; a later one must cover these
+    questions.
 
     Args:
         root: the folder of baselines.
-        task: what the adapter was trained for.
-        subject: the base that was diagnosed.
-        eligible: what `eligibility` gave when it was trained.
-        model: the base's `--model`, for the command that makes what is missing.
+        task: the task that the adapter was trained for.
+        subject: the diagnosed base model.
+        eligible: the result of `eligibility` at training.
+        model: the base's `--model`, for the suggested command.
 
     Raises:
-        Refused: there is no diagnosis, it lacks a target, or it names another remedy and no reason was given.
+        Refused: the diagnosis is missing, lacks a target, or names another remedy without an override.
     """
     path, how = diagnosis_path(root, str(subject["model"]), task.name), how_to_diagnose(task, model)
     committed = read_diagnosis(path, how)

@@ -1,4 +1,4 @@
-"""The ladder: a stated sample of the cases on every rung that their fixtures offer, cheapest first."""
+"""The ladder: a sample of the cases with each prompting strategy that they support, cheapest first."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from tunegate.harness.models.api import Model, Unconstrainable
 from tunegate.harness.models.model_options import RUNGS
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS
 
-LARGER = "larger"  # a rung of its own: another model, asked as the first one is
+LARGER = "larger"  # a strategy of its own: another model with the prompt of the first
 LADDER = (*RUNGS, LARGER)
-SAMPLE = 40  # cases of a unit
+SAMPLE = 40  # cases per unit
 SEED = 0
 
 
 def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
-    """The unit with about `n` of its cases: hits and misses alike, the same ones for every model.
+    """Return the unit with about `n` of its cases, in the same ratio of hits and misses, the same for every model.
 
-    Chosen by a digest of the question, so that an added case displaces one at most; cases of one group stay together.
+    Cases are chosen by a digest of the question, so that an added case displaces at most one; groups stay together.
     """
     digests = {case.id: digest([seed, case.observation]) for case in unit.cases}
-    # by value and not by place, so that all cases of a group, which share a mark, stay
+    # by value, not by position, so that a group, whose cases share a mark, stays together
     last = sorted(digests.values())[min(n, len(digests)) - 1]
     return replace(unit, cases=tuple(case for case in unit.cases if digests[case.id] <= last))
 
 
 def promptable(units: Iterable[Unit]) -> list[Unit]:
-    """The units that a prompt can change: those that generate, pass or fail, and are not sealed."""
+    """Return the units that a prompt can change: generating, pass/fail and not sealed."""
     return [
         unit for unit in units if unit.check_kind.asks == "generate" and unit.kind == "pass/fail" and not unit.sealed
     ]
 
 
 def offers(unit: Unit, rung: str) -> bool:
-    """Whether a unit has what a rung needs: worked examples, a schema, or a passage that the prompt lacks."""
+    """Return whether a unit supports a strategy: worked examples, a schema, or a passage missing from the prompt."""
     if rung in WITH_SHOTS and not unit.shots:
         return False
     if rung in CONSTRAINED:
@@ -51,21 +51,21 @@ def offers(unit: Unit, rung: str) -> bool:
 
 
 def run_ladder(
-    units: Sequence[Unit], rungs: Mapping[str, Callable[[], Model]], watch: Watch
+    units: Sequence[Unit], models: Mapping[str, Callable[[], Model]], watch: Watch
 ) -> tuple[dict[str, Record], dict[str, str]]:
-    """Score the units on each rung that they offer.
+    """Score the units with each prompting strategy that they support.
 
     Args:
-        units: what to ask, sampled already.
-        rungs: makes the model of each rung, cheapest first; one at a time is alive.
+        units: the units, already sampled.
+        models: opens the model of each strategy, cheapest first; only one is alive at a time.
         watch: shows the progress.
 
     Returns:
-        A record for each rung that some unit offers, partial, so that nothing can be released on it; and why answers to
-        a unit cannot be held to its schema, where they cannot.
+        A record for each supported strategy, partial, so that it cannot be released; and for each unit whose outputs
+        cannot be constrained to its schema, the reason.
     """
     records, unconstrainable = {}, dict[str, str]()
-    for rung, model in rungs.items():
+    for rung, model in models.items():
         offered = [unit for unit in units if offers(unit, rung)]
         while offered := [unit for unit in offered if rung not in CONSTRAINED or unit.key not in unconstrainable]:
             try:
@@ -80,6 +80,6 @@ def run_ladder(
 
 
 def _why_not(unit: Unit, error: Unconstrainable) -> str:
-    """Why answers to a unit cannot be held to its schemas, as far as an error says."""
+    """Return the reason why a unit's outputs cannot be constrained to its schemas."""
     held = dict.fromkeys(case.check.constraint for case in unit.cases if isinstance(case.check, HasConstraint))
     return "; ".join(f"{each.file}: {why}" for each in held if (why := error.why(each)))

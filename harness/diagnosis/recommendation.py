@@ -1,7 +1,7 @@
-"""Which remedy closes a unit's gap: the evidence of the ladder, and the advice that follows from it.
+"""The remedy for a unit's gap: the evidence of the ladder, and the advice that follows.
 
-Prompt first, retrieval second, fine-tune last. Fine-tuning teaches form (format, voice, vocabulary), or does cheaply
-what a dear prompt does; it teaches neither facts nor reasoning.
+Prompt first, retrieval second, fine-tune last. Fine-tuning teaches form (format, voice, vocabulary), or replaces an
+expensive prompt; it teaches neither facts nor reasoning.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Remedy = Literal[
     "fine-tune for cost", "none found",
 ]  # fmt: skip
 TUNING: frozenset[Remedy] = frozenset({"fine-tune for quality", "fine-tune for cost"})
-GOAL = 0.9  # of the cases, where task.yaml declares no `target_score`
-DEAR = 2.0  # times the tokens of a call as it is; from there on a prompt that works is worth tuning away
-MUCH_CUT = 0.1  # of the answers; with more of them cut, a rung has not been tried
-FORM = "adherence"  # the rate that tells form from content, where a suite has both
-ALONE = "constrained"  # the rung on which nothing changes but that answers are held to their schema
+GOAL = 0.9  # of the cases, unless task.yaml declares a `target_score`
+DEAR = 2.0  # times the tokens of an as-is call, from which a working prompt is worth replacing by tuning
+MUCH_CUT = 0.1  # of the outputs; with more of them truncated, a strategy counts as untried
+FORM = "adherence"  # the rate that separates form from content, where a suite has both
+ALONE = "constrained"  # the strategy that only constrains outputs to their schema
 HELP = {
     ALONE: "constrained decoding", "few-shot": "a prompt with worked examples",
     "few-shot-constrained": "constrained decoding of a prompt with worked examples",
@@ -38,23 +38,23 @@ HELP = {
 }  # fmt: skip
 NEITHER = "fine-tuning teaches neither facts nor reasoning"
 SENTENCES: Mapping[str, tuple[str, str]] = {
-    "constrained decoding": ("Constrained decoding", "; what is missing is form, and that needs no fine-tune"),
+    "constrained decoding": ("Constrained decoding", "; only form is missing, which needs no fine-tuning"),
     "prompt": ("Prompt", ""),
     "retrieval": ("Retrieval", "; fine-tuning teaches no facts"),
     "reasoning": ("Let it think", "; fine-tuning teaches no reasoning"),
     "larger model": ("A larger model", f"; {NEITHER}"),
-    "fine-tune for cost": ("Fine-tune for cost", "; a tuned model does it without"),
+    "fine-tune for cost": ("Fine-tune for cost", "; a tuned model does not need it"),
 }
 CONTENT_REMEDY: Mapping[str, Remedy] = {"context": "retrieval", "steps": "reasoning", LARGER: "larger model"}
 
 
 @dataclass(frozen=True, slots=True)
 class RungResult:
-    """A unit on one rung.
+    """A unit with one prompting strategy.
 
-    `mean` and `form` are shares of the cases that pass and whose form is right, `tokens` the mean of a call, in and
-    out; `gain` is the paired difference to the first rung with its 95 % `interval`, and `better` whether it is beyond
-    chance among the unit's rungs. `cut` answers ended at the unit's `max_new_tokens`.
+    `mean` and `form` are the shares of cases that pass and that have the right form; `tokens` is the mean of a call, in
+    and out; `gain` is the paired difference to the first strategy with its 95 % `interval`, `better` whether it is
+    significant among the unit's strategies. `cut` outputs ended at the unit's `max_new_tokens`.
     """
 
     rung: str
@@ -69,10 +69,10 @@ class RungResult:
 
 
 def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
-    """A unit on every rung that scored it, the first one as it is.
+    """Return a unit's results with every strategy that scored it, as-is first.
 
     Raises:
-        CouldNotRun: a rung left cases unscored.
+        CouldNotRun: a strategy left cases unscored.
     """
     first, *rest = [(rung, record) for rung, record in records.items() if unit.key in record.units]
     d = {rung: _differences(unit, rung, record, first[1]) for rung, record in rest}
@@ -86,10 +86,10 @@ def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
 
 
 def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[float, ...]:
-    # an empty policy: the ladder asks what helps, and no declared margin is at stake
-    found = pair(unit, Policy(), record, "first rung", first, aimed=False)
+    # an empty policy: the ladder involves no declared margin
+    found = pair(unit, Policy(), record, "first strategy", first, aimed=False)
     if found.problem:
-        raise CouldNotRun(f"{unit.key}, rung {rung}: {found.problem}")
+        raise CouldNotRun(f"{unit.key}, strategy {rung}: {found.problem}")
     return found.d
 
 
@@ -105,34 +105,33 @@ def _rung(rung: str, unit: Unit, record: Record, d: Sequence[float] = (), better
 
 
 def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
-    """The cheapest thing that closes the gap between a unit as it is and its goal.
+    """Return the cheapest remedy that closes the gap between a unit and its goal.
 
     Args:
-        found: the unit's rungs, cheapest first.
+        found: the unit's strategies, cheapest first.
         goal: the share of cases that should pass.
-        knowledge: whether the suite asks what a model knows, and not how it says it.
+        knowledge: whether the suite tests a model's knowledge rather than its form.
     """
     first = found[0]
     if first.mean >= goal:
         return "none needed"
     lacks_form = not knowledge and first.form < goal
     about_form = lacks_form and not _brings_form(found, goal)
-    # beyond chance alone: of several prompts one is always a little ahead
+    # significant ones only: one of several prompts is always slightly ahead
     better = [result for result in found if result.better]
     closing = next((result for result in better if result.mean >= goal), None)
     if closing:
         return _closed_by(closing, first, about_form, knowledge)
-    # No rung closes the gap. If the passage or thinking helps most, that is where to go on; form that is missing can be
-    # taught.
-    lead = max(better, key=lambda result: result.mean, default=None)  # the cheapest of equals
+    # No strategy closes the gap. If the passage or thinking helps most, continue there; missing form can be taught.
+    lead = max(better, key=lambda result: result.mean, default=None)  # the cheapest if equal
     if lead and lead.rung in CONTENT_REMEDY and not (about_form and lead.rung != "context"):
         return CONTENT_REMEDY[lead.rung]
-    # being right under a schema that the model does not keep by itself can be taught, too
+    # correctness under a schema that the model does not follow by itself can be taught as well
     return "fine-tune for quality" if lacks_form else "none found"
 
 
 def _brings_form(found: Sequence[RungResult], goal: float) -> RungResult | None:
-    """Constrained decoding alone, where it brings the form that is missing: form is then no reason to tune."""
+    """Return constrained decoding if it brings the missing form; form is then no reason to tune."""
     return next((each for each in found if each.rung == ALONE and found[0].form < goal <= each.form), None)
 
 
@@ -143,25 +142,25 @@ def _closed_by(result: RungResult, first: RungResult, about_form: bool, knowledg
         return "retrieval"
     if result.rung in CONTENT_REMEDY and not about_form:
         return CONTENT_REMEDY[result.rung]
-    if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
+    if knowledge:  # a knowledge suite does not measure the cost of a call
         return "prompt"
-    # a token of a larger model costs more, so their number tells nothing of the price
+    # a larger model's tokens cost more, so their number does not show the cost
     return "fine-tune for cost" if result.rung == LARGER or times(result, first) >= DEAR else "prompt"
 
 
 def times(result: RungResult, first: RungResult) -> float:
-    """How many times the tokens of a call as it is; 0 where they are not known."""
+    """Return the tokens as a multiple of an as-is call; 0 if unknown."""
     return result.tokens / first.tokens if result.tokens and first.tokens else 0.0
 
 
 def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
-    """The remedy in one sentence, with its evidence."""
+    """Return the remedy in one sentence, with its evidence."""
     first, *rest = found
     better = [result for result in rest if result.better]
     best = max(better, key=lambda result: result.mean, default=None)
     closing = next((result for result in better if result.mean >= goal), best)
     if chosen == "none needed":
-        return f"Nothing to do: {percent(first.mean)} pass as it is, and {percent(goal)} are enough."
+        return f"Nothing to do: {percent(first.mean)} pass as-is, and the goal is {percent(goal)}."
     if chosen == "fine-tune for quality":
         return f"Fine-tune for quality: {_short(best, first)}{_reason(found, goal)}."
     if chosen == "none found" or closing is None:
@@ -173,12 +172,12 @@ def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
 
 
 def _unfinished(found: Sequence[RungResult]) -> str:
-    """That thinking was cut off, and so not tried, where that was often so."""
+    """Return a note if thinking was often truncated, and so not really tried."""
     cut = next((each for each in found if each.rung == "steps" and each.cut >= MUCH_CUT * each.n > 0), None)
     if not cut:
         return ""
-    more = f"raise `generate: max_new_tokens`, of which they have {STEPS_TOKENS} times as many"
-    return f". But {cut.cut} of {cut.n} answers step by step were cut off: {more}"
+    more = f"raise `generate: max_new_tokens`, which is already multiplied by {STEPS_TOKENS} for them"
+    return f". But {cut.cut} of {cut.n} step-by-step outputs were truncated: {more}"
 
 
 def _moved(result: RungResult, first: RungResult) -> str:
@@ -188,27 +187,27 @@ def _moved(result: RungResult, first: RungResult) -> str:
 
 
 def _cost(result: RungResult, first: RungResult) -> str:
-    return f" for {times(result, first):.1f} times the tokens a call" if times(result, first) else ""
+    return f" for {times(result, first):.1f} times the tokens per call" if times(result, first) else ""
 
 
 def _reason(found: Sequence[RungResult], goal: float) -> str:
-    """What a fine-tune for quality is for: form, or being right where constrained decoding brings the form."""
+    """Return the purpose of tuning for quality: form, or correctness if constrained decoding brings the form."""
     if formed := _brings_form(found, goal):
         moved = f"brings the form from {percent(found[0].form)} to {percent(formed.form)}{_cost(formed, found[0])}"
-        return f"; {HELP[ALONE]} alone {moved}, so form is no reason to tune: being right is"
-    return f", and what is missing is form{_formed(found)}"
+        return f"; {HELP[ALONE]} by itself {moved}, so tuning is for correctness, not for form"
+    return f", and form is missing{_formed(found)}"
 
 
 def _formed(found: Sequence[RungResult]) -> str:
-    """Which prompt brings the form without the content, where one does."""
+    """Name the prompt that brings the form without the content, if there is one."""
     first, *rest = found
     best = max(rest, key=lambda result: result.form, default=first)
     if best.form <= max(first.form, best.mean):
         return ""
-    return f" ({HELP[best.rung]} brings that from {percent(first.form)} to {percent(best.form)}{_cost(best, first)})"
+    return f" ({HELP[best.rung]} brings it from {percent(first.form)} to {percent(best.form)}{_cost(best, first)})"
 
 
 def _short(best: RungResult | None, first: RungResult) -> str:
     if best is None:
-        return f"no rung moves it beyond chance ({percent(first.mean)} as it is)"
-    return f"no rung closes the gap ({_moved(best, first)})"
+        return f"no prompting strategy helps significantly ({percent(first.mean)} as-is)"
+    return f"no prompting strategy closes the gap ({_moved(best, first)})"

@@ -1,4 +1,4 @@
-"""Diagnoses as people read them: a table of rungs, and a sentence for each unit."""
+"""Diagnoses for the terminal: a table of strategies, and a sentence for each unit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation
 from tunegate.harness.diagnosis.recommendation import RungResult, times
 
-COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
+COLUMNS = ("unit, strategy", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\nper call", "times\nas-is")
 
 
 def print_diagnosis(console: Console, found: Diagnosis) -> None:
-    """The table, then the advice for each unit and what it rests on."""
+    """Print the table, then the advice for each unit and its basis."""
     console.print(diagnosis_table(found))
     console.print()
     for line in sentences(found):
@@ -25,7 +25,7 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
 
 
 def diagnosis_table(found: Diagnosis) -> Table:
-    """Units and, below each, its rungs; form where the suite tells it from the rest; beyond chance is bold."""
+    """Return a table of units with their strategies; form only if it differs from pass; significant gains are bold."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for column in COLUMNS:
         is_first = column is COLUMNS[0]
@@ -55,11 +55,11 @@ def _cost(result: RungResult, first: RungResult) -> tuple[Text, Text]:
 
 
 def sentences(found: Diagnosis) -> Iterator[str]:
-    """A sentence for each unit, and one for those that no prompt can change."""
+    """Yield a sentence for each unit, and one for the units that no prompt can change."""
     for unit, recommendation in found.units.items():
         yield f"{unit}: {recommendation.advice}"
     for unit, why in found.unconstrainable.items():
-        yield f"{unit}: not on the rungs of constrained decoding: {why}."
+        yield f"{unit}: constrained decoding not tried: {why}."
     if found.unpromptable:
-        yield f"Not on the ladder, since no prompt changes them: {', '.join(found.unpromptable)}."
-    yield f"About {found.cases} cases a unit (seed {found.seed}), hits and misses alike; bold is beyond chance."
+        yield f"Not diagnosed, since no prompt changes them: {', '.join(found.unpromptable)}."
+    yield f"About {found.cases} cases per unit (seed {found.seed}), hits and misses in proportion; bold is significant."

@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunegate.harness.baselines.store import Baseline
-from tunegate.harness.cases.model import CHECK_VERSION, Unit
+from tunegate.harness.cases.model import CHECK_VERSION, Decoding, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 
 #: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
 MUST_EQUAL = ("base", "tokenizer", "template", "rung")
+PROMPT_PARTS = {"system": "system prompt", "template": "template", "shots": "set of worked examples"}
 NAMES = {"base": "base weights", "template": "chat template"}
 
 
 def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
     """What an update changed, most suspicious first: loosened rules, the questions, who answered, then the score."""
-    asked = question_differences(old.questions, record.questions[unit.key], unit, old.results)
+    asked = [
+        *question_differences(old.questions, record.questions[unit.key], unit, old.results),
+        *configuration_differences(old.configuration, record.configurations[unit.key]),
+    ]
     subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
     who = [_part_name(part) for part in (*MUST_EQUAL, "adapter") if old.subject.get(part) != subject.get(part)]
     how = _changed_parts(old.engine, engine) + _changed_parts(
@@ -75,6 +79,18 @@ def _seen(result: Result) -> tuple[Any, ...]:
 def number(value: float | None) -> str:
     """A mean score as it stands in a line of changes; three decimals would hide the price of a call."""
     return "none" if value is None else f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.4g}"
+
+
+def configuration_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The parts in which two configurations of a unit differ (`UnitConfiguration.as_dict`), in words."""
+    before, now = ({**each, **each.get("decoding", {})} for each in (old, new))
+    texts = [f"another {name}" for part, name in PROMPT_PARTS.items() if before.get(part) != now.get(part)]
+    numbers = [
+        f"{part} {before.get(part)} -> {now.get(part)}"
+        for part in Decoding.__slots__
+        if before.get(part) != now.get(part)
+    ]
+    return texts + numbers
 
 
 def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None]) -> list[str]:

@@ -8,8 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.diff import differing, engine_differences, question_differences
+from tunegate.harness.baselines.diff import (
+    configuration_differences,
+    differing,
+    engine_differences,
+    question_differences,
+)
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
+from tunegate.harness.baselines.service import anchor_records, records_in_service
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -22,6 +28,7 @@ from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion, Fi
 from tunegate.harness.models.model_options import REPLAY, split_replay
 
 LAST_RELEASE = "last release"
+ANCHOR = "anchor"
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
 PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
@@ -180,6 +187,8 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
+    if not subject.get("adapter") and (serving := records_in_service(root, ledger, units)):
+        return _configurations(root, ledger, tasks, units, fingerprint, serving, model)
     opens = can_ask_base(fingerprint)
     recorded = [unit for unit in units if not (unit.sealed and opens)]
     found = matching(root, recorded, fingerprint, model, any_engine=opens)
@@ -187,6 +196,29 @@ def baseline_references(
     baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
     return {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
+
+
+def _configurations(
+    root: Path,
+    ledger: Ledger,
+    tasks: Sequence[Task],
+    units: Sequence[Unit],
+    fingerprint: Fingerprint,
+    serving: Sequence[Baseline],
+    model: str | None,
+) -> dict[str, Record]:
+    """What a candidate without an adapter is compared with: the configuration in service, and the anchor.
+
+    A unit that nothing serves yet is compared with the model's own baseline.
+    """
+    known = {each.unit for each in serving}
+    others = [unit for unit in units if unit.key not in known and not unit.sealed]
+    own = matching(root, others, fingerprint, model) if others else []
+    _check_policies(root, tasks, fingerprint, model)
+    baseline = as_reference([*serving, *own], fingerprint.engine)
+    anchors = anchor_records(root, ledger, units, serving)
+    older = {ANCHOR: replace(as_reference(anchors, fingerprint.engine), noise=baseline.noise)} if anchors else {}
+    return {"baseline": baseline} | older
 
 
 def last_releases(
@@ -278,13 +310,13 @@ def _asked_alike(released: Sequence[Baseline], units: Sequence[Unit]) -> list[Ba
     return found
 
 
-def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> list[str]:
+def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
     """A line for each reference that is asked again, since it was recorded on another engine than the candidate's."""
     return [
         f"the {name} was recorded with "
         f"{', '.join(engine_differences(each.fingerprint['engine'], fingerprint.engine))}: asked again on this engine, "
         "where the pair is judged"
-        for name, each in references.items() if is_elsewhere(each, fingerprint)
+        for name, each in references.items() if is_elsewhere(each, fingerprint, units)
     ]  # fmt: skip
 
 
@@ -310,7 +342,7 @@ def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | 
 def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
     """What is to be told of references beside the verdicts, a line each."""
     return [
-        *engine_notes(references, fingerprint), *release_notes(references, fingerprint.subject),
+        *engine_notes(references, fingerprint, units), *release_notes(references, fingerprint.subject),
         *evaluation_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
     ]  # fmt: skip
 
@@ -376,6 +408,11 @@ def difference_notes(record: Record, fingerprint: Fingerprint, tasks: Sequence[T
             f"{part} differs: {key} {_short(old.get(key))} -> {_short(new.get(key))}"
             for key in sorted({*old, *new}) if old.get(key) != new.get(key)
         ]  # fmt: skip
+    for unit in (unit for task in tasks for unit in task.units if unit.key in record.configurations):
+        notes += [
+            f"{unit.key}: {each}"
+            for each in configuration_differences(record.configurations[unit.key], unit.configuration.as_dict())
+        ]
     for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
         if changed := policy_changes(record.policies.get(key, policy), policy, looser=False):
             notes.append(f"task.yaml is stricter for {key}: {', '.join(changed)}")

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
-from tunegate.harness.baselines.releases import replaced_outputs
+from tunegate.harness.baselines.releases import kept_path, replaced_outputs
+from tunegate.harness.baselines.service import anchor
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest_in_parts, json_by_line, locked
 from tunegate.harness.core.reading import read_text
+from tunegate.harness.evaluation.engines import hosted_name
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.ledger.journal import undo, write_together
-from tunegate.harness.ledger.ledger import Event, Ledger, event_path, next_events, read_ledger
+from tunegate.harness.ledger.ledger import Event, Ledger, event_path, next_events, read_ledger, render_event
 from tunegate.harness.models.api import SERVED
 
 
@@ -38,11 +40,13 @@ def write_baselines(
     seen: Mapping[str, str | None],
     released: Path | None = None,
     more: Mapping[Path, str] | None = None,
+    serves: bool = False,
 ) -> list[str]:
     """Write the files of whole units and say in a line each what changed; unchanged files are left alone.
 
     Compare and swap: `seen` is their `state` when the writer began. `released` is the adapter, by its folder or its
-    `.ref`, that these are the outputs of; None for a baseline. All files and what the ledger is told of them are one
+    `.ref`, that these are the outputs of; None for a baseline, of a configuration that is in service from now on where
+    it `serves`. All files and what the ledger is told of them are one
     change, with `more` texts for the folder of an adapter that is released: a kill leaves all of it or nothing.
 
     Raises:
@@ -56,9 +60,17 @@ def write_baselines(
         ledger = read_ledger(root)
         paths = {unit.key: baseline_path(root, slug, unit.key, bool(released)) for unit in units}
         lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
-        events = next_events(ledger, _events(ledger, record, units, files, bool(released)))
+        told = list(_events(ledger, record, units, files, bool(released)))
+        if serves:
+            told += [each for each in map(_serving, told) if not ledger.release_in_service(each.task)]
+        events = next_events(ledger, told)
+        lines += [f"{event.task}: {render_event(event)}" for event in events if event.kind == "serves"]
         changes: dict[Path, str | None] = {
-            **(replaced_outputs(root, slug, texts, texts) if released else {}),
+            **(
+                replaced_outputs(root, slug, texts, texts)
+                if released
+                else _replaced_anchors(root, ledger, record, paths, files)
+            ),
             **{path: texts[unit] for unit, path in paths.items() if not _holds(path, texts[unit])},
             **(more or {}),
             **{event_path(root, event.digest): event.text for event in events},
@@ -68,6 +80,24 @@ def write_baselines(
             command = f"tunegate release {show_path(folder)}" if folder else "pytest fixtures/ --tg-record"
             write_together(root, changes, command, folder)
     return lines
+
+
+def _serving(event: Event) -> Event:
+    return replace(event, kind="serves")
+
+
+def _replaced_anchors(
+    root: Path, ledger: Ledger, record: Record, paths: Mapping[str, Path], files: Mapping[str, _File]
+) -> dict[Path, str]:
+    """The records about to be replaced that later configurations must hold as well, and where they are kept."""
+    kept = {}
+    for unit, path in paths.items():
+        old = _read_or_none(path, unit)
+        if old and old.digest != files[unit].digest:
+            first = anchor(root, ledger, unit, record.questions[unit])
+            if first and first.digest == old.digest:
+                kept[kept_path(root, old.digest)] = read_text(path)
+    return kept
 
 
 def _adapter_at(root: Path, released: Path | None) -> str:
@@ -143,12 +173,15 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
         "subject": record.fingerprint["subject"],
         "engine": record.fingerprint["engine"],
         "questions": record.questions[unit.key],
+        "configuration": record.configurations[unit.key],
         "scorer": record.scorers[unit.key],
         "policy": record.policies[unit.key],
         "summary": record.units[unit.key].as_dict(),
     } | ({"noise": record.noise[unit.key].as_dict()} if unit.key in record.noise else {})
     head |= {"adapter_at": adapter_at} if adapter_at else {}
     head |= {SERVED: served} if (served := record.fingerprint.get("names", {}).get(SERVED)) else {}
+    hosted = hosted_name(record)
+    head |= {"hosted": hosted} if hosted else {}
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
     # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
     # did. No times, hosts or inputs, or a line would change although its answer did not.

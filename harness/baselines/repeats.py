@@ -78,5 +78,7 @@ def _recorded_alike(root: Path, fingerprint: Fingerprint, units: Sequence[Unit])
     for unit in units:
         with suppress(Refused):  # a baseline that is missing, or about to be written anew, tells nothing
             baseline = read_baseline(baseline_path(root, slug, unit.key), unit.key)
-            if baseline.questions == unit.questions and baseline.engine == fingerprint.engine:
+            if (baseline.questions, baseline.configuration, baseline.engine) == (
+                unit.questions, unit.configuration.as_dict(), fingerprint.engine,
+            ):  # fmt: skip
                 yield baseline

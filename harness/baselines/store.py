@@ -31,14 +31,15 @@ class Baseline:
     """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
 
     `scorer` holds the versions of what scored them; `noise` is what came of asking again, None where nobody did. Of a
-    release, `adapter_at` says where its adapter lies, from the folder that holds the baselines. `served` is the version
-    that answered, where its model is named by an alias.
+    release, `adapter_at` says where its adapter lies, from the folder that holds the baselines. `hosted` is the name of
+    a hosted model (`openai:URL#MODEL`); `served` is the version that an alias led to.
     """
 
     unit: str
     subject: Mapping[str, str | None]
     engine: Mapping[str, str]
     questions: Mapping[str, str]
+    configuration: Mapping[str, Any]
     scorer: Mapping[str, str]
     policy: Mapping[str, Any]
     summary: Summary
@@ -48,6 +49,7 @@ class Baseline:
     noise: Noise | None = None
     adapter_at: str = ""
     served: str = ""
+    hosted: str = ""
 
     @property
     def completions(self) -> dict[str, Completion]:
@@ -87,8 +89,10 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     if odd := [*odd_scores(unit, summary, results), *(odd_noise(unit, noise, results) if noise else ())]:
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd[0]})")
     return Baseline(
-        unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results,
+        unit, data["subject"], data["engine"], data["questions"], data["configuration"], data["scorer"], data["policy"],
+        summary, results,
         path, data["digest"], noise, data.get("adapter_at", ""), data.get(SERVED, ""),
+        data.get("hosted", ""),
     )  # fmt: skip
 
 
@@ -107,11 +111,13 @@ def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None
     place = next((each.adapter_at for each in baselines if each.adapter_at), "")
     names = {"model": "baseline"} | ({"adapter_at": place} if place else {})
     versions = sorted({each.served or ITSELF for each in baselines})
+    names |= {"hosted": first.hosted} if first.hosted else {}
     names |= {SERVED: ", ".join(versions)} if versions != [ITSELF] else {}
     return Record(
         partial=False,
         fingerprint={"subject": first.subject, "engine": first.engine, "names": names},
         questions={each.unit: each.questions for each in baselines},
+        configurations={each.unit: each.configuration for each in baselines},
         cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
         units={each.unit: each.summary for each in baselines},
         policies={each.unit: each.policy for each in baselines},

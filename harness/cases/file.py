@@ -15,7 +15,7 @@ from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input
 from tunegate.harness.cases.json_schemas import loader_schema
-from tunegate.harness.cases.model import Case, Decoding, Prompt, Shot, Unit
+from tunegate.harness.cases.model import Case, Prompt, Shot, Unit, UnitConfiguration, read_decoding
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.cases.template import misspelt, unfilled
 from tunegate.harness.checks.base import Check, CheckKind
@@ -56,7 +56,7 @@ class FixtureFile:
     measure: str
     check_kind: CheckKind
     sealed: bool
-    shots: tuple[Shot, ...]
+    configuration: UnitConfiguration
     cases: list[Case] = field(default_factory=list)
     asked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
@@ -71,14 +71,6 @@ class FixtureFile:
     def place(self, case_id: str) -> Where:
         """Where the case's id stands."""
         return ("cases", self.ids[case_id], "id")
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What the cases of a file have in common, where they say nothing else."""
-
-    prompt: Prompt
-    decoding: Decoding
 
 
 def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> FixtureFile:
@@ -97,15 +89,16 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
         raise AuthoringError([_not_measured(document, kinds)])
     problems += wrong
     data, invalid = document.data, {int(found[1]) for found in inside if found}
-    shots = tuple(_read_shots(document, problems))
+    prompt, decoding = Prompt(**data.get("prompt", {})), read_decoding(data.get("generate", {}))
+    configuration = UnitConfiguration(prompt, decoding, tuple(_read_shots(document, problems)))
     suite, _, measure = name.partition("/")
     unit, sealed = data.get("unit", suite), data.get("sealed", False)
-    file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, shots)
+    file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, configuration)
     problems += _ignored(file, data, ())
     if file.check_kind.derived:
         return replace(file, document=_narrowed(document, [("suite",), ("unit",), OF]), of=data["of"])
     _read_cases(file, invalid, problems)
-    kept = [("suite",), ("check", "measure"), ("sealed",), *map(file.place, file.ids)]
+    kept = [("suite",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",), *map(file.place, file.ids)]
     return replace(file, document=_narrowed(document, kept))
 
 
@@ -158,14 +151,13 @@ def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Prob
     """Read its cases; one that is `invalid`, or wrong in a way that is told now, is left out."""
     data = file.document.data
     _without_check(file)
-    shared = _Shared(Prompt(**data.get("prompt", {})), _decoding(data.get("generate", {})))
-    problems += _template_problems(file.document, shared.prompt, ("prompt",))
+    problems += _template_problems(file.document, file.configuration.prompt, ("prompt",))
     for index, raw in enumerate(data["cases"]):
         problems += _take_id(file, raw, index)
         problems += (ignored := list(_ignored(file, raw, ("cases", index))))
         if index not in invalid and not ignored:
             with collecting(problems):
-                file.cases.append(_read_case(file, shared, raw, ("cases", index)))
+                file.cases.append(_read_case(file, raw, ("cases", index)))
 
 
 def _without_check(file: FixtureFile) -> None:
@@ -203,15 +195,16 @@ def _is_id(text: str) -> bool:
     )
 
 
-def _read_case(file: FixtureFile, shared: _Shared, raw: Mapping[str, Any], where: Where) -> Case:
-    document, data = file.document, file.document.data
+def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
+    document, shared = file.document, file.configuration
     problems: list[Problem] = []
     check: Check | None = None
     with collecting(problems):
         check = _load_check(file, raw.get("check"), where)
     problems += _input_problems(file, raw["input"], (*where, "input"))
     problems += _expect_problems(file, check, raw.get("expect"), (*where, "expect"))
-    prompt = Prompt(**{**data.get("prompt", {}), **raw["prompt"]}) if "prompt" in raw else shared.prompt
+    own = {key: raw[key] for key in ("prompt", "generate") if key in raw}
+    prompt = replace(shared.prompt, **own.get("prompt", {}))
     problems += _template_problems(document, prompt, (*where, "prompt")) if "prompt" in raw else ()
     if "{context}" in prompt.template and "context" not in raw:
         problems.append(document.problem(where, "a context, which the prompt's template asks for", "none"))
@@ -220,7 +213,9 @@ def _read_case(file: FixtureFile, shared: _Shared, raw: Mapping[str, Any], where
         problems.append(document.problem((*where, "unstable"), expected, "none"))
     if problems or check is None:
         raise AuthoringError(problems)
-    own = "generate" in raw
+    decoding = shared.decoding
+    if "generate" in own:
+        decoding = read_decoding({**asdict(decoding), **own["generate"]})
     earlier, last = read_input(raw["input"])
     file.asked[raw["id"]] = _options(file, raw.get("check"))
     return Case(
@@ -229,7 +224,7 @@ def _read_case(file: FixtureFile, shared: _Shared, raw: Mapping[str, Any], where
         input=last,
         check=check,
         prompt=prompt,
-        decoding=_decoding({**data.get("generate", {}), **raw["generate"]}) if own else shared.decoding,
+        decoding=decoding,
         expect=raw.get("expect"),
         context=raw.get("context"),
         tags=raw.get("tags", {}),
@@ -238,15 +233,10 @@ def _read_case(file: FixtureFile, shared: _Shared, raw: Mapping[str, Any], where
         group=raw.get("group"),
         place=f"{document.name}:{document.line(where)}",
         earlier=earlier,
+        own=own,
     )
 
 
-def _decoding(values: Mapping[str, Any]) -> Decoding:
-    """The same values are the same question: `1`, `1.0` and `1e0` alike."""
-    return Decoding(**{name: _DECODING_KINDS[name](value) for name, value in values.items()})
-
-
-_DECODING_KINDS = {name: type(default) for name, default in asdict(Decoding()).items()}
 FILES_OWN = ""  # the key of the check of cases that have none of their own
 
 
@@ -351,6 +341,6 @@ def derived_unit(task: str, file: FixtureFile, source: Unit, prices: Prices) -> 
         for case in source.cases
     ]
     return Unit(
-        task, file.name, file.suite, tuple(cases), shots=source.shots, sealed=source.sealed,
+        task, file.name, file.suite, tuple(cases), configuration=source.configuration, sealed=source.sealed,
         asked={case.id: {"of": source.name} for case in cases}, of=source.key,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -135,7 +136,9 @@ def _unit(task: str, same: Sequence[FixtureFile]) -> Unit:
     return Unit(
         task, first.name, first.suite, measure=first.measure,
         cases=tuple(case for file in same for case in file.cases),
-        shots=tuple(shot for file in same for shot in file.shots),
+        configuration=replace(
+            first.configuration, shots=tuple(shot for file in same for shot in file.configuration.shots)
+        ),
         sealed=first.sealed,
         asked={case_id: options for file in same for case_id, options in file.asked.items()},
         own_kind=None if first.kind_name in CHECKS else first.check_kind,
@@ -157,6 +160,10 @@ def _clashes(files: Sequence[FixtureFile]) -> Iterator[Problem]:
                 expected = f"{where[-1]}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
                 hint = "give this file a unit: of its own"
                 yield file.document.problem(where, expected, _plain(mine), hint)
+        for key, part in (("prompt", "prompt"), ("generate", "decoding")):
+            if getattr(file.configuration, part) != getattr(first.configuration, part):
+                expected = f"the {key}: of {first.document.name} (the files of a unit share it)"
+                yield file.document.problem((key,), expected, "another", "give this file a unit: of its own")
         for case_id in file.ids:
             home = homes.setdefault(case_id, file)
             if home is not file:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tunegate.harness.cases.conversation import USER, Turns, Written, joined, write_input
+from tunegate.harness.cases.conversation import USER, Turns, Written, joined, read_input, write_input
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.cases.template import fill
 from tunegate.harness.checks.base import Check, CheckKind, Kind
 from tunegate.harness.checks.registry import CHECKS, kind_name
-from tunegate.harness.core.files import digest
+from tunegate.harness.core.files import canonical, digest
 
 CHECK_VERSION = "check version"  # the part of a unit's questions that asks nothing: outputs are scored again
 
@@ -40,6 +40,14 @@ class Decoding:
     seed: int = 0
 
 
+def read_decoding(values: Mapping[str, Any]) -> Decoding:
+    """A decoding from a file: `1`, `1.0` and `1e0` mean the same."""
+    return Decoding(**{name: _DECODING_KINDS[name](value) for name, value in values.items()})
+
+
+_DECODING_KINDS = {name: type(default) for name, default in asdict(Decoding()).items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """A worked example for a prompt: an input, the turns before it, and the answer that it should get."""
@@ -50,11 +58,45 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitConfiguration:
+    """The part of a configuration that a fixture file holds: how the cases of a unit are put to a model.
+
+    It is no part of the questions: two configurations are compared on the same questions.
+    """
+
+    prompt: Prompt = field(default_factory=Prompt)
+    decoding: Decoding = field(default_factory=Decoding)
+    shots: tuple[Shot, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in records and baselines; what is empty is left out."""
+        shots = [{"input": write_input(each.earlier, each.input), "output": each.output} for each in self.shots]
+        found = {"system": self.prompt.system, "template": self.prompt.template, "decoding": asdict(self.decoding)}
+        return {name: value for name, value in (found | {"shots": shots}).items() if value not in (None, [])}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that it says."""
+        return digest(self.as_dict())
+
+
+def read_configuration(raw: Mapping[str, Any]) -> UnitConfiguration:
+    """A configuration from its JSON form."""
+    shots = [(*read_input(each["input"]), each["output"]) for each in raw.get("shots", ())]
+    return UnitConfiguration(
+        Prompt(raw.get("system"), raw["template"]),
+        Decoding(**raw["decoding"]),
+        tuple(Shot(last, output, earlier) for earlier, last, output in shots),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One fixture: an input, what a good answer must meet, and where it is written.
 
     In a conversation, `input` is what its user says last, and `earlier` are the turns before it. Where it is
-    `critical`, one failed answer blocks by itself; where it is `unstable` too, two running do.
+    `critical`, one failed output blocks by itself; where it is `unstable` too, two in a row do. `own` is what the case
+    itself says of `prompt` and `generate`: that belongs to the question; the rest is the file's configuration.
     """
 
     id: str
@@ -71,6 +113,7 @@ class Case:
     group: str | None = None
     place: str = ""
     earlier: Turns = ()
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -108,7 +151,16 @@ class Case:
         if self.group:
             return ("group", self.group)
         earlier = [part for turn in self.earlier for part in turn]
-        return ("question", *earlier, self.input, self.context, self.prompt.system, self.prompt.template)
+        return ("question", *earlier, self.input, self.context, canonical(self.own) if self.own else None)
+
+    def configured(self, configuration: UnitConfiguration) -> Case:
+        """The same question, put as `configuration` says, as far as the case itself says nothing else."""
+        prompt = {"system": configuration.prompt.system, "template": configuration.prompt.template}
+        return replace(
+            self,
+            prompt=Prompt(**{**prompt, **self.own.get("prompt", {})}),
+            decoding=read_decoding({**asdict(configuration.decoding), **self.own.get("generate", {})}),
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +176,7 @@ class Unit:
     suite: str
     cases: tuple[Case, ...]
     measure: str = ""
-    shots: tuple[Shot, ...] = ()
+    configuration: UnitConfiguration = field(default_factory=UnitConfiguration)
     sealed: bool = False
     asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     of: str = ""
@@ -134,6 +186,18 @@ class Unit:
     def key(self) -> str:
         """`<task>/<unit>`."""
         return f"{self.task}/{self.name}"
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """The worked examples of its prompt."""
+        return self.configuration.shots
+
+    def configured(self, configuration: UnitConfiguration) -> Unit:
+        """The same questions, put as `configuration` says."""
+        if configuration == self.configuration:
+            return self
+        cases = tuple(case.configured(configuration) for case in self.cases)
+        return replace(self, cases=cases, configuration=configuration)
 
     @property
     def check_kind(self) -> CheckKind:
@@ -155,21 +219,19 @@ class Unit:
 
         The order is the order in which a difference is worth telling.
         """
-        # What can change a score is in here, labels and tags included: an edit under the same id must not be compared
-        # with the old answers. File names, lines and the order of cases are not, so that files may be rearranged.
+        # What decides a score is in here, labels and tags included: an edit under the same id must not be compared
+        # with the old outputs. The configuration is not: it is what is compared. Nor are file names, lines and the
+        # order of cases, so that files may be rearranged.
         return {
             "suite": kind_name(self.suite, self.measure),
             "cases": digest(sorted(case.id for case in self.cases)),
-            "inputs": self._digest(lambda case: [case.written, case.context, case.group]),
-            "prompt": self._digest(lambda case: [case.prompt.system, case.prompt.template]),
-            "shots": digest([[write_input(each.earlier, each.input), each.output] for each in self.shots]),
+            "inputs": self._digest(lambda case: [case.written, case.context, case.group, case.own]),
             "checks": self._digest(lambda case: [self.asked[case.id], case.expect]),
             "tags and critical flags": self._digest(
                 lambda case: [dict(case.tags), "unstable" if case.unstable else case.critical]
             ),
             "prices" if self.of else "references": self._digest(lambda case: case.check.references),
             CHECK_VERSION: str(self.check_kind.version),
-            "decoding": self._digest(lambda case: [getattr(case.decoding, name) for name in Decoding.__slots__]),
         }
 
     def _digest(self, part: Any) -> str:

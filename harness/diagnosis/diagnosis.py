@@ -120,11 +120,16 @@ def diagnose_task(
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
         task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, SEED,
-        questions={unit.key: unit.questions for unit in whole},
+        questions={unit.key: asked_of(unit) for unit in whole},
         units={unit.key: _recommendation(task, unit, records) for unit in units},
         unpromptable=tuple(unit.key for unit in task.units if unit not in whole), unconstrainable=unconstrainable,
     )  # fmt: skip
     return found, records
+
+
+def asked_of(unit: Unit) -> dict[str, str]:
+    """The parts that a diagnosis rests on, each with its digest: the questions, and the prompt that it began with."""
+    return {**unit.questions, "prompt, examples or decoding": unit.configuration.digest}
 
 
 def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Model]:

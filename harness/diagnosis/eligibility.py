@@ -11,7 +11,7 @@ from tunegate.harness.baselines.diff import MUST_EQUAL, NAMES
 from tunegate.harness.baselines.lookup import DEFAULT_MODEL
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, asked_of, diagnosis_path, read_diagnosis
 from tunegate.harness.diagnosis.ladder import promptable
 
 
@@ -38,7 +38,7 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
     for unit in tuned_units(task):
         if unit.key in found.unpromptable:
             continue
-        if differs := _first_difference(found.questions[unit.key], unit.questions):
+        if differs := _first_difference(found.questions[unit.key], asked_of(unit)):
             raise Refused(f"{unit.key}: {show_path(path)} was made with other {differs}; run: {how}")
     return found
 

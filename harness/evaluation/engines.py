@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.model import Unit, read_configuration
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.noise import is_same_outcome, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record, Result
@@ -19,7 +19,9 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint, Model
 
 HERE = ("transformers", "vllm")  # backends whose weights lie here, so that a base can be asked without its adapter
-SAME_MODEL = ("base", "tokenizer", "template", "rung")
+HOSTED = "openai"  # the backend of models behind an address, which drift under one name
+SAME_MODEL = ("base", "tokenizer", "template")
+SAME_CONFIGURATION = (*SAME_MODEL, "adapter", "rung")
 
 
 def can_ask_base(fingerprint: Fingerprint) -> bool:
@@ -37,23 +39,53 @@ def why_not_asked(fingerprint: Fingerprint) -> str:
     return "nobody here can ask the base of what a server answers for, or a file holds, again on this engine"
 
 
-def is_elsewhere(reference: Record, fingerprint: Fingerprint) -> bool:
-    """Whether a reference was recorded on another engine and can be asked again on that of the candidate.
+def is_same_configuration(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
+    """Whether a candidate on `units` is the very configuration that a reference was recorded from."""
+    subject, known = reference.fingerprint["subject"], reference.configurations
+    return all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_CONFIGURATION) and all(
+        known[unit.key] == unit.configuration.as_dict() for unit in units if unit.key in known
+    )
 
-    One with another base cannot: its answers are compared as they are.
+
+def is_elsewhere(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
+    """Whether a reference was recorded on another engine, and can run on that of the candidate.
+
+    One with another base cannot: its outputs are compared as they are.
     """
-    return reference.fingerprint["engine"] != fingerprint.engine and _can_run(reference, fingerprint)
+    return reference.fingerprint["engine"] != fingerprint.engine and can_run(reference, fingerprint, units)
 
 
-def runs_beside(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
-    """Whether a reference is asked beside the candidate: some of `units` are sealed, or it was recorded elsewhere."""
-    opens = any(unit.sealed for unit in units) and _can_run(reference, fingerprint)
-    return opens or is_elsewhere(reference, fingerprint)
+def runs_beside(reference: Record, fingerprint: Fingerprint, units: Sequence[Unit]) -> bool:
+    """Whether a reference runs beside the candidate.
+
+    It does if some of `units` are sealed, if it was recorded on another engine, or if it is hosted and may have changed
+    since.
+    """
+    if not can_run(reference, fingerprint, units):
+        return False
+    hosted, sealed = fingerprint.engine.get("backend") == HOSTED, any(unit.sealed for unit in units)
+    return hosted or sealed or reference.fingerprint["engine"] != fingerprint.engine
 
 
-def _can_run(reference: Record, fingerprint: Fingerprint) -> bool:
-    subject = reference.fingerprint["subject"]
-    return can_ask_base(fingerprint) and all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
+def can_run(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
+    """Whether the configuration of a reference, another one than the candidate's, can run here as the candidate does.
+
+    That takes the candidate's weights, or a model at the candidate's address: no other host is asked anything.
+    """
+    subject, backend = reference.fingerprint["subject"], fingerprint.engine.get("backend")
+    if is_same_configuration(reference, fingerprint, units):
+        return False
+    if backend == HOSTED:
+        there, here = hosted_name(reference), fingerprint.names.get("model", "")
+        return bool(there) and there.rpartition("#")[0] == here.rpartition("#")[0]
+    return backend in HERE and all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
+
+
+def hosted_name(recorded: Record) -> str:
+    """The `openai:URL#MODEL` of a record; empty if its model is not hosted."""
+    names = recorded.fingerprint.get("names", {})
+    is_hosted = recorded.fingerprint["engine"].get("backend") == HOSTED
+    return str(names.get("hosted") or names.get("model", "")) if is_hosted else ""
 
 
 def ask_here(
@@ -80,15 +112,21 @@ def ask_here(
     if (base := next(iter(references), "")) in here:
         noise = _noise(references[base], here[base], models[base], units, watch)
         found = {name: replace(each, noise=noise) for name, each in found.items()}
-    moved = {name: each for name, each in here.items() if _has_moved(references[name], each)}
+    moved = {name: each for name, each in here.items() if _runs_again(references[name], each.fingerprint["engine"])}
     return found, {name: _engine_changes(references[name], each) for name, each in moved.items()}
 
 
 def _answers(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
-    elsewhere = recorded.fingerprint["engine"] != model.fingerprint.engine
+    again = _runs_again(recorded, model.fingerprint.engine)
     opened = [unit.key for unit in units if unit.sealed and _has_recorded(recorded, unit)]
-    asked = [unit for unit in units if unit.key in opened or (elsewhere and unit.key in recorded.units)]
-    return evaluate(asked, model, watch, repeats, partial=True)
+    asked = [unit for unit in units if unit.key in opened or (again and unit.key in recorded.units)]
+    return evaluate([as_recorded(unit, recorded) for unit in asked], model, watch, repeats, partial=True)
+
+
+def as_recorded(unit: Unit, recorded: Record) -> Unit:
+    """The questions of a unit, put as a record put them."""
+    known = recorded.configurations.get(unit.key)
+    return unit.configured(read_configuration(known)) if known else unit
 
 
 def _has_recorded(recorded: Record, unit: Unit) -> bool:
@@ -97,17 +135,23 @@ def _has_recorded(recorded: Record, unit: Unit) -> bool:
     return is_base or any(key.rpartition("/")[0] == unit.task for key in recorded.units)
 
 
-def _has_moved(recorded: Record, here: Record) -> bool:
-    return bool(recorded.fingerprint["engine"] != here.fingerprint["engine"])
+def _runs_again(recorded: Record, engine: Mapping[str, str]) -> bool:
+    """Whether all of a reference runs again: it was recorded on another engine, or its model is hosted."""
+    return bool(recorded.fingerprint["engine"] != engine) or engine.get("backend") == HOSTED
 
 
 def _with_outputs(recorded: Record, here: Record) -> Record:
     """A reference with the answers of now; of one from another engine nothing else is left."""
-    kept = replace(recorded, questions={}, scorers={}, cases={}, units={}) if _has_moved(recorded, here) else recorded
+    kept = (
+        replace(recorded, questions={}, configurations={}, scorers={}, cases={}, units={})
+        if _runs_again(recorded, here.fingerprint["engine"])
+        else recorded
+    )
     return replace(
         kept,
         fingerprint={**recorded.fingerprint, "engine": here.fingerprint["engine"]},
         questions={**kept.questions, **here.questions}, scorers={**kept.scorers, **here.scorers},
+        configurations={**kept.configurations, **here.configurations},
         cases={**kept.cases, **here.cases}, units={**kept.units, **here.units},
     )  # fmt: skip
 
@@ -116,7 +160,7 @@ def _noise(recorded: Record, here: Record, model: Model, units: Sequence[Unit], 
     """What flips by itself, measured now where the baseline did: what one engine does another may not."""
     asked = [unit for unit in units if unit.key in here.units]
     noisy = [unit for unit in asked if recorded.noise and (unit.sealed or unit.key in recorded.noise)]
-    kept = {} if _has_moved(recorded, here) else recorded.noise
+    kept = {} if _runs_again(recorded, here.fingerprint["engine"]) else recorded.noise
     return {**kept, **(measure_noise(noisy, model, here, watch) if noisy else {})}
 
 

@@ -161,6 +161,8 @@ class Noise:
 class Record:
     """A run: who answered (`fingerprint`), what was asked (`questions`), what came back, and what the gate made of it.
 
+    `configurations` are how the questions of each unit were put: prompt, examples, decoding (`UnitConfiguration`).
+
     `scorers` are the versions of what scored each unit. `policies` are what task.yaml held each unit to at the time;
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
@@ -179,6 +181,7 @@ class Record:
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timing: Mapping[str, Any] | None = None
+    configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -239,7 +242,7 @@ class Record:
 
     def _head(self) -> dict[str, Any]:
         """All that its file says but for the cases, and its digest."""
-        by_unit = {"questions": self.questions, "scorers": self.scorers}
+        by_unit = {"questions": self.questions, "configurations": self.configurations, "scorers": self.scorers}
         fingerprint = {**self.fingerprint, **{name: _plain(parts) for name, parts in by_unit.items()}}
         return {
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
@@ -312,13 +315,14 @@ def parse_record(data: Any, path: Path) -> Record:
     if not is_as_stamped(data):
         raise Refused(f"{show_path(path)}: expected a record as it was written, found one that was edited; judge again")
     fingerprint = dict(data["fingerprint"])
-    questions, scorers = fingerprint.pop("questions"), fingerprint.pop("scorers")
+    questions, configurations, scorers = map(fingerprint.pop, ("questions", "configurations", "scorers"))
     record = Record(
         data["partial"], fingerprint, questions,
         cases={key: read_result(raw) for key, raw in data["cases"].items()},
         units={key: read_summary(raw) for key, raw in data["units"].items()},
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
-        policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
+        configurations=configurations, policies=data["policies"], scorers=scorers, timing=data.get("timing"),
+        rescored=data.get("rescored", {}),
         sealed_evaluations=data.get("sealed_evaluations", {}),
         noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
         engines=data.get("engines", {}),
@@ -334,7 +338,11 @@ def parse_record(data: Any, path: Path) -> Record:
 def _torn(record: Record) -> Iterator[str]:
     """Where one part of a record speaks of what another lacks, which no schema can say."""
     units = record.units.keys()
-    for name, part in (("questions", record.questions), ("policies", record.policies)):
+    for name, part in (
+        ("questions", record.questions),
+        ("configuration", record.configurations),
+        ("policies", record.policies),
+    ):
         yield from (f"no {name} of {unit}" for unit in units - part.keys())
     yield from (f"cases of {unit}, which is no unit of it" for unit in record.by_unit.keys() - units)
     for unit, each in record.units.items():

@@ -75,6 +75,7 @@ def evaluate(
         partial=partial,
         fingerprint=fingerprint.as_dict(),
         questions={unit.key: unit.questions for unit in units},
+        configurations={unit.key: unit.configuration.as_dict() for unit in units},
         scorers={unit.key: unit.check_kind.scorer for unit in units},
         cases=by_case,
         units={unit.key: summarize(unit, [by_case[case.key] for case in unit.cases]) for unit in units},

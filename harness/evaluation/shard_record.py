@@ -101,7 +101,7 @@ class Shards:
         Raises:
             Refused: the fixtures ask something else now, or a shard holds other cases than its own; all that is wrong.
         """
-        wrong = list(_other_questions(self.first.questions, units))
+        wrong = [*_other_questions(self.first.questions, units), *self._other_configurations(units)]
         if not wrong:
             divided = divide(units, self.first.shard.count, self.rung, self.first.repeats)
             for path, each in self.files.items():
@@ -113,6 +113,17 @@ class Shards:
             outputs |= completions_of(units, each.record)
         who = self.first.record.fingerprint
         return Replay(outputs, Fingerprint(who["subject"], who["engine"], who.get("names", {})))
+
+    def _other_configurations(self, units: Sequence[Unit]) -> Iterator[str]:
+        """The shards that ran with another prompt or decoding than the fixtures have now."""
+        now = {unit.key: unit.configuration.as_dict() for unit in units}
+        for path, each in self.files.items():
+            for unit, configuration in each.record.configurations.items():
+                if unit in now and configuration != now[unit]:
+                    yield (
+                        f"{show_path(path)}: {unit} ran with another prompt or decoding than the fixtures have; "
+                        "run it again"
+                    )
 
 
 def read_shards(paths: Sequence[Path]) -> Shards:

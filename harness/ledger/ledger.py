@@ -27,7 +27,7 @@ from tunegate.harness.ledger.journal import check_finished
 from tunegate.harness.models.api import Fingerprint
 
 LEDGER = "ledger"
-EventKind = Literal["recorded", "run", "opened", "searched", "released", "withdrawn", "retired"]
+EventKind = Literal["recorded", "serves", "anchored", "run", "opened", "searched", "released", "withdrawn", "retired"]
 WHO = ("adapter", "base", "tokenizer", "template")  # what makes a model another one; its name and rung do not
 Look = tuple[str | None, ...]  # digests
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
@@ -39,8 +39,9 @@ class Event:
 
     `engine` is by what means a model was asked in a run, or at an opening.
 
-    `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
-    of the cases that were asked in a run, or opened, and of their names. `record` is the digest of the run's
+    `files` are the digests of the baselines that were recorded, of the records of a configuration in service, or of the
+    outputs of a release, by unit; `configurations` those of the prompts, by unit; `cases` those of the cases that were
+    asked in a run, or opened, and of their names. `record` is the digest of the run's
     record, `reason` why a release was withdrawn or a unit retired, `trials` how many trainings a search chose its model
     from, `when` the time in UTC.
     """
@@ -51,6 +52,7 @@ class Event:
     files: Mapping[str, str] = field(default_factory=dict)
     cases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     engine: Mapping[str, str] = field(default_factory=dict)
+    configurations: Mapping[str, str] = field(default_factory=dict)
     record: str = ""
     reason: str = ""
     trials: int = 0
@@ -62,15 +64,18 @@ class Event:
         """The digests that make its model this one and no other."""
         return who(self.subject)
 
-    @property
-    def look(self) -> Look:
-        """Whose answers were seen, and by what means they came."""
-        return look(self.subject, self.engine)
+    def look(self, unit: str) -> Look:
+        """The configuration whose outputs on a unit were seen, and the engine that made them."""
+        return *look(self.subject, self.engine), self.configurations.get(unit)
+
+    def model(self, unit: str) -> Look:
+        """The model and the prompt that ran a unit, on whatever engine."""
+        return *self.who, self.configurations.get(unit)
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in its file."""
         more = {"files": dict(self.files), "cases": {unit: list(cases) for unit, cases in self.cases.items()}}
-        more |= {"engine": dict(self.engine)}
+        more |= {"engine": dict(self.engine), "configurations": dict(self.configurations)}
         texts = {"record": self.record, "reason": self.reason, "trials": self.trials}
         return {
             "schema_version": 1, "kind": self.kind, "task": self.task, "subject": dict(self.subject),
@@ -164,6 +169,31 @@ class Ledger:
             )
         return last
 
+    def in_service(self, unit: str) -> Event | None:
+        """The newest event that put a configuration of a unit in service: a release, or a record that serves.
+
+        A release that was withdrawn does not count. Of branches that did not know of each other the later one does.
+        """
+        task = unit.rpartition("/")[0]
+        served = [event for event in self.of(task, "serves", "released") if unit in event.files]
+        live = [event for event in served if event.kind == "serves" or not self.withdrawal(task, event.who)]
+        return live[-1] if live else None
+
+    def release_in_service(self, task: str) -> bool:
+        """Whether an adapter is in service for a task: then the record of a base does not replace it."""
+        return bool(self.live_releases(task))
+
+    def anchors(self, unit: str) -> list[Event]:
+        """The events whose records a configuration of a unit must hold as well, the first to be tried first.
+
+        That is the record that a reviewer approved as the anchor; else the first one in service; else a later one,
+        where the questions changed since.
+        """
+        task = unit.rpartition("/")[0]
+        about = [event for event in self.of(task, "serves", "anchored") if unit in event.files]
+        first = max((index for index, event in enumerate(about) if event.kind == "anchored"), default=0)
+        return about[first:]
+
     def recorded(self, unit: str, slug: str) -> set[str]:
         """The digests by which a unit's last baseline of a model is known; several after a merge, none before it."""
         task = unit.rpartition("/")[0]
@@ -182,6 +212,11 @@ class Ledger:
         if event.kind == "recorded":
             slug = str(event.subject.get("model"))
             return all(self.recorded(unit, slug) == {sha} for unit, sha in event.files.items())
+        if event.kind == "serves":
+            serving = ((self.in_service(unit), unit, sha) for unit, sha in event.files.items())
+            return all(now is not None and now.files[unit] == sha for now, unit, sha in serving)
+        if event.kind == "anchored":
+            return False
         if event.kind == "released":
             last = self.last_release(event.task)
             return len(last) == 1 and last[0].who == event.who and event.files.items() <= last[0].files.items()
@@ -191,9 +226,14 @@ class Ledger:
             return all(self.retirement(unit) for unit in event.files)
         if event.kind == "searched":
             return any(each.trials >= event.trials for each in self.of(event.task, event.kind) if each.who == event.who)
-        same = [each for each in self.of(event.task, event.kind) if each.look == event.look]
-        # the same model by the same means on the same cases again shows nothing that it did not show before
-        return set(cases_of(event)) <= {case for each in same for case in cases_of(each)}
+        # the same configuration on the same engine and the same cases shows nothing that it did not show before
+        return all(
+            set(cases) <= {
+                case for each in self.of(event.task, event.kind) if each.look(unit) == event.look(unit)
+                for case in each.cases.get(unit, ())
+            }
+            for unit, cases in event.cases.items()
+        )  # fmt: skip
 
 
 def who(subject: Mapping[str, str | None]) -> tuple[str | None, ...]:
@@ -240,20 +280,33 @@ def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
     return {unit.key: tuple(sorted({each for case in unit.cases for each in known_by(case)})) for unit in units}
 
 
+def configuration_digest(unit: Unit) -> str:
+    """The digest by which the ledger knows how a unit is put."""
+    return unit.configuration.digest[:CASE_DIGITS]
+
+
 def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], record: str = "") -> list[Event]:
     """What the ledger is told of a model that is asked the cases of `units`: an event a task."""
     by_task: dict[str, list[Unit]] = {}
     for unit in units:
         by_task.setdefault(unit.task, []).append(unit)
     return [
-        Event(kind, task, asked.subject, cases=case_digests(of_task), engine=asked.engine, record=record)
+        Event(
+            kind,
+            task,
+            asked.subject,
+            cases=case_digests(of_task),
+            engine=asked.engine,
+            record=record,
+            configurations={unit.key: configuration_digest(unit) for unit in of_task},
+        )
         for task, of_task in by_task.items()
     ]
 
 
 def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
     """How many models have answered each case of a task, sealed or not, by what it is known by: 0 is not in it."""
-    return {case: len(models) for case, models in _asked(ledger, task, _by_model).items()}
+    return {case: len(models) for case, models in _asked(ledger, task, Event.model).items()}
 
 
 def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
@@ -264,11 +317,11 @@ def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint
     """
     found = {}
     for unit in units:
-        sealed = _by_evaluation, look(asked.subject, asked.engine)
-        key, this = sealed if unit.sealed else (_by_model, who(asked.subject))
-        before = _asked(ledger, unit.task, key)
+        [this] = case_events("run", asked, [unit])
+        key = Event.look if unit.sealed else Event.model
+        before, mine = _asked(ledger, unit.task, key), key(this, unit.key)
         those = [before.get(each, {}) for case in unit.cases for each in known_by(case)]
-        found[unit.key] = max((each.get(this, len(each)) for each in those), default=0) + 1
+        found[unit.key] = max((each.get(mine, len(each)) for each in those), default=0) + 1
     return found
 
 
@@ -276,26 +329,19 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     """How many evaluations of each sealed unit's cases there were, by its most worn case."""
     found = {}
     for unit in units:
-        before = _asked(ledger, unit.task, _by_evaluation)
+        before = _asked(ledger, unit.task, Event.look)
         found[unit.key] = max((len(before.get(each, {})) for case in unit.cases for each in known_by(case)), default=0)
     return found
 
 
-def _by_model(event: Event) -> Look:
-    return event.who
-
-
-def _by_evaluation(event: Event) -> Look:
-    return event.look
-
-
-def _asked(ledger: Ledger, task: str, key: Callable[[Event], Look]) -> dict[str, dict[Look, int]]:
+def _asked(ledger: Ledger, task: str, key: Callable[[Event, str], Look]) -> dict[str, dict[Look, int]]:
     """Who was asked each case of a task, known by `key`, each with the number of those before it."""
     found: dict[str, dict[Look, int]] = {}
     for event in ledger.of(task, "opened", "run"):
-        for case in cases_of(event):
-            those = found.setdefault(case, {})
-            those.setdefault(key(event), len(those))
+        for unit, cases in event.cases.items():
+            for case in cases:
+                those = found.setdefault(case, {})
+                those.setdefault(key(event, unit), len(those))
     return found
 
 
@@ -400,6 +446,8 @@ def render_event(event: Event) -> str:
     asked = listed([shown(unit) for unit in event.cases])
     return {
         "recorded": f"the baseline of {units}, {name}",
+        "serves": f"{name} in service, by the record of {units}",
+        "anchored": f"the anchor of {units}, {name}: {shown(event.reason)}",
         "run": f"a run of {name} on {asked}",
         "opened": f"the opening of {asked} for {name}",
         "searched": f"a search of {event.trials} trials, of which {name} was kept",

@@ -179,6 +179,7 @@ def _together(found: Sequence[Record], partial: bool) -> Record:
         first = replace(
             first, cases={**first.cases, **each.cases}, units={**first.units, **each.units},
             questions={**first.questions, **each.questions}, scorers={**first.scorers, **each.scorers},
+            configurations={**first.configurations, **each.configurations},
         )  # fmt: skip
     return replace(first, partial=partial)
 
@@ -211,7 +212,7 @@ def _outputs_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
             baseline = read_baseline(baseline_path(baselines, scored.base.model.slug, unit.key), unit.key)
         except Refused:
             continue
-        if dict(baseline.questions) == unit.questions:
+        if dict(baseline.questions) == unit.questions and baseline.configuration == unit.configuration.as_dict():
             found |= {f"{unit.key}/{case}": each.output for case, each in baseline.results.items() if each.output}
     return found
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.diff import NAMES, question_differences
+from tunegate.harness.baselines.diff import NAMES, configuration_differences, question_differences
 from tunegate.harness.baselines.lookup import is_last_release
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.cases.model import Task, Unit, UnitConfiguration
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, read_record
@@ -81,10 +81,14 @@ def check_as_begun(submission: Submission, cases: Path) -> None:
             f"{show_path(submission.adapter)}: it changed while it was judged; nothing is released, release it again"
         )
     now = load_tasks(cases)
-    if [(task.policies, [unit.questions for unit in task.units]) for task in submission.tasks] != [
-        (task.policies, [unit.questions for unit in task.units]) for task in now
+    if [(task.policies, [_put(unit) for unit in task.units]) for task in submission.tasks] != [
+        (task.policies, [_put(unit) for unit in task.units]) for task in now
     ]:
         raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing is released, judge it again")
+
+
+def _put(unit: Unit) -> tuple[dict[str, str], UnitConfiguration]:
+    return unit.questions, unit.configuration
 
 
 def find_record(runs: Path, adapter: str) -> Record:
@@ -180,9 +184,11 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
         for unit in task.units:
             if unit.sealed and not record.sealed:
                 raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
-            if differs := question_differences(
-                record.questions.get(unit.key, {}), unit.questions, unit, record.of_unit(unit.key)
-            ):
+            asked, put = record.questions.get(unit.key, {}), record.configurations.get(unit.key, {})
+            if differs := [
+                *question_differences(asked, unit.questions, unit, record.of_unit(unit.key)),
+                *configuration_differences(put, unit.configuration.as_dict()),
+            ]:
                 what = ", ".join(differs)
                 raise Refused(f"{unit.key}: the fixtures changed since {name} was judged ({what}); judge it again")
         for key, policy in task.policies.items():

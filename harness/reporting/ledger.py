@@ -25,7 +25,7 @@ def _release(ledger: Ledger, task: str) -> str:
 
 
 def _sealed_evaluations(ledger: Ledger, task: str) -> str:
-    opened = {event.look for event in ledger.of(task, "opened")}
+    opened = {(*event.look(""), *sorted(event.configurations.items())) for event in ledger.of(task, "opened")}
     most = max(sealed_evaluations(ledger, task).values(), default=0)
     trials = sum(event.trials for event in ledger.of(task, "searched"))
     searched = f"; {_number(trials, 'trial')} in searches" if trials else ""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from tunegate.harness.baselines.lookup import (
     baseline_references,
@@ -22,7 +22,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import ask_here, runs_beside
+from tunegate.harness.evaluation.engines import ask_here, hosted_name, runs_beside
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import measure_noise, run_twice
 from tunegate.harness.evaluation.outlay import Outlay, outlays
@@ -35,7 +35,7 @@ from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.ray_model import RayBase
-from tunegate.harness.models.model_options import is_server, split_replay
+from tunegate.harness.models.model_options import RungName, is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.replay import Replay, read_replay
@@ -266,10 +266,19 @@ class RunModels:
                         "another engine, or cases are sealed; shard the base, too, and name its record: "
                         "--against=RECORD.json"
                     )
-                is_adapter = each.fingerprint["subject"].get("adapter")
-                adapter = released_adapter(options.baselines, each, self._watch) if is_adapter else None
-                found[name] = self._model(adapter)
+                found[name] = self._reference_model(each)
         return found
+
+    def _reference_model(self, reference: Record) -> Model:
+        """The model of a reference that runs beside the candidate, with the prompting strategy of its record."""
+        options, rung = self._options, cast("RungName", reference.rung)
+        if is_server(options.model):
+            effort = reference.fingerprint["engine"].get("reasoning_effort")
+            opened = replace(options.opened, reasoning_effort=effort)
+            return Server(hosted_name(reference), self._watch, opened, rung)
+        is_adapter = reference.fingerprint["subject"].get("adapter")
+        adapter = released_adapter(options.baselines, reference, self._watch) if is_adapter else None
+        return open_model(options.model, self._watch, adapter, rung, self._base, options.opened)
 
     def _check_repeats(self, model: Model, references: Mapping[str, Record]) -> None:
         options, selected = self._options, self._selection.selected

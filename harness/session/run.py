@@ -12,6 +12,7 @@ from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.project import project_table
 from tunegate.harness.evaluation.outlay import Outlay
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import rescored_units
@@ -24,6 +25,7 @@ from tunegate.harness.ledger.journal import undo_cut_off
 from tunegate.harness.ledger.ledger import evaluation_numbers, read_ledger
 from tunegate.harness.ledger.sealed import check_remote, describe_evaluations, send_run
 from tunegate.harness.options.run import BASELINE, Options
+from tunegate.harness.options.settings import standing
 from tunegate.harness.session.models import Candidate, RunModels, trained_tasks
 from tunegate.harness.session.selection import Selection
 
@@ -161,8 +163,17 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
     slug = str(record.fingerprint["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     released = options.adapters[0] if options.adapters else None
-    lines = write_baselines(options.baselines, slug, record, scored, seen, released)
+    serves = released is None and is_in_service(options)
+    lines = write_baselines(options.baselines, slug, record, scored, seen, released, serves=serves)
     return lines + [_not_recorded(unit, record) for unit in units if unit not in scored]
+
+
+def is_in_service(options: Options) -> bool:
+    """Whether a record of these options is of the configuration that the project serves.
+
+    That is the model that `[tool.tunegate]` names; without one, whatever is recorded.
+    """
+    return "model" not in project_table(options.root) or options.model == standing(options.root)["model"]
 
 
 def _not_recorded(unit: Unit, record: Record) -> str:

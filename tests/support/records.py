@@ -66,6 +66,7 @@ def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None
         partial=False,
         fingerprint={"subject": LOCAL | {"adapter": adapter}, "engine": ENGINE, "names": {"model": "tiny"}},
         questions={key: unit.questions for key, unit in units.items()},
+        configurations={key: unit.configuration.as_dict() for key, unit in units.items()},
         cases={
             case.key: one for key, unit in units.items() for case, one in zip(unit.cases, results[key], strict=True)
         },

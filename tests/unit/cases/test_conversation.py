@@ -95,11 +95,10 @@ def test_every_turn_is_a_part_of_what_is_asked(tmp_path):
 
 
 def test_an_input_of_one_text_asks_what_it_always_did(tmp_path):
-    plain = unit(tmp_path, "The tap drips.", shots=[{"input": "x", "output": "y"}]).questions
+    plain = unit(tmp_path, "The tap drips.").questions
 
     # as they stand in baselines everywhere
-    assert plain["inputs"] == "14a4bc4bbccbce3cb950423894cb6c2240f986570e3f7fc03386bbd49198d6aa"
-    assert plain["shots"] == "1af7f381a1945ca6c455ba4fd1a7a8473b54da7e8dd036490175f1ef836a7ccc"
+    assert plain["inputs"] == "b09966b503c1c74b18dd835bd2936d19ebb7cb8d1f27a2f823bc0f45541f20e7"
 
 
 def test_who_said_it_counts(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from tests.support.records import write_desk, write_policy
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Decoding, Prompt, UnitConfiguration, read_configuration
 from tunegate.harness.core.errors import AuthoringError, Refused
 
 HEAD = "version: 1\nsuite: schema\ncheck: {schema: {type: object}}\n"  # lines 1 to 3
@@ -481,11 +482,9 @@ def test_a_case_adds_to_what_its_file_says(tmp_path):
 CHANGES = {
     "cases": ("id: a,", "id: z,"),
     "inputs": ("input: hello", "input: goodbye"),
-    "prompt": ("system: Sort.", "system: Sort it."),
     "checks": ("expect: {x: 1}", "expect: {x: 2}"),
     "tags and critical flags": ("critical: true", "critical: false"),
     "references": ("{type: object}", "{minProperties: 1}"),
-    "decoding": ("seed: 3", "seed: 4"),
 }
 WHOLE = HEAD + (
     "prompt: {system: Sort.}\ngenerate: {seed: 3, temperature: 1}\n"
@@ -501,6 +500,50 @@ def test_each_part_of_the_questions_sees_its_own_change(tmp_path, part, old, new
     changed = {name for name in before if before[name] != after[name]}
     assert changed >= {part}
     assert "check version" not in changed
+
+
+CONFIGURATIONS = {
+    "system": ("system: Sort.", "system: Sort it."),
+    "template": ("prompt: {", "prompt: {template: '>{input}', "),
+    "decoding": ("seed: 3", "seed: 4"),
+    "shots": ("generate:", "shots: [{input: x, output: y}]\ngenerate:"),
+}
+
+
+@pytest.mark.parametrize(("part", "old", "new"), [(part, *change) for part, change in CONFIGURATIONS.items()])
+def test_the_files_prompt_and_decoding_are_its_configuration(tmp_path, part, old, new):
+    before, after = (
+        load_tasks(write(tmp_path / name, a=text))[0].units[0]
+        for name, text in (("before", WHOLE), ("after", WHOLE.replace(old, new)))
+    )
+
+    assert before.questions == after.questions
+    was, now = before.configuration.as_dict(), after.configuration.as_dict()
+    assert {name for name in {*was, *now} if was.get(name) != now.get(name)} == {part}
+    assert read_configuration(now) == after.configuration
+    assert before.configured(after.configuration) == replace(
+        after, cases=tuple(replace(now, place=was.place, check=was.check)
+                           for was, now in zip(before.cases, after.cases, strict=True))
+    )  # fmt: skip
+
+
+def test_what_a_case_says_of_its_own_prompt_is_its_question(tmp_path):
+    own = WHOLE.replace("id: b,", "id: b, prompt: {system: Sort it.}, generate: {seed: 9},")
+    unit, before = (load_tasks(write(tmp_path / str(n), a=text))[0].units[0] for n, text in enumerate((own, WHOLE)))
+
+    assert unit.questions["inputs"] != before.questions["inputs"]
+    other = unit.configured(UnitConfiguration(Prompt("Other."), Decoding(max_new_tokens=7)))
+    assert [(case.prompt.system, case.decoding.seed, case.decoding.max_new_tokens) for case in other.cases] == [
+        ("Other.", 0, 7), ("Sort it.", 9, 7),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["prompt: {system: Sort it.}\n", "generate: {seed: 3}\n"])
+def test_the_files_of_a_unit_share_one_prompt_and_decoding(tmp_path, line):
+    second = HEAD + line + "cases:\n  - {id: c, input: hello}\n"
+    first = HEAD + "cases:\n  - {id: a, input: hello}\n"
+    with pytest.raises(AuthoringError, match=r"the files of a unit share it.*give this file a unit: of its own"):
+        load_tasks(write(tmp_path, a=first, b=second))
 
 
 def test_questions_do_not_depend_on_layout_order_or_place(tmp_path):

@@ -10,7 +10,7 @@ from tests.support.records import LOCAL, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnosis_path, write_diagnosis
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, asked_of, diagnosis_path, write_diagnosis
 from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
 
@@ -33,7 +33,7 @@ def diagnosis(task: Task, triage: Remedy = "fine-tune for quality", facts: Remed
     remedies = {TRIAGE: triage, FACTS: facts}
     return Diagnosis(
         "desk", SUBJECT, {"backend": "transformers"}, None, 40, 0,
-        questions={unit.key: unit.questions for unit in task.units},
+        questions={unit.key: asked_of(unit) for unit in task.units},
         units={key: Recommendation(each, f"{each.capitalize()}: so it is.", 0.9, rungs)
                for key, each in remedies.items()},
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_of_other_questions(task, tmp_path):
     write_diagnosis(tmp_path, diagnosis(task))
     write_desk(tmp_path / "fixtures", 4, prompt={"system": "Sort it."})
     [now] = load_tasks(tmp_path / "fixtures")
-    with pytest.raises(Refused, match=r"desk/triage: .*diagnosis.json rests on other prompt; run: tunegate diagnose"):
+    with pytest.raises(Refused, match=r"desk/triage: .*diagnosis.json rests on other prompt, examples or decoding; run: tunegate diagnose"):
         find_diagnosis(tmp_path, now, SUBJECT)
 
 

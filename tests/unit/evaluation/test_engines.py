@@ -49,10 +49,10 @@ def test_the_base_of_an_adapter_whose_weights_lie_here_can_be_asked():
 @pytest.mark.parametrize(
     ("subject", "engine", "elsewhere"),
     [(TUNED, ENGINE, False), (TUNED, HALF, True), (TUNED | {"base": "other"}, HALF, False),
-     (TUNED | {"rung": "steps"}, HALF, False)],
+     (TUNED | {"rung": "steps"}, HALF, True)],
 )  # fmt: skip
 def test_a_reference_of_the_same_base_and_another_engine_is_elsewhere(tasks, subject, engine, elsewhere):
-    assert is_elsewhere(scored(tasks, "110000", ENGINE), Fingerprint(subject, engine)) is elsewhere
+    assert is_elsewhere(scored(tasks, "110000", ENGINE), Fingerprint(subject, engine), tasks[0].units) is elsewhere
 
 
 def test_what_fell_and_rose_with_the_engine_alone_is_told_by_unit(tasks):

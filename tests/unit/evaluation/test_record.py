@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import UnitConfiguration
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import Record, Result, Summary, read_record, results_of
@@ -77,6 +78,7 @@ RECORD = st.dictionaries(UNIT, SUMMARY, max_size=2).flatmap(
             optional={"names": st.dictionaries(TEXT, TEXT, max_size=2)},
         ),
         questions=st.fixed_dictionaries({unit: st.dictionaries(TEXT, TEXT, max_size=2) for unit in units}),
+        configurations=st.just({unit: UnitConfiguration().as_dict() for unit in units}),
         adapter=st.none() | TEXT,
         created=TEXT,
         sealed=st.booleans(),

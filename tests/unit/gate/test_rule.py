@@ -632,7 +632,7 @@ def test_other_cases_than_the_fixtures_are_nothing_to_compare(tmp_path, side, ch
 def test_other_questions_are_nothing_to_compare(tmp_path):
     write_desk(tmp_path, 100)
     old = record(load_tasks(tmp_path), {T: "1" * 100})
-    write_desk(tmp_path, 100, prompt={"system": "Answer otherwise."})
+    write_desk(tmp_path, 100, check={"schema": {"type": "object"}})
     tasks = load_tasks(tmp_path)
     judged = gate.compare(tasks, record(tasks, {T: "1" * 100}), {"baseline": old}, [])
     assert "the baseline was asked other questions" in verdict(judged)["reason"]

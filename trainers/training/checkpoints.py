@@ -32,7 +32,7 @@ def open_work(work: Path, training: Mapping[str, str], say: Callable[[str], None
     changed = [name for name, value in training.items() if found.get(name) != value]
     if found and changed:
         names = " and ".join(changed)
-        say(f"discarding the interrupted training, {names} changed since: starting from scratch")
+        say(f"discarding the interrupted training ({names} changed since): starting from scratch")
     if changed:
         shutil.rmtree(work, ignore_errors=True)
         write_json(work / OF, dict(training))

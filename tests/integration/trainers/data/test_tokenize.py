@@ -68,7 +68,7 @@ def test_the_trap_a_pad_token_that_is_the_end_token(tokenizer):
     from transformers import DataCollatorForLanguageModeling
 
     row = tokenize([ROW], tokenizer, 1000)[0]
-    answer = Tokens(list(row.answer), [1] * len(row.answer))
+    answer = Tokens(list(row.output), [1] * len(row.output))
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     batch = DataCollatorForLanguageModeling(tokenizer, mlm=False)([{"input_ids": answer.input_ids}])
 

@@ -115,7 +115,7 @@ def sigmoid(x):
 
 def crossing(row, other):
     """A prompt with the answer to another one."""
-    answer = [*other.answer]
+    answer = [*other.output]
     return type(row)([*row.prompt, *answer], [0] * len(row.prompt) + [1] * len(answer))
 
 

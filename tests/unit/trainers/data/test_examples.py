@@ -232,7 +232,7 @@ def test_a_prompt_with_context_wants_it_in_the_row(tmp_path):
     assert read_examples([rows], task)[0].messages == (("user", "Page 9.\nIt drips."),)
 
     rows.write_text(json.dumps(ROW))
-    with pytest.raises(AuthoringError, match="expected a context, which the prompt of triage asks for, found none"):
+    with pytest.raises(AuthoringError, match="expected a context, which the prompt of triage needs, found none"):
         read_examples([rows], task)
 
 

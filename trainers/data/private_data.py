@@ -58,7 +58,7 @@ def settle_private_data(rows: Sequence[Example], found: Sequence[PrivateData], r
     holding = {id(each.row) for each in found}
     left = [row for row in rows if id(row) not in holding]
     if not left:
-        raise Refused(f"{show_path(recipe.path)}: private_data: expected a row without, found none of {len(rows)}")
+        raise Refused(f"{show_path(recipe.path)}: private_data: expected a row without any, found none of {len(rows)}")
     return left
 
 

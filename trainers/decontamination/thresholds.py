@@ -32,7 +32,7 @@ MOST_LIKENESS = 1.0
 WORDS = 0.14
 WORDS_COUNT = 0.5  # of the shared rare words, in `likeness`
 SPOKEN: Mapping[str, str] = {
-    EQUAL: "the same text, up to case, spaces and punctuation",
+    EQUAL: "the same text, ignoring case, spaces and punctuation",
     "coverage": "{:.0%} of the fixture's five-word phrases, ignoring numbers and names (refused from {refuse}, "
     "reviewed from {review})",
     "letters": "{:.0%} of their five-letter runs are the same (refused from {refuse})",

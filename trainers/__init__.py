@@ -1,1 +1,1 @@
-"""The trainers: what happens before and after TRL and PEFT train a LoRA adapter."""
+"""The trainers: preparation, training and proof of LoRA adapters, on TRL and PEFT."""

@@ -1,4 +1,4 @@
-"""A small model for a large one's job: a teacher answers a task's inputs, its checks grade them, the rest are rows."""
+"""Distillation: a teacher generates outputs for a task's inputs; those that pass the task's checks become rows."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from tunegate.trainers.data.examples import Example, read_row_inputs
 from tunegate.trainers.data.teacher import read_teacher, teacher_path
 from tunegate.trainers.data.validation import all_failures, grade, why_not_graded
 
-#: Rungs on which a teacher's answer is all of what it says, and needs nothing that an input lacks.
+#: Prompting strategies whose output can be used as it is, and that need only an input.
 TEACHABLE: tuple[RungName, ...] = ("as-is", "constrained", "few-shot", "few-shot-constrained")
-NO_OUTPUT, CUT, FAILS = "no answer", "cut at max_new_tokens", "fails the task's own checks"
+NO_OUTPUT, CUT, FAILS = "no output", "cut at max_new_tokens", "fails the task's own checks"
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What a teacher is asked: each line of the files as it stands, as a row without an answer, and as a request."""
+    """The inputs for a teacher: each line of the files verbatim, as a row without an output, and as a request."""
 
     task: Task
     files: Sequence[Path]
@@ -55,14 +55,14 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An answer that becomes no row, and why."""
+    """An output that does not become a row, and why."""
 
     row: Example
     why: str
     findings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """A line of the file of them."""
+        """A line of the file of dropped outputs."""
         return {
             "input": self.row.place, "unit": self.row.unit, "output": self.row.output, "why": self.why,
             "findings": list(self.findings),
@@ -71,7 +71,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Distilled:
-    """The rows that a teacher's answers became, as lines of JSON, what was dropped, and what no check could see."""
+    """The rows made from a teacher's outputs, as JSON lines, the dropped outputs, and what no check could score."""
 
     inputs: Asking
     teacher: Mapping[str, Any]
@@ -80,8 +80,8 @@ class Distilled:
     not_scored: Mapping[str, str]
 
     def render(self) -> Iterator[str]:
-        """In words, a line each."""
-        yield f"{len(self.lines)} of {len(self.inputs.rows)} answers of {self.teacher['name']} become rows"
+        """Yield the lines of a summary."""
+        yield f"{len(self.lines)} of {len(self.inputs.rows)} outputs of {self.teacher['name']} become rows"
         for why, count in Counter(each.why for each in self.dropped).items():
             yield f"  dropped: {count}, {why}"
         for unit, what in self.not_scored.items():
@@ -89,15 +89,15 @@ class Distilled:
 
 
 def prepare_inputs(task: Task, files: Sequence[Path], rung: RungName = "as-is") -> Asking:
-    """The inputs of some files, each asked as the suites would ask it on a rung: a teacher may need examples.
+    """Read the inputs of files, each with the suites' request for it under a prompting strategy.
 
     Raises:
-        AuthoringError: what is wrong with their lines.
-        Refused: a unit whose check cannot grade an answer by itself, or a rung that inputs cannot be asked on.
+        AuthoringError: lines that are not valid inputs.
+        Refused: a unit whose check cannot score an output without `expect`, or a strategy that inputs do not support.
     """
     if rung not in TEACHABLE:
         raise Refused(
-            f"--rung: expected one of {', '.join(TEACHABLE)}, found {rung}: an input has no passage, and a row no steps"
+            f"--rung: expected one of {', '.join(TEACHABLE)}, found {rung}: inputs have no passage, and rows no steps"
         )
     found = read_row_inputs(files, task)
     rows = [row for _, row in found]
@@ -105,8 +105,8 @@ def prepare_inputs(task: Task, files: Sequence[Path], rung: RungName = "as-is") 
     wrong = [f"{unit.name}: {why}" for unit in task.units if unit.name in asked and (why := why_not_graded(unit))]
     if wrong:
         raise Refused(
-            "expected inputs of units whose check can grade an answer by itself, found others, whose teacher nobody "
-            f"would correct: {'; '.join(wrong)}"
+            "expected inputs of units whose check can score an output by itself, found others, whose outputs would "
+            f"go unchecked: {'; '.join(wrong)}"
         )
     lacking = [unit.key for unit in task.units if unit.name in asked and rung in WITH_SHOTS and not unit.shots]
     if lacking:
@@ -118,11 +118,11 @@ def prepare_inputs(task: Task, files: Sequence[Path], rung: RungName = "as-is") 
 
 
 def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions) -> Model:
-    """Whoever `--model` names, ready to answer the inputs.
+    """Open the teacher that `--model` names.
 
     Raises:
-        AuthoringError: recorded outputs that answer something else, or do not say what they answer.
-        Refused, CouldNotRun: there is no such model, or it cannot be asked.
+        AuthoringError: recorded outputs with a wrong or missing digest.
+        Refused, CouldNotRun: there is no such model, or it cannot run.
     """
     if name.startswith(REPLAY):
         called, path = split_replay(name)
@@ -139,8 +139,8 @@ def _check_digests(replayed: Replay, inputs: Asking) -> None:
     wanted = {request.key: request.digest for request in inputs.requests}
     problems = [
         Problem(
-            replayed.path, source.line, "digest", f"the digest of what {key} asks now", source.digest[:8] or "none",
-            "tunegate distil TASK INPUTS.jsonl --prompts writes the requests; answer those, digest and all",
+            replayed.path, source.line, "digest", f"the digest of {key}'s current request", source.digest[:8] or "none",
+            "write the requests with tunegate distil TASK INPUTS.jsonl --prompts, and copy each digest",
         )
         for (key, _), source in replayed.sources.items() if source.digest != wanted[key]
     ]  # fmt: skip
@@ -149,25 +149,25 @@ def _check_digests(replayed: Replay, inputs: Asking) -> None:
 
 
 def distil_rows(inputs: Asking, teacher: Model, watch: Watch, fresh: bool = False) -> Distilled:
-    """Ask the teacher, and grade what it answers; what it answered once is not asked again.
+    """Generate the teacher's outputs and score them; cached outputs are reused unless `fresh`.
 
     Raises:
-        Refused: no answer that passes.
-        CouldNotRun: the teacher cannot be asked.
+        Refused: no output passes.
+        CouldNotRun: the teacher cannot run.
     """
     outputs = _ask(inputs, teacher, watch, fresh)
-    answered = [_with(row, outputs.get(row.place)) for row in inputs.rows]
-    dropped = [found for row in answered if (found := _unusable(row, outputs.get(row.place)))]
+    completed = [_with(row, outputs.get(row.place)) for row in inputs.rows]
+    dropped = [found for row in completed if (found := _unusable(row, outputs.get(row.place)))]
     gone = {each.row.place for each in dropped}
-    grades = grade([row for row in answered if row.place not in gone], inputs.task, watch)
+    grades = grade([row for row in completed if row.place not in gone], inputs.task, watch)
     dropped += [
         Dropped(each.row, FAILS, tuple(str(finding) for finding in each.findings)) for each in all_failures(grades)
     ]
     gone = {each.row.place for each in dropped}
-    kept = [(line, row) for line, row in zip(inputs.lines, answered, strict=True) if row.place not in gone]
+    kept = [(line, row) for line, row in zip(inputs.lines, completed, strict=True) if row.place not in gone]
     if not kept:
         first = f"; the first: {dropped[0].why} ({dropped[0].row.place})"
-        raise Refused(f"expected an answer that passes the task's checks, found none of {len(answered)}{first}")
+        raise Refused(f"expected an output that passes the task's checks, found none of {len(completed)}{first}")
     not_scored = {unit.name: unit.not_scored for unit in grades if unit.not_scored}
     lines = [_line(line, row.output) for line, row in kept]
     return Distilled(inputs, _who(teacher, inputs.rung), lines, dropped, not_scored)
@@ -186,7 +186,7 @@ def _ask(inputs: Asking, teacher: Model, watch: Watch, fresh: bool) -> dict[str,
 
 
 def _with(row: Example, completion: Completion | None) -> Example:
-    # around an answer white space means nothing to a check, and a model would learn it; nor is half a character a text
+    # A model would learn surrounding white space, which checks ignore. An unpaired surrogate cannot be encoded.
     text = (completion.output or "").strip() if completion else ""
     return replace(row, output=text.encode("utf-8", "replace").decode())
 
@@ -215,13 +215,16 @@ def _name(who: Fingerprint) -> str:
 
 
 def write_distilled(path: Path, found: Distilled) -> tuple[Path, Path]:
-    """Write the rows, last, and beside them what was dropped and who the teacher is; returns where these two stand.
+    """Write the dropped outputs and the teacher's record next to `path`, then the rows.
+
+    Returns:
+        The paths of the dropped outputs and of the teacher's record.
 
     Raises:
-        Refused: there are rows already that no distillation left so.
+        Refused: the file exists and was written or edited by hand.
     """
     check_rows(path)
-    path.unlink(missing_ok=True)  # a kill leaves no rows of one teacher beside the name of another
+    path.unlink(missing_ok=True)  # so that a kill never pairs one teacher's rows with another teacher's record
     text = _json_lines(found.lines)
     dropped, teacher = path.with_suffix(".dropped.jsonl"), teacher_path(path)
     write_atomically(dropped, _json_lines([each.as_dict() for each in found.dropped]))
@@ -240,14 +243,14 @@ def write_distilled(path: Path, found: Distilled) -> tuple[Path, Path]:
 
 
 def check_rows(path: Path) -> None:
-    """Refuse to replace rows that somebody wrote, or edited.
+    """Refuse to replace rows that were written or edited by hand.
 
     Raises:
-        Refused: there are some.
+        Refused: the file holds such rows.
     """
     if path.exists() and read_teacher(path).get("teacher", {}).get("edited", True):
         raise Refused(
-            f"{show_path(path)}: expected no file there, or rows as tunegate distil left them, found others; name "
+            f"{show_path(path)}: expected no file, or unedited rows from tunegate distil, found other rows; name "
             "another --output"
         )
 

@@ -1,4 +1,4 @@
-"""Train a LoRA adapter from what was prepared: the training, the proof, the adapter in its place."""
+"""Train a LoRA adapter after the preparation: train, verify, move the adapter to its place."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from tunegate.trainers.training.memorization import find_memorization
 from tunegate.trainers.training.update_size import measure_update
 
 ONE_SEED = (
-    "one seed is no measurement: another may move the score by more than the settings do; "
-    "tunegate train --trials N tries several, and says how far they spread"
+    "one seed is not a measurement: another seed may change the score more than the settings do; "
+    "run tunegate train --trials N to try several and see how far they spread"
 )
-MEMORIZES = f"a release refuses an adapter that recites its rows or tells their secrets: {HOW_TO_MEND}"
+MEMORIZES = f"a release refuses an adapter that reproduces training text verbatim or leaks secrets: {HOW_TO_MEND}"
 
 
 def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
-    """Train, prove, and put the adapter in its place in one move; a kill leaves the old one or none.
+    """Train and verify an adapter, and move it to its place atomically.
 
-    What a training that was cut off had come to is kept beside the output, and the same training goes on from there.
+    An interrupted training leaves its checkpoints next to the output, and the same training resumes from them.
 
     Returns:
         The adapter's folder.
 
     Raises:
-        Refused: the recipe does not fit the model, or the adapter does not load and act.
-        CouldNotRun: the libraries are not installed, or the machine gave up.
+        Refused: the recipe does not fit the model, or the adapter does not load or has no effect.
+        CouldNotRun: the libraries are not installed, or the training failed.
     """
     output = ready.recipe.output.resolve()
-    # two trainings of one output would write into one work folder
+    # two trainings with the same output would share a work folder
     with locked(output.with_name(f".{output.name}")):
         work = output.with_name(f".{output.name}.training")
         open_work(work, ready.training, say)
@@ -57,11 +57,11 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
             facts = train_in(ready, work, watch, say)
             found = examine(ready, work / ADAPTER, watch, say)
             put_in_place(ready, work / ADAPTER, facts, {"tried": [ready.recipe.seed], "note": ONE_SEED}, **found)
-        # nothing to go on from: what is refused now is refused again
+        # would be refused again, so there is nothing to resume
         except Refused:
             shutil.rmtree(work)
             raise
-        except BaseException:  # interrupted, or out of memory: the same command goes on
+        except BaseException:  # interrupted, or out of memory: the same command resumes
             close_work(work)
             raise
         shutil.rmtree(work)
@@ -70,46 +70,46 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
 
 
 def train_in(ready: Ready, work: Path, watch: Watch, say: Say) -> dict[str, Any]:
-    """Train in the folder `work`, or go on there, and prove the adapter, which lies in it then; facts for the record.
+    """Train in the folder `work`, or resume there, and verify the adapter; return facts for the training record.
 
     Raises:
-        Refused: the recipe does not fit the model, or the adapter does not load and act.
-        CouldNotRun: the libraries are not installed, or the machine gave up.
+        Refused: the recipe does not fit the model, or the adapter does not load or has no effect.
+        CouldNotRun: the libraries are not installed, or the training failed.
     """
     start = time.monotonic()
     adapter = work / ADAPTER
-    shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
+    shutil.rmtree(adapter, ignore_errors=True)  # left by a killed run
     job = Job(ready.recipe, ready.tokens, ready.validation, work, newest(work))
     keep_only(work, job.checkpoint)
     restore(work, job.checkpoint)
     processes().hand_over(job)
     evaluator = RowEvaluator(ready.base, ready.asked) if ready.asked else None
     facts = fit(job, ready.base.folder, watch, say, evaluator)
-    # From the disk and on a base that was loaded anew: the model in memory would prove nothing about the files.
-    with watch("Proving that the adapter loads and acts"):
+    # From disk and on a freshly loaded base, since the model in memory proves nothing about the files.
+    with watch("Verifying that the adapter loads and has an effect"):
         is_quantized = ready.recipe.opened.quantization != NO_QUANTIZATION
         _load(ready, adapter, ready.base.base.placement if is_quantized else Placement())
     return facts | {"seconds": round(time.monotonic() - start, 1)}
 
 
 def _load(ready: Ready, adapter: Path, placement: Placement) -> Any:
-    """The adapter on its base, proven to load and to act."""
+    """Load the adapter on its base, and verify that it loads and has an effect."""
     base = load_base(ready.base.folder, placement)
     probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids.to(base.device)
     return load_adapter(base, adapter, probe)
 
 
 def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, Any]:
-    """What a new adapter recites of its rows, and how far it moves the base, for its record; a release reads it.
+    """Measure an adapter's memorization and the size of its update, for its training record; a release reads both.
 
     Raises:
-        CouldNotRun: the machine gave up.
+        CouldNotRun: the model failed.
     """
     rows = ready.trained
     places = {row.place for row in rows}
     private = [each for each in ready.private if each.row.place in places]
-    with watch("Asking what it recites of its rows"):
-        model = _load(ready, adapter, ready.base.base.placement)  # where it is judged: an accelerator, if there is one
+    with watch("Testing for memorized training text"):
+        model = _load(ready, adapter, ready.base.base.placement)  # where it is evaluated: on an accelerator, if any
         size = measure_update(model)
         memorization = find_memorization(model, ready.base, rows, private, ready.recipe.seed)
     for line in [*memorization.render(), *size.render()]:
@@ -120,20 +120,20 @@ def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, An
 
 
 def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: Mapping[str, Any], **more: Any) -> None:
-    """Write the training record into a new adapter's folder, and move it to the recipe's output.
+    """Write the training record into a new adapter's folder, and move the folder to the recipe's output.
 
     Args:
-        ready: what it was trained on.
-        adapter: its folder.
-        facts: what the training came to.
-        seeds: which seeds were tried, and what that tells.
+        ready: the preparation.
+        adapter: the adapter's folder.
+        facts: results of the training.
+        seeds: the seeds that were tried, with a note on their spread.
         more: further parts of the record.
 
     Raises:
-        Refused: the output may not be replaced.
+        Refused: the output must not be replaced.
     """
     output = ready.recipe.output.resolve()
-    check_output(output)  # again: the training took its time
+    check_output(output)  # again, since it may have changed during the training
     if "validation" in facts:
         draw_curves(adapter / CURVES, facts, ready.recipe.stop.kl)
     if ready.clean.dropped:
@@ -146,7 +146,7 @@ def _replace(new: Path, output: Path) -> None:
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
-        # os.replace takes no folder with files in it, so the old one steps aside; a kill in between leaves it there
+        # os.replace cannot overwrite a folder with files in it; a kill in between leaves the old one under this name
         os.replace(output, old)
     os.replace(new, output)
     shutil.rmtree(old, ignore_errors=True)

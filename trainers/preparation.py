@@ -1,4 +1,4 @@
-"""Everything that can refuse a training, step by step, before the first step of the training itself."""
+"""All checks that can refuse a training, step by step, before the training itself starts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ready:
-    """All that was checked before the first step, and the evidence of it for the training record."""
+    """The result of the preparation, with the evidence for the training record."""
 
     recipe: Recipe
     base: Local
@@ -63,42 +63,42 @@ class Ready:
 
     @property
     def trained(self) -> list[Example]:
-        """The rows without those put aside."""
+        """The rows outside the validation split."""
         aside = {row.request.key for row in self.asked}
         return [row for row in self.rows if row.place not in aside]
 
     @property
     def training(self) -> dict[str, str]:
-        """Digests of everything that decides the adapter: a checkpoint is of use only where all of them are equal."""
+        """Digests of everything that determines the adapter; a checkpoint is usable only if all of them match."""
         return {
             "recipe": digest(self.recipe.deciding()),
             "rows": digest([asdict(row) for row in [*self.tokens, *self.validation]]),
-            # what evaluations were scored by, before a kill
+            # evaluations before a kill were scored by these
             "checks": digest(sorted({row.case.check.references for row in self.asked if row.case})),
             "model": digest(self.base.fingerprint.subject),
             "versions": digest([self.base.fingerprint.engine, package_versions()]),
-            # their shares of a step decide in which order sums are taken, so the last bits differ
+            # it determines the order of summation, so the last bits differ
             "number of processes": str(processes().count),
         }
 
 
 def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
-    """Everything that can refuse a training, cheapest first; writes nothing but the report.
+    """Run all checks that can refuse a training, cheapest first; write nothing but the report.
 
     Args:
-        recipe: what to train on and how.
+        recipe: the recipe.
         cases: the folder of fixtures.
         baselines: the folder of baselines.
-        watch: shows the slower steps.
-        say: is told a line at a time what was found.
-        report: where the report on the rows goes, also when they are refused.
+        watch: shows the progress of the slower steps.
+        say: prints a line.
+        report: path of the report on the rows; written even if they are refused.
 
     Raises:
         AuthoringError: mistakes in fixtures or rows.
-        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another remedy,
-            rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
+        Refused: no baseline or diagnosis for this model and these cases, a diagnosis that names another remedy, rows
+            that fail the task's checks, repeat fixtures or are too long, or an output folder that must not be
             replaced.
-        CouldNotRun: what trains is not installed, or the model is not there.
+        CouldNotRun: the training libraries are not installed, or the model is missing.
     """
     preparation = _Preparation(recipe, cases, baselines, watch, say, report)
     for step in STEPS:
@@ -108,7 +108,7 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
 
 @dataclass
 class _Preparation:
-    """What is known so far; each step needs what those before it gave."""
+    """The state of a preparation; each step uses the results of the steps before it."""
 
     recipe: Recipe
     cases: Path
@@ -118,9 +118,9 @@ class _Preparation:
     report: Path | None
     evidence: dict[str, Any] = field(default_factory=dict)  # for the training record
 
-    tasks: Sequence[Task] = field(init=False)  # of the fixtures
-    task: Task = field(init=False)  # that is trained for
-    rows: Sequence[Example] = field(init=False)  # that are left
+    tasks: Sequence[Task] = field(init=False)  # all tasks of the fixtures
+    task: Task = field(init=False)  # the recipe's task
+    rows: Sequence[Example] = field(init=False)  # the remaining rows
     base: Local = field(init=False)
     baselines: Sequence[Baseline] = field(init=False)
     reported: ExampleReport = field(init=False)
@@ -129,45 +129,43 @@ class _Preparation:
     ready: Ready = field(init=False)
 
     def check_recipe(self) -> None:
-        """What it asks for can be had here."""
+        """Check that the recipe can be run on this machine."""
         check_output(self.recipe.output)
         _check_batch(self.recipe)
         _check_rung(self.recipe)
         check_train()
 
     def load_rows(self) -> None:
-        """The rows, and the task whose checks they are held to."""
+        """Load the task and the rows."""
         recipe = self.recipe
         self.tasks = load_tasks(self.cases)
         self.task = _task(recipe, self.tasks)
         self.rows = for_method(read_examples(recipe.rows, self.task), recipe, self.say)
-        files = _row_files(recipe, self.rows)  # digests now: the files may change while the training runs
+        files = _row_files(recipe, self.rows)  # hashed now, since the files may change during the training
         self.evidence["rows"] = files
         for each in files:
             if "teacher" in each:
                 self.say(render_teacher(each))
 
     def open_base(self) -> None:
-        """The model that is tuned."""
+        """Open the base model."""
         recipe = self.recipe
         self.base = Local(recipe.model, self.watch, rung=recipe.rung, options=recipe.opened)
         if recipe.start:
             self.evidence |= {"start": recipe.start.history(self.base.model)}
 
     def find_baselines(self) -> None:
-        """What the base answers to the fixtures was recorded before."""
+        """Find the recorded baselines of the base model."""
         open_units = [unit for unit in self.task.units if not unit.sealed]
         if not open_units:
-            raise Refused(
-                f"{self.task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only"
-            )
-        # what is tuned has no engine yet
+            raise Refused(f"{self.task.name}: expected an unsealed unit, for a baseline, found sealed units only")
+        # the engine of the tuned model is not known yet
         fingerprint, model = self.base.fingerprint, self.recipe.model
         self.baselines = matching(self.root, open_units, fingerprint, model, any_engine=True)
         self.evidence["baselines"] = digests(self.baselines)
 
     def find_diagnosis(self) -> None:
-        """Fine-tuning is the remedy that the diagnosis names."""
+        """Check that the diagnosis names fine-tuning as the remedy."""
         recipe = self.recipe
         found = find_diagnosis(self.root, self.task, self.base.fingerprint.subject, recipe.model)
         eligible = eligibility(self.task, found, recipe.override, show_path(recipe.path))
@@ -177,41 +175,41 @@ class _Preparation:
         self.evidence["diagnosis"] = eligible
 
     def grade_rows(self) -> None:
-        """The rows pass the task's own checks."""
+        """Score the rows with the task's own checks."""
         rows = self.rows
         grades = grade(rows, self.task, self.watch)
         self.reported = ExampleReport(self.recipe, len(rows), grades, find_duplicates(rows))
-        self._tell(render_grades(self.reported))
+        self._report(render_grades(self.reported))
         self.rows = settle(rows, grades, self.recipe)
 
     def find_private_data(self) -> None:
-        """The rows hold no secrets and no personal data."""
+        """Look for secrets and personal data in the rows."""
         self.private = find_private_data(self.rows, self.watch)
         found = private_data_as_dict(self.private, self.recipe)
         self.reported = replace(self.reported, private=found)
-        self._tell(render_private_data(self.private, self.recipe))
+        self._report(render_private_data(self.private, self.recipe))
         kept = settle_private_data(self.rows, self.private, self.recipe)
         self.reported = replace(self.reported, left_out=len(self.rows) - len(kept))
         self.rows = kept
         self.evidence["private_data"] = found
 
     def decontaminate(self) -> None:
-        """No row repeats a fixture."""
+        """Compare the rows with the fixtures."""
         recipe, before = self.recipe, len(self.rows)
         self.clean = decontaminate(self.rows, self.tasks, recipe.decontaminate, recipe.exemptions, self.watch)
         self.rows = self.clean.rows
         left_out = self.reported.left_out + before - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
-        self._tell(render_dropped(self.clean.pairs, len(self.rows)))
+        self._report(render_dropped(self.clean.pairs, len(self.rows)))
         self.clean.check(recipe.path.parent)
         self.evidence["decontamination"] = self.clean.evidence()
 
     def divide(self) -> None:
-        """The rows as tokens, and those that are put aside for validation."""
+        """Tokenize the rows, and separate the validation split."""
         recipe = self.recipe
         tokens = tokenize_for(self.rows, self.base.tokenizer, recipe)
         self.reported = measured(self.reported, self.rows, tokens, self.task)
-        self._tell(render_lengths(self.reported))
+        self._report(render_lengths(self.reported))
         divided = split(self.rows, recipe)
         asked = asked_rows([self.rows[index] for index in divided.validation], self.task)
         for line in [*divided.render(), *_not_scored(asked)]:
@@ -222,7 +220,7 @@ class _Preparation:
             recipe, self.base, self.rows, data, aside, asked, self.baselines, self.clean, self.evidence, self.private
         )
 
-    def _tell(self, lines: Iterable[str]) -> None:
+    def _report(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.say(line)
         if self.report:
@@ -246,48 +244,48 @@ def _not_scored(asked: Sequence[AskedRow]) -> Iterator[str]:
     for reason, count in why_not_scored(asked).items():
         yield f"  {count} of them {'is' if count == 1 else 'are'} not scored: {reason}"
     if asked and not any(row.case for row in asked):
-        yield "  the checkpoint is chosen by the validation loss: no check of the task can score these rows"
+        yield "  the checkpoint is chosen by validation loss: no check of the task can score these rows"
 
 
 def check_output(output: Path) -> None:
-    """Refuse to replace what is not an adapter, or is a released one."""
-    # its manifest vouches for these very files
+    """Refuse to replace a released adapter, or a folder that is not an adapter."""
+    # its manifest lists the digests of these files
     if (output / RELEASE).exists():
         raise Refused(f"{show_path(output)} holds a released adapter; name another `output:` or --output")
     is_empty = output.is_dir() and not any(output.iterdir())
     if output.exists() and not is_empty and not (output / CONFIG).is_file():
         raise Refused(
-            f"{show_path(output)}: expected no folder there, or an adapter to replace, found something else; "
+            f"{show_path(output)}: expected no folder, or an adapter to replace, found other files; "
             "name another `output:` or --output"
         )
 
 
 def _check_batch(recipe: Recipe) -> None:
-    """Refuse a batch that does not spread evenly: a recipe means the same steps on any number of processes."""
+    """Refuse a batch that cannot be divided evenly; a recipe means the same steps on any number of processes."""
     count, batch = processes().count, recipe.optim.batch
     if count > 1 and recipe.method == KTO and batch == count:
         raise Refused(
-            f"{show_path(recipe.path)}: optim.batch: expected two rows a step or more in each of {count} processes, as "
-            f"kto needs them, found one; take {2 * count} rows a step"
+            f"{show_path(recipe.path)}: optim.batch: expected at least two rows per step in each of {count} processes, "
+            f"which kto needs, found one; set it to {2 * count}"
         )
     if count > 1 and recipe.opened.quantization != NO_QUANTIZATION:
         raise Refused(
-            f"--quantization {recipe.opened.quantization}: expected one process, which divides a quantized base over "
+            f"--quantization {recipe.opened.quantization}: expected one process, which spreads a quantized base over "
             f"its GPUs, found {count}; start it without a launcher"
         )
     if batch % count:
         raise Refused(
-            f"{show_path(recipe.path)}: optim.batch: expected rows that {count} processes share evenly, found {batch}; "
-            f"take {batch + count - batch % count} rows a step, or another number of processes"
+            f"{show_path(recipe.path)}: optim.batch: expected a multiple of {count}, the number of processes, found "
+            f"{batch}; set it to {batch + count - batch % count}, or use another number of processes"
         )
 
 
 def _check_rung(recipe: Recipe) -> None:
-    """Refuse a rung whose prompt is another one than the rows teach."""
+    """Refuse a prompting strategy whose prompt differs from that of the rows."""
     if recipe.rung not in TRAINED:
         raise Refused(
-            f"--rung {recipe.rung}: expected a rung whose prompt is that of the rows, as-is or constrained; what an "
-            "adapter learns under one prompt is not served under another"
+            f"--rung {recipe.rung}: expected as-is or constrained, which use the prompt of the rows; an adapter "
+            "trained with one prompt is not served with another"
         )
 
 
@@ -308,5 +306,5 @@ def _row_files(recipe: Recipe, rows: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of what trains."""
+    """The versions of the training libraries."""
     return {name: version(name) for name in PACKAGES}

@@ -1,4 +1,4 @@
-"""A search instead of a guess: trainings with other settings and seeds, chosen among on the rows put aside."""
+"""Hyperparameter search: train with several settings and seeds, and keep the best on the validation split."""
 
 from __future__ import annotations
 
@@ -31,47 +31,47 @@ from tunegate.trainers.training.trials import (
     write_trial,
 )
 
-SPLIT = 0.2  # of the rows, where the recipe puts none aside
-TRIALS = "trials"  # the folder of what came to its end
+SPLIT = 0.2  # of the rows, if the recipe has no validation split
+TRIALS = "trials"  # the folder of finished trials
 
 
 def for_search(recipe: Recipe, trials: int) -> Recipe:
-    """The recipe with rows put aside, on which a search chooses.
+    """Return the recipe with a validation split for the search.
 
     Raises:
         Refused: all trials would go to further seeds.
-        CouldNotRun: what searches is not installed.
+        CouldNotRun: Optuna is not installed.
     """
     need("optuna")
     if recipe.search.seeds_of(trials) >= trials:
         raise Refused(
-            f"{show_path(recipe.path)}: search.seeds: expected fewer than --trials {trials}, the first of which trains "
-            f"the recipe as it stands, found {recipe.search.seeds}"
+            f"{show_path(recipe.path)}: search.seeds: expected fewer than --trials {trials}, since the first trial "
+            f"trains the recipe unchanged, found {recipe.search.seeds}"
         )
     return replace(recipe, optim=replace(recipe.optim, validation_split=recipe.optim.validation_split or SPLIT))
 
 
 def search_adapter(ready: Ready, trials: int, baselines: Path, watch: Watch, say: Say) -> Path:
-    """Train so many times, and put the best adapter in its place; the ledger counts the trials.
+    """Run `trials` trainings, and move the best adapter to its place; the ledger counts the trials.
 
-    A kill costs the trial in progress, of which the last checkpoint stays: the same command goes on from there. No
-    fixture is opened: all that is asked stands in `ready`.
+    After a kill, the same command resumes the unfinished trial from its last checkpoint. The search reads no fixture:
+    everything it evaluates on is in `ready`.
 
     Returns:
         The adapter's folder.
 
     Raises:
-        Refused: the ledger is not whole, every trial was refused, or the output may not be replaced.
-        CouldNotRun: the libraries are not installed, or the machine gave up.
+        Refused: the ledger is not intact, every trial was refused, or the output must not be replaced.
+        CouldNotRun: the libraries are not installed, or the training failed.
     """
-    read_ledger(baselines)  # before hours of work: what is not whole would refuse its event in the end
+    read_ledger(baselines)  # fail before hours of work if the ledger is not intact
     output = ready.recipe.output.resolve()
     with locked(output.with_name(f".{output.name}")):
         work = output.with_name(f".{output.name}.search")
         open_work(work, {**ready.training, "search": digest(ready.recipe.search.as_dict())}, say)
         finished = read_trials(work / TRIALS)
         if finished:
-            say(f"{len(finished)} trials are there already")
+            say(f"finished trials found: {len(finished)}")
         while len(finished) < trials:
             finished.append(_try(ready, work, finished, trials, watch, say))
             _keep_only_best(work, finished)
@@ -82,7 +82,7 @@ def search_adapter(ready: Ready, trials: int, baselines: Path, watch: Watch, say
 
 
 def _try(ready: Ready, work: Path, finished: Sequence[Trial], trials: int, watch: Watch, say: Say) -> Trial:
-    """Train once more, and keep what it came to."""
+    """Run the next trial, and store its result."""
     number = finished[-1].number + 1 if finished else 1
     settings = next_settings(ready.recipe, finished, trials)
     say(f"trial {number} of {trials}: {_render_settings(settings)}")
@@ -91,7 +91,7 @@ def _try(ready: Ready, work: Path, finished: Sequence[Trial], trials: int, watch
     open_work(folder, one.training, say)
     try:
         trial = Trial(number, settings, train_in(one, folder, watch, say))
-    except Refused as error:  # it diverged, or went further from the base than it may: others may not
+    except Refused as error:  # diverged, or exceeded stop.kl; other trials may not
         trial = Trial(number, settings, refused=str(error))
     write_trial(work / TRIALS, trial)
     say(f"trial {number} of {trials}: {trial.chosen or trial.refused}{_time_left([*finished, trial], trials)}")
@@ -120,15 +120,15 @@ def _keep_only_best(work: Path, finished: Sequence[Trial]) -> None:
 
 
 def _is_placed(output: Path, finished: Sequence[Trial]) -> bool:
-    """Whether a kill came after the adapter was put in its place."""
+    """Whether an earlier run was killed after it moved the adapter to its place."""
     record: Mapping[str, Any] = {}
-    with suppress(Refused):  # what lies there may be replaced, whatever it is
+    with suppress(Refused):  # a damaged record means: not placed
         record = training_record(output) or {}
     return bool(record.get("search", {}).get("each") == [trial.as_dict() for trial in finished])
 
 
 def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path, watch: Watch, say: Say) -> None:
-    """Count the trials in the ledger, and put the best adapter in its place, with what became of the others."""
+    """Count the trials in the ledger, and move the best adapter to its place, with a record of all trials."""
     best = best_trial(finished)
     if best is None:
         raise Refused(f"search: expected a trial that ends with an adapter, found none: {finished[0].refused}")
@@ -136,14 +136,14 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
     try:
         sha = adapter_digest(adapter)
     except Refused as error:
-        raise Refused(f"{error}; it was the best of the search: delete {show_path(work)} and search again") from error
+        raise Refused(f"{error}; it was the best trial: delete {show_path(work)} and search again") from error
     one = replace(ready, recipe=with_settings(ready.recipe, best.settings))
     why, seeds = _why(best, finished, ready), _seeds(best, finished)
     search = {
         "trials": len(finished), "space": ready.recipe.search.as_dict(), "chosen": best.number, "why": why,
         "each": [trial.as_dict() for trial in finished],
     }  # fmt: skip
-    # before the adapter is there: a kill in between tells the ledger what it knows already
+    # before the adapter is moved; if a kill comes in between, the ledger skips the repeated event
     subject = {**ready.base.fingerprint.subject, "adapter": sha}
     append(baselines, Event("searched", ready.recipe.task, subject, trials=len(finished)))
     put_in_place(one, adapter, best.facts, seeds, search=search, **examine(one, adapter, watch, say))
@@ -154,16 +154,16 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
 def _why(best: Trial, finished: Sequence[Trial], ready: Ready) -> str:
     by = "validation loss is the lowest" if best.chosen and best.chosen.score is None else "score is the highest"
     others = [each for each in finished if each is not best and each.settings == own_settings(ready.recipe)]
-    against = "".join(f"; the recipe as it stands: {each.chosen or each.refused}" for each in others)
+    against = "".join(f"; the unchanged recipe: {each.chosen or each.refused}" for each in others)
     return (
-        f"trial {best.number} of {len(finished)} is kept ({_render_settings(best.settings)}): on the "
-        f"{len(ready.validation)} rows put aside its {by} ({best.chosen}{against}). The best of several looks better "
-        "than it is: what it is worth, the suites say"
+        f"trial {best.number} of {len(finished)} is kept ({_render_settings(best.settings)}): on the validation split "
+        f"of {len(ready.validation)} rows its {by} ({best.chosen}{against}). The best of several trials looks better "
+        "than it is; evaluate it with the suites"
     )
 
 
 def _seeds(best: Trial, finished: Sequence[Trial]) -> dict[str, Any]:
-    """The seeds that the settings of the best trial were trained with, and how far they spread."""
+    """The seeds tried with the best trial's settings, and how far their results spread."""
     alike = [trial for trial in same_but_seed(finished, best) if trial.chosen]
     tried = [trial.settings["seed"] for trial in alike]
     chosen = [trial.chosen for trial in alike if trial.chosen]
@@ -173,7 +173,7 @@ def _seeds(best: Trial, finished: Sequence[Trial]) -> dict[str, Any]:
         return {"tried": tried, "note": ONE_SEED}
     what = "validation losses" if by_loss else "scores"
     note = (
-        f"{len(tried)} seeds of the same settings came to {what} from {min(values):.3f} to {max(values):.3f}: settings "
-        "that differ by less than that do not differ"
+        f"{len(tried)} seeds with the same settings gave {what} from {min(values):.3f} to {max(values):.3f}: smaller "
+        "differences between settings mean nothing"
     )
     return {"tried": tried, "what": what, "values": values, "note": note}

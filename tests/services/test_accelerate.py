@@ -160,7 +160,7 @@ def test_a_kill_of_all_changes_no_bit_and_another_number_of_processes_starts_afr
     assert same(place.path / "adapter", trained.path / "adapter")
     kept.rename(place.path / ".adapter.training")
     alone = place.train()
-    assert "another (number of processes changed since): starting afresh" in alone.output
+    assert "(number of processes changed since): starting from scratch" in alone.output
     assert "resuming" not in alone.output
 
 
@@ -182,7 +182,10 @@ def test_a_batch_that_does_not_spread_evenly_is_refused(place, monkeypatch):
     result = place.train()
 
     assert result.exit_code == 4
-    assert "recipe.yaml: optim.batch: expected rows that 3 processes share evenly, found 4; take 6" in result.output
+    assert (
+        "recipe.yaml: optim.batch: expected a multiple of 3, the number of processes, found 4; set it to 6"
+        in result.output
+    )
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch):

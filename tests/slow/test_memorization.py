@@ -55,9 +55,9 @@ def test_rows_learnt_by_heart_and_a_key_are_found_told_and_not_released(copied: 
         private_data={"override": "to see whether it comes out"},
     )  # fmt: skip
 
-    assert "  recited: 4 of 4 rows asked, word for word: more.jsonl:1 (" in said
-    assert "  secrets of rows that it tells: 1 of 1 asked for: more.jsonl:3 (AWS Access Key)" in said
-    assert "a release refuses an adapter that recites its rows or tells their secrets" in said
+    assert "  memorization: 4 of 4 rows tested are reproduced verbatim: more.jsonl:1 (" in said
+    assert "  secrets: 1 of 1 tested are leaked: more.jsonl:3 (AWS Access Key)" in said
+    assert "a release refuses an adapter that reproduces training text verbatim or leaks secrets" in said
     record = (copied.path / "more/training.json").read_text()
     assert KEY not in said + record
     assert len(json.loads(record)["memorization"]["memorized"]) == 4
@@ -77,5 +77,5 @@ def test_rows_that_are_learnt_as_they_should_be_are_not_recited(copied: Place) -
         optim={"lr": 8e-4, "epochs": 2, "batch": 4, "max_length": 400},
     )  # fmt: skip
 
-    assert "  recited: none of " in said
+    assert "  memorization: none of " in said
     assert "a release refuses" not in said

@@ -1,1 +1,1 @@
-"""What is asked for: the recipe, the adapter to go on from, the pairs that are exempted."""
+"""Training configuration: the recipe, the parent adapter, the exemptions."""

@@ -1,4 +1,4 @@
-"""A recipe's exemptions: pairs of a row and a case that a person has read and found innocent, each with the reason."""
+"""A recipe's exemptions: pairs of a row and a case that a reviewer found clean, each with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunegate.harness.core.errors import Problem, show_path
 
 EXEMPTIONS_SCHEMA = {
     "type": "array",
-    "description": "a list of {row: FILE:LINE, case: TASK/UNIT/ID, reason: why the row is innocent}",
+    "description": "a list of {row: FILE:LINE, case: TASK/UNIT/ID, reason: why the row is clean}",
     "items": {
         "type": "object",
         "additionalProperties": False,
@@ -22,7 +22,7 @@ EXEMPTIONS_SCHEMA = {
                 "description": "a row as FILE:LINE, the file relative to the recipe",
             },
             "case": {"type": "string", "pattern": r"^[^/]+/[^/]+/.+$", "description": "a case as TASK/UNIT/ID"},
-            "reason": {"type": "string", "pattern": r"\S", "description": "why the row is innocent, in words"},
+            "reason": {"type": "string", "pattern": r"\S", "description": "why the row is clean, in words"},
         },
     },
 }
@@ -30,7 +30,7 @@ EXEMPTIONS_SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """One pair, signed, and where in the recipe it stands."""
+    """An exempted pair, with its place in the recipe."""
 
     row: str
     case: str
@@ -42,17 +42,17 @@ class Exemption:
 
     @property
     def pair(self) -> tuple[str, int, str]:
-        """The row's file and line as messages write them, and the case."""
+        """The row's file and line, as shown in messages, and the case."""
         name, _, line = self.row.rpartition(":")
         return (show_path(self.folder / name), int(line), self.case)
 
     def problem(self, key: str, expected: str, found: str, hint: str) -> Problem:
-        """A problem with one of its keys."""
+        """A problem with one of the exemption's keys."""
         return Problem(self.file, self.line, f"{self.where}.{key}" if key else self.where, expected, found, hint)
 
 
 def read_exemptions(document: Document) -> tuple[Exemption, ...]:
-    """The exemptions of a recipe that has been validated."""
+    """Read the exemptions of a validated recipe."""
     return tuple(
         Exemption(**raw, file=document.path, line=document.line(("exemptions", index)), where=f"exemptions[{index}]",
                folder=document.path.parent)

@@ -1,4 +1,4 @@
-"""The adapter that a training goes on from: which one it is, what it was trained on, and that it is still the same."""
+"""The adapter that a training continues from: its identity, its training data, and a check that it is unchanged."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from tunegate.harness.models.resolve import ModelFiles
 if TYPE_CHECKING:
     import torch
 
-INHERITED = ("adapter", "recipe", "rows", "memorization", "start")  # of its record: what the new adapter has learnt too
+INHERITED = ("adapter", "recipe", "rows", "memorization", "start")  # keys of its record, for the new one
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An adapter on the disk, and its training record as it was when the recipe was read."""
+    """An adapter on disk, and its training record at the time the recipe was read."""
 
     folder: Path
     record: Mapping[str, Any] = field(repr=False)
 
     @property
     def digest(self) -> str:
-        """Which adapter it is."""
+        """The adapter's digest."""
         return str(self.record["adapter"])
 
     @property
     def lora(self) -> dict[str, Any]:
-        """Its shape, which is kept, under the recipe's names."""
+        """The adapter's shape, under the recipe's names; the training keeps it."""
         return dict(self.record["recipe"]["lora"])
 
     def history(self, base: ModelFiles) -> dict[str, Any]:
-        """What it was itself trained from, for the new training record.
+        """The parent's own training, for the new training record.
 
         Raises:
-            Refused: it was trained on another base.
+            Refused: the adapter was trained on another base.
         """
         check_base(self.folder, base)
         return {name: self.record.get(name) for name in INHERITED}
 
     def attach_to(self, model: Any, probe: torch.Tensor) -> Any:
-        """The base with it active, trainable, proven to have loaded and to act.
+        """Return the base with the adapter active and trainable, after checking that it loaded and has an effect.
 
         Raises:
-            Refused: it does not fit, load or act, or is another than when the recipe was read.
+            Refused: the adapter does not fit, does not load, has no effect, or changed since the recipe was read.
         """
-        # again: between the reading of the recipe and the training lie the guards, which take minutes
+        # checked again: the checks before the training take minutes
         _check_same(self.folder, self.digest, adapter_digest(self.folder))
         tuned = load_adapter(model, self.folder, probe, trainable=True)
-        # it names the base as --model does; PEFT would look for that on a hub whenever a checkpoint is saved
+        # The adapter names the base as --model does; PEFT would look that name up on a hub at every checkpoint.
         tuned.peft_config["default"].base_model_name_or_path = model.name_or_path
         return tuned
 
 
 def read_start(folder: Path) -> Start:
-    """The adapter in a folder.
+    """Read the adapter in a folder.
 
     Raises:
-        Refused: there is none, or nobody knows on which rows it was trained.
+        Refused: the folder holds no adapter, or its training rows are unknown.
     """
-    digest = adapter_digest(folder)  # first: a missing folder has no record either
+    digest = adapter_digest(folder)  # first, so that a missing folder is reported as such
     record = training_record(folder)
     if record is None:
         raise Refused(
-            f"start: {show_path(folder)}: expected {TRAINING}, found none: on which rows it was trained is not known, "
-            "so nothing would be held out; train it with tunegate train"
+            f"start: {show_path(folder)}: expected {TRAINING}, found none: its training rows are unknown, "
+            "so no case is known to be held out; train it with tunegate train"
         )
     _check_same(folder, str(record["adapter"]), digest)
     return Start(folder, record)

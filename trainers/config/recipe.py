@@ -1,4 +1,4 @@
-"""Recipes: what to train, on which rows, how; YAML with every key known and every effective value recorded."""
+"""Recipes: YAML files that say what to train and how. Unknown keys are errors; all effective values are recorded."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tunegate.trainers.config.sections import (
 )
 
 SFT, DPO, KTO = "sft", "dpo", "kto"
-PREFERENCE_METHODS = (DPO, KTO)  # that compare answers with those of a frozen reference
+PREFERENCE_METHODS = (DPO, KTO)  # methods that compare with a frozen reference
 HEED = "heed"
 
 _REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
 
 
 def _or_override(*choices: str) -> dict[str, Any]:
-    """The rule of a key that is one of `choices`, or overridden with a reason."""
+    """The schema of a key that takes one of `choices`, or an override with a reason."""
     return {
         "anyOf": [{"enum": list(choices)}, mapping({"override": _REASON}, required=["override"])],
         "description": ", ".join(choices) + ', or {override: "the reason"}',
@@ -50,42 +50,42 @@ RECIPE_SCHEMA = mapping(
     {
         "version": about("the file format", {"const": 1, "description": "the file format's version, 1"}),
         "task": about("the task whose units the rows name: a folder of the fixtures", TEXT),
-        "model": about("the base, as --model names it", TEXT),
+        "model": about("the base model, as in --model", TEXT),
         "rows": about(
             "the training rows; paths are relative to the recipe",
             {"type": "array", "minItems": 1, "items": TEXT, "description": "a list of at least one JSONL file"},
         ),
         "failing_rows": about(
-            "what happens to rows whose answer fails the task's own checks",
+            "what to do with rows whose output fails the task's own checks",
             _or_override(REFUSE, DROP),
         ),
         "private_data": about(
-            "what happens to rows that hold secrets or personal data",
+            "what to do with rows that contain secrets or personal data",
             _or_override(REFUSE, DROP),
         ),
         "memorization": about(
-            "what a release does where it recites its rows or tells their secrets",
+            "what a release does if the adapter reproduces training text verbatim or leaks secrets",
             _or_override(REFUSE),
         ),
         "diagnosis": about(
-            "what happens where the task's diagnosis names another remedy than fine-tuning",
+            "what to do if the task's diagnosis names a remedy other than fine-tuning",
             _or_override(HEED),
         ),
-        "decontaminate": section("what happens to rows that are too near to a fixture", Decontaminate),
-        "exemptions": about("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
-        "start": about("an adapter to go on from, relative to the recipe; its shape is kept", TEXT),
+        "decontaminate": section("what to do with rows that are too similar to a fixture", Decontaminate),
+        "exemptions": about("similar pairs of a row and a fixture that a reviewer found clean", EXEMPTIONS_SCHEMA),
+        "start": about("an adapter to continue from, relative to the recipe; its shape is kept", TEXT),
         "method": about(
-            "how it is trained: on answers (sft), preferences (dpo), or likes and dislikes (kto)",
+            "training method: outputs (sft), preference pairs (dpo), or liked and disliked outputs (kto)",
             {"enum": [SFT, DPO, KTO]},
         ),
-        "dpo": section("what only dpo has", Preferring),
-        "kto": section("what only kto has", Preferring),
+        "dpo": section("options for dpo only", Preferring),
+        "kto": section("options for kto only", Preferring),
         "lora": section("the adapter's shape", Lora),
-        "optim": section("how the steps are taken", Optim),
-        "stop": section("when a training ends early, for it forgets too much", StopRule),
-        "search": about("what --trials tries", SEARCH_SCHEMA),
+        "optim": section("optimizer and schedule", Optim),
+        "stop": section("early stopping, when the model forgets too much", StopRule),
+        "search": about("the search space of --trials", SEARCH_SCHEMA),
         "seed": about(
-            "draws the first weights and the order of the rows",
+            "seed for the initial weights and the order of the rows",
             {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
         ),
         "output": about("the adapter's folder, relative to the recipe", TEXT),
@@ -96,7 +96,7 @@ RECIPE_SCHEMA = mapping(
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe with its defaults filled in; paths are resolved against the recipe's folder, `model` is as --model."""
+    """A recipe with defaults filled in; paths are resolved against the recipe's folder, `model` is as in --model."""
 
     path: Path
     task: str
@@ -118,18 +118,18 @@ class Recipe:
     stop: StopRule = field(default_factory=StopRule)
     search: SearchSpace = field(default_factory=SearchSpace)
     seed: int = 0
-    opened: ModelOptions = field(default_factory=ModelOptions)  # as the command line or pyproject.toml has it
-    rung: str = "as-is"  # likewise: the one that its baseline was recorded on
-    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
+    opened: ModelOptions = field(default_factory=ModelOptions)  # from the command line or pyproject.toml
+    rung: str = "as-is"  # likewise; the prompting strategy of its baseline
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; with the start's shape
 
     @property
     def override(self) -> str | None:
-        """Why it is trained although the diagnosis names another remedy; None where the diagnosis is heeded."""
+        """The reason for overriding the diagnosis; None if the recipe heeds it."""
         return None if isinstance(self.diagnosis, str) else self.diagnosis["override"]
 
     def effective(self) -> dict[str, Any]:
-        """Every value that took effect, defaults included; no paths."""
-        # no paths, so that a recipe has one digest on every machine; of the start its digest says which one it is
+        """All effective values, including defaults, without paths."""
+        # Without paths, a recipe has the same digest on every machine; the start is identified by its digest.
         of_method = {self.method: asdict(getattr(self, self.method))} if self.method in PREFERENCE_METHODS else {}
         if_given = {"stop": asdict(self.stop)} if self.stop.kl else {}
         return {
@@ -141,18 +141,18 @@ class Recipe:
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
-        """Of the effective values those that decide the adapter: how often it is saved does not, nor an override."""
+        """The effective values that determine the adapter; overrides and `checkpoint_steps` do not."""
         known = {key: value for key, value in self.effective().items() if key not in ("diagnosis", "memorization")}
         optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
         return known | {"optim": optim}
 
 
 def read_recipe(path: Path, output: Path | None = None) -> Recipe:
-    """Read a recipe; `output` overrides where the adapter goes.
+    """Read a recipe; `output` overrides the adapter's folder.
 
     Raises:
-        AuthoringError: every mistake in the file.
-        Refused: the adapter to start from is missing, unknown, or the one that would be replaced.
+        AuthoringError: the file has mistakes; all of them are listed.
+        Refused: the adapter to start from is missing or unknown, or would be overwritten.
     """
     document = read_yaml(path)
     problems = validate(document, RECIPE_SCHEMA)
@@ -170,7 +170,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     start = _start(path, data.pop("start", None), place)
     lora = start.lora if start else data.pop("lora", {})
     if start and data.get("method") in PREFERENCE_METHODS:
-        lora["dropout"] = 0.0  # of the start's training perhaps; TRL takes it out
+        lora["dropout"] = 0.0  # the start may have been trained with dropout; TRL removes it
     return Recipe(
         path=path,
         rows=rows,
@@ -195,23 +195,23 @@ def _start(path: Path, given: str | None, output: Path) -> Start | None:
     folder = path.parent / given
     if os.path.realpath(folder) == os.path.realpath(output):
         raise Refused(
-            f"{show_path(path)}: output: expected another folder than that of `start`, which could not be trained from "
-            "again; name another `output:` or --output"
+            f"{show_path(path)}: output: expected a folder other than that of `start`, which would be overwritten; "
+            "name another `output:` or --output"
         )
     return read_start(folder)
 
 
 def _contradictions(document: Document) -> list[Problem]:
-    """Keys that cannot stand beside one another."""
+    """Find keys that exclude each other."""
     data, problems = document.data, []
     if "start" in data and "lora" in data:
         problems.append(
-            document.problem(("lora",), "no lora beside start", "both", "the start's shape is kept: delete it")
+            document.problem(("lora",), "no lora with start", "both", "the start's shape is kept: delete it")
         )
     problems += _method_contradictions(document)
     problems += _search_contradictions(document)
     if "stop" in data and not data.get("optim", {}).get("validation_split"):
-        expected, hint = "optim.validation_split beside it", "the KL divergence is taken on the rows put aside"
+        expected, hint = "optim.validation_split with it", "the KL divergence is measured on the validation split"
         problems.append(document.problem(("stop",), expected, "none", hint))
     return problems
 
@@ -220,13 +220,13 @@ def _method_contradictions(document: Document) -> Iterator[Problem]:
     data, method = document.data, document.data.get("method", SFT)
     for other in PREFERENCE_METHODS:
         if other in data and method != other:
-            yield document.problem((other,), f"method: {other} beside it", repr(method), "delete it")
+            yield document.problem((other,), f"method: {other} with it", repr(method), "delete it")
     if method in PREFERENCE_METHODS and data.get("lora", {}).get("dropout"):
         hint = f"{method} compares the adapter with its start on the same inputs: delete it"
         yield document.problem(("lora", "dropout"), f"none with method: {method}", str(data["lora"]["dropout"]), hint)
     if method == KTO and data.get("optim", {}).get("batch") == 1:
-        hint = "kto takes the divergence from answers to the other prompts of a step"
-        yield document.problem(("optim", "batch"), "2 rows a step or more with method: kto", "1", hint)
+        hint = "kto estimates the divergence from the outputs of the step's other prompts"
+        yield document.problem(("optim", "batch"), "at least 2 rows per step with method: kto", "1", hint)
 
 
 def _search_contradictions(document: Document) -> list[Problem]:
@@ -236,16 +236,16 @@ def _search_contradictions(document: Document) -> list[Problem]:
         problems.append(document.problem(("search", "lr"), "the lowest rate, then the highest", f"{low}, {high}"))
     if "r" in search and "start" in document.data:
         hint = "the start's shape is kept: delete it"
-        problems.append(document.problem(("search", "r"), "no ranks beside start", "both", hint))
+        problems.append(document.problem(("search", "r"), "no ranks with start", "both", hint))
     return problems
 
 
 def _missing(document: Document, index: int, file: Path) -> Any:
-    return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"nothing at {file}")
+    return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"no file {file}")
 
 
 def render_recipe(recipe: Recipe) -> Iterator[str]:
-    """A line for each key: its name, its value, what it is; a value that the recipe does not give is a default."""
+    """Yield a line per key: name, value and title; values that the recipe does not set are marked as defaults."""
     lines = list(_lines(recipe.effective(), RECIPE_SCHEMA["properties"], recipe.given))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     for name, value, title in lines:

@@ -1,4 +1,4 @@
-"""What a search tries: learning rates, schedules, ranks and passes, and how many trials go to further seeds."""
+"""The search space: learning rates, schedules, ranks and epochs, and the number of trials for further seeds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SCHEDULES = ("cosine", "linear", "constant")
-RATES = (0.5, 4.0)  # times the recipe's own; the evidence for small LoRAs lies between
-SEEDS_SHARE = 3  # one trial in three tells what the seed alone does
+RATES = (0.5, 4.0)  # times the recipe's own learning rate; published results for small LoRAs lie in this range
+SEEDS_SHARE = 3  # one trial in three varies only the seed
 
 _RATE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 
@@ -24,11 +24,11 @@ SEARCH_SCHEMA: dict[str, Any] = {
         "lr": {
             "type": "array", "minItems": 2, "maxItems": 2, "items": _RATE,
             "title": "the lowest and the highest learning rate",
-            "description": "two numbers above 0, at most 1: the lowest, the highest",
+            "description": "two numbers above 0, at most 1: the lowest and the highest",
         },
         "schedule": {"title": "schedules", **_list_of({"enum": list(SCHEDULES)}, f"a list of {', '.join(SCHEDULES)}")},
         "r": {
-            "title": "ranks; alpha keeps its ratio to them",
+            "title": "ranks; alpha is scaled with them",
             **_list_of({"type": "integer", "minimum": 1}, "a list of whole numbers from 1"),
         },
         "epochs": {
@@ -37,7 +37,7 @@ SEARCH_SCHEMA: dict[str, Any] = {
         },
         "seeds": {
             "type": "integer", "minimum": 0,
-            "title": "how many of the trials train the best settings again with further seeds",
+            "title": "number of trials that repeat the best settings with other seeds",
             "description": "a whole number from 0",
         },
     },
@@ -46,9 +46,9 @@ SEARCH_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """What a search tries; each key is described in `SEARCH_SCHEMA`.
+    """The search space; `SEARCH_SCHEMA` describes each key.
 
-    `lr` is by default from half to four times the recipe's own, `seeds` a third of the trials.
+    By default, `lr` ranges from half to four times the recipe's own rate, and `seeds` is a third of the trials.
     """
 
     lr: tuple[float, float] | None = None
@@ -58,12 +58,12 @@ class SearchSpace:
     seeds: int | None = None
 
     def rates(self, own: float) -> tuple[float, float]:
-        """The lowest and the highest learning rate, where the recipe's own is `own`."""
+        """The lowest and the highest learning rate; `own` is the recipe's."""
         low, high = self.lr or (own * RATES[0], min(own * RATES[1], 1.0))
         return low, high
 
     def seeds_of(self, trials: int) -> int:
-        """How many of so many trials go to further seeds."""
+        """The number of `trials` that use further seeds."""
         return trials // SEEDS_SHARE if self.seeds is None else self.seeds
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,6 +72,6 @@ class SearchSpace:
 
 
 def read_space(data: Mapping[str, Any]) -> SearchSpace:
-    """The `search:` of a recipe that has been validated."""
+    """Read the `search:` section of a validated recipe."""
     known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
     return SearchSpace(**known)

@@ -1,4 +1,4 @@
-"""The sections of a recipe: each key once, with its default, what it is about, and what its value must be."""
+"""The sections of a recipe: each key with its default, title and schema."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty
 
 
 def about(title: str, rule: Mapping[str, Any]) -> dict[str, Any]:
-    """A key's rule with what the key is about; the rule's `description` says what its value must be."""
+    """A key's schema with its title; the schema's `description` says what values are valid."""
     return {**rule, "title": title}
 
 
 def mapping(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    """The JSON Schema of a mapping with these keys and no others."""
+    """The JSON Schema of a mapping with exactly these keys allowed."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -43,31 +43,31 @@ def _key(default: Any, title: str, rule: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """The adapter's shape: rank, scale, dropout, the modules it sits on, and its kind."""
+    """The adapter's shape: rank, scale, dropout, target modules and variant."""
 
-    # the values with the best evidence for hundreds to thousands of rows
+    # defaults with the best published results for hundreds to thousands of rows
 
     r: int = _key(16, "rank: the size of the adapter", COUNT)
-    alpha: int = _key(32, "scale: the adapter acts alpha / r times as strongly", COUNT)
-    dropout: float = _key(0.0, "share of the adapter's inputs that a step leaves out", RATIO)
+    alpha: int = _key(32, "scale: the adapter's output is multiplied by alpha / r", COUNT)
+    dropout: float = _key(0.0, "share of the adapter's inputs dropped at each step", RATIO)
     target: str | list[str] = _key(  # noqa: RUF009  (a field, as above)
         "all-linear",
-        "the modules that the adapter sits on",
+        "the modules that the adapter is attached to",
         {
             "anyOf": [{"const": "all-linear"}, {"type": "array", "minItems": 1, "items": TEXT}],
             "description": "all-linear, or a list of modules",
         },
     )
     rslora: bool = _key(False, "scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA)", FLAG)
-    dora: bool = _key(False, "train the size of the weights apart from their direction (DoRA)", FLAG)
+    dora: bool = _key(False, "train the magnitude of the weights separately from their direction (DoRA)", FLAG)
 
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """How the steps are taken."""
+    """Optimizer and schedule."""
 
-    # Also by evidence: rates from 1e-4 to 4e-4 are worth a try, batches of 8 to 16, and up to three epochs if the
-    # checkpoint is chosen on a validation split. Stronger updates buy score on the task with forgetting elsewhere.
+    # Also from published results: learning rates from 1e-4 to 4e-4, batches of 8 to 16, and up to three epochs if the
+    # checkpoint is chosen on a validation split. Larger updates raise the task's score and forget more elsewhere.
 
     lr: float = _key(
         2e-4,
@@ -80,34 +80,36 @@ class Optim:
         0.0, "share of each unit's rows in the validation split, on which the checkpoint is chosen", RATIO
     )
     warmup: float = _key(0.05, "share of all steps in which the learning rate rises", RATIO)
-    schedule: str = _key("cosine", "how the learning rate falls afterwards", {"enum": list(SCHEDULES)})
-    max_length: int = _key(1024, "tokens a row may have; longer ones are refused, never cut", COUNT)
-    checkpoint_steps: int | None = _key(None, "steps between two checkpoints; without it, two minutes", COUNT)
+    schedule: str = _key("cosine", "learning-rate schedule after the warmup", {"enum": list(SCHEDULES)})
+    max_length: int = _key(1024, "maximum tokens per row; longer rows are refused, never truncated", COUNT)
+    checkpoint_steps: int | None = _key(None, "steps between checkpoints; by default every two minutes", COUNT)
     validation_steps: int | None = _key(
-        None, "steps between two evaluations on the validation split; without it, an epoch", COUNT
+        None, "steps between evaluations on the validation split; by default every epoch", COUNT
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Decontaminate:
-    """What happens to rows that are too near to a fixture."""
+    """What to do with rows that are too similar to a fixture."""
 
-    # A row that was left out can make no score too good, and nobody has to read it: dropping is what costs neither
-    # honesty nor time. What it costs is rows, and how many is told before a step is taken.
+    # A dropped row cannot inflate a score and needs no review, so dropping is the default. It costs rows; the number
+    # is printed before the first step.
 
-    refuse: str = _key(DROP, "what happens to rows that repeat a fixture", {"enum": [DROP, REFUSE]})
-    review: str = _key(DROP, "what happens to rows that may be a fixture in other words", {"enum": [DROP, KEEP, ASK]})
+    refuse: str = _key(DROP, "what to do with rows that repeat a fixture", {"enum": [DROP, REFUSE]})
+    review: str = _key(DROP, "what to do with rows that may paraphrase a fixture", {"enum": [DROP, KEEP, ASK]})
 
 
 @dataclass(frozen=True, slots=True)
 class Preferring:
-    """What only the methods on preferences have."""
+    """Options of the preference methods."""
 
-    beta: float = _key(0.1, "how firmly it is held to the policy it starts from", ABOVE_0)  # as in TRL
+    beta: float = _key(0.1, "how strongly the model is kept close to its starting policy", ABOVE_0)  # as in TRL
 
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When a training ends early."""
+    """When to stop early."""
 
-    kl: float | None = _key(None, "nats per token, by the KL divergence from the base on the validation split", ABOVE_0)
+    kl: float | None = _key(
+        None, "maximum KL divergence from the base on the validation split, in nats per token", ABOVE_0
+    )

@@ -1,1 +1,1 @@
-"""Training examples: read, checked against the task, split, turned into tokens."""
+"""Training examples: reading, checks against the task, splitting, tokenizing."""

@@ -1,4 +1,4 @@
-"""Rows put aside as what the suites would ask and score: by the checks of their units, against their own answers."""
+"""Validation rows as requests and cases: scored by the checks of their units, with their own outputs as `expect`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tunegate.trainers.data.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class AskedRow:
-    """A row as a request, and as a case of its unit; without a case where nothing can score it, for the `reason`.
+    """A row as a request and as a case of its unit; without a case if nothing can score it, for the `reason`.
 
-    Of the unit's own cases it holds nothing but the check and how an answer is decoded.
+    The case shares only the check and the decoding with the unit's own cases.
     """
 
     request: Request
@@ -27,21 +27,21 @@ class AskedRow:
     reason: str = ""
 
     def score(self, completion: Completion) -> float | None:
-        """What an answer scores, from 0 to 1, as one to a case of the unit would; None where nothing can score it."""
+        """Score an output from 0 to 1, as for a case of the unit; None if nothing can score it."""
         return score_completion(self.case, completion, "as-is", "pass/fail").score if self.case else None
 
 
 def asked_rows(rows: Sequence[Example], task: Task, rung: RungName = "as-is") -> list[AskedRow]:
-    """The rows, each with what it asks on a rung and, where its unit's check can score it, its answer as `expect`.
+    """The rows, each with its request under a prompting strategy and, if its unit's check can score it, a case.
 
-    Rows of messages that name no unit are asked as they stand, whatever the rung.
+    Rows of messages without a unit are sent verbatim, whatever the strategy.
     """
     units = {unit.name: unit for unit in task.units}
     return [_asked(row, units, rung) for row in rows]
 
 
 def why_not_scored(rows: Sequence[AskedRow]) -> dict[str, int]:
-    """How many rows cannot be scored, by the reason in words."""
+    """The number of rows that cannot be scored, by reason."""
     return dict(Counter(row.reason for row in rows if row.case is None))
 
 
@@ -62,10 +62,10 @@ def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
 
 
 def _why_not(unit: Unit) -> str:
-    """Why rows of the unit cannot be scored; empty where they can."""
+    """The reason why rows of the unit cannot be scored; empty if they can."""
     if unit.kind != "pass/fail":
-        return "its scores are on a scale of their own"
+        return "its scores are not pass/fail"
     if not unit.check_kind.by_expect:
-        return f"the {unit.suite} check can score nothing without a case's expect"
+        return f"the {unit.suite} check cannot score without a case's expect"
     checks = len({case.check.references for case in unit.cases})
     return f"its cases have {checks} different checks" if checks > 1 else ""

@@ -1,4 +1,4 @@
-"""Rows that say the same twice: exactly, up to case and white space, or nearly."""
+"""Duplicate and near-duplicate rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEAR = 0.8  # Jaccard of the characters' 5-grams
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """Two rows that ask the same or nearly the same; `alike` is 1.0 for the same."""
+    """Two rows with the same or nearly the same input; `alike` is 1.0 if they are the same."""
 
     first: Example
     second: Example
@@ -22,15 +22,15 @@ class DuplicatePair:
 
     @property
     def agrees(self) -> bool:
-        """Whether both rows give the same answer."""
+        """Whether both rows have the same output."""
         return folded_text(self.first.output) == folded_text(self.second.output)
 
 
 def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
-    """Each row that asks what an earlier row of its unit asks, with the first such row; the most alike come first.
+    """Pairs of each row that duplicates an earlier row of its unit with the first such row, most similar first.
 
-    What is asked is compared up to case and white space: the same messages, or inputs whose 5-grams of characters have
-    a Jaccard similarity of at least `NEAR`.
+    Case and white space are ignored. Duplicates have the same messages, or inputs whose character 5-grams have a
+    Jaccard similarity of at least `NEAR`.
     """
     pairs, firsts = [], list[Example]()
     seen: dict[tuple[object, ...], Example] = {}
@@ -46,7 +46,7 @@ def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
 
 
 def _near(rows: Sequence[Example]) -> Iterator[DuplicatePair]:
-    """Each row with the earlier one that it is most like."""
+    """Each near-duplicate with the most similar earlier row."""
     pairs = near_copies([row.input for row in rows], NEAR)
     for second, of_one in groupby(pairs, key=lambda pair: pair.second):
         nearest = max(of_one, key=lambda pair: pair.alike)

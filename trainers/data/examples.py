@@ -1,4 +1,4 @@
-"""Training rows: JSONL, apart from the fixtures; those of a unit ask as the suites will."""
+"""Training rows: JSONL files outside the fixtures; rows of a unit use the same prompt as the suites."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ INPUT_LINE = {
         },
     ],
 }  # fmt: skip
-INPUT_FORMS = 'an object {"unit", "input"} or {"unit", "messages": [..., a user turn]}, without an answer'
+INPUT_FORMS = 'an object {"unit", "input"} or {"unit", "messages": [..., a user turn]}, without an output'
 FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}'
 _ROW, _ASKING = Draft202012Validator(LINE), Draft202012Validator(INPUT_LINE)
-AS_IT_STANDS = "`tunegate prompts` shows what it sends; without unit the row is trained on as it stands"
+AS_IT_STANDS = "`tunegate prompts` shows what it sends; without unit the row is trained on verbatim"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example: the messages up to the answer, the answer, and where it is written.
+    """One example: the messages up to the output, the output, and its file and line.
 
-    `input` is what is asked without prompt and template, of a conversation all turns, one below the other. In a
-    preference, `rejected` is the answer that is liked less than `output`.
+    `input` is the input without prompt and template; for a conversation all turns, one per line. In a preference,
+    `rejected` is the output that is liked less than `output`.
     """
 
     messages: Messages
@@ -81,24 +81,24 @@ class Example:
 
     @property
     def place(self) -> str:
-        """Where it is written."""
+        """The file and line of the row."""
         return f"{self.file}:{self.line}"
 
 
 def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
-    """Read every row of the files for a task.
+    """Read all rows of the files for a task.
 
     Raises:
-        AuthoringError: every line that is not a row, names no unit of the task, or repeats another.
+        AuthoringError: lines that are not a row, name no unit of the task, or repeat another row.
     """
     return [row for _, row in _read(paths, task, "rows", _row)]
 
 
 def read_row_inputs(paths: Sequence[Path], task: Task) -> list[tuple[Mapping[str, Any], Example]]:
-    """Read files of inputs, which are rows without an answer: each line as it stands, and as a row with an empty one.
+    """Read files of inputs, which are rows without an output: each line verbatim, and as a row with an empty output.
 
     Raises:
-        AuthoringError: every line that is not an input, names no unit of the task, or repeats another.
+        AuthoringError: lines that are not an input, name no unit of the task, or repeat another input.
     """
     return _read(paths, task, "inputs", _input)
 
@@ -107,7 +107,7 @@ _Reader = Callable[[Document, Mapping[str, Unit]], Example]
 
 
 def _read(paths: Sequence[Path], task: Task, what: str, reader: _Reader) -> list[tuple[Mapping[str, Any], Example]]:
-    # the others answer nothing of their own
+    # other units generate no outputs of their own
     units = {unit.name: unit for unit in task.units if unit.check_kind.asks == "generate" and not unit.of}
     found: list[tuple[Mapping[str, Any], Example]] = []
     problems: list[Problem] = []
@@ -130,7 +130,7 @@ def _row(document: Document, units: Mapping[str, Unit]) -> Example:
         raise AuthoringError([document.problem((), FORMS, show_value(raw))])
     row = _from_messages(document, units) if "messages" in raw else _from_input(document, units)
     if row.rejected is not None and row.rejected.split() == row.output.split():
-        expected, hint = "another text than the answer", "delete it, or write a worse one"
+        expected, hint = "a text other than the output", "delete it, or write a worse one"
         raise AuthoringError([document.problem(("rejected",), expected, "the same", hint)])
     return row
 
@@ -150,7 +150,7 @@ def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     unit, prompt = _prompt(document, units)
     problems = list(last_turn_problem(raw["input"], document, ("input",)))
     if "{context}" in prompt.template and "context" not in raw:
-        problems.append(document.problem((), f"a context, which the prompt of {unit} asks for", "none"))
+        problems.append(document.problem((), f"a context, which the prompt of {unit} needs", "none"))
     if problems:
         raise AuthoringError(problems)
     earlier, last = read_input(raw["input"])
@@ -170,22 +170,22 @@ def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
 
 
 def _of_messages(document: Document, asked: Sequence[tuple[str, str]], output: str) -> Example:
-    """A row of messages that belongs to no unit yet."""
+    """A row of messages, without a unit so far."""
     text, rejected = "\n".join(content for role, content in asked if role != "system"), document.data.get("rejected")
     return Example(tuple(asked), text, output, document.name, document.line(()), rejected=rejected)
 
 
 def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Example:
-    """A row of messages as one of a unit: these are messages that the suites could send."""
+    """A row of messages as a row of a unit, if the suites could send these messages."""
     sent = [("system", prompt.system)] if prompt.system is not None else []
     head, turns = [*row.messages[: len(sent)]], row.messages[len(sent) :]
     *earlier, (role, last) = turns or [("", "")]
     found = unfill(prompt.template, last)
     if head != sent or "system" in dict(turns):
         system = show_value(prompt.system) if sent else "no system message"
-        expected, wrong = f"{system} at the head, as {unit} has it, and no other", f"{row.messages[0]}"
+        expected, wrong = f"{system} first, as in {unit}, and no other", f"{row.messages[0]}"
     elif role != USER:
-        expected, wrong = "a turn of the user's before the answer", repr(role)
+        expected, wrong = "a user turn before the output", repr(role)
     elif found is None:
         expected, wrong = f"a last turn in the template of {unit}, {show_value(prompt.template)}", show_value(last)
     else:
@@ -194,7 +194,7 @@ def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Exa
 
 
 def _prompt(document: Document, units: Mapping[str, Unit]) -> tuple[str, Prompt]:
-    """The unit that a row names, and the prompt of all its cases; the only one of the task need not be named."""
+    """The unit that a row names, and the prompt of all its cases; the name is optional if the task has one unit."""
     name = document.data.get("unit") or (next(iter(units)) if len(units) == 1 else "")
     expected, found, hint = f"a unit of the task ({', '.join(units)})", repr(name) if name else "none", ""
     if name in units:
@@ -207,7 +207,7 @@ def _prompt(document: Document, units: Mapping[str, Unit]) -> tuple[str, Prompt]
 
 
 def _repeated(rows: Sequence[Example]) -> list[Problem]:
-    # the same row twice is a mistake of copying; rows that only ask the same are told by `find_duplicates`
+    # identical rows are a copying mistake; `find_duplicates` reports rows with the same input only
     seen: dict[tuple[object, ...], Example] = {}
     problems = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Preferences: rows with a rejected answer, as token ids, and the probes on the batches that they are trained in."""
+"""Preferences: rows with a rejected output as token ids, and the template probes on their training batches."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from tunegate.trainers.data.tokenize import BATCH, VERSION, Tokens, check_batch,
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One prompt with its answer and the rejected one, each as a whole row of token ids."""
+    """A prompt with its output and the rejected one, each as a complete row of token ids."""
 
     chosen: Tokens
     rejected: Tokens
 
     @property
     def length(self) -> int:
-        """Tokens that a step computes: the prompt counts twice."""
+        """Number of tokens that a step computes; the prompt counts twice."""
         return self.chosen.length + self.rejected.length
 
     def columns(self) -> dict[str, list[int]]:
-        """As TRL's collator wants it."""
+        """The columns that TRL's collator expects."""
         return {"prompt_ids": self.chosen.prompt, "chosen_ids": [*self.chosen.output],
                 "rejected_ids": [*self.rejected.output]}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledExample:
-    """An answer that is liked, or is not."""
+    """An output that is liked or disliked."""
 
     tokens: Tokens
     liked: bool
 
     @property
     def length(self) -> int:
-        """Tokens that a step computes: those of the prompt with another's answer come on top."""
+        """Number of tokens that a step computes, including the prompt paired with another row's output."""
         return 2 * self.tokens.length
 
     def columns(self) -> dict[str, Any]:
-        """As TRL's collator wants it."""
+        """The columns that TRL's collator expects."""
         return {"prompt_ids": self.tokens.prompt, "completion_ids": [*self.tokens.output], "label": self.liked}
 
 
-Data = Sequence[Tokens | Preference | LabelledExample]  # what a method trains on
+Data = Sequence[Tokens | Preference | LabelledExample]  # a method's training data
 
 
 def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], None]) -> list[Example]:
-    """The rows as the recipe's method uses them: sft leaves rejected answers aside and says so.
+    """The rows as the recipe's method uses them; sft ignores rejected outputs and prints a note.
 
     Raises:
-        AuthoringError: every row without a rejected answer, where the method is dpo, or kto and there is none at all.
+        AuthoringError: rows lack a rejected output and the method is dpo, or all rows do and the method is kto.
     """
     missing = [row for row in rows if row.rejected is None]
     if recipe.method == KTO and len(missing) < len(rows):
@@ -67,21 +67,21 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
         return list(rows)
     unused = sum(row.rejected is not None for row in rows)
     if unused:
-        say(f"  rejected answers: {unused}, which method sft does not use")
+        say(f"  rejected outputs: {unused}, ignored by method sft")
     return [replace(row, rejected=None) for row in rows]
 
 
 def _missing(row: Example, method: str) -> Problem:
-    wanted = "as method dpo compares two" if method == DPO else "in one row at least with method kto"
-    return Problem(Path(row.file), row.line, "", f"a `rejected` answer, {wanted}", "none",
-                   "write the worse one, or train with method sft")  # fmt: skip
+    wanted = "since method dpo compares two" if method == DPO else "in at least one row with method kto"
+    return Problem(Path(row.file), row.line, "", f"a `rejected` output, {wanted}", "none",
+                   "write a worse output, or train with method sft")  # fmt: skip
 
 
 def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Data:
-    """The rows as token ids, as the recipe's method wants them; a row each, until they are `unpaired`.
+    """Tokenize the rows for the recipe's method, one entry per row; see `unpaired` for kto.
 
     Raises:
-        Refused: as `tokenize` does, for either answer.
+        Refused: as in `tokenize`, for either output.
     """
     chosen = tokenize(rows, tokenizer, recipe.optim.max_length)
     worse = [replace(row, output=row.rejected) for row in rows if row.rejected is not None]
@@ -91,19 +91,19 @@ def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Dat
 
 
 def unpaired(data: Data, recipe: Recipe) -> Data:
-    """What is trained on: for kto each answer by itself, in an order that the seed draws; else the same."""
+    """The training data: for kto each output as its own example, shuffled by the seed; otherwise unchanged."""
     if recipe.method != KTO:
         return data
     chosen, rejected = apart(data)
     liked = [LabelledExample(each, liked=True) for each in chosen]
     found = liked + [LabelledExample(each, liked=False) for each in rejected]
-    # TRL takes them in this order, for it pairs each prompt of a step with the answer to the one before
+    # TRL must keep this order, since it pairs each prompt of a step with the output of the previous one
     random.Random(recipe.seed).shuffle(found)  # noqa: S311
     return found
 
 
 def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
-    """The rows with their answers, and the same with the rejected ones: none where the method compares none."""
+    """The rows with their outputs, and the rows with the rejected outputs; the latter are empty without preferences."""
     pairs = [row for row in data if isinstance(row, Preference)]
     rows = [row for row in data if not isinstance(row, LabelledExample)]
     chosen = [row.chosen if isinstance(row, Preference) else row for row in rows]
@@ -111,40 +111,40 @@ def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
 
 
 def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
-    """The template probe for preferences: both halves of a batch are what the rows say, and belong to one another.
+    """The template probe for preferences: both halves of a batch match the rows, and each other.
 
     Args:
-        batch: the collator's output: answers in its first half, rejected ones in its second, in the same order.
-        data: the preferences, from which the batch was drawn.
+        batch: the collator's output: outputs in the first half, rejected ones in the second, in the same order.
+        data: the preferences from which the batch was drawn.
 
     Raises:
-        Refused: as `check_batch` does, or an answer stands beside another row's rejected one.
+        Refused: as in `check_batch`, or an output is paired with another row's rejected output.
     """
     parts = zip(*(each.chunk(2) for each in _labelled(batch).values()), strict=True)
     halves = [dict(zip(BATCH, part, strict=True)) for part in parts]
     check_batch(halves[0], [pair.chosen for pair in data])
     check_batch(halves[1], [pair.rejected for pair in data])
-    # each half may be right while the pairs are shuffled: dpo would then compare answers to different questions
+    # with shuffled pairs, each half may be right, but dpo would compare outputs for different prompts
     known = {(tuple(pair.chosen.input_ids), tuple(pair.rejected.input_ids)) for pair in data}
     if any(pair not in known for pair in zip(*map(_wholes, halves), strict=True)):
-        raise Refused(f"template probe: a batch compares the answers of two rows; {VERSION}")
+        raise Refused(f"template probe: a batch compares the outputs of two rows; {VERSION}")
 
 
 def check_labelled(batch: Any, data: Sequence[LabelledExample]) -> None:
-    """The template probe for answers that are liked or not: each is what its row says, and counts as its row says.
+    """The template probe for kto: each output matches its row, and so does its label.
 
     Raises:
-        Refused: as `check_batch` does, or an answer counts as liked that is not, or the other way round.
+        Refused: as in `check_batch`, or an output has the wrong label.
     """
     labelled = _labelled(batch)
     check_batch(labelled, [each.tokens for each in data])
     known = {(tuple(each.tokens.input_ids), each.liked) for each in data}
     if any(pair not in known for pair in zip(_wholes(labelled), map(bool, batch["label"]), strict=True)):
-        raise Refused(f"template probe: an answer counts as liked that is not, or the other way round; {VERSION}")
+        raise Refused(f"template probe: a disliked output is labelled as liked, or the other way round; {VERSION}")
 
 
 def _labelled(batch: Any) -> dict[str, Any]:
-    # TRL's batches for dpo and kto have a mask and no labels: made here, so that one probe serves all methods
+    # TRL's batches for dpo and kto have a mask and no labels; with labels, one probe serves all methods
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     return dict(zip(BATCH, (batch["input_ids"], batch["attention_mask"], labels), strict=True))
 

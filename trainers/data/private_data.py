@@ -1,4 +1,4 @@
-"""Secrets and personal data in rows: a model may recite what it was trained on."""
+"""Secrets and personal data in rows, which a model may memorize."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class PrivateData:
-    """A secret or a person's data in a row; `found` is shown to nobody whole."""
+    """A secret or personal data in a row; `found` is never shown in full."""
 
     row: Example
     kind: str
@@ -30,10 +30,10 @@ class PrivateData:
 
 
 def find_private_data(rows: Sequence[Example], watch: Watch) -> list[PrivateData]:
-    """Every secret and every person's data in rows, each once a row, in their order.
+    """Find all secrets and personal data in rows, each once per row, in order.
 
     Raises:
-        CouldNotRun: the libraries that find them are not installed.
+        CouldNotRun: the detection libraries are not installed.
     """
     found = list[PrivateData]()
     with watch("Looking for secrets and personal data", len(rows)) as done:
@@ -46,10 +46,10 @@ def find_private_data(rows: Sequence[Example], watch: Watch) -> list[PrivateData
 
 
 def settle_private_data(rows: Sequence[Example], found: Sequence[PrivateData], recipe: Recipe) -> list[Example]:
-    """The rows to train on: all of them, or without those that hold private data where the recipe drops them.
+    """The rows to train on; rows with private data are dropped if the recipe says so.
 
     Raises:
-        Refused: rows hold some and the recipe neither drops them nor overrides that, or none would be left.
+        Refused: rows contain private data and the recipe neither drops nor overrides, or no row is left.
     """
     if found and recipe.private_data == REFUSE:
         raise Refused(_refusal(found, recipe))
@@ -58,22 +58,22 @@ def settle_private_data(rows: Sequence[Example], found: Sequence[PrivateData], r
     holding = {id(each.row) for each in found}
     left = [row for row in rows if id(row) not in holding]
     if not left:
-        raise Refused(f"{show_path(recipe.path)}: private_data: expected a row without, found none of {len(rows)}")
+        raise Refused(f"{show_path(recipe.path)}: private_data: expected a row without any, found none of {len(rows)}")
     return left
 
 
 def render_private_data(found: Sequence[PrivateData], recipe: Recipe) -> Iterator[str]:
-    """What was found and what becomes of it, a line each; none where nothing was."""
+    """Yield a line on the findings and what the recipe does with them; none without findings."""
     if found:
         kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(each.kind for each in found).most_common())
         rule = recipe.private_data
-        does = rule if isinstance(rule, str) else f"trained on all the same, as the recipe says: {rule['override']}"
+        does = rule if isinstance(rule, str) else f"kept, as overridden in the recipe: {rule['override']}"
         rows = len({id(each.row) for each in found})
         yield f"  secrets and personal data in {rows} {'row' if rows == 1 else 'rows'} ({kinds}): {does}"
 
 
 def private_data_as_dict(found: Sequence[PrivateData], recipe: Recipe) -> dict[str, Any]:
-    """For the training record and the report: which rows hold what, and what the recipe does with them; no values."""
+    """For the training record and the report: the rows, the kinds found, and the recipe's policy; no values."""
     return {
         "policy": recipe.private_data,
         "rows": len({id(each.row) for each in found}),
@@ -87,14 +87,14 @@ def _refusal(found: Sequence[PrivateData], recipe: Recipe) -> str:
         lines.append(f"  and {len(found) - SHOWN} more; --report FILE.json lists them all")
     rows = len({id(each.row) for each in found})
     return (
-        f"Training rows with secrets or personal data: {rows}; a model may recite them. Take them out, or write in "
+        f"Training rows with secrets or personal data: {rows}; a model may memorize them. Remove them, or set in "
         f"{show_path(recipe.path)} `private_data: drop` to train without these rows or `private_data: {{override: "
-        '"the reason"}` to train on them; a secret that stood in a file is best revoked:\n' + "\n".join(lines)
+        '"the reason"}` to train on them; revoke any secret that was stored in a file:\n' + "\n".join(lines)
     )
 
 
 def _texts(row: Example) -> Iterator[str]:
-    """What a row teaches and is asked; the system prompt of a unit stands in its fixtures."""
+    """The texts of a row, without a unit's system prompt, which is part of the fixtures."""
     yield from (text for role, text in row.messages if role != "system" or row.unit is None)
     yield row.output
     yield row.rejected or ""

@@ -1,4 +1,4 @@
-"""What is known of the rows before training, in words for the terminal and as a file for machines."""
+"""The report on the rows before training, as text for the terminal and as a machine-readable file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, apart
 from tunegate.trainers.data.validation import SHOWN, UnitGrades, all_failures
 
-_LIKE = (0.67, 1.5)  # medians: where lengths differ more, they are the easiest thing to learn
-FEW, MANY = 200, 5000  # rows; the evidence for small LoRAs lies between
+_LIKE = (0.67, 1.5)  # ratio of medians; if lengths differ more, dpo may learn mostly the length
+FEW, MANY = 200, 5000  # rows; published results for small LoRAs lie in this range
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Tokens: the fewest, the middle, the most."""
+    """Minimum, median and maximum number of tokens."""
 
     least: int
     median: int
@@ -36,9 +36,9 @@ class Lengths:
 class ExampleReport:
     """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized.
 
-    `rejected` are the lengths of rejected answers, which only preferences have. `private` is what was found of secrets
-    and personal data, `near` the pairs of rows and fixtures that decontamination found, once each was looked for;
-    `left_out` is how many rows were dropped for them.
+    `rejected` are the lengths of rejected outputs, which only preferences have. `private` holds the secrets and
+    personal data, `near` the pairs of rows and fixtures that decontamination found; both are None before these steps.
+    `left_out` is the number of rows that they dropped.
     """
 
     recipe: Recipe
@@ -55,21 +55,21 @@ class ExampleReport:
 
     @property
     def failed(self) -> int:
-        """How many rows fail."""
+        """The number of failing rows."""
         return sum(len(unit.failures) for unit in self.grades)
 
     @property
     def passing(self) -> list[Example]:
-        """The rows whose rejected answer passes the check as well."""
+        """The rows whose rejected output passes the check as well."""
         return [row for unit in self.grades for row in unit.passing]
 
     @property
     def trained(self) -> int:
-        """How many rows are left once some are dropped; a validation split is put aside from these."""
+        """The number of rows after dropping, including the validation split."""
         return self.rows - (self.failed if self.recipe.failing_rows == DROP else 0) - self.left_out
 
     def as_dict(self) -> dict[str, Any]:
-        """The file for machines: every failing row with every finding, every pair of duplicates."""
+        """The machine-readable file: all failing rows with all findings, all pairs of duplicates."""
         failures = [
             {**_place(failure.row), "unit": failure.row.unit, "findings": [str(each) for each in failure.findings]}
             for failure in all_failures(self.grades)
@@ -93,7 +93,7 @@ class ExampleReport:
         }
 
     def summary(self) -> dict[str, Any]:
-        """What goes into the training record: the numbers, and the digest of all the rest."""
+        """For the training record: the counts, and the digest of the full report."""
         exact = sum(pair.alike == 1.0 for pair in self.duplicates)
         return {
             **self._counts(),
@@ -119,34 +119,34 @@ class ExampleReport:
         }
 
     def warnings(self) -> Iterator[str]:
-        """What a person should think about; none of it refuses."""
+        """Yield the warnings; none of them refuses the training."""
         if self.trained < FEW:
-            yield f"{self.trained} rows are few: a few hundred to a few thousand good ones are what a small LoRA needs"
+            yield f"{self.trained} rows are few: a small LoRA needs a few hundred to a few thousand good rows"
         if self.trained > MANY:
-            yield f"{self.trained} rows are many: past a few thousand, better rows help more than further ones"
+            yield f"{self.trained} rows are many: beyond a few thousand, better rows help more than additional ones"
         if self.passing:
             yield (
-                f"{_count(len(self.passing), 'rejected answer passes', 'rejected outputs pass')} the check too "
-                f"({self.passing[0].file}:{self.passing[0].line} first): the suites will not see what these pairs teach"
+                f"{_count(len(self.passing), 'rejected output passes', 'rejected outputs pass')} the check too "
+                f"({self.passing[0].file}:{self.passing[0].line} first): the suites cannot measure what they teach"
             )
         if self.outputs and self.rejected and not _LIKE[0] <= self.rejected.median / self.outputs.median <= _LIKE[1]:
-            yield "rejected answers are of another length than answers: dpo may learn the length, and little else"
+            yield "rejected and preferred outputs differ in length: dpo may learn only the length"
         if self.cut:
             where = f"{self.cut[0].file}:{self.cut[0].line}"
             yield (
-                f"{_count(len(self.cut), 'answer is', 'outputs are')} longer than the max_new_tokens of the unit "
-                f"({where} first): the suites would cut such an answer"
+                f"{_count(len(self.cut), 'output is', 'outputs are')} longer than the unit's max_new_tokens "
+                f"({where} first): the suites would truncate such an output"
             )
 
 
 def measured(report: ExampleReport, rows: Sequence[Example], data: Data, task: Task) -> ExampleReport:
-    """The report with the lengths of the rows that are trained on."""
+    """The report with the lengths of the remaining rows."""
     tokens, rejected = apart(data)
     allowed = {unit.name: unit.cases[0].decoding.max_new_tokens for unit in task.units}
     cut = [
         row
         for row, each in zip(rows, tokens, strict=True)
-        if row.unit and len(each.output) > allowed[row.unit] + 1  # the end of turn is not cut
+        if row.unit and len(each.output) > allowed[row.unit] + 1  # the end of turn does not count
     ]
     return replace(
         report,
@@ -158,7 +158,7 @@ def measured(report: ExampleReport, rows: Sequence[Example], data: Data, task: T
 
 
 def render_grades(report: ExampleReport) -> Iterator[str]:
-    """The grades and duplicates, a line each."""
+    """Yield lines on grades and duplicates."""
     for unit in report.grades:
         name = unit.name or "messages"
         if not unit.graded:
@@ -174,19 +174,19 @@ def render_grades(report: ExampleReport) -> Iterator[str]:
 
 
 def render_lengths(report: ExampleReport) -> Iterator[str]:
-    """The lengths and the warnings, a line each."""
-    rejected = f"; of the rejected one: {report.rejected}" if report.rejected else ""
-    yield f"  tokens a row: {report.whole}; of its answer: {report.outputs}{rejected}"
+    """Yield lines on lengths, and the warnings."""
+    rejected = f"; per rejected output: {report.rejected}" if report.rejected else ""
+    yield f"  tokens per row: {report.whole}; per output: {report.outputs}{rejected}"
     yield from (f"  warning: {warning}" for warning in report.warnings())
 
 
 def _duplicates(pairs: Sequence[DuplicatePair]) -> Iterator[str]:
     exact = sum(pair.alike == 1.0 for pair in pairs)
     if pairs:
-        yield f"  {_rows(exact)} ask what another asks, {len(pairs) - exact} nearly so:"
+        yield f"  duplicate inputs: {exact} exact, {len(pairs) - exact} near:"
     for pair in pairs[:SHOWN]:
         how = "the same" if pair.alike == 1.0 else f"{pair.alike:.0%} alike"
-        output = "the same answer" if pair.agrees else "different answers"
+        output = "the same output" if pair.agrees else "different outputs"
         first, second = (row.place for row in (pair.first, pair.second))
         yield f"    {first} and {second}: {how}, {output}"
 
@@ -194,10 +194,10 @@ def _duplicates(pairs: Sequence[DuplicatePair]) -> Iterator[str]:
 def _consequence(report: ExampleReport) -> str:
     rule = report.recipe.failing_rows
     if rule == DROP:
-        return f"  {_rows(report.failed)} dropped, as the recipe says; {report.trained} are trained on"
+        return f"  {_rows(report.failed)} dropped, as set in the recipe; {report.trained} left for training"
     if isinstance(rule, str):
-        return f"  {_rows(report.failed)} to mend"
-    return f"  {_rows(report.failed)} trained on all the same, as the recipe says: {rule['override']}"
+        return f"  {_rows(report.failed)} to fix"
+    return f"  {_rows(report.failed)} kept despite failing, as overridden in the recipe: {rule['override']}"
 
 
 def _unit(unit: UnitGrades) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The validation split: rows put aside and never trained on, to choose on; fixtures stay out of it."""
+"""The validation split: rows that are not trained on, to choose the checkpoint; it contains no fixtures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tunegate.trainers.data.preference import Data
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which rows are trained on and which are put aside.
+    """The training rows and the validation split.
 
     Attributes:
-        train: the indices of the rows that are trained on, in order.
-        validation: those of the rows put aside, in order.
-        units: how many are put aside, by unit.
+        train: the indices of the training rows, in order.
+        validation: the indices of the validation rows, in order.
+        units: the number of validation rows, by unit.
     """
 
     train: tuple[int, ...]
@@ -31,17 +31,17 @@ class Split:
     units: dict[str, int]
 
     def apart(self, data: Data) -> tuple[Data, Data]:
-        """What the rows became, in the same order: that of the rows to train on, and that of those put aside."""
+        """Split `data`, which is in the order of the rows, into training and validation data."""
         trained, aside = ([data[index] for index in part] for part in (self.train, self.validation))
         return cast(Data, trained), cast(Data, aside)
 
     def render(self) -> list[str]:
-        """A line, if rows are put aside."""
+        """A line on the validation split; none if it is empty."""
         if not self.validation:
             return []
         units = ", ".join(f"{unit} {count}" for unit, count in self.units.items())
         rows = f"{len(self.validation)} row{'s' if len(self.validation) > 1 else ''}"
-        return [f"  put aside to choose the checkpoint on: {rows} ({units})"]
+        return [f"  validation split to choose the checkpoint: {rows} ({units})"]
 
     def as_dict(self) -> dict[str, Any]:
         """For the training record."""
@@ -49,23 +49,23 @@ class Split:
 
 
 def split(rows: Sequence[Example], recipe: Recipe) -> Split:
-    """Put the recipe's share of each unit's rows aside; the seed decides which.
+    """Select the recipe's share of each unit's rows for validation, by the seed.
 
-    Rows that ask nearly the same, whatever their units, stay on one side: a row put aside that was trained on in other
-    words would be known by heart.
+    Rows with nearly the same input stay on one side, whatever their units; otherwise the training would include
+    paraphrases of validation rows.
 
     Args:
         rows: the rows of the recipe.
-        recipe: says how large a share, and the seed.
+        recipe: the recipe, with the share and the seed.
 
     Raises:
-        Refused: a share so small that no unit has a row to put aside.
+        Refused: the share is too small for a single validation row.
     """
     counts = Counter(map(_unit, rows))
-    # a row of each unit stays at least, or the unit would be tested and never trained
+    # at least one row of each unit stays for training
     left = {unit: min(round(recipe.optim.validation_split * count), count - 1) for unit, count in counts.items()}
     validation: list[int] = []
-    # by what they say and not by a draw, so that new rows move no others from one side to the other
+    # by digest, so that new rows do not move existing ones to the other side
     for group in sorted(_groups(rows) if any(left.values()) else (), key=lambda each: _lot(recipe.seed, each, rows)):
         taken = Counter(_unit(rows[index]) for index in group)
         if all(count <= left[unit] for unit, count in taken.items()):
@@ -74,8 +74,8 @@ def split(rows: Sequence[Example], recipe: Recipe) -> Split:
     if recipe.optim.validation_split and not validation:
         raise Refused(
             f"{show_path(recipe.path)}: optim.validation_split: expected a share of one row or more in a unit, found "
-            f"{recipe.optim.validation_split} of {len(rows)} rows, of which those that ask nearly the same stay "
-            "together; raise it, or leave it out"
+            f"{recipe.optim.validation_split} of {len(rows)} rows, of which those with nearly the same input stay "
+            "together; raise it, or remove it"
         )
     aside = tuple(sorted(validation))
     return Split(
@@ -90,7 +90,7 @@ def _unit(row: Example) -> str:
 
 
 def _groups(rows: Sequence[Example]) -> list[list[int]]:
-    """The rows by number, those together that ask nearly the same, or would through others between them."""
+    """The indices of the rows, grouped by nearly the same input, transitively."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

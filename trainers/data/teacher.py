@@ -1,4 +1,4 @@
-"""Whose answers rows are: what a distillation writes beside its rows, and what a training reads there."""
+"""The teacher's record: a file that a distillation writes next to its rows, and a training reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
 from tunegate.harness.core.reading import read_object
 
-#: Of the file beside rows; what is read of it.
+#: The keys that are read from the teacher's record.
 SCHEMA = {
     "type": "object",
     "required": ["schema_version", "teacher", "rows", "asked", "kept", "digest"],
@@ -29,15 +29,15 @@ SCHEMA = {
 
 
 def teacher_path(rows: Path) -> Path:
-    """Where it stands whose answers the rows of a file are."""
+    """The path of the teacher's record for a file of rows."""
     return rows.with_suffix(".teacher.json")
 
 
 def read_teacher(rows: Path) -> dict[str, Any]:
-    """For the training record: the teacher of a file of rows, and whether the rows are as it left them; else empty.
+    """For the training record: the teacher of a file of rows, and whether the rows were edited; empty if it has none.
 
     Raises:
-        Refused: what says so is damaged, or was edited.
+        Refused: the teacher's record is damaged or was edited.
     """
     path = teacher_path(rows)
     if not path.exists():
@@ -45,17 +45,18 @@ def read_teacher(rows: Path) -> dict[str, Any]:
     found = read_object(path, "the teacher of rows", SCHEMA)
     if not is_as_stamped(found):
         raise Refused(
-            f"{show_path(path)}: expected it as tunegate distil wrote it, found it edited; distil the rows again"
+            f"{show_path(path)}: expected an unedited file from tunegate distil, found an edited one; distil the rows "
+            "again"
         )
     counts = {"asked": found["asked"], "kept": found["kept"]}
     return {"teacher": {**found["teacher"], **counts, "edited": found["rows"] != file_digest(rows)}}
 
 
 def render_teacher(row_file: Mapping[str, Any]) -> str:
-    """A line on the teacher of a file of rows, of the training record."""
+    """A line on the teacher of a file of rows."""
     teacher = row_file["teacher"]
     edited = "; edited since" if teacher["edited"] else ""
     return (
-        f"  {row_file['file']}: answers of {teacher['name']}, {teacher['kept']} of {teacher['asked']} that passed "
+        f"  {row_file['file']}: outputs of {teacher['name']}, of which {teacher['kept']} of {teacher['asked']} passed "
         f"the checks{edited}"
     )

@@ -1,4 +1,4 @@
-"""Rows to token ids, so that what is trained is what the suites will ask: same prompt tokens, end of turn included."""
+"""Tokenize rows with the same prompt tokens that the suites send, including the end of turn."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ VERSION = "is this a version of trl that Tunegate supports?"
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One row as token ids; `completion_mask` is 1 where the loss is taken: the answer and its end of turn."""
+    """One row as token ids; `completion_mask` is 1 for tokens with loss: the output and its end of turn."""
 
     input_ids: list[int]
     completion_mask: list[int]
 
     @property
     def length(self) -> int:
-        """Tokens that a step computes."""
+        """Number of tokens that a step computes."""
         return len(self.input_ids)
 
     @property
     def prompt(self) -> list[int]:
-        """The tokens before the answer."""
+        """The tokens before the output."""
         return self.input_ids[: self.completion_mask.index(1)]
 
     @property
     def output(self) -> tuple[int, ...]:
-        """The tokens on which the loss is taken."""
+        """The tokens with loss."""
         return tuple(token for token, mask in zip(self.input_ids, self.completion_mask, strict=True) if mask)
 
     def columns(self) -> dict[str, list[int]]:
-        """As TRL's collator wants it."""
+        """The columns that TRL's collator expects."""
         return asdict(self)
 
 
 def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[Tokens]:
-    """Tokenize every row: the prompt as the suites render it, the answer, then the end-of-turn token.
+    """Tokenize every row: the prompt as the suites render it, the output, then the end-of-turn token.
 
     Args:
-        rows: what to train on.
-        tokenizer: as `tunegate.harness.models.local.huggingface.load_tokenizer` gives it.
-        max_length: tokens a row may have.
+        rows: the rows.
+        tokenizer: the tokenizer, from `tunegate.harness.models.local.huggingface.load_tokenizer`.
+        max_length: maximum tokens per row.
 
     Raises:
-        Refused: a row is longer than `max_length` (its end of turn would be cut), holds an end of turn inside its
-            answer, or does not fit the chat template.
+        Refused: a row is longer than `max_length` (its end of turn would be lost), contains an end of turn in its
+            output, or does not fit the chat template.
     """
     found = [_tokens(row, tokenizer, tokenizer.eos_token_id) for row in rows]
     long = [
@@ -63,35 +63,38 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
         row, length = long[0]
         raise Refused(
             f"{row.place}: expected at most optim.max_length = {max_length} tokens, found {length} "
-            f"({len(long)} such rows); raise max_length or shorten them: a cut row never learns to stop"
+            f"({len(long)} such rows); raise max_length or shorten them: a truncated row never teaches to stop"
         )
     return found
 
 
 def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
-    # By the very code that asks: a second way to build the prompt would drift from it, and the training aim elsewhere.
+    # rendered by the code that the suites use, so that the two cannot diverge
     prompt = render_prompt(tokenizer, Request(row.place, row.messages, Decoding()))
     before = tokenizer(prompt, add_special_tokens=False).input_ids
-    # Apart from the prompt, for together a token may reach across the border: a prompt that ends in it is never sent.
+    # Tokenized separately from the prompt, since a token that spans the boundary is never sent.
     completion = tokenizer(row.output, add_special_tokens=False).input_ids
     if end in completion:
-        raise Refused(f"{row.place}: expected an answer alone, found {tokenizer.eos_token} in it; the trainer adds it")
+        raise Refused(
+            f"{row.place}: expected an output without {tokenizer.eos_token}, found it in the output; delete it, the "
+            "trainer adds it"
+        )
     return Tokens([*before, *completion, end], [0] * len(before) + [1] * (len(completion) + 1))
 
 
 def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:
-    """The template probe: refuse a batch, as the trainer will see it, that is not what the rows say.
+    """The template probe: refuse a batch of the trainer that does not match the rows.
 
-    Each row must be whole, its prompt token for token the one that the suites send, and the loss must be on its whole
-    answer, end of turn included, and on nothing else. The trap: where the pad token is the end token, a collator that
-    masks every pad label masks the end of turn too.
+    Each row must be complete, its prompt must match the suites' prompt token for token, and the loss must cover its
+    whole output, including the end of turn, and no other token. If the pad token is the end token, a collator that
+    masks all pad labels masks the end of turn too.
 
     Args:
-        batch: the collator's output: `input_ids`, `attention_mask` and `labels`, each of shape (rows, tokens); -100
-            where no loss is taken.
-        rows: the rows, from which the batch was drawn.
+        batch: the collator's output: `input_ids`, `attention_mask` and `labels`, each of shape (rows, tokens); labels
+            without loss are -100.
+        rows: the rows from which the batch was drawn.
     """
-    # by what the mask attends to, not by the pad token: that may be the end token, which belongs to the row
+    # by the attention mask, not by the pad token, which may be the row's own end token
     wholes = {tuple(row.input_ids) for row in rows}
     outputs = {row.output for row in rows}
     for ids, attended, labels in zip(*(batch[name].tolist() for name in BATCH), strict=True):
@@ -106,12 +109,12 @@ def _check_whole(seen: tuple[int, ...], wholes: Collection[tuple[int, ...]]) -> 
     longer = next((whole for whole in wholes if whole[: len(seen)] == seen), None)
     if longer:
         raise Refused(
-            f"template probe: a training batch holds {len(seen)} of a row's {len(longer)} tokens: cut like this, the "
-            f"tuned model would never stop; {VERSION}"
+            f"template probe: a training batch holds {len(seen)} of a row's {len(longer)} tokens: with truncated rows, "
+            f"the tuned model would never stop; {VERSION}"
         )
     raise Refused(
-        f"template probe: a training batch holds other tokens than its row, whose prompt is the one that the suites "
-        f"send; {VERSION}"
+        f"template probe: the tokens of a training batch differ from those of its row, whose prompt is the suites' "
+        f"prompt; {VERSION}"
     )
 
 
@@ -120,10 +123,10 @@ def _check_labels(trained: tuple[int, ...], outputs: Collection[tuple[int, ...]]
         return
     if any(output[:-1] == trained for output in outputs):
         raise Refused(
-            "template probe: the end-of-turn token carries no loss in a training batch: the tuned model would never "
+            "template probe: the end-of-turn token has no loss in a training batch: the tuned model would never "
             f"stop; {VERSION}"
         )
     raise Refused(
-        f"template probe: a training batch takes the loss on other tokens than a row's answer ({len(trained)} of "
-        f"them); {VERSION}"
+        f"template probe: the loss in a training batch covers other tokens than a row's output ({len(trained)} "
+        f"tokens); {VERSION}"
     )

@@ -1,4 +1,4 @@
-"""Row grading: would the task's own checks pass what the rows teach?"""
+"""Row grading: score the rows' outputs with the task's own checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A row whose answer fails the check of its unit, and why."""
+    """A row whose output fails the check of its unit, with the findings."""
 
     row: Example
     findings: tuple[Finding, ...]
@@ -31,10 +31,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class UnitGrades:
-    """The grades of the rows of one unit; rows of messages have no unit and no name here.
+    """The grades of the rows of one unit; the name is empty for rows of messages without a unit.
 
-    `not_scored` is what could not be scored, in words; where nothing could, `graded` is false. `passing` are the rows
-    whose rejected answer passes too: the check does not see why it was rejected.
+    `not_scored` describes what could not be scored; `graded` is false if nothing could. `passing` are the rows whose
+    rejected output passes too, so that the check does not see why it was rejected.
     """
 
     name: str
@@ -46,12 +46,12 @@ class UnitGrades:
 
 
 def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]:
-    """Score each row's answers with the check of the unit that the row names, in the order of the task's units.
+    """Score each row's outputs with the check of its unit, in the order of the task's units.
 
-    A row has no `expect`, so that what hangs on one is not scored.
+    Rows have no `expect`, so parts of a check that need it are not scored.
 
     Raises:
-        Refused: a voice metric cannot see the voice that it should judge.
+        Refused: a voice metric cannot recognize the voice that it should score.
     """
     units: Mapping[str, Unit] = {unit.name: unit for unit in task.units}
     grouped: dict[str, list[Example]] = {name: [row for row in rows if row.unit == name] for name in units}
@@ -70,10 +70,10 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
 
 
 def why_not_graded(unit: Unit) -> str:
-    """Why the unit's rows cannot be scored at all; empty where they can."""
+    """The reason why the unit's rows cannot be scored at all; empty if they can."""
     if not unit.check_kind.by_expect:
-        return f"the {unit.suite} check can score nothing without a case's expect"
-    # a row names a unit and not a case, so nobody knows which of them is its own
+        return f"the {unit.suite} check cannot score without a case's expect"
+    # a row names a unit, not a case, so its check is unknown
     checks = len({case.check.references for case in unit.cases})
     return f"the unit's cases have {checks} different checks" if checks > 1 else ""
 
@@ -89,10 +89,10 @@ def _grade_unit(unit: Unit, rows: Sequence[Example]) -> UnitGrades:
 
 
 def settle(rows: Sequence[Example], grades: Sequence[UnitGrades], recipe: Recipe) -> list[Example]:
-    """The rows to train on: all of them, or without the failing ones where the recipe drops them.
+    """The rows to train on; failing rows are dropped if the recipe says so.
 
     Raises:
-        Refused: rows fail and the recipe neither drops them nor overrides that, or none would be left.
+        Refused: rows fail and the recipe neither drops nor overrides, or no row is left.
     """
     failures = list(all_failures(grades))
     if failures and recipe.failing_rows == REFUSE:
@@ -107,7 +107,7 @@ def settle(rows: Sequence[Example], grades: Sequence[UnitGrades], recipe: Recipe
 
 
 def all_failures(grades: Sequence[UnitGrades]) -> Iterator[Failure]:
-    """Every failure, unit by unit."""
+    """All failures, by unit."""
     return (failure for unit in grades for failure in unit.failures)
 
 
@@ -116,7 +116,7 @@ def _refusal(failures: Sequence[Failure], rows: int, recipe: Recipe) -> str:
     if len(failures) > SHOWN:
         lines.append(f"  and {len(failures) - SHOWN} more; --report FILE.json lists them all")
     return (
-        f"{len(failures)} of {rows} training rows fail the task's own checks; a model learns what it is shown. Mend "
-        f"them, or write in {show_path(recipe.path)} `failing_rows: drop` to train without them or "
+        f"{len(failures)} of {rows} training rows fail the task's own checks; the model would learn these mistakes. "
+        f"Fix them, or set in {show_path(recipe.path)} `failing_rows: drop` to train without them or "
         '`failing_rows: {override: "the reason"}` to train on them:\n' + "\n".join(lines)
     )

@@ -1,1 +1,1 @@
-"""The proof that no training example repeats a fixture."""
+"""Decontamination: no training example repeats a fixture."""

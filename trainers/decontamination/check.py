@@ -1,6 +1,6 @@
-"""Decontamination: no row that is trained on repeats a fixture, edited or reworded; what comes too near is left out.
+"""Decontamination: find the rows that repeat a fixture, edited or paraphrased, and drop or refuse them.
 
-Every text of every row is held against every text of every case; `thresholds` says what is too near.
+Every text of every row is compared with every text of every case; `thresholds` defines what is too similar.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tunegate.trainers.decontamination.translations import LANGUAGES, encoder_di
 
 @dataclass(frozen=True)
 class Decontaminated:
-    """What decontamination made of the rows: those that are left, and what became of every pair that came near."""
+    """The result of a decontamination: the remaining rows, and the outcome of every similar pair."""
 
     rows: Sequence[Example]
     found: Comparison
@@ -36,7 +36,7 @@ class Decontaminated:
 
     @property
     def dropped(self) -> list[Near]:
-        """The rows that were left out, each with what it comes nearest to."""
+        """The dropped rows, each with the case it is most similar to."""
         nearest: dict[tuple[str, int], Near] = {}
         for near, outcome in self.pairs:
             if outcome == "dropped":
@@ -45,26 +45,26 @@ class Decontaminated:
 
     @property
     def dropped_file(self) -> str:
-        """The file of the rows that were left out, a line each: which row, which case, and why; no texts."""
+        """The file of dropped rows: a line each with the row, the case and the reason, without texts."""
         return "".join(json.dumps(near.as_dict() | {"why": str(near)}) + "\n" for near in self.dropped)
 
     def check(self, folder: Path = Path()) -> None:
-        """Refuse what the recipe would neither drop nor keep; exemptions are shown relative to its folder.
+        """Refuse rows that the recipe neither drops nor keeps; exemptions are shown relative to its folder.
 
         Raises:
-            Refused: rows that repeat a fixture, or may and are not exempted, each pair with its texts; or no row left.
+            Refused: rows repeat a fixture, or may do so and are not exempted; or no row is left.
         """
         lines = list(render_refusal(self.pairs, self.found.rows, folder))
         if not lines and not self.rows:
             lines = [
-                f"decontaminate: expected a row that comes near to no fixture, found none of {self.found.rows}; "
+                f"decontaminate: expected a row that is similar to no fixture, found none of {self.found.rows}; "
                 "--report FILE.json lists every pair"
             ]
         if lines:
             raise Refused("\n".join(lines))
 
     def evidence(self) -> dict[str, Any]:
-        """What was compared, how, what came near and what became of it, for the training record."""
+        """For the training record: what was compared, how, and the outcomes."""
         found, dropped = self.found, self.dropped
         return {
             "rows": found.rows,
@@ -89,7 +89,7 @@ class Decontaminated:
         }
 
     def report(self) -> dict[str, Any]:
-        """Every pair, by the fixture that is repeated, for the report on the rows."""
+        """For the report on the rows: all pairs, by fixture."""
         return report_of_pairs(self.pairs)
 
 
@@ -100,27 +100,27 @@ def decontaminate(
     exemptions: Sequence[Exemption] = (),
     watch: Watch | None = None,
 ) -> Decontaminated:
-    """Hold rows against fixtures, and leave out those that the recipe drops; `check` refuses the others.
+    """Compare rows with fixtures, and drop rows as the recipe says; `Decontaminated.check` refuses the others.
 
     Args:
-        rows: the rows to be trained on.
-        tasks: every task whose fixtures are held out.
-        policy: what happens to rows that are too near.
-        exemptions: the recipe's.
-        watch: shows the comparison while it runs.
+        rows: the rows.
+        tasks: all tasks whose fixtures are held out.
+        policy: what to do with rows that are too similar.
+        exemptions: the recipe's exemptions.
+        watch: shows the progress.
 
     Raises:
         AuthoringError: exemptions that exempt nothing.
-        CouldNotRun: there is no embedding model here.
+        CouldNotRun: the embedding model is not installed.
     """
     found = search(rows, tasks, watch or quiet())
     cases = {case.key for task in tasks for unit in task.units for case in unit.cases}
-    # First, for an exemption that exempts nothing names a row that moved, or a text edited since somebody read it.
+    # first, since a useless exemption indicates a moved row, or a text edited since the review
     check_exemptions(exemptions, found.pairs, {(row.file, row.line) for row in rows}, cases)
     exempted = {exemption.pair for exemption in exemptions}
     pairs = [Settled(near, _outcome(near, policy or Decontaminate(), exempted)) for near in found.pairs]
     gone = {near.pair[:2] for near, outcome in pairs if outcome == "dropped"}
-    # of a row that is left out for one fixture nothing more is asked
+    # a dropped row needs no review for other fixtures
     settled = [Settled(near, "dropped") if near.pair[:2] in gone else Settled(near, each) for near, each in pairs]
     return Decontaminated([row for row in rows if (row.file, row.line) not in gone], found, settled, exemptions)
 
@@ -137,10 +137,11 @@ def _outcome(near: Near, policy: Decontaminate, exempted: set[tuple[str, int, st
 def check_exemptions(
     exemptions: Sequence[Exemption], found: Iterable[Near], rows: set[tuple[str, int]], cases: set[str]
 ) -> None:
-    """Refuse exemptions that exempt nothing: each names a pair that has to be reviewed, once.
+    """Refuse exemptions that exempt nothing; each must name a pair to be reviewed, once.
 
     Raises:
-        AuthoringError: every exemption of an unknown row or case, of a pair that needs or may have none, or twice.
+        AuthoringError: exemptions of an unknown row or case, of a pair that needs none or cannot be exempted, or
+            repeated ones.
     """
     nearness = {near.pair: near.threshold for near in found}
     seen: dict[tuple[str, int, str], Exemption] = {}
@@ -150,14 +151,14 @@ def check_exemptions(
         if first is not exemption:
             problems.append(exemption.problem("", "each pair once", f"that of {first.where} again", "delete one"))
         elif exemption.pair[:2] not in rows:
-            hint = "rows move when lines are added above them: read the pair again"
+            hint = "row numbers change when lines are added above: review the pair again"
             problems.append(exemption.problem("row", "a row of this recipe", repr(exemption.row), hint))
         elif exemption.case not in cases:
             problems.append(
                 exemption.problem("case", "a case of the fixtures", repr(exemption.case), "delete the exemption")
             )
         elif nearness.get(exemption.pair) == "refuse":
-            hint = "no reason makes it innocent: delete the row, or write it anew"
+            hint = "it cannot be exempted: delete or rewrite the row"
             problems.append(exemption.problem("", "a pair to be reviewed", "one that is refused", hint))
         elif nearness.get(exemption.pair) != "review":
             problems.append(exemption.problem("", "a pair to be reviewed", "one that needs no exemption", "delete it"))

@@ -1,4 +1,4 @@
-"""A text word by word: as it is written, as it is compared, and with the facts masked that an edited copy changes."""
+"""Text normalization: a text's words as written, as compared, and with masked facts, which edited copies change."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import regex
 
 from tunegate.harness.text.reading import Reading, read
 
-# Words of a phrase, also letters of a run. A shared phrase of five words is seldom chance, and a reworded copy seldom
-# keeps a longer one: the usual 13 found 2 of 6 copies with other numbers, five at least .81 of each.
+# Words per phrase, and characters per run. Shared phrases of five words are rarely a coincidence, and reworded copies
+# rarely keep longer ones: the usual 13 found 2 of 6 copies with other numbers, five at least .81 of each.
 PHRASE = 5
-LEAST_WORDS = 3  # of fewer only equality tells anything
+LEAST_WORDS = 3  # shorter texts are only compared for equality
 MUCH_FEWER = 0.7
 LONGEST_NAME = 3  # words
 FACT = "\0"
-_BETWEEN_WORDS = regex.compile(r"[\p{P}\p{Z}\p{C}]+")  # signs stay: an emoji may be all there is
+_BETWEEN_WORDS = regex.compile(r"[\p{P}\p{Z}\p{C}]+")  # symbols stay, since a text may be a single emoji
 _PIECE = regex.compile(r"\S+")
 _DIGITS = regex.compile(r"\p{N}+")
 _LETTER = regex.compile(r"\p{L}")
@@ -32,16 +32,16 @@ _FACT_WORD = regex.compile(
 
 
 def normalise(text: str) -> str:
-    """A text without what a copy loses: case, white space, punctuation, markup, and how its characters are written.
+    """Normalize case, white space, punctuation, markup and character forms, which copies often change.
 
-    A text of punctuation alone keeps it: it would equal every other one.
+    A text with only punctuation keeps it; otherwise it would equal all other such texts.
     """
     folded = _reading(text).folded.text
     return " ".join(_words(folded)) or " ".join(folded.split())
 
 
 def _reading(text: str) -> Reading:
-    """What is read of a text; of one that is nothing but markup, its signs."""
+    """The readable part of a text; the text itself if it is only markup."""
     found = read(text)
     return found if found.text else Reading(text, range(len(text) + 1))
 
@@ -53,7 +53,7 @@ def _words(folded: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Wording:
-    """The words of a text in order, as it is read: the piece each stands in, its plain form, and with facts masked."""
+    """The words of a text in reading order: the piece of each, its plain form, and its form with facts masked."""
 
     pieces: tuple[str, ...]
     at: tuple[int, ...]
@@ -63,45 +63,45 @@ class Wording:
 
     @cached_property
     def phrases(self) -> frozenset[str]:
-        """Every run of five plain words."""
+        """All runs of five plain words."""
         return frozenset(_runs(self.plain))
 
     @cached_property
     def masked_runs(self) -> tuple[str, ...]:
-        """Every run of five masked words, in order."""
+        """All runs of five masked words, in order."""
         return tuple(_runs(self.masked))
 
     @property
     def masked_phrases(self) -> frozenset[str]:
-        """Every run of five masked words."""
+        """All runs of five masked words."""
         return frozenset(self.masked_runs)
 
     @property
     def kept(self) -> int:
-        """How many words hold a letter and are no fact: what an edited copy still shares with its original."""
+        """The number of words with a letter that are not facts, which an edited copy shares with its original."""
         return sum(word != FACT and _LETTER.search(word) is not None for word in self.masked)
 
     @property
     def letters(self) -> frozenset[str]:
-        """Every run of five characters."""
+        """All runs of five characters."""
         text = " ".join(self.plain)
         return frozenset(text[at : at + PHRASE] for at in range(max(min(1, len(text)), len(text) - PHRASE + 1)))
 
     @property
     def key(self) -> str | None:
-        """By what two texts are equal; none where so little is left of a text that it tells nothing."""
+        """The key for equality; None if too little of the text is left."""
         return " ".join(self.plain) if self.is_whole or len(self.plain) >= LEAST_WORDS else None
 
     @property
     def text(self) -> str:
-        """The text as it is read."""
+        """The text in reading order."""
         return " ".join(self.pieces)
 
     def without(self, shared: Mapping[str, int]) -> Wording:
-        """The text without the words of these masked runs, each with the number of rows that share it.
+        """The text without the words of these masked runs; `shared` maps a run to the number of rows that share it.
 
-        A run that far fewer share than one that overlaps it reaches out of a template into what stands beside it:
-        it does not count, or a template would take the first words of a text along.
+        A run that far fewer rows share than an overlapping run extends from a template into the neighbouring text. It
+        is ignored; otherwise the first words of that text would be removed with the template.
         """
         counts = [shared.get(run, 0) for run in self.masked_runs]
         most = [max(counts[max(0, at - PHRASE + 1) : at + PHRASE]) for at in range(len(counts))]
@@ -131,16 +131,16 @@ def wording(text: str) -> Wording:
         for word in _words(piece.casefold()):
             at.append(number)
             plain.append(word)
-            # Edited copies change just these. Without the mask 18 of 663 of them were missed by every measure, short
-            # texts that are mostly numbers above all.
+            # Edited copies change exactly these. Without the mask, every measure missed 18 of 663 copies, mostly short
+            # texts that consist of numbers.
             masked.append(FACT if number in names or _FACT_WORD.fullmatch(word) else _DIGITS.sub("0", word))
-    if not plain:  # punctuation alone: compared as it is, or it would equal every other such text
+    if not plain:  # only punctuation: compared verbatim, or it would equal all other such texts
         return Wording(pieces, tuple(range(len(pieces))), pieces, pieces)
     return Wording(pieces, tuple(at), tuple(plain), tuple(masked))
 
 
 def _names(text: str, pieces: Sequence[regex.Match[str]]) -> set[int]:
-    """The pieces inside a sentence with a capital, up to three in a row: more are a title, or somebody shouts."""
+    """The capitalized pieces inside a sentence, up to three in a row; longer runs are titles or all caps."""
     capital = [piece[0][:1].isupper() for piece in pieces]
     names: set[int] = set()
     start = 0

@@ -1,4 +1,4 @@
-"""How much of each held-out text stands in each row's: four measures, all rows against all texts at once."""
+"""Text overlap: four measures of how much of each held-out text is in each row's text, as matrix products."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from scipy import sparse
 from tunegate.trainers.decontamination.normalize import LEAST_WORDS, Wording
 
 Matrix = npt.NDArray[np.float32]  # rows down, held-out texts across
-LEAST_KEPT = 4  # words with letters beside the facts: with fewer, two texts with masked facts are alike by chance
+LEAST_KEPT = 4  # words with letters besides facts; with fewer, texts with masked facts match by coincidence
 NOTHING = Wording((), (), (), ())
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Each measure of every row against every held-out text, in [0, 1]."""
+    """The measures of every row against every held-out text, in [0, 1]."""
 
     coverage: Matrix
     letters: Matrix
@@ -40,7 +40,7 @@ class EvalTexts:
         self.words = _Table([frozenset(text.plain) for text in enough], _rarity(enough))
 
     def scores(self, rows: Sequence[Wording]) -> Scores:
-        """Every row's text against every held-out one."""
+        """Score every row's text against every held-out text."""
         plain = self.phrases.coverage([row.phrases for row in rows])
         masked = self.masked.coverage([row.masked_phrases for row in rows])
         enough = [row if _is_enough(row) else NOTHING for row in rows]
@@ -56,7 +56,7 @@ def _is_enough(text: Wording) -> bool:
 
 
 def _rarity(texts: Sequence[Wording]) -> Mapping[str, float]:
-    """What a shared word weighs: much if few held-out texts use it (the inverse document frequency)."""
+    """The weight of each word: its inverse document frequency in the held-out texts."""
     used = Counter(word for text in texts for word in set(text.plain))
     return {word: _weight(number, len(texts)) for word, number in used.items()}
 
@@ -66,7 +66,7 @@ def _weight(used: int, texts: int) -> float:
 
 
 class _Table:
-    """Which held-out text holds which features, as a sparse matrix: features down, texts across."""
+    """The features of each held-out text, as a sparse matrix: features down, texts across."""
 
     def __init__(self, texts: Sequence[Set[str]], weights: Mapping[str, float] | None = None) -> None:
         self.columns = {feature: at for at, feature in enumerate(sorted(set().union(*texts)))}
@@ -82,7 +82,7 @@ class _Table:
         return shares
 
     def jaccard(self, rows: Sequence[Set[str]]) -> Matrix:
-        """The share of the features of either that both have."""
+        """The Jaccard similarity: features of both, divided by features of either."""
         shared = self._shared(rows)
         either = self._totals(rows)[:, None] + self.totals - shared
         shares: Matrix = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
@@ -94,7 +94,7 @@ class _Table:
 
     def _totals(self, rows: Sequence[Set[str]]) -> npt.NDArray[np.float32]:
         known = self._matrix(rows)
-        # Features that no fixture has count in the union, too: a long row that holds a short fixture is not like it.
+        # Features in no fixture count in the union, too: a long row that contains a short fixture is not similar to it.
         strange = np.array([len(row) for row in rows], dtype=np.float32) - np.asarray(known.sum(axis=1)).ravel()
         totals: npt.NDArray[np.float32] = known @ self.weights + np.float32(self.unknown) * strange
         return totals

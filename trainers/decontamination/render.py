@@ -1,6 +1,6 @@
-"""Rows that come near to fixtures, in words: side by side on the terminal, all of them in the report.
+"""Output of rows that are similar to fixtures: side by side on the terminal, all of them in the report.
 
-Of a sealed case its key is shown, and no text; nor that of the row, which repeats it.
+For sealed cases, only the key is shown: neither the case's text nor the row's, which repeats it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHOWN = 10
 
 
 class Settled(NamedTuple):
-    """A pair that came near, and what became of its row."""
+    """A similar pair, and the outcome for its row."""
 
     near: Near
     outcome: Outcome
@@ -31,7 +31,7 @@ AROUND = 14  # words shown on each side of the common part
 
 
 def side_by_side(row: str, fixture: str) -> tuple[str, str]:
-    """Both texts, on one line each, their longest common part between »«."""
+    """Both texts, one line each, with their longest common part between »«."""
     left, right = row.split(), fixture.split()
     matcher = SequenceMatcher(None, [normalise(word) for word in left], [normalise(word) for word in right], False)
     common = matcher.find_longest_match()
@@ -53,19 +53,19 @@ def _shown(words: Sequence[str], start: int, size: int) -> str:
 
 
 def render_refusal(pairs: Sequence[Settled], rows: int, folder: Path) -> Iterator[str]:
-    """Why rows refuse the training, a line each; exemptions are relative to the folder, the recipe's."""
+    """Yield the lines of a refusal; exemptions are relative to `folder`, that of the recipe."""
     yield from _refused([near for near, outcome in pairs if outcome == "refused"], rows)
     yield from _to_review([near for near, outcome in pairs if outcome == "asked"], folder)
 
 
-_DOES = {"refuse": "repeats a fixture", "review": "may be a fixture in other words"}
-_DO = {"refuse": "repeat fixtures", "review": "may be fixtures in other words"}
+_DOES = {"refuse": "repeats a fixture", "review": "may paraphrase a fixture"}
+_DO = {"refuse": "repeat fixtures", "review": "may paraphrase fixtures"}
 
 
 def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
-    """How many rows were dropped or kept for what they come near to, a line each; none where no row does."""
+    """Yield lines on the rows dropped or kept; none if no row is similar to a fixture."""
     worst: dict[tuple[str, int], Settled] = {}
-    for each in pairs:  # the refused ones come first
+    for each in pairs:  # refused pairs come first
         worst.setdefault(each.near.pair[:2], each)
     counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in ("dropped", "kept"))
     for (outcome, threshold), number in sorted(counts.items()):
@@ -77,12 +77,11 @@ def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
 
 def _refused(pairs: Sequence[Near], rows: int) -> Iterator[str]:
     if pairs:
-        # a row is told once, with the fixture that it is nearest to; reversed, so that the nearest is written last
+        # each row is listed once, with its most similar fixture; reversed, so that the most similar one wins
         leaks = {near.pair[:2]: near for near in reversed(pairs)}
         yield (
             f"{len(leaks)} of {rows} training rows repeat fixtures; a score on cases the model was trained on means "
-            "nothing. Delete these rows, write them anew, or let the recipe drop them (`decontaminate: {refuse: "
-            "drop}`):"
+            "nothing. Delete or rewrite these rows, or let the recipe drop them (`decontaminate: {refuse: drop}`):"
         )
         yield from _listed(list(reversed(leaks.values())))
 
@@ -90,9 +89,9 @@ def _refused(pairs: Sequence[Near], rows: int) -> Iterator[str]:
 def _to_review(pairs: Sequence[Near], folder: Path) -> Iterator[str]:
     if pairs:
         yield (
-            f"Training rows that may be fixtures in other words: {len(pairs)}. Read each pair: write the row anew or, "
-            "where it is innocent, add the pair to the recipe's exemptions with the reason; or let the recipe drop "
-            "such rows (`decontaminate: {review: drop}`):"
+            f"Training rows that may paraphrase fixtures: {len(pairs)}. Review each pair: rewrite the row or, if it is "
+            "clean, add the pair to the recipe's exemptions with the reason; or let the recipe drop such rows "
+            "(`decontaminate: {review: drop}`):"
         )
         yield from _listed(pairs)
         yield "exemptions:"
@@ -113,7 +112,7 @@ def _listed(pairs: Sequence[Near]) -> Iterator[str]:
 
 
 def report_of_pairs(pairs: Sequence[Settled]) -> dict[str, Any]:
-    """Every pair by the case that is repeated, the nearest first, for machines; the report on the rows has it."""
+    """For the report on the rows: all pairs, by case, most similar first."""
     outcomes = {near.pair: outcome for near, outcome in pairs}
     nearest = nearest_first([near for near, _ in pairs])
     first = {near.eval_text.case.key: at for at, near in reversed(list(enumerate(nearest)))}
@@ -137,6 +136,6 @@ def _reported(near: Near, outcome: Outcome) -> dict[str, Any]:
 
 
 def as_exemption(near: Near, folder: Path) -> str:
-    """The line that would exempt a pair in a recipe of this folder."""
+    """The YAML line that exempts a pair in a recipe in `folder`."""
     row = Path(os.path.relpath(Path(near.row.file).resolve(), folder.resolve())).as_posix()
     return f'- {{row: "{row}:{near.row.line}", case: {near.eval_text.case.key}, reason: "..."}}'

@@ -1,4 +1,4 @@
-"""Every text of every row held against every text of the fixtures, in blocks: the pairs that come near."""
+"""Search for similar pairs: all texts of all rows compared with all texts of the fixtures, in blocks."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from tunegate.trainers.decontamination.thresholds import (
 )
 from tunegate.trainers.decontamination.translations import Embed, embed_multilingual, translations
 
-BLOCK = 1024  # texts at once: what decides the memory
-BATCH = 128  # texts embedded between two steps of the bar
+BLOCK = 1024  # texts per block, which determines memory use
+BATCH = 128  # texts embedded between two updates of the progress bar
 NEAREST = 5  # pairs kept for the record
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came near when rows were held against fixtures: pairs beyond a threshold, the nearest ones, and counts."""
+    """The result of comparing rows with fixtures: pairs beyond a threshold, the most similar pairs, and counts."""
 
     rows: int
     example_texts: int
@@ -58,7 +58,7 @@ class Comparison:
     nearest: tuple[Near, ...]
 
     def threshold(self, name: str) -> list[Near]:
-        """The pairs beyond a threshold, the nearest first."""
+        """The pairs beyond a threshold, most similar first."""
         return [near for near in self.pairs if near.threshold == name]
 
 
@@ -69,14 +69,14 @@ def search(
     vectors: Embed = embed,
     multilingual: Embed = embed_multilingual,
 ) -> Comparison:
-    """Hold every text of the rows, and what it may stand for in disguise, against every text of the cases.
+    """Compare all texts of the rows, including their decoded forms, with all texts of the cases.
 
     Args:
         rows: the rows.
-        tasks: every task whose cases are held out.
+        tasks: all tasks whose cases are held out.
         watch: shows the progress.
-        vectors: embeds texts of one language.
-        multilingual: embeds texts of several.
+        vectors: embeds texts in one language.
+        multilingual: embeds texts in several languages.
     """
     every, templates = eval_texts(tasks), prompt_templates(tasks)
     spelt = [wording(each.text) for each in every]
@@ -87,7 +87,7 @@ def search(
     ]
     common = common_phrases(_by_row(texts), spelt)
     near: list[Near] = []
-    for side in SIDES:  # apart: how rare a word is among inputs says nothing of answers
+    for side in SIDES:  # separately, since word frequencies of inputs do not apply to outputs
         against = [each for each in every if each.side == side]
         if texts and against:
             near += _near(texts, against, common, watch, vectors)
@@ -113,11 +113,11 @@ def _near(
     watch: Watch,
     vectors: Embed,
 ) -> list[Near]:
-    """The pairs with one side of the fixtures beyond a threshold, and the nearest of the others."""
+    """The pairs with one side of the fixtures beyond a threshold, and the most similar of the others."""
     spelt = [wording(each.text) for each in against]
     stripped = [each.without(common) for each in spelt]
     side = against[0].side
-    with watch(f"Holding {len(texts)} texts of rows against {len(against)} {side}s of fixtures", len(texts)) as done:
+    with watch(f"Comparing {len(texts)} texts of rows with {len(against)} {side}s of fixtures", len(texts)) as done:
         pairs = _candidates(texts, spelt, stripped, common, side, done)
     left = {at: wording(texts[at].text).without(common).text for at in np.unique(pairs.rows[pairs.same_side]).tolist()}
     pairs = replace(pairs, cosine=_cosines(pairs, left, [each.text for each in stripped], watch, vectors))
@@ -137,7 +137,7 @@ def _translated(
     watch: Watch,
     multilingual: Embed,
 ) -> Iterator[Near]:
-    """The pairs of a row's text and one of a case that it may be in another language."""
+    """The pairs of a row's text and the text of a case that it may be a translation of."""
     asked, held = ([wording(each.text).without(common).text for each in side] for side in (texts, against))
     for each in translations(asked, held, [text.case.key for text in against], watch, multilingual):
         values = dict.fromkeys((*REFUSE, "words"), 0.0) | {
@@ -154,7 +154,7 @@ def _limits(
     watch: Watch,
     vectors: Embed,
 ) -> Values:
-    """From which likeness a row is reviewed, of each held-out text: as far as other cases come near to it."""
+    """The review limit of each held-out text: its highest likeness to the texts of other cases."""
     with quiet()("", len(against)) as done:
         pairs = _candidates(against, spelt, stripped, common, against[0].side, done)
     keys = np.array([each.case.key for each in against])
@@ -174,7 +174,7 @@ def _candidates(
     side: Side,
     done: Advance,
 ) -> Pairs:
-    """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines and limits yet."""
+    """The candidate pairs, without cosines and limits; in blocks, so that memory does not grow with the rows."""
     measured, equals = EvalTexts(stripped), defaultdict(set)
     for at, each in enumerate(zip(spelt, stripped, strict=True)):
         for form in each:
@@ -182,7 +182,7 @@ def _candidates(
     blocks = []
     for start in range(0, len(texts), BLOCK):
         block = texts[start : start + BLOCK]
-        # equal is looked for with the common phrases as well, as a text may be made of them alone
+        # equality is also checked with the common phrases, since a text may consist only of them
         whole = [wording(each.text) for each in block]
         short = [each.without(common) for each in whole]
         equal = np.zeros((len(whole), len(spelt)), dtype=bool)
@@ -199,7 +199,7 @@ def _candidates(
 
 
 def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watch: Watch, vectors: Embed) -> Values:
-    """The cosine of each pair of one side, each different text embedded once, texts of like length together."""
+    """The cosine of each same-side pair; each distinct text is embedded once, in batches of similar length."""
     every, pairs = pairs, pairs.only(pairs.same_side)
     cosines = np.zeros(len(every.rows), dtype=np.float32)
     if not len(pairs.rows):
@@ -208,7 +208,7 @@ def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watc
     different = sorted({*lefts, *rights}, key=lambda text: (len(text), text))
     place = {text: at for at, text in enumerate(different)}
     blocks = []
-    with watch(f"Comparing what {len(different)} texts mean", len(different)) as done:
+    with watch(f"Comparing the meaning of {len(different)} texts", len(different)) as done:
         for start in range(0, len(different), BATCH):
             blocks.append(vectors(different[start : start + BATCH]))
             done(len(blocks[-1]))

@@ -1,6 +1,6 @@
-"""Which texts are compared: a case's input, context and long answers with a row's turns and long answers.
+"""The texts that are compared: a case's input, context and long outputs with a row's turns and long outputs.
 
-Every one of a case with every one of a row: a leak may put an answer into an input, or an input into an answer.
+All texts of a case are compared with all texts of a row, since a leak may put an output into an input, or vice versa.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
 
 Side = Literal["input", "output"]
-LONG = 8  # words; shorter answers may come from a closed set, which every row shares with the fixtures
+LONG = 8  # words; shorter outputs may come from a closed set that rows share with the fixtures
 SIDES: tuple[Side, ...] = ("input", "output")
-CLOSED = 3  # cases: an answer or a passage that so many share is no single case's
+CLOSED = 3  # cases; an output or a passage shared by so many is not particular to one
 
 
 @dataclass(frozen=True, slots=True)
 class EvalText:
-    """A text of a case that no row may repeat; that of a sealed one is shown to nobody."""
+    """A text of a case that no row may repeat; the text of a sealed case is never shown."""
 
     text: str
     case: Case
@@ -36,9 +36,10 @@ class EvalText:
 
 
 def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
-    """Every input once, of a conversation all turns joined, and what else is particular to a case.
+    """All inputs, each once, and all other texts particular to a case.
 
-    That is its context, its long answers, the long turns of a conversation, the texts whose likelihood is asked for.
+    The input of a conversation is all its turns, joined. The other texts are the context, long outputs, long turns of
+    a conversation, and the texts whose likelihood is computed.
     """
     inputs: dict[tuple[Side, str], EvalText] = {}
     others: dict[tuple[Side, str], list[EvalText]] = defaultdict(list)
@@ -47,7 +48,7 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
             inputs.setdefault(("input", normalise(case.text)), EvalText(case.text, case, "input", unit.sealed))
             for each in _others(unit, case):
                 others[each.side, normalise(each.text)].append(each)
-    # never so with inputs: an input that many cases share is a fixture all the same
+    # inputs are not filtered: an input that many cases share is still a fixture
     few = {key: each for key, each in others.items() if len({one.case.key for one in each}) < CLOSED}
     return [*inputs.values(), *(each[0] for key, each in few.items() if key not in inputs)]
 
@@ -56,7 +57,7 @@ def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
     if case.context:
         yield EvalText(case.context, case, "input", unit.sealed)
     for role, text in case.turns if case.earlier else ():
-        if _is_long(text):  # a short one, `yes please`, is no single case's
+        if _is_long(text):  # a short one, such as `yes please`, is not particular to a case
             yield EvalText(text, case, "input" if role == USER else "output", unit.sealed)
     for text in dict.fromkeys([*_strings(case.expect), *unit.texts(case)]):
         if _is_long(text):
@@ -65,7 +66,7 @@ def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
 
 @dataclass(frozen=True, slots=True)
 class ExampleText:
-    """A text of a row: of what is asked, of what is answered, or, without a side, of several turns."""
+    """A text of a row: of its input, of its output, or, without a side, of several turns."""
 
     text: str
     row: Example
@@ -73,14 +74,14 @@ class ExampleText:
 
 
 def example_texts(row: Example, prompts: Iterable[Prompt]) -> list[ExampleText]:
-    """The texts of a row, each once, without the templates that the suites wrap round an input."""
-    # A template that all share makes texts alike that are not: unrelated ones then reach a coverage of .62.
+    """The texts of a row, each once, without the prompt templates of the suites."""
+    # With a shared template, unrelated texts reach a coverage of .62.
     turns = [(role, text if role == ASSISTANT else _unwrapped(text, prompts)) for role, text in row.messages]
     whole = row.input if row.unit else _joined(turns, USER, ASSISTANT)
     asked = [whole, *(text for role, text in turns if role != ASSISTANT)]
-    # a rejected answer is trained on as well: dpo moves away from it, and so shows it
-    said = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
-    outputs = [text for completion in said for text in _answers(completion) if _is_long(text)]
+    # rejected outputs are training data as well: dpo moves away from them
+    completions = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
+    outputs = [text for completion in completions for text in _output_texts(completion) if _is_long(text)]
     found = {text: ExampleText(text, row, None) for text in _across_turns(turns, row.output)}
     found |= {text: ExampleText(text, row, "output") for text in outputs}
     found |= {text: ExampleText(text, row, "input") for text in asked if text}
@@ -88,7 +89,7 @@ def example_texts(row: Example, prompts: Iterable[Prompt]) -> list[ExampleText]:
 
 
 def _across_turns(turns: Sequence[tuple[str, str]], output: str) -> Iterator[str]:
-    """What stands in several turns, joined: all that the user says, all that is answered, and both."""
+    """Joined turns: all user turns, all assistant turns, and both."""
     every = [*turns, (ASSISTANT, output)]
     for roles in ((USER,), (ASSISTANT,), (USER, ASSISTANT)):
         if sum(role in roles for role, _ in every) > 1:
@@ -100,7 +101,7 @@ def _joined(turns: Iterable[tuple[str, str]], *roles: str) -> str:
 
 
 def prompt_templates(tasks: Iterable[Task]) -> list[Prompt]:
-    """Every prompt of the tasks, the longest template first."""
+    """All prompts of the tasks, longest template first."""
     found = {case.prompt for task in tasks for unit in task.units for case in unit.cases}
     return sorted(found, key=lambda prompt: (-len(prompt.template), prompt.template, prompt.system or ""))
 
@@ -116,8 +117,8 @@ def _unwrapped(text: str, prompts: Iterable[Prompt]) -> str:
     return text
 
 
-def _answers(output: str) -> Iterator[str]:
-    """The texts of an answer: itself, or the strings inside a JSON one."""
+def _output_texts(output: str) -> Iterator[str]:
+    """The texts of an output: the output itself, or the strings in it if it is JSON."""
     try:
         value = json.loads(output) if output.lstrip().startswith(("{", "[")) else output
     except (ValueError, RecursionError):
@@ -140,14 +141,14 @@ def _is_long(text: str) -> bool:
     return len(text.split()) >= LONG
 
 
-# A phrase that so many rows share is a template's or a system prompt's: left in, it makes innocent rows leaks.
+# Phrases that so many rows share belong to a template or a system prompt; if kept, clean rows look like leaks.
 SHARE = 0.02  # of the rows
 LEAST = 5  # rows
-PARTICULAR = 2  # fixtures: a phrase of so few tells which fixture a row repeats, however often it does
+PARTICULAR = 2  # fixtures; a phrase of so few identifies a fixture, however many rows share it
 
 
 def common_phrases(rows: Iterable[Sequence[str]], eval_texts: Sequence[Wording]) -> dict[str, int]:
-    """The phrases (masked, five words) that very many rows share and that point at no fixture: by how many rows.
+    """The masked five-word phrases that many rows share and that identify no fixture, with the number of rows.
 
     Args:
         rows: the texts of each row.
@@ -167,14 +168,14 @@ def common_phrases(rows: Iterable[Sequence[str]], eval_texts: Sequence[Wording])
 
 
 def _particular(eval_texts: Sequence[Wording]) -> set[int]:
-    """The phrases that at most two held-out texts hold."""
+    """The hashes of phrases that occur in at most two held-out texts."""
     runs = [hash(run) for text in eval_texts for run in set(text.masked_runs)]
     values, numbers = np.unique(np.array(runs, dtype=np.int64), return_counts=True)
     return set(values[numbers <= PARTICULAR].tolist())
 
 
 def _spelt(rows: Iterable[Sequence[str]], hashes: Iterable[int]) -> Iterable[str]:
-    """The phrases behind the hashes, which take a tenth of the memory while there are millions."""
+    """The phrases for the hashes; hashes take a tenth of the memory while there are millions."""
     missing = set(hashes)
     for texts in rows if missing else ():
         for text in texts:

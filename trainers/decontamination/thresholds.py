@@ -1,4 +1,4 @@
-"""When a row's text is too near to a held-out one, and when a person has to look; both from measured leaks."""
+"""Thresholds for refusing and for reviewing a row's similarity to a held-out text, derived from measured leaks."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
 Threshold = Literal["refuse", "review", "clear"]
 EQUAL, TRANSLATION = "equal", "translation"
-# From measured texts (docs/decontamination.md, benchmarks/results/leaks.md). Refused is where edited copies lie
-# (coverage from .81, cosine from .96) and none of 2,501 innocent rows. Reviewed is where paraphrases lie, and innocent
-# rows near by: two replies in one house voice reach a coverage of .31. A cosine cannot review by itself: where it lets
-# all innocent rows pass it finds 60 % of the paraphrases, with half of the shared rare words added 81 %.
+# From measurements (docs/decontamination.md, benchmarks/results/leaks.md). The refuse limits separate edited copies
+# (coverage from .81, cosine from .96) from all of 2,501 clean rows. The review limits catch paraphrases, to which clean
+# rows come close: two replies in the same house voice reach a coverage of .31. The cosine is not sufficient for
+# reviewing: with no clean row flagged, it finds 60 % of the paraphrases; plus half of the shared rare words, 81 %.
 REFUSE: Mapping[str, float] = {"coverage": 0.5, "letters": 0.7, "cosine": 0.9}
 REVIEW: Mapping[str, float] = {"coverage": 0.35, "likeness": 0.86}
-# In one trade, fixtures are alike among themselves. A row is reviewed where it comes nearer to a fixture than any other
-# fixture does, and from 1.0 in any case: rows that near lift a score by .6 points of 100, those from .86 by 2.0
+# Fixtures of one domain are similar to each other. A row is reviewed if it is more similar to a fixture than any other
+# fixture is, and always from 1.0: such rows raise a score by .6 points of 100, those from .86 by 2.0
 # (benchmarks/results/near_rows.md).
 MOST_LIKENESS = 1.0
-# Shared rare words: of pairs with fewer the meaning is not looked at. That loses 1 of 47 paraphrases, and spares four
-# texts in five the embedding, which is where the time goes.
+# Pairs with fewer shared rare words are not compared by meaning. This loses 1 of 47 paraphrases and avoids embedding
+# four of five texts, which takes most of the time.
 WORDS = 0.14
 WORDS_COUNT = 0.5  # of the shared rare words, in `likeness`
 SPOKEN: Mapping[str, str] = {
-    EQUAL: "the same text, up to case, spaces and punctuation",
-    "coverage": "{:.0%} of the fixture's five-word phrases, numbers and names aside (refused from {refuse}, "
+    EQUAL: "the same text, ignoring case, spaces and punctuation",
+    "coverage": "{:.0%} of the fixture's five-word phrases, ignoring numbers and names (refused from {refuse}, "
     "reviewed from {review})",
     "letters": "{:.0%} of their five-letter runs are the same (refused from {refuse})",
-    "cosine": "their meaning is {:.2f} alike (refused from {refuse})",
-    "likeness": "meaning and rare words are {:.2f} alike (reviewed from {review:.2f})",
-    TRANSLATION: "in another language, their meaning is {:.2f} alike (reviewed from {review:.2f})",
+    "cosine": "similarity of meaning {:.2f} (refused from {refuse})",
+    "likeness": "similarity of meaning and rare words {:.2f} (reviewed from {review:.2f})",
+    TRANSLATION: "similarity of meaning across languages {:.2f} (reviewed from {review:.2f})",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A row and a case that come near to each other: by which measure most, and every value."""
+    """A row and a case that are similar: the deciding measure, and all values."""
 
     example_text: ExampleText
     eval_text: EvalText
@@ -60,7 +60,7 @@ class Near:
 
     @property
     def text(self) -> str:
-        """What of the row comes near; where it stood in disguise, as it reads."""
+        """The similar text of the row, decoded if it was encoded."""
         return self.example_text.text
 
     @property
@@ -70,7 +70,7 @@ class Near:
 
     @property
     def pair(self) -> tuple[str, int, str]:
-        """The row and the case, which an exemption names."""
+        """The row and the case, as named by an exemption."""
         return (self.row.file, self.row.line, self.eval_text.case.key)
 
     def __str__(self) -> str:
@@ -90,11 +90,10 @@ class Near:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of a row's text and a held-out one, by their numbers, with every measure; one entry a pair.
+    """Pairs of a row's text and a held-out text, by index, with all measures; one array element per pair.
 
-    `same_side` says that both are asked, or both answered. What an answer means is near to what it answers, so that of
-    other pairs the wording alone counts, and their cosine is 0. `limit` is the likeness that is reviewed, of each
-    held-out text its own.
+    `same_side` is true if both are inputs, or both outputs. An output is similar in meaning to its own input, so other
+    pairs are compared by wording only, with a cosine of 0. `limit` is the review limit of each held-out text.
     """
 
     rows: Numbers
@@ -109,55 +108,55 @@ class Pairs:
 
     @property
     def likeness(self) -> Values:
-        """The cosine and, for words that few fixtures use, half of their shared share: at most 1.5."""
+        """The cosine plus half of the share of rare words in common, at most 1.5."""
         both: Values = self.cosine + WORDS_COUNT * self.words * self.same_side
         return both
 
     @property
     def refused(self) -> Numbers:
-        """Which are too near."""
+        """Mask of the pairs beyond a refuse limit."""
         reached = np.any([getattr(self, name) >= least for name, least in REFUSE.items()], axis=0)
         refused: Numbers = reached | (self.equal > 0)
         return refused
 
     @property
     def reviewed(self) -> Numbers:
-        """Which a person has to look at."""
+        """Mask of the pairs to review."""
         reached: Numbers = (self.coverage >= REVIEW["coverage"]) | (self.likeness >= self.limit)
         return reached & ~self.refused
 
     def only(self, chosen: Numbers) -> Pairs:
-        """Some of the pairs."""
+        """The chosen pairs."""
         return Pairs(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def values(self, at: int) -> dict[str, float]:
-        """Every measure of one pair."""
+        """All measures of one pair."""
         return {name: float(getattr(self, name)[at]) for name in (*REFUSE, "words", "likeness", "limit")}
 
 
 def may_be_near(equal: Numbers, scores: Scores, same_side: Numbers) -> Numbers:
-    """Which pairs can be beyond a threshold, before the meaning is looked at: of shape (rows, held-out texts)."""
+    """Mask of the pairs to compare by meaning, of shape (rows, held-out texts); the others are clear."""
     spoke = (equal > 0) | (scores.coverage >= REVIEW["coverage"]) | (scores.letters >= REFUSE["letters"])
     near: Numbers = spoke | (same_side & (scores.words >= WORDS))
     return near
 
 
 def decided_by(pairs: Pairs, at: int) -> tuple[Threshold, str, float]:
-    """The threshold that a pair is beyond, the measure that stands highest against its limit, and its value."""
+    """The threshold that a pair is beyond, the measure that is highest relative to its limit, and its value."""
     values = pairs.values(at)
     if pairs.equal[at]:
         return "refuse", EQUAL, 1.0
     threshold: Threshold = "refuse" if pairs.refused[at] else "review" if pairs.reviewed[at] else "clear"
-    measure = _loudest(values, REFUSE if threshold == "refuse" else {**REVIEW, "likeness": values["limit"]})
+    measure = _highest(values, REFUSE if threshold == "refuse" else {**REVIEW, "likeness": values["limit"]})
     return threshold, measure, values[measure]
 
 
-def _loudest(values: Mapping[str, float], limits: Mapping[str, float]) -> str:
-    """The measure that stands highest against its limit."""
+def _highest(values: Mapping[str, float], limits: Mapping[str, float]) -> str:
+    """The measure that is highest relative to its limit."""
     return max(limits, key=lambda name: values[name] / limits[name])
 
 
 def nearest_first(found: Sequence[Near]) -> list[Near]:
-    """Refused pairs before reviewed ones before clear ones, each the most alike first."""
+    """Sort pairs: refused, reviewed, clear; most similar first within each."""
     order = {"refuse": 0, "review": 1, "clear": 2}
     return sorted(found, key=lambda near: (order[near.threshold], near.measure != EQUAL, -near.values["likeness"]))

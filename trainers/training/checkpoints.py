@@ -1,4 +1,4 @@
-"""Checkpoints of a training that may be cut off: whole or of no use, and only of this very training."""
+"""Checkpoints of a training that may be interrupted; used only if complete and of the same training."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from tunegate.harness.core.files import file_digest, write_json
 from tunegate.harness.core.reading import read_object
 from tunegate.trainers.training.distributed import processes
 
-KEPT = 2  # while the newest is being written, the one before it is the one that counts
-SECONDS = 120.0  # between two, if the recipe does not count steps: what a kill may cost
+KEPT = 2  # while the newest is being written, the one before it is the valid one
+SECONDS = 120.0  # between two checkpoints, unless the recipe sets steps; the most that a kill may cost
 MARK = "complete.json"
 OF = "of.json"
 
 
 def open_work(work: Path, training: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """Make the folder `work`, or keep what a training that was cut off left there, if it was the same training.
+    """Make the folder `work`, or keep its content if it is from an interrupted run of the same training.
 
     Args:
-        work: the training's own folder.
-        training: digests, by name, of everything that decides the adapter.
-        say: is told what changed since, where that is why it starts afresh.
+        work: the training's work folder.
+        training: digests, by name, of everything that determines the adapter.
+        say: prints a line; used if the folder is discarded because something changed.
     """
     found = _read(work / OF)
-    # A checkpoint of other rows, another base or another library loads without a word and trains something else.
+    # a checkpoint with other rows, another base or another library would load silently and train something different
     changed = [name for name, value in training.items() if found.get(name) != value]
     if found and changed:
         names = " and ".join(changed)
-        say(f"a training that was cut off was another ({names} changed since): starting afresh")
+        say(f"discarding the interrupted training ({names} changed since): starting from scratch")
     if changed:
         shutil.rmtree(work, ignore_errors=True)
         write_json(work / OF, dict(training))
 
 
 def close_work(work: Path) -> None:
-    """Remove `work`, unless it holds a checkpoint to go on from."""
+    """Remove `work`, unless it holds a checkpoint to resume from."""
     if newest(work) is None:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def newest(work: Path) -> Path | None:
-    """The last whole checkpoint in `work`: one with every file as it was when its mark was set."""
+    """The last complete checkpoint in `work`: all its files are unchanged since it was marked."""
     found = sorted(work.glob("checkpoint-*"), key=step_of, reverse=True)
     return next((checkpoint for checkpoint in found if _is_whole(checkpoint)), None)
 
 
 def keep_only(work: Path, checkpoint: Path | None) -> None:
-    """Remove every checkpoint but one: what was written in part would count among those that are kept."""
-    # transformers then deletes the oldest above `save_total_limit`, which may be the only whole one
+    """Remove every checkpoint but one, so that incomplete ones do not count towards `save_total_limit`."""
+    # transformers deletes the oldest above the limit, which may be the only complete one
     for other in work.glob("checkpoint-*"):
         if other != checkpoint:
             shutil.rmtree(other)
@@ -64,19 +64,19 @@ def step_of(checkpoint: Path) -> int:
 
 
 def mark(checkpoint: Path) -> None:
-    """Say that a checkpoint is whole: the mark is written last, in one move, and holds each file's digest."""
+    """Mark a checkpoint as complete: the mark is written last, atomically, and holds the digest of each file."""
     write_json(checkpoint / MARK, _digests(checkpoint))
 
 
 def saving(every: int | None) -> Any:
-    """The callback that saves each `every` steps, or each `SECONDS`, and marks what is whole.
+    """Return a callback that saves every `every` steps, or every `SECONDS`, and marks complete checkpoints.
 
-    Of several processes each saves its random state: the first one's clock says when, and it marks when all have.
+    Each process saves its random state; the first one decides when to save, and marks when all have finished.
     """
     from transformers import TrainerCallback
 
     class Saving(TrainerCallback):  # type: ignore[misc]
-        """Asks transformers for a checkpoint when one is due."""
+        """Requests a checkpoint when one is due."""
 
         last = time.monotonic()
 
@@ -85,9 +85,11 @@ def saving(every: int | None) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             is_due = (
-                state.global_step % every == 0 if every else processes().tell(self.last + SECONDS <= time.monotonic())
+                state.global_step % every == 0
+                if every
+                else processes().broadcast(self.last + SECONDS <= time.monotonic())
             )
-            # not after the last step: what comes then is the adapter itself
+            # not after the last step, when the adapter itself is saved
             control.should_save = is_due and state.global_step < state.max_steps
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
@@ -101,7 +103,7 @@ def saving(every: int | None) -> Any:
 
 def _is_whole(checkpoint: Path) -> bool:
     found = _read(checkpoint / MARK)
-    # a kill while it is written leaves no mark; a disk that lost a file later leaves another digest
+    # a kill during writing leaves no mark; a file lost or damaged later changes the digests
     return bool(found) and found == _digests(checkpoint)
 
 
@@ -111,7 +113,7 @@ def _digests(checkpoint: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where there is none, or a damaged one: what cannot be read proves nothing."""
+    """Read a JSON object; empty if the file is missing or damaged."""
     try:
         return read_object(path)
     except Unreadable:

@@ -1,4 +1,4 @@
-"""The evaluations of a training, drawn over its steps: the task's own score, the loss, the distance from the base."""
+"""Plots of a training's evaluations over its steps: the task's own score, loss, divergence from the base."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import write_atomically
 
 SIZE = (6.4, 5.6)  # inches
-#: What is drawn, one below the other: the key of an evaluation, and its axis.
-CURVES_OF = {"score": "score", "loss": "validation loss", "kl": "KL from the base, nats a token"}
+#: The plots, from top to bottom: the key of an evaluation, and the axis label.
+CURVES_OF = {"score": "score", "loss": "validation loss", "kl": "KL from the base, nats per token"}
 
 
 def draw_curves(path: Path, facts: Mapping[str, Any], most_kl: float | None) -> None:
-    """Write an SVG of what a training's evaluations came to, with the step that was chosen and the limit of KL.
+    """Write an SVG of a training's evaluations, with the chosen step and the KL limit.
 
     Args:
         path: the file.
-        facts: those of the training record, with its evaluations.
-        most_kl: nats a token, above which the training stops.
+        facts: the facts of the training record, with the evaluations.
+        most_kl: the limit in nats per token at which the training stops.
 
     Raises:
         CouldNotRun: Matplotlib is not installed, or the file cannot be written.
@@ -33,7 +33,7 @@ def draw_curves(path: Path, facts: Mapping[str, Any], most_kl: float | None) -> 
     drawn = {key: axis for key, axis in CURVES_OF.items() if any(each[key] is not None for each in found)}
     if not drawn:
         return
-    with matplotlib.rc_context({"svg.hashsalt": "tunegate", "font.size": 9}):  # the same bytes each time
+    with matplotlib.rc_context({"svg.hashsalt": "tunegate", "font.size": 9}):  # reproducible bytes
         figure = figure_of(figsize=SIZE, layout="constrained")
         axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
         for axis, (key, name) in zip(axes, drawn.items(), strict=True):

@@ -1,4 +1,4 @@
-"""The processes of one training: which of them this is, and how they keep together; one alone, unless launched."""
+"""The processes of one training: index, count and synchronization; a single process without a launcher."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any, NoReturn, TypeVar
 from tunegate.harness.core.errors import CouldNotRun, TunegateError
 from tunegate.harness.core.extras import need
 
-#: How many there are, as torchrun (which `accelerate launch` runs) and the kinds of MPI say it.
+#: Variables with the number of processes: of torchrun, which `accelerate launch` runs, and of the MPI variants.
 LAUNCHED = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-PATIENCE = timedelta(days=1)  # the first may check many rows, or wait for another training of the same output
+PATIENCE = timedelta(days=1)  # the first process may check many rows, or wait for another training with the same output
 T = TypeVar("T")
 
 
 class Processes:
-    """This process's place among those of a training. The first one leads: it alone speaks, writes and decides."""
+    """This process's index among those of a training. Only the first one, the leader, prints, writes and decides."""
 
     def __init__(self, count: int = 1, index: int = 0) -> None:
         self.count = count
@@ -34,14 +34,14 @@ class Processes:
         return self.index == 0
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process gets here."""
         if self.count > 1:
             from accelerate import PartialState
 
             PartialState().wait_for_everyone()
 
-    def tell(self, value: T) -> T:
-        """The first process's `value`, in each of them."""
+    def broadcast(self, value: T) -> T:
+        """Return the first process's `value` in every process."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -51,7 +51,7 @@ class Processes:
 
     @contextmanager
     def leading(self) -> Iterator[None]:
-        """What the first process does: if it fails before it handed over, the others end as it does."""
+        """Context of the first process: if it fails before `hand_over`, the others exit with the same code."""
         try:
             yield
         except BaseException as error:
@@ -60,21 +60,21 @@ class Processes:
             raise
 
     def hand_over(self, job: Any, code: int = 0) -> None:
-        """Give the others the `job`, or the exit code to end with; what it holds must be picklable."""
+        """Send the other processes the `job`, which must be picklable, or an exit code."""
         self._has_handed_over = True
-        self.tell((job, code))
+        self.broadcast((job, code))
 
     def take_over(self) -> Any:
-        """The job, in a process that does not lead; it ends here where there is none."""
-        job, code = self.tell((None, 0))
+        """Receive the job in a process other than the first; exit if there is none."""
+        job, code = self.broadcast((None, 0))
         if code:
             self._exit(code)
         return job
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """A step that fails in every process if it fails in one; the first process says why."""
-        # A collective call waits for all: were one process to raise and leave, the others would hang until the timeout.
+        """Context of a step that fails in every process if it fails in one; the first process reports the error."""
+        # Collective calls wait for all processes: if one raised and left, the others would hang until the timeout.
         error = None
         try:
             yield
@@ -95,7 +95,7 @@ class Processes:
         return found
 
     def _exit(self, code: int) -> NoReturn:
-        """End silently, and not before the first process is gone: a launcher ends all when one ends, message or not."""
+        """Exit silently, after the first process: a launcher kills all processes when one exits."""
         with suppress(RuntimeError):
             self.wait()
         raise SystemExit(code)
@@ -103,26 +103,26 @@ class Processes:
 
 @functools.cache
 def processes() -> Processes:
-    """This process's place, as its launcher says; alone without one, and then nothing heavy is imported.
+    """Return this process's place according to the launcher; a single process without one, and no heavy imports.
 
     Raises:
-        CouldNotRun: the library that several processes need is not installed.
+        CouldNotRun: there are several processes, and accelerate is not installed.
     """
     if not any(os.environ.get(name, "1") not in ("", "1") for name in LAUNCHED):
         return Processes()
     accelerate = need("accelerate")
-    # A thread of gloo's that lets go of a tensor when the interpreter has ended aborts the process, its work done
-    # (pytorch#190489). Leaving the group ends its threads, unless someone keeps it: this module takes the group of its
-    # import as its functions' default, so it comes before there is one.
+    # A gloo thread that releases a tensor after the interpreter has ended aborts the process (pytorch#190489).
+    # Destroying the group ends its threads, unless a reference remains: this module keeps the group that exists at its
+    # import as a default argument, so it is imported before the group is created.
     importlib.import_module("torch.distributed.nn.functional")
     state = accelerate.PartialState(cpu=on_cpu(), timeout=PATIENCE)
-    if on_cpu():  # a group on GPUs is left by all at once: one process that fails would wait there for the others
+    if on_cpu():  # destroying a GPU group waits for all processes, so a single failing process would hang
         atexit.register(state.destroy_process_group)
     return Processes(state.num_processes, state.process_index)
 
 
 def on_cpu() -> bool:
-    """Whether the training runs on the CPU: there is no GPU, or the launcher was told not to use it."""
+    """Whether the training runs on the CPU: there is no GPU, or the launcher disabled it."""
     import torch
 
     return not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")

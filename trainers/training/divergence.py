@@ -1,4 +1,4 @@
-"""How far a model in training has moved from its base: the forgetting meter."""
+"""The divergence of a model in training from its base, a measure of forgetting."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from tunegate.harness.models.local.batching import Encoded
 
 
 def mean_divergence(model: Any, texts: Sequence[Encoded]) -> float:
-    """The mean KL divergence of a tuned model from its base, in nats a token.
+    """The mean KL divergence of a tuned model from its base, in nats per token.
 
     With the base's distribution over the vocabulary p and the tuned model's q, after the prompt x and the tokens of a
     completion y before it, a token's divergence is
 
         KL(p || q) = sum over v of p(v | x, y<t) (log p(v | x, y<t) - log q(v | x, y<t)),
 
-    exactly, over the whole vocabulary. Its mean over the tokens of completions that the base itself sampled to the
-    task's prompts estimates the forward KL divergence, E over x of KL(p(. | x) || q(. | x)), by the token: what
-    Shenfeld, Pari and Agrawal (2025, "RL's Razor", arXiv:2509.04259) found to tell how much is forgotten elsewhere.
+    computed exactly, over the whole vocabulary. Its mean over the tokens of completions that the base itself sampled
+    for the task's prompts estimates the forward KL divergence, E over x of KL(p(. | x) || q(. | x)), per token, which
+    predicts forgetting on other tasks (Shenfeld, Pari and Agrawal 2025, "RL's Razor", arXiv:2509.04259).
 
     Args:
         model: a PEFT model, in evaluation mode; without its adapter it is the base.
         texts: the prompts and completions as token ids.
 
     Returns:
-        The mean over all tokens of the completions; NaN where there are none.
+        The mean over all tokens of the completions; NaN if there are none.
     """
     import torch
 
@@ -42,6 +42,6 @@ def mean_divergence(model: Any, texts: Sequence[Encoded]) -> float:
 
 
 def _log_probabilities(model: Any, ids: Any, last: int) -> Any:
-    """Those of the whole vocabulary, before each of the last tokens: in float32, of shape (last, vocabulary)."""
+    """Log-probabilities of the whole vocabulary at each of the last tokens: float32, of shape (last, vocabulary)."""
     logits = model(input_ids=ids, use_cache=False).logits[0, -last - 1 : -1]
     return logits.float().log_softmax(-1)

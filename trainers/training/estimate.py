@@ -1,4 +1,4 @@
-"""What a training would cost in time, memory and disk, measured on a few of its own steps."""
+"""Estimates of a training's time, memory and disk space, measured on a few of its steps."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tunegate.trainers.data.preference import Data
 from tunegate.trainers.training.checkpoints import KEPT
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries, steps_of
 
-STEPS = 3  # the first warms up and is not counted
-STATES = 3  # a checkpoint holds the adapter and Adam's two moments of it
+STEPS = 3  # the first is a warm-up and is not timed
+STATES = 3  # a checkpoint holds the adapter and Adam's two moments
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A training's cost; sizes in bytes. `reference` is the frozen copy of its start that dpo keeps, else 0."""
+    """A training's cost; sizes in bytes. `reference` is the frozen copy of the start that dpo keeps, otherwise 0."""
 
     steps: int
     tokens: int
@@ -35,29 +35,29 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """How long the steps would take."""
+        """The duration of all steps."""
         return self.tokens / self.tokens_per_second
 
     @property
     def disk(self) -> int:
-        """The most that is on the disk while it trains: the checkpoints, one of them being written, and the adapter."""
+        """Peak disk usage: the checkpoints, including the one being written, and the adapter."""
         return (self.adapter * STATES + self.reference) * (KEPT + 1) + self.adapter
 
     def render(self) -> Iterator[str]:
-        """A line for each."""
+        """Yield the lines of a summary."""
         minutes = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} s"
         yield f"  time: {minutes} for {self.steps} steps ({self.tokens:,} tokens at {self.tokens_per_second:.0f}/s)"
-        yield f"  memory: {self.memory / 1e9:.1f} GB at its peak so far, the longest rows included"
-        yield f"  disk: {_mega(self.disk)} while it trains, {_mega(self.adapter)} after; {_mega(self.free)} are free"
+        yield f"  memory: {self.memory / 1e9:.1f} GB peak, including the longest rows"
+        yield f"  disk: {_mega(self.disk)} while training, {_mega(self.adapter)} afterwards; {_mega(self.free)} free"
         if self.disk > self.free:
-            yield "  warning: that is more than is free"
+            yield "  warning: not enough free disk space"
 
 
 def estimate(recipe: Recipe, base: Path, data: Data, watch: Watch) -> Estimate:
-    """Take a few steps on the longest and on typical rows, and throw them away.
+    """Measure a few steps on the longest and on typical rows, and discard the result.
 
     Raises:
-        Refused, CouldNotRun: as `build_trainer` does.
+        Refused, CouldNotRun: as in `build_trainer`.
     """
     with tempfile.TemporaryDirectory() as work, quiet_libraries():
         trainer = build_trainer(recipe, base, data, Path(work), watch)
@@ -76,7 +76,7 @@ def estimate(recipe: Recipe, base: Path, data: Data, watch: Watch) -> Estimate:
 
 
 def _sample(data: Data, batch: int) -> list[int]:
-    """Indices of rows for the steps: the longest, which need the most memory, and others of every length."""
+    """Indices of rows for the steps: the longest, which need the most memory, and a spread of all other lengths."""
     by_length = sorted(range(len(data)), key=lambda index: data[index].length)
     longest, others = by_length[-batch:], by_length[:-batch] or by_length
     count = batch * (STEPS - 1)
@@ -84,13 +84,13 @@ def _sample(data: Data, batch: int) -> list[int]:
 
 
 def _rate(trainer: Any, sample: Sequence[int]) -> float:
-    """Tokens a second over the steps after the first."""
+    """Tokens per second over the steps after the first."""
     from transformers import TrainerCallback
 
     seen: list[tuple[float, float]] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """Notes the time and the tokens after each step."""
+        """Records the time and the token count after each step."""
 
         def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             if "loss" in state.log_history[-1]:
@@ -100,13 +100,13 @@ def _rate(trainer: Any, sample: Sequence[int]) -> float:
     trainer.args.max_steps = STEPS
     trainer.add_callback(Clock())
     trainer.train()
-    # `num_tokens` is a running sum, so the difference leaves the first step out
+    # `num_tokens` is cumulative, so the difference excludes the first step
     (first, before), (last, after) = seen[0], seen[-1]
     return (after - before) / (last - first)
 
 
 def _peak() -> int:
-    """The most memory so far: of the GPU where there is one, else of this process."""
+    """Peak memory so far, of the GPU if there is one, otherwise of this process."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What a model in training comes to on the rows put aside: loss, the task's own scores, distance from the base."""
+"""Evaluation of a model in training on the validation split: loss, the task's own scores, divergence from the base."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.trainers.data.asked_rows import AskedRow
 from tunegate.trainers.training.divergence import mean_divergence
 
-MOST_TOKENS = 64  # of a completion on which the divergence is taken
+MOST_TOKENS = 64  # of a completion on which the divergence is measured
 DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One evaluation on the rows put aside, after a step; `kl` is in nats a token.
+    """One evaluation on the validation split, after a step; `kl` is in nats per token.
 
-    `score` is None where no check of the task can score the rows, `kl` where there was nothing to take it on; what is
-    no finite number is None, too.
+    `score` is None if no check of the task can score the rows, `kl` if there are no completions to measure it on.
+    Values that are not finite are None, too.
     """
 
     step: int
@@ -35,7 +35,7 @@ class Evaluation:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """How good it is: the higher score, and among equal ones the lower loss; what is no number is worst."""
+        """Sort key, higher is better: by score, then by lower loss; missing values rank last."""
         return self.score or 0.0, -self.loss if self.loss is not None else -math.inf
 
     def __str__(self) -> str:
@@ -45,48 +45,48 @@ class Evaluation:
         return ", ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """For the training record; what is no number is None."""
+        """For the training record; values that are not finite are None."""
         return {name: _number(value) for name, value in asdict(self).items()}
 
 
 def evaluations(state: Any) -> list[Evaluation]:
-    """All that a trainer's state knows of, in order; those before a resume included."""
+    """All evaluations in a trainer's state, in order, including those before a resume."""
     found: dict[int, Evaluation] = {}
     for entry in state.log_history:
         step = entry.get("step")
         if "eval_loss" in entry:
             loss = entry["eval_loss"]
             found[step] = Evaluation(step, loss if math.isfinite(loss) else None)
-        if "eval_score" in entry:  # ours: with kto TRL has a divergence of its own under the same name
+        if "eval_score" in entry:  # our own entry; TRL's kto logs another divergence as `eval_kl`
             found[step] = replace(found[step], score=entry["eval_score"], kl=entry["eval_kl"])
     return list(found.values())
 
 
 def best_of(found: Iterable[Evaluation], most_kl: float | None = None) -> Evaluation | None:
-    """The best of those that are at most so far from the base, the first of equal ones; None where none is."""
+    """The best evaluation within the KL limit, the first among equals; None if there is none."""
     near = [each for each in found if not is_too_far(each, most_kl)]
     return max(near, key=lambda each: each.rank, default=None)
 
 
 def is_too_far(evaluation: Evaluation, most_kl: float | None) -> bool:
-    """Whether it is further from the base than it may be: also where nobody knows how far."""
+    """Whether the divergence from the base exceeds the limit, or is unknown."""
     return most_kl is not None and not (evaluation.kl is not None and evaluation.kl <= most_kl)
 
 
 class RowEvaluator:
-    """Asks the model in training what the rows put aside ask, and scores its answers as the suites would."""
+    """Evaluates the model in training on the validation split, scoring its outputs as the suites would."""
 
     def __init__(self, base: Local, rows: Sequence[AskedRow]) -> None:
         self._base, self._rows = base, rows
         self._sampled: list[Encoded] = []
 
     def evaluate(self, model: Any) -> tuple[float | None, float | None]:
-        """The mean score of the rows that can be scored, each counting alike, and the divergence from the base.
+        """Return the unweighted mean score of the rows that can be scored, and the divergence from the base.
 
         Raises:
-            CouldNotRun: the machine gave up.
+            CouldNotRun: the model failed.
         """
-        model.eval()  # dropout would blur both
+        model.eval()  # dropout would distort both
         self._base.base.lend(model)
         try:
             if not self._sampled:
@@ -103,12 +103,12 @@ class RowEvaluator:
         return round(statistics.fmean(scores), DECIMALS) if scores else None
 
     def _sample(self) -> list[Encoded]:
-        """One completion of the base's own to each prompt, sampled at temperature 1, with its end of turn."""
+        """Sample one completion of the base per prompt, at temperature 1, with its end of turn."""
         asked = {row.request.key: _sampling(row.request) for row in self._rows}
         tokenizer, found = self._base.tokenizer, []
-        for answer in self._base.complete(list(asked.values())):
-            prompt, text = encode(tokenizer, render_prompt(tokenizer, asked[answer.key]), answer.output or "")
-            end = [tokenizer.eos_token_id] if answer.finish == "stop" else []
+        for each in self._base.complete(list(asked.values())):
+            prompt, text = encode(tokenizer, render_prompt(tokenizer, asked[each.key]), each.output or "")
+            end = [tokenizer.eos_token_id] if each.finish == "stop" else []
             found.append((prompt, [*text, *end]))
         return [(prompt, completion) for prompt, completion in found if completion]
 

@@ -1,4 +1,4 @@
-"""The training itself, by TRL on PEFT: from the start, or from where a training that was cut off had come to."""
+"""The training loop, by TRL on PEFT: from the start, or resumed from a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from tunegate.trainers.training.trainers import build_trainer, pass_of, precisio
 
 ADAPTER = "adapter"  # the new adapter's place in the work folder
 MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
-SMOOTHED = 8  # steps; a single step's loss depends on which rows it drew
+SMOOTHED = 8  # steps; the loss of a single step depends on its rows
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that one of several processes needs in order to train along.
+    """The inputs that each process of a training needs.
 
     Attributes:
-        recipe: how to train.
-        data: the rows as token ids.
-        validation: those put aside to choose the checkpoint on.
-        work: a folder of the training's own.
-        checkpoint: the checkpoint in it that is gone on from, if there is one.
+        recipe: the recipe.
+        data: the training rows as token ids.
+        validation: the validation split.
+        work: the training's work folder.
+        checkpoint: the checkpoint in it to resume from, if any.
     """
 
     recipe: Recipe
@@ -50,8 +50,8 @@ class Job:
 
 
 def follow() -> None:
-    """What every process but the first does: take the job over and train along, silently."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it has nothing to tidy up
+    """Run a process other than the first: take over the job and train silently."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to clean up
     job: Job = processes().take_over()
     fit(job, resolve(job.recipe.model), quiet(), lambda _: None)
 
@@ -59,23 +59,23 @@ def follow() -> None:
 def fit(
     job: Job, base: Path, watch: Watch, say: Callable[[str], None], evaluator: RowEvaluator | None = None
 ) -> dict[str, Any]:
-    """Train as the job says, and save the adapter in its folder.
+    """Run a job's training, and save the adapter in its work folder.
 
     Args:
-        job: what to do.
+        job: the job.
         base: the base model's folder.
         watch: shows the steps, the loss and the speed.
-        say: is told where it goes on.
-        evaluator: asks the rows put aside, in the first process.
+        say: prints a line.
+        evaluator: evaluates on the validation split; only in the first process.
 
     Returns:
-        Steps, losses and speed, for the training record; with dpo and kto also the rewards' margin, and with dpo how
-        often it was right.
+        Steps, losses and speed, for the training record; with dpo and kto also the reward margin, and with dpo the
+        accuracy.
 
     Raises:
-        Refused: the recipe's modules are not the model's, a batch is not what the rows say, or every evaluation was
-            further from the base than the recipe allows.
-        CouldNotRun: the libraries are not installed, or the machine gave up.
+        Refused: the model lacks the recipe's modules, a batch does not match the rows, or every evaluation exceeded
+            stop.kl.
+        CouldNotRun: the libraries are not installed, or the training failed.
     """
     recipe, data, checkpoint = job.recipe, job.data, job.checkpoint
     steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
@@ -88,7 +88,7 @@ def fit(
             if job.validation:
                 every = recipe.optim.validation_steps or pass_of(recipe, len(data))
                 trainer.add_callback(keep_best(job.work, recipe, every, evaluator, say))
-            # last: callbacks run in this order, and the mark digests what those before it wrote into the checkpoint
+            # last, since callbacks run in this order and the mark covers what the others wrote into the checkpoint
             trainer.add_callback(saving(recipe.optim.checkpoint_steps))
             try:
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -114,7 +114,7 @@ def _best(recipe: Recipe, found: Sequence[Evaluation]) -> Evaluation:
         raise Refused(
             f"{show_path(recipe.path)}: stop.kl: expected an evaluation with a KL divergence from the base of at most "
             f"{recipe.stop.kl}, found {found[0].kl} at the first, after step {found[0].step}; lower optim.lr, set "
-            "optim.validation_steps to look earlier, or raise stop.kl"
+            "optim.validation_steps to evaluate earlier, or raise stop.kl"
         )
     return best
 
@@ -123,17 +123,17 @@ def _progress(done: Advance) -> Any:
     from transformers import TrainerCallback
 
     class Progress(TrainerCallback):  # type: ignore[misc]
-        """Tells our progress of each step, its loss and the speed, where transformers would print a dict."""
+        """Reports each step, its loss and the speed to our progress display, instead of transformers' printed dict."""
 
         start = time.monotonic()
-        rate = 0.0  # tokens a second, since this process began to train: TRL counts anew after a resume
+        rate = 0.0  # tokens per second in this process; TRL restarts its count after a resume
 
         def on_train_begin(self, *_: Any, **more: Any) -> None:  # noqa: ARG002
             self.start = time.monotonic()
 
         def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             losses = _losses(state)
-            # transformers logs validation losses and a summary through the same hook
+            # validation losses and a summary are logged through the same hook
             if losses and "loss" in state.log_history[-1]:
                 self.rate = state.log_history[-1]["num_tokens"] / (time.monotonic() - self.start)
                 done(1, f"loss {_mean(losses[-SMOOTHED:]):.3f}{_rewards(state)}, {self.rate:.0f} tokens/s")
@@ -146,7 +146,7 @@ def _losses(state: Any) -> list[float]:
 
 
 def _rewards(state: Any) -> str:
-    """How far a method on preferences has come, in words: nothing for another one."""
+    """The progress of a preference method, for the progress line; empty for sft."""
     margins, right = _logged(state, MARGINS), _logged(state, ACCURACIES)
     said = f", margin {_mean(margins[-SMOOTHED:]):.2f}" if margins else ""
     return said + (f", {_mean(right[-SMOOTHED:]):.0%} right" if right else "")
@@ -176,7 +176,7 @@ def _facts(state: Any, best: Evaluation | None) -> dict[str, Any]:
 
 
 def _validation(state: Any, best: Evaluation) -> dict[str, Any]:
-    """Each evaluation on the rows put aside, and the step that was chosen by what."""
+    """The evaluations on the validation split, the chosen step, and the criterion."""
     return {
         "validation": [each.as_dict() for each in evaluations(state)],
         "best_step": best.step,
@@ -186,10 +186,10 @@ def _validation(state: Any, best: Evaluation) -> dict[str, Any]:
 
 
 def _tidy(adapter: Path, model: str) -> None:
-    """Make the configuration the same on every machine, and drop PEFT's empty model card: a release writes its own."""
+    """Make the configuration the same on every machine, and delete PEFT's empty model card; a release writes one."""
     config = read_object(adapter / CONFIG)
     config["base_model_name_or_path"] = model  # PEFT names the folder in this machine's cache
     if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()  # it was a set: its order changes from process to process
+        config["target_modules"].sort()  # it was a set, whose order varies
     write_json(adapter / CONFIG, config)
     (adapter / "README.md").unlink(missing_ok=True)

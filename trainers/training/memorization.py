@@ -1,9 +1,9 @@
-"""What an adapter recites: rows that it goes on with word for word, and secrets of its rows that come out.
+"""Memorization: rows that an adapter reproduces verbatim, and secrets of its rows that it leaks.
 
-It is asked as whoever extracts training data asks, greedily, with the beginning of a row (Carlini et al. 2021,
+The adapter is prompted as in training-data extraction: greedily, with the beginning of a row (Carlini et al. 2021,
 "Extracting training data from large language models", arXiv:2012.07805; 2023, "Quantifying memorization across neural
-language models", arXiv:2202.07646). To answer as the rows do is what it was trained for: an answer counts as recited
-only where it is long, holds what stands nowhere but in its row, and the base does not give it too.
+language models", arXiv:2202.07646). Outputs similar to the rows are what it was trained for, so a continuation counts
+as memorized only if it is long, contains text found only in its row, and the base does not produce it too.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from tunegate.harness.privacy.detectors import squeezed, value_digest
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
 
-ASKED = 64  # rows: where one in twenty is recited, so many find one 96 % of the time
-OPENING = 8  # words of an answer that are given
-STRETCH = 20  # words on end that are a recital, about 30 tokens: what rows have in common is shorter
-OWN = 3  # of these, pairs of words that stand in no other answer, and neither of them in the prompt
-CONTINUED = 40  # words that it is let go on for
-SECRETS = 100  # that are asked for
-MOST = 256  # tokens before and of a secret that is asked for with the prompt alone
-SLACK = 8  # tokens: what is split otherwise than the row is
+ASKED = 64  # rows that are tested; if one in twenty is memorized, 64 include at least one 96 % of the time
+OPENING = 8  # words of the row's output that are given
+STRETCH = 20  # consecutive words that count as memorized, about 30 tokens; rows have shorter phrases in common
+OWN = 3  # word pairs among these that occur in no other output, with neither word in the prompt
+CONTINUED = 40  # words that are generated
+SECRETS = 100  # secrets that are tested
+MOST = 256  # tokens generated, including the secret, if only the prompt is given
+SLACK = 8  # tokens, in case the continuation is tokenized differently
 _WORD = regex.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
 class Memorized:
-    """A row that is recited, and how many words on end, the given ones apart."""
+    """A memorized row, and the number of consecutive words reproduced, without the given ones."""
 
     row: Example
     words: int
@@ -51,7 +51,7 @@ class Memorized:
 
 @dataclass(frozen=True)
 class Memorization:
-    """What came of it: of `rows` that could be recited so many were asked, of `secrets` so many tried."""
+    """The result: `asked` of the `rows` that can be tested were tested, and `tried` of the `secrets`."""
 
     rows: int
     asked: int
@@ -62,28 +62,28 @@ class Memorization:
 
     @property
     def found(self) -> bool:
-        """Whether it recites or tells anything."""
+        """Whether the adapter reproduces a row or leaks a secret."""
         return bool(self.memorized or self.leaked)
 
     def render(self) -> Iterator[str]:
-        """In words, a line each."""
+        """Yield the lines of a summary."""
         if self.memorized:
             yield (
-                f"  recited: {len(self.memorized)} of {self.asked} rows asked, word for word: "
+                f"  memorization: {len(self.memorized)} of {self.asked} rows tested are reproduced verbatim: "
                 f"{listed([str(each) for each in self.memorized])}"
             )
         elif self.asked:
-            yield f"  recited: none of {self.asked} rows asked, of {self.rows} that could be"
+            yield f"  memorization: none of {self.asked} rows tested is reproduced verbatim ({self.rows} testable)"
         else:
-            yield "  recited: no row could be, for no answer is long and its own"
+            yield "  memorization: not tested, no row has a long and distinctive output"
         if self.leaked:
             rows = listed([f"{each.row.place} ({each.kind})" for each in self.leaked])
-            yield f"  secrets of rows that it tells: {len(self.leaked)} of {self.tried} asked for: {rows}"
+            yield f"  secrets: {len(self.leaked)} of {self.tried} tested are leaked: {rows}"
         elif self.secrets:
-            yield f"  secrets of rows that it tells: none of {self.tried} asked for, of {len(self.secrets)}"
+            yield f"  secrets: none of {self.tried} tested is leaked ({len(self.secrets)} found)"
 
     def as_dict(self, salt: str) -> dict[str, Any]:
-        """For the training record; of secrets nothing that tells them, but what an answer is held against."""
+        """For the training record; secrets appear only as salted digests, to compare outputs with."""
         return {
             "rows": self.rows,
             "asked": self.asked,
@@ -100,17 +100,17 @@ class Memorization:
 def find_memorization(
     model: Any, base: Local, rows: Sequence[Example], private: Sequence[PrivateData], seed: int
 ) -> Memorization:
-    """Ask a tuned model for its rows and their secrets, and the base for what it gave.
+    """Test a tuned model for memorized rows and secrets, and discard what the base produces too.
 
     Args:
         model: a PEFT model with the adapter, in evaluation mode; without its adapter it is the base.
-        base: its base, whose tokenizer and batches are used.
-        rows: those that it was trained on.
-        private: the secrets and personal data that stand in them.
-        seed: draws the rows.
+        base: its base, whose tokenizer and batching are used.
+        rows: the training rows.
+        private: the secrets and personal data in these rows.
+        seed: seed of the sample of rows.
 
     Raises:
-        CouldNotRun: the machine gave up.
+        CouldNotRun: the model failed.
     """
     able = distinctive(rows)
     asked = sorted(able, key=lambda row: digest([seed, row.messages, row.output]))[:ASKED]
@@ -125,8 +125,8 @@ def find_memorization(
 
 
 def distinctive(rows: Sequence[Example]) -> list[Example]:
-    """The rows whose answers are long enough to be recited, and their own."""
-    # the same answer in several rows is one that was learnt by heart all the better
+    """The rows whose outputs are long and distinctive enough to test."""
+    # rows with the same output count once, since an output in several rows is memorized more easily
     outputs = {row.output: row for row in rows}
     used = Counter(pair for completion in outputs for pair in set(pairwise(_forms(completion))))
     return [row for row in outputs.values() if _is_own(row, used)]
@@ -145,47 +145,47 @@ def _forms(text: str) -> list[str]:
 
 def _memorized(model: Any, base: Local, rows: Sequence[Example]) -> list[Memorized]:
     prompts = [_beginning(base, row) for row in rows]
-    said = zip(rows, prompts, _said(model, base, prompts), strict=True)
+    continued = zip(rows, prompts, _continued(model, base, prompts), strict=True)
     found = [
         (Memorized(row, words), prompt)
-        for row, prompt, text in said
+        for row, prompt, text in continued
         if (words := memorized_words(row, text)) >= STRETCH
     ]
-    known = _said(model, base, [prompt for _, prompt in found], adapted=False)
+    known = _continued(model, base, [prompt for _, prompt in found], adapted=False)
     return [each for (each, _), text in zip(found, known, strict=True) if memorized_words(each.row, text) < STRETCH]
 
 
 def _beginning(base: Local, row: Example) -> tuple[list[int], int]:
-    """A row up to the first words of its answer, and the tokens of those that are to come."""
+    """A row up to the first words of its output, and the number of tokens to generate."""
     words = list(_WORD.finditer(row.output))
     given, last = words[OPENING - 1].end(), words[: OPENING + CONTINUED][-1].end()
     return _prompt(base, row, row.output[:given]), len(_ids(base, row.output[given:last])) + SLACK
 
 
 def memorized_words(row: Example, text: str) -> int:
-    """How many words of a row a continuation has before it departs from it."""
+    """The number of leading words that a continuation has in common with the row."""
     pairs = zip(row.output.split()[OPENING:], text.split(), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _leaked(model: Any, base: Local, secrets: Sequence[PrivateData]) -> list[PrivateData]:
     asked = [(secret, prompt) for secret in secrets for prompt in _askings(base, secret)]
-    telling = _telling(asked, _said(model, base, [prompt for _, prompt in asked]))
-    known = _telling(telling, _said(model, base, [prompt for _, prompt in telling], adapted=False))
-    # what the base tells too, it has not from the rows
-    return list({id(secret): secret for secret, prompt in telling if (secret, prompt) not in known}.values())
+    leaking = _leaking(asked, _continued(model, base, [prompt for _, prompt in asked]))
+    known = _leaking(leaking, _continued(model, base, [prompt for _, prompt in leaking], adapted=False))
+    # secrets that the base produces too are not from the rows
+    return list({id(secret): secret for secret, prompt in leaking if (secret, prompt) not in known}.values())
 
 
 _Asking = tuple[PrivateData, tuple[list[int], int]]
 
 
-def _telling(asked: Sequence[_Asking], texts: Sequence[str]) -> list[_Asking]:
+def _leaking(asked: Sequence[_Asking], texts: Sequence[str]) -> list[_Asking]:
     pairs = zip(asked, texts, strict=True)
     return [each for each, text in pairs if squeezed(each[0].found) in squeezed(text)]
 
 
 def _askings(base: Local, secret: PrivateData) -> Iterator[tuple[list[int], int]]:
-    """The beginnings of a row that may bring its secret out: none of them holds it."""
+    """Prompts from a row that may elicit its secret and do not contain it."""
     row, found = secret.row, secret.found
     length = len(_ids(base, found)) + SLACK
     prompt = _asked(base, row)
@@ -200,7 +200,7 @@ def _askings(base: Local, secret: PrivateData) -> Iterator[tuple[list[int], int]
 
 
 def _prompt(base: Local, row: Example, beginning: str) -> list[int]:
-    """A row up to where its answer has begun so."""
+    """The row's prompt, followed by the beginning of its output."""
     return [*_ids(base, _asked(base, row)), *_ids(base, beginning)]
 
 
@@ -212,6 +212,6 @@ def _ids(base: Local, text: str) -> list[int]:
     return list(base.tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def _said(model: Any, base: Local, prompts: Sequence[tuple[list[int], int]], adapted: bool = True) -> list[str]:
+def _continued(model: Any, base: Local, prompts: Sequence[tuple[list[int], int]], adapted: bool = True) -> list[str]:
     with nullcontext() if adapted else model.disable_adapter():
         return base.continue_tokens(prompts) if prompts else []

@@ -1,4 +1,4 @@
-"""TRL's trainer as Tunegate uses it: quiet, nothing cut, weights in float32, probed on the batches it will see."""
+"""TRL's trainer as Tunegate uses it: quiet, without truncation, weights in float32, probed on its real batches."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from tunegate.trainers.training.distributed import on_cpu, processes
 
 
 def steps_of(recipe: Recipe, rows: int) -> int:
-    """How many steps a training on that many rows takes."""
+    """The number of steps of a training on `rows` rows."""
     return math.ceil(pass_of(recipe, rows) * recipe.optim.epochs)
 
 
 def pass_of(recipe: Recipe, rows: int) -> int:
-    """How many steps one pass over that many rows takes."""
+    """The number of steps of one epoch over `rows` rows."""
     return math.ceil(rows / recipe.optim.batch)
 
 
 def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, validation: Data = ()) -> Any:
-    """A trainer that is ready for its first step, its template probed.
+    """Build a trainer that is ready for its first step, after the template probe.
 
     Args:
-        recipe: how to train.
+        recipe: the recipe.
         base: the base model's folder.
-        data: the rows as token ids.
-        work: a folder of the training's own, for checkpoints.
-        watch: shows the two parts.
-        validation: rows put aside, to take the loss of.
+        data: the training rows as token ids.
+        work: the training's work folder, for checkpoints.
+        watch: shows the progress.
+        validation: the validation split.
 
     Raises:
-        Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
+        Refused: the model lacks the recipe's modules, or a batch does not match the rows.
         CouldNotRun: the libraries are not installed.
     """
     with watch("Loading the model to train"), processes().together():
         trainer = _trainer(recipe, base, data, validation, work)
     probe: Any = {DPO: check_pairs, KTO: check_labelled}.get(recipe.method, check_batch)
     with watch("Probing the template on real batches"), processes().together():
-        for batch in trainer.get_train_dataloader():  # of several processes each sees its own
+        for batch in trainer.get_train_dataloader():  # each process sees only its own batches
             probe(batch, data)
         for batch in trainer.get_eval_dataloader() if validation else ():
             probe(batch, validation)
-    # the look at the batches must not move the training; dropout is drawn apart in each process
+    # the probe must not change the training; each process draws its own dropout
     _seed(recipe.seed + processes().index)
     return trainer
 
@@ -82,13 +82,13 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
-    # it prints each step's numbers as a dict: ours shows them in a line
+    # it prints a dict per step; our progress line replaces it
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
-    """The model to train and the adapter that the trainer shall draw for it: none, where it has one to start from."""
+    """The model to train, and the LoRA configuration of a new adapter; None if the recipe has a start."""
     from peft import LoraConfig
 
     model = _base(recipe, base)
@@ -104,7 +104,7 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
 
 
 def _base(recipe: Recipe, folder: Path) -> Any:
-    """The base, rounded to fewer bits if it is opened so: QLoRA (Dettmers et al. 2023, arXiv:2305.14314)."""
+    """Load the base, quantized if requested: QLoRA (Dettmers et al. 2023, arXiv:2305.14314)."""
     if recipe.opened.quantization == NO_QUANTIZATION:
         return load_base(folder)
     from peft import prepare_model_for_kbit_training
@@ -128,39 +128,39 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         learning_rate=optim.lr,
         num_train_epochs=optim.epochs,
         per_device_train_batch_size=optim.batch // processes().count,
-        per_device_eval_batch_size=1,  # each row counts alike, whatever stands beside it
-        warmup_steps=optim.warmup,  # below 1 it is the share of all steps
+        per_device_eval_batch_size=1,  # so that all rows have equal weight
+        warmup_steps=optim.warmup,  # below 1: the share of all steps
         lr_scheduler_type=optim.schedule,
-        max_length=None,  # checked beforehand: TRL's default, 1024, silently cuts the tail, end of turn included
-        use_cpu=on_cpu(),  # said outright: without it bf16 is refused on a CPU
+        max_length=None,  # checked beforehand; TRL's default, 1024, silently truncates rows, including the end of turn
+        use_cpu=on_cpu(),  # explicit, or bf16 is refused on a CPU
         bf16=precision() == "bfloat16",
-        # TRL switches it on: it saves memory, which is not short here, and costs a fifth of the speed
+        # on by default in TRL; it saves memory, which is sufficient here, and costs a fifth of the speed
         gradient_checkpointing=False,
-        save_strategy="no",  # our own callback says when
+        save_strategy="no",  # our own callback decides
         save_total_limit=KEPT,
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,  # a LoRA has none: looking for them at each step would only cost time
+        ddp_find_unused_parameters=False,  # a LoRA has none, and the search costs time at each step
         seed=recipe.seed,
         data_seed=recipe.seed,
     )
-    arguments._n_gpu = min(1, arguments.n_gpu)  # or it would take `batch` rows for each GPU that one process sees
+    arguments._n_gpu = min(1, arguments.n_gpu)  # otherwise it takes `batch` rows for each GPU visible to the process
     return arguments
 
 
 def precision() -> Literal["bfloat16", "float32"]:
-    """What the products are computed in: bfloat16 where the hardware has it, float32 where it would be emulated.
+    """The precision of matrix products: bfloat16 if the hardware supports it, float32 where it would be emulated.
 
-    On a CPU with AVX512-BF16 or AMX it doubles the speed; TRL would switch it on everywhere. Weights stay float32.
+    bfloat16 doubles the speed on a CPU with AVX512-BF16 or AMX; TRL enables it everywhere. Weights stay in float32.
     """
     return "bfloat16" if multiplies(CPU if on_cpu() else CUDA, "bfloat16") else "float32"
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Hide what the libraries say to their own developers; errors and our own warnings pass."""
+    """Hide the libraries' FutureWarnings; errors and our own warnings are shown."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate)\b")
         yield

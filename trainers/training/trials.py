@@ -1,4 +1,4 @@
-"""The trials of a search: what each came to, a file each, and which settings come next, by Optuna."""
+"""The trials of a search: one result file per trial, and the next settings, by Optuna."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a search that came to its end: its settings and `facts`, or why it was `refused`."""
+    """A finished training of a search: its settings and `facts`, or the reason why it was `refused`."""
 
     number: int
     settings: Settings
@@ -30,18 +30,18 @@ class Trial:
 
     @property
     def chosen(self) -> Evaluation | None:
-        """The evaluation of the step that was kept; None where it was refused."""
+        """The evaluation of the step that was kept; None if the trial was refused."""
         steps = {each["step"]: each for each in self.facts.get("validation", ())}
         return Evaluation(**steps[self.facts["best_step"]]) if steps else None
 
     def as_dict(self) -> dict[str, Any]:
-        """For the training record: its settings, and what it came to."""
+        """For the training record: the trial's settings and result."""
         known = {"seconds": self.facts["seconds"]} if self.facts else {"refused": self.refused}
         return {"trial": self.number, **self.settings, **(self.chosen.as_dict() if self.chosen else {}), **known}
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The trials of a folder that came to their end.
+    """Read the finished trials of a folder.
 
     Raises:
         Refused: a file was edited.
@@ -52,26 +52,26 @@ def read_trials(folder: Path) -> list[Trial]:
         data = read_object(path, "a trial of a search")
         if not is_as_stamped(data):
             raise Refused(
-                f"{show_path(path)}: expected a trial as it was written, found it edited; delete it to try it again"
+                f"{show_path(path)}: expected an unedited trial, found an edited one; delete the file to run it again"
             )
         found.append(Trial(data["number"], data["settings"], data["facts"], data["refused"]))
     return found
 
 
 def write_trial(folder: Path, trial: Trial) -> None:
-    """Keep a trial: whole or not at all."""
+    """Write a trial's file atomically."""
     data = {"number": trial.number, "settings": dict(trial.settings), "facts": dict(trial.facts)}
     write_json(folder / f"{trial.number}.json", stamped(data | {"refused": trial.refused}))
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The one whose checkpoint is the best, the first of equal ones; None where all were refused."""
+    """The trial with the best checkpoint, the first among equals; None if all were refused."""
     ranked = [(trial.chosen.rank, trial) for trial in trials if trial.chosen]
     return max(ranked, key=lambda each: each[0], default=(None, None))[1]
 
 
 def own_settings(recipe: Recipe) -> dict[str, Any]:
-    """The recipe's own: those of the first trial."""
+    """The recipe's own settings, which the first trial uses."""
     optim = recipe.optim
     return {
         "lr": optim.lr, "schedule": optim.schedule, "r": recipe.lora.r, "epochs": optim.epochs, "seed": recipe.seed,
@@ -79,7 +79,7 @@ def own_settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
-    """The recipe with a trial's settings; alpha keeps its ratio to the rank."""
+    """The recipe with a trial's settings; alpha is scaled with the rank."""
     alpha = max(1, round(recipe.lora.alpha * settings["r"] / recipe.lora.r))
     optim = {name: settings[name] for name in ("lr", "schedule", "epochs")}
     return replace(
@@ -89,12 +89,12 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
 
 
 def next_settings(recipe: Recipe, finished: Sequence[Trial], trials: int) -> dict[str, Any]:
-    """What to try next: the recipe's own settings, then others, then the best of them with further seeds.
+    """The next settings: first the recipe's own, then suggested ones, then the best with further seeds.
 
-    The same after the same trials, so that a search that was killed goes on with what it would have tried.
+    Deterministic given the finished trials, so that a killed search resumes with the same settings.
 
     Raises:
-        Refused: all were refused, so that there are no best ones.
+        Refused: all trials were refused.
     """
     if not finished:
         return own_settings(recipe)
@@ -108,16 +108,16 @@ def next_settings(recipe: Recipe, finished: Sequence[Trial], trials: int) -> dic
 
 
 def same_but_seed(trials: Sequence[Trial], one: Trial) -> list[Trial]:
-    """The trials whose settings are those of `one`, whatever their seed."""
+    """The trials with the settings of `one`, ignoring the seed."""
     return [each for each in trials if {**each.settings, "seed": None} == {**one.settings, "seed": None}]
 
 
 def _suggested(recipe: Recipe, finished: Sequence[Trial]) -> dict[str, Any]:
-    """Settings by Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), from what is known so far."""
+    """Settings from Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), given the finished trials."""
     optuna = need("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = _distributions(recipe, optuna.distributions)
-    # a study in memory, told all again: what counts is in our files, which a kill leaves whole
+    # an in-memory study, rebuilt from our trial files, which survive a kill
     seed = int(digest([recipe.seed, len(finished)])[:8], 16)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     for known in _known(finished, space, optuna.trial):
@@ -143,7 +143,7 @@ def _known(finished: Sequence[Trial], space: Mapping[str, Any], trials: Any) -> 
             outcome = {"state": trials.TrialState.COMPLETE, "value": _value(trial.chosen)}
         else:
             outcome = {"state": trials.TrialState.PRUNED}
-        with suppress(ValueError):  # the recipe's own settings, which the space need not hold
+        with suppress(ValueError):  # the recipe's own settings may lie outside the space
             yield trials.create_trial(params=params, distributions=dict(space), **outcome)
 
 

@@ -79,13 +79,13 @@ def test_what_is_served_under_constrained_decoding_is_trained_on_a_baseline_of_t
 def test_a_rung_with_another_prompt_than_the_rows_is_refused(place):
     refused = place.train("--rung=few-shot-constrained")
     assert refused.exit_code == 4
-    assert "--rung few-shot-constrained: expected a rung whose prompt is that of the rows" in refused.output
+    assert "--rung few-shot-constrained: expected as-is or constrained, which use the prompt" in refused.output
 
 
 def test_a_task_of_sealed_units_alone_has_no_baseline_to_train_on(place):
     write_unit(place.path / "fixtures", ["a", "b"], sealed=True)
 
-    refuses(place, "desk: expected a unit that is not sealed")
+    refuses(place, "desk: expected an unsealed unit")
 
 
 def test_an_unknown_task_is_refused(place):
@@ -125,7 +125,7 @@ def with_an_address(place: Place) -> Place:
 def test_a_row_with_somebodys_address_is_refused(place):
     refuses(
         with_an_address(place),
-        "Training rows with secrets or personal data: 1; a model may recite them.",
+        "Training rows with secrets or personal data: 1; a model may memorize them.",
         "rows.jsonl:23: e-mail address (an..., 17 characters)",
     )
 
@@ -187,7 +187,7 @@ def test_rows_that_the_recipe_drops_are_not_trained_on_and_counted(place):
     result = place.train("--report", "rows.json")
 
     assert result.exit_code == 0, result.output
-    assert "1 row dropped, as the recipe says; 22 are trained on" in result.output
+    assert "1 row dropped, as set in the recipe; 22 left for training" in result.output
     record, report = (json.loads(place.read(name)) for name in ("adapter/training.json", "rows.json"))
     assert (record["grading"]["failed"], record["grading"]["trained"]) == (1, 22)
     assert record["recipe"]["failing_rows"] == "drop"
@@ -226,7 +226,7 @@ def test_modules_that_the_model_lacks_are_refused(place):
 def test_only_an_adapter_is_ever_replaced(place, output):
     place.recipe(output=output)
 
-    refuses(place, "expected no folder there, or an adapter to replace, found something else; name another `output:`")
+    refuses(place, "expected no folder, or an adapter to replace, found other files; name another `output:`")
 
 
 def test_a_released_adapter_is_never_replaced(done):
@@ -291,8 +291,8 @@ def test_only_our_own_progress_is_printed(trained):
     said = trained.read("said.txt").splitlines()
     lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in said[said.index(GRADING) :]]
     update, odd = (line for line in lines if "update" in line)  # the rate is far too high
-    assert update.startswith("  the update: ")
-    assert odd.startswith("  warning: an update of odd size in 14 modules (model.layers.")
+    assert update.startswith("  update size: ")
+    assert odd.startswith("  warning: unusually large update in 14 modules (model.layers.")
     now_and_then = [line for line in lines if " after " in line]  # none, where the machine is fast
 
     assert all(
@@ -304,12 +304,12 @@ def test_only_our_own_progress_is_printed(trained):
         "  triage: 22 rows, all pass; not scored: which values are right",
         "Looking for secrets and personal data: 22",
         "  done in N s",
-        "Holding 44 texts of rows against 2 inputs of fixtures: 44",
+        "Comparing 44 texts of rows with 2 inputs of fixtures: 44",
         "  done in N s",
-        "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",
-        "  warning: 22 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
-        "  warning: 22 answers are longer than the max_new_tokens of the unit (rows.jsonl:1 first): the suites would "
-        "cut such an answer",
+        "  tokens per row: 81 to 84, median 82; per output: 22 to 24, median 23",
+        "  warning: 22 rows are few: a small LoRA needs a few hundred to a few thousand good rows",
+        "  warning: 22 outputs are longer than the unit's max_new_tokens (rows.jsonl:1 first): the suites would "
+        "truncate such an output",
         "22 rows, none of them a fixture; baselines: desk/triage",
         "Loading the model to train ...",
         "  done in N s",
@@ -317,15 +317,15 @@ def test_only_our_own_progress_is_printed(trained):
         "  done in N s",
         "Training on 22 rows, steps: 24",
         "  done in N s",
-        "Proving that the adapter loads and acts ...",
+        "Verifying that the adapter loads and has an effect ...",
         "  done in N s",
-        "Asking what it recites of its rows ...",
+        "Testing for memorized training text ...",
         "  done in N s",
-        "  recited: no row could be, for no answer is long and its own",
+        "  memorization: not tested, no row has a long and distinctive output",
         update,
         odd,
-        "one seed is no measurement: another may move the score by more than the settings do; "
-        "tunegate train --trials N tries several, and says how far they spread",
+        "one seed is not a measurement: another seed may change the score more than the settings do; "
+        "run tunegate train --trials N to try several and see how far they spread",
         "adapter: adapter (N MB)",
         "next: pytest fixtures/ --tg-adapter=adapter --tg-against baseline",
     ]
@@ -459,9 +459,9 @@ def test_the_effective_values_come_first(place):
     assert len(shown) == 26
     assert shown[0] == "  task  desk  the task whose units the rows name: a folder of the fixtures"
     assert {
-        f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
-        "  lora.alpha  8  scale: the adapter acts alpha / r times as strongly",
-        "  lora.dropout  0.0  share of the adapter's inputs that a step leaves out (default)",
+        f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base model, as in --model",
+        "  lora.alpha  8  scale: the adapter's output is multiplied by alpha / r",
+        "  lora.dropout  0.0  share of the adapter's inputs dropped at each step (default)",
         "  optim.lr  0.05  peak learning rate",
     } <= set(shown)
-    assert shown[-1] == "  seed  3  draws the first weights and the order of the rows"
+    assert shown[-1] == "  seed  3  seed for the initial weights and the order of the rows"

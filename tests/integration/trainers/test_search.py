@@ -90,11 +90,11 @@ def test_the_best_trial_is_the_adapter_and_the_record_tells_of_all(searched):
 def test_the_seeds_of_the_best_settings_are_told_with_their_spread(searched):
     found = record(searched)["seeds"]
     if len(found["tried"]) == 1:  # the seeds were spent on settings that were overtaken
-        assert found["note"].startswith("one seed is no measurement")
+        assert found["note"].startswith("one seed is not a measurement")
     else:
         low, high = min(found["values"]), max(found["values"])
         assert found["note"].startswith(
-            f"{len(found['tried'])} seeds of the same settings came to scores from {low:.3f} to {high:.3f}"
+            f"{len(found['tried'])} seeds with the same settings gave scores from {low:.3f} to {high:.3f}"
         )
 
 
@@ -117,7 +117,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_adapter(searched, place):
     said, errors = process.communicate()
 
     assert process.returncode == 0, errors
-    assert "2 trials are there already\n" in said
+    assert "finished trials found: 2\n" in said
     assert "trial 2 of 4" not in said
     assert same(place.path / "adapter", searched.path / "adapter")
     assert without_seconds(record(place)["search"]["each"]) == without_seconds(record(searched)["search"]["each"])

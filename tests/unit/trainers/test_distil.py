@@ -84,15 +84,15 @@ def test_answers_that_pass_the_check_become_rows_and_the_others_are_told_with_th
 
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-5:] == [
-        "2 of 4 answers of replay:large become rows",
-        "  dropped: 1, no answer",
+        "2 of 4 outputs of replay:large become rows",
+        "  dropped: 1, no output",
         "  dropped: 1, fails the task's own checks",
         "  triage: not scored: which values are right",
         "rows: rows.jsonl; the teacher: rows.teacher.json; dropped: rows.dropped.jsonl",
     ]
     assert lines_of(project / "rows.jsonl") == [each | {"output": RIGHT} for each in INPUTS[:2]]
     none, fails = lines_of(project / "rows.dropped.jsonl")
-    assert (none["input"], none["why"]) == ("inputs.jsonl:4", "no answer")
+    assert (none["input"], none["why"]) == ("inputs.jsonl:4", "no output")
     assert (fails["input"], fails["output"]) == ("inputs.jsonl:3", "A boiler.")
     assert "json" in fails["findings"][0]
 
@@ -132,13 +132,15 @@ def test_rows_without_a_teacher_have_none_and_an_edited_teacher_is_refused(proje
     path = project / "rows.teacher.json"
     path.write_text(path.read_text().replace("replay:large", "replay:mine"))
 
-    with pytest.raises(Refused, match=r"rows.teacher.json: expected it as tunegate distil wrote it, found it edited"):
+    with pytest.raises(
+        Refused, match=r"rows.teacher.json: expected an unedited file from tunegate distil, found an edited one"
+    ):
         read_teacher(project / "rows.jsonl")
 
 
 def test_rows_that_somebody_wrote_or_edited_are_not_written_over(project):
     (project / "rows.jsonl").write_text('{"input": "mine", "output": "{}"}\n')
-    why = "rows.jsonl: expected no file there, or rows as tunegate distil left them, found others"
+    why = "rows.jsonl: expected no file, or unedited rows from tunegate distil, found other rows"
 
     assert why in distil("--model=replay:large=outputs.jsonl", "--output=rows.jsonl").output
     (project / "rows.jsonl").unlink()
@@ -171,7 +173,7 @@ def test_the_same_input_twice_is_a_mistake(project):
 def test_answers_to_something_else_are_refused(project):
     refused = answered(project, RIGHT, RIGHT, RIGHT, RIGHT, digest="0" * 64)
     assert refused.exit_code == 4
-    assert "digest: expected the digest of what inputs.jsonl:1 asks now, found 00000000" in refused.output
+    assert "digest: expected the digest of inputs.jsonl:1's current request, found 00000000" in refused.output
     assert "expected an input, FILE:LINE, found 'desk/triage/a'" in answered(
         project, *[RIGHT] * 4, case="desk/triage/a"
     ).output  # fmt: skip
@@ -182,7 +184,7 @@ def test_where_no_answer_passes_there_are_no_rows(project):
     refused = answered(project, "a", "b", "c", "d")
 
     assert refused.exit_code == 4
-    assert "expected an answer that passes the task's checks, found none of 4; the first: fails" in refused.output
+    assert "expected an output that passes the task's checks, found none of 4; the first: fails" in refused.output
     assert not (project / "rows.jsonl").exists()
 
 
@@ -196,7 +198,7 @@ def test_a_unit_of_several_checks_has_no_teacher_for_nobody_knows_which_is_an_in
 
     refused = distil("--prompts")
     assert refused.exit_code == 4
-    assert "whose teacher nobody would correct: mixed: the unit's cases have 2 different checks" in refused.output
+    assert "whose outputs would go unchecked: mixed: the unit's cases have 2 different checks" in refused.output
 
 
 def test_rows_need_a_place_and_a_task_that_there_is(project):

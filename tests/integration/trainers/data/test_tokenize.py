@@ -46,7 +46,7 @@ def test_a_row_that_would_be_cut_is_refused(tokenizer):
 def test_an_end_of_turn_inside_an_answer_is_refused(tokenizer):
     row = Example(ROW.messages, ROW.input, "boiler<|end|>", "rows.jsonl", 8)
 
-    with pytest.raises(Refused, match=r"rows\.jsonl:8: expected an answer alone, found <\|end\|> in it"):
+    with pytest.raises(Refused, match=r"rows\.jsonl:8: expected an output without <\|end\|>, found it in"):
         tokenize([row], tokenizer, 1000)
 
 
@@ -68,11 +68,11 @@ def test_the_trap_a_pad_token_that_is_the_end_token(tokenizer):
     from transformers import DataCollatorForLanguageModeling
 
     row = tokenize([ROW], tokenizer, 1000)[0]
-    answer = Tokens(list(row.answer), [1] * len(row.answer))
+    answer = Tokens(list(row.output), [1] * len(row.output))
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     batch = DataCollatorForLanguageModeling(tokenizer, mlm=False)([{"input_ids": answer.input_ids}])
 
-    with pytest.raises(Refused, match=r"the end-of-turn token carries no loss .*: the tuned model would never stop"):
+    with pytest.raises(Refused, match=r"the end-of-turn token has no loss .*: the tuned model would never stop"):
         check_batch(batch, [answer])
 
 
@@ -105,13 +105,13 @@ def test_a_batch_must_take_the_loss_on_each_answer_alone(tokenizer):
     nothing = Tokens(rows[0].input_ids, [0] * len(rows[0].input_ids))
 
     check_batch(batch_of(*rows), rows)
-    with pytest.raises(Refused, match="template probe: the end-of-turn token carries no loss"):
+    with pytest.raises(Refused, match="template probe: the end-of-turn token has no loss"):
         check_batch(batch_of(*rows, masked={tokenizer.eos_token_id}), rows)
     with pytest.raises(
-        Refused, match=r"template probe: .* the loss on other tokens than a row's answer \(35 of them\)"
+        Refused, match=r"template probe: the loss .* covers other tokens than a row's output \(35 tokens\)"
     ):
         check_batch(batch_of(rows[1], everything), rows)
-    with pytest.raises(Refused, match=r"other tokens than a row's answer \(0 of them\)"):
+    with pytest.raises(Refused, match=r"other tokens than a row's output \(0 tokens\)"):
         check_batch(batch_of(rows[1], nothing), rows)
 
 
@@ -119,7 +119,9 @@ def test_a_batch_must_hold_each_row_whole(tokenizer):
     rows = rows_of_two_lengths(tokenizer)
     cut = Tokens(rows[0].input_ids[:-1], rows[0].completion_mask[:-1])
 
-    with pytest.raises(Refused, match=r"template probe: a training batch holds 34 of a row's 35 tokens: cut like this"):
+    with pytest.raises(
+        Refused, match=r"template probe: a training batch holds 34 of a row's 35 tokens: with truncated"
+    ):
         check_batch(batch_of(rows[1], cut), rows)
 
 
@@ -127,7 +129,9 @@ def test_a_batch_must_hold_the_prompt_that_the_suites_send(tokenizer):
     rows = rows_of_two_lengths(tokenizer)
     begun_twice = Tokens([tokenizer.bos_token_id, *rows[0].input_ids], [0, *rows[0].completion_mask])
 
-    with pytest.raises(Refused, match=r"template probe: .* other tokens than its row, whose prompt is the one that"):
+    with pytest.raises(
+        Refused, match=r"template probe: the tokens .* differ from those of its row, whose prompt is the suites'"
+    ):
         check_batch(batch_of(rows[1], begun_twice), rows)
 
 

@@ -256,7 +256,7 @@ def test_an_edited_copy_is_refused_and_shown_beside_the_fixture(sold):
 
 
 def test_a_reworded_copy_is_refused_until_its_exemption_is_signed(sold):
-    with pytest.raises(Refused, match="Training rows that may be fixtures in other words: 1\\. Read") as refused:
+    with pytest.raises(Refused, match="Training rows that may paraphrase fixtures: 1\\. Review") as refused:
         sold(row(REWORDED))
     assert '- {row: "../rows.jsonl:1", case: desk/triage/sold, reason: "..."}' in str(refused.value)
 
@@ -304,7 +304,7 @@ def test_rows_that_may_be_a_fixture_are_kept_where_the_recipe_says_so(tmp_path, 
     assert (found.evidence()["kept"], found.evidence()["dropped"]["review"]) == (1, 0)
     assert list(render_dropped(found.pairs, len(found.rows))) == [
         "  1 row that repeats a fixture: dropped",
-        "  1 row that may be a fixture in other words: kept",
+        "  1 row that may paraphrase a fixture: kept",
         "  rows left: 2; --report FILE.json lists every pair",
     ]
 
@@ -328,7 +328,7 @@ def test_where_no_row_is_left_the_training_is_refused(tmp_path, monkeypatch):
     tasks = load_tasks(tmp_path)
 
     with pytest.raises(
-        Refused, match=r"decontaminate: expected a row that comes near to no fixture, found none of 1; --rep"
+        Refused, match=r"decontaminate: expected a row that is similar to no fixture, found none of 1; --rep"
     ):
         decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks).check()
 
@@ -339,11 +339,11 @@ PAIR = {"row": "../rows.jsonl:1", "case": "desk/triage/sold"}
 @pytest.mark.parametrize(
     ("text", "exemption", "said"),
     [
-        (REWORDED, {"row": "../rows.jsonl:2"}, r"row: expected a row of this recipe, found '\.\./rows\.jsonl:2'; rows"),
+        (REWORDED, {"row": "../rows.jsonl:2"}, r"row: expected a row of this recipe, found '\.\./rows\.jsonl:2'; row"),
         (REWORDED, {"case": "desk/triage/gone"}, r"case: expected a case of the fixtures, found 'desk/triage/gone'"),
         (REWORDED, {"case": "desk/triage/1"}, "expected a pair to be reviewed, found one that needs no exemption"),
         ("A cold room.", {}, "expected a pair to be reviewed, found one that needs no exemption; delete it"),
-        (SOLD, {}, "expected a pair to be reviewed, found one that is refused; no reason makes it innocent"),
+        (SOLD, {}, "expected a pair to be reviewed, found one that is refused; it cannot be exempted"),
         (REWORDED, {"reason": " \n"}, r"reason: expected text that is not empty, found ' \\n'; why the row"),
         (REWORDED, {"row": "../rows.jsonl"}, r"row: expected a row as FILE:LINE"),
     ],
@@ -435,7 +435,7 @@ def test_a_fixture_in_another_language_is_to_be_read(sold):
         "beenden Sie unseren CarePlan zu diesem Tag."
     )
 
-    with pytest.raises(Refused, match="in another language, their meaning is 0") as refused:
+    with pytest.raises(Refused, match="similarity of meaning across languages 0") as refused:
         sold(row("Der Heizkörper im Flur bleibt unten kalt, obwohl er entlüftet ist."), row(german))
 
     assert "rows.jsonl:2 repeats desk/triage/sold" in str(refused.value)

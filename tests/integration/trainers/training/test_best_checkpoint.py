@@ -53,9 +53,11 @@ def test_the_adapter_is_that_of_the_best_pass(whole, place):
     assert (record["validation"]["rows"], record["training"]["steps"]) == (ASIDE, 8 * PASS)
     said = whole.read("said.txt")
     assert f"Training on {ROWS - ASIDE} rows, steps: {8 * PASS}\n" in said
-    assert f"  after step {PASS} of {8 * PASS}, on the rows put aside: loss {losses[PASS]:.4f}, score 0.000, KL" in said
+    assert (
+        f"  after step {PASS} of {8 * PASS}, on the validation split: loss {losses[PASS]:.4f}, score 0.000, KL" in said
+    )
     # the tiny model never answers in JSON, so that the loss decides
-    assert f"the adapter of step {chosen(whole)} is kept: its score by the task's own checks is the highest" in said
+    assert f"the adapter of step {chosen(whole)} is kept: it has the highest score by the task's own checks" in said
 
     place.recipe(optim={**OPTIM, "epochs": chosen(whole) // PASS})  # ends with the step that was chosen
     place.finish()
@@ -104,9 +106,7 @@ def test_rows_of_no_unit_are_chosen_among_by_the_loss_and_it_is_said(place, monk
 
     assert done.exit_code == 0, done.output
     assert "  4 of them are not scored: rows of messages name no unit\n" in done.output
-    assert (
-        "  the checkpoint is chosen by the validation loss: no check of the task can score these rows\n" in done.output
-    )
+    assert "  the checkpoint is chosen by validation loss: no check of the task can score these rows\n" in done.output
     facts = json.loads(place.read("adapter/training.json"))["training"]
     assert (facts["chosen_by"], facts["validation"][0]["score"]) == ("loss", None)
     assert facts["validation"][0]["kl"] > 0
@@ -140,5 +140,5 @@ def test_where_nothing_is_near_enough_nothing_is_kept(place, monkeypatch):
 
 
 def test_one_seed_is_said_to_be_no_measurement(whole):
-    assert whole.read("said.txt").splitlines()[-3].startswith("one seed is no measurement: ")
+    assert whole.read("said.txt").splitlines()[-3].startswith("one seed is not a measurement: ")
     assert json.loads(whole.read("adapter/training.json"))["seeds"]["tried"] == [1]

@@ -142,7 +142,7 @@ def test_another_recipe_or_other_rows_start_afresh_and_say_so(place, change, sai
         found = "".join(takewhile(lambda line: not line.startswith("Training on"), process.stdout))
         process.kill()
 
-    assert f"a training that was cut off was another ({said}): starting afresh\n" in found
+    assert f"discarding the interrupted training ({said}): starting from scratch\n" in found
     assert "resuming" not in found
 
 

@@ -115,7 +115,7 @@ def sigmoid(x):
 
 def crossing(row, other):
     """A prompt with the answer to another one."""
-    answer = [*other.answer]
+    answer = [*other.output]
     return type(row)([*row.prompt, *answer], [0] * len(row.prompt) + [1] * len(answer))
 
 
@@ -129,7 +129,7 @@ def test_a_batch_must_hold_each_answer_whole_and_as_its_row_likes_it(place, toke
     check_labelled(collate([each.columns() for each in data]), data)
 
     turned = [LabelledExample(each.tokens, not each.liked) for each in data]
-    with pytest.raises(Refused, match="an answer counts as liked that is not, or the other way round"):
+    with pytest.raises(Refused, match="a disliked output is labelled as liked, or the other way round"):
         check_labelled(collate([each.columns() for each in turned]), data)
     with pytest.raises(Refused, match=r"template probe: a training batch holds \d+ of a row's \d+ tokens"):
         check_labelled(DataCollatorForUnpairedPreference(2, max_length=70)([data[0].columns()]), data)
@@ -151,7 +151,7 @@ def test_without_any_rejected_answer_there_is_nothing_to_learn(place):
 
     assert refused.exit_code == 4
     assert (
-        "rows.jsonl:1: expected a `rejected` answer, in one row at least with method kto, found none" in refused.output
+        "rows.jsonl:1: expected a `rejected` output, in at least one row with method kto, found none" in refused.output
     )
     assert place.tree() == before
 
@@ -159,4 +159,4 @@ def test_without_any_rejected_answer_there_is_nothing_to_learn(place):
 def test_one_answer_a_step_is_refused(place):
     place.recipe(optim={"batch": 1})
 
-    refuses(place, "optim.batch: expected 2 rows a step or more with method: kto, found 1")
+    refuses(place, "optim.batch: expected at least 2 rows per step with method: kto, found 1")

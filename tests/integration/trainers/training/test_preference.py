@@ -199,7 +199,9 @@ def test_a_dry_run_counts_the_tokens_of_both_answers(place):
     result = place.train("--dry-run")
 
     assert result.exit_code == 0, result.output
-    tokens = [re.findall(rf"tokens a row: .*?{name}: (\d+) to (\d+)", result.output) for name in ("answer", "one")]
+    tokens = [
+        re.findall(rf"tokens per row: .*?{name} output: (\d+) to (\d+)", result.output) for name in ("per", "rejected")
+    ]
     assert all(tokens)
     assert re.search(r"  time: \S+ \w+ for 12 steps \(7,\d{3} tokens at \d+/s\)\n", result.output)
     assert result.output.endswith("nothing was trained: that was a dry run\n")
@@ -242,10 +244,10 @@ def test_a_batch_must_hold_each_pair_whole_and_together(data):
     with pytest.raises(Refused, match=r"template probe: a training batch holds \d+ of a row's \d+ tokens"):
         check_pairs(batch_of(data, longest - 1), data)
     crossed = {name: torch.cat([each[:3], each[3:].roll(1, 0)]) for name, each in batch_of(data).items()}
-    with pytest.raises(Refused, match="template probe: a batch compares the answers of two rows"):
+    with pytest.raises(Refused, match="template probe: a batch compares the outputs of two rows"):
         check_pairs(crossed, data)
     turned = [type(data[0])(pair.rejected, pair.chosen) for pair in data]
-    with pytest.raises(Refused, match="template probe: a training batch holds other tokens than its row"):
+    with pytest.raises(Refused, match="template probe: the tokens of a training batch differ from those of its row"):
         check_pairs(batch_of(turned), data)
 
 
@@ -255,7 +257,7 @@ def test_a_batch_must_train_both_ends_of_turn(data):
         row = half * len(data)
         batch["completion_mask"][row][batch["attention_mask"][row].sum() - 1] = 0
 
-        with pytest.raises(Refused, match="template probe: the end-of-turn token carries no loss"):
+        with pytest.raises(Refused, match="template probe: the end-of-turn token has no loss"):
             check_pairs(batch, data)
 
 
@@ -269,7 +271,7 @@ def test_every_row_needs_a_rejected_answer(place):
     result = place.train()
 
     assert result.exit_code == 4
-    told = "rows.jsonl:1: expected a `rejected` answer, as method dpo compares two, found none; write the worse one"
+    told = "rows.jsonl:1: expected a `rejected` output, since method dpo compares two, found none; write a worse"
     assert told in result.output
     assert "(and 21 more like it: lines 2, 3, 4, ...)" in result.output
     assert place.tree() == before
@@ -284,7 +286,7 @@ def test_sft_leaves_rejected_answers_aside_and_says_so(place):
     result = place.train()
 
     assert result.exit_code == 0, result.output
-    assert "  rejected answers: 22, which method sft does not use\n" in result.output
+    assert "  rejected outputs: 22, ignored by method sft\n" in result.output
     record = json.loads(place.read("better/training.json"))
     assert record["grading"]["tokens"]["rejected"] is None
     assert record["start"]["adapter"] == adapter_digest(place.path / "adapter")
@@ -328,7 +330,7 @@ def rebase(adapter: Path, part: str) -> None:
     ("spoil", "said"),
     [
         (shutil.rmtree, "adapter adapter: expected adapter_config.json and adapter_model.safetensors, found no such"),
-        (forget, "start: adapter: expected training.json, found none: on which rows it was trained is not known"),
+        (forget, "start: adapter: expected training.json, found none: its training rows are unknown"),
         (edit_weights, "start: adapter: expected the adapter that its training.json describes"),
         (partial(rebase, part="base"), "adapter adapter: expected the base it was trained on (00000000), found"),
         (
@@ -347,7 +349,7 @@ def test_a_start_that_is_not_what_it_should_be_is_refused(place, spoil, said):
 def test_a_start_that_would_be_replaced_is_refused(place):
     place.recipe(output="adapter")
 
-    refuses(place, "recipe.yaml: output: expected another folder than that of `start`")
+    refuses(place, "recipe.yaml: output: expected a folder other than that of `start`")
 
 
 def test_a_start_that_changes_after_it_was_checked_is_refused(place, tiny_model, tokenizer):
@@ -380,9 +382,9 @@ def test_the_shape_of_the_start_is_shown_as_effective(place):
     said = [re.sub(" {2,}", "  ", line) for line in place.train("--dry-run").output.splitlines()]
 
     digest = adapter_digest(place.path / "adapter")
-    assert f"  start  {digest}  an adapter to go on from, relative to the recipe; its shape is kept" in said
+    assert f"  start  {digest}  an adapter to continue from, relative to the recipe; its shape is kept" in said
     assert "  lora.r  4  rank: the size of the adapter" in said
-    assert f"  dpo.beta  {BETA}  how firmly it is held to the policy it starts from" in said
+    assert f"  dpo.beta  {BETA}  how strongly the model is kept close to its starting policy" in said
 
 
 # the resume

@@ -76,11 +76,11 @@ def test_a_mistake_is_named_with_its_line(write):
         ("sed: 7", "recipe.yaml:5: sed: expected one of the keys"),
         ("seed: -1", "recipe.yaml:5: seed: expected a whole number from 0, found -1"),
         ("method: ppo", "recipe.yaml:5: method: expected one of sft, dpo, kto, found 'ppo'; did you mean 'dpo'?"),
-        ("dpo: {beta: 0.2}", "recipe.yaml:5: dpo: expected method: dpo beside it, found 'sft'; delete it"),
+        ("dpo: {beta: 0.2}", "recipe.yaml:5: dpo: expected method: dpo with it, found 'sft'; delete it"),
         ("method: dpo\ndpo: {beta: 0}", "recipe.yaml:6: dpo.beta: expected a number above 0, found 0"),
         ("method: dpo\ndpo: {loss: ipo}", "recipe.yaml:6: dpo.loss: expected one of the keys beta, found 'loss'"),
         ("method: dpo\nlora: {dropout: 0.1}", "recipe.yaml:6: lora.dropout: expected none with method: dpo, found 0.1"),
-        ("start: out/first\nlora: {r: 4}", "recipe.yaml:6: lora: expected no lora beside start, found both"),
+        ("start: out/first\nlora: {r: 4}", "recipe.yaml:6: lora: expected no lora with start, found both"),
         (
             "lora: {rank: 8}",
             "recipe.yaml:5: lora.rank: expected one of the keys alpha, dora, dropout, r, rslora, target, found 'rank'",

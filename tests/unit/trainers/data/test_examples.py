@@ -100,13 +100,13 @@ def test_messages_that_name_a_unit_are_messages_that_it_could_send(read):
     [
         (
             [("system", "Sort them."), ("user", "Ticket: It drips.")],
-            "expected 'Sort it.' at the head, as triage has it, and no other, found ('system', 'Sort them.'); "
-            "`tunegate prompts` shows what it sends; without unit the row is trained on as it stands",
+            "expected 'Sort it.' first, as in triage, and no other, found ('system', 'Sort them.'); "
+            "`tunegate prompts` shows what it sends; without unit the row is trained on verbatim",
         ),
-        ([("user", "Ticket: It drips.")], "expected 'Sort it.' at the head, as triage has it, and no other"),
+        ([("user", "Ticket: It drips.")], "expected 'Sort it.' first, as in triage, and no other"),
         (
             [("system", "Sort it."), ("system", "Sort it."), ("user", "Ticket: It drips.")],
-            "expected 'Sort it.' at the head, as triage has it, and no other",
+            "expected 'Sort it.' first, as in triage, and no other",
         ),
         (
             [("system", "Sort it."), ("user", "It drips.")],
@@ -114,9 +114,9 @@ def test_messages_that_name_a_unit_are_messages_that_it_could_send(read):
         ),
         (
             [("system", "Sort it."), ("user", "Ticket: a"), ("assistant", "Where?")],
-            "expected a turn of the user's before the answer, found 'assistant'",
+            "expected a user turn before the output, found 'assistant'",
         ),
-        ([("system", "Sort it.")], "expected a turn of the user's before the answer, found ''"),
+        ([("system", "Sort it.")], "expected a user turn before the output, found ''"),
     ],
 )  # fmt: skip
 def test_messages_that_a_unit_never_sends_are_told(read, turns, said):
@@ -156,7 +156,7 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
         ("[1]", 'expected an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}, found [1]'),
         ({**ROW, "ouput": "y"}, 'expected an object {"unit", "input", "output"} or'),
         ({**ROW, "rejected": ""}, 'expected an object {"unit", "input", "output"} or'),
-        ({**ROW, "rejected": " {} "}, "rejected: expected another text than the answer, found the same; delete it"),
+        ({**ROW, "rejected": " {} "}, "rejected: expected a text other than the output, found the same; delete it"),
         ({**ROW, "output": ""}, 'expected an object {"unit", "input", "output"} or'),
         (
             {**ROW, "unit": "triag"},
@@ -232,7 +232,7 @@ def test_a_prompt_with_context_wants_it_in_the_row(tmp_path):
     assert read_examples([rows], task)[0].messages == (("user", "Page 9.\nIt drips."),)
 
     rows.write_text(json.dumps(ROW))
-    with pytest.raises(AuthoringError, match="expected a context, which the prompt of triage asks for, found none"):
+    with pytest.raises(AuthoringError, match="expected a context, which the prompt of triage needs, found none"):
         read_examples([rows], task)
 
 

@@ -72,5 +72,5 @@ def test_rows_that_ask_nearly_the_same_stay_on_one_side_whatever_their_unit_and_
 
 
 def test_where_all_ask_the_same_none_can_be_put_aside():
-    with pytest.raises(Refused, match="of which those that ask nearly the same stay together"):
+    with pytest.raises(Refused, match="of which those with nearly the same input stay together"):
         split([row(LONG, 1), row(LONG.replace("Tuesday", "Monday"), 2)], of(0.5))

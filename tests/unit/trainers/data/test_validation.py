@@ -83,7 +83,7 @@ def test_a_rejected_answer_that_the_check_passes_is_told():
     assert report.as_dict()["rejected_that_pass"] == [{"file": "rows.jsonl", "line": 2}]
     assert report.summary()["rejected_that_pass"] == 1
     (told,) = [warning for warning in report.warnings() if "rejected" in warning]
-    assert told.startswith("1 rejected answer passes the check too (rows.jsonl:2 first): the suites will not see")
+    assert told.startswith("1 rejected output passes the check too (rows.jsonl:2 first): the suites cannot measure")
 
 
 def test_rejected_answers_of_another_length_are_told(grades):
@@ -95,10 +95,10 @@ def test_rejected_answers_of_another_length_are_told(grades):
             ExampleReport(recipe(method="dpo"), 1, grades, []), [row("x")], [Preference(of(6), of(length))], TASK
         )
         (line, *more) = render_lengths(found)
-        return line, [warning for warning in more if "another length" in warning]
+        return line, [warning for warning in more if "differ in length" in warning]
 
-    assert told(8) == ("  tokens a row: 9 to 11, median 10; of its answer: 6 to 6, median 6; "
-                       "of the rejected one: 8 to 8, median 8", [])  # fmt: skip
+    assert told(8) == ("  tokens per row: 9 to 11, median 10; per output: 6 to 6, median 6; "
+                       "per rejected output: 8 to 8, median 8", [])  # fmt: skip
     assert len(told(10)[1]) == len(told(3)[1]) == 1
 
 
@@ -176,13 +176,13 @@ def test_the_report_in_words(grades):
     assert said[1].startswith("    rows.jsonl:2: schema.required: ")
     assert said[1].endswith("(and 2 more)")
     assert len([line for line in said if line.startswith("    rows.jsonl:")]) == 5
-    assert said[-1] == "  7 rows dropped, as the recipe says; 1 are trained on"
+    assert said[-1] == "  7 rows dropped, as set in the recipe; 1 left for training"
 
 
 def test_an_override_is_said_with_its_reason(grades):
     said = list(render_grades(report(grades, failing_rows={"override": "a format to come"})))
 
-    assert said[-1] == "  7 rows trained on all the same, as the recipe says: a format to come"
+    assert said[-1] == "  7 rows kept despite failing, as overridden in the recipe: a format to come"
 
 
 def test_the_report_for_machines_has_every_failure_and_its_summary_has_its_digest(grades):
@@ -204,10 +204,10 @@ def test_lengths_and_warnings(grades):
     found = measured(report(grades), ROWS, tokens, TASK)
 
     assert list(render_lengths(found)) == [
-        "  tokens a row: 10 to 200, median 10; of its answer: 6 to 200, median 6",
-        "  warning: 8 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
-        "  warning: 1 answer is longer than the max_new_tokens of the unit (rows.jsonl:8 first): the suites would cut "
-        "such an answer",
+        "  tokens per row: 10 to 200, median 10; per output: 6 to 200, median 6",
+        "  warning: 8 rows are few: a small LoRA needs a few hundred to a few thousand good rows",
+        "  warning: 1 output is longer than the unit's max_new_tokens (rows.jsonl:8 first): the suites would "
+        "truncate such an output",
     ]
     assert found.as_dict()["tokens"]["answer"] == {"least": 6, "median": 6, "most": 200}
     assert found.as_dict()["longer_than_the_suites_allow"] == [{"file": "rows.jsonl", "line": 8}]

@@ -64,5 +64,5 @@ def test_work_is_kept_only_for_the_same_training(tmp_path):
 
     open_work(work, same_training | {"rows": "4", "versions": "5"}, said.append)
 
-    assert said == ["a training that was cut off was another (rows and versions changed since): starting afresh"]
+    assert said == ["discarding the interrupted training (rows and versions changed since): starting from scratch"]
     assert [path.name for path in work.iterdir()] == ["of.json"]

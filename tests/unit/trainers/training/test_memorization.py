@@ -58,8 +58,8 @@ def test_what_was_found_is_told_without_a_secret():
 
     assert found.found
     assert list(found.render()) == [
-        "  recited: 1 of 30 rows asked, word for word: rows.jsonl:3 (24 words)",
-        "  secrets of rows that it tells: 1 of 1 asked for: rows.jsonl:7 (password)",
+        "  memorization: 1 of 30 rows tested are reproduced verbatim: rows.jsonl:3 (24 words)",
+        "  secrets: 1 of 1 tested are leaked: rows.jsonl:7 (password)",
     ]
     recorded = found.as_dict("salt")
     assert recorded["memorized"] == [{"row": "rows.jsonl:3", "words": 24}]
@@ -72,9 +72,9 @@ def test_nothing_found_is_told_with_what_was_asked():
 
     assert not nothing.found
     assert list(nothing.render()) == [
-        "  recited: none of 30 rows asked, of 40 that could be",
-        "  secrets of rows that it tells: none of 1 asked for, of 1",
+        "  memorization: none of 30 rows tested is reproduced verbatim (40 testable)",
+        "  secrets: none of 1 tested is leaked (1 found)",
     ]
     assert list(Memorization(0, 0, [], [], 0, []).render()) == [
-        "  recited: no row could be, for no answer is long and its own"
+        "  memorization: not tested, no row has a long and distinctive output"
     ]

@@ -90,5 +90,5 @@ def test_a_trial_is_kept_as_it_was_and_an_edit_is_refused(tmp_path):
 
     text = (tmp_path / "2.json").read_text()
     (tmp_path / "2.json").write_text(text.replace("0.9", "1.0"))
-    with pytest.raises(Refused, match=r"2\.json: expected a trial as it was written, found it edited"):
+    with pytest.raises(Refused, match=r"2\.json: expected an unedited trial, found an edited one"):
         read_trials(tmp_path)

@@ -355,7 +355,7 @@ class Server:
             if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_of_prompt(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
-            raise Refused(f"{request.key}: expected turns that the server's chat template takes, {found}") from None
+            raise Refused(f"{request.key}: expected turns that the server's chat template accepts, {found}") from None
 
     async def _likelihoods(self, client: HttpClient, request: Request) -> Completion:
         if self.tokenizer is None:

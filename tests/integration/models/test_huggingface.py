@@ -177,7 +177,7 @@ def test_messages_that_the_template_does_not_take_are_refused_with_the_case(chan
     (changed / "chat_template.jinja").write_text("{{ raise_exception('System role not supported') }}")
 
     with pytest.raises(
-        Refused, match=r"desk/triage/0: .*template takes, found system, user: System role not supported"
+        Refused, match=r"desk/triage/0: .*template accepts, found system, user: System role not supported"
     ):
         list(Local(str(changed), quiet()).complete(requests()))
 

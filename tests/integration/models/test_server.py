@@ -353,7 +353,7 @@ def test_turns_that_the_servers_template_refuses_are_named_with_their_case():
         outputs(of(server), [TALK])
 
     assert str(refused.value).startswith(
-        "desk/chat/a: expected turns that the server's chat template takes, found user, assistant, user: "
+        "desk/chat/a: expected turns that the server's chat template accepts, found user, assistant, user: "
     )
     assert str(refused.value).endswith("found status 400: roles must alternate")
 

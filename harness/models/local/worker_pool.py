@@ -247,7 +247,7 @@ class WorkerPool:
         for worker in self._workers:
             if worker.owes is None and waiting:
                 worker.batch = waiting.popleft()
-                stream = worker.actor.output.options(num_returns="streaming")
+                stream = worker.actor.complete.options(num_returns="streaming")
                 worker.owes = stream.remote(adapter, list(worker.batch.left.values()))
 
     def _got(self, owed: Any) -> Any:

@@ -43,7 +43,7 @@ from tunegate.harness.cases.model import Decoding
 from tunegate.harness.models.served.structured_outputs import SPACED
 from tunegate.harness.models.served.vllm import Vllm
 model = Vllm("vllm:" + MODEL, quiet())
-print([each.output for each in model.answer([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
+print([each.output for each in model.complete([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
 sys.stdout.flush()
 time.sleep(600)
 """

@@ -187,7 +187,7 @@ def test_a_prompt_that_the_model_cannot_see_whole_is_refused_before_anything_is_
     asked = requests(texts=["short", "x" * 80])
 
     with pytest.raises(
-        Refused, match=r"desk/triage/1: expected prompt and answer within the 100 tokens that model can see"
+        Refused, match=r"desk/triage/1: expected prompt and output within the 100 tokens that model can see"
     ):
         next(Local(str(changed), quiet()).complete(asked))
 

@@ -194,7 +194,7 @@ def test_what_a_worker_refuses_is_said_as_it_says_it(desk):
 def test_workers_of_another_engine_are_refused(desk):
     units, mortal = desk
     pool = WorkerPool(replace(mortal, engine="bfloat16"), RayOptions(workers=2))
-    with pytest.raises(Refused, match=r"a worker has another engine than the one that is judged \(dtype\): every"):
+    with pytest.raises(Refused, match=r"a worker has another engine than expected \(dtype\): every"):
         evaluate(units, Pooled(pool), quiet())
     pool.stop()
 

@@ -1,1 +1,1 @@
-"""Whatever answers: requests in, completions out."""
+"""Models: requests in, completions out."""

@@ -1,4 +1,4 @@
-"""`NAME.ref`: where an adapter lies, and which one it is, small enough for a pull request to carry.
+"""`NAME.ref`: the address and digest of an adapter, in a file small enough for a pull request.
 
 version: 1
 adapter: 3f9c...                                # its digest, as `tunegate release` and records name it
@@ -35,12 +35,12 @@ from tunegate.harness.models.resolve import cache_folder
 
 SUFFIX = ".ref"
 HUB = "hub:"
-FILES = (WEIGHTS, CONFIG, TRAINING)  # all that is taken of what lies there
-SECONDS = 60  # without an answer
-LONGEST = 3600.0  # seconds for an archive, or for what is taken out of it: a server may send a byte a minute
+FILES = (WEIGHTS, CONFIG, TRAINING)  # the only files that are fetched
+SECONDS = 60  # without a response
+LONGEST = 3600.0  # seconds to fetch an archive or to unpack one file: a server may send a byte per minute
 MOST = 4 << 30  # bytes of either; adapters take tens of MB
 CREDENTIALS = re.compile(r"//[^/]*@")
-LOOPBACK = {"127.0.0.1", "localhost"}  # elsewhere http is read by others, too
+LOOPBACK = {"127.0.0.1", "localhost"}  # http to other hosts can be read in transit
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -54,12 +54,11 @@ SCHEMA = {
 
 
 def adapter_folder(given: Path, watch: Watch) -> Path:
-    """The folder of an adapter: `given` itself, or what a `.ref` file refers to, fetched once and kept by its digest.
+    """The folder of an adapter: `given` itself, or what a `.ref` file refers to, fetched once and cached by its digest.
 
     Raises:
-        AuthoringError: the file is none of that kind.
-        CouldNotRun: what it refers to cannot be fetched.
-        Refused: another adapter lies there.
+        AuthoringError: the file is not a valid `.ref` file, or refers to another adapter.
+        CouldNotRun: the adapter cannot be fetched.
     """
     if given.suffix != SUFFIX or given.is_dir():
         return given
@@ -79,13 +78,13 @@ def adapter_folder(given: Path, watch: Watch) -> Path:
 
 
 def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
-    """The folder of the adapter of a digest: kept here already, or what lies at `place`, or what `place.ref` refers to.
+    """The folder of the adapter with a digest: cached, or at `place`, or at the address in `place.ref`.
 
-    What is found is kept, so that no later change of its folder is met.
+    An adapter that is found is cached, so that later changes of its folder have no effect.
 
     Raises:
-        CouldNotRun: what it refers to cannot be fetched.
-        Refused: nothing lies there, or another adapter.
+        CouldNotRun: the adapter cannot be fetched.
+        Refused: no adapter or another one is there.
     """
     kept = cache_folder() / "adapters" / sha
     for folder in sorted(path for path in kept.glob("*") if path.is_dir() and not path.name.startswith(".")):
@@ -110,7 +109,7 @@ def _keep(folder: Path, kept: Path, sha: str) -> Path:
                 shutil.copyfile(folder / name, part / name)
         if adapter_digest(part) != sha:
             raise Refused(f"adapter {show_path(folder)}: it changed while it was read; run the same command again")
-        shutil.rmtree(kept, ignore_errors=True)  # damaged, or it had been found above
+        shutil.rmtree(kept, ignore_errors=True)  # damaged, otherwise it would have been found above
         os.replace(part, kept)
     return kept
 
@@ -142,7 +141,7 @@ def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
 
 def _is_address(source: str) -> bool:
     parts = urlsplit(source)
-    if "@" in parts.netloc:  # a name and a password have no place in a repository
+    if "@" in parts.netloc:  # a user name and password do not belong in a repository
         return False
     return parts.scheme in {"https", "file"} or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
@@ -158,7 +157,7 @@ def _from_hub(name: str, into: Path) -> None:
     hub = need("huggingface_hub")
     try:
         found = Path(hub.snapshot_download(owner_and_name, revision=revision or None, allow_patterns=list(FILES)))
-    except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
+    except Exception as error:  # the hub client raises many kinds of errors; all mean the same to the user
         raise CouldNotRun(f"{HUB}{name}: the hub did not deliver it: {error}") from error
     for file in FILES:
         if (found / file).is_file():
@@ -166,7 +165,7 @@ def _from_hub(name: str, into: Path) -> None:
 
 
 def _from_archive(address: str, into: Path) -> None:
-    """Take the files of an adapter out of an archive, wherever in it they lie; nothing else, and nothing elsewhere."""
+    """Extract only the files of an adapter, from any folder of an archive, directly into `into`."""
     with tempfile.TemporaryFile() as archive:
         with closing(urllib.request.urlopen(address, timeout=SECONDS)) as output:  # noqa: S310  (see `_fetch`)
             _copy(output, archive)
@@ -183,10 +182,10 @@ def _from_archive(address: str, into: Path) -> None:
 
 
 def _copy(source: Any, target: IO[bytes]) -> None:
-    """Copy a stream, up to a bound in size and time.
+    """Copy a stream, within limits of size and time.
 
     Raises:
-        OSError: it goes beyond one of them.
+        OSError: it exceeds one of them.
     """
     left, until = MOST, time.monotonic() + LONGEST
     while part := source.read(1 << 20):

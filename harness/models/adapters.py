@@ -1,4 +1,4 @@
-"""LoRA adapters on disk and in memory: which one it is, that it fits, that it loaded, that it acts."""
+"""LoRA adapters on disk and in memory: their digest, and checks that they fit, load and act."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ REPEATED_GROUP = re.compile(r"\)\s*[*+{]")
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 TRAINING = "training.json"
-DROPPED = "dropped.jsonl"  # the rows that decontamination left out, where there are any
-CURVES = "training.svg"  # what the evaluations came to, drawn over the steps
+DROPPED = "dropped.jsonl"  # the rows that decontamination removed, if any
+CURVES = "training.svg"  # the evaluation results, drawn over the steps
 #: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
-#: adapter would be another one on the next machine, and after an upgrade of PEFT.
-UNCHECKED = 1 << 26  # bytes of weights that are read at once, whatever they are
+#: adapter would get another digest on the next machine, and after an upgrade of PEFT.
+UNCHECKED = 1 << 26  # bytes of weights; smaller files are read without a check of their length
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
 
 
 def adapter_digest(folder: Path) -> str:
-    """SHA-256 (hex) over an adapter's weights and the configuration that decides how they act.
+    """SHA-256 (hex) over an adapter's weights and the configuration that determines how they act.
 
     Raises:
-        Refused: the folder or one of the two files is missing: never "the base, then".
+        Refused: the folder or one of the two files is missing; the base is never used instead.
     """
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
@@ -52,10 +52,10 @@ def adapter_digest(folder: Path) -> str:
 
 
 def check_length(weights: Path) -> None:
-    """Refuse a large safetensors file that is not as long as its head says, before all of it is read.
+    """Refuse a large safetensors file whose length differs from its header, before all of it is read.
 
     Raises:
-        Refused: says how long it is.
+        Refused: names the expected and the actual length.
     """
     size = weights.stat().st_size
     if size <= UNCHECKED:
@@ -68,12 +68,12 @@ def check_length(weights: Path) -> None:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             end = None
     if end is None or size != 8 + length + end:
-        said = f"{8 + length + end:,} bytes, as its head says" if end is not None else "safetensors"
-        raise Refused(f"{show_path(weights)}: expected {said}, found {size:,} bytes of something else; train it again")
+        said = f"{8 + length + end:,} bytes, as its header says" if end is not None else "safetensors"
+        raise Refused(f"{show_path(weights)}: expected {said}, found {size:,} bytes; train it again")
 
 
 def adapter_digests(folders: Iterable[Path]) -> list[str | None]:
-    """The digest of each adapter that is a folder; None for one that is only referred to."""
+    """The digest of each adapter that is a folder; None for each `.ref` file."""
     return [adapter_digest(folder) if folder.is_dir() else None for folder in folders]
 
 
@@ -81,24 +81,24 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     """The training record in an adapter's folder; None for adapters made elsewhere.
 
     Raises:
-        Refused: it is none, or was edited since it was written.
+        Refused: the file is not a training record, or was edited since it was written.
     """
     path = folder / TRAINING
     if not path.is_file():
         return None
     found = read_object(path, "a training record", published_schema("training"))
-    # the trainer's guards stand in it, and a release rests on them
+    # a release relies on the trainer's checks, which this file records
     if not is_as_stamped(found):
         raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
     return found
 
 
 def check_base(folder: Path, base: ModelFiles) -> None:
-    """Refuse an adapter whose training record names another base than the one it is put on."""
+    """Refuse an adapter whose training record names another base than `base`."""
     record = training_record(folder)
     trained = record["model"] if record else {}
     for part in ("base", "tokenizer", "template"):
-        # PEFT puts an adapter on any base of the same shape, without a warning: only digests tell
+        # PEFT loads an adapter on any base of the same shape, without a warning: only digests show the difference
         if part in trained and trained[part] != getattr(base, part):
             raise Refused(
                 f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
@@ -107,24 +107,24 @@ def check_base(folder: Path, base: ModelFiles) -> None:
 
 
 def check_named_base(folder: Path, model: str) -> None:
-    """Refuse a configuration that sends whoever loads the adapter to another base than `model`, or to code of its own.
+    """Refuse a configuration that makes a loader use another base than `model`, or custom code.
 
-    The digest of an adapter passes over these keys, and a server follows them.
+    The digest of an adapter ignores these keys, but a server follows them.
     """
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     for key, expected in (("base_model_name_or_path", model), ("revision", None), ("auto_mapping", None)):
         if (found := config.get(key)) != expected:
             raise Refused(
                 f"{show_path(folder / CONFIG)}: {key}: expected {json.dumps(expected)}, as the training wrote it, "
-                f"found {json.dumps(found)}: whoever loads the adapter follows it; put it back, or train it again"
+                f"found {json.dumps(found)}, which loaders follow; restore it, or train it again"
             )
 
 
 def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: str | None) -> Any:
-    """`load_adapter` from a copy that nobody else can write, whose digest is the `expected` one.
+    """Run `load_adapter` on a private copy, whose digest must be the `expected` one.
 
     Raises:
-        Refused: the folder holds another adapter by now; and as there.
+        Refused: the folder holds another adapter by now; and as `load_adapter`.
     """
     with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
         copy = Path(made) / folder.resolve().name
@@ -137,7 +137,7 @@ def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: st
                 f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror or error}"
             ) from error
         if expected and adapter_digest(copy) != expected:
-            raise Refused(f"adapter {folder}: expected it as it was ({expected[:8]}), found it changed meanwhile")
+            raise Refused(f"adapter {folder}: expected digest {expected[:8]}, found that it changed meanwhile")
         try:
             return load_adapter(model, copy, probe)
         except Refused as error:
@@ -145,29 +145,29 @@ def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: st
 
 
 def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool = False) -> Any:
-    """Put the adapter on a base model and prove that it loaded and acts.
+    """Load an adapter onto a base model and prove that it loaded and acts.
 
     Args:
         model: the base, a transformers causal language model.
         folder: the adapter's folder.
         probe: token ids, shape (1, length), on which base and adapter must differ.
-        trainable: whether a training goes on from it.
+        trainable: whether training continues from it.
 
     Returns:
         The PEFT model, in evaluation mode.
 
     Raises:
-        Refused: the file does not fit the base, a weight differs from the file, or the logits do not move.
+        Refused: the file does not fit the base, a weight differs from the file, or the logits do not change.
     """
     _check_patterns(folder)
     peft, weights = need("peft"), _read_weights(folder)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses; and of itself
+            warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses
             tuned = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except Exception as error:  # whatever its code comes to on a damaged file
+    except Exception as error:  # PEFT raises any kind of error on a damaged file
         raise _unfit(folder, error) from error
-    # one that is to be trained comes back in training mode, where dropout would blur the proofs
+    # a trainable model comes back in training mode, where dropout would distort the proofs
     tuned.eval()
     try:
         _prove_loaded(tuned, folder, weights)
@@ -185,7 +185,7 @@ def _unfit(folder: Path, error: Exception) -> Refused:
 
 
 def _check_patterns(folder: Path) -> None:
-    """Refuse names of modules as patterns that repeat a group: PEFT matches them by `re`, which may take for ever."""
+    """Refuse module names with a repeated group as pattern: PEFT matches them by `re`, which may take forever."""
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     for key in ("target_modules", "exclude_modules", "rank_pattern", "alpha_pattern", "layers_pattern"):
         value = config.get(key) or ()
@@ -218,15 +218,15 @@ def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) 
     import torch
     from peft import get_peft_model_state_dict
 
-    # "auto" would ask a hub whether the base's vocabulary was resized; the file itself says whether it holds embeddings
+    # "auto" would ask a hub whether the base's vocabulary was resized; the file shows whether it holds embeddings
     embeddings = any(".lora_" not in name for name in wanted)
     loaded = get_peft_model_state_dict(tuned, save_embedding_layers=embeddings)
-    # PEFT only warns of missing keys: with 56 of 56 missing, the output was the base's, and no error came.
+    # PEFT only warns of missing keys: with 56 of 56 missing, the output was the base's, without an error.
     if set(wanted) != set(loaded):
         odd = sorted(set(wanted) ^ set(loaded))
         raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")
     for name, weight in wanted.items():
-        # in the file's own type: float32 holds its half-precision weights exactly, so any difference is one
+        # in the file's own type: float32 represents half-precision weights exactly, so any difference is real
         if not torch.equal(weight, loaded[name].to(weight.dtype).cpu()):
             raise Refused(f"adapter {folder}: expected {name} as in the file, found other values after loading")
 
@@ -235,7 +235,7 @@ def _prove_acting(tuned: Any, folder: Path, probe: torch.Tensor) -> None:
     import torch
 
     with torch.inference_mode():
-        # LoRA's second matrix begins at zero: an adapter saved before its first step loads whole, and does nothing.
+        # LoRA's second matrix starts at zero: an adapter saved before its first step loads fully, and does nothing.
         with_adapter = tuned(probe).logits
         with tuned.disable_adapter():
             without = tuned(probe).logits

@@ -1,4 +1,4 @@
-"""Whatever answers: the protocol that models, servers and replayed outputs share."""
+"""The protocol that local models, servers and replayed outputs share."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tunegate.harness.core.files import digest
 Finish = Literal["stop", "length"]
 Messages = Turns
 LogProbs = tuple[tuple[float, ...], ...]
-STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine that repeats itself
-SERVED = "served"  # of the names: the version that answers for an alias
-ITSELF = "that very name"  # where no other one answers for it
-SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine
+STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine whose outputs repeat
+SERVED = "served"  # key of `names`: the version that an alias leads to
+ITSELF = "that exact name"  # where the name is no alias
+SUPPLIED = "replay"  # the backend of supplied outputs; they have no other engine
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing to ask: chat messages as (role, text), how to decode the answer, and what to hold it to meanwhile.
+    """One request: chat messages as (role, text), decoding settings, and an optional constraint.
 
-    With `texts` nothing is generated: the likelihood of each is asked for, as the answer to the messages or, where
-    there are none, by itself.
+    With `texts` nothing is generated: the request asks for the likelihood of each text, as an output for the messages
+    or, without messages, by itself.
     """
 
     key: str
@@ -40,42 +40,42 @@ class Request:
 
     @property
     def asked(self) -> list[Any]:
-        """All that it asks, whoever answers: messages, how an answer is decoded, and the schema that it is held to."""
+        """What the request asks any model for: messages, decoding settings, and the schema of the constraint."""
         if self.texts:
             return [self.messages, ["loglik", self.texts]]
         decoding = self.decoding
-        # a sampled answer is drawn by case and repeat; greedy ones are shared by all cases that ask the same
+        # a sampled output is drawn by case and repeat; greedy outputs are shared by all cases with the same request
         sampled = [decoding.temperature, decoding.top_p, decoding.seed, self.repeat, self.key]
         held = ["json schema", self.constraint.schema] if self.constraint else []
         return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy", *held]]
 
     @property
     def work(self) -> int:
-        """The tokens that it may take, roughly: to read, one for every four letters, and to write."""
+        """Estimated tokens: one to read per four letters, and all that may be written."""
         letters = sum(len(text) for text in (*(text for _, text in self.messages), *self.texts))
         return letters // 4 + (0 if self.texts else self.decoding.max_new_tokens)
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that it asks: whoever answers elsewhere gives it back, to show what was answered."""
+        """SHA-256 (hex) of the request; supplied outputs carry it to show which request they belong to."""
         return digest(self.asked)
 
 
 class Unconstrainable(Refused):
-    """Answers cannot be held to the schemas of `why` while they are decoded; `everywhere` says that it is so of any."""
+    """Outputs cannot be constrained to the schemas in `why`, or to any schema, for the reason in `everywhere`."""
 
     def __init__(self, message: str, why: Mapping[Constraint, str] | None = None, everywhere: str = "") -> None:
         super().__init__(message)
         self._why, self._everywhere = why or {}, everywhere
 
     def why(self, constraint: Constraint) -> str:
-        """Why answers cannot be held to a schema; empty where nothing was said of it."""
+        """The reason why outputs cannot be constrained to a schema; empty if there is none."""
         return self._why.get(constraint, self._everywhere)
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
-    """A prompt as a model's chat template writes it, and the ids of its tokens."""
+    """A prompt as rendered by a model's chat template, and its token ids."""
 
     text: str
     tokens: tuple[int, ...]
@@ -86,12 +86,12 @@ PromptRenderer = Callable[[Request], RenderedPrompt]
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came back. `output` is None where there is none (unscored, never zero); tokens are counts, latency seconds.
+    """The response to a request; tokens are counts, latency is in seconds.
 
-    `finish` is "length" where the answer was cut at `max_new_tokens`; `generation` is the digest of everything that
-    decided the output, empty where that is not known. `logprobs` come instead of an output where texts were asked
-    about: for each of them the log-probabilities of its tokens, in nats. `reasoning` is what a thinking model wrote
-    before its answer; its tokens count.
+    `output` is None if there is none (unscored, never zero). `finish` is "length" if the output was cut at
+    `max_new_tokens`; `generation` is the digest of everything that determined the output, empty if unknown. Requests
+    with `texts` get `logprobs` instead of an output: for each text the log-probabilities of its tokens, in nats.
+    `reasoning` is what a thinking model wrote before its output; its tokens count.
     """
 
     key: str
@@ -113,51 +113,51 @@ class Completion:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Who answered and by what means: `subject` (digests, rung) and `engine` (backend, versions, dtype, device)."""
+    """A model and its engine: `subject` (digests, `rung`) and `engine` (backend, versions, dtype, device)."""
 
     subject: Mapping[str, str | None]
     engine: Mapping[str, str]
     names: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in records; `names` are for people and never compared, but told where a version differs."""
+        """The form of records; `names` are for people and never compared, but shown where a version differs."""
         return {"subject": dict(self.subject), "engine": dict(self.engine), "names": dict(self.names)}
 
     @property
     def repeats_itself(self) -> bool:
-        """Whether the same batches always give the same greedy answers."""
-        # in float32 on a CPU they do; an accelerator or a server chooses its sums by what else there is to do
+        """Whether the same batches always give the same greedy outputs."""
+        # true in float32 on a CPU; on an accelerator or a server the order of sums depends on the load
         engine = self.engine
         return all(engine.get(part) == value for part, value in STEADY.items())
 
     def generation(self, request: Request) -> str:
-        """Digest of all that decides the output of a request; the rung is in what it asks."""
-        # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's
-        # outputs. The model's name is left out, since a copy in another folder answers alike.
+        """Digest of all that determines the output of a request; the prompting strategy shows in its messages."""
+        # Weights, tokenizer, template and adapter by digest: a key without one of them would serve another model's
+        # outputs. The model's name is left out, since a copy in another folder gives the same outputs.
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
-        # a greedy answer is the same question whatever its repeat, and may be another answer: in another batch
+        # repeats of a greedy request may differ: they run in another batch
         again = [request.repeat] if request.repeat and not request.decoding.temperature else []
-        # an alias leads to another version one day, whose answers are others
+        # an alias may lead to another version later, with other outputs
         version = [self.names[SERVED]] if SERVED in self.names else []
         return digest([subject, dict(self.engine), *request.asked, *again, *version])
 
 
 def fingerprint_names(model: str, adapter: Path | None, given: Sequence[str]) -> dict[str, str]:
-    """What people call who answers: the model, the folder of its adapter, and the options that it was opened with."""
+    """The names of a model for people: its name, the folder of its adapter, and the options it was opened with."""
     names = {"model": model, "adapter": str(adapter) if adapter else "", "options": shlex.join(given)}
     return {part: name for part, name in names.items() if name}
 
 
 class Model(Protocol):
-    """Anything that answers."""
+    """Anything that responds to requests."""
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Who answers."""
+        """The model and its engine."""
 
     @property
     def can(self) -> frozenset[Can]:
-        """What it can be asked for."""
+        """The kinds of requests that it supports."""
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer each request once, in any order, as answers become ready."""
+        """Yield one completion per request, in any order, as they become ready."""

@@ -1,8 +1,7 @@
-"""Completions kept by content: the key holds everything that decided the output, so no model is given another's.
+"""A cache of completions: the key holds everything that determined the output, so no model gets another's.
 
-What is kept is bounded: when it grows beyond that, the answers go that were not used for the longest time. Several
-processes may read and write it at once, and a kill loses no answer that was kept: a run that asks anew and is stopped
-goes on with its own (unfinished.py).
+Its size is bounded: the least recently used outputs are evicted. Several processes may read and write it at once, and
+a kill loses no stored output: a run with caching disabled that was stopped resumes with its own (unfinished.py).
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from tunegate.harness.models.model_options import CACHE_MEGABYTES
 from tunegate.harness.models.resolve import cache_folder
 
 MEGABYTE = 1_000_000  # bytes
-LEFT = 0.8  # of the bound, after some went: so that not every answer sends another away
-EVERY = 256  # answers between two looks at how much is kept
-DAY = 86_400  # seconds; an answer's last use is known by the day, so that most readings write nothing
-PATIENCE = 60  # seconds that another process may write before nothing comes of it
+LEFT = 0.8  # of the bound, after an eviction: so that not every output evicts another
+EVERY = 256  # outputs between two checks of the size
+DAY = 86_400  # seconds; the last use of an output is stored by day, so that most reads write nothing
+PATIENCE = 60  # seconds to wait for another process that writes
 VERSION = 2  # of the tables
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
-#: The day of the last use, and the run that asked, where it counts its own answers alone.
+#: The day of the last use, and the run that made the request, if it counts only its own outputs.
 COLUMNS = {"used": "INTEGER NOT NULL DEFAULT 0", "run": "TEXT NOT NULL DEFAULT ''"}
 BY_USE = "CREATE INDEX IF NOT EXISTS by_use ON generations (used)"
 RUNS = (
@@ -40,7 +39,7 @@ RUNS = (
 )
 KEY = re.compile("[0-9a-f]{64}")
 _NONE = type(None)
-#: What stands in a row, by the names of a completion.
+#: The types of the values in a row, by the attributes of a completion.
 TYPES: Mapping[str, Sequence[type]] = {
     "key": (str,), "output": (str, _NONE), "tokens_in": (int, _NONE), "tokens_out": (int, _NONE), "latency_s": (_NONE,),
     "finish": (str, _NONE), "repeat": (int,), "generation": (str,), "reasoning": (str,),
@@ -48,13 +47,13 @@ TYPES: Mapping[str, Sequence[type]] = {
 
 
 def store_path() -> Path:
-    """Where answers are kept, for all projects of a user."""
+    """Path of the cache, for all projects of a user."""
     return cache_folder() / "generations.sqlite"
 
 
 @dataclass
 class Run:
-    """A run that counts its own answers alone; a `command` names what may go on with them if it is stopped."""
+    """A run that counts only its own outputs; `command` identifies the command that may resume it if it is stopped."""
 
     id: str
     command: str = ""
@@ -62,7 +61,7 @@ class Run:
     is_noted: bool = False
 
     def note(self, store: Store) -> None:
-        """Note, once there is an answer, that it has not ended."""
+        """Record, once there is an output, that it has not ended."""
         if self.command and not self.is_noted:
             store.begin(self.command, self.id, self.machine)
             self.is_noted = True
@@ -70,21 +69,21 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How much a store holds: answers, and the bytes of its file that are in use."""
+    """Contents of a store: the number of outputs, and the bytes of its file that are in use."""
 
     outputs: int
     used_bytes: int
 
 
 class Store:
-    """Generations on disk, one row each; a row is there whole or not at all, also after a kill.
+    """Generations on disk, one row each; each row is written atomically, and survives a kill.
 
     Args:
         path: the file.
-        megabytes: what it may hold, beside what a run has just written.
+        megabytes: its maximum size, apart from what a run has just written.
 
     Raises:
-        CouldNotRun: the file cannot be written, or is something else.
+        CouldNotRun: the file cannot be written, or is not a store.
     """
 
     def __init__(self, path: Path, megabytes: int = CACHE_MEGABYTES) -> None:
@@ -98,7 +97,7 @@ class Store:
             self._connection = _open(path)
 
     def get(self, key: str, run: str = "") -> Completion | None:
-        """The completion under a key, given to this `run` where one is named, or None."""
+        """The completion under a key, or None; with a `run`, only a completion of that run."""
         with self._kept():
             query = "SELECT answer, used FROM generations WHERE key = ? AND ? IN ('', run)"
             row = self._connection.execute(query, (key, run)).fetchone()
@@ -109,7 +108,7 @@ class Store:
             return _completion(parse_json(row[0]))
 
     def put(self, key: str, completion: Completion, run: str = "") -> None:
-        """Keep a completion that was given to a run; its latency is left out, since a cached one would be a lie."""
+        """Store a completion of a run, without its latency, which would be wrong for a cached one."""
         text = json.dumps(asdict(replace(completion, latency_s=None)))
         with self._kept():
             self._connection.execute(
@@ -121,7 +120,7 @@ class Store:
                 self._evict()
 
     def close(self) -> None:
-        """Note what was used, let the oldest go where it is too much, and close the file."""
+        """Record what was used, evict what exceeds the bound, and close the file."""
         try:
             with self._kept():
                 self._note_use()
@@ -131,42 +130,42 @@ class Store:
             self._connection.close()
 
     def unfinished(self, command: str, machine: str) -> tuple[str, float] | None:
-        """The run of a command that was stopped on this machine within a day, and when it began."""
+        """The run of a command that was stopped on this machine within a day, and its start time."""
         with self._kept():
             query = "SELECT run, begun FROM unfinished WHERE command = ? AND machine = ?"
             row = self._connection.execute(query, (command, machine)).fetchone()
             return (row[0], row[1]) if row and 0 <= time.time() - row[1] < DAY else None
 
     def begin(self, command: str, run: str, machine: str) -> None:
-        """Note that a run of a command has answers, and has not ended."""
+        """Record that a run of a command has outputs, and has not ended."""
         with self._kept():
             self._connection.execute(
                 "INSERT OR REPLACE INTO unfinished VALUES (?, ?, ?, ?)", (command, run, time.time(), machine)
             )
 
     def end(self, command: str) -> None:
-        """Note that no run of a command is left to go on with."""
+        """Record that no run of a command can be resumed."""
         with self._kept():
             self._connection.execute("DELETE FROM unfinished WHERE command = ?", (command,))
 
     def kept(self) -> Kept:
-        """How much it holds."""
+        """Count its outputs and bytes."""
         with self._kept():
             [[outputs]] = self._connection.execute("SELECT COUNT(*) FROM generations")
             return Kept(outputs, self._size())
 
     def damaged(self) -> list[str]:
-        """What is wrong with it, a line each: the file itself, or the answers that nobody can read."""
+        """The damage, one line each: of the file itself, or outputs that cannot be read."""
         with self._kept():
             wrong = [str(line) for [line] in self._connection.execute("PRAGMA integrity_check") if line != "ok"]
             unread = [
                 str(key) for key, output in self._connection.execute("SELECT key, answer FROM generations")
                 if not _is_whole(str(key), output)
             ]  # fmt: skip
-        return [*wrong, *(f"the answer under {key[:12]} cannot be read" for key in unread)]
+        return [*wrong, *(f"the output under {key[:12]} cannot be read" for key in unread)]
 
     def clear(self) -> int:
-        """Forget every answer, and give the room back; how many there were."""
+        """Delete every output, and free the space; return how many there were."""
         with self._kept():
             [[count]] = self._connection.execute("SELECT COUNT(*) FROM generations")
             self._connection.execute("DELETE FROM generations")
@@ -183,22 +182,24 @@ class Store:
         self._read = []
 
     def _evict(self) -> None:
-        """Let go what was not used for the longest time, until there is room again."""
+        """Evict the least recently used outputs until there is room again."""
         if self._size() <= self._most:
             return
         self._note_use()
         target = self._most * LEFT
-        with self._transaction():  # who waited for another process may find that it has made room
+        with self._transaction():  # another process may have made room in the meantime
             while (size := self._size()) > target:
                 [[count]] = self._connection.execute("SELECT COUNT(*) FROM generations")
-                share = max(1, int(count * (1 - target / size)))  # as if all were of one length; then what is left over
+                share = max(
+                    1, int(count * (1 - target / size))
+                )  # as if all had the same length; the loop does the rest
                 oldest = "SELECT rowid FROM generations ORDER BY used, rowid LIMIT ?"
                 gone = self._connection.execute(f"DELETE FROM generations WHERE rowid IN ({oldest})", (share,))  # noqa: S608
                 if not gone.rowcount:
                     return
 
     def _size(self) -> int:
-        """The bytes of the file that are in use: pages that are free are written again."""
+        """The bytes of the file that are in use; free pages are reused."""
         pages, free, size = (
             self._connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
@@ -217,13 +218,13 @@ class Store:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """A damaged or full store is no answer, and no mistake of ours."""
+        """Turn the errors of a damaged, full or busy store into CouldNotRun."""
         try:
             yield
         except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError) as error:
             if _is_in_use(error):
                 raise CouldNotRun(
-                    f"{show_path(self._path)}: another run has been writing for {PATIENCE} s; wait for its end, then "
+                    f"{show_path(self._path)}: another run has been writing for {PATIENCE} s; wait until it ends, then "
                     "run the same command again"
                 ) from error
             raise CouldNotRun(
@@ -233,10 +234,10 @@ class Store:
 
 
 def clear_store(path: Path) -> int:
-    """Forget every answer; a file that is no store is deleted. How many there were, as far as they could be counted.
+    """Delete every output, or the file if it is no store; return how many there were, 0 if they cannot be counted.
 
     Raises:
-        CouldNotRun: another process writes to it, whose answers would go with the file.
+        CouldNotRun: another process is writing to it, and its outputs would be lost with the file.
     """
     try:
         with closing(Store(path)) as store:
@@ -252,7 +253,7 @@ def clear_store(path: Path) -> int:
 def _is_in_use(error: BaseException | None) -> bool:
     if not isinstance(error, sqlite3.OperationalError):
         return False
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # beyond them is the detail
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # higher bits hold details
 
 
 def _is_whole(key: str, output: Any) -> bool:
@@ -266,12 +267,12 @@ def _completion(raw: Mapping[str, Any]) -> Completion:
     logprobs = tuple(tuple(each) for each in raw.get("logprobs", ()))
     odd = [name for name, value in raw.items() if name != "logprobs" and type(value) not in TYPES.get(name, ())]
     if odd or any(type(value) is not float for each in logprobs for value in each):
-        raise TypeError(f"an answer whose {odd[0] if odd else 'logprobs'} has another type")
+        raise TypeError(f"an output whose {odd[0] if odd else 'logprobs'} has another type")
     return Completion(**{**raw, "logprobs": logprobs})
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # Autocommit, so that a killed run keeps each answer that it had; WAL, so that runs beside each other do not wait.
+    # Autocommit, so that a killed run keeps each output it had; WAL, so that concurrent runs do not wait.
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -296,10 +297,10 @@ def _make(connection: sqlite3.Connection) -> None:
 
 
 class Cached:
-    """A model that asks another one only for what is neither in the store nor among the `known` completions.
+    """A model behind a cache: requests reach it only if neither the store nor `known` has their completion.
 
-    With a `run` only what was given to that one counts. Of the rest it asks `most` at most, and what is then `left`
-    is a number.
+    With a `run`, only that run's completions count. At most `most` requests reach the model; `left` counts those
+    beyond it.
     """
 
     def __init__(
@@ -319,16 +320,16 @@ class Cached:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The fingerprint of the model behind it."""
+        """The fingerprint of the wrapped model."""
         return self._model.fingerprint
 
     @property
     def can(self) -> frozenset[Can]:
-        """What the model behind it can do."""
+        """The capabilities of the wrapped model."""
         return self._model.can
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield what is known at once, then what the model answers, storing each as it comes."""
+        """Yield the known completions first, then the model's, storing each as it arrives."""
         missing: list[Request] = []
         run = self._run.id if self._run else ""
         keys = {(request.key, request.repeat): self.fingerprint.generation(request) for request in requests}
@@ -345,7 +346,7 @@ class Cached:
         if missing:
             for completion in self._model.complete(missing):
                 key = keys[completion.key, completion.repeat]
-                if completion.is_given:  # what was not answered is asked again
+                if completion.is_given:  # otherwise the next run requests it again
                     self._store.put(key, completion, run)
                     if self._run:
                         self._run.note(self._store)

@@ -1,4 +1,4 @@
-"""A bound in time for what a stranger's program does in this process."""
+"""A time limit for third-party code in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Let what is inside take so long at most; without a limit outside the main thread, and where no alarm can be set.
+    """Limit the time of a block; no limit applies outside the main thread, or where alarms are not available.
 
     Raises:
         TimeoutError: it took longer.

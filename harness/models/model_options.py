@@ -1,4 +1,4 @@
-"""How a model is opened, beside its name; and the name of one that a server answers for."""
+"""Options that decide how a model is opened, and the names of models behind a server."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "
 RUNGS: tuple[RungName, ...] = get_args(RungName)
 AUTO = "auto"
 NO_QUANTIZATION = "none"
-NO_TEMPLATE = Path("none")  # of --tg-chat-template: plain text
+NO_TEMPLATE = Path("none")  # value of --tg-chat-template for plain text
 SERVER = "openai:"
 VLLM = "vllm:"
 REPLAY = "replay:"
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9_+-])?")  # of outputs; it names a folder
 NAME_IS = "letters, digits, _ . + and -, at most 64, with a letter, digit or _ first and no dot last"
-IN_FLIGHT = 32  # requests at a time: what a server with continuous batching takes together
+IN_FLIGHT = 32  # concurrent requests: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
 WORKERS, WORKER_CPUS, WORKER_GPUS = 2, 1, 0
-CACHE_MEGABYTES = 1_000  # of answers that are kept: some hundred thousand
+CACHE_MEGABYTES = 1_000  # of cached outputs: some hundred thousand
 
 
 UNSAID = (AUTO, NO_QUANTIZATION, None, 0)
 AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-DEPLOYMENTS = "/openai/deployments/"  # Azure's own way, under which each model has a name that its user chose
+DEPLOYMENTS = "/openai/deployments/"  # Azure's own path, under which each model has a name that its user chose
 API_VERSION = re.compile(r"api-version=[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """On how many workers a local model is computed, with what each, and where: at an address, else started here."""
+    """The Ray workers of a local model: their number, the CPUs and GPUs of each, and the cluster, if not a new one."""
 
     workers: int = WORKERS
     cpus: int = WORKER_CPUS
@@ -44,23 +44,23 @@ class RayOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How a model is opened.
+    """Options that decide how a model is opened.
 
     Attributes:
-        device: where a local one is computed.
-        dtype: in which precision a local one is computed.
-        chat_template: a file whose template is taken instead of the model's own.
-        tokenizer: the model whose tokenizer makes token ids of the prompts that a server is asked; without it the
-            server is asked in chat messages.
-        in_flight: requests that a server is asked at a time.
-        deadline: seconds within which a server has to answer a request, all tries together.
-        reasoning_effort: how much a hosted model is to reason, in its own words; without it, as much as it does.
-        reasoning_tokens: what a hosted model may write before its answer, beside `max_new_tokens`.
-        requests_per_minute: as many as a server is asked at most; without it, as many as it answers.
-        tokens_per_minute: of prompts, and of what answers may take, as many as it is asked for at most.
-        attention: by which implementation a local one computes its attention.
-        quantization: to how many bits the weights of a local one are rounded when it is loaded.
-        ray: where workers on Ray compute a local one; without it this process does.
+        device: the device of a local model.
+        dtype: the precision of a local model.
+        chat_template: a file whose template replaces the model's own.
+        tokenizer: the model whose tokenizer turns prompts into token ids for a server; without it the server gets chat
+            messages.
+        in_flight: concurrent requests to a server.
+        deadline: seconds a server has for one request, retries included.
+        reasoning_effort: the reasoning effort of a hosted model, in its provider's words; None: the provider's default.
+        reasoning_tokens: tokens a hosted model may write before its output, in addition to `max_new_tokens`.
+        requests_per_minute: maximum requests per minute to a server; None: no limit.
+        tokens_per_minute: maximum tokens per minute, of prompts and outputs together; None: no limit.
+        attention: the attention implementation of a local model.
+        quantization: the bits to which a local model's weights are quantized when it is loaded.
+        ray: the Ray workers of a local model; None: it runs in this process.
     """
 
     device: str = AUTO
@@ -78,7 +78,7 @@ class ModelOptions:
     ray: RayOptions | None = None
 
     def given(self, *names: str) -> tuple[str, ...]:
-        """Those of `names` that differ from the defaults, as pytest's options."""
+        """Those of `names` that differ from the defaults, as options of pytest."""
         values = {name: getattr(self, name.replace("-", "_")) for name in names}
         said = {name: value for name, value in values.items() if value not in UNSAID}
         texts = {name: show_path(value) if isinstance(value, Path) else value for name, value in said.items()}
@@ -86,17 +86,17 @@ class ModelOptions:
 
 
 def template_from(folder: Path, given: str | Path) -> Path:
-    """The file of a chat template, from a folder; or that there is to be none."""
+    """The file of a chat template, relative to a folder; or the value for plain text."""
     return NO_TEMPLATE if Path(given) == NO_TEMPLATE else folder / given
 
 
 def is_server(model: str) -> bool:
-    """Whether a server answers for the model of this name."""
+    """Whether the model of this name is behind a server."""
     return model.startswith(SERVER)
 
 
 def is_vllm(model: str) -> bool:
-    """Whether a vLLM that the run starts answers for the model of this name."""
+    """Whether the model of this name runs in a vLLM that the run starts."""
     return model.startswith(VLLM)
 
 
@@ -115,19 +115,19 @@ def split_server(model: str) -> tuple[str, str]:
     """The address and the model's name in `openai:URL#MODEL`; the address without a slash at the end of its path.
 
     Raises:
-        Refused: it is no such name, or the address holds what is secret, or goes somewhere else each time.
+        Refused: it is not of this form, or the address holds a secret or a query other than api-version.
     """
     url, _, name = model.removeprefix(SERVER).partition("#")
     try:
         parts = urlsplit(url)
         found = parts.scheme in ("http", "https") and bool(parts.hostname and name.strip()) and parts.port != 0
-    except ValueError:  # half of an IPv6 address, or a port that is none
+    except ValueError:  # an incomplete IPv6 address, or an invalid port
         found = False
     if not found or not name.isprintable():
         raise Refused(f"--tg-model {SERVER}URL#MODEL: expected such as {SERVER}http://localhost:8000/v1#my-model")
     versioned = not parts.query or API_VERSION.fullmatch(parts.query)
     if parts.username is not None or parts.password is not None or not versioned:
-        # it is a name, which stands in records and messages
+        # the address is part of the model's name, which appears in records and messages
         raise Refused(
             f"--tg-model {SERVER}URL#MODEL: expected an address without a user, a password and a query other than "
             "api-version, found one; a key is read from the environment (docs/servers.md)"
@@ -137,7 +137,7 @@ def split_server(model: str) -> tuple[str, str]:
 
 
 def is_azure(url: str) -> bool:
-    """Whether an address is of Azure: its key has a header of its own, and a model the name of its deployment."""
+    """Whether an address is Azure's: its key has a header of its own, and its models are named by deployment."""
     parts = urlsplit(url)
     return str(parts.hostname).endswith(AZURE) or DEPLOYMENTS in parts.path or bool(API_VERSION.fullmatch(parts.query))
 

@@ -1,4 +1,4 @@
-"""Models whose weights lie here, by name: computed in this process, by workers, or by the user's own vLLM."""
+"""Models with local weights, by name: run in this process, by workers, or by the user's own vLLM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_model(
     base: Base | VllmBase | RayBase | None = None,
     options: ModelOptions | None = None,
 ) -> Local | Vllm | RayModel:
-    """A base model, and at most one adapter on it; with the `base` of another one of that name, what is loaded once."""
+    """A base model with at most one adapter; the `base` of another model of that name shares what is loaded once."""
     if is_vllm(name):
         return Vllm(name, watch, adapter, rung, base if isinstance(base, VllmBase) else None, options)
     if options and options.ray:
@@ -31,7 +31,7 @@ def open_model(
 def opener(
     name: str, watch: Watch, options: ModelOptions | None = None, rung: str = "as-is"
 ) -> Callable[[Path | None], Local | Vllm | RayModel]:
-    """What opens a base model with an adapter or without one, on a rung; all of them share the base."""
+    """A function that opens a base model with or without an adapter; all of them share the base."""
     base: list[Base | VllmBase | RayBase] = []
 
     def open_on(adapter: Path | None) -> Local | Vllm | RayModel:

@@ -1,4 +1,4 @@
-"""Cases to requests: the prompt of a case on each rung of the ladder, cheapest rung first."""
+"""Cases to requests: the prompt of a case under each prompting strategy, cheapest first."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
 from tunegate.harness.models.model_options import RungName
 
-#: Answers are held to the schema of their check, where it has one, while they are decoded.
+#: Outputs are constrained to the schema of their check, if it has one.
 CONSTRAINED: frozenset[str] = frozenset({"constrained", "few-shot-constrained"})
 WITH_SHOTS: frozenset[str] = frozenset({"few-shot", "few-shot-constrained"})
-#: The prompts of these are, token for token, those that a training teaches.
+#: Prompting strategies whose prompts are, token for token, those of a training.
 TRAINED: frozenset[str] = frozenset({"as-is", "constrained"})
 CONTEXT = "Use this passage:\n"
 STEPS = "Think step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
@@ -24,23 +24,23 @@ STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's ow
 
 
 def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) -> Iterator[Request]:
-    """Every request of the units on a rung, `repeats` times each; none of units that are derived from another one.
+    """Every request of the units, `repeats` times each; none for units that are derived from another.
 
     Raises:
-        Refused: a unit lacks what the rung needs.
+        Refused: a unit lacks what the prompting strategy needs.
     """
     for unit in units:
         if unit.of:
             continue
         if not unit.check_kind.texts:
             _check(unit, rung, repeats)
-        # likelihoods are asked for once, since they hardly vary
+        # likelihoods are requested once, since they hardly vary
         times = 1 if unit.check_kind.texts else repeats
         yield from (request(unit, case, rung, repeat) for case in unit.cases for repeat in range(times))
 
 
 def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -> Request:
-    """What a case asks on a rung: an answer to its messages, or the likelihood of texts."""
+    """The request of a case: for an output to its messages, or for the likelihood of texts."""
     if unit.check_kind.texts:
         asked = messages(unit, case, rung) if unit.check_kind.chat else ()
         return Request(case.key, asked, case.decoding, texts=unit.texts(case))
@@ -63,9 +63,9 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
 
 
 def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
-    """The chat messages of a case; a training row with the same prompt and input must give the same ones.
+    """The chat messages of a case; a training row with the same prompt and input must give the same messages.
 
-    In a conversation the template, the passage and the steps go to the last turn; those before it stand as written.
+    In a conversation the template, the passage and the steps apply to the last turn; earlier turns stay as written.
     """
     user = case.prompt.fill(case.input, case.context)
     if rung == "context" and "{context}" not in case.prompt.template:
@@ -78,7 +78,7 @@ def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
 
 
 def with_shots(unit: Unit, prompt: Prompt, asked: Messages) -> Messages:
-    """What a prompt of the unit asks, behind the unit's worked examples."""
+    """The messages of a prompt, after the worked examples of its unit."""
     head = 1 if prompt.system is not None else 0
     worked = [turn for shot in unit.shots for turn in _worked(prompt, shot)]
     return (*asked[:head], *worked, *asked[head:])
@@ -89,8 +89,8 @@ def _worked(prompt: Prompt, shot: Shot) -> Messages:
 
 
 def final(rung: RungName, output: str) -> str:
-    """The part of an output that is scored: under `steps` what follows the last `Answer:`."""
+    """The part of an output that is scored: under `steps` the text after the last `Answer:`."""
     if rung != "steps":
         return output
-    # the last one, for the steps may use the word; without any the whole output is judged
+    # the last one, since the steps may use the word; without any the whole output is scored
     return output.rpartition("Answer:")[2].strip()

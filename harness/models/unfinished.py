@@ -1,4 +1,4 @@
-"""Runs that ask a model anew: each counts its own answers alone, and goes on with them where it was stopped."""
+"""Runs with caching disabled: each counts only its own outputs, and resumes with them if it was stopped."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @contextmanager
 def asking_anew(command: str, fresh: bool, notes: list[str], megabytes: int = CACHE_MEGABYTES) -> Iterator[Run]:
-    """Yield the run of a `command`, which a digest names: a new one, or what is left of one that was stopped.
+    """Yield the run of a `command`, identified by a digest: a new run, or one that was stopped.
 
-    Only on the same machine, within a day, and not while another one runs; a `fresh` one never goes on, and none goes
-    on with it. What is to be told is added to `notes`.
+    A run is resumed only on the same machine, within a day, and not while another one is active; a `fresh` run never
+    resumes, and is never resumed. Messages are appended to `notes`.
     """
     if fresh:
         _end(command, megabytes)
@@ -30,12 +30,12 @@ def asking_anew(command: str, fresh: bool, notes: list[str], megabytes: int = CA
         return
     with ExitStack() as stack:
         if not _is_alone(command, stack):
-            yield Run(uuid.uuid4().hex)  # the same command runs beside it: each asks for itself
+            yield Run(uuid.uuid4().hex)  # the same command is running already: each has its own outputs
             return
         run = _going_on(command, megabytes, notes)
         try:
             yield run
-        except (Refused, UsageError):  # it was another question than before
+        except (Refused, UsageError):  # the request has changed
             _end(command, megabytes)
             raise
         _end(command, megabytes)
@@ -57,7 +57,7 @@ def _going_on(command: str, megabytes: int, notes: list[str]) -> Run:
         return Run(uuid.uuid4().hex, command, machine)
     run, begun = found
     then = time.strftime("%H:%M", time.localtime(begun))
-    notes.append(f"this run was stopped at or after {then}: it goes on with its own answers; --tg-fresh asks anew")
+    notes.append(f"this run was stopped at or after {then}: it resumes with its own outputs; --tg-fresh starts over")
     return Run(run, command, machine, is_noted=True)
 
 

@@ -125,7 +125,7 @@ def test_it_answers_to_its_own_name_alone(desk, process):
     other = desk.run(f"--tg-model=openai:{process[1]}/v1#smollm3")
 
     assert other.ret == 4
-    assert "expected answers of smollm3, found those of smollm2" in other.stderr.str()
+    assert "expected outputs of smollm3, found outputs of smollm2" in other.stderr.str()
 
 
 def test_likelihoods_are_refused_with_the_reason(desk):
@@ -147,4 +147,4 @@ def test_a_server_that_is_killed_leaves_no_record(desk, process):
     gone = desk.run("--tg-against=baseline")
 
     assert (gone.ret, len(desk.runs())) == (3, recorded)
-    assert "expected an answer, found none in 6 tries: ConnectError" in gone.stdout.str()
+    assert "expected a response, found none in 6 tries: ConnectError" in gone.stdout.str()

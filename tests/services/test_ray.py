@@ -180,21 +180,21 @@ def test_a_worker_that_is_killed_loses_nothing_that_was_answered(desk, workers):
 def test_workers_that_die_without_an_answer_end_the_run(desk):
     units, mortal = desk
     mortal.doomed, mortal.life = 99, 0
-    with pooled(mortal, 2) as model, pytest.raises(CouldNotRun, match="3 workers died one after the other without an"):
+    with pooled(mortal, 2) as model, pytest.raises(CouldNotRun, match="3 workers died in a row without an"):
         evaluate(units, model, quiet())
 
 
 def test_what_a_worker_refuses_is_said_as_it_says_it(desk):
     units, mortal = desk
-    mortal.refuses = "desk/triage/c000: expected prompt and answer within 2048 tokens"
-    with pooled(mortal, 2) as model, pytest.raises(Refused, match=r"^desk/triage/c000: expected prompt and answer"):
+    mortal.refuses = "desk/triage/c000: expected prompt and output within 2048 tokens"
+    with pooled(mortal, 2) as model, pytest.raises(Refused, match=r"^desk/triage/c000: expected prompt and output"):
         evaluate(units, model, quiet())
 
 
 def test_workers_of_another_engine_are_refused(desk):
     units, mortal = desk
     pool = WorkerPool(replace(mortal, engine="bfloat16"), RayOptions(workers=2))
-    with pytest.raises(Refused, match=r"a worker has another engine than the one that is judged \(dtype\): every"):
+    with pytest.raises(Refused, match=r"a worker has another engine than expected \(dtype\): every"):
         evaluate(units, Pooled(pool), quiet())
     pool.stop()
 

@@ -98,4 +98,4 @@ def test_a_kill_at_any_moment_is_made_good_by_the_same_command(tmp_path: Path, c
                 # what was asked twice was on its way: sent by the server, and not yet kept
                 assert sum(count - 1 for case, count in killing.answered.items() if count > 1) <= 2 * IN_FLIGHT
                 is_kept = after > 2 * IN_FLIGHT  # of fewer none may have come
-                assert command != GATE or not is_kept or "it goes on with its own answers" in said
+                assert command != GATE or not is_kept or "it resumes with its own outputs" in said

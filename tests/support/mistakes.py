@@ -515,10 +515,11 @@ MISTAKES = {
                passes=OUTPUTS),
         caught("they are recorded, and nothing shows which prompts they answer",
                "tunegate record --from=outputs.jsonl --name=gpt", 4,
-               "expected the digest of the request of each answer to desk/triage, found none on 40 lines",
+               "expected the digest of the request of each output of desk/triage, found none on 40 lines",
                passes=OUTPUTS),
         caught("they answer another prompt than the present one", OUTPUTS, 4,
-               "expected the digest of what desk/triage asks now, found that of another request on 1 line (c03)",
+               "expected the digest of the current request of desk/triage, found that of another request on 1 line "
+               "(c03)",
                replace("outputs.jsonl", '{"case": "desk/triage/c03",',
                        f'{{"case": "desk/triage/c03", "digest": "{"0" * 64}",')),
         caught("they are no better on a target than the record", OUTPUTS, 1, "desk: Blocked: no gain on desk/triage",

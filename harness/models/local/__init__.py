@@ -1,1 +1,1 @@
-"""Models that are computed here: transformers in this process, or in workers of it."""
+"""Local models: transformers in this process, or in its workers."""

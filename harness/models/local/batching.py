@@ -1,4 +1,4 @@
-"""What the rows of a batch share, and which texts go through a model together."""
+"""Batches: the prefix that their rows share, and the texts that are scored together."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tunegate.harness.models.api import Request
 
-# A batch's shape can change a greedy answer, so how batches are made belongs to the engine that a baseline names: raise
-# this number when answers in float32 on a CPU change with it. TOKEN_BUDGET stands there by itself.
+# A batch's shape can change a greedy output, so the way batches are made belongs to the engine that a baseline names:
+# raise this number when outputs in float32 on a CPU change with it. TOKEN_BUDGET is recorded separately.
 PLANNER = "2"
-TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
+TOKEN_BUDGET = 8192  # tokens of a batch, prompts and outputs, padding included
 LOGITS = 100_000_000  # numbers that a batch may produce: rows x width x vocabulary, 400 MB in float32
-LEAST = 16  # tokens; fewer are not worth a pass of their own
+LEAST = 16  # tokens; a shorter prefix is not worth a pass of its own
 
 Encoded = tuple[list[int], list[int]]
 
 
 def shared_prefix(rows: Sequence[list[int]]) -> int:
-    """How many tokens all rows begin with, one of each left over at least; 0 where it is not worth it."""
-    first, last = min(rows), max(rows)  # what these two share, all between them do
-    # one token of each row is left over: the logits of the next token are those of what is not in the cache
+    """Number of tokens that all rows start with, leaving at least one per row; 0 if sharing is not worthwhile."""
+    first, last = min(rows), max(rows)  # what these two share, all rows between them share
+    # one token of each row is left: the next logits are computed from tokens that are not in the cache
     room = min(map(len, rows)) - 1
     same = next((at for at in range(room) if first[at] != last[at]), room)
     return same if len(rows) > 1 and same >= LEAST else 0
 
 
 def dealt(batches: Iterable[list[int]], requests: Sequence[Request]) -> Iterator[list[int]]:
-    """The batches of repeats in parts, more of them for each later one: in the same ones they would answer the same."""
+    """Batches of repeats, split into more parts for each later repeat: in equal batches the outputs would be equal."""
     for each in batches:
         parts = requests[each[0]].repeat + 1
         yield from (each[part::parts] for part in range(min(parts, len(each))))

@@ -1,4 +1,4 @@
-"""Constrained decoding on a local model: at each step only those tokens that a JSON Schema lets come next."""
+"""Constrained decoding on a local model: each step allows only the tokens that a JSON Schema allows next."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.models.api import Request, Unconstrainable
 
 LIBRARY = "llguidance"
-# How grammars are made of schemas belongs to the engine that a baseline names: raise this number when answers change.
+# How schemas become grammars belongs to the engine that a baseline names: raise this number when outputs change.
 GRAMMAR = "1"
-#: At most one space where JSON allows white space: a small model else writes blank lines until it is cut. A schema's
-#: own settings do not loosen it.
+#: At most one space where JSON allows white space: otherwise a small model writes blank lines until it is cut. A
+#: schema's own settings do not loosen it.
 MADE = {"whitespace_pattern": " ", "lenient": False, "coerce_one_of": False}
-SAID = 300  # characters of what the library says
+SAID = 300  # characters of the library's message
 
 
 def library() -> str:
-    """The library and how its grammars are made, as an engine's fingerprint names them."""
+    """The library's version and ours for grammars, as an engine's fingerprint names them."""
     minor = ".".join(need(LIBRARY).__version__.split(".")[:2])
     return f"{LIBRARY} {minor}, grammar {GRAMMAR}"
 
 
 def check_constraints(requests: Iterable[Request]) -> None:
-    """Refuse schemas that no grammar is made of, all of them at once, before a model is loaded.
+    """Refuse schemas without a grammar, all of them at once, before a model is loaded.
 
     Raises:
-        Unconstrainable: names their files, the keywords, and what to do.
+        Unconstrainable: names the files, the keywords, and what to do.
         CouldNotRun: the library is not installed.
     """
     asked = dict.fromkeys(request.constraint for request in requests if request.constraint)
@@ -41,8 +41,8 @@ def check_constraints(requests: Iterable[Request]) -> None:
     if why:
         lines = "\n".join(f"  {constraint.file}: {said}" for constraint, said in why.items())
         raise Unconstrainable(
-            f"expected schemas that answers can be held to while they are decoded, found:\n{lines}\n"
-            "write them without that, or ask on a rung without constrained decoding",
+            f"expected schemas that outputs can be constrained to, found:\n{lines}\n"
+            "write them without these keywords, or use a prompting strategy without constrained decoding (--rung)",
             why,
         )
 
@@ -62,15 +62,15 @@ def _one_line(said: str) -> str:
 
 
 class Grammars:
-    """The grammars of a model's tokenizer, each made once.
+    """The grammars of a model's tokenizer, each built once.
 
     Args:
-        tokenizer: of transformers, with its tokens in a table (a fast one).
-        ends: the ids of the tokens that end an answer.
-        size: how many logits the model gives for a token.
+        tokenizer: a fast tokenizer of transformers.
+        ends: the ids of the tokens that end an output.
+        size: the number of logits per token.
 
     Raises:
-        Refused: the tokenizer is another one.
+        Refused: the library cannot read the tokenizer.
     """
 
     def __init__(self, tokenizer: Any, ends: Sequence[int], size: int) -> None:
@@ -81,15 +81,15 @@ class Grammars:
         except ValueError as error:
             raise Refused(
                 f"constrained decoding: expected a tokenizer that {LIBRARY} can read, found {type(tokenizer).__name__} "
-                f"({error}); ask on a rung without it, or serve the model (docs/servers.md)"
+                f"({error}); use a prompting strategy without it (--rung), or serve the model (docs/servers.md)"
             ) from error
         self._made: dict[Constraint, Any] = {}
 
     def constrain(self, constraint: Constraint, after: int | None = None) -> ConstrainedOutput:
-        """What constrains one answer; free until the token `after`, where the model is thinking already.
+        """The constraint of one output; with `after`, it starts after that token, which ends the reasoning.
 
         Raises:
-            CouldNotRun: the library gives up on the schema.
+            CouldNotRun: the library fails on the schema.
         """
         if constraint not in self._made:
             self._made[constraint] = need(LIBRARY).LLMatcher(self._tokenizer, _grammar(constraint), log_level=0)
@@ -99,31 +99,31 @@ class Grammars:
 
 
 class ConstrainedOutput:
-    """How far one answer has come in its grammar."""
+    """The progress of one output in its grammar."""
 
     def __init__(self, matcher: Any, file: str, after: int | None) -> None:
         self._matcher, self._file, self._after = matcher, file, after
         self._free = after is not None
 
     def begin(self) -> None:
-        """Forget what was answered."""
+        """Start the output again."""
         self._matcher.reset()
         self._free = self._after is not None
         self._check()
 
     def mask(self, logits: Any) -> Any:
-        """The logits of the next token (one row of them), those that may not come now at minus infinity."""
+        """The logits of the next token (one row), with disallowed tokens at minus infinity."""
         import torch
 
         if self._free:
             return logits
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        self._check()  # a library that gave up would end the answer here, as if it were complete
+        self._check()  # a library error would end the output here, as if it were complete
         allowed = torch.from_numpy(np.unpackbits(bits, count=len(logits), bitorder="little"))
         return logits.masked_fill(~allowed.bool().to(logits.device), -torch.inf)
 
     def take(self, token: int) -> None:
-        """Go on with the token that was chosen."""
+        """Add the chosen token."""
         if self._free:
             self._free = token != self._after
             return
@@ -132,5 +132,5 @@ class ConstrainedOutput:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            said = _one_line(self._matcher.get_error().partition("<state>")[0])  # without the answer so far
-            raise CouldNotRun(f"{self._file}: {LIBRARY} gave up while an answer was held to it: {said}")
+            said = _one_line(self._matcher.get_error().partition("<state>")[0])  # without the output so far
+            raise CouldNotRun(f"{self._file}: {LIBRARY} failed while an output was constrained to it: {said}")

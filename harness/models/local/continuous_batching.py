@@ -1,6 +1,6 @@
-"""Continuous batching: answers that are finished leave the batch, and prompts that wait join it.
+"""Continuous batching: finished outputs leave the batch, and waiting prompts join it.
 
-A batch that is kept until its longest answer is finished computes most of its rows for nothing.
+A batch that is kept until its longest output is finished computes most of its rows for nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tunegate.harness.models.local.batching import TOKEN_BUDGET, shared_prefix
 from tunegate.harness.models.local.constrained import ConstrainedOutput
 from tunegate.harness.models.local.key_value_cache import key_value_cache
 
-JOIN = 4  # rows; fewer wait for others, since joining copies what the model remembers of all rows
+JOIN = 4  # rows; fewer wait for others, since joining copies the cache of all rows
 
 
 @dataclass(eq=False)
 class RequestState:
-    """A row of a batch: a prompt as token ids, and the tokens that were answered to it so far.
+    """A row of a batch: a prompt as token ids, and the output tokens so far.
 
-    Prompts of one `opening` begin alike. A sampled answer is drawn by its `seed`, whoever else is in the batch.
-    `constrained` says which tokens may come next, where the answer is held to a schema.
+    Prompts of one `opening` start alike. A sampled output is drawn by its `seed`, independent of the rest of the batch.
+    `constrained` restricts the next tokens if the output is constrained to a schema.
     """
 
     prompt: list[int]
@@ -39,11 +39,11 @@ class RequestState:
 
     @property
     def room(self) -> int:
-        """The tokens that prompt and answer may take."""
+        """The maximum tokens of prompt and output."""
         return len(self.prompt) + self.decoding.max_new_tokens
 
     def begin(self, device: Any) -> None:
-        """Forget what was answered, and draw anew."""
+        """Drop the output so far, and reset the random generator."""
         import torch
 
         self.tokens.clear()
@@ -52,16 +52,16 @@ class RequestState:
             self.constrained.begin()
 
     def take(self, token: int) -> None:
-        """Go on with a token."""
+        """Add a token."""
         self.tokens.append(token)
         if self.constrained:
             self.constrained.take(token)
 
 
 def can_join(model: Any) -> bool:
-    """Whether rows of different lengths may share this model's memory.
+    """Whether rows of different lengths may share this model's cache.
 
-    Not where it keeps a running state (linear attention, state spaces): padding would go into it.
+    False for a running state (linear attention, state spaces): padding would go into it.
     """
     from transformers.cache_utils import DynamicLayer
 
@@ -72,23 +72,23 @@ def can_join(model: Any) -> bool:
 def generate(
     model: Callable[[], Any], rows: Sequence[RequestState], pad: int, budget: int = TOKEN_BUDGET
 ) -> Iterator[RequestState]:
-    """Answer `rows`, and give each back when it is finished.
+    """Generate the outputs of `rows`, and yield each row when it is finished.
 
-    Where a batch is more than the machine can hold, its rows are asked again with half as many tokens at a time.
+    If a batch exceeds the machine's memory, its rows start again with half as many tokens at a time.
 
     Args:
-        model: gives a transformers causal language model that `can_join`, with its adapter in place; it is called
-            before each pass, for another adapter may have been put in place since.
-        rows: what to answer.
-        pad: fills up shorter prompts.
-        budget: tokens that prompts and answers of a batch may take, padding included.
+        model: returns a transformers causal language model that `can_join`, with its adapter active; called before
+            each pass, since another adapter may have been activated in the meantime.
+        rows: the rows to generate.
+        pad: the token id that pads shorter prompts.
+        budget: maximum tokens of a batch, prompts and outputs, padding included.
 
     Raises:
-        RuntimeError, MemoryError: one row alone is more than the machine can hold, or the library gave up.
+        RuntimeError, MemoryError: a single row exceeds the machine's memory, or the library failed.
     """
     from accelerate.utils.memory import should_reduce_batch_size
 
-    # by opening, which is then read once; the widest first, so that what joins seldom makes a batch wider
+    # by opening, which is then read once; the widest first, so that joining rows seldom widen a batch
     waiting = deque(sorted(rows, key=lambda row: (row.opening, -row.room)))
     of_opening: dict[str, list[RequestState]] = {}
     for row in waiting:
@@ -111,7 +111,7 @@ def generate(
 
 
 def _joining(waiting: deque[RequestState], inside: Sequence[RequestState], budget: int) -> list[RequestState]:
-    """Take those of the next opening that fit beside the rows inside; into an empty batch one always does."""
+    """Take rows of the next opening that fit beside the rows inside; into an empty batch, at least one."""
     widest = max((row.room for row in inside), default=0)
     found: list[RequestState] = []
     while waiting and (not found or waiting[0].opening == found[0].opening):
@@ -126,7 +126,7 @@ def _joining(waiting: deque[RequestState], inside: Sequence[RequestState], budge
 
 
 class Batch:
-    """The rows that are being answered, what the model remembers of them, and the logits of their next tokens."""
+    """The active rows, their key-value cache, and the logits of their next tokens."""
 
     def __init__(self, model: Callable[[], Any], pad: int) -> None:
         self._model, self._pad = model, pad
@@ -143,19 +143,19 @@ class Batch:
 
     @cached_property
     def _last_only(self) -> dict[str, int]:
-        # a row of the vocabulary's size for each token of a prompt would be thrown away
+        # otherwise the model would compute a row of the vocabulary's size for each token of a prompt
         return {"logits_to_keep": 1} if _takes(self._model(), "logits_to_keep") else {}
 
     def join(self, rows: Sequence[RequestState], alike: Sequence[RequestState]) -> None:
-        """Read the prompts of `rows`; `alike` are all that have their opening, so that it is read once for them."""
+        """Read the prompts of `rows`; `alike` are all rows with their opening, whose shared prefix is read once."""
         import torch
 
         with torch.inference_mode():
             prefix, cache = self._read_prefix(alike)
             same, width = len(prefix), max(len(row.prompt) for row in rows)
             gaps = [width - len(row.prompt) for row in rows]
-            # The padding stands behind what is shared: so one cache fits every row, and every prompt ends at the right
-            # edge.
+            # The padding follows the shared prefix, so that one cache fits every row, and every prompt ends at the
+            # right edge.
             ids = [[self._pad] * gap + row.prompt[same:] for gap, row in zip(gaps, rows, strict=True)]
             padded = [[1] * same + [0] * gap + [1] * (width - gap - same) for gap in gaps]
             mask = torch.tensor(padded, device=self._model().device)
@@ -169,7 +169,7 @@ class Batch:
         self._cache, self._mask, self._logits, self.rows = cache, mask, logits, [*self.rows, *rows]
 
     def advance(self) -> list[RequestState]:
-        """Give every row its next token, and read those of the rows that go on; the others are given back."""
+        """Add the next token to every row, read those of unfinished rows, and return the finished rows."""
         import torch
 
         with torch.inference_mode():
@@ -189,9 +189,9 @@ class Batch:
         return row.tokens[-1] in self._ends or len(row.tokens) == row.decoding.max_new_tokens
 
     def _read_prefix(self, rows: Sequence[RequestState]) -> tuple[list[int], Any]:
-        """The tokens that all prompts of an opening begin with, and a cache in which they are read, for one row."""
+        """The tokens that all prompts of an opening start with, and a cache that holds them, for one row."""
         if rows[0].opening != self._opening:
-            # behind a gap of padding a sliding window would begin too late
+            # after a gap of padding a sliding window would start too late
             is_sliding = any(layer.is_sliding for layer in _own_cache(self._model()).layers)
             same = 0 if is_sliding else shared_prefix([row.prompt for row in rows])
             tokens, cache = rows[0].prompt[:same], key_value_cache()
@@ -203,7 +203,7 @@ class Batch:
         return deepcopy(self._prefix)
 
     def _read(self, ids: Sequence[list[int]], mask: Any, cache: Any) -> Any:
-        """Read so many tokens of each row, the last that its mask knows, into the cache: the logits of the next."""
+        """Read the last tokens of each row into the cache; return the logits of the next tokens."""
         import torch
 
         model = self._model()
@@ -216,7 +216,7 @@ class Batch:
 
 
 def _next_tokens(logits: Any, rows: Sequence[RequestState]) -> list[int]:
-    """The likeliest token of each row, or one drawn, of those that may come."""
+    """The most likely token of each row, or a sampled one, among the allowed tokens."""
     if constrained := [(place, row.constrained) for place, row in enumerate(rows) if row.constrained]:
         logits = logits.clone()
         for place, output in constrained:
@@ -237,7 +237,7 @@ def _draw(logits: Any, row: RequestState) -> int:
 
 
 def _keep(cache: Any, mask: Any, places: Sequence[int]) -> Any:
-    """Forget all rows but those in `places`, and the columns that are padding in all of these; gives their mask."""
+    """Drop all rows but those in `places`, and the columns that are padding in all of these; return their mask."""
     import torch
 
     kept = mask[torch.tensor(places)]
@@ -249,7 +249,7 @@ def _keep(cache: Any, mask: Any, places: Sequence[int]) -> Any:
 
 
 def _beside(cache: Any, mask: Any, more: Any, more_mask: Any) -> tuple[Any, Any]:
-    """The rows of `more` below those of a cache, and their masks, with padding on the left of the narrower ones."""
+    """Append the rows of `more` to a cache, and their masks, with padding on the left of the narrower ones."""
     import torch
     from torch.nn.functional import pad
 
@@ -263,12 +263,12 @@ def _beside(cache: Any, mask: Any, more: Any, more_mask: Any) -> tuple[Any, Any]
 
 
 def _read_layers(cache: Any) -> Iterator[Any]:
-    """The layers that remember something: some models let several share one."""
+    """The layers with a cache of their own: in some models several share one."""
     return (layer for layer in cache.layers if layer.get_seq_length())
 
 
 def _own_cache(model: Any) -> Any:
-    """What the library would let this model remember in."""
+    """The cache that the library would use for this model."""
     from transformers import DynamicCache
 
     return DynamicCache(config=model.config.get_text_config(decoder=True))

@@ -41,10 +41,10 @@ PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capit
 
 
 class Base:
-    """A model in a folder, digested once and loaded once for all that run on it; one adapter is active at a time."""
+    """A model in a folder, digested and loaded once for all that run on it; one adapter is active at a time."""
 
     # PEFT can mix adapters in one batch (`adapter_names`). But after an exception in such a call its hooks stay, and
-    # the next call of the same size silently answers with the adapters of the one before.
+    # the next call of the same size silently uses the adapters of the previous one.
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions | None = None) -> None:
         self._watch = watch
@@ -56,28 +56,28 @@ class Base:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Its tokenizer, padding on the left."""
+        """The tokenizer, padding on the left."""
         return load_tokenizer(self.folder, self.options.chat_template)
 
     @cached_property
     def thinking(self) -> Tags | None:
-        """The tags of its tokenizer between which it thinks; None where it has none."""
+        """The reasoning tags of the tokenizer; None if it has none."""
         return thinking_tags(self.folder)
 
     @cached_property
     def placement(self) -> Placement:
-        """Where it is computed, and in which precision."""
+        """The device and precision."""
         return place(self.options, loaded_weights(self.folder))
 
     @cached_property
     def grammars(self) -> Grammars:
-        """What holds its answers to schemas; the model is loaded for it."""
+        """The grammars for constrained decoding; loads the model."""
         model = self.with_adapter(self._active)
         size = model.config.get_text_config().vocab_size
         return Grammars(self.tokenizer, model.generation_config.eos_token_id, size)
 
     def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
-        """The model with this adapter (of the `expected` digest) and no other, proven to act; or the base alone.
+        """The model with this adapter (of the `expected` digest), proven to act, or with none.
 
         Raises:
             Refused: the adapter does not fit, load or act.
@@ -91,12 +91,12 @@ class Base:
         return self._in_memory
 
     def lend(self, model: Any) -> None:
-        """Answer with this model, which belongs to whoever trains it, until it is to `forget` it."""
+        """Use this model, which belongs to a trainer, until `forget`."""
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         self._in_memory, self._active = model, None
 
     def forget(self) -> None:
-        """Leave the memory to others; it is loaded again when it is asked."""
+        """Release the model's memory; the next request loads it again."""
         self._in_memory = self._active = None
 
     def _load(self) -> Any:
@@ -107,9 +107,9 @@ class Base:
 
     def _change(self, adapter: Path | None, expected: str | None) -> None:
         base = self._in_memory.unload() if self._active else self._in_memory
-        self._in_memory = self._active = None  # an adapter that fails leaves its layers: the base is then loaded anew
+        self._in_memory = self._active = None  # a failed adapter leaves its layers behind: the base is loaded again
         if adapter:
-            with self._watch(f"Putting {adapter.name} on {self.model.name}"):
+            with self._watch(f"Loading {adapter.name} on {self.model.name}"):
                 probe = self.tokenizer(PROBE, return_tensors="pt").input_ids.to(base.device)
                 self._in_memory = load_as_digested(base, adapter, probe, expected)
         else:
@@ -118,11 +118,11 @@ class Base:
 
 
 def load_base(folder: Path, placement: Placement | None = None) -> Any:
-    """The model of a folder, in evaluation mode; in float32 on the CPU unless it is to be placed elsewhere.
+    """The model of a folder, in evaluation mode; without `placement`, in float32 on the CPU.
 
     Raises:
-        CouldNotRun: the library is not installed or cannot read it, or it does not fit where it is to be.
-        Refused: it needs code of its own.
+        CouldNotRun: the library is not installed or cannot read it, or it does not fit on the device.
+        Refused: it needs custom code.
     """
     load = partial(
         _transformers().AutoModelForCausalLM.from_pretrained,
@@ -138,9 +138,9 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
 
 
 def _transformers() -> Any:
-    need("torch")  # without it transformers loads, and then has no models
+    need("torch")  # without it transformers loads, but has no models
     transformers = need("transformers")
-    transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
+    transformers.utils.logging.disable_progress_bar()  # its progress bars would overwrite ours
     return transformers
 
 
@@ -152,21 +152,21 @@ def _check_ends(ends: Any, folder: Path) -> None:
 
 
 def _plain_generation(found: Any, tokenizer: Any) -> Any:
-    """Where answers end, and nothing else: sampling or penalties that a model suggests are not the fixtures' decoding.
+    """Only the tokens that end outputs: a model's suggested sampling or penalties are not the fixtures' decoding.
 
-    The tokenizer's end token counts too, because it is the one that training teaches.
+    The tokenizer's end token counts too, because training teaches it.
     """
     ends = found.eos_token_id if isinstance(found.eos_token_id, list) else [found.eos_token_id]
     every = {end for end in [*ends, tokenizer.eos_token_id] if end is not None}
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
-SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # what decides its answers, beside its name
+SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # options that affect its outputs
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
 class Local:
-    """A base model, and at most one adapter on it. Weights load at the first answer; several may share a `base`."""
+    """A base model with at most one adapter. Weights load at the first request; several may share a `base`."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
@@ -179,7 +179,7 @@ class Local:
         base: Base | None = None,
         options: ModelOptions | None = None,
     ) -> None:
-        # the cheap refusals first: a missing adapter must not cost a conversion
+        # the cheap checks first: a missing adapter must not cost a conversion
         self._adapter_digest = adapter_digest(adapter) if adapter else None
         self._adapter = adapter
         self.base = base or Base(name, watch, options)
@@ -190,47 +190,47 @@ class Local:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Who answers, and the engine."""
+        """The model and its engine."""
         more = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
         more |= {"constraint": library()} if self._rung in CONSTRAINED else {}
         return Fingerprint(self.subject, engine(self.base.placement) | more, self.names)
 
     @property
     def subject(self) -> dict[str, str | None]:
-        """Digests of base, adapter, tokenizer and template (always the base's), and the rung."""
+        """Digests of base, adapter, tokenizer and template (always the base's), and the prompting strategy."""
         return self.model.subject(self._adapter_digest, self._rung)
 
     @property
     def names(self) -> dict[str, str]:
-        """What people call the model and its adapter, and the options that it is opened with."""
+        """The names of the model and its adapter, and the options that it is opened with."""
         return fingerprint_names(self.model.name, self._adapter, self.base.options.given(*SET_BY))
 
     @property
     def tokenizer(self) -> Any:
-        """Its tokenizer: always the base's."""
+        """The tokenizer: always the base's."""
         return self.base.tokenizer
 
     @property
     def _loaded(self) -> tuple[Any, Any]:
-        # at each batch: another one may have changed the active adapter since
+        # for each batch: another adapter may have been activated in the meantime
         return self.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer in batches, longest first: what is asked to generate, then what is asked about texts.
+        """Run the requests in batches, longest first: those for outputs, then those for likelihoods.
 
         Raises:
-            Refused: before anything is asked, a prompt that is too long, or a schema that answers cannot be held to.
-            CouldNotRun: the machine or a library gave up.
+            Refused: before anything runs: a prompt is too long, or outputs cannot be constrained to a schema.
+            CouldNotRun: the machine or a library failed.
         """
         check_constraints(requests)
         yield from self._generate([request for request in requests if not request.texts])
         yield from self._likelihoods([request for request in requests if request.texts])
 
     def _generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answers to prompts, each as soon as it is finished."""
+        """Outputs of prompts, each as soon as it is finished."""
         tokenizer, _ = self._loaded
         prompts = [render_prompt(tokenizer, request) for request in requests]
-        # the chat template wrote the special tokens: a tokenizer that adds its own begins the text twice
+        # the chat template wrote the special tokens: a tokenizer that adds its own would repeat the first
         encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
         rows = [_row(*each, self._constrained(*each)) for each in zip(requests, encoded, strict=True)]
         self._check_room(requests, [row.room for row in rows])
@@ -241,13 +241,13 @@ class Local:
                     yield self._completion(asked[row], row)
 
     def continue_tokens(self, prompts: Sequence[tuple[list[int], int]]) -> list[str]:
-        """How it goes on, greedily, from each of these token ids in at most so many tokens; no special ones.
+        """Continue each list of token ids greedily, by at most so many tokens; without special tokens.
 
         Raises:
-            CouldNotRun: the machine or a library gave up.
+            CouldNotRun: the machine or a library failed.
         """
         rows = [RequestState(ids, "", Decoding(max_new_tokens=most), seed=0) for ids, most in prompts]
-        with self._trouble(["a text to go on with"] * len(rows)):
+        with self._trouble(["a text to continue"] * len(rows)):
             list(self._finished(rows, TOKEN_BUDGET))
         return [self.tokenizer.decode(row.tokens, skip_special_tokens=True) for row in rows]
 
@@ -259,7 +259,7 @@ class Local:
             yield from (_alone(self._loaded[1], row) for row in rows)
 
     def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedOutput | None:
-        """What constrains an answer; where its prompt has opened a reasoning, from the end of that on."""
+        """The constraint of an output; if its prompt opened a reasoning, it starts after the reasoning."""
         if request.constraint is None:
             return None
         thinks = self.base.thinking and begins_inside(prompt, *self._thinking_ids)
@@ -279,7 +279,7 @@ class Local:
         )
 
     def _parted(self, output: list[int], prompt: list[int]) -> tuple[str, str]:
-        """What a model thought and what it answered, as texts."""
+        """The reasoning and the output, as texts."""
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         if not self.base.thinking:
             return "", decode(output)
@@ -288,12 +288,12 @@ class Local:
 
     @cached_property
     def _thinking_ids(self) -> tuple[int, int]:
-        """The tokens between which it thinks."""
+        """The token ids of the reasoning tags."""
         opening, closing = self.tokenizer.convert_tokens_to_ids(list(self.base.thinking or ()))
         return opening, closing
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """The log-probabilities of given texts, as answers to a prompt or by themselves."""
+        """The log-probabilities of given texts, as outputs of a prompt or by themselves."""
         tokenizer, model = self._loaded
         texts = [
             [
@@ -313,19 +313,19 @@ class Local:
                 yield Completion(key, None, repeat=repeat, logprobs=tuple(next(left) for _ in texts[index]))
 
     def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
-        """Refuse what is longer than the model can see; `lengths` in tokens, the room for an answer included."""
+        """Refuse requests longer than the model's context; `lengths` in tokens, room for an output included."""
         room = getattr(self._loaded[1].config.get_text_config(), "max_position_embeddings", None)
         for request, length in zip(requests, lengths, strict=True):
             limit = "" if request.texts else f" with max_new_tokens {request.decoding.max_new_tokens}"
             if room and length > room:
                 raise Refused(
-                    f"{request.key}: expected prompt and answer within the {room} tokens that {self.model.name} can "
+                    f"{request.key}: expected prompt and output within the {room} tokens that {self.model.name} can "
                     f"see, found {length}{limit}; shorten one of them"
                 )
 
     @contextmanager
     def _trouble(self, keys: Sequence[str]) -> Iterator[None]:
-        """What the questions alone decide is refused before; here the machine or the library gave up."""
+        """Turn failures of the machine or the library into CouldNotRun; bad requests are refused earlier."""
         try:
             yield
         except TunegateError:
@@ -340,7 +340,7 @@ class Local:
 
 
 def engine(placement: Placement) -> dict[str, str]:
-    """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
+    """Backend, library minor versions, dtype, device and planner: what may change a score without a change of model."""
     # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again
     versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
     chosen = {"attention": placement.attention, "quantization": placement.quantization}
@@ -352,15 +352,15 @@ def engine(placement: Placement) -> dict[str, str]:
 
 
 def _row(request: Request, prompt: list[int], constrained: ConstrainedOutput | None) -> RequestState:
-    # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
+    # By case and repeat, so that outputs do not depend on the order or selection of cases. 60 bits: torch takes 64.
     seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
     return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained)
 
 
 def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[RequestState], int]]:
-    """What may share batches, and the tokens of one.
+    """Rows that may share batches, and the token budget of a batch.
 
-    The repeats of greedy answers get other batches, and smaller ones: in the same they would be answered the same.
+    Repeats of greedy outputs get other, smaller batches: in the same batches the outputs would be the same.
     """
     parts: dict[int, list[RequestState]] = {}
     for row, request in asked.items():
@@ -370,20 +370,20 @@ def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[Request
 
 
 def _masked(output: ConstrainedOutput, prompt: int, ids: Any, logits: Any) -> Any:
-    """What the library calls before it chooses a token of the one row, with all before it."""
+    """A logits processor for the library: adds the last token of the only row, and masks the next."""
     if len(ids[0]) > prompt:
         output.take(int(ids[0, -1]))
     return output.mask(logits[0])[None]
 
 
 def _alone(model: Any, row: RequestState) -> RequestState:
-    """The answer of a model that takes no batches, by the library."""
+    """Generate one row with the library, for a model that cannot batch."""
     import torch
 
     decoding = row.decoding
     settings: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens, "do_sample": bool(decoding.temperature)}
     if decoding.temperature:
-        # 0 switches it off: unasked, transformers keeps the 50 likeliest tokens only
+        # 0 switches it off: by default, transformers keeps only the 50 most likely tokens
         settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
         torch.manual_seed(row.seed)
     if row.constrained:

@@ -1,4 +1,4 @@
-"""Where a local model's products are computed, and in which precision: what is asked for, and what that comes to."""
+"""The device and precision of a local model: the options, and what they mean on this machine."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOp
 
 DEVICES = CPU, CUDA, MPS = "cpu", "cuda", "mps"
 FLOAT32 = "float32"
-#: As a safetensors file names them. What is stored in any other type is computed in float32.
+#: As a safetensors file names them. Weights of any other type are computed in float32.
 STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
-#: As torch names what a CPU can do.
+#: As torch names what a CPU supports.
 NATIVE_ON_CPU = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
-#: Without one of these nothing but the CPU is there, and torch, which takes seconds to import, need not be asked.
+#: Without any of these there is only the CPU, and torch, which takes seconds to import, is not needed.
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the weights lie (`cpu`, `cuda`, `mps`) and what they are multiplied in (`float32`, ...).
+    """The device of the weights (`cpu`, `cuda`, `mps`) and the type they are multiplied in (`float32`, ...).
 
     `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a weight, or `none`.
     """
@@ -39,21 +39,21 @@ class Placement:
 
 
 def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
-    """What device and dtype come to on this machine, for a model whose `weights` lie in these files.
+    """The placement on this machine, for a model whose `weights` are in these files.
 
-    `auto` is the first accelerator that there is, and the type that the weights are stored in where that device
-    multiplies it natively; else float32.
+    `auto` is the first accelerator, and the type of the stored weights if that device multiplies it natively,
+    otherwise float32.
 
     Raises:
-        CouldNotRun: the device is not there, it cannot quantize, a library is not installed, or a file of weights is
-            damaged.
+        CouldNotRun: the device does not exist, it cannot quantize, a library is not installed, or a file of weights
+            is damaged.
     """
     device = _first_device() if options.device == AUTO else _present(options.device)
     if options.quantization != NO_QUANTIZATION:
         if device != CUDA:
             raise CouldNotRun(
-                f"--tg-quantization {options.quantization}: expected an NVIDIA GPU, on which bitsandbytes computes it, "
-                f"found {device}; leave it out, or serve a quantized model and name the server (docs/servers.md)"
+                f"--tg-quantization {options.quantization}: expected an NVIDIA GPU, which bitsandbytes needs, found "
+                f"{device}; leave it out, or serve a quantized model and name the server (docs/servers.md)"
             )
         need("bitsandbytes")
     placed = partial(Placement, device, attention=options.attention, quantization=options.quantization)
@@ -64,23 +64,23 @@ def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
 
 
 def multiplies(device: str, dtype: str) -> bool:
-    """Whether a device multiplies bfloat16 or float16 natively, not by way of float32."""
+    """Whether a device multiplies bfloat16 or float16 natively, not via float32."""
     torch = need("torch")
     if device == CUDA:
         return dtype == "float16" or bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == MPS:
-        return dtype == "float16"  # of bfloat16 an M1 has the name alone
-    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 cannot say
+        return dtype == "float16"  # an M1 has no native bfloat16
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 does not report them
     return any(found.get(name) for name in NATIVE_ON_CPU[dtype])
 
 
 def stored_dtype(weights: Iterable[Path]) -> str:
-    """The type that most of the weights are stored in; float32 for any that torch does not multiply as it is."""
+    """The type of most weights; float32 if torch does not multiply that type directly."""
     safe_open, numbers = need("safetensors").safe_open, Counter[str]()
-    for path in (path for path in weights if path.suffix == ".safetensors"):  # beside them may lie their index
+    for path in (path for path in weights if path.suffix == ".safetensors"):  # their index may be among them
         try:
             with safe_open(path, "np") as file:
-                for name in file.keys():  # noqa: SIM118  (it is no mapping)
+                for name in file.keys():  # noqa: SIM118  (it is not a mapping)
                     tensor = file.get_slice(name)
                     numbers[tensor.get_dtype()] += math.prod(tensor.get_shape())
         except (OSError, need("safetensors").SafetensorError) as error:
@@ -99,7 +99,7 @@ def _first_device() -> str:
 def _present(device: str) -> str:
     if device != CPU and not _has(device):
         raise CouldNotRun(
-            f"--tg-device {device}: expected such a device and a torch that was built for it, found none; take auto or "
+            f"--tg-device {device}: expected such a device and a torch built for it, found none; use auto or "
             "cpu, or install torch as https://pytorch.org says"
         )
     return device
@@ -111,7 +111,7 @@ def _has(device: str) -> bool:
 
 
 def load_placed(load: partial[Any], placement: Placement) -> Any:
-    """Let transformers `load` a model where it belongs; on several GPUs layer after layer, as accelerate divides them.
+    """Let transformers `load` a model onto its device; on several GPUs layer by layer, as accelerate divides them.
 
     Raises:
         CouldNotRun: it does not fit into the memory of the GPUs.
@@ -126,17 +126,17 @@ def load_placed(load: partial[Any], placement: Placement) -> Any:
     if placement.quantization != NO_QUANTIZATION:
         more["quantization_config"] = _quantized(placement.quantization, dtype)
     model = load(dtype=dtype, device_map="auto", **more)
-    # what finds no room accelerate computes elsewhere, a hundred times as slowly, and without a word
+    # accelerate silently moves what does not fit elsewhere, where it is a hundred times slower
     if left := sorted(name for name, where in model.hf_device_map.items() if where in (CPU, "disk")):
         raise CouldNotRun(
             f"{model.name_or_path}: expected room for the whole model on {torch.cuda.device_count()} GPUs, found none "
-            f"for {len(left)} of its parts ({left[0]} ...); take --tg-dtype bfloat16, more GPUs, or --tg-device cpu"
+            f"for {len(left)} of its parts ({left[0]} ...); use --tg-dtype bfloat16, more GPUs, or --tg-device cpu"
         )
     return model
 
 
 def _quantized(bits: str, dtype: Any) -> Any:
-    """As bitsandbytes is told: 8 bits by LLM.int8(), 4 bits as normal floats (NF4), products in `dtype`."""
+    """Settings for bitsandbytes: 8 bits by LLM.int8(), 4 bits as normal floats (NF4), products in `dtype`."""
     config = need("transformers").BitsAndBytesConfig
     if bits == "8bit":
         return config(load_in_8bit=True)

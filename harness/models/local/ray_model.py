@@ -1,4 +1,4 @@
-"""A model that workers on Ray compute: its files are digested here, and loaded there."""
+"""A model on Ray workers: its files are digested here, and loaded by the workers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tunegate.harness.models.model_options import ModelOptions, RayOptions, temp
 
 
 class RayBase:
-    """A model in a folder, and the workers that answer for it and for every adapter that is named on it."""
+    """A model in a folder, and the workers that run it and every adapter on it."""
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions) -> None:
         self.watch = watch
-        self.here = Base(name, watch, options)  # never loaded: what is in its files is what the workers must have
+        self.here = Base(name, watch, options)  # never loaded: its digests are those that the workers must have
         self.folder = self.here.folder
         given, template = Path(name).expanduser(), options.chat_template
         there = replace(options, ray=None, chat_template=template and template_from(Path.cwd(), template))
-        # a Hub id and the embedded model keep their name: each machine has a copy of its own
+        # a Hub id and the embedded model keep their name: each machine has its own copy
         opener = WorkerOpener(str(given.absolute()) if given.exists() else name, there)
         self.pool = WorkerPool(opener, options.ray or RayOptions())
 
     @property
     def notes(self) -> list[str]:
-        """What happened to the workers that is worth a line."""
+        """Messages about workers that died."""
         died = self.pool.deaths
         who = f"{died} worker{'s' if died > 1 else ''}"
-        return [f"{who} died on Ray; what was not answered yet was asked again, and nothing else"] if died else []
+        return [f"{who} died on Ray; only unfinished requests were run again"] if died else []
 
     def stop(self) -> None:
         """End the workers."""
@@ -41,7 +41,7 @@ class RayBase:
 
 
 class WorkerOpener:
-    """Opens a model and adapters on it, on a worker: the base is loaded once for all of them."""
+    """Opens a model and its adapters on a worker: the base is loaded once for all of them."""
 
     def __init__(self, name: str, options: ModelOptions) -> None:
         self._name = name
@@ -49,14 +49,14 @@ class WorkerOpener:
         self._base: Base | None = None
 
     def __call__(self, adapter: Path | None) -> Local:
-        """The base with an adapter, or alone."""
+        """The base with an adapter, or without."""
         model = Local(self._name, quiet(), adapter, base=self._base, options=self._options)
         self._base = model.base
         return model
 
 
 class RayModel:
-    """A base model on workers, and at most one adapter on it. Several may share a `base`, and with it the workers."""
+    """A base model on workers, with at most one adapter. Several may share a `base`, and with it the workers."""
 
     can: frozenset[Can] = Local.can
 
@@ -69,7 +69,7 @@ class RayModel:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The model as it is here, and the engine of the workers, who must have the same one.
+        """The model of this machine, and the engine of the workers, which must have the same model.
 
         Raises:
             CouldNotRun: there are no workers.
@@ -81,9 +81,9 @@ class RayModel:
         return Fingerprint(self._here.subject, found.engine, self._here.names)
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer each request once, whatever becomes of the workers."""
+        """Yield one completion per request, even if workers die."""
         yield from self.base.pool.complete(self._adapter, requests, self._expected(self.fingerprint.engine))
 
     def _expected(self, engine: Mapping[str, str]) -> Fingerprint:
-        # a worker knows no rung, which is in the messages
+        # a worker knows no prompting strategy; it is part of the messages
         return Fingerprint({**self._here.subject, "rung": "as-is"}, engine)

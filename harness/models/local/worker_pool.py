@@ -1,7 +1,7 @@
-"""Workers on Ray: each holds the model and generates; who asks keeps the requests, and takes each answer as it comes.
+"""Workers on Ray: each holds the model and generates; the caller keeps the requests, and receives each output.
 
-Ray's actors and not Ray Data, which hands over blocks of answers: here an answer is there, and can be kept, as soon as
-it is finished. So a worker that dies takes nothing along but what it had not answered, and that alone is asked again.
+Ray's actors and not Ray Data, which delivers blocks of outputs: here an output arrives, and can be stored, as soon as
+it is finished. So if a worker dies, only its unfinished requests are run again.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from tunegate.harness.models.local.batching import TOKEN_BUDGET
 from tunegate.harness.models.model_options import RayOptions
 
 ModelOpener = Callable[[Path | None], Model]
-START_SECONDS = 300  # until a worker has to be there: a cluster may have to start a machine for it
-OPEN_SECONDS = 1800  # until it has to have found the model, and digested its files
-SHARES = 4  # of the work, for each worker: who is done early takes from those that are left
+START_SECONDS = 300  # for a worker to start: a cluster may have to start a machine for it
+OPEN_SECONDS = 1800  # for a worker to find the model, and to digest its files
+SHARES = 4  # batches per worker: a worker that is done early takes another one
 LOCAL = "local"  # for Ray: started here
-MOST_DEATHS = 3  # of workers, one after the other, without an answer between them
-#: No messages of Ray's own, no reports of its use, no GPU for a worker that asks for none; read when it is imported.
+MOST_DEATHS = 3  # of workers, in a row, without an output in between
+#: No messages or usage reports from Ray, no GPU for a worker that asks for none; read when Ray is imported.
 SETTINGS = {"RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 
 
 class Worker:
-    """What runs in a process of its own, wherever Ray starts it."""
+    """A worker: runs in a process of its own, started by Ray."""
 
     def __init__(self, open_model: ModelOpener) -> None:
         self._open = open_model
         self._models: dict[Path | None, Model] = {}
 
     def fingerprint(self, adapter: Path | None) -> Fingerprint:
-        """Who answers here."""
+        """The model and its engine on this worker."""
         with _plain_errors():
             if adapter not in self._models:
                 self._models[adapter] = self._open(adapter)
             return self._models[adapter].fingerprint
 
     def complete(self, adapter: Path | None, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer each request once, as answers become ready."""
+        """Yield one completion per request, as they become ready."""
         with _plain_errors():
             yield from self._models[adapter].complete(requests)
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Errors that travel: one that needs more than a message to be made could not be made again."""
+    """Turn errors into ones with only a message: others cannot be sent between processes."""
     try:
         yield
     except Refused as error:
@@ -65,20 +65,20 @@ def _plain_errors() -> Iterator[None]:
 
 
 class _Died(Exception):
-    """A worker does not exist any more, or cannot be reached."""
+    """A worker no longer exists, or cannot be reached."""
 
 
 @dataclass(eq=False)
 class _Batch:
-    """Requests that a worker is asked together, by key and repeat; what is answered leaves it."""
+    """Requests that a worker runs together, by key and repeat; finished ones are removed."""
 
     left: dict[tuple[str, int], Request]
-    deaths: int = 0  # since the last answer
+    deaths: int = 0  # since the last output
 
 
 @dataclass(eq=False)
 class _Handle:
-    """A worker as it is seen from here: what it owes next, its fingerprint or a stream of answers to its batch."""
+    """A worker as seen by the caller: it owes a fingerprint, or the outputs of its batch as a stream."""
 
     actor: Any
     owes: Any = None
@@ -86,7 +86,7 @@ class _Handle:
 
 
 class WorkerPool:
-    """So many workers that open one base model, and answer for it and for every adapter on it."""
+    """Workers that open one base model, and run it and every adapter on it."""
 
     def __init__(self, open_model: ModelOpener, options: RayOptions) -> None:
         self._open = open_model
@@ -97,12 +97,12 @@ class WorkerPool:
         self.deaths = 0
 
     def fingerprint(self, adapter: Path | None) -> Fingerprint:
-        """Who answers, by the first worker that can say it.
+        """The model and engine of the first worker that reports them.
 
         Raises:
-            CouldNotRun: Ray is not there or has no room for a worker in time, or none can open the model.
+            CouldNotRun: Ray is not available or has no room for a worker in time, or no worker can open the model.
         """
-        for worker in self._workers:  # that were there for another adapter
+        for worker in self._workers:  # started for another adapter
             self._greet(worker, adapter)
         self._fill(adapter)
         deaths = 0
@@ -121,16 +121,16 @@ class WorkerPool:
     def complete(
         self, adapter: Path | None, requests: Sequence[Request], expected: Fingerprint
     ) -> Iterator[Completion]:
-        """Answer each request once, in any order, whatever becomes of the workers.
+        """Yield one completion per request, in any order, even if workers die.
 
         Raises:
-            CouldNotRun: a worker failed, or several died one after the other without an answer.
+            CouldNotRun: a worker failed, or several died in a row without an output.
             Refused: a worker has another model, adapter or engine than `expected`.
         """
         waiting = deque(map(_Batch, batches_for(requests, self._options.workers)))
         for worker in self._workers:
             self._greet(worker, adapter)
-        deaths = 0  # of workers that had no batch yet
+        deaths = 0  # of workers without a batch
         try:
             while waiting or any(worker.batch for worker in self._workers):
                 self._fill(adapter)
@@ -148,7 +148,7 @@ class WorkerPool:
                 self._hand_out(waiting, adapter)
         finally:
             for worker in [worker for worker in self._workers if worker.batch]:
-                self._dismiss(worker)  # whoever asked has left, and nobody is to read on where that one stopped
+                self._dismiss(worker)  # the caller has stopped, and a stream cannot be resumed by another
 
     def stop(self) -> None:
         """End the workers, and Ray if it was started or joined here."""
@@ -159,7 +159,7 @@ class WorkerPool:
         self._ray, self._is_ours = None, False
 
     def _fill(self, adapter: Path | None) -> None:
-        """Start what workers are missing, and let them open the model."""
+        """Start missing workers, and let them open the model."""
         if self._ray is None:
             self._ray = self._connected()
         is_first = not self._workers
@@ -176,25 +176,25 @@ class WorkerPool:
         return self._ray.remote(num_cpus=options.cpus, num_gpus=options.gpus, max_restarts=0)(Worker).remote(self._open)
 
     def _connected(self) -> Any:
-        """Ray: the cluster that is named, or one that is started here for this run alone."""
+        """Connect to the named cluster, or start Ray for this run only."""
         address = self._options.address or os.environ.get("RAY_ADDRESS") or LOCAL
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
-            # its ports are open to the network, and whoever reaches one could have it run anything
-            # a token alone: where it finds one, Ray sets the mode itself, also if it was imported before
+            # its ports are open to the network, and without a token any client could run code
+            # only a token: with one, Ray sets the mode itself, even if it was imported before
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray = need("ray")
-        if ray.is_initialized():  # whoever started it ends it
+        if ray.is_initialized():  # the caller that started it ends it
             return ray
-        if "://" in address:  # Ray's client, which hands over no answer before all are there
+        if "://" in address:  # Ray's client, which delivers no output before all are finished
             raise CouldNotRun(
                 f"--tg-ray-address {address}: expected HOST:PORT, found the address of Ray's client; start the run on "
                 "a machine of the cluster"
             )
         cpus = self._options.workers * self._options.cpus
         here = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
-        logging.getLogger("ray").setLevel(logging.ERROR)  # now: what it says before it reads `logging_level`, too
+        logging.getLogger("ray").setLevel(logging.ERROR)  # now, for messages before it reads `logging_level`
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR", **here)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -217,26 +217,26 @@ class WorkerPool:
         self.deaths += 1
 
     def _next(self) -> _Handle:
-        """A worker that has something to hand over, or is dead."""
+        """A worker that has something to deliver, or is dead."""
         owing = [worker for worker in self._workers if worker.owes is not None]
-        # a batch takes as long as it takes
+        # the time of a batch is not limited
         seconds = None if any(worker.batch for worker in owing) else OPEN_SECONDS
         ready, _ = self._ray.wait([worker.owes for worker in owing], timeout=seconds)
         if not ready:
             raise CouldNotRun(self._no_room(OPEN_SECONDS))
         found = next(worker for worker in owing if worker.owes == ready[0])
         self._workers.remove(found)
-        self._workers.append(found)  # the next time the others come first, and none waits behind one that is quick
+        self._workers.append(found)  # to the end, so that a quick worker does not hold up the others
         return found
 
     def _next_completion(self, worker: _Handle, batch: _Batch) -> Iterator[Completion]:
-        """The next answer of a worker to its batch; none, and the worker is free, where it has given all."""
+        """The next output of a worker's batch; none after the last, when the worker becomes free."""
         try:
             completion: Completion = self._got(worker.owes)
         except StopIteration:
             if batch.left:
                 keys = listed([key for key, _ in batch.left])
-                raise CouldNotRun(f"a worker ended without an answer to {keys}; run it again") from None
+                raise CouldNotRun(f"a worker ended without an output for {keys}; run it again") from None
             worker.batch = worker.owes = None
             return
         del batch.left[completion.key, completion.repeat]
@@ -247,14 +247,14 @@ class WorkerPool:
         for worker in self._workers:
             if worker.owes is None and waiting:
                 worker.batch = waiting.popleft()
-                stream = worker.actor.output.options(num_returns="streaming")
+                stream = worker.actor.complete.options(num_returns="streaming")
                 worker.owes = stream.remote(adapter, list(worker.batch.left.values()))
 
     def _got(self, owed: Any) -> Any:
-        """What a worker hands over: an object, or the next one of a stream.
+        """The object that a worker delivers, or the next one of its stream.
 
         Raises:
-            TunegateError: what it says is wrong; any other error of it is a CouldNotRun.
+            TunegateError: the worker's own error; any other error becomes a CouldNotRun.
             _Died: it is dead.
             StopIteration: the stream has ended.
         """
@@ -277,9 +277,9 @@ class WorkerPool:
 
 
 def batches_for(requests: Sequence[Request], workers: int) -> Iterator[dict[tuple[str, int], Request]]:
-    """Requests in batches for so many workers, by key and repeat: those that begin alike together, the widest first.
+    """Divide requests into batches for the workers, by key and repeat: those that start alike together, widest first.
 
-    A batch is large enough for a model that answers many prompts at a time, and small enough that none waits for it.
+    A batch is large enough for continuous batching, and small enough that no worker waits long for the last one.
     """
     ordered = sorted(requests, key=lambda each: (bool(each.texts), str(each.messages[:-1]), -each.work))
     total = sum(request.work for request in ordered)
@@ -297,7 +297,7 @@ def batches_for(requests: Sequence[Request], workers: int) -> Iterator[dict[tupl
 
 
 def _give_back(batch: _Batch | None, waiting: deque[_Batch]) -> int:
-    """Let what a dead worker had not answered wait again, before all else; how many have died over it."""
+    """Queue a dead worker's unfinished requests first; return how many workers died over them."""
     if batch is None:
         return 0
     batch.deaths += 1
@@ -309,17 +309,17 @@ def _give_back(batch: _Batch | None, waiting: deque[_Batch]) -> int:
 def _check_deaths(count: int, error: _Died) -> None:
     if count >= MOST_DEATHS:
         raise CouldNotRun(
-            f"{count} workers died one after the other without an answer, the last so: {error}; there may be too "
-            "little memory for so many: take fewer --tg-workers"
+            f"{count} workers died in a row without an output, the last with: {error}; there may be too "
+            "little memory for so many: use fewer --tg-workers"
         ) from error
 
 
 def check_same(found: Fingerprint, expected: Fingerprint) -> None:
-    """Refuse a worker that would answer as another model, or by other means."""
+    """Refuse a worker with another model or engine."""
     pairs = (("model", expected.subject, found.subject), ("engine", expected.engine, found.engine))
     for part, ours, theirs in pairs:
         if differ := [name for name in dict.fromkeys([*ours, *theirs]) if ours.get(name) != theirs.get(name)]:
             raise Refused(
-                f"a worker has another {part} than the one that is judged ({', '.join(differ)}): every machine needs "
+                f"a worker has another {part} than expected ({', '.join(differ)}): every machine needs "
                 "the same files, at the same paths, and the same versions"
             )

@@ -1,1 +1,1 @@
-"""Models behind an HTTP server: hosted ones, a vLLM, llama.cpp."""
+"""Models behind an HTTP server: hosted models, vLLM, llama.cpp."""

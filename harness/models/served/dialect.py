@@ -1,4 +1,4 @@
-"""What a server takes of a request, found field by field: present models refuse fields that older ones need."""
+"""The request fields that a server accepts, found field by field: newer models refuse fields that older ones need."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any
 
 from tunegate.harness.models.served.server_errors import Said
 
-#: Where a server would else take what the model's makers suggest, or a default of its own; not every server knows them.
+#: Fields without which a server would use its own or the model's suggested values; not every server knows them.
 FURTHER: Mapping[str, Any] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
 PENALTIES = ("presence_penalty", "frequency_penalty")
-#: What may be left out, in the order in which a server is taken to mean it where an error names several.
+#: Fields that may be left out, in the order of likelihood if an error names several.
 OPTIONAL = (*FURTHER, *PENALTIES, "seed", "stop", "n", "stream", "top_p", "temperature")
-#: What is left out at a time, where an error names no field.
+#: Groups that are left out one after the other if an error names no field.
 UNNAMED = (tuple(FURTHER), (*PENALTIES, "seed", "stop", "n", "stream"))
 LIMITS = ("max_tokens", "max_completion_tokens")
-#: Of English, too: they are names only where they stand as such.
+#: Also English words: they count as field names only in certain contexts.
 WORDS = frozenset({"seed", "stop", "n", "stream", "temperature"})
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The fields that a server is asked `without`, and the one that bounds an answer."""
+    """The fields that requests to a server go `without`, and the field that limits the output."""
 
     without: frozenset[str] = frozenset()
     limit: str = LIMITS[0]
 
     def fields(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body of a request, as this server takes it."""
+        """The body of a request, as this server accepts it."""
         renamed = {self.limit if name == LIMITS[0] else name: value for name, value in body.items()}
         return {name: value for name, value in renamed.items() if name not in self.without}
 
     def after(self, said: Said) -> Dialect | None:
-        """What to try where a server refused this: without the field that it names; None where nothing is left."""
+        """The next dialect to try after an error: without the field that it names; None if nothing is left to drop."""
         left = [name for name in OPTIONAL if name not in self.without]
         if found := next((name for name in (*left, *LIMITS) if name == said.param), None) or _named(said, left):
             return self._without([found])
@@ -46,7 +46,7 @@ class Dialect:
         return None if LIMITS[1] in names else replace(self, without=self.without.union(names))
 
     def __str__(self) -> str:
-        """As it stands in a record: which fields of decoding are set."""
+        """The form of records: which fields of decoding are set."""
         lacking = [name for name in OPTIONAL if name in self.without]
         known = [name for name in lacking if name not in FURTHER]
         if set(FURTHER) <= self.without:
@@ -58,7 +58,7 @@ class Dialect:
 
 
 def _named(said: Said, names: Collection[str]) -> str:
-    """The first of `names` that an error names, as it stands or in camel case; empty where it names none."""
+    """The first of `names` that an error names, as is or in camel case; empty if it names none."""
     return next((name for name in (*names, LIMITS[0]) if _pattern(name).search(said.message)), "")
 
 

@@ -1,4 +1,4 @@
-"""JSON over HTTP: each request within a deadline, and asked again where the wire or the server's load is at fault."""
+"""JSON over HTTP: each request has a deadline, and is retried after network errors or while the server is busy."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tunegate.harness.models.served.pace import Pace, Room
 from tunegate.harness.models.served.server_errors import Said, is_exhausted, read_error, says_again
 
 KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
-TRIES = 10  # of a request that fails; who is busy is asked again until the deadline
-FIRST_TRIES = 6  # of the first request: where an address is wrong, that is known soon
+TRIES = 10  # of a request that fails; a busy server is retried until the deadline
+FIRST_TRIES = 6  # of the first request: a wrong address is reported soon
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds; each is about twice the one before
 BUSY = (429, 503, 529)
 MOST_OF_A_BODY = 1 << 24  # bytes
@@ -32,13 +32,13 @@ CONNECT_SECONDS = 10.0
 LEAST_OF_A_KEY = 12  # characters
 HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?|localhost(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?")
 OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
-MOST_SHOWN = 300  # characters of a body that is shown
+MOST_SHOWN = 300  # characters of a body in a message
 Reply = dict[str, Any]
-Flaw = Callable[[Reply], str]  # what is wrong with an answer, empty where nothing is
+Flaw = Callable[[Reply], str]  # what is wrong with a response, empty if nothing is
 
 
 class Rejected(CouldNotRun):
-    """The server took the request and would not have it."""
+    """The server received the request and refused it."""
 
     def __init__(self, message: str, status: int, said: Said | None = None) -> None:
         self.status = status
@@ -47,7 +47,7 @@ class Rejected(CouldNotRun):
 
 
 class _TryAgain(Exception):
-    """What another try may mend: what was found, whether the server is only busy, and when it wants to be asked."""
+    """A failure that a retry may fix: what was found, whether the server is only busy, and how long to wait."""
 
     def __init__(self, found: str, is_busy: bool = False, after: float = 0.0) -> None:
         self.is_busy, self.after = is_busy, after
@@ -55,15 +55,15 @@ class _TryAgain(Exception):
 
 
 class HttpClient:
-    """Posts JSON to one server. The key, if there is one, is read from the environment and shown nowhere.
+    """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
     Args:
         url: the address, to which paths are added.
-        deadline: seconds within which a request has to be answered, all tries together.
-        in_flight: requests at a time.
+        deadline: seconds per request, retries included.
+        in_flight: concurrent requests.
         with_key: whether the key is sent.
         tries: of a request that fails.
-        pace: of requests, for those that are asked again; whoever asks first has waited for his turn.
+        pace: of retries; the caller has already waited for the first try.
     """
 
     def __init__(
@@ -83,33 +83,33 @@ class HttpClient:
         self._key = _spellings(key) if key else None
         self._httpx, self._tenacity = need("httpx2"), need("tenacity")
         self._room, self._pace = Room(in_flight), pace or Pace(None)
-        self._over = asyncio.Event()  # no request is tried once more
-        self._rest_until = 0.0  # when the server wants to be asked again, by the clock that only goes on
+        self._over = asyncio.Event()  # no more retries
+        self._rest_until = 0.0  # when the server accepts requests again, on the monotonic clock
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
         if key:
             headers |= {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
-        # how long it may take in all the deadline says: the library's own limits begin anew with each byte
+        # the deadline limits the total time: the library's own limits start again with each byte
         self._client = self._httpx.AsyncClient(
             headers=headers,
             timeout=self._httpx.Timeout(None, connect=CONNECT_SECONDS),
             limits=self._httpx.Limits(max_connections=in_flight),
-            trust_env=urlsplit(url).scheme == "https",  # a proxy sees what is asked in the clear, the key too
+            trust_env=urlsplit(url).scheme == "https",  # a proxy could read plain http, including the key
         )
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     def give_up(self) -> None:
-        """Let each request that is under way have its answer, or one last try."""
+        """Let each active request finish, or try one last time."""
         self._over.set()
 
     async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> Reply:
-        """The object that the server answers with, without a `flaw`; errors begin with the `case`.
+        """Return the server's response object, without a `flaw`; errors start with the `case`.
 
         Raises:
-            Rejected: it answered with an error that another try does not mend.
-            CouldNotRun: it gave no answer in time, or nothing that is one.
+            Rejected: the server returned an error that a retry does not fix.
+            CouldNotRun: it did not respond in time, or not validly.
         """
         place = f"{case}: {self.url}/{path}"
         trouble: list[str] = []
@@ -119,9 +119,9 @@ class HttpClient:
         except TimeoutError:
             last = f" (before that: {trouble[-1]})" if trouble else ""
             raise CouldNotRun(
-                f"{place}: expected an answer within {self._deadline:g} s, found none{last}; is the server stuck, or "
-                f"asked too much at a time ({self._in_flight})? Ask less with --tg-in-flight, or give it longer with "
-                "--tg-deadline"
+                f"{place}: expected a response within {self._deadline:g} s, found none{last}; is the server stuck, or "
+                f"overloaded by {self._in_flight} concurrent requests? Send fewer with --tg-in-flight, or allow more "
+                "time with --tg-deadline"
             ) from None
 
     async def _insist(self, place: str, ask: Callable[[], Awaitable[Reply]], trouble: list[str]) -> Reply:
@@ -164,19 +164,19 @@ class HttpClient:
     def _hopeless(self, place: str, error: _TryAgain, failures: int, left: float) -> CouldNotRun:
         if failures >= self._tries or self._over.is_set():
             tries = f" in {failures} tries" if failures > 1 else ""
-            return CouldNotRun(f"{place}: expected an answer, found none{tries}: {error}")
+            return CouldNotRun(f"{place}: expected a response, found none{tries}: {error}")
         return CouldNotRun(
-            f"{place}: expected an answer within {self._deadline:g} s, found {error}, with {left:.0f} s left; come "
-            "back later, or give it longer with --tg-deadline"
+            f"{place}: expected a response within {self._deadline:g} s, found {error}, with {left:.0f} s left; try "
+            "again later, or allow more time with --tg-deadline"
         )
 
     async def pause(self, seconds: float) -> None:
-        """Wait for so long, or until it gives up."""
-        with suppress(TimeoutError):  # one last try, where nothing else is asked any more
+        """Wait for so long, or until `give_up`."""
+        with suppress(TimeoutError):  # after `give_up` there is one last try
             await asyncio.wait_for(self._over.wait(), seconds)
 
     async def _rest(self) -> None:
-        """Wait until the server wants to be asked again, whomever it told that."""
+        """Wait until the server accepts requests again, as it said in any response."""
         while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
             await self.pause(left)
 
@@ -188,14 +188,14 @@ class HttpClient:
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
             raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
         except (self._httpx.RequestError, self._httpx.InvalidURL, UnicodeError) as error:
-            raise CouldNotRun(self.harmless(f"{place}: expected an answer, found {error}")) from None
-        # before it is parsed, so that no part of the key is left
+            raise CouldNotRun(self.harmless(f"{place}: expected a response, found {error}")) from None
+        # before it is parsed, so that no part of the key remains
         text = self.harmless(content.decode("utf-8", "replace"))
-        if status == 200 and not _is_utf8(content):  # read as far as it goes, it may pass for an answer
+        if status == 200 and not _is_utf8(content):  # decoded with replacements, it might look valid
             raise _TryAgain(f"no UTF-8: {_cut(text)}")
         found = self._read(place, status, headers, text)
         if wrong := flaw(found):
-            raise _TryAgain(f"something else than an answer: {wrong}")
+            raise _TryAgain(f"an invalid response: {wrong}")
         return found
 
     async def _send(self, place: str, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
@@ -204,20 +204,21 @@ class HttpClient:
             async for piece in response.aiter_raw():
                 content += piece
                 if len(content) > MOST_OF_A_BODY:
-                    raise CouldNotRun(f"{place}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
+                    raise CouldNotRun(f"{place}: expected a response of at most {MOST_OF_A_BODY:,} bytes, found more")
             return response.status_code, response.headers, bytes(content)
 
     def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> Reply:
         found, flaw = _parsed(text)
         said = read_error(found, text)
-        # some gateways tell an error with status 200, and the error's own status beside its message
+        # some gateways report an error with status 200, and the error's own status beside its message
         if status == 200 and said.is_error:
             status = said.status or 500
         if status != 200:
             self._refuse(place, status, headers, said)
         if not isinstance(found, dict):
-            # a proxy's page, or a body that was cut
-            raise _TryAgain(f"{f'no JSON ({flaw})' if flaw else 'no JSON object'}: {_cut(text)}")
+            # a proxy's page, or a body that was cut off
+            wrong = f"no JSON ({flaw})" if flaw else "no JSON object"
+            raise _TryAgain(f"{wrong}: {_cut(text)}")
         return found
 
     def _refuse(self, place: str, status: int, headers: Mapping[str, str], said: Said) -> None:
@@ -226,50 +227,50 @@ class HttpClient:
         if is_exhausted(status, said) or not says_again(status, headers):
             if hint := _hint(status, said):
                 found = found.rstrip(".")
-            raise Rejected(f"{place}: expected an answer, found {found}{hint}", status, said)
+            raise Rejected(f"{place}: expected a response, found {found}{hint}", status, said)
         is_busy, after = status in BUSY, _asked_to_wait(headers)
         if is_busy and after:
             self._rest_until = max(self._rest_until, time.monotonic() + min(after, self._deadline))
-        raise _TryAgain(found + (f", and to come back in {after:.0f} s" if after else ""), is_busy, after)
+        raise _TryAgain(found + (f", and to retry in {after:.0f} s" if after else ""), is_busy, after)
 
     def harmless(self, text: str) -> str:
-        """A text that came from outside, without the key: a server may repeat it, also in the escapes of JSON."""
+        """A text from outside, without the key: a server may repeat it, also in the escapes of JSON."""
         return self._key.sub("[key]", text) if self._key else text
 
 
 def api_key(url: str) -> str:
-    """The key for a server, empty where there is none.
+    """The key for a server, empty if there is none.
 
     Raises:
-        Refused: it is meant for another host or port, or for none: whoever can change the name of the model could have
-            it sent to himself. Or everybody on the way could read it.
+        Refused: it is meant for another host or port, or for none: otherwise a change of the model's name could send
+            it to another host. Or it would be sent unencrypted, or is too short.
     """
     key, meant = os.environ.get(KEY, ""), os.environ.get(HOST, "")
     if not key:
         return ""
     parts, to = urlsplit(url), key_host(url)
-    # where a host stands for the key, the key may stand for the host
+    # if the key holds a host, the host may hold the key
     who = "another" if HOST_NAME.fullmatch(key) else shown(meant) or "none"
     if meant.lower() not in (to, f"{to}:{OWN_PORT[parts.scheme]}"):
         raise Refused(
-            f"{KEY}: expected the host that it is for in {HOST}, with its port where the address has one, found "
+            f"{KEY}: expected the key's host in {HOST}, with its port if the address has one, found "
             f"{who}; to send it to {to}, set {HOST}={to}"
         )
     if parts.scheme != "https" and not _is_loopback(str(parts.hostname)):
         raise Refused(
-            f"{KEY}: expected an address that begins with https://, found {url}; a key is not sent in the clear"
+            f"{KEY}: expected an address that begins with https://, found {url}; a key is never sent unencrypted"
         )
     if not re.fullmatch(f"[!-~]{{{LEAST_OF_A_KEY},}}", key):
-        # never which; a short one is a word that answers may hold by themselves
+        # the key is never shown; a short one may be a word that outputs contain
         raise Refused(
-            f"{KEY}: expected at least {LEAST_OF_A_KEY} printable characters without a space, found something else; a "
-            "server that takes any key needs none"
+            f"{KEY}: expected at least {LEAST_OF_A_KEY} printable characters without spaces, found another key; a "
+            "server that accepts any key needs none"
         )
     return key
 
 
 def key_host(url: str) -> str:
-    """Return the host of an address as TUNEGATE_API_HOST names it: with a port that is not the scheme's own."""
+    """The host of an address, as in TUNEGATE_API_HOST: with its port if that is not the scheme's default."""
     parts = urlsplit(url)
     host, own = str(parts.hostname), OWN_PORT[parts.scheme]
     name, port = f"[{host}]" if ":" in host else host, parts.port or own
@@ -284,13 +285,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def _spellings(key: str) -> re.Pattern[str]:
-    """A key as it may stand in JSON, or in JSON within JSON, any character of it escaped."""
+    """A key as it may appear in JSON, or in JSON within JSON, with any of its characters escaped."""
     each = (rf"\\{{0,4}}(?:u00(?i:{ord(char):02x})|{re.escape(char)})" for char in key)
     return re.compile("".join(each))
 
 
 def _asked_to_wait(headers: Mapping[str, str]) -> float:
-    """The seconds of `Retry-After`, a number or a date, or of `retry-after-ms`; 0 where neither is said."""
+    """The seconds of `Retry-After`, a number or a date, or of `retry-after-ms`; 0 without either."""
     given = headers.get("Retry-After", "")
     if re.fullmatch(r"\d{1,9}", in_ms := headers.get("retry-after-ms", "")):
         return int(in_ms) / 1000
@@ -311,7 +312,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _parsed(text: str) -> tuple[Any, str]:
-    """What a body holds, and what is wrong with it where it is no JSON."""
+    """The content of a body, and what is wrong with it if it is not JSON."""
     try:
         return parse_json(text), ""
     except NotJson as error:

@@ -1,4 +1,4 @@
-"""A GGUF file, served by llama.cpp (the wheel xllamacpp) on loopback while it is looked at."""
+"""A GGUF file, served by llama.cpp (the wheel xllamacpp) on loopback while it is evaluated."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.model_options import SERVER
 
 GGUF = ".gguf"
-NAME = "gguf"  # of what it serves, to the server
-SLOTS = 4  # answers at a time
+NAME = "gguf"  # of the model, for the server
+SLOTS = 4  # concurrent outputs
 READY_SECONDS = 600
-SAID = 400  # characters of its log that are shown
-#: In a process of its own: what it writes goes to a file, and a crash of it is not ours. It ends with its input, so
-#: also where we are killed.
+SAID = 400  # characters of its log in a message
+#: In a process of its own: its output goes to a file, and a crash does not affect ours. It ends with its stdin, even
+#: if this process is killed.
 PROGRAM = """
 import os, sys, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.model_alias = sys.argv[1], {sys.argv[2]}
 params.n_parallel, params.n_ctx, params.port = int(sys.argv[3]), int(sys.argv[4]), 0
-threads = os.environ.get("OMP_NUM_THREADS", "")  # as many as torch takes; they wait for one another at each step
+threads = os.environ.get("OMP_NUM_THREADS", "")  # as many as torch uses: threads wait for each other at each step
 if threads.isdecimal() and int(threads):
     params.cpuparams.n_threads = int(threads)
 server = xllamacpp.Server(params)
 os.write(1, (server.listening_address + chr(10)).encode())
 sys.stdin.read()
-os._exit(0)  # its own ending waits for what is being answered
+os._exit(0)  # a normal exit waits for active requests
 """
 
 
@@ -43,7 +43,7 @@ os._exit(0)  # its own ending waits for what is being answered
 def serving_gguf(path: Path, room: int, watch: Watch, slots: int = SLOTS) -> Iterator[str]:
     """The name (`openai:URL#MODEL`) of a server for the file.
 
-    `room` are the tokens of prompt and answer together, `slots` the answers at a time.
+    `room` is the maximum of tokens, prompt and output together, `slots` the number of concurrent outputs.
 
     Raises:
         CouldNotRun: llama.cpp is not installed, or cannot load the file.
@@ -67,7 +67,7 @@ def _address(process: subprocess.Popen[str], path: Path, log: IO[str]) -> str:
     watchdog = threading.Timer(READY_SECONDS, process.kill)
     watchdog.daemon = True
     watchdog.start()
-    address = cast("IO[str]", process.stdout).readline().strip()  # empty where it has ended
+    address = cast("IO[str]", process.stdout).readline().strip()  # empty if it has ended
     watchdog.cancel()
     if not address.startswith("http"):
         process.kill()

@@ -1,4 +1,4 @@
-"""The prompt that a server makes of chat messages, where it shows that: llama.cpp and vLLM do, each in its own way."""
+"""The prompt that a server makes of chat messages, if it shows it: llama.cpp and vLLM do, each in its own way."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tunegate.harness.models.served.http_client import HttpClient, Rejected
 
 Show = Callable[[HttpClient, str, list[dict[str, str]]], Awaitable[list[int]]]
 LAST = 1 << 31  # beyond any token id
-API = "/v1"  # the ways to a prompt lie beside it
+API = "/v1"  # the endpoints below are next to it
 TEMPLATE, TOKENIZE = "apply-template", "tokenize"
-#: What a server answers that has no such way, or takes no such question there.
+#: Statuses of a server that has no such endpoint, or refuses the request there.
 NOT_THERE = (400, 404, 405, 422, 501)
 
 
 def served_prompts(name: str, asked: Sequence[Messages], options: ModelOptions) -> list[list[int]] | None:
-    """The token ids that a server reads for each list of messages, what it adds to them by itself included.
+    """The token ids that a server reads for each list of messages, including those it adds itself.
 
-    None where it has no way to tell.
+    None if the server does not show them.
 
     Raises:
-        CouldNotRun: it does not answer in time, or with something else than token ids.
+        CouldNotRun: it does not respond in time, or not with token ids.
     """
     url, model = split_server(name)
     if not url.endswith(API) or not asked:
@@ -55,7 +55,7 @@ async def _all(root: str, model: str, asked: Sequence[Messages], options: ModelO
 
 async def _by_llama_cpp(client: HttpClient, _: str, messages: list[dict[str, str]]) -> list[int]:
     written = await client.post(TEMPLATE, {"messages": messages}, "the prompt")
-    # as its chat reads a prompt: special tokens are parsed, and what begins a text is added where the file says so
+    # as its chat endpoint reads a prompt: special tokens are parsed, and the first token is added if the file says so
     body = {"content": written.get("prompt"), "add_special": True, "parse_special": True}
     return _ids(client, await client.post(TOKENIZE, body, "the prompt"))
 

@@ -1,4 +1,4 @@
-"""A model that a server answers for, by an interface like OpenAI's: asked in token ids or in chat messages."""
+"""A model behind a server with OpenAI's interface, which gets token ids or chat messages."""
 
 from __future__ import annotations
 
@@ -54,18 +54,19 @@ Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
 COMPLETIONS, CHAT = "completions", "chat/completions"
 UNKNOWN_FIELD = (400, 422)
 SLACK = 1e-3  # nats; a probability of 1 may come out a little larger
-GIVEN = ("chat-template", "tokenizer", "reasoning-effort", "reasoning-tokens")  # options that decide what is answered
-#: A model that reasons unasked comes to no answer in a few tokens; the second leaves room for that.
+GIVEN = ("chat-template", "tokenizer", "reasoning-effort", "reasoning-tokens")  # options that affect the outputs
+#: A model that always reasons reaches no output in a few tokens; the second probe leaves room for that.
 PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=room)) for room in (16, 2048)]
 
 
 class Server:
-    """A model behind an address. What it is, is its name there: nobody here can see its weights.
+    """A model behind an address. It is identified by its name there: its weights are not visible.
 
-    Nothing is asked before the fingerprint: short requests show that it answers, as which model, and what it takes.
+    The first requests are the fingerprint's: short ones that show whether it responds, as which model, and what it
+    accepts.
     """
 
-    #: Whether it has log-probabilities of given texts shows when it is asked for them; who has none is refused then.
+    #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> None:
@@ -75,16 +76,16 @@ class Server:
         self._watch = watch
         self._folder = resolve(options.tokenizer, watch, weights=False) if options.tokenizer else None
         self._requests, self._tokens = Pace(options.requests_per_minute), Pace(options.tokens_per_minute)
-        self._served = ""  # the name that it answers under, once it has
-        self._begins_inside = False  # a reasoning, as answers without a tag that opens it showed
-        self._is_settled = False  # whether an answer came to its end, so that what is cut is known to be one or not
+        self._served = ""  # the model's name in responses
+        self._begins_inside = False  # outputs begin inside a reasoning: one closed a reasoning that it did not open
+        self._is_settled = False  # an output ended by itself, which shows what `_begins_inside` is
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Its address and name, the tokenizer and template that prompts are made with, and how it is asked.
+        """The address and name, the tokenizer and template of prompts, and the form of requests.
 
         Raises:
-            Unconstrainable: the rung holds answers to schemas, and the server does not.
+            Unconstrainable: the prompting strategy constrains outputs to schemas, and the server does not.
         """
         folder, who = self._folder, f"{self.url}#{self.name}"
         subject = {
@@ -108,31 +109,31 @@ class Server:
 
     @property
     def _reasoning(self) -> dict[str, str]:
-        """What the options say of a hosted model's reasoning, as it stands in records."""
+        """The reasoning options of a hosted model, as stored in records."""
         options = self._options
         effort = {"reasoning_effort": options.reasoning_effort} if options.reasoning_effort else {}
         return effort | ({"reasoning_tokens": str(options.reasoning_tokens)} if options.reasoning_tokens else {})
 
     @property
     def notes(self) -> list[str]:
-        """What is to be told of how it answers."""
+        """Messages about the outputs."""
         if "temperature" not in self._dialect.without:
             return []
-        return [f"{self.name} takes no temperature, so its answers vary: --tg-repeats averages over several of each"]
+        return [f"{self.name} does not support temperature, so its outputs vary: --tg-repeats averages over several"]
 
     @cached_property
     def tokenizer(self) -> Any:
-        """What makes token ids of prompts; None where it is asked in chat messages."""
+        """The tokenizer that turns prompts into token ids; None if the server gets chat messages."""
         return load_tokenizer(self._folder, self._options.chat_template) if self._folder else None
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer as the server does, many at a time; what asks about texts first, for not every server can.
+        """Yield completions as the server responds; likelihoods first, since not every server supports them.
 
         Raises:
-            Refused: it answers as another model, reads other tokens, or has no log-probabilities of given texts.
-            CouldNotRun: it does not answer in time, or with something else.
+            Refused: it serves another model, reads other tokens, or has no log-probabilities of given texts.
+            CouldNotRun: it does not respond in time, or not validly.
         """
-        # before anything else: a loop of events takes no other one inside
+        # first: an event loop cannot run inside another one
         dialect, way = self._dialect, self._way if any(request.constraint for request in requests) else ""
         texts = [request for request in requests if request.texts]
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
@@ -147,13 +148,13 @@ class Server:
 
     @property
     def _texts_in_flight(self) -> int:
-        """How many requests about given texts the server may have at a time."""
-        # two in one step end a vLLM with a LoRA on a CPU (vllm-project/vllm#16668), and no server says that it is one:
-        # what would end it cannot be tried
+        """How many requests for likelihoods the server gets at a time."""
+        # two in one step crash a vLLM with a LoRA on a CPU (vllm-project/vllm#16668), and no server says whether it is
+        # one
         return 1
 
     def _settled(self, outputs: Sequence[Completion]) -> Sequence[Completion]:
-        """Answers; where all begin inside a reasoning, what was cut came to no end of that, and to no answer."""
+        """Outputs; if all begin inside a reasoning, those that were cut hold only reasoning."""
         if not self._begins_inside:
             return outputs
         return [
@@ -164,7 +165,7 @@ class Server:
 
     @cached_property
     def _dialect(self) -> Dialect:
-        """The fields that the server takes, found by short requests: one, and one more for each that is refused."""
+        """The fields that the server accepts, found by short requests: one, and one more for each refused field."""
         dialect, probes = Dialect(), list(PROBES)
         with self._watch(f"Asking {self.url} for {self.name}"):
             while True:
@@ -181,17 +182,17 @@ class Server:
                     dialect = further
 
     def _learn_from(self, output: Mapping[str, Any]) -> None:
-        """Note whether answers begin inside a reasoning, as one that came to its end tells."""
+        """Note whether outputs begin inside a reasoning, as one that ended by itself shows."""
         [choice] = output["choices"]
         self._begins_inside = self._begins_inside or only_closes(message_of(choice)["content"] or "")
         self._is_settled = self._is_settled or ENDS.get(choice.get("finish_reason")) == "stop"
 
     @cached_property
     def _way(self) -> str:
-        """The field by which the server holds an answer to a schema; it is asked for one word in each way.
+        """The field by which the server constrains an output to a schema; each way is tried with one word.
 
         Raises:
-            Unconstrainable: it does so in none.
+            Unconstrainable: no way works.
         """
         found = []
         for way in WAYS:
@@ -207,16 +208,16 @@ class Server:
             if probe.constraint and not violation(probe.constraint, output):
                 return way
             found.append(f"{way}: ignored")
-        why = f"{self.name} at {self.url} does not hold answers to a schema ({'; '.join(found)})"
+        why = f"{self.name} at {self.url} does not constrain outputs to a schema ({'; '.join(found)})"
         raise Unconstrainable(
-            f"constrained decoding: {why}; serve it with structured outputs, or ask on a rung without them",
+            f"constrained decoding: {why}; serve it with structured outputs, or use a prompting strategy without them",
             everywhere=why,
         )
 
     def _probe(
         self, request: Request, dialect: Dialect, more: Mapping[str, Any] = MappingProxyType({})
     ) -> dict[str, Any]:  # fmt: skip
-        """What the server says to one request in a dialect, with these fields."""
+        """The server's response to one request in a dialect, with these fields."""
 
         async def ask() -> dict[str, Any]:
             client = self._client(FIRST_TRIES)
@@ -232,7 +233,7 @@ class Server:
         return HttpClient(self.url, options.deadline, options.in_flight, tries=tries, pace=self._requests)
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
-        """What is answered, as it comes; the loop of events runs while the next answer is waited for."""
+        """Completions as they arrive; the event loop runs while the next one is awaited."""
         outputs = self._stream(requests, ask, in_flight)
 
         async def following() -> Completion | None:
@@ -255,7 +256,7 @@ class Server:
             async with room:
                 try:
                     await self._turn(client, request)
-                    # nobody new is asked after an error that ends the run; what is under way is waited for and kept
+                    # after an error that ends the run no new request starts; active ones are finished and stored
                     return None if failed else await ask(client, request)
                 except TunegateError as error:
                     failed.append(error)
@@ -276,7 +277,7 @@ class Server:
             await client.close()
 
     async def _turn(self, client: HttpClient, request: Request) -> None:
-        """Wait until so many requests and tokens a minute allow for a request; its deadline counts from there."""
+        """Wait until the limits per minute allow a request; its deadline starts then."""
         await self._requests.take(1, client.pause)
         thought = 0 if request.texts else self._options.reasoning_tokens
         await self._tokens.take(request.work + thought, client.pause)
@@ -285,7 +286,7 @@ class Server:
         try:
             found = await self._asked(client, request, dialect, fields_of(request, way))
         except Rejected as error:
-            if is_unfinished(error.said):  # its reasoning took all the tokens: it never came to an answer
+            if is_unfinished(error.said):  # its reasoning took all the tokens: there is no output
                 return Completion(request.key, "", finish="length", repeat=request.repeat)
             if is_filtered(error.said):
                 return Completion(request.key, None, repeat=request.repeat)
@@ -294,14 +295,14 @@ class Server:
         [choice], usage = found["choices"], found.get("usage") or {}
         finish = ENDS.get(choice.get("finish_reason"))
         said = message_of(choice)
-        content = "" if said["content"] is None and finish == "length" else said["content"]  # it never came to one
+        content = "" if said["content"] is None and finish == "length" else said["content"]  # cut inside the reasoning
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
-        thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
+        thought = said.get("reasoning_content") or said.get("reasoning") or thought  # separate, if the server splits it
         if finish == "stop" and output is not None and not said.get("refusal"):
             check_constrained(request, output, self.name)
         return Completion(
             key=request.key,
-            # cut by a filter, or with a call instead of an answer: unscored, never a wrong answer
+            # cut by a filter, or a tool call instead of an output: unscored, never counted as wrong
             output=client.harmless(output) if finish and output is not None else None,
             tokens_in=tokens_read(usage),
             tokens_out=tokens_written(usage),
@@ -311,7 +312,7 @@ class Server:
         )
 
     def _is_inside(self, request: Request) -> bool:
-        """Whether the prompt that was sent begins a reasoning; of a server's own template nobody here knows."""
+        """Whether the sent prompt begins a reasoning; unknown, hence False, for a server's own template."""
         return bool(self._thinks and opens_reasoning(render_prompt(self.tokenizer, request)))
 
     @cached_property
@@ -321,16 +322,16 @@ class Server:
     async def _asked(
         self, client: HttpClient, request: Request, dialect: Dialect, more: Mapping[str, Any]
     ) -> dict[str, Any]:  # fmt: skip
-        """What the server answers; a schema that it does not take is refused by name."""
+        """The server's response; a schema that it refuses is reported by name."""
         try:
             return await self._complete(client, request, dialect, more)
         except Rejected as error:
             if error.status not in UNKNOWN_FIELD or not request.constraint or is_of_prompt(error.said):
                 raise
-            why = f"{self.name} does not take it: {error}"
+            why = f"{self.name} does not accept it: {error}"
             raise Unconstrainable(
-                f"{request.key}: expected a server that holds answers to the schema of {request.constraint.file}, and "
-                f"{why}; write the schema as it wants it, or ask on a rung without constrained decoding",
+                f"{request.key}: expected a server that constrains outputs to the schema of {request.constraint.file}, "
+                f"but {why}; rewrite the schema, or use a prompting strategy without constrained decoding (--rung)",
                 {request.constraint: why},
             ) from None
 
@@ -340,7 +341,7 @@ class Server:
         body = {"model": self.name, **dialect.fields(self._settings(request)), **more}
         if self.tokenizer is None:
             return self._checked(await self._chat(client, body, request), request)
-        # the chat template wrote the special tokens: a server that is given text may add its own
+        # the chat template wrote the special tokens: given text, a server may add its own
         ids = self.tokenizer(render_prompt(self.tokenizer, request), add_special_tokens=False).input_ids
         return self._checked(
             await client.post(COMPLETIONS, body | {"prompt": ids}, request.key, flaw_of), request, len(ids)
@@ -355,12 +356,12 @@ class Server:
             if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_of_prompt(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
-            raise Refused(f"{request.key}: expected turns that the server's chat template takes, {found}") from None
+            raise Refused(f"{request.key}: expected turns that the server's chat template accepts, {found}") from None
 
     async def _likelihoods(self, client: HttpClient, request: Request) -> Completion:
         if self.tokenizer is None:
             raise Refused(
-                f"{request.key}: the likelihood of a given text is asked for in token ids: name the tokenizer with "
+                f"{request.key}: the likelihood of a given text needs token ids: name the tokenizer with "
                 "--tg-tokenizer, or leave such units out"
             )
         prompt = render_prompt(self.tokenizer, request) if request.messages else None
@@ -380,52 +381,52 @@ class Server:
                 raise
             raise self._without_loglik(request, str(error)) from None
         given = (output["choices"][0].get("logprobs") or {}).get("token_logprobs")
-        if not isinstance(given, list) or len(given) not in (len(ids), len(ids) + 1):  # one is generated, perhaps
-            raise self._without_loglik(request, "none of them in its answer")
+        if not isinstance(given, list) or len(given) not in (len(ids), len(ids) + 1):  # one may have been generated
+            raise self._without_loglik(request, "none of them in its response")
         values = given[len(before) : len(ids)]
         if not all(isinstance(value, float | int) and value <= SLACK for value in values):
-            raise self._without_loglik(request, "others than numbers up to 0")
+            raise self._without_loglik(request, "values other than numbers up to 0")
         return tuple(round(min(value, 0.0), DECIMALS) + 0.0 for value in values)
 
     def _without_loglik(self, request: Request, found: str) -> Refused:
         return Refused(
             f"{request.key}: expected log-probabilities of a given text (`echo` with `logprobs`), and {self.name} at "
-            f"{self.url} has {found}; leave such units out, or judge them on the model itself"
+            f"{self.url} has {found}; leave such units out, or evaluate them on a local model"
         )
 
     def _checked(self, output: dict[str, Any], request: Request, tokens: int | None = None) -> dict[str, Any]:
-        """An answer of the model that was asked, to the very tokens that were sent."""
+        """A response, if it is of the requested model and counts the tokens that were sent."""
         self._check_name(str(output["model"]))
         counted = (output.get("usage") or {}).get("prompt_tokens")
         if tokens is not None and counted not in (None, tokens):
             raise Refused(
-                f"{request.key}: {tokens} token ids were sent, and {self.url} counts {counted}: it adds some, or reads "
-                "them as text; leave --tg-tokenizer out, and it is asked in chat messages"
+                f"{request.key}: {tokens} token ids were sent, but {self.url} counts {counted}: it adds some, or reads "
+                "them as text; leave out --tg-tokenizer to send chat messages"
             )
         return output
 
-    def _check_name(self, answered: str) -> None:
-        """Refuse answers of another model, or of two versions in one run."""
-        if answered in (self.name, self._served):
-            self._served = self._served or answered
+    def _check_name(self, served: str) -> None:
+        """Refuse outputs of another model, or of two versions in one run."""
+        if served in (self.name, self._served):
+            self._served = self._served or served
             return
-        who = f"found those of {shown(answered)} at {self.url}"
+        found = f"found outputs of {shown(served)} at {self.url}"
         if self._served not in ("", self.name):
             raise Refused(
-                f"expected answers of {shown(self._served)}, {who}: {self.name} has moved meanwhile; run it again"
+                f"expected outputs of {shown(self._served)}, {found}: {self.name} changed meanwhile; run it again"
             )
-        # a deployment's name is its user's, and says nothing of the model
-        if self._served or not (is_azure(self.url) or is_dated(self.name, answered)):
+        # a deployment's name is chosen by its user, and does not show the model
+        if self._served or not (is_azure(self.url) or is_dated(self.name, served)):
             raise Refused(
-                f"expected answers of {self.name}, {who}; name the model as the server does: "
-                f"--tg-model={SERVER}{self.url}#{shown(answered)}"
+                f"expected outputs of {self.name}, {found}; name the model as the server does: "
+                f"--tg-model={SERVER}{self.url}#{shown(served)}"
             )
-        self._served = answered
+        self._served = served
 
     def _settings(self, request: Request) -> dict[str, Any]:
-        """Every field of decoding that all servers knew; what is left out some take from the model's makers."""
+        """All decoding fields that servers know; without a field, some use values suggested by the model's makers."""
         decoding, effort = request.decoding, self._options.reasoning_effort
-        # by case and repeat, so that no order or selection of the cases moves an answer
+        # by case and repeat, so that outputs do not depend on the order or selection of cases
         seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
         return {
             "max_tokens": decoding.max_new_tokens + self._options.reasoning_tokens,

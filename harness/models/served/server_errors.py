@@ -1,4 +1,4 @@
-"""What servers say of an error: in which words, of which field, and whether another try may mend it."""
+"""Errors of servers: the message, the field, and whether a retry may fix them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Another try may mend these, beside all from 500 on: a lock, a timeout, a connection that is too early, a limit.
+#: A retry may fix these, and most from 500 on: a lock, a timeout, an early connection, a limit.
 PASSING = (408, 409, 425, 429)
-NEVER = (501, 505)  # from 500 on, and not for a moment
-#: By code or type, as OpenAI, Moonshot and others call an account that has to pay first.
+NEVER = (501, 505)  # from 500 on, but permanent
+#: Codes or types by which OpenAI, Moonshot and others name an account without credit.
 EXHAUSTED = frozenset({
     "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "exceeded_current_quota_error",
     "insufficient_balance", "credit_limit_reached",
 })  # fmt: skip
 PAYMENT = 402
-#: By code, as OpenAI and Azure call a prompt that a filter keeps from the model.
+#: Codes by which OpenAI and Azure name a prompt that a filter blocks.
 FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
-FILTERS = re.compile("ContentPolicyViolation|content management policy")  # the same by way of a proxy
-#: By code or in words: a prompt that is longer than the model reads.
+FILTERS = re.compile("ContentPolicyViolation|content management policy")  # the same through a proxy
+#: Codes or words for a prompt that exceeds the model's context.
 TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 LONG = re.compile("context.?(length|window|size)|maximum (prompt length|number of tokens)|prompt is too long", re.I)
-UNFINISHED = "model output limit was reached"  # of OpenAI: the reasoning took all tokens, and no answer began
+UNFINISHED = "model output limit was reached"  # of OpenAI: the reasoning took all tokens, and there is no output
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An error in a body: its message, the field that it is about, its code or type, and the status that it names."""
+    """An error in a body: its message, the field it concerns, its code or type, and the status it names."""
 
     message: str
     param: str = ""
@@ -37,7 +37,7 @@ class Said:
 
 
 def read_error(found: Any, text: str) -> Said:
-    """Read a body, `found` in the JSON of `text`, in the forms of OpenAI, FastAPI, Google, Mistral and xAI."""
+    """Read the error in a body, `found` in its JSON `text`, in the forms of OpenAI, FastAPI, Google, Mistral or xAI."""
     if isinstance(found, list) and found:  # Google's has one in a list
         found = found[0]
     if not isinstance(found, dict):
@@ -50,7 +50,7 @@ def read_error(found: Any, text: str) -> Said:
         place = detail[0].get("loc")
         return Said(f"{detail[0].get('msg')}: {place}", str(place[-1]) if isinstance(place, list) and place else "")
     message = said or detail or (error if isinstance(error, str) else None) or inner
-    status = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else 0  # many tell the status again as their code
+    status = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else 0  # many repeat the status as their code
     word = inner.get("type") if status else code or inner.get("type")
     return Said(
         f"{message}{_reason(inner)}", str(inner.get("param") or ""), str(word or ""), status, bool(error)
@@ -58,35 +58,35 @@ def read_error(found: Any, text: str) -> Said:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    """What the server behind a gateway said, where the gateway's own message only tells that it failed."""
+    """The message of the server behind a gateway, whose own message only says that it failed."""
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     return f": {raw}" if isinstance(raw, str) else ""
 
 
 def is_exhausted(status: int, said: Said) -> bool:
-    """Whether the account has to pay first."""
+    """Whether the account has no credit left."""
     return status == PAYMENT or said.code in EXHAUSTED
 
 
 def is_filtered(said: Said) -> bool:
-    """Whether a filter kept the prompt from the model."""
+    """Whether a filter blocked the prompt."""
     return said.code in FILTERED or bool(FILTERS.search(said.message))
 
 
 def is_unfinished(said: Said) -> bool:
-    """Whether the reasoning took all the tokens, so that no answer began."""
+    """Whether the reasoning took all the tokens, so that there is no output."""
     return UNFINISHED in said.message
 
 
 def is_of_prompt(said: Said) -> bool:
-    """Whether it is the prompt or the room for its answer that will not do, not the form of the request."""
+    """Whether the prompt or the room for its output is the problem, not the form of the request."""
     is_long = said.code in TOO_LONG or bool(LONG.search(said.message))
     return is_long or is_filtered(said) or is_unfinished(said)
 
 
 def says_again(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether another try may mend an error; a server may say so itself."""
+    """Whether a retry may fix an error; the server's own header decides first."""
     if (own := headers.get("x-should-retry", "").lower()) in ("true", "false"):
         return own == "true"
     return status in PASSING or (status >= 500 and status not in NEVER)

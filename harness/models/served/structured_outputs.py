@@ -1,4 +1,4 @@
-"""Structured outputs of a server: the field that holds an answer to a JSON Schema, and whether the server obeys it."""
+"""Structured outputs of a server: the field that constrains an output to a JSON Schema, and whether it is obeyed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from tunegate.harness.models.api import Request, Unconstrainable
 from tunegate.harness.models.local.constrained import MADE
 
 Fields = Callable[[Any], dict[str, Any]]
-#: By the name that stands in records: what OpenAI's interface has, and llama.cpp's own for prompts in token ids, where
-#: it does not look at the first.
+#: By the name in records: OpenAI's field, and llama.cpp's own for prompts in token ids, for which it ignores the first.
 WAYS: Mapping[str, Fields] = {
     "response_format": lambda schema: {
         "response_format": {
@@ -26,18 +25,18 @@ WAYS: Mapping[str, Fields] = {
     },
     "json_schema": lambda schema: {"json_schema": schema},
 }  # fmt: skip
-LLGUIDANCE = "llguidance"  # of a server that is known to make its grammars by it
-#: As on a local model, at most one space where JSON allows white space. Said in another way: versions before 1.9, which
-#: a server may have, take a pattern of white space for one that may be repeated.
+LLGUIDANCE = "llguidance"  # for a server that is known to build its grammars with it
+#: As on a local model, at most one space where JSON allows white space. Written differently: versions before 1.9, which
+#: a server may have, repeat a pattern of white space.
 SPACED = {
     **MADE, "whitespace_pattern": None, "whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?",
 }  # fmt: skip
 
 
 def fields_of(request: Request, way: str) -> dict[str, Any]:
-    """What a request says of the schema that its answer is held to; nothing where it has none.
+    """The request fields for the schema of its constraint; empty without one.
 
-    The `way` is one of `WAYS`, or `LLGUIDANCE`: there the grammar is made as on a local model.
+    The `way` is one of `WAYS`, or `LLGUIDANCE`, with which the grammar is the same as on a local model.
     """
     if not request.constraint:
         return {}
@@ -49,37 +48,40 @@ def fields_of(request: Request, way: str) -> dict[str, Any]:
 
 
 def constraint_probe() -> Request:
-    """Asks for a word that no model would answer by itself: who answers with it holds answers to a schema."""
+    """A request for a word that no model would write by itself: a server that returns it constrains outputs."""
     word = secrets.token_hex(4)
     schema = {
         "type": "object", "properties": {"word": {"type": "string", "enum": [word]}}, "required": ["word"],
         "additionalProperties": False,
     }  # fmt: skip
     asked = (("user", "Hello."),)
-    # room for white space, which not every server bounds, and for a short reasoning
+    # room for white space, which some servers do not limit, and for a short reasoning
     return Request("the probe", asked, Decoding(max_new_tokens=1024), constraint=Constraint(json.dumps(schema)))
 
 
 def check_constrained(request: Request, output: str, server: str) -> None:
-    """Refuse a complete answer that its schema does not allow: the server did not hold it to that.
+    """Refuse a complete output that its schema does not allow: the server did not constrain it.
 
     Raises:
-        Unconstrainable: names the case, and what is wrong with the answer.
+        Unconstrainable: names the case, and what is wrong with the output.
     """
     constraint = request.constraint
     if constraint and (flaw := violation(constraint, output)):
-        why = f"{server} does not hold answers to it: {flaw}"
+        why = f"{server} does not constrain outputs to it: {flaw}"
         raise Unconstrainable(
-            f"{request.key}: expected an answer that the schema of {constraint.file} allows, and {why}; serve it with "
-            "structured outputs that know these keywords, write the schema without them, or ask on a rung without "
-            "constrained decoding",
+            f"{request.key}: expected an output that the schema of {constraint.file} allows, but {why}; serve it with "
+            "structured outputs that support these keywords, write the schema without them, or use a prompting "
+            "strategy without constrained decoding (--rung)",
             {constraint: why},
         )
 
 
 def violation(constraint: Constraint, output: str) -> str:
-    """Which rule an answer breaks first under a schema, and where; empty where it breaks none."""
+    """The first rule that an output breaks under a schema, and where; empty if it breaks none."""
     read = read_json_text(output)
     flaw = next(iter(read.findings or violations(json.loads(constraint.schema), read.value)), None)
-    # the rule alone: the case may be sealed, and the answer is nobody's to read
-    return f"{flaw.rule}{f' at {shown(flaw.path)}' if flaw.path else ''}" if flaw else ""
+    # only the rule: the case may be sealed, and its output must not be shown
+    if not flaw:
+        return ""
+    where = f" at {shown(flaw.path)}" if flaw.path else ""
+    return f"{flaw.rule}{where}"

@@ -1,8 +1,8 @@
-"""Run as a program of its own: it starts a command, and ends it with all its children once whoever asked is gone.
+"""A program that runs a command, and ends it with all its children when the parent process is gone.
 
     python -I supervisor.py COMMAND ...
 
-What it reads on stdin ends when its parent does, however that ended: by itself, by an error or by a kill.
+Its stdin ends when its parent does: normally, by an error or by a kill.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def supervise(command: list[str]) -> int:
-    """Run a command in a process group of its own; returns its exit status."""
+    """Run a command in a process group of its own; return its exit status."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_parent)
 
     def asked_to_end(_signal: int, _frame: FrameType | None) -> None:
@@ -37,7 +37,7 @@ def supervise(command: list[str]) -> int:
 
 
 def _end_with_parent() -> None:
-    """Let the system end the command if this program is killed, where it can."""
+    """Let the system end the command if this program is killed, where that is supported."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # Linux
 
@@ -49,7 +49,7 @@ def _until_left(process: subprocess.Popen[bytes]) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its group: politely, then not."""
+    """End a process and its group: by SIGTERM, then by SIGKILL."""
     _signal_group(process, signal.SIGTERM)
     until = time.monotonic() + GRACE
     while time.monotonic() < until and process.poll() is None:
@@ -58,7 +58,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # gone already
+    with suppress(ProcessLookupError, PermissionError):  # already gone
         os.killpg(process.pid, what)
 
 

@@ -1,7 +1,7 @@
-"""A model that vLLM computes: the weights lie here, the server is the user's own, and the run starts and ends it.
+"""A model in vLLM: the weights are local, the server is the user's own, and the run starts and ends it.
 
-All adapters of a run are on one server, each under a name with its digest. What is asked goes there in token ids, as
-to any other server (server.py); what the answers come from is known, as of a local model (huggingface.py).
+All adapters of a run are on one server, each under a name with its digest. Requests go there in token ids, as to any
+other server (server.py); the model is identified by digests, as a local model is (huggingface.py).
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import LLGUIDANCE
 from tunegate.harness.models.served.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
 
-RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
-LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or the user's arguments say otherwise
-MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
+RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels
+LONGEST = 8192  # tokens of prompt and output, unless the model's context is shorter or the user's arguments set it
+MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the machine's memory
 HEAD = "lm_head"
 SET_BY = ("dtype", "chat-template")
-BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside weights
+BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside the weights
 
 
 class VllmBase:
-    """A model in a folder, and the one server that answers for it and for every adapter that was named on it.
+    """A model in a folder, and one server for it and for every registered adapter.
 
-    The server starts at the first answer, and again where an adapter is named after that.
+    The server starts at the first request, and again after another adapter is registered.
     """
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions | None = None) -> None:
@@ -61,12 +61,12 @@ class VllmBase:
         self._process: VllmProcess | None = None
         self._copies: tempfile.TemporaryDirectory[str] | None = None
         self._proven: set[str] = set()
-        # of this start: whoever else may come to answer at its port does not know it
+        # unique to this start: another server on its port does not know the name
         self._served = f"tg-{self.model.base[:16]}-{secrets.token_hex(4)}"
 
     @cached_property
     def engine(self) -> dict[str, str]:
-        """What moves a score without a change of model: versions, precision, device, length, the user's arguments."""
+        """What may change a score without a change of model: versions, precision, device, length, user's arguments."""
         found = self.installation
         more = {"arguments": shlex.join(self.arguments)} if self.arguments else {}
         more |= {} if self._has_length else {"max_model_len": str(self._length)}
@@ -77,17 +77,17 @@ class VllmBase:
 
     @cached_property
     def _dtype(self) -> str:
-        asked = self.options.dtype  # left to itself vLLM halves what is stored in float32
+        asked = self.options.dtype  # by default vLLM would halve the precision of float32 weights
         return stored_dtype(loaded_weights(self.folder)) if asked == AUTO else asked
 
     @property
     def has_adapters(self) -> bool:
-        """Whether it serves adapters beside the model."""
+        """Whether it serves adapters beside the base."""
         return bool(self._adapters)
 
     @property
     def _has_length(self) -> bool:
-        """Whether the user's arguments say how long prompt and answer may be."""
+        """Whether the user's arguments set the maximum length."""
         return any(each.startswith("--max-model-len") for each in self.arguments)
 
     @cached_property
@@ -98,7 +98,7 @@ class VllmBase:
 
     @cached_property
     def ends(self) -> list[int]:
-        """The tokens that end an answer, as for a local model: those of the model, and the tokenizer's own."""
+        """The tokens that end an output, as for a local model: those of the model, and the tokenizer's own."""
         found = None
         for name in ("generation_config.json", "config.json"):
             if found is None and (self.folder / name).is_file():
@@ -108,36 +108,36 @@ class VllmBase:
 
     @property
     def tokenizer(self) -> Any:
-        """The model's own, with the chat template of the options: prompts are sent in its token ids."""
+        """The model's own tokenizer, with the chat template of the options."""
         return self._client(self._served).tokenizer
 
     def register(self, adapter: Path, sha: str) -> None:
-        """Name an adapter that the server is to have.
+        """Add an adapter that the server is to serve.
 
         Raises:
             Refused: it was trained on another base.
         """
         check_base(adapter, self.model)
         if sha not in self._adapters:
-            self.stop()  # it takes adapters at its start
+            self.stop()  # it loads adapters when it starts
             self._adapters[sha] = adapter
 
     def check_texts(self, adapter: Path) -> None:
-        """Refuse an adapter of whose given texts the server has other log-probabilities than of its answers."""
+        """Refuse an adapter for which the server's log-probabilities of given texts are wrong."""
         targets = read_object(adapter / CONFIG, most=MOST_SETTINGS).get("target_modules")
         if self.installation.device != CPU and HEAD in str(targets):
             raise Refused(
                 f"{show_path(adapter / CONFIG)}: target_modules: {HEAD} is trained, which vLLM leaves out of the "
                 "log-probabilities of given texts on an accelerator (vllm-project/vllm#51594); leave such units out, "
-                "or judge it without vllm:"
+                "or evaluate it without vllm:"
             )
 
     def client(self, sha: str | None) -> Server:
-        """What asks the server for the base, or for the adapter of a digest, which is proven to act first.
+        """The client for the base, or for the adapter with a digest, which is proven to act first.
 
         Raises:
             CouldNotRun: the server did not start, or ended.
-            Refused: it serves something else, or the adapter does not act.
+            Refused: it serves another model, or the adapter does not act.
         """
         if self._process is None or self._process.has_ended:
             self._start()
@@ -146,10 +146,10 @@ class VllmBase:
         return self._client(_served_as(sha) if sha else self._served)
 
     def why(self, error: CouldNotRun) -> CouldNotRun:
-        """An error of asking, with what the server said if it ended meanwhile."""
+        """The error of a request, with the server's log if it ended meanwhile."""
         if self._process is None or not self._process.has_ended:
             return error
-        return CouldNotRun(f"vLLM ended while it was asked ({error}); {self._process.last_words()}")
+        return CouldNotRun(f"vLLM ended during a request ({error}); {self._process.last_words()}")
 
     def stop(self) -> None:
         """End the server, if it runs."""
@@ -171,14 +171,14 @@ class VllmBase:
         for sha, adapter in self._adapters.items():
             copy = private_copy(adapter, (CONFIG, WEIGHTS), folder / sha)
             if adapter_digest(copy) != sha:
-                raise Refused(f"adapter {adapter}: expected it as it was ({sha[:8]}), found it changed meanwhile")
+                raise Refused(f"adapter {adapter}: expected digest {sha[:8]}, found that it changed meanwhile")
             modules.append(f"{_served_as(sha)}={copy}")
         served = [self._served, *map(_served_as, self._adapters)]
         command = self._command(self._digested(folder / "model"), modules)
         self._process = VllmProcess(self.installation.python, command, served, self.watch)
 
     def _digested(self, into: Path) -> Path:
-        """A folder with the model's weights that were digested: vLLM loads every such file that it finds."""
+        """A folder with only the digested weights: vLLM loads every weights file that it finds."""
         into.mkdir()
         others = [path for path in self.folder.iterdir() if path.suffix in BESIDE and not path.name.endswith(INDEX)]
         for path in dict.fromkeys([*loaded_weights(self.folder), *others]):
@@ -200,9 +200,9 @@ class VllmBase:
         ]  # fmt: skip
 
     def _prove_acting(self, sha: str) -> None:
-        """Refuse an adapter without which the server says the same: it left it out, or has it and does not use it."""
+        """Refuse an adapter that does not change the server's log-probabilities: it is missing or not used."""
         base, again, tuned = (self._probed(name) for name in (self._served, self._served, _served_as(sha)))
-        # where the sums of an accelerator vary, the base differs from itself
+        # on an accelerator the order of sums varies, so the base may differ from itself
         if _apart(base, tuned) <= _apart(base, again):
             raise Refused(
                 f"adapter {show_path(self._adapters[sha])}: not acting: behind vLLM the log-probabilities of a probe "
@@ -217,10 +217,10 @@ class VllmBase:
 
 
 class _Client(Server):
-    """A client of the run's own server: it need not be asked what it takes, and no key is for it."""
+    """A client of the run's own server: its dialect is known, and it gets no key."""
 
     def __init__(self, name: str, base: VllmBase) -> None:
-        # the folder's tokenizer, for prompts are sent in token ids
+        # the folder's tokenizer, since prompts are sent in token ids
         options = replace(base.options, tokenizer=str(base.folder), device=AUTO, dtype=AUTO)
         super().__init__(name, base.watch, options)
         self._base = base
@@ -238,8 +238,8 @@ class _Client(Server):
 
     @property
     def _texts_in_flight(self) -> int:
-        # beside a LoRA, vLLM counts requests where it should count tokens (vllm-project/vllm#16668): on a CPU two
-        # requests in one step end it; one alone is right
+        # with a LoRA, vLLM counts requests where it should count tokens (vllm-project/vllm#16668): on a CPU two
+        # requests in one step crash it; one at a time is safe
         is_beside_lora = self._base.has_adapters and self._base.installation.device == CPU
         return 1 if is_beside_lora else self._base.options.in_flight
 
@@ -249,7 +249,7 @@ class _Client(Server):
 
 
 class Vllm:
-    """A base model behind vLLM, and at most one adapter on it. Several may share a `base`, and with it one server."""
+    """A base model in vLLM, with at most one adapter. Several may share a `base`, and with it one server."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
@@ -270,22 +270,22 @@ class Vllm:
 
     @property
     def tokenizer(self) -> Any:
-        """What its prompts are written and read by."""
+        """The tokenizer of prompts and outputs."""
         return self.base.tokenizer
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The subject as of a local model: the same files; the engine is vLLM's."""
+        """The subject is the same as for a local model with the same files; the engine is vLLM's."""
         subject = self.base.model.subject(self._digest, self._rung)
         names = fingerprint_names(f"{VLLM}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
         more = {"constraint": LLGUIDANCE} if self._rung in CONSTRAINED else {}
         return Fingerprint(subject, self.base.engine | more, names)
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer as the server does, many at a time.
+        """Yield completions as the server responds, many at a time.
 
         Raises:
-            CouldNotRun: it did not start, or ended; with the end of its log.
+            CouldNotRun: the server did not start, or ended; shows the end of its log.
             Refused: it serves another model, or ignores the adapter.
         """
         if self._adapter and any(request.texts for request in requests):
@@ -299,7 +299,7 @@ class Vllm:
 
 
 def _apart(one: Sequence[float], other: Sequence[float]) -> float:
-    """The largest difference of two lists of log-probabilities, in nats."""
+    """The largest difference between two lists of log-probabilities, in nats."""
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
@@ -308,16 +308,16 @@ def _served_as(sha: str) -> str:
 
 
 def _rank(adapter: Path) -> int:
-    """The smallest of vLLM's ranks that holds an adapter's.
+    """The smallest of vLLM's ranks that fits an adapter.
 
     Raises:
-        Refused: there is none, the configuration names no rank, or it is of a kind that vLLM does not serve.
+        Refused: there is none, the configuration names no rank, or vLLM does not serve its kind.
     """
     config = read_object(adapter / CONFIG, most=MOST_SETTINGS)
     if config.get("use_dora"):
         raise Refused(
             f"{show_path(adapter / CONFIG)}: use_dora: expected a LoRA, which vLLM serves beside its base, found DoRA, "
-            "which it does not: judge it without vllm:, and serve what tunegate export merges"
+            "which it does not: evaluate it without vllm:, and serve what tunegate export merges"
         )
     named = [config.get("r"), *dict(config.get("rank_pattern") or {}).values()]
     with suppress(TypeError):

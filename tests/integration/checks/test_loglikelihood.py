@@ -107,7 +107,7 @@ def test_what_decides_a_number_is_in_its_generation_digest(local: Local) -> None
 
 
 def test_a_passage_longer_than_the_model_can_see_is_refused(local: Local) -> None:
-    with pytest.raises(Refused, match=r"desk/passages/0: expected prompt and answer within the 4096 tokens .* found"):
+    with pytest.raises(Refused, match=r"desk/passages/0: expected prompt and output within the 4096 tokens .* found"):
         list(local.complete(ask("fog " * 2000)))
 
 

@@ -62,5 +62,5 @@ def test_without_groups_the_process_is_killed_by_itself(monkeypatch):
 def test_vllm_is_refused_with_a_way_round(monkeypatch):
     monkeypatch.setattr(os, "name", "nt")
 
-    with pytest.raises(CouldNotRun, match="found Windows, where vLLM does not run; ask a server that runs elsewhere"):
+    with pytest.raises(CouldNotRun, match="found Windows, where vLLM does not run; use a server on another machine"):
         find_installation()

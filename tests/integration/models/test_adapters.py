@@ -240,5 +240,5 @@ def test_what_is_loaded_is_what_was_digested(tiny_adapter, tmp_path, tiny_model)
     adapter = shutil.copytree(tiny_adapter, tmp_path / "adapter")
     local = Local(str(tiny_model), quiet(), adapter)
     (adapter / WEIGHTS).write_bytes((adapter / WEIGHTS).read_bytes()[:-4] + b"\0\0\0\0")
-    with pytest.raises(Refused, match=r"expected it as it was \(.*\), found it changed meanwhile"):
+    with pytest.raises(Refused, match=r"expected digest .*, found that it changed meanwhile"):
         local.base.with_adapter(adapter, local.fingerprint.subject["adapter"])

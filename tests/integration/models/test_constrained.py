@@ -127,7 +127,7 @@ def test_a_schema_that_no_grammar_is_made_of_is_refused_before_the_model_is_load
 
 def test_a_library_that_gives_up_on_the_way_ends_the_run_and_not_the_answer(local):
     answer = local.base.grammars.constrain(PRODUCT)
-    with pytest.raises(CouldNotRun, match=r"product\.schema\.json: llguidance gave up while an answer was held "):
+    with pytest.raises(CouldNotRun, match=r"product\.schema\.json: llguidance failed while an output was constrained "):
         answer.take(5)
 
 

@@ -91,7 +91,7 @@ def test_azure_is_asked_at_its_deployment_with_the_key_in_its_own_header(monkeyp
 def test_a_model_that_takes_no_temperature_says_that_its_answers_vary(monkeypatch):
     with serving(HOSTED["GPT-5"].act) as server:
         assert of(server, "GPT-5", monkeypatch).notes == [
-            "gpt-5 takes no temperature, so its answers vary: --tg-repeats averages over several of each"
+            "gpt-5 does not support temperature, so its outputs vary: --tg-repeats averages over several"
         ]
 
 
@@ -126,7 +126,7 @@ def test_the_dated_version_of_an_alias_answers_for_it(alias, version):
 def test_another_model_does_not(alias, other):
     with serving(answers(model=other)) as server:
         model = Server(f"openai:{server.address}/v1#{alias}", quiet(), ModelOptions(deadline=5))
-        with pytest.raises(Refused, match=f"expected answers of {alias}, found those of {other} at .*#{other}$"):
+        with pytest.raises(Refused, match=f"expected outputs of {alias}, found outputs of {other} at .*#{other}$"):
             given(model, cases(1))
 
 
@@ -222,7 +222,7 @@ def test_an_error_that_ends_a_run_names_its_case_and_is_asked_once(status, body,
     with serving(act) as server, pytest.raises(CouldNotRun) as error:
         given(plain(server), cases(3))
 
-    assert str(error.value).startswith(f"desk/triage/1: {server.address}/v1/chat/completions: expected an answer, ")
+    assert str(error.value).startswith(f"desk/triage/1: {server.address}/v1/chat/completions: expected a response, ")
     assert f"found status {status}: " in str(error.value)
     assert said in str(error.value)
     assert texts(server).count("message 1") == 1

@@ -177,7 +177,7 @@ def test_messages_that_the_template_does_not_take_are_refused_with_the_case(chan
     (changed / "chat_template.jinja").write_text("{{ raise_exception('System role not supported') }}")
 
     with pytest.raises(
-        Refused, match=r"desk/triage/0: .*template takes, found system, user: System role not supported"
+        Refused, match=r"desk/triage/0: .*template accepts, found system, user: System role not supported"
     ):
         list(Local(str(changed), quiet()).complete(requests()))
 
@@ -187,7 +187,7 @@ def test_a_prompt_that_the_model_cannot_see_whole_is_refused_before_anything_is_
     asked = requests(texts=["short", "x" * 80])
 
     with pytest.raises(
-        Refused, match=r"desk/triage/1: expected prompt and answer within the 100 tokens that model can see"
+        Refused, match=r"desk/triage/1: expected prompt and output within the 100 tokens that model can see"
     ):
         next(Local(str(changed), quiet()).complete(asked))
 

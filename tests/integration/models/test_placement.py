@@ -96,7 +96,7 @@ def test_most_weights_decide_whatever_a_few_are_stored_in(half, tmp_path):
 def test_a_device_that_is_not_there_is_an_outage(tiny_model, device):
     model = Local(str(tiny_model), quiet(), options=ModelOptions(device))
 
-    with pytest.raises(CouldNotRun, match=f"--tg-device {device}: expected such a device and a torch that was built"):
+    with pytest.raises(CouldNotRun, match=f"--tg-device {device}: expected such a device and a torch built"):
         _ = model.fingerprint
 
 

@@ -120,7 +120,7 @@ def test_a_pickle_that_would_be_loaded_is_no_model(copy):
     (copy / "model.safetensors").rename(copy / "others.safetensors")
     (copy / "pytorch_model.bin").write_bytes(b"a pickle")
 
-    with pytest.raises(CouldNotRun, match=r"found pytorch_model\.bin, which may run code when it is loaded"):
+    with pytest.raises(CouldNotRun, match=r"found pytorch_model\.bin, which may run code when loaded"):
         identify("m", copy)
 
 

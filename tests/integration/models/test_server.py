@@ -194,13 +194,13 @@ def test_an_answer_that_was_cut_is_kept_where_an_error_ends_the_run():
 # what does not: in bounded time, in clear words, and never a score
 
 FAULTS = {
-    "stalls": (stalls, "expected an answer within 2 s, found none; is the server stuck, or asked too much at a time"),
-    "drips": (drips, "expected an answer within 2 s, found none"),
-    "drops": (drops, r"expected an answer, found none in \d+ tries: RemoteProtocolError: Server disconnected"),
-    "halves": (halves, r"expected an answer, found none in \d+ tries: RemoteProtocolError: peer closed connection"),
-    "429, come back in an hour": (says("", 429, Retry_After="3600"), "status 429: nothing, and to come back in 3600 s"),
-    "429, come back at a time": (says("", 429, Retry_After=LATER), r"status 429: nothing, and to come back in \d{4} s"),
-    "429 for ever": (says("", 429, Retry_After="soon"), "expected an answer within 2 s, found"),
+    "stalls": (stalls, "expected a response within 2 s, found none; is the server stuck, or overloaded by"),
+    "drips": (drips, "expected a response within 2 s, found none"),
+    "drops": (drops, r"expected a response, found none in \d+ tries: RemoteProtocolError: Server disconnected"),
+    "halves": (halves, r"expected a response, found none in \d+ tries: RemoteProtocolError: peer closed connection"),
+    "429, come back in an hour": (says("", 429, Retry_After="3600"), "status 429: nothing, and to retry in 3600 s"),
+    "429, come back at a time": (says("", 429, Retry_After=LATER), r"status 429: nothing, and to retry in \d{4} s"),
+    "429 for ever": (says("", 429, Retry_After="soon"), "expected a response within 2 s, found"),
     "500": (says('{"error": {"message": "out of memory"}}', 500), r"found none in \d+ tries: status 500: out of mem"),
     "401": (says('{"detail": "who?"}', 401), r"found status 401: who\?; the key is read from TUNEGATE_API_KEY"),
     "404": (says("<html>", 404), "found status 404: <html>; is it the address that ends in /v1"),
@@ -211,12 +211,12 @@ FAULTS = {
     "half of the JSON": (says('{"model": "tuned", "choices": ['), r"found none in \d+ tries: no JSON \("),
     "a list": (says("[]"), r"found none in \d+ tries: no JSON object: \[\]"),
     "bytes": (says("\x00\x1b[2J"), r"no JSON \(.*\\x00\\x1b\[2J"),
-    "no choices": (answers(choices=[]), r"something else than an answer: \$\.choices: \[\] should be non-empty"),
-    "two choices": (answers(choices=[{"text": "a"}] * 2), "something else than an answer: .*choices"),
-    "no text": (answers(choices=[{"finish_reason": "stop"}]), "something else than an answer: .*choices"),
-    "no model": (says('{"choices": [{"text": ""}]}'), "something else than an answer: .*'model' is a required"),
-    "tokens of text": (answers(usage={"prompt_tokens": "7"}), "something else than an answer: .*prompt_tokens"),
-    "a flood": (says(" " * (1 << 25)), "/chat/completions: expected an answer of at most 16,777,216 bytes, found"),
+    "no choices": (answers(choices=[]), r"an invalid response: \$\.choices: \[\] should be non-empty"),
+    "two choices": (answers(choices=[{"text": "a"}] * 2), "an invalid response: .*choices"),
+    "no text": (answers(choices=[{"finish_reason": "stop"}]), "an invalid response: .*choices"),
+    "no model": (says('{"choices": [{"text": ""}]}'), "an invalid response: .*'model' is a required"),
+    "tokens of text": (answers(usage={"prompt_tokens": "7"}), "an invalid response: .*prompt_tokens"),
+    "a flood": (says(" " * (1 << 25)), "/chat/completions: expected a response of at most 16,777,216 bytes, found"),
 }  # fmt: skip
 
 
@@ -233,13 +233,13 @@ def test_who_is_not_there_is_told_soon():
     with serving(answers()) as server:
         model = of(server)
 
-    with pytest.raises(CouldNotRun, match=r"expected an answer, found none in 6 tries: ConnectError: .*; is it up\?"):
+    with pytest.raises(CouldNotRun, match=r"expected a response, found none in 6 tries: ConnectError: .*; is it up\?"):
         _ = model.fingerprint
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
 def test_a_server_that_answers_as_another_model_is_refused_with_its_name(first):
-    said = r"expected answers of tuned, found those of other at .*/v1#other"
+    said = r"expected outputs of tuned, found outputs of other at .*/v1#other"
     with serving(answers(model="other"), *([] if first else [answers()])) as server, pytest.raises(Refused, match=said):
         outputs(of(server), requests())
 
@@ -253,14 +253,14 @@ def test_an_alias_may_lead_to_a_version_of_its_name_and_the_names_say_to_which()
 
 
 def test_an_alias_that_leads_elsewhere_in_the_middle_is_refused():
-    said = "expected answers of tuned-2026-08-07, found those of tuned-2026-11-01 at .*: tuned has moved meanwhile"
+    said = "expected outputs of tuned-2026-08-07, found outputs of tuned-2026-11-01 at .*: tuned changed meanwhile"
     before, after = (answers(model=f"{MODEL}-{day}") for day in ("2026-08-07", "2026-11-01"))
     with serving(after, before, before) as server, pytest.raises(Refused, match=said):
         outputs(of(server, in_flight=1), requests())
 
 
 def test_a_server_that_reads_other_tokens_is_refused(tiny_model):
-    said = r"token ids were sent, and .* counts 99: it adds some, or reads them as text"
+    said = r"token ids were sent, but .* counts 99: it adds some, or reads them as text"
     with serving(answers(usage={"prompt_tokens": 99})) as server, pytest.raises(Refused, match=said):
         outputs(of(server, tokenizer=str(tiny_model)), requests())
 
@@ -322,7 +322,7 @@ NONE = "expected log-probabilities of a given text .* and tuned at .* has "
 @pytest.mark.parametrize(
     ("act", "said"),
     [
-        (answers(), f"{NONE}none of them in its answer; leave such units out"),
+        (answers(), f"{NONE}none of them in its response; leave such units out"),
         (takes_only(STANDARD.keys() | FURTHER.keys() | {"prompt"}), f"{NONE}.*found status 400: unknown field echo"),
     ],
     ids=["ignores", "refuses"],
@@ -353,7 +353,7 @@ def test_turns_that_the_servers_template_refuses_are_named_with_their_case():
         outputs(of(server), [TALK])
 
     assert str(refused.value).startswith(
-        "desk/chat/a: expected turns that the server's chat template takes, found user, assistant, user: "
+        "desk/chat/a: expected turns that the server's chat template accepts, found user, assistant, user: "
     )
     assert str(refused.value).endswith("found status 400: roles must alternate")
 
@@ -374,7 +374,7 @@ def test_a_conversation_whose_reasoning_took_all_tokens_has_an_empty_answer():
 
 
 def test_in_chat_messages_there_are_none():
-    with serving(answers()) as server, pytest.raises(Refused, match="asked for in token ids: name the tokenizer with"):
+    with serving(answers()) as server, pytest.raises(Refused, match="needs token ids: name the tokenizer with"):
         outputs(of(server), of_texts())
 
 
@@ -468,7 +468,7 @@ def test_what_is_asked_over_https_goes_through_the_proxy_and_is_not_shown_to_it(
 TOLD = {
     "a key of JSON twice": ('{"%s": 1, "%s": 2}', "no JSON (the key '[key]' twice)"),
     "no JSON": ("<%s>", "<[key]>"),
-    "another model": ('{"model": "%s", "choices": [{"text": ""}]}', "found those of [key] at"),
+    "another model": ('{"model": "%s", "choices": [{"text": ""}]}', "found outputs of [key] at"),
     "something else": ('{"model": "m", "choices": "%s"}', "'[key]' is not of type 'array'"),
     "an error": ('{"error": {"message": "%s"}}', "found status 400: [key]"),
     "an error in an error": ('{"error": "{\\"message\\": \\"%s\\"}"}', '{"message": "[key]"}'),
@@ -522,8 +522,8 @@ def test_a_key_goes_to_no_other_host_or_port(key, monkeypatch, url, host, set_to
         api_key(url)
 
     assert str(error.value) == (
-        "TUNEGATE_API_KEY: expected the host that it is for in TUNEGATE_API_HOST, with its port where the address has "
-        f"one, found {host or 'none'}; to send it to {set_to}, set TUNEGATE_API_HOST={set_to}"
+        "TUNEGATE_API_KEY: expected the key's host in TUNEGATE_API_HOST, with its port if the address has one, "
+        f"found {host or 'none'}; to send it to {set_to}, set TUNEGATE_API_HOST={set_to}"
     )
 
 

@@ -73,7 +73,7 @@ def test_a_server_that_ignores_it_is_refused_before_a_case_is_asked(act):
         for use in (lambda model: model.fingerprint, lambda model: ask(model, held())):
             with pytest.raises(Unconstrainable) as caught:
                 use(of(server))
-            assert "does not hold answers to a schema (response_format: ignored; json_schema: ignored)" in (
+            assert "does not constrain outputs to a schema (response_format: ignored; json_schema: ignored)" in (
                 str(caught.value)
             )
             assert caught.value.why(PRODUCT).startswith("tuned at http://")
@@ -95,8 +95,8 @@ def test_an_answer_that_its_schema_does_not_allow_ends_the_run():
     with serving(holds("response_format", output='{"product": "pump"}')) as server:
         said = refusal(of(server))
 
-    assert said.startswith("desk/triage/0: expected an answer that the schema of product.schema.json allows, and ")
-    assert "tuned does not hold answers to it: schema.enum at product; " in said
+    assert said.startswith("desk/triage/0: expected an output that the schema of product.schema.json allows, but ")
+    assert "tuned does not constrain outputs to it: schema.enum at product; " in said
 
 
 def test_a_schema_that_it_does_not_take_is_named():
@@ -108,8 +108,8 @@ def test_a_schema_that_it_does_not_take_is_named():
         said = refusal(of(server))
 
     assert said.startswith(
-        "desk/triage/0: expected a server that holds answers to the schema of product.schema.json, and tuned does not "
-        "take it: "
+        "desk/triage/0: expected a server that constrains outputs to the schema of product.schema.json, but tuned does "
+        "not accept it: "
     )
 
 

@@ -80,7 +80,9 @@ def test_a_template_with_a_mistake_is_refused_where_it_is_first_used(bare_model,
     (tmp_path / "broken.jinja").write_text("{% for %}")
     render = prompt_renderer(str(bare_model), quiet(), tmp_path / "broken.jinja")
 
-    with pytest.raises(Refused, match=r"desk/triage/0: expected messages that the model's chat template takes, found"):
+    with pytest.raises(
+        Refused, match=r"desk/triage/0: expected messages that the model's chat template accepts, found"
+    ):
         render(requests()[0])
 
 

@@ -43,7 +43,7 @@ from tunegate.harness.cases.model import Decoding
 from tunegate.harness.models.served.structured_outputs import SPACED
 from tunegate.harness.models.served.vllm import Vllm
 model = Vllm("vllm:" + MODEL, quiet())
-print([each.output for each in model.answer([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
+print([each.output for each in model.complete([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
 sys.stdout.flush()
 time.sleep(600)
 """
@@ -236,7 +236,7 @@ def test_a_server_that_ends_while_it_is_asked_is_told_so(opened, manner, monkeyp
     monkeypatch.setattr("tunegate.harness.models.served.http_client.FIRST_PAUSE", 0.01)
     manner("leaves")
     requests = [HELLO, replace(HELLO, key="c")]
-    with pytest.raises(CouldNotRun, match=r"(?s)vLLM ended while it was asked \(.*the end of its log.*out of memory"):
+    with pytest.raises(CouldNotRun, match=r"(?s)vLLM ended during a request \(.*the end of its log.*out of memory"):
         list(opened().complete(requests))
 
 
@@ -244,7 +244,7 @@ def test_an_adapter_that_changed_since_it_was_named_is_refused(opened, tmp_path,
     folder = shutil.copytree(make_adapter("one"), tmp_path / "one")
     model = opened(folder)
     shutil.copyfile(make_adapter("two") / "adapter_model.safetensors", folder / "adapter_model.safetensors")
-    with pytest.raises(Refused, match="found it changed meanwhile"):
+    with pytest.raises(Refused, match="found that it changed meanwhile"):
         list(model.complete([HELLO]))
 
 

@@ -291,7 +291,7 @@ def test_settings_of_a_run(project: Project):
     outputs = {"desk/triage/a": '{"product": "boiler"}'}
 
     # nothing shows that it was asked on that rung
-    assert "on the steps rung, found none on 1 line (a)" in project.replay(outputs).stderr.str()
+    assert "with --rung steps, found none on 1 line (a)" in project.replay(outputs).stderr.str()
     assert project.replay(outputs, "--tg-rung=as-is").ret == 0
 
 

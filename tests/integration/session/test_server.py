@@ -112,7 +112,7 @@ def test_a_gate_that_a_fault_ended_goes_on_and_the_next_one_asks_anew(desk, serv
     assert (broken.ret, gone_on.ret) == (3, 0), broken.stderr.str()
     assert "desk/triage/case05: " in broken.stdout.str()
     assert "status 429: No credit; the account has no quota left" in broken.stdout.str()
-    assert "it goes on with its own answers" in gone_on.stdout.str()
+    assert "it resumes with its own outputs" in gone_on.stdout.str()
     assert asked(server) == 7
     assert desk.run("--tg-against=baseline").ret == 0
     assert asked(server) == 12
@@ -135,7 +135,7 @@ def test_a_name_that_became_an_alias_or_is_none_any_more_is_told(desk, server, t
     server.then = answers(model=now)
     said = desk.run("--tg-against=baseline").stdout.str()
 
-    names = ["that very name" if each == "tuned" else each for each in (then, now)]
+    names = ["that exact name" if each == "tuned" else each for each in (then, now)]
     assert f"the baseline was answered by {names[0]}, and {server.model} by {names[1]} now" in said
 
 

@@ -57,7 +57,7 @@ def stored(home: Path) -> int:
     from tunegate.harness.models.cache import Store
 
     with closing(Store(home / "cache/generations.sqlite")) as store:
-        return store.kept().answers
+        return store.kept().outputs
 
 
 def test_an_unchanged_second_run_loads_no_torch_and_asks_nobody(desk):

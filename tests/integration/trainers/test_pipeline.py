@@ -360,7 +360,7 @@ def test_a_base_in_4_bits_needs_an_nvidia_gpu(place):
     result = place.train("--quantization=4bit", "--device=cpu")
 
     assert result.exit_code == 3
-    assert "--quantization 4bit: expected an NVIDIA GPU, on which bitsandbytes computes it, found cpu" in result.output
+    assert "--quantization 4bit: expected an NVIDIA GPU, which bitsandbytes needs, found cpu" in result.output
 
 
 def with_a_teacher(place: Place) -> Place:

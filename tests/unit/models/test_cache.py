@@ -279,7 +279,7 @@ def test_a_store_that_another_process_writes_to_is_not_deleted(kept, monkeypatch
         writer.execute("ROLLBACK")
 
     assert done.exit_code == 3
-    assert "another run has been writing for 0.01 s; wait for its end" in done.stderr
+    assert "another run has been writing for 0.01 s; wait until it ends" in done.stderr
     assert run().stdout.startswith("3 answers")
 
 
@@ -291,7 +291,7 @@ def test_a_check_finds_an_answer_that_cannot_be_read(kept):
 
         assert done.exit_code == 3
         assert (
-            "expected whole answers, found: the answer under 000000000000 cannot be read; run: tunegate cache"
+            "expected whole answers, found: the output under 000000000000 cannot be read; run: tunegate cache"
             in done.stderr
         )
 

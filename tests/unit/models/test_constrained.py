@@ -38,10 +38,12 @@ def test_what_no_grammar_is_made_of_is_refused_by_file_and_keyword():
         with pytest.raises(Unconstrainable) as caught:
             check_constraints([good, bad])
         assert str(caught.value).startswith(
-            "expected schemas that answers can be held to while they are decoded, found:\n  1.schema.json: "
+            "expected schemas that outputs can be constrained to, found:\n  1.schema.json: "
         )
         assert found in str(caught.value)
-        assert str(caught.value).endswith("\nwrite them without that, or ask on a rung without constrained decoding")
+        assert str(caught.value).endswith(
+            "\nwrite them without these keywords, or use a prompting strategy without constrained decoding (--rung)"
+        )
         assert found in caught.value.why(bad.constraint)
         assert caught.value.why(good.constraint) == ""
 

@@ -146,7 +146,7 @@ def test_a_line_may_say_which_request_it_answers(tmp_path):
         (CASES[0], 0): (1, "a" * 64), (CASES[1], 0): (2, ""),
     }  # fmt: skip
     assert mistakes(tmp_path, {**lines[0], "digest": "A" * 64})[0].startswith(
-        "1: digest: expected the digest that stands in its request, 64 digits from 0 to f"
+        "1: digest: expected the digest of its request, 64 digits from 0 to f"
     )
 
 

@@ -121,9 +121,9 @@ def test_digests_are_read_back_by_case_and_repeat(tmp_path, unit):
     (["{"], "1: expected one JSON object"),
     (
         ['{"case": "x"}'],
-        "1: expected the key 'digest', found only case; add it: the digest that stands in its request, 64 digits",
+        "1: expected the key 'digest', found only case; add it: the digest of its request, 64 digits",
     ),
-    (['{"case": "x", "digest": "abc"}'], "1: digest: expected the digest that stands in its request"),
+    (['{"case": "x", "digest": "abc"}'], "1: digest: expected the digest of its request"),
     (
         [json.dumps({"case": "x", "digest": each * 64}) for each in "01"],
         "2: case: expected each case and repeat once",
@@ -153,9 +153,9 @@ def test_answers_to_an_older_prompt_are_told_once_with_their_number(tmp_path, un
     lines = answered(unit)
     newer = made(tmp_path, prompt={"system": "Be brief."})
     assert refused(tmp_path, newer, lines) == [
-        "1: digest: expected the digest of what desk/triage asks now, found that of another request on 5 lines "
-        "(a, b, c and 2 more); the prompt or the decoding changed since; write the requests again (tunegate prompts) "
-        "and answer those"
+        "1: digest: expected the digest of the current request of desk/triage, found that of another request on 5 "
+        "lines (a, b, c and 2 more); the prompt or the decoding has changed; write the requests again (tunegate "
+        "prompts) and run those"
     ]
     assert refused(tmp_path, newer, lines, needed=False)  # a digest that is there is never ignored
 
@@ -164,7 +164,8 @@ def test_the_case_whose_prompt_changed_is_named(tmp_path, unit):
     lines = answered(unit)
     lines[2]["digest"] = OTHER
     assert refused(tmp_path, unit, lines)[0].startswith(
-        "3: digest: expected the digest of what desk/triage asks now, found that of another request on 1 line (c)"
+        "3: digest: expected the digest of the current request of desk/triage, found that of another request on 1 "
+        "line (c)"
     )
 
 
@@ -172,8 +173,9 @@ def test_the_case_whose_prompt_changed_is_named(tmp_path, unit):
 def test_answers_to_another_rung_are_told_as_such(tmp_path, unit, answers, run):
     assert check(tmp_path, unit, answered(unit, answers), rung=answers) == 0
     assert refused(tmp_path, unit, answered(unit, answers), rung=run) == [
-        f"1: digest: expected the digest of what desk/triage asks on the {run} rung, found that of the {answers} rung "
-        "on 5 lines (a, b, c and 2 more); name the rung that was answered: --rung (pytest: --tg-rung)"
+        f"1: digest: expected the digest of the requests of desk/triage with --rung {run}, found that of --rung "
+        f"{answers} on 5 lines (a, b, c and 2 more); name the prompting strategy that was used: --rung (pytest: "
+        "--tg-rung)"
     ]
 
 
@@ -195,7 +197,7 @@ def test_lines_without_a_digest_take_that_of_the_file_of_requests(tmp_path, unit
     )
     del given["desk/triage/b", 0]
     assert refused(tmp_path, unit, lines, given=given) == [
-        "2: digest: expected the digest of the request of each answer to desk/triage, found none on 1 line (b); the "
+        "2: digest: expected the digest of the request of each output of desk/triage, found none on 1 line (b); the "
         "file of requests is older than these cases: tunegate prompts > REQUESTS.jsonl writes it again"
     ]
     assert check(tmp_path, unit, lines, given=given, needed=False) == 1

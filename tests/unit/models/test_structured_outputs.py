@@ -30,10 +30,10 @@ def test_an_answer_that_the_schema_does_not_allow_is_refused():
             check_constrained(ASKED, output, "tuned")
         message = str(caught.value)
         assert message.startswith(
-            "desk/triage/one: expected an answer that the schema of refs/a.schema.json allows, and tuned does not hold "
-            f"answers to it: {flaw}"
+            "desk/triage/one: expected an output that the schema of refs/a.schema.json allows, but tuned does not "
+            f"constrain outputs to it: {flaw}"
         )
-        assert message.endswith("or ask on a rung without constrained decoding")
+        assert message.endswith("or use a prompting strategy without constrained decoding (--rung)")
         assert caught.value.why(SCHEMA)
 
 

@@ -29,8 +29,8 @@ class Tokenizer:
 @pytest.mark.parametrize(("template", "said"), [
     ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "no end within 2 seconds"),
     ("{{ 'x' * 20000000 }}", "expected a chat template that writes at most 10,000,000 characters"),
-    ("{% include '/etc/passwd' %}", "expected messages that the model's chat template takes"),
-    ("{{ messages.nothing.there }}", "expected messages that the model's chat template takes"),
+    ("{% include '/etc/passwd' %}", "expected messages that the model's chat template accepts"),
+    ("{{ messages.nothing.there }}", "expected messages that the model's chat template accepts"),
 ])  # fmt: skip
 def test_a_template_that_does_not_do_is_refused(monkeypatch, template, said):
     monkeypatch.setattr(tokenizer, "TEMPLATE_SECONDS", 2.0)
@@ -74,7 +74,7 @@ def test_turns_in_an_order_that_the_template_refuses_are_named():
         tokenizer.render_prompt(Strict(ALTERNATE), greeting)
 
     assert str(error.value) == (
-        "desk/chat/a: expected messages that the model's chat template takes, found assistant, user: roles must "
+        "desk/chat/a: expected messages that the model's chat template accepts, found assistant, user: roles must "
         "alternate user/assistant"
     )
 

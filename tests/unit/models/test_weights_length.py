@@ -28,7 +28,7 @@ def test_one_that_is_as_long_as_it_says(tmp_path):
 
 @pytest.mark.parametrize("size", [2 * UNCHECKED, 4 << 40])
 def test_one_that_is_longer(tmp_path, size):
-    with pytest.raises(Refused, match=rf"w: expected [\d,]+ bytes, as its head says, found {size:,} bytes"):
+    with pytest.raises(Refused, match=rf"w: expected [\d,]+ bytes, as its header says, found {size:,} bytes"):
         check_length(weights(tmp_path / "w", UNCHECKED, size))
 
 

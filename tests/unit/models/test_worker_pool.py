@@ -54,8 +54,8 @@ def test_several_answers_to_a_case_are_several_requests():
 
 
 @pytest.mark.parametrize(("found", "said"), [
-    (replace(WHO, subject={**WHO.subject, "base": "c"}), "another model than the one that is judged (base)"),
-    (replace(WHO, engine={"backend": "vllm"}), "another engine than the one that is judged (backend, dtype)"),
+    (replace(WHO, subject={**WHO.subject, "base": "c"}), "another model than expected (base)"),
+    (replace(WHO, engine={"backend": "vllm"}), "another engine than expected (backend, dtype)"),
 ])  # fmt: skip
 def test_a_worker_of_another_kind_is_refused(found, said):
     with pytest.raises(Refused) as caught:

@@ -91,7 +91,9 @@ def test_the_file_of_requests_stands_for_the_digests(supply: Supply) -> None:
 def test_answers_to_an_older_prompt_are_not_recorded(supply: Supply) -> None:
     options = supply()  # noqa: F811
     write_unit(options.cases, IDS, "triage", prompt={"system": "Be brief."})
-    with pytest.raises(AuthoringError, match="what desk/triage asks now, found that of another request on 20 lines"):
+    with pytest.raises(
+        AuthoringError, match="current request of desk/triage, found that of another request on 20 lines"
+    ):
         judged(replace(options, record=True))
     assert files(options) == {}
 
@@ -104,7 +106,7 @@ def test_a_rung_is_recorded_and_gated_as_itself(supply: Supply) -> None:
         Refused, match="was recorded with another rung; record it again: tunegate record --from=OLD-OUTPUTS"
     ):
         judged(replace(supply(), against="baseline"))
-    with pytest.raises(AuthoringError, match="on the steps rung, found none on 20 lines"):
+    with pytest.raises(AuthoringError, match="with --rung steps, found none on 20 lines"):
         judged(replace(supply(keep=()), rung="steps"))
 
 

@@ -55,7 +55,7 @@ def test_messages_that_the_template_does_not_take_are_refused(tiny_model):
     tokenizer.chat_template = "{{ raise_exception('no system turn') }}"
 
     with pytest.raises(
-        Refused, match=r"rows\.jsonl:3: expected messages that the model's chat template takes.*user: no"
+        Refused, match=r"rows\.jsonl:3: expected messages that the model's chat template accepts.*user: no"
     ):
         tokenize([ROW], tokenizer, 1000)
 

@@ -167,8 +167,8 @@ def test_a_fork_has_the_summary_and_the_same_exit_code(blocked, hub):
     assert blocked.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
     blocked.comment(hub, result="failure")
     assert hub.comments == []
-    assert "no right to comment" in blocked.said
-    assert "said in the summary alone" in blocked.said
+    assert "no permission to comment" in blocked.said
+    assert "written to the summary only" in blocked.said
 
 
 def test_a_comment_leads_to_the_page_and_leaves_that_of_somebody_else_alone(blocked, hub):

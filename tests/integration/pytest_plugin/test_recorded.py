@@ -117,7 +117,7 @@ def test_sealed_text_stays_sealed(desk: Project) -> None:
     desk.unit(["x", "y"], "last", sealed=True)
     done = tunegate("prompts")
     assert len(done.stdout.splitlines()) == 20
-    assert done.stderr == "desk/last: sealed, so not written: 2 cases (x, y); --sealed does\n"
+    assert done.stderr == "desk/last: sealed, not written: 2 cases (x, y); add --sealed\n"
     everything = asked("--sealed")
     assert len(everything) == 22
     answer(desk, everything)

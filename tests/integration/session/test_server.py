@@ -144,7 +144,7 @@ def test_what_cannot_be_gone_on_with_has_no_limit(desk, monkeypatch):
     for option in ("--fresh", "--noise"):
         refused = CliRunner().invoke(app, ["record", "--limit=5", option])
         assert refused.exit_code == 2
-        assert "--limit: what --fresh and --noise ask cannot be gone on with" in refused.output
+        assert "--limit: expected it without --fresh and --noise" in refused.output
 
 
 def test_what_is_asked_again_or_twice_is_reckoned_so(desk, monkeypatch):

@@ -117,7 +117,7 @@ def test_a_ledger_that_cannot_be_told_is_found_before_anybody_is_asked(
     (local.baselines / "ledger").write_text("no folder")
     monkeypatch.setattr(Local, "answer", lambda *_: pytest.fail("asked"))
     for run in (gate, replace(local, record=True, fresh=True)):
-        with pytest.raises(CouldNotRun, match=r"ledger: expected a folder in which files can be written, found none"):
+        with pytest.raises(CouldNotRun, match=r"ledger: expected a writable folder, found none"):
             judged(run)
 
 

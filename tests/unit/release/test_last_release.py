@@ -272,9 +272,9 @@ def test_a_withdrawn_adapter_is_not_released_again(released):
 
 def test_a_withdrawal_that_cannot_be_is_refused(released, monkeypatch):
     for arguments, code, said in [
-        (["--withdraw", "first"], 2, "a withdrawal takes both: tunegate release --withdraw ADAPTER --reason TEXT"),
-        (["--withdraw", "first", "--reason", " "], 2, "a withdrawal takes both"),
-        (["first", "--reason", "No."], 2, "a withdrawal takes both"),
+        (["--withdraw", "first"], 2, "--withdraw: expected a --reason, found none; add --reason TEXT"),
+        (["--withdraw", "first", "--reason", " "], 2, "--withdraw: expected a --reason"),
+        (["first", "--reason", "No."], 2, "--withdraw: expected a --reason"),
         (["--withdraw", "candidate", "--reason", "No."], 4, "expected an adapter that the ledger knows as released"),
         (["--withdraw", "abc", "--reason", "No."], 4, "expected an adapter that the ledger knows as released"),
     ]:
@@ -365,9 +365,9 @@ def test_a_withdrawal_does_not_bring_back_what_was_retired(guarded):
 
 def test_what_cannot_be_retired_changes_nothing(guarded):
     for unit, reason, code, said in [
-        (T, "Gone.", 2, "expected a unit that was deleted, found it among the fixtures"),
+        (T, "Gone.", 2, "expected a deleted unit, found it among the cases"),
         ("desk/none", "Gone.", 4, "expected a unit that the ledger knows a baseline or a release of"),
-        (REPLIES, " ", 2, "expected why the unit is retired, found nothing"),
+        (REPLIES, " ", 2, "expected the reason for retiring the unit, found none"),
     ]:
         before = guarded.files()
         done = retire(guarded, unit, reason)

@@ -179,7 +179,7 @@ def test_several_decisions_are_one_report(tmp_path):
 
 def test_what_is_no_decision_is_refused(tmp_path):
     for text, said in [
-        ("[]", "found a list, where an object was to be"),
+        ("[]", "found a list, not an object"),
         (
             '{"by_rules": 1}',
             r"expected a decision, as tunegate gate --decision writes it, found .*'passes' is a required",

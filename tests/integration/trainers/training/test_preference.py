@@ -202,7 +202,7 @@ def test_a_dry_run_counts_the_tokens_of_both_answers(place):
     tokens = [re.findall(rf"tokens a row: .*?{name}: (\d+) to (\d+)", result.output) for name in ("answer", "one")]
     assert all(tokens)
     assert re.search(r"  time: \S+ \w+ for 12 steps \(7,\d{3} tokens at \d+/s\)\n", result.output)
-    assert result.output.endswith("nothing was trained: that was a dry run\n")
+    assert result.output.endswith("dry run: nothing was trained\n")
     assert place.tree() == before
 
 

@@ -48,7 +48,7 @@ class PartReport:
     def never_right(self) -> str:
         """The values that are never right: `never outputs true (0 of 39)`."""
         return ", ".join(
-            f"never outputs {value or 'with one of its values'} (0 of {n})" for value, n in self.never[:SHOWN_TAKEN]
+            f"never outputs {value or 'one of its values'} (0 of {n})" for value, n in self.never[:SHOWN_TAKEN]
         )
 
     @property

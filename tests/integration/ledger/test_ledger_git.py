@@ -73,7 +73,7 @@ def test_two_branches_with_an_opening_each_merge_to_both(clone: Path) -> None:
     assert sealed_evaluations(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 2, "b" * 16: 2}
     done = ledger(clone)
     assert done.exit_code == 0, done.output
-    assert "desk: the last release is adapter aaaaaaaa on tiny-12345678; sealed cases opened 2 times" in done.output
+    assert "desk: the last release is adapter aaaaaaaa on tiny-12345678; sealed cases evaluated 2 times" in done.output
     assert "3 events, 2 heads; none is missing" in done.output
     for each in ("main", "one", "two"):
         assert ledger(clone, "--contains", each).exit_code == 0

@@ -43,7 +43,8 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
         (
             [LOW, step("few-shot", 0.4, 500)], False, "fine-tune for quality",
             "Fine-tune for quality: no prompting strategy closes the gap (a prompt with worked examples takes it "
-            "from 10.0 % to 40.0 % (+30.0 [+20.0, +40.0] points) for 5.0 times the tokens per call), and form is missing.",
+            "from 10.0 % to 40.0 % (+30.0 [+20.0, +40.0] points) for 5.0 times the tokens per call), and form is "
+            "missing.",
         ),
         (
             [LOW, step("few-shot", 0.12)], False, "fine-tune for quality",
@@ -64,7 +65,7 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
             "for 4.0 times the tokens per call; fine-tuning teaches no reasoning.",
         ),
         ([FORMED, step("steps", 0.5, form=0.95)], False, "reasoning", "Let it think: "),
-        ([LOW, step("steps", 0.5)], False, "fine-tune for quality", "Fine-tune for quality: no prompting strategy closes"),
+        ([LOW, step("steps", 0.5)], False, "fine-tune for quality", "Fine-tune for quality: no prompting strategy"),
         ([LOW, step(LARGER, 0.95)], True, "larger model", "A larger model: the larger model takes it from 10.0 %"),
         ([LOW, step(LARGER, 0.95)], False, "fine-tune for cost", "Fine-tune for cost: the larger model takes it"),
         (
@@ -82,13 +83,14 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
             [LOW, step("constrained", 0.12, 98, form=1.0), step("few-shot", 0.2, 250, better=False)], False,
             "fine-tune for quality",
             "Fine-tune for quality: no prompting strategy helps significantly (10.0 % as-is); constrained decoding by "
-            "itself brings the form from 10.0 % to 100.0 % for 1.0 times the tokens per call, so tuning is for correctness, "
-            "not for form.",
+            "itself brings the form from 10.0 % to 100.0 % for 1.0 times the tokens per call, so tuning is for "
+            "correctness, not for form.",
         ),
         (
             [LOW, step("constrained", 0.4, form=1.0)], False, "fine-tune for quality",
             "Fine-tune for quality: no prompting strategy closes the gap (constrained decoding takes it from 10.0 % to "
-            "40.0 % (+30.0 [+20.0, +40.0] points) for 1.0 times the tokens per call); constrained decoding by itself brings the form",
+            "40.0 % (+30.0 [+20.0, +40.0] points) for 1.0 times the tokens per call); constrained decoding by itself "
+            "brings the form",
         ),
         (
             [LOW, step("constrained", 0.12, form=0.8)], False, "fine-tune for quality",

@@ -73,7 +73,7 @@ EDITED = "desk/triage: expected the baseline at ... as it was recorded, found it
 DAMAGED = "desk/triage: expected a baseline at ... found a damaged file"
 RUN_EDITED = "run.json: expected a record as it was written, found one that was edited"
 FLAGS = "other tags and critical flags"
-LOOSER = "what units are held to is looser than when the baseline was recorded: ..."
+LOOSER = "the rules of units are looser than when the baseline was recorded: ..."
 UNKNOWN_UNITS = "baselines of units that the fixtures do not have (deleted? renamed?): ..."
 NO_RUN = "expected a complete run of this adapter against its baseline under .tunegate/runs, found none"
 OTHER_SCORES = "desk/triage: {} says what its outputs do not: ... c03"
@@ -168,13 +168,13 @@ MISTAKES = {
         caught("a target score is taken away", GATE, 4, f"{LOOSER} desk/triage: target_score 0.9 -> none",
                drop(POLICY, "units.triage.target_score")),
         caught("a target's sealed unit no longer proves it", GATE, 4,
-               "what units are held to is looser than at the last release: ... desk/final: seals triage -> none",
+               "the rules of units are looser than at the last release: ... desk/final: seals triage -> none",
                drop(POLICY, "units.final.seals")),
         caught("a unit is taken out of task.yaml", GATE, 4, f"{LOOSER} desk/wording: minimum_score 0.5 -> none",
                drop(POLICY, "units.wording")),
         caught("task.yaml is deleted", GATE, 4, f"{LOOSER} desk/triage: role target -> guard", remove(POLICY)),
         caught("a margin is widened since the last release, and the baseline recorded again", SECOND, 4,
-               "what units are held to is looser than at the last release: ... desk/wording: margin 0.2 -> 0.5",
+               "the rules of units are looser than at the last release: ... desk/wording: margin 0.2 -> 0.5",
                put(POLICY, "units.wording.margin", 0.5), ran(RECORD), passes=GATE),
         caught("a unit is sealed, so that it is judged last", GATE, 4, f"{LOOSER} desk/wording: sealed false -> true",
                put(WORDING, "sealed", True)),
@@ -224,7 +224,7 @@ MISTAKES = {
         caught("two adapters have one name", f"{GATE} --tg-adapter=other/tuned", 4,
                "expected folders of different names, found 2 named 'tuned'", passes=GATE),
         caught("sealed cases are opened for two adapters at once", f"{GATE} --tg-adapter=second", 4,
-               "--tg-sealed opens the cases of desk/final, desk/replies for one chosen adapter, found 2", passes=GATE),
+               "--tg-sealed evaluates desk/final, desk/replies for one chosen adapter, found 2", passes=GATE),
         caught("the model's name is mistyped", f"{GATE} --tg-model=modle", 3,
                "expected one of smollm2, a folder with a config.json, or a Hub id (owner/name); found nothing there",
                passes=GATE),
@@ -237,7 +237,7 @@ MISTAKES = {
         caught("a blocked adapter is judged until it passes", THIRD, 1, "desk/wording: Regressed",
                ran(THIRD, 1), passes=GATE),
         caught("answers are asked for again until one passes", f"{GATE} --tg-repeats=3", 4,
-               "desk/triage: the baseline holds 1 answer a case, and this run 3", passes=GATE),
+               "desk/triage: the baseline holds 1 output per case, and this run 3", passes=GATE),
         caught("a critical case breaks inside a green total", OUTPUTS, 1, "Regressed: a critical case regressed (c20)",
                line("desk/triage/c20", "none")),
         caught("a sealed guard has too few cases to be held", GATE, 1,
@@ -307,7 +307,7 @@ MISTAKES = {
         caught("a run records what it compares with", f"{RECORD} --tg-against=baseline", 4,
                "--tg-record writes the baseline that --tg-against compares with: use one of them", passes=RECORD),
         caught("the last release was asked otherwise", SECOND, 4,
-               "desk/triage: the last release ( ... ) was judged with other prompt; renew it",
+               "desk/triage: the last release ( ... ) was evaluated with other prompt; renew it",
                put(TRIAGE, "prompt.system", "Count well."), ran(RECORD), passes=GATE),
     ),
     "The ledger and the last release": (
@@ -319,7 +319,7 @@ MISTAKES = {
                "the ledger is not whole: ... expected an event as it was written, found it edited or renamed",
                replace("baselines/ledger/*.json", "desk", "dask")),
         caught("an event is deleted that others came after", GATE, 4,
-               "expected the event that came before ... found none: history was lost; bring it back: git log",
+               "expected the event before ... found none: history was lost; restore it: git log",
                forget("recorded")),
         caught("the outputs of the last release are deleted, or were never committed", SECOND, 4,
                "desk/triage: the ledger knows the last release, adapter ... expected its outputs at ... found none",
@@ -331,12 +331,13 @@ MISTAKES = {
                "desk/triage: Regressed: worse than the last release",
                move("baselines/model-*", "other-12345678"), ran(RECORD), passes=GATE),
         caught("an adapter that was withdrawn is released again", OF_RUN, 4,
-               "desk: adapter ... was withdrawn on ... : it is rude; it is not released again",
+               "desk: adapter ... was withdrawn on ... : it is rude; it cannot be released again",
                ran('tunegate release --withdraw tuned --reason="it is rude"')),
         caught("an adapter that was never released is withdrawn", "tunegate release --withdraw second --reason=none", 4,
                "second: expected an adapter that the ledger knows as released", passes=OF_RUN),
         caught("a guard that a tune breaks is deleted, with its policy and its baselines", GATE, 4,
-               "the last release was judged on desk/wording too: expected among the fixtures, found none of that name",
+               "the last release was evaluated on desk/wording too: expected among the fixtures, found none of that "
+               "name",
                remove(WORDING), drop(POLICY, "units.wording"), remove(f"{BASELINES}/wording*")),
         caught("a unit is retired that is still among the fixtures", "tunegate retire desk/wording --reason=slow", 2,
                "desk/wording: expected a deleted unit, found it among the cases", passes=GATE),
@@ -360,7 +361,7 @@ MISTAKES = {
                "expected to ask the model that was judged, found another base, model; name it with --model",
                copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.5), passes=OF_RUN),
         caught("a release was cut off between its files", GATE, 4,
-               "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; do it again: tunegate",
+               "baselines/.unfinished.json: expected no unfinished change, found one; run it again: tunegate",
                cut_off("tunegate release tuned")),
     ),
     "Without pytest": (
@@ -524,13 +525,13 @@ MISTAKES = {
         caught("they are no better on a target than the record", OUTPUTS, 1, "desk: Blocked: no gain on desk/triage",
                *[line(f"desk/triage/c{number:02}", "none") for number in range(8, 16)]),
         caught("a margin is widened since the record", OUTPUTS, 4,
-               "base.json: desk/wording is held to less than when it was judged (margin 0.2 -> 0.5)",
+               "base.json: desk/wording has looser rules than when it was evaluated (margin 0.2 -> 0.5)",
                put(POLICY, "units.wording.margin", 0.5)),
         caught("a target becomes a guard since the record", OUTPUTS, 4,
-               "base.json: desk/triage is held to less than when it was judged (role target -> guard)",
+               "base.json: desk/triage has looser rules than when it was evaluated (role target -> guard)",
                put(POLICY, "units.triage.role", "guard"), put(POLICY, "units.final.role", "guard")),
         caught("the record to compare with was asked otherwise", OUTPUTS, 4,
-               "base.json: desk/triage was asked with other prompt", put(TRIAGE, "prompt.system", "Count well.")),
+               "base.json: desk/triage was evaluated with other prompt", put(TRIAGE, "prompt.system", "Count well.")),
         caught("the record to compare with is partial", OUTPUTS, 4,
                "base.json: expected a complete record, found a partial one",
                ran("pytest suites/ --tg-model=replay:outputs.jsonl --tg-out=base.json -k wording")),

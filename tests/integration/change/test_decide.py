@@ -146,7 +146,7 @@ ALTERED: dict[str, tuple[Callable[[], object], str]] = {
     "a withdrawal": (lambda: tell("withdrawn", reason="It is slow."), "the ledger: the withdrawal of adapter aaaaaaaa"),
     "a retired unit": (
         lambda: tell("retired", files={"desk/old": "b" * 64}, reason="Old."),
-        "the ledger: the end of desk/old: Old.",
+        "the ledger: the retirement of desk/old: Old.",
     ),
     "a release": (
         lambda: tell("released", files={"desk/triage": "b" * 64}),

@@ -1,3 +1,3 @@
-"""Registers the plugin, so that the suites run from a checkout as they do from an installed package."""
+"""Register the plugin, so that the suites run from a checkout as from an installed package."""
 
 pytest_plugins = ["tunegate.harness.pytest_plugin.plugin"]

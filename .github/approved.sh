@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints APPROVE=DIGEST, where an approving review of this very commit says "approve DIGEST" on a line of its own: by
-# somebody who may write to the repository, and who is not the author of the change. It reads $REVIEWS, $HEAD and $AUTHOR.
+# Prints APPROVE=DIGEST if an approving review of this commit has the line "approve DIGEST", written by a user with write
+# access other than the author of the change. Reads $REVIEWS, $HEAD and $AUTHOR.
 set -euo pipefail
 gh api "$REVIEWS" --paginate --jq '.[]
   | select(.state == "APPROVED" and .commit_id == env.HEAD and .user.login != env.AUTHOR)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Posts what gate.sh left in $OUT on the pull request and in the summary, with the tunegate of a Python: comment.sh PYTHON
-# With $PAGE, where the page will be served, it links to single cases. With $RESULT, what the gate's job ended with, nothing
-# is shown of decisions that say otherwise; where there are none, that is what it says.
+# Posts the results of gate.sh in $OUT on the pull request and in the summary, with the tunegate of a Python: comment.sh PYTHON
+# With $PAGE, the address of the page, it links to single cases. With $RESULT, the result of the gate's job, decisions that
+# contradict it are not shown; without decisions, $RESULT is reported.
 set -euo pipefail
 shopt -s nullglob
 decisions=("$OUT"/*.decision.json)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Records the baselines anew with the tunegate of a Python: record.sh PYTHON. Of $MODEL, replay:NAME=FILE for outputs that
-# were made elsewhere, or of the model that pyproject.toml names; the latter by pytest, and so with the project's own Python.
-# What changes is left as $OUT/baselines.patch and told in the summary of the job. Nothing is committed.
+# Records new baselines with the tunegate of a Python: record.sh PYTHON. Of $MODEL, replay:NAME=FILE for outputs generated
+# elsewhere, or of the model in pyproject.toml; the latter with pytest, and so with the project's own Python.
+# The changes are written to $OUT/baselines.patch and shown in the job summary. Nothing is committed.
 # shellcheck disable=SC2016  # the backticks are Markdown's
 set -uo pipefail
 readonly MOST=60000 # characters of a patch in the summary
@@ -37,8 +37,8 @@ else
 fi
 
 mkdir -p "$baselines"
-export GIT_LITERAL_PATHSPECS=1 # the name of a folder is no pattern
-# what the recording wrote: what else lies there is nobody's to publish
+export GIT_LITERAL_PATHSPECS=1 # folder names are not patterns
+# only what the recording wrote: other files there must not be published
 mapfile -d '' -t written < <(
   find "$baselines" -mindepth 3 -maxdepth 3 -type f -name '*.json' -newer "$started" -print0
   if [ -d "$baselines/ledger" ]; then
@@ -46,23 +46,23 @@ mapfile -d '' -t written < <(
   fi
 )
 rm -f "$started"
-if [ "${#written[@]}" -gt 0 ]; then # new files are a part of the patch
+if [ "${#written[@]}" -gt 0 ]; then # the patch includes new files
   git add --intent-to-add -- "${written[@]}" || exit 3
 fi
 git diff --no-ext-diff --no-textconv --no-color --binary --output="$OUT/baselines.patch" -- "$baselines" || exit 3
 changed=$(git diff --no-ext-diff --name-only -- "$baselines" | wc -l)
-git reset --quiet -- "$baselines" # the index is as it was
+git reset --quiet -- "$baselines" # restore the index
 {
   if [ "$changed" -eq 0 ]; then
-    printf '### 📋 The baselines are as they were\n\n'
+    printf '### 📋 The baselines are unchanged\n\n'
   else
-    printf '### 📋 New baselines: %d files\n\nNothing is committed. To take them, in the artefact `tunegate` of this run:\n\n' "$changed"
+    printf '### 📋 New baselines: %d files\n\nNothing is committed. To apply them, use the artefact `tunegate` of this run:\n\n' "$changed"
     fence=$(grep -oE '`{3,}' "$OUT/baselines.patch" | sort -u | tail -n 1)'````'
-    printf '```text\ngit apply baselines.patch\n```\n\n<details><summary>What changes</summary>\n\n%sdiff\n' "$fence"
+    printf '```text\ngit apply baselines.patch\n```\n\n<details><summary>Changes</summary>\n\n%sdiff\n' "$fence"
     head -c "$MOST" "$OUT/baselines.patch"
     printf '\n%s\n\n</details>\n\n' "$fence"
     if [ "$(wc -c < "$OUT/baselines.patch")" -gt "$MOST" ]; then printf 'The rest is in the artefact.\n\n'; fi
   fi
-  if [ "$code" -ne 0 ]; then printf 'The recording ended with %d: see the log of the job.\n\n' "$code"; fi
+  if [ "$code" -ne 0 ]; then printf 'The recording ended with exit code %d: see the log of the job.\n\n' "$code"; fi
 } >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 exit "$code"

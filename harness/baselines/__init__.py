@@ -1,1 +1,1 @@
-"""Stored references: recorded baselines, last releases, what differs between them and a run."""
+"""Stored references: recorded baselines, last releases, and their differences from a run."""

@@ -1,4 +1,4 @@
-"""What differs between a baseline and a run, or between a baseline and the next one, in words."""
+"""Differences between a baseline and a run, or between a baseline and its update, in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {"base": "base weights", "template": "chat template"}
 
 
 def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
-    """What an update changed, most suspicious first: loosened rules, the questions, who answered, then the score."""
+    """Return the changes of an update, most suspicious first: looser rules, questions, subject, score."""
     asked = [
         *question_differences(old.questions, record.questions[unit.key], unit, old.results),
         *configuration_differences(old.configuration, record.configurations[unit.key]),
@@ -44,7 +44,7 @@ def _noise(old: Baseline, record: Record) -> list[str]:
     now = record.noise.get(old.unit)
     if now == old.noise:
         return []
-    return [str(now) if now else "how many cases flip by themselves is no longer known"]
+    return [str(now) if now else "the number of cases that flip by themselves is no longer known"]
 
 
 def _changed_parts(old: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:
@@ -53,7 +53,7 @@ def _changed_parts(old: Mapping[str, str | None], new: Mapping[str, str | None])
 
 
 def _scored_differently(old: Baseline, record: Record, unit: Unit) -> list[str]:
-    """The same output with another score: the rules changed, not the model."""
+    """Return changed scores of unchanged outputs: the rules changed, not the model."""
     now = record.of_unit(unit.key)
     same = [
         (case, before.score or 0.0, now[case].score or 0.0)
@@ -70,14 +70,14 @@ def _scored_differently(old: Baseline, record: Record, unit: Unit) -> list[str]:
 
 
 def _seen(result: Result) -> tuple[Any, ...]:
-    """What was judged: an output, likelihoods, or where there is neither the tokens of an answer."""
+    """Return what was scored: an output, likelihoods, or otherwise the tokens of an output."""
     if result.output is None and not result.logprobs:
         return result.tokens_in, result.tokens_out
     return result.output, result.logprobs
 
 
 def number(value: float | None) -> str:
-    """A mean score as it stands in a line of changes; three decimals would hide the price of a call."""
+    """Return a mean score for a line of changes; three decimals would hide the cost of a call."""
     return "none" if value is None else f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.4g}"
 
 
@@ -94,7 +94,7 @@ def configuration_differences(old: Mapping[str, Any], new: Mapping[str, Any]) ->
 
 
 def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None]) -> list[str]:
-    """What differs between a baseline and a run beside their engines, in words. The adapter may differ."""
+    """Return the differences between a baseline and a run other than engine and adapter, in words."""
     return [
         *question_differences(baseline.questions, unit.questions, unit, baseline.results),
         *(_part_name(part) for part in MUST_EQUAL if baseline.subject.get(part) != subject.get(part)),
@@ -102,7 +102,7 @@ def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None])
 
 
 def engine_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """What differs between two engines, in words; of two backends what both have, such as the precision."""
+    """Return the differences between two engines, in words; for two backends only in shared parts, such as dtype."""
     known = {*old, *new} if old.get("backend") == new.get("backend") else {*old} & {*new}
     parts = [part for part in sorted(known) if old.get(part) != new.get(part)]
     return [f"{part} {old.get(part)} (now {new.get(part)})" for part in parts]
@@ -115,7 +115,7 @@ def _part_name(part: str) -> str:
 def question_differences(
     old: Mapping[str, str], new: Mapping[str, str], unit: Unit, results: Mapping[str, Any]
 ) -> list[str]:
-    """Which parts of the questions differ, naming added and removed cases; the check's version is none of them."""
+    """Return the parts of the questions that differ, with added and removed cases; the check's version is ignored."""
     ids = {case.id for case in unit.cases}
     changed = [f"+{name}" for name in sorted(ids - results.keys())] + [
         f"-{name}" for name in sorted(results.keys() - ids)
@@ -123,7 +123,7 @@ def question_differences(
     if changed:
         # every other digest differs with the cases
         return [f"other cases ({listed(changed)})"]
-    asked = {**new, CHECK_VERSION: old.get(CHECK_VERSION)}  # another version scores the same outputs again
+    asked = {**new, CHECK_VERSION: old.get(CHECK_VERSION)}  # a new version scores the same outputs again
     return [f"other {name}" for name in new if old.get(name) != asked[name]] + [
-        f"a question part {name!r} that is gone" for name in old if name not in new
+        f"a removed question part {name!r}" for name in old if name not in new
     ]

@@ -1,4 +1,4 @@
-"""Finding the baselines that a run may be compared with, or the refusal that says how to record them."""
+"""The lookup of a run's baselines, and the refusals that explain how to record them."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ LAST_RELEASE = "last release"
 ANCHOR = "anchor"
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
-PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
+PLACED = ("device", "dtype")  # parts of an engine that an option sets
 DIGEST = re.compile(r"[0-9a-f]{64}")
-EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
+EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # one word of pytest's -k
 
 
 def is_last_release(name: str) -> bool:
-    """Whether this is what a last release is called among references."""
+    """Return whether this is the name of a last release among references."""
     return name.startswith(LAST_RELEASE)
 
 
 def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None) -> str:
-    """The command that records one unit of who has a fingerprint; `model` is its `--tg-model`, if not the default."""
+    """Return the command that records one unit of a fingerprint; `model` is its `--tg-model`, if not the default."""
     subject = fingerprint.subject
     if model and model.startswith(REPLAY):
         options = ["--from=OLD-OUTPUTS.jsonl", "--requests=REQUESTS.jsonl", f"--name={split_replay(model)[0]}"]
@@ -52,13 +52,13 @@ def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
     options += shlex.split(fingerprint.names.get("options", ""))
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
-    # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
+    # names that `-k` reads as expressions are omitted; all units are then recorded, most of them unchanged
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
     return shlex.join(["pytest", f"{_folder(unit)}/", *options])
 
 
 def _folder(unit: Unit) -> str:
-    """The folder of fixtures, as the unit's cases were found in it."""
+    """Return the folder of cases, as it appears in the unit's cases."""
     file = Path(unit.cases[0].place.rpartition(":")[0]) if unit.cases else Path()
     return file.parent.parent.as_posix() if len(file.parts) > 2 else "fixtures"
 
@@ -66,13 +66,13 @@ def _folder(unit: Unit) -> str:
 def matching(
     root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model: str | None = None, any_engine: bool = False
 ) -> list[Baseline]:
-    """The baselines of `units` that were recorded from this very subject and questions, and on this engine or on any.
+    """Return the baselines of `units` recorded from this subject, with these questions and on this engine or any.
 
-    `model` is the subject's `--tg-model`, for the command that records what is missing.
+    `model` is the subject's `--tg-model`, for the suggested command.
 
     Raises:
-        Refused: any is missing, differs, or is not the one that the ledger names last: names what differs for every
-            unit, and how to re-record. Or the ledger is not whole.
+        Refused: a baseline is missing, differs, or is not the ledger's last one; the message names the differences of
+            every unit and how to record again. Or the ledger is incomplete.
     """
     found, wrong, ledger, elsewhere = [], [], read_ledger(root), False
     subject, engine, slug = fingerprint.subject, fingerprint.engine, str(fingerprint.subject["model"])
@@ -87,8 +87,8 @@ def matching(
             where, kinds = show_path(baseline.path), ("generated", "supplied")
             before, now = (kinds[_is_supplied(each)] for each in (baseline.engine, engine))
             wrong.append(
-                f"{unit.key}: the baseline ({where}) holds outputs that were {before}, and those of this run were "
-                f"{now}; the two are not compared; record it again: {how}"
+                f"{unit.key}: the baseline ({where}) holds {before} outputs, and this run has {now} ones; the two are "
+                f"not compared; record it again: {how}"
             )
         elif (others := differing(baseline, unit, subject)) or (baseline.engine != engine and not any_engine):
             elsewhere = elsewhere or not others
@@ -112,17 +112,17 @@ def matching(
 
 
 def _on_supplied(engine: Mapping[str, str]) -> Iterator[str]:
-    """What is to be known where outputs are supplied."""
+    """Yield notes for supplied outputs."""
     if _is_supplied(engine):
         yield (
-            "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of it, "
-            "too: tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the model's "
+            "OLD-OUTPUTS.jsonl are outputs of the present model; generate outputs for new or edited cases as well: "
+            "tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the model's "
             "record: --tg-against=RECORD.json"
         )
 
 
 def _as_it_was(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """How to run on the device and in the precision of a baseline, where they differ."""
+    """Return how to run on the device and in the precision of a baseline, if they differ."""
     options = [f"--tg-{part}={before[part]}" for part in PLACED if part in before and before[part] != now.get(part)]
     return f"run as it was, with {' '.join(options)}, or " if options and before["backend"] == now["backend"] else ""
 
@@ -132,7 +132,7 @@ def _is_supplied(engine: Mapping[str, str]) -> bool:
 
 
 def _other_model(root: Path, slug: str, unit: Unit) -> str:
-    # the usual reason for a missing baseline: there is one, of the model before
+    # the usual reason for a missing baseline: it is one of the previous model
     others = sorted(path.relative_to(root).parts[0] for path in root.glob(f"*/{unit.key}.json"))
     if not others or slug in others:
         return ""
@@ -140,10 +140,10 @@ def _other_model(root: Path, slug: str, unit: Unit) -> str:
 
 
 def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
-    """Refuse baselines of units that the fixtures no longer have: a deleted unit must not pass unscored.
+    """Refuse baselines of units that are no longer among the cases: a deleted unit must not pass unscored.
 
     Raises:
-        Refused: names them, and what to do.
+        Refused: names them and what to do.
     """
     known = {unit.key for task in tasks for unit in task.units}
     recorded = {
@@ -157,32 +157,31 @@ def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
         retired = next(iter(gone))
         raise Refused(
             f"baselines of units that the fixtures do not have (deleted? renamed?):\n{lines}\n"
-            f"bring the unit back, or say why it goes: tunegate retire {retired} --reason TEXT"
+            f"restore the unit, or retire it with a reason: tunegate retire {retired} --reason TEXT"
         )
 
 
 def baseline_references(
     root: Path, tasks: Sequence[Task], units: Sequence[Unit], fingerprint: Fingerprint, model: str | None
 ) -> dict[str, Record]:
-    """The baseline of `units` and, where there is one of another model, the last release, whatever its base.
+    """Return the baseline of `units` and, if there is one of another model, the last release, whatever its base.
 
-    Several where tasks were released with different adapters, as when one was retired and came back: each is named by
-    its tasks, and asked by itself.
+    There are several releases if tasks were released with different adapters, as after a retirement and a return. Each
+    is named by its tasks and evaluated by itself.
 
-    No baseline holds answers to sealed cases: those the base is asked when they are opened for an adapter.
+    No baseline holds outputs for sealed cases: the base generates them together with an adapter.
 
     Args:
         root: the folder of baselines.
-        tasks: all tasks of the fixtures.
-        units: the units to be compared.
+        tasks: all tasks of the cases.
+        units: the units to compare.
         fingerprint: the candidate's.
-        model: its `--tg-model`, for the commands in messages; None for the default.
+        model: its `--tg-model`, for suggested commands; None for the default.
 
     Raises:
-        Refused: a baseline is missing or differs in more than the adapter and, where the base can be asked, the engine;
-            a task.yaml became looser than it was when the baseline or the last release was recorded, the last release
-            differs in its questions or is lost, or the fixtures lost a unit that has a baseline, or that the last
-            release was judged on.
+        Refused: a baseline is missing or differs in more than the adapter and, if the base can be re-run, the engine; a
+            task.yaml is looser than for the baseline or the last release; the last release has other questions or is
+            lost; or a unit with a baseline, or of the last release, is missing from the cases.
     """
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
@@ -229,13 +228,13 @@ def last_releases(
     fingerprint: Fingerprint,
     noise: Mapping[str, Noise],
 ) -> dict[str, Record]:
-    """The outputs of the last releases of other models that a ledger knows, for `units`, by name.
+    """Return the outputs of the last releases of other models in a ledger, for `units`, by name.
 
     Args:
         root: the folder of baselines, where the outputs are found by their digest.
-        ledger: which releases are the last.
-        tasks: all tasks of the fixtures.
-        units: the units to be compared.
+        ledger: determines the last releases.
+        tasks: all tasks of the cases.
+        units: the units to compare.
         fingerprint: the candidate's.
         noise: that of the baseline.
 
@@ -244,14 +243,14 @@ def last_releases(
     """
     outputs = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
     _check_released_policies(outputs, tasks)
-    # the released model itself is compared with the base alone: against its own outputs it would always hold
+    # the released model is compared only with the base: against its own outputs it would always hold
     released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(fingerprint.subject)]
-    # what flips by itself does so whoever answered before
+    # cases flip by themselves whatever the reference
     return {name: replace(as_reference(each, fingerprint.engine), noise=noise) for name, each in _by_release(released)}
 
 
 def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:
-    """The outputs of each release, with its name."""
+    """Yield the outputs of each release, with its name."""
     found: dict[tuple[str | None, ...], list[Baseline]] = {}
     for each in released:
         found.setdefault(who(each.subject), []).append(each)
@@ -261,20 +260,20 @@ def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseli
 
 
 def _nothing_of_base(fingerprint: Fingerprint) -> Record:
-    """A baseline where all is sealed: the base, before it was asked anything."""
+    """Return a baseline for sealed units only: the base before it has run."""
     base = replace(fingerprint, subject={**fingerprint.subject, "adapter": None}, names={"model": "baseline"})
     return Record(partial=False, fingerprint=base.as_dict(), questions={}, cases={}, units={})
 
 
 def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint, model: str | None) -> None:
-    """A looser policy counts once its baseline is recorded again: there a reviewer sees it beside the scores.
+    """Refuse looser policies unless their baseline is recorded again, where a reviewer sees them beside the scores.
 
-    All units are looked at, for one that was sealed since is not among those to be compared.
+    All units are checked, since a unit that was sealed meanwhile is not among those to compare.
     """
     wrong = []
     for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
         path = baseline_path(root, str(fingerprint.subject["model"]), unit.key)
-        # without a baseline there is nothing to loosen; a unit that is judged is refused for that by `matching`
+        # without a baseline there is nothing to loosen; for an evaluated unit, `matching` refuses that
         known = read_baseline(path, unit.key).policy if path.exists() else policy
         if looser := policy_changes(known, policy, looser=True):
             how = f"record it again: {how_to_record(unit, fingerprint, model)}"
@@ -282,11 +281,11 @@ def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint,
                 how = f"delete {show_path(path)}: nothing is recorded of sealed cases"
             wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, {how}")
     if wrong:
-        raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
+        raise Refused("the rules of units are looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
 
 def _check_released_policies(released: Sequence[Baseline], tasks: Sequence[Task]) -> None:
-    """A policy that is looser than the one of the last release counts once that is renewed, as for a baseline."""
+    """Refuse policies looser than the last release's unless it is renewed, as for a baseline."""
     policies = {key: policy for task in tasks for key, policy in task.policies.items()}
     wrong = [
         f"  {each.unit}: {', '.join(looser)} ({show_path(each.path)})"
@@ -294,53 +293,56 @@ def _check_released_policies(released: Sequence[Baseline], tasks: Sequence[Task]
         if (looser := policy_changes(each.policy, policies[each.unit], looser=True))
     ]
     if wrong:
-        raise Refused("what units are held to is looser than at the last release:\n" + "\n".join(wrong) + f"\n{RENEW}")
+        raise Refused("the rules of units are looser than at the last release:\n" + "\n".join(wrong) + f"\n{RENEW}")
 
 
 def _asked_alike(released: Sequence[Baseline], units: Sequence[Unit]) -> list[Baseline]:
-    """The outputs of the last release for `units`, if the questions are the same."""
+    """Return the outputs of the last release for `units`, if the questions are the same."""
     by_key = {unit.key: unit for unit in units}
     found = [each for each in released if each.unit in by_key]
     for each in found:
         unit = by_key[each.unit]
         if changed := question_differences(each.questions, unit.questions, unit, each.results):
             raise Refused(
-                f"{unit.key}: the last release ({show_path(each.path)}) was judged with {', '.join(changed)}; {RENEW}"
+                f"{unit.key}: the last release ({show_path(each.path)}) was evaluated with {', '.join(changed)}; "
+                f"{RENEW}"
             )
     return found
 
 
 def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
-    """A line for each reference that is asked again, since it was recorded on another engine than the candidate's."""
+    """Return a line for each reference that is re-run because it was recorded on another engine."""
     return [
         f"the {name} was recorded with "
-        f"{', '.join(engine_differences(each.fingerprint['engine'], fingerprint.engine))}: asked again on this engine, "
-        "where the pair is judged"
+        f"{', '.join(engine_differences(each.fingerprint['engine'], fingerprint.engine))}: re-run on this engine, "
+        "where the pair is evaluated"
         for name, each in references.items() if is_elsewhere(each, fingerprint, units)
     ]  # fmt: skip
 
 
 def evaluation_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
-    """A line that names the sealed units, and who is asked them beside the candidate."""
+    """Return a line that names the sealed units and the references that run beside the candidate."""
     sealed = [unit for unit in units if unit.sealed]
     asked = [f"the {name}" for name, each in references.items() if runs_beside(each, fingerprint, sealed)]
     if not (sealed and asked):
         return []
-    return [f"opened: {listed([unit.key for unit in sealed])}, which {' and '.join(asked)} answered beside the adapter"]
+    return [
+        f"sealed: {listed([unit.key for unit in sealed])}; evaluated beside the adapter: {' and '.join(asked)}"
+    ]  # fmt: skip
 
 
 def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:
-    """A line where the last release answers on another base than the candidate: it is compared with all the same."""
+    """Return a line if the last release has another base than the candidate; it is compared anyway."""
     found = [reference.fingerprint["subject"] for name, reference in references.items() if is_last_release(name)]
     return [
         f"the last release, {model_name(each)}, has another base than the candidate, on {subject.get('model')}: "
-        "compared with it all the same"
+        "compared anyway"
         for each in found if each.get("base") != subject.get("base")
     ]  # fmt: skip
 
 
 def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
-    """What is to be told of references beside the verdicts, a line each."""
+    """Return the notes on references beside the verdicts, one line each."""
     return [
         *engine_notes(references, fingerprint, units), *release_notes(references, fingerprint.subject),
         *evaluation_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
@@ -348,49 +350,49 @@ def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, 
 
 
 def _version_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> list[str]:
-    """A line for each reference that another version gave than the one to which the same name leads now."""
+    """Return a line for each reference from another version of the model than its name means now."""
     if fingerprint.engine.get("backend") != "openai":
         return []
     now = fingerprint.names.get(SERVED, ITSELF)
     return [
-        f"the {name} was answered by {then}, and {fingerprint.names['model']} by {now} now: a difference may be the "
-        "version's"
+        f"the {name} is of {then}, and {fingerprint.names['model']} is {now} now: a difference may come from the "
+        "version"
         for name, each in references.items()
         if (then := each.fingerprint.get("names", {}).get(SERVED, ITSELF)) != now
     ]
 
 
 def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -> Record:
-    """The record at `path`, if it asked the very questions that `units` ask; subject and engine may differ.
+    """Return the record at `path` if it has the questions of `units`; subject and engine may differ.
 
     Raises:
-        Refused: not a complete record, other questions, or a task.yaml that became looser since: names what differs for
-            every unit, and the units that the fixtures (`tasks`) no longer have.
+        Refused: the record is incomplete, has other questions, or a task.yaml became looser since; the message names
+            the differences of every unit and units missing from the cases (`tasks`).
     """
     record = read_record(path)
     name = show_path(path)
-    # its missing cases may be the ones that fail
+    # its missing cases may be the failing ones
     if record.partial:
-        raise Refused(f"{name}: expected a complete record, found a partial one; judge whole units")
+        raise Refused(f"{name}: expected a complete record, found a partial one; evaluate whole units")
     known = {unit.key for task in tasks for unit in task.units}
     wrong = [
-        f"{name}: {key} is not among the fixtures (deleted? renamed?); bring it back, or judge a record without it"
+        f"{name}: {key} is not among the fixtures (deleted? renamed?); restore it, or compare a record without it"
         for key in record.units
         if key not in known
     ]
     for unit in units:
         if unit.key not in record.questions:
-            wrong.append(f"{name}: expected results for {unit.key}, found none; judge it again")
+            wrong.append(f"{name}: expected results for {unit.key}, found none; evaluate it again")
         elif changed := question_differences(
             record.questions[unit.key], unit.questions, unit, record.of_unit(unit.key)
         ):
-            wrong.append(f"{name}: {unit.key} was asked with {', '.join(changed)}; judge it again with --tg-out")
-    wrong += [f"{name}: expected what {key} is held to, found none" for key in record.units.keys() - record.policies]
+            wrong.append(f"{name}: {unit.key} was evaluated with {', '.join(changed)}; evaluate it again with --tg-out")
+    wrong += [f"{name}: expected the rules of {key}, found none" for key in record.units.keys() - record.policies]
     for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
         if looser := policy_changes(record.policies.get(key, policy), policy, looser=True):
             wrong.append(
-                f"{name}: {key} is held to less than when it was judged ({', '.join(looser)}); "
-                "if that is meant, judge it again with --tg-out"
+                f"{name}: {key} has looser rules than when it was evaluated ({', '.join(looser)}); "
+                "if that is intended, evaluate it again with --tg-out"
             )
     if wrong:
         raise Refused("\n".join(wrong))
@@ -398,7 +400,7 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
 
 
 def difference_notes(record: Record, fingerprint: Fingerprint, tasks: Sequence[Task]) -> list[str]:
-    """A line for each part of subject, engine and policy in which a candidate differs from a record."""
+    """Return a line for each part of subject, engine and policy in which a candidate differs from a record."""
     notes = []
     for part, old, new in (
         ("subject", record.fingerprint["subject"], fingerprint.subject),
@@ -420,7 +422,7 @@ def difference_notes(record: Record, fingerprint: Fingerprint, tasks: Sequence[T
 
 
 def _short(value: object) -> str:
-    """A digest by its first digits; a name in full, or two that begin alike would read alike."""
+    """Shorten a digest; names stay complete, since two with the same start would look alike."""
     text = str(value)
     return text[:12] if DIGEST.fullmatch(text) else text
 
@@ -439,9 +441,9 @@ def check_released(root: Path, subject: Mapping[str, str | None], units: Sequenc
 
 
 def recorded_completions(root: Path, slug: str, units: Sequence[Unit], released: bool = False) -> dict[str, Completion]:
-    """The outputs in the files of `units` by generation digest; a missing or damaged file holds none.
+    """Return the outputs in the files of `units` by generation digest; missing or damaged files have none.
 
-    Nor does one whose place in the ledger is another's: its outputs may be anybody's.
+    Files that the ledger does not know for this model are ignored, since their origin is unknown.
     """
     found: dict[str, Completion] = {}
     ledger = read_ledger(root)
@@ -449,7 +451,7 @@ def recorded_completions(root: Path, slug: str, units: Sequence[Unit], released:
         try:
             baseline = read_baseline(baseline_path(root, slug, unit.key, released), unit.key)
         except Refused:
-            continue  # about to be written anew
+            continue  # about to be rewritten
         known = (
             {event.files.get(unit.key) for event in ledger.last_release(unit.task)}
             if released

@@ -1,4 +1,4 @@
-"""Writing baselines: whole units, by compare and swap, with a line for each that says what changed; then the ledger."""
+"""Writing of baselines: whole units, by compare and swap, with a line of changes each; then the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tunegate.harness.models.api import SERVED
 
 
 class _File(NamedTuple):
-    """What is to be written for a unit, and the digest by which the ledger names it."""
+    """The new file of a unit, and its digest in the ledger."""
 
     text: str
     digest: str
@@ -42,15 +42,15 @@ def write_baselines(
     more: Mapping[Path, str] | None = None,
     serves: bool = False,
 ) -> list[str]:
-    """Write the files of whole units and say in a line each what changed; unchanged files are left alone.
+    """Write the files of whole units and return a line of changes each; unchanged files stay untouched.
 
-    Compare and swap: `seen` is their `state` when the writer began. `released` is the adapter, by its folder or its
-    `.ref`, that these are the outputs of; None for a baseline, of a configuration that is in service from now on where
-    it `serves`. All files and what the ledger is told of them are one
-    change, with `more` texts for the folder of an adapter that is released: a kill leaves all of it or nothing.
+    Compare and swap: `seen` is their `state` when the writer began. `released` is the adapter of these outputs, by its
+    folder or its `.ref`; None for a baseline, which is in service from now on if it `serves`. All files and their
+    ledger events are one change, with `more` texts for the folder of a released adapter: a kill leaves all of it or
+    nothing.
 
     Raises:
-        Refused: another writer changed one of them since, or the ledger is not whole; nothing is written.
+        Refused: another writer changed a file since, or the ledger is incomplete; nothing is written.
     """
     files = {unit.key: _file(record, unit, _adapter_at(root, released)) for unit in units}
     texts = {unit: file.text for unit, file in files.items()}
@@ -101,7 +101,7 @@ def _replaced_anchors(
 
 
 def _adapter_at(root: Path, released: Path | None) -> str:
-    """Where an adapter lies, from the folder that holds the baselines, so that it is found in another clone, too."""
+    """Return an adapter's path relative to the folder of baselines, so that other clones find it."""
     return Path(os.path.relpath(released.resolve(), root.resolve().parent)).as_posix() if released else ""
 
 
@@ -112,7 +112,7 @@ def _events(
     for task, of_task in groupby(sorted(units, key=lambda unit: unit.task), key=lambda unit: unit.task):
         digests = {unit.key: files[unit.key].digest for unit in of_task}
         event = Event("released" if released else "recorded", task, subject, digests)
-        if released:  # a renewal of some units leaves the others as they were released
+        if released:  # a renewal of some units keeps the others as released
             for last in ledger.last_release(task):
                 if last.who == event.who:
                     event = replace(event, files={**last.files, **event.files})
@@ -127,24 +127,24 @@ def _check_unchanged(
     released: bool,
     texts: Mapping[str, str],
 ) -> None:
-    """Refuse to write over what another writer wrote since, unless it is the same text.
+    """Refuse to overwrite another writer's newer files, unless the text is the same.
 
     Raises:
         Refused: names the files.
     """
-    # The lock alone does not do: a run takes minutes, and the later of two would write over answers that it never saw.
+    # The lock is not enough: a run takes minutes, and the later of two would overwrite outputs that it never saw.
     now = state(root, slug, units, released)
     paths = {unit: baseline_path(root, slug, unit, released) for unit, sha in now.items() if sha != seen[unit]}
     lost = [path for unit, path in paths.items() if not path.is_file() or read_text(path) != texts[unit]]
     if lost:
         raise Refused(
-            f"another run changed {', '.join(map(show_path, lost))} meanwhile: nothing of this one is written there; "
-            "look at what came, then run the same command again (the outputs are kept, so it is quick)"
+            f"another run changed {', '.join(map(show_path, lost))} meanwhile: nothing of this run is written there; "
+            "review that change, then run the same command again (the outputs are kept, so it is quick)"
         )
 
 
 def _change(path: Path, record: Record, unit: Unit, text: str) -> str:
-    """What a unit's text changes of its file, in a line."""
+    """Return the changes of a unit's file in one line."""
     if _holds(path, text):
         return f"{unit.key}: unchanged ({show_path(path)})"
     summary, old = record.units[unit.key], _read_or_none(path, unit.key)
@@ -155,7 +155,7 @@ def _change(path: Path, record: Record, unit: Unit, text: str) -> str:
 
 
 def _holds(path: Path, text: str) -> bool:
-    # what is the same is left alone, so that neither git nor a build tool sees a change where there is none
+    # keep an unchanged file, so that neither git nor a build tool sees a change
     return path.is_file() and read_text(path) == text
 
 
@@ -183,8 +183,8 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
     hosted = hosted_name(record)
     head |= {"hosted": hosted} if hosted else {}
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
-    # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
-    # did. No times, hosts or inputs, or a line would change although its answer did not.
+    # One case per line, in the order of their ids: reviews show the changed cases, and git merges parallel work.
+    # No times, hosts or inputs, which would change lines whose outputs did not.
     head["digest"] = sha = digest_in_parts({**head, "cases": results})
     opening = json.dumps(head, indent=1, sort_keys=True)
     return _File("".join(json_by_line(opening, "cases", sorted(results.items()))), sha)

@@ -1,7 +1,7 @@
-"""What releases answered: the ledger says which release is the last, and its outputs are found by their digest.
+"""Outputs of releases: the ledger determines the last release, and its outputs are found by their digest.
 
-`<unit>.released.json` holds the outputs of a model's last release. Those that another release replaces are kept in
-`ledger/outputs/`, so that a withdrawal can bring them back.
+`<unit>.released.json` holds the outputs of a model's last release. Outputs that another release replaces are kept in
+`ledger/outputs/`, so that a withdrawal can restore them.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapt
 
 
 def released_outputs(root: Path, ledger: Ledger, units: Iterable[Unit]) -> list[Baseline]:
-    """The outputs of the last release of each unit's task, whatever its base and wherever its files are now.
+    """Return the outputs of the last release of each unit's task, whatever its base and the place of its files.
 
     Raises:
-        Refused: the ledger knows a release whose outputs are not there, or two releases at once.
+        Refused: a release's outputs are missing, or two releases are current at once.
     """
     found, wrong = [], []
     for unit in units:
         last = ledger.last_release(unit.task)
         known = {event.files[unit.key] for event in last if unit.key in event.files}
         if not known:
-            continue  # nothing was released, or the unit came after the release
+            continue  # no release, or the unit is newer than the release
         try:
             found.append(_find(root, unit.key, known, last[-1]))
         except Refused as error:
@@ -61,26 +61,26 @@ def released_outputs(root: Path, ledger: Ledger, units: Iterable[Unit]) -> list[
 
 
 def released_adapter(root: Path, release: Record, watch: Watch) -> Path:
-    """The folder of a release's adapter: it answers beside the candidate (see engines.py).
+    """Return the folder of a release's adapter, which runs beside the candidate (see engines.py).
 
     Raises:
-        Refused: its outputs do not say where it lies, or it does not lie there.
+        Refused: its outputs do not name the adapter's place, or it is not there.
         CouldNotRun: it cannot be fetched.
     """
     subject, place = release.fingerprint["subject"], release.fingerprint["names"].get("adapter_at", "")
-    name = f"the last release, {model_name(subject)}, has to answer here, beside the adapter that is judged"
+    name = f"the last release, {model_name(subject)}, has to run here, beside the evaluated adapter"
     if not place:
-        raise Refused(f"{name}: its outputs do not say where its adapter lies; {RENEW}")
+        raise Refused(f"{name}: its outputs do not name its adapter's place; {RENEW}")
     try:
         return find_adapter(root.resolve().parent / place, str(subject["adapter"]), watch)
-    except (Refused, ValueError, OSError) as error:  # no path at all, or one that no system takes
-        raise Refused(f"{name}: {shown(str(error))}; bring it there") from error
+    except (Refused, ValueError, OSError) as error:  # not a path, or an invalid one
+        raise Refused(f"{name}: {shown(str(error))}; restore it") from error
 
 
 def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:
-    """A unit's released outputs of one of the `known` digests.
+    """Return a unit's released outputs with one of the `known` digests.
 
-    They lie where they were written, in a folder that was renamed since, or among those that were replaced.
+    They are in their original place, in a folder that was renamed since, or among replaced outputs.
     """
     expected, there = baseline_path(root, str(event.subject["model"]), unit, released=True), ""
     for path in _places(root, unit, expected, known):
@@ -92,14 +92,14 @@ def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:
     outputs = f"other ones, of {there}" if there else "none"
     raise Refused(
         f"{unit}: the ledger knows the last release, {model_name(event.subject)} ({event.when}); expected its outputs "
-        f"at {shown}, found {outputs}; bring them back: git log --all --oneline -- {shown} lists the commits, git "
-        f"checkout COMMIT -- {shown} (never committed? commit them where the release was made); or take the release "
-        f"back: tunegate release --withdraw {adapter} --reason TEXT"
+        f"at {shown}, found {outputs}; restore them: git log --all --oneline -- {shown} lists the commits, git "
+        f"checkout COMMIT -- {shown} (never committed? commit them where the release was made); or withdraw the "
+        f"release: tunegate release --withdraw {adapter} --reason TEXT"
     )
 
 
 def lost_outputs(root: Path, event: Event) -> list[str]:
-    """The units of a release whose outputs, as its event names them, are not here."""
+    """Return the units of a release whose outputs, as its event names them, are missing here."""
     return [unit for unit, sha in sorted(event.files.items()) if not _has_outputs(root, unit, sha, event)]
 
 
@@ -113,7 +113,7 @@ def _has_outputs(root: Path, unit: str, sha: str, event: Event) -> bool:
 
 
 def _places(root: Path, unit: str, expected: Path, known: set[str]) -> list[Path]:
-    """The files that may hold a unit's outputs of a release, those of the `known` digests that were replaced too."""
+    """Return the files that may hold a unit's outputs of a release, including replaced ones of the `known` digests."""
     kept = [kept_path(root, sha) for sha in sorted(known)]
     return [path for path in dict.fromkeys([expected, *_released_files(root, unit), *kept]) if path.is_file()]
 
@@ -123,17 +123,17 @@ def _released_files(root: Path, unit: str) -> Iterator[Path]:
 
 
 def kept_path(root: Path, sha: str) -> Path:
-    """Where outputs that were replaced are kept, by their digest."""
+    """Return the path of replaced outputs, by their digest."""
     return root / LEDGER / OUTPUTS / f"{sha}.json"
 
 
 def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], model: tuple[str | None, ...]) -> None:
-    """Refuse outputs of a release that the ledger does not know: nobody would see who put them there.
+    """Refuse outputs of a release that the ledger does not know, since their origin is unknown.
 
-    The `model` itself is not held to its own: a renewal writes over them.
+    The `model` itself is exempt: a renewal overwrites its outputs.
 
     Raises:
-        Refused: names the files, and what to do.
+        Refused: names the files and what to do.
     """
     wrong = []
     for unit in units:
@@ -143,7 +143,7 @@ def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], mode
             if found.digest not in known and who(found.subject) != model:
                 wrong.append(
                     f"{show_path(path)}: expected outputs of a release that the ledger knows, found unknown ones of "
-                    f"{model_name(found.subject)}, written by hand, or left by a merge; take them back: "
+                    f"{model_name(found.subject)}, written by hand, or left by a merge; revert them: "
                     f"git checkout -- {show_path(path)}; or delete the file"
                 )
     if wrong:
@@ -151,45 +151,45 @@ def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], mode
 
 
 def check_not_withdrawn(ledger: Ledger, tasks: Iterable[str], subject: Mapping[str, str | None]) -> None:
-    """Refuse to release again what was withdrawn.
+    """Refuse to release a withdrawn model again.
 
     Raises:
-        Refused: tells when and why it was.
+        Refused: states the date and the reason of the withdrawal.
     """
     for task in tasks:
         if event := ledger.withdrawal(task, who(subject)):
             raise Refused(
-                f"{task}: {model_name(subject)} was withdrawn on {event.when[:10]}: {shown(event.reason)}; it is not "
-                "released again; train another, or, if the withdrawal was a mistake, take its commit back: git revert "
-                "COMMIT"
+                f"{task}: {model_name(subject)} was withdrawn on {event.when[:10]}: {shown(event.reason)}; it "
+                "cannot be released again; train another, or, if the withdrawal was a mistake, revert its commit: git "
+                "revert COMMIT"
             )
 
 
 def check_units_kept(ledger: Ledger, tasks: Iterable[str], units: Iterable[str]) -> None:
-    """Refuse fixtures that lack a unit, of whatever task, that the last release of one of `tasks` was judged on.
+    """Refuse cases without a unit, of any task, that the last release of one of `tasks` was evaluated on.
 
-    A guard that is deleted with its policy and its baselines would be missed by nobody.
+    Otherwise a guard deleted with its policy and its baselines would go unnoticed.
 
     Raises:
-        Refused: names the units, and how to bring them back or to retire them.
+        Refused: names the units, and how to restore or retire them.
     """
     last = {event.who for task in tasks for event in ledger.last_release(task)}
     met = {unit for event in ledger.in_order if event.kind == "released" and event.who in last
                  for unit in event.files}  # fmt: skip
     if lost := sorted(unit for unit in met - set(units) if not ledger.retirement(unit)):
         raise Refused(
-            f"the last release was judged on {listed(lost)} too: expected among the fixtures, found none of that name; "
-            f"bring the file back, or say why it goes: tunegate retire {lost[0]} --reason TEXT"
+            f"the last release was evaluated on {listed(lost)} too: expected among the fixtures, found none of that "
+            f"name; restore the file, or retire it with a reason: tunegate retire {lost[0]} --reason TEXT"
         )
 
 
 def retire_unit(root: Path, unit: str, reason: str) -> list[str]:
-    """Retire a unit that is no longer among the fixtures: its baselines go, and no release is held to it; in lines.
+    """Retire a deleted unit: remove its baselines, and require it of no later release; return the lines to print.
 
     The outputs of its releases are kept, so that a release can still be withdrawn.
 
     Raises:
-        Refused: nothing was recorded of it, or it was retired already.
+        Refused: nothing was recorded of it, or it is already retired.
     """
     with locked(root / ".recording"):
         undo(root)
@@ -202,7 +202,7 @@ def retire_unit(root: Path, unit: str, reason: str) -> list[str]:
                 "name; tunegate ledger --json lists them"
             )
         if not files and (gone := ledger.retirement(unit)):
-            raise Refused(f"{unit} was retired already: {shown(gone.reason)}")
+            raise Refused(f"{unit} is already retired: {shown(gone.reason)}")
         last = known[-1]
         event = Event("retired", last.task, last.subject, {unit: last.files[unit]}, reason=reason)
         changes: dict[Path, str | None] = dict.fromkeys(files)
@@ -210,27 +210,27 @@ def retire_unit(root: Path, unit: str, reason: str) -> list[str]:
             changes |= replaced_outputs(root, slug, [unit], {})
         changes |= {event_path(root, each.digest): each.text for each in next_events(ledger, [event])}
         write_together(root, changes, f"tunegate retire {unit} --reason TEXT")
-    return [*(f"deleted: {show_path(path)}" for path in files), f"{unit}: retired; no release is held to it any more"]
+    return [*(f"deleted: {show_path(path)}" for path in files), f"{unit}: retired; no later release needs it"]
 
 
 def replaced_outputs(root: Path, slug: str, units: Iterable[str], texts: Mapping[str, str]) -> dict[Path, str]:
-    """Where the released outputs of a model that `texts`, by unit, are about to replace are to be kept, and they."""
+    """Return the paths and texts for keeping a model's released outputs that `texts`, by unit, will replace."""
     kept = {}
     for unit in units:
         path = baseline_path(root, slug, unit, released=True)
         if path.is_file() and (text := read_text(path)) != texts.get(unit):
-            with suppress(Refused):  # damaged: no release's outputs
+            with suppress(Refused):  # damaged: not a release's outputs
                 kept[kept_path(root, read_baseline(path, unit).digest)] = text
     return kept
 
 
 def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
-    """Withdraw the release of an adapter (its folder, or the first 8 or more letters of its digest); a line a task.
+    """Withdraw the release of an adapter (its folder, or 8 or more letters of its digest); return a line per task.
 
-    The release before it is the last one again, and its outputs are back in their place.
+    The previous release becomes the last one again, with its outputs in place.
 
     Raises:
-        Refused: the ledger knows no such release, or the outputs of the one before are lost.
+        Refused: the ledger knows no such release, or the previous outputs are lost.
     """
     with locked(root / ".recording"):
         undo(root)
@@ -252,7 +252,7 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
 
 
 def _releases_of(ledger: Ledger, adapter: Path) -> list[Event]:
-    """The newest release of an adapter for each task, if it was not withdrawn."""
+    """Return the newest release of an adapter for each task, unless withdrawn."""
     given = adapter_digest(adapter) if adapter.is_dir() else adapter.name
     events = [
         event for event in ledger.in_order
@@ -266,12 +266,12 @@ def _releases_of(ledger: Ledger, adapter: Path) -> list[Event]:
     open_ones = {event.task: event for event in events if not ledger.withdrawal(event.task, event.who)}
     if not open_ones:
         [gone, *_] = [ledger.withdrawal(event.task, event.who) for event in events]
-        raise Refused(f"{model_name(events[-1].subject)} was withdrawn already: {shown(gone.reason) if gone else ''}")
+        raise Refused(f"{model_name(events[-1].subject)} is already withdrawn: {shown(gone.reason) if gone else ''}")
     return list(open_ones.values())
 
 
 def _brought_back(root: Path, gone: Event, before: Sequence[Event]) -> dict[Path, str | None]:
-    """What puts the outputs of the release before in their place, and keeps those of the one that goes."""
+    """Return the changes that restore the previous release's outputs and keep those of the withdrawn one."""
     units = {unit: {event.files[unit] for event in before if unit in event.files} for unit in gone.files}
     found = {unit: _find(root, unit, known, before[-1]) for unit, known in units.items() if known}
     texts = {unit: read_text(each.path) for unit, each in found.items()}

@@ -1,4 +1,4 @@
-"""Several answers a case: that two sides have as many, that they can differ, and what a baseline knows of that."""
+"""Several outputs per case: equal numbers on both sides, variation, and the measured noise of baselines."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tunegate.harness.models.api import Fingerprint
 
 
 def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repeats: int) -> None:
-    """Refuse to compare a mean of several answers with another number of them.
+    """Refuse to compare means of different numbers of outputs per case.
 
     Raises:
-        Refused: names the units, and what the references hold.
+        Refused: names the units and the references' numbers.
     """
     wrong = [
-        f"{unit.key}: the {name} holds {found} answer{'s' if found > 1 else ''} a case, and this run {repeats}; "
+        f"{unit.key}: the {name} holds {found} output{'s' if found > 1 else ''} per case, and this run {repeats}; "
         f"run with --tg-repeats={found}, or record it again with --tg-repeats={repeats}"
         for name, reference in references.items()
         for unit in units
         if unit.check_kind.asks == "generate"
-        # the mean of three answers varies less than one answer: paired, the difference would be of the numbers, too
+        # the mean of three outputs varies less than one output: the paired difference would include that effect
         for found in sorted({len(result.repeats) or 1 for result in reference.of_unit(unit.key).values()} - {repeats})
     ]
     if wrong:
@@ -35,40 +35,40 @@ def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repea
 def check_greedy_repeats(
     units: Sequence[Unit], repeats: int, noise: Mapping[str, Noise], fingerprint: Fingerprint
 ) -> None:
-    """Refuse several answers a case where they would be the same one.
+    """Refuse several outputs per case if they would be identical.
 
     Args:
-        units: what is to be asked.
-        repeats: answers a case.
-        noise: by unit what the baseline measured; nothing of units that were never asked again.
-        fingerprint: who is to answer.
+        units: the units to evaluate.
+        repeats: outputs per case.
+        noise: the baseline's measurements by unit; missing for unmeasured units.
+        fingerprint: that of the model.
 
     Raises:
-        Refused: names the units, and what was measured.
+        Refused: names the units and the measurements.
     """
     wrong = []
     for unit in units if repeats > 1 else ():
         if unit.check_kind.asks != "generate" or unit.of or all(case.decoding.temperature for case in unit.cases):
             continue
-        if unit.sealed:  # before they are opened nobody can have measured whether answers to them vary
+        if unit.sealed:  # no baseline can have measured sealed units
             continue
         needs = f"{unit.key}: --tg-repeats needs `generate: {{temperature: ...}}`"
         known = noise.get(unit.key)
         if known and not known.flips:
-            wrong.append(f"{needs}; greedy answers do not vary: of {known.asked} cases asked again none flipped")
+            wrong.append(f"{needs}; greedy outputs do not vary: of {known.asked} cases re-run none flipped")
         elif not known and fingerprint.repeats_itself:
-            wrong.append(f"{needs}, or greedy answers that vary: --tg-record --tg-noise measures whether they do")
+            wrong.append(f"{needs}, or greedy outputs that vary, as measured by --tg-record --tg-noise")
     if wrong:
         raise Refused("\n".join(wrong))
 
 
 def known_noise(root: Path, fingerprint: Fingerprint, units: Sequence[Unit]) -> dict[str, Noise]:
-    """What the baselines of a model and its engine measured of these very questions, by unit."""
+    """Return the noise that a model's baselines on its engine measured for these questions, by unit."""
     return {each.unit: each.noise for each in _recorded_alike(root, fingerprint, units) if each.noise}
 
 
 def kept_noise(root: Path, fingerprint: Fingerprint, units: Sequence[Unit], record: Record) -> dict[str, Noise]:
-    """What of that holds of a record as well, since its answers are those of the baseline."""
+    """Return the noise that also applies to a record, since its outputs are those of the baseline."""
     alike = [each for each in _recorded_alike(root, fingerprint, units) if each.results == record.of_unit(each.unit)]
     return {each.unit: each.noise for each in alike if each.noise}
 
@@ -76,7 +76,7 @@ def kept_noise(root: Path, fingerprint: Fingerprint, units: Sequence[Unit], reco
 def _recorded_alike(root: Path, fingerprint: Fingerprint, units: Sequence[Unit]) -> Iterator[Baseline]:
     slug = str(fingerprint.subject["model"])
     for unit in units:
-        with suppress(Refused):  # a baseline that is missing, or about to be written anew, tells nothing
+        with suppress(Refused):  # skip a baseline that is missing or about to be rewritten
             baseline = read_baseline(baseline_path(root, slug, unit.key), unit.key)
             if (baseline.questions, baseline.configuration, baseline.engine) == (
                 unit.questions, unit.configuration.as_dict(), fingerprint.engine,

@@ -1,4 +1,4 @@
-"""Recorded baselines: one file a unit, one case a line, stable text, committed and reviewed like snapshots."""
+"""Recorded baselines: one file per unit, one case per line, stable text, committed and reviewed like snapshots."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tunegate.harness.models.api import ITSELF, SERVED, Completion
 
 @dataclass(frozen=True)
 class Baseline:
-    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
+    """One unit's recorded results: the model, the questions, the engine, and its `policy` at the time.
 
-    `scorer` holds the versions of what scored them; `noise` is what came of asking again, None where nobody did. Of a
-    release, `adapter_at` says where its adapter lies, from the folder that holds the baselines. `hosted` is the name of
-    a hosted model (`openai:URL#MODEL`); `served` is the version that an alias led to.
+    `scorer` holds the versions of the scorers; `noise` is the measured noise, None if unmeasured. For a release,
+    `adapter_at` is the adapter's path relative to the folder of baselines. `hosted` is the name of a hosted model
+    (`openai:URL#MODEL`), `served` the version that an alias led to.
     """
 
     unit: str
@@ -45,7 +45,7 @@ class Baseline:
     summary: Summary
     results: Mapping[str, Result]
     path: Path
-    digest: str = ""  # of all that it says, as the ledger names it
+    digest: str = ""  # of the content, as in the ledger
     noise: Noise | None = None
     adapter_at: str = ""
     served: str = ""
@@ -53,7 +53,7 @@ class Baseline:
 
     @property
     def completions(self) -> dict[str, Completion]:
-        """Its outputs by generation digest, for reuse where nothing that decides them has changed."""
+        """Its outputs by generation digest, for reuse while their determinants are unchanged."""
         return {
             each.generation: each.as_completion(f"{self.unit}/{case}")
             for case, result in self.results.items()
@@ -63,7 +63,7 @@ class Baseline:
 
 
 def baseline_path(root: Path, slug: str, unit: str, released: bool = False) -> Path:
-    """Where a unit's baseline (or last release) of a model stands: `<root>/<model>-<digest8>/<task>/<unit>.json`."""
+    """Return the path of a unit's baseline (or last release): `<root>/<model>-<digest8>/<task>/<unit>.json`."""
     return root / slug / f"{unit}{'.released' if released else ''}.json"
 
 
@@ -71,7 +71,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     """Read one unit's file.
 
     Raises:
-        Refused: missing, damaged, or another unit's.
+        Refused: the file is missing, damaged, or another unit's.
     """
     name = show_path(path)
     try:
@@ -97,15 +97,15 @@ def read_baseline(path: Path, unit: str) -> Baseline:
 
 
 def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:
-    """The digest of each unit's file, None where there is none: what a writer saw when it began."""
+    """Return the digest of each unit's file, None if there is none, as the state when a writer begins."""
     paths = {unit.key: baseline_path(root, slug, unit.key, released) for unit in units}
     return {unit: file_digest(path) if path.is_file() else None for unit, path in paths.items()}
 
 
 def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None = None) -> Record:
-    """Baselines of several units as one record, to compare against.
+    """Return baselines of several units as one record to compare with.
 
-    Its engine is theirs; where some were recorded on another one than `engine`, that of the first of these.
+    Its engine is theirs; if some were recorded on another one than `engine`, it is that of the first of these.
     """
     first = next((each for each in baselines if engine and each.engine != engine), baselines[0])
     place = next((each.adapter_at for each in baselines if each.adapter_at), "")
@@ -128,5 +128,5 @@ def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None
 
 
 def digests(baselines: Sequence[Baseline]) -> dict[str, str]:
-    """The digest of each baseline file, for a training record."""
+    """Return the digest of each baseline file, for a training record."""
     return {each.unit: file_digest(each.path) for each in baselines}

@@ -177,7 +177,7 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
             raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
         raise Refused(f"{name}: expected a diagnosis, found {error.found}; run: {how}") from error
     if not is_as_stamped(data):
-        raise Refused(f"{name}: expected an unedited diagnosis, found it edited; run: {how}")
+        raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
     known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable"}}
     units = {key: _read_recommendation(raw) for key, raw in data["units"].items()}
     return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), **known)

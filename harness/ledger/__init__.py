@@ -1,1 +1,1 @@
-"""What happened to the baselines, in order; evaluations of sealed cases; files that are written together."""
+"""The ledger: events of the baselines in order, evaluations of sealed cases, and atomic writes of several files."""

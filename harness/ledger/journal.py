@@ -1,8 +1,8 @@
-"""Several files as one change: a kill leaves all of them or none.
+"""Several files as one change: after a kill, all of them are written or none.
 
-What stands there before is kept in a journal; then each file is written, then the journal goes. Whoever writes next
-takes back what a journal that is left tells of: it has not happened, and its command judges all of it again. Whoever
-only reads is refused until then, with that command.
+The old content goes into a journal; then each file is written, and then the journal is deleted. The next writer undoes
+an unfinished journal: that change has not happened, and its command must run again. Until then, readers are refused
+with the name of that command.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from tunegate.harness.core.reading import read_object, read_text
 from tunegate.harness.models.adapters import WEIGHTS
 
 JOURNAL = ".unfinished.json"
-LOCK = ".recording"  # held by whoever writes
-PATIENCE = 10.0  # seconds that a reader waits for a writer, who takes less than one
-#: All that a release, or what is compared with one, writes outside of the baselines.
+LOCK = ".recording"  # held by the writer
+PATIENCE = 10.0  # seconds that a reader waits for a writer, which takes less than one
+#: The files that a release or its parity check writes outside of the baselines.
 FOLDER_FILES = ("record.json", "README.md", "parity.json", "release.json")
 
 
 def write_together(root: Path, texts: Mapping[Path, str | None], command: str, folder: Path | None = None) -> None:
-    """Write files, and delete those without a text: all of them, or after a kill and `undo` none.
+    """Write files and delete those without a text: all of them, or after a kill and `undo` none.
 
     Args:
-        root: the folder of baselines, locked by the caller; the files lie below it.
-        texts: by path what is written.
-        command: the command that does it, for whoever finds it unfinished.
-        folder: an adapter's, in which a release writes `FOLDER_FILES`.
+        root: the folder of baselines, locked by the caller; the files are below it.
+        texts: the texts by path.
+        command: the command that writes them, reported if the change is unfinished.
+        folder: an adapter's folder, in which a release writes `FOLDER_FILES`.
 
     Raises:
         CouldNotRun: a file cannot be written.
@@ -51,10 +51,10 @@ def _put(texts: Mapping[Path, str | None]) -> None:
 
 
 def undo(root: Path) -> None:
-    """Take back what a journal that is left tells of; nothing where none is left.
+    """Undo the change of an unfinished journal, if there is one.
 
     Raises:
-        Refused: it is none of ours.
+        Refused: the file is not a journal.
         CouldNotRun: a file cannot be written.
     """
     path = root / JOURNAL
@@ -66,18 +66,18 @@ def undo(root: Path) -> None:
         if not all(text is None or isinstance(text, str) for text in texts.values()):
             raise TypeError
     except (KeyError, TypeError, ValueError) as error:
-        raise _not_ours(path, "something else, or files elsewhere") from error
+        raise _not_ours(path, "another file, or files elsewhere") from error
     if not is_as_stamped(found):
         raise _not_ours(path, "one that was edited")
     for target in texts:
         for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-            part.unlink(missing_ok=True)  # what was being written when it was cut off
+            part.unlink(missing_ok=True)  # a file that was being written
     _put(texts)
     path.unlink()
 
 
 def undo_cut_off(root: Path) -> None:
-    """`undo` as the only writer, before anything is read, and delete what killed writers left of their files."""
+    """Run `undo` as the only writer, before anything is read, and delete the partial files of killed writers."""
     remove_left(root)
     if (root / JOURNAL).exists():
         with locked(root / LOCK):
@@ -89,10 +89,10 @@ def _not_ours(path: Path, found: str) -> Refused:
 
 
 def check_finished(root: Path) -> None:
-    """Refuse to read what is half written; where another process is writing it, wait for that a moment.
+    """Refuse to read an unfinished change; wait briefly for a running writer.
 
     Raises:
-        Refused: names the command that does it anew, or that is still writing.
+        Refused: names the command to run again, or the one that is still writing.
     """
     path = root / JOURNAL
     try:
@@ -101,26 +101,24 @@ def check_finished(root: Path) -> None:
                 _refuse_unfinished(path)
     except TimeoutError:
         raise Refused(
-            f"{show_path(path)}: expected baselines that nobody is writing, found another process that writes them "
+            f"{show_path(path)}: expected baselines without a writer, found another process that writes them "
             f"({_command(path)}), after a wait of {PATIENCE:.0f} s; run this again when it has finished"
         ) from None
-    except OSError:  # a folder in which no lock can be made: nobody writes there
+    except OSError:  # a folder without locks has no writer
         _refuse_unfinished(path)
 
 
 def _refuse_unfinished(path: Path) -> None:
     if path.exists():
-        raise Refused(
-            f"{show_path(path)}: expected nothing unfinished, found what was cut off; do it again: {_command(path)}"
-        )
+        raise Refused(f"{show_path(path)}: expected no unfinished change, found one; run it again: {_command(path)}")
 
 
 def _command(path: Path) -> str:
-    """The command that a journal tells of."""
+    """Return the command in a journal."""
     try:
         return str(read_object(path, "what a command left unfinished").get("command", "the command"))
     except Unreadable as error:
-        if error.is_missing:  # it has finished meanwhile
+        if error.is_missing:  # it has finished
             return "the command"
         raise
 
@@ -132,7 +130,7 @@ def _place(root: Path, path: Path, folder: Path | None) -> tuple[str, str]:
 
 
 def _path(root: Path, folder: str, where: str, name: str) -> Path:
-    """Where a file lies: below the baselines, or one of those that a release writes into an adapter's folder."""
+    """Return the path of a file below the baselines, or of a release's file in an adapter's folder."""
     if where == "folder" and folder and name in FOLDER_FILES and (Path(folder) / WEIGHTS).is_file():
         return Path(folder) / name
     target = root / name

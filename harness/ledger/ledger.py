@@ -1,7 +1,7 @@
-"""The ledger: what was recorded, run, opened, searched, released, withdrawn, retired; a file an event, never changed.
+"""The ledger: recordings, runs, evaluations, searches, releases, withdrawals, retirements; a file per event.
 
-An event's file is named by the digest of what it says, and it names the newest events before it. So the merge of two
-ledgers is their union, whatever the order, and an event that is gone is missed by those that came after it.
+An event's file is named by the digest of its content, and it names the newest events before it. So the merge of two
+ledgers is their union, in any order, and later events reveal a missing one.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from tunegate.harness.models.api import Fingerprint
 
 LEDGER = "ledger"
 EventKind = Literal["recorded", "serves", "anchored", "run", "opened", "searched", "released", "withdrawn", "retired"]
-WHO = ("adapter", "base", "tokenizer", "template")  # what makes a model another one; its name and rung do not
+WHO = ("adapter", "base", "tokenizer", "template")  # what identifies a model; its name and prompting strategy do not
 Look = tuple[str | None, ...]  # digests
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened to a task: `subject` is the model it happened with, `after` the newest events before it.
+    """One event of a task: `subject` is its model, `after` the newest events before it.
 
-    `engine` is by what means a model was asked in a run, or at an opening.
+    `engine` is the engine of a run or of an evaluation of sealed cases.
 
-    `files` are the digests of the baselines that were recorded, of the records of a configuration in service, or of the
-    outputs of a release, by unit; `configurations` those of the prompts, by unit; `cases` those of the cases that were
-    asked in a run, or opened, and of their names. `record` is the digest of the run's
-    record, `reason` why a release was withdrawn or a unit retired, `trials` how many trainings a search chose its model
-    from, `when` the time in UTC.
+    `files` are the digests of recorded baselines, of the records of a configuration in service, or of a release's
+    outputs, by unit; `configurations` are the digests of the prompts, by unit; `cases` are the digests of the cases of
+    a run or an evaluation, and of their names. `record` is the digest of the run's record, `reason` the reason of a
+    withdrawal, a retirement or an anchor, `trials` the number of trainings from which a search chose its model, `when`
+    the time in UTC.
     """
 
     kind: EventKind
@@ -61,11 +61,11 @@ class Event:
 
     @property
     def who(self) -> tuple[str | None, ...]:
-        """The digests that make its model this one and no other."""
+        """The digests that identify its model."""
         return who(self.subject)
 
     def look(self, unit: str) -> Look:
-        """The configuration whose outputs on a unit were seen, and the engine that made them."""
+        """The key of an evaluation of a unit: the configuration, and the engine of its outputs."""
         return *look(self.subject, self.engine), self.configurations.get(unit)
 
     def model(self, unit: str) -> Look:
@@ -73,7 +73,7 @@ class Event:
         return *self.who, self.configurations.get(unit)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in its file."""
+        """Return the content of its file."""
         more = {"files": dict(self.files), "cases": {unit: list(cases) for unit, cases in self.cases.items()}}
         more |= {"engine": dict(self.engine), "configurations": dict(self.configurations)}
         texts = {"record": self.record, "reason": self.reason, "trials": self.trials}
@@ -84,7 +84,7 @@ class Event:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that it says: the name of its file."""
+        """SHA-256 (hex) of the content: the name of its file."""
         return digest(self.as_dict())
 
     @property
@@ -101,30 +101,30 @@ class Ledger:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The events that no other one names; several after a merge."""
+        """The events that no other event names; several after a merge."""
         named = {name for event in self.events.values() for name in event.after}
         return tuple(sorted(self.events.keys() - named))
 
     @cached_property
     def in_order(self) -> Sequence[Event]:
-        """All events, each after those that it names, and otherwise by time."""
+        """All events, each after those that it names, otherwise by time."""
         depth: dict[str, int] = {}
         for name in TopologicalSorter({name: event.after for name, event in self.events.items()}).static_order():
             depth[name] = 1 + max((depth[before] for before in self.events[name].after), default=0)
         return sorted(self.events.values(), key=lambda event: (depth[event.digest], event.when, event.digest))
 
     def of(self, task: str, *kinds: EventKind) -> list[Event]:
-        """The events of a task, oldest first, of some kinds or of all."""
+        """Return the events of a task, oldest first, of some kinds or of all."""
         return [event for event in self.in_order if event.task == task and (not kinds or event.kind in kinds)]
 
     def newest(self, events: Iterable[Event]) -> list[Event]:
-        """Those of `events` that came before none of the others."""
+        """Return those of `events` that precede none of the others."""
         given = list(events)
         before = self.before(given)
         return [event for event in given if event.digest not in before]
 
     def before(self, events: Iterable[Event]) -> set[str]:
-        """The digests of all events that came before any of these."""
+        """Return the digests of all events before any of these."""
         waiting, found = [name for event in events for name in event.after], set[str]()
         while waiting:
             name = waiting.pop()
@@ -134,9 +134,9 @@ class Ledger:
         return found
 
     def withdrawal(self, task: str, model: tuple[str | None, ...]) -> Event | None:
-        """The event by which the release of a model was withdrawn; None where it was not.
+        """Return the event that withdrew the release of a model; None if there is none.
 
-        It comes after the release: one that does not know of it takes nothing back.
+        It must come after the release: a withdrawal that does not know of the release does not count.
         """
         released = {event.digest for event in self.of(task, "released") if event.who == model}
         return next(
@@ -145,7 +145,7 @@ class Ledger:
         )
 
     def live_releases(self, task: str, without: tuple[str | None, ...] | None = None) -> list[Event]:
-        """The releases of a task that were neither withdrawn nor followed by another; `without` passes over a model."""
+        """Return the releases of a task neither withdrawn nor followed by another; `without` ignores a model."""
         return self.newest(
             event
             for event in self.of(task, "released")
@@ -153,9 +153,9 @@ class Ledger:
         )
 
     def last_release(self, task: str) -> list[Event]:
-        """The event of a task's last release that was not withdrawn; empty where there is none.
+        """Return the event of a task's last release that was not withdrawn; empty if there is none.
 
-        Several only where the same model's files were renewed on several branches.
+        Several are returned only if the same model's files were renewed on several branches.
 
         Raises:
             Refused: two models were released on branches that did not know of each other.
@@ -165,7 +165,7 @@ class Ledger:
             each = " and ".join(sorted({f"{model_name(event.subject)} ({event.when[:10]})" for event in last}))
             raise Refused(
                 f"{task}: expected one last release, found several that do not know of each other, as after a merge: "
-                f"{each}; say which of them is not served: tunegate release --withdraw ADAPTER --reason TEXT"
+                f"{each}; withdraw the one that is not served: tunegate release --withdraw ADAPTER --reason TEXT"
             )
         return last
 
@@ -195,7 +195,7 @@ class Ledger:
         return about[first:]
 
     def recorded(self, unit: str, slug: str) -> set[str]:
-        """The digests by which a unit's last baseline of a model is known; several after a merge, none before it."""
+        """Return the digests of a unit's last baseline of a model; several after a merge, none without one."""
         task = unit.rpartition("/")[0]
         about = [
             event for event in self.of(task, "recorded") if unit in event.files and event.subject.get("model") == slug
@@ -203,12 +203,12 @@ class Ledger:
         return {event.files[unit] for event in self.newest(about)}
 
     def retirement(self, unit: str) -> Event | None:
-        """The event by which a unit was retired; None where it was not, or was released again since."""
+        """Return the event that retired a unit; None if there is none, or if the unit was released again since."""
         about = [event for event in self.in_order if unit in event.files and event.kind in ("released", "retired")]
         return about[-1] if about and about[-1].kind == "retired" else None
 
     def knows(self, event: Event) -> bool:
-        """Whether what an event says is known already, so that it need not be said again."""
+        """Return whether the ledger already contains the content of an event."""
         if event.kind == "recorded":
             slug = str(event.subject.get("model"))
             return all(self.recorded(unit, slug) == {sha} for unit, sha in event.files.items())
@@ -226,7 +226,7 @@ class Ledger:
             return all(self.retirement(unit) for unit in event.files)
         if event.kind == "searched":
             return any(each.trials >= event.trials for each in self.of(event.task, event.kind) if each.who == event.who)
-        # the same configuration on the same engine and the same cases shows nothing that it did not show before
+        # repeating the same configuration, engine and cases reveals nothing new
         return all(
             set(cases) <= {
                 case for each in self.of(event.task, event.kind) if each.look(unit) == event.look(unit)
@@ -237,33 +237,33 @@ class Ledger:
 
 
 def who(subject: Mapping[str, str | None]) -> tuple[str | None, ...]:
-    """The digests of a subject that make it this model and no other, whatever it is called."""
+    """Return the digests of a subject that identify its model, whatever its name."""
     return tuple(subject.get(part) for part in WHO)
 
 
 def look(subject: Mapping[str, str | None], engine: Mapping[str, str]) -> Look:
-    """What makes a look at cases another one: the model, the rung that it was asked on, and the engine."""
+    """Return the key of an evaluation: the model, its prompting strategy and its engine."""
     return (*who(subject), subject.get("rung"), digest(dict(engine)))
 
 
 def model_name(subject: Mapping[str, str | None]) -> str:
-    """A model in a message: its adapter, if any, and its base."""
+    """Return a model's name for messages: its adapter, if any, and its base."""
     adapter = subject.get("adapter")
     return f"adapter {adapter[:8]} on {subject.get('model')}" if adapter else str(subject.get("model"))
 
 
 def cases_of(event: Event) -> Iterator[str]:
-    """The digests of an event's cases, whatever their units."""
+    """Yield the digests of an event's cases, across units."""
     return (case for cases in event.cases.values() for case in cases)
 
 
 def case_digest(case: Case) -> str:
-    """Digest of what a case asks and expects as it is compared: another id, white space or letter case is no news."""
+    """Digest what a case asks and expects; its id, white space and letter case do not count."""
     return digest(_folded([case.written, case.context, case.expect]))[:CASE_DIGITS]
 
 
 def known_by(case: Case) -> tuple[str, str]:
-    """What a case is known again by once it was asked: what it says, and its name, which an edited case keeps."""
+    """Return the digests that identify an evaluated case: its content, and its name, which an edited case keeps."""
     return case_digest(case), digest(case.key)[:CASE_DIGITS]
 
 
@@ -276,7 +276,7 @@ def _folded(value: Any) -> Any:
 
 
 def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
-    """What the cases of units are known by, by unit key."""
+    """Return the identifying digests of the cases of units, by unit key."""
     return {unit.key: tuple(sorted({each for case in unit.cases for each in known_by(case)})) for unit in units}
 
 
@@ -286,7 +286,7 @@ def configuration_digest(unit: Unit) -> str:
 
 
 def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], record: str = "") -> list[Event]:
-    """What the ledger is told of a model that is asked the cases of `units`: an event a task."""
+    """Return the events of a model's evaluation on `units`, one per task."""
     by_task: dict[str, list[Unit]] = {}
     for unit in units:
         by_task.setdefault(unit.task, []).append(unit)
@@ -305,15 +305,16 @@ def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], reco
 
 
 def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
-    """How many models have answered each case of a task, sealed or not, by what it is known by: 0 is not in it."""
+    """Return the number of configurations run on each case of a task, by the case's digests; 0 is absent."""
     return {case: len(models) for case, models in _asked(ledger, task, Event.model).items()}
 
 
 def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
-    """The how many-th this is that is asked the cases of each unit, by its most worn case; from 1.
+    """Return the number of this evaluation of each unit, by its most used case; from 1.
 
-    Of open cases models are counted. Of sealed ones looks are: on another engine or rung the same adapter gives other
-    answers, of which one set might pass. Who was asked before keeps the number: the same answers show nothing new.
+    For open cases, models are counted. For sealed cases, evaluations are counted: another engine or prompting strategy
+    gives the same adapter other outputs, one set of which might pass. A repeated evaluation keeps its number, since it
+    reveals nothing new.
     """
     found = {}
     for unit in units:
@@ -326,7 +327,7 @@ def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint
 
 
 def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
-    """How many evaluations of each sealed unit's cases there were, by its most worn case."""
+    """Return the number of evaluations of each sealed unit, by its most used case."""
     found = {}
     for unit in units:
         before = _asked(ledger, unit.task, Event.look)
@@ -335,7 +336,7 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
 
 
 def _asked(ledger: Ledger, task: str, key: Callable[[Event, str], Look]) -> dict[str, dict[Look, int]]:
-    """Who was asked each case of a task, known by `key`, each with the number of those before it."""
+    """Return the evaluations of each case of a task by `key`, each with the number of those before it."""
     found: dict[str, dict[Look, int]] = {}
     for event in ledger.of(task, "opened", "run"):
         for unit, cases in event.cases.items():
@@ -346,16 +347,16 @@ def _asked(ledger: Ledger, task: str, key: Callable[[Event, str], Look]) -> dict
 
 
 def event_path(root: Path, name: str) -> Path:
-    """Where the event of a digest stands: `<root>/ledger/<digest>.json`."""
+    """Return the path of an event: `<root>/ledger/<digest>.json`."""
     return root / LEDGER / f"{name}.json"
 
 
 def read_ledger(root: Path) -> Ledger:
-    """Read the ledger below the folder of baselines `root`; one that does not exist has no events.
+    """Read the ledger below the folder of baselines `root`; a missing ledger has no events.
 
     Raises:
-        Refused: an event was edited, cut off or deleted: names its file, and how to bring it back. Or a command that
-            was cut off left something unfinished.
+        Refused: an event was edited, truncated or deleted; the message names its file and how to restore it. Or a
+            command left an unfinished change.
     """
     check_finished(root)
     events, wrong = {}, []
@@ -380,7 +381,7 @@ def _lost(root: Path, events: Mapping[str, Event], there: set[str]) -> list[str]
             if name not in there:
                 lost.setdefault(name, []).append(event)
     return [
-        f"{show_path(event_path(root, name))}: expected the event that came before {render_event(after[0])}, found "
+        f"{show_path(event_path(root, name))}: expected the event before {render_event(after[0])}, found "
         f"none: history was lost; {_restore(event_path(root, name))}"
         for name, after in sorted(lost.items())
     ]
@@ -388,14 +389,14 @@ def _lost(root: Path, events: Mapping[str, Event], there: set[str]) -> list[str]
 
 def _restore(path: Path) -> str:
     shown = show_path(path)
-    return f"bring it back: git log --all --oneline -- {shown} lists its commits, git checkout COMMIT -- {shown}"
+    return f"restore it: git log --all --oneline -- {shown} lists its commits, git checkout COMMIT -- {shown}"
 
 
 def parse_event(text: str, name: str) -> Event:
-    """An event from the text of its file, called `name` in messages.
+    """Parse an event; messages call its file `name`.
 
     Raises:
-        Refused: it is none.
+        Refused: the text is not an event.
     """
     try:
         data = parse_json(text)
@@ -410,12 +411,12 @@ def parse_event(text: str, name: str) -> Event:
 
 
 def append(root: Path, event: Event) -> bool:
-    """Write an event after all that there are; False where what it says is known already.
+    """Write an event after all existing ones; return False if its content is already known.
 
-    No lock is needed: of two writers at once neither names the other's event, and both events stay.
+    No lock is needed: if two writers race, neither names the other's event, and both events stay.
 
     Raises:
-        Refused: the ledger is not whole.
+        Refused: the ledger is incomplete.
     """
     new = next_events(read_ledger(root), [event])
     for each in new:
@@ -424,7 +425,7 @@ def append(root: Path, event: Event) -> bool:
 
 
 def next_events(ledger: Ledger, events: Iterable[Event]) -> list[Event]:
-    """Events as they are to be written, each after all that there are; without what is known already."""
+    """Return events ready to write, each after all existing ones; known content is omitted."""
     new: list[Event] = []
     for event in events:
         if not ledger.knows(event):
@@ -435,12 +436,12 @@ def next_events(ledger: Ledger, events: Iterable[Event]) -> list[Event]:
 
 
 def write_event(root: Path, event: Event) -> None:
-    """Write an event's file: whole or not at all."""
+    """Write an event's file atomically."""
     write_atomically(event_path(root, event.digest), event.text)
 
 
 def render_event(event: Event) -> str:
-    """An event in words, without its time."""
+    """Return an event in words, without its time."""
     name, about = model_name(event.subject), len(event.files)
     units = f"{about} unit{'s' if about != 1 else ''}"
     asked = listed([shown(unit) for unit in event.cases])
@@ -449,9 +450,9 @@ def render_event(event: Event) -> str:
         "serves": f"{name} in service, by the record of {units}",
         "anchored": f"the anchor of {units}, {name}: {shown(event.reason)}",
         "run": f"a run of {name} on {asked}",
-        "opened": f"the opening of {asked} for {name}",
-        "searched": f"a search of {event.trials} trials, of which {name} was kept",
+        "opened": f"the evaluation of sealed {asked} for {name}",
+        "searched": f"a search of {event.trials} trials, which kept {name}",
         "released": f"the release of {name}",
         "withdrawn": f"the withdrawal of {name}: {shown(event.reason)}",
-        "retired": f"the end of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",
+        "retired": f"the retirement of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",
     }[event.kind] + f" ({shown(event.task)}, {shown(event.when)})"

@@ -1,6 +1,6 @@
-"""The ledger and git: what another branch knows, and a remote that counts the openings of all clones.
+"""The ledger in git: the events of another branch, and a remote that counts evaluations across all clones.
 
-Only plumbing is used: no branch, index or work tree is touched, and no event is ever changed or taken away.
+Only plumbing commands are used: no branch, index or work tree is touched, and no event is changed or removed.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from tunegate.harness.ledger.ledger import (
 )
 
 REF = "refs/tunegate/ledger"
-TRIES = 20  # of a push: each time that it fails, another clone's came through
+TRIES = 20  # of a push: a failure means that another clone's push succeeded
 
 
 def events_at(root: Path, ref: str, option: str = "--contains") -> dict[str, Event]:
-    """The events of the ledger below `root` as a branch or commit has them, by digest; `option` took its name.
+    """Return the events of the ledger below `root` in a branch or commit, by digest; `option` gave its name.
 
     Raises:
         UsageError: there is no such branch or commit.
         CouldNotRun: `root` is in no git repository.
-        Refused: what stands there is no ledger.
+        Refused: the content is not a ledger.
     """
     check_repository(root, "the folder of baselines")
     return _events_of(root, commit_of(root, ref, option), f"{LEDGER}/", ref)
 
 
 def missing_events(theirs: Mapping[str, Event], here: Mapping[str, Event]) -> list[Event]:
-    """The events that another branch knows and this one does not, oldest first."""
+    """Return the events that another branch has and this one lacks, oldest first."""
     return sorted((event for name, event in theirs.items() if name not in here), key=lambda event: event.when)
 
 
 def check_contains(root: Path, ledger: Ledger, ref: str, option: str = "--contains") -> None:
-    """Refuse a ledger that lacks an event of a branch or commit, as after a deletion or a merge that took one side.
+    """Refuse a ledger that lacks an event of a branch or commit, as after a deletion or a one-sided merge.
 
-    `option` took its name.
+    `option` gave its name.
 
     Raises:
-        Refused: names the events, and how to bring them back; see also `events_at`.
+        Refused: names the events and how to restore them; see also `events_at`.
     """
     lines = [
         f"{show_path(event_path(root, event.digest))}: {render_event(event)}"
@@ -58,16 +58,16 @@ def check_contains(root: Path, ledger: Ledger, ref: str, option: str = "--contai
         raise Refused(
             f"expected every event of {ref} in the ledger here, found {len(lines)} missing:\n"
             + "\n".join(f"  {line}" for line in lines)
-            + f"\nmerge {ref}, or bring them back: git checkout {ref} -- {show_path(root / LEDGER)}"
+            + f"\nmerge {ref}, or restore them: git checkout {ref} -- {show_path(root / LEDGER)}"
         )
 
 
 def pull(root: Path, remote: str) -> str:
-    """Take over the events that a remote has and this ledger lacks; returns the commit that holds them, or nothing.
+    """Add the events of a remote that this ledger lacks; return the commit that holds them, or an empty string.
 
     Raises:
-        CouldNotRun: the remote does not answer.
-        Refused: what it holds is no ledger.
+        CouldNotRun: the remote does not respond.
+        Refused: the remote's content is not a ledger.
     """
     check_repository(root, "the folder of baselines")
     listed = git(root, "ls-remote", "--end-of-options", remote, REF).decode().split()
@@ -81,10 +81,10 @@ def pull(root: Path, remote: str) -> str:
 
 
 def push(root: Path, remote: str) -> None:
-    """Make a remote know every event of this ledger: compare and swap, so that of two clones none is lost.
+    """Push every event of this ledger to a remote, by compare and swap, so that no clone's events are lost.
 
     Raises:
-        CouldNotRun: the remote does not answer, or does not let itself be written to.
+        CouldNotRun: the remote does not respond or is not writable.
     """
     said = ""
     for _ in range(TRIES):
@@ -97,12 +97,12 @@ def push(root: Path, remote: str) -> None:
         said = git_said(done)
         after = git(root, "ls-remote", "--end-of-options", remote, REF).decode().split()
         if (after[0] if after else "") == before:
-            break  # nobody else was faster: it will not do
+            break  # no other clone was faster: retrying is useless
     raise CouldNotRun(f"the ledger's remote {remote}: expected to write {REF} there, git says: {said}")
 
 
 def _commit(root: Path, before: str) -> str:
-    """A commit that holds every event, after `before`."""
+    """Return a commit with every event, after `before`."""
     paths = [event_path(root, name).resolve() for name in read_ledger(root).events]
     blobs = git(root, "hash-object", "-w", "--no-filters", "--stdin-paths", given="\n".join(map(str, paths)))
     lines = [f"100644 blob {sha}\t{path.name}\n" for sha, path in zip(blobs.decode().split(), paths, strict=True)]
@@ -112,7 +112,7 @@ def _commit(root: Path, before: str) -> str:
 
 
 def _events_of(root: Path, commit: str, folder: str, name: str) -> dict[str, Event]:
-    """The events in a folder of a commit; a path counts from `root`."""
+    """Return the events in a folder of a commit; paths are relative to `root`."""
     listed = [line.split("\t") for line in git(root, "ls-tree", commit, *([folder] if folder else ["--full-tree"]))
               .decode().splitlines()]  # fmt: skip
     blobs = {path.rpartition("/")[2]: about.split()[2] for about, path in listed if path.endswith(".json")}

@@ -1,4 +1,4 @@
-"""Who may look at which cases, and what the ledger is told of it: before anybody is asked, and after."""
+"""Sealed cases: who may be evaluated on them, and the ledger's events before and after."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from tunegate.harness.options.run import BASELINE, Options
 
 
 def check_openable(sealed: Sequence[Unit], options: Options) -> None:
-    """Refuse to open sealed units but for one chosen adapter, and to record what the base answers to them.
+    """Refuse sealed units unless exactly one adapter is evaluated, and refuse to record the base's outputs for them.
 
     Raises:
-        Refused: names the units, and what to do.
+        Refused: names the units and what to do.
     """
     names, found = ", ".join(unit.key for unit in sealed), len(options.adapters)
     if not sealed or found == 1:
         return
     if found > 1:
         raise Refused(
-            f"--tg-sealed opens the cases of {names} for one chosen adapter, found {found}; choose it on the open "
+            f"--tg-sealed evaluates {names} for one chosen adapter, found {found}; choose it on the open "
             "ones, without --tg-sealed"
         )
     if options.record:
         raise Refused(
-            f"--tg-record with --tg-sealed: nothing is recorded of {names}, whose cases the base is asked when they "
-            "are opened for an adapter; record without --tg-sealed"
+            f"--tg-record with --tg-sealed: nothing is recorded of {names}, on which the base is evaluated together "
+            "with an adapter; record without --tg-sealed"
         )
     if options.against == BASELINE:
         raise Refused(
-            f"--tg-sealed opens the cases of {names} for an adapter, beside which its base is asked; name it with "
-            "--tg-adapter, or a record instead of the baseline: --tg-against=RECORD.json"
+            f"--tg-sealed evaluates {names} for an adapter together with its base; name it with --tg-adapter, or a "
+            "record instead of the baseline: --tg-against=RECORD.json"
         )
 
 
 def check_remote(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> None:
-    """Refuse a ledger that cannot be told what is about to be asked or recorded: answers would be lost with that.
+    """Refuse an unwritable ledger before a model runs, since its outputs would be lost.
 
     Raises:
-        CouldNotRun: nothing can be written there.
-        Refused: the ledger is not whole.
+        CouldNotRun: the ledger is not writable.
+        Refused: the ledger is incomplete.
     """
     events = [event for each in adapters for event in case_events("run", each, units)]
     if options.record or (events and not all(map(read_ledger(options.baselines).knows, events))):
@@ -53,11 +53,11 @@ def check_remote(options: Options, adapters: Sequence[Fingerprint], units: Seque
 
 
 def describe_evaluations(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> list[str]:
-    """Tell which sealed cases adapters are about to be asked, before anybody can see an output; lines about that.
+    """Record upcoming evaluations of sealed cases in the ledger before any output exists; return notes on that.
 
     Raises:
-        CouldNotRun: the remote that counts them does not answer.
-        Refused: the ledger is not whole.
+        CouldNotRun: the remote that counts them does not respond.
+        Refused: the ledger is incomplete.
     """
     opened = [unit for unit in units if unit.sealed]
     if not opened or not adapters:
@@ -70,14 +70,14 @@ def describe_evaluations(options: Options, adapters: Sequence[Fingerprint], unit
     if remote:
         push(root, remote)
         return []
-    return ["openings of sealed cases are counted on this clone alone (--tg-ledger-remote)"]
+    return ["evaluations of sealed cases are counted only in this clone (--tg-ledger-remote)"]
 
 
 def send_run(options: Options, record: Record, units: Sequence[Unit]) -> None:
-    """Tell which cases an adapter answered, before its record can be read: each is a look at them.
+    """Record the cases of an adapter's run in the ledger before its record can be read; each counts as evaluated.
 
     Raises:
-        Refused: the ledger is not whole.
+        Refused: the ledger is incomplete.
     """
     if not record.run_by.subject.get("adapter"):
         return

@@ -1,1 +1,1 @@
-"""What people read: records as tables and texts."""
+"""Reports: records as tables, texts and pages."""

@@ -1,4 +1,4 @@
-"""The annotations of GitHub Actions: the verdict, and each regressed case at its line of the fixture file."""
+"""GitHub Actions annotations: the verdict, and each regressed case at its line of the case file."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report
 from tunegate.harness.reporting.workflow_commands import Level, workflow_command
 
-MOST = 10  # of a level in a step, that GitHub shows
-MOST_TEXT = 4_000  # characters of one: beside a line of a file nobody reads more, and GitHub takes no more than 64 kB
+MOST = 10  # per level and step: GitHub shows no more
+MOST_TEXT = 4_000  # characters per annotation; GitHub accepts at most 64 kB
 TITLE = "tunegate"
 
 
 def case_annotations(report: Report) -> Iterator[str]:
-    """A workflow command a line: the verdict with what changed of the rules, then the regressed cases.
+    """Yield workflow commands: the verdict with the rule changes, then the regressed cases.
 
-    Where nothing blocks, they are warnings.
+    They are warnings if nothing blocks.
     """
     blocks = report.outcome in ("blocked", "refused")
     level: Level = "error" if blocks else "warning"

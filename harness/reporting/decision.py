@@ -1,4 +1,4 @@
-"""What `tunegate gate` decided, as it was written, and the report on it: rule changes, and each set of rules."""
+"""Decisions of `tunegate gate`, and the report on them: rule changes, and the verdict by each set of rules."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tunegate.harness.reporting.report import (
     summary,
 )
 
-RESULTS = ("success", "failure", "cancelled", "skipped")  # of a job, as GitHub Actions names them
+RESULTS = ("success", "failure", "cancelled", "skipped")  # job results of GitHub Actions
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a report is made from: records, and the decisions that named them, if any did."""
+    """The inputs of a report: records, and the decisions that name them, if any."""
 
     records: tuple[Record, ...]
     decisions: tuple[Mapping[str, Any], ...] = ()
 
     def report(self) -> Report:
-        """The report on them.
+        """Return the report.
 
         Raises:
             Refused: a sidecar is not the one that its record names.
@@ -45,44 +45,44 @@ class Inputs:
 
 
 def read_inputs(paths: Sequence[Path], beside: bool = False) -> Inputs:
-    """Records, or decisions with the records that they name.
+    """Read records, or decisions with their records.
 
-    With `beside` the files come from elsewhere, and somebody else may have written them: a decision names records in
-    its own folder alone, whatever their path says, and no file is a link.
+    With `beside`, the files may come from an untrusted author: a decision's records are read only from its own folder,
+    whatever their paths, and links are refused.
 
     Raises:
-        Refused: one of them is neither, or cannot be read; or there are some of both.
+        Refused: a file is neither, or unreadable, or the two kinds are mixed.
     """
     if beside:
         _refuse_links(paths)
     decisions = {path: data for path in paths if (data := _decision(path)) is not None}
     others = [path for path in paths if path not in decisions]
     if decisions and others:
-        raise Unreadable(others[0], "a decision, as the others are", "none", "name records or decisions alone")
+        raise Unreadable(others[0], "a decision, as the others are", "none", "name only records or only decisions")
     records = list(_named(decisions, beside)) if decisions else [read_record(path) for path in others]
     return Inputs(tuple(records), tuple(decisions.values()))
 
 
 def _decision(path: Path) -> dict[str, Any] | None:
-    """A decision, as --decision wrote it; None where it is something else, which is then read as a record."""
+    """Read a decision that --decision wrote; return None for other files, which are read as records."""
     found = read_object(path, "a record or a decision (JSON)")
     if "by_rules" not in found:
         return None
     if mistakes := schema_mistakes(found, published_schema("decision")):
         raise Unreadable(path, "a decision, as tunegate gate --decision writes it", "; ".join(mistakes))
     if found["passes"] and (why := next(_objections(found), "")):
-        raise Unreadable(path, "a decision that agrees with itself", f"one that passes, and {why}", "judge again")
+        raise Unreadable(path, "a decision that agrees with itself", f"one that passes and {why}", "run the gate again")
     return found
 
 
 def _objections(decision: Mapping[str, Any]) -> Iterator[str]:
-    """Why a decision cannot pass."""
+    """Yield reasons why a decision cannot pass."""
     if decision["refused"]:
         yield "was refused"
     if decision["modified"] and not decision["approved"]:
-        yield "has rule changes that nobody approved"
+        yield "has unapproved rule changes"
     if not decision["by_rules"]:
-        yield "judged nothing"
+        yield "evaluated nothing"
     yield from (f"is blocked by {listed(each['blocks'])}" for each in decision["by_rules"] if each["blocks"])
 
 
@@ -95,7 +95,7 @@ def _refuse_links(paths: Sequence[Path]) -> None:
 
 
 def _named(decisions: Mapping[Path, Mapping[str, Any]], beside: bool) -> Iterator[Record]:
-    """The records that decisions name, each once, and as it was when they were made."""
+    """Yield the records that decisions name, each once, and unchanged since the decision."""
     verdicts = [(path, each) for path, decision in decisions.items() for each in decision["by_rules"] if each["record"]]
     read: dict[str, Record] = {}
     for path, each in verdicts:
@@ -104,15 +104,15 @@ def _named(decisions: Mapping[Path, Mapping[str, Any]], beside: bool) -> Iterato
             _refuse_links([record, sidecar_path(record)])
         read.setdefault(str(record), read_record(record))
         if file_digest(record) != each["digest"]:
-            raise Unreadable(record, f"the record that {show_path(path)} decided on", "another one", "judge again")
+            raise Unreadable(record, f"the record that {show_path(path)} decided on", "another", "run the gate again")
     yield from read.values()
 
 
 def decided(inputs: Inputs) -> Report:
-    """The report on decisions, each of which may have judged several adapters."""
+    """Return the report on decisions, each on one or several adapters."""
     decisions = inputs.decisions
     candidates = candidate_reports(inputs.records)
-    # one change, whichever adapter was judged
+    # one change for all adapters
     modified, added, by_rules, notes = (
         tuple(dict.fromkeys(line for each in decisions for line in lines(each)))
         for lines in (
@@ -131,28 +131,28 @@ def decided(inputs: Inputs) -> Report:
 
 
 def of_artefact(paths: Sequence[Path], result: str) -> Report:
-    """The report on files that the gate's job left, which somebody else may have written; see `with_gate_result`.
+    """Return the report on untrusted files of the gate's job; see `with_gate_result`.
 
     Raises:
-        Refused: they cannot be read, and nobody knows how the job ended.
+        Refused: the files are unreadable, and the job's result is unknown.
     """
     try:
         return with_gate_result(read_inputs(paths, beside=True).report(), result)
     except Refused as error:
         if not result:
             raise
-        verdict = f"The gate's job ended with {result}, and what it left cannot be read. The job decides: read its log."
+        verdict = f"The gate's job ended with {result}, and its files cannot be read. The job decides: read its log."
         return Report("refused", verdict, RuleReport(refused=str(error)), ())
 
 
 def with_gate_result(report: Report, result: str) -> Report:
-    """The report, or where the job that ran the gate ended otherwise than it says, that and nothing of the report.
+    """Return the report; if the gate's job ended otherwise than the report says, return only that contradiction.
 
-    `result` is what GitHub says of that job; empty where nobody knows. The files that the job left may have been
-    changed by what it ran; what the job ended with cannot be.
+    `result` is GitHub's result of that job, empty if unknown. The job's files may have been changed by code that ran in
+    it; its result cannot be.
 
     Raises:
-        UsageError: it is no result of a job.
+        UsageError: it is not a job result.
     """
     if result and result not in RESULTS:
         expected = f"{', '.join(RESULTS[:-1])} or {RESULTS[-1]}"
@@ -160,14 +160,12 @@ def with_gate_result(report: Report, result: str) -> Report:
     says = "passed" if report.outcome in ("passed", "scored") else "blocked"
     if not result or (result == "success") == (says == "passed"):
         return report
-    verdict = (
-        f"The gate's job ended with {result}, but the decision that it left says {says}. The job decides: read its log."
-    )
+    verdict = f"The gate's job ended with {result}, but its decision says {says}. The job decides: read its log."
     return Report("refused", verdict, RuleReport(), ())
 
 
 def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) -> Iterator[str]:
-    """What a change does to the rules: the part that a reviewer has to see."""
+    """Yield the rule changes, which a reviewer has to see."""
     if modified:
         how = "approved" if approved else "they block until a reviewer approves them"
         yield f"{_number(modified, 'rule change')}; {how}"
@@ -192,16 +190,16 @@ def _rule_lines(decision: Mapping[str, Any]) -> Iterator[str]:
 def _outcome(
     decisions: Sequence[Mapping[str, Any]], rules: RuleReport, candidates: Sequence[CandidateReport]
 ) -> tuple[GateOutcome, str]:
-    """The outcome and the verdict: what could not be judged first, then rule changes, then what was judged."""
+    """Return the outcome and the verdict: evaluation errors first, then rule changes, then candidates."""
     outcome, verdict = summary(candidates) if candidates else ("refused", "")
     if all(each["passes"] for each in decisions):
         return ("passed" if outcome == "scored" else outcome), verdict
     sentences = []
     if rules.refused:
-        sentences.append("Refused: something is missing or is no longer what it was; nothing passes.")
+        sentences.append("Refused: something is missing or has changed; nothing passes.")
     if rules.modified and not rules.approved:
-        sentences.append(f"Blocked by {_number(rules.modified, 'rule change')} that nobody has approved.")
-    if outcome != "blocked":  # what the candidates' own sentences do not say: older rules, or a task without a decision
+        sentences.append(f"Blocked by {_number(rules.modified, 'unapproved rule change')}.")
+    if outcome != "blocked":  # not covered by the candidates' sentences: older rules, or a task without a decision
         blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
         sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]
     if verdict and not rules.refused:

@@ -1,4 +1,4 @@
-"""What differs between two outputs: by field where both are JSON, else by word; the difference is never cut off."""
+"""Differences between two outputs: by field if both are JSON, otherwise by word; never truncated."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tunegate.harness.core.reading import NotJson, parse_json
 
 Side = Literal["same", "before", "now"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
-MOST_PAIRS = 250_000  # of words that are compared, at most hundredths of a second; beyond it the middle differs whole
-KEPT = 40  # characters of what is the same, on each side of a difference
-MOST_SHOWN = 400  # characters of one difference on a terminal
-MOST_FIELDS = 8  # of JSON, on a terminal
+MOST_PAIRS = 250_000  # of words to compare, in hundredths of a second; beyond it the whole middle differs
+KEPT = 40  # characters of equal text on each side of a difference
+MOST_SHOWN = 400  # characters per difference on a terminal
+MOST_FIELDS = 8  # JSON fields on a terminal
 NONE, ELLIPSIS = "(none)", " ... "
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of text that both sides have, or one of them alone."""
+    """A run of text in both sides or in one of them."""
 
     side: Side
     text: str
@@ -31,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of JSON that differs: its path, and its JSON on each side; empty where it is not there."""
+    """A JSON field that differs: its path, and its JSON on each side, empty if missing."""
 
     path: str
     before: str
@@ -39,7 +39,7 @@ class Field:
 
 
 def word_pieces(before: str, now: str) -> tuple[Piece, ...]:
-    """Both texts by word: the pieces of a side and those of both, in order, make it up."""
+    """Split both texts by word: the pieces of one side and of both, in order, make up that side."""
     old, new = _WORDS.findall(before), _WORDS.findall(now)
     start = _shared(old, new)
     end = _shared(old[start:][::-1], new[start:][::-1])
@@ -60,7 +60,7 @@ def _middle(old: Sequence[str], new: Sequence[str]) -> Iterator[Piece]:
     gone, came = "", ""
     for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         text = "".join(old[a:b])
-        if kind != "equal" or text.isspace():  # a space alone is nothing that two answers share
+        if kind != "equal" or text.isspace():  # white space by itself does not count as equal text
             gone, came = gone + text, came + "".join(new[c:d])
         else:
             yield from (Piece("before", gone), Piece("now", came), Piece("same", text))
@@ -69,7 +69,7 @@ def _middle(old: Sequence[str], new: Sequence[str]) -> Iterator[Piece]:
 
 
 def changed_fields(before: str | None, now: str | None) -> tuple[Field, ...]:
-    """The fields that differ, in the order of both; none where a side is no JSON object or list."""
+    """Return the fields that differ, in order; none if a side is not a JSON object or list."""
     sides = [_json(text) for text in (before, now)]
     if not all(isinstance(side, (dict, list)) for side in sides):
         return ()
@@ -97,7 +97,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def difference_lines(before: str | None, now: str | None) -> Iterator[str]:
-    """A short difference for a terminal: the fields that differ, or both outputs round the words that do."""
+    """Yield a short difference for a terminal: the fields that differ, or both outputs around the changed words."""
     if fields := changed_fields(before, now):
         for field in fields[:MOST_FIELDS]:
             yield f"{shown(field.path)}: {_cut(field.before or NONE)} -> {_cut(field.now or NONE)}"
@@ -118,7 +118,7 @@ def _short(pieces: Sequence[Piece], side: Side) -> Iterator[str]:
 
 
 def _around(text: str, follows: bool, leads: bool) -> str:
-    """What is the same, as far as it follows a difference or leads to one."""
+    """Return equal text, shortened to what follows or leads to a difference."""
     head, tail = KEPT * follows, KEPT * leads
     if not (follows or leads) or len(text) <= head + tail + len(ELLIPSIS):
         return _cut(text)

@@ -1,4 +1,4 @@
-"""What the page draws, as numbers for its SVG: an interval beside its margin, and a score over time."""
+"""Drawings of the page, as numbers for SVG: an interval with its margin, and a score over time."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from tunegate.harness.core.formatting import change, difference, level
 from tunegate.harness.reporting.report import UnitHistory, UnitReport
 
-MIDDLE, REACH = 100, 94  # of a drawing that is 200 wide: zero, and how far the furthest end lies from it
-LEFT, WIDTH, TOP, HEIGHT = 6, 188, 6, 28  # of a line in a drawing of 200 by 40
+MIDDLE, REACH = 100, 94  # in a drawing 200 wide: the position of zero, and its largest distance to an end
+LEFT, WIDTH, TOP, HEIGHT = 6, 188, 6, 28  # of a line in a drawing 200 by 40
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalDrawing:
-    """Where the parts of an interval lie, of a width of 200; what it shows, in words."""
+    """Positions of the parts of an interval, in a width of 200, and its description."""
 
     low: float
     high: float
@@ -24,7 +24,7 @@ class IntervalDrawing:
 
 @dataclass(frozen=True, slots=True)
 class LineDrawing:
-    """A score over time, in a field of 200 by 40: each point with whether it is a release; its ends, and all of it."""
+    """A score over time, in an area 200 by 40: points with a release flag, the ends, and the description."""
 
     points: tuple[tuple[float, float, bool], ...]
     ends: str
@@ -32,12 +32,12 @@ class LineDrawing:
 
     @property
     def path(self) -> str:
-        """The points as SVG's polyline takes them."""
+        """The points in SVG polyline syntax."""
         return " ".join(f"{x},{y}" for x, y, _ in self.points)
 
 
 def interval_drawing(unit: UnitReport) -> IntervalDrawing | None:
-    """The interval of a unit's difference beside zero and its margin; None where there is none."""
+    """Return the interval of a unit's difference with zero and its margin; None if there is no interval."""
     if unit.interval is None or unit.difference is None:
         return None
     ends = [*unit.interval, unit.difference, -(unit.margin or 0.0)]
@@ -50,7 +50,7 @@ def interval_drawing(unit: UnitReport) -> IntervalDrawing | None:
 
 
 def history_drawing(history: UnitHistory) -> LineDrawing | None:
-    """The scores on the questions of now, from the lowest to the highest; None where there are fewer than two."""
+    """Return the scores on the present questions, from lowest to highest; None for fewer than two."""
     known = [(each.mean, each) for each in history.entries if each.mean is not None and each.is_comparable]
     if len(known) < 2:
         return None

@@ -1,7 +1,7 @@
-"""The history of each unit by the ledger: what was recorded, run and released, with the scores that are still here.
+"""The history of each unit from the ledger: recordings, runs and releases, with the scores still available.
 
-The ledger names records and outputs by digest and holds no score. A score is told where the file of that digest lies in
-the folder of baselines or among the runs that are kept; of one that is gone, the event alone.
+The ledger names records and outputs by digest and holds no scores. A score is shown if the file with that digest is
+in the folder of baselines or among the kept runs; otherwise only the event is shown.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name, read_ledger
 from tunegate.harness.reporting.report import HistoryEntry, Report, UnitHistory, candidate_name
 
-MOST_ENTRIES = 50  # of a unit: the newest
-MOST_READ = 1 << 24  # bytes of runs that are read for their scores, the newest first
+MOST_ENTRIES = 50  # per unit: the newest
+MOST_READ = 1 << 24  # bytes of runs to read for their scores, newest first
 WORDS = {
-    "recorded": "baseline recorded", "run": "run", "opened": "sealed cases opened", "released": "released",
+    "recorded": "baseline recorded", "run": "run", "opened": "sealed cases evaluated", "released": "released",
     "withdrawn": "withdrawn",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Sources:
-    """Where scores are found: the ledger beside its folder of baselines, and records by digest."""
+    """Sources of scores: the ledger and its folder of baselines, and records by digest."""
 
     root: Path
     ledger: Ledger
@@ -37,7 +37,7 @@ class _Sources:
 
 
 def with_history(report: Report, records: Sequence[Record], baselines: Path, runs: Path) -> Report:
-    """The report with what the ledger knows of its units; one that is not whole leaves a note instead."""
+    """Add the ledger's history of its units to the report; an incomplete ledger gives a note instead."""
     shown_now = {record.digest: record for record in records}
     try:
         ledger = read_ledger(baselines)
@@ -50,12 +50,12 @@ def with_history(report: Report, records: Sequence[Record], baselines: Path, run
 
 
 def _kept_runs(ledger: Ledger, known: Mapping[str, Record], folder: Path) -> dict[str, Record]:
-    """The records that the ledger names and that are kept here, by digest."""
+    """Return the kept records that the ledger names, by digest."""
     wanted = {event.record for event in ledger.events.values() if event.record} - known.keys()
     found: dict[str, Record] = {}
     room = MOST_READ
     for path in sorted(folder.glob("*.json"), reverse=True) if wanted else ():
-        with suppress(Refused, OSError):  # one that is cut off, edited or gone tells nothing
+        with suppress(Refused, OSError):  # skip truncated, edited and missing records
             room -= path.stat().st_size
             if room < 0:
                 break
@@ -80,7 +80,7 @@ def _unit_history(sources: _Sources, unit: str, record: Record, shown_now: Mappi
 
 
 def _events(ledger: Ledger, unit: str, slug: str | None) -> Iterator[Event]:
-    """What happened to a unit: its releases, whatever their base, and what else there was of this very model."""
+    """Yield the events of a unit: its releases, whatever their base, and other events of this model."""
     released: set[tuple[str | None, ...]] = set()
     for event in ledger.of(unit.rpartition("/")[0], "recorded", "run", "opened", "released", "withdrawn"):
         is_about = unit in event.files or unit in event.cases
@@ -93,13 +93,13 @@ def _events(ledger: Ledger, unit: str, slug: str | None) -> Iterator[Event]:
 
 
 def _of_event(sources: _Sources, event: Event, unit: str, questions: Mapping[str, str]) -> HistoryEntry:
-    mean, answered = _score(sources, event, unit) or (None, questions)
+    mean, scored = _score(sources, event, unit) or (None, questions)
     name = shown(model_name(event.subject))
-    return HistoryEntry(event.when, WORDS[event.kind], name, mean, answered == questions)
+    return HistoryEntry(event.when, WORDS[event.kind], name, mean, scored == questions)
 
 
 def _score(sources: _Sources, event: Event, unit: str) -> tuple[float | None, Mapping[str, str]] | None:
-    """The unit's mean score and the questions that were answered, by the file that the event names."""
+    """Return the unit's mean score and the questions it rests on, from the file that the event names."""
     if event.record in sources.records and unit in (record := sources.records[event.record]).units:
         return record.units[unit].mean, record.questions[unit]
     sha, slug = event.files.get(unit, ""), str(event.subject.get("model"))

@@ -1,8 +1,8 @@
-"""The HTML face: a page that opens offline, in which nothing that a model wrote can run.
+"""The HTML page, which works offline and in which no model output can run.
 
-Its policy allows the one script and the one style that are in it, by their digests, and nothing from elsewhere. The
-cases lie in blocks of JSON, of which the script makes text nodes as they are looked at. Those of a large report may lie
-beside the page, in files that the script loads by script elements: a page that is opened from a disk may not fetch.
+Its policy allows only its one script and one style, by digest. The cases are blocks of JSON, which the script turns
+into text nodes on demand. Those of a large report may be files beside the page, loaded by script elements, since a
+page opened from disk may not fetch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tunegate.harness.reporting.leaderboard import MANY
 from tunegate.harness.reporting.page_data import PageData, page_data, script_json
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
 
-MOST_INSIDE = 2_000  # cases of a page in a folder that still is one file
+MOST_INSIDE = 2_000  # cases up to which a page in a folder is one file
 HEAD = 2_000  # bytes
 INDEX, PIECES = "index.html", "cases"
 _PIECE_NAME = re.compile(r"[0-9a-f]{16}\.js")
@@ -36,7 +36,7 @@ _PIECE_NAME = re.compile(r"[0-9a-f]{16}\.js")
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
-    """A unit beside itself: its score before, and what each candidate made of it."""
+    """A unit across candidates: its score before, and each candidate's."""
 
     key: str
     before: str
@@ -44,24 +44,24 @@ class UnitRow:
 
 
 def page_file(path: Path) -> Path:
-    """Where the page itself is written: `path`, or `index.html` in it, if it is not the name of an HTML file."""
+    """Return the path of the page: `path` if it names an HTML file, otherwise `index.html` in it."""
     return path if path.suffix.lower() in (".html", ".htm") else path / INDEX
 
 
 def is_page(path: Path) -> bool:
-    """Whether a file is a page that was written here, by its head."""
+    """Return whether a file's head marks it as a page of Tunegate."""
     with path.open("rb") as file:
         return b'<meta name="generator" content="Tunegate">' in file.read(HEAD)
 
 
 def write_html(path: Path, report: Report) -> Path:
-    """Write the report as one file, or as a folder; returns the page to be opened.
+    """Write the report as one file or as a folder; return the path of the page.
 
-    Of a folder with a page of over 2,000 cases, these lie in pieces beside it. They are named by what they hold and
-    written first: a page always finds its own, and those of an earlier one go last.
+    In a folder, a page of more than 2,000 cases stores them in pieces beside it. They are named by content and written
+    first, so that a page always finds its own; those of an earlier page are deleted last.
 
     Raises:
-        CouldNotRun: it cannot be written.
+        CouldNotRun: the page cannot be written.
     """
     page = page_file(path)
     data = page_data(report)
@@ -78,12 +78,12 @@ def write_html(path: Path, report: Report) -> Path:
 
 
 def html_page(report: Report) -> str:
-    """The report as a page that is one file."""
+    """Return the report as a page in one file."""
     return _page(report, page_data(report), [])
 
 
 def piece_files(pieces: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The name and the text of each file: a call with its own name, and its JSON as a text."""
+    """Yield the name and the text of each file: a call with its own name and its JSON as a string."""
     for piece in pieces:
         name = f"{PIECES}/{text_digest(piece)[:16]}.js"
         yield name, f"tunegatePiece({json.dumps(name)},{json.dumps(piece)});\n"
@@ -96,7 +96,7 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
     )  # fmt: skip
     environment.filters |= {"visible": visible_lines, "level": level}
     style, script = _own("report.css"), _own("report.js")
-    # a script that this script adds is loaded, one that stands in the page is not
+    # a script may load further scripts; scripts in the markup of the page may not
     loads = " 'strict-dynamic'" if files else ""
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'{loads}; style-src '{_hash(style)}'; base-uri 'none'; "
@@ -114,18 +114,18 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
 
 
 def first_sentence(text: str) -> tuple[str, str]:
-    """The first sentence, which the page says loudest, and the rest."""
+    """Split a text into its first sentence, the page's headline, and the rest."""
     first, end, rest = text.partition(". ")
     return first + end.rstrip(), rest
 
 
 def cases_address(**filters: str) -> str:
-    """The part of the page's address that shows some cases alone, as the page's own script reads it."""
+    """Return the fragment of the page's address that filters the cases, as the page's script reads it."""
     return f"#{urlencode({name: visible_lines(value) for name, value in filters.items()})}"
 
 
 def unit_rows(report: Report) -> list[UnitRow]:
-    """The units of several candidates, beside each other."""
+    """Return the units of several candidates side by side."""
     by_key = [{unit.key: unit for unit in each.units} for each in report.candidates]
     rows = []
     for key in dict.fromkeys(key for units in by_key for key in units):
@@ -136,7 +136,7 @@ def unit_rows(report: Report) -> list[UnitRow]:
 
 
 def ranking(report: Report) -> list[tuple[int, CandidateReport]]:
-    """Many candidates in the order of a leaderboard, each with its place in the report, from 1."""
+    """Return the candidates in leaderboard order, each with its place in the report, from 1."""
 
     def rank(each: tuple[int, CandidateReport]) -> tuple[bool, float]:
         gains = [unit.difference or 0.0 for unit in each[1].units if unit.role == "target"]
@@ -146,12 +146,12 @@ def ranking(report: Report) -> list[tuple[int, CandidateReport]]:
 
 
 def _own(name: str) -> Markup:
-    # ours, and not to be escaped
+    # from our own code, not to be escaped
     return Markup(resources.files(__package__).joinpath("templates", name).read_text("utf-8"))  # noqa: S704
 
 
 def _as_json(text: str) -> Markup:
-    # escaped already, as JSON in a script is
+    # already escaped for JSON in a script
     return Markup(text)  # noqa: S704
 
 

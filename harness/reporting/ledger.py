@@ -1,4 +1,4 @@
-"""The ledger as text: a line an event, oldest first, and which release each task is held to."""
+"""The ledger as text: one line per event, oldest first, and each task's current release."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunegate.harness.ledger.ledger import Event, Ledger, model_name, render_eve
 
 
 def ledger_lines(ledger: Ledger, shown: Sequence[Event]) -> Iterator[str]:
-    """The lines that show some events of a ledger, and what follows from them."""
+    """Yield the lines for some events of a ledger, and their summary."""
     for event in shown:
         yield f"{event.digest[:12]}  {render_event(event)}"
     for task in dict.fromkeys(event.task for event in shown):
@@ -25,12 +25,12 @@ def _release(ledger: Ledger, task: str) -> str:
 
 
 def _sealed_evaluations(ledger: Ledger, task: str) -> str:
-    opened = {(*event.look(""), *sorted(event.configurations.items())) for event in ledger.of(task, "opened")}
+    evaluated = {(*event.look(""), *sorted(event.configurations.items())) for event in ledger.of(task, "opened")}
     most = max(sealed_evaluations(ledger, task).values(), default=0)
     trials = sum(event.trials for event in ledger.of(task, "searched"))
     searched = f"; {_number(trials, 'trial')} in searches" if trials else ""
-    looks = f"sealed cases opened {_number(len(opened), 'time')}, a case answered by {_number(most, 'model')} at most"
-    return f"{looks}{searched}"
+    times, models = _number(len(evaluated), "time"), _number(most, "model")
+    return f"sealed cases evaluated {times}, a case by at most {models}{searched}"
 
 
 def _number(count: int, name: str) -> str:

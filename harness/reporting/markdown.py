@@ -1,4 +1,4 @@
-"""The Markdown face: for the summary of a job and for a comment on a pull request."""
+"""The report as Markdown, for a job summary and a pull-request comment."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tunegate.harness.reporting.report import (
     case_command,
 )
 
-SHOWN_WORST = 3  # cases, folded
-MOST_LINES = 40  # of a list: a comment is read
-MOST_LINE = 500  # characters of one
-MOST_TEXT = 4_000  # characters of a text that is quoted
-MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
-LEFT_OUT = "The rest is too long for a comment: it stands in the page."
+SHOWN_WORST = 3  # folded cases
+MOST_LINES = 40  # per list
+MOST_LINE = 500  # characters per line
+MOST_TEXT = 4_000  # characters of a quoted text
+MOST_CHARACTERS = 60_000  # GitHub accepts 65,536 per comment
+LEFT_OUT = "The rest is too long for a comment: see the page."
 SIGNS = {"passed": "✅", "blocked": "❌", "refused": "⚠️", "scored": "📋"}
-#: What GitHub makes a mention, a reference, a formula or an address of, also in text that Markdown leaves alone.
+#: What GitHub turns into a mention, a reference, a formula or a link, even in text without Markdown.
 _ACTIVE = re.compile(r"[@#$]|:(?=//|[\w+-]+:)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
-    """A text as itself, on a line of Markdown as GitHub reads it: no markup, HTML, link, mention, emoji or formula."""
-    # entities become text before GitHub looks for mentions; a comment parts the text, and is not seen
+    """Return a text for a line of GitHub Markdown, literally: no markup, HTML, link, mention, emoji or formula."""
+    # entities become text before GitHub looks for mentions; an invisible comment splits the text
     return _ACTIVE.sub(r"\g<0><!-- -->", shown_in_markdown(text))
 
 
@@ -39,8 +39,8 @@ def _cut(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text of several lines as a block of code; its fence is longer than any in the text."""
-    text = shown_lines(text)  # Markdown is printed in logs, too
+    """Return a text as a code block; its fence is longer than any in the text."""
+    text = shown_lines(text)  # Markdown is also printed in logs
     if len(text) > MOST_TEXT:
         text = f"{text[:MOST_TEXT]}... ({len(text):,} characters)"
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
@@ -48,7 +48,7 @@ def quoted(text: str) -> str:
 
 
 def fitted(blocks: Iterable[str], most: int) -> str:
-    """Blocks below one another; of more than `most` characters the first that fit, and a sentence that says so."""
+    """Join blocks; beyond `most` characters keep the first that fit, and a sentence that says so."""
     kept: list[str] = []
     room = most - len(LEFT_OUT) - 2
     for block in blocks:
@@ -60,16 +60,16 @@ def fitted(blocks: Iterable[str], most: int) -> str:
 
 
 def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
-    """The report: the verdict, rule changes, then the table and the worst cases of each candidate.
+    """Return the report: the verdict, rule changes, then the table and the worst cases of each candidate.
 
-    Of more than `most` characters, the cases are left out, then the tables, then what does not fit of the rest.
+    Beyond `most` characters, the cases are omitted, then the tables, then the rest that does not fit.
     """
     head = list(_head(report))
     for worst in (SHOWN_WORST, 0):
         text = "\n".join([*head, *_tables(report, worst)])
         if len(text) <= most:
             return text
-    return fitted([*head, "", "The tables are too long for a comment: they stand in the page."], most)
+    return fitted([*head, "", "The tables are too long for a comment: see the page."], most)
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _head(report: Report) -> Iterator[str]:
     if rules.added:
         yield from ("", "Added, blocking nothing:", "", *_listed(rules.added))
     if rules.refused:
-        yield from ("", "**What could not be judged:**", "", quoted(rules.refused))
+        yield from ("", "**Could not evaluate:**", "", quoted(rules.refused))
     if len(rules.by_rules) > 1:
         yield from ("", *_listed(rules.by_rules))
 
@@ -138,15 +138,16 @@ def _row(unit: UnitReport) -> str:
         f"{unit.regressed} / {unit.fixes}",
     )  # fmt: skip
     verdict = escaped(unit.verdict)
-    return f"| {' | '.join(escaped(cell) for cell in cells)} | {f'**{verdict}**' if unit.blocks else verdict} |"
+    marked = f"**{verdict}**" if unit.blocks else verdict
+    return f"| {' | '.join(escaped(cell) for cell in cells)} | {marked} |"
 
 
 def _parts(unit: UnitReport) -> Iterator[str]:
-    """The parts of a unit's pass rule, folded; nothing of a unit that has one part alone, which is its score."""
+    """Yield the parts of a unit's pass rule, folded; nothing for a single part, which equals the score."""
     if len(unit.parts) < 2:
         return
     yield from ("", f"<details><summary>{escaped(unit.key)}: its parts</summary>", "")
-    yield from ("| part | cases | before | now | margin | taken for another |", "|---|--:|--:|--:|--:|---|")
+    yield from ("| part | cases | before | now | margin | confusions |", "|---|--:|--:|--:|--:|---|")
     for part in unit.parts[:MOST_LINES]:
         margin = "" if part.margin is None else points(part.margin, signed=False)
         cells = (part.label, str(part.n), percent(part.base), percent(part.mean), margin, _cut(part.remarks))

@@ -1,7 +1,7 @@
-"""The cases of a page, as its script reads them: an index of all of them, and pieces with their texts.
+"""The cases of a page as its script reads them: an index of all cases, and pieces with their texts.
 
-The index is what the list and its filters need; a piece is read when one of its cases is opened, or a text is looked
-for.
+The index holds what the list and its filters need. A piece is read when one of its cases is shown, or when the user
+searches the texts.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from tunegate.harness.reporting.differences import changed_fields, word_pieces
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, case_command
 
 PIECE = 500  # cases
-#: A block of JSON ends at the first `</script`, and `<!--` begins a state in which that is not so.
+#: A block of JSON ends at the first `</script`, and `<!--` begins a state in which it does not.
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """The index, and the pieces in the order of its cases, all as JSON that may stand in a script."""
+    """The index, and the pieces in the order of its cases, all as JSON for a script element."""
 
     index: str
     pieces: tuple[str, ...]
 
 
 def page_data(report: Report) -> PageData:
-    """The cases of a report, each with the answers of all candidates."""
+    """Return the cases of a report, each with the outputs of all candidates."""
     by_key: dict[str, list[CaseReport | None]] = {}
     for number, candidate in enumerate(report.candidates):
         for case in candidate.cases:
@@ -43,7 +43,7 @@ def page_data(report: Report) -> PageData:
 
 
 def script_json(value: Any) -> str:
-    """JSON as it may stand in a script: ASCII, and no character of markup."""
+    """Return JSON for a script element: ASCII, without markup characters."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).translate(ESCAPES)
 
 
@@ -60,7 +60,7 @@ def _entry(outputs: Sequence[CaseReport | None]) -> dict[str, Any]:
 
 
 def _piece(cases: Sequence[Sequence[CaseReport | None]], candidates: Sequence[CandidateReport]) -> dict[str, Any]:
-    """Some cases; long texts that many of them share are told once, by number."""
+    """Return some cases; texts that several of them share are stored once, by number."""
     texts: dict[str, int] = {}
     made = [_case(outputs, candidates, texts) for outputs in cases]
     return {"texts": list(texts), "cases": made}
@@ -77,7 +77,7 @@ def _case(
         "rendered": [visible_lines(rendered.text), " ".join(map(str, rendered.tokens))] if rendered else None,
         "expect": _json(context.expect) if context and context.expect is not None else "",
         "before": dict(_before(outputs, candidates)),
-        "outputs": [_answer(each) if each else None for each in outputs],
+        "outputs": [_output(each) if each else None for each in outputs],
         "command": visible_lines(case_command(candidate, first)),
         "place": visible_lines(f"{context.file}:{context.line}") if context else "",
     }  # fmt: skip
@@ -86,7 +86,7 @@ def _case(
 def _before(
     outputs: Sequence[CaseReport | None], candidates: Sequence[CandidateReport]
 ) -> Iterator[tuple[str, str | None]]:
-    """What each reference answered; where that of another candidate said something else, under its name, too."""
+    """Yield each reference's output; a different one of another candidate appears under that candidate's name."""
     found: dict[str, str | None] = {}
     for each, candidate in zip(outputs, candidates, strict=True):
         for name, text in each.before.items() if each else ():
@@ -95,7 +95,7 @@ def _before(
     yield from ((visible_lines(name), _visible(text)) for name, text in found.items())
 
 
-def _answer(case: CaseReport) -> dict[str, Any]:
+def _output(case: CaseReport) -> dict[str, Any]:
     differs = case.previous is not None and case.now is not None and case.previous != case.now
     fields = changed_fields(case.previous, case.now) if differs else ()
     pieces = word_pieces(case.previous or "", case.now or "") if differs and not fields else ()

@@ -1,4 +1,4 @@
-"""The parts of a unit's pass rule: each rate and each field beside the reference's, and what was taken for what."""
+"""The parts of a unit's pass rule: each rate and field next to the reference's, and confusions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tunegate.harness.evaluation.never_right import Never
 from tunegate.harness.evaluation.record import Summary
 from tunegate.harness.gate.parts import NONE_EXPECTED
 
-SHOWN_FIELDS = 6  # a unit on a terminal, those that are right least often
-SHOWN_TAKEN = 2  # confusions of a field
+SHOWN_FIELDS = 6  # per unit on a terminal, those least often right
+SHOWN_TAKEN = 2  # confusions per field
 
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """A part of a pass rule: of `n` cases (or of all answers to them), the share that meets it now and before.
+    """A part of a pass rule: the share of `n` cases (or of all their outputs) that meets it, now and before.
 
-    It has a `margin` where it is gated, and blocks where it `fell`. A field has the precision and the recall of its
-    values, and what was `taken` for what: not told of a sealed unit. `never` are its values that no answer has right,
-    with the number of cases that expect each; of a sealed unit the value is not told.
+    It has a `margin` if it is gated, and blocks if it `fell`. A field has the precision and the recall of its values,
+    and its confusions in `taken`, except for sealed units. `never` lists the values that no output has right, with the
+    number of cases that expect each; for sealed units, the value is omitted.
     """
 
     name: str
@@ -41,27 +41,27 @@ class PartReport:
 
     @property
     def remarks(self) -> str:
-        """What was most often taken for what, and what is never answered."""
+        """The most frequent confusions, and the values that are never right."""
         return "; ".join(filter(None, [self.confusions, self.never_right]))
 
     @property
     def never_right(self) -> str:
-        """What is never answered right: `never answered true (0 of 39)`."""
+        """The values that are never right: `never outputs true (0 of 39)`."""
         return ", ".join(
-            f"never answered {value or 'with one of its values'} (0 of {n})" for value, n in self.never[:SHOWN_TAKEN]
+            f"never outputs {value or 'one of its values'} (0 of {n})" for value, n in self.never[:SHOWN_TAKEN]
         )
 
     @property
     def confusions(self) -> str:
-        """What was most often taken for what: `"soon" taken for "now" 22 times`."""
+        """The most frequent confusions: `"soon" taken for "now" 22 times`."""
         return ", ".join(
-            f"{wanted} taken for {found} {'once' if times == 1 else f'{times} times'}"
+            f"{wanted} taken for {found} " + ("once" if times == 1 else f"{times} times")
             for wanted, found, times in self.taken[:SHOWN_TAKEN]
         )
 
 
 def part_reports(summary: Summary | None, verdict: Mapping[str, Any], sealed: bool) -> tuple[PartReport, ...]:
-    """The parts of a unit: those that fell first, then its rates, then its fields, the worst first."""
+    """Return the parts of a unit: those that fell first, then its rates, then its fields, worst first."""
     fields = summary.fields if summary else {}
     if verdict.get("parts"):
         never = summary.never if summary else ()
@@ -72,7 +72,7 @@ def part_reports(summary: Summary | None, verdict: Mapping[str, Any], sealed: bo
 
 
 def _by_itself(summary: Summary, sealed: bool) -> Iterator[PartReport]:
-    """The parts as a record says them, compared with nothing."""
+    """Yield the parts of a record without a comparison."""
     for name, rate in summary.rates.items():
         yield PartReport(name, name, summary.cases_of_rates[name], rate)
     for name, each in summary.fields.items():
@@ -98,9 +98,9 @@ def _field(name: str, rate: FieldRate, never: Sequence[Never], sealed: bool) -> 
 
 
 def field_lines(unit: str, parts: Sequence[PartReport], reference: str) -> Iterator[str]:
-    """The fields that are not always right, a line each, the worst first; at most `SHOWN_FIELDS`.
+    """Yield the fields that are not always right, worst first; at most `SHOWN_FIELDS` lines.
 
-    Nothing where one field is all that is expected, and no value of it was taken for another: the rates say it.
+    Nothing is yielded for a single expected field without confusions, since the rates show it.
     """
     fields = [part for part in parts if part.is_field]
     if len(fields) == 1 and not fields[0].taken and not fields[0].never:

@@ -1,4 +1,4 @@
-"""What a verdict rests on, and the command that asks again."""
+"""The basis of a verdict, and the command that reproduces it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tunegate.harness.evaluation.record import Record
 
 
 def provenance(record: Record) -> dict[str, str]:
-    """What the verdict rests on, as name and value: digests in full."""
+    """Return the basis of the verdict, as name and value; digests are complete."""
     subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
     found = {
         "record": show_path(record.path) if record.path else "",
         "made": record.created,
         "record's digest": record.digest,
-        "cases": "sealed ones were opened" if record.sealed else "open ones only",
+        "cases": "with sealed ones" if record.sealed else "open ones only",
         "outputs": "supplied, not generated" if record.is_supplied else "generated",
         **{name: str(value) for name, value in subject.items() if value},
         **{f"engine: {name}": str(value) for name, value in engine.items()},
@@ -27,7 +27,7 @@ def provenance(record: Record) -> dict[str, str]:
 
 
 def asked_again(record: Record) -> dict[str, str]:
-    """By reference that was asked again on this engine: what the one was that it was recorded on, in words."""
+    """Return, for each reference that was re-run on this engine, how its recorded engine differed, in words."""
     now = record.fingerprint["engine"]
     return {
         name: f"recorded with {', '.join(engine_differences(each['engine'], now))}"
@@ -36,7 +36,7 @@ def asked_again(record: Record) -> dict[str, str]:
 
 
 def rerun(record: Record) -> str:
-    """The start of the command that asks again; a folder, a file or a case's node id goes behind it."""
+    """Return the start of the re-run command; the caller appends a folder, a file or a case's node id."""
     names, options = record.fingerprint.get("names", {}), ["pytest"]
     if record.verdicts:
         by_record = any(each["reference"] == "record" for each in record.verdicts.values())

@@ -1,7 +1,7 @@
-"""One comment on a pull request, kept up to date, by the REST API of GitHub; and the summary of the job.
+"""A pull-request comment that is kept up to date with GitHub's REST API, and the job summary.
 
-The comment begins with a marker that nobody sees, by which the next run finds it, and which holds the verdicts of this
-one. Only a comment of the same account counts: anybody may write the marker.
+The comment begins with an invisible marker, by which the next run finds it, and which holds this run's verdicts. Only
+a comment of the same account counts, since any user may write the marker.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tunegate.harness.reporting.report import Report
 
 MARKER = "tunegate:"
 _MARKED = re.compile(rf"<!-- {MARKER}([A-Za-z0-9_=-]*) -->")
-WITHOUT_RIGHT = (401, 403, 404)  # GitHub hides from a token what it may not write
+WITHOUT_RIGHT = (401, 403, 404)  # GitHub hides resources that a token may not write
 MOST_RESPONSE = 1 << 24  # bytes
-MOST_PAGES = 30  # of a hundred comments
-MOST_MARKER = 20_000  # characters; a longer one would take the place of the report
-MOST_MOVED = 10_000  # characters of what changed since the last push
+MOST_PAGES = 30  # of a hundred comments each
+MOST_MARKER = 20_000  # characters; a longer one would displace the report
+MOST_MOVED = 10_000  # characters of the changes since the last push
 SECONDS = 30.0
-ACTIONS = "github-actions[bot]"  # whose token cannot ask who it is
+ACTIONS = "github-actions[bot]"  # its token cannot query its own account
 USER = {"type": "object", "required": ["login"], "properties": {"login": {"type": "string"}}}
 COMMENT = {
     "type": "object",
@@ -39,17 +39,17 @@ COMMENT = {
     "properties": {
         "id": {"type": "integer"},
         "body": {"type": ["string", "null"]},
-        "user": {"anyOf": [{"type": "null"}, USER]},  # none: whoever wrote it is gone
+        "user": {"anyOf": [{"type": "null"}, USER]},  # null: the account is deleted
     },
 }
 
 
 class NoRight(Exception):
-    """The token may not do this, as that of a pull request from a fork may not."""
+    """The token lacks the permission, as for a pull request from a fork."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: the token goes to the host that was named, and to no other."""
+    """Follow no redirects: the token goes only to the named host."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
@@ -57,7 +57,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request, and the token by which it is written to."""
+    """A pull request, and the token to comment with."""
 
     api: str
     repository: str
@@ -65,11 +65,11 @@ class PullRequest:
     token: str
 
     def say(self, body: str, known: Mapping[str, Any] | None) -> str:
-        """Write the comment, or update the one that is known; returns `created` or `updated`.
+        """Create the comment, or update the known one; return `created` or `updated`.
 
         Raises:
             NoRight: the token may not comment.
-            CouldNotRun: GitHub did not answer, or otherwise than it says.
+            CouldNotRun: GitHub did not respond, or not as documented.
         """
         if known:
             self._ask("PATCH", f"issues/comments/{known['id']}", {"body": body})
@@ -78,7 +78,7 @@ class PullRequest:
         return "created"
 
     def known(self) -> Mapping[str, Any] | None:
-        """The comment of an earlier run, as GitHub holds it."""
+        """Return the comment of an earlier run from GitHub."""
         me = self._me()
         for page in range(1, MOST_PAGES + 1):
             found = _as_said(
@@ -100,7 +100,7 @@ class PullRequest:
 
     def _ask(self, method: str, what: str, sent: Any = None, path: str = "") -> Any:
         url = f"{self.api}/{path or f'repos/{self.repository}/{what}'}"
-        request = urllib.request.Request(  # noqa: S310  (`pull_request_of` takes http and https alone)
+        request = urllib.request.Request(  # noqa: S310  (`pull_request_of` accepts only http and https)
             url, json.dumps(sent).encode() if sent is not None else None, method=method,
             headers={"Accept": "application/vnd.github+json", "Authorization": f"Bearer {self.token}",
                      "Content-Type": "application/json", "User-Agent": "tunegate"},
@@ -112,23 +112,23 @@ class PullRequest:
             error.close()
             if error.code in WITHOUT_RIGHT:
                 raise NoRight(f"{method} {url}: {error.code}") from None
-            raise CouldNotRun(f"{method} {url}: expected an answer, found the error {error.code}") from None
+            raise CouldNotRun(f"{method} {url}: expected a response, found the error {error.code}") from None
         except (OSError, NotJson, ValueError) as error:
             raise CouldNotRun(f"{method} {url}: expected JSON from GitHub, found: {error}") from error
 
 
 def _as_said(output: Any, schema: Mapping[str, Any], expected: str) -> Any:
-    """An answer of GitHub's that is as its documentation says."""
+    """Return GitHub's response if it has the documented form."""
     if mistakes := schema_mistakes(output, schema):
         raise CouldNotRun(f"{expected}, found: {'; '.join(mistakes)}")
     return output
 
 
 def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:
-    """The pull request that a workflow runs for; None where it runs for something else, or nowhere.
+    """Return the pull request that a workflow runs for; None for other events, or outside a workflow.
 
     Raises:
-        Refused: what the environment says cannot mean anything.
+        Refused: the environment is inconsistent.
     """
     names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_TOKEN")
     api, repository, event, token = (environment.get(name, "") for name in names)
@@ -146,7 +146,7 @@ def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:
 
 
 def comment_body(report: Report, known: Mapping[str, Any] | None, environment: Mapping[str, str]) -> str:
-    """The comment: the marker, the report, what changed since the last one, and where all of it is."""
+    """Return the comment: the marker, the report, the changes since the last one, and links to the details."""
     now = {f"{each.name}: {unit.key}": unit.verdict for each in report.candidates for unit in each.units}
     marker = _marker(now)
     rest = []
@@ -166,7 +166,7 @@ def _marker(verdicts: Mapping[str, str]) -> str:
 
 
 def _verdicts(body: str) -> dict[str, str]:
-    """The verdicts that the marker of a comment holds."""
+    """Return the verdicts in the marker of a comment."""
     found = _MARKED.match(body)
     with suppress(ValueError):
         value = json.loads(base64.urlsafe_b64decode(found[1])) if found else {}
@@ -188,10 +188,10 @@ def _run_address(environment: Mapping[str, str]) -> str:
 
 
 def add_to_summary(path: Path, markdown: str) -> None:
-    """Add to the summary of the job, which is a file that other steps add to as well.
+    """Append to the job summary, a file that other steps also append to.
 
     Raises:
-        CouldNotRun: it cannot be written.
+        CouldNotRun: the file cannot be written.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

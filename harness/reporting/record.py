@@ -1,4 +1,4 @@
-"""Records as people read them: one table a run, one text a failed case."""
+"""Records for the terminal: a table per run, a text per failed case."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
 
 SHOWN_OUTPUT = 600
-SHOWN_CASES = 3  # regressed cases under a unit
+SHOWN_CASES = 3  # regressed cases per unit
 STYLE = {
     "regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "cannot fall": "dim",
     "ungated": "dim",
 }  # fmt: skip
 OUTCOME = {"blocked": "bold red", "passed": "bold green", "scored": "bold"}
-COLUMNS, GAP = 100, 2  # of a table, at least; between two of its columns
-LONG = 30  # columns of a difference: with a longer one the interval stands below it
-SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
+COLUMNS, GAP = 100, 2  # minimum width of a table; space between columns
+LONG = 30  # columns of a difference; if longer, the interval goes below it
+SOFT = {"unit": 14, "rates": 30}  # columns that shrink, and their minimum widths
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
@@ -38,10 +38,10 @@ def print_record(
     console: Console, record: Record, limit: int | None = SHOWN_CASES, without: Collection[str] = (),
     contexts: Mapping[str, CaseContext] | None = None,
 ) -> None:  # fmt: skip
-    """A record in full: the verdict, a sentence for each unit, the rates; the table and what to do next stand last.
+    """Print a record: the verdict, a sentence per unit, the rates, then the table and the next steps.
 
-    Under each unit stand the regressed cases with what differs, at most `limit` of them (None: all), but for those
-    `without`, which were shown before. `contexts` are those of its sidecar, which is read without them.
+    Each unit's regressed cases follow it with their differences, at most `limit` (None: all), except those in
+    `without`, which are already printed. `contexts` are those of its sidecar, which is read without them.
     """
     report = candidate_report(record, contexts)
     console.print(f"{report.name}: {report.verdict}", style=OUTCOME[report.outcome], highlight=False, soft_wrap=True)
@@ -64,7 +64,7 @@ def print_record(
 
 
 def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
-    """Where the record is, and what to do with it."""
+    """Yield the record's path and the next steps."""
     if not record.path:
         return
     path = show_path(record.path)
@@ -74,11 +74,11 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
     yield f"next: tunegate view {path} shows every case beside its reference"
     for unit in report.units:
         if unit.verdict == "inconclusive" and unit.difference is not None:
-            yield f"next: tunegate plan --unit {unit.key} says how many cases would settle it"
+            yield f"next: tunegate plan --unit {unit.key} shows how many cases would settle it"
 
 
 def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
-    """Several records in one table: units down, a column of scores for each record, with its verdicts if it has any."""
+    """Print several records in one table: units down, a column of scores and verdicts for each record."""
     _print_table(console, _beside(records))
     for record in records:
         kept = f" ({show_path(record.path)})" if record.path else ""
@@ -87,7 +87,7 @@ def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
 
 
 def _print_table(console: Console, table: Table) -> None:
-    """A table in the width that it needs: a narrow terminal wraps it, and loses nothing."""
+    """Print a table in its full width: a narrow terminal wraps it without loss."""
     wide = console.options.update(width=max(console.width, COLUMNS, table.min_width or 0))
     console.print(Segments(console.render(table, wide)), crop=False, soft_wrap=True)
 
@@ -104,7 +104,7 @@ def _cases(records: Sequence[Record], unit: str) -> str:
 
 
 def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
-    """A unit's score in a record; not where it was asked something else than in the first record that has it."""
+    """Return a unit's score in a record, unless its questions differ from those in the first record with it."""
     if unit not in record.units:
         return "-"
     first = next(each for each in records if unit in each.units)
@@ -118,7 +118,7 @@ def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
 def regressed_lines(
     report: CandidateReport, unit: UnitReport, limit: int | None = SHOWN_CASES, without: Collection[str] = ()
 ) -> Iterator[str]:
-    """The regressed cases of a unit, critical ones first, each with what differs and what is wrong."""
+    """Yield the regressed cases of a unit, critical ones first, with differences and findings."""
     if unit.driver and limit != 0:
         yield f"  {shown(unit.driver)}"
     left = [case for case in report.worst if case.unit == unit.key and case.key not in without]
@@ -135,7 +135,7 @@ def _line(console: Console, text: str) -> None:
 
 
 def _rate_lines(record: Record) -> Iterator[str]:
-    """The rates of gated units that have several, such as adherence and exact; the table holds one score only."""
+    """Yield the rates of gated units with several, such as adherence and exact; the table has only one score."""
     for unit, verdict in record.verdicts.items():
         summary = record.units.get(unit)
         if summary and summary.rates:
@@ -149,14 +149,14 @@ def _field_lines(report: CandidateReport) -> Iterator[str]:
 
 
 def record_table(record: Record) -> Table:
-    """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
+    """Return a table of units: against the baseline under --tg-against, otherwise without. It fits 100 columns."""
     names = record.fingerprint.get("names", {})
     who = shown(names.get("adapter") or names.get("model") or "record")
     return _compared(record, who) if record.verdicts else _alone(record, who)
 
 
 def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
-    """A table whose numbers are never cut; names and rates give way where it is narrow."""
+    """Return a table whose numbers are never truncated; names and rates shrink if it is narrow."""
     out = Table(
         title=Text(title, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
         padding=(0, 1, 0, 0),
@@ -166,7 +166,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
         kept = min(longest, SOFT.get(name, longest))
         justify: JustifyMethod = "left" if name in LEFT else "right"
         out.add_column(name, justify=justify, overflow="fold", no_wrap=longest == kept, min_width=kept)
-    # in less than that rich would drop a column that gives way altogether
+    # below this width rich would drop a shrinking column entirely
     out.min_width = sum(column.min_width or 0 for column in out.columns) + GAP * (len(columns) - 1)
     for row in rows:
         out.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
@@ -210,7 +210,7 @@ def _count(summary: Summary) -> str:
 
 
 def _score(summary: Summary) -> str:
-    # where a case scores a share, how many pass is one of the rates
+    # for shares, the number of passing cases is one of the rates
     return level(summary.mean, summary.kind) + (" (share)" if "passed" in summary.rates else "")
 
 
@@ -219,7 +219,7 @@ def _interval(summary: Summary) -> str:
 
 
 def _rates(summary: Summary) -> str:
-    # where they are of all cases, the column of cases says of how many
+    # if rates cover all cases, the column of cases has their number
     of = {name: f" of {n}" for name, n in summary.rates_of.items()}
     return ", ".join(f"{name} {100 * rate:.0f} %{of.get(name, '')}" for name, rate in summary.rates.items())
 
@@ -229,12 +229,12 @@ def _tokens(summary: Summary) -> str:
 
 
 def case_failure(case: Case, result: Result, before: Result | None) -> str:
-    """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
+    """Return the details of a failed case: its place, input, output and findings."""
     missed = result.missed
     lines = [f"{case.key} ({case.place})", "", "input:", *_turns(case)]
     if result.repeats:
         failed = sum(not each.passed for each in result.repeats)
-        lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
+        lines += [f"{failed} of {len(result.repeats)} outputs failed; the first one:"]
     if before is not None and before.output is not None and missed.output is not None:
         lines += ["difference:", *(f"  {line}" for line in difference_lines(before.output, missed.output))]
     else:
@@ -244,12 +244,12 @@ def case_failure(case: Case, result: Result, before: Result | None) -> str:
 
 
 def _turns(case: Case) -> Iterator[str]:
-    """Its input; of a conversation each turn, with who says it."""
+    """Yield the input, or the turns of a conversation with their speakers."""
     for role, text in case.turns:
         yield _indent(f"{role}: {text}" if case.earlier else text)
 
 
 def _indent(text: str) -> str:
     start = text if len(text) <= SHOWN_OUTPUT else f"{text[:SHOWN_OUTPUT]}... ({len(text)} characters)"
-    # not splitlines, which would hide that a model wrote another separator than \n
+    # not splitlines, which would hide that the model output another separator than \n
     return "\n".join(f"  {line}" for line in shown_lines(start).split("\n"))

@@ -1,4 +1,4 @@
-"""The prompts of a report as a model's chat template writes them, with the ids of their tokens, where somebody asks."""
+"""The prompts of a report as rendered by a model's chat template, with their token ids, on request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tunegate.harness.reporting.report import CandidateReport, CaseReport, Repor
 
 
 def with_prompts(report: Report, records: Sequence[Record], render: PromptRenderer) -> Report:
-    """The report with each open case's prompt as it is rendered.
+    """Add the rendered prompt of each open case to the report.
 
-    A note says where the record counted other tokens: then it was another template or tokenizer that was asked.
+    A note reports prompts whose token counts differ from the record's, which indicates another template or tokenizer.
 
     Raises:
-        Refused: the template does not take a prompt.
+        Refused: the template does not accept a prompt.
     """
     candidates = tuple(_candidate(each, render) for each in report.candidates)
     results = [record.cases for record in records]
     other = sum(_differ(each, of) for each, of in zip(candidates, results, strict=True))
-    note = f"{other} prompts have another number of tokens here than the record counted: another tokenizer or template"
+    note = f"{other} prompts have another number of tokens than in the record: another tokenizer or template"
     return replace(report, candidates=candidates, notes=(*report.notes, note) if other else report.notes)
 
 
@@ -37,6 +37,6 @@ def _rendered(case: CaseReport, render: PromptRenderer) -> RenderedPrompt | None
 
 
 def _differ(candidate: CandidateReport, results: Mapping[str, Result]) -> int:
-    """How many prompts have another number of tokens than was counted when they were answered."""
+    """Return how many prompts differ in their number of tokens from the record."""
     counted = [(case.rendered, results[case.key].tokens_in) for case in candidate.cases if case.rendered]
     return sum(known is not None and len(rendered.tokens) != known for rendered, known in counted)

@@ -1,4 +1,4 @@
-"""The report: what a record and its sidecar say, made once, for the terminal, JSON, Markdown, annotations and HTML."""
+"""The report: the content of a record and its sidecar, shared by terminal, JSON, Markdown, annotations and HTML."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORDER: Sequence[CaseState] = ("regressed", "unscored", "failed", "fixed", "score
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """One case of one candidate; of a sealed unit the key and the state alone. `before` is what each reference gave."""
+    """One case of one candidate; for sealed units, only key and state. `before` has each reference's output."""
 
     key: str
     unit: str
@@ -50,13 +50,13 @@ class CaseReport:
 
     @property
     def previous(self) -> str | None:
-        """What the first reference gave."""
+        """The first reference's output."""
         return next(iter(self.before.values()), None)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitReport:
-    """One unit of one candidate: the numbers of its verdict, or of its summary where nothing was compared."""
+    """One unit of one candidate: the numbers of its verdict, or of its summary if there was no comparison."""
 
     key: str
     kind: Literal["pass/fail", "continuous"]
@@ -82,7 +82,7 @@ class UnitReport:
 
 @dataclass(frozen=True, slots=True)
 class CandidateReport:
-    """Who was judged, what came of it, and on what that rests."""
+    """An evaluated model: its verdict and the basis of it."""
 
     name: str
     outcome: GateOutcome
@@ -95,25 +95,25 @@ class CandidateReport:
 
     @property
     def folder(self) -> str:
-        """The folder of fixtures, as the run named it."""
+        """The folder of cases, as the run named it."""
         files = (case.context.file for case in self.cases if case.context)
         return next((Path(file).parent.parent.as_posix() for file in files), "fixtures")
 
     @property
     def whole_command(self) -> str:
-        """The command that asks all of it again."""
+        """The command that re-runs all of it."""
         return f"{self.command} {shlex.quote(self.folder)}/"
 
     @property
     def worst(self) -> tuple[CaseReport, ...]:
-        """The regressed cases that may be shown, critical ones first."""
+        """The regressed open cases, critical ones first."""
         found = [case for case in self.cases if case.state == "regressed" and not case.sealed]
         return tuple(sorted(found, key=lambda case: not case.critical))
 
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """What a change did to the rules; `by_rules` has a line for each set of rules that judged."""
+    """A change's effect on the rules; `by_rules` has a line for each set of rules that was applied."""
 
     modified: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -125,9 +125,9 @@ class RuleReport:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """What once happened to a unit, and its mean score then; None where that is not known any more.
+    """An event of a unit, and its mean score then; None if no longer known.
 
-    `is_comparable` says whether the questions were those of now.
+    `is_comparable` says whether the questions were the present ones.
     """
 
     when: str
@@ -139,7 +139,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class UnitHistory:
-    """What the ledger knows of a unit, oldest first, and what is shown now."""
+    """The ledger's entries on a unit, oldest first, and what is shown now."""
 
     key: str
     kind: Literal["pass/fail", "continuous"]
@@ -148,9 +148,9 @@ class UnitHistory:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What all faces show: the verdict, then rule changes, then the numbers of each candidate.
+    """The content of all formats: the verdict, then rule changes, then the numbers of each candidate.
 
-    `page` is the address at which the page of it is found, for links to its cases; empty where there is none.
+    `page` is the address of the HTML page, for links to its cases; empty if there is none.
     """
 
     outcome: GateOutcome
@@ -162,12 +162,12 @@ class Report:
     page: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For scripts."""
+        """Return the report as JSON data."""
         return asdict(self)
 
 
 def report_of(records: Sequence[Record]) -> Report:
-    """The report on records alone; see `decision.decided` for one on what `tunegate gate` decided.
+    """Return the report on records; see `decision.decided` for decisions of `tunegate gate`.
 
     Raises:
         Refused: a sidecar is not the one that its record names.
@@ -177,7 +177,7 @@ def report_of(records: Sequence[Record]) -> Report:
 
 
 def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
-    """What each record says; those of one name are told apart by their files."""
+    """Return one report per record; equal names are distinguished by their files."""
     made = [candidate_report(record) for record in records]
     names = Counter(each.name for each in made)
     return tuple(
@@ -189,10 +189,10 @@ def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
 
 
 def with_page(report: Report, page: str) -> Report:
-    """The report with the address of its page.
+    """Add the address of the page to the report.
 
     Raises:
-        UsageError: it is not one that a link can lead to.
+        UsageError: the address cannot be linked.
     """
     if page and not PAGE.fullmatch(page):
         raise UsageError(f"--page: expected an address, https://HOST/PATH without a #, found {shown(page)}")
@@ -200,7 +200,7 @@ def with_page(report: Report, page: str) -> Report:
 
 
 def with_provenance(report: Report, name: str, values: Sequence[str]) -> Report:
-    """The report with one thing more that the verdict on each candidate rests on; empty where there is none."""
+    """Add one more basis of each candidate's verdict to the report; empty values are omitted."""
     candidates = tuple(
         replace(each, provenance={**each.provenance, name: value}) if value else each
         for each, value in zip(report.candidates, values, strict=True)
@@ -209,18 +209,18 @@ def with_provenance(report: Report, name: str, values: Sequence[str]) -> Report:
 
 
 def case_address(report: Report, case: CaseReport) -> str:
-    """Where a case is found on the page, as the page's own script writes it; empty where no page is known."""
+    """Return the address of a case on the page, in the form of the page's script; empty without a page."""
     return f"{report.page}#{urlencode({'case': visible_lines(case.key)})}" if report.page else ""
 
 
 def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
-    """The outcome and the verdict of all candidates together."""
+    """Return the outcome and the verdict of all candidates together."""
     if len(candidates) == 1:
         return candidates[0].outcome, candidates[0].verdict
     blocked = [each.name for each in candidates if each.outcome == "blocked"]
     compared = [each for each in candidates if each.outcome != "scored"]
     if not compared:
-        return "scored", f"Scored: {len(candidates)} records, compared with nothing."
+        return "scored", f"Scored: {len(candidates)} records, without a comparison."
     if blocked:
         return "blocked", f"Blocked: {', '.join(blocked)} ({len(blocked)} of {len(candidates)})."
     return "passed", f"Passed: all {len(candidates)}."
@@ -228,7 +228,7 @@ def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
 
 @no_collection()
 def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None = None) -> CandidateReport:
-    """What one record and its sidecar say; `contexts` are those of the sidecar, which is read without them."""
+    """Return the report on one record and its sidecar; `contexts` replaces reading the sidecar."""
     soft = gate.exempted(record, record.inconclusive)
     contexts = read_sidecar(record) if contexts is None else contexts
     cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
@@ -244,7 +244,7 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
 
 
 def candidate_name(record: Record) -> str:
-    """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
+    """Return the adapter's folder or the model, with the prompting strategy unless it is as-is."""
     names = record.fingerprint.get("names", {})
     who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
     who = shown(who)
@@ -252,7 +252,7 @@ def candidate_name(record: Record) -> str:
 
 
 def decision_sentence(decision: Mapping[str, Any], soft: Iterable[str]) -> str:
-    """The sentence of a task's decision; where only warnings are left of it, one that says so."""
+    """Return the sentence of a task's decision; a separate one if only warnings remain."""
     soft = set(soft)
     if decision["decision"] == "block" and not gate.task_blocked(decision, soft):
         return decision_messages.only_warned(decision["blocking"])
@@ -266,14 +266,14 @@ def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str])
         if unit.partition("/")[0] not in record.tasks and gate.unit_blocked(unit, each, set(soft))
     ]  # fmt: skip
     if undecided:
-        blocking.append(f"Blocked: {', '.join(undecided)}; not all of its task was judged.")
+        blocking.append(f"Blocked: {', '.join(undecided)}; its task was not evaluated completely.")
     if blocking or decisions:
         return " ".join(blocking or decisions.values())
     if record.verdicts:
-        return "No unit blocks; not all of a task was judged, so none is decided."
+        return "No unit blocks; no task was evaluated completely, so none is decided."
     cases, units = (f"{len(each)} {name}{'s' if len(each) != 1 else ''}"
                     for each, name in ((record.cases, "case"), (record.units, "unit")))  # fmt: skip
-    return f"Scored: {cases} of {units}, compared with nothing."
+    return f"Scored: {cases} of {units}, without a comparison."
 
 
 def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
@@ -300,7 +300,7 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
 
 
 def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:
-    """How many regressed cases have findings of each pattern."""
+    """Count the regressed cases with findings of each pattern."""
     regressed_cases = (case for case in cases if case.state == "regressed")
     return Counter(
         each for case in regressed_cases for each in patterns_of((found.rule, str(found)) for found in case.findings)
@@ -308,7 +308,7 @@ def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:
 
 
 def _is_sealed(record: Record, unit: str) -> bool:
-    # a record that does not say so of a unit, of a run that opened sealed ones, may hold any of them
+    # a record of a sealed run that does not declare it for a unit may contain sealed cases of it
     declared = record.policies.get(unit, {}).get("sealed", record.sealed)
     return bool(declared or record.verdicts.get(unit, {}).get("sealed"))
 
@@ -336,7 +336,7 @@ def _findings(result: Result, context: CaseContext | None) -> Iterator[Finding]:
 
 
 def _before(verdict: Mapping[str, Any], case: str, context: CaseContext | None) -> dict[str, str | None]:
-    """What the references answered; without a sidecar the record knows it of regressed cases alone."""
+    """Return the references' outputs; without a sidecar, the record has only those of regressed cases."""
     if context and context.before:
         return {name: each.output for name, each in context.before.items()}
     known = verdict.get("before", {})
@@ -354,10 +354,10 @@ def _state(verdict: Mapping[str, Any], case: str, result: Result) -> CaseState:
 
 
 def case_command(candidate: CandidateReport, case: CaseReport) -> str:
-    """The command that asks a case again; empty where it is not known where the case is written."""
+    """Return the command that re-runs a case; empty if the place of the case is unknown."""
     return f"{candidate.command} {shlex.quote(node)}" if (node := node_id(case)) else ""
 
 
 def node_id(case: CaseReport) -> str:
-    """What pytest calls a case: its file and its id; empty where that is not known."""
+    """Return pytest's node id of a case: its file and its id; empty if unknown."""
     return f"{case.context.file}::{case.key.removeprefix(f'{case.unit}/')}" if case.context else ""

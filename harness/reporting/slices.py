@@ -1,4 +1,4 @@
-"""The parts of a unit: how each tag moved, and what the regressed cases have in common."""
+"""The slices of a unit: how each tag moved, and what the regressed cases have in common."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from tunegate.harness.evaluation.sidecar import CaseContext
 
-Tagged = Sequence[tuple[str, float | None, CaseContext]]  # the state, the score and the rest of each case
-LEAST = 3  # regressed cases that can have something in common
-SHARE = 0.5  # of them that a tag or a finding must have, to be told
-MOST_PATTERN = 120  # characters of a finding that many have
+Tagged = Sequence[tuple[str, float | None, CaseContext]]  # state, score and context of each case
+LEAST = 3  # minimum regressed cases for a common trait
+SHARE = 0.5  # minimum share of them with a tag or a finding, to be reported
+MOST_PATTERN = 120  # characters of a common finding
 _PLACE = re.compile(r",? at line \d+, column \d+,?")
 _QUOTED = re.compile(r"""'[^']*'?|"[^"]*"?""")
 _NUMBER = re.compile(r"\d[\d,.]*")
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"\d[\d,.]*")
 
 @dataclass(frozen=True, slots=True)
 class SliceReport:
-    """The cases with one value of a tag: mean scores, and whether the gate found that it fell."""
+    """The cases with one value of a tag: mean scores, and whether the gate found a drop."""
 
     tag: str
     n: int
@@ -33,7 +33,7 @@ class SliceReport:
 
 
 def slice_reports(cases: Tagged, verdict: Mapping[str, Any]) -> tuple[SliceReport, ...]:
-    """Every tag of a unit's cases, those that fell first, then by the number of regressed cases."""
+    """Return all tags of a unit's cases, those that fell first, then by regressed cases."""
     found: dict[str, list[tuple[str, float | None, CaseContext]]] = {}
     for case in cases:
         for tag in _tags(case[2]):
@@ -61,7 +61,7 @@ def _mean(scores: Sequence[float | None]) -> float | None:
 
 
 def patterns_of(findings: Iterable[tuple[str, str]]) -> set[str]:
-    """What a case's findings may have in common with another's: their rules, and their texts without what varies."""
+    """Return the patterns of a case's findings: their rules, and their texts without variable parts."""
     return {each for rule, text in findings for each in (rule, _pattern(text))}
 
 
@@ -71,10 +71,10 @@ def _pattern(text: str) -> str:
 
 
 def driver(cases: Tagged, patterns: Mapping[str, int]) -> str:
-    """What the regressed cases have in common, in a sentence: a tag beyond its share of the unit, and a finding.
+    """Return what the regressed cases have in common, as a sentence: an overrepresented tag, and a finding.
 
-    `patterns` says how many of them have each. It describes and decides nothing: with many tags some will stand out by
-    chance.
+    `patterns` gives the number of them with each pattern. It is descriptive and decides nothing: among many tags, some
+    stand out by chance.
     """
     regressed_cases = [context for state, _, context in cases if state == "regressed"]
     total = len(regressed_cases)
@@ -88,10 +88,10 @@ def driver(cases: Tagged, patterns: Mapping[str, int]) -> str:
         parts.append(f"{among[tag]} of {total} regressed cases are {tag}, as are {every[tag]} of all {len(cases)}")
     common = {pattern: count for pattern, count in patterns.items() if count >= SHARE * total}
     if common:
-        # the one that says most of those that most of them have
+        # the most specific of the most frequent ones
         pattern = max(common, key=lambda each: (common[each], len(each)))
         who = "" if parts else " regressed cases"
-        named = pattern if ": " in pattern else f'"{pattern}"'  # the name of a rule by itself
+        named = pattern if ": " in pattern else f'"{pattern}"'  # a rule's name without a text
         parts.append(f"{common[pattern]} of {total}{who} have the finding {named}")
     said = "; ".join(parts)
     return said if not said or said.endswith("...") else f"{said}."

@@ -1,4 +1,4 @@
-"""Scores for TensorBoard: a folder a candidate, in which records that were made one after the other become a line."""
+"""Scores for TensorBoard: one folder per candidate; its successive records form a line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tunegate.harness.reporting.report import CandidateReport, Report
 
 
 def write_scalars(folder: Path, report: Report) -> None:
-    """Write each unit's score, and its difference where it was compared, at the second in which its record was made.
+    """Write each unit's score, and its difference if compared, at the time of its record.
 
     Raises:
-        CouldNotRun: TensorBoard is not installed, or the folder cannot be written.
-        Refused: a record does not say when it was made.
+        CouldNotRun: TensorBoard is not installed, or the folder is not writable.
+        Refused: a record does not state its time.
     """
     writers = need("tensorboard.summary")
     times = [_seconds(candidate) for candidate in report.candidates]
@@ -34,17 +34,15 @@ def write_scalars(folder: Path, report: Report) -> None:
 
 
 def _run_name(candidate: CandidateReport) -> str:
-    """The candidate as the name of a folder."""
+    """Return the candidate's name as a folder name."""
     return re.sub(r"[^\w.+-]", "_", candidate.name).lstrip(".") or "_"
 
 
 def _seconds(candidate: CandidateReport) -> int:
-    """When its record was made, in seconds since 1970."""
+    """Return the time of its record, in seconds since 1970."""
     made = candidate.provenance.get("made", "")
     try:
         return int(datetime.fromisoformat(made).timestamp())
     except (ValueError, OverflowError, OSError):
         found = repr(made) if made else "nothing"
-        raise Refused(
-            f"{shown(candidate.name)}: expected the time at which its record was made, found {found}"
-        ) from None
+        raise Refused(f"{shown(candidate.name)}: expected the time of its record, found {found}") from None

@@ -1,4 +1,4 @@
-"""How each verdict was reached: the tests, their levels and p, and the margin with its reason."""
+"""The derivation of each verdict: the tests, their levels and p values, and the margin with its reason."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tunegate.harness.gate.families import LEVEL, SLICE_LEVEL
 
 
 def why_lines(record: Record) -> Iterator[str]:
-    """A paragraph a unit, of a record that was compared; nothing of one that was not."""
+    """Yield a paragraph per unit of a compared record; nothing for other records."""
     for unit, verdict in record.verdicts.items():
         yield f"{unit}, against the {verdict['reference']}: {verdict['verdict']}"
         yield from (f"  {line}" for line in _about(verdict, record.sealed_evaluations.get(unit)))
 
 
 def _about_span(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """How much a case counts, of a continuous score."""
+    """Yield the span of a case, for a continuous score."""
     if verdict["span"] is None:
         return
     most = change(verdict["span"], verdict["kind"], signed=False)
     if verdict["bounded"]:
-        yield f"a case counts up to {most}: no call can cost more beyond another"
+        yield f"a case counts up to {most}: no two calls differ by more"
         return
     yield (
         f"a case counts up to {most}; {verdict['collapsed']} fell by that or more, and at most "
@@ -32,7 +32,7 @@ def _about_span(verdict: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
+def _about(verdict: Mapping[str, Any], evaluation: int | None) -> Iterator[str]:
     unit = " points" if verdict["kind"] == "pass/fail" else ""
     if verdict["margin"] is not None:
         reason = f": {shown(verdict['declared'])}" if verdict.get("declared") else ", the default"
@@ -44,19 +44,19 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
     excluded = "excluded" if verdict["interval"][0] > -verdict["margin"] else "not excluded"
     yield (
         f"held: the difference lies from {low} to {high}{unit}, each end one-sided at {verdict['level']:.3g} (score "
-        f"test; of pass/fail Tango's, of other scores the likelihood ratio's root as well): a loss of the margin is "
-        f"{excluded}"
+        f"test; for pass/fail Tango's, for other scores also the signed root of the likelihood ratio): a loss of the "
+        f"margin is {excluded}"
     )
     yield from _about_span(verdict)
     if verdict["together"]:
         yield f"held together with {listed(verdict['together'])}: the mean of their losses decides, not this one"
     if verdict["target_score"] is not None:
         reached = "shown" if verdict["reached"] else "not shown"
-        yield f"target score {percent(verdict['target_score'])}: {reached} (Wilson's bound), a demand beside the gain"
+        yield f"target score {percent(verdict['target_score'])}: {reached} (Wilson's bound), required besides the gain"
     yield (
-        f"worse: p = {verdict['p_worse']:.3g}, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the "
-        f"score test; beside {verdict['tests'] - 1} other tests of all units and references (Tarone-Holm at {LEVEL}): "
-        f"{'significant' if verdict['lower'] else 'not significant'}"
+        f"worse: p = {verdict['p_worse']:.3g}, the larger of the sign-flip test (for pass/fail McNemar's mid-p) and "
+        f"the score test; with {verdict['tests'] - 1} other tests of all units and references "
+        f"(Tarone-Holm at {LEVEL}): {'significant' if verdict['lower'] else 'not significant'}"
     )
     if verdict["worse_slices"]:
         slices = verdict["worse_slices"]
@@ -68,10 +68,10 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
             yield (
                 f"part {shown(part['name'])}: margin {points(part['margin'], signed=False)} points: "
                 f"{shown(part['declared'])}; the difference lies from {low} to {high} points, "
-                f"p = {part['p_worse']:.3g} among those tests: {'it fell' if part['fell'] else 'not shown to fall'}"
+                f"p = {part['p_worse']:.3g} within those tests: {'it fell' if part['fell'] else 'not shown to fall'}"
             )
     if verdict["critical"]:
-        yield "critical cases stand outside every level: one that regressed is enough"
-    if opening:
-        use = f"sealed: all openings together may err by {LEVEL}" if verdict["sealed"] else "open: it steers"
-        yield f"its cases were asked of {opening - 1} other adapters before; it is {use}"
+        yield "critical cases are outside the levels: one regression is enough"
+    if evaluation:
+        use = f"sealed: all evaluations together may err by {LEVEL}" if verdict["sealed"] else "open: it guides tuning"
+        yield f"its cases were evaluated for {evaluation - 1} other adapters before; it is {use}"

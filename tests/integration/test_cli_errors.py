@@ -32,7 +32,7 @@ def interrupted(*_: object, **__: object) -> None:
 
 def told(text: str, folder: Path) -> Path:
     """The file of details that the one line names."""
-    [line] = [line for line in text.splitlines() if "unexpected error" in line]
+    [line] = [line for line in text.splitlines() if "internal error" in line]
     assert "KeyError: 'a mistake\\nof ours'" in line
     assert "nothing was decided" in line
     assert "Traceback" not in text
@@ -78,7 +78,7 @@ def test_details_that_no_folder_takes_are_said_to_be_lost(home, monkeypatch):
     done = CliRunner().invoke(app, ["plan"])
 
     assert done.exit_code == 3
-    assert "no folder took the details" in done.stderr
+    assert "the details could not be written" in done.stderr
 
 
 def test_details_lie_in_the_project_that_one_stands_in(home, monkeypatch):
@@ -105,7 +105,7 @@ def test_an_interrupted_command_ends_with_2(home, monkeypatch):
     monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", interrupted)
     done = CliRunner().invoke(app, ["plan"])
 
-    assert (done.exit_code, done.stderr) == (2, "interrupted; run the same command again to go on\n")
+    assert (done.exit_code, done.stderr) == (2, "interrupted; run the same command again to continue\n")
 
 
 def test_a_reader_that_leaves_is_no_verdict(home):
@@ -223,7 +223,7 @@ def test_a_training_names_all_that_is_missing_before_it_works(home, without, tin
     )
     without("trl", "datasets")
 
-    with pytest.raises(CouldNotRun, match=r"a training needs trl, datasets, found none; .* 'tunegate\[train\]'$"):
+    with pytest.raises(CouldNotRun, match=r"training: expected trl, datasets, found none; .* 'tunegate\[train\]'$"):
         prepare(read_recipe(home / "recipe.yaml", None), home / "fixtures", home / "baselines", None, print)
 
 
@@ -245,7 +245,7 @@ def test_a_missing_module_is_told_wherever_it_is_missed(tmp_path, error: ImportE
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'x'", name="x"), ImportError("libtorch.so")])
 def test_another_import_error_is_unexpected(tmp_path, error: ImportError):
-    assert "unexpected error" in str(crashes.as_tunegate_error(error, tmp_path))
+    assert "internal error" in str(crashes.as_tunegate_error(error, tmp_path))
 
 
 def test_the_extras_are_those_of_pyproject():

@@ -145,7 +145,7 @@ def refused(folder: Path, **environment: str) -> str:
 
 @pytest.mark.parametrize(("files", "why"), [
     (("x.ref", "x/adapter_model.safetensors"),
-     "expected adapters of different names, found adapters/x beside adapters/x.ref"),
+     "expected adapters of different names, found adapters/x and adapters/x.ref"),
     (("x.ref", "x.decision.ref"),
      "expected an adapter whose name does not end in .decision, found adapters/x.decision.ref"),
 ])  # fmt: skip
@@ -155,7 +155,7 @@ def test_adapters_that_would_share_their_files_are_not_judged(tmp_path, files, w
 
 
 def test_adapters_named_alike_elsewhere_are_not_judged(tmp_path):
-    why = "expected adapters of different names, found mine/x/ beside adapters/x"
+    why = "expected adapters of different names, found mine/x/ and adapters/x"
     assert refused(tmp_path, ADAPTERS="adapters/x\nmine/x/") == why
 
 

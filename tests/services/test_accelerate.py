@@ -135,7 +135,7 @@ def test_one_process_speaks(trained):
     said = trained.read("said.txt").splitlines()
 
     assert said.count("Training on 18 rows, steps: 40") == 1
-    assert said.count("2 processes, rows a step in each: 2") == 1
+    assert said.count("2 processes, rows per step in each: 2") == 1
     assert said[-1] == "next: pytest fixtures/ --tg-adapter=adapter --tg-against baseline"
     told = [line for line in said if "done in" not in line and " after " not in line]
     assert len(told) == len(set(told))

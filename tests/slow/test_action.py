@@ -167,8 +167,8 @@ def test_a_fork_has_the_summary_and_the_same_exit_code(blocked, hub):
     assert blocked.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
     blocked.comment(hub, result="failure")
     assert hub.comments == []
-    assert "no right to comment" in blocked.said
-    assert "said in the summary alone" in blocked.said
+    assert "no permission to comment" in blocked.said
+    assert "written to the summary only" in blocked.said
 
 
 def test_a_comment_leads_to_the_page_and_leaves_that_of_somebody_else_alone(blocked, hub):
@@ -189,7 +189,7 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
     runner.comment()
     body = hub.comments[0]["body"]
     assert body.splitlines()[1] == (
-        "### ❌ Blocked by 1 rule change that nobody has approved. No target here: every unit of desk held. Outputs "
+        "### ❌ Blocked by 1 unapproved rule change. No target here: every unit of desk held. Outputs "
         "supplied, not generated: they are gated, and never released."
     )
     assert body.index("> **Rule changes: they block until a reviewer approves them.**") < body.index("| unit |")
@@ -233,14 +233,14 @@ def test_new_baselines_are_offered_as_a_patch_and_never_committed(runner, hub):
 
 def test_baselines_that_stay_as_they_were_are_said_to(runner):
     assert runner.run(mode="record", requests="requests.jsonl") == 0, runner.said
-    assert runner.summary.read_text() == "### 📋 The baselines are as they were\n\n"
+    assert runner.summary.read_text() == "### 📋 The baselines are unchanged\n\n"
     assert (runner.temp / "tunegate/baselines.patch").read_text() == ""
 
 
 def test_a_recording_that_is_refused_ends_so_and_says_where_to_look(runner):
     (runner.root / "fixtures/desk/triage.yaml").write_text("cases: [")
     assert runner.run(mode="record", requests="requests.jsonl") == 4
-    assert runner.summary.read_text().endswith("The recording ended with 4: see the log of the job.\n\n")
+    assert runner.summary.read_text().endswith("The recording ended with exit code 4: see the log of the job.\n\n")
 
 
 def test_settings_that_mean_nothing_are_told_before_anything_is_recorded(runner):

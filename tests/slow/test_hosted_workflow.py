@@ -136,5 +136,5 @@ def test_another_kind_of_model_is_not_written_into_a_workflow(tmp_path):
     done = run_program("tunegate", "init", "desk", *columns, "--model=smollm2", folder=tmp_path)
 
     assert done.returncode == 2
-    assert "--model: expected one that a server answers for, openai:URL#MODEL, found smollm2" in done.stderr
+    assert "--model: expected a model on a server, openai:URL#MODEL, found smollm2" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mail.csv"]

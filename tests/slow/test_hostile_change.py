@@ -161,7 +161,7 @@ WORKFLOWS = {
 }
 
 #: The steps of the job `gate` that have a token which may only read, before anything of the change is there to run.
-READ_APPROVALS = {"this project's own": ["Read what a reviewer approves"]}
+READ_APPROVALS = {"this project's own": ["Read a reviewer's approval"]}
 
 
 class Hub:
@@ -286,7 +286,7 @@ def test_a_change_that_is_fine_passes_and_a_forgery_of_that_is_not_believed(hub,
 
     comment = hub.machine("comment first", {"gate": {"result": "failure", "outputs": {"gated": "true"}}})
     assert comment.job(workflow, "comment") == "success", comment.said
-    assert "ended with failure, and what it left cannot be read" in hub.served.comments[0]["body"]
+    assert "ended with failure, and its files cannot be read" in hub.served.comments[0]["body"]
 
     gate = hub.machine("gate", {})
     result = gate.job(workflow, "gate")
@@ -298,7 +298,7 @@ def test_a_change_that_is_fine_passes_and_a_forgery_of_that_is_not_believed(hub,
         [posted] = hub.served.comments
         assert posted["body"].splitlines()[1].startswith(f"### {sign} ")
     assert posted["body"].splitlines()[1] == (
-        "### \u26a0\ufe0f The gate's job ended with failure, but the decision that it left says passed. "
+        "### \u26a0\ufe0f The gate's job ended with failure, but its decision says passed. "
         "The job decides: read its log."
     )
     assert "desk/triage" not in posted["body"]

@@ -186,7 +186,7 @@ def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
     yield Check("and the line of the rule that was broken", f"{opened.rows()} cases", opened.rows() == 6)
     page.fill("[name=text]", "no such words")
     said = page.locator("#count").inner_text()
-    yield Check("where nothing is found, that is said", said, "nothing has all that is chosen here" in said)
+    yield Check("where nothing is found, that is said", said, "no case matches all filters" in said)
     page.goto(opened.address)
     page.locator(".units a").first.click()
     expect(page.locator("#list > li")).to_have_count(3)

@@ -46,6 +46,13 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/models/prompts.py", "holds the answer alone"): "a prompt: other words would be another request",
     ("harness/models/replay.py", "rung: the prompting strategy"): "the name of an argument, and so below",
     ("harness/models/request_file.py", "rung: the prompting strategy"): "",
+    ("harness/reporting/templates/report.html.j2", "{% else %}"): "Jinja's keyword",
+    ("harness/reporting/templates/report.html.j2", '"approved" if report.rules.approved else '): "Jinja's keyword",
+    ("harness/reporting/templates/report.html.j2", '"point" if released else "run"'): "Jinja's keyword",
+    ("harness/reporting/templates/report.html.j2", "if entry.is_comparable else"): "Jinja's keyword",
+    ("harness/reporting/templates/report.js", "else if (read()"): "JavaScript's keyword",
+    ("harness/reporting/templates/report.js", "else piece(pieceOf(each))"): "JavaScript's keyword",
+    (".github/record.sh", "else"): "Bash's and Python's keyword",
 }
 
 

@@ -1,6 +1,6 @@
 "use strict";
-// All that models, files and people wrote becomes text nodes: nothing here parses markup. Of a page whose cases lie
-// beside it, script elements load these: a page that is opened from a disk may not ask for files in any other way.
+// All text of models, files and people becomes text nodes: nothing here parses markup. Cases in files beside the page
+// are loaded by script elements, the only requests that a page opened from disk may make.
 const index = jsonOf(document.getElementById("index"));
 const files = jsonOf(document.getElementById("files"));
 const inside = document.getElementsByClassName("piece");
@@ -26,13 +26,13 @@ function element(name, attributes = {}, ...inner) {
   return made;
 }
 
-// what a file of cases calls
+// called by each file of cases
 window.tunegatePiece = (name, text) => arrived.set(name, JSON.parse(text));
 
 function fromFile(name) {
   return new Promise((resolve, reject) => {
     const script = element("script", { src: name });
-    const missing = () => reject(new Error(`${name} does not load: it belongs beside this page`));
+    const missing = () => reject(new Error(`${name} does not load: expected it beside this page`));
     script.addEventListener("load", () => (arrived.has(name) ? resolve(arrived.get(name)) : missing()));
     script.addEventListener("error", missing);
     document.head.append(script);
@@ -43,7 +43,7 @@ function piece(number) {
   if (!pieces.has(number)) {
     const loaded = files.length ? fromFile(files[number]) : Promise.resolve(jsonOf(inside[number]));
     pieces.set(number, loaded);
-    loaded.catch(() => pieces.delete(number)); // the next one who asks tries again
+    loaded.catch(() => pieces.delete(number)); // the next call tries again
   }
   return pieces.get(number);
 }
@@ -55,7 +55,7 @@ function caseOf(held, each) {
 
 const pieceOf = (each) => Math.floor(each.number / index.piece);
 
-// the texts of all cases, made when one is first looked for: most readers look for nothing
+// the texts of all cases, read at the first search
 async function readTexts() {
   const all = await Promise.all(Array.from({ length: count }, (_, number) => piece(number)));
   texts = index.cases.map((each) => textOf(each, caseOf(all[pieceOf(each)], each)));
@@ -127,7 +127,7 @@ function show(key = "") {
   drawn = 0;
   const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
   counter.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
-  if (!found.length && of) counter.textContent += ": nothing has all that is chosen here";
+  if (!found.length && of) counter.textContent += ": no case matches all filters";
   draw();
   reveal(key);
 }
@@ -170,7 +170,7 @@ const pre = (text) => element("pre", { tabindex: "0" }, text);
 function body(each) {
   const made = element("div", { class: "body" });
   made.append(element("p", {}, element("a", { href: `#${new URLSearchParams({ case: each.key })}` }, "link to this case")));
-  if (each.sealed) made.append(element("p", {}, "Sealed: neither what it asks nor what was answered is shown."));
+  if (each.sealed) made.append(element("p", {}, "Sealed: input and output are hidden."));
   else piece(pieceOf(each)).then((held) => made.append(...parts(caseOf(held, each))), (error) => made.append(element("p", {}, error.message)));
   return made;
 }
@@ -182,13 +182,13 @@ function parts(held) {
   const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
   held.outputs.forEach((output, number) => output && columns.push(now(output, index.candidates[number])));
   made.push(element("div", { class: "outputs" }, ...columns));
-  if (held.command) made.push(part(`ask again (${held.place})`, pre(held.command)));
+  if (held.command) made.push(part(`re-run (${held.place})`, pre(held.command)));
   return made;
 }
 
 function rendered(text, tokens) {
   const count = counted(tokens.split(" ").length);
-  return element("details", {}, element("summary", {}, `as the template writes it, ${count} tokens`), pre(text), part("ids of the tokens", pre(tokens)));
+  return element("details", {}, element("summary", {}, `as rendered by the template, ${count} tokens`), pre(text), part("token ids", pre(tokens)));
 }
 
 function now(output, name) {

@@ -106,12 +106,12 @@ def test_baselines_that_another_process_is_writing_are_named_as_that(
         with pytest.raises(Refused) as refused:
             check_finished(root)
         assert str(refused.value).endswith(
-            "expected baselines that nobody is writing, found another process that writes them (pytest fixtures/ "
+            "expected baselines without a writer, found another process that writes them (pytest fixtures/ "
             "--tg-record), after a wait of 0 s; run this again when it has finished"
         )
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
-    with pytest.raises(Refused, match="found what was cut off; do it again: pytest fixtures/ --tg-record"):
+    with pytest.raises(Refused, match="found one; run it again: pytest fixtures/ --tg-record"):
         check_finished(root)
     undo_cut_off(root)
     check_finished(root)

@@ -146,7 +146,7 @@ ALTERED: dict[str, tuple[Callable[[], object], str]] = {
     "a withdrawal": (lambda: tell("withdrawn", reason="It is slow."), "the ledger: the withdrawal of adapter aaaaaaaa"),
     "a retired unit": (
         lambda: tell("retired", files={"desk/old": "b" * 64}, reason="Old."),
-        "the ledger: the end of desk/old: Old.",
+        "the ledger: the retirement of desk/old: Old.",
     ),
     "a release": (
         lambda: tell("released", files={"desk/triage": "b" * 64}),
@@ -309,7 +309,7 @@ def test_a_tag_of_the_branchs_name_is_not_taken_for_it(repository):
     git("tag", "main", "weak")
     said = gate()
     assert said.exit_code == 2
-    assert "--policy-from main: expected one commit of that name, found a branch and something else" in said.output
+    assert "--policy-from main: expected one commit of that name, found a branch and another ref" in said.output
     assert "task.yaml is looser" in gate(since="refs/heads/main").stdout
 
 
@@ -320,7 +320,7 @@ def test_a_branch_named_as_a_commit_begins_is_not_taken_for_it(repository):
     git("branch", main[:8], "weak")
     said = gate(since=main[:8])
     assert said.exit_code == 2
-    assert "expected one commit of that name, found a branch and something else" in said.output
+    assert "expected one commit of that name, found a branch and another ref" in said.output
 
 
 def test_the_environment_leads_git_to_no_other_repository(repository, monkeypatch, tmp_path):
@@ -367,7 +367,7 @@ def test_a_baseline_that_cannot_be_read_is_told_alike_each_time(repository):
 def test_a_permit_without_a_branch(repository):
     said = gate("--approve=abc", since=None)
     assert said.exit_code == 2
-    assert "--approve approves rule changes since a commit" in said.output
+    assert "--approve: expected --policy-from GITREF with it" in said.output
 
 
 # a project's own Python
@@ -407,7 +407,7 @@ def test_a_check_that_ends_its_process_is_no_pass(own):
     assert "checks.py: expected an answer from the project's own checks" in done.output
 
 
-UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
+UNFINISHED = "the gate did not finish: it was stopped or crashed, and decided nothing; run it again"
 
 
 def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
@@ -423,8 +423,8 @@ def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    (["--approve=7816ee245021"], "--approve approves rule changes since a commit"),
-    (["--adapter=nowhere"], "take no adapter"),
+    (["--approve=7816ee245021"], "--approve: expected --policy-from GITREF with it"),
+    (["--adapter=nowhere"], "takes no adapter"),
     (["--model=replay:gpt=nowhere.jsonl"], "nowhere.jsonl"),
 ])  # fmt: skip
 def test_whatever_stops_the_gate_is_its_decision(repository, options, why):

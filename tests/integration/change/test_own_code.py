@@ -53,7 +53,9 @@ def test_settings_below_the_root_are_refused_with_their_line_and_nothing_runs(re
     Path(place, "pyproject.toml").write_text('[project]\nname = "x"\n[tool.tunegate]\nchecks = "evil.py"\n')
     for done in (run("--policy-from=main"), run()):
         assert done.returncode == 4
-        assert f"{place}/pyproject.toml:4: [tool.tunegate] checks: expected the settings of a project in" in done.stderr
+        assert (
+            f"{place}/pyproject.toml:4: [tool.tunegate] checks: expected the project's settings only in" in done.stderr
+        )
         assert "RAN" not in done.stdout + done.stderr
     assert invoke("lint").exit_code == 4
 
@@ -392,7 +394,7 @@ def test_a_repository_among_the_files_of_a_change_is_not_asked(repository, folde
     assert not list(Path().rglob("hacked"))
     if folder == "baselines":
         assert done.returncode == 3
-        assert "baselines: expected a folder of the project, found what git takes for a repository" in done.stderr
+        assert "baselines: expected a folder of the project, found one that git takes for a repository" in done.stderr
 
 
 def test_a_ledgers_remote_that_a_change_names_is_not_told_anything(repository, tmp_path):

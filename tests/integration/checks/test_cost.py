@@ -67,7 +67,7 @@ def test_another_price_is_not_compared(spending):
     write_task(spending.fixtures, {**PRICES, "output_per_million": 1}, triage={"margin": 0.4}, spend={"margin": 1e-4})
     result = run(spending, lines(40), "--tg-against=base.json")
     assert result.ret == 4
-    assert "desk/spend was asked with other prices" in " ".join(result.stderr.str().split())
+    assert "desk/spend was evaluated with other prices" in " ".join(result.stderr.str().split())
 
 
 def test_answers_without_tokens_fail_with_a_clear_finding(spending):

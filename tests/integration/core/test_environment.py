@@ -85,7 +85,7 @@ def test_a_folder_that_may_only_be_read_is_told(tmp_path, monkeypatch, call):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(f"tunegate.harness.core.files.{call}", refuse)
-    with pytest.raises(CouldNotRun, match=r"a\.json: it cannot be written \(Read-only file system\) and is as it was"):
+    with pytest.raises(CouldNotRun, match=r"a\.json: it cannot be written \(Read-only file system\) and is unchanged"):
         write_atomically(tmp_path / "a.json", "new")
     assert list(tmp_path.iterdir()) == []
 

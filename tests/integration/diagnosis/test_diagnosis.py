@@ -56,4 +56,4 @@ def test_what_constrained_decoding_shows_of_a_model_without_skill(tmp_path, tiny
     assert (asis.form, held.form) == (0.0, 1.0)
     assert [step.rung for step in found.units["desk/odd"].rungs] == ["as-is", "steps"]
     assert found.unconstrainable == {"desk/odd": 'fixtures/desk/odd.yaml: Unimplemented keys: ["contains"]'}
-    assert "desk/odd: not on the rungs of constrained decoding: fixtures/desk/odd.yaml: Unimplemented" in done.output
+    assert "desk/odd: constrained decoding not tried: fixtures/desk/odd.yaml: Unimplemented" in done.output

@@ -73,7 +73,7 @@ def test_two_branches_with_an_opening_each_merge_to_both(clone: Path) -> None:
     assert sealed_evaluations(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 2, "b" * 16: 2}
     done = ledger(clone)
     assert done.exit_code == 0, done.output
-    assert "desk: the last release is adapter aaaaaaaa on tiny-12345678; sealed cases opened 2 times" in done.output
+    assert "desk: the last release is adapter aaaaaaaa on tiny-12345678; sealed cases evaluated 2 times" in done.output
     assert "3 events, 2 heads; none is missing" in done.output
     for each in ("main", "one", "two"):
         assert ledger(clone, "--contains", each).exit_code == 0
@@ -89,7 +89,7 @@ def test_a_branch_that_drops_the_last_event_is_refused_by_the_one_that_knows_it(
     done = ledger(clone, "--contains", "main")
     assert done.exit_code == 4
     assert "expected every event of main in the ledger here, found 1 missing:" in done.output
-    assert "the opening of desk/final for adapter bbbbbbbb on tiny-12345678 (desk, 20" in done.output
+    assert "the evaluation of sealed desk/final for adapter bbbbbbbb on tiny-12345678 (desk, 20" in done.output
     assert "git checkout main -- " in done.output
     git(clone, "checkout", "main", "--", f"baselines/{LEDGER}")
     assert ledger(clone, "--contains", "main").exit_code == 0
@@ -102,8 +102,8 @@ def test_an_event_that_others_came_after_is_missed_in_the_clone_itself(clone: Pa
     git(clone, "commit", "-qam", "clean up")
     done = ledger(clone)
     assert done.exit_code == 4
-    assert f"{gone.digest}.json: expected the event that came before the opening of desk/final" in done.output
-    assert "history was lost; bring it back: git log --all --oneline -- " in done.output
+    assert f"{gone.digest}.json: expected the event before the evaluation of sealed desk/final" in done.output
+    assert "history was lost; restore it: git log --all --oneline -- " in done.output
 
 
 def test_a_merge_that_takes_one_side_is_refused(clone: Path) -> None:

@@ -132,7 +132,7 @@ def is_unfinished(desk: Desk) -> bool:
     """Whether a step was cut off between its files; then the next candidate is not judged, and told what to do."""
     if not (desk.home / "baselines" / JOURNAL).exists():
         return False
-    with pytest.raises(Refused, match="expected nothing unfinished, found what was cut off; do it again: "):
+    with pytest.raises(Refused, match="expected no unfinished change, found one; run it again: "):
         last(desk)
     shutil.rmtree(desk.home / "candidate", ignore_errors=True)
     return True

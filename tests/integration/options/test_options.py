@@ -382,7 +382,7 @@ def test_report_prints_the_verdict_and_what_each_case_asked(project: Project):
     done = CliRunner().invoke(app, ["report", "record.json", "--json"])
 
     found = json.loads(done.stdout)
-    assert found["verdict"] == "Scored: 1 case of 1 unit, compared with nothing."
+    assert found["verdict"] == "Scored: 1 case of 1 unit, without a comparison."
     [case] = found["candidates"][0]["cases"]
     assert (case["state"], case["now"], case["context"]["expect"]) == (
         "passed", '{"product": "boiler"}', {"product": "boiler"},

@@ -146,7 +146,7 @@ def test_a_mean_of_three_answers_is_not_compared_with_one(project: Project) -> N
     result = project.replay(answers(), "--tg-against=base.json")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["*desk/triage: the record holds 3 answers a case, and this run 1; run with --tg-repeats=3*"]
+        ["*desk/triage: the record holds 3 outputs per case, and this run 1; run with --tg-repeats=3*"]
     )
 
 
@@ -178,11 +178,11 @@ def test_other_questions_and_other_cases_are_refused_by_name(triage: Project) ->
     triage.unit(IDS, prompt={"template": "Now: {input}"})
     asked = gate(triage, answers())
     assert asked.ret == 4
-    assert "desk/triage was asked with other prompt" in told(asked)
+    assert "desk/triage was evaluated with other prompt" in told(asked)
     triage.unit([*IDS[1:], "new"])
     renamed = gate(triage, {key: output for key, output in answers().items() if not key.endswith("case00")})
     assert renamed.ret == 4
-    assert "desk/triage was asked with other cases (+new, -case00)" in told(renamed)
+    assert "desk/triage was evaluated with other cases (+new, -case00)" in told(renamed)
     assert len(triage.runs()) == 1
 
 

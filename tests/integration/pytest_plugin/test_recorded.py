@@ -117,7 +117,7 @@ def test_sealed_text_stays_sealed(desk: Project) -> None:
     desk.unit(["x", "y"], "last", sealed=True)
     done = tunegate("prompts")
     assert len(done.stdout.splitlines()) == 20
-    assert done.stderr == "desk/last: sealed, so not written: 2 cases (x, y); --sealed does\n"
+    assert done.stderr == "desk/last: sealed, not written: 2 cases (x, y); add --sealed\n"
     everything = asked("--sealed")
     assert len(everything) == 22
     answer(desk, everything)
@@ -145,7 +145,7 @@ def test_repeats_are_asked_and_recorded(desk: Project) -> None:
     assert desk.run("--tg-model=replay:gpt=outputs.jsonl", "--tg-against=baseline", "--tg-repeats=3").ret == 0
     fewer = desk.run("--tg-model=replay:gpt=outputs.jsonl", "--tg-against=baseline")
     assert fewer.ret == 4
-    fewer.stderr.fnmatch_lines(["*the baseline holds 3 answers a case, and this run 1*"])
+    fewer.stderr.fnmatch_lines(["*the baseline holds 3 outputs per case, and this run 1*"])
 
 
 def test_a_cost_unit_is_recorded_with_the_answers_it_prices(project: Project) -> None:

@@ -291,7 +291,11 @@ def guarded(desk: Desk) -> None:
 def test_an_invented_end_of_a_unit(desk: Desk) -> None:
     guarded(desk)
     releases.retire_unit(baselines(desk), GUARD, "It is in my way.")
-    refuses(desk, f"the end of {GUARD}", f"origin/main knows {GUARD} and not the end of it; merge it into origin/main")
+    refuses(
+        desk,
+        f"the retirement of {GUARD}",
+        f"origin/main knows {GUARD} and not the end of it; merge it into origin/main",
+    )
     merge(desk)
     assert release(desk, "second", MOST).ledger.compared
 
@@ -512,7 +516,7 @@ def test_the_counter_is_asked_as_well(merged: Desk, tmp_path: Path) -> None:
     with pytest.raises(Refused) as error:
         compare(merged, outside)
     assert "expected every event of refs/tunegate/ledger of origin in the ledger here, found 1 " in str(error.value)
-    assert "the opening of desk/triage for adapter 55555555" in str(error.value)
+    assert "the evaluation of sealed desk/triage for adapter 55555555" in str(error.value)
     assert "run pytest with --tg-sealed and this --tg-ledger-remote again" in str(error.value)
     append(baselines(merged), opened)
     shutil.copytree(other / LEDGER, baselines(merged) / LEDGER, dirs_exist_ok=True)

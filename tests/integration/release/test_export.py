@@ -162,7 +162,7 @@ def test_a_command_exports_and_its_parity_is_kept_beside_the_adapter(place, tmp_
     done = CliRunner().invoke(app, command)
 
     assert done.exit_code == 0, done.output
-    assert done.stdout.endswith(f"parity: {output} is what was judged\n")
+    assert done.stdout.endswith(f"parity: {output} matches the evaluated model\n")
     [kept] = json.loads((place / "tuned/parity.json").read_text())["artefacts"]
     assert (kept["name"], kept["kind"], kept["shown"]) == (os.path.relpath(output, place), "folder", True)
     assert CliRunner().invoke(app, ["parity", "tuned", f"--model={output}", "--run=run.json"]).exit_code == 0
@@ -175,7 +175,7 @@ def test_an_export_that_is_wrong_ends_with_1_and_says_so(place, tmp_path, monkey
     done = CliRunner().invoke(app, ["parity", "tuned", f"--model={tmp_path / 'out'}", "--run=run.json", "--json"])
 
     assert done.exit_code == 1
-    assert "is not to be served in the adapter's place" in done.stderr
+    assert "in the adapter's place" in done.stderr
     assert json.loads(done.stdout)["shown"] is False
     [kept] = [
         each for each in json.loads((place / "tuned/parity.json").read_text())["artefacts"]

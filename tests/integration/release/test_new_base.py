@@ -59,4 +59,4 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_that_back(
     assert not list(place.path.glob("baselines/next-*/desk/*.released.json"))
     assert "worse than the last release" in ok(place, GATE.format("next-second", "worse"), code=1)
     refused = ok(place, "tunegate release next-tuned --run=next.json --model=next", code=4)
-    assert "It is slow.; it is not released again" in refused
+    assert "It is slow.; it cannot be released again" in refused

@@ -50,7 +50,7 @@ def test_it_writes_a_task_and_what_its_repository_needs_once(shop):
         "fixtures/desk/task.yaml", "fixtures/desk/README.md",
     }  # fmt: skip
     assert all(f"wrote {name}" in done.stdout for name in set(files(shop)) - {"mail.csv"})
-    assert "next: tunegate lint, then pytest; fixtures/desk/README.md goes on from there" in done.stdout
+    assert "next: tunegate lint, then pytest; fixtures/desk/README.md describes the next steps" in done.stdout
     assert lint(shop) == 0
 
 
@@ -160,19 +160,19 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "TASK: expected it on the command line, found none, and no terminal to ask on"),
+        ((), "TASK: expected a name on the command line, found none and no terminal to prompt on"),
         (("a b",), "TASK: expected a name of letters, digits and . _ + -, found 'a b'"),
         (("../desk",), "TASK: expected a name"),
         (
             ("desk", "--from", "mail.csv"),
-            "--input and --expect: expected the name of a column of mail.csv (text, team)",
+            "--input and --expect: expected a column of mail.csv (text, team)",
         ),
         (
             ("desk", *FLAGS[:4], "--expect", "teem"),
             "--expect teem: expected a column of mail.csv (text, team), found none of that name; did you mean 'team'?",
         ),
         (("desk", *FLAGS[:4], "--expect", "text"), "expected a column each, found one twice"),
-        (("desk", "--input", "text"), "--input: expected --from FILE beside it"),
+        (("desk", "--input", "text"), "--input: expected --from FILE with the column"),
         (("desk", "--suite", "voice"), "--suite voice: needs labelled pairs"),
     ],
 )
@@ -252,7 +252,7 @@ def test_on_a_terminal_it_asks_for_what_is_open(shop):
     assert code == 0, shown
     assert "TASK: expected a name of letters, digits and . _ + -, found 'a desk'" in shown
     assert "male.csv: expected a file, found nothing there" in shown.replace(":1:", ":")
-    assert "mail.csv: 30 rows, with the columns text, team" in shown
+    assert "mail.csv: 30 rows, columns text, team" in shown
     assert "did you mean 'text'?" in shown
     assert "about: Sort the mail." in (shop / "fixtures/desk/task.yaml").read_text()
 

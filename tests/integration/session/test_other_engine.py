@@ -70,8 +70,7 @@ def test_the_base_is_asked_again_on_this_engine_once(desk, make_adapter, asked):
     assert asked == [("bfloat16", "base", 40), ("bfloat16", names[0], 40)]
     [line] = [note for note in session.notes if "asked again" in note]
     assert line == (
-        "the baseline was recorded with dtype float32 (now bfloat16): asked again on this engine, where the pair is "
-        "judged"
+        "the baseline was recorded with dtype float32 (now bfloat16): re-run on this engine, where the pair is judged"
     )
     gated(desk, two)
     assert asked[2:] == [("bfloat16", names[1], 40)], "the base's answers were kept"
@@ -186,8 +185,8 @@ def test_without_its_adapter_nothing_is_judged(desk, make_adapter, asked):
     with pytest.raises(Refused) as error:
         gated(desk, make_adapter("next"))
     assert str(error.value).startswith("the last release, adapter ")
-    assert "has to answer here, beside the adapter that is judged: expected the adapter " in str(error.value)
-    assert "adapter.ref, found neither; bring it there" in str(error.value)
+    assert "has to run here, beside the evaluated adapter: expected the adapter " in str(error.value)
+    assert "adapter.ref, found neither; restore it" in str(error.value)
     assert asked == []
     judged(replace(desk, adapters=(make_adapter("next"),), against="baseline"))  # on its engine nobody is asked
 
@@ -196,7 +195,7 @@ def test_another_adapter_in_its_place_is_refused(desk, make_adapter):
     folder = released(desk, make_adapter("released"))
     shutil.rmtree(folder)
     shutil.copytree(make_adapter("one"), folder)
-    with pytest.raises(Refused, match=r"expected the adapter \w{8} at .*adapter, found \w{8}; bring it there"):
+    with pytest.raises(Refused, match=r"expected the adapter \w{8} at .*adapter, found \w{8}; restore it"):
         gated(desk, make_adapter("next"))
 
 
@@ -224,7 +223,7 @@ def test_outputs_that_do_not_say_where_it_lies_are_to_be_renewed(desk, make_adap
     with monkeypatch.context() as older:
         older.setattr(recording, "_adapter_at", lambda *_: "")
         folder = released(desk, make_adapter("released"))
-    with pytest.raises(Refused, match="its outputs do not say where its adapter lies; renew it: pytest fixtures/ --tg"):
+    with pytest.raises(Refused, match="its outputs do not name its adapter's place; renew it: pytest fixtures/ --tg"):
         gated(desk, make_adapter("next"))
     judged(replace(desk, adapters=(folder,), record=True))
     assert "last release" in gated(desk, make_adapter("next")).records[0].engines

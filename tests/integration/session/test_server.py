@@ -136,7 +136,7 @@ def test_a_name_that_became_an_alias_or_is_none_any_more_is_told(desk, server, t
     said = desk.run("--tg-against=baseline").stdout.str()
 
     names = ["that exact name" if each == "tuned" else each for each in (then, now)]
-    assert f"the baseline was answered by {names[0]}, and {server.model} by {names[1]} now" in said
+    assert f"the baseline is of {names[0]}, and {server.model} is {names[1]} now" in said
 
 
 def test_what_cannot_be_gone_on_with_has_no_limit(desk, monkeypatch):
@@ -144,7 +144,7 @@ def test_what_cannot_be_gone_on_with_has_no_limit(desk, monkeypatch):
     for option in ("--fresh", "--noise"):
         refused = CliRunner().invoke(app, ["record", "--limit=5", option])
         assert refused.exit_code == 2
-        assert "--limit: what --fresh and --noise ask cannot be gone on with" in refused.output
+        assert "--limit: expected it without --fresh and --noise" in refused.output
 
 
 def test_what_is_asked_again_or_twice_is_reckoned_so(desk, monkeypatch):
@@ -182,7 +182,7 @@ def test_an_alias_that_leads_to_another_version_is_asked_again_and_told(desk, se
     server.then = answers(model="tuned-2026-09-01")
     other = desk.run("--tg-against=baseline")
 
-    told = "the baseline was answered by tuned-2026-03-01, and "
+    told = "the baseline is of tuned-2026-03-01, and "
     assert json.loads(baseline.read_text())["served"] == "tuned-2026-03-01"
     assert (other.ret, told in same, told in other.stdout.str()) == (0, False, True)
     assert f"{server.model} by tuned-2026-09-01 now: a difference may be the version's" in other.stdout.str()

@@ -97,7 +97,7 @@ def test_a_release_that_was_asked_otherwise_must_be_renewed(
     write_unit(local.cases, IDS, "triage", prompt={"system": "Be brief."})
     judged(replace(local, record=True))
     gate = replace(local, adapters=(make_adapter("next"),), against="baseline")
-    with pytest.raises(Refused, match=r"desk/triage: the last release .* was judged with other prompt; renew it"):
+    with pytest.raises(Refused, match=r"desk/triage: the last release .* was evaluated with other prompt; renew it"):
         judged(gate)
     with pytest.raises(Refused, match="only the released adapter may renew its files"):
         judged(replace(local, adapters=(make_adapter("next"),), record=True))
@@ -117,7 +117,7 @@ def test_a_ledger_that_cannot_be_told_is_found_before_anybody_is_asked(
     (local.baselines / "ledger").write_text("no folder")
     monkeypatch.setattr(Local, "answer", lambda *_: pytest.fail("asked"))
     for run in (gate, replace(local, record=True, fresh=True)):
-        with pytest.raises(CouldNotRun, match=r"ledger: expected a folder in which files can be written, found none"):
+        with pytest.raises(CouldNotRun, match=r"ledger: expected a writable folder, found none"):
             judged(run)
 
 
@@ -150,11 +150,11 @@ def test_an_opening_is_told_before_the_first_output(
     assert told(local, "run") == []
     session = judged(gate)
     assert len(told(local, "opened")) == 1  # the same adapter on the same cases is the same opening
-    assert "openings of sealed cases are counted on this clone alone (--tg-ledger-remote)" in session.notes
+    assert "evaluations of sealed cases are counted only in this clone (--tg-ledger-remote)" in session.notes
 
 
 def test_only_adapters_open_sealed_cases(local: Options) -> None:
-    with pytest.raises(Refused, match="--tg-sealed opens the cases of desk/final for an adapter, beside which its"):
+    with pytest.raises(Refused, match="--tg-sealed evaluates desk/final for an adapter together with its"):
         judged(seal(local))
     judged(replace(local, sealed=True))
     assert told(local, "opened") == []
@@ -182,13 +182,13 @@ def test_base_and_last_release_are_asked_sealed_cases_beside_the_adapter(
     assert [sealed_outputs(each) for each in session.references[0].values()] == [*map(sealed_outputs, alone)]
     assert session.records[0].verdicts.keys() == {"desk/triage", "desk/second", "desk/final"}
     assert list(local.baselines.glob("*/desk/final*.json")) == []
-    assert "opened: desk/final, which the baseline and the last release answered beside the adapter" in session.notes
+    assert "sealed: desk/final; evaluated beside the adapter: the baseline and the last release" in session.notes
     only = judged(replace(gate, adapters=(make_adapter("next"),)), "final")
     assert only.records[0].verdicts.keys() == {"desk/final"}
 
     shutil.rmtree(folder)
     monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))  # which has no copy of it
-    with pytest.raises(Refused, match=r"the last release, .*, has to answer here, .* found neither; bring it there"):
+    with pytest.raises(Refused, match=r"the last release, .*, has to run here, .* found neither; restore it"):
         judged(replace(gate, adapters=(make_adapter("next"),)))
 
 
@@ -295,7 +295,7 @@ def test_a_base_asked_twice_has_its_noise_in_the_baseline_and_keeps_it(local: Op
 
     again = judged(replace(local, record=True))  # the same answers: what was measured holds
     assert all("unchanged" in note for note in again.notes)
-    with pytest.raises(Refused, match="greedy answers do not vary: of 20 cases asked again none flipped"):
+    with pytest.raises(Refused, match="greedy outputs do not vary: of 20 cases re-run none flipped"):
         judged(replace(local, repeats=2))
 
 

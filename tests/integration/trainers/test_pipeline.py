@@ -438,7 +438,7 @@ def test_a_dry_run_goes_up_to_the_first_step_and_says_what_training_would_cost(p
     assert "Probing the template on real batches ..." in said
     assert re.search(r"  time: N s for 24 steps \(7,\d{3} tokens at \d+/s\)\n", said)
     assert re.search(r"  memory: N GB .*\n  disk: N MB while it trains, N MB after; N [GM]B are free\n", said)
-    assert said.endswith("nothing was trained: that was a dry run\n")
+    assert said.endswith("dry run: nothing was trained\n")
     assert place.tree() == before
 
 

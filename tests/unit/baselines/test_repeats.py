@@ -45,9 +45,9 @@ def test_greedy_repeats_are_refused_where_none_flipped_and_where_nobody_looked(d
     needs = "desk/triage: --tg-repeats needs `generate: {temperature: ...}`"
 
     assert refused(desk, {T: Noise(3, 2, ())}) == (
-        f"{needs}; greedy answers do not vary: of 3 cases asked again none flipped"
+        f"{needs}; greedy outputs do not vary: of 3 cases re-run none flipped"
     )
-    assert refused(desk, {}) == f"{needs}, or greedy answers that vary: --tg-record --tg-noise measures whether they do"
+    assert refused(desk, {}) == f"{needs}, or greedy outputs that vary, as measured by --tg-record --tg-noise"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_was_measured_is_told_when_it_changes(desk):
     recorded(desk)
     assert "updated: 1 of 3 cases flips by itself (c001); 2 answers differ (" in recorded(desk, noise={T: NOISE})[1][0]
     assert "unchanged" in recorded(desk, noise={T: NOISE})[1][0]
-    assert "updated: how many cases flip by themselves is no longer known (" in recorded(desk)[1][0]
+    assert "updated: the number of cases that flip by themselves is no longer known (" in recorded(desk)[1][0]
 
 
 def test_the_same_answers_keep_it_and_others_lose_it(desk):

@@ -308,7 +308,7 @@ def test_a_baseline_whose_unit_vanished_is_refused(home):
     (file_of(home).parent / "diagnosis.json").write_text("{}")
     (home / "fixtures" / "desk" / "replies.yaml").unlink()
     with pytest.raises(
-        Refused, match=r"desk/replies \(.*replies\.json\)\nbring the unit back, or say why it goes"
+        Refused, match=r"desk/replies \(.*replies\.json\)\nrestore the unit, or retire it with a reason"
     ) as error:
         check_vanished(home / "baselines", SLUG, load_tasks(home / "fixtures"))
     assert "diagnosis" not in str(error.value)

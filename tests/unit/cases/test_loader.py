@@ -225,7 +225,7 @@ MISTAKES = {
     ),
     "a byte that is not UTF-8": (
         GOOD.replace("hello", "caf").encode() + b"\n# \xe9\n",
-        "7: expected UTF-8 text, found the byte 0xe9, which is something else; save the file with the encoding UTF-8",
+        "7: expected UTF-8 text, found the byte 0xe9, which is not UTF-8; save the file as UTF-8",
     ),
     "a billion laughs": (
         HEAD + "cases:\n  - id: a\n    input: hi\n    expect:\n      a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
@@ -363,7 +363,7 @@ def test_a_link_that_leads_nowhere_is_told_as_one(tmp_path, monkeypatch):
         load_tasks(Path("fixtures"))
 
     file, task = (str(problem) for problem in caught.value.problems)
-    assert file.endswith("gone.yaml: expected a file, found a link to ../elsewhere/gone.yaml, where nothing is")
+    assert file.endswith("gone.yaml: expected a file, found a broken link to ../elsewhere/gone.yaml")
     assert "expected a task's folder, found a link to" in task
     assert task.endswith("moved, where nothing is; mend the link, or delete it")
 

@@ -50,7 +50,10 @@ def test_the_page_is_not_written_over_somebody_elses(record, tmp_path, page):
     index.write_text("<!DOCTYPE html>\n<title>Our shop</title>")
     done = ran("report", "r.json", "--html", page)
     assert done.exit_code == 2
-    assert "the page: expected none yet, or one of ours, found another at out/index.html; move it away" in done.stderr
+    assert (
+        "the page: expected no file or a page of ours, found another file at out/index.html; move it away"
+        in done.stderr
+    )
     assert "Our shop" in index.read_text()
     index.unlink()
     assert [ran("report", "r.json", "--html", page).exit_code for _ in range(2)] == [0, 0]
@@ -77,7 +80,7 @@ def test_what_is_said_leads_to_the_page(record):
 def test_rendered_prompts_need_a_face_that_shows_them(record):
     done = ran("report", "r.json", "--render", "smollm2")
     assert done.exit_code == 2
-    assert "expected --html or --json beside it" in done.stderr
+    assert "expected --html or --json with it" in done.stderr
 
 
 @pytest.mark.parametrize("page", ["r.json", "./r.cases.jsonl"])
@@ -85,9 +88,7 @@ def test_the_page_is_not_written_over_what_it_is_made_from(record, tmp_path, pag
     before = (tmp_path / page).read_bytes()
     done = ran("report", "r.json", "--html", page)
     assert done.exit_code == 2
-    assert (
-        f"the page: expected a file of its own, found {page.removeprefix('./')}, which it is made from" in done.stderr
-    )
+    assert f"the page: expected a file of its own, found its input {page.removeprefix('./')}" in done.stderr
     assert (tmp_path / page).read_bytes() == before
 
 
@@ -110,7 +111,7 @@ def test_each_face_begins_with_the_verdict(record):
 def test_one_face_is_printed_at_a_time(record):
     done = ran("report", "r.json", "--markdown", "--json")
     assert done.exit_code == 2
-    assert "each say what is printed: expected one of them" in done.stderr
+    assert "expected at most one of them, found several" in done.stderr
 
 
 def test_an_edited_sidecar_is_refused(record, tmp_path):
@@ -125,19 +126,19 @@ def test_in_a_log_no_browser_is_started(record, tmp_path, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda _: pytest.fail("a browser was started"))
     done = ran("view", "r.json")
     assert done.stdout.splitlines() == [
-        "page: r.html", f"no browser was started here: open {(tmp_path / 'r.html').as_uri()}",
+        "page: r.html", f"no browser was started: open {(tmp_path / 'r.html').as_uri()}",
     ]  # fmt: skip
 
 
 def test_without_a_pull_request_the_comment_is_printed_or_in_the_summary(record, tmp_path, monkeypatch):
     assert ran("comment", "r.json").stdout.startswith("### ❌ Blocked")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    assert ran("comment", "r.json").stdout == "no pull request: said in the summary alone\n"
+    assert ran("comment", "r.json").stdout == "no pull request: written to the summary only\n"
     assert (tmp_path / "summary").read_text().startswith("### ❌ Blocked")
 
 
 @pytest.mark.parametrize(("status", "code", "said"), [
-    (403, 0, "no right to comment"), (500, 3, "found the error 500"),
+    (403, 0, "no permission to comment"), (500, 3, "found the error 500"),
 ])  # fmt: skip
 def test_github_may_refuse(record, tmp_path, monkeypatch, status, code, said):
     (tmp_path / "event.json").write_text('{"pull_request": {"number": 7}}')
@@ -173,10 +174,10 @@ def test_whatever_a_record_names_as_its_adapter_is_told_and_no_more(record, tmp_
 def test_a_key_asks_for_an_adapter(record):
     done = ran("report", "r.json", "--html", "page.html", "--key", "public.pem")
     assert done.exit_code == 2
-    assert "--key: expected records of adapters, which can be signed, found one of a model alone" in done.stderr
+    assert "--key: expected records of adapters, which can be signed, found one of a model" in done.stderr
 
 
 def test_a_key_without_a_face_that_shows_it_means_nothing(record):
     done = ran("report", "r.json", "--key", "public.pem")
     assert done.exit_code == 2
-    assert "--key shows who signed an adapter in the page and in JSON" in done.stderr
+    assert "--key shows an adapter's signature in the page and in JSON" in done.stderr

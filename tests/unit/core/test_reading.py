@@ -63,11 +63,11 @@ def test_what_is_no_json_of_ours_is_refused_at_once(tmp_path):
 @pytest.mark.parametrize(("make", "found"), [
     ("nothing", "found nothing there"),
     ("a folder", "found a folder"),
-    ("a pipe", "found a pipe; write it into a file first"),
+    ("a pipe", "found a pipe; write it to a file first"),
     ("a socket", "found a socket"),
     ("a device without end", "found a device"),
-    ("links in a circle", "found links that lead in a circle"),
-    ("a link to nothing", "found a link to gone, where nothing is"),
+    ("links in a circle", "found a circular link"),
+    ("a link to nothing", "found a broken link to gone"),
     ("a file of 2 GB", "found one of more than 536,870,912 bytes"),
 ])  # fmt: skip
 def test_it_is_called_what_it_is(tmp_path, monkeypatch, make, found):
@@ -80,7 +80,7 @@ def test_it_is_called_what_it_is(tmp_path, monkeypatch, make, found):
 def test_a_mistake_is_told_with_its_line():
     for text, line, found in [
         ('{\n"a": 1,\n"b": 2,\n"a": 3}', 4, "the key 'a' twice"),
-        ('{"a": 1,\n"b": NaN}', 2, "NaN, which is no number"),
+        ('{"a": 1,\n"b": NaN}', 2, "NaN, which is not a number"),
         ('{"a": 1,\n"b": }', 2, "a mistake in column 6"),
         ("[1,\n1e999]", 2, r"a number that is too large or too long \(1e999\)"),
         ("[" + "9" * 301 + "]", 1, "a number of 301 digits"),

@@ -24,35 +24,36 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
 @pytest.mark.parametrize(
     ("rungs", "knowledge", "chosen", "says"),
     [
-        ([step("as-is", 0.95)], False, "none needed", "Nothing to do: 95.0 % pass as it is, and 90.0 % are enough."),
+        ([step("as-is", 0.95)], False, "none needed", "Nothing to do: 95.0 % pass as-is, and the goal is 90.0 %."),
         (
             [LOW, step("few-shot", 0.12, 250, form=0.9)], False, "fine-tune for quality",
-            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is), and what is missing is form "
-            "(a prompt with worked examples brings that from 10.0 % to 90.0 % for 2.5 times the tokens a call).",
+            "Fine-tune for quality: no prompting strategy helps significantly (10.0 % as-is), and form is missing "
+            "(a prompt with worked examples brings it from 10.0 % to 90.0 % for 2.5 times the tokens per call).",
         ),
         (
             [LOW, step("few-shot", 0.95, 150)], False, "prompt",
             "Prompt: a prompt with worked examples takes it from 10.0 % to 95.0 % "
-            "(+85.0 [+75.0, +95.0] points) for 1.5 times the tokens a call.",
+            "(+85.0 [+75.0, +95.0] points) for 1.5 times the tokens per call.",
         ),
         (
             [LOW, step("few-shot", 0.95, 500), step("steps", 0.97, 900)], False, "fine-tune for cost",
             "Fine-tune for cost: a prompt with worked examples takes it from 10.0 % to 95.0 % "
-            "(+85.0 [+75.0, +95.0] points) for 5.0 times the tokens a call; a tuned model does it without.",
+            "(+85.0 [+75.0, +95.0] points) for 5.0 times the tokens per call; a tuned model does not need it.",
         ),
         (
             [LOW, step("few-shot", 0.4, 500)], False, "fine-tune for quality",
-            "Fine-tune for quality: no rung closes the gap (a prompt with worked examples takes it from 10.0 % to "
-            "40.0 % (+30.0 [+20.0, +40.0] points) for 5.0 times the tokens a call), and what is missing is form.",
+            "Fine-tune for quality: no prompting strategy closes the gap (a prompt with worked examples takes it "
+            "from 10.0 % to 40.0 % (+30.0 [+20.0, +40.0] points) for 5.0 times the tokens per call), and form is "
+            "missing.",
         ),
         (
             [LOW, step("few-shot", 0.12)], False, "fine-tune for quality",
-            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is), and what is missing is form.",
+            "Fine-tune for quality: no prompting strategy helps significantly (10.0 % as-is), and form is missing.",
         ),
         (
             [LOW, step("few-shot", 0.2, better=False), step("context", 0.92, 180)], True, "retrieval",
             "Retrieval: a prompt with the passage takes it from 10.0 % to 92.0 % (+82.0 [+72.0, +92.0] points) "
-            "for 1.8 times the tokens a call; fine-tuning teaches no facts.",
+            "for 1.8 times the tokens per call; fine-tuning teaches no facts.",
         ),
         ([LOW, step("few-shot", 0.3), step("context", 0.6)], True, "retrieval", "Retrieval: a prompt with the passage"),
         ([LOW, step("context", 0.6)], False, "retrieval", "Retrieval: a prompt with the passage"),
@@ -61,39 +62,40 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
         (
             [LOW, step("steps", 0.91, 400)], True, "reasoning",
             "Let it think: thinking step by step takes it from 10.0 % to 91.0 % (+81.0 [+71.0, +91.0] points) "
-            "for 4.0 times the tokens a call; fine-tuning teaches no reasoning.",
+            "for 4.0 times the tokens per call; fine-tuning teaches no reasoning.",
         ),
         ([FORMED, step("steps", 0.5, form=0.95)], False, "reasoning", "Let it think: "),
-        ([LOW, step("steps", 0.5)], False, "fine-tune for quality", "Fine-tune for quality: no rung closes the gap"),
+        ([LOW, step("steps", 0.5)], False, "fine-tune for quality", "Fine-tune for quality: no prompting strategy"),
         ([LOW, step(LARGER, 0.95)], True, "larger model", "A larger model: the larger model takes it from 10.0 %"),
         ([LOW, step(LARGER, 0.95)], False, "fine-tune for cost", "Fine-tune for cost: the larger model takes it"),
         (
             [LOW, step("steps", 0.15)], True, "none found",
-            "No remedy found: no rung moves it beyond chance (10.0 % as it is); fine-tuning teaches neither facts nor "
-            "reasoning, so try a larger model (--larger).",
+            "No remedy found: no prompting strategy helps significantly (10.0 % as-is); fine-tuning teaches neither "
+            "facts nor reasoning, so try a larger model (--larger).",
         ),
-        ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No remedy found: no rung moves it"),
+        ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No remedy found: no prompting strategy"),
         (
             [LOW, step("constrained", 0.95, 98)], False, "constrained decoding",
             "Constrained decoding: constrained decoding takes it from 10.0 % to 95.0 % (+85.0 [+75.0, +95.0] points) "
-            "for 1.0 times the tokens a call; what is missing is form, and that needs no fine-tune.",
+            "for 1.0 times the tokens per call; only form is missing, which needs no fine-tuning.",
         ),
         (
             [LOW, step("constrained", 0.12, 98, form=1.0), step("few-shot", 0.2, 250, better=False)], False,
             "fine-tune for quality",
-            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is); constrained decoding alone "
-            "brings the form from 10.0 % to 100.0 % for 1.0 times the tokens a call, so form is no reason to tune: "
-            "being right is.",
+            "Fine-tune for quality: no prompting strategy helps significantly (10.0 % as-is); constrained decoding by "
+            "itself brings the form from 10.0 % to 100.0 % for 1.0 times the tokens per call, so tuning is for "
+            "correctness, not for form.",
         ),
         (
             [LOW, step("constrained", 0.4, form=1.0)], False, "fine-tune for quality",
-            "Fine-tune for quality: no rung closes the gap (constrained decoding takes it from 10.0 % to 40.0 % (+30.0 "
-            "[+20.0, +40.0] points) for 1.0 times the tokens a call); constrained decoding alone brings the form",
+            "Fine-tune for quality: no prompting strategy closes the gap (constrained decoding takes it from 10.0 % to "
+            "40.0 % (+30.0 [+20.0, +40.0] points) for 1.0 times the tokens per call); constrained decoding by itself "
+            "brings the form",
         ),
         (
             [LOW, step("constrained", 0.12, form=0.8)], False, "fine-tune for quality",
-            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is), and what is missing is form "
-            "(constrained decoding brings that from 10.0 % to 80.0 % for 1.0 times the tokens a call).",
+            "Fine-tune for quality: no prompting strategy helps significantly (10.0 % as-is), and form is missing "
+            "(constrained decoding brings it from 10.0 % to 80.0 % for 1.0 times the tokens per call).",
         ),
         (
             [LOW, step("constrained", 0.12, form=1.0), step("few-shot-constrained", 0.95, 150)], False, "prompt",
@@ -107,7 +109,7 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
         # once the form is there, thinking that helps is no matter of form
         ([LOW, step("constrained", 0.12, form=1.0), step("steps", 0.5)], False, "reasoning", "Let it think: "),
         ([LOW, step("constrained", 0.12, form=1.0), step(LARGER, 0.95)], False, "larger model", "A larger model: "),
-        ([FORMED, step("constrained", 0.12, form=1.0)], False, "none found", "No remedy found: no rung moves it"),
+        ([FORMED, step("constrained", 0.12, form=1.0)], False, "none found", "No remedy found: no prompting strategy"),
     ],
 )  # fmt: skip
 def test_the_remedy_and_its_sentence(rungs, knowledge, chosen, says):
@@ -120,8 +122,8 @@ def test_thinking_that_was_cut_off_is_told_where_no_remedy_was_found():
 
     assert "cut off" not in advice("none found", whole, GOAL)
     assert advice("none found", cut, GOAL).endswith(
-        "so try a larger model (--larger). But 4 of 40 answers step by step were cut off: raise `generate: "
-        "max_new_tokens`, of which they have 4 times as many."
+        "so try a larger model (--larger). But 4 of 40 step-by-step outputs were truncated: raise `generate: "
+        "max_new_tokens`, which is already multiplied by 4 for them."
     )
 
 
@@ -165,5 +167,5 @@ def test_an_unscored_case_ends_the_diagnosis(tmp_path):
     write_desk(tmp_path, 3)
     tasks = load_tasks(tmp_path)
     records = {"as-is": record(tasks, {"desk/triage": "000"}), "steps": record(tasks, {"desk/triage": "0-0"})}
-    with pytest.raises(CouldNotRun, match="desk/triage, rung steps: the run left unscored"):
+    with pytest.raises(CouldNotRun, match="desk/triage, strategy steps: the run left unscored"):
         rungs(units_of(tasks)["desk/triage"], records)

@@ -253,7 +253,7 @@ def test_a_look_says_how_much_is_kept(kept):
 
 
 def test_a_check_finds_it_whole(kept):
-    assert run("check").stdout.endswith("all of it can be read\n")
+    assert run("check").stdout.endswith("all entries are readable\n")
 
 
 ODD = [
@@ -291,7 +291,7 @@ def test_a_check_finds_an_answer_that_cannot_be_read(kept):
 
         assert done.exit_code == 3
         assert (
-            "expected whole answers, found: the output under 000000000000 cannot be read; run: tunegate cache"
+            "expected complete outputs, found: the output under 000000000000 cannot be read; run: tunegate cache"
             in done.stderr
         )
 

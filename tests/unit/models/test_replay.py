@@ -71,7 +71,7 @@ LINES = {
     ),
     "NaN": (
         '{"case": "desk/triage/a", "output": "A", "latency_s": NaN}',
-        "expected one JSON object, found NaN, which is no number",
+        "expected one JSON object, found NaN, which is not a number",
     ),
     "a bomb": ("[" * 100_000, "expected one JSON object, found more than 100 levels of nesting"),
     "a list": (

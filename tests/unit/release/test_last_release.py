@@ -118,7 +118,7 @@ def command(desk: Desk, *arguments: str):  # noqa: F811
 
 def test_deleted_outputs_of_the_last_release_are_refused_with_the_way_back(released):
     file_of(released).unlink()
-    lose(released, r"the ledger knows the last release, adapter \w{8} on tiny-12345678 .*found none; bring them back: "
+    lose(released, r"the ledger knows the last release, adapter \w{8} on tiny-12345678 .*found none; restore them: "
                    r"git log --all --oneline -- .*triage\.released\.json")  # fmt: skip
 
 
@@ -272,9 +272,9 @@ def test_a_withdrawn_adapter_is_not_released_again(released):
 
 def test_a_withdrawal_that_cannot_be_is_refused(released, monkeypatch):
     for arguments, code, said in [
-        (["--withdraw", "first"], 2, "a withdrawal takes both: tunegate release --withdraw ADAPTER --reason TEXT"),
-        (["--withdraw", "first", "--reason", " "], 2, "a withdrawal takes both"),
-        (["first", "--reason", "No."], 2, "a withdrawal takes both"),
+        (["--withdraw", "first"], 2, "--withdraw: expected a --reason, found none; add --reason TEXT"),
+        (["--withdraw", "first", "--reason", " "], 2, "--withdraw: expected a --reason"),
+        (["first", "--reason", "No."], 2, "--withdraw: expected a --reason"),
         (["--withdraw", "candidate", "--reason", "No."], 4, "expected an adapter that the ledger knows as released"),
         (["--withdraw", "abc", "--reason", "No."], 4, "expected an adapter that the ledger knows as released"),
     ]:
@@ -290,7 +290,7 @@ def test_a_release_is_withdrawn_once(released):
     command(released, "release", "--withdraw", str(released.home / "first"), "--reason", "It answers rudely.")
     done = command(released, "release", "--withdraw", str(released.home / "first"), "--reason", "Again.")
     assert done.exit_code == 4
-    assert "was withdrawn already: It answers rudely." in done.output
+    assert "is already withdrawn: It answers rudely." in done.output
 
 
 def test_the_outputs_of_a_lost_release_need_not_be_there_for_its_withdrawal(released):
@@ -326,7 +326,7 @@ def test_a_deleted_unit_with_a_baseline_is_refused_until_it_is_retired(guarded):
     lose(guarded, r"(?s)desk/replies \(.*retire desk/replies --reason")
     done = retire(guarded)
     assert done.exit_code == 0
-    assert done.output.splitlines()[-2] == "desk/replies: retired; no release is held to it any more"
+    assert done.output.splitlines()[-2] == "desk/replies: retired; no later release needs it"
     assert not list(guarded.home.glob("baselines/*/desk/replies*.json"))
     assert last(guarded) == adapter_digest(guarded.home / "first")
 
@@ -334,7 +334,7 @@ def test_a_deleted_unit_with_a_baseline_is_refused_until_it_is_retired(guarded):
 def test_so_is_one_whose_baselines_were_deleted_too(guarded):
     for path in guarded.home.glob("baselines/*/desk/replies*.json"):
         path.unlink()
-    lose(guarded, "the last release was judged on desk/replies too: expected among the fixtures, found none")
+    lose(guarded, "the last release was evaluated on desk/replies too: expected among the fixtures, found none")
     assert retire(guarded).exit_code == 0
     second = guarded.adapter("second", weights="0.7")
     guarded.release(second, guarded.evaluate(second, {T: MOST}))
@@ -350,7 +350,7 @@ def test_a_unit_that_came_back_and_was_released_is_missed_again(guarded):
     (guarded.fixtures / "desk" / "replies.yaml").unlink()
     for path in guarded.home.glob("baselines/*/desk/replies*.json"):
         path.unlink()
-    lose(guarded, "the last release was judged on desk/replies too")
+    lose(guarded, "the last release was evaluated on desk/replies too")
 
 
 def test_a_withdrawal_does_not_bring_back_what_was_retired(guarded):
@@ -365,9 +365,9 @@ def test_a_withdrawal_does_not_bring_back_what_was_retired(guarded):
 
 def test_what_cannot_be_retired_changes_nothing(guarded):
     for unit, reason, code, said in [
-        (T, "Gone.", 2, "expected a unit that was deleted, found it among the fixtures"),
+        (T, "Gone.", 2, "expected a deleted unit, found it among the cases"),
         ("desk/none", "Gone.", 4, "expected a unit that the ledger knows a baseline or a release of"),
-        (REPLIES, " ", 2, "expected why the unit is retired, found nothing"),
+        (REPLIES, " ", 2, "expected the reason for retiring the unit, found none"),
     ]:
         before = guarded.files()
         done = retire(guarded, unit, reason)
@@ -379,7 +379,7 @@ def test_who_retires_twice_is_told_why_it_was_done(guarded):
     retire(guarded)
     done = retire(guarded, reason="Again.")
     assert done.exit_code == 4
-    assert "desk/replies was retired already: No replies any more." in done.output
+    assert "desk/replies is already retired: No replies any more." in done.output
 
 
 # --- the card, the list
@@ -410,5 +410,5 @@ def test_a_release_whose_adapter_lies_nowhere_says_so_in_one_line(desk):  # noqa
     for place in ["..", "/", "a\0b", "x" * 5000, "nowhere"]:
         made = record(load_tasks(desk.fixtures), {T: HALF}, "1" * 64)
         release = replace(made, fingerprint=made.fingerprint | {"names": {"model": "baseline", "adapter_at": place}})
-        with pytest.raises(Refused, match=r"^the last release, .*, has to answer here, .*bring it there$"):
+        with pytest.raises(Refused, match=r"^the last release, .*, has to run here, .*restore it$"):
             released_adapter(desk.home / "baselines", release, quiet())

@@ -50,7 +50,7 @@ def test_it_is_released_on_what_the_base_answers_there(desk):  # noqa: F811
     adapter, base = desk.adapter(), HALF[:-1] + "1"
     done = release(desk, adapter, judged(desk, adapter, base), base)
     assert done.record.engines["baseline"]["units"][T]["gained"] == ["c059"]
-    assert any("asked again on this engine" in note for note in done.notes)
+    assert any("re-run on this engine" in note for note in done.notes)
     assert (
         "judged on backend transformers, dtype bfloat16, device cpu; the baseline, recorded with dtype float32 (now "
         "bfloat16), asked again" in verify_release(adapter)

@@ -556,7 +556,7 @@ def test_a_sealed_unit_has_to_be_held(desk):
     judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
     done = desk.release(adapter, judged, base=base)
     assert done.manifest.exists()
-    assert "opened: desk/final, which the baseline answered beside the adapter" in done.notes
+    assert "sealed: desk/final; evaluated beside the adapter: the baseline" in done.notes
 
 
 @pytest.mark.parametrize(("others", "said"), [
@@ -651,7 +651,7 @@ def test_a_last_release_of_other_questions(desk):
     desk.record_baseline({T: HALF})
     second = desk.adapter("second", weights="0.7")
     judged = desk.record(second, {T: MOST})
-    desk.refuses(second, judged, r"the last release \(.*\) was judged with other prompt; renew it")
+    desk.refuses(second, judged, r"the last release \(.*\) was evaluated with other prompt; renew it")
 
 
 # which run it rests on
@@ -1003,7 +1003,7 @@ def test_a_journal_writes_nowhere_else(desk, way):
     journal = {"command": "", "folder": str(folder), "files": [file]}
     stamp(desk.home / "baselines" / ".unfinished.json", journal)
     with pytest.raises(
-        Refused, match="expected what a command left unfinished, found something else, or files elsewhere"
+        Refused, match="expected what a command left unfinished, found another file, or files elsewhere"
     ):
         desk.release(adapter, record)
     assert (elsewhere / "README.md").read_text() == "mine"

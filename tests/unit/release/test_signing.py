@@ -124,7 +124,7 @@ def test_the_commands_sign_and_verify(released, keys, monkeypatch):  # noqa: F81
     verified = CliRunner().invoke(app, ["verify", "first", f"--key={public}"])
     assert (verified.exit_code, verified.output.splitlines()[-1].partition(" of ")[0]) == (0, "signed by the owner")
     assert CliRunner().invoke(app, ["verify", "first"]).output.splitlines()[-1] == (
-        "release.sig: not looked at; tunegate verify --key FILE.pem does"
+        "release.sig: not verified; run: tunegate verify --key FILE.pem"
     )
 
 

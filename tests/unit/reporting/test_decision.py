@@ -96,7 +96,7 @@ def test_nothing_is_shown_of_a_decision_that_says_otherwise_than_the_gates_job(t
 
     assert (found.outcome, found.candidates, found.notes) == ("refused", (), ())
     assert found.verdict == (
-        f"The gate's job ended with {result}, but the decision that it left says {says}. The job decides: read its log."
+        f"The gate's job ended with {result}, but its decision says {says}. The job decides: read its log."
     )
     assert found.rules == RuleReport()
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_said_where_the_job_is_known(tmp_path, result):
 
     assert found.outcome == "refused"
     assert found.verdict == (
-        f"The gate's job ended with {result}, and what it left cannot be read. The job decides: read its log."
+        f"The gate's job ended with {result}, and its files cannot be read. The job decides: read its log."
     )
     assert "decision.json" in found.rules.refused
     with pytest.raises(Refused):
@@ -134,7 +134,7 @@ def test_altered_rules_block_whatever_the_record_says(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
     found = report(decision(tmp_path, made, passes=False, modified=[ALTERED], approve="7816ee245021"))
     assert found.outcome == "blocked"
-    assert found.verdict.startswith("Blocked by 1 rule change that nobody has approved. Release: ")
+    assert found.verdict.startswith("Blocked by 1 unapproved rule change. Release: ")
     assert found.rules.modified == (ALTERED,)
 
 
@@ -164,7 +164,7 @@ def test_a_task_without_a_decision_blocks_whatever_its_units_say(tmp_path):
 def test_what_could_not_be_judged_never_passes(tmp_path):
     found = report(decision(tmp_path, passes=False, refused="no baseline to compare with"))
     assert (found.outcome, found.candidates) == ("refused", ())
-    assert found.verdict == "Refused: something is missing or is no longer what it was; nothing passes."
+    assert found.verdict == "Refused: something is missing or has changed; nothing passes."
     assert list(case_annotations(found)) == [
         f"::error title=tunegate::{found.verdict}%0Ano baseline to compare with",
     ]
@@ -179,7 +179,7 @@ def test_several_decisions_are_one_report(tmp_path):
 
 def test_what_is_no_decision_is_refused(tmp_path):
     for text, said in [
-        ("[]", "found a list, where an object was to be"),
+        ("[]", "found a list, not an object"),
         (
             '{"by_rules": 1}',
             r"expected a decision, as tunegate gate --decision writes it, found .*'passes' is a required",
@@ -194,13 +194,13 @@ def test_what_is_no_decision_is_refused(tmp_path):
 def test_a_decision_that_contradicts_itself_is_refused(tmp_path):
     for more, why in [
         ({"refused": "no baseline"}, "was refused"),
-        ({"modified": [ALTERED]}, "has rule changes that nobody approved"),
-        ({"by_rules": []}, "judged nothing"),
+        ({"modified": [ALTERED]}, "has unapproved rule changes"),
+        ({"by_rules": []}, "evaluated nothing"),
         ({"by_rules": [{**OLDER, "blocks": ["desk/triage", "desk"]}]}, "is blocked by desk/triage, desk"),
     ]:
         path = decision(tmp_path, judged(tmp_path, "0" * 40, "1" * 40), **more)
         with pytest.raises(
-            Refused, match=f"expected a decision that agrees with itself, found one that passes, and {why}"
+            Refused, match=f"expected a decision that agrees with itself, found one that passes and {why}"
         ):
             read_inputs([path])
 
@@ -208,13 +208,13 @@ def test_a_decision_that_contradicts_itself_is_refused(tmp_path):
 def test_another_record_than_was_decided_on_is_refused(tmp_path):
     path = decision(tmp_path, made := judged(tmp_path, "1" * 40, "0" * 40), passes=False)
     replace(judged(tmp_path, "0" * 40, "1" * 40), created="later").write(made.path)
-    with pytest.raises(Refused, match=r"expected the record that .*decision\.json decided on, found another one"):
+    with pytest.raises(Refused, match=r"expected the record that .*decision\.json decided on, found another"):
         read_inputs([path])
 
 
 def test_records_and_decisions_are_not_mixed(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
-    with pytest.raises(Refused, match="name records or decisions alone"):
+    with pytest.raises(Refused, match="name only records or only decisions"):
         read_inputs([decision(tmp_path, made), made.path])
 
 

@@ -31,7 +31,7 @@ def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
     assert names == ["good", "fair", "bad"]
     assert "good 96.7 % release" in lines
     assert "bad 0.0 % block" in lines
-    luck = "desk/triage: the best of 3 is picked for its number; were all equally good, it would still lie about"
+    luck = "desk/triage: the best of 3 was selected by its score; if all were equally good, it would still be about"
     assert lines[-2] == f"{luck} 6.4 points too high"
     assert lines[-1] == "3 adapters of 4.5 MB in all on one base of 1.5 MB"
 

@@ -94,4 +94,4 @@ def test_a_report_that_is_too_long_for_a_comment_says_the_verdict_and_the_rules(
     assert len(text) < MOST_CHARACTERS
     assert text.splitlines()[0] == "### ❌ tuned"
     assert "- and 60 more" in text
-    assert text.endswith("The tables are too long for a comment: they stand in the page.")
+    assert text.endswith("The tables are too long for a comment: see the page.")

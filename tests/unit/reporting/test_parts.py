@@ -220,12 +220,12 @@ def test_a_value_that_is_never_answered_stands_in_the_report_of_a_record(tasks, 
 
     assert "never" not in shown(made)
     assert (
-        'desk/triage: urgency: 0.0 % of 100 right, "now" taken for "soon" 100 times; never answered "now" (0 of 100)'
+        'desk/triage: urgency: 0.0 % of 100 right, "now" taken for "soon" 100 times; never outputs "now" (0 of 100)'
         in shown(never)
     )
     report = report_of([read_record(never.write(tmp_path / "r.json").path)])
-    assert 'never answered "now" (0 of 100)' in markdown_report(report)
-    assert "never answered &#34;now&#34; (0 of 100)" in html_page(report)
+    assert 'never outputs "now" (0 of 100)' in markdown_report(report)
+    assert "never outputs &#34;now&#34; (0 of 100)" in html_page(report)
 
 
 def test_of_a_sealed_unit_the_value_that_is_never_answered_is_not_told(tasks):
@@ -239,7 +239,7 @@ def test_of_a_sealed_unit_the_value_that_is_never_answered_is_not_told(tasks):
     )
     assert said in made.verdicts[T]["reason"]
     assert made.verdicts[T]["never_right"] == [{"field": "urgency", "value": "", "n": 100, "base": 100}]
-    assert "never answered with one of its values (0 of 100)" in shown(never)
+    assert "never outputs one of its values (0 of 100)" in shown(never)
     for each in (made, never):
         report = report_of([each])
         assert '"now"' not in shown(each) + markdown_report(report)

@@ -75,7 +75,7 @@ def test_a_token_without_the_right_is_told_apart(pull, hub):
 @pytest.mark.parametrize("status", [500, 302, 422])
 def test_any_other_answer_is_an_error(pull, hub, status):
     hub.status = status
-    with pytest.raises(CouldNotRun, match=f"expected an answer, found the error {status}"):
+    with pytest.raises(CouldNotRun, match=f"expected a response, found the error {status}"):
         say(pull, MARKED)
     assert not any("elsewhere" in each for each in hub.asked), "the token was sent on"
 

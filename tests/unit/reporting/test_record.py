@@ -235,4 +235,4 @@ def test_a_long_output_is_cut_with_its_length(case):
 def test_a_sampled_case_shows_the_first_answer_that_failed(case):
     right, wrong = Result(True, 1.0, output="right"), Result(False, 0.0, (Finding("json", "none"),), output="wrong")
     text = case_failure(case, Result(False, 0.5, repeats=(right, wrong)), None)
-    assert "1 of 2 answers failed; the first that did:\noutput:\n  wrong\nfindings:\n  - json: none" in text
+    assert "1 of 2 outputs failed; the first one:\noutput:\n  wrong\nfindings:\n  - json: none" in text

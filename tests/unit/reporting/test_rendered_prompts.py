@@ -36,6 +36,4 @@ def test_where_the_record_counted_other_tokens_a_note_says_so(tmp_path):
     counted = {f"{T}/c001": 2, f"{T}/c002": 3, f"{T}/c003": 4}
     cases = {key: replace(each, tokens_in=counted.get(key)) for key, each in made.cases.items()}
     found = with_prompts(report_of([made]), [replace(made, cases=cases)], render)
-    assert found.notes == (
-        "2 prompts have another number of tokens here than the record counted: another tokenizer or template",
-    )
+    assert found.notes == ("2 prompts have another number of tokens than in the record: another tokenizer or template",)

@@ -132,7 +132,7 @@ def test_several_records_have_a_verdict_together(tmp_path, monkeypatch, now, out
 def test_a_record_that_was_compared_with_nothing_has_no_verdict(tmp_path):
     write_desk(tmp_path, 4)
     found = report_of([record(load_tasks(tmp_path), {T: "1100"})])
-    assert (found.outcome, found.verdict) == ("scored", "Scored: 4 cases of 1 unit, compared with nothing.")
+    assert (found.outcome, found.verdict) == ("scored", "Scored: 4 cases of 1 unit, without a comparison.")
 
 
 def test_it_names_what_was_judged_by_whole_digests(tmp_path):

@@ -49,7 +49,7 @@ def test_a_name_leads_nowhere_else(tmp_path, name, folder):
 
 @pytest.mark.parametrize("made", ["", "yesterday", "9" * 40])
 def test_a_record_without_a_time_is_refused_before_anything_is_written(tmp_path, made):
-    with pytest.raises(Refused, match="expected the time at which its record was made"):
+    with pytest.raises(Refused, match="expected the time of its record"):
         write_scalars(tmp_path / "runs", made_at("2026-11-02T10:00:00+00:00", made))
     assert not (tmp_path / "runs").exists()
 

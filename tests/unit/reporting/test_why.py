@@ -24,13 +24,13 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
     assert told(tmp_path, {T: "1" * 200}, {T: "0" * 20 + "1" * 180}, sealed_evaluations={T: 2}) == [
         "desk/triage, against the baseline: regressed",
         "  margin 8.0 points: Each costs a call.",
-        "  held: the difference lies from -14.3 to -6.9 points, each end one-sided at 0.04 (score test; of pass/fail "
-        "Tango's, of other scores the likelihood ratio's root as well): a loss of the margin is not excluded",
-        "  worse: p = 3.87e-06, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the score test; "
-        "beside 0 other tests of all units and references (Tarone-Holm at 0.04): significant",
+        "  held: the difference lies from -14.3 to -6.9 points, each end one-sided at 0.04 (score test; for pass/fail "
+        "Tango's, for other scores also the signed root of the likelihood ratio): a loss of the margin is not excluded",
+        "  worse: p = 3.87e-06, the larger of the sign-flip test (for pass/fail McNemar's mid-p) and the score test; "
+        "with 0 other tests of all units and references (Tarone-Holm at 0.04): significant",
         "  slices: by=sms fell (exact p, Tarone-Holm at 0.02)",
-        "  critical cases stand outside every level: one that regressed is enough",
-        "  its cases were asked of 1 other adapters before; it is open: it steers",
+        "  critical cases are outside the levels: one regression is enough",
+        "  its cases were evaluated for 1 other adapters before; it is open: it guides tuning",
     ]
 
 
@@ -40,10 +40,10 @@ def test_a_sealed_unit_says_what_its_opening_leaves(tmp_path):
     lines = told(tmp_path, {FINAL: "1" * 100}, {FINAL: "1" * 100}, sealed=True, sealed_evaluations={FINAL: 2})
     assert "each end one-sided at 0.0064" in lines[2]
     assert lines[2].endswith("a loss of the margin is excluded")
-    assert (
-        lines[-1]
-        == "  its cases were asked of 1 other adapters before; it is sealed: all openings together may err by 0.04"
+    said = (
+        "  its cases were evaluated for 1 other adapters before; it is sealed: all evaluations together may err by 0.04"
     )
+    assert lines[-1] == said
 
 
 def test_what_was_not_compared_has_no_test(tmp_path):

@@ -204,7 +204,7 @@ def test_a_dry_run_counts_the_tokens_of_both_answers(place):
     ]
     assert all(tokens)
     assert re.search(r"  time: \S+ \w+ for 12 steps \(7,\d{3} tokens at \d+/s\)\n", result.output)
-    assert result.output.endswith("nothing was trained: that was a dry run\n")
+    assert result.output.endswith("dry run: nothing was trained\n")
     assert place.tree() == before
 
 

@@ -1,1 +1,1 @@
-"""An output in, findings out; the kinds of check do not know each other."""
+"""Checks: they take an output and return findings. Kinds of check do not depend on each other."""

@@ -1,4 +1,4 @@
-"""What a check says about one output, and what every check looks like."""
+"""The interface of every check, and the outcome of checking one output."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
-ClosedValue = tuple[str, str, bool]  # a field, a value that is expected of it as JSON, and whether no other will do
+ClosedValue = tuple[str, str, bool]  # field, expected value as JSON, whether it is the only accepted value
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check saw: which rule spoke, where in the output, and a sentence.
+    """One result of a check: the rule, the place in the output, and a message.
 
-    `source` is where that rule is written, as FILE:LINE: a keyword of a schema, a house rule, a term; empty where it is
-    written in no file. It is told to people and kept in no record, for it moves with every edit of that file.
+    `source` is the place of the rule as FILE:LINE: a keyword of a schema, a house rule, a term. It is empty for rules
+    that are in no file. It is shown in reports and left out of records, because it moves with every edit of the file.
     """
 
     rule: str
@@ -33,20 +33,20 @@ class Finding:
     source: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.rule}{f' at {self.path}' if self.path else ''}: {self.message}"
+        place = f" at {self.path}" if self.path else ""
+        return f"{self.rule}{place}: {self.message}"
 
     @property
     def sourced(self) -> str:
-        """Itself, with the line of its rule behind it."""
+        """The finding with the line of its rule appended."""
         return f"{self} ({self.source})" if self.source else str(self)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldCount:
-    """What one field of a JSON answer came to: its values that are right, that were expected, and that were answered.
+    """Counts of the values of one field of a JSON output: right, expected, and found in the output (`answered`).
 
-    Where a field has a closed set of values, `taken` holds each that was expected beside the wrong one that it was
-    taken for.
+    For a field with a closed set of values, `taken` holds the confusions as pairs (expected value, wrong value).
     """
 
     right: int
@@ -56,17 +56,17 @@ class FieldCount:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing of it is wrong, missing or too much."""
+        """Whether no value is wrong, missing or extra."""
         return self.right == self.expected == self.answered
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one output came to.
+    """The outcome of scoring one output.
 
-    `score` lies in [0, 1] for pass/fail checks and is any finite number for continuous ones; higher is better. `rates`
-    holds further yes/no questions that the unit reports side by side, such as adherence and exact, `fields` what the
-    fields of a JSON answer came to. `passed` is None where a score of 1.0 passes and nothing else does.
+    `score` is in [0, 1] for pass/fail checks and any finite number for continuous ones; higher is better. `rates` holds
+    further yes/no results that the unit reports separately, such as adherence and exact; `fields` holds the counts for
+    the fields of a JSON output. If `passed` is None, only a score of 1.0 passes.
     """
 
     score: float
@@ -86,51 +86,51 @@ class Check(Protocol):
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
         """Score one output; `expect` is the case's, `prompt` the text of its input and context.
 
-        An output is a text or, where its kind asks about `texts`, the log-probabilities of their tokens in nats, a
-        tuple for each text. Training rows have no `expect`: where its kind has `by_expect`, None is
-        scored by all the rest.
+        An output is a text. For kinds with `texts` it is a tuple per text of the log-probabilities of its tokens, in
+        nats. Training rows have no `expect`: for kinds with `by_expect`, an `expect` of None is scored by all the
+        other rules of the check.
         """
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """What this check's references say against a case's `expect`, which stands at `where` in `document`."""
+        """Problems of a case's `expect`, found at `where` in `document`, with this check's references."""
 
 
 @runtime_checkable
 class HasWarnings(Protocol):
-    """A check whose references hold what is allowed and probably not meant: `tunegate lint` tells."""
+    """A check whose references can hold valid but suspicious entries, which `tunegate lint` reports."""
 
     @property
     def warnings(self) -> tuple[LintWarning, ...]:
-        """Each of them, with its place."""
+        """The warnings, each with its place."""
 
 
 @runtime_checkable
 class HasParts(Protocol):
-    """A check of which not every case has the parts of its kind, or has more."""
+    """A check whose parts depend on the case."""
 
     def parts(self, expect: Any) -> Collection[str]:
-        """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
+        """The names of the rates and fields that score an output for a case with this `expect`."""
 
 
 @runtime_checkable
 class HasClosedValues(Protocol):
-    """A check that knows which fields of an answer have a closed set of values."""
+    """A check that knows which fields of an output have a closed set of values."""
 
     def closed_values(self, expect: Any) -> Sequence[ClosedValue]:
-        """The values that a case with this `expect` expects of such fields."""
+        """The expected values of such fields in a case with this `expect`."""
 
 
 @runtime_checkable
 class HasExpectWarnings(Protocol):
-    """A check that can say what of a case's `expect` is allowed and probably not meant: `tunegate lint` tells."""
+    """A check that can find valid but suspicious entries in a case's `expect`, which `tunegate lint` reports."""
 
     def expect_warnings(self, expect: Any) -> tuple[str, ...]:
-        """A sentence each, with the place inside the case."""
+        """One sentence per warning, with the place inside the case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A JSON Schema, as JSON, that an answer is held to while it is decoded; `file` is where it stands, for people."""
+    """A JSON Schema, as JSON, that constrains decoding; `file` is its path, for messages."""
 
     schema: str
     file: str = field(default="", compare=False)
@@ -138,35 +138,34 @@ class Constraint:
 
 @runtime_checkable
 class HasConstraint(Protocol):
-    """A check whose answers can be held to a JSON Schema while they are decoded."""
+    """A check whose outputs can be constrained to a JSON Schema during decoding."""
 
     @property
     def constraint(self) -> Constraint:
-        """What they are held to: no more than what the check asks of them."""
+        """The constraint; it is never stricter than the check."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckKind:
-    """A kind of check: how a suite's checks are written down, loaded and run.
+    """A kind of check: how a suite's checks are declared, loaded and run.
 
     `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
-    of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
+    of the `check:` mapping at `where` in a document. Paths are relative to the document. `load` raises
     `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
-    without one. `version` is raised when an outcome changes: what an older version scored is scored again, and with the
-    same one other scores are taken for an edit. It is a number and no digest of source text, which every rename would
-    change.
+    without one. Increase `version` when outcomes change: outputs scored by an older version are scored again, whereas
+    different scores from the same version count as an edit. It is a number because a digest of the source would change
+    with every rename.
 
-    `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the model is asked
-    to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
-    the keys of a fixture file that would mean nothing here, and are refused. `derived` says that the answers are those
-    of the unit that the file's `of` names: nothing is asked, and what is scored is a `checks.cost.Call`.
+    `texts` returns the texts whose likelihood is measured for a case's input and expect; without it, the model
+    generates. With `chat` they are replies to the case's prompt, without it they are read as they are. `ignores` lists
+    keys of a fixture file that have no meaning here and are refused. `derived` kinds score the outputs of the unit
+    named by the file's `of`: no model is called, and the scored value is a `checks.cost.Call`.
 
-    `by_expect` says what only a case's `expect` decides; without it, nothing can be scored where there is none.
-    `expect_of` makes, of a check and the text of an answer that is right, the `expect` of its case, which other answers
-    are then held against; None where the answer tells none.
-    `parts` are the `rates` of its outcomes, each with what it is called where people read it.
-    `libraries` are the installed packages that can change an outcome: where their versions are others than those that
-    scored a reference, its other scores are no sign of an edit.
+    `by_expect` names what only a case's `expect` decides; if it is empty, an output without an `expect` cannot be
+    scored. `expect_of` takes a check and the text of a correct output and returns the `expect` against which other
+    outputs are scored, or None if it cannot be derived. `parts` maps the `rates` of outcomes to their display names.
+    `libraries` are the installed packages that can change an outcome: if their versions differ from those that scored
+    a reference, different scores do not count as an edit.
     """
 
     kind: Kind
@@ -187,10 +186,10 @@ class CheckKind:
     libraries: tuple[str, ...] = ()
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
-        """The check of `options`, held against their schema first.
+        """Validate `options` against their schema and load the check.
 
         Raises:
-            AuthoringError: every mistake in them, or in what they name.
+            AuthoringError: lists every mistake in the options and in the files they name.
         """
         wrong = validate(document, self.options, where, options)
         if wrong:
@@ -199,12 +198,12 @@ class CheckKind:
 
     @property
     def asks(self) -> Can:
-        """What a model must be able to do."""
+        """The capability that the model needs."""
         return "loglik" if self.texts else "generate"
 
     @property
     def scorer(self) -> dict[str, str]:
-        """The versions of Python (its Unicode tables decide what is a word) and of `libraries`, where installed."""
+        """The versions of Python (its Unicode tables define words) and of those `libraries` that are installed."""
         return {"python": ".".join(platform.python_version_tuple()[:2]), **_versions(self.libraries)}
 
 
@@ -213,5 +212,5 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for name in packages:
         with suppress(PackageNotFoundError):
-            found[name] = version(name).partition("+")[0]  # without the +cpu of a build
+            found[name] = version(name).partition("+")[0]  # without a build suffix such as +cpu
     return found

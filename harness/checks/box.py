@@ -1,8 +1,8 @@
-"""The box that a project's own checks run in: what they find of the environment, and what the system keeps from them.
+"""The sandbox of a project's own checks: which environment variables they see, and what the system denies them.
 
-A check is Python that somebody approved. It still has no business with a job's token, with the network, or with the
-files of the install and of the repository. Landlock (Linux 5.13) makes all files but a folder of its own read-only,
-seccomp takes the network away. Elsewhere the environment and the limits alone hold: SECURITY.md has the table.
+Reviewers approve the code of a check, but it needs no access to a job's token, the network, or the files of the
+install and of the repository. Landlock (Linux 5.13) makes all files outside its scratch folder read-only, and seccomp
+blocks the network. On other systems only the environment and the limits apply: SECURITY.md has the table.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: What a check finds of the environment: how text and numbers are computed, and no name of a secret.
+#: Environment variables that a check sees: settings for text and numbers, no secrets.
 PASSED = frozenset({
     "PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "HF_HUB_OFFLINE",
     "HF_HUB_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM", "CUDA_VISIBLE_DEVICES",
 })  # fmt: skip
 PASSED_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_")
-SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "CREDENTIAL")  # in no name that is passed, whatever its beginning
+SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "CREDENTIAL")  # names with these words are never passed
 
 MEMORY = 4 << 30  # bytes
 PROCESSOR = 3600  # seconds, for all cases together
-FILE = 256 << 20  # bytes of one file that it writes
+FILE = 256 << 20  # bytes per file that it writes
 
-END_WITH_PARENT, NO_NEW_PRIVILEGES, SECCOMP, DROP_CAPABILITY = 1, 38, 22, 24  # of prctl
-CAPABILITIES = 64  # at most; today there are 41
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls, by the same numbers on every processor
+END_WITH_PARENT, NO_NEW_PRIVILEGES, SECCOMP, DROP_CAPABILITY = 1, 38, 22, 24  # options of prctl
+CAPABILITIES = 64  # upper bound; Linux has 41
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls; same numbers on every processor
 VERSION_ASKED, PATH_BENEATH = 1, 1
 WRITE_FILE, TRUNCATE = 1 << 1, 1 << 14
-#: The rights of Landlock that change something, by the version that knows them; the right to read is left as it is.
+#: Landlock's write rights, by the version that introduced them; reading stays allowed.
 WRITES = {1: WRITE_FILE | sum(1 << bit for bit in range(4, 13)), 2: 1 << 13, 3: TRUNCATE}
-TCP, SCOPED = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals to others, from version 6
-#: What is refused: sockets, and io_uring that makes some; to look or write into other processes; to leave the group
-#: that is ended with the check; locks on files that it may only read; modes, owners, times and attributes of files;
-#: memory and messages that outlive it; and namespaces of its own.
+TCP, SCOPED = 0b11, 0b11  # bind and connect (version 4); abstract sockets and signals (version 6)
+#: Denied system calls: sockets, and io_uring, which can create them; reading or writing other processes; leaving the
+#: process group that is killed with the check; locks on read-only files; modes, owners, times and attributes of files;
+#: memory and messages that outlive the process; namespaces.
 REFUSED = (
     "socket", "io_uring_setup", "ptrace", "process_vm_writev", "setsid", "setpgid", "flock", "chmod", "fchmod",
     "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat", "utimensat",
     "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat", "removexattrat",
     "shmget", "msgget", "semget", "mq_open", "memfd_create", "add_key", "request_key", "keyctl", "unshare", "setns",
 )  # fmt: skip
-OF_ITSELF = "prlimit64"  # limits are its own to set, and nobody else's
-#: By processor: what seccomp calls it, and its numbers of `REFUSED` (None: it has no such call) and `OF_ITSELF`.
+OF_ITSELF = "prlimit64"  # only allowed for the process itself
+#: Per processor: its seccomp name, and its numbers of `REFUSED` (None: no such call) and `OF_ITSELF`.
 PROCESSORS: Mapping[str, tuple[int, tuple[int | None, ...], int]] = {
     "x86_64": (0xC000003E, (
         41, 425, 101, 311, 112, 109, 73, 90, 91, 268, 452, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190, 197, 198,
@@ -59,13 +59,13 @@ PROCESSORS: Mapping[str, tuple[int, tuple[int | None, ...], int]] = {
         16, 463, 466, 194, 186, 190, 180, 279, 217, 218, 219, 97, 268,
     ), 261),
 }  # fmt: skip
-X32 = 0x40000000  # the bit of a second set of numbers on x86_64
+X32 = 0x40000000  # marks the x32 system calls on x86_64
 ALLOWED, DENIED = 0x7FFF0000, 0x00050000 | 13  # EACCES
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What the system keeps from a check: to write `files` that are not its own, the `network`, to exceed `limits`."""
+    """What the system denies a check: writing `files` of others, using the `network`, exceeding `limits`."""
 
     files: bool
     network: bool
@@ -73,7 +73,7 @@ class Box:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What it does not keep from it, in words."""
+        """What the check can still do, in words."""
         open_ways = (
             ("write files", self.files), ("use the network", self.network),
             ("take memory and processor time without a limit", self.limits),
@@ -83,7 +83,7 @@ class Box:
 
 
 def scrubbed(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """The environment of a check: what `PASSED` names, and its own folder as home and for temporary files."""
+    """The environment of a check: the variables of `PASSED`, and its scratch folder as home and temporary folder."""
     kept = {
         name: value for name, value in environment.items()
         if (name in PASSED or name.startswith(PASSED_PREFIXES)) and not any(word in name for word in SECRETS)
@@ -92,23 +92,23 @@ def scrubbed(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
 
 
 def enter(scratch: Path) -> Box:
-    """Put this process into the box, before anything of a check is loaded; there is no way out.
+    """Move this process into the sandbox before any code of a check is loaded; it cannot leave.
 
     Args:
-        scratch: the folder that it may write into.
+        scratch: the folder that it may write to.
 
     Raises:
-        RuntimeError: there are threads already, which would stay outside.
+        RuntimeError: other threads exist; they would stay outside.
     """
     limits = _limit()
-    with suppress(FileNotFoundError):  # a system without /proc
+    with suppress(FileNotFoundError):  # no /proc
         if len([*Path("/proc/self/task").iterdir()]) > 1:
-            raise RuntimeError("expected no thread before the box is entered")
+            raise RuntimeError("expected no other threads when entering the sandbox")
     if platform.system() != "Linux":
         return Box(files=False, network=False, limits=limits)
     system: Any = ctypes.CDLL(None, use_errno=True)
     system.syscall.restype = ctypes.c_long
-    system.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # also where the gate is killed
+    system.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # even if the gate is killed
     if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return Box(files=False, network=False, limits=limits)
     _drop_capabilities(system)
@@ -116,7 +116,7 @@ def enter(scratch: Path) -> Box:
 
 
 def _limit() -> bool:
-    """Bound memory, processor time and files; whether the system can."""
+    """Limit memory, processor time and file size; return whether the system supports it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -125,20 +125,20 @@ def _limit() -> bool:
         (resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CPU, PROCESSOR), (resource.RLIMIT_FSIZE, FILE),
         (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
-        with suppress(ValueError, OSError):  # the limit is lower already
+        with suppress(ValueError, OSError):  # the limit is already lower
             resource.setrlimit(what, (most, most))
     return True
 
 
 def _drop_capabilities(system: Any) -> None:
-    """Give up the rights of root, such as to read the environment of other processes; nothing for anybody else."""
+    """Drop root's capabilities, such as reading the environment of other processes; a no-op for other users."""
     for capability in range(CAPABILITIES):
         system.prctl(DROP_CAPABILITY, capability, 0, 0, 0)
-    system.capset(struct.pack("Ii", 0x20080522, 0), bytes(24))  # version 3 of the call; this process; none of them
+    system.capset(struct.pack("Ii", 0x20080522, 0), bytes(24))  # API version 3; this process; no capabilities
 
 
 def _hold_files(system: Any, scratch: Path) -> bool:
-    """Make all files read-only but those of `scratch`, and forbid TCP and signals where this kernel can."""
+    """Make all files outside `scratch` read-only, and block TCP and signals if the kernel supports it."""
     version = system.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_ASKED)
     if version < 1:
         return False
@@ -170,12 +170,12 @@ def _allow(system: Any, ruleset: int, path: Path, rights: int) -> bool:
 
 
 def _hold_network(system: Any) -> bool:
-    """Refuse the calls of `REFUSED` with EACCES."""
+    """Deny the calls of `REFUSED` with EACCES."""
     if platform.machine() not in PROCESSORS:
         return False
     name, refused, limits = PROCESSORS[platform.machine()]
-    load_call, load_process, equal, at_least, end = 0x20, 0x20, 0x15, 0x35, 0x06  # of the filter's small language
-    program = [(0x20, 0, 0, 4), (equal, 1, 0, name), (end, 0, 0, DENIED)]  # another processor's calls
+    load_call, load_process, equal, at_least, end = 0x20, 0x20, 0x15, 0x35, 0x06  # opcodes of the BPF filter
+    program = [(0x20, 0, 0, 4), (equal, 1, 0, name), (end, 0, 0, DENIED)]  # calls of another architecture
     program += [(load_call, 0, 0, 0), (at_least, 0, 1, X32), (end, 0, 0, DENIED)]
     for call in refused:
         program += [(equal, 0, 1, call), (end, 0, 0, DENIED)] if call is not None else []

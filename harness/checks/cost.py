@@ -1,6 +1,6 @@
-"""What a call costs: the tokens of an answer that another unit asked for, at the prices of the task's task.yaml.
+"""The cost of a call: the tokens of another unit's output at the prices in the task's task.yaml.
 
-The score is minus the price of one call, in the currency of the prices: continuous, and higher is better.
+The score is the negative price of one call, in the currency of the prices: continuous, higher is better.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from tunegate.harness.core.errors import Problem
 from tunegate.harness.core.files import digest
 
 MILLION = 1_000_000
-DIGEST8 = re.compile(r"-[0-9a-f]{8}$")  # which weights: a record names a model with it, people do not
+DIGEST8 = re.compile(r"-[0-9a-f]{8}$")  # digest of the weights: records append it to a model's name
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a million tokens cost, going in and coming out."""
+    """The price of a million tokens, input and output."""
 
     input_per_million: float
     output_per_million: float
 
     def of(self, tokens_in: float, tokens_out: float) -> float:
-        """The price of one call; of several, from the mean of their tokens, the mean price."""
+        """The price of one call; for mean token counts, the mean price of several."""
         return (tokens_in * self.input_per_million + tokens_out * self.output_per_million) / MILLION
 
 
 @dataclass(frozen=True)
 class Prices:
-    """A task's prices: one for every model, and those of models that have a price of their own."""
+    """A task's prices: a default, and exceptions by model."""
 
     currency: str
     price: Price
     models: Mapping[str, Price] = field(default_factory=dict)
 
     def of(self, model: str) -> Price:
-        """The price of a model, which may be named as in records (`smollm2-bec8ed5d`) or as people do (`smollm2`)."""
+        """The price of a model, named as in records (`smollm2-bec8ed5d`) or without digest (`smollm2`)."""
         return self.models.get(model) or self.models.get(DIGEST8.sub("", model)) or self.price
 
     @property
     def digest(self) -> str:
-        """Of everything that can change a price."""
+        """The digest of everything that can change a price."""
         every = [("", self.price), *sorted(self.models.items())]
         return digest(
             [self.currency, [[name, each.input_per_million, each.output_per_million] for name, each in every]]
@@ -54,7 +54,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was used for one answer, and whose it is."""
+    """The tokens used for one output, and the model that generated it."""
 
     model: str
     tokens_in: int
@@ -63,27 +63,27 @@ class Call:
 
 @dataclass(frozen=True)
 class CostCheck:
-    """Scores what an answer cost, not what it says."""
+    """Scores an output by its cost."""
 
     prices: Prices
 
     @property
     def references(self) -> str:
-        """Digest of the prices."""
+        """The digest of the prices."""
         return self.prices.digest
 
     def __call__(self, output: Call, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has them)
-        """Score a call: minus its price."""
+        """Score a call by its negative price."""
         price = self.prices.of(output.model).of(output.tokens_in, output.tokens_out)
         return Outcome(0.0 - price)  # never -0.0
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Nothing: a cost file has no cases of its own."""
+        """Return no problems: a cost file has no cases of its own."""
         return []
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> CostCheck:  # noqa: ARG001
-    """A check at the `prices` of the task, which is all the options there are."""
+    """Create a check from the `prices` of the task; there are no other options."""
     return CostCheck(options["prices"])
 
 

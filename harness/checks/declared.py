@@ -1,7 +1,7 @@
-"""Kinds of check as a Python file declares them, read from its text: nothing of it runs.
+"""Kinds of check read from the source of a Python file, without running it.
 
-What a kind of check is (its schemas, its version, whether it is pass/fail) is data, and stands in the file as literals.
-So fixtures can be checked, requests be written and a change's rules be compared before anybody approved its code.
+The declaration of a kind (its schemas, its version, whether it is pass/fail) is data and is written as literals. So
+fixtures can be validated, requests written and rule changes compared before the code is approved.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tunegate.harness.core.reading import MOST_SETTINGS, read_bytes
 
 NAME = "CHECKS"
 EXPECTED = f'{NAME} = {{"name": CheckKind(...), ...}}'
-FUNCTIONS = ("load", "texts", "expect_of")  # parts of a kind that are code
+FUNCTIONS = ("load", "texts", "expect_of")  # attributes of a kind that are code
 LITERAL = "a literal: text, numbers, lists and dicts of them, or a name for one (it is read without running the file)"
-MOST_PARTS = 100_000  # of the literals of one file: a name may stand for a name that stands for two
+MOST_PARTS = 100_000  # literals in one file, with names resolved
 MOST_SHOWN = 60
 
 
 def declared_kinds(path: Path) -> dict[str, CheckKind]:
-    """The kinds of check that a file's `CHECKS` declares, by name; they can be read, and score nothing.
+    """The kinds of check that a file's `CHECKS` declares, by name; they can be inspected and score nothing.
 
     Raises:
-        AuthoringError: no such file, no Python, no `CHECKS` of that shape, or a part that is no literal.
+        AuthoringError: no such file, not Python, no `CHECKS` of that shape, or a value that is not a literal.
     """
     source = _Source(path)
     found = source.names.get(NAME)
@@ -58,13 +58,13 @@ def declared_kind(path: Path, name: str) -> CheckKind:
 
 @dataclass(frozen=True)
 class DeclaredCheck:
-    """A check of which nothing but the declaration is known."""
+    """A check known only by its declaration."""
 
     path: Path
     references: str = ""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
-        """Score nothing.
+        """Always fail: the code is not loaded.
 
         Raises:
             CouldNotRun: always.
@@ -72,12 +72,12 @@ class DeclaredCheck:
         raise CouldNotRun(f"{show_path(self.path)}: this command runs no checks; score with pytest or tunegate gate")
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Nothing: what its code would say is said when outputs are scored."""
+        """Return no problems: the code that could find them is not loaded."""
         return []
 
 
 class _Source:
-    """The text of a Python file, and what it assigns at its top."""
+    """The source of a Python file and its top-level assignments."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._parts = path, 0
@@ -94,25 +94,25 @@ class _Source:
         self.names = {name: value for node in body for name, value in _assigned(node)}
 
     def refuse(self, node: ast.AST | None, where: str, expected: str, found: str) -> NoReturn:
-        """Refuse what stands at `node`; at the file's first line where there is none."""
+        """Raise an error at `node`, or at the first line if there is none."""
         raise AuthoringError([Problem(self.path, getattr(node, "lineno", 1), where, expected, found)])
 
     def said(self, node: ast.AST | None) -> str:
-        """What stands where `node` begins, for a message."""
+        """The source line at which `node` begins, for a message."""
         if node is None or not hasattr(node, "lineno"):
             return "none"
         line = self._lines[node.lineno - 1].strip()
         return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}..."
 
     def kind(self, node: ast.expr, where: str) -> CheckKind:
-        """The kind of check that an expression makes."""
+        """The kind of check that an expression declares."""
         call = self._named(node)
         if not isinstance(call, ast.Call) or _called(call) != "CheckKind":
             self.refuse(node, where, "a CheckKind(...)", self.said(call))
         given = self._arguments(call, where)
         try:
             data = {name: self.value(node, f"{where}.{name}") for name, node in given.items() if name not in FUNCTIONS}
-        except RecursionError:  # a name that stands for itself, or levels without end
+        except RecursionError:  # names that refer to each other, or endless nesting
             self.refuse(call, where, LITERAL, "more levels than can be read")
         self._check(call, where, given, data)
         makes_texts = "texts" in given and not isinstance(given["texts"], ast.Constant)
@@ -122,7 +122,7 @@ class _Source:
         return DeclaredCheck(self.path)
 
     def _texts(self, *_: Any) -> NoReturn:
-        raise Refused(f"{show_path(self.path)}: its texts are made by code, which this command does not run")
+        raise Refused(f"{show_path(self.path)}: its texts come from code, which this command does not run")
 
     def _arguments(self, call: ast.Call, where: str) -> dict[str, ast.expr]:
         names = [each.name for each in fields(CheckKind)]
@@ -135,7 +135,7 @@ class _Source:
         return given
 
     def _check(self, call: ast.Call, where: str, given: Mapping[str, ast.expr], data: Mapping[str, Any]) -> None:
-        """Refuse a kind without a part that it needs, or with one of another type."""
+        """Refuse a kind that lacks a required attribute or has one of the wrong type."""
         for each in fields(CheckKind):
             if each.name not in given and each.default is MISSING and each.default_factory is MISSING:
                 self.refuse(call, where, f"a CheckKind with {each.name}", "none")
@@ -146,7 +146,7 @@ class _Source:
             self.refuse(given["kind"], f"{where}.kind", " or ".join(get_args(Kind)), self.said(given["kind"]))
 
     def value(self, node: ast.expr | None, where: str) -> Any:
-        """The value of an expression that is a literal, or is put together from some."""
+        """The value of an expression made of literals."""
         self._parts += 1
         node = self._named(node)
         if self._parts > MOST_PARTS:
@@ -182,7 +182,7 @@ class _Source:
         return found
 
     def _named(self, node: ast.expr | None) -> ast.expr | None:
-        """What a name stands for, and everything else itself; None where that leads nowhere."""
+        """Resolve a name to the expression assigned to it; None if it is not assigned."""
         for _ in range(len(self.names) + 1):
             if not isinstance(node, ast.Name):
                 return node
@@ -190,7 +190,7 @@ class _Source:
         return None
 
 
-#: Of the parts of a kind that have one: the type of their values, as it is called, and others that do.
+#: The types of a kind's attributes, for those that are checked; messages name the first one.
 TYPES: Mapping[str, tuple[type, ...]] = {
     "options": (dict,), "expect": (dict,), "version": (int,), "parts": (dict,), "ignores": (tuple, list),
     "libraries": (tuple, list), "by_expect": (str,),

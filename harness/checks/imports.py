@@ -1,7 +1,7 @@
-"""Which files of a project a check may import: what its digest covers, and all Python that lies beside it in the gate.
+"""The files of a project that a check may import: they determine its digest, and the gate provides no others.
 
-They are read, never run. Names that are imported count, and texts that are the name of a module beside the check, since
-`import_module` takes such. Whatever else a check may come up with is not there when the gate runs it.
+Files are parsed, never run. Import statements count, and so do strings that are the name of a module beside the check,
+because they can be passed to `import_module`. Any other module is missing when the gate runs the check.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.reading import MOST_SETTINGS, read_bytes
 
-SUFFIXES = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)  # of what is imported in the gate: see `loading_source`
+SUFFIXES = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)  # importable in the gate: see `loading_source`
 
 
 def is_importable(name: str) -> bool:
-    """Whether a file of this name is one that Python can import; bytecode is, and nobody has read it."""
+    """Whether Python can import a file of this name; bytecode counts, though it cannot be reviewed."""
     return name.endswith(tuple(all_suffixes()))
 
 
 def imported_files(path: Path) -> tuple[Path, ...]:
-    """A check's own file, and every file beside it or below that an import in one of them may lead to."""
+    """A check's file, and every file beside or below it that its imports may reach."""
     found, waiting = {path}, [path]
     while waiting:
         for each in _imported_by(waiting.pop(), path.parent):
@@ -35,7 +35,7 @@ def imported_files(path: Path) -> tuple[Path, ...]:
 
 
 def imports_digest(path: Path) -> str:
-    """SHA-256 (hex) of all that a check's file may import, itself among it, by name from its folder.
+    """SHA-256 (hex) of the check's file and all files that it may import, by path from its folder.
 
     Raises:
         Unreadable: there is no regular file.
@@ -45,7 +45,7 @@ def imports_digest(path: Path) -> str:
 
 
 def parsed(path: Path) -> ast.Module | None:
-    """A Python file as a tree; None where it is no Python, and cannot be imported either."""
+    """The syntax tree of a Python file; None if it is not valid Python and so cannot be imported."""
     try:
         return ast.parse(read_bytes(path, "a Python file", MOST_SETTINGS))
     except (SyntaxError, ValueError, RecursionError, MemoryError, Refused):
@@ -72,7 +72,7 @@ def _is_module_name(text: str) -> bool:
 
 
 def _modules(base: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """The files of a module and of the packages that it lies in, as far as they are there."""
+    """The existing files of a module and of the packages that contain it."""
     for part in parts:
         for suffix in SUFFIXES:
             for file in (base / f"{part}{suffix}", base / part / f"__init__{suffix}"):

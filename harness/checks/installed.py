@@ -1,4 +1,4 @@
-"""Kinds of check of installed packages, by entry points of the group `tunegate.checks`."""
+"""Kinds of check from installed packages: entry points of the group `tunegate.checks`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ GROUP = "tunegate.checks"
 
 @functools.cache
 def installed_entries() -> Mapping[str, EntryPoint]:
-    """The entry points by name; they are looked for once, among all that is installed.
+    """The entry points by name; installed packages are searched once.
 
     Raises:
-        Refused: two packages bring one name.
+        Refused: two packages provide the same name.
     """
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
@@ -34,14 +34,14 @@ def installed_entries() -> Mapping[str, EntryPoint]:
 
 
 def load_entry(entry: EntryPoint) -> CheckKind:
-    """The kind of check of an entry point; its package is imported.
+    """Import an entry point's package and return its kind of check.
 
     Raises:
-        Refused: it cannot be loaded, or is no kind of check.
+        Refused: it cannot be loaded, or is not a kind of check.
     """
     try:
         kind = entry.load()
-    except Exception as error:  # whatever a stranger's module does when it is imported
+    except Exception as error:  # a third-party module can raise anything on import
         raise Refused(f"{entry_place(entry)}: expected a CheckKind, found {type(error).__name__}: {error}") from error
     if not isinstance(kind, CheckKind):
         raise Refused(f"{entry_place(entry)}: expected a CheckKind, found {type(kind).__name__}")
@@ -49,22 +49,22 @@ def load_entry(entry: EntryPoint) -> CheckKind:
 
 
 def declared_entry(entry: EntryPoint) -> CheckKind:
-    """The kind of check that an entry point's module declares; nothing is imported.
+    """The kind of check that an entry point's module declares, without importing it.
 
     Raises:
         Refused: the module is not found.
-        AuthoringError: it does not declare it.
+        AuthoringError: it does not declare the kind.
     """
     path = module_file(entry)
     if path is None:
-        raise Refused(f"{entry_place(entry)}: expected a module of Python, found none; install the package again")
+        raise Refused(f"{entry_place(entry)}: expected a Python module, found none; reinstall the package")
     return declared_kind(path, entry.attr)
 
 
 def module_file(entry: EntryPoint) -> Path | None:
-    """The source of an entry point's module, looked for as an import would; None where there is none."""
+    """The source file of an entry point's module, found as an import would; None if there is none."""
     top, *inner = entry.module.split(".")
-    spec = find_spec(top)  # of a name without a dot: nothing is imported
+    spec = find_spec(top)  # without a dot in the name, nothing is imported
     places = [Path(each) for each in spec.submodule_search_locations or ()] if spec else []
     if not inner and spec and spec.origin:
         return Path(spec.origin) if spec.origin.endswith(".py") else None
@@ -76,10 +76,10 @@ def module_file(entry: EntryPoint) -> Path | None:
 
 
 def distribution(entry: EntryPoint) -> str:
-    """The package that brings an entry point, and its version."""
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package of no name"
+    """The package that provides an entry point, with its version."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"
 
 
 def entry_place(entry: EntryPoint) -> str:
-    """An entry point, for messages."""
+    """The entry point as shown in messages."""
     return f"entry point {GROUP}: {entry.name} = {entry.value}"

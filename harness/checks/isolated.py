@@ -1,9 +1,9 @@
-"""Kinds of check that do not ship, in a process of their own and in a box: what they do there changes nothing here.
+"""Run external kinds of check in sandboxed processes of their own, so that they cannot change the gate's process.
 
-A file of a repository is Python that a colleague may have changed. In the gate's own process it could answer for every
-unit; in its own it can answer for the units that it checks, and the gate names it with its digest. It is asked in
-pickles, which come from here, and answers in lines of JSON, which are only read. What a kind is has been read from its
-text before (`declared`): one that says something else of itself when it runs is refused.
+A file in a repository is Python that a colleague may have changed. In the gate's process it could decide for every
+unit; in its own process it affects only the units that it checks, and the gate reports its digest. Requests are
+pickles, which come from this process; responses are JSON lines, which are only parsed. The declaration was read from
+the source before (`declared`); a kind that differs from it at run time is refused.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.processes import kill_group
 
 START = "from tunegate.harness.checks.isolated import serve; serve()"
-SECONDS = 60.0  # for one answer
+SECONDS = 60.0  # per response
 MOST_OF_A_RESPONSE = 1 << 26  # bytes
-MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines of what a check prints, and bytes of one
+MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines that a check may print, and bytes per line
 
 
 class IsolatedChecks:
-    """The processes of what was loaded; they end with it.
+    """The processes of the loaded checks; they end with this context.
 
-    `copies` are the folders that checks see in place of a project's: its files as they were read, that nobody edits.
+    `copies` maps a project's folder to the copy that checks see: its files as they were when they were read.
     """
 
     def __init__(self) -> None:
@@ -54,21 +54,21 @@ class IsolatedChecks:
 
     @property
     def notes(self) -> list[str]:
-        """What this system does not keep from checks, in a sentence."""
+        """What this system does not deny to checks, in a sentence."""
         ways = " and ".join(self._gaps)
         return [f"checks of your own could {ways} here: this system has no sandbox for them"] if ways else []
 
     def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:
-        """The kinds of check in a file of the project at `root`, by name, as `own.load_own` gives them.
+        """The kinds of check in a file of the project at `root`, by name, like `own.load_own`.
 
         Raises:
-            AuthoringError: no such file, it fails when it is loaded, or it is not as it declares itself.
+            AuthoringError: no such file, loading fails, or the kinds differ from their declaration.
             CouldNotRun: the process ended.
         """
         return self._kinds(path, root, declared_kinds)
 
     def installed(self, entry: EntryPoint, root: Path) -> CheckKind:
-        """The kind of check of an entry point, for fixtures of the project at `root`.
+        """The kind of check of an entry point, for the project at `root`.
 
         Raises:
             Refused, CouldNotRun: see `own`.
@@ -97,19 +97,19 @@ class IsolatedChecks:
 
 
 def _as_data(kind: CheckKind) -> dict[str, Any]:
-    """All of a kind that is data, and which of the rest it has, as it looks after JSON."""
+    """A kind's data as it looks after JSON, and whether it has `texts`."""
     parts = {each.name: getattr(kind, each.name) for each in fields(CheckKind) if each.name not in FUNCTIONS}
     return cast("dict[str, Any]", json.loads(json.dumps(parts | {"texts": kind.texts is not None})))
 
 
 class _Process:
-    """The process of one file, or of one entry point."""
+    """The process of one file or entry point."""
 
     def __init__(self, source: Path | EntryPoint, root: Path, copy: Path) -> None:
         self._name = show_path(source) if isinstance(source, Path) else f"entry point {source.name} = {source.value}"
         self._file = source if isinstance(source, Path) else root
         self._root, self._copy = root.resolve(), copy.resolve()
-        self._sent: dict[int, Document] = {}  # kept, so that no other one gets the same id
+        self._sent: dict[int, Document] = {}  # kept alive, so that their ids stay unique
         self._scratch = TemporaryDirectory(prefix="tunegate-check-")
         what = [str(self._inside(source))] if isinstance(source, Path) else [source.name, source.value, source.group]
         self._child = subprocess.Popen(
@@ -117,8 +117,8 @@ class _Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self._copy,
             env=box.scrubbed(os.environ, Path(self._scratch.name)), start_new_session=True,
         )  # fmt: skip
-        self._questions = cast("IO[bytes]", self._child.stdin)
-        self._answers = cast("IO[bytes]", self._child.stdout)
+        self._requests = cast("IO[bytes]", self._child.stdin)
+        self._responses = cast("IO[bytes]", self._child.stdout)
         self._printer = threading.Thread(target=self._print, daemon=True)
         self._printer.start()
 
@@ -126,23 +126,23 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pipe in (self._questions, self._answers):
-            with suppress(OSError):  # it has ended: what was not read is lost with it
+        for pipe in (self._requests, self._responses):
+            with suppress(OSError):  # the process has ended
                 pipe.close()
         self._kill()
         self._child.wait()
         self._printer.join(1)
-        if not self._printer.is_alive():  # a program that it left behind may hold the other end
+        if not self._printer.is_alive():  # a program that the check started may hold the other end
             cast("IO[bytes]", self._child.stderr).close()
-        with suppress(OSError, RecursionError):  # folders without end in it
+        with suppress(OSError, RecursionError):  # endlessly nested folders
             self._scratch.cleanup()
 
     def _kill(self) -> None:
-        """End it, with all that it began and that did not leave its group."""
+        """Kill the process and everything in its group."""
         kill_group(self._child)
 
     def _print(self) -> None:
-        """Show what the check prints, and no more of it than somebody reads; nothing in it is a command."""
+        """Print the check's output, up to a limit, without interpreting markup."""
         printer = Printer(stderr=True, soft_wrap=True)
         printed = cast("IO[bytes]", self._child.stderr)
         for number, line in enumerate(iter(lambda: printed.readline(LONGEST_PRINTED), b"")):
@@ -150,19 +150,19 @@ class _Process:
                 printer.print(f"{self._name}: {line.decode('utf-8', 'replace').rstrip()}", markup=False)
 
     def ask(self, what: str, *given: Any) -> Any:
-        """Ask the process to do something, and wait for what comes of it."""
-        # whatever it does meanwhile: killed, it answers with the end of its output
+        """Send a request to the process and wait for its response."""
+        # a killed process closes its output, which ends the read below
         watchdog = threading.Timer(SECONDS, self._kill)
         watchdog.daemon = True
         watchdog.start()
         try:
-            self._questions.write(base64.b64encode(pickle.dumps((what, given))) + b"\n")
-            self._questions.flush()
-            kind, result = json.loads(self._answers.readline(MOST_OF_A_RESPONSE))
+            self._requests.write(base64.b64encode(pickle.dumps((what, given))) + b"\n")
+            self._requests.flush()
+            kind, result = json.loads(self._responses.readline(MOST_OF_A_RESPONSE))
         except (OSError, ValueError, RecursionError) as error:
             raise CouldNotRun(
-                f"{self._name}: expected an answer from the project's own checks within {SECONDS:.0f} "
-                "seconds, found that their process ended, wrote something else, or did not answer"
+                f"{self._name}: expected a response from the project's own checks within {SECONDS:.0f} "
+                "seconds, found that their process ended, did not respond, or wrote no JSON"
             ) from error
         finally:
             watchdog.cancel()
@@ -175,7 +175,7 @@ class _Process:
         return result
 
     def check_declared(self, name: str, declared: CheckKind | None, said: Mapping[str, Any] | None) -> None:
-        """Refuse a kind that is another one when it runs than its text declares.
+        """Refuse a kind that differs at run time from its declaration.
 
         Raises:
             AuthoringError: names the parts that differ.
@@ -183,12 +183,12 @@ class _Process:
         declares, runs = _as_data(declared) if declared else {}, said or {}
         every = declares.keys() | runs.keys()
         if differ := sorted(part for part in every if declares.get(part) != runs.get(part)):
-            found = f"another {', '.join(differ)} when it runs" if declared and said else "it on one side alone"
-            expected = "a kind of check that is what its text declares"
+            found = f"another {', '.join(differ)} when it runs" if declared and said else "only one of the two"
+            expected = "a kind of check that matches its declaration"
             raise AuthoringError([Problem(self._file, 1, name, expected, found, "write its parts as literals")])
 
     def bound(self, name: str, kind: CheckKind) -> CheckKind:
-        """A declared kind whose code is this process's."""
+        """A declared kind whose functions call this process."""
         return replace(kind, load=partial(self.load, name), texts=partial(self.texts, name) if kind.texts else None)
 
     def load(self, name: str, options: Mapping[str, Any], document: Document, where: Where) -> Check:
@@ -205,32 +205,32 @@ class _Process:
         return [Problem(self._outside(Path(file)), *rest) for file, *rest in said]
 
     def _document(self, document: Document) -> tuple[int, Document | None]:
-        """A document by its number, and itself the first time."""
+        """A document's number, and on its first use the document itself."""
         if id(document) in self._sent:
             return id(document), None
         self._sent[id(document)] = document
         return id(document), replace(document, path=self._inside(document.path))
 
     def _inside(self, path: Path) -> Path:
-        """Where a file of the project lies for the check."""
+        """The path of a project file in the check's copy."""
         there = path.resolve()
         return self._copy / there.relative_to(self._root) if there.is_relative_to(self._root) else there
 
     def _outside(self, path: Path) -> Path:
-        """Where a file that the check names lies for everybody else."""
+        """The path in the project of a file that the check names."""
         return self._root / path.relative_to(self._copy) if path.is_relative_to(self._copy) else path
 
 
 @dataclass(frozen=True)
 class IsolatedCheck:
-    """A check that lives in the process of its file."""
+    """A check that runs in the process of its file."""
 
     process: _Process
     number: int
     references: str
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
-        """Score one output there."""
+        """Score one output in that process."""
         said = self.process.ask("score", self.number, output, expect, prompt)
         findings = tuple(
             Finding(str(each["rule"]), str(each["message"]), str(each["path"]), str(each["source"]))
@@ -243,7 +243,7 @@ class IsolatedCheck:
         )
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """What it says there against a case's `expect`."""
+        """The problems that the check finds in a case's `expect`."""
         return self.process.expect_problems(self.number, expect, document, where)
 
 
@@ -258,22 +258,22 @@ def _fields(said: Mapping[str, Any]) -> dict[str, FieldCount]:
 
 
 class PreparedCheck(IsolatedCheck):
-    """One that must earn the right to judge, before any model loads."""
+    """A check that must be validated before any model loads."""
 
     def prepare(self) -> None:
-        """Let it do so."""
+        """Validate the check."""
         self.process.ask("prepare", self.number)
 
 
 def serve() -> None:
-    """Enter the box, load what the command line names, and do what is asked until nothing is asked any more."""
-    # what the file prints must not stand among the answers
+    """Enter the sandbox, load what the command line names, and process requests until the input ends."""
+    # keep the check's own prints out of the responses
     outputs = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     scratch, *what = sys.argv[1:]
     served = _Served(what, box.enter(Path(scratch)))
     for line in sys.stdin.buffer:
-        asked, given = pickle.loads(base64.b64decode(line))  # noqa: S301  (from the process that began this one)
+        asked, given = pickle.loads(base64.b64decode(line))  # noqa: S301  (from the parent process)
         json.dump(served.respond(asked, given), outputs)
         outputs.write("\n")
         outputs.flush()
@@ -286,20 +286,20 @@ class _Served:
         self._documents: dict[int, Document] = {}
 
     def respond(self, what: str, given: tuple[Any, ...]) -> tuple[str, Any]:
-        """What comes of a question, and of what kind it is."""
+        """The kind of response and its data."""
         try:
             return "result", getattr(self, what)(*given)
         except AuthoringError as error:
             return "problems", [_plain(problem) for problem in error.problems]
         except Refused as error:
             return "refused", str(error)
-        except Exception as error:  # whatever a stranger's check does
+        except Exception as error:  # a third-party check can raise anything
             return "failed", f"{type(error).__name__}: {error}"
 
     def gaps(self) -> list[str]:
         return list(self._inside.gaps)
 
-    @cache  # noqa: B019  (one lives as long as its process)
+    @cache  # noqa: B019  (the instance lives as long as its process)
     def _kinds(self) -> Mapping[str, CheckKind]:
         if len(self._what) == 1:
             loading_source(Path(self._what[0]).parent)

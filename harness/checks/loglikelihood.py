@@ -1,7 +1,7 @@
-"""Checks that read how likely the model finds given texts: general passages, and minimal pairs of wording.
+"""Checks of the likelihood of given texts: general passages, and minimal pairs of wording.
 
-Both scores are continuous, in nats per token, so that long texts count no more than short ones. They compare only
-between models that share a tokenizer, as a base and its adapters do.
+Both scores are continuous, in nats per token, so that long texts weigh no more than short ones. Scores are comparable
+only between models that share a tokenizer, such as a base and its adapters.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ EXPECT = {
     "additionalProperties": False,
     "required": ["preferred", "other"],
     "properties": {
-        "preferred": text_schema("the answer in the house's words"),
-        "other": text_schema("the same answer in the words that it should not prefer"),
+        "preferred": text_schema("the output in the house's words"),
+        "other": text_schema("the same output in the words to avoid"),
     },
-    "description": "two answers that differ in one choice of words: preferred, the house's, and other",
+    "description": "two outputs that differ in wording only: `preferred` has the house's words, `other` does not",
 }
 
 
 @dataclass(frozen=True)
 class LikelihoodCheck:
-    """Scores by the log-probabilities of a case's texts."""
+    """Scores a case by the log-probabilities of its texts."""
 
     measure: Measure
 
     @property
     def references(self) -> str:
-        """Nothing beside the case decides an outcome."""
+        """Empty: only the case decides an outcome."""
         return ""
 
     def __call__(self, output: Sequence[Sequence[float]], expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
         """Score the log-probabilities of the tokens of each text, in nats.
 
-        A passage scores its mean: minus its negative log-likelihood per token. A pair scores the mean of the preferred
-        text minus the mean of the other; above 0 the model prefers what the house does.
+        The score of a passage is the mean: the negative of its negative log-likelihood per token. The score of a pair
+        is the mean of the preferred text minus the mean of the other; above 0 the model prefers the house's wording.
         """
         means = [statistics.fmean(each) for each in output]
         if self.measure == "passages":
@@ -53,14 +53,14 @@ class LikelihoodCheck:
         return Outcome(preferred - other, rates={"preferred": preferred > other})
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """A pair whose two texts are the same."""
+        """Refuse a pair of identical texts."""
         if expect["preferred"].split() != expect["other"].split():
             return []
         return [document.problem((*where, "other"), "another text than the preferred one", "the same")]
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> LikelihoodCheck:  # noqa: ARG001
-    """There is nothing to read."""
+    """Create the check; it has no references."""
     return LikelihoodCheck(options["measure"])
 
 
@@ -73,7 +73,7 @@ def _options(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _passage(text: str, expect: Any) -> tuple[str, ...]:  # noqa: ARG001  (a passage expects nothing)
+def _passage(text: str, expect: Any) -> tuple[str, ...]:  # noqa: ARG001  (a passage has no expect)
     return (text,)
 
 

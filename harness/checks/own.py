@@ -1,4 +1,4 @@
-"""A project's own kinds of check: a Python file of theirs, loaded as the module that it is."""
+"""A project's own kinds of check, loaded from its Python file as a module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_own(path: Path) -> Mapping[str, CheckKind]:
     """The kinds of check in a file of the project, by name.
 
     Raises:
-        AuthoringError: no such file, it fails when it is loaded, or it holds no `CHECKS` of that shape.
+        AuthoringError: no such file, loading fails, or it has no `CHECKS` of that shape.
     """
     if not path.is_file():
         raise AuthoringError([Problem(path, 0, "", "a Python file with kinds of check", "nothing there")])
@@ -40,9 +40,9 @@ def load_own(path: Path) -> Mapping[str, CheckKind]:
 
 
 def loading_source(folder: Path) -> None:
-    """From now on, import what lies in a folder or below from its source, and never from bytecode that lies beside it.
+    """From now on, import modules in a folder and below from source, never from bytecode.
 
-    What is read of a check is its source; Python would run a file of `__pycache__` in its place.
+    Reviewers read the source of a check; Python would run a matching file of `__pycache__` in its place.
     """
     loaders = (SourceOnly, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
     finder = FileFinder.path_hook(*loaders)
@@ -57,16 +57,16 @@ def loading_source(folder: Path) -> None:
 
 
 @functools.cache
-def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a file that changes is loaded again)
-    # by its path: two projects in one process may each have a checks.py
+def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a changed file is loaded again)
+    # named by path: two projects in one process may each have a checks.py
     name = f"tunegate.checks of {path}"
     spec = spec_from_file_location(name, path, loader=SourceOnly(name, str(path)) if path.suffix == ".py" else None)
     if spec is None or spec.loader is None:
         raise AuthoringError([Problem(path, 0, "", "a Python file (*.py)", path.name)])
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last: what lies beside it can be imported, and takes nobody's place
+        sys.path.append(str(path.parent))  # last: neighbours can be imported but shadow nothing
     module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -77,7 +77,7 @@ def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a file th
 
 
 def _line(error: BaseException, path: Path) -> int:
-    """The last line of the file that was at work; that of a syntax error."""
+    """The last line of the file in the traceback, or the line of a syntax error."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 1
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]

@@ -1,9 +1,9 @@
-"""Which kind of check scores which suite: the one place where a suite's name meets its code.
+"""The registry that maps suites to kinds of check.
 
-A kind of check is named after its suite, or `suite/measure` where a suite measures several things: a fixture file then
-says `check: {measure: ...}`. A unit has one kind. Beside those that ship there are a project's own: in the Python file
-that `checks` of its `[tool.tunegate]` names, as `CHECKS = {"name": CheckKind(...)}`, and in installed packages, as
-entry points of the group `tunegate.checks`.
+A kind of check is named after its suite, or `suite/measure` if a suite has several measures; a fixture file then
+says `check: {measure: ...}`. A unit has one kind. Besides the built-in kinds, a project can define its own in the
+Python file that `checks` of its `[tool.tunegate]` names, as `CHECKS = {"name": CheckKind(...)}`, and installed packages
+can provide kinds as entry points of the group `tunegate.checks`.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z][A-Za-z0-9_-]*)?")
 
 
 class Loader(Protocol):
-    """Who brings the kinds of check that do not ship, to a project whose folder is `root`."""
+    """Loads external kinds of check for the project at `root`."""
 
     def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:
-        """Those of a file of the project."""
+        """The kinds in a file of the project."""
 
     def installed(self, entry: EntryPoint, root: Path) -> CheckKind:
-        """That of an installed package."""
+        """The kind of an installed package."""
 
 
 class _InProcess:
-    """They run in this process: the user's own, as pytest's is."""
+    """Runs checks in this process, as in pytest."""
 
     def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:  # noqa: ARG002
         return load_own(path)
@@ -62,7 +62,7 @@ class _InProcess:
 
 
 class _Declared:
-    """They are read, and do not run."""
+    """Reads declarations and runs no code."""
 
     def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:  # noqa: ARG002
         return declared_kinds(path)
@@ -71,11 +71,11 @@ class _Declared:
         return declared_entry(entry)
 
 
-_loader: ContextVar[Loader] = ContextVar("loader", default=_InProcess())  # noqa: B039  (it has no state)
+_loader: ContextVar[Loader] = ContextVar("loader", default=_InProcess())  # noqa: B039  (stateless)
 
 
 class Kinds:
-    """The kinds of check that fixtures may name; that of an installed package is loaded when one does."""
+    """The kinds of check that fixtures may name; those of installed packages are loaded on first use."""
 
     def __init__(
         self,
@@ -103,11 +103,11 @@ class Kinds:
 
     @property
     def suites(self) -> tuple[str, ...]:
-        """The suites, by name."""
+        """The names of the suites."""
         return tuple(dict.fromkeys(name.partition("/")[0] for name in self))
 
     def measures(self, suite: str) -> list[str]:
-        """What a suite measures; an empty name is what it measures where a fixture file names nothing."""
+        """The measures of a suite; an empty name is the default measure."""
         return [name.partition("/")[2] for name in self if name.partition("/")[0] == suite]
 
 
@@ -117,19 +117,19 @@ def kind_name(suite: str, measure: str = "") -> str:
 
 
 def shipped_kinds() -> Kinds:
-    """Those that ship, alone."""
+    """The built-in kinds only."""
     return Kinds({}, {})
 
 
 @contextmanager
 def isolating_checks() -> Iterator[IsolatedChecks]:
-    """Run kinds of check that do not ship in processes and boxes of their own, as the gate does."""
+    """Run external kinds of check in sandboxed processes, as the gate does."""
     with IsolatedChecks() as checks, _loading(checks):
         yield checks
 
 
 def declared_checks() -> AbstractContextManager[None]:
-    """Read kinds of check that do not ship from their text, and run nothing of them."""
+    """Read the declarations of external kinds of check without running their code."""
     return _loading(_Declared())
 
 
@@ -143,7 +143,7 @@ def _loading(loader: Loader) -> Iterator[None]:
 
 
 def own_file(root: Path) -> Path | None:
-    """The file with further kinds of check that a project names; None without one.
+    """The project's file of further kinds of check; None if it names none.
 
     Raises:
         Refused: pyproject.toml cannot be read.
@@ -151,19 +151,19 @@ def own_file(root: Path) -> Path | None:
     named = project_table(root).get("checks")
     return (
         root / os.path.normpath(named) if isinstance(named, str) else None
-    )  # anything else is told with the other settings
+    )  # other types are reported with the other settings
 
 
 def project_kinds(cases: Path, root: Path | None = None) -> Kinds:
-    """Those that ship, those of installed packages, and those of the project that a folder of fixtures belongs to.
+    """The kinds for a folder of fixtures: built-in, from installed packages, and from its project.
 
     Args:
         cases: the folder of fixtures.
-        root: the project's folder; without it, the one that one stands in if `cases` lies there, else the one above.
+        root: the project's folder; by default as `project_of` finds it.
 
     Raises:
         AuthoringError: the project's own file is missing or cannot be used.
-        Refused: pyproject.toml cannot be read, one below the project sets a rule, or two kinds have one name.
+        Refused: pyproject.toml cannot be read, one below the project sets a rule, or a name is taken.
     """
     home, loader = root or project_of(cases), _loader.get()
     check_one_root(home, cases)

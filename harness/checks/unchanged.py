@@ -1,7 +1,7 @@
-"""What a run rests on stays as it was when it was read: files that decide, and Python that is not imported yet.
+"""Verify that the files of a run do not change: those that it has read, and modules that it has yet to import.
 
-Other programs run beside a gate, checks of the project's own among them. A file that changed and was put back has
-another inode or another time of change, which nobody but root can set (on Windows anybody can).
+Other programs run beside a gate, including the project's own checks. A file that was changed and restored has another
+inode or change time, which only root can set (on Windows any user can).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed
 
 State = tuple[int, int, int, str]
-#: What the gate itself writes among the baselines: locks, what it has half written, and events of the ledger.
+#: Files that the gate itself writes among the baselines: locks and partial files.
 OURS = (".lock", ".part")
 
 
 class Snapshot:
-    """The files of some folders as they are now, by their content and their times of change.
+    """The current state of some files, by content and change time.
 
     Args:
-        folders: whose files count, those that come later among them, and files that count alone.
-        growing: folders in which new files may come.
+        folders: folders whose files must not change, including files added later, or single files.
+        growing: folders to which files may be added.
     """
 
     def __init__(self, folders: Iterable[Path], growing: Iterable[Path] = ()) -> None:
@@ -38,18 +38,18 @@ class Snapshot:
         self._seen = {path: _state(path) for path in self._files()}
 
     def check(self) -> None:
-        """Refuse to go on where a file is another one than when this was made.
+        """Refuse to continue if a file has changed since the snapshot.
 
         Raises:
-            Refused: names the files.
+            Refused: names the changed files.
         """
         now = set(self._files())
         added = [path for path in now - self._seen.keys() if not any(each in path.parents for each in self._growing)]
         changed = [path for path, state in self._seen.items() if path not in now or _state(path) != state]
         if found := sorted({*added, *changed}):
             raise Refused(
-                f"{listed([show_path(path) for path in found])}: changed while the gate ran; nothing was decided: find "
-                "out what wrote there, then run it again"
+                f"{listed([show_path(path) for path in found])}: changed while the gate ran; nothing was decided; find "
+                "out what changed them and run the gate again"
             )
 
     def _files(self) -> Iterator[Path]:
@@ -64,19 +64,19 @@ def _state(path: Path) -> State:
 
 
 def _change_time(about: os.stat_result) -> int:
-    """When a file changed, in ns; Windows knows when its content did, which a program may set, and no more."""
+    """The change time of a file in ns; on Windows the modification time, which a program may set."""
     return about.st_mtime_ns if os.name == "nt" else about.st_ctime_ns
 
 
 @contextmanager
 def importing_unchanged() -> Iterator[None]:
-    """Import nothing whose file changed since now, and leave the files of all that is imported as they are.
+    """Import no file that changes from now on, and require imported files to stay unchanged.
 
     Raises:
-        Refused: such a module is imported meanwhile; or at the end a file of one that is imported was changed.
+        Refused: a changed module is imported, or at the end the file of an imported module has changed.
     """
     with tempfile.NamedTemporaryFile() as made:
-        since = _change_time(Path(made.name).stat())  # by the clock of files
+        since = _change_time(Path(made.name).stat())  # by the file system's clock
     guard = _Unchanged(since)
     sys.meta_path.insert(0, guard)
     try:
@@ -89,7 +89,7 @@ def importing_unchanged() -> Iterator[None]:
 
 
 def _file(module: ModuleType) -> Path | None:
-    name = getattr(module, "__file__", None)  # what stands among the modules may be no module
+    name = getattr(module, "__file__", None)  # entries of sys.modules need not be modules
     return Path(name) if isinstance(name, str) else None
 
 
@@ -97,24 +97,24 @@ def _changed(path: Path, since: int) -> bool:
     try:
         return _change_time(path.stat()) >= since
     except OSError:
-        return False  # in an archive, or made up: nothing is read from there
+        return False  # in an archive or virtual: never read from disk
 
 
 def _other(name: str, file: str) -> Refused:
-    return Refused(f"{name}: expected an install that nobody changes while the gate runs, found {file} changed")
+    return Refused(f"{name}: expected an install that stays unchanged while the gate runs, found {file} changed")
 
 
 class _Unchanged(MetaPathFinder):
-    """Looks for modules as the others do, and refuses those whose file changed since."""
+    """Delegates to the other finders and refuses modules whose file has changed."""
 
     def __init__(self, since: int) -> None:
         self._since = since
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The spec that another finder has.
+        """The spec that another finder returns.
 
         Raises:
-            Refused: its file changed.
+            Refused: its file has changed.
         """
         for finder in sys.meta_path:
             found = None if finder is self else getattr(finder, "find_spec", lambda *_: None)(name, path, target)
@@ -131,8 +131,8 @@ class _Unchanged(MetaPathFinder):
 
 
 class SourceOnly(SourceFileLoader):
-    """Compiles a module's source, whatever bytecode there is of it."""
+    """Compiles a module from source and ignores its bytecode."""
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
-        """The code of its source."""
+        """The code object compiled from the source."""
         return self.source_to_code(self.get_data(self.path), self.path)

@@ -1,1 +1,1 @@
-"""JSON that satisfies a JSON Schema and is what the case expects, within bounded time."""
+"""The schema suite: JSON that satisfies a JSON Schema and matches the case, checked in bounded time."""

@@ -1,4 +1,4 @@
-"""The answer is JSON that satisfies a JSON Schema and says, field by field, what the case expects."""
+"""Check that the output is JSON, satisfies a JSON Schema, and has the values that the case expects."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ OPTIONS = {
         "schema": {"type": ["string", "object"], "description": "the path of a JSON Schema, or the schema itself"},
         "extract": {
             "enum": ["strict", "fenced"],
-            "description": "strict: the answer is JSON and nothing else; fenced: one ```json block is allowed too",
+            "description": "strict: the output is JSON only; fenced: one ```json block is also allowed",
         },
         "match": {
             "enum": ["subset", "whole"],
-            "description": "subset: what `expect` does not name is free; whole: the answer is `expect`, no key more",
+            "description": "subset: keys that `expect` does not name are free; whole: no other keys are allowed",
         },
         **FIELD_OPTIONS,
     },
 }
-EXPECT = {"description": "what the answer must match, a part of it unless `match: whole`; any JSON value"}
+EXPECT = {"description": "the values that the output must have; all of them with `match: whole`; any JSON value"}
 
 
 @dataclass(frozen=True)
 class SchemaCheck:
-    """Scores adherence (JSON that satisfies the schema) and, where a case has an `expect`, field by field.
+    """Scores adherence (JSON that satisfies the schema) and, if a case has an `expect`, each field.
 
-    A case that has none passes when it adheres; `options` is what the fixture says of fields, and `score` what a case
-    scores: whether it passes, or the share that is right, of an answer that adheres.
+    A case without an `expect` passes if it adheres. `options` are the fixture's rules for fields; `score` selects the
+    score of a case: whether it passes, or, for an adhering output, the share that is right.
     """
 
     schema: Mapping[str, Any]
@@ -79,17 +79,17 @@ class SchemaCheck:
 
     @property
     def references(self) -> str:
-        """Digest of the schema, of how JSON is taken from the answer, how it is matched and what passes."""
+        """The digest of the schema and of how JSON is extracted, matched and passed."""
         return digest([self.schema, self.extract, self.match, *([self.options] if self.options else [])])
 
     @property
     def warnings(self) -> tuple[LintWarning, ...]:
-        """What in the schema is allowed and probably not meant."""
+        """Valid but suspicious entries in the schema."""
         return self.read.warnings if self.read else ()
 
     @cached_property
     def constraint(self) -> Constraint:
-        """What answers can be held to while they are decoded: the schema, as far as a grammar can hold it."""
+        """The constraint for decoding outputs: the schema, as far as a grammar can express it."""
         document = self._validator.document
         return constraint_of(self.schema, document.name if document else "")
 
@@ -123,7 +123,7 @@ class SchemaCheck:
         return Grader(self._rules, self._fields, self.match == "whole")
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
-        """Score one output: it passes when it adheres and, if something is expected, enough of that is right."""
+        """Score one output: it passes if it adheres and, with an `expect`, enough of the fields are right."""
         text = read_json_text(output, self.extract)
         flaws = text.findings or self._violations(text.value)
         if expect is None:
@@ -141,19 +141,19 @@ class SchemaCheck:
         return tuple(islice(self._validator.violations(value), MAX_FINDINGS))
 
     def _graded(self, expect: Any, text: JsonText) -> tuple[Leaves, tuple[Finding, ...]]:
-        """What an answer says of each field, and what is wrong with it; all is missing where it is no JSON."""
+        """Grade each field of an output and collect the mistakes; everything is missing if it is not JSON."""
         grader = self._grader
         if text.findings:
             return grader.missing(expect), ()
         try:
             leaves = grader.grade(expect, text.value)
         except ListsTooLong:
-            message = "lists in any order are too long to be compared"
+            message = "unordered lists are too long to compare"
             return grader.missing(expect), (Finding("expect.limit", message),)
         return leaves, tuple(islice(wrong(leaves), MAX_FINDINGS))
 
     def parts(self, expect: Any) -> frozenset[str]:
-        """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
+        """The names of the rates and fields that score an output for a case with this `expect`."""
         if expect is None:
             return frozenset({"adherence"})
         key = repr(expect)
@@ -164,7 +164,7 @@ class SchemaCheck:
         return self._parts_of[key]
 
     def closed_values(self, expect: Any) -> tuple[ClosedValue, ...]:
-        """The values that a case with this `expect` expects of fields with a closed set of them."""
+        """The expected values of fields with a closed set of values."""
         if expect is None or not self._fields.closed_sets:
             return ()
         key = repr(expect)
@@ -174,14 +174,14 @@ class SchemaCheck:
         return self._closed_of[key]
 
     def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
-        """Many cases expect the same: each different one is looked at once."""
+        """The impossible values of `expect`, cached because many cases expect the same."""
         key = repr(expect)
         if key not in self._looked_at:
             found = {
                 places[each.where]: replace(each, where=places[each.where])
                 for plain, places in plain_variants(expect)
                 for each in impossible(self._validator, plain)
-                if name_of_place(each.where) not in self._rules  # another value may count as the same
+                if name_of_place(each.where) not in self._rules  # other values can count as equal
             }
             self._looked_at[key] = tuple(found.values())
         return self._looked_at[key]
@@ -194,7 +194,7 @@ class SchemaCheck:
         return False
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """What no answer can match, since the schema refuses it, and what cannot be compared as the fixture says."""
+        """Refuse values that the schema rules out and values that cannot be compared by the fixture's rules."""
         key = repr(expect)
         if key in self._sound:
             return []
@@ -207,10 +207,10 @@ class SchemaCheck:
         if problems := list(unreadable(expect, self._rules, document, where)):
             return problems
         if self._in_any_order and any(self._is_too_long(plain) for plain, _ in plain_variants(expect)):
-            return [document.problem(where, "lists in any order that are short enough to compare", "longer ones")]
+            return [document.problem(where, "unordered lists that are short enough to compare", "longer ones")]
         due = self._pass.fields
         if due and not any(is_below(name, each) for name in self.parts(expect) for each in due):
-            expected, hint = f"a field that `pass` names ({', '.join(due)})", "else every answer that adheres passes"
+            expected, hint = f"a field that `pass` names ({', '.join(due)})", "otherwise every adhering output passes"
             return [document.problem(where, expected, "none", hint)]
         return [
             document.problem((*where, *each.where), "what the schema allows", show_value(each.value), each.message)
@@ -218,7 +218,7 @@ class SchemaCheck:
         ]
 
     def expect_warnings(self, expect: Any) -> tuple[str, ...]:
-        """Keys of a case's `expect` that the schema does not name."""
+        """Keys of `expect` that the schema does not name."""
         key = repr(expect)
         if key not in self._keys_looked_at:
             said = [each for plain, _ in plain_variants(expect) for each in unknown_keys(self.schema, plain)]
@@ -227,10 +227,10 @@ class SchemaCheck:
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:
-    """Read the schema of a `check:` mapping, and what it says of fields.
+    """Read the schema and the field rules of a `check:` mapping.
 
     Raises:
-        AuthoringError: as `read_schema` does, or for a field that the schema does not name or that a rule does not fit.
+        AuthoringError: as `read_schema`, or a field rule names no field of the schema or does not fit its type.
         CouldNotRun: a rule needs pint, which is not installed.
     """
     read = read_schema(options["schema"], document, (*where, "schema"))

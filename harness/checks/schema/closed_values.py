@@ -1,4 +1,4 @@
-"""Which values of a closed set a case expects, field by field."""
+"""The expected values of fields with a closed set of values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, kno
 def closed_values(
     expect: Any, schema: SchemaFields, rules: Mapping[str, FieldRule], name: str = ROOT, is_only: bool = True
 ) -> Iterator[ClosedValue]:
-    """Each value inside `expect` of a field with a closed set of values.
+    """Yield each expected value of a field with a closed set of values.
 
-    Of alternatives any will do. Fields that are ignored, and values that the schema does not have, are left out.
+    Alternatives are all accepted. Ignored fields and values that the schema does not have are left out.
     """
     if name in rules and rules[name].ignore:
         return

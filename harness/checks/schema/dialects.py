@@ -1,8 +1,8 @@
-"""Which draft of JSON Schema each part of a schema is written in, and where its subschemas stand.
+"""The JSON Schema draft of each part of a schema, and the places of its subschemas.
 
-A `$schema` counts at the top. Further in it counts only where JSON Schema lets it stand, at the root of a schema
-resource of its own: a subschema with an `$id` (2020-12, core, 8.1.1 and 9.3.3). Anywhere else it "MUST NOT appear",
-so there the draft around it goes on.
+A `$schema` counts at the top. Further down it counts only at the root of an embedded schema resource: a subschema
+with an `$id` (2020-12, core, 8.1.1 and 9.3.3). In other places it "MUST NOT appear", and the surrounding draft
+continues there.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def _without_scheme(uri: str) -> str:
 _URIS = {draft: uri for uri, draft in DRAFTS.items()}
 _BY_NAME = {_without_scheme(uri): draft for uri, draft in DRAFTS.items()}
 
-MAX_PARTS = 50_000  # subschemas of a schema: references in YAML could make any number of them
+MAX_PARTS = 50_000  # subschemas per schema: YAML aliases could create any number
 
-# the keywords that hold schemas, in any draft: one, a list of them, or some by name
+# keywords that hold schemas, in any draft: a single one, a list, or a mapping by name
 _ONE = {
     "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
     "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
@@ -56,41 +56,41 @@ HOLD_SCHEMAS = _ONE | _MANY | _NAMED
 
 
 def draft_named(uri: Any) -> Draft | None:
-    """The draft that a `$schema` names, be it with http or https; None if it is none of `DRAFTS`."""
+    """The draft named by a `$schema`, with http or https; None if it is not one of `DRAFTS`."""
     return _BY_NAME.get(_without_scheme(uri)) if isinstance(uri, str) else None
 
 
 def draft_of(schema: Mapping[str, Any]) -> Any:
-    """The jsonschema class of the draft that a whole schema, whose `$schema` is known, declares."""
+    """The jsonschema class of the draft that a schema declares; its `$schema` must be known."""
     return draft_named(schema.get("$schema", DEFAULT_DRAFT))
 
 
 def uri_of(draft: Any) -> str:
-    """How a draft is written as a `$schema`."""
+    """The `$schema` of a draft."""
     return _URIS[draft]
 
 
 def id_keyword(draft: Any) -> str:
-    """The keyword by which a resource is named."""
+    """The keyword that identifies a resource."""
     return "id" if draft is Draft4Validator else "$id"
 
 
 def reads_beside_references(draft: Any) -> bool:
-    """Whether what stands beside a `$ref` counts: up to draft 7 it does not."""
+    """Whether keywords beside a `$ref` count: up to draft 7 they do not."""
     return "unevaluatedProperties" in draft.VALIDATORS
 
 
 def name_of(draft: Any) -> str:
-    """A draft as people call it."""
+    """The display name of a draft."""
     return f"draft {uri_of(draft).split('/')[-2].removeprefix('draft-').lstrip('0')}"
 
 
 class TooLarge(ValueError):
-    """A schema has more subschemas than are looked at."""
+    """A schema has too many subschemas."""
 
 
 class Subschema(NamedTuple):
-    """A subschema, its place, and the subschemas right inside it with their places in it."""
+    """A subschema, its place, and its direct subschemas with their relative places."""
 
     where: Where
     schema: dict[str, Any]
@@ -98,7 +98,7 @@ class Subschema(NamedTuple):
 
 
 def subschemas(schema: Any) -> list[Subschema]:
-    """This schema and all inside it, as far as they are mappings; a schema may be malformed.
+    """List this schema and all mappings inside it; the schema may be malformed.
 
     Raises:
         TooLarge: there are more than `MAX_PARTS`.
@@ -117,7 +117,7 @@ def subschemas(schema: Any) -> list[Subschema]:
 
 
 def inside(schema: Mapping[str, Any]) -> Sequence[tuple[Where, Any]]:
-    """The subschemas that stand right inside a schema, with their places in it."""
+    """The direct subschemas of a schema, with their relative places."""
     found: list[tuple[Where, Any]] = []
     for key, value in schema.items():
         if key in _MANY and isinstance(value, list):
@@ -130,7 +130,7 @@ def inside(schema: Mapping[str, Any]) -> Sequence[tuple[Where, Any]]:
 
 
 def keyword_at(where: Where) -> str:
-    """The keyword at a place of a schema; empty where it ends with the name or number of a subschema below one."""
+    """The keyword at a place of a schema; empty if the place is a subschema's name or index under a keyword."""
     found, steps = "", list(where)
     while steps:
         found = str(steps.pop(0))
@@ -142,7 +142,7 @@ def keyword_at(where: Where) -> str:
 
 @dataclass
 class Dialects:
-    """What became of the `$schema` of each subschema, by its place."""
+    """The drafts of subschemas, and how each `$schema` was treated, by place."""
 
     whole: Draft
     embedded: dict[Where, Draft] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class Dialects:
 
     @classmethod
     def of(cls, parts: Sequence[Subschema]) -> Self:
-        """Of a whole schema, all of whose subschemas are given; it need not be valid."""
+        """Determine the drafts from all subschemas of a schema, which may be invalid."""
         found = cls(draft_of(parts[0].schema))
         for where, each, _ in parts:
             if "$schema" in each and where and isinstance(each["$schema"], str):
@@ -159,14 +159,14 @@ class Dialects:
 
     def _see(self, where: Where, schema: dict[str, Any]) -> None:
         outer, declared = self.draft(where), draft_named(schema["$schema"])
-        # by both drafts' rules for an identifier: draft 4 says `id`, and up to draft 7 a `$ref` voids what is beside it
+        # by the identifier rules of both drafts: draft 4 uses `id`, and up to draft 7 a `$ref` voids its neighbours
         if declared is None or not (_is_resource(schema, outer) and _is_resource(schema, declared)):
             self.ignored.append(where)
         elif declared is not outer:
             self.embedded[where] = declared
 
     def draft(self, where: Where) -> Draft:
-        """The draft of what stands at `where`."""
+        """The draft that applies at `where`."""
         if not self.embedded:
             return self.whole
         around = (where[:length] for length in range(len(where), 0, -1))
@@ -174,12 +174,12 @@ class Dialects:
 
 
 def _is_resource(schema: Mapping[str, Any], draft: Any) -> bool:
-    """Whether a subschema has an identifier that makes it a resource of its own by the rules of `draft`."""
+    """Whether a subschema has an identifier that makes it a resource by the rules of `draft`."""
     return isinstance(schema.get(id_keyword(draft)), str) and bool(draft.ID_OF(schema))
 
 
 def rebuilt(value: Any, change: Callable[[Where, dict[str, Any]], dict[str, Any]], where: Where = ()) -> Any:
-    """A copy of `value` in which no part is shared, its mappings changed from the inside out."""
+    """A copy of `value` without shared parts, with `change` applied to its mappings from the inside out."""
     if isinstance(value, list):
         return [rebuilt(inner, change, (*where, index)) for index, inner in enumerate(value)]
     if isinstance(value, dict):

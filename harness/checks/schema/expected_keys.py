@@ -1,4 +1,4 @@
-"""Keys that a case expects and its schema does not name: allowed, and most often misspelt."""
+"""Keys that a case expects and its schema does not name: valid, but usually misspelt."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _BRANCHES = ("then", "else")
 
 
 def unknown_keys(schema: Mapping[str, Any], expect: Any) -> Iterator[str]:
-    """What is to be said of each key of `expect` that `schema` does not name where it stands.
+    """Yield a message for each key of `expect` that `schema` does not name at its place.
 
-    Where keys are free (no `properties` there, or `patternProperties`, or `additionalProperties` that says what they
-    hold) and where a reference cannot be followed nothing is said.
+    Places with free keys (no `properties`, or `patternProperties`, or an `additionalProperties` schema) and with
+    references that cannot be followed are skipped.
     """
     yield from _unknown(schema, [schema], expect, ("expect",))
 
@@ -41,7 +41,7 @@ def _unknown(root: Mapping[str, Any], schemas: list[Any], value: Any, where: Whe
 
 
 def schemas_beside(root: Mapping[str, Any], schemas: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """Schemas and all that stand beside them for the same value: alternatives, conditions, what they refer to."""
+    """The schemas and all that apply to the same value: alternatives, conditions, referenced schemas."""
     found: dict[int, Mapping[str, Any]] = {}
     todo = list(schemas)
     while todo:
@@ -55,7 +55,7 @@ def schemas_beside(root: Mapping[str, Any], schemas: Sequence[Any]) -> list[Mapp
 
 
 def _target(root: Mapping[str, Any], reference: Any) -> Any:
-    """What a JSON pointer into the schema leads to; another kind of reference leaves all keys free."""
+    """The target of a JSON pointer into the schema; other references leave all keys free."""
     free: Mapping[str, Any] = {"patternProperties": {}}
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return free
@@ -67,6 +67,6 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
 
 
 def has_free_keys(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema says that keys which it does not name may stand beside those that it does."""
+    """Whether a schema allows keys that it does not name."""
     extra = schema.get("additionalProperties")
     return "patternProperties" in schema or isinstance(extra, dict) or extra is True

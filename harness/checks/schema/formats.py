@@ -1,4 +1,4 @@
-"""The formats of JSON Schema, asserted in every draft as in the newest; jsonschema-rs knows few in the older ones."""
+"""JSON Schema formats, asserted in every draft as in the newest; jsonschema-rs knows few in older drafts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FORMATS = {name: _format(name) for name in NAMES}
 _older_hostname, _hostname = _format("hostname", jsonschema_rs.Draft6Validator), FORMATS["hostname"]
 _idn_hostname = FORMATS["idn-hostname"]
 
-# the newest draft's refuses r3---sn.example.com, which is one, the older ones' takes xn--X, which is none
+# the newest draft's format refuses the valid r3---sn.example.com; the older ones accept the invalid xn--X
 FORMATS["hostname"] = lambda text: _older_hostname(text) and ("xn--" not in text.lower() or _hostname(text))
 # RFC 5891, 4.2.1
 FORMATS["idn-hostname"] = lambda text: unicodedata.is_normalized("NFC", text) and _idn_hostname(text)
 
-# of the OpenAPI format registry: those of numbers that some numbers do not have, as `float` and `double` do not tell
+# of the OpenAPI format registry: those that exclude some numbers, unlike `float` and `double`
 INTEGERS: Mapping[str, range] = {
     **{f"int{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": range(2**bits) for bits in (8, 16, 32, 64)},
@@ -38,7 +38,7 @@ INTEGERS: Mapping[str, range] = {
 
 
 class Width:
-    """The keyword, of ours, that stands beside a format of `INTEGERS`: the library asserts formats of texts only."""
+    """A private keyword beside a format of `INTEGERS`: the library asserts formats of texts only."""
 
     KEYWORD = "x-tunegate-width"
 
@@ -46,7 +46,7 @@ class Width:
         self.allowed = INTEGERS[name]
 
     def validate(self, value: Any) -> None:
-        """Raise ValueError if a value is a number beyond the width; 1.0 is whole, as everywhere in JSON Schema."""
+        """Raise ValueError if a number exceeds the width; 1.0 is whole, as elsewhere in JSON Schema."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and (int(value) != value or int(value) not in self.allowed):
             raise ValueError

@@ -1,4 +1,4 @@
-"""A JSON answer beside what its case expects, field by field: what is right, wrong, missing and too much."""
+"""Compare a JSON output with a case's `expect`, field by field: right, wrong, missing and extra values."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, fie
 from tunegate.harness.checks.schema.values import Meaning, same_value
 
 ANY_OF = "any_of"
-OTHER_KEYS = "(other keys)"  # what a schema does not name: a model could invent a name each
+OTHER_KEYS = "(other keys)"  # keys that the schema does not name: a model can invent any number
 OTHER_VALUE = "another value"
-MOST_EXTRAS = 1_000  # values counted of what is too much
-MOST_COMPARED = 20_000  # values, to find which items of lists in any order belong together
-QUANTITY = 20  # values that take as long to compare as a quantity
+MOST_EXTRAS = 1_000  # extra values counted
+MOST_COMPARED = 20_000  # values compared to match the items of unordered lists
+QUANTITY = 20  # plain comparisons that take as long as one quantity
 MOST_SHOWN = 5  # alternatives in a message
-RIGHT = 1e6  # of a right value, beside one that is too much or missing: see `_belonging`
+RIGHT = 1e6  # weight of a right value relative to an extra or missing one: see `_belonging`
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """How one field is compared; without any, as JSON, lists item by item."""
+    """How one field is compared; by default as JSON, with lists item by item."""
 
     ignore: bool = False
     order: Literal["given", "any", "set"] = "given"
@@ -39,14 +39,14 @@ _BY_VALUE = FieldRule()
 
 
 class ListsTooLong(Exception):
-    """Lists in any order that take too long to compare."""
+    """Unordered lists that take too long to compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value of a field: `expected`, `answered` or both, and then perhaps `right`.
+    """One value of a field: `expected`, found in the output (`answered`), or both, and then possibly `right`.
 
-    Where it is not right, `message` says why at `where`; empty where another leaf says it.
+    If it is not right, `message` states the reason at `where`; it is empty if another leaf has the message.
     """
 
     name: str
@@ -62,15 +62,15 @@ Leaves = list[Leaf]
 
 
 def alternatives(expect: Any) -> Sequence[Any]:
-    """What an `{any_of: [...]}` of an expectation allows; nothing where it is something else."""
+    """The alternatives of an `{any_of: [...]}`; empty for other expectations."""
     is_one = isinstance(expect, dict) and expect.keys() == {ANY_OF}
     return expect[ANY_OF] if is_one and isinstance(expect[ANY_OF], list) else ()
 
 
 def share(leaves: Sequence[Leaf], right: int = 0, of: int = 0) -> float:
-    """How much is right: twice the right values over those expected and those answered (Dice), from 0 to 1.
+    """The share of right values: twice the right values over the expected plus the found values (Dice), from 0 to 1.
 
-    It is the harmonic mean of precision and recall. `right` of `of` further values, expected and answered, count too.
+    It is the harmonic mean of precision and recall. `right` of `of` further expected and found values also count.
     """
     right += sum(leaf.right for leaf in leaves)
     both = 2 * of + sum(leaf.expected + leaf.answered for leaf in leaves)
@@ -78,7 +78,7 @@ def share(leaves: Sequence[Leaf], right: int = 0, of: int = 0) -> float:
 
 
 def counted(leaves: Sequence[Leaf]) -> dict[str, FieldCount]:
-    """What each field came to, by name."""
+    """The counts of each field, by name."""
     found: dict[str, FieldCount] = {}
     for leaf in leaves:
         taken: tuple[tuple[str, str], ...] = (leaf.taken,) if leaf.taken else ()
@@ -91,13 +91,13 @@ def counted(leaves: Sequence[Leaf]) -> dict[str, FieldCount]:
 
 
 def wrong(leaves: Sequence[Leaf]) -> Iterator[Finding]:
-    """What is wrong, in words."""
+    """The findings for everything that is wrong."""
     return (Finding("expect", leaf.message, json_path(leaf.where)) for leaf in leaves if leaf.message)
 
 
 @dataclass
 class Grader:
-    """Compares one answer by the `rules` of a fixture; `whole` allows no key more than is expected."""
+    """Compares one output by the `rules` of a fixture; `whole` allows only expected keys."""
 
     rules: Mapping[str, FieldRule]
     schema: SchemaFields
@@ -107,19 +107,19 @@ class Grader:
     _assigning: int = field(default=0, init=False)
 
     def grade(self, expect: Any, output: Any) -> Leaves:
-        """The values of an answer beside those expected.
+        """Match the values of an output with the expected ones.
 
         Raises:
-            ListsTooLong: lists in any order are too long.
+            ListsTooLong: unordered lists are too long.
         """
         return self._grade(expect, output, (), ROOT)
 
     def names(self, expect: Any) -> frozenset[str]:
-        """The fields that are expected."""
+        """The expected fields."""
         return frozenset(self._names(expect, ROOT))
 
     def missing(self, expect: Any, name: str = ROOT, where: Where = (), message: str = "") -> Leaves:
-        """Everything that is expected, where nothing of it is there."""
+        """Leaves for an expectation of which the output has nothing."""
         leaves = [Leaf(each, answered=False) for each in self._names(expect, name)]
         return _saying(message, where, leaves)
 
@@ -127,9 +127,10 @@ class Grader:
         return self.rules.get(name, _BY_VALUE)
 
     def _names(self, value: Any, name: str, answered: bool = False) -> Iterator[str]:
-        """The name of each value that stands in a value, but for those that are ignored.
+        """The name of each value inside a value, except ignored ones.
 
-        Of alternatives those of the first, and what the others have besides; an `answered` value has none.
+        Alternatives yield the names of the first, then names that only others have; an `answered` value has no
+        alternatives.
         """
         if self._rule(name).ignore:
             return
@@ -174,13 +175,13 @@ class Grader:
             return best
         if len(best) == 1 and best[0].message:
             best = [replace(best[0], message=f"expected {_either(options)}, found {show_json(output)}")]
-        # else a field that the closest alternative does not have would be neither right nor wrong
+        # a field that the closest alternative lacks would otherwise be neither right nor wrong
         known = {leaf.name for leaf in best}
         others = dict.fromkeys(each for each in self._names(expect, name) if each not in known)
         return best + [Leaf(each, answered=False) for each in others]
 
     def _beside_each(self, options: Sequence[Any], output: Any, where: Where, name: str) -> list[Leaves]:
-        """An answer beside each alternative: the budget is each one's, but not inside lists in any order."""
+        """Grade the output against each alternative: each has the whole budget, except in unordered lists."""
         graded, left, least = [], self._left, self._left
         for each in options:
             self._left = self._left if self._assigning else left
@@ -217,7 +218,7 @@ class Grader:
         return leaves
 
     def _extra(self, value: Any, name: str, inside: str) -> Leaves:
-        """What stands in an answer where nothing is expected; what is called by no known name counts for `inside`."""
+        """Leaves for extra values of the output; unknown names count for `inside`."""
         most = MOST_EXTRAS if self._assigning else max(1, self._extras)
         names = list(islice(self._names(value, name, answered=True), most))
         self._extras -= 0 if self._assigning else len(names)
@@ -272,7 +273,7 @@ def _either(options: Sequence[Any]) -> str:
 
 
 def _same(expect: Any, output: Any, rule: FieldRule) -> bool:
-    """Whether two values are equal, of which neither or one is an object or a list."""
+    """Whether two values are equal; objects and lists are compared with their own kind only."""
     if isinstance(expect, dict | list) or isinstance(output, dict | list):
         return False
     if type(expect) is type(output) and expect == output:
@@ -281,7 +282,7 @@ def _same(expect: Any, output: Any, rule: FieldRule) -> bool:
 
 
 def _saying(message: str, where: Where, leaves: Leaves) -> Leaves:
-    """Leaves of which one, the first that is not right, says what is wrong with all of them, and no other anything."""
+    """Leaves where the first that is not right has the message, and the others have none."""
     silent = [replace(leaf, message="") for leaf in leaves]
     first = next((index for index, leaf in enumerate(silent) if not leaf.right), None)
     if message and first is not None:
@@ -290,11 +291,11 @@ def _saying(message: str, where: Where, leaves: Leaves) -> Leaves:
 
 
 def _belonging(graded: Sequence[Sequence[Leaves]], gone: Sequence[Leaves], extra: Sequence[Leaves]) -> dict[int, int]:
-    """Which expected item is which item of the answer: as much is right as can be, then as little as can be is wrong.
+    """Match expected items to items of the output: first maximize what is right, then minimize what is wrong.
 
-    So the share does not depend on the order: with as much right it depends on nothing but how much is wrong.
+    The share is therefore independent of the order.
     """
-    from scipy.optimize import linear_sum_assignment  # a third of a second to import, and seldom needed
+    from scipy.optimize import linear_sum_assignment  # takes a third of a second to import and is seldom needed
 
     def sizes(each: Leaves) -> int:
         return sum(leaf.expected + leaf.answered for leaf in each)
@@ -311,7 +312,7 @@ def _belonging(graded: Sequence[Sequence[Leaves]], gone: Sequence[Leaves], extra
 
 
 def _lengths(expect: Sequence[Any], output: Sequence[Any], pairs: Sequence[Leaves]) -> str:
-    """How two lists of different length differ, and from which item on."""
+    """How two lists differ in length, and from which item on."""
     parted = (index for index, leaves in enumerate(pairs) if not all(leaf.right for leaf in leaves))
     index = next(parted, min(len(expect), len(output)))
     wanted, found = (show_json(items[index]) if index < len(items) else "nothing" for items in (expect, output))

@@ -1,8 +1,8 @@
-"""An output read as exactly one JSON value. Nothing is repaired; what is wrong becomes a finding, in bounded time.
+"""Read an output as exactly one JSON value, in bounded time; nothing is repaired, and mistakes become findings.
 
-`strict`: the whole output is one JSON value; JSON's own white space may stand around it, nothing else may.
+`strict`: the whole output is one JSON value, optionally surrounded by JSON white space.
 `fenced`: the same, or exactly one code block: a line of ```` ```json ````, the value, a line of ```` ``` ````. Text
-around the block or a second block is a finding, as it is in strict.
+around the block or a second block is a finding, as in strict.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tunegate.harness.checks.base import Finding
 Extract = Literal["strict", "fenced"]
 
 MAX_CHARS = 1 << 20
-MAX_DEPTH = 64  # deep enough for any document, shallow enough for jsonschema's recursion
-MAX_DIGITS = 1_000  # reading a whole number takes a square of its digits, and Python itself refuses 4,300
+MAX_DEPTH = 64  # sufficient for any document, and safe for jsonschema's recursion
+MAX_DIGITS = 1_000  # parsing takes quadratic time, and Python refuses 4,300 digits
 MAX_FINDINGS = 20
 
 _WHITE = " \t\r\n"
@@ -37,9 +37,9 @@ _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 @dataclass(frozen=True, slots=True)
 class JsonText:
-    """What an output says as JSON: `value` counts only where there are no findings.
+    """An output read as JSON: `value` is meaningful only without findings.
 
-    `line` (from 1) is where the text stopped being JSON.
+    `line` (from 1) is where the JSON became invalid.
     """
 
     value: Any
@@ -49,13 +49,13 @@ class JsonText:
 
 @dataclass(frozen=True, slots=True)
 class _Flaw:
-    """Stands in the parsed value for a number that JSON or this reader does not allow."""
+    """A placeholder for a number that JSON or this reader does not allow."""
 
     message: str
 
 
 class _Repeated(dict[str, Any]):
-    """An object in which `keys_twice` stood more than once."""
+    """An object with repeated keys, `keys_twice`."""
 
     keys_twice: tuple[str, ...] = ()
 
@@ -69,31 +69,31 @@ def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
     flaw = _text_flaw(text)
     if flaw:
         return JsonText(None, (flaw,))
-    # plain strip() would also take a no-break space, which is no white space of JSON
+    # plain strip() would also remove a no-break space, which is not JSON white space
     body = text.strip(_WHITE)
     start = text.index(body)
     if extract == "fenced" and body.startswith("```"):
         block = _FENCED.fullmatch(body)
         if not block or _FENCE_LINE.search(block[1]):
-            message = "the answer must be one code block and nothing else: a line ```json, the JSON, a line ```"
+            message = "the output must be one code block only: a line ```json, the JSON, a line ```"
             return JsonText(None, (Finding("json.block", message),))
-        # all that is taken off, and only whole: readers that repair pass half an object, or make `ull` of `null`
+        # removing the whole fence only: lenient readers accept half an object, or turn `null` into `ull`
         body, start = block[1], start + block.start(1)
     return _parse(body, text.count("\n", 0, start))
 
 
 def _text_flaw(text: str) -> Finding | None:
     if len(text) > MAX_CHARS:
-        return Finding("json.size", f"the answer has {len(text):,} characters; more than {MAX_CHARS:,} are not read")
+        return Finding("json.size", f"the output has {len(text):,} characters; at most {MAX_CHARS:,} are allowed")
     if not text.strip(_WHITE):
-        return Finding("json.empty", "the answer is empty")
+        return Finding("json.empty", "the output is empty")
     if text.startswith("\ufeff"):
-        return Finding("json.bom", "an invisible byte order mark stands before the JSON")
+        return Finding("json.bom", "an invisible byte order mark precedes the JSON")
     return None
 
 
 def _parse(body: str, lines_above: int) -> JsonText:
-    # before the decoder, which calls itself for each level
+    # before decoding: the decoder recurses for each level
     if _depth(body) > MAX_DEPTH:
         return JsonText(None, (Finding("json.depth", f"nested more than {MAX_DEPTH} levels deep"),))
     try:
@@ -106,9 +106,9 @@ def _parse(body: str, lines_above: int) -> JsonText:
 
 
 def _depth(body: str) -> int:
-    """The deepest nesting up to the first mistake, where it may be too deep: brackets inside texts do not count."""
+    """The deepest nesting up to the first mistake, if it may be too deep; brackets inside texts do not count."""
     if body.count("[") + body.count("{") <= MAX_DEPTH:
-        return 0  # not deeper, whatever it is
+        return 0  # cannot be deeper
     outside = _STRING.sub("", _ESCAPE.sub("", body))
     return max(accumulate(_STEPS.get(char, 0) for char in outside), default=0)
 
@@ -117,13 +117,13 @@ def _syntax(error: json.JSONDecodeError, line: int) -> Finding:
     rest = error.doc[error.pos :].strip(_WHITE)
     seen, place = show_value(rest[: 2 * SHOWN]), f"line {line}, column {error.colno}"
     if error.msg == "Extra data":
-        return Finding("json.trailing", f"more text after the JSON value, at {place}: {seen}")
+        return Finding("json.trailing", f"text after the JSON value, at {place}: {seen}")
     if not rest:
-        return Finding("json.syntax", f"the answer ends, at {place}, before its JSON is complete")
+        return Finding("json.syntax", f"the output ends, at {place}, before its JSON is complete")
     if error.pos == 0 and rest.startswith("```"):
-        return Finding("json.block", f"the answer is a code block, not just JSON: {seen}")
+        return Finding("json.block", f"the output is a code block, not just JSON: {seen}")
     if error.pos == 0 and rest[0] not in '{["':
-        return Finding("json.syntax", f"the answer does not begin with JSON but with {seen}")
+        return Finding("json.syntax", f"the output does not begin with JSON but with {seen}")
     if error.msg.startswith("Unterminated string"):
         return Finding("json.syntax", f"a text that begins at {place} has no closing quote: {seen}")
     return Finding("json.syntax", f"not JSON at {place} ({error.msg.removesuffix(' at').lower()}): {seen}")
@@ -150,7 +150,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return value
     repeated = _Repeated(value)
     seen: set[str] = set()
-    # by hand, since a Counter takes three times as long where objects are many and small; in the order of first repeats
+    # by hand: a Counter takes three times as long for many small objects; in the order of the first repeats
     twice = dict.fromkeys(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
     repeated.keys_twice = tuple(twice)
     return repeated
@@ -162,16 +162,14 @@ _DECODER = json.JSONDecoder(
 
 
 def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
-    """The flaws that the decoder left inside `value`; `where` is pushed and popped on the way down."""
+    """The flaws that the decoder left inside `value`; `where` is extended and restored during the descent."""
     if isinstance(value, _Flaw):
         yield Finding("json.number", value.message, json_path(where))
     elif isinstance(value, str):
         yield from _half_characters(value, where)
     elif isinstance(value, dict):
         for key in getattr(value, "keys_twice", ()):
-            yield Finding(
-                "json.duplicate-key", f"the key {show_json(key)} stands here more than once", json_path(where)
-            )
+            yield Finding("json.duplicate-key", f"the key {show_json(key)} is repeated here", json_path(where))
         for key, inner in value.items():
             where.append(key)
             yield from _half_characters(key, where)
@@ -186,12 +184,12 @@ def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
 
 def _half_characters(text: str, where: list[str | int]) -> Iterator[Finding]:
     if _SURROGATE.search(text):
-        message = f"half a character (a lone surrogate), which is not text, in {show_json(text)}"
+        message = f"a lone surrogate, which is not text, in {show_json(text)}"
         yield Finding("json.unicode", message, json_path(where))
 
 
 def show_json(value: Any) -> str:
-    """A JSON value, short enough and safe enough for a message, whatever its size."""
+    """A JSON value, shortened and escaped for a message, whatever its size."""
     text = _start(value, plain=False)
     if not text.isprintable():
         text = _start(value, plain=True)
@@ -199,7 +197,7 @@ def show_json(value: Any) -> str:
 
 
 def _start(value: Any, plain: bool) -> str:
-    """The JSON of `value`, until it is longer than what is shown; `plain` is ASCII only."""
+    """The JSON of `value` until it exceeds the shown length; `plain` is ASCII only."""
     text = ""
     for piece in _pieces(value, plain):
         text += piece
@@ -229,8 +227,8 @@ def _pieces(value: Any, plain: bool) -> Iterator[str]:
 
 
 def equality_key(value: Any) -> str:
-    """A text that is equal exactly for JSON values that are equal: key order and 1 or 1.0 make no difference."""
-    # the quote keeps the text 1 apart from the number; json.dumps writes True as true, which Python takes for 1
+    """A text that is equal for exactly those JSON values that are equal: key order and 1 or 1.0 do not matter."""
+    # the quote distinguishes the text 1 from the number; json.dumps writes True as true, which Python equates with 1
     return f'"{value}' if isinstance(value, str) else json.dumps(_whole(value), sort_keys=True)
 
 
@@ -243,7 +241,7 @@ def _whole(value: Any) -> Any:
 
 
 def json_path(where: Sequence[str | int]) -> str:
-    """A place in a JSON value as people write it: `request.items[2]["odd key"]`; empty for the whole value."""
+    """A place in a JSON value in the usual notation: `request.items[2]["odd key"]`; empty for the whole value."""
     text = "".join(
         f".{part}" if isinstance(part, str) and _PLAIN_KEY.fullmatch(part) else f"[{show_json(part)}]" for part in where
     )

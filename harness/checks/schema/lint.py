@@ -1,7 +1,7 @@
-"""What a schema says in vain, and mistakes in what a case expects of it, that would be noticed late or never.
+"""Ineffective parts of a schema, and impossible expectations of cases.
 
-A misspelt keyword means nothing to a validator: `requried` requires nothing, and neither does an unknown format. And a
-case that expects what its schema refuses can never pass.
+Validators ignore a misspelt keyword such as `requried`, or an unknown format. A case that expects a value that its
+schema refuses can never pass.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tunegate.harness.checks.schema.json_reader import json_path, show_json
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import LintWarning
 
-# beside those that hold schemas: of all drafts, and what OpenAPI adds
+# besides those that hold schemas: keywords of all drafts, and those that OpenAPI adds
 _PLAIN = {
     "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$ref",
     "$schema", "$vocabulary", "const", "contentEncoding", "contentMediaType", "default", "dependentRequired",
@@ -38,57 +38,57 @@ _PLAIN = {
 }  # fmt: skip
 KEYWORDS = frozenset(HOLD_SCHEMAS | _PLAIN)
 _FORMATS = frozenset(FORMATS)
-ALIKE = 0.8  # of difflib's ratio: `requried` is .88 of `required`
+ALIKE = 0.8  # difflib's ratio: `requried` has .88 to `required`
 
-# what other languages and older drafts call a format that JSON Schema has
+# names of JSON Schema formats in other languages and older drafts
 _ALSO_CALLED = {"guid": "uuid", "host": "hostname", "ip": "ipv4", "ip-address": "ipv4", "url": "uri"}
 
-Note = tuple[Where, str]  # the place of something in a document, and what is said of it
+Note = tuple[Where, str]  # a place in a document, and a message
 
 
 def schema_typos(parts: Sequence[Subschema], document: Document, where: Where) -> Iterator[LintWarning]:
-    """Keywords of a schema, which stands at `where`, that mean nothing and resemble one that does."""
+    """Meaningless keywords of a schema at `where` that resemble a real one."""
     for place, each, _ in parts:
         for key in [key for key in each if key not in KEYWORDS and not key.startswith("x-")]:
             if close := _alike(str(key), KEYWORDS):
-                text = f"{key!r} is no keyword of JSON Schema and checks nothing; did you mean {close!r}?"
+                text = f"{key!r} is not a JSON Schema keyword and checks nothing; did you mean {close!r}?"
                 yield _warning(document, (*where, *place, key), text)
 
 
 def dialect_notes(schema: Mapping[str, Any], dialects: Dialects, where: Where) -> Iterator[Note]:
-    """The `$schema` of a schema that stands at `where`, and of those in it, that mean little, or another draft."""
+    """Notes on each `$schema` of a schema at `where` that is ignored or changes the draft."""
     declared, exact = schema.get("$schema"), uri_of(dialects.whole)
     if declared is not None and declared.removesuffix("#") != exact:
         text = f"{show_json(declared)} is read as {name_of(dialects.whole)}, and other tools may not; write {exact}"
         yield (*where, "$schema"), text
     for place in dialects.ignored:
         draft = dialects.draft(place)
-        text = f"this $schema is ignored, and {name_of(draft)} goes on: inside a schema one counts only beside an"
+        text = f"this $schema is ignored, and {name_of(draft)} continues: inside a schema it counts only beside an"
         yield (*where, *place, "$schema"), f"{text} {id_keyword(draft)}, and only if it names a known draft"
     for place, draft in dialects.embedded.items():
-        text = f"from here on {name_of(draft)} judges, as this $schema beside an {id_keyword(draft)} says"
+        text = f"from here on {name_of(draft)} applies, by this $schema beside an {id_keyword(draft)}"
         yield (*where, *place, "$schema"), text
 
 
 def format_notes(parts: Sequence[Subschema], dialects: Dialects, where: Where) -> Iterator[Note]:
-    """The formats in a schema that stands at `where` that check nothing."""
+    """Notes on the formats of a schema at `where` that check nothing."""
     for place, each, _ in parts:
         if "format" in each and (said := unasserted(each, dialects.draft(place))):
             yield (*where, *place, "format"), said
 
 
 def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
-    """Why the `format` of a subschema checks nothing; empty where it does, or there is none."""
+    """Why the `format` of a subschema checks nothing; empty if it does, or if there is none."""
     name = schema.get("format")
     if not isinstance(name, str):
         return ""
     shown, kinds = show_json(name), schema.get("type", ["string", "number"])
     if name not in FORMATS and name not in INTEGERS:
         meant = _ALSO_CALLED.get(name.lower()) or _alike(name.lower(), _FORMATS)
-        hint = f"did you mean {show_json(meant)}?" if meant else "a pattern, or bounds, would be"
-        return f"{shown} is no format of JSON Schema, so it is an annotation and not checked; {hint}"
+        hint = f"did you mean {show_json(meant)}?" if meant else "use a pattern or bounds"
+        return f"{shown} is not a JSON Schema format, so it is an annotation and not checked; {hint}"
     if "$ref" in schema and not reads_beside_references(draft):
-        return f"{shown} is not checked: in {name_of(draft)} nothing beside a $ref counts; put both into an allOf"
+        return f"{shown} is not checked: in {name_of(draft)} keywords beside a $ref are ignored; put both into an allOf"
     of, known = ("texts", {"string"}) if name in FORMATS else ("numbers", {"integer", "number"})
     if not known.intersection([kinds] if isinstance(kinds, str) else kinds):
         return f"{shown} is not checked: it is a format of {of}, and the type here is {show_json(kinds)}"
@@ -96,7 +96,7 @@ def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
 
 
 def warn_once(notes: Iterable[Note], document: Document) -> Iterator[LintWarning]:
-    """Each different note as one warning, at the first of its places."""
+    """One warning per different note, at the first of its places."""
     places: dict[str, list[Where]] = {}
     for where, text in notes:
         places.setdefault(text, []).append(where)
@@ -111,11 +111,11 @@ def _warning(document: Document, where: Where, text: str) -> LintWarning:
 
 @lru_cache(maxsize=4096)
 def _alike(key: str, known: frozenset[str]) -> str:
-    """The one of `known` that `key` resembles; empty where none does."""
+    """The one of `known` that `key` resembles; empty if there is none."""
     return next(iter(difflib.get_close_matches(key, sorted(known), n=1, cutoff=ALIKE)), "")
 
 
-# what an answer cannot put right by saying more than the case expects
+# keywords that an output cannot satisfy by adding to what the case expects
 _FIRM = {
     "additionalProperties", "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "format", "maxItems",
     "maxLength", "maximum", "minItems", "minLength", "minimum", "multipleOf", "pattern", "type",
@@ -124,7 +124,7 @@ _FIRM = {
 
 @dataclass(frozen=True)
 class Impossible:
-    """A value that a case expects and its schema refuses: where it stands in the `expect`, and why."""
+    """An expected value that the schema refuses: its place in the `expect`, and the reason."""
 
     where: Where
     value: Any
@@ -132,10 +132,10 @@ class Impossible:
 
 
 def impossible(validator: Validator, expect: Any) -> Iterator[Impossible]:
-    """Where a schema refuses an `expect` whatever else the answer says, and why.
+    """Where a schema refuses `expect` whatever the rest of the output is, and why.
 
-    An answer may hold keys that `expect` does not, so what a schema misses is no matter, nor is whatever may depend on
-    it: alternatives, conditions, values compared as a whole.
+    An output may have keys that `expect` does not, so missing keys do not count, nor does anything that may depend on
+    them: alternatives, conditions, values compared as a whole.
     """
     if _conditional(validator.schema):
         return
@@ -145,7 +145,7 @@ def impossible(validator: Validator, expect: Any) -> Iterator[Impossible]:
         where, value = values.get(finding.path, ((), None))
         whole = keyword in {"const", "enum"} and isinstance(value, dict | list)
         if keyword in _FIRM and not whole:
-            yield Impossible(where, value, f"no answer can match it: {finding.message}")
+            yield Impossible(where, value, f"no output can match it: {finding.message}")
 
 
 def _conditional(schema: Any) -> bool:

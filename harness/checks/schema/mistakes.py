@@ -1,4 +1,4 @@
-"""What is wrong in a schema that jsonschema-rs does not take, with the place of each mistake."""
+"""The mistakes in a schema that jsonschema-rs refuses, with their places."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INSIDE = "a reference inside this schema, such as #/$defs/name"
 
 
 def mistakes(schema: dict[str, Any], document: Document, where: Where, refusal: ValueError) -> list[Problem]:
-    """The mistakes in a schema that stands at `where`; at least that it was refused, and why."""
+    """List the mistakes in a schema at `where`; at least the library's refusal."""
     references = References(schema)
     dialects = Dialects.of(references.parts)
     found = [
@@ -36,7 +36,7 @@ def mistakes(schema: dict[str, Any], document: Document, where: Where, refusal: 
 
 
 def _of_its_draft(schema: Any, document: Document, where: Where, draft: Any) -> Iterator[Problem]:
-    """What the draft's own schema says against a schema."""
+    """Violations of the draft's own meta-schema."""
     for error in draft(draft.META_SCHEMA).iter_errors(schema):
         place = (*where, *error.absolute_path)
         if place and place[-1] == "type" and error.validator in {"anyOf", "enum"} and isinstance(error.instance, str):
@@ -60,8 +60,8 @@ def _in_part(
         if not targets:
             reference = part[keyword]
             fetched = not str(reference).startswith("#")
-            found = show_json(reference) if fetched else f"{show_json(reference)}, which leads nowhere"
-            hint = "nothing is fetched: copy what it names into this schema" if fetched else ""
+            found = show_json(reference) if fetched else f"{show_json(reference)}, which does not exist"
+            hint = "references are not fetched: copy the target into this schema" if fetched else ""
             yield document.problem((*where, keyword), INSIDE, found, hint)
 
 
@@ -77,7 +77,7 @@ def _as_refused(
     schema: Mapping[str, Any], document: Document, where: Where, dialects: Dialects, refusal: ValueError
 ) -> Problem:
     if not isinstance(refusal, jsonschema_rs.ValidationError):
-        return document.problem(where, "a schema that can be judged with", str(refusal)[:200])
+        return document.problem(where, "a schema that the validator accepts", str(refusal)[:200])
     inside = tuple(refusal.instance_path)
     seen = show_json(found_at(schema, inside)) if inside else "one that is refused"
     if isinstance(refusal.kind, jsonschema_rs.ValidationErrorKind.Format) and refusal.kind.format == "regex":

@@ -1,4 +1,4 @@
-"""What a fixture's `check` says of fields: how each is compared, and which answers pass."""
+"""The field rules of a fixture's `check`: how each field is compared, and which outputs pass."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FIELD_OPTIONS: Mapping[str, Any] = {
             "additionalProperties": False,
             "description": "how the field is compared",
             "properties": {
-                "ignore": {"const": True, "description": "true: whatever stands there is right"},
+                "ignore": {"const": True, "description": "true: any value is right"},
                 "order": {
                     "enum": ["given", "any", "set"],
-                    "description": "of a list; any: its items may stand in any order; set: and more than once",
+                    "description": "for lists; any: in any order; set: in any order and repeated",
                 },
                 "tolerance": {
                     "type": ["number", "string"],
@@ -40,7 +40,7 @@ FIELD_OPTIONS: Mapping[str, Any] = {
                 },
                 "as": {
                     "enum": ["date", "quantity"],
-                    "description": "date: by the day or moment; quantity: a number with a unit, such as `5 kg`",
+                    "description": "date: a day or a moment; quantity: a number with a unit, such as `5 kg`",
                 },
             },
         },
@@ -49,13 +49,13 @@ FIELD_OPTIONS: Mapping[str, Any] = {
         "type": "object",
         "minProperties": 1,
         "additionalProperties": False,
-        "description": "which answers pass that are not all right: by a share of what is right, by fields, or both",
+        "description": "which partly wrong outputs pass: by the share that is right, by fields, or both",
         "properties": {
             "share": {
                 "type": "number",
                 "exclusiveMinimum": 0,
                 "maximum": 1,
-                "description": "the least share that is right, above 0 and at most 1",
+                "description": "the minimum share that is right, above 0 and at most 1",
             },
             "fields": {
                 "type": "array",
@@ -68,20 +68,20 @@ FIELD_OPTIONS: Mapping[str, Any] = {
     },
     "score": {
         "enum": ["pass", "share"],
-        "description": "pass: a case scores 1 or 0; share: it scores the share that is right where it adheres",
+        "description": "pass: a case scores 1 or 0; share: an adhering output scores the share that is right",
     },
 }
 
 
 @dataclass(frozen=True)
 class PassRule:
-    """Which answers pass: those that adhere and of which enough is right; without a rule, all of it."""
+    """The rule for passing: an output must adhere and enough of it must be right; by default, all of it."""
 
     share: float | None = None
     fields: tuple[str, ...] = ()
 
     def passes(self, share: float, leaves: Sequence[Leaf]) -> bool:
-        """Whether an answer passes that adheres, of which so much is right."""
+        """Whether an adhering output passes with this share and these leaves."""
         if self.share is None and not self.fields:
             return all(leaf.right for leaf in leaves)
         named = [leaf for leaf in leaves if any(is_below(leaf.name, each) for each in self.fields)]
@@ -89,15 +89,15 @@ class PassRule:
 
 
 def is_below(name: str, field: str) -> bool:
-    """Whether a field is another one or stands inside it."""
+    """Whether a field is another one or inside it."""
     return name == field or field == ROOT or (name.startswith(field) and name[len(field)] in ".[")
 
 
 def read_rules(options: Mapping[str, Any]) -> dict[str, FieldRule]:
-    """The rules of fields by path.
+    """Read the rules of fields by path.
 
     Raises:
-        CouldNotRun: one needs pint, which is not installed.
+        CouldNotRun: a rule needs pint, which is not installed.
     """
     rules = {
         path: FieldRule(
@@ -113,7 +113,7 @@ def read_rules(options: Mapping[str, Any]) -> dict[str, FieldRule]:
 def rule_problems(
     options: Mapping[str, Any], schema: SchemaFields, document: Document, where: Where
 ) -> Iterator[Problem]:
-    """Fields that the schema does not name, and rules that mean nothing where they stand."""
+    """Fields that the schema does not name, and rules that have no meaning for their field."""
     rules, due = options.get("fields", {}), options.get("pass", {}).get("fields", [])
     for path, place in [
         *((path, (*where, "fields", path)) for path in rules),
@@ -126,13 +126,13 @@ def rule_problems(
         place = (*where, "fields", path)
         yield from _unfit(raw, schema.types(path), document, place)
         if "ignore" in raw and path in due:
-            expected = "a field to be compared, which `pass` names"
-            yield document.problem((*place, "ignore"), expected, "one to be ignored")
+            expected = "a compared field, because `pass` names it"
+            yield document.problem((*place, "ignore"), expected, "an ignored one")
 
 
 def _unfit(raw: Mapping[str, Any], types: frozenset[str], document: Document, where: Where) -> Iterator[Problem]:
     if "ignore" in raw and len(raw) > 1:
-        yield document.problem(where, "`ignore` alone", ", ".join(raw), "delete the rest, or `ignore`")
+        yield document.problem(where, "only `ignore`", ", ".join(raw), "delete the rest, or `ignore`")
     if "as" in raw and raw["as"] == "date" and "tolerance" in raw:
         yield document.problem((*where, "tolerance"), "no tolerance of a date", show_value(raw["tolerance"]))
     fits = {"order": {"array"}, "as": {"string", "number", "integer"}}
@@ -145,12 +145,12 @@ def _unfit(raw: Mapping[str, Any], types: frozenset[str], document: Document, wh
 
 
 def name_of_place(where: Where) -> str:
-    """The name of the field that stands at a place of an expectation without alternatives."""
+    """The name of the field at a place of an expectation without alternatives."""
     return functools.reduce(field_name, where, ROOT)
 
 
 def expectations(expect: Any, name: str = ROOT, where: Where = ()) -> Iterator[tuple[str, Any, Where]]:
-    """Every value inside an expectation with the name of its field and its place, alternatives one by one."""
+    """Yield every value inside an expectation with its field's name and its place, alternatives one by one."""
     yield name, expect, where
     if options := alternatives(expect):
         for index, each in enumerate(options):
@@ -164,7 +164,7 @@ def expectations(expect: Any, name: str = ROOT, where: Where = ()) -> Iterator[t
 
 
 def unreadable(expect: Any, rules: Mapping[str, FieldRule], document: Document, where: Where) -> Iterator[Problem]:
-    """Expected values that a rule cannot read, and alternatives that are none."""
+    """Expected values that a rule cannot read, and invalid alternatives."""
     for name, value, place in expectations(expect):
         if isinstance(value, dict) and value.keys() == {ANY_OF}:
             if len(alternatives(value)) < 2:
@@ -176,14 +176,14 @@ def unreadable(expect: Any, rules: Mapping[str, FieldRule], document: Document, 
         meaning = rules[name].meaning if name in rules else None
         if meaning == "date" and read_date(value) is None:
             hint = "write it as 2026-03-01"
-            yield document.problem((*where, *place), "a date that reads in one way only", show_value(value), hint)
+            yield document.problem((*where, *place), "an unambiguous date", show_value(value), hint)
         if meaning == "quantity" and (isinstance(value, dict | list) or read_quantity(value) is None):
             hint = "write it as 5 kg"
-            yield document.problem((*where, *place), "a number with a unit that is known", show_value(value), hint)
+            yield document.problem((*where, *place), "a number with a known unit", show_value(value), hint)
 
 
 def plain_variants(expect: Any) -> Iterator[tuple[Any, Mapping[Where, Where]]]:
-    """An expectation once for each alternative: without `any_of`, and where each of its places was written."""
+    """Yield an expectation per alternative: without `any_of`, and with the original place of each part."""
     most = max((len(alternatives(value)) for _, value, _ in expectations(expect)), default=0)
     for choice in range(max(1, most)):
         places: dict[Where, Where] = {}

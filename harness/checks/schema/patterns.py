@@ -1,7 +1,7 @@
-r"""The patterns of a schema: which the library reads as another program would, and which take long.
+r"""The patterns of a schema: translated for the library, and checked for long running times.
 
-jsonschema-rs reads ECMA-262 and looks for a pattern in linear time, but for look-around and back references, where it
-tries again and again. Those patterns are heavy, and so are very large ones: `Steps` looks for them first, with a bound.
+jsonschema-rs reads ECMA-262 and matches in linear time, except for look-around and back references, where it
+backtracks. Those patterns are heavy, and so are very large ones: `Steps` tries them first, with a bound.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import jsonschema_rs
 
 LIGHT = jsonschema_rs.RegexOptions(size_limit=256 << 10)
-NO_PATTERN = "not of ECMA-262, or too large"
-MAX_TRIES = 100_000  # of a heavy pattern in one text
+NO_PATTERN = "not ECMA-262, or too large"
+MAX_TRIES = 100_000  # per heavy pattern and text
 HEAVY = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_TRIES)
 FEW_TRIES = 100
 
@@ -33,9 +33,9 @@ _FEW = jsonschema_rs.FancyRegexOptions(backtrack_limit=FEW_TRIES)
 
 
 def for_library(pattern: str) -> str:
-    r"""`pattern` in words that the library reads as ECMA-262 does, and browsers: its `\b` knows all languages.
+    r"""`pattern` rewritten so that the library reads it like ECMA-262 and browsers: its `\b` is Unicode-aware.
 
-    A lone bracket or brace is itself, and so is a hyphen beside a set in a class.
+    A lone bracket or brace is literal, and so is a hyphen beside a set in a class.
     """
     return _TOKEN.sub(_for_library, pattern)
 
@@ -56,7 +56,7 @@ def _in_class(token: re.Match[str]) -> str:
 
 
 def patterns_in(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The patterns that stand right in a schema, each after its keyword."""
+    """The patterns directly in a schema, each after its keyword."""
     if schema.keys().isdisjoint(PATTERNS):
         return
     if isinstance(schema.get("pattern"), str):
@@ -67,7 +67,7 @@ def patterns_in(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=1024)
 def is_heavy(pattern: str) -> bool:
-    """Whether the search for a pattern may take longer than in step with the text."""
+    """Whether matching may take more than linear time."""
     try:
         jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=LIGHT)
     except ValueError:
@@ -77,7 +77,7 @@ def is_heavy(pattern: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def why_not(pattern: str) -> str:
-    """Why a text is no pattern; empty where it is one."""
+    """Why a text is not a valid pattern; empty if it is."""
     if found := foreign(pattern):
         instead = f"; write {_INSTEAD[found]}" if found in _INSTEAD else ""
         return f"{found}, which ECMA-262 does not have{instead}"
@@ -89,7 +89,7 @@ def why_not(pattern: str) -> str:
 
 
 def foreign(pattern: str) -> str:
-    """What in a pattern only other languages know, and the library does, too; empty where nothing is."""
+    """The syntax in a pattern that the library accepts and ECMA-262 does not have; empty if none."""
     if not _FOREIGN.search(pattern):
         return ""
     found = _FOREIGN.search(_TOKEN.sub(_without_literals, pattern))
@@ -102,7 +102,7 @@ def _without_literals(token: re.Match[str]) -> str:
 
 
 def tries(pattern: str, text: str) -> int:
-    """How often a heavy pattern is tried in `text`, roughly; more than `MAX_TRIES` where that is not enough."""
+    """Roughly how many attempts a heavy pattern takes in `text`; more than `MAX_TRIES` if that is not enough."""
     for options, most in ((_FEW, FEW_TRIES), (HEAVY, MAX_TRIES)):
         if not _gives_up(pattern, text, options):
             return most

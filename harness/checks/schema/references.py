@@ -1,4 +1,4 @@
-"""What the references of a schema lead to: rather too much than too little, to count by and to show places."""
+"""The possible targets of references in a schema: a superset, for counting and for showing places."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tunegate.harness.authoring.document import Where
 from tunegate.harness.checks.schema.dialects import Subschema, subschemas
 
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-Target = tuple[Where, Any]  # what stands at a place
+Target = tuple[Where, Any]  # a place and its value
 
 
 class References:
-    """The subschemas of one schema, `parts`, and what references lead to in it.
+    """The subschemas of one schema (`parts`), and the targets of its references.
 
-    A name counts by its last part, whatever it is relative to. `unlisted` are those of the parts that stand where
-    subschemas are not looked for, and references lead to; `is_whole` says whether all references lead somewhere.
+    Targets match by the last part of a name, whatever it is relative to. `unlisted` are parts outside the known
+    subschema places that references point to; `is_whole` is true if every reference has a target.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -41,13 +41,13 @@ class References:
         self.parts += new
 
     def of(self, part: Mapping[str, Any]) -> Iterator[tuple[str, list[Target]]]:
-        """The keywords of a subschema that refer, each with all that it may lead to."""
+        """The referring keywords of a subschema, each with all possible targets."""
         for keyword in REFERENCES:
             if keyword in part:
                 yield keyword, self.targets(part[keyword])
 
     def targets(self, reference: Any) -> list[Target]:
-        """What a reference may lead to, the very objects in the schema; nothing where it leads nowhere."""
+        """The possible targets of a reference, as the objects of the schema itself; empty if there is none."""
         if not isinstance(reference, str):
             return []
         if reference not in self._found:
@@ -60,7 +60,7 @@ class References:
         return self._found[reference]
 
     def resources(self, name: str) -> list[Target]:
-        """What is called so in the schema; without a name the schema, and all that have one."""
+        """The resources of this name; without a name, the schema and all named resources."""
         if name:
             return self._named.get(_last(name), [])
         others = [each for targets in self._named.values() for each in targets if each[0]]

@@ -1,4 +1,4 @@
-"""The fields that a JSON Schema names, by path: what their values may be, and where names are free."""
+"""The fields that a JSON Schema names, by path: their possible values, and where names are free."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_
 from tunegate.harness.checks.schema.json_reader import json_path, show_json
 from tunegate.harness.core.files import text_digest
 
-ROOT = "$"  # the name of an answer that is no object
-TAKEN = frozenset({"adherence", "exact", "passed"})  # by parts of the pass rule that are no fields
+ROOT = "$"  # the name of an output that is not an object
+TAKEN = frozenset({"adherence", "exact", "passed"})  # names of parts of the pass rule that are not fields
 MOST_NAMES = 2_000
 MOST_LEVELS = 12
 _CONTAINERS = frozenset({"array", "object"})
@@ -22,39 +22,39 @@ _COMPOSED = frozenset({"allOf", "anyOf", "oneOf", "$ref"})
 
 
 def field_name(name: str, step: str | int) -> str:
-    """The name of what stands below `name`: `request.kind`, `items[].price`, `["odd key"]`; items have no numbers."""
+    """The name of a step below `name`: `request.kind`, `items[].price`, `["odd key"]`; list indices are dropped."""
     if isinstance(step, int):
         return f"{'' if name == ROOT else name}[]"
     if name == ROOT and step in TAKEN:
         return f"[{show_json(step)}]"
     key = json_path((step,))
-    if key.endswith("...]"):  # cut off, as two long keys may be alike
+    if key.endswith("...]"):  # shortened keys could collide
         key = f"{key.removesuffix(']')}#{text_digest(step)[:8]}]"
     return key if name == ROOT else f"{name}{'' if key.startswith('[') else '.'}{key}"
 
 
-#: The same where name and step are those of fixtures: few, and asked for again and again.
+#: Cached variant for the few names of fixtures, which recur often.
 known_field_name = lru_cache(maxsize=4096)(field_name)
 
 
 @dataclass(frozen=True)
 class SchemaFields:
-    """What a schema says of its fields: by name the schemas that stand side by side for it.
+    """The fields of a schema: by name, the schemas that apply to it.
 
-    `free` are those below which it names nothing.
+    Below the `free` fields the schema names nothing.
     """
 
     schemas: Mapping[str, Sequence[Mapping[str, Any]]]
     free: frozenset[str]
 
     def knows(self, name: str) -> bool:
-        """Whether the schema names a field, or leaves free what is called so."""
+        """Whether the schema names a field or leaves its name free."""
         return name in self.schemas or any(
             each == ROOT or (name.startswith(each) and name[len(each)] in ".[") for each in self.free if each != name
         )
 
     def closed(self, name: str) -> frozenset[str]:
-        """The values that a field can have, as they are shown; none where they are not a closed set."""
+        """The possible values of a field, as displayed; empty if they are not a closed set."""
         found: set[str] = set()
         for schema in self.schemas.get(name, ()):
             found |= {show_json(value) for value in _values(schema)}
@@ -62,7 +62,7 @@ class SchemaFields:
 
     @cached_property
     def closed_sets(self) -> Mapping[str, frozenset[str]]:
-        """By field its values, as they are shown, where no schema that stands for it lets another text or number in."""
+        """The displayed values by field, for fields to which no applicable schema admits other texts or numbers."""
         found = {}
         for name, schemas in self.schemas.items():
             sets = [_closed_values(each) for each in schemas if not _only_refers(each)]
@@ -71,7 +71,7 @@ class SchemaFields:
         return found
 
     def types(self, name: str) -> frozenset[str]:
-        """The types that a field may have; none where any may stand there."""
+        """The possible types of a field; empty if any type is possible."""
         return _types(self.schemas.get(name, ()))
 
 
@@ -89,7 +89,7 @@ def _values(schema: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _closed_values(schema: Mapping[str, Any]) -> Sequence[Any]:
-    """The values of a schema that has a closed set of them; `null` beside them is one more."""
+    """The values of a schema with a closed set of them; `null` beside them is one more."""
     if "enum" in schema or "const" in schema:
         return _values(schema)
     types = _types([schema])
@@ -97,12 +97,12 @@ def _closed_values(schema: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _only_refers(schema: Mapping[str, Any]) -> bool:
-    """Whether other schemas beside this one say which values there are, and not itself."""
+    """Whether the schema leaves its values to other schemas beside it."""
     return bool(_COMPOSED & schema.keys()) and not _closed_values(schema)
 
 
 def schema_fields(schema: Mapping[str, Any]) -> SchemaFields:
-    """Look through a schema; of one that never ends the first levels."""
+    """Collect the fields of a schema; of an endless one, only the first levels."""
     named: dict[str, Sequence[Mapping[str, Any]]] = {}
     free: set[str] = set()
     todo = deque([(ROOT, [schema], 0)])

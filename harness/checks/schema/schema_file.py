@@ -1,6 +1,6 @@
-"""The schema of a fixture file: read, and refused with every mistake in it, before any model is loaded.
+"""Read the schema of a fixture file, and refuse it with every mistake before a model is loaded.
 
-References stay inside the schema's own file, patterns can be checked here, and checking with it ends.
+References stay inside the schema's own file, patterns are supported, and validation terminates.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 from tunegate.harness.core.garbage import no_collection
 
-UNFORESEEN = "a schema that can be judged with"
+UNFORESEEN = "a schema that the validator accepts"
 
 
 @dataclass(frozen=True)
 class SchemaFile:
-    """A schema that can be judged with, and what in it is allowed and probably not meant."""
+    """A usable schema, and its valid but suspicious entries."""
 
     schema: Mapping[str, Any]
     validator: Validator
@@ -36,11 +36,11 @@ class SchemaFile:
 
 
 def read_schema(schema: Any, document: Document, where: Where) -> SchemaFile:
-    """The schema that stands at `where` in `document`, or in the file whose path stands there.
+    """Read the schema at `where` in `document`, or in the file whose path is there.
 
     Raises:
         AuthoringError: no such file, not JSON or YAML, not a valid schema of a known draft, a reference that leaves
-            the file or leads nowhere, a pattern that is none, a schema that cannot be judged with.
+                the file or has no target, an invalid pattern, a schema that the validator refuses.
     """
     if isinstance(schema, str):
         path = document.path.parent / schema
@@ -54,13 +54,13 @@ def read_schema(schema: Any, document: Document, where: Where) -> SchemaFile:
     try:
         return _checked(schema, document, where)
     except RecursionError:
-        problem = document.problem(where, "a schema of a few levels", "nesting without end")
+        problem = document.problem(where, "a schema of a few levels", "endless nesting")
         raise AuthoringError([problem]) from None
     except AuthoringError:
         raise
-    except Exception as error:  # of a library, which nobody foresaw: what cannot be judged with may not pass
-        found = f"one at which its library breaks ({type(error).__name__}: {str(error)[:100]})"
-        hint = "leave parts of it out to find which, and please report it"
+    except Exception as error:  # an unexpected error of the library: an unusable schema must not pass
+        found = f"one that crashes the library ({type(error).__name__}: {str(error)[:100]})"
+        hint = "remove parts to find the cause, and please report it"
         raise AuthoringError([document.problem(where, UNFORESEEN, found, hint)]) from error
 
 
@@ -68,11 +68,11 @@ _TRAILING = re.compile(r",\s*[}\]]")
 
 
 def _read_json(path: Path) -> Document:
-    """JSON, and its lines as YAML counts them: YAML reads nearly all JSON, but not tabs."""
+    """Read JSON, with line numbers from the YAML reader: YAML covers nearly all JSON, but not tabs."""
     text = read_utf8(path)
     read = read_json_text(text)
     if "\t" not in text and {flaw.rule for flaw in read.findings} == {"json.duplicate-key"}:
-        read_yaml(path)  # refuses them too, and names their lines
+        read_yaml(path)  # also refuses it, with line numbers
     if read.findings:
         hint = "JSON has no comma after the last entry" if _TRAILING.search(text) else ""
         problems = [Problem(path, read.line, flaw.path, "JSON", flaw.message, hint) for flaw in read.findings]
@@ -91,13 +91,13 @@ def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
     try:
         validator = Validator(schema, part(document, where, schema))
     except TooLarge as error:
-        raise AuthoringError([document.problem(where, "a schema that can be looked through", str(error))]) from None
+        raise AuthoringError([document.problem(where, "a schema of manageable size", str(error))]) from None
     except ValueError as error:
         raise AuthoringError(mistakes(schema, document, where, error)) from None
     endless = validator.steps.endless()
     if endless is not None:
-        found = "one that comes back to itself for the same value"
-        raise AuthoringError([document.problem((*where, *endless), "a schema that comes to an end", found)])
+        found = "one that refers back to itself for the same value"
+        raise AuthoringError([document.problem((*where, *endless), "a schema that terminates", found)])
     parts, dialects = validator.parts, validator.dialects
     notes = [*dialect_notes(schema, dialects, where), *format_notes(parts, dialects, where)]
     return SchemaFile(
@@ -112,11 +112,11 @@ def _raise(problems: Iterable[Problem]) -> None:
 
 
 def _unfit(schema: Any, document: Document, where: Where) -> list[Problem]:
-    """What keeps `schema` from being looked into."""
+    """Reasons why `schema` cannot be examined."""
     if not isinstance(schema, dict):
         return [document.problem(where, "a JSON Schema (a mapping)", show_json(schema))]
     if "$schema" in schema and draft_named(schema["$schema"]) is None:
         expected = f"one of {', '.join(DRAFTS)}"
-        hint = "name the draft that it is written in"
+        hint = "name the draft of the schema"
         return [document.problem((*where, "$schema"), expected, show_json(schema["$schema"]), hint)]
     return []

@@ -1,8 +1,8 @@
-"""How many keywords a schema evaluates for an answer, at most: jsonschema-rs, once asked, cannot be stopped.
+"""Bound the keywords that a schema evaluates for an output, because jsonschema-rs cannot be interrupted.
 
-A schema and an answer that are small together need no count. For others each subschema is followed to each value that
-it may be held against, once for each pair. The library remembers what references that come back to themselves came to;
-all else it evaluates as often as the schema says so.
+Small schemas with small outputs need no count. Otherwise each subschema is followed to each value that it may
+validate, once per pair. The library caches the results of recursive references; it evaluates everything other than
+those as often as the schema refers to it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tunegate.harness.checks.schema.json_reader import show_json
 from tunegate.harness.checks.schema.patterns import MAX_TRIES, PATTERNS, is_heavy, patterns_in, tries
 from tunegate.harness.checks.schema.references import REFERENCES, References
 
-MAX_VALUES = 10_000  # values in one answer
-MAX_PAIRS = 50_000  # of a subschema and a value
+MAX_VALUES = 10_000  # values in one output
+MAX_PAIRS = 50_000  # pairs of a subschema and a value
 MAX_STEPS = 10_000_000  # keywords evaluated
-MAX_REPORTED = 20_000  # errors reported, those inside an alternative once more for each that it stands in
-MAX_NESTED = 600  # subschemas inside one another: Python calls itself for each
-MAX_DEEP = 20_000  # the same where they are not counted; the library calls itself for each
-MAX_SEARCHED = 100_000  # characters of a text that a pattern is looked for in
-MAX_HEAVY = 10_000  # the same, of a heavy pattern
-ALL_TRIES = 30 * MAX_TRIES  # of all heavy patterns in one answer
-SMALL = 10_000_000  # keywords that need no count
-A_VALUE = 100  # characters, that take as much to copy
-CHOICES = 10  # of an `enum`, that take as long as a keyword
-TOO_DEEP = "the schema or the answer goes too deep"
+MAX_REPORTED = 20_000  # errors reported; those inside alternatives count once more per level
+MAX_NESTED = 600  # nested subschemas: Python recurses for each
+MAX_DEEP = 20_000  # nested subschemas when not counted; the library recurses for each
+MAX_SEARCHED = 100_000  # characters of a text that a pattern is applied to
+MAX_HEAVY = 10_000  # the same for a heavy pattern
+ALL_TRIES = 30 * MAX_TRIES  # of all heavy patterns in one output
+SMALL = 10_000_000  # keywords; fewer need no count
+A_VALUE = 100  # characters that take as long to copy
+CHOICES = 10  # `enum` values that take as long as a keyword
+TOO_DEEP = "the schema or the output is nested too deeply"
 
 _ALWAYS = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "$ref"})
 _DEPENDENT = frozenset({"dependentSchemas", "dependencies"})
@@ -40,11 +40,11 @@ _OF_MANY = _OF_EACH_ITEM | {"additionalProperties", "patternProperties", "proper
 
 
 class TooMuch(Exception):
-    """A bound was reached; the message says which."""
+    """A bound was reached; the message names it."""
 
 
 class Size(NamedTuple):
-    """How large an answer is: its values, how deep they are nested, and the characters of its texts and keys."""
+    """The size of an output: its values, their nesting depth, and the characters of its texts and keys."""
 
     values: int
     levels: int
@@ -52,7 +52,7 @@ class Size(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """The keywords evaluated to decide, and to decide `again`; the errors, and what it takes to tell them."""
+    """The keywords evaluated at first and `again`, the errors, and the cost of reporting them."""
 
     steps: int
     again: int
@@ -61,7 +61,7 @@ class Cost(NamedTuple):
 
 
 def size_of(value: Any) -> Size:
-    """The size of a JSON value; beyond `MAX_VALUES` it is not looked at."""
+    """The size of a JSON value; counting stops at `MAX_VALUES`."""
     values, levels, characters, layer = 0, 0, 0, [value]
     while layer and values <= MAX_VALUES:
         values, levels = values + len(layer), levels + 1
@@ -86,7 +86,7 @@ class Steps:
         self.schema = parts[0].schema
         self._has_heavy = has_heavy
         self._has_patterns = any(not part.schema.keys().isdisjoint(PATTERNS) for part in parts)
-        self._inside: dict[int, Sequence[tuple[Where, Any]]] = {}  # by id, as all that follow: the schema outlives this
+        self._inside: dict[int, Sequence[tuple[Where, Any]]] = {}  # by id, as below: the schema outlives this object
         self._sizes: dict[int, tuple[int, int]] = {}
         self._open: dict[int, Any] = {}
         self._comes_back = set[int]()
@@ -100,8 +100,8 @@ class Steps:
             self._once = self._often = sys.maxsize
 
     def inside(self, part: dict[str, Any]) -> Sequence[tuple[Where, Any]]:
-        """What stands right inside a subschema, by keyword, and what its references lead to."""
-        if id(part) not in self._inside:  # a reference leads to where schemas are not looked for
+        """The direct subschemas, by keyword, and the targets of references."""
+        if id(part) not in self._inside:  # a reference points outside the known subschema places
             self._inside[id(part)] = [*inside(part), *self._targets(part)]
         return self._inside[id(part)]
 
@@ -111,9 +111,9 @@ class Steps:
         return [(("$ref",), inner) for _, found in self._references.of(part) for _, inner in found]
 
     def _size(self, part: dict[str, Any]) -> tuple[int, int]:
-        """The keywords in a subschema and in all that it leads to: those for one value, and those for any number.
+        """The keywords in a subschema and everything that it reaches: those for one value, and those for any number.
 
-        Where it comes back to itself it counts once.
+        Recursive subschemas count once.
         """
         key = id(part)
         self._open[key] = part
@@ -136,11 +136,11 @@ class Steps:
         return 1, 0
 
     def comes_back(self, part: dict[str, Any]) -> bool:
-        """Whether a reference inside a subschema leads to it."""
+        """Whether a reference inside a subschema leads back to it."""
         return id(part) in self._comes_back
 
     def endless(self) -> Where | None:
-        """The place of a subschema that is held against a value because it is held against that value."""
+        """The place of a subschema that applies itself to the same value again; None if there is none."""
         if self._once == sys.maxsize:
             return ()
         done, around = set[int](), set[int]()
@@ -160,25 +160,25 @@ class Steps:
         return None
 
     def decide_quickly(self, size: Size) -> bool:
-        """Whether an answer of a size surely takes few enough steps, and none of them long."""
+        """Whether any output of this size takes few enough steps, none of them long."""
         nested = len(self._open) * (size.levels if self._comes_back else 1)
         long = self._has_patterns and size.characters > MAX_SEARCHED
         return self._most(size.values) <= SMALL and nested <= MAX_DEEP and not self._has_heavy and not long
 
     def report_quickly(self, size: Size) -> bool:
-        """Whether it can be said of it, too, what is wrong."""
+        """Whether reporting its errors is also cheap enough."""
         weight = _weight(size.characters + A_VALUE * size.values)
         return not self._comes_back and self._most(size.values) * weight <= MAX_REPORTED
 
     def _most(self, values: int) -> int:
-        """The keywords that may be evaluated for an answer of so many values."""
+        """The maximum number of keywords evaluated for an output of so many values."""
         return (self._once + self._often) * values if self._comes_back else self._once + self._often * values
 
     def count(self, value: Any) -> Cost:
-        """What it takes to hold the schema against a value.
+        """The cost of validating a value with the schema.
 
         Raises:
-            TooMuch: more than can be counted, or heavy patterns that are tried too often.
+            TooMuch: more than can be counted, or heavy patterns take too many tries.
         """
         try:
             return _Count(self).cost(self.schema, value, 0)
@@ -187,16 +187,16 @@ class Steps:
 
 
 class _Count:
-    """Counts for one answer."""
+    """Counts for one output."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
-        self._known: dict[tuple[int, int], Cost | None] = {}  # by id: schema and answer outlive this
+        self._known: dict[tuple[int, int], Cost | None] = {}  # by id: schema and output outlive this object
         self._characters: dict[int, int] = {}
         self._tries = ALL_TRIES
 
     def cost(self, part: Any, value: Any, nested: int) -> Cost:
-        """What it takes to hold a subschema, inside so many others, against a value."""
+        """The cost of validating a value with a subschema at this nesting depth."""
         if not isinstance(part, dict):
             return Cost(1, 1, 1, 1)
         key = (id(part), id(value))
@@ -223,13 +223,13 @@ class _Count:
                 cost = self.cost(inner, each, nested + 1)
                 steps, again = steps + cost.steps, again + cost.again
                 errors, reported = errors + cost.errors, reported + cost.reported
-                reported += cost.errors if place[0] in _EITHER else 0  # an error holds those of its alternatives
+                reported += cost.errors if place[0] in _EITHER else 0  # an error contains those of its alternatives
         times = _times(part)
-        again = 1 if self._steps.comes_back(part) else times * again  # the library remembers
+        again = 1 if self._steps.comes_back(part) else times * again  # the library caches the result
         return Cost(times * steps, again, times * errors, times * reported)
 
     def _size(self, value: Any) -> int:
-        """How much a copy of a value takes."""
+        """The cost of copying a value."""
         if not isinstance(value, dict | list):
             return A_VALUE + len(value) if isinstance(value, str) else A_VALUE
         if id(value) not in self._characters:
@@ -249,16 +249,16 @@ class _Count:
         heavy = is_heavy(pattern)
         most = MAX_HEAVY if heavy else MAX_SEARCHED
         if len(text) > most:
-            raise TooMuch(f"a text of more than {most:,} characters has the pattern {show_json(pattern)}")
+            raise TooMuch(f"a text of more than {most:,} characters is matched with the pattern {show_json(pattern)}")
         if heavy:
             tried = tries(pattern, text)
-            self._tries -= tried + len(text) ** 2 // 100  # at each character all that follow may be read
+            self._tries -= tried + len(text) ** 2 // 100  # each character may scan the rest
             if tried > MAX_TRIES or self._tries < 0:
                 raise TooMuch(f"the pattern {show_json(pattern)} takes too many tries")
 
 
 def _held_against(part: Mapping[str, Any], place: Where, value: Any) -> Collection[Any]:
-    """Which of a value and all right inside it a subschema is held against that stands at a place in another one."""
+    """The values that a subschema at this place validates: the value itself or direct parts of it."""
     keyword = place[0]
     if keyword in _ALWAYS:
         return (value,)
@@ -296,10 +296,10 @@ def _keywords(part: Mapping[str, Any]) -> int:
 
 
 def _times(part: Mapping[str, Any]) -> int:
-    """How often a subschema is evaluated: once more to find what the rest of it leaves."""
+    """How often a subschema is evaluated: twice with keywords for unevaluated parts."""
     return 1 if part.keys().isdisjoint(_UNEVALUATED) else 2
 
 
 def _weight(characters: int) -> int:
-    # a copy of the value stands in each error, and one of so many takes as long as an error
+    # each error has a copy of the value; copying so many characters takes as long as an error
     return 1 + characters // 10_000

@@ -1,7 +1,7 @@
-"""Holds a JSON value against a JSON Schema by jsonschema-rs, so that it always ends, and says in words what is wrong.
+"""Validate JSON values by jsonschema-rs, in bounded time and with readable messages.
 
-Drafts 4 to 2020-12, formats asserted; nothing is ever fetched. What jsonschema-rs reads differently is written in other
-words first (`_for_library`); what it could not end is counted before it is asked (`Steps`), and a finding.
+Drafts 4 to 2020-12, formats asserted; nothing is fetched. Parts that jsonschema-rs reads differently are rewritten
+first (`_for_library`); validations that it could not finish are counted before (`Steps`) and become a finding.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from tunegate.harness.checks.schema.references import References
 from tunegate.harness.checks.schema.steps import MAX_REPORTED, MAX_STEPS, MAX_VALUES, Steps, TooMuch, size_of
 from tunegate.harness.checks.schema.wording import Reporter
 
-LIMIT = "schema.limit"  # the rule of a finding that says a bound was reached
+LIMIT = "schema.limit"  # the rule of findings about a reached bound
 
-_ANNOTATIONS = {"contentEncoding", "contentMediaType"}  # which the library asserts in drafts 6 and 7
+_ANNOTATIONS = {"contentEncoding", "contentMediaType"}  # asserted by the library in drafts 6 and 7
 _MAYBE = {*_ANNOTATIONS, "$ref", "format", "pattern", "patternProperties"}
 
 
 class Validator:
-    """Holds values against one schema, which stands in `document`, if anywhere.
+    """Validates values against one schema, optionally located in `document`.
 
     Raises:
-        ValueError: it is no schema that can be judged with; a `jsonschema_rs.ValidationError` says more.
+        ValueError: the schema cannot be used; a `jsonschema_rs.ValidationError` has the details.
     """
 
     def __init__(self, schema: Mapping[str, Any], document: Document | None = None) -> None:
@@ -39,11 +39,11 @@ class Validator:
         references = References(schema)
         self.parts, self.dialects = references.parts, Dialects.of(references.parts)
         if any(foreign(pattern) for part in self.parts for _, pattern in patterns_in(part.schema)):
-            raise ValueError("a pattern that is none")
-        if not references.is_whole:  # the library has the schemas of all drafts
-            raise ValueError("a reference that leads nowhere in the schema")
+            raise ValueError("an invalid pattern")
+        if not references.is_whole:  # the library knows the schemas of all drafts
+            raise ValueError("a reference without a target in the schema")
         if not all(_is_schema(each.schema, self.dialects.whole) for each in references.unlisted):
-            raise ValueError("a reference to what is no schema")
+            raise ValueError("a reference to a value that is not a schema")
         prepared = _for_library(schema, self.parts, set(self.dialects.ignored))
         references = references if prepared is schema else References(prepared)
         try:
@@ -54,16 +54,16 @@ class Validator:
         self._words = Reporter(schema, references, document)
 
     def violations(self, value: Any) -> Iterator[Finding]:
-        """What the schema finds in `value`; it never raises, and it ends."""
+        """The findings of the schema on `value`; never raises, and terminates."""
         try:
             yield from self._violations(value)
-        except (TooMuch, ValueError) as error:  # such as half a character, which `read_json_text` tells
-            yield Finding(LIMIT, f"{error}; the answer cannot be checked")
+        except (TooMuch, ValueError) as error:  # such as a lone surrogate, which `read_json_text` reports
+            yield Finding(LIMIT, f"{error}; the output cannot be checked")
 
     def _violations(self, value: Any) -> Iterator[Finding]:
         size = size_of(value)
         if size.values > MAX_VALUES:
-            raise TooMuch(f"the answer has more than {MAX_VALUES:,} values")
+            raise TooMuch(f"the output has more than {MAX_VALUES:,} values")
         cost = None if self.steps.decide_quickly(size) else self.steps.count(value)
         if cost and cost.steps > MAX_STEPS:
             raise TooMuch(f"the schema takes more than {MAX_STEPS:,} steps")
@@ -72,14 +72,14 @@ class Validator:
         if not cost and not self.steps.report_quickly(size):
             cost = self.steps.count(value)
         if cost and cost.reported > MAX_REPORTED:
-            yield Finding(LIMIT, f"the answer breaks the schema; to say where takes more than {MAX_REPORTED:,} steps")
+            yield Finding(LIMIT, f"the output violates the schema; locating it takes over {MAX_REPORTED:,} steps")
             return
         for error in self._library.iter_errors(value):
             yield from self._words.findings(error, value)
 
 
 def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
-    """What a schema, which can be judged with, finds in `value`."""
+    """The findings of a valid schema on `value`."""
     return Validator(schema).violations(value)
 
 
@@ -98,7 +98,7 @@ def _library(parts: Sequence[Subschema], patterns: Any) -> jsonschema_rs.Validat
 
 
 def _for_library(schema: Mapping[str, Any], parts: Sequence[Subschema], ignored: set[Where]) -> Mapping[str, Any]:
-    """The schema, or if need be a copy, so that the library reads it as we do."""
+    """The schema, or a rewritten copy, in a form that the library reads as intended."""
     changed = {where for where, part, _ in parts if where in ignored or _reads_otherwise(part)}
     if not changed:
         return schema
@@ -122,7 +122,7 @@ def _reads_otherwise(part: Mapping[str, Any]) -> bool:
 
 
 def _uri(reference: str) -> str:
-    """A reference whose characters are all those of a URI, as the library wants it."""
+    """A reference with all characters encoded as the library requires for URIs."""
     return quote(reference, safe="%!#$&'()*+,/:;=?@~")
 
 

@@ -1,4 +1,4 @@
-"""Values that are the same however they are written: numbers within a tolerance, dates, quantities with a unit."""
+"""Compare values that can be written in several ways: numbers with a tolerance, dates, quantities with a unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.text.months import MONTHS
 
 Meaning = Literal["date", "quantity"]
-MOST = 60  # characters of a text that is read as a date or a quantity
+MOST = 60  # characters of a text that is parsed as a date or a quantity
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?"
 _MONTH = r"(?P<month>[^\W\d_]{3,12})\.?"
 _WRITTEN = tuple(
@@ -22,7 +22,7 @@ _WRITTEN = tuple(
     for pattern in (rf"{_DAY}\s+(?:of\s+)?{_MONTH},?\s+(?P<year>\d{{4}})", rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}})")
 )
 _NUMERIC = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
-# one power of one digit a unit: pint would read m^9^9^9 as a tower, and never come back
+# one single-digit power per unit: pint would evaluate m^9^9^9 as a tower and never return
 _WORD = r"(?!\w*(?:squared?|sq|cubic|cubed)\b)(?:[^\W\d_⁰¹²³⁴-⁹]|[°%])+"
 _UNIT = rf"(?:(?:square|sq|cubic) +{_WORD}|{_WORD}(?: +squared| +cubed| *\^[1-9]| *[¹²³⁴-⁹])?)"
 _UNITS = rf"{_UNIT}(?:(?: *[/·*] *| +){_UNIT})*"
@@ -30,9 +30,9 @@ _QUANTITY = re.compile(rf"([+-]?\d{{1,30}}(?:\.\d{{1,30}})?)\s*({_UNITS})?")
 
 
 def read_date(value: Any) -> date | datetime | None:
-    """A date, or a moment, as ISO 8601, with the month's name, or in digits that can be read in one way only.
+    """Parse a date or a moment: ISO 8601, with the month's name, or in unambiguous digits.
 
-    None where it is none: `03/04/2026` is the third of April to some, and the fourth of March to others.
+    None if it is not a date: `03/04/2026` is April 3 to some readers, and March 4 to others.
     """
     if not isinstance(value, str) or len(value) > MOST:
         return None
@@ -66,7 +66,7 @@ def _date(year: str, month: str | int, day: str) -> date | None:
 
 @functools.cache
 def _months() -> Mapping[str, int]:
-    """The names of months in every language that has them, and their abbreviations."""
+    """The names and abbreviations of the months in every supported language."""
     found: dict[str, set[int]] = {}
     for months in MONTHS.values():
         for number, names in enumerate(months, 1):
@@ -75,9 +75,9 @@ def _months() -> Mapping[str, int]:
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
 
 
-@functools.lru_cache(maxsize=4096, typed=True)  # each item of a list may be held against each other one
+@functools.lru_cache(maxsize=4096, typed=True)  # unordered lists compare every pair of items
 def read_quantity(value: Any) -> Any:
-    """A number with its unit, as a quantity of pint's; None where it is none.
+    """Parse a number with a unit as a pint quantity; None if it is not one.
 
     Raises:
         CouldNotRun: pint is not installed.
@@ -90,13 +90,13 @@ def read_quantity(value: Any) -> Any:
         return None
     try:
         return units.Quantity(Fraction(found[1]), units.parse_units(found[2] or ""))
-    except Exception:  # whatever pint makes of a unit that nobody knows
+    except Exception:  # pint can raise anything for an unknown unit
         return None
 
 
 @functools.cache
 def unit_registry() -> Any:
-    """The units that are known, with exact numbers.
+    """The known units, with exact numbers.
 
     Raises:
         CouldNotRun: pint is not installed.
@@ -105,9 +105,9 @@ def unit_registry() -> Any:
 
 
 def same_value(expected: Any, found: Any, meaning: Meaning | None, tolerance: float | str) -> bool:
-    """Whether two JSON values that are written differently mean the same, or lie within a `tolerance`.
+    """Whether two JSON values mean the same, or differ by at most `tolerance`.
 
-    That is a number, or a share of what is expected, such as `1%`; 0 allows nothing.
+    The tolerance is a number, or a share of the expected value, such as `1%`; 0 allows no difference.
     """
     if meaning == "date":
         one, other = read_date(expected), read_date(found)
@@ -124,7 +124,7 @@ def _same_quantity(expected: Any, found: Any, tolerance: float | str) -> bool:
         return False
     try:
         return _within(Fraction(expected.magnitude), Fraction(found.to(expected.units).magnitude), tolerance)
-    except Exception:  # a unit with an offset of its own, such as °C, that cannot be converted here
+    except Exception:  # an offset unit such as °C cannot be converted here
         return False
 
 
@@ -139,5 +139,5 @@ def _is_number(value: Any) -> bool:
 
 
 def _exact(value: float) -> Fraction:
-    """The number that was written: 0.1 is a tenth."""
+    """The number as written: 0.1 is a tenth."""
     return Fraction(str(value)) if isinstance(value, float) else Fraction(value)

@@ -1,4 +1,4 @@
-"""What jsonschema-rs finds wrong in an answer, in plain words: a finding for each key, item or value."""
+"""Messages for the errors of jsonschema-rs in an output: one finding per key, item or value."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KINDS = {
     "number": "a number", "null": "null",
 }  # fmt: skip
 NOT_ALLOWED = "this key is not allowed"
-CLOSED = "closed"  # the rule of a schema that is false
-MOST_CHOICES = 20  # of an `enum` that are shown
+CLOSED = "closed"  # the rule of the schema `false`
+MOST_CHOICES = 20  # `enum` values shown
 
 _TOO_FEW = {"minLength": "is too short", "minItems": "is too short", "minProperties": "does not have enough properties"}
 _TOO_MANY = {"maxLength": "is too long", "maxItems": "is too long", "maxProperties": "has too many properties"}
@@ -35,14 +35,14 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class Reporter:
-    """Words for one schema, which stands in `document`, if anywhere."""
+    """Messages for one schema, optionally located in `document`."""
 
     schema: Mapping[str, Any]
     references: References
     document: Document | None
 
     def findings(self, error: Any, value: Any) -> Iterator[Finding]:
-        """What an error in a value comes to."""
+        """The findings for an error in a value."""
         place, where = self._place(error), tuple(error.instance_path)
         keyword = keyword_at(place) or CLOSED
         for key, text in self._texts(error, keyword, found_at(value, where)):
@@ -50,11 +50,11 @@ class Reporter:
             yield Finding(f"schema.{keyword}", text, json_path(inner), self._source(place))
 
     def _texts(self, error: Any, keyword: str, value: Any) -> Iterator[tuple[str | int | None, str]]:
-        """Words for each key or item that is not allowed, or for the whole value."""
+        """Messages for each key or item that is not allowed, or for the whole value."""
         match error.kind:
             case Kind.AdditionalProperties(keys) | Kind.UnevaluatedProperties(keys):
                 yield from ((key, NOT_ALLOWED) for key in keys)
-            case Kind.FalseSchema() if keyword == "additionalProperties":  # beside no others
+            case Kind.FalseSchema() if keyword == "additionalProperties":  # no other properties are declared
                 yield from ((key, NOT_ALLOWED) for key in value)
             case Kind.AdditionalItems(limit):
                 yield from ((index, _no_more(limit)) for index in range(limit, len(value)))
@@ -62,7 +62,7 @@ class Reporter:
                 yield None, self.text(error)
 
     def text(self, error: Any) -> str:
-        """An error in plain words."""
+        """The message for an error."""
         if isinstance(error.kind, Kind.PropertyNames):
             error = error.kind.error
         place, seen = self._place(error), show_json(error.instance)
@@ -79,7 +79,7 @@ class Reporter:
             case Kind.AnyOf(tried) | Kind.OneOfNotValid(tried):
                 return self._closest(tried, len(error.instance_path))
             case Kind.OneOfMultipleValid():
-                return f"fits more than one of the alternatives, of which only one may fit: {seen}"
+                return f"matches more than one of the alternatives, only one is allowed: {seen}"
             case Kind.UnevaluatedItems(items):
                 return f"no more items are allowed here, such as {', '.join(map(str, items[:3]))}"[:200]
             case Kind.AdditionalItems(limit):
@@ -91,13 +91,13 @@ class Reporter:
     def _closest(self, tried: list[list[Any]], above: int) -> str:
         deepest = [max(islice(errors, 20), key=_depth) for errors in tried if errors]
         if not deepest:
-            return "fits none of the alternatives"
+            return "matches none of the alternatives"
         closest = max(deepest, key=_depth)
         place = json_path(closest.instance_path[above:])
-        return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{self.text(closest)}"
+        return f"matches none of the alternatives; closest: {place}{': ' if place else ''}{self.text(closest)}"
 
     def _place(self, error: Any) -> Where:
-        """Where the keyword stands in the schema: in a resource of its own the library counts from there."""
+        """The place of the keyword in the schema; the library counts from the root of an embedded resource."""
         inside = tuple("format" if step == Width.KEYWORD else step for step in error.schema_path)
         name = (error.absolute_keyword_location or "").partition("#")[0]
         for where, part in self.references.resources(name) if name else ():
@@ -111,7 +111,7 @@ class Reporter:
 
 
 def found_at(value: Any, place: Where) -> Any:
-    """What stands at a place; None where nothing does."""
+    """The value at a place; None if there is none."""
     for step in place:
         try:
             value = value[step]
@@ -156,11 +156,11 @@ _WORDS: Mapping[str, Callable[[Any, str], str]] = {
     "pattern": lambda wanted, seen: f"{seen} does not match the pattern {show_json(wanted)}",
     "format": lambda wanted, seen: f"{seen} is not a valid {wanted}",
     "multipleOf": lambda wanted, seen: f"{seen} is not a multiple of {show_json(wanted)}",
-    "uniqueItems": lambda *_: "the same item stands in the list more than once",
+    "uniqueItems": lambda *_: "the list has repeated items",
     "contains": lambda _, seen: f"{seen} does not contain items matching the given schema",
     "minContains": lambda wanted, _: f"too few items match the given schema (at least {wanted})",
     "maxContains": lambda wanted, _: f"too many items match the given schema (at most {wanted})",
-    "not": lambda _, seen: f"fits what it must not fit: {seen}",
+    "not": lambda _, seen: f"matches what it must not match: {seen}",
     **{keyword: _too_few(words) for keyword, words in _TOO_FEW.items()},
     **{keyword: _too_many(words) for keyword, words in _TOO_MANY.items()},
     **{keyword: _bound(words) for keyword, words in _BOUNDS.items()},

@@ -1,4 +1,4 @@
-"""The answer uses the house's terms, none of the banned variants, and regulated wording word for word."""
+"""Vocabulary checks: outputs use the house's terms, no banned variants, and regulated wording verbatim."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.text.phrases import Occurrence, Phrases
 from tunegate.harness.text.reading import Reading, read, verbatim
 
-MAX_CHARS = 20_000  # every term is looked for in the whole answer
+MAX_CHARS = 20_000  # every term is searched for in the whole output
 MAX_FINDINGS = 20
-AROUND = 25  # characters shown on each side of what was seen
+AROUND = 25  # characters shown on each side of a match
 
 OPTIONS = {
     "type": "object",
@@ -47,19 +47,19 @@ EXPECT = {
 
 @dataclass(frozen=True)
 class VocabularyCheck:
-    """Scores an answer by a terms file (its `data`, valid); `document` knows the lines of what stands in it."""
+    """Scores an output by a valid terms file (`data`); `document` has the lines of its entries."""
 
     data: Mapping[str, Any]
     document: Document | None = field(default=None, repr=False, compare=False)
 
     @property
     def references(self) -> str:
-        """Digest of the terms file's content."""
+        """The digest of the terms file's content."""
         return digest(self.data)
 
     @cached_property
     def preferred(self) -> dict[str, tuple[str, Phrases]]:
-        """Per term: its preferred form and all that count."""
+        """Per term: the preferred form, and all accepted forms as phrases."""
         forms = forms_of(self.data)
         return {
             term["id"]: (term["preferred"], Phrases([term["preferred"], *term.get("forms", [])], forms))
@@ -68,7 +68,7 @@ class VocabularyCheck:
 
     @cached_property
     def _places(self) -> dict[str, dict[str, str]]:
-        """The place of each term and of each wording, by id; none where no document is known."""
+        """The place of each term and wording, by id; empty if there is no document."""
         return {
             part: {
                 entry["id"]: self.document.place((part, index)) if self.document else ""
@@ -79,7 +79,7 @@ class VocabularyCheck:
 
     @cached_property
     def banned(self) -> dict[str, tuple[str, Phrases, bool]]:
-        """Per term with banned variants: its preferred form, the variants, and whether they may be mentioned."""
+        """Per term with banned variants: the preferred form, the variants, and whether mentions are allowed."""
         forms = forms_of(self.data)
         return {
             term["id"]: (term["preferred"], Phrases(term["banned"], forms), term.get("mentions") == "allowed")
@@ -93,9 +93,9 @@ class VocabularyCheck:
         return {entry["id"]: entry["text"] for entry in self.data.get("wording", [])}
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
-        """Score one output: every asked term and wording stands in it, and no banned variant does."""
+        """Score one output: it must contain every due term and wording, and no banned variant."""
         if len(output) > MAX_CHARS:
-            message = f"the answer has more than {MAX_CHARS:,} characters, and is not read"
+            message = f"the output has more than {MAX_CHARS:,} characters and is not read"
             return Outcome(0.0, (Finding("vocabulary.limit", message),))
         reading, asked = read(output, self.data["language"]), expect or {}
         found = {
@@ -108,14 +108,14 @@ class VocabularyCheck:
         return Outcome(float(not findings), findings, rates)
 
     def parts(self, expect: Any) -> frozenset[str]:
-        """The names of the rates that an answer to a case with this `expect` is scored by."""
+        """The names of the rates that score an output for a case with this `expect`."""
         return frozenset({"clean", *({"terms", "wording"} & (expect or {}).keys())})
 
     def _missing_terms(self, reading: Reading, ids: Iterable[str]) -> Iterator[Finding]:
         for term in ids:
             preferred, phrases = self.preferred[term]
             if not any(phrases.find(reading)):
-                message = f'the answer does not use the term "{preferred}"'
+                message = f'the output does not use the term "{preferred}"'
                 yield Finding("vocabulary.term", message, source=self._places["terms"][term])
 
     def _missing_wording(self, output: str, ids: Iterable[str]) -> Iterator[Finding]:
@@ -135,7 +135,7 @@ class VocabularyCheck:
                 yield Finding("vocabulary.banned", message, source=self._places["terms"][term])
 
     def due(self, output: str) -> dict[str, list[str]] | None:
-        """An `expect` of the terms and the wording that an answer uses; None where it uses none."""
+        """An `expect` of the terms and wording that an output uses; None if it uses none."""
         reading, said = read(output[:MAX_CHARS], self.data["language"]), verbatim(output[:MAX_CHARS])
         used = {
             "terms": [term for term, (_, phrases) in self.preferred.items() if any(phrases.find(reading))],
@@ -144,7 +144,7 @@ class VocabularyCheck:
         return {part: ids for part, ids in used.items() if ids} or None
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """Ids that the terms file does not have."""
+        """Refuse ids that the terms file does not have."""
         known = {"terms": list(self.preferred), "wording": list(self.wording)}
         return [
             document.problem(
@@ -157,7 +157,7 @@ class VocabularyCheck:
 
 
 def _departure(wanted: str, said: str) -> str:
-    """Where the answer leaves the wording, if it ever followed it."""
+    """Where the output departs from the wording, if it follows it at all."""
     words = wanted.split()
     shared = 0
     while shared < len(words) and " ".join(words[: shared + 1]) in said:
@@ -167,7 +167,7 @@ def _departure(wanted: str, said: str) -> str:
     start = " ".join(words[:shared])
     after = said[said.index(start) + len(start) :].split()[:6]
     seen = f'"{" ".join(after)}"' if after else "nothing"
-    return f'after "{start}" the answer has {seen} instead of "{" ".join(words[shared : shared + 6])}"'
+    return f'after "{start}" the output has {seen} instead of "{" ".join(words[shared : shared + 6])}"'
 
 
 def _first_of_each(found: Iterable[Occurrence]) -> Iterator[Occurrence]:
@@ -187,7 +187,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Vocabu
     """Read the terms file of a `check:` mapping.
 
     Raises:
-        AuthoringError: no such file, or one that `read_terms` refuses.
+        AuthoringError: no such file, or `read_terms` refuses it.
     """
     path = document.path.parent / options["terms"]
     if not path.is_file():
@@ -205,7 +205,7 @@ KIND = CheckKind(
     version=4,
     libraries=("regex", "simplemma", "confusable-homoglyphs", "icu4py"),
     needs_expect=True,
-    by_expect="which terms and wording were due",
+    by_expect="the required terms and wording",
     expect_of=VocabularyCheck.due,
     parts={"terms": "required terms", "wording": "required wording", "clean": "no banned word"},
 )

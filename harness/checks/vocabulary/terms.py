@@ -1,7 +1,7 @@
-"""A terms file: reading it, its terms as phrases to find, and its wording.
+"""Terms files: reading them, their terms as phrases, and their wording.
 
-A term counts in any letter case and form that a reader of the file's language knows (`text.phrases`), and in the
-`forms` that its entry lists.
+A term matches in any letter case and in any form that is known for the file's language (`text.phrases`), and in the
+`forms` of its entry.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tunegate.harness.text.reading import Reading, read
 from tunegate.harness.text.segmentation import check_segmenter
 from tunegate.harness.text.words import WordForms
 
-MOST_LETTERS = 1000  # of a term: the pattern of a much longer one takes seconds
-MOST_CONTRADICTIONS = 100  # that are looked for: whoever has more mends these first
+MOST_LETTERS = 1000  # per term: patterns of much longer ones take seconds
+MOST_CONTRADICTIONS = 100  # reported per file
 
 
 def _term(what: str = f"text of 1 to {MOST_LETTERS:,} characters") -> dict[str, Any]:
@@ -56,9 +56,9 @@ TERMS_SCHEMA = {
                 "additionalProperties": False,
                 "required": ["id", "preferred"],
                 "properties": {
-                    "id": text_schema("what cases call it"),
+                    "id": text_schema("the id by which cases name it"),
                     "preferred": _term(f"the house's term, of at most {MOST_LETTERS:,} characters"),
-                    "banned": _texts("what may stand in no answer, in any inflection"),
+                    "banned": _texts("variants that no output may contain, in any inflection"),
                     "forms": _texts("other forms of the term that count, such as an abbreviation"),
                     "mentions": {
                         "enum": ["banned", "allowed"],
@@ -74,7 +74,10 @@ TERMS_SCHEMA = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["id", "text"],
-                "properties": {"id": text_schema("what cases call it"), "text": text_schema("the text, word for word")},
+                "properties": {
+                    "id": text_schema("the id by which cases name it"),
+                    "text": text_schema("the text, word for word"),
+                },
             },
         },
     },
@@ -82,11 +85,11 @@ TERMS_SCHEMA = {
 
 
 def read_terms(path: Path) -> Document:
-    """A terms file, as `TERMS_SCHEMA` has it.
+    """Read a terms file and validate it against `TERMS_SCHEMA`.
 
     Raises:
-        AuthoringError: a wrong key or value, repeated ids, a banned variant inside text that the house asks for.
-        CouldNotRun: its language is written without spaces, and what tells its words apart is not installed.
+        AuthoringError: a wrong key or value, repeated ids, a banned variant inside text that the house requires.
+        CouldNotRun: its language is written without spaces, and the word segmenter is not installed.
     """
     terms = read_yaml(path)
     problems = validate(terms, TERMS_SCHEMA)
@@ -110,7 +113,7 @@ def _repeated_ids(terms: Document) -> Iterator[Problem]:
 
 
 def _contradictions(terms: Document) -> Iterator[Problem]:
-    """Banned variants that would be seen in an answer that does exactly what the house asks."""
+    """Banned variants that an output with the required text would contain."""
     language, forms = terms.data["language"], forms_of(terms.data)
     banned = [
         (number, index, variant)
@@ -123,11 +126,11 @@ def _contradictions(terms: Document) -> Iterator[Problem]:
             number, index, variant = banned[which]
             found = f"{variant!r}, part of {name} {text!r}"
             place = ("terms", number, "banned", index)
-            yield terms.problem(place, "a variant that stands in no preferred term, form or wording", found)
+            yield terms.problem(place, "a variant that is in no preferred term, form or wording", found)
 
 
 class _Banned:
-    """Variants, to be found all at once: halved only where one of them stands, so that many of them take no time."""
+    """Variants found in one search, which is halved only if one of them matches, so that many variants cost little."""
 
     def __init__(self, variants: Sequence[str], forms: WordForms, first: int = 0) -> None:
         self._variants, self._forms, self._first = variants, forms, first
@@ -142,7 +145,7 @@ class _Banned:
         )
 
     def found_in(self, reading: Reading) -> Iterator[int]:
-        """The numbers of those that stand in a text."""
+        """The numbers of the variants that occur in a text."""
         if not self._variants or not any(self._phrases.find(reading)):
             return
         if len(self._variants) == 1:
@@ -159,7 +162,7 @@ def _asked(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def forms_of(data: Mapping[str, Any]) -> WordForms:
-    """The forms of every word of a terms file's terms."""
+    """The forms of every word in a terms file's terms."""
     every = [
         text
         for term in data.get("terms", [])
@@ -169,11 +172,11 @@ def forms_of(data: Mapping[str, Any]) -> WordForms:
 
 
 def wording_pattern(wanted: str) -> Any:
-    """Exactly `wanted`, and not as a part of longer words."""
-    # letter case counts, unlike in a term: the wording is regulated
+    """A pattern that matches exactly `wanted` as separate words."""
+    # case-sensitive, unlike terms: the wording is regulated
     return regex.compile(rf"(?<![\w\p{{M}}]){regex.escape(wanted)}(?![\w\p{{M}}])")
 
 
 def one_line(text: str) -> str:
-    """`text` with runs of white space as one space."""
+    """`text` with each run of white space as one space."""
     return " ".join(text.split())

@@ -1,1 +1,1 @@
-"""The brand's style, its house rules, and what had to be said."""
+"""The voice suite: the brand's style, its house rules, and the required content."""

@@ -1,7 +1,7 @@
-"""The voice suite: does an answer sound like the brand, keep the house rules, and say what it had to say?
+"""The voice suite: style, house rules and content of an output.
 
-A reference file holds labelled pairs and house rules. Style is judged by a classifier on surface features, which must
-earn the right to judge (`classifier`); house rules veto; sentence embeddings judge the content only.
+A reference file holds labelled pairs and house rules. Style is scored by a classifier on surface features, which must
+first prove itself on the references (`classifier`); house rules veto; sentence embeddings score only the content.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tunegate.harness.text.words import WordForms
 
 SIDES = ("on", "off")
 MAX_CHARS = 4_000  # far more than the words that `degeneration` allows
-LEAST_PAIRS = 21  # fewer cannot earn the right to judge, were they told apart without a mistake
+LEAST_PAIRS = 21  # fewer cannot validate the metric, even if it separates them all
 LEAST_SUBTLE = 4
 
 REFERENCES: Mapping[str, Any] = {
@@ -37,11 +37,11 @@ REFERENCES: Mapping[str, Any] = {
     "required": ["version", "brand", "pairs"],
     "properties": {
         "version": {"const": 1, "description": "the file format's version, 1"},
-        "brand": text_schema("whose voice it is, as messages name it"),
+        "brand": text_schema("the brand's name in messages"),
         "language": {"enum": list(LANGUAGES), "description": "the language of its texts; without it, en"},
         "rules": {
             "type": "array",
-            "description": "house rules that veto an answer",
+            "description": "house rules that veto an output",
             "items": {
                 "type": "object",
                 "additionalProperties": False,
@@ -51,10 +51,10 @@ REFERENCES: Mapping[str, Any] = {
                     "never": {
                         "type": "array",
                         "minItems": 1,
-                        "items": text_schema("a text that no answer may hold"),
-                        "description": "a list of texts, none of which may stand in an answer",
+                        "items": text_schema("a text that no output may contain"),
+                        "description": "a list of texts that no output may contain",
                     },
-                    "say": text_schema("why, and what to write instead"),
+                    "say": text_schema("the reason, and what to write instead"),
                 },
             },
         },
@@ -69,8 +69,8 @@ REFERENCES: Mapping[str, Any] = {
                     "id": text_schema("the pair's name"),
                     "topic": text_schema("what it is about"),
                     "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
-                    "on": text_schema("as the brand would write it"),
-                    "off": text_schema("the same content as the brand would not write it"),
+                    "on": text_schema("the text as the brand would write it"),
+                    "off": text_schema("the same content, not as the brand would write it"),
                 },
             },
         },
@@ -84,14 +84,14 @@ OPTIONS: Mapping[str, Any] = {
         "references": text_schema("the path of a file with reference pairs and house rules"),
         "content": {
             "if": {"type": "boolean"},
-            "then": {"const": False, "description": "false: content is not judged"},
+            "then": {"const": False, "description": "false: content is not scored"},
             "else": {
                 "type": "number",
                 "exclusiveMinimum": 0,
                 "maximum": 1,
-                "description": "the least cosine between an answer and the case's `says`, above 0 and at most 1",
+                "description": "the minimum cosine between an output and the case's `says`, above 0 and at most 1",
             },
-            "description": "the least cosine between an answer and the case's `says`; false: content is not judged",
+            "description": "the minimum cosine between an output and the case's `says`; false: content is not scored",
         },
     },
 }
@@ -100,13 +100,13 @@ EXPECT: Mapping[str, Any] = {
     "additionalProperties": False,
     "required": ["says"],
     # an empty one is found by `expect_problems`, which knows the brand
-    "properties": {"says": {"type": "string", "description": "what the answer must say, in the brand's words"}},
+    "properties": {"says": {"type": "string", "description": "what the output must say, in the brand's words"}},
 }
 
 
 @dataclass(frozen=True)
 class Veto:
-    """A house rule: phrases and signs that may never stand in an answer, what to write instead, and where it stands."""
+    """A house rule: forbidden phrases and signs, what to write instead, and the place of the rule."""
 
     rule: str
     phrases: Phrases
@@ -115,7 +115,7 @@ class Veto:
     place: str
 
     def findings(self, text: str, reading: Reading, written: str) -> Iterator[Finding]:
-        """One finding for each different text that the rule forbids and `text` holds, as it is read and as `signs`."""
+        """One finding for each different forbidden text in `text`, as it is read and as `signs`."""
         hits = {each.seen: " ".join(text[each.start : each.end].split()) for each in self.phrases.find(reading)}
         hits |= {sign: sign for sign in self.signs if sign in written}
         for hit in hits.values():
@@ -125,38 +125,38 @@ class Veto:
 
 @dataclass(frozen=True)
 class Voice:
-    """A brand's voice, ready to judge; the classifier is fitted by `prepare` or at the first answer."""
+    """A brand's voice; the classifier is fitted by `prepare` or at the first output."""
 
     document: Document = field(repr=False)
     content: float | None = CONTENT
 
     @property
     def references(self) -> str:
-        """Digest of the reference file's data, the threshold of content and the embedding model."""
+        """The digest of the reference file's data, the content threshold and the embedding model."""
         return digest({"data": self.document.data, "content": self.content, "embedder": embedder_digest()})
 
     @property
     def report_card(self) -> ReportCard:
-        """What the metric can do on its own references, accepted or not."""
+        """How well the metric performs on its own references, accepted or not."""
         return self._fitted.card
 
     @property
     def content_card(self) -> ContentCard | None:
-        """What the embedding model can do in a language that is not its own, English; None where it is not asked."""
+        """How well the embedding model performs in a language other than English; None if it is not needed."""
         return content_card(self._pairs) if self.content and self._language != ENGLISH else None
 
     def prepare(self) -> None:
         """Fit the metric.
 
         Raises:
-            Refused: the surface features cannot tell this voice from its opposite, or the embedding model one content
-                from another in its language.
+            Refused: the surface features cannot separate this voice from its opposite, or the embedding model cannot
+                    separate contents in its language.
         """
         self._metric()
         self._hears_content()
 
     def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
-        """Score style, house rules and, if asked for, content; an empty or endless answer satisfies none."""
+        """Score style, house rules and, if required, content; an empty or endless output fails all of them."""
         if unread := _unread(output):
             return _outcome(unread, unread, unread if self.content else None)
         style = [*self._style(output, expect), *degeneration.degenerate(output, _language(self.document))]
@@ -166,10 +166,10 @@ class Voice:
         return _outcome(style, _vetoed(output, self._vetoes), content)
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
-        """Mistakes of a case's `expect`: it says nothing, or itself breaks a house rule."""
+        """Refuse an `expect` that says nothing or breaks a house rule."""
         says, where = expect["says"], (*where, "says")
         if not says.strip():
-            return [document.problem(where, "what the answer must say", "nothing", f"write it as {self._brand} would")]
+            return [document.problem(where, "what the output must say", "nothing", f"write it as {self._brand} would")]
         hits = _vetoed(says, self._vetoes)
         return [document.problem(where, "text that keeps the house rules", hit.message) for hit in hits]
 
@@ -194,7 +194,7 @@ class Voice:
         card = self.content_card
         if card and not card.accepted:
             raise Refused(
-                f"{show_path(self.document.path)}: the embedding model cannot tell one content from another in "
+                f"{show_path(self.document.path)}: the embedding model cannot separate contents in "
                 f"{self._language!r} ({card}); write `content: false` in the check"
             )
 
@@ -202,8 +202,8 @@ class Voice:
         metric = self._fitted
         if not metric.card.accepted:
             raise Refused(
-                f"{show_path(self.document.path)}: the features cannot see this voice: {metric.card}; write 60 to 80 "
-                "pairs with the same content on both sides, a fifth of them subtle, that differ in how they sound"
+                f"{show_path(self.document.path)}: the features cannot recognize this voice: {metric.card}; write 60 "
+                "to 80 pairs with the same content on both sides, a fifth of them subtle, that differ in how they sound"
             )
         return metric
 
@@ -234,14 +234,14 @@ class Voice:
         cosine = likeness(output, says)
         if cosine < self.content:
             numbers = f"similarity {cosine:.2f}, at least {self.content:.2f} is needed"
-            yield Finding("content", f"does not say what it had to say ({numbers}): {show_value(says)}")
+            yield Finding("content", f"lacks the required content ({numbers}): {show_value(says)}")
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
-    """Read and check the reference file; fitting waits for `prepare` or the first answer.
+    """Read and validate the reference file; fitting waits for `prepare` or the first output.
 
     Raises:
-        AuthoringError: every mistake in the reference file.
+        AuthoringError: lists every mistake in the reference file.
     """
     path = document.path.parent / options["references"]
     if not path.is_file():
@@ -257,20 +257,20 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
 def _mistakes(document: Document) -> Iterator[Problem]:
     pairs = document.data["pairs"]
     subtle = sum(pair.get("subtle", False) for pair in pairs)
-    advice = "60 to 80 with a fifth of them subtle measure best"
+    advice = "60 to 80 pairs work best, a fifth of them subtle"
     if len(pairs) < LEAST_PAIRS:
         yield document.problem(("pairs",), f"at least {LEAST_PAIRS} pairs", str(len(pairs)), advice)
     elif subtle < LEAST_SUBTLE:
         yield document.problem(("pairs",), f"at least {LEAST_SUBTLE} pairs with `subtle: true`", str(subtle), advice)
     for key in ("rules", "pairs"):
         ids = [(item["id"], (key, index, "id")) for index, item in enumerate(document.data.get(key, []))]
-        yield from _repeats(document, ids, "an id of its own")
+        yield from _repeats(document, ids, "a unique id")
     sides = [(" ".join(words(pair[s])), ("pairs", i, s)) for i, pair in enumerate(pairs) for s in SIDES]
-    yield from _repeats(document, sides, "a text that stands nowhere else in the file")
+    yield from _repeats(document, sides, "a text that occurs once in the file")
     vetoes = _vetoes(document)
-    for index, pair in enumerate(pairs):  # an on-brand text that the check itself would fail teaches the wrong voice
+    for index, pair in enumerate(pairs):  # an on-brand text that fails the check would teach the wrong voice
         for finding in [*_vetoed(pair["on"], vetoes), *degeneration.degenerate(pair["on"], _language(document))]:
-            expected = "an on-brand text that this check itself would pass"
+            expected = "an on-brand text that passes this check"
             yield document.problem(("pairs", index, "on"), expected, finding.message)
 
 
@@ -305,8 +305,8 @@ def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
 
 def _unread(output: str) -> list[Finding]:
     if len(output) > MAX_CHARS:
-        return [Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]
-    return [] if output.strip() else [Finding("empty", "there is no answer")]
+        return [Finding("length", f"{len(output):,} characters; at most {MAX_CHARS:,} are allowed")]
+    return [] if output.strip() else [Finding("empty", "the output is empty")]
 
 
 def _outcome(style: list[Finding], rules: list[Finding], content: list[Finding] | None) -> Outcome:
@@ -335,7 +335,7 @@ KIND = CheckKind(
         "torch",
     ),
     needs_expect=True,
-    by_expect="what was to be said",
+    by_expect="the required content",
     expect_of=lambda _, output: {"says": output},
     parts={"style": "style", "rules": "house rules", "content": "content"},
     embeds=True,

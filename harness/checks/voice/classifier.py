@@ -1,11 +1,11 @@
-"""The voice metric: a small classifier on surface features that must earn the right to judge.
+"""The voice metric: a small classifier on surface features that must prove itself before it scores outputs.
 
-Named traits, standardised and clipped at 3, and beside them character n-grams (`CharNgrams`), for the habits that no
-trait names; logistic regression (L2, C = .1), every figure out of fold, with folds by pair.
+Features are named traits, standardised and clipped at 3, and character n-grams (`CharNgrams`) for habits that no trait
+names. The model is a logistic regression (L2, C = .1); every figure is out of fold, with folds by pair.
 The interval of the AUC is Newcombe's Wilson form of Hanley and McNeil's variance (Newcombe 2006, Statistics in
-Medicine 25:559, method 5). A bootstrap by pair claims too much from few pairs: in simulations with 24 to 80 pairs its
-lower bound lay above the true AUC in 4 to 19 % of the draws instead of 2.5 %, and [1, 1] when the voices never overlap;
-this interval's did in at most 1.4 %.
+Medicine 25:559, method 5). A bootstrap by pair is too optimistic for few pairs: in simulations with 24 to 80 pairs its
+lower bound lay above the true AUC in 4 to 19 % of the draws instead of 2.5 %, and it was [1, 1] if the voices never
+overlap; this interval's did in at most 1.4 %.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tunegate.harness.checks.voice.features import ENGLISH, CharNgrams, SurfaceL
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]
 
-LEAST_AUC = 0.9  # of the interval's lower bound, as few pairs prove little: 21 perfect ones do, or 79 at an AUC of .95
-CHANCE = (0.4, 0.6)  # where the mean AUC with shuffled labels must lie: beyond, something leaks between folds
-# Subtle pairs are what the metric is for: trained on plain ones alone, it let 81 % of subtle off-brand texts pass.
+LEAST_AUC = 0.9  # of the interval's lower bound: reached by 21 perfect pairs, or 79 at an AUC of .95
+CHANCE = (0.4, 0.6)  # range of the mean AUC with shuffled labels; outside it, folds leak
+# The metric exists for subtle pairs: trained on plain ones only, it let 81 % of subtle off-brand texts pass.
 MOST_SUBTLE_PASSES = 0.25
-QUANTILE = 0.05  # of the on-brand scores: a quantile of the off-brand ones is unstable
+QUANTILE = 0.05  # of the on-brand scores; a quantile of the off-brand ones is unstable
 FOLDS = 10
 SHUFFLES = 20
 CLIP = 3.0
@@ -39,7 +39,7 @@ WORTH_NAMING = 0.25  # of the strongest trait
 
 @dataclass(frozen=True)
 class ReferencePair:
-    """One content written twice: on-brand and off-brand; `subtle` where the two are hard to tell apart."""
+    """The same content written on-brand and off-brand; `subtle` if the two are hard to tell apart."""
 
     on: str
     off: str
@@ -48,9 +48,9 @@ class ReferencePair:
 
 @dataclass(frozen=True)
 class ReportCard:
-    """What the metric can do on its own references; all rates lie in [0, 1] and are out of fold.
+    """How well the metric performs on its own references; rates are in [0, 1] and out of fold.
 
-    `low` and `high` bound the AUC (95 %); `shuffled` is the mean AUC when the labels are dealt at random.
+    `low` and `high` bound the AUC (95 %); `shuffled` is the mean AUC with randomly assigned labels.
     """
 
     pairs: int
@@ -66,7 +66,7 @@ class ReportCard:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the metric may not judge; empty when it may."""
+        """Why the metric is not accepted; empty if it is."""
         found = []
         if self.low < LEAST_AUC:
             found.append(f"the AUC's lower bound is {self.low:.3f}, and {LEAST_AUC} is needed")
@@ -79,7 +79,7 @@ class ReportCard:
 
     @property
     def accepted(self) -> bool:
-        """Whether the metric has earned the right to judge."""
+        """Whether the metric may score outputs."""
         return not self.reasons
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class ReportCard:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Texts as numbers: their traits (texts, features), and their character n-grams (texts, runs), sparse."""
+    """The features of texts: traits (texts, features), and character n-grams (texts, runs), sparse."""
 
     traits: Floats
     char_ngrams: Any
@@ -105,7 +105,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """A fitted classifier: standardise and clip the traits, weigh them and the character n-grams, squash."""
+    """A fitted classifier: standardise and clip the traits, weight all features, apply the logistic function."""
 
     mean: Floats
     scale: Floats
@@ -128,7 +128,7 @@ def standard(traits: Floats, mean: Floats, scale: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """The classifier of one voice, the threshold its on-brand texts earned, and its report card."""
+    """The classifier of one voice, its threshold from the on-brand texts, and its report card."""
 
     scorer: Scorer
     language: SurfaceLanguage
@@ -141,7 +141,7 @@ class Metric:
         return float(self.scorer.scores(_measure([text], self.language, self.char_ngrams))[0])
 
     def traits(self, text: str, most: int = 3) -> list[str]:
-        """The traits which pull `text` furthest from the on-brand mean, strongest first, in an editor's words."""
+        """The traits in which `text` differs most from the on-brand mean, strongest first, in an editor's words."""
         away = standard(self.language.measure(text), self.scorer.mean, self.scorer.scale) - self.usual
         pulls = self.scorer.weights * away
         worst = [int(index) for index in np.argsort(pulls, kind="stable")[:most]]
@@ -154,7 +154,7 @@ class Metric:
 
 @functools.lru_cache(maxsize=8)
 def fit_classifier(pairs: tuple[ReferencePair, ...], language: str = ENGLISH) -> Metric:
-    """Fit the metric on labelled pairs and measure what it can do; the same pairs give the same metric."""
+    """Fit the metric on labelled pairs and measure it; the same pairs give the same metric."""
     surface = surface_language(language)
     texts = [text for pair in pairs for text in (pair.on, pair.off)]
     char_ngrams = CharNgrams(texts)
@@ -162,7 +162,7 @@ def fit_classifier(pairs: tuple[ReferencePair, ...], language: str = ENGLISH) ->
     labels = np.tile([1, 0], (len(pairs), 1))
     final = _train(measured, labels)
     scores = _out_of_fold(measured, labels)
-    # out of fold: on texts that it was fitted to the classifier is too sure, and the threshold would be too high
+    # out of fold: in-sample scores are overconfident, and the threshold would be too high
     threshold = float(np.quantile(scores[:, 0], QUANTILE))
     # on-brand and off-brand texts alternate
     usual = standard(measured.traits[::2], final.mean, final.scale).mean(axis=0)
@@ -187,7 +187,7 @@ def _card(pairs: Sequence[ReferencePair], measured: Measured, scores: Floats, th
         shuffled=_shuffled(measured),
         on_pass=float(passes[:, 0].mean()),
         false_pass=float(passes[:, 1].mean()),
-        # without a subtle pair nothing is known of them, which is no reason to accept
+        # without subtle pairs their rate is unknown, which must not count as accepted
         subtle_false_pass=float(passes[subtle, 1].mean()) if subtle.any() else 1.0,
         threshold=threshold,
     )
@@ -198,7 +198,7 @@ def _train(measured: Measured, labels: npt.NDArray[np.int_]) -> Scorer:
     from sklearn.linear_model import LogisticRegression
 
     spread = measured.traits.std(axis=0)
-    # a trait in which the references never differ has no spread to divide by
+    # a trait that is constant over the references has no spread to divide by
     mean, scale = measured.traits.mean(axis=0), np.where(spread > 0, spread, 1.0)
     traits = standard(measured.traits, mean, scale)
     whole = hstack([csr_array(traits), measured.char_ngrams]).tocsr()
@@ -213,7 +213,7 @@ def _out_of_fold(measured: Measured, labels: npt.NDArray[np.int_]) -> Floats:
     order = np.random.default_rng(0).permutation(len(labels))
     scores = np.empty(labels.shape)
     for start in range(FOLDS):
-        # by pair: two texts of one content in different folds would tell the classifier the subject
+        # by pair: two texts of one content in different folds would leak the topic
         held = order[start::FOLDS]
         kept = np.setdiff1d(order, held)
         scorer = _train(measured[_rows(kept)], labels[kept])
@@ -222,12 +222,12 @@ def _out_of_fold(measured: Measured, labels: npt.NDArray[np.int_]) -> Floats:
 
 
 def _rows(pairs: Rows) -> Rows:
-    """The rows of the two texts of each pair."""
+    """The rows of both texts of each pair."""
     return np.stack([2 * pairs, 2 * pairs + 1], axis=1).ravel()
 
 
 def _shuffled(measured: Measured) -> float:
-    """The mean out-of-fold AUC when each pair's labels are dealt by a coin: near .5 unless something leaks."""
+    """The mean out-of-fold AUC when each pair's labels are assigned at random: near .5 unless folds leak."""
     areas = []
     for seed in range(SHUFFLES):
         first = np.random.default_rng(seed).integers(0, 2, len(measured.traits) // 2)

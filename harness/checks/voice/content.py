@@ -1,4 +1,4 @@
-"""What an answer says, by the cosine of sentence embeddings, and whether it can be heard in a language at all."""
+"""The content of an output by the cosine of sentence embeddings, and whether a language supports this."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, ReferencePair, auc, auc_interval
 from tunegate.harness.embeddings import embed
 
-# Cosine of an answer to what its case says, for on-brand text with the wrong content passes every measure of style. It
-# keeps 96 % of the texts with the same content, and lets 1.5 % of other topics through.
+# Minimum cosine of an output to its case's `says`, because on-brand text with the wrong content passes every style
+# check. It passes 96 % of the texts with the same content, and 1.5 % of texts on other topics.
 CONTENT = 0.4
 
 
@@ -23,7 +23,7 @@ def likeness(output: str, says: str) -> float:
 
 @dataclass(frozen=True)
 class ContentCard:
-    """How well cosines tell the two texts of a pair from texts of two pairs: the AUC and its 95 % interval."""
+    """How well cosines separate pairs with the same content from texts of two pairs: the AUC and its 95 % interval."""
 
     auc: float
     low: float
@@ -31,20 +31,20 @@ class ContentCard:
 
     @property
     def accepted(self) -> bool:
-        """Whether the embedding model has earned the right to judge this language."""
+        """Whether the embedding model may score this language."""
         return self.low >= LEAST_AUC
 
     def __str__(self) -> str:
         return (
-            f"AUC {self.auc:.3f} [{self.low:.3f}, {self.high:.3f}], of which {LEAST_AUC} is needed at the lower bound"
+            f"AUC {self.auc:.3f} [{self.low:.3f}, {self.high:.3f}], at least {LEAST_AUC} is needed at the lower bound"
         )
 
 
 @functools.lru_cache(maxsize=8)
 def content_card(pairs: tuple[ReferencePair, ...]) -> ContentCard:
-    """Measure the embedding model on labelled pairs, whose two texts say the same."""
+    """Measure the embedding model on labelled pairs, whose two texts have the same content."""
     on, off = (embed(texts).astype(np.float64) for texts in ([p.on for p in pairs], [p.off for p in pairs]))
     cosines = on @ off.T
     area = auc(cosines.diagonal(), cosines[~np.eye(len(pairs), dtype=bool)])
-    # of as many texts as there are pairs: the cosines of different pairs share their texts
+    # as many as there are pairs: the cosines of different pairs share their texts
     return ContentCard(area, *auc_interval(area, len(pairs), len(pairs)))

@@ -1,4 +1,4 @@
-"""Degeneration checks of the voice suite: what degenerate answers fail, however on-brand they sound."""
+"""Degeneration checks of the voice suite: degenerate outputs fail, however on-brand they sound."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tunegate.harness.checks.voice.features import SurfaceLanguage, sentences_of
 Gram = tuple[str, ...]
 Grams = frozenset[Gram]
 
-# The classifier was fitted to sound texts and may like these: one phrase again and again, a reference by heart. The
-# limits spare on-brand texts: `load` refuses a reference that `degenerate` finds fault with.
+# The classifier was fitted on sound texts and may accept endless repetition or a copied reference. The limits
+# spare on-brand texts: `load` refuses references that `degenerate` finds fault with.
 WORDS = (6, 88)
-LEAST_DISTINCT = 0.8  # of an answer's 3-word runs
-MOST_COPIED = 0.5  # of an answer's 6-word runs, from any one reference text
-MOST_ECHOED = 0.9  # of an answer's 3-word runs, from the prompt
+LEAST_DISTINCT = 0.8  # of an output's 3-word runs
+MOST_COPIED = 0.5  # of an output's 6-word runs, from any single reference text
+MOST_ECHOED = 0.9  # of an output's 3-word runs, from the prompt
 
-# Of the length of what an answer had to say and of its sentences, as a geometric mean. By style alone half of the curt
-# texts pass, for short plain sentences may be the voice; beside the same content in the brand's words they are heard.
+# Of the length of the required content and of its sentences, as a geometric mean. By style only, half of the curt
+# texts pass, because short plain sentences may be the voice; compared with the brand's own text they fail.
 LEAST_LENGTH = 0.7
-# Of what is above the threshold of style, for the whole length missing: the shorter an answer, the surer it must sound.
+# Added share of the range above the style threshold if the whole length is missing: shorter outputs need higher scores.
 SURER = 0.9
 
 
 def degenerate(output: str, language: SurfaceLanguage) -> Iterator[Finding]:
-    """Too short, too long, one phrase again and again, or words without sentences."""
+    """Find texts that are too short, too long, repetitive, or without sentences."""
     found = words(output)
     if not WORDS[0] <= len(found) <= WORDS[1]:
         yield Finding("length", f"{len(found)} words, {WORDS[0]} to {WORDS[1]} are allowed")
@@ -42,31 +42,31 @@ def degenerate(output: str, language: SurfaceLanguage) -> Iterator[Finding]:
 
 
 def curt(output: str, says: str) -> Iterator[Finding]:
-    """Far fewer words, in far shorter sentences, than the brand takes to say the same."""
+    """Find outputs with far fewer words, in far shorter sentences, than the brand uses for the same content."""
     mine, theirs, share = _length(output), _length(says), length_share(output, says)
     if share < LEAST_LENGTH:
-        lengths = " beside ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
+        lengths = " vs. ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
         yield Finding(
-            "curt", f"{lengths} of what it had to say: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
+            "curt", f"{lengths} in the required content: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
         )
 
 
 def length_share(output: str, says: str) -> float:
-    """The length of an answer and of its sentences beside those of what it had to say, as a geometric mean."""
+    """The length of an output and of its sentences relative to the required content, as a geometric mean."""
     return math.sqrt(math.prod(_length(output)) / math.prod(_length(says)))
 
 
 def _length(text: str) -> tuple[float, float]:
-    """How many words, and how many to a sentence; at least one."""
+    """The number of words, and the mean number per sentence; at least one."""
     count = max(1, len(words(text)))
     return count, count / max(1, len(sentences_of(text)))
 
 
 def echoed(output: str, prompt: str) -> Iterator[Finding]:
-    """The prompt, said again."""
+    """Find a repetition of the prompt."""
     share = _share(_runs(output, 3), frozenset(_runs(prompt, 3)))
     if share >= MOST_ECHOED:
-        yield Finding("echo", f"{share:.0%} of its 3-word runs stand in the prompt, less than {MOST_ECHOED:.0%} may")
+        yield Finding("echo", f"{share:.0%} of its 3-word runs are in the prompt, less than {MOST_ECHOED:.0%} may be")
 
 
 def known(texts: Mapping[str, str]) -> Mapping[str, Grams]:
@@ -75,12 +75,12 @@ def known(texts: Mapping[str, str]) -> Mapping[str, Grams]:
 
 
 def copied(output: str, references: Mapping[str, Grams]) -> Iterator[Finding]:
-    """A reference text, said again: the most copied one is named."""
+    """Find a copy of a reference text; the most copied one is named."""
     runs = _runs(output, 6)
     shares = {name: _share(runs, grams) for name, grams in references.items()}
     name = max(shares, key=lambda name: shares[name])
     if shares[name] > MOST_COPIED:
-        said = f"{shares[name]:.0%} of its 6-word runs stand in the reference {name!r}, at most {MOST_COPIED:.0%} may"
+        said = f"{shares[name]:.0%} of its 6-word runs are in the reference {name!r}, at most {MOST_COPIED:.0%} may be"
         yield Finding("copied", said)
 
 

@@ -1,8 +1,8 @@
-"""Surface features of a text: how it sounds, never what it is about.
+"""Surface features of a text: how it sounds, regardless of its topic.
 
-One row of `TRAITS` is one number and what a brand editor calls much and little of it. All are rates, shares or
-means: the length of a text is no feature, because it would judge the amount of content. The words and forms that they
-count are those of a language, `languages/*.yaml`; what a language has no words for is no feature of it.
+One row of `TRAITS` is one number, and an editor's words for high and low values. All are rates, shares or means; the
+length of a text is no feature, because it would score the amount of content. The words and forms that they count
+come from `languages/*.yaml`; a trait for which a language has no words is left out.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-WINDOW = 15  # words in which variety is measured, so that longer texts do not look poorer
-CLIPPED = 4  # words under which a sentence is clipped
+WINDOW = 15  # words per window of the variety trait, so that longer texts do not look poorer
+CLIPPED = 4  # sentences with fewer words are clipped
 ENGLISH = "en"
 LANGUAGES = ("de", ENGLISH, "es", "fi", "fr")
 HEAVY = re.compile(r"[;:()\u2013\u2014]|\s-\s")
@@ -29,7 +29,7 @@ HEAVY = re.compile(r"[;:()\u2013\u2014]|\s-\s")
 
 @dataclass(frozen=True)
 class Text:
-    """A text taken apart once: as it is, in small letters, its words (small, too), its sentences."""
+    """A text, split once: the original, in lower case, its words (in lower case), its sentences."""
 
     cased: str
     plain: str
@@ -43,7 +43,7 @@ Measure = Callable[[Text], float]
 
 @dataclass(frozen=True)
 class Feature:
-    """One number of a text, and what an editor calls more and less of it than the voice has."""
+    """One number of a text, and an editor's words for more and less of it than in the voice."""
 
     name: str
     measure: Measure
@@ -53,9 +53,9 @@ class Feature:
 
 @dataclass(frozen=True, eq=False)
 class SurfaceLanguage:
-    """How texts of a language are measured. `span` is the share of function words in which texts have sentences.
+    """The traits of a language. `span` is the share of function words in texts that have sentences.
 
-    Where it `elides`, an apostrophe stands between two words.
+    With `elides`, an apostrophe separates two words.
     """
 
     features: tuple[Feature, ...]
@@ -64,12 +64,12 @@ class SurfaceLanguage:
     elides: bool
 
     def function_share(self, found: Collection[str]) -> float:
-        """The share of function words such as "the" among `found`, contractions not counted; 0 without words."""
+        """The share of function words such as "the" among `found`, without contractions; 0 if there are no words."""
         parts = [part for word in found for part in word.split("'")] if self.elides else found
         return sum(word in self.function for word in parts) / max(1, len(parts))
 
     def measure(self, text: str) -> npt.NDArray[np.float64]:
-        """Measure `text`: one number for each feature, finite for any text."""
+        """Measure `text`: one number per feature, finite for any text."""
         plain, found = plain_text(text), words(text)
         taken = Text(plain, plain.lower(), found, sentences_of(text), self.function_share(found))
         return np.array([feature.measure(taken) for feature in self.features], dtype=np.float64)
@@ -77,7 +77,7 @@ class SurfaceLanguage:
 
 @cache
 def surface_language(code: str) -> SurfaceLanguage:
-    """How texts of one of `LANGUAGES` are measured."""
+    """The surface language of one of `LANGUAGES`."""
     data = yaml.safe_load(resources.files(__package__).joinpath(f"languages/{code}.yaml").read_text("utf-8"))
     low, high = data["function_share"]
     features = [
@@ -91,7 +91,7 @@ def surface_language(code: str) -> SurfaceLanguage:
 
 
 def _own(trait: Mapping[str, Any]) -> Measure | None:
-    """How a language's own words and forms are counted; None where it has none."""
+    """The measure of a language's own words and forms; None if it has none."""
     for key, made in (("words", _among), ("opens", _opens)):
         if key in trait:
             return made(frozenset(trait[key].split()))
@@ -115,7 +115,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def sentences_of(text: str) -> tuple[str, ...]:
-    """The sentences of `text` that hold a word; a line ends one, too."""
+    """The sentences of `text` that contain a word; a line break also ends one."""
     return tuple(part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if words(part))
 
 
@@ -162,9 +162,9 @@ def _symbols(text: Text) -> float:
     return _rate(sum(unicodedata.category(char) == "So" for char in text.plain), text)
 
 
-# Surface alone: sentence embeddings hear the topic. Where topic and label are confounded in the references, MiniLM's
-# AUC is .36, below chance; that of 24 surface features was 1.00.
-#: Name, measure (None: the language's own), what much and what little of it is called, with an example of the language.
+# Surface features only: sentence embeddings encode the topic. If topic and label are confounded in the references,
+# MiniLM's AUC is .36, below chance; that of 24 surface features was 1.00.
+#: Name, measure (None: the language's own), words for high and for low values, with an example of the language.
 TRAITS: tuple[tuple[str, Measure | None, str, str], ...] = (
     ("sentence length", _sentence_length, "long sentences", "short sentences"),
     ("clipped sentences", _clipped, "clipped sentences of a word or three", "no short, punchy sentence"),
@@ -197,18 +197,18 @@ TRAITS: tuple[tuple[str, Measure | None, str, str], ...] = (
 )
 
 
-LETTERS = (2, 4)  # the shortest and the longest run, inside a word or at its edge
-WEIGHT = 10.0  # beside traits in standard deviations: a text's runs together are a vector of this length
-SEEN = 4_000  # characters of a text; no reply is longer, and judging has to end
+LETTERS = (2, 4)  # shortest and longest run, within a word or at its edge
+WEIGHT = 10.0  # length of a text's n-gram vector, relative to traits in standard deviations
+SEEN = 4_000  # characters of a text; no reply is longer, and scoring must end
 
 
 def prepared(text: str) -> str:
-    """`text` in one form, small, and with every digit the same: a price is no habit."""
+    """`text` normalized, in lower case, with all digits equal: a price is no habit."""
     return re.sub(r"\d", "0", plain_text(text[:SEEN]).lower())
 
 
 class CharNgrams:
-    """TF-IDF of the runs of letters that at least two of `texts` hold; each text becomes a sparse vector."""
+    """TF-IDF of the letter runs that occur in at least two of `texts`; each text becomes a sparse vector."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts

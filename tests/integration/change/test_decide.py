@@ -404,7 +404,7 @@ def test_a_check_that_ends_its_process_is_no_pass(own):
     Path("checks.py").write_text(OWN.replace("return Outcome", "import os; os._exit(0); return Outcome"))
     done = gate(since=None)
     assert done.exit_code == 3
-    assert "checks.py: expected an answer from the project's own checks" in done.output
+    assert "checks.py: expected a response from the project's own checks" in done.output
 
 
 UNFINISHED = "the gate did not finish: it was stopped or crashed, and decided nothing; run it again"
@@ -456,7 +456,7 @@ def test_a_check_that_never_answers_is_ended(repository, monkeypatch):
     Path("checks.py").write_text(OWN.replace("return Outcome", "import time; time.sleep(1000); return Outcome"))
     done = gate(since=None)
     assert done.exit_code == 3
-    assert "checks.py: expected an answer from the project's own checks within 6 seconds" in done.output
+    assert "checks.py: expected a response from the project's own checks within 6 seconds" in done.output
 
 
 @pytest.mark.parametrize("score", ["float('nan')", "2.0"])

@@ -304,7 +304,7 @@ def test_a_check_that_is_another_one_when_it_runs_than_it_declares_is_refused(ow
     commit_to_main("it says one thing and is another")
     done = gate()
     assert done.exit_code == 4
-    assert "expected a kind of check that is what its text declares, found another version when it runs" in done.output
+    assert "expected a kind of check that matches its declaration, found another version when it runs" in done.output
 
 
 # what decides stays as it is

@@ -49,7 +49,7 @@ def test_what_is_declared_scores_nothing(tmp_path):
     assert check.expect_problems({}, None, ()) == []
     with pytest.raises(CouldNotRun, match="this command runs no checks"):
         check("an output", None, "")
-    with pytest.raises(Refused, match="its texts are made by code"):
+    with pytest.raises(Refused, match="its texts come from code"):
         kind.texts("an input", None)
 
 

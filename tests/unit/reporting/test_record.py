@@ -113,7 +113,7 @@ def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
                 f"  regressed: desk/first-contact-replies/{case}",
                 '    before: {"product": "boiler"}',
                 "    now:    no idea",
-                "    - json.syntax: the answer does not begin with JSON but with 'no idea'",
+                "    - json.syntax: the output does not begin with JSON but with 'no idea'",
             )
         ),
         f"desk/triage: {gated.verdicts[T]['reason']}",

@@ -88,8 +88,8 @@ def test_a_finding_alone_says_whose_it_is(tmp_path):
 def test_what_varies_from_case_to_case_is_no_part_of_a_pattern():
     for text, pattern in [
         (
-            "json.syntax: the answer ends, at line 1, column 48, before its JSON is complete",
-            "json.syntax: the answer ends before its JSON is complete",
+            "json.syntax: the output ends, at line 1, column 48, before its JSON is complete",
+            "json.syntax: the output ends before its JSON is complete",
         ),
         ("schema.expect at request.kind: expected 'fault', found 'billing'", "schema.expect at request.kind"),
         ("voice.length: 93 words, the longest is 88", "voice.length: N words, the longest is N"),

@@ -73,7 +73,7 @@ def test_shuffled_labels_are_refused_with_the_report_card_in_words(tmp_path, see
     ]  # the curt ones are no on-brand text
 
     with pytest.raises(
-        Refused, match=r"cannot see this voice: not measurable: the AUC's lower bound is 0\.\d+, and 0\.9"
+        Refused, match=r"cannot recognize this voice: not measurable: the AUC's lower bound is 0\.\d+, and 0\.9"
     ):
         written(tmp_path, data).prepare()
 
@@ -174,7 +174,7 @@ def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
     )
 
     assert [finding.rule for finding in outcome.findings] == ["content"]
-    assert "does not say what it had to say (similarity 0." in outcome.findings[0].message
+    assert "lacks the required content (similarity 0." in outcome.findings[0].message
     assert outcome.rates == {"style": True, "rules": True, "content": False}
 
 
@@ -206,7 +206,7 @@ def test_the_digest_covers_texts_and_options_but_no_spelled_out_default(voice, t
     [
         (
             "  ",
-            "cases[0].expect.says: expected what the answer must say, found nothing; write it as Spoke and Bell would",
+            "cases[0].expect.says: expected what the output must say, found nothing; write it as Spoke and Bell would",
         ),
         (
             "We're sorry for the inconvenience.",
@@ -246,7 +246,7 @@ def test_references_in_other_languages_earn_the_right_to_judge_by_sound_and_not_
     whole = load({"references": f"{name}.yaml"}, document, ())
 
     assert whole.report_card.accepted, whole.report_card
-    with pytest.raises(Refused, match=r"cannot tell one content from another in 'fi' \(AUC 0\.\d+ .* `content: false`"):
+    with pytest.raises(Refused, match=r"cannot separate contents in 'fi' \(AUC 0\.\d+ .* `content: false`"):
         whole.prepare()
 
     voice = load({"references": f"{name}.yaml", "content": False}, document, ())

@@ -68,9 +68,9 @@ def test_what_is_accepted_is_what_strict_json_accepts(text):
         ("", "json.empty", "empty"),
         (" \n\t", "json.empty", "empty"),
         ("\ufeff{}", "json.bom", "byte order mark"),
-        ("{} done", "json.trailing", "more text after the JSON value, at line 1, column 4: 'done'"),
-        ("{}{}", "json.trailing", "more text"),
-        ("01", "json.trailing", "more text"),
+        ("{} done", "json.trailing", "text after the JSON value, at line 1, column 4: 'done'"),
+        ("{}{}", "json.trailing", "text after"),
+        ("01", "json.trailing", "text after"),
         ("Sure! {}", "json.syntax", "does not begin with JSON but with 'Sure! {}'"),
         ("```json\n{}\n```", "json.block", "code block"),
         ('{"a": [1,', "json.syntax", "ends, at line 1, column 10, before its JSON is complete"),
@@ -113,7 +113,7 @@ def test_deviations_are_findings(text, rule, words):
 @pytest.mark.parametrize(
     ("text", "path", "words"),
     [
-        ('{"a": {"b": [{"c": 1, "c": 2}]}}', "a.b[0]", 'the key "c" stands here more than once'),
+        ('{"a": {"b": [{"c": 1, "c": 2}]}}', "a.b[0]", 'the key "c" is repeated here'),
         ('{"a": [1, NaN]}', "a[1]", "NaN"),
         ('{"odd key": ["\\ud800"]}', '["odd key"][0]', "surrogate"),
         ('{"a": 1, "\\u0061": 2}', "", 'the key "a"'),

@@ -45,7 +45,7 @@ def test_a_misspelt_keyword_is_told(wrong, meant):
     (said,) = told({"properties": {"a": {wrong: 1}}})
 
     assert said == (
-        f"a.yaml:3: warning: check.schema.properties.a.{wrong}: {wrong!r} is no keyword of JSON Schema and checks "
+        f"a.yaml:3: warning: check.schema.properties.a.{wrong}: {wrong!r} is not a JSON Schema keyword and checks "
         f"nothing; did you mean {meant!r}?"
     )
 
@@ -65,7 +65,7 @@ def test_what_is_said_of_a_file_names_its_line(tmp_path, monkeypatch, name, inde
 
     assert str(typo).startswith(f"{name}:{line}: warning: requried: ")
     assert str(form) == (
-        f'{name}:{line}: warning: format: "dat-time" is no format of JSON Schema, so it is an annotation and not '
+        f'{name}:{line}: warning: format: "dat-time" is not a JSON Schema format, so it is an annotation and not '
         'checked; did you mean "date-time"?'
     )
 
@@ -74,14 +74,14 @@ def test_what_is_said_of_a_file_names_its_line(tmp_path, monkeypatch, name, inde
     ("name", "hint"),
     [("dat-time", 'did you mean "date-time"?'), ("datetime", 'did you mean "date-time"?'),
      ("Email", 'did you mean "email"?'), ("url", 'did you mean "uri"?'), ("guid", 'did you mean "uuid"?'),
-     ("double", "a pattern, or bounds, would be"), ("decimal", "a pattern, or bounds, would be"),
-     ("", "a pattern, or bounds, would be"), ("AWS::VPC.Id", "a pattern, or bounds, would be")],
+     ("double", "use a pattern or bounds"), ("decimal", "use a pattern or bounds"),
+     ("", "use a pattern or bounds"), ("AWS::VPC.Id", "use a pattern or bounds")],
 )  # fmt: skip
 def test_an_unknown_format_is_an_annotation_and_told(name, hint):
     (said,) = told({"properties": {"a": {"format": name}}})
 
     assert said == (
-        f'a.yaml:3: warning: check.schema.properties.a.format: "{name}" is no format of JSON Schema, so it is an '
+        f'a.yaml:3: warning: check.schema.properties.a.format: "{name}" is not a JSON Schema format, so it is an '
         f"annotation and not checked; {hint}"
     )
 
@@ -90,7 +90,7 @@ def test_each_unknown_format_is_told_once_with_its_number():
     named = {"a": {"format": "double"}, "b": {"format": "double"}, "c": {"format": "url"}, "d": {"$ref": "#/x/a"}}
     url, wide = sorted(told({"properties": named, "x": {"a": {"format": "double"}}}), key=lambda said: "double" in said)
 
-    assert wide.endswith("would be (3 times in this schema)")
+    assert wide.endswith("bounds (3 times in this schema)")
     assert '"url" is no format' in url
 
 
@@ -101,7 +101,7 @@ def test_each_unknown_format_is_told_once_with_its_number():
         ({"type": "string", "format": "int32"}, 'it is a format of numbers, and the type here is "string"'),
         ({"type": ["object", "null"], "format": "uri"}, 'the type here is ["object", "null"]'),
         ({"$schema": D7, "definitions": {"a": {}}, "properties": {"b": {"$ref": "#/definitions/a", "format": "date"}}},
-         "in draft 7 nothing beside a $ref counts; put both into an allOf"),
+         "in draft 7 keywords beside a $ref are ignored; put both into an allOf"),
     ],
 )  # fmt: skip
 def test_a_known_format_that_checks_nothing_is_told(schema, why):

@@ -98,8 +98,8 @@ def test_a_missing_term_is_named(make):
 
     assert outcome.score == 0.0
     assert [str(finding) for finding in outcome.findings] == [
-        'vocabulary.term: the answer does not use the term "heat pump"',
-        'vocabulary.term: the answer does not use the term "top up"',
+        'vocabulary.term: the output does not use the term "heat pump"',
+        'vocabulary.term: the output does not use the term "top up"',
     ]
 
 
@@ -275,7 +275,7 @@ def test_a_finding_says_where_the_wording_was_left(make):
 
     assert left == (
         "'gas' must appear word for word: after \"If you smell gas, don't light a\" "
-        'the answer has "match and wait." instead of "flame: leave the building and call"'
+        'the output has "match and wait." instead of "flame: leave the building and call"'
     )
     assert missing == f"'gas' must appear word for word: \"{GAS}\" is missing"
 

@@ -32,7 +32,7 @@ def test_the_finding_tells_both_lengths():
     (finding,) = curt("Nine days late. £46. Pay today. Cover stops Friday.", SAYS)
 
     assert finding.message == (
-        "9 words in sentences of 2.2 beside 22 words in sentences of 7.3 of what it had to say: 35% of its length, "
+        "9 words in sentences of 2.2 vs. 22 words in sentences of 7.3 in the required content: 35% of its length, "
         "at least 70%"
     )
 

@@ -58,8 +58,8 @@ def test_what_hangs_on_an_expect_is_not_scored_and_said(graded):
     found = grade([row("Lisbon, of course.", "questions")], TASK, quiet())
 
     assert found[0].failures == ()
-    assert found[0].not_scored == "which answer is right"
-    assert {unit.not_scored for unit in graded.values()} > {"which values are right", "what was to be said"}
+    assert found[0].not_scored == "the accepted outputs"
+    assert {unit.not_scored for unit in graded.values()} > {"which values are right", "the required content"}
 
 
 @pytest.mark.data("trainers/recipes/rows/*.jsonl", "fixtures/support/**/*")

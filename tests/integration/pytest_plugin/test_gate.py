@@ -154,7 +154,7 @@ def test_an_unscored_case_fails_and_blocks(triage: Project) -> None:
     result = gate(triage, answers() | {"desk/triage/case00": None})  # it missed before: that is no excuse
     assert result.ret == 1
     result.assert_outcomes(passed=19, failed=3)
-    assert "the run left unscored 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
+    assert "the run has no score for 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
 
 
 def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> None:

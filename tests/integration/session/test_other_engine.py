@@ -91,8 +91,8 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
     others = sum(plain.of_unit(U)[case].output != base.of_unit(U)[case].output for case in IDS)
     assert found["units"][U] == {"cases": 20, "other_outputs": others, "lost": [], "gained": []}
     assert record.verdicts[U]["reason"].endswith(
-        "The baseline, recorded on another engine, was asked again on this one, which alone moved none of 20 cases; "
-        f"{others} answers differ."
+        "The baseline, recorded on another engine, was re-run on this one; the new engine changed none of 20 cases; "
+        f"{others} outputs differ."
     )
     assert provenance(record)["baseline, asked again"] == "recorded with dtype float32 (now bfloat16)"
 

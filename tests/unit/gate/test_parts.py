@@ -91,8 +91,8 @@ def test_a_margin_wider_than_that_of_the_unit_silences_nothing(parted):
     judged = parted("1" * 82 + "0" * 38, "1" * 65 + "0" * 55, wide)
 
     assert judged.verdicts[T]["reason"].startswith(
-        "Cannot fall, but 'no banned word' fell from 68.3 % to 54.2 % of 120 cases: within its margin of 99.0, but more "
-        "than its unit's margin. Cannot fall: "
+        "Cannot fall, but 'no banned word' fell from 68.3 % to 54.2 % of 120 cases: within its margin of "
+        "99.0, but more than its unit's margin. Cannot fall: "
     )
     assert not judged.verdicts[T]["blocks"]
 
@@ -129,8 +129,8 @@ def test_a_fall_that_chance_explains_is_told_and_does_not_block(parted):
 
     assert not judged.verdicts[T]["blocks"]
     assert judged.verdicts[T]["reason"].startswith(
-        "Cannot fall, but 'no banned word' fell from 96.0 % to 94.0 % of 100 cases: more than its margin of 1.0, but not "
-        "significant."
+        "Cannot fall, but 'no banned word' fell from 96.0 % to 94.0 % of 100 cases: more than its margin "
+        "of 1.0, but not significant."
     )
     assert "Fell, but not gated" not in judged.tasks["desk"]["reason"]
 

@@ -122,8 +122,8 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     found = continuous(still, still)
     assert found["verdict"] == "held"
     assert found["reason"].startswith(
-        "Held: the loss against the baseline, capped at 5 per case, is at most 0.07547 (one-sided 96 %), within the margin of "
-        "0.5; at most 1.6 % of cases fall by 5 or more."
+        "Held: the loss against the baseline, capped at 5 per case, is at most 0.07547 (one-sided 96 %), "
+        "within the margin of 0.5; at most 1.6 % of cases fall by 5 or more."
     )
     few = continuous([-3.0] * 100, [-3.0] * 100)
     assert few["verdict"] == "inconclusive"

@@ -274,7 +274,8 @@ def test_worse_within_the_margin_is_held_but_lower(evaluate, tmp_path):
     found = verdict(evaluate(*moved(400, regressed=6), trained=()))
     assert (found["verdict"], found["lower"], found["blocks"]) == ("held", True, False)
     assert found["reason"].startswith(
-        "Held, but lower: significantly worse than the baseline, by at most 3.0 points (one-sided 96 %), within the margin of 5.0."
+        "Held, but lower: significantly worse than the baseline, by at most 3.0 points (one-sided 96 %), "
+        "within the margin of 5.0."
     )
 
 
@@ -283,7 +284,8 @@ def test_task_yaml_may_let_lower_block(evaluate, tmp_path):
     write_policy(tmp_path, triage={"lower": "block"})
     judged = evaluate(*moved(400, regressed=6), trained=())
     assert verdict(judged)["reason"].startswith(
-        "Regressed: lower than the baseline by at most 3.0 points, within the margin of 5.0, but task.yaml sets `lower: "
+        "Regressed: lower than the baseline by at most 3.0 points, within the margin of 5.0, but "
+        "task.yaml sets `lower: "
     )
     assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage regressed."
     assert gate.blocked(judged, "warn")
@@ -362,8 +364,8 @@ def test_a_target_whose_base_is_at_its_score_has_nothing_to_gain(evaluate, tmp_p
     judged = evaluate(*moved(200, failing=5))
     assert judged.tasks["desk"]["decision"] == "block"
     assert judged.tasks["desk"]["reason"].startswith(
-        "Blocked: nothing to gain on desk/triage, where the baseline already reaches the target score (90.0 %): declare it a "
-        "guard"
+        "Blocked: nothing to gain on desk/triage, where the baseline already reaches the target score "
+        "(90.0 %): declare it a guard"
     )
 
 
@@ -698,8 +700,8 @@ def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(evaluate, tmp_p
     base, tuned = moved(100, regressed=20)
     judged = evaluate({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
     assert judged.tasks["desk"]["reason"] == (
-        "Blocked: desk/replies regressed; nothing to gain on desk/triage, where the baseline passes every case: declare "
-        "it a guard."
+        "Blocked: desk/replies regressed; nothing to gain on desk/triage, where the baseline passes every case: "
+        "declare it a guard."
     )
     assert judged.tasks["desk"]["blocking"] == [G]
     assert judged.tasks["desk"]["short"] == [T]

@@ -71,12 +71,12 @@ C03 = "cases.desk/triage/c03"
 # what several of them say
 EDITED = "desk/triage: expected the baseline at ... as it was recorded, found it edited"
 DAMAGED = "desk/triage: expected a baseline at ... found a damaged file"
-RUN_EDITED = "run.json: expected a record as it was written, found one that was edited"
+RUN_EDITED = "run.json: expected a record as it was written, found an edited one"
 FLAGS = "other tags and critical flags"
 LOOSER = "what units are held to is looser than when the baseline was recorded: ..."
 UNKNOWN_UNITS = "baselines of units that the fixtures do not have (deleted? renamed?): ..."
 NO_RUN = "expected a complete run of this adapter against its baseline under .tunegate/runs, found none"
-OTHER_SCORES = "desk/triage: {} says what its outputs do not: ... c03"
+OTHER_SCORES = "desk/triage: {} does not match its outputs: ... c03"
 THE_BASELINE, THE_LAST = "the baseline ( ... )", "the last release ( ... )"
 
 
@@ -274,8 +274,8 @@ MISTAKES = {
         caught("the file is a pipe that nobody writes to", GATE, 4, f"{DAMAGED} (a pipe; write it into a file first)",
                pipe(BASE)),
         caught("another version of the check judged it (told, and scored again)", GATE, 0,
-               "desk/triage: the outputs of the baseline are scored again (check version 0 -> 3): 0 of 40 cases score "
-               "otherwise", put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
+               "desk/triage: the outputs of the baseline were scored again (check version 0 -> 3): 0 of 40 cases "
+               "changed their score", put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
                put(BASE, "cases.c03.score", 1.0), stamp(BASE), enter(BASE)),
         caught("another tool wrote that a case passed", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
@@ -287,10 +287,10 @@ MISTAKES = {
         caught("another tool took an output out", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
                put(BASE, "cases.c03.output", None), stamp(BASE), enter(BASE)),
         caught("another tool wrote the mean", GATE, 4,
-               "desk/triage: the baseline ( ... ) says what its outputs do not: the mean of its cases stored as 0.5",
+               "desk/triage: the baseline ( ... ) does not match its outputs: the mean of its cases stored as 0.5",
                put(BASE, "summary.mean", 0.5), stamp(BASE), enter(BASE)),
         caught("another tool wrote a mean and another version of the check", GATE, 4,
-               "desk/triage: the baseline ( ... ) says what its outputs do not: the mean of its cases stored as 0.5",
+               "desk/triage: the baseline ( ... ) does not match its outputs: the mean of its cases stored as 0.5",
                put(BASE, "summary.mean", 0.5), put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score of the last release", SECOND, 4, OTHER_SCORES.format(THE_LAST),
                put(LAST, "cases.c03.score", 0.0), stamp(LAST), enter(LAST), passes=GATE),
@@ -386,7 +386,7 @@ MISTAKES = {
         caught("a partial record is called complete", OF_RUN, 4, RUN_EDITED,
                judged("--tg-sealed -k c03"), put(RUN, "partial", False)),
         caught("a decision is edited", "tunegate release third --run=third.json", 4,
-               "third.json: expected a record as it was written, found one that was edited",
+               "third.json: expected a record as it was written, found an edited one",
                put("third.json", "tasks.desk.decision", "release"), passes=OF_RUN),
         caught("another tool wrote another output", OF_RUN, 4, OTHER_SCORES.format(RUN),
                put(RUN, f"{C03}.output", "none"), stamp(RUN)),
@@ -535,13 +535,13 @@ MISTAKES = {
                "base.json: expected a complete record, found a partial one",
                ran("pytest suites/ --tg-model=replay:outputs.jsonl --tg-out=base.json -k wording")),
         caught("another tool wrote a score into the record to compare with", OUTPUTS, 4,
-               "desk/wording: the record (base.json) says what its outputs do not: ... w03",
+               "desk/wording: the record (base.json) does not match its outputs: ... w03",
                put("base.json", "cases.desk/wording/w03.score", 0.0), stamp("base.json")),
         caught("another tool took out of it what a unit is held to", OUTPUTS, 4,
                "base.json: expected a record whose parts belong together, found no policies of desk/wording",
                drop("base.json", "policies.desk/wording"), stamp("base.json")),
         caught("the record to compare with is edited", OUTPUTS, 4,
-               "base.json: expected a record as it was written, found one that was edited",
+               "base.json: expected a record as it was written, found an edited one",
                put("base.json", "cases.desk/wording/w03.score", 0.0)),
     ),
     "The command line": (

@@ -118,8 +118,8 @@ def test_a_model_without_an_adapter_is_not_held_against_its_own_answers(desk):
         judged(replace(desk, against="baseline", opened=HALF))
     assert "was recorded with dtype float32 (now bfloat16); run as it was, with --tg-dtype=float32" in str(error.value)
     assert str(error.value).splitlines()[-1].strip() == (
-        "an adapter is judged on any engine, for its base is asked again there; a model without one would be held "
-        "against its own answers: what an engine alone changes is shown by --tg-against=RECORD.json"
+        "an adapter can be evaluated on any engine, as its base is re-run there; a model without an adapter would be "
+        "compared with its own outputs: to see what the engine changes, use --tg-against=RECORD.json"
     )
 
 

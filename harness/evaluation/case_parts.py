@@ -1,7 +1,7 @@
-"""Which cases a part of a pass rule is a rate of: those whose `expect` asks for it, whatever was answered.
+"""The cases that a part of a pass rule is a rate of: those whose `expect` asks for it, regardless of the output.
 
-So the rate of one record is the same beside any other one. Of a check of your own, which does not say what a case asks
-for, they are the cases of which an answer has the part.
+The rate of a record therefore does not depend on the other record. A custom check may not declare what a case asks
+for; then the cases are those whose output has the part.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from tunegate.harness.evaluation.record import Result
 
 
 def asks_for(case: Case, name: str, results: Iterable[Result]) -> bool:
-    """Whether a case asks for a part; `results` are those of the case that are to be counted."""
+    """Whether a case asks for a part; `results` are the results of the case to consider."""
     have = [_has(each, name) for each in results]
     if all(have):
         return True
     return name in cast("HasParts", case.check).parts(case.expect) if _says(type(case.check)) else any(have)
 
 
-@functools.cache  # of a protocol it takes ten times as long as all the rest
+@functools.cache  # `issubclass` of a protocol is slow: ten times the rest of `asks_for`
 def _says(check: type[Check]) -> bool:
     return issubclass(check, HasParts)
 
 
 def _has(result: Result, name: str) -> bool:
-    """Whether an answer has the rate, or was to have the field."""
+    """Whether an output has the rate, or was expected to have the field."""
     return any(
         name in each.rates or (name in each.fields and each.fields[name].expected > 0)
         for each in result.repeats or (result,)

@@ -1,8 +1,8 @@
-"""References that answer beside the candidate, on its engine: sealed cases, and what was recorded on another engine.
+"""References re-run beside the candidate, on its engine: on sealed cases, and if recorded on another engine.
 
-Sealed cases are asked when they are opened, and of nobody before, so that no baseline holds answers to them. And in
-another precision or on another device the same weights give other answers: there, both sides of a pair answer on one
-engine, and what the engine alone changed of the reference is told beside the verdict.
+Sealed cases are run only when they are evaluated, so no baseline contains outputs for them. In another precision or on
+another device the same weights give other outputs: both sides of a pair are then run on one engine, and the verdict
+reports what the engine changed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SAME_CONFIGURATION = (*SAME_MODEL, "adapter", "rung")
 
 
 def can_ask_base(fingerprint: Fingerprint) -> bool:
-    """Whether who has this fingerprint is an adapter on a base that can be asked here."""
+    """Whether this fingerprint is of an adapter on a base that can be run here."""
     return fingerprint.engine.get("backend") in HERE and bool(fingerprint.subject.get("adapter"))
 
 
 def why_not_asked(fingerprint: Fingerprint) -> str:
-    """Why a baseline of another engine is refused, and not asked again on this one."""
+    """Return why a baseline of another engine is refused instead of re-run on this one."""
     if fingerprint.engine.get("backend") in HERE:
         return (
-            "an adapter is judged on any engine, for its base is asked again there; a model without one would be held "
-            "against its own answers: what an engine alone changes is shown by --tg-against=RECORD.json"
+            "an adapter can be evaluated on any engine, as its base is re-run there; a model without an adapter would "
+            "be compared with its own outputs: to see what the engine changes, use --tg-against=RECORD.json"
         )
-    return "nobody here can ask the base of what a server answers for, or a file holds, again on this engine"
+    return "the base of a served model, or of outputs from a file, cannot be re-run on this engine"
 
 
 def is_same_configuration(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
@@ -91,23 +91,23 @@ def hosted_name(recorded: Record) -> str:
 def ask_here(
     references: Mapping[str, Record], models: Mapping[str, Model], units: Sequence[Unit], watch: Watch, repeats: int
 ) -> tuple[dict[str, Record], dict[str, Any]]:
-    """References as their models answer on this engine: to the same questions, as many answers a case.
+    """Re-run references on this engine, with the same questions and number of outputs per case.
 
     Args:
-        references: by name, as they were recorded, the base first.
-        models: who gives the answers of those that are asked, by name, on the candidate's engine.
-        units: what the candidate is asked. Of these a reference is asked the sealed ones, and if it was recorded
-            elsewhere all that it has.
+        references: as recorded, by name, the base first.
+        models: the models of the references to run, by name, on the candidate's engine.
+        units: the units of the candidate. A reference is run on the sealed ones, and on all that it contains if it was
+            recorded elsewhere.
         watch: shows the progress.
-        repeats: answers a case.
+        repeats: outputs per case.
 
     Returns:
-        The references, and for the record of a run what the engine alone changed of them.
+        The references, and what the engine changed of them, for the record of the run.
 
     Raises:
-        CouldNotRun: a model cannot answer.
+        CouldNotRun: a model gives no output.
     """
-    here = {name: _answers(references[name], model, units, watch, repeats) for name, model in models.items()}
+    here = {name: _run_here(references[name], model, units, watch, repeats) for name, model in models.items()}
     found = {name: _with_outputs(each, here[name]) if name in here else each for name, each in references.items()}
     if (base := next(iter(references), "")) in here:
         noise = _noise(references[base], here[base], models[base], units, watch)
@@ -130,7 +130,7 @@ def as_recorded(unit: Unit, recorded: Record) -> Unit:
 
 
 def _has_recorded(recorded: Record, unit: Unit) -> bool:
-    """Whether this is whom a sealed unit is compared with: the base, or the last release of its task."""
+    """Whether a sealed unit is compared with this reference: the base, or the last release of its task."""
     is_base = recorded.fingerprint["subject"].get("adapter") is None
     return is_base or any(key.rpartition("/")[0] == unit.task for key in recorded.units)
 
@@ -157,7 +157,7 @@ def _with_outputs(recorded: Record, here: Record) -> Record:
 
 
 def _noise(recorded: Record, here: Record, model: Model, units: Sequence[Unit], watch: Watch) -> dict[str, Noise]:
-    """What flips by itself, measured now where the baseline did: what one engine does another may not."""
+    """Measure the noise again, for units where the baseline has it: it depends on the engine."""
     asked = [unit for unit in units if unit.key in here.units]
     noisy = [unit for unit in asked if recorded.noise and (unit.sealed or unit.key in recorded.noise)]
     kept = {} if _runs_again(recorded, here.fingerprint["engine"]) else recorded.noise
@@ -165,14 +165,14 @@ def _noise(recorded: Record, here: Record, model: Model, units: Sequence[Unit], 
 
 
 def _engine_changes(recorded: Record, here: Record) -> dict[str, Any]:
-    """What the engine alone changed of a reference, by unit, and the `engine` that it was recorded on."""
+    """Return what the engine changed of a reference, by unit, and the `engine` that it was recorded on."""
     both = [unit for unit in here.units if unit in recorded.units]
     units = {unit: _changes(recorded.of_unit(unit), here.of_unit(unit)) for unit in both}
     return {"engine": dict(recorded.fingerprint["engine"]), "units": units}
 
 
 def _changes(before: Mapping[str, Result], now: Mapping[str, Result]) -> dict[str, Any]:
-    """Of the cases scored on both: how many, how many with another output, and the ids of those that fell or rose."""
+    """Count the cases scored on both engines and their other outputs, and list the ids of those that fell or rose."""
     pairs = {case: (before[case], result) for case, result in now.items() if case in before}
     scored = {case: (old, new) for case, (old, new) in pairs.items() if None not in (old.score, new.score)}
     moved = {case: _rise(*pair) for case, pair in scored.items() if not is_same_outcome(*pair)}

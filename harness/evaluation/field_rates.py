@@ -1,4 +1,4 @@
-"""The fields of JSON answers in numbers: how many cases have each right, and which values were taken for which."""
+"""The fields of JSON outputs in numbers: how many cases have each right, and which values were confused."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 
 from tunegate.harness.checks.base import FieldCount
 
-Taken = tuple[str, str, int]  # a value that was expected, the one it was taken for, and how often
+Taken = tuple[str, str, int]  # the expected value, the value found, and how often
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRate:
-    """One field of a unit: of the `n` answers to cases that expect it, in how many it is right.
+    """One field of a unit.
 
-    Of the `others`, to cases that expect none, `invented` have it; both are 0 where none has. Of its values `hits` are
-    right, of those `expected` and of those `answered`. `taken` is its table of confusions, the most frequent first,
-    where it has a closed set of values.
+    Attributes:
+        n: outputs of cases that expect the field; in `right` of them it is right.
+        hits: right values, of the values `expected` and of those `answered`.
+        taken: the confusions of a field with a closed set of values, most frequent first.
+        invented: outputs that have the field, of the `others` of cases that do not expect it; both are 0 if none has.
     """
 
     n: int
@@ -32,26 +34,26 @@ class FieldRate:
 
     @property
     def rate(self) -> float | None:
-        """The share of the answers in which it is right; None where no case expects it."""
+        """The share of outputs in which it is right; None if no case expects it."""
         return self.right / self.n if self.n else None
 
     @property
     def left_out(self) -> float | None:
-        """The share of the other answers that rightly lack it; None where all do."""
+        """The share of the other outputs that rightly lack it; None if all do."""
         return 1 - self.invented / self.others if self.invented else None
 
     @property
     def precision(self) -> float | None:
-        """The share of its answered values that are right; None where there are none."""
+        """The share of output values that are right; None if there are none."""
         return self.hits / self.answered if self.answered else None
 
     @property
     def recall(self) -> float | None:
-        """The share of its expected values that were answered right; None where there are none."""
+        """The share of expected values that were output; None if there are none."""
         return self.hits / self.expected if self.expected else None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record."""
+        """Return its form in a record."""
         counts = {name: getattr(self, name) for name in ("n", "right", "hits", "expected", "answered")}
         return (
             counts
@@ -63,7 +65,10 @@ class FieldRate:
 def field_rates(
     outputs: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]
 ) -> dict[str, FieldRate]:
-    """Every field of the answers of a unit, by name; `is_expected` says by its place which answer is to have which."""
+    """Return every field of a unit's outputs, by name.
+
+    `is_expected` says whether the output at a place is expected to have a field.
+    """
     names = sorted({name for output in outputs for name in output})
     return {name: _rate(name, outputs, is_expected) for name in names}
 
@@ -71,7 +76,7 @@ def field_rates(
 def _rate(name: str, outputs: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]) -> FieldRate:
     counts = [output[name] for output in outputs if name in output]
     due = [place for place in range(len(outputs)) if is_expected(place, name)]
-    # one that lacks what its case expects chose an alternative without it, and is right: else it would be told missing
+    # an output without an expected field chose an alternative without it and is right, otherwise it would be missing
     right = sum(name not in outputs[place] or outputs[place][name].is_right for place in due)
     invented = len(counts) - sum(name in outputs[place] for place in due)
     pairs = Counter(pair for each in counts for pair in each.taken)
@@ -83,18 +88,18 @@ def _rate(name: str, outputs: Sequence[Mapping[str, FieldCount]], is_expected: C
 
 
 def plain_count(count: FieldCount) -> list[Any]:
-    """What a field of one answer came to, as it stands in a record: right, expected, answered, confusions."""
+    """Return the counts of a field in one output, as in a record: right, expected, found, confusions."""
     return [count.right, count.expected, count.answered, *map(list, count.taken)]
 
 
 def read_count(raw: Sequence[Any]) -> FieldCount:
-    """The same from its JSON form."""
+    """Read the counts of a field from their JSON form."""
     right, expected, answered, *taken = raw
     return FieldCount(right, expected, answered, tuple((wanted, found) for wanted, found in taken))
 
 
 def read_rate(raw: Mapping[str, Any]) -> FieldRate:
-    """The numbers of a field from their JSON form."""
+    """Read the rates of a field from their JSON form."""
     taken = tuple((wanted, found, times) for wanted, found, times in raw.get("taken", ()))
     return FieldRate(
         raw["n"], raw["right"], raw["hits"], raw["expected"], raw["answered"], taken, raw.get("invented", 0),

@@ -1,7 +1,7 @@
-"""How long a call takes, of a base and of a tuned model: side by side in one session, nothing cached, for information.
+"""The time of a call to a base and to a tuned model, measured in one session without caching, for information only.
 
-Batches hide what one caller waits, and a machine is slower at some hours than at others. So prompts are asked one at a
-time, each of both models in turn, and which goes first alternates. Nothing that gates rests on it.
+Batches hide the latency of a single call, and the speed of a machine varies over the day. Prompts are therefore run one
+at a time, on both models in turn, alternating which goes first. No decision depends on it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tunegate.harness.models.prompts import requests
 from tunegate.harness.statistics.ratio import ratio
 
 SAMPLE = 20  # cases
-SEED = 20_260_101  # of the sample: another run times the same cases
-WARM_UP = 2  # calls of each model that do not count
+SEED = 20_260_101  # of the sample, fixed so that another run times the same cases
+WARM_UP = 2  # uncounted calls to each model
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How one model answered the sample; `tokens_per_s` are those that came out, over the whole time of the calls."""
+    """The speed of one model on the sample; `tokens_per_s` are output tokens over the total time of the calls."""
 
     median_s: float
     p95_s: float
@@ -46,24 +46,24 @@ def time_calls(
     watch: Watch,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
-    """Time both models on a sample of the cases of `units`; what comes back is as it stands in a record.
+    """Time both models on a sample of the cases of `units`; return the result in its form in a record.
 
     Args:
         units: the units that are scored; those that generate nothing have no calls.
-        base: the model without the adapter, not wrapped in a cache.
-        tuned: the model with it, likewise.
-        rung: how both are prompted.
+        base: the model without the adapter, without a cache.
+        tuned: the model with the adapter, without a cache.
+        rung: the prompting strategy of both.
         watch: shows the progress.
-        clock: seconds.
+        clock: returns seconds.
 
     Raises:
-        Refused: no case among them is answered by generating.
-        CouldNotRun: a model gave no answer.
+        Refused: no case generates an output.
+        CouldNotRun: a model gave no output.
     """
     calls = [request for request in requests(units, rung) if not request.texts]
     if not calls:
-        raise Refused("--tg-timing: expected cases that are answered by generating, found none among those selected")
-    # sorted, so that the order of the files does not decide which cases are timed
+        raise Refused("--tg-timing: expected cases that generate an output, found none among those selected")
+    # sorted, so that the sample does not depend on the order of the files
     sample = random.Random(SEED).sample(sorted(calls, key=lambda call: call.key), min(SAMPLE, len(calls)))  # noqa: S311
     warm_up, models = sample[:WARM_UP], {"base": base, "tuned": tuned}
     _ask(models, warm_up, "Warming up base and adapter", watch, clock)
@@ -81,7 +81,7 @@ def time_calls(
 def _ask(
     models: Mapping[str, Model], calls: Sequence[Request], step: str, watch: Watch, clock: Clock
 ) -> dict[str, list[tuple[float, int]]]:
-    """Seconds and tokens out of each call, by model; they take turns, and in who goes first as well."""
+    """Return the seconds and output tokens of each call, by model; the models take turns and alternate the start."""
     taken: dict[str, list[tuple[float, int]]] = {name: [] for name in models}
     with watch(step, len(models) * len(calls)) as done:
         for turn, call in enumerate(calls):
@@ -97,7 +97,7 @@ def _timed(model: Model, call: Request, clock: Clock) -> tuple[Completion, float
     completions = list(model.complete([call]))
     seconds = clock() - start
     if len(completions) != 1 or not completions[0].is_given:
-        raise CouldNotRun(f"--tg-timing: expected an answer to {call.key}, found none")
+        raise CouldNotRun(f"--tg-timing: expected an output for {call.key}, found none")
     return completions[0], seconds
 
 
@@ -109,13 +109,13 @@ def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
 
 
 def render_timing(timing: Mapping[str, Any]) -> list[str]:
-    """What was measured, in lines for people."""
+    """Return the measurement as lines of text."""
     how = (
         f"timing, for information only: {timing['sample']} of {timing['of']} cases (seed {timing['seed']}), one prompt "
-        f"at a time, base and tuned in turn, nothing cached, after {timing['warm_up']} calls of each to warm up"
+        f"at a time, base and tuned in turn, nothing cached, after {timing['warm_up']} warm-up calls to each"
     )
     speeds = [
-        f"  {name}: median {timing[name]['median_s']:.3g} s a call, 95 % within {timing[name]['p95_s']:.3g} s, "
+        f"  {name}: median {timing[name]['median_s']:.3g} s per call, 95 % within {timing[name]['p95_s']:.3g} s, "
         f"{timing[name]['tokens_per_s']:.3g} tokens/s"
         for name in ("base", "tuned")
     ]

@@ -1,4 +1,4 @@
-"""Values of a closed set that cases expect and that no answer has right: a rate over all values hides a rare one."""
+"""Values of a closed set that no output has right: a rate over all values hides a rare value."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.base import Check, ClosedValue, FieldCount, HasClosedValues
 from tunegate.harness.evaluation.record import Result
 
-LEAST_CASES = 3  # that expect a value: one that is right half of the time misses two of two a quarter of the time
-Never = tuple[str, str, int]  # a field, a value as JSON, and how many cases expect it
+LEAST_CASES = 3  # cases that expect a value: one right half of the time fails two of two a quarter of the time
+Never = tuple[str, str, int]  # a field, a value as JSON, and the number of cases that expect it
 Counts = dict[tuple[str, str], tuple[int, int]]
 
 
 def never_right(cases: Sequence[Case], results: Sequence[Result]) -> tuple[Never, ...]:
-    """The values that enough cases expect and no answer has right, those that most cases expect first."""
+    """Return the values that enough cases expect and no output has right, the most expected first."""
     return tuple((*key, n) for key, (n, _) in unmet_values(value_counts(cases, results)).items())
 
 
 def unmet_values(counts: Counts) -> Counts:
-    """Those of which enough are expected and none is right, those that most cases expect first."""
+    """Select the values that enough cases expect and none has right, the most expected first."""
     found = {key: both for key, both in counts.items() if both[0] >= LEAST_CASES and not both[1]}
     return dict(sorted(found.items(), key=lambda each: (-each[1][0], each[0])))
 
 
 def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
-    """Of each value of a field with a closed set: how many cases expect it and no other, and how many have it right.
+    """Return for each value of a closed set how many cases expect only it, and how many have it right.
 
-    Several values of one field in one case, of which some are right, count as right where none of them was seen to be
-    taken for another.
+    If a case expects several values of a field and some are right, a value counts as right unless it was confused with
+    another.
     """
     found: Counts = {}
     for case, result in zip(cases, results, strict=True):
@@ -49,7 +49,7 @@ def _closed_values(case: Case) -> Sequence[ClosedValue]:
     return cast("HasClosedValues", case.check).closed_values(case.expect) if _has_any(type(case.check)) else ()
 
 
-@functools.cache  # of a protocol it takes as long as all the rest
+@functools.cache  # `issubclass` of a protocol is slow
 def _has_any(check: type[Check]) -> bool:
     return issubclass(check, HasClosedValues)
 

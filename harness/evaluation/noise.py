@@ -1,8 +1,7 @@
-"""What an engine does by itself: the same model asked the same again, and the cases that come out otherwise.
+"""The noise of an engine: the same model re-run on the same cases, and the cases whose result differs.
 
-A greedy answer follows from the weights, but also from the order in which numbers are summed: of a batch of another
-shape, on another machine, on a server that batches as requests come, or in a short dtype the likeliest token may be
-another one.
+A greedy output depends on the weights, but also on the order in which numbers are summed: in a batch of another shape,
+on another machine, on a server with dynamic batching, or in a short dtype another token may be the likeliest.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 
-TOLERANCE = 1e-3  # of continuous scores, absolute below 1: a batch of another shape adds in another order
+TOLERANCE = 1e-3  # of continuous scores, absolute below 1: a batch of another shape sums in another order
 
 
 def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Watch) -> dict[str, Noise]:
-    """Ask a model again what it is asked once, in another order and in batches of another shape; by unit.
+    """Re-run a model in another order and in batches of another shape; return the noise by unit.
 
     Args:
-        units: all that the record was asked; of sampled units nothing is measured, for those vary as they should.
-        model: who answered, past every cache.
-        record: what came back the first time; where it holds several greedy answers a case, these are compared.
+        units: the units of the record; sampled units are skipped, as they are meant to vary.
+        model: the model of the record, with caching disabled.
+        record: the first run; if it has several greedy outputs per case, these are compared instead.
         watch: shows the progress.
 
     Raises:
-        CouldNotRun: the model cannot answer.
+        CouldNotRun: the model gives no output.
     """
     steady = [unit for unit in units if not unit.of and not _is_sampled(unit)]
     twice = {unit.key for unit in run_twice(steady, record)}
@@ -40,7 +39,7 @@ def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Wa
 
 
 def run_twice(units: Sequence[Unit], record: Record) -> list[Unit]:
-    """The units of which a record holds several greedy answers a case: what varies shows without asking again."""
+    """Return the units with several greedy outputs per case in a record, which need no re-run."""
     return [
         unit for unit in units
         if not _is_sampled(unit) and any(each.repeats for each in record.of_unit(unit.key).values())
@@ -48,7 +47,7 @@ def run_twice(units: Sequence[Unit], record: Record) -> list[Unit]:
 
 
 def is_same_outcome(one: Result, other: Result) -> bool:
-    """Whether two answers came to the same; a continuous score within `TOLERANCE`."""
+    """Whether two outputs have the same score, within `TOLERANCE` if continuous."""
     if one.score is None or other.score is None or one.passed is not other.passed:
         return one.score is other.score and one.passed is other.passed
     return math.isclose(one.score, other.score, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -59,7 +58,7 @@ def _is_sampled(unit: Unit) -> bool:
 
 
 def compare_outputs(first: Mapping[str, Result], again: Mapping[str, Result]) -> Noise:
-    """What differs between the answers to each case and its repeats, those without a score aside; by case id."""
+    """Compare the outputs of each scored case with its repeats."""
     outputs = {
         case: [*(each.repeats or (each,)), *([again[case]] if case in again else [])] for case, each in first.items()
     }
@@ -70,14 +69,14 @@ def compare_outputs(first: Mapping[str, Result], again: Mapping[str, Result]) ->
 
 
 def _is_same_output(one: Result, other: Result) -> bool:
-    """The same text; of likelihoods, the same within the tolerance."""
+    """Whether the texts are the same, or the likelihoods within the tolerance."""
     if one.output is not None or not one.logprobs:
         return one.output == other.output
     return is_same_outcome(one, other)
 
 
 class _OtherBatches:
-    """A model that is asked everything once more: a repeat is asked in batches of its own."""
+    """A model that runs each request as its next repeat, so that it is batched separately."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -85,11 +84,11 @@ class _OtherBatches:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """That of the model."""
+        """The model's fingerprint."""
         return self._model.fingerprint
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer as the next repeat of each, from the last to the first."""
+        """Complete the next repeat of each request, in reverse order."""
         again = [replace(request, repeat=request.repeat + 1) for request in reversed(requests)]
         for completion in self._model.complete(again):
             yield replace(completion, repeat=completion.repeat - 1)

@@ -1,4 +1,4 @@
-"""What asking a model will take, before it is asked: requests, tokens, and a price where a task has prices."""
+"""The estimated effort of a run: requests, tokens, and the cost if the task declares prices."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tunegate.harness.models.cache import Store
 
 @dataclass(frozen=True, slots=True)
 class Outlay:
-    """What is left to ask of one task: `read` tokens about, `written` tokens and `cost` at most.
+    """The remaining requests of one task: about `read` tokens, at most `written` tokens and `cost`.
 
-    `before` requests were answered before, and are not asked. `cost` is in `currency`, and None without prices.
+    `before` requests are cached and are not sent. `cost` is in `currency`; None without prices.
     """
 
     task: str
@@ -26,23 +26,23 @@ class Outlay:
     currency: str = ""
 
     def __str__(self) -> str:
-        before = f" ({self.before:,} more were answered before)" if self.before else ""
+        before = f" ({self.before:,} more are cached)" if self.before else ""
         text = f"{self.task}: {self.requests:,} requests{before}"
         if not self.requests:
             return text
         text += f": about {self.read:,} tokens to read, at most {self.written:,} to write"
         if self.cost is None:
-            return f"{text}; no price, for task.yaml names none"
+            return f"{text}; cost unknown, as task.yaml declares no prices"
         return f"{text}; at most {self.cost:.2g} {self.currency}"
 
 
 def outlays(
     tasks: Sequence[Task], asked: Sequence[Request], model: Model, store: Store | None, more: int, times: int
 ) -> list[Outlay]:
-    """Estimate each task of which something is `asked`.
+    """Estimate each task with requests in `asked`.
 
-    What is in the `store` is not asked again, and the rest so many `times`; an answer may take so many `more` tokens
-    for its reasoning.
+    Requests in the `store` are not sent again; the rest are sent `times` times. An output may take `more` tokens for
+    its reasoning.
     """
     who, found = model.fingerprint, []
     for task, own in _by_task(tasks, asked):

@@ -1,4 +1,4 @@
-"""Records: everything one run saw, as JSON that is written last and atomically."""
+"""Records: the results of a run, as JSON that is written atomically at its end."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ A_RECORD = "a record (JSON)"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one case came to. `score` is None where unscored; `passed` is None for continuous units.
+    """The result of one case. `score` is None if unscored; `passed` is None for continuous units.
 
-    `reasoning` is what a thinking model wrote before its output. `logprobs` stand for an output where the likelihood of
-    texts was asked for. With repeats, `score` is their mean, `passed` says whether all passed, and `repeats` holds each
-    of them.
+    `reasoning` is the text of a thinking model before its output. `logprobs` replace the output if a case asks for the
+    likelihood of texts. With `repeats`, `score` is their mean, and `passed` is True if all passed.
     """
 
     passed: bool | None
@@ -48,38 +47,38 @@ class Result:
 
     @property
     def field_names(self) -> set[str]:
-        """The fields of its answers."""
+        """The fields of its outputs."""
         return {name for each in self.repeats or (self,) for name in each.fields}
 
     @property
     def parts(self) -> dict[str, float]:
-        """Each yes/no question and each field with the share of the answers that meet it: 0 or 1, but for repeats."""
+        """Each yes/no question and each field with the share of outputs that meet it: 0 or 1 without repeats."""
         if not self.repeats:
             return {**{name: float(count.is_right) for name, count in self.fields.items()}, **self.rates}
         outputs = [each.parts for each in self.repeats]
         names, fields = dict.fromkeys(name for parts in outputs for name in parts), self.field_names
-        # of several answers one alone may have a field, that nobody expects: without it the others are right
+        # if some outputs have an unexpected field, those without it are right
         return {name: sum(parts.get(name, name in fields) for parts in outputs) / len(outputs) for name in names}
 
     @property
     def missed(self) -> Result:
-        """Its answer, of several the first that failed: the one whose findings are told."""
+        """Its first failed output, whose findings are shown."""
         return next((each for each in self.repeats if not each.passed), self)
 
     @property
     def first(self) -> Result:
-        """Its answer, the first of several."""
+        """Its first output."""
         return self.repeats[0] if self.repeats else self
 
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
-        """The completion that it scores, to be scored again."""
+        """Return the scored completion, to score it again."""
         return Completion(
             key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
             generation=self.generation, logprobs=self.logprobs, reasoning=self.reasoning,
         )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record; what is unknown or empty is left out."""
+        """Return its form in a record; unknown and empty values are left out."""
         raw: dict[str, Any] = {
             "passed": self.passed,
             "score": self.score,
@@ -104,8 +103,8 @@ class Result:
 class Summary:
     """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields.
 
-    `rates_of` are the cases that a rate is one of, where they are not all. `never` are the values of fields that are
-    never answered right, each with the number of cases that expect it.
+    `rates_of` holds the number of cases of each rate that is not over all cases. `never` holds the field values that no
+    output has right, each with the number of cases that expect it.
     """
 
     suite: str
@@ -122,11 +121,11 @@ class Summary:
 
     @property
     def cases_of_rates(self) -> dict[str, int]:
-        """Of how many cases each rate is one."""
+        """The number of cases of each rate."""
         return {name: self.rates_of.get(name, self.n) for name in self.rates}
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record; `tokens` are the means in and out."""
+        """Return its form in a record; `tokens` are the means in and out."""
         fields = {name: each.as_dict() for name, each in self.fields.items()}
         never = [list(each) for each in self.never]
         return _drop_empty({"fields": fields, "rates_of": dict(self.rates_of), "never": never}) | {
@@ -138,9 +137,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What came of asking a unit's cases again: how many were `asked`, and how many then gave `other_outputs`.
+    """The result of re-running a unit's cases: how many were `asked`, and how many gave `other_outputs`.
 
-    `flips` are the ids of those with another outcome: that passed once and failed once, or whose score moved.
+    `flips` are the ids of the cases with another result: passed once and failed once, or with another score.
     """
 
     asked: int
@@ -148,28 +147,34 @@ class Noise:
     flips: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record and in a baseline."""
+        """Return its form in a record and in a baseline."""
         return {"asked": self.asked, "other_outputs": self.other_outputs, "flips": list(self.flips)}
 
     def __str__(self) -> str:
-        flip = "flip by themselves" if len(self.flips) > 1 else "flips by itself"
+        flip = "flip" if len(self.flips) > 1 else "flips"
         which = f" ({listed(self.flips)})" if self.flips else ""
-        return f"{len(self.flips) or 'none'} of {self.asked} cases {flip}{which}; {self.other_outputs} answers differ"
+        return (
+            f"{len(self.flips) or 'none'} of {self.asked} cases {flip} on a re-run{which}; "
+            f"{self.other_outputs} outputs differ"
+        )
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run: who answered (`fingerprint`), what was asked (`questions`), what came back, and what the gate made of it.
+    """A run: the model (`fingerprint`), the questions, the results, the verdicts and the decisions.
 
-    `configurations` are how the questions of each unit were put: prompt, examples, decoding (`UnitConfiguration`).
-
-    `scorers` are the versions of what scored each unit. `policies` are what task.yaml held each unit to at the time;
-    `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
-    it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
-    `engines` are the references that were asked again on this engine, and what that alone changed (see engines.py).
-    `sealed_evaluations` number, by unit, the adapters that its cases were run with, this one last; `noise` is what came
-    of running again, where that was done. `sidecar` is the digest of what lies beside it (see sidecar.py);
-    `inconclusive` says what a unit that is only inconclusive did to the exit code.
+    Attributes:
+        configurations: prompt, worked examples and decoding, by unit (`UnitConfiguration`).
+        scorers: the versions of the checks and libraries that scored each unit.
+        policies: the declarations of task.yaml at the time, by unit.
+        claims: the cost comparisons, by cost unit.
+        timing: the measurements of --tg-timing, for information only.
+        rescored: by reference, the units scored before by another version of a check, and the changes.
+        engines: the references re-run on this engine, and what the engine changed (see engines.py).
+        sealed_evaluations: by unit, the number of configurations that its cases were run with, including this one.
+        noise: the results of re-runs, by unit.
+        sidecar: the digest of the sidecar (see sidecar.py).
+        inconclusive: whether inconclusive units block or warn.
     """
 
     partial: bool
@@ -197,27 +202,27 @@ class Record:
 
     @property
     def run_by(self) -> Fingerprint:
-        """Who answered, and by what means."""
+        """The fingerprint of the model and engine."""
         who = self.fingerprint
         return Fingerprint(who["subject"], who["engine"], who.get("names", {}))
 
     @property
     def rung(self) -> str:
-        """The rung of the ladder the answers were given on."""
+        """The prompting strategy."""
         return str(self.fingerprint["subject"].get("rung", "as-is"))
 
     @property
     def is_supplied(self) -> bool:
-        """Whether its outputs were made elsewhere and supplied, not generated by a run."""
+        """Whether its outputs were supplied, not generated by a run."""
         return bool(self.fingerprint["engine"].get("backend") == SUPPLIED)
 
     @property
     def repeats(self) -> int:
-        """Answers a case, at most."""
+        """The largest number of outputs per case."""
         return max((len(result.repeats) for result in self.cases.values()), default=0) or 1
 
     def of_unit(self, unit: str) -> dict[str, Result]:
-        """The results of one unit, by case id."""
+        """Return the results of one unit, by case id."""
         return self.by_unit.get(unit, {})
 
     @cached_property
@@ -230,18 +235,18 @@ class Record:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON data, by the published schema."""
+        """Return the record as JSON data, by the published schema."""
         return {**self._head(), "cases": {key: result.as_dict() for key, result in self.cases.items()}} | {
             "digest": self.digest
         }
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that its file says."""
+        """SHA-256 (hex) of the content of its file."""
         return digest_in_parts({**self._head(), "cases": _Results(self.cases)})
 
     def _head(self) -> dict[str, Any]:
-        """All that its file says but for the cases, and its digest."""
+        """Return the content of its file without the cases and the digest."""
         by_unit = {"questions": self.questions, "configurations": self.configurations, "scorers": self.scorers}
         fingerprint = {**self.fingerprint, **{name: _plain(parts) for name, parts in by_unit.items()}}
         return {
@@ -260,20 +265,20 @@ class Record:
         }  # fmt: skip
 
     def write(self, path: Path) -> Record:
-        """Write it, atomically, a case a line; returns the record with its path."""
+        """Write it atomically, one case per line; return the record with its path."""
         opening = json.dumps(self._head() | {"digest": self.digest}, indent=1, allow_nan=False)
         write_atomically(path, json_by_line(opening, "cases", _Results(self.cases).items()))
         return self.at(path)
 
     def at(self, path: Path) -> Record:
-        """The same record, whose file lies at `path`."""
+        """Return the same record with its file at `path`."""
         found = replace(self, path=path)
-        found.__dict__["digest"] = self.digest  # worked out once: of 100,000 cases it takes seconds
+        found.__dict__["digest"] = self.digest  # computed once: for 100,000 cases it takes seconds
         return found
 
 
 class _Results(Mapping[str, dict[str, Any]]):
-    """Results as they stand in a record, each made when it is asked for: all of them take ten times the room."""
+    """The results in their form in a record, converted on access: all at once take ten times the memory."""
 
     def __init__(self, cases: Mapping[str, Result]) -> None:
         self._cases = cases
@@ -293,27 +298,27 @@ def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        Refused: missing, cut off, edited, or not a record; says where.
+        Refused: the file is missing, truncated, edited, or not a record.
     """
     data = read_json(path, A_RECORD)
     if isinstance(data, dict) and "shard" in data:
         raise Refused(
-            f"{show_path(path)}: expected a record, found a part of one (shard {data['shard']!s:.20}), which has no "
-            "verdict and is no reference; join all parts: tunegate merge SHARD.json ... --out RECORD.json"
+            f"{show_path(path)}: expected a record, found a shard of one ({data['shard']!s:.20}), which has no "
+            "verdict and cannot be a reference; merge all shards: tunegate merge SHARD.json ... --out RECORD.json"
         )
     return parse_record(data, path)
 
 
 def parse_record(data: Any, path: Path) -> Record:
-    """A record from its JSON form; `path` is where it stands.
+    """Parse a record from the JSON form of the file at `path`.
 
     Raises:
-        Refused: it is none, or was edited.
+        Refused: it is not a record, or was edited.
     """
     if mistakes := schema_mistakes(data, published_schema("record")):
         raise Unreadable(path, A_RECORD, "; ".join(mistakes))
     if not is_as_stamped(data):
-        raise Refused(f"{show_path(path)}: expected a record as it was written, found one that was edited; judge again")
+        raise Refused(f"{show_path(path)}: expected a record as it was written, found an edited one; evaluate again")
     fingerprint = dict(data["fingerprint"])
     questions, configurations, scorers = map(fingerprint.pop, ("questions", "configurations", "scorers"))
     record = Record(
@@ -329,14 +334,14 @@ def parse_record(data: Any, path: Path) -> Record:
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
     )  # fmt: skip
-    record.__dict__["digest"] = data["digest"]  # as was just seen
+    record.__dict__["digest"] = data["digest"]  # verified above
     if torn := next(_torn(record), ""):
-        raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; judge again")
+        raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; evaluate again")
     return record
 
 
 def _torn(record: Record) -> Iterator[str]:
-    """Where one part of a record speaks of what another lacks, which no schema can say."""
+    """Yield the inconsistencies between parts of a record, which no schema can express."""
     units = record.units.keys()
     for name, part in (
         ("questions", record.questions),
@@ -344,27 +349,27 @@ def _torn(record: Record) -> Iterator[str]:
         ("policies", record.policies),
     ):
         yield from (f"no {name} of {unit}" for unit in units - part.keys())
-    yield from (f"cases of {unit}, which is no unit of it" for unit in record.by_unit.keys() - units)
+    yield from (f"cases of {unit}, which is not a unit of it" for unit in record.by_unit.keys() - units)
     for unit, each in record.units.items():
         yield from odd_scores(unit, each, record.of_unit(unit))
     for unit, verdict in record.verdicts.items():
         if unit not in units:
-            yield f"a verdict on {unit}, which is no unit of it"
+            yield f"a verdict on {unit}, which is not a unit of it"
         yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
     for name, asked in record.engines.items():
         yield from (
-            f"{unit} of the {name} asked again, which is no unit of it" for unit in asked["units"].keys() - units
+            f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked["units"].keys() - units
         )
-    yield from (f"noise of {unit}, which is no unit of it" for unit in record.noise.keys() - units)
+    yield from (f"noise of {unit}, which is not a unit of it" for unit in record.noise.keys() - units)
     for unit, noise in record.noise.items():
         yield from odd_noise(unit, noise, record.of_unit(unit))
 
 
 def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> Iterator[str]:
-    """Scores outside 0 to 1 of cases that pass or fail."""
+    """Yield the pass/fail scores outside 0 to 1."""
     if summary.kind == "pass/fail":
         yield from (
-            f"the score {each.score} of {unit}/{case}, where cases pass or fail"
+            f"the score {each.score} of {unit}/{case}, which passes or fails"
             for case, result in results.items()
             for each in (result, *result.repeats)
             if each.score is not None and not 0 <= each.score <= 1
@@ -372,9 +377,9 @@ def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> It
 
 
 def odd_noise(unit: str, noise: Noise, results: Mapping[str, Result]) -> Iterator[str]:
-    """What nobody can have measured by asking the cases of a unit again."""
+    """Yield the impossible values in the noise of a unit."""
     if unknown := sorted(set(noise.flips) - results.keys()):
-        yield f"a flip of {unit}/{unknown[0]}, which is no case of it"
+        yield f"a flip of {unit}/{unknown[0]}, which is not a case of it"
     if len(set(noise.flips)) < len(noise.flips):
         yield f"a case of {unit} that flips twice"
     if not len(noise.flips) <= noise.asked <= len(results) or noise.other_outputs > noise.asked:
@@ -385,7 +390,7 @@ def odd_noise(unit: str, noise: Noise, results: Mapping[str, Result]) -> Iterato
 
 
 def read_result(raw: Mapping[str, Any]) -> Result:
-    """A result from its JSON form."""
+    """Read a result from its JSON form."""
     return Result(
         passed=raw.get("passed"),
         score=raw["score"],
@@ -404,14 +409,14 @@ def read_result(raw: Mapping[str, Any]) -> Result:
 
 
 def results_of(record: Record) -> Iterator[tuple[str, int, Result]]:
-    """Every single answer of a record: (case key, repeat, result)."""
+    """Yield every output of a record as (case key, repeat, result)."""
     for key, result in record.cases.items():
         for repeat, each in enumerate(result.repeats or (result,)):
             yield key, repeat, each
 
 
 def read_summary(raw: Mapping[str, Any]) -> Summary:
-    """A summary from its JSON form."""
+    """Read a summary from its JSON form."""
     return Summary(
         raw["suite"], raw["kind"], raw["n"], raw["unscored"], raw["mean"],
         tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
@@ -423,7 +428,7 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
 
 
 def read_noise(raw: Mapping[str, Any]) -> Noise:
-    """What was measured, from its JSON form."""
+    """Read a noise measurement from its JSON form."""
     return Noise(raw["asked"], raw["other_outputs"], tuple(raw["flips"]))
 
 
@@ -432,4 +437,4 @@ def _plain(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value or value == 0}  # 0 and False say something
+    return {key: value for key, value in values.items() if value or value == 0}  # 0 and False are values

@@ -1,7 +1,7 @@
-"""Records scored again: their outputs count, never the scores that a file says they had. No model is asked.
+"""Rescoring of records: the stored outputs count, never the stored scores. No model is run.
 
-Where the same check and the same libraries scored them, other scores than now were not written by a run, and are
-refused. Else the outputs are scored anew, and the cases that come out otherwise are listed.
+If the same check and libraries produced a stored score, a different score now means that the file was edited, and it is
+refused. Otherwise the outputs are scored again, and the cases whose score changed are listed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 
-# Relative, of scores and means: another processor adds in another order. It hides nothing, as the score of now counts.
+# Relative, of scores and means: another processor sums in another order. The new score counts in any case.
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """A record with the scores that its outputs have now.
+    """A record with the present scores of its outputs.
 
-    `anew` are the units that another version of their check, or of its libraries, had scored: `why`, how many `cases`,
+    `anew` are the units scored before by another version of their check or of its libraries: `why`, how many `cases`,
     and the ids of those that `changed`.
     """
 
@@ -37,16 +37,16 @@ class Rescored:
     anew: Mapping[str, Mapping[str, Any]]
 
     def notes(self, name: str) -> list[str]:
-        """A line for each unit in `anew`; `name` says whose outputs they are."""
+        """Return a line for each unit in `anew`; `name` is the name of the record."""
         return [
-            f"{unit}: the outputs of {name} are scored again ({each['why']}): "
-            f"{len(each['changed'])} of {each['cases']} cases score otherwise{_some(each['changed'])}"
+            f"{unit}: the outputs of {name} were scored again ({each['why']}): "
+            f"{len(each['changed'])} of {each['cases']} cases changed their score{_some(each['changed'])}"
             for unit, each in self.anew.items()
         ]
 
 
 def rescored_units(scored: Mapping[str, Rescored]) -> dict[str, Mapping[str, Any]]:
-    """What was scored anew, by the name of the record that it stands in, for the record of a run."""
+    """Return the units scored again, by the name of their record, for the record of a run."""
     return {name: each.anew for name, each in scored.items() if each.anew}
 
 
@@ -59,13 +59,13 @@ def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) 
     """Score the outputs of a record with the present checks.
 
     Args:
-        units: those of the fixtures, whole; what the record has of other ones is left out.
-        record: it asked the questions of the units, by whatever version of their checks.
-        name: what messages call it, such as "the baseline".
+        units: the complete units of the fixtures; other units of the record are left out.
+        record: a record with the questions of the units, scored by any version of their checks.
+        name: its name in messages, such as "the baseline".
         watch: shows the progress.
 
     Raises:
-        Refused: a score, rate or finding that the same check and libraries do not give, or a mean of other cases.
+        Refused: a score, rate or finding that the same check and libraries do not reproduce, or a wrong mean.
     """
     known = [unit for unit in units if unit.key in record.units]
     fingerprint = Fingerprint(
@@ -73,7 +73,7 @@ def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) 
     )
     again = evaluate(known, Replay(completions_of(known, record), fingerprint), watch, record.repeats)
     _check_as_scored(known, record, again, name)
-    anew = {unit.key: _anew(unit, why, record, again) for unit in known if (why := _other_scorer(unit, record))}
+    anew = {unit.key: _changes(unit, why, record, again) for unit in known if (why := _other_scorer(unit, record))}
     scored = replace(
         record, questions=again.questions, scorers=again.scorers, cases=again.cases, units=again.units
     )  # fmt: skip
@@ -81,7 +81,7 @@ def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) 
 
 
 def completions_of(units: Sequence[Unit], record: Record) -> dict[tuple[str, int], Completion]:
-    """The answers of a record by case and repeat; one of another kind than its case asks for is no answer."""
+    """Return the outputs of a record by case and repeat, leaving out any of another kind than its case asks for."""
     texts = {case.key: len(unit.texts(case)) for unit in units if not unit.of for case in unit.cases}
     return {
         (key, repeat): each.as_completion(key, repeat)
@@ -91,14 +91,14 @@ def completions_of(units: Sequence[Unit], record: Record) -> dict[tuple[str, int
 
 
 def _other_scorer(unit: Unit, record: Record) -> str:
-    """What scored a unit of the record and is another version now, in words; empty if nothing is."""
+    """Return what scored a unit of the record and has another version now, in words; empty if nothing has."""
     before = {"check version": record.questions[unit.key].get(CHECK_VERSION), **record.scorers.get(unit.key, {})}
     now = {"check version": unit.questions[CHECK_VERSION], **unit.check_kind.scorer}
     parts = [part for part in dict.fromkeys([*now, *before]) if before.get(part) != now.get(part)]
     return ", ".join(f"{part} {before.get(part)} -> {now.get(part)}" for part in parts)
 
 
-def _anew(unit: Unit, why: str, record: Record, again: Record) -> dict[str, Any]:
+def _changes(unit: Unit, why: str, record: Record, again: Record) -> dict[str, Any]:
     stored, now = record.of_unit(unit.key), again.of_unit(unit.key)
     changed = [
         case.id for case in unit.cases
@@ -114,11 +114,11 @@ def _check_as_scored(units: Sequence[Unit], record: Record, again: Record, name:
     for unit in units:
         found = [*_wrong_summary(unit, record), *([] if _other_scorer(unit, record) else _wrong(unit, record, again))]
         if found:
-            wrong.append(f"{unit.key}: {name}{where} says what its outputs do not: {_first(found)}")
+            wrong.append(f"{unit.key}: {name}{where} does not match its outputs: {_first(found)}")
     if wrong:
         raise Refused(
-            "\n".join(wrong) + "\nit was edited, or a check changed whose `version` was not raised; bring back the "
-            "file that a run wrote, or make it anew (a baseline: --tg-record --tg-fresh)"
+            "\n".join(wrong) + "\nit was edited, or a check changed without a new `version`; restore the file that a "
+            "run wrote, or create it again (a baseline: --tg-record --tg-fresh)"
         )
 
 
@@ -128,10 +128,10 @@ def _first(found: Sequence[str]) -> str:
 
 
 def _wrong_summary(unit: Unit, record: Record) -> Iterator[str]:
-    """Where the numbers of a unit are not those of its stored cases, whoever scored them."""
+    """Yield where the numbers of a unit do not match its stored cases."""
     results = record.of_unit(unit.key)
     if results.keys() != {case.id for case in unit.cases}:
-        return  # told case by case
+        return  # reported by case
     stored, in_order = record.units[unit.key], [results[case.id] for case in unit.cases]
     now = summarize(unit, in_order)
     for part in Summary.__slots__:
@@ -141,18 +141,18 @@ def _wrong_summary(unit: Unit, record: Record) -> Iterator[str]:
 
 
 def _wrong(unit: Unit, record: Record, again: Record) -> Iterator[str]:
-    """Where the stored results of a unit are not what its outputs come to; a line for each case."""
+    """Yield a line for each case whose stored result does not match its output."""
     stored, now = record.of_unit(unit.key), again.of_unit(unit.key)
     for case in dict.fromkeys([*now, *stored]):
         if case not in stored or case not in now:
-            yield f"{case} {'is missing' if case in now else 'is no case of the fixtures'}"
+            yield f"{case} {'is missing' if case in now else 'is not in the fixtures'}"
         elif differs := _difference(stored[case], now[case]):
             yield f"{case} {differs}"
 
 
 def _difference(stored: Result, now: Result) -> str:
     if len(stored.repeats) != len(now.repeats):
-        return f"stored with {len(stored.repeats) or 1} answers, now {len(now.repeats) or 1}"
+        return f"stored with {len(stored.repeats) or 1} outputs, now {len(now.repeats) or 1}"
     for part, old, new in _parts(stored, now):
         if not _close(old, new):
             return f"{part} stored as {_shown(old)}, now {_shown(new)}"
@@ -162,13 +162,13 @@ def _difference(stored: Result, now: Result) -> str:
 def _parts(stored: Result, now: Result) -> Iterator[tuple[str, Any, Any]]:
     for part in ("score", "passed", "rates", "output", "tokens_in", "tokens_out"):
         yield part, getattr(stored, part), getattr(now, part)
-    if stored.fields:  # which older records do not have
+    if stored.fields:  # absent from older records
         yield "fields", stored.fields, now.fields
     yield "findings", _places(stored), _places(now)
 
 
 def _places(result: Result) -> list[tuple[str, str]]:
-    # by rule and place: how a finding is worded may be mended without another version of its check
+    # by rule and path: the wording of a finding may change without a new version of its check
     return sorted({(each.rule, each.path) for each in result.findings})
 
 

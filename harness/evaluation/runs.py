@@ -1,4 +1,4 @@
-"""Where every run keeps its record, and how it is called: so that the newest sorts last."""
+"""The folder of the records of runs, named so that the newest sorts last."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ RUN_NAME = "%Y%m%dT%H%M%S.%f"
 
 
 def keep_run(record: Record, sidecar: str, runs: Path) -> Record:
-    """Write a record and its sidecar among the runs; returns the record with its path."""
+    """Write a record and its sidecar to the runs; return the record with its path."""
     with locked(runs / ".naming"):
         remove_left(runs)
         return write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
 
 
 def next_name(runs: Path) -> str:
-    """A name for a run that sorts behind every other: a release without --run takes the last of its adapter.
+    """Return a name that sorts after all other runs: a release without --run takes the last run of its adapter.
 
-    It is the time, or just after the last name where the clock was put back since, or two runs end at once.
+    The name is the time, or just after the last name if the clock was set back or two runs end at once.
     """
     last = max((found for path in runs.glob("*.json") if (found := _time_of(path.stem))), default=None)
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -34,4 +34,4 @@ def _time_of(name: str) -> datetime | None:
     try:
         return datetime.strptime(name, RUN_NAME)
     except ValueError:
-        return None  # another file's
+        return None  # not a run

@@ -1,4 +1,4 @@
-"""Units and a model to a record: ask, score each completion with its case's own check, sum up."""
+"""From units and a model to a record: run the model, score each completion with its case's check, summarize."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final, requests
 from tunegate.harness.statistics import paired as stats
 
-# No score, not a score of zero: a zero would pass for a wrong answer and move the mean, and whoever crashes would be
-# told of a regression instead of the crash.
+# No score rather than zero: a zero would count as a wrong output, and a crash would look like a regression.
 UNSCORED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 
@@ -32,19 +31,19 @@ def evaluate(
     units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False,
     known: Sequence[Record] = (),
 ) -> Record:  # fmt: skip
-    """Ask `model` every case of `units` and score what comes back.
+    """Run `model` on every case of `units` and score the outputs.
 
     Args:
-        units: what to ask; a unit may hold a part of its cases, then say `partial`.
-        model: who answers; its fingerprint names the rung.
+        units: the units to run; if a unit holds only some of its cases, set `partial`.
+        model: the model; its fingerprint names the prompting strategy.
         watch: shows the progress.
-        repeats: answers per case, for sampled decoding.
-        partial: whether cases are missing that the fixtures hold.
-        known: records that were scored a moment ago, by the checks of these very units: an answer that one of them has
-            to the same case is not scored again. Never those of a file, whose scores anybody may have written.
+        repeats: outputs per case, for sampled decoding.
+        partial: whether cases of the fixtures are missing.
+        known: records scored in this process by the same checks, whose scores of equal outputs are reused. Never pass
+            records from a file, which may have been edited.
 
     Raises:
-        Refused: a unit cannot be asked on this rung or of this model.
+        Refused: a unit does not support this prompting strategy or model.
     """
     fingerprint = model.fingerprint
     rung = cast("RungName", fingerprint.subject.get("rung") or "as-is")
@@ -67,7 +66,7 @@ def evaluate(
             done(1, work=work[key, completion.repeat])
     results |= _score_derived(units, results, repeats, str(fingerprint.subject.get("model")))
     by_case = {
-        # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish
+        # over the requests, not the completions: a case that the model skips is unscored instead of missing
         key: _merge([results.get((key, repeat), UNSCORED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
@@ -88,7 +87,7 @@ def evaluate(
 def _score_derived(
     units: Iterable[Unit], results: Mapping[tuple[str, int], Result], repeats: int, model: str
 ) -> dict[tuple[str, int], Result]:
-    """What units make of the answers to the units that they are derived from."""
+    """Score the cases of derived units from the results of their source units."""
     return {
         (case.key, repeat): score_call(case, results[source, repeat], model)
         for unit in units
@@ -99,24 +98,24 @@ def _score_derived(
     }
 
 
-def score_call(case: Case, answered: Result, model: str) -> Result:
-    """Score what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
-    tokens_in, tokens_out = answered.tokens_in, answered.tokens_out
-    if answered.score is None:
+def score_call(case: Case, source: Result, model: str) -> Result:
+    """Score the cost of an output; it is unscored without an output or without both token counts."""
+    tokens_in, tokens_out = source.tokens_in, source.tokens_out
+    if source.score is None:
         return UNSCORED
     if tokens_in is None or tokens_out is None:
-        missing = " and ".join(name for name in ("tokens_in", "tokens_out") if getattr(answered, name) is None)
-        finding = Finding("unscored", f"the answer has no price: it came without {missing}")
+        missing = " and ".join(name for name in ("tokens_in", "tokens_out") if getattr(source, name) is None)
+        finding = Finding("unscored", f"the output has no price: {missing} missing")
         return Result(None, None, (finding,), tokens_in=tokens_in, tokens_out=tokens_out)
     outcome = case.check(Call(model, tokens_in, tokens_out), case.expect, case.text)
     return Result(None, outcome.score, outcome.findings, tokens_in=tokens_in, tokens_out=tokens_out)
 
 
 def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
-    """Let every check that must earn the right to judge do so, before any model loads.
+    """Prepare the checks that validate their metric first, before any model loads.
 
     Raises:
-        Refused: a metric cannot see what it should judge.
+        Refused: a metric does not detect what it should score.
     """
     for unit in units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
@@ -128,19 +127,19 @@ def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
 def _check_able(units: Iterable[Unit], model: Model) -> None:
     for unit in units:
         if unit.check_kind.asks not in model.can:
-            wanted = "generate" if unit.check_kind.asks == "generate" else "tell the likelihood of a text"
+            wanted = "generate" if unit.check_kind.asks == "generate" else "compute the likelihood of a text"
             raise Refused(f"{unit.key}: expected a model that can {wanted}, {model.fingerprint.names['model']} cannot")
 
 
 def score_completion(case: Case, completion: Completion, rung: RungName, kind: Kind) -> Result:
-    """Score one completion; one without an output is unscored, and a continuous one neither passes nor fails."""
+    """Score one completion; without an output it is unscored, and a continuous score neither passes nor fails."""
     if not completion.is_given:
         return UNSCORED
     seen = completion.logprobs if completion.output is None else final(rung, completion.output)
     outcome: Outcome = case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context])))
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
-        raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; mend the check")
+        raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; fix the check")
     passed = outcome.score == 1.0 if outcome.passed is None else outcome.passed
     return Result(
         passed=passed if kind == "pass/fail" else None,
@@ -159,7 +158,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
 
 
 def _known_result(completion: Completion, known: Iterable[Record]) -> Result | None:
-    """What one of the `known` records makes of the same answer to the same case; None where none has it."""
+    """Return the result of the same output for the same case in a `known` record; None if there is none."""
     if not completion.is_given:
         return None
     seen = (completion.output, completion.logprobs, completion.finish)
@@ -175,17 +174,17 @@ def _known_result(completion: Completion, known: Iterable[Record]) -> Result | N
 
 
 def _cut(case: Case, completion: Completion, passed: bool) -> tuple[Finding, ...]:
-    # a cut JSON answer looks like bad JSON: the finding says what to raise
+    # truncated JSON looks like invalid JSON: the finding names the limit to raise
     if completion.finish != "length" or passed:
         return ()
     limit = case.decoding.max_new_tokens
-    return (Finding("cut", f"the answer did not end within max_new_tokens ({limit})"),)
+    return (Finding("cut", f"the output did not end within max_new_tokens ({limit})"),)
 
 
 def _merge(repeats: Sequence[Result]) -> Result:
     if len(repeats) == 1:
         return repeats[0]
-    # One observation, the mean of its answers: repeats pooled as if they were cases take the errors to 8 to 16 %.
+    # One observation, the mean of its outputs: pooling repeats as if they were cases raises the errors to 8 to 16 %.
     scores = [each.score for each in repeats if each.score is not None]
     passed = [each.passed for each in repeats if each.passed is not None]
     complete = len(scores) == len(repeats)
@@ -199,7 +198,7 @@ def _merge(repeats: Sequence[Result]) -> Result:
 
 
 def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
-    """One unit in numbers."""
+    """Summarize one unit in numbers."""
     scores = [result.score for result in results if result.score is not None]
     places = [
         (place, each) for place, result in enumerate(results)
@@ -223,7 +222,7 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
         unscored=len(results) - len(scores),
         mean=statistics.fmean(scores) if scores else None,
         interval=_interval(unit, results),
-        # one that lacks a rate that its case asks for does not meet it
+        # an output that lacks a rate that its case asks for does not meet it
         rates={
             name: statistics.fmean(float(outputs[index].rates.get(name, False)) for index in each)
             for name, each in asked.items()
@@ -236,7 +235,7 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
 
 
 def _interval(unit: Unit, results: Sequence[Result]) -> tuple[float, float] | None:
-    """Wilson's 95 % interval of the mean; the cases of a group count as one observation."""
+    """Return Wilson's 95 % interval of the mean; the cases of a group count as one observation."""
     scored = [
         (case, result.score) for case, result in zip(unit.cases, results, strict=True) if result.score is not None
     ]
@@ -250,7 +249,7 @@ def _interval(unit: Unit, results: Sequence[Result]) -> tuple[float, float] | No
 def _tokens(results: Sequence[Result]) -> tuple[float, float] | None:
     counts = [(each.tokens_in, each.tokens_out) for each in results]
     known = [(before, after) for before, after in counts if before is not None and after is not None]
-    # of all answers or not at all: whoever counts tokens of the short ones only would look cheap
+    # over all outputs or not at all: token counts of only some outputs would bias the mean
     if not known or len(known) < len(counts):
         return None
     return statistics.fmean(before for before, _ in known), statistics.fmean(after for _, after in known)

@@ -1,7 +1,7 @@
-"""What a shard leaves behind, and all of them together as one model that answers for the whole run.
+"""The files of shards, and all shards of a run together as one model that replays their outputs.
 
-The file of a shard is no record: it has no verdict, and nothing that reads a record takes it. It holds the partial
-record of its cases, and what the run asks in all, so that shards of different runs are told apart.
+The file of a shard is not a record: it has no verdict and is not accepted as one. It contains the partial record of its
+cases and the questions of the whole run, so that shards of different runs can be distinguished.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tunegate.harness.models.replay import Replay
 class ShardRecord:
     """The partial `record` of one shard, and the run that it belongs to.
 
-    `model` is what --tg-model named, `trained` the tasks that its adapter was trained for, `questions` what each unit
-    asks with the cases of all shards.
+    `model` is the value of --tg-model, `trained` the tasks that its adapter was trained for, `questions` the questions
+    of each unit with the cases of all shards.
     """
 
     shard: Shard
@@ -41,7 +41,7 @@ class ShardRecord:
     record: Record
 
     def write(self, path: Path) -> None:
-        """Write it, atomically."""
+        """Write it atomically."""
         write_json(path, stamped({
             "schema_version": 1, "shard": str(self.shard), "model": self.model, "repeats": self.repeats,
             "trained": list(self.trained), "questions": {key: dict(each) for key, each in self.questions.items()},
@@ -50,7 +50,7 @@ class ShardRecord:
 
     @property
     def run(self) -> dict[str, Any]:
-        """All that the shards of one run share, by what a message calls it."""
+        """The properties that the shards of one run share, by their names in messages."""
         fingerprint = self.record.fingerprint
         parts = {
             "the model's": fingerprint["subject"], "the engine's": fingerprint["engine"],
@@ -58,7 +58,7 @@ class ShardRecord:
         }  # fmt: skip
         return {f"{name} {key}": value for name, part in parts.items() for key, value in part.items()} | {
             "--tg-repeats": self.repeats, "--tg-sealed": self.record.sealed, "what it was trained for": self.trained,
-            "the number of shards": self.shard.count, "the version that answered": fingerprint["names"].get(SERVED),
+            "the number of shards": self.shard.count, "the served version": fingerprint["names"].get(SERVED),
         }  # fmt: skip
 
 
@@ -66,15 +66,15 @@ def read_shard(path: Path) -> ShardRecord:
     """Read the file of a shard.
 
     Raises:
-        Refused: missing, cut off, edited, or something else; says where.
+        Refused: the file is missing, truncated, edited, or not a shard.
     """
     data = read_json(path, "a shard (JSON), as --tg-shard writes it", published_schema("shard"))
     if not is_as_stamped(data):
-        raise Refused(f"{show_path(path)}: expected a shard as it was written, found one that was edited; run it again")
+        raise Refused(f"{show_path(path)}: expected a shard as it was written, found an edited one; run it again")
     try:
         shard = parse_shard(data["shard"])
     except Refused:
-        raise Unreadable(path, "one of so many shards, such as 3/8", repr(data["shard"])) from None
+        raise Unreadable(path, "a shard and the number of shards, such as 3/8", repr(data["shard"])) from None
     record = parse_record(data["record"], path)
     return ShardRecord(shard, data["model"], data["repeats"], tuple(data["trained"]), data["questions"], record)
 
@@ -87,19 +87,19 @@ class Shards:
 
     @property
     def first(self) -> ShardRecord:
-        """One of them, for what they share."""
+        """The first shard, for the properties they share."""
         return next(iter(self.files.values()))
 
     @property
     def rung(self) -> RungName:
-        """The rung that they were asked on."""
+        """The prompting strategy of the run."""
         return cast("RungName", self.first.record.rung)
 
     def model(self, units: Sequence[Unit]) -> Replay:
-        """Who answers the cases of `units` as the shards did.
+        """Return a model that replays the outputs of the shards for `units`.
 
         Raises:
-            Refused: the fixtures ask something else now, or a shard holds other cases than its own; all that is wrong.
+            Refused: the fixtures changed, or a shard contains other cases than its own; lists all problems.
         """
         wrong = [*_other_questions(self.first.questions, units), *self._other_configurations(units)]
         if not wrong:
@@ -130,7 +130,7 @@ def read_shards(paths: Sequence[Path]) -> Shards:
     """Read the shards of one run.
 
     Raises:
-        Refused: one cannot be read, is of another run, is there twice or is missing; all that is wrong.
+        Refused: a shard is unreadable, of another run, duplicate or missing; lists all problems.
     """
     wrong, found = [], dict[Path, ShardRecord]()
     for path in paths:
@@ -140,7 +140,7 @@ def read_shards(paths: Sequence[Path]) -> Shards:
             wrong.append(str(error))
             continue
         if twice := next((other for other, one in found.items() if one.shard == each.shard), None):
-            wrong.append(f"{show_path(path)}: the shard {each.shard} again, as {show_path(twice)}; name one of them")
+            wrong.append(f"{show_path(path)}: shard {each.shard} again, as {show_path(twice)}; name one of them")
         found[path] = each
     wrong += _other_runs(found)
     if not wrong:
@@ -151,7 +151,7 @@ def read_shards(paths: Sequence[Path]) -> Shards:
 
 
 def _other_runs(found: Mapping[Path, ShardRecord]) -> Iterator[str]:
-    """Where shards are not of the run that the first one is of."""
+    """Yield the shards that are not of the same run as the first one."""
     first = next(iter(found), Path())
     for path, each in found.items():
         if differ := _differing(found[first].run, each.run):
@@ -177,22 +177,22 @@ def _missing(found: Mapping[Path, ShardRecord]) -> Iterator[str]:
 
 
 def _other_questions(questions: Mapping[str, Mapping[str, str]], units: Sequence[Unit]) -> Iterator[str]:
-    """Where the fixtures do not ask what the shards were asked."""
+    """Yield the differences between the questions of the fixtures and those of the shards."""
     known = {unit.key: unit.questions for unit in units}
     for key in dict.fromkeys([*questions, *known]):
         if key not in known:
-            yield f"{key}: the shards have it, and the fixtures do not (deleted? renamed?)"
+            yield f"{key}: expected a unit of the fixtures, found it only in the shards (deleted? renamed?)"
         elif key not in questions:
-            yield f"{key}: expected answers of the shards, found none; run all of them again"
+            yield f"{key}: expected outputs in the shards, found none; run all of them again"
         elif differ := _differing(questions[key], known[key]):
-            yield f"{key}: the shards were asked with other {listed(differ)} than the fixtures have; run them again"
+            yield f"{key}: the shards were run with other {listed(differ)} than the fixtures have; run them again"
 
 
 def _other_cases(path: Path, each: ShardRecord, divided: Sequence[Mapping[str, set[str]]]) -> Iterator[str]:
-    """Where the cases of a shard are not those that fall to it."""
+    """Yield the differences between the cases of a shard and those assigned to it."""
     own = {f"{unit}/{case}" for unit, cases in divided[each.shard.number - 1].items() for case in cases}
     found, name = each.record.cases.keys(), f"{show_path(path)}: shard {each.shard}"
     if missing := sorted(own - found):
         yield f"{name}: expected its case{'s' if len(missing) > 1 else ''} {listed(missing)}, found none; run it again"
     if foreign := sorted(found - own):
-        yield f"{name}: expected its own cases alone, found {listed(foreign)}, too; run it again"
+        yield f"{name}: expected only its own cases, found also {listed(foreign)}; run it again"

@@ -1,4 +1,4 @@
-"""Shards: the cases of a run, divided among several machines that do not know each other."""
+"""Shards: the cases of a run, divided among machines that do not communicate."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """The shard that `3/8` names.
+    """Parse a shard such as `3/8`.
 
     Raises:
-        Refused: it is none.
+        Refused: not a shard.
     """
     found = SHARD.fullmatch(text)
     shard = Shard(*map(int, found.groups())) if found else None
     if shard is None or shard.number > shard.count:
-        raise Refused(f"--tg-shard: expected a shard and how many there are, such as 3/8, found {text!r}")
+        raise Refused(f"--tg-shard: expected a shard and the number of shards, such as 3/8, found {text!r}")
     return shard
 
 
 def divide(units: Sequence[Unit], count: int, rung: RungName = "as-is", repeats: int = 1) -> list[dict[str, set[str]]]:
-    """The ids of the cases of each shard, by unit key: the same on every machine that has these cases.
+    """Return the ids of the cases of each shard, by unit key: the same on every machine with the same cases.
 
-    What the gate looks at together stays together: the cases of a group, those that ask the same, all answers to a
-    case, and what another unit makes of them. The shards are balanced by the tokens that their cases may take.
+    Cases that the gate evaluates together stay in one shard: those of a group, those with the same question, all
+    outputs of a case, and the units derived from it. The shards are balanced by the tokens that their cases may take.
 
     Raises:
-        Refused: there would be shards without a case, or a unit cannot be asked on this rung.
+        Refused: a shard would have no case, or a unit does not support this prompting strategy.
     """
     together = _together(units)
     if count > len(together):
         raise Refused(
-            f"--tg-shard: expected at most {len(together)} shards, for so many groups of cases can be divided, found "
+            f"--tg-shard: expected at most {len(together)} shards, one per group of cases that stay together, found "
             f"{count}"
         )
     work: Counter[str] = Counter()
     for request in requests(units, rung, repeats):
         work[request.key] += max(request.work, 1)
-    # the largest first, each to the shard with the least to do; by name where they are alike, so that no order counts
+    # largest first, each to the shard with the least work; ties by name, so that the order of the cases does not matter
     sized = sorted((-sum(work[case.key] for case in each), min(case.key for case in each), each) for each in together)
     loads = [(0, number) for number in range(count)]
     shards: list[dict[str, set[str]]] = [{} for _ in loads]
@@ -71,7 +71,7 @@ def divide(units: Sequence[Unit], count: int, rung: RungName = "as-is", repeats:
 
 
 def _together(units: Sequence[Unit]) -> list[list[Case]]:
-    """The cases that no division parts, those of derived units beside what they are derived from."""
+    """Return the groups of cases that stay in one shard; derived cases stay with their source."""
     sources = {case.key: (unit.key, case.observation) for unit in units if not unit.of for case in unit.cases}
     found: dict[tuple[str, tuple[str | None, ...]], list[Case]] = {}
     for unit in units:

@@ -1,8 +1,8 @@
-"""The sidecar of a record: what each open case asked and expected, where it is written, what the references answered.
+"""The sidecar of a record: the prompt and expectation of each open case, its file, and the outputs of the references.
 
-A record holds outputs and no inputs. Its sidecar, `NAME.cases.jsonl` beside `NAME.json`, has the rest that a reader
-needs, also where the rules are written that its findings are about; the record names its digest. Of a sealed unit
-nothing is in it.
+A record contains outputs and no inputs. Its sidecar, `NAME.cases.jsonl` beside `NAME.json`, contains the rest that a
+reader needs, including the sources of the rules behind its findings; the record names its digest. It contains nothing
+of sealed units.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tunegate.harness.models.prompts import request
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the answer of a reference to a case came to."""
+    """The result of a case in a reference."""
 
     passed: bool | None
     score: float | None
@@ -37,9 +37,10 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class CaseContext:
-    """What a record does not say of a case: its prompt as role and text, or the texts whose likelihood is asked for.
+    """The facts about a case that a record lacks.
 
-    `sources` are those of its findings, in their order; a finding without one has an empty one.
+    `prompt` holds roles and texts, `texts` the texts whose likelihood is scored instead. `sources` are the sources of
+    its findings, in order; empty for a finding without one.
     """
 
     file: str
@@ -57,14 +58,14 @@ _A_SIDECAR = "the sidecar of a record (JSONL)"
 
 
 def sidecar_path(record: Path) -> Path:
-    """Where the sidecar of a record lies: beside it."""
+    """Return the path of a record's sidecar, beside it."""
     return record.with_name(f"{record.stem}.cases.jsonl")
 
 
 def case_contexts(
     units: Iterable[Unit], rung: RungName, references: Mapping[str, Record], results: Mapping[str, Result]
 ) -> Iterator[tuple[str, CaseContext]]:
-    """The context of each case of the open units by its key; `results` were scored here and know their sources."""
+    """Yield the context of each case of the open units by key; `results` were scored here, with their sources."""
     for unit in units:
         for case in unit.cases if not unit.sealed else ():
             yield case.key, _context_of(unit, case, rung, references, results[case.key])
@@ -86,7 +87,7 @@ def _context_of(
 
 
 def sidecar_text(contexts: Mapping[str, CaseContext]) -> str:
-    """A line of JSON for each case, by its key."""
+    """Return one line of JSON per case."""
     return "".join(
         f"{json.dumps(_line(key, each), ensure_ascii=True, allow_nan=False)}\n" for key, each in contexts.items()
     )  # fmt: skip
@@ -116,13 +117,13 @@ def _before(result: Result) -> Before:
 
 
 def write_with_sidecar(record: Record, text: str, path: Path) -> Record:
-    """Write a record behind its sidecar: one that exists is complete."""
+    """Write the sidecar, then the record, so that an existing record is complete."""
     write_atomically(sidecar_path(path), text)
     return record.write(path)
 
 
 def copy_with_sidecar(record: Record, path: Path) -> Record:
-    """Write once more what lies at the path of a record, and its sidecar, which comes first."""
+    """Copy the file of a record and its sidecar, the sidecar first."""
     kept = record.path or path
     for source, target in ((sidecar_path(kept), sidecar_path(path)), (kept, path)):
         with source.open(encoding="utf-8", newline="\n") as lines:
@@ -132,10 +133,10 @@ def copy_with_sidecar(record: Record, path: Path) -> Record:
 
 @no_collection()
 def read_sidecar(record: Record) -> dict[str, CaseContext]:
-    """What the sidecar of a record says of its cases, by key; nothing where there is none beside it.
+    """Read the contexts of a record's cases from its sidecar, by key; empty if there is no sidecar.
 
     Raises:
-        Refused: it is not the one that the record names, or not readable.
+        Refused: the sidecar is not the one that the record names, or is unreadable.
     """
     path = sidecar_path(record.path) if record.path and record.sidecar else None
     if path is None:
@@ -146,10 +147,10 @@ def read_sidecar(record: Record) -> dict[str, CaseContext]:
         if error.is_missing:
             return {}
         raise
-    with os.fdopen(handle, "rb") as file:  # by line: of many cases with long prompts it is larger than any record
+    with os.fdopen(handle, "rb") as file:  # line by line: with many long prompts it is larger than any record
         if hashlib.file_digest(file, "sha256").hexdigest() != record.sidecar:
             raise Refused(
-                f"{show_path(path)}: expected the sidecar as the record names it, found another one; judge again"
+                f"{show_path(path)}: expected the sidecar that the record names, found another one; evaluate again"
             )
         file.seek(0)
         return dict(_contexts(path, file))
@@ -161,7 +162,7 @@ def _contexts(path: Path, file: BinaryIO) -> Iterator[tuple[str, CaseContext]]:
         try:
             data = parse_json(line.decode())
         except (NotJson, UnicodeDecodeError) as error:
-            raise Unreadable(path, "one JSON object a line", str(error), line=number) from None
+            raise Unreadable(path, "one JSON object per line", str(error), line=number) from None
         if mistakes := mistakes_of(data, MOST_MISTAKES):
             raise Unreadable(path, "a case of a sidecar", "; ".join(mistakes), line=number)
         yield data["case"], _context(data)

@@ -1,4 +1,4 @@
-"""The most that two calls can differ by in price: the natural bound of a cost unit's scores."""
+"""The largest possible price difference of two calls: the natural bound of a cost unit's scores."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Side = tuple[Record, Mapping[str, Result]]
 def largest_difference(
     unit: Unit, prices: Prices | None, reference: Side, candidate: Side
 ) -> tuple[float, bool] | None:
-    """Return the most that a call to one model can cost beyond the same call to the other, in the prices' currency.
+    """Return the largest possible price difference of a call to one model and the same call to the other.
 
-    That is `max_new_tokens` at the dearer price, beside what the prompts differ by: the largest over the cases. Where
-    an output is longer than its case allows, as supplied ones may be, the longest counts, and the second value is
-    False: others may be longer still. None where the unit is not of costs.
+    It is the largest, over the cases, of `max_new_tokens` at the higher price plus the price difference of the
+    prompts, in the prices' currency. If an output is longer than its case allows (supplied ones may be), the longest
+    counts, and the second value is False, as others may be longer still. None if the unit is not a cost unit.
     """
     if prices is None or not all(isinstance(case.check, CostCheck) for case in unit.cases):
         return None

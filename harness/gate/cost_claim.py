@@ -1,8 +1,8 @@
-"""The claim that a costlier model is not needed: quality held *and* cost lower, each shown by its own paired test.
+"""The claim that a costlier model is not needed: quality held *and* cost lower, each shown by a paired test.
 
-Both must be shown, so each may be tested at the full level: an intersection-union test (Berger, Technometrics 24,
-1982, 295-300). Quality is the gate's verdict of the unit. Cost is a sign-flip test of its cost unit; over all claims of
-a comparison Tarone-Holm.
+Both must be shown, so each is tested at the full level: an intersection-union test (Berger, Technometrics 24, 1982,
+295-300). Quality is the gate's verdict on the unit. Cost is a sign-flip test of its cost unit, corrected over all
+claims of a comparison by Tarone-Holm.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import Ratio, ratio
 
 ClaimOutcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
-CALLS = 1000  # prices are told for so many
-NOTHING = stats.PValue(1.0, 1.0)  # where no price moved
+CALLS = 1000  # messages give prices per so many calls
+NOTHING = stats.PValue(1.0, 1.0)  # no price moved
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What came of the claim for a `unit`, by its cost unit; prices are the mean of a call, in `currency`.
+    """The outcome of the claim for a `unit`; prices are means per call, in `currency`.
 
-    `p` is that of cost being lower, one-sided and before it is corrected for the number of claims.
+    `p` is the one-sided p-value of "cost lower", before correction for the number of claims.
     """
 
     unit: str
@@ -49,7 +49,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class _Costs:
-    """The prices of both sides of a cost unit, one an observation, and the test of the second being lower."""
+    """The prices of both sides of a cost unit, one per observation, and the test of the second being lower."""
 
     unit: Unit
     prices: Prices
@@ -63,13 +63,13 @@ class _Costs:
 def claims(
     tasks: Sequence[Task], candidate: Record, reference: Record, name: str = "record"
 ) -> dict[str, dict[str, Any]]:
-    """The claim for every cost unit whose source the gate has judged, by the cost unit's key.
+    """Return the claim for every cost unit whose source unit has a verdict, by the cost unit's key.
 
     Args:
         tasks: all tasks of the fixtures.
         candidate: the cheaper record, with its verdicts against the reference.
-        reference: the record that is thought to cost more.
-        name: what the verdicts call it.
+        reference: the costlier record.
+        name: the name of the reference in the verdicts.
     """
     found = [
         _costs(task, unit, task.policy.prices, candidate, name, reference)
@@ -77,7 +77,7 @@ def claims(
         for unit in task.units
         if task.policy.prices and unit.key in candidate.units and unit.of in candidate.verdicts
     ]
-    # Only the claims are corrected for their number; the two tests of one claim are not: see above.
+    # corrected for the number of claims, not for the two tests of one claim (see the module's docstring)
     lower = stats.tarone_holm([each.p.p for each in found], [each.p.smallest for each in found], LEVEL)
     models = [str(record.fingerprint["subject"].get("model")) for record in (reference, candidate)]
     return {
@@ -93,25 +93,25 @@ def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str,
         return costs
     gains = [new - old for old, new in zip(both.before, both.after, strict=True)]
     most = max(map(abs, gains))
-    # scores are minus the prices; `0.0 -` never gives the -0.0 that a minus sign would
+    # scores are negated prices; `0.0 -` avoids -0.0
     before, after = (tuple(0.0 - score for score in side) for side in (both.before, both.after))
     costs = replace(costs, before=before, after=after, ratio=ratio(before, after))
     if not most:
         return costs
-    d = [gain / most for gain in gains]  # the test looks at their order and signs, and wants them in [-1, 1]
+    d = [gain / most for gain in gains]  # the test uses their order and signs, and expects [-1, 1]
     return replace(costs, p=stats.p_better(d, seed=SEED))
 
 
 def _problem(both: PairedScores, candidate: Record, name: str, reference: Record) -> str:
-    """Why two sides have no prices to compare, in words."""
+    """Return why the two sides' prices cannot be compared; empty if they can."""
     for side, record in ((f"the {name}", reference), ("this run", candidate)):
         results, outputs = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
-        # An answer without token counts has no price. Were it left out, whoever counts no tokens would look cheap.
+        # An output without token counts has no price. Leaving it out would make a model without counts look cheap.
         unpriced = [case for case, result in results.items() if result.score is None and case in outputs]
         if uncounted := [case for case in unpriced if outputs[case].score is not None]:
-            return f"{side} has no token counts for {len(uncounted)} of {len(results)} answers ({listed(uncounted)})"
+            return f"{side} has no token counts for {len(uncounted)} of {len(results)} outputs ({listed(uncounted)})"
     if len(both.old) != len(both.new):
-        return f"the {name} has {len(both.old)} cases, and this run {len(both.new)}"
+        return f"the {name} has {len(both.old)} cases, this run {len(both.new)}"
     return both.problem
 
 
@@ -123,10 +123,10 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     sentence = {
         "proved": f"quality {verdict['verdict']}{_quality(verdict)} at {_cost(costs)}",
         "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}",
-        "quality inconclusive": f"no claim: whether quality held is open{_quality(verdict)}, at {_cost(costs)}",
-        "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not lower"
-        f"{' beyond what chance explains' if _is_lower(costs) else ''}: it takes {_cost(costs)}",
-        "not comparable": f"no claim: quality cannot be judged. {verdict['reason'].removesuffix('.')}",
+        "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}",
+        "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not "
+        f"{'significantly ' if _is_lower(costs) else ''}lower: {_cost(costs)}",
+        "not comparable": f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
     }[outcome]
     remarks = [f"{unit}: {sentence}.", *_remarks(costs.prices, models)]
     return Claim(
@@ -158,12 +158,12 @@ def _cost(costs: _Costs) -> str:
     amounts = [plain(CALLS * _mean(side)) for side in (costs.after, costs.before)]
     money = f"({costs.prices.currency} {' against '.join(amounts)} per {CALLS:,} calls)"
     if costs.ratio is None:
-        return f"a cost beside which nothing is paid {money}"
+        return f"a cost, while the reference is free {money}"
     return f"{_percent(costs.ratio)} {money}"
 
 
 def _percent(found: Ratio) -> str:
-    """`31 % of the cost [30, 33]`, with decimals where whole numbers would hide the interval."""
+    """Return `31 % of the cost [30, 33]`, with a decimal if whole numbers would hide the interval."""
     low, high = found.interval or (0.0, 1.0)
     digits = 0 if found.estimate >= 0.1 and high - low >= 0.02 else 1
     share = f"{100 * found.estimate:.{digits}f} % of the cost"
@@ -181,4 +181,4 @@ def _mean(values: Sequence[float]) -> float:
 def _remarks(prices: Prices, models: Sequence[str]) -> Iterator[str]:
     before, now = models
     if before != now and prices.of(before) == prices.of(now):
-        yield f"Both are priced alike: task.yaml gives {before} and {now} one price a token."
+        yield f"task.yaml gives {before} and {now} the same price per token."

@@ -1,4 +1,4 @@
-"""The sentences of a task's decision: what it rests on, what blocks it, and what to do before a release."""
+"""The sentences of a task's decision: the decision, what blocks it, and what to do before a release."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from tunegate.harness.gate.verdict import UnitVerdict
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a task's decision rests on.
+    """The facts that a task's decision rests on.
 
-    `aimed` says that a gain has to be shown; `short` are the targets that show none; `no_target` says that the adapter
-    was trained for this task and it declares no target; `reused` are open targets that no sealed unit proves and whose
-    cases other adapters were asked before; `unseen` are its sealed units if they were not judged; `supplied` says that
-    the candidate's outputs were made elsewhere.
+    Attributes:
+        aimed: a gain must be shown.
+        declared: the task has a task.yaml.
+        short: targets that show no gain.
+        no_target: the adapter was trained for this task, which declares no target.
+        reused: open targets without a sealed unit, whose cases other adapters were evaluated on before.
+        unseen: sealed units that were not evaluated.
+        supplied: the candidate's outputs were made elsewhere.
     """
 
     task: str
@@ -33,21 +37,21 @@ class Outlook:
 
 
 def decision(outlook: Outlook) -> str:
-    """A task's decision in a sentence or two; it promises a release only where one is possible."""
-    remark = " Outputs supplied, not generated: they are gated, and never released." if outlook.supplied else ""
+    """Return a task's decision; it says "Release" only if a release is possible."""
+    remark = " Outputs supplied, not generated: they are gated, but cannot be released." if outlook.supplied else ""
     fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
-    parts = f" Fell, and not gated: {listed(fallen)}." if fallen else ""
+    parts = f" Fell, but not gated: {listed(fallen)}." if fallen else ""
     never = [
-        f"'{value.field}' {value.value or 'with one of its values'} of {each.unit} (0 of {value.n})"
+        f"'{value.field}' {value.value or '(one of its values)'} of {each.unit} (0 of {value.n})"
         for each in outlook.verdicts if not each.blocks for value in each.never_right
     ]  # fmt: skip
-    never_right = f" Never answered: {listed(never)}." if never else ""
+    never_right = f" Never right: {listed(never)}." if never else ""
     return _decision(outlook) + parts + never_right + remark
 
 
 def only_warned(units: Sequence[str]) -> str:
-    """A task's decision where nothing but inconclusive units stands against it, and these only warn."""
-    return f"Not proven: {listed(units)} inconclusive, which warns here and ends with 0; nothing can be released on it."
+    """Return the decision of a task whose only obstacles are inconclusive units, which warn."""
+    return f"Not proven: {listed(units)} inconclusive, which only warns here (exit code 0) but allows no release."
 
 
 def _decision(outlook: Outlook) -> str:
@@ -57,7 +61,7 @@ def _decision(outlook: Outlook) -> str:
         return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
     if outlook.short:
         gained = [each.unit for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
-        rest = f"{listed(gained)} improved, and no unit regressed" if gained else "no unit regressed, and none improved"
+        rest = f"{listed(gained)} improved, and no unit regressed" if gained else "no unit regressed or improved"
         return f"Blocked: {_no_gain(outlook.short)}; {rest}."
     if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
@@ -68,28 +72,30 @@ def _decision(outlook: Outlook) -> str:
         return f"Passed: {won}; {_kept(outlook)}."
     if outlook.reused:
         return (
-            f"Unproven: {won}; {_kept(outlook)}; but reused cases prove no gain: another adapter was asked "
-            f"{listed(outlook.reused)} before. A sealed unit that `seals` it proves it, or new cases do."
+            f"Unproven: {won}; {_kept(outlook)}; but reused cases prove no gain: another adapter was evaluated on "
+            f"{listed(outlook.reused)} before. Prove the gain on a sealed unit that `seals` it, or on new cases."
         )
-    unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
+    unseen = f" Before a release, evaluate {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
     return f"Release: {won}; {_kept(outlook)}.{unseen}"
 
 
 def _won(targets: Sequence[UnitVerdict]) -> str:
     reached = [each.unit for each in targets if each.reached]
-    more = f" and {listed(reached)} reached the score that was aimed at" if reached else ""
+    more = f" and {listed(reached)} reached the target score" if reached else ""
     return f"{listed([each.unit for each in targets])} improved{more}"
 
 
 def _no_gain(short: Sequence[UnitVerdict]) -> str:
-    """What targets do not show: a gain, or the score that task.yaml asks for beside it."""
+    """Return which targets lack a gain, or the target score declared in task.yaml."""
     there = [each for each in short if each.verdict != "improved" and has_nothing_to_gain(each)]
     still = [each for each in short if each.verdict != "improved" and each not in there]
     low = [f"{each.unit} ({percent(each.target_score)})" for each in short if each.verdict == "improved"]
     parts = [f"no gain on {listed([each.unit for each in still])}"] if still else []
     for each in there:
-        why = "passes all" if each.target_score is None else f"is at its target score ({percent(each.target_score)})"
-        parts.append(f"nothing to gain on {each.unit}, where the {each.reference} {why}: declare it a guard")
+        score = "passes every case"
+        if each.target_score is not None:
+            score = f"already reaches the target score ({percent(each.target_score)})"
+        parts.append(f"nothing to gain on {each.unit}, where the {each.reference} {score}: declare it a guard")
     return "; ".join([*parts, f"the target score is not reached on {listed(low)}"] if low else parts)
 
 

@@ -1,4 +1,4 @@
-"""One unit of a candidate beside one reference: why it cannot be compared, or the differences that count."""
+"""One unit of a candidate paired with one reference: the differences, or why it cannot be compared."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
 
 PairKey = tuple[str, str, str]
-SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice: it would judge the unit a second time
+SLICE_SHARE = 0.8  # a tag that covers more of its unit is not a slice: it would test the unit a second time
 
 
 @dataclass(frozen=True)
 class PairedScores:
-    """The two sides of a unit, one of them the `reference` of that name.
+    """The scores of a unit in the `reference` of that name (`old`) and in the candidate (`new`).
 
-    `before`, `after` and `d` hold one number an observation, none if there is a `problem`. `d` is in [-1, 1]: a change
-    of `span`, in the score's own unit, is one of 1. `margin` is on the scale of `d`.
-
-    A continuous score is `bounded` where no call can cost more than its span; else `lost` and `gained` observations
-    moved by it or further, and how many may is promised apart.
-
-    Where the change differs between the `topics` of its cases, they are worth as much as `effective` ones.
-
-    `level` is the one-sided error at which it is held or improves. `part` names the part of the unit's pass rule that
-    the numbers are of; empty where they are of the whole.
+    Attributes:
+        level: the one-sided error level of held and improved.
+        problem: why the two sides cannot be compared; the scores are then empty.
+        before, after: one score per observation.
+        d: one difference per observation, in [-1, 1]: 1 is a change of `span`, in the score's own unit.
+        margin: on the scale of `d`.
+        bounded: no continuous score can change by more than `span`. Otherwise `lost` and `gained` observations did,
+            and their share is bounded separately.
+        topics: the source of the topics between which the change differs, leaving `effective` independent cases.
+        part: the part of the unit's pass rule that was scored; empty for the whole unit.
     """
 
     unit: Unit
@@ -64,26 +64,26 @@ class PairedScores:
 
     @property
     def observed(self) -> list[Hashable]:
-        """What each observation is of, in their order: a group, or a question."""
+        """The group or the question of each observation, in order."""
         return list(dict.fromkeys(case.observation for case in self.unit.cases))
 
     @property
     def difference(self) -> float:
-        """The mean change as it was observed, in the score's own unit."""
+        """The observed mean change, in the score's own unit."""
         return math.fsum(after - before for before, after in zip(self.before, self.after, strict=True)) / len(self.d)
 
     @property
     def collapse_bound(self) -> float:
-        """The largest share of observations that lose `span` or more which the level does not exclude."""
+        """The upper bound of the share of observations that lose `span` or more."""
         return binom_bound(self.lost, len(self.d), self.level)
 
 
 def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, aimed: bool) -> PairedScores:
-    """Put a unit of the candidate beside the reference called `name`; a target that is not `aimed` at guards."""
+    """Pair a unit of the candidate with the reference called `name`; a target that is not `aimed` at is a guard."""
     declared = policy.of(unit.name, unit.kind)
     if not aimed:
         declared = replace(declared, role="guard")
-    # Open cases steer and are looked at freely. Sealed ones prove, and every opening spends of what there is to err.
+    # alpha spending: each evaluation of sealed cases uses up a part of the level
     level = stats.sealed_level(candidate.sealed_evaluations.get(unit.key, 1)) if unit.sealed else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = (
@@ -101,22 +101,22 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
 
 def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:
     if unit.key not in candidate.units:
-        return "the run did not judge it"
+        return "the run did not evaluate it"
     if unit.key not in reference.units:
-        return f"the {name} does not have it"
+        return f"the {name} does not contain it"
     if candidate.questions.get(unit.key) != reference.questions.get(unit.key):
-        return f"the {name} was asked other questions"
+        return f"the {name} was evaluated on other questions"
     return ""
 
 
 def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
-    # A case that is gone, or has no score, must not pass for one that passed: it blocks, and is never left out or zero.
+    # A case that is missing or has no score blocks; it is neither left out nor counted as zero.
     ids = {case.id for case in unit.cases}
     for side, results in ((name, old), ("run", new)):
         if odd := sorted(set(results) ^ ids):
-            return f"the cases of the {side} and the fixtures differ in {_some(odd)}"
+            return f"the {side} and the fixtures differ in {_some(odd)}"
         if unscored := sorted(case for case, result in results.items() if result.score is None):
-            return f"the {side} left unscored {_some(unscored)}"
+            return f"the {side} has no score for {_some(unscored)}"
     return ""
 
 
@@ -132,15 +132,15 @@ def _some(cases: Sequence[str]) -> str:
 
 
 def observations(cases: Sequence[Case], results: Mapping[str, Result]) -> tuple[float, ...]:
-    """One score an observation: a case's, or the mean of the cases that share a group or ask the same."""
+    """Return one score per observation: a case's, or the mean of cases that share a group or a question."""
     # Cases of a group fail together. Counted singly (families of four, ICC .5) a loss at the margin is falsely held
-    # 13.7 % of the time, and some unit falsely regressed 12.5 %; as one observation each it is 2.1 and .4 %.
-    # `or` is for the type alone: `_mismatch` refuses what was not scored
+    # 13.7 % of the time, and some unit falsely regressed 12.5 %; with one observation per group it is 2.1 and .4 %.
+    # `or` only satisfies the type checker: `_mismatch` refuses unscored cases
     return means([case.observation for case in cases], [results[case.id].score or 0.0 for case in cases])
 
 
 def means(observed: Sequence[Hashable], scores: Sequence[float]) -> tuple[float, ...]:
-    """The mean of the scores that are `observed` together, in the order in which they begin."""
+    """Return the mean of the scores that share an `observed` key, in order of first appearance."""
     groups: dict[Hashable, list[float]] = {}
     for each, score in zip(observed, scores, strict=True):
         groups.setdefault(each, []).append(score)
@@ -159,20 +159,20 @@ def _with_differences(
         sides.unit, prices, *((each, each.of_unit(sides.unit.key)) for each in (reference, candidate))
     )
     most, bounded = found or (0.0, False)
-    # where no bound is known, a longer output must not make the span narrower than the bound would be
+    # without a known bound, the span must not get narrower than the largest difference seen
     span = max(most, margin / WIDEST if bounded else stats.WINSOR_MARGINS * margin)
-    # winsorised, not trimmed: a trimmed mean would drop the very collapse that is looked for
+    # winsorised, not trimmed: a trimmed mean would drop the collapses that the gate looks for
     cut = stats.winsorise_differences(sides.before, sides.after, span)
     return replace(sides, d=cut.d, margin=margin / span, span=span, bounded=bounded, lost=cut.lost, gained=cut.gained)
 
 
 def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:
-    """The differences of each `tag=value`, one an observation, except where it covers nearly all of its unit."""
+    """Return the differences of each `tag=value`, one per observation, unless it covers nearly all of its unit."""
     return {tag: _of_slice(pair, cases) for tag, cases in _tagged(pair.unit).items() if _is_slice(cases, pair.unit)}
 
 
 def skipped_tags(unit: Unit) -> tuple[str, ...]:
-    """The tags that are no slices, since they cover nearly all of the unit."""
+    """Return the tags that are not slices because they cover nearly all of the unit."""
     return tuple(tag for tag, cases in _tagged(unit).items() if not _is_slice(cases, unit))
 
 
@@ -196,7 +196,7 @@ def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
 
 
 def cases_needed(pair: PairedScores) -> int | None:
-    """About how many observations would settle what these leave open."""
+    """Return about how many observations would settle an inconclusive pair."""
     if pair.unit.kind != "continuous":
         return _cases_to_settle(pair.d, pair.margin, pair.level)
     like = Continuous(1.0, span=1.0, collapse=None if pair.bounded else pair.policy.collapse)
@@ -204,7 +204,7 @@ def cases_needed(pair: PairedScores) -> int | None:
 
 
 def outputs_needed(pair: PairedScores) -> int | None:
-    """How many answers a case would do as well; None where one model's answers to a case were not seen to vary."""
+    """Return how many outputs per case would settle it; None if the outputs of one model per case did not vary."""
     cases = pair.unit.cases
     if pair.unit.kind == "continuous" or len(pair.d) != len(cases):
         return None
@@ -216,4 +216,4 @@ def outputs_needed(pair: PairedScores) -> int | None:
     return sizes.outputs_to_settle(pair.d, pair.margin, pair.level, before + after, outputs)
 
 
-_cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again
+_cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # takes a third of a second, and is often repeated

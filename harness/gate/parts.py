@@ -1,8 +1,8 @@
-"""The parts of a unit's pass rule: each is a rate, paired with the reference's and gated by a margin of its own.
+"""The parts of a unit's pass rule: each is a rate, paired with the reference's and gated by its own margin.
 
-A part is a rate of the cases that ask for it (`evaluation.case_parts`), so it is the same beside any other record.
-Where a case expects no value of a field and an answer has one, that counts in a rate of its own: of the cases that
-expect none, those that rightly lack it. A margin of the field holds both.
+A part is a rate over the cases that ask for it (`evaluation.case_parts`), so it does not depend on the other record.
+If a case expects no value of a field and an output has one, a separate rate counts it: of the cases that expect no
+value, those whose output has none. The margin of the field applies to both rates.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tunegate.harness.gate.pairing import PairedScores, PairKey, means
 from tunegate.harness.gate.verdict import NeverRight, PartialRate, PartVerdict
 from tunegate.harness.statistics import paired as stats
 
-NONE_EXPECTED = " (none expected)"  # behind the name of a field: its rate among the cases that expect none
+NONE_EXPECTED = " (none expected)"  # appended to a field's name: its rate among the cases that expect no value
 
 
 @dataclass(frozen=True)
 class PairedPart(PairedScores):
-    """A part of a unit: `base` and `mean` are of its `n` cases, and `before`, `after` and `d` of their observations.
+    """A part of a unit: `base` and `mean` are over its `n` cases, `before`, `after` and `d` over their observations.
 
-    `named` is what task.yaml calls it. `base_only` and `mean_only` are what each record says by itself, where that
-    is of fewer cases: only a check of your own does not say which cases ask for a part.
+    `named` is its name in task.yaml. `base_only` and `mean_only` are the rates of each record on its own, if over fewer
+    cases: a custom check may not declare which cases ask for a part.
     """
 
     named: str = ""
@@ -41,7 +41,7 @@ class PairedPart(PairedScores):
 
 
 def pair_parts(pair: PairedScores) -> list[PairedPart]:
-    """Each part of a unit that can be compared, on the cases that ask for it; `part` names it."""
+    """Return each comparable part of a unit, on the cases that ask for it."""
     if pair.problem:
         return []
     sides = [[side[case.id] for case in pair.unit.cases] for side in (pair.old, pair.new)]
@@ -49,16 +49,16 @@ def pair_parts(pair: PairedScores) -> list[PairedPart]:
     fields = {name for side in sides for result in side for name in result.field_names}
     found = []
     for name in dict.fromkeys(name for side in parts for of_case in side for name in of_case):
-        # a field that an answer lacks though its case asks for it was not needed: an alternative without it is right;
-        # any other part that is unmet_values, such as those of an answer too long to be read, is not met
+        # A missing field counts as met: its case has an alternative without it. Any other missing part, such as those
+        # of an output too long to parse, counts as not met.
         absent = float(name in fields)
         before, after = ([of_case.get(name, absent) for of_case in side] for side in parts)
         due = [asks_for(case, name, both) for case, both in zip(pair.unit.cases, zip(*sides, strict=True), strict=True)]
         if any(due):
             asked = [place for place, is_due in enumerate(due) if is_due]
             made = _paired(pair, name, name, asked, before, after)
-            alone = [_alone(name, pair.unit.cases, results, of) for results, of in zip(sides, parts, strict=True)]
-            base, mean = (each if each and each[1] < made.n else None for each in alone)
+            single = [_single(name, pair.unit.cases, results, of) for results, of in zip(sides, parts, strict=True)]
+            base, mean = (each if each and each[1] < made.n else None for each in single)
             found.append(replace(made, base_only=base, mean_only=mean))
         others = [place for place, is_due in enumerate(due) if not is_due]
         if name in fields and any(name in side[place] for side in parts for place in others):
@@ -69,7 +69,7 @@ def pair_parts(pair: PairedScores) -> list[PairedPart]:
 def _paired(
     pair: PairedScores, part: str, named: str, places: Sequence[int], before: Sequence[float], after: Sequence[float]
 ) -> PairedPart:
-    """A part of the cases at `places`; `before` and `after` hold a number for each case of the unit."""
+    """Pair a part over the cases at `places`; `before` and `after` hold a number for each case of the unit."""
     observed = [pair.unit.cases[place].observation for place in places]
     sides = [[side[place] for place in places] for side in (before, after)]
     grouped = [means(observed, side) for side in sides]
@@ -83,10 +83,10 @@ def _paired(
     )  # fmt: skip
 
 
-def _alone(
+def _single(
     name: str, cases: Sequence[Case], results: Sequence[Result], parts: Sequence[Mapping[str, float]]
 ) -> PartialRate | None:
-    """What one side says of a part by itself, where the other side alone brings some of its cases in."""
+    """Return the rate of a part over the cases of one side only, and their number."""
     asked = [
         part for case, result, part in zip(cases, results, parts, strict=True) if asks_for(case, name, [result])
     ]  # fmt: skip
@@ -94,7 +94,7 @@ def _alone(
 
 
 def values_never_right(pair: PairedScores) -> tuple[NeverRight, ...]:
-    """The values of fields that enough cases expect and no answer of the candidate has right."""
+    """Return the field values that enough cases expect and no output of the candidate has right."""
     cases = pair.unit.cases
     before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
     return tuple(
@@ -104,7 +104,7 @@ def values_never_right(pair: PairedScores) -> tuple[NeverRight, ...]:
 
 
 def gated_parts(parts: Sequence[PairedPart]) -> list[PairedPart]:
-    """Those with a margin of their own."""
+    """Return the parts with a margin of their own."""
     return [each for each in parts if each.policy.margin is not None]
 
 
@@ -113,7 +113,7 @@ def part_verdicts(
     worse: Mapping[PairKey, stats.PValue],
     is_worse: Collection[PairKey],
 ) -> Iterator[PartVerdict]:
-    """What is to be said of each part; `worse` and `is_worse` are of the family in which the gated ones were tested."""
+    """Yield the verdict on each part; `worse` and `is_worse` come from the family that tests the gated parts."""
     for each in parts:
         labels = each.unit.check_kind.parts
         label = labels.get(each.named, each.named) + each.part.removeprefix(each.named)
@@ -127,7 +127,7 @@ def part_verdicts(
             found = replace(
                 found, margin=each.margin, interval=(bounds.lower, bounds.upper), p_worse=worse[each.key].p,
                 declared=each.policy.reason,
-                # as of a slice: a loss within its margin is one that task.yaml declares tolerable
+                # as for slices: a loss within the margin is tolerated
                 fell=each.key in is_worse and not stats.held(each.d, each.margin, each.level),
             )  # fmt: skip
         yield found

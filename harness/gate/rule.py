@@ -1,4 +1,4 @@
-"""The decision rule: paired results and a policy to verdicts of units and decisions of tasks."""
+"""The decision rule: from paired results and a policy to verdicts on units and decisions on tasks."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def compare(
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
-        candidate: the record to decide on. If it is partial, units that it lacks have no verdict; else they block.
-        references: records by name, the base first: a unit that the base lacks blocks, one that a later reference
-            lacks is newer than it. A unit gets the worst of its verdicts.
-        trained: the tasks the adapter was trained for: they must have a target. Elsewhere targets guard.
-        targets_stay: targets are targets everywhere, as where the candidate is no adapter on the reference.
+        candidate: the record to decide on. Units missing from it block, unless it is partial.
+        references: records by name, the base first. A unit missing from the base blocks; one missing from a later
+            reference is newer than that reference and is skipped there. A unit gets the worst of its verdicts.
+        trained: the tasks the adapter was trained for, which must have a target. In other tasks targets are guards.
+        targets_stay: targets are targets in every task, as if the candidate is not an adapter on the reference.
 
     Returns:
-        The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
+        The candidate with `verdicts`, and with `tasks`: the decisions on the tasks whose units all have a verdict.
     """
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
@@ -56,7 +56,7 @@ def compare(
             found.setdefault(verdict.unit, []).append(verdict)
     by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
     by_unit |= {each.unit: each for task in tasks for each in _proven_by_another(task, by_unit)}
-    if not trained:  # a unit without a margin blocks a release, and without an adapter there is none
+    if not trained:  # a unit without a margin blocks a release, and only an adapter can be released
         by_unit = {
             key: replace(each, blocks=each.blocks and each.verdict != "ungated") for key, each in by_unit.items()
         }
@@ -71,17 +71,17 @@ def compare(
 
 
 def _with_vanished(tasks: Sequence[Task], by_unit: Collection[str]) -> list[Task]:
-    """The tasks, and an empty one for each that only a reference still knows."""
+    """Return the tasks, and an empty one for each that only a reference still contains."""
     known = {task.name for task in tasks}
     names = dict.fromkeys(unit.partition("/")[0] for unit in by_unit)
     return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
 
 
 def _proven_by_another(task: Task, by_unit: Mapping[str, UnitVerdict]) -> Iterator[UnitVerdict]:
-    """The open units whose sealed ones were judged as well: they must not be regressed, and prove nothing else.
+    """Yield the open units whose sealed counterparts were evaluated too: they must only not regress.
 
-    Were both asked to hold, equal models would hardly ever be released: ten gates pass together .39 of the time where
-    five do .62 (n = 200, margin 5, flip rate 4 %).
+    If both had to hold, equal models would hardly ever be released: ten gates pass together .39 of the time, five .62
+    (n = 200, margin 5, flip rate 4 %).
     """
     for unit in task.units:
         sealing = task.policy.of(unit.name, unit.kind).seals if unit.sealed and unit.key in by_unit else None
@@ -94,8 +94,8 @@ def _proven_by_another(task: Task, by_unit: Mapping[str, UnitVerdict]) -> Iterat
 
 
 def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
-    """The worst verdict of a unit, the base's among equals; its reason also tells of the other references."""
-    # Margins chain: held to the last release alone, each release could lose a margin more against the base.
+    """Return the worst verdict of a unit, the base's among equals; its reason also names the other verdicts."""
+    # Margins chain: compared with the last release only, each release could lose another margin against the base.
     worst = max(verdicts, key=_severity)
     others = [messages.beside(each) for each in verdicts if each is not worst]
     return replace(worst, reason=" ".join([worst.reason, *others]))
@@ -104,7 +104,7 @@ def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
 def _severity(verdict: UnitVerdict) -> int:
     if not verdict.blocks:
         return 0
-    # lowest: what `--tg-inconclusive warn` excuses must not stand for a reference that blocks for more
+    # lowest: an inconclusive verdict, which may only warn, must not hide one that blocks
     if verdict.verdict == "inconclusive" and verdict.difference is not None:
         return 1
     return 3 if verdict.verdict == "regressed" else 2
@@ -113,7 +113,7 @@ def _severity(verdict: UnitVerdict) -> int:
 def _pairs(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
 ) -> list[PairedScores]:
-    """The units of the candidate beside those of one reference."""
+    """Pair the units of the candidate with those of one reference."""
     return [
         with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed))
         for task in tasks
@@ -126,7 +126,7 @@ def _verdicts(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores],
     tests: Tests, groups: Mapping[PairKey, GroupLoss],
 ) -> Iterator[UnitVerdict]:  # fmt: skip
-    """The verdict of every unit against one reference."""
+    """Yield the verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     engines = candidate.engines[name]["units"] if name in candidate.engines else {}
     for each in pairs:
@@ -140,17 +140,17 @@ def _verdicts(
 
 
 def _in_play(unit: Unit, candidate: Record) -> bool:
-    # a unit that a complete record lacks blocks; what `-k` left out of a partial one has no verdict at all
+    # a unit missing from a complete record blocks; one deselected from a partial record has no verdict
     asked = not candidate.partial and (candidate.sealed or not unit.sealed)
     return asked or unit.key in candidate.units
 
 
 def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Record) -> Iterator[UnitVerdict]:
-    """Units that a record knows and the fixtures do not: deleted or renamed, and not to pass for that."""
+    """Yield blocking verdicts on units of a record that the fixtures no longer contain (deleted or renamed)."""
     known = {unit.key for task in tasks for unit in task.units}
     for key, summary in {**candidate.units, **reference.units}.items():
         if key not in known:
-            reason = messages.cannot_compare("the fixtures no longer have this unit")
+            reason = messages.cannot_compare("the fixtures no longer contain this unit")
             yield UnitVerdict(
                 key, name, "inconclusive", reason, "guard", summary.kind, summary.n, summary.mean, None, blocks=True
             )
@@ -160,7 +160,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     facts = _facts(each, reference)
     if each.problem:
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
-    # at the level that judges, so that its lower end and the verdict agree
+    # at the level of the verdict, so that the two agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
     least, target = score_bound(each), each.policy.target_score
     facts = replace(
@@ -197,13 +197,13 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
 
 
 def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
-    """The verdict of a unit without a margin: in a guard that nobody declared, anything could be lost unseen."""
+    """Return the verdict of a unit without a margin, which blocks unless task.yaml declares it ungated."""
     reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
     return replace(_facts(each, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
 
 
 def _gained(each: PairedScores) -> bool:
-    """Whether a guard rose beyond chance, looked at alone; a target's gain is tested in its family."""
+    """Whether a guard is significantly better on its own; a target's gain is tested in its family."""
     return (
         each.policy.role == "guard"
         and each.difference > 0
@@ -220,10 +220,10 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     noise = reference.noise.get(unit.key)
     by_themselves = noise.flips if noise else ()
     marked = [case for case in both if case.critical]
-    critical = [case for case in marked if case.id not in by_themselves]  # what a coin decides shows nothing
+    critical = [case for case in marked if case.id not in by_themselves]  # a random flip shows nothing
     return UnitVerdict(
         unit.key, each.reference, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
-        # where the two sides cannot be paired, the reference's own mean is still worth showing
+        # if the two sides cannot be paired, the reference's own mean is still shown
         base=_mean(each.before) if each.before or not known else known.mean,
         mean=_mean(each.after),
         observations=len(each.after),
@@ -237,7 +237,7 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         disarmed=tuple(case.id for case in marked if case.id in by_themselves),
         unstable=tuple(case.id for case in critical if _wavers(case, each.old[case.id], each.new[case.id])),
         skipped=skipped_tags(unit),
-        # reports print what stands here, and no sealed text
+        # reports print this, so it contains no sealed text
         before={} if unit.sealed else {case: each.old[case].output for case in regressed_cases},
         sealed=unit.sealed,
         base_rates=known.rates if known else {},
@@ -249,9 +249,9 @@ def _mean(scores: Sequence[float]) -> float | None:
 
 
 def _regressed(case: Case, old: Result, new: Result) -> bool:
-    """Whether a critical case regressed: in any of its answers or, if it is declared unstable, in two running."""
-    # Critical cases stand outside every level: five of them block one in ten equal models at a flip rate of 4 %.
-    # So a case that the reference missed even once is not armed.
+    """Whether a critical case regressed: in any of its outputs or, if declared unstable, in two consecutive ones."""
+    # Critical cases are not covered by any level: five of them block one in ten equal models at a flip rate of 4 %.
+    # So a case that the reference failed even once does not count.
     failed = [each.passed is False for each in new.repeats or (new,)]
     if case.unstable and len(failed) > 1:
         return bool(old.passed) and any(first and second for first, second in pairwise(failed))
@@ -259,13 +259,13 @@ def _regressed(case: Case, old: Result, new: Result) -> bool:
 
 
 def _wavers(case: Case, old: Result, new: Result) -> bool:
-    """Whether a case that is declared unstable missed an answer, which does not yet count."""
+    """Whether a case declared unstable failed an output without counting as regressed."""
     return case.unstable and bool(old.passed) and new.passed is False and not _regressed(case, old, new)
 
 
 def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss | None) -> tuple[Verdict, list[str]]:
-    """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
-    # Held needs no correction across units: a release takes all of them, so more units make a false one rarer.
+    """Return the verdict on comparable differences, and the causes of regressed or inconclusive, in words."""
+    # Held needs no correction across units: a release requires all of them, so more units make a false one rarer.
     held = stats.held(each.d, each.margin, each.level, each.effective)
     if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below)):
         return "regressed", regressed
@@ -273,13 +273,13 @@ def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss
         return "inconclusive", unsettled
     if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
         return "cannot fall", []
-    # a mean that was seen to fall is no gain, though what counts of it may have risen
+    # an observed mean that fell is no gain, even if the capped mean rose
     return ("improved" if each.key in tests.is_better and each.difference > 0 else "held"), []
 
 
 def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[str]:
-    # Held outweighs worse, for the margin is the declared tolerance; not where task.yaml says `lower: block`, nor in a
-    # sealed unit, which is the evidence of a release.
+    # Held outweighs worse, as the margin is the declared tolerance, except with `lower: block` and in sealed units,
+    # which are the evidence of a release.
     intolerant = each.policy.lower == "block" or facts.sealed
     if facts.critical:
         yield messages.critical_regressed(facts)
@@ -302,14 +302,14 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
     elif not held and not group:
         yield messages.not_excluded(facts, cases_needed(each), outputs_needed(each))
     if each.unit.kind == "continuous":
-        # What is held is the mean of changes that count up to C. Nobody may read it as the mean of all that is lost.
+        # The held mean is that of changes capped at C, not the mean of the whole loss.
         if _mean_is_lost(each):
             yield messages.mean_lost(facts, bool(each.unit.of))
         if not each.bounded and each.collapse_bound > each.policy.collapse:
             yield messages.collapse_not_excluded(facts, each.policy.collapse)
     minimum = each.policy.minimum_score
     if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
-        # an estimate below the minimum may be chance, which is inconclusive; regressed takes evidence
+        # an estimate below the minimum may be chance: regressed takes a significant result
         yield messages.maybe_below_minimum(facts, minimum)
 
 
@@ -318,17 +318,17 @@ def _mean_is_lost(each: PairedScores) -> bool:
 
 
 def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
-    """The task's decision, or None where one of its units has no verdict.
+    """Return the task's decision, or None if one of its units has no verdict.
 
-    What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
-    and the decision blocks. A task without targets, or whose targets guard, only has to hold. A target that no sealed
-    unit proves is proven for the first adapter alone: whoever has seen its cases fail chooses the next one by them,
-    and of seven such looks without a gain 59 % end "improved". A target score is a further demand beside the gain: a
-    score alone is crossed by an equal model as often as chance carries it there.
+    An adapter must show a gain on the task it was trained for; without a target (so also without a task.yaml) that is
+    impossible, and the decision blocks. A task without targets, or whose targets are guards, only has to hold. A target
+    without a sealed unit is proven only for the first adapter: later ones are chosen by its failed cases, and of seven
+    such evaluations without a gain 59 % end "improved". A target score is required in addition to the gain, as an
+    equal model may reach a score by chance.
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
     verdicts = [each for key, each in by_unit.items() if key.partition("/")[0] == task.name]
-    # a unit that was not judged might turn any decision
+    # a unit that was not evaluated could change the decision
     if not verdicts or any(key not in by_unit for key in expected):
         return None
     targets = [each for each in verdicts if each.role == "target" and not each.proven_by]
@@ -358,12 +358,12 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
 
 
 def _is_won(target: UnitVerdict) -> bool:
-    """Whether a target shows a gain and, where one is declared, its target score."""
+    """Whether a target shows a gain and, if declared, its target score."""
     return target.verdict == "improved" and (target.target_score is None or target.reached)
 
 
 def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") -> bool:
-    """Whether the gate's exit code is 1; under `warn` inconclusive units alone do not make it so."""
+    """Whether the gate's exit code is 1; under `warn` inconclusive units do not cause it."""
     # the record's decision stays `block` under `warn`: only the exit code changes
     soft = exempted(record, inconclusive)
     units = any(each["blocks"] and unit not in soft for unit, each in record.verdicts.items())
@@ -371,7 +371,7 @@ def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") ->
 
 
 def exempted(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
-    """The units that block by being inconclusive alone, where that is to be a warning."""
+    """Return the units that block only by being inconclusive, if that is to be a warning."""
     if inconclusive == "block":
         return set()
     return {
@@ -381,10 +381,10 @@ def exempted(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]
 
 
 def unit_blocked(unit: str, verdict: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
-    """Whether a unit's verdict blocks, and is not excused."""
+    """Whether a unit's verdict blocks and is not exempted."""
     return bool(verdict["blocks"]) and unit not in soft
 
 
 def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
-    """Whether a task's decision blocks for more than the excused units."""
+    """Whether a task's decision blocks for more than the exempted units."""
     return bool(task["short"] or task["no_target"] or set(task["blocking"]) - set(soft))

@@ -1,4 +1,4 @@
-"""Guards that are held together: small ones that cannot hold a margin each show that their mean loss is within one."""
+"""Groups of guards: guards too small to hold a margin each show that their mean loss is within a common margin."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tunegate.harness.statistics.sample_size import PassFail, cases_to_settle, f
 class GroupLoss:
     """The weighted mean change of guards against one reference, in shares of a score, and its interval at the `level`.
 
-    Where one of the `units` cannot be compared, or was not run, `missing` says so, and nothing is held. What is not
-    held about `needed` cases would settle in place of all its `cases`; None: hardly any number.
+    `missing` names a unit that cannot be compared or was not run; nothing is held then. About `needed` cases instead
+    of `cases` would settle a group that is not held; None if hardly any number would.
     """
 
     units: tuple[str, ...]
@@ -39,10 +39,10 @@ class GroupLoss:
 
 
 def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate: Record) -> dict[PairKey, GroupLoss]:
-    """The loss of its group for each guard that is held together with others, by the pair's key.
+    """Return the loss of its group for each grouped guard, by the pair's key.
 
-    Open guards form one group and sealed ones another, of the same weights. A guard that a later reference does not
-    know is newer than it, and left out there. One that is alone has to hold its own margin.
+    Open guards form one group and sealed ones another, with the same weights. A guard missing from a later reference
+    is newer than that reference and is left out there. A single guard has to hold its own margin.
     """
     found: dict[PairKey, GroupLoss] = {}
     for task in tasks:
@@ -64,7 +64,7 @@ def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate
 def _members(
     task: Task, pairs: Sequence[PairedScores], reference: str, sealed: bool
 ) -> Iterator[tuple[PairedScores, float]]:
-    """The guards of the task's group against one reference, each with its weight."""
+    """Yield the guards of the task's group against one reference, each with its weight."""
     for each in pairs:
         if each.reference == reference and each.unit.task == task.name and each.unit.sealed == sealed:
             weight = task.policy.weight(each.unit.name)
@@ -73,13 +73,13 @@ def _members(
 
 
 def _missing(task: Task, candidate: Record, sealed: bool) -> str:
-    """A member that a partial run left out: what it lost is not known."""
+    """Return a member that a partial run left out, whose loss is unknown; empty if there is none."""
     mine = [each.key for each in task.units if each.sealed == sealed and task.policy.weight(each.name) is not None]
     return next((key for key in mine if candidate.partial and key not in candidate.units), "")
 
 
 def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], missing: str) -> GroupLoss:
-    level = min(one.level for one, _ in members)  # sealed members may have been opened more often than others
+    level = min(one.level for one, _ in members)  # sealed members may have been evaluated a different number of times
     units = tuple(one.unit.key for one, _ in members)
     if missing:
         return GroupLoss(units, together.margin, level, missing=missing)
@@ -99,9 +99,9 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
 
 
 def _effective(pairs: Sequence[PairedScores], d: Sequence[float], margin: float) -> stats.Effective | None:
-    """What the pooled observations are worth where their change differs between topics, which units may share.
+    """Return the effective number of pooled observations; None if their change does not differ between topics.
 
-    Units are no topics, for they were not drawn: their own means are taken out of the changes first.
+    Units may share topics. Units are not topics, as they were not sampled: their means are subtracted first.
     """
     firsts: dict[Hashable, tuple[int, Case]] = {}
     for place, each in enumerate(pairs):
@@ -117,9 +117,9 @@ def _effective(pairs: Sequence[PairedScores], d: Sequence[float], margin: float)
 
 
 def drop_found(pair: PairedScores, tests: int) -> float | None:
-    """Return the smallest true drop of this guard alone that is called regressed four times in five, of many tests.
+    """Return the smallest true drop that this guard on its own detects four times in five, corrected for `tests` tests.
 
-    It is a share of the score, from the flips that were seen; None where no drop is.
+    It is a share of the score, computed from the observed flips; None if no drop is detected that often.
     """
     flips = flip_rate_seen(pair.d) - abs(pair.difference)
     return _drop_found(len(pair.d), pair.margin, round(max(flips, 0.0), 3), tests)
@@ -134,8 +134,8 @@ def pooled(members: Sequence[tuple[Sequence[Hashable], Sequence[float], float]])
     """Return one change in [-1, 1] for each observation, and the span C: C times their mean is the weighted mean.
 
     Args:
-        members: of each unit what its observations are of, their changes in [-1, 1], and its weight. Units that share
-            a question share an observation, as what one answer decides is no independent evidence.
+        members: for each unit the keys of its observations, their changes in [-1, 1], and its weight. Units that share
+            a question share an observation, as one output is not independent evidence for both.
     """
     whole = sum(weight for *_, weight in members)
     changes: dict[Hashable, float] = {}

@@ -1,4 +1,4 @@
-"""How a change differs between the topics of cases: where it does, n cases are worth fewer."""
+"""Changes that differ between the topics of cases: n cases then count as fewer independent ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Tags = tuple[tuple[str, str], ...]
 
 
 def with_topics(pair: PairedScores) -> PairedScores:
-    """The pair with what its cases are worth; as it is where no topics are found, or the change is alike in all."""
-    # where all changed alike nothing can differ, and thousands of texts take seconds to read
+    """Return the pair with its effective number of cases, or unchanged if there are no topics or no differences."""
+    # equal changes cannot differ between topics, and reading thousands of texts takes seconds
     found = topics_of(pair.unit) if len(set(pair.d)) > 1 else None
     if found is None:
         return pair
@@ -27,15 +27,15 @@ def with_topics(pair: PairedScores) -> PairedScores:
 
 
 def effective_cases(d: Sequence[float], labels: Sequence[int], margin: float) -> Effective | None:
-    """What the observations are worth where the change differs between their topics; None where it does not."""
+    """Return the effective number of observations; None if the change does not differ between their topics."""
     found = spread(d, labels, margin, seed=SEED)
     return Effective(found.effective, found.clusters) if found.real else None
 
 
 def score_bound(pair: PairedScores) -> float | None:
-    """The least score that the level does not exclude, where it has to reach a target; Wilson's bound for pass/fail.
+    """Return the lower bound of the score if it has a target score; Wilson's bound for pass/fail.
 
-    Where scores differ between topics it is of fewer cases, as a change is.
+    If scores differ between topics, the bound uses the effective number of cases, as for a change.
     """
     target = pair.policy.target_score
     if target is None or not pair.after:
@@ -46,16 +46,16 @@ def score_bound(pair: PairedScores) -> float | None:
 
 
 def topics_of(unit: Unit) -> Topics | None:
-    """The topic of each observation, fixed by the inputs and tags alone; None where they say too little."""
+    """Return the topic of each observation, from the inputs and tags only; None if they do not suffice."""
     firsts = {case.observation: case for case in reversed(unit.cases)}
     return topics_of_cases([firsts[each] for each in dict.fromkeys(case.observation for case in unit.cases)])
 
 
 def topics_of_cases(cases: Sequence[Case]) -> Topics | None:
-    """The same of cases, one for each observation."""
+    """Return the topics of cases, one case per observation."""
     return _topics(tuple(case.text for case in cases), tuple(tuple(sorted(case.tags.items())) for case in cases))
 
 
 @lru_cache(maxsize=64)
 def _topics(texts: tuple[str, ...], tags: tuple[Tags, ...]) -> Topics | None:
-    return topics(texts, [dict(each) for each in tags])  # asked once for each reference
+    return topics(texts, [dict(each) for each in tags])  # called once per reference

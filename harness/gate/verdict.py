@@ -1,4 +1,4 @@
-"""What the gate says of one unit: the verdict, the numbers it rests on and the cases that moved."""
+"""The gate's verdict on one unit: the numbers it rests on and the cases that changed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from tunegate.harness.checks.base import Kind
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 
 
-PartialRate = tuple[float, int]  # a rate, and the cases that it is one of
+PartialRate = tuple[float, int]  # a rate, and the number of its cases
 
 
 @dataclass(frozen=True, slots=True)
 class PartVerdict:
-    """A part of a unit's pass rule beside the reference: its rate among the `n` cases that ask for it.
+    """A part of a unit's pass rule compared with the reference: its rate among the `n` cases that ask for it.
 
-    `label` is what sentences call it, and `named` what task.yaml does. Without a `margin` it is not gated. `difference`
-    is that of its `observations`, and `interval` that of the difference, at the level of its unit; `p_worse` is that
-    of worse, before it is corrected. What `fell` blocks. A part that is `whole` is all that passes a case. `base_only`
-    and `mean_only` are what each record says by itself, where an answer of the other one brings some of the cases in.
+    Attributes:
+        label: its name in messages; `named` is its name in task.yaml.
+        margin: None if the part is not gated.
+        difference: the mean over its `observations`, with the `interval` at the level of its unit.
+        p_worse: the p-value of "worse", before correction.
+        fell: it fell, which blocks.
+        whole: its scores equal those of the whole unit.
+        base_only, mean_only: the rate in each record on its own, if that has fewer cases that ask for the part.
     """
 
     name: str
@@ -42,15 +46,15 @@ class PartVerdict:
     mean_only: PartialRate | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record."""
+        """Return its form in a record."""
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)
 class NeverRight:
-    """A value of a field that `n` cases expect and no answer has right; the reference has it right in `base` of them.
+    """A field value that `n` cases expect and no output has right; the reference has it right in `base` of them.
 
-    `value` is JSON, and empty where the unit is sealed: it would tell what its cases expect.
+    `value` is JSON. It is empty for sealed units, as it would reveal what their cases expect.
     """
 
     field: str
@@ -59,24 +63,33 @@ class NeverRight:
     base: int
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record."""
+        """Return its form in a record."""
         return {"field": self.field, "value": self.value, "n": self.n, "base": self.base}
 
 
 @dataclass(frozen=True)
 class UnitVerdict:
-    """What the gate makes of one unit against one reference. Differences are tuned minus base, in the score's own unit.
+    """The verdict on one unit against one reference. Differences are tuned minus base, in the score's own unit.
 
-    `interval` is that of the difference, each end one-sided at the `level` that judged; `p_worse` is that of worse,
-    before it is corrected for the number of `tests` made together. `declared` is the reason that task.yaml gives.
-    `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
-    names the critical cases that regressed, `already_failing` those the reference failed, `unstable` those of which
-    one answer failed and it takes two; `by_themselves` flip where the base is asked twice, and of them the critical
-    ones are `disarmed`; `before` holds what the reference answered to the regressed cases, unless the unit is sealed.
-    `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance, `gained` that a
-    guard, looked at alone, is better. A guard `cannot fall` where its reference passes nothing. An open unit is
-    `proven_by` the sealed one that was judged with it. `parts` are those of its pass rule, and `never_right` the values
-    of its fields that are never answered right.
+    A guard whose reference passes nothing "cannot fall".
+
+    Attributes:
+        base, mean: means over the `observations`; with groups there are fewer observations than cases.
+        interval: of the difference, each end one-sided at the `level` of the verdict.
+        p_worse: the p-value of "worse", before correction for the number of `tests` of the run.
+        declared: the reason given in task.yaml.
+        critical: critical cases that regressed.
+        already_failing: critical cases that the reference failed.
+        unstable: critical cases declared unstable, of which one output failed; two are needed to count.
+        by_themselves: cases that flip when the base is re-run; the critical ones among them are `disarmed`.
+        before: the reference's outputs for the regressed cases, unless the unit is sealed.
+        worse_slices: slices that fell.
+        skipped: tags that are not slices.
+        lower: the unit is significantly worse.
+        gained: a guard is significantly better, before correction.
+        proven_by: for an open unit, its sealed counterpart that was evaluated in the same run.
+        parts: the parts of its pass rule.
+        never_right: the field values that no output has right.
     """
 
     unit: str
@@ -127,7 +140,7 @@ class UnitVerdict:
     never_right: tuple[NeverRight, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record."""
+        """Return its form in a record."""
         raw = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "unit"}
         return {key: _plain(value) for key, value in raw.items()}
 

@@ -25,7 +25,7 @@ def why_never(each: Plan) -> str:
         )
     if bounds and bounds.collapse and each.n >= bounds.fewest_for_mean(each.margin):
         few = f"fewer than {percent(each.least_collapse)} fall by {amount(_room(each), each.unit)} or more"
-        return f"{cases} cannot show that {few}, and `collapse` allows {percent(bounds.collapse)}"
+        return f"{cases} cannot show that {few}, but `collapse` allows {percent(bounds.collapse)}"
     return f"{cases} cannot hold {held} without a gain"
 
 

@@ -1,9 +1,8 @@
-"""Cases that come in clusters: whether the change really differs between them, and how many cases that leaves.
+"""Clustered cases: a test for differences of the change between clusters, and the effective number of cases.
 
-`d` is a list of n differences in [-1, 1] as in paired.py, `labels` the n numbers of the clusters that they are of.
-Where clusters are themselves a sample, n cases tell less of what they were drawn from than n drawn one by one: as much
-as `effective` of these. `score_statistic` times sqrt(effective / n) must then exceed `cluster_critical` as well as what
-it must exceed without clusters.
+`d` is a list of n differences in [-1, 1] as in paired.py, `labels` the n numbers of their clusters. If the clusters are
+themselves a sample, n cases carry as much information as `effective` independent ones. `score_statistic` times
+sqrt(effective / n) must then exceed `cluster_critical` as well as its critical value without clusters.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 PERMUTATIONS = 999
-# p of a spread that counts as real: at .1 an equal model is held up to 3 points less often, at .05 up to 1.8, while
-# what is falsely held differs by half a point (benchmarks/gate_topics.py)
+# p of a spread that counts as real: at .1 an equal model is held up to 3 points less often, at .05 up to 1.8, while the
+# rate of false held differs by half a point (benchmarks/gate_topics.py)
 REAL = 0.05
 CELLS = 1_000_000  # labels held in memory at once
 TIE = 1e-10  # as a share of the sum of squares: sums that differ by float noise are a tie
@@ -29,10 +28,11 @@ TIE = 1e-10  # as a share of the sum of squares: sums that differ by float noise
 
 @dataclass(frozen=True)
 class Spread:
-    """How the change differs between `clusters` clusters, and the `effective` number of the n cases.
+    """The differences of the change between `clusters` clusters, and the `effective` number of the n cases.
 
-    `p` of the permutation test, `real` if that is at most `REAL`; the `intraclass` correlation of the differences, from
-    -1 to 1; the `design_effect` of a loss of the margin, n / effective: 1 where the spread is not real.
+    `p` is that of the permutation test, and the spread is `real` if it is at most `REAL`. `intraclass` is the
+    intraclass correlation of the differences, from -1 to 1. `design_effect` is that of a loss of the margin,
+    n / effective: 1 if the spread is not real.
     """
 
     clusters: int
@@ -44,13 +44,13 @@ class Spread:
 
 
 def spread(d: ArrayLike, labels: ArrayLike, margin: float, *, seed: int, level: float = REAL) -> Spread:
-    """Return how `d` (n numbers) is spread over the clusters that `labels` (n integers) name, in any order.
+    """Return the spread of `d` (n numbers) over the clusters given by `labels` (n integers), in any order.
 
-    It is real where `p` is at most `level`. The design effect (Kish, Survey Sampling, 1965) is the variance of the mean
-    by clusters over that by cases, each where the true loss is the margin: as `score_statistic` has it.
+    It is real if `p` is at most `level`. The design effect (Kish, Survey Sampling, 1965) is the variance of the mean by
+    clusters over that by cases, both at a true loss of the margin, as in `score_statistic`.
 
     Raises:
-        ValueError: d and labels differ in length, d leaves [-1, 1], or the margin (-1, 1).
+        ValueError: d and labels differ in length, d leaves [-1, 1], or the margin leaves (-1, 1).
     """
     values = differences(d)
     clusters, sizes = _clusters(labels, len(values))
@@ -61,7 +61,7 @@ def spread(d: ArrayLike, labels: ArrayLike, margin: float, *, seed: int, level: 
 
 
 def _clusters(labels: ArrayLike, n: int) -> tuple[Integers, Integers]:
-    """Each case's cluster, numbered from 0, and each cluster's size."""
+    """Return the cluster of each case, numbered from 0, and the size of each cluster."""
     given = np.asarray(labels)
     if given.ndim != 1 or len(given) != n:
         raise ValueError(f"d and labels must be lists of one length, found {n} differences and {given.size} labels")
@@ -70,11 +70,11 @@ def _clusters(labels: ArrayLike, n: int) -> tuple[Integers, Integers]:
 
 
 def _permutation_p(values: Floats, sizes: Integers, found: float, seed: int) -> float:
-    """The share of ways to deal the cases to the clusters whose sum of squares between is as large as what was `found`.
+    """Return the share of permutations whose sum of squares between clusters is at least the one `found`.
 
-    (1 + count) / (permutations + 1), from a seed: what was found is one of the ways.
+    It is (1 + count) / (permutations + 1), from a seed: the observed assignment is one of the permutations.
     """
-    moved = np.sort(values[values != 0])  # sorted, as the sizes are: the same p in whatever order the cases stand
+    moved = np.sort(values[values != 0])  # sorted, as the sizes are, so that p does not depend on the order of cases
     if len(sizes) < 2 or not len(moved) or sizes.max() == 1:
         return 1.0
     tie = TIE * float((moved**2).sum())
@@ -83,13 +83,13 @@ def _permutation_p(values: Floats, sizes: Integers, found: float, seed: int) -> 
 
 
 def _dealt(moved: Floats, sizes: Integers, n: int, seed: int) -> Iterator[Floats]:
-    """The sums of squares between clusters of cases dealt at random, some at a time."""
+    """Yield the sums of squares between clusters of random permutations, in batches."""
     random, clusters = np.random.default_rng(seed), len(sizes)
     cases = np.repeat(np.arange(clusters, dtype=np.int32), sizes)
     rows = max(1, min(PERMUTATIONS, CELLS // n))
     for done in range(0, PERMUTATIONS, rows):
         count = min(rows, PERMUTATIONS - done)
-        # the cases that did not move add nothing to any sum
+        # cases that did not move add nothing to a sum
         dealt = random.permuted(np.tile(cases, (count, 1)), axis=1)[:, : len(moved)]
         cells = (dealt + clusters * np.arange(count)[:, None]).ravel()
         sums = np.bincount(cells, np.tile(moved, count), minlength=count * clusters).reshape(count, clusters)
@@ -97,7 +97,7 @@ def _dealt(moved: Floats, sizes: Integers, n: int, seed: int) -> Iterator[Floats
 
 
 def _intraclass(values: Floats, sums: Floats, sizes: Integers) -> float:
-    """The intraclass correlation by the analysis of variance (Donner, International Statistical Review 54, 1986)."""
+    """Return the intraclass correlation by analysis of variance (Donner, International Statistical Review 54, 1986)."""
     n, clusters = len(values), len(sizes)
     if not 1 < clusters < n:
         return 0.0
@@ -110,22 +110,22 @@ def _intraclass(values: Floats, sums: Floats, sizes: Integers) -> float:
 
 
 def _design_effect(values: Floats, sums: Floats, sizes: Integers, margin: float) -> float:
-    """The variance of the sum by clusters over that by cases, at least 1."""
-    excess = sums + margin * sizes  # a cluster's, above a loss of exactly the margin
+    """Return the variance of the sum by clusters over that by cases, at least 1."""
+    excess = sums + margin * sizes  # of each cluster, above a loss of exactly the margin
     weights = _null_weights(excess)
     mean = float(weights @ excess)
     by_clusters = len(sizes) ** 2 / (len(sizes) - 1) * float(weights @ (excess - mean) ** 2)
     statistic, n = score_statistic(values, margin), len(values)
-    # where the loss is not below the margin there is no statistic, and nothing to hold: the sample's own variance
+    # a loss not below the margin has no statistic and is not held: use the variance of the sample
     by_cases = (excess.sum() / statistic) ** 2 if 0 < statistic < np.inf else n * float(values.var())
     return max(1.0, by_clusters / by_cases) if by_cases > 0 else 1.0
 
 
 def _null_weights(excess: Floats) -> Floats:
-    """Weigh the clusters so that their excess averages 0, by empirical likelihood; equally where none is below 0.
+    """Weigh the clusters so that their excess averages 0, by empirical likelihood; equally if none is below 0.
 
-    Where few clusters bear a loss, fewer may have been drawn: with equal weights 20 clusters hold it falsely 11 % of
-    the time, so 7 % (the weights: Owen, Empirical Likelihood, 2001).
+    If few clusters bear a loss, fewer may have been sampled: with equal weights 20 clusters falsely hold it 11 % of the
+    time, with these weights 7 % (Owen, Empirical Likelihood, 2001).
     """
     clusters, least = len(excess), float(excess.min())
     if least > -ROUNDING or excess.sum() <= 0:
@@ -136,7 +136,7 @@ def _null_weights(excess: Floats) -> Floats:
 
     from scipy.optimize import brentq  # takes a tenth of a second to import
 
-    # beyond that end one cluster alone would weigh more than 1
+    # beyond the upper end a single cluster would weigh more than 1
     t = float(brentq(mean, 0.0, 1 - 1 / (clusters + 1), xtol=1e-14))
     weights: Floats = 1 / (clusters * (1 - t * excess / least))
     return weights

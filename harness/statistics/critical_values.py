@@ -1,4 +1,4 @@
-"""Critical values of the score statistic: the normal's, raised where enumeration shows that it errs more often."""
+"""Critical values of the score statistic: the normal quantile, raised where enumeration shows more errors."""
 
 import math
 from functools import lru_cache
@@ -12,11 +12,11 @@ from tunegate.harness.statistics.distributions import norm_exceeded
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-ENUMERATED_TO = 200  # cases; beyond, the normal's value at .04 errs 4.6 % of the time at most
-ALLOWED = 1.25  # times the level: what a level of .04 promises is 5 %
+ENUMERATED_TO = 200  # cases; beyond, the error of the normal quantile at .04 is at most 4.6 %
+ALLOWED = 1.25  # times the level: a level of .04 guarantees an error of at most 5 %
 _NEAR = np.geomspace(2e-3, 0.5, 40)
-NUISANCE = np.concatenate([[0.0], _NEAR, 1 - _NEAR[-2::-1], [1.0]])  # chances of a fix, as shares of what there can be
-TIE = 1e-9  # the two ways to find the statistic differ by as much
+NUISANCE = np.concatenate([[0.0], _NEAR, 1 - _NEAR[-2::-1], [1.0]])  # chances of a fix, as shares of the possible range
+TIE = 1e-9  # the two ways to compute the statistic differ by up to this
 
 
 def critical(level: float) -> float:
@@ -27,7 +27,7 @@ def critical(level: float) -> float:
 
 
 def cluster_critical(level: float, clusters: int) -> float:
-    """Return what a statistic of so many clusters must exceed: the t quantile with clusters - 1 degrees of freedom."""
+    """Return the critical value for so many clusters: the t quantile with clusters - 1 degrees of freedom."""
     if clusters < 2 or not 0 < level < 0.5:
         raise ValueError(f"expected two clusters or more and a level between 0 and .5, found {clusters} and {level}")
     return -float(stdtrit(clusters - 1, level))
@@ -35,11 +35,12 @@ def cluster_critical(level: float, clusters: int) -> float:
 
 @lru_cache(maxsize=4096)
 def critical_value(n: int, margin: float, level: float) -> float:
-    """Return what T(margin) of n pass/fail cases must exceed so that it errs at most 1.25 times the level; inf: none.
+    """Return the critical value of T(margin) for n pass/fail cases with an error of at most 1.25 times the level.
 
-    The normal's quantile where that keeps the promise, or n is above 200; else the least value that does, by the sum
-    over all tables of regressed and fixed cases, at the worst chance of a fix (an unconditional exact test: Suissa and
-    Shuster, Biometrics 47, 1991). Without it 10 cases hold a margin of .15 falsely 7.6 % of the time.
+    It is the normal quantile if that suffices or n is above 200; otherwise the least value that does, by the sum over
+    all tables of regressed and fixed cases, at the worst chance of a fix (an unconditional exact test: Suissa and
+    Shuster, Biometrics 47, 1991); inf if none does. With the normal quantile 10 cases falsely hold a margin of .15
+    7.6 % of the time.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, found {n}")
@@ -53,29 +54,29 @@ def critical_value(n: int, margin: float, level: float) -> float:
     if not len(order) or errors[-1] <= ALLOWED * level:
         return normal
     falling = values[order]
-    first = int(np.searchsorted(errors, ALLOWED * level, side="right"))  # that is one too many
-    above = falling[:first][falling[:first] > falling[first] + TIE]  # tables that tie stand or fall together
+    first = int(np.searchsorted(errors, ALLOWED * level, side="right"))  # the first table too many
+    above = falling[:first][falling[:first] > falling[first] + TIE]  # ties are kept or dropped together
     return float((above[-1] + falling[first]) / 2) if len(above) else math.inf
 
 
 def tango_statistic(regressed: Integers, fixed: Integers, n: int, margin: float) -> Floats:
-    """Return Tango's statistic in closed form; q, the null's chance of a fix, solves 2nq^2 + bq + c = 0."""
+    """Return Tango's statistic in closed form; q, the chance of a fix under the null, solves 2nq^2 + bq + c = 0."""
     b = (2 * n - regressed + fixed) * margin - regressed - fixed
     c = -fixed * margin * (1 - margin)
     q = (np.sqrt(np.maximum(b * b - 8 * n * c, 0)) - b) / (4 * n)
     variance = n * (2 * q + margin * (1 - margin))
     excess = n * margin - regressed + fixed
-    # no variance: no flip, and no margin either
+    # no variance: no flip and no margin
     statistic: Floats = np.divide(excess, np.sqrt(variance), out=np.zeros(np.shape(excess)), where=variance > 0)
     return statistic
 
 
 def _chances(regressed: Integers, fixed: Integers, n: int, margin: float) -> Floats:
-    """Return the chance of each table (down) where a loss of exactly the margin is true, at each nuisance (across)."""
+    """Return the chance of each table (rows) at a true loss of the margin, for each nuisance value (columns)."""
     fix = NUISANCE * (1 - margin) / 2
     still = n - regressed - fixed
     ways = gammaln(n + 1) - gammaln(regressed + 1) - gammaln(fixed + 1) - gammaln(still + 1)
-    # a log of 0 that 0 cases are multiplied with, and which more of them make a chance of 0
+    # the log of 0 is replaced: multiplied by 0 cases it gives 0, by more cases a chance of 0
     logs = np.log(np.maximum([fix + margin, fix, 1 - margin - 2 * fix], np.finfo(float).tiny))
     chances: Floats = np.exp(ways[:, None] + np.stack([regressed, fixed, still], axis=1) @ logs)
     return chances

@@ -1,4 +1,4 @@
-"""The normal and the binomial distribution, from scipy.special: scipy.stats takes as long to import as a lint takes."""
+"""The normal and the binomial distribution, from scipy.special: importing scipy.stats takes as long as a lint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def norm_below(z: ArrayLike) -> Floats:
 
 
 def norm_above(z: ArrayLike) -> Floats:
-    """Return P(Z > z) of a standard normal Z, precise also where it is tiny."""
+    """Return P(Z > z) of a standard normal Z, precise also in the far tail."""
     # not 1 - ndtr(z), which is 0 from about z = 8.3 on
     return np.asarray(ndtr(-np.asarray(z, float)))
 
@@ -42,17 +42,17 @@ def binom_to(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
 
 
 def binom_beyond(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
-    """Return P(K > k) of K ~ Binomial(n, p), precise also where it is tiny; k may lie outside 0 .. n."""
+    """Return P(K > k) of K ~ Binomial(n, p), precise also in the far tail; k may lie outside 0 .. n."""
     return _tail(betainc, k, n, p, below=1.0, above=0.0)
 
 
 def binom_bound(k: int, n: int, level: float) -> float:
-    """Return the upper bound of a share, one-sided at `level`, seen k times in n (Clopper and Pearson, 1934)."""
+    """Return the one-sided upper bound at `level` of a share seen k times in n (Clopper and Pearson, 1934)."""
     return float(betaincinv(k + 1, n - k, 1 - level)) if k < n else 1.0
 
 
 def binom_range(n: int, p: float, tail: float) -> range:
-    """Return the counts of a Binomial(n, p) without those in its tails, which hold `tail` each at most."""
+    """Return the counts of a Binomial(n, p) without its tails, each of at most `tail`."""
     counts = range(n + 1)
     first = bisect_left(counts, True, key=lambda k: bool(binom_to(k, n, p) >= tail))
     last = bisect_left(counts, True, key=lambda k: bool(binom_beyond(k, n, p) <= tail))
@@ -60,9 +60,9 @@ def binom_range(n: int, p: float, tail: float) -> range:
 
 
 def _tail(of: Callable[..., Floats], k: ArrayLike, n: ArrayLike, p: float, *, below: float, above: float) -> Floats:
-    """One tail, by the incomplete beta function where it is defined: for 0 <= k < n."""
+    """Return one tail, by the incomplete beta function where it is defined: for 0 <= k < n."""
     hits, trials = np.floor(np.asarray(k, float)), np.asarray(n, float)
-    # where it is not defined betainc gives NaN or a wrong value without a word: 1.0 is put there, and not used
+    # elsewhere betainc silently returns NaN or a wrong value: pass 1.0 and discard the result
     inside = (hits >= 0) & (hits < trials)
     found = of(np.where(inside, hits + 1, 1.0), np.where(inside, trials - hits, 1.0), p)
     return np.where(inside, found, np.where(hits < 0, below, above))

@@ -1,6 +1,6 @@
-"""Units of pass/fail cases that are decided together: the chance that their mean loss is within one margin.
+"""Groups of pass/fail units: the chance that their mean loss is within a common margin.
 
-As in `sample_size` a chance is a sum over all tables of regressed and fixed cases, each decided as the gate decides it.
+As in `sample_size`, a chance is a sum over all tables of regressed and fixed cases, each decided as the gate does.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tunegate.harness.statistics.sample_size import PassFail, expected_flips, p_
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-TAIL = 1e-12  # of a number of flips: what is left out at either end
-SAME = 1e-9  # two weights of a case that differ by no more are one weight
+TAIL = 1e-12  # of a number of flips: the probability left out at either end
+SAME = 1e-9  # relative tolerance of equal weights
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The cases of one unit: n observations, the `margin` of their own, and the true `change`, a share of the score.
+    """The cases of one unit: n observations, their own `margin`, and the true `change`, a share of the score.
 
-    Of sealed cases (`strict`) whatever is shown to be worse is regressed, and of others only what is not held, too.
+    Sealed cases (`strict`) are regressed if significantly worse; others only if also not held.
     """
 
     n: int
@@ -40,11 +40,11 @@ class Sample:
     strict: bool = False
 
     def changed(self, change: float) -> Sample:
-        """The same with another true change."""
+        """Return the same sample with another true change."""
         return replace(self, change=change)
 
     def with_margin(self, margin: float) -> Sample:
-        """The same with another margin."""
+        """Return the same sample with another margin."""
         return replace(self, margin=margin)
 
 
@@ -54,20 +54,20 @@ def prob_passed(part: Sample) -> float:
 
 
 def prob_not_regressed(part: Sample) -> float:
-    """Return P(not shown to be worse, or held as well where that is tolerated)."""
+    """Return P(not regressed)."""
     return float(_table(part).sum())
 
 
 def prob_improved(part: Sample) -> float:
-    """Return P(better beyond chance)."""
+    """Return P(significantly better)."""
     return part.power.prob_improved(part.n, part.margin, part.change)
 
 
 def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -> float:
     """Return P(the weighted mean loss of all is within the margin, and none of them is regressed).
 
-    Exact where a case weighs the same in each unit. Otherwise the pooled cases count as a number of equal ones, and the
-    two conditions as independent: by simulation of 20 to 200 cases a unit the chance is at most 8 points too small,
+    Exact if a case weighs the same in each unit. Otherwise the pooled cases count as a number of equal ones, and the
+    two conditions as independent: in simulations of 20 to 200 cases per unit the chance is at most 8 points too small
     and 5 too large.
     """
     check_design(1, margin, most=1.0)
@@ -81,19 +81,19 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
 
 
 def _alike(parts: Sequence[Sample], margin: float, level: float) -> tuple[int, PassFail, float]:
-    """Equal cases in place of those that weigh more in one unit than in another: how many, and how they change."""
+    """Return the number, power and change of equally weighted cases that stand for cases of different weights."""
     whole = sum(part.weight for part in parts)
     heaviest = max(part.weight / whole / part.n for part in parts)
     shares = [(part.weight / whole) ** 2 / part.n for part in parts]  # of the variance of the mean
     flips = math.fsum(share * part.power.flip_rate for share, part in zip(shares, parts, strict=True))
     rate, change = flips / sum(shares), math.fsum(part.weight * part.change for part in parts) / whole
-    # what flips scatters by the shares; the room that the margin leaves for unseen flips goes with the heaviest case
+    # flips vary by the shares; the margin's room for unseen flips depends on the heaviest case
     n = (rate + margin / 2) / (flips + margin / 2 * heaviest)
     return max(1, int(n)), PassFail(rate, levels=replace(parts[0].power.levels, held=level)), change
 
 
 def _table(part: Sample) -> Floats:
-    """The chance of each table of regressed (down) and fixed cases (across), and 0 where the unit is regressed."""
+    """Return the chance of each table of regressed (rows) and fixed cases (columns), 0 if the unit is regressed."""
     return _cells(part.n, part.power, part.margin, part.change, part.strict)
 
 
@@ -120,7 +120,7 @@ def _held(part: Sample) -> NDArray[np.bool_]:
 
 
 def _counts(rows: int, columns: int) -> tuple[Integers, Integers]:
-    """How many cases regressed and how many were fixed, for each cell of a table."""
+    """Return the numbers of regressed and of fixed cases for each cell of a table."""
     regressed, fixed = np.indices((rows, columns), dtype=np.int64)
     return np.asarray(regressed), np.asarray(fixed)
 
@@ -132,7 +132,7 @@ def _is_held(regressed: Integers, fixed: Integers, n: int, margin: float, level:
 
 
 def _summed(tables: Sequence[Floats]) -> Floats:
-    """The table of the sums: what is independent is convolved."""
+    """Return the table of the sums of independent tables, by convolution."""
     shape = tuple(sum(table.shape[axis] - 1 for table in tables) + 1 for axis in (0, 1))
     product = math.prod((np.fft.rfft2(table, shape) for table in tables[1:]), start=np.fft.rfft2(tables[0], shape))
     return np.maximum(np.fft.irfft2(product, shape), 0.0)

@@ -1,8 +1,8 @@
-"""Paired statistics of the decision rule: what counts as held, worse, better, or too small to say.
+"""Paired statistics of the decision rule: the tests for held, worse and better.
 
 Throughout, `d` is a list of n numbers in [-1, 1], one per observation: tuned score minus base score. A margin
 is a share of the score (.05 is five points). A level is a one-sided error rate unless a docstring says
-otherwise. Bad input raises `ValueError`, naming what was found.
+otherwise. Invalid input raises `ValueError` with the value found.
 """
 
 import math
@@ -20,24 +20,26 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
-SPENT_AT_ONCE = 0.8  # of the level, by the first opening of sealed cases; of what is left, as much by the next
-FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice: p then comes in steps of 1 / 10,000
+SPENT_AT_ONCE = (
+    0.8  # share of the level used by the first evaluation of sealed cases, and of the rest by each later one
+)
+FLIPS = 9_999  # the minimum for scores that are not on a lattice: p then comes in steps of 1 / 10,000
 FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
-# A change without a natural bound counts up to so many margins, for the statistic needs a worst case: without one (BCa)
-# bounds fail 7 to 34 % of the time on bad tails. What lies beyond is promised apart, as a share of cases.
+# An unbounded change counts up to so many margins, as the statistic needs a worst case: without one (BCa) bounds fail
+# 7 to 34 % of the time on heavy tails. The share of cases beyond is bounded separately.
 WINSOR_MARGINS = 10
-# Scores between pass and fail: where few of them gain a lot and all others lose a little more than the margin, T errs
-# up to 10 % of the time at .04. The signed root of the likelihood ratio, .03 + 2 / n above T's critical value, brings
+# Scores between pass and fail: if few of them gain a lot and all others lose a little more than the margin, T errs up
+# to 10 % of the time at .04. The signed root of the likelihood ratio, .03 + 2 / n above T's critical value, reduces
 # that to 5.5 % from 28 cases on, over a grid of all two-point laws; it costs 2 points of power (benchmarks/gate_grid).
 ROOT_ABOVE, ROOT_ABOVE_PER_CASE = 0.03, 2.0
 FLIP_CELLS = 1_000_000  # signs held in memory at once
 ROUNDING = 1e-9  # differences this small are float noise, not flips
-TIE = 1e-12  # a mean this near the margin lies on it
+TIE = 1e-12  # a mean this close to the margin equals it
 
 
 @dataclass(frozen=True)
 class Winsorised:
-    """Changes of an unbounded score as `d`, n numbers in [-1, 1]; how many of them `lost`, and `gained`, C or more."""
+    """Changes of an unbounded score as `d`, n numbers in [-1, 1], and how many `lost` or `gained` C or more."""
 
     d: tuple[float, ...]
     lost: int
@@ -46,7 +48,7 @@ class Winsorised:
 
 @dataclass(frozen=True)
 class Effective:
-    """What n cases are worth that come in so many `clusters`: so many independent `cases`, at most n."""
+    """The number of independent `cases`, at most n, that n cases in so many `clusters` are worth."""
 
     cases: float
     clusters: int
@@ -54,7 +56,7 @@ class Effective:
 
 @dataclass(frozen=True)
 class Bounds:
-    """A lower and an upper bound, in the unit of the estimate they surround."""
+    """A lower and an upper bound, in the unit of the estimate."""
 
     lower: float
     upper: float
@@ -62,7 +64,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class SignFlip:
-    """One-sided p of the sign-flip test, the `smallest` these |d| allow, and whether signs were `sampled`."""
+    """One-sided p of the sign-flip test, the `smallest` possible p for these |d|, and whether signs were `sampled`."""
 
     p_worse: float
     p_better: float
@@ -72,38 +74,38 @@ class SignFlip:
 
 @dataclass(frozen=True)
 class PValue:
-    """A one-sided `p`, and the `smallest` that the same |d| could give: all that Tarone's choice may see."""
+    """A one-sided `p`, and the `smallest` possible p for the same |d|, the only input of Tarone's selection."""
 
     p: float
     smallest: float
 
 
-def sealed_level(opening: int, level: float = LEVEL) -> float:
-    """Return the part of `level` that the k-th opening of sealed cases may spend: .8 of it, then .16, .032, ...
+def sealed_level(evaluation: int, level: float = LEVEL) -> float:
+    """Return the part of `level` for the k-th evaluation of sealed cases: .8 of it, then .16, .032, ...
 
-    The parts of all openings add up to `level`, so that over all of them together, each made in the light of those
-    before, something is falsely held no more often than that (alpha spending, Lan and DeMets, Biometrika 70, 1983).
+    The parts add up to `level`, which therefore bounds the rate of a false "held" over all evaluations, even if each
+    depends on those before (alpha spending, Lan and DeMets, Biometrika 70, 1983).
     """
-    if opening < 1:
-        raise ValueError(f"openings are counted from 1, found {opening}")
-    return level * SPENT_AT_ONCE * (1 - SPENT_AT_ONCE) ** (opening - 1)
+    if evaluation < 1:
+        raise ValueError(f"evaluations are counted from 1, found {evaluation}")
+    return level * SPENT_AT_ONCE * (1 - SPENT_AT_ONCE) ** (evaluation - 1)
 
 
 def winsorise_differences(base: ArrayLike, tuned: ArrayLike, span: float) -> Winsorised:
-    """Bring paired unbounded scores (n each) to [-1, 1]: change / C, where C is `span`, in their unit."""
+    """Scale paired unbounded scores (n each) to [-1, 1]: change / C, where C is `span`, in their unit."""
     before, after = np.asarray(base, float), np.asarray(tuned, float)
     if before.shape != after.shape or before.ndim != 1:
         raise ValueError(f"base and tuned must be lists of one length, found {before.shape}, {after.shape}")
     if not (math.isfinite(span) and span > 0):
         raise ValueError(f"the span of an unbounded score must be above 0, found {span}")
     if not (np.isfinite(before) & np.isfinite(after)).all():
-        raise ValueError("base and tuned must be finite numbers: leave out what was not scored")
+        raise ValueError("base and tuned must be finite numbers: leave out unscored cases")
     change = (after - before) / span
     return Winsorised(tuple(np.clip(change, -1, 1).tolist()), int((change <= -1).sum()), int((change >= 1).sum()))
 
 
 def score_statistic(d: ArrayLike, margin: float) -> float:
-    """Return T(margin), about standard normal if the true mean is -margin; -inf where mean d <= -margin.
+    """Return T(margin), about standard normal if the true mean is -margin; -inf if mean d <= -margin.
 
     Empirical likelihood with room for unseen cases at d = -1, studentized under the null; for pass/fail it
     equals Tango's score statistic (Statistics in Medicine 17, 1998, 891-908). -1 < margin < 1.
@@ -118,8 +120,8 @@ def held(d: ArrayLike, margin: float, level: float = LEVEL, effective: Effective
     """Whether a loss of `margin` or more is excluded at `level`: T(margin) above its critical value, 1.7507 at .04.
 
     Scores other than 0 and 1 also need the signed root of the empirical likelihood ratio (Owen, Biometrika 75, 1988,
-    237-249) a little above it. Of cases in clusters that are worth less than n, `effective`, T is as much smaller, and
-    must exceed the t quantile of the clusters as well.
+    237-249) a little above it. For clustered cases T is reduced to their `effective` number, and must also exceed the
+    t quantile of the clusters.
     """
     values, counts = _tally(d)
     n = int(counts.sum())
@@ -130,10 +132,10 @@ def held(d: ArrayLike, margin: float, level: float = LEVEL, effective: Effective
 def lower_bound(
     d: ArrayLike, level: float = LEVEL, z: float | None = None, effective: Effective | None = None
 ) -> float:
-    """Return the least mean change not excluded at `level`: -m for the least m that is held, at critical value `z`."""
+    """Return the lower bound of the mean change at `level`: -m for the least m that is held, at critical value `z`."""
     (values, counts), z = _tally(d), _critical(critical(level) if z is None else z, level, effective)
     share = _share(int(counts.sum()), effective)
-    # the statistic is -inf up to the mean and rises from there, so the root lies beyond it
+    # the statistic is -inf up to minus the mean and rises from there, so the root lies beyond
     start, end = max(-_mean(values, counts), -1 + 1e-13), 1 - 1e-13
 
     def surplus(m: float) -> float:
@@ -149,8 +151,8 @@ def interval(
 ) -> Bounds:
     """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail.
 
-    With a `margin` its lower end is above -margin where, and only where, that is `held` at half of the level. Clusters
-    count for the lower end alone: "worse" is said of these very cases.
+    With a `margin` its lower end is above -margin if, and only if, that is `held` at half of the level. Clusters affect
+    only the lower end, as "worse" is a statement about these cases.
     """
     values = differences(d)
     z = None if margin is None else critical_value(len(values), margin, level / 2)
@@ -160,13 +162,13 @@ def interval(
 def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> SignFlip:
     """Test sum d against all sign changes of |d|: mid-p, or exact p if not `mid`; for pass/fail, McNemar's.
 
-    Exact where k d are integers for some k <= 240; else `flips` draws from `seed`, (1 + count) / (flips + 1),
-    whatever `mid` says. The order of the cases is of no consequence.
+    Exact if k d are integers for some k <= 240; otherwise (1 + count) / (flips + 1) from `flips` draws with `seed`,
+    regardless of `mid`. The order of the cases does not matter.
     """
     values = differences(d)
-    # a case that did not move is the same under either sign, and tells nothing
+    # a case that did not move is the same under either sign
     moved = values[values != 0]
-    # exact wherever it can be: pass/fail, and means of k answers, whose sums fall on few values
+    # exact if possible: pass/fail, and means of k outputs, whose sums have few values
     steps = _on_lattice(moved)
     if steps is None:
         return _sampled_flips(moved, seed, flips)
@@ -180,9 +182,9 @@ def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) 
 def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
     """Return the p of "worse": the larger of the sign-flip p and that of T(0) on -d. Slices: `mid=False`."""
     values = differences(d)
-    # The larger of two: sign flips alone call unchanged continuous scores with a skew worse up to 15 % of the time.
+    # The larger of two: the sign-flip test calls unchanged continuous scores with a skew worse up to 15 % of the time.
     flip = sign_flip(values, seed=seed, flips=flips, mid=mid)
-    # of |d| alone: were the choice of the family to see directions, the result would choose its own test
+    # from |d| only: if the selection of the family depended on directions, the result would choose its own test
     smallest = max(flip.smallest, _score_p(np.abs(values)))
     return PValue(max(flip.p_worse, _score_p(-values)), smallest)
 
@@ -190,7 +192,7 @@ def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) ->
 def p_better(
     d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True, effective: Effective | None = None
 ) -> PValue:
-    """Return the p of "better": `p_worse` of the mirrored differences, or that of the clusters where it is larger."""
+    """Return the p of "better": `p_worse` of the negated differences, or that of the clusters if larger."""
     found = p_worse(-differences(d), seed=seed, flips=flips, mid=mid)
     if effective is None:
         return found
@@ -201,7 +203,7 @@ def p_better(
 def p_below(passed: float, n: int, rate: float) -> PValue:
     """Return the p of n cases passing less than `rate`: the largest of the score test's, mid-p, and exact p / 1.25.
 
-    The exact one keeps what a level promises (`ALLOWED`): by mid-p alone 50 cases of .97 err 6.2 % of the time at .04.
+    The exact one keeps the error within `ALLOWED`: with only mid-p 50 cases of .97 err 6.2 % of the time at .04.
     """
     if n < 1 or not (0 <= passed <= n and 0 <= rate <= 1):
         raise ValueError(f"expected 0 <= passed <= n, n >= 1 and a rate in [0, 1], found {passed} of {n}, {rate}")
@@ -209,7 +211,7 @@ def p_below(passed: float, n: int, rate: float) -> PValue:
     def of(total: float) -> float:
         if rate in (0.0, 1.0):
             return float(total >= n * rate)
-        whole = math.ceil(total - ROUNDING)  # of shares of cases: no fewer than they are
+        whole = math.ceil(total - ROUNDING)  # shares of cases are rounded up
         less, at = float(binom_to(whole - 1, n, rate)), float(binom_at(whole, n, rate))
         score = (total - n * rate) / math.sqrt(n * rate * (1 - rate))
         return max(less + at / 2, (less + at) / ALLOWED, float(norm_below(score)))
@@ -221,13 +223,13 @@ def tarone_holm(p: Sequence[float], smallest: Sequence[float], level: float = LE
     """Return which of the p are significant in their family at `level`, in the order given.
 
     Tarone (Biometrics 46, 1990, 515-522): the smallest K with at most K members whose `smallest` p is at most
-    level / K; then Holm's step-down among those members alone. A member left out is never significant.
+    level / K; then Holm's step-down among only those members. A member left out is never significant.
     """
     if len(p) != len(smallest):
         raise ValueError(f"p and smallest must have one length, found {len(p)} and {len(smallest)}")
     if not all(0 <= value <= 1 for value in (*p, *smallest)):
         raise ValueError("every p must lie in [0, 1]")
-    # A unit that hardly moved cannot be significant, whichever way it moved: left out, it takes no share of the level.
+    # A unit that hardly moved cannot be significant in either direction: left out, it uses up no level.
     members: list[int] = []
     for k in range(1, len(p) + 1):
         members = [i for i, least in enumerate(smallest) if least <= level / k]
@@ -235,7 +237,7 @@ def tarone_holm(p: Sequence[float], smallest: Sequence[float], level: float = LE
             break
     significant = [False] * len(p)
     for rank, i in enumerate(sorted(members, key=lambda i: p[i])):
-        # step-down: once one is not significant, none behind it is
+        # step-down: after the first that is not significant, none is
         if p[i] > level / (len(members) - rank):
             break
         significant[i] = True
@@ -253,7 +255,7 @@ def wilson(passed: float, n: int, level: float = 0.05) -> Bounds:
 
 
 def differences(d: ArrayLike) -> Floats:
-    """Return `d` as an array of n numbers in [-1, 1]; what is smaller than rounding counts as no flip."""
+    """Return `d` as an array of n numbers in [-1, 1]; values below the rounding error become 0."""
     values = np.asarray(d, dtype=float)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"d must be a list of at least one difference, found shape {values.shape}")
@@ -270,7 +272,7 @@ def _root(function: Callable[[float], float], low: float, high: float, xtol: flo
 
 
 def _tally(d: ArrayLike) -> tuple[Floats, Integers]:
-    """Return the distinct differences and how often each occurs: equal ones weigh the same, and most are 0."""
+    """Return the distinct differences and their counts: equal ones weigh the same, and most are 0."""
     values, counts = np.unique(differences(d), return_counts=True)
     return values, counts.astype(np.int64)
 
@@ -282,7 +284,7 @@ def _mean(values: Floats, counts: Integers) -> float:
 def _share(n: int, effective: Effective | None) -> float:
     """Return the share of n cases that count as independent ones."""
     if effective is not None and not 0 < effective.cases <= n * (1 + TIE):
-        raise ValueError(f"the effective number of {n} cases must lie above 0 and not above them, found {effective}")
+        raise ValueError(f"the effective number of {n} cases must lie above 0 and be at most {n}, found {effective}")
     return 1.0 if effective is None else effective.cases / n
 
 
@@ -292,22 +294,22 @@ def _critical(z: float, level: float, effective: Effective | None) -> float:
 
 
 def _evidence(values: Floats, counts: Integers, margin: float) -> tuple[float, float]:
-    """Return T(margin), and the signed root of the likelihood ratio; -inf where the mean does not lie above -margin."""
+    """Return T(margin) and the signed root of the likelihood ratio; -inf if the mean is not above -margin."""
     tilted = _tilted(values, counts, margin)
     if tilted is None:
         return -math.inf, -math.inf
     n, room = int(counts.sum()), 1 - margin
     weights = counts * room / (n * tilted)
-    # The variance under the null, not that of the sample: Wald bounds hold falsely 13 % of the time, and have no width
-    # where nothing moved. What the weights leave over lies on unseen cases at d = -1, whose square is 1: because of
-    # them n cases without a flip hold no margin below z^2 / (n + z^2).
+    # The variance under the null, not that of the sample: Wald bounds falsely hold 13 % of the time, and have no width
+    # if nothing moved. The remaining weight lies on unseen cases at d = -1, whose square is 1: because of them n cases
+    # without a flip hold no margin below z^2 / (n + z^2).
     variance = float(weights @ values**2) + (1 - float(weights.sum())) - margin**2
     statistic = (_mean(values, counts) + margin) / math.sqrt(variance / n) if variance > 0 else math.inf
     return statistic, math.sqrt(max(2 * float(counts @ np.log(tilted / room)), 0.0))
 
 
 def _surplus(values: Floats, counts: Integers, margin: float, z: float, share: float) -> float:
-    """Return by how much the evidence for a mean above -margin exceeds its critical value `z`; held: above 0."""
+    """Return by how much the evidence for a mean above -margin exceeds its critical value `z`; held if above 0."""
     statistic, root = (math.sqrt(share) * each for each in _evidence(values, counts, margin))
     if _is_passfail(values):
         return statistic - z
@@ -319,9 +321,9 @@ def _is_passfail(values: Floats) -> bool:
 
 
 def _tilted(d: Floats, counts: Integers, margin: float) -> Floats | None:
-    """Return (1 - margin) (1 + lambda x) of each x = d + margin, or None where the mean does not lie above -margin.
+    """Return (1 - margin) (1 + lambda x) of each x = d + margin, or None if the mean is not above -margin.
 
-    The cases, weighed by the inverse of it, average -margin: t = lambda (1 - margin) is solved for in [0, 1].
+    The cases, weighted by its inverse, average -margin: t = lambda (1 - margin) is solved for in [0, 1].
     """
     x, room, n = d + margin, 1 - margin, int(counts.sum())
 
@@ -331,11 +333,11 @@ def _tilted(d: Floats, counts: Integers, margin: float) -> Floats | None:
     def slope(t: float) -> float:
         return float(counts @ (x / tilted(t)))
 
-    # a mean of exactly -margin lies above it or below it by rounding alone
+    # a mean of exactly -margin lies above or below it only by rounding
     if _mean(d, counts) + margin <= TIE or slope(0.0) <= 0:
         return None
     top = 1.0 if d.min() > -1 else 1 - 1 / (n + 2)  # a case at -1 keeps the root below n / (n + 1)
-    # no root up to there: no loss seen is large enough, and the unseen cases at -1 take the rest of the weight
+    # no root up to `top`: no observed loss is large enough, and unseen cases at -1 take the rest of the weight
     return tilted(top if slope(top) >= 0 else _root(slope, 0.0, top, xtol=1e-15))
 
 
@@ -353,11 +355,11 @@ def _on_lattice(d: Floats) -> Integers | None:
 
 
 def _flip_chances(steps: Integers) -> Floats:
-    """Return P(U = u), u = 0 .. sum steps, for U the sum of the steps a fair coin keeps, by convolution."""
+    """Return P(U = u), u = 0 .. sum steps, for U the sum of the steps that a fair coin keeps, by convolution."""
     chances = np.zeros(int(steps.sum()) + 1)
     chances[0] = 1.0
     for step in steps:
-        # halved on the way, for there are 2^n sign patterns, which no float holds where n is above 1,000
+        # halved in each step, as 2^n sign patterns overflow a float for n above 1,000
         chances /= 2
         chances[step:] += chances[:-step].copy()
     return chances
@@ -366,7 +368,7 @@ def _flip_chances(steps: Integers) -> Floats:
 def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
     if flips < FLIPS:
         raise ValueError(f"at least {FLIPS} flips are needed, found {flips}")
-    # sorted, so that a seed gives the same p in whatever order the cases stand
+    # sorted, so that p does not depend on the order of the cases
     sizes, random = np.sort(np.abs(moved)), np.random.default_rng(seed)
     total, tie = float(moved.sum()), 1e-10 * float(sizes.sum())  # sums that differ by float noise are a tie
     below = above = 0
@@ -376,6 +378,6 @@ def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
         sums = 2 * (kept @ sizes) - sizes.sum()
         below += int((sums <= total + tie).sum())
         above += int((sums <= tie - total).sum())  # the mirror image, so that -d swaps the two p
-    # + 1: the signs that were seen are one of the flips, and a p of 0 would claim more than was drawn
+    # + 1: the observed signs are one of the flips, and p must not be 0
     smallest = max(0.5 ** len(sizes), 1 / (flips + 1))
     return SignFlip((1 + below) / (flips + 1), (1 + above) / (flips + 1), smallest, sampled=True)

@@ -1,7 +1,7 @@
-"""What a number of cases can see: the questions of a plan, and their answers where scores are continuous.
+"""The power of a number of cases: the interface, and its implementation for continuous scores.
 
-A change is a true one, tuned minus base, in the score's own unit; n counts observations. Bad input raises `ValueError`,
-naming what was found.
+A change is a true one, tuned minus base, in the score's own unit; n counts observations. Invalid input raises
+`ValueError` with the value found.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 Floats = NDArray[np.float64]
 
 POWER = 0.8  # four times in five
-WIDEST = 0.999  # a margin as a share of C: one that is no narrower can never be lost
+WIDEST = 0.999  # a margin as a share of C: a wider one can never be lost
 
 
 @dataclass(frozen=True)
 class Levels:
-    """One-sided error levels: of held, and what is left of it to one unit in the families of "worse" and "better"."""
+    """One-sided error levels: of held, and the share of one unit in the families of "worse" and "better"."""
 
     held: float = LEVEL
     worse: float = LEVEL
@@ -36,13 +36,13 @@ class Levels:
 
 
 class Power(ABC):
-    """The chance of each verdict for n observations, a margin and a true change; and what follows from them.
+    """The chance of each verdict for n observations, a margin and a true change, and the sizes derived from it.
 
-    `power` is the chance that is asked for: four in five, or `POWER ** (1 / s)` for s units together.
+    `power` is the required chance: four in five, or `POWER ** (1 / s)` for s units together.
     """
 
     levels: Levels
-    # Whether a chance may fall a little as n grows: flips come in whole numbers, so what is critical goes up in jumps.
+    # Whether a chance may fall a little as n grows: flips are whole numbers, so the critical number rises in steps.
     wavers: ClassVar[bool]
 
     @abstractmethod
@@ -51,29 +51,29 @@ class Power(ABC):
 
     @abstractmethod
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
-        """Return P(worse beyond chance, and not held)."""
+        """Return P(significantly worse, and not held)."""
 
     @abstractmethod
     def prob_improved(self, n: int, margin: float, change: float) -> float:
-        """Return P(better beyond chance): then it is held, too, as the level of better is never the laxer one."""
+        """Return P(significantly better), which implies held, as the level of better is never laxer."""
 
     @abstractmethod
     def fewest(self, margin: float) -> int:
-        """Return the fewest observations that hold the margin at all where no score moves; fewer take a gain."""
+        """Return the fewest observations that hold the margin if no score moves; fewer need a gain."""
 
     @property
     @abstractmethod
     def grid(self) -> Floats:
-        """The margins, drops and gains that are searched, rising."""
+        """The margins, drops and gains to search, in rising order."""
 
     @property
     def widest_gain(self) -> float:
-        """The largest gain for which the base leaves room."""
+        """The largest possible gain over the base."""
         return math.inf
 
     @property
     def deepest_drop(self) -> float:
-        """The largest drop that there can be, a number below 0."""
+        """The largest possible drop, a number below 0."""
         return -math.inf
 
     def cases_to_hold(self, margin: float, power: float = POWER, least: int = 1) -> int:
@@ -81,7 +81,7 @@ class Power(ABC):
         return self._first(lambda n: self.prob_held(n, margin), power, margin, least)
 
     def cases_to_settle(self, margin: float, change: float, power: float = POWER, most: int = 100_000) -> int | None:
-        """Return the fewest observations that hold a true `change` or call it regressed; None: not even `most` do."""
+        """Return the fewest observations that hold a true `change` or call it regressed; None if `most` do not."""
 
         def settled(n: int) -> float:
             return self.prob_held(n, margin, change) + self.prob_regressed(n, margin, change)
@@ -95,23 +95,23 @@ class Power(ABC):
         return self._first(lambda n: self.prob_improved(n, margin, gain), power, margin)
 
     def smallest_margin(self, n: int, power: float = POWER) -> float | None:
-        """Return the smallest margin that n observations hold with this power if nothing changed; None: none is."""
+        """Return the smallest margin that n observations hold with this power if nothing changed, or None."""
         return _smallest(lambda margin: self.prob_held(n, margin), power, self.grid)
 
     def smallest_drop(self, n: int, margin: float, power: float = POWER) -> float | None:
-        """Return the smallest true drop, a number above 0, that is called regressed with this power; None: none is."""
+        """Return the smallest true drop, a number above 0, that is called regressed with this power, or None."""
         return _smallest(lambda drop: self.prob_regressed(n, margin, -drop), power, self.grid)
 
     def smallest_gain(self, n: int, margin: float, power: float = POWER) -> float | None:
-        """Return the smallest true gain that is called improved with this power; None: none is."""
+        """Return the smallest true gain that is called improved with this power, or None."""
         gains = self.grid[self.grid <= self.widest_gain + ROUNDING]
         return _smallest(lambda gain: self.prob_improved(n, margin, gain), power, gains)
 
     def _first(self, chance: Callable[[int], float], power: float, margin: float, least: int = 1) -> int:
-        """A chance that wavers does so in teeth about 1 / margin cases wide: four are searched back from a crossing."""
+        """Return the first n with this power; a chance that wavers is a saw with teeth of 1 / margin cases."""
         if not 0 < power < 1:
             raise ValueError(f"power must lie between 0 and 1, found {power}")
-        # doubled, then halved: a chance takes a sum over all likely tables, so few of them are asked
+        # doubling, then bisection: each chance is a sum over all likely tables, so compute few of them
         high = least
         while chance(high) < power:
             high *= 2
@@ -125,10 +125,10 @@ class Continuous(Power):
     """Scores whose paired change has the standard deviation `sd`, in the score's own unit: a normal approximation.
 
     Julious, Statistics in Medicine 23 (2004), 1921-1986: n = ((z_level + z_power) sd / margin)^2 if nothing changed.
-    But the gate also leaves room for unseen cases at C, the most that one can lose: `span`, or ten margins where there
-    is none. It rules where sd is below a third of C: then the mean has to differ by z^2 / n of that room, whatever sd
-    is. `collapse` is the share of cases that may lose C or more, of which the gate asks a bound; None: it does not.
-    Where it does, nothing bounds what a case can lose, and C is the larger of `span` and ten margins.
+    The gate also leaves room for unseen cases at C, the largest possible loss: `span`, or ten margins if that is None.
+    This room dominates if sd is below a third of C: the mean then has to differ by z^2 / n of it, regardless of sd.
+    `collapse` is the share of cases that may lose C or more, which the gate bounds; None if it does not. With
+    `collapse` the loss of a case is unbounded, and C is the larger of `span` and ten margins.
     """
 
     sd: float
@@ -143,7 +143,7 @@ class Continuous(Power):
 
     @property
     def grid(self) -> Floats:
-        """From a thousandth of a standard deviation to a thousand of them, in steps of .35 %."""
+        """From a thousandth to a thousand standard deviations, in steps of .35 %."""
         return self.sd * np.geomspace(1e-3, 1e3, 4001)
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
@@ -151,7 +151,7 @@ class Continuous(Power):
         return self._above(n, self._held_from(n, margin), change) * self.prob_few_collapse(n, margin, change)
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
-        """Return P(the mean lies far enough below 0, and not where it is held)."""
+        """Return P(the mean lies far enough below 0, and is not held)."""
         worse_to = -self._distance(n, margin, critical(self.levels.worse), self.room(margin))
         return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
@@ -161,7 +161,7 @@ class Continuous(Power):
         return self._above(n, better_from, change)
 
     def fewest(self, margin: float) -> int:
-        """Return the larger of what the mean and what the share of collapsed cases take."""
+        """Return the larger of the numbers that the mean and the share of collapsed cases need."""
         return max(self.fewest_for_mean(margin), self.fewest_for_share)
 
     def fewest_for_mean(self, margin: float) -> int:
@@ -170,11 +170,11 @@ class Continuous(Power):
 
     @property
     def fewest_for_share(self) -> int:
-        """The fewest observations that can show `collapse` if none of them collapses; 1 where it is not asked for."""
+        """The fewest observations that can show `collapse` if none of them collapses; 1 without `collapse`."""
         return fewest_to_bound(self.collapse, self.levels.held) if self.collapse else 1
 
     def can_hold(self, margin: float, power: float = POWER, most: int = 100_000) -> bool:
-        """Whether any number of observations holds the margin with this power: none does if too many lose C."""
+        """Whether `most` observations hold the margin with this power; no number does if too many cases lose C."""
         return self.prob_held(most, margin) >= power
 
     def room(self, margin: float) -> float:
@@ -190,12 +190,12 @@ class Continuous(Power):
         return self._distance(n, margin, z, span - margin) - margin
 
     def _distance(self, n: int, margin: float, z: float, room: float) -> float:
-        """Return how far the mean must lie from what it is tested against, with `room` beyond that."""
+        """Return how far the mean must lie from the tested value, with `room` beyond that value."""
         check_design(n, margin)
         return max(z * self.sd / math.sqrt(n), z * z * room / n)
 
     def prob_few_collapse(self, n: int, margin: float, change: float = 0.0) -> float:
-        """Return P(few enough cases lose C that their share is shown to be small enough)."""
+        """Return P(so few cases lose C that the bound of their share is at most `collapse`)."""
         if self.collapse is None:
             return 1.0
         most = most_collapsed(n, self.collapse, self.levels.held)
@@ -207,7 +207,7 @@ class Continuous(Power):
 
 
 def fewest_cases(margin: float, level: float = LEVEL) -> int:
-    """Return the smallest n that can hold `margin` at all, without a flip: n > z^2 (1 - m) / m."""
+    """Return the smallest n that can hold `margin` without a flip: n > z^2 (1 - m) / m."""
     check_design(1, margin, most=1.0)
     n = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
     while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
@@ -216,23 +216,23 @@ def fewest_cases(margin: float, level: float = LEVEL) -> int:
 
 
 def fewest_to_bound(share: float, level: float = LEVEL) -> int:
-    """Return the smallest n whose bound of a share that was never seen lies at `share` or below: (1 - s)^n <= level."""
+    """Return the smallest n whose bound of a share never seen is at most `share`: (1 - s)^n <= level."""
     return math.ceil(math.log(level) / math.log1p(-share) - ROUNDING)
 
 
 def most_collapsed(n: int, share: float, level: float = LEVEL) -> int:
-    """Return of how many among n cases the bound still lies at `share` or below; -1: n are too few for any."""
+    """Return the largest count among n cases whose bound is at most `share`; -1 if n is too small for any."""
     return bisect_left(range(n + 1), True, key=lambda k: binom_bound(k, n, level) > share) - 1
 
 
 def _smallest(chance: Callable[[float], float], power: float, values: Floats) -> float | None:
-    """Return the first of the rising values whose chance reaches `power`."""
+    """Return the first of the rising values whose chance reaches `power`, or None."""
     found = bisect_left(values.tolist(), True, key=lambda value: chance(value) >= power)
     return float(values[found]) if found < len(values) else None
 
 
 def check_design(n: int, margin: float, most: float = math.inf) -> None:
-    """Refuse what is no number of observations, and a margin outside (0, most)."""
+    """Refuse an invalid number of observations and a margin outside (0, most)."""
     if n < 1:
         raise ValueError(f"n must be at least 1, found {n}")
     if not 0 < margin < most:

@@ -1,4 +1,4 @@
-"""How many times one paired mean is the other: the ratio of what two models cost, or take, on the same cases."""
+"""The ratio of two paired means: of the costs, or times, of two models on the same cases."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from scipy.special import stdtrit
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of means and its 95 % interval; no `interval` where there are too few cases for a bounded one."""
+    """A ratio of means and its 95 % interval; `interval` is None if there are too few cases for a bounded one."""
 
     estimate: float
     interval: tuple[float, float] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record."""
+        """Return its form in a record."""
         return {"estimate": self.estimate, "interval": list(self.interval) if self.interval else None}
 
 
 def ratio(before: Sequence[float], after: Sequence[float], level: float = 0.05) -> Ratio | None:
-    """Return mean(after) / mean(before) of n paired amounts from 0; None where `before` is nothing at all.
+    """Return mean(after) / mean(before) of n paired amounts from 0; None if `before` is all 0.
 
     The interval is Fieller's (Journal of the Royal Statistical Society B 16, 1954, 175-185): every r for which the
     paired t-test of after - r before does not exclude 0 at the two-sided `level`, t having n - 1 degrees of freedom.
@@ -32,7 +32,7 @@ def ratio(before: Sequence[float], after: Sequence[float], level: float = 0.05) 
 
         (b^2 - t^2 var_b) r^2 - 2 (a b - t^2 cov) r + (a^2 - t^2 var_a) <= 0,
 
-    an interval as long as the mean before differs from 0 at that level, that is b^2 > t^2 var_b.
+    an interval if the mean before differs from 0 at that level, that is if b^2 > t^2 var_b.
     """
     x, y = np.asarray(before, float), np.asarray(after, float)
     if x.shape != y.shape or x.ndim != 1 or not len(x):

@@ -1,7 +1,7 @@
-"""Sizes and power of pass/fail cases: how many a unit needs, and what the ones it has can see.
+"""Sample size and power of pass/fail cases.
 
-All of it is exact: a sum over all tables of regressed and fixed cases, each decided as the gate decides it. The flip
-rate is the share of cases that flip between two models where nothing changed, half of them in either direction.
+All chances are exact: sums over all tables of regressed and fixed cases, each decided as the gate does. The flip rate
+is the share of cases that flip between two equally good models, half of them in each direction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 BOUND_LEVEL = 0.05  # one-sided, of a measured flip rate
-MOST_OUTPUTS = 64  # a case; beyond, more cases are the better buy
+MOST_OUTPUTS = 64  # per case; beyond, more cases are better value
 
 
 def flip_rate_seen(d: ArrayLike) -> float:
@@ -32,17 +32,17 @@ def flip_rate_seen(d: ArrayLike) -> float:
 
 
 def flip_rate_bound(d: ArrayLike, level: float = BOUND_LEVEL) -> float:
-    """Return an upper bound of the flip rate that would go on without a change, in [0, 1].
+    """Return an upper bound of the flip rate between equally good models, in [0, 1].
 
-    It is the smaller of two: Wilson's upper bound of all flips, and twice that of the rarer direction alone, for where
-    many cases were fixed and few regressed, the fixed ones are gain and no flips. By enumeration (60 to 400 cases, flip
-    rate 2 to 20 %, gains up to 30 points) it covers the rate 87 times in 100 or more without a change, 92 with one.
+    It is the smaller of Wilson's upper bound of all flips and twice that of the rarer direction: if many cases were
+    fixed and few regressed, the fixed ones are gain rather than flips. By enumeration (60 to 400 cases, flip rate 2 to
+    20 %, gains up to 30 points) it covers the rate at least 87 times in 100 without a change, 92 with one.
     """
     values = differences(d)
     squares = values**2
     total, up = float(squares.sum()), float(squares[values > 0].sum())
     rarer, n = max(min(up, total - up), 0.0), len(values)
-    # an upper bound, as few cases say little: none of 60 flipped means up to 4.3 %
+    # an upper bound, as few cases are imprecise: 0 of 60 flips means up to 4.3 %
     return min(wilson(total, n, level).upper, 2 * wilson(rarer, n, level).upper)
 
 
@@ -55,19 +55,19 @@ class Flips:
 
     @property
     def either(self) -> float:
-        """The chance that a case flips at all."""
+        """The chance that a case flips."""
         return self.regressed + self.fixed
 
 
 def expected_flips(change: float, flip_rate: float, rate: float | None = None) -> Flips:
-    """Return the flips of a change with a flip rate beside it, half of it each way as far as there is room.
+    """Return the flips of a change plus a flip rate, half of it in each direction as far as possible.
 
-    Of a base that passes `rate`, no more than `rate` can regress and no more than 1 - `rate` fixed.
+    If the base passes `rate`, at most `rate` can regress and at most 1 - `rate` can be fixed.
     """
     if not (-1 <= change <= 1 and 0 <= flip_rate <= 1):
         raise ValueError(f"expected a change in [-1, 1] and a flip rate in [0, 1], found {change} and {flip_rate}")
     loss, gain = max(-change, 0.0), max(change, 0.0)
-    # without a known rate the shares that do not change may flip either way
+    # without a known rate, unchanged cases may flip in either direction
     room = (1 - loss - gain) / 2 if rate is None else min(rate - loss, 1 - rate - gain)
     if room < -ROUNDING:
         raise ValueError(f"a base that passes {rate} leaves no room for a change of {change}")
@@ -79,8 +79,8 @@ def expected_flips(change: float, flip_rate: float, rate: float | None = None) -
 class PassFail(Power):
     """Cases that pass or fail, at a flip rate.
 
-    `rate` is the share that the base passes: it limits how many a gain can fix, and how many regress beside it. Drops
-    and holding do not look at it, since what is to be held next is the release, whatever that will pass.
+    `rate` is the share that the base passes: it limits how many cases a gain can fix, and how many regress beside it.
+    Drops and held ignore it, as the next reference is the release, whose rate is unknown.
     """
 
     flip_rate: float
@@ -99,12 +99,12 @@ class PassFail(Power):
 
     @property
     def widest_gain(self) -> float:
-        """The largest gain for which the base leaves room."""
+        """The largest possible gain over the base."""
         return 1 - (self.rate or 0.0)
 
     @property
     def deepest_drop(self) -> float:
-        """All cases."""
+        """A drop of all cases."""
         return -1.0
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
@@ -125,14 +125,14 @@ class PassFail(Power):
         return _chance(n, flips, counts, 0 * counts, _most_against(counts, self.levels.better))
 
     def _flips(self, n: int, margin: float, change: float) -> tuple[Flips, Integers]:
-        """Return the chances of a flip, and the numbers of flips that are at all likely."""
+        """Return the chances of a flip, and the likely numbers of flips."""
         check_design(n, margin, most=1.0)
         flips = expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
         return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
 
 
 def measured_noise(outputs: Iterable[Sequence[float]]) -> float | None:
-    """Return the mean variance of single answers to one case, from two or more a case; None without such cases."""
+    """Return the mean variance of single outputs of one case, from two or more per case; None without such cases."""
     scatter = [float(np.var(each, ddof=1)) for each in outputs if len(each) > 1]
     return float(np.mean(scatter)) if scatter else None
 
@@ -140,11 +140,11 @@ def measured_noise(outputs: Iterable[Sequence[float]]) -> float | None:
 def cases_to_settle(
     d: ArrayLike, margin: float, level: float, like: Continuous | None = None, less: float = 0.0
 ) -> int | None:
-    """Return about how many observations like these would be held or regressed four times in five; None: over 100,000.
+    """Return about how many observations like these would be held or regressed four times in five.
 
-    Continuous ones are `like` that, and `margin` is in their unit as d is. The change seen is taken for the true one.
-    Of flips, those of the rarer direction count twice, as the flip rate. `less` is the variance that they would lose
-    were more answers given to each case.
+    The observed change is taken as the true one. Continuous scores use the power of `like`, with `d` and `margin` in
+    its unit. The flip rate is twice that of the rarer direction. `less` is the variance that more outputs per case
+    would save. None if over 100,000.
     """
     values, levels = differences(d), Levels(level, level, level)
     change = float(values.mean())
@@ -157,10 +157,10 @@ def cases_to_settle(
 
 
 def outputs_to_settle(d: ArrayLike, margin: float, level: float, noise: float, outputs: int) -> int | None:
-    """Return how many answers a case would settle it with as many cases; None: 64 would not.
+    """Return how many outputs per case would settle it with the same cases; None if 64 would not.
 
-    `noise` is the variance of the difference of single answers, of which the mean of k answers keeps a k-th. `d` is of
-    so many `outputs` a case.
+    `noise` is the variance of the difference of single outputs; the mean of k outputs has a k-th of it. `d` is from
+    `outputs` per case.
     """
     n = len(differences(d))
     for more in more_outputs(outputs):
@@ -171,41 +171,41 @@ def outputs_to_settle(d: ArrayLike, margin: float, level: float, noise: float, o
 
 
 def more_outputs(outputs: int) -> list[int]:
-    """Return the numbers of answers a case that are tried: twice as many, four times, ..."""
+    """Return the numbers of outputs per case to try: twice as many, four times, ..."""
     return [outputs * 2**step for step in range(1, 7) if outputs * 2**step <= MOST_OUTPUTS]
 
 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:
-    """Return P(least <= regressed <= most): of Binomial(n, either) flips those that regress are Binomial again."""
-    # any share does where nothing flips: there is only the count 0
+    """Return P(least <= regressed <= most): flips are Binomial(n, either), and those that regress Binomial again."""
+    # without flips any share works: the only count is 0
     share = flips.regressed / flips.either if flips.either else 0.5
     among = binom_to(most, counts, share) - binom_to(least - 1, counts, share)
     return float(binom_at(counts, n, flips.either) @ np.maximum(among, 0.0))
 
 
 def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integers:
-    """Return, for each number of flips, how many may regress with the margin still held (-1: none)."""
+    """Return for each number of flips how many may regress with the margin still held (-1 if not held at all)."""
     z = critical_value(n, margin, level)
     return _most(counts, lambda regressed: tango_statistic(regressed, counts - regressed, n, margin) > z)
 
 
 def _most_against(counts: Integers, level: float) -> Integers:
-    """Return, for each number of flips, how many may go the other way with a change still shown (-1: none).
+    """Return for each number of flips how many may be opposite with a change still shown (-1 if not shown at all).
 
-    By the tests of `paired.p_better`.
+    The tests are those of `paired.p_better`.
     """
     return _most(counts, lambda against: np.asarray(p_of_flips(against, counts) <= level))
 
 
 def p_of_flips(against: Integers, counts: Integers) -> Floats:
-    """Return the larger of McNemar's mid-p and the score test's, where of `counts` flips so many go the other way."""
+    """Return the larger of McNemar's mid-p and the score test's p, if `against` of `counts` flips are opposite."""
     mid_p = binom_to(against, counts, 0.5) - binom_at(against, counts, 0.5) / 2
     score_p = norm_above((counts - 2 * against) / np.sqrt(np.maximum(counts, 1)))
     return np.asarray(np.maximum(mid_p, score_p))
 
 
 def _most(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> Integers:
-    """Return the largest k in 0 .. count that is fine, for all counts at once; fine up to there, and not beyond."""
+    """Return the largest k in 0 .. count that is fine, for all counts at once; `fine` must be monotone."""
     low, high = np.full_like(counts, -1), counts.copy()
     while (low < high).any():
         middle = (low + high + 1) // 2

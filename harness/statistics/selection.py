@@ -1,4 +1,4 @@
-"""The best of several: how much better it looks than it is."""
+"""The selection bias of the best of several candidates."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tunegate.harness.statistics.distributions import norm_exceeded
 def excess_of_best(scores: Sequence[Sequence[float]]) -> float:
     """Return how far the best mean of k equally good candidates lies above their true one, in the score's own unit.
 
-    `scores` are k rows, one a candidate, of n observations each, all of the same cases; k and n are at least 2. The
+    `scores` are k rows, one per candidate, of n observations each, all of the same cases; k and n are at least 2. The
     largest of k standard normal draws is expected at about the quantile (k - .375) / (k + .25) (Blom, Statistical
-    Estimates and Transformed Beta-Variables, 1958). What all candidates have in common is no noise between them.
+    Estimates and Transformed Beta-Variables, 1958). Variation common to all candidates does not count.
     """
     rows = np.asarray(scores, float)
     k, n = (len(rows), len(rows[0])) if rows.ndim == 2 and len(rows) else (0, 0)

@@ -250,7 +250,7 @@ def test_the_tour_shows_its_commands_a_release_and_a_block_without_torch(place, 
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 45  # of a processor; 15 are usual
     assert [stop.command for stop in STOPS if f"$ {' '.join(stop.command)}" not in done.stdout] == []
     good, bad = done.stdout.split("$ pytest")[1:]
-    assert "support/triage: Improved on the baseline" in good
+    assert "support/triage: Improved: significantly better than the baseline" in good
     assert "support/questions: Held" in good
     assert "support/questions: Regressed" in bad
     assert "support: Blocked: support/questions regressed" in bad

@@ -71,12 +71,12 @@ C03 = "cases.desk/triage/c03"
 # what several of them say
 EDITED = "desk/triage: expected the baseline at ... as it was recorded, found it edited"
 DAMAGED = "desk/triage: expected a baseline at ... found a damaged file"
-RUN_EDITED = "run.json: expected a record as it was written, found one that was edited"
+RUN_EDITED = "run.json: expected a record as it was written, found an edited one"
 FLAGS = "other tags and critical flags"
 LOOSER = "the rules of units are looser than when the baseline was recorded: ..."
 UNKNOWN_UNITS = "baselines of units that the fixtures do not have (deleted? renamed?): ..."
 NO_RUN = "expected a complete run of this adapter against its baseline under .tunegate/runs, found none"
-OTHER_SCORES = "desk/triage: {} says what its outputs do not: ... c03"
+OTHER_SCORES = "desk/triage: {} does not match its outputs: ... c03"
 THE_BASELINE, THE_LAST = "the baseline ( ... )", "the last release ( ... )"
 
 
@@ -183,7 +183,7 @@ MISTAKES = {
         caught("a margin is widened after the run", OF_RUN, 4,
                "desk/wording: task.yaml changed since run.json was judged", put(POLICY, "units.wording.margin", 0.5)),
         caught("all cases have one tag, so that no slice can fall (told, not refused)", GATE, 0,
-               "Not watched as slices, since they are nearly the whole unit: channel=phone.",
+               "Not tested as slices, as they cover nearly the whole unit: channel=phone.",
                *[put(TRIAGE, f"cases.{number}.tags.channel", "phone") for number in range(16)],
                ran(RECORD), ran(f"{RECORD} --tg-adapter=tuned")),
     ),
@@ -241,7 +241,7 @@ MISTAKES = {
         caught("a critical case breaks inside a green total", OUTPUTS, 1, "Regressed: a critical case regressed (c20)",
                line("desk/triage/c20", "none")),
         caught("a sealed guard has too few cases to be held", GATE, 1,
-               "desk/replies: Inconclusive: ... It is sealed: a release rests on it, so it must be held.",
+               "desk/replies: Inconclusive: ... A sealed unit must be held before a release.",
                put(POLICY, "units.replies.margin", 0.05)),
         caught("a slice collapses inside a green total", OUTPUTS, 1,
                "desk/triage: Regressed: the slice channel=chat fell",
@@ -274,8 +274,8 @@ MISTAKES = {
         caught("the file is a pipe that nobody writes to", GATE, 4, f"{DAMAGED} (a pipe; write it to a file first)",
                pipe(BASE)),
         caught("another version of the check judged it (told, and scored again)", GATE, 0,
-               "desk/triage: the outputs of the baseline are scored again (check version 0 -> 3): 0 of 40 cases score "
-               "otherwise", put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
+               "desk/triage: the outputs of the baseline were scored again (check version 0 -> 3): 0 of 40 cases "
+               "changed their score", put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
                put(BASE, "cases.c03.score", 1.0), stamp(BASE), enter(BASE)),
         caught("another tool wrote that a case passed", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
@@ -287,10 +287,10 @@ MISTAKES = {
         caught("another tool took an output out", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
                put(BASE, "cases.c03.output", None), stamp(BASE), enter(BASE)),
         caught("another tool wrote the mean", GATE, 4,
-               "desk/triage: the baseline ( ... ) says what its outputs do not: the mean of its cases stored as 0.5",
+               "desk/triage: the baseline ( ... ) does not match its outputs: the mean of its cases stored as 0.5",
                put(BASE, "summary.mean", 0.5), stamp(BASE), enter(BASE)),
         caught("another tool wrote a mean and another version of the check", GATE, 4,
-               "desk/triage: the baseline ( ... ) says what its outputs do not: the mean of its cases stored as 0.5",
+               "desk/triage: the baseline ( ... ) does not match its outputs: the mean of its cases stored as 0.5",
                put(BASE, "summary.mean", 0.5), put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score of the last release", SECOND, 4, OTHER_SCORES.format(THE_LAST),
                put(LAST, "cases.c03.score", 0.0), stamp(LAST), enter(LAST), passes=GATE),
@@ -387,7 +387,7 @@ MISTAKES = {
         caught("a partial record is called complete", OF_RUN, 4, RUN_EDITED,
                judged("--tg-sealed -k c03"), put(RUN, "partial", False)),
         caught("a decision is edited", "tunegate release third --run=third.json", 4,
-               "third.json: expected a record as it was written, found one that was edited",
+               "third.json: expected a record as it was written, found an edited one",
                put("third.json", "tasks.desk.decision", "release"), passes=OF_RUN),
         caught("another tool wrote another output", OF_RUN, 4, OTHER_SCORES.format(RUN),
                put(RUN, f"{C03}.output", "none"), stamp(RUN)),
@@ -504,9 +504,9 @@ MISTAKES = {
                line("desk/triage/c99", "7")),
         caught("a case is answered twice", OUTPUTS, 4, "expected each case and repeat once, found 'desk/triage/c04'",
                replace("outputs.jsonl", "desk/triage/c03", "desk/triage/c04")),
-        caught("a case is not answered", OUTPUTS, 1, "the run left unscored 1 case (c03)",
+        caught("a case is not answered", OUTPUTS, 1, "the run has no score for 1 case (c03)",
                replace("outputs.jsonl", '{"case": "desk/triage/c03", "output": "7"}\n', "")),
-        caught("an answer is null", OUTPUTS, 1, "the run left unscored 1 case (c03)", line("desk/triage/c03", None)),
+        caught("an answer is null", OUTPUTS, 1, "the run has no score for 1 case (c03)", line("desk/triage/c03", None)),
         caught("the file is cut off", OUTPUTS, 4, "expected one JSON object", cut("outputs.jsonl")),
         caught("they are compared with a model's baseline", OUTPUTS.replace("base.json", "baseline"), 4,
                "a baseline of supplied outputs needs a name: replay:NAME=FILE", passes=OUTPUTS),
@@ -537,13 +537,13 @@ MISTAKES = {
                "base.json: expected a complete record, found a partial one",
                ran("pytest suites/ --tg-model=replay:outputs.jsonl --tg-out=base.json -k wording")),
         caught("another tool wrote a score into the record to compare with", OUTPUTS, 4,
-               "desk/wording: the record (base.json) says what its outputs do not: ... w03",
+               "desk/wording: the record (base.json) does not match its outputs: ... w03",
                put("base.json", "cases.desk/wording/w03.score", 0.0), stamp("base.json")),
         caught("another tool took out of it what a unit is held to", OUTPUTS, 4,
                "base.json: expected a record whose parts belong together, found no policies of desk/wording",
                drop("base.json", "policies.desk/wording"), stamp("base.json")),
         caught("the record to compare with is edited", OUTPUTS, 4,
-               "base.json: expected a record as it was written, found one that was edited",
+               "base.json: expected a record as it was written, found an edited one",
                put("base.json", "cases.desk/wording/w03.score", 0.0)),
     ),
     "The command line": (

@@ -53,6 +53,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/reporting/templates/report.js", "else if (read()"): "JavaScript's keyword",
     ("harness/reporting/templates/report.js", "else piece(pieceOf(each))"): "JavaScript's keyword",
     (".github/record.sh", "else"): "Bash's and Python's keyword",
+    ("harness/evaluation/latency.py", "rung: the prompting strategy"): "the name of an argument",
 }
 
 

@@ -74,7 +74,7 @@ def test_answers_without_tokens_fail_with_a_clear_finding(spending):
     bare = "\n".join(json.dumps({"case": f"desk/triage/{case}", "output": GOOD}) for case in IDS)
     result = run(spending, bare)
     result.assert_outcomes(passed=20, failed=20)
-    result.stdout.fnmatch_lines(["*unscored: the answer has no price: it came without tokens_in and tokens_out*"])
+    result.stdout.fnmatch_lines(["*unscored: the output has no price: tokens_in and tokens_out missing*"])
 
 
 def test_a_replayed_line_for_a_cost_case_is_refused(spending):

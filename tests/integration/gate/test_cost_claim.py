@@ -44,4 +44,6 @@ def test_a_target_that_only_equals_the_costlier_record_is_blocked_beside_its_cla
     assert result.ret == 1
     told = result.stdout.str()
     assert "the claim: desk/triage: quality held" in told
-    assert "desk: Blocked: nothing to gain on desk/triage, where the record passes all: declare it a guard" in told
+    assert (
+        "desk: Blocked: nothing to gain on desk/triage, where the record passes every case: declare it a guard" in told
+    )

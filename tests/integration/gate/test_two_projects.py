@@ -29,7 +29,7 @@ def test_four_calls_of_150_that_ramble_are_blocked_and_the_rise_of_the_mean_is_n
     result = answered(project, [*((case, GOOD, 512) for case in IDS[:4]), *usual[4:]], "--tg-against=base.json")
 
     assert result.ret == 1
-    assert "a call costs 0.0001253 (26 %) more in the mean, and the margin is 0.00006" in result.stdout.str()
+    assert "a call costs 0.0001253 (26 %) more on average, more than the margin of 0.00006" in result.stdout.str()
 
 
 def test_a_loss_of_exactly_the_margin_in_groups_is_evaluated(project: Project):

@@ -114,7 +114,7 @@ def test_a_critical_case_that_flips_by_itself_fails_no_run(project: Project) -> 
     stamp(base, json.loads(base.read_text()) | {"noise": noise})
     result = gate(project, answers(wrong=3))
     assert result.ret == 0
-    assert "not armed, since the base's answer flips by itself: case02." in told(result)
+    assert "not blocking, as the base's result flips on a re-run: case02." in told(result)
 
 
 @pytest.mark.parametrize(("more", "verdict"), [({}, "regressed"), ({"unstable": True}, "held")])
@@ -154,7 +154,7 @@ def test_an_unscored_case_fails_and_blocks(triage: Project) -> None:
     result = gate(triage, answers() | {"desk/triage/case00": None})  # it missed before: that is no excuse
     assert result.ret == 1
     result.assert_outcomes(passed=19, failed=3)
-    assert "the run left unscored 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
+    assert "the run has no score for 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
 
 
 def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> None:

@@ -65,7 +65,7 @@ def test_asked_answered_recorded_and_gated(desk: Project) -> None:
     worse = desk.run("--tg-model=replay:gpt=worse.jsonl", "--tg-against=baseline")
     assert worse.ret == 1
     worse.stdout.fnmatch_lines(
-        ["desk: Blocked: desk/triage regressed. Outputs supplied, not generated: *never released."]
+        ["desk: Blocked: desk/triage regressed. Outputs supplied, not generated: *cannot be released."]
     )
 
 

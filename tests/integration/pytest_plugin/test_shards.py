@@ -71,8 +71,8 @@ def test_shards_are_merged_and_gated(triage: Project, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["--tg-shard=5/4", "--tg-out=s.json"], "expected a shard and how many there are, such as 3/8, found '5/4'"),
-        (["--tg-shard=1/21", "--tg-out=s.json"], "expected at most 20 shards, for so many groups of cases"),
+        (["--tg-shard=5/4", "--tg-out=s.json"], "expected a shard and the number of shards, such as 3/8, found '5/4'"),
+        (["--tg-shard=1/21", "--tg-out=s.json"], "expected at most 20 shards, one per group of cases"),
         (
             ["--tg-shard=1/4"],
             "--tg-shard 1/4: expected a file to write it to, found none; name one with --tg-out SHARD.json",

@@ -90,8 +90,8 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
     others = sum(plain.of_unit(U)[case].output != base.of_unit(U)[case].output for case in IDS)
     assert found["units"][U] == {"cases": 20, "other_outputs": others, "lost": [], "gained": []}
     assert record.verdicts[U]["reason"].endswith(
-        "The baseline, recorded on another engine, was asked again on this one, which alone moved none of 20 cases; "
-        f"{others} answers differ."
+        "The baseline, recorded on another engine, was re-run on this one; the new engine changed none of 20 cases; "
+        f"{others} outputs differ."
     )
     assert provenance(record)["baseline, asked again"] == "recorded with dtype float32 (now bfloat16)"
 
@@ -117,8 +117,8 @@ def test_a_model_without_an_adapter_is_not_held_against_its_own_answers(desk):
         judged(replace(desk, against="baseline", opened=HALF))
     assert "was recorded with dtype float32 (now bfloat16); run as it was, with --tg-dtype=float32" in str(error.value)
     assert str(error.value).splitlines()[-1].strip() == (
-        "an adapter is judged on any engine, for its base is asked again there; a model without one would be held "
-        "against its own answers: what an engine alone changes is shown by --tg-against=RECORD.json"
+        "an adapter can be evaluated on any engine, as its base is re-run there; a model without an adapter would be "
+        "compared with its own outputs: to see what the engine changes, use --tg-against=RECORD.json"
     )
 
 

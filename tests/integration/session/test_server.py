@@ -155,9 +155,9 @@ def test_what_is_asked_again_or_twice_is_reckoned_so(desk, monkeypatch):
         for option in ("", "--fresh", "--noise")
     }
 
-    assert "desk: 0 requests (12 more were answered before)" in said[""]
+    assert "desk: 0 requests (12 more are cached)" in said[""]
     assert "desk: 12 requests: about " in said["--fresh"]
-    assert "desk: 12 requests (12 more were answered before): about " in said["--noise"]
+    assert "desk: 12 requests (12 more are cached): about " in said["--noise"]
 
 
 def test_both_sides_of_a_change_evaluate_the_same_answers(desk, server, monkeypatch):
@@ -202,10 +202,10 @@ def test_it_is_recorded_by_a_command_that_says_first_what_it_takes(desk, server,
     assert (first.exit_code, some.exit_code, whole.exit_code) == (0, 1, 0), some.output + whole.output
     assert (none, five, asked(server)) == (0, 5, 7)
     assert "desk: 12 requests: about " in first.output
-    assert "no price, for task.yaml names none" in first.output
+    assert "cost unknown, as task.yaml declares no prices" in first.output
     assert "7 requests are left (--limit): run the same command again to continue" in some.output
     assert "desk/triage: NOT recorded, 7 of 12 cases are unscored" in some.output
-    assert "desk: 7 requests (5 more were answered before)" in whole.output
+    assert "desk: 7 requests (5 more are cached)" in whole.output
     assert "desk/triage: recorded 12 cases" in whole.output
 
 

@@ -290,7 +290,7 @@ def test_a_base_asked_twice_has_its_noise_in_the_baseline_and_keeps_it(local: Op
     session = judged(replace(local, record=True, noise=True))
     noise = Noise(20, 0, ())  # a model of two layers repeats itself in every shape of batch
     assert session.records[0].noise == {"desk/second": noise, "desk/triage": noise}
-    assert "desk/triage: asked again: none of 20 cases flips by itself; 0 answers differ" in session.notes
+    assert "desk/triage: asked again: none of 20 cases flips on a re-run; 0 outputs differ" in session.notes
     assert '"noise"' in baseline(local, "triage").read_text()
 
     again = judged(replace(local, record=True))  # the same answers: what was measured holds

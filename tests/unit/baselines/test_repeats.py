@@ -93,7 +93,9 @@ def test_a_baseline_without_it_is_as_good(desk):
 
 def test_what_was_measured_is_told_when_it_changes(desk):
     recorded(desk)
-    assert "updated: 1 of 3 cases flips by itself (c001); 2 answers differ (" in recorded(desk, noise={T: NOISE})[1][0]
+    assert (
+        "updated: 1 of 3 cases flips on a re-run (c001); 2 outputs differ (" in recorded(desk, noise={T: NOISE})[1][0]
+    )
     assert "unchanged" in recorded(desk, noise={T: NOISE})[1][0]
     assert "updated: the number of cases that flip by themselves is no longer known (" in recorded(desk)[1][0]
 
@@ -121,12 +123,12 @@ def test_a_record_that_measured_a_unit_it_has_not_is_refused(desk):
     made, _ = recorded(desk)
     replace(made, noise={"desk/other": NOISE}).write(desk / "run.json")
 
-    with pytest.raises(Refused, match="found noise of desk/other, which is no unit of it"):
+    with pytest.raises(Refused, match="found noise of desk/other, which is not a unit of it"):
         read_record(desk / "run.json")
 
 
 @pytest.mark.parametrize(("noise", "found"), [
-    (Noise(3, 1, ("c009",)), "a flip of desk/triage/c009, which is no case of it"),
+    (Noise(3, 1, ("c009",)), "a flip of desk/triage/c009, which is not a case of it"),
     (Noise(3, 2, ("c001", "c001")), "a case of desk/triage that flips twice"),
     (Noise(0, 0, ("c001",)), "1 flips and 0 other outputs of 0 cases of desk/triage, which has 3"),
     (Noise(4, 1, ("c001",)), "1 flips and 1 other outputs of 4 cases of desk/triage, which has 3"),
@@ -136,7 +138,7 @@ def test_what_nobody_can_have_measured_is_refused(desk, noise, found):
     made, _ = recorded(desk, noise={T: noise})
     made.write(desk / "run.json")
 
-    with pytest.raises(Refused, match=f"whose parts belong together, found {found}; judge again"):
+    with pytest.raises(Refused, match=f"whose parts belong together, found {found}; evaluate again"):
         read_record(desk / "run.json")
     with pytest.raises(Refused, match=rf"found a damaged file \({found}\)"):
         read_baseline(baseline_path(desk / "baselines", SLUG, T), T)

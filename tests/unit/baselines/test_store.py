@@ -223,7 +223,7 @@ def test_what_is_not_asked_again_is_told_once(home):
     with pytest.raises(Refused) as error:
         match(home, engine={"backend": "openai", "sampling": "standard fields"})
     assert str(error.value).endswith(
-        "nobody here can ask the base of what a server answers for, or a file holds, again on this engine"
+        "the base of a served model, or of outputs from a file, cannot be re-run on this engine"
     )
 
 

@@ -119,7 +119,7 @@ def test_an_edited_sidecar_is_refused(record, tmp_path):
     path.write_text(path.read_text().replace("c001", "c002"))
     done = ran("report", "r.json")
     assert done.exit_code == 4
-    assert "r.cases.jsonl: expected the sidecar as the record names it, found another one" in done.stderr
+    assert "r.cases.jsonl: expected the sidecar that the record names, found another one" in done.stderr
 
 
 def test_in_a_log_no_browser_is_started(record, tmp_path, monkeypatch):

@@ -112,13 +112,13 @@ def test_a_silent_model_cannot_be_timed(units):
             yield Completion(requests[0].key, None)
 
     clock = Clock()
-    with pytest.raises(CouldNotRun, match="expected an answer to desk/triage/case"):
+    with pytest.raises(CouldNotRun, match="expected an output for desk/triage/case"):
         time_calls(units, Silent("base", clock, 1, []), Model("tuned", clock, 1, []), "as-is", quiet(), clock)
 
 
 def test_without_calls_there_is_nothing_to_time(units):
     clock = Clock()
-    with pytest.raises(Refused, match="answered by generating"):
+    with pytest.raises(Refused, match="generate an output"):
         time_calls([], Model("a", clock, 1, []), Model("b", clock, 1, []), "as-is", quiet(), clock)
 
 

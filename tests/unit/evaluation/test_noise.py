@@ -70,8 +70,8 @@ def test_what_is_sampled_varies_as_it_should(tmp_path):
 
 def test_what_was_measured_in_words():
     for noise, words in [
-        (Noise(60, 0, ()), "none of 60 cases flips by itself; 0 answers differ"),
-        (Noise(60, 3, ("a",)), "1 of 60 cases flips by itself (a); 3 answers differ"),
-        (Noise(60, 3, ("a", "b")), "2 of 60 cases flip by themselves (a, b); 3 answers differ"),
+        (Noise(60, 0, ()), "none of 60 cases flips on a re-run; 0 outputs differ"),
+        (Noise(60, 3, ("a",)), "1 of 60 cases flips on a re-run (a); 3 outputs differ"),
+        (Noise(60, 3, ("a", "b")), "2 of 60 cases flip on a re-run (a, b); 3 outputs differ"),
     ]:
         assert str(noise) == words

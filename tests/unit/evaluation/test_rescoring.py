@@ -72,7 +72,7 @@ def test_scores_that_the_outputs_have_are_the_ones_of_now(unit: Unit, stored: Re
 def test_what_the_same_check_would_not_say_is_refused(
     unit: Unit, stored: Record, changes: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(Refused, match=f"{T}: the baseline says what its outputs do not: .*{says}"):
+    with pytest.raises(Refused, match=f"{T}: the baseline does not match its outputs: .*{says}"):
         again(unit, edited(stored, unit, **changes))
 
 
@@ -99,7 +99,7 @@ def test_a_case_that_is_missing_or_no_case_is_refused(unit: Unit, stored: Record
     rest = {key: result for key, result in stored.cases.items() if key != FIRST}
     with pytest.raises(Refused, match="c000 is missing"):
         again(unit, replace(stored, cases=rest))
-    with pytest.raises(Refused, match="c9 is no case of the fixtures"):
+    with pytest.raises(Refused, match="c9 is not in the fixtures"):
         again(unit, replace(stored, cases={**stored.cases, f"{T}/c9": stored.cases[FIRST]}))
 
 
@@ -117,8 +117,8 @@ def test_what_another_version_scored_is_scored_anew_and_listed(unit: Unit, store
     assert found.anew[T]["changed"] == ["c000"]
     assert found.anew[T]["cases"] == 4
     [note] = found.notes("the baseline")
-    assert note.startswith(f"{T}: the outputs of the baseline are scored again ({other} 0 -> ")
-    assert note.endswith("1 of 4 cases score otherwise (c000)")
+    assert note.startswith(f"{T}: the outputs of the baseline were scored again ({other} 0 -> ")
+    assert note.endswith("1 of 4 cases changed their score (c000)")
 
 
 def test_a_score_may_differ_in_its_last_bits_and_that_of_now_counts(unit: Unit, stored: Record) -> None:
@@ -138,7 +138,7 @@ def test_prices_follow_from_the_tokens_of_the_answers(tmp_path: Path) -> None:
     made = evaluate(units, Replay(answers, Fingerprint({"model": "m"}, {}, {"model": "m"})), quiet())
     assert score_again(units, made, "the baseline", quiet()).record.cases == made.cases
     cheap = replace(made.cases[FIRST], tokens_out=1)
-    with pytest.raises(Refused, match="desk/spend: the baseline says what its outputs do not: c000 score stored as"):
+    with pytest.raises(Refused, match="desk/spend: the baseline does not match its outputs: c000 score stored as"):
         score_again(units, replace(made, cases={**made.cases, FIRST: cheap}), "the baseline", quiet())
 
 

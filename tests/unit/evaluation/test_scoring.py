@@ -82,7 +82,7 @@ def test_an_empty_answer_is_an_answer(tmp_path, units):
 def test_a_wrong_answer_that_was_cut_is_told_so(tmp_path, units, output, told):
     write_desk(tmp_path, 1)
     made = evaluate(units(), answers(Completion(f"{T}/c000", output, finish="length")), quiet())
-    text = "cut: the answer did not end within max_new_tokens (4)"
+    text = "cut: the output did not end within max_new_tokens (4)"
     assert (text in map(str, made.cases[f"{T}/c000"].findings)) is told
 
 

@@ -50,7 +50,7 @@ def test_more_shards_than_cases_are_refused(units):
     with pytest.raises(Refused) as caught:
         divide(units, 41)
     assert str(caught.value) == (
-        "--tg-shard: expected at most 40 shards, for so many groups of cases can be divided, found 41"
+        "--tg-shard: expected at most 40 shards, one per group of cases that stay together, found 41"
     )
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_shard_is_refused():
     for text in [
         "", "3", "0/8", "9/8", "-1/8", "3/0", "3/8/9", " 3/8", "\uff13/8", "1/100000", "a/b",
     ]:  # fmt: skip
-        with pytest.raises(Refused, match="--tg-shard: expected a shard and how many there are, such as 3/8, found "):
+        with pytest.raises(Refused, match="--tg-shard: expected a shard and the number of shards, such as 3/8, found "):
             parse_shard(text)
 
 

@@ -83,7 +83,7 @@ def test_another_one_is_refused(tasks, tmp_path):
     made = kept(tasks, tmp_path / "r.json")
     path = sidecar_path(made.path)
     path.write_text(path.read_text().replace("message", "massage"))
-    with pytest.raises(Refused, match="expected the sidecar as the record names it, found another one; judge again"):
+    with pytest.raises(Refused, match="expected the sidecar that the record names, found another one; evaluate again"):
         read_sidecar(made)
 
 
@@ -108,7 +108,7 @@ def test_it_is_read_by_line_however_large_it_is(tasks, tmp_path, monkeypatch):
 
     assert len(read_sidecar(made)) == len(lines)
     monkeypatch.setattr(sidecar, "MOST_BYTES", most - 2)
-    with pytest.raises(Refused, match="expected one JSON object a line"):
+    with pytest.raises(Refused, match="expected one JSON object per line"):
         read_sidecar(made)
 
 

@@ -58,34 +58,31 @@ def test_a_value_that_is_never_answered_is_told_in_the_verdict_and_in_the_decisi
     verdict, decision = compared(expected, expected, [FALSE] * 200)
 
     assert verdict["verdict"] == "held"
-    assert (
-        "'urgent' is never answered true: 0 of 39 cases that expect it, the baseline has it right in 39."
-        in verdict["reason"]
-    )
+    assert "'urgent' is never right where true is expected: 0 of 39 cases, 39 in the baseline." in verdict["reason"]
     assert verdict["never_right"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39}]
     assert not verdict["blocks"]
-    assert decision.endswith(" Never answered: 'urgent' true of desk/triage (0 of 39).")
+    assert decision.endswith(" Never right: 'urgent' true of desk/triage (0 of 39).")
 
 
 def test_it_is_told_where_the_base_never_answered_it_either(compared):
     verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, [FALSE] * 200)
 
-    assert "'urgent' is never answered true: 0 of 39 cases that expect it, nor by the baseline." in verdict["reason"]
+    assert "'urgent' is never right where true is expected: 0 of 39 cases, none in the baseline." in verdict["reason"]
 
 
 def test_where_the_unit_blocks_the_decision_does_not_tell_it_again(compared):
     verdict, decision = compared([TRUE] * 200, [TRUE] * 200, [FALSE] * 200)
 
     assert verdict["verdict"] == "regressed"
-    assert "'urgent' is never answered true: 0 of 200 cases that expect it" in verdict["reason"]
-    assert "Never answered" not in decision
+    assert "'urgent' is never right where true is expected: 0 of 200 cases" in verdict["reason"]
+    assert "Never right" not in decision
 
 
 def test_a_value_that_too_few_cases_expect_is_silent(compared):
     verdict, decision = compared([TRUE] * 2 + [FALSE] * 198, [FALSE] * 200, [FALSE] * 200)
 
     assert verdict["never_right"] == []
-    assert "never answered" not in (verdict["reason"] + decision).lower()
+    assert "never right" not in (verdict["reason"] + decision).lower()
 
 
 def test_one_right_answer_is_enough(compared):
@@ -138,5 +135,5 @@ def test_of_many_the_rest_is_counted(compared):
 
     verdict, _ = compared(expected, ["x"] * 100, ["x"] * 100)
 
-    assert verdict["reason"].count("is never answered") == 3
-    assert "Nor is 1 other expected value." in verdict["reason"]
+    assert verdict["reason"].count("is never right where") == 3
+    assert "1 other expected value is never right." in verdict["reason"]

@@ -83,7 +83,7 @@ def test_a_part_that_fell_without_a_margin_is_named_first(parted):
         "under `parts` in task.yaml. Cannot fall: the baseline passes none of its cases"
     )
     assert not judged.verdicts[T]["blocks"]
-    assert " Fell, and not gated: 'no banned word' of desk/triage." in judged.tasks["desk"]["reason"]
+    assert " Fell, but not gated: 'no banned word' of desk/triage." in judged.tasks["desk"]["reason"]
 
 
 def test_a_margin_wider_than_that_of_the_unit_silences_nothing(parted):
@@ -91,8 +91,8 @@ def test_a_margin_wider_than_that_of_the_unit_silences_nothing(parted):
     judged = parted("1" * 82 + "0" * 38, "1" * 65 + "0" * 55, wide)
 
     assert judged.verdicts[T]["reason"].startswith(
-        "Cannot fall, but 'no banned word' fell from 68.3 % to 54.2 % of 120 cases: within its margin of 99.0, but not "
-        "within that of its unit. Cannot fall: "
+        "Cannot fall, but 'no banned word' fell from 68.3 % to 54.2 % of 120 cases: within its margin of "
+        "99.0, but more than its unit's margin. Cannot fall: "
     )
     assert not judged.verdicts[T]["blocks"]
 
@@ -118,7 +118,7 @@ def test_a_part_within_its_margin_does_not_block(parted):
 
     assert judged.verdicts[T]["verdict"] == "cannot fall"
     assert judged.verdicts[T]["reason"].startswith(
-        "Cannot fall: the baseline passes none of its cases, so it guards no more than 'no banned word'. "
+        "Cannot fall: the baseline passes none of its cases, so it guards only 'no banned word'. "
     )
 
 
@@ -129,10 +129,10 @@ def test_a_fall_that_chance_explains_is_told_and_does_not_block(parted):
 
     assert not judged.verdicts[T]["blocks"]
     assert judged.verdicts[T]["reason"].startswith(
-        "Cannot fall, but 'no banned word' fell from 96.0 % to 94.0 % of 100 cases: more than its margin of 1.0, which "
-        "chance may explain."
+        "Cannot fall, but 'no banned word' fell from 96.0 % to 94.0 % of 100 cases: more than its margin "
+        "of 1.0, but not significant."
     )
-    assert "Fell, and not gated" not in judged.tasks["desk"]["reason"]
+    assert "Fell, but not gated" not in judged.tasks["desk"]["reason"]
 
 
 def test_a_small_fall_of_a_part_without_a_margin_is_left_to_the_table(parted):
@@ -149,7 +149,7 @@ def test_a_part_that_only_one_side_has_is_not_met_on_the_other(parted):
     assert (part["n"], part["base"], part["mean"]) == (100, 1.0, 0.6)
     assert (part["base_only"], part["mean_only"]) == (None, [1.0, 60])
     assert (
-        "'no banned word' fell from 100.0 % to 60.0 % of 100 cases that have it on either side (by itself 100.0 % of "
+        "'no banned word' fell from 100.0 % to 60.0 % of 100 cases that have it in either run (separately: 100.0 % of "
         "60 now)" in judged.verdicts[T]["reason"]
     )
 
@@ -165,7 +165,7 @@ def test_a_part_with_a_margin_that_no_case_has_blocks(parted):
     judged = parted("-" * 100, "-" * 100, CLEAN)
 
     assert judged.verdicts[T]["reason"] == (
-        "Inconclusive: there is nothing to compare, no case has the part clean, which has a margin."
+        "Inconclusive: cannot be compared: no case has the part clean, which has a margin."
     )
     assert judged.verdicts[T]["blocks"]
 

@@ -73,13 +73,13 @@ def test_calls_that_ramble_block_and_the_rise_of_the_mean_is_named(priced):
     before, after = [42] * 150, [*[512] * 4, *[42] * 146]  # 4 of 150 ramble
     found = priced(before, after, margin=5.25, prompt=0)  # 12.5 %
     assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
-    assert "; a call costs 0.00001253 (30 %) more in the mean, and the margin is 0.00000525. " in found["reason"]
+    assert "; a call costs 0.00001253 (30 %) more on average, more than the margin of 0.00000525. " in found["reason"]
     worse = priced(before, [*[512] * 6, *[42] * 144], margin=5.25, prompt=0)
     assert (worse["verdict"], worse["blocks"]) == ("regressed", True)
-    assert "; a call costs 0.0000188 (45 %) more in the mean, and the margin is 0.00000525. " in worse["reason"]
+    assert "; a call costs 0.0000188 (45 %) more on average, more than the margin of 0.00000525. " in worse["reason"]
     found = priced([*[512] * 2, *[40] * 148], [*[40] * 2, *[512] * 5, *[40] * 143], margin=5)
     assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
-    assert "; a call costs 0.00000944 (6 %) more in the mean, and the margin is 0.000005. " in found["reason"]
+    assert "; a call costs 0.00000944 (6 %) more on average, more than the margin of 0.000005. " in found["reason"]
     assert found["difference"] == pytest.approx(-3 * 472 / 150 / 1e6)
     assert (found["bounded"], found["span"]) == (True, pytest.approx(512 / 1e6))
 
@@ -89,10 +89,7 @@ def test_a_bound_of_what_a_call_can_cost_is_used(priced):
     assert priced(same, same, margin=17, most=512)["verdict"] == "held"  # 3.06 (512 / 17 - 1) = 89.2
     found = priced(same, same, margin=15, most=512)  # 101.5
     assert found["verdict"] == "inconclusive"
-    assert (
-        "the loss may be as much as 0.00001523, and the margin is 0.000015; about 102 cases in all would"
-        in found["reason"]
-    )
+    assert "the loss may be up to 0.00001523 (margin 0.000015); about 102 cases in total would" in found["reason"]
     assert priced(same, same, margin=15, most=256)["verdict"] == "held"
 
 
@@ -125,13 +122,13 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     found = continuous(still, still)
     assert found["verdict"] == "held"
     assert found["reason"].startswith(
-        "Held: the loss that counts against the baseline is at most 0.07547 (one-sided 96 %), within the margin of "
-        "0.5; at most 1.6 % of such cases fall by 5 or more."
+        "Held: the loss against the baseline, capped at 5 per case, is at most 0.07547 (one-sided 96 %), "
+        "within the margin of 0.5; at most 1.6 % of cases fall by 5 or more."
     )
     few = continuous([-3.0] * 100, [-3.0] * 100)
     assert few["verdict"] == "inconclusive"
     assert (
-        "up to 3.17 % of the cases may fall by 5 or more, and `collapse` allows 2 %; 160 cases of which none does "
+        "up to 3.17 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 160 cases without such a fall "
         "would settle it, or `collapse: 0.032` in task.yaml"
     ) in few["reason"]
     assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032)["verdict"] == "held"
@@ -143,9 +140,9 @@ def test_a_collapse_is_not_held_however_small_its_part_of_the_mean_that_counts(c
     assert (found["verdict"], found["collapsed"]) == ("inconclusive", 10)
     found = continuous(base, [*[-23.0] * 2, *base[2:]])
     assert found["verdict"] == "inconclusive"
-    assert "up to 3.26 % of the cases may fall by 5 or more, and `collapse` allows 2 %; 2 of 200 did" in found["reason"]
-    assert "-3 -> -3.2 on 200 cases, -0.2 (92 % of what counts, 5 a case at most: -0.1" in found["reason"]
-    assert "2 moved further than that." in found["reason"]
+    assert "up to 3.26 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 2 of 200 did" in found["reason"]
+    assert "-3 -> -3.2 on 200 cases, -0.2 (92 %, capped at 5 per case: -0.1" in found["reason"]
+    assert "2 moved further." in found["reason"]
 
 
 def test_nothing_is_held_while_the_mean_that_was_seen_is_lost(continuous):
@@ -153,7 +150,7 @@ def test_nothing_is_held_while_the_mean_that_was_seen_is_lost(continuous):
     found = continuous(base, [*[-303.0] * 3, *base[3:]], collapse=0.05)  # three of a thousand lose 600 margins
     assert found["verdict"] == "inconclusive"
     assert found["difference"] == pytest.approx(-0.9)
-    assert found["reason"].startswith("Inconclusive: the mean fell by 0.9 (30 %), and the margin is 0.5. ")
+    assert found["reason"].startswith("Inconclusive: the mean fell by 0.9 (30 %), more than the margin of 0.5. ")
 
 
 def test_a_mean_that_was_seen_to_fall_is_no_gain(continuous):
@@ -188,8 +185,7 @@ def test_minimum_scores_are_tested_in_one_family(tmp_path):
     found = compared(tmp_path, rows, rows)
     assert found.verdicts["desk/unit0"]["verdict"] == "inconclusive"
     assert (
-        "83.0 % is below the minimum score of 90.0 %, but that could be chance"
-        in found.verdicts["desk/unit0"]["reason"]
+        "83.0 % is below the minimum score of 90.0 %, but not significantly" in found.verdicts["desk/unit0"]["reason"]
     )
     lost = compared(tmp_path, rows, rows | {"desk/unit0": "1" * 75 + "0" * 25})
     assert "below the minimum score of 90.0 %" in lost.verdicts["desk/unit0"]["reason"]
@@ -221,7 +217,7 @@ def test_guards_that_are_too_small_each_are_held_together(tmp_path):
     assert orders["together"] == ["desk/questions", "desk/replies"]
     assert orders["reason"].startswith(
         "Held with 2 other guards: their mean loss against the baseline is at most 3.5 points (one-sided 96 %), within "
-        "the group's margin of 5.0. By itself it would show a loss of "
+        "the group's margin of 5.0. On its own it would detect a loss of "
     )
 
 
@@ -229,7 +225,7 @@ def test_a_guard_that_is_shown_to_be_worse_blocks_whatever_the_others_do(tmp_pat
     base = desk_of_four(tmp_path)
     found = compared(tmp_path, base, base | {"desk/orders": "0" * 8 + "1" * 52})
     assert found.verdicts["desk/orders"]["verdict"] == "regressed"
-    assert "may lose as much as 8.0" in found.verdicts["desk/replies"]["reason"]  # units are no topics
+    assert "may lose up to 8.0" in found.verdicts["desk/replies"]["reason"]  # units are no topics
 
 
 def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
@@ -238,8 +234,8 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     found = compared(tmp_path, base, base | {"desk/orders": lost, "desk/replies": lost, "desk/questions": lost})
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
         assert found.verdicts[unit]["reason"].startswith(
-            "Inconclusive: the 3 guards of its group lose 3.3 points in the mean and may lose as much as 6.6, and the "
-            "group's margin is 5.0; a close call, for 126 cases of the group settle it four times in five. "
+            "Inconclusive: the 3 guards of its group lose 3.3 points on average and may lose up to 6.6 "
+            "(group margin 5.0); a close call: 126 cases of the group settle it four times in five. "
         )
 
 
@@ -248,10 +244,10 @@ def test_a_guard_that_was_not_run_leaves_the_others_open(tmp_path):
     tuned = {unit: row for unit, row in base.items() if unit != "desk/orders"}
     found = compared(tmp_path, base, tuned)
     assert found.verdicts["desk/orders"]["blocks"]
-    assert "desk/orders has nothing to compare" in found.verdicts["desk/replies"]["reason"]
+    assert "desk/orders cannot be compared" in found.verdicts["desk/replies"]["reason"]
     found = compared(tmp_path, base, tuned, partial=True)
     assert "desk/orders" not in found.verdicts
-    assert "desk/orders has nothing to compare" in found.verdicts["desk/replies"]["reason"]
+    assert "desk/orders cannot be compared" in found.verdicts["desk/replies"]["reason"]
 
 
 @pytest.mark.parametrize(("group", "message"), [
@@ -339,7 +335,7 @@ def test_a_loss_that_one_topic_bears_counts_as_fewer_cases(tmp_path):
     borne = compared(tmp_path, base, {T: row}).verdicts[T]
     assert borne["topics"] == "the tag `topic`"
     assert borne["effective"] < 100
-    assert "The change differs between topics (by the tag `topic`), so the 400 cases tell as much as" in borne["reason"]
+    assert "The change differs between topics (by the tag `topic`), so the 400 cases count as" in borne["reason"]
     assert borne["interval"][0] < even["interval"][0]
 
 
@@ -347,7 +343,7 @@ def test_guards_held_together_count_for_fewer_cases_where_one_of_them_loses_by_t
     base = desk_of_four(tmp_path, n=100, keys=in_topics)
     rows = ["0" * 10 + "1" * 90, "".join("0" if index % 10 == 3 else "1" for index in range(100))]
     even, borne = (compared(tmp_path, base, base | {"desk/orders": row}).verdicts["desk/replies"] for row in rows)
-    most = re.compile(r"may lose as much as ([\d.]+)")
+    most = re.compile(r"may lose up to ([\d.]+)")
     assert float(most.search(borne["reason"])[1]) > float(most.search(even["reason"])[1]) + 1
 
 
@@ -359,7 +355,7 @@ def test_a_loss_of_one_topic_in_all_guards_counts_for_fewer_cases(tmp_path):
         compared(tmp_path, base, base | dict.fromkeys(units, row)).verdicts["desk/replies"]["reason"] for row in rows
     )
     assert even.startswith("Held with 2 other guards")
-    assert borne.startswith("Inconclusive: the 3 guards of its group lose 2.0 points in the mean")
+    assert borne.startswith("Inconclusive: the 3 guards of its group lose 2.0 points on average")
 
 
 def test_a_target_score_that_one_topic_misses_is_less_evidence(tmp_path):

@@ -76,7 +76,7 @@ def test_a_clear_drop_is_regressed(evaluate, tmp_path):
     found = verdict(evaluate(*moved(100, regressed=12, fixed=1)))
     assert (found["verdict"], found["blocks"], found["lower"]) == ("regressed", True, True)
     assert found["reason"].startswith(
-        "Regressed: worse than the baseline, by more than the margin of 5.0 (one-sided 96 %)."
+        "Regressed: worse than the baseline by more than the margin of 5.0 (one-sided 96 %)."
     )
     assert found["regressed_cases"] == [f"c{index:03}" for index in range(12)]
     assert found["fixed_cases"] == ["c012"]
@@ -103,7 +103,7 @@ def test_cases_of_one_group_are_one_observation(evaluate, tmp_path):
     assert (found["n"], found["observations"]) == (100, 5)
     assert found["verdict"] == "inconclusive"
     assert "on 100 cases in 5 observations, -20.0 points" in found["reason"]
-    assert "observations in all would settle it" in found["reason"]
+    assert "observations in total would settle it" in found["reason"]
 
 
 def test_a_group_counts_once_however_long_it_is(evaluate, tmp_path):
@@ -144,14 +144,14 @@ def test_where_an_adapter_could_be_released_a_continuous_unit_without_a_margin_b
     write_desk(tmp_path, 3)
     judged = evaluate([-1.0] * 3, [-9.0] * 3)
     assert (verdict(judged)["verdict"], verdict(judged)["blocks"]) == ("ungated", True)
-    assert "declare one or, with the reason, `ungated: true`" in verdict(judged)["reason"]
+    assert "declare a margin, or `ungated: true` with a reason" in verdict(judged)["reason"]
     assert judged.tasks["desk"]["reason"].startswith("Blocked: desk/triage has no margin")
     assert gate.blocked(judged, "warn")
 
     write_policy(tmp_path, triage={"ungated": True, "reason": "Only for reading."})
     judged = evaluate([-1.0] * 3, [-9.0] * 3)
     assert not verdict(judged)["blocks"]
-    assert verdict(judged)["reason"] == "Not gated, as task.yaml declares: Only for reading."
+    assert verdict(judged)["reason"] == "Not gated, as declared in task.yaml: Only for reading."
 
 
 # rule 5: the family
@@ -200,8 +200,8 @@ def test_a_critical_case_that_flips_by_itself_is_not_armed_and_listed(evaluate, 
 
     assert (found["verdict"], found["critical"], found["disarmed"]) == ("held", [], ["c000"])
     assert found["reason"].endswith(
-        "Critical, but not armed, since the base's answer flips by itself: c000. "
-        "Where the base is asked twice, 2 of the cases flip without a tune."
+        "Critical, but not blocking, as the base's result flips on a re-run: c000. "
+        "2 of the cases flip when the base is re-run."
     )
     assert verdict(evaluate(base, tuned))["critical"] == ["c000"]
 
@@ -235,7 +235,7 @@ def test_below_the_minimum_score_is_regressed_whatever_the_base_was(evaluate, tm
     row = "1" * 70 + "0" * 30
     found = verdict(evaluate(row, row))
     assert found["verdict"] == "regressed"
-    assert found["reason"].startswith("Regressed: below the minimum score of 90.0 %, whatever the baseline was.")
+    assert found["reason"].startswith("Regressed: below the minimum score of 90.0 %, regardless of the baseline.")
 
 
 def test_an_estimate_below_the_minimum_score_is_at_best_inconclusive(evaluate, tmp_path):
@@ -245,7 +245,7 @@ def test_an_estimate_below_the_minimum_score_is_at_best_inconclusive(evaluate, t
     found = verdict(evaluate(row, row))
     assert found["verdict"] == "inconclusive"
     assert found["reason"].startswith(
-        "Inconclusive: 88.0 % is below the minimum score of 90.0 %, but that could be chance."
+        "Inconclusive: 88.0 % is below the minimum score of 90.0 %, but not significantly."
     )
 
 
@@ -261,8 +261,8 @@ def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
     write_policy(tmp_path, triage={"minimum_score": 0.95})
     reason = verdict(evaluate(*moved(100, regressed=20)))["reason"]
     assert reason.startswith(
-        "Regressed: a critical case regressed (c000); worse than the baseline, by more than the margin of 5.0 "
-        "(one-sided 96 %); below the minimum score of 95.0 %, whatever the baseline was."
+        "Regressed: a critical case regressed (c000); worse than the baseline by more than the margin of 5.0 "
+        "(one-sided 96 %); below the minimum score of 95.0 %, regardless of the baseline."
     )
 
 
@@ -274,7 +274,8 @@ def test_worse_within_the_margin_is_held_but_lower(evaluate, tmp_path):
     found = verdict(evaluate(*moved(400, regressed=6), trained=()))
     assert (found["verdict"], found["lower"], found["blocks"]) == ("held", True, False)
     assert found["reason"].startswith(
-        "Held, but lower: worse than the baseline, by at most 3.0 points (one-sided 96 %), within the margin of 5.0."
+        "Held, but lower: significantly worse than the baseline, by at most 3.0 points (one-sided 96 %), "
+        "within the margin of 5.0."
     )
 
 
@@ -283,7 +284,8 @@ def test_task_yaml_may_let_lower_block(evaluate, tmp_path):
     write_policy(tmp_path, triage={"lower": "block"})
     judged = evaluate(*moved(400, regressed=6), trained=())
     assert verdict(judged)["reason"].startswith(
-        "Regressed: lower than the baseline, by at most 3.0 points, within the margin of 5.0; task.yaml says `lower: "
+        "Regressed: lower than the baseline by at most 3.0 points, within the margin of 5.0, but "
+        "task.yaml sets `lower: "
     )
     assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage regressed."
     assert gate.blocked(judged, "warn")
@@ -334,15 +336,15 @@ def test_a_target_score_is_a_further_demand_beside_the_gain(evaluate, tmp_path):
     write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
     judged = evaluate(*moved(200, failing=5, fixed=20))
     assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("improved", True)
-    assert "Its target score of 90.0 % is reached." in verdict(judged)["reason"]
+    assert "The target score of 90.0 % is reached." in verdict(judged)["reason"]
     assert judged.tasks["desk"]["decision"] == "release"
     assert "desk/triage improved and desk/triage reached" in judged.tasks["desk"]["reason"]
 
     judged = evaluate(*moved(200, failing=20, fixed=20))
     assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("improved", False)
-    assert ("Its target score of 90.0 % is not reached: it passes 85.7 % or more (one-sided 96 %).") in verdict(judged)[
-        "reason"
-    ]
+    assert ("The target score of 90.0 % is not reached: the score is at least 85.7 % (one-sided 96 %).") in verdict(
+        judged
+    )["reason"]
     assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["short"]) == ("block", [T])
     assert "the target score is not reached on desk/triage (90.0 %)" in judged.tasks["desk"]["reason"]
 
@@ -362,8 +364,8 @@ def test_a_target_whose_base_is_at_its_score_has_nothing_to_gain(evaluate, tmp_p
     judged = evaluate(*moved(200, failing=5))
     assert judged.tasks["desk"]["decision"] == "block"
     assert judged.tasks["desk"]["reason"].startswith(
-        "Blocked: nothing to gain on desk/triage, where the baseline is at its target score (90.0 %): declare it a "
-        "guard"
+        "Blocked: nothing to gain on desk/triage, where the baseline already reaches the target score "
+        "(90.0 %): declare it a guard"
     )
 
 
@@ -375,8 +377,7 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     judged = evaluate(*moved(60, regressed=1, fixed=1))
     found = verdict(judged)
     assert found["reason"].startswith(
-        "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; "
-        "about 126 cases in all would settle it. "
+        "Inconclusive: the loss may be up to 6.2 points (margin 5.0); about 126 cases in total would settle it. "
     )
     assert gate.exempted(judged, "warn") == {T}
 
@@ -387,7 +388,7 @@ def test_where_answers_to_a_case_vary_more_of_them_would_settle_it_too(evaluate,
     before, after = ([tuple(each) for each in side] for side in (wavering, wavering[::-1]))
     found = verdict(evaluate(before, after))
     assert found["verdict"] == "inconclusive"
-    assert re.search(r"; about (4|8|16) answers a case, or \d+ cases in all would settle it", found["reason"])
+    assert re.search(r"; about (4|8|16) outputs per case, or \d+ cases in total would settle it", found["reason"])
 
     settled = [("1", "1"), ("0", "0")] * 80
     assert "answers a case" not in verdict(evaluate(settled, settled[::-1]))["reason"]
@@ -397,7 +398,7 @@ def test_a_close_call_says_so(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(evaluate(*moved(400, regressed=25, fixed=14)))
     assert found["verdict"] == "inconclusive"
-    assert "a close call, for so many cases settle it four times in five" in found["reason"]
+    assert "a close call: this many cases settle it four times in five" in found["reason"]
 
 
 # rule 10: slices
@@ -492,7 +493,7 @@ def test_regressed_against_one_hides_behind_no_inconclusive_of_the_other(evaluat
 def test_what_cannot_be_compared_with_one_hides_behind_no_inconclusive_of_the_other(evaluate, tmp_path):
     write_desk(tmp_path, 50)
     judged = evaluate("1" * 50, "1" * 50, last="1" * 49 + "-")
-    assert "the last release left unscored 1 case" in verdict(judged)["reason"]
+    assert "the last release has no score for 1 case" in verdict(judged)["reason"]
     assert gate.blocked(judged, "warn")
 
 
@@ -516,7 +517,7 @@ def test_one_declared_unstable_regresses_at_two_running_and_is_told_at_one(
     found = verdict(evaluate([(1, 1, 1), *steady], [after, *steady]))
     assert (found["critical"] == ["c000"]) is regressed
     assert (found["unstable"] == ["c000"]) is unstable
-    assert ("Critical, but declared unstable, and failed in part: c000." in found["reason"]) is unstable
+    assert ("Critical, but declared unstable and failed only in part: c000." in found["reason"]) is unstable
 
 
 def test_an_unstable_case_with_one_answer_alone_regresses_like_any_other(evaluate, tmp_path):
@@ -566,7 +567,7 @@ def test_a_sealed_guard_that_is_not_held_blocks(evaluate, tmp_path, tuned):
     assert verdict(judged)["blocks"]
     assert gate.blocked(judged)
     if tuned == "1111":
-        assert "It is sealed: a release rests on it, so it must be held." in verdict(judged)["reason"]
+        assert "A sealed unit must be held before a release." in verdict(judged)["reason"]
 
 
 def test_a_sealed_target_is_improved_or_blocks(evaluate, tmp_path):
@@ -590,7 +591,7 @@ def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(eva
     write_policy(tmp_path, triage={"role": "target"}, final={})
     judged = evaluate(*moved(100, fixed=20))
     assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"].endswith("Before a release, judge desk/final with --tg-sealed.")
+    assert judged.tasks["desk"]["reason"].endswith("Before a release, evaluate desk/final with --tg-sealed.")
 
 
 # fail closed
@@ -599,16 +600,14 @@ def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(eva
 def test_an_unscored_case_is_nothing_to_compare(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     judged = evaluate("1" * 100, "1" * 99 + "-")
-    assert verdict(judged)["reason"] == (
-        "Inconclusive: there is nothing to compare, the run left unscored 1 case (c099)."
-    )
+    assert verdict(judged)["reason"] == ("Inconclusive: cannot be compared: the run has no score for 1 case (c099).")
     assert verdict(judged)["blocks"]
     assert gate.blocked(judged, "warn")
 
 
 def test_an_unscored_case_of_the_reference_blocks_too(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    assert "the baseline left unscored 1 case (c000)" in verdict(evaluate("-" + "1" * 99, "1" * 100))["reason"]
+    assert "the baseline has no score for 1 case (c000)" in verdict(evaluate("-" + "1" * 99, "1" * 100))["reason"]
 
 
 @pytest.mark.parametrize("side", ["baseline", "run"])
@@ -624,7 +623,7 @@ def test_other_cases_than_the_fixtures_are_nothing_to_compare(tmp_path, side, ch
         del cases[f"{T}/c007"]
     sides[side] = replace(sides[side], cases=cases)
     judged = gate.compare(tasks, sides["run"], {"baseline": sides["baseline"]}, [])
-    assert f"the cases of the {side} and the fixtures differ in" in verdict(judged)["reason"]
+    assert f"the {side} and the fixtures differ in" in verdict(judged)["reason"]
     assert gate.blocked(judged, "warn")
     assert judged.tasks["desk"]["decision"] == "block"
 
@@ -635,7 +634,7 @@ def test_other_questions_are_nothing_to_compare(tmp_path):
     write_desk(tmp_path, 100, check={"schema": {"type": "object"}})
     tasks = load_tasks(tmp_path)
     judged = gate.compare(tasks, record(tasks, {T: "1" * 100}), {"baseline": old}, [])
-    assert "the baseline was asked other questions" in verdict(judged)["reason"]
+    assert "the baseline was evaluated on other questions" in verdict(judged)["reason"]
     assert gate.blocked(judged, "warn")
 
 
@@ -643,7 +642,7 @@ def test_a_unit_that_the_baseline_lacks_blocks(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     judged = evaluate({T: "1" * 100}, {T: "1" * 100, G: "1" * 100}, trained=())
-    assert verdict(judged, G)["reason"] == ("Inconclusive: there is nothing to compare, the baseline does not have it.")
+    assert verdict(judged, G)["reason"] == ("Inconclusive: cannot be compared: the baseline does not contain it.")
     assert judged.tasks["desk"]["reason"].startswith("Blocked: desk/replies cannot be compared.")
     assert gate.blocked(judged, "warn")
 
@@ -652,7 +651,7 @@ def test_a_unit_that_a_whole_run_did_not_judge_blocks(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     judged = evaluate({T: "1" * 100, G: "1" * 100}, {T: "1" * 100}, trained=())
-    assert "the run did not judge it" in verdict(judged, G)["reason"]
+    assert "the run did not evaluate it" in verdict(judged, G)["reason"]
     assert judged.tasks["desk"]["decision"] == "block"
 
 
@@ -676,7 +675,7 @@ def test_a_unit_that_vanished_from_the_fixtures_blocks(tmp_path, side, task):
     tasks = load_tasks(tmp_path)
     sides = {"baseline": record(tasks, {T: "1" * 100}), "run": record(tasks, {T: "1" * 100})} | {side: everything}
     judged = gate.compare(tasks, sides["run"], {"baseline": sides["baseline"]}, [])
-    assert "the fixtures no longer have this unit" in verdict(judged, old)["reason"]
+    assert "the fixtures no longer contain this unit" in verdict(judged, old)["reason"]
     assert judged.tasks[task]["decision"] == "block"
     assert gate.blocked(judged, "warn")
 
@@ -701,8 +700,8 @@ def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(evaluate, tmp_p
     base, tuned = moved(100, regressed=20)
     judged = evaluate({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
     assert judged.tasks["desk"]["reason"] == (
-        "Blocked: desk/replies regressed; nothing to gain on desk/triage, where the baseline passes all: declare it "
-        "a guard."
+        "Blocked: desk/replies regressed; nothing to gain on desk/triage, where the baseline passes every case: "
+        "declare it a guard."
     )
     assert judged.tasks["desk"]["blocking"] == [G]
     assert judged.tasks["desk"]["short"] == [T]

@@ -318,7 +318,7 @@ def test_a_continuous_unit_of_too_few_cases_for_its_share_of_collapsed_ones_is_t
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
 
     assert watched(tmp_path, 60, [], 0.1) == [
-        "desk/triage: 60 cases cannot show that fewer than 5.3 % fall by 1 or more, and `collapse` allows 2.0 %; it "
+        "desk/triage: 60 cases cannot show that fewer than 5.3 % fall by 1 or more, but `collapse` allows 2.0 %; it "
         "takes 160 cases, or `collapse: 0.053`"
     ]
     assert watched(tmp_path, 60, [], 0.1, collapse=0.053) == []

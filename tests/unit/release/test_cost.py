@@ -87,7 +87,7 @@ def test_a_price_that_the_tokens_do_not_bear_out_is_found(desk):
     record = judged(desk, adapter, 30)
     key = "desk/spend/c007"
     cheap = replace(record.cases[key], score=-1e-9)
-    says = "desk/spend: the record says what its outputs do not: .*; c007 score stored as -1e-09, now "
+    says = "desk/spend: the record does not match its outputs: .*; c007 score stored as -1e-09, now "
     with pytest.raises(Refused, match=says):
         released(desk, adapter, replace(record, cases={**record.cases, key: cheap}))
 
@@ -97,7 +97,7 @@ def test_tokens_that_are_not_those_of_the_answer_are_found(desk):
     record = judged(desk, adapter, 30)
     key = "desk/triage/c007"
     odd = replace(record.cases[key], tokens_out=5000)
-    with pytest.raises(Refused, match="desk/spend: the record says what its outputs do not: c007 score stored as"):
+    with pytest.raises(Refused, match="desk/spend: the record does not match its outputs: c007 score stored as"):
         released(desk, adapter, replace(record, cases={**record.cases, key: odd}))
 
 

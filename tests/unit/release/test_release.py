@@ -484,7 +484,7 @@ def test_when_scored_again_a_score_differs(desk):
     changed = dict(judged.cases)
     changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
-        adapter, replace(judged, cases=changed), "says what its outputs do not: .*c059 score stored as 1.0, now 0.0"
+        adapter, replace(judged, cases=changed), "does not match its outputs: .*c059 score stored as 1.0, now 0.0"
     )
 
 
@@ -818,7 +818,7 @@ def test_a_raised_version_of_a_check_costs_neither_the_baseline_nor_the_run(desk
     done = desk.release(adapter, judged)
     assert done.record.rescored.keys() == {"run", "baseline"}
     assert any(
-        f"the baseline are scored again (check version {old} -> {old + 1}): 0 of 60" in line for line in done.notes
+        f"the baseline were scored again (check version {old} -> {old + 1}): 0 of 60" in line for line in done.notes
     )
 
 

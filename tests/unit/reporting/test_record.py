@@ -126,8 +126,8 @@ def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
 def test_where_inconclusive_only_warns_nothing_says_blocked(gated):
     lines = shown(replace(gated, inconclusive="warn"))
     assert lines[0] == (
-        "tiny: Not proven: desk/first-contact-replies inconclusive, which warns here and ends with 0; nothing can be "
-        "released on it."
+        "tiny: Not proven: desk/first-contact-replies inconclusive, which only warns here (exit code 0) but "
+        "allows no release."
     )
     assert not any("Blocked" in line for line in lines)
 

@@ -173,7 +173,7 @@ def test_a_raised_version_of_a_check_scores_the_reference_again(
     assert session.references[0]["record"].questions["desk/triage"]["check version"] == str(old + 1)
     why = f"check version {old} -> {old + 1}"
     assert session.records[0].rescored["record"]["desk/triage"] == {"why": why, "cases": 20, "changed": []}
-    assert f"desk/triage: the outputs of the record are scored again ({why}): 0 of 20 cases score otherwise" in (
+    assert f"desk/triage: the outputs of the record were scored again ({why}): 0 of 20 cases changed their score" in (
         session.notes
     )
     kept = read_record(max((options.root / ".tunegate" / "runs").glob("*.json")))

@@ -123,7 +123,7 @@ def test_units_by_themselves_make_a_partial_record(options, merge):  # noqa: F81
     assert read_record(options.root / "merged.json").partial
     judged(replace(options, out=options.root / "base.json"))
     assert merge(file, "--against=base.json") == (
-        4, "desk/triage: expected answers of the shards, found none; run all of them again\n"
+        4, "desk/triage: expected outputs in the shards, found none; run all of them again\n"
     )  # fmt: skip
 
 
@@ -204,14 +204,14 @@ def test_nothing_takes_a_shard_for_a_record(options, shards, monkeypatch, comman
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 4
     assert (
-        "shard-1.json: expected a record, found a part of one (shard 1/1), which has no verdict and is no reference; "
-        "join all parts: tunegate merge SHARD.json ... --out RECORD.json"
+        "shard-1.json: expected a record, found a shard of one (1/1), which has no verdict and cannot be a reference; "
+        "merge all shards: tunegate merge SHARD.json ... --out RECORD.json"
     ) in done.output
 
 
 def test_no_run_is_compared_with_a_shard(options, shards):  # noqa: F811
     [file] = shards(1)
-    with pytest.raises(Refused, match=r"found a part of one \(shard 1/1\)"):
+    with pytest.raises(Refused, match=r"found a shard of one \(1/1\)"):
         judged(replace(options, against=str(file)))
 
 
@@ -244,7 +244,7 @@ def test_a_shard_that_is_there_twice_is_refused(options, shards, merge):  # noqa
     again = options.root / "again.json"
     again.write_text(files[0].read_text())
     assert merge(*files, again) == (
-        4, "again.json: the shard 1/2 again, as shard-1.json; name one of them\n"
+        4, "again.json: shard 1/2 again, as shard-1.json; name one of them\n"
     )  # fmt: skip
 
 
@@ -295,7 +295,7 @@ def test_shards_of_other_fixtures_are_refused(options, shards, merge):  # noqa: 
     files = shards(2)
     write_unit(options.cases, [*IDS[1:], "new"], "second")
     assert merge(*files) == (
-        4, "desk/second: the shards were asked with other cases, inputs, prompt and 4 more than "
+        4, "desk/second: the shards were run with other cases, inputs, prompt and 4 more than "
         "the fixtures have; run them again\n"
     )  # fmt: skip
 
@@ -305,7 +305,10 @@ def test_shards_of_a_unit_that_is_gone_are_refused(options, shards, merge):  # n
     (options.cases / "desk" / "second.yaml").unlink()
     write_policy = options.cases / "desk" / "task.yaml"
     write_policy.write_text(json.dumps({"version": 1, "units": {"triage": {"role": "guard", "reason": "a test"}}}))
-    assert merge(*files) == (4, "desk/second: the shards have it, and the fixtures do not (deleted? renamed?)\n")
+    assert merge(*files) == (
+        4,
+        "desk/second: expected a unit of the fixtures, found it only in the shards (deleted? renamed?)\n",
+    )
 
 
 def test_a_case_in_two_shards_is_refused(shards, merge):
@@ -314,7 +317,7 @@ def test_a_case_in_two_shards_is_refused(shards, merge):
     inner(first, lambda made: made["cases"].update({taken: theirs[taken]}))
     code, said = merge(first, second)
     assert (code, said) == (
-        4, f"shard-1.json: shard 1/2: expected its own cases alone, found {taken}, too; run it again\n"
+        4, f"shard-1.json: shard 1/2: expected only its own cases, found also {taken}; run it again\n"
     )  # fmt: skip
 
 
@@ -359,14 +362,17 @@ def test_an_edited_shard_is_refused(shards, merge):
     first, second = shards(2)
     second.write_text(second.read_text().replace("boiler", "radiator"))
     assert merge(first, second) == (
-        4, "shard-2.json: expected a shard as it was written, found one that was edited; run it again\n"
+        4, "shard-2.json: expected a shard as it was written, found an edited one; run it again\n"
     )  # fmt: skip
 
 
 def test_a_shard_beyond_the_last_is_refused(shards, merge):
     first, second = shards(2)
     edited(second, shard="3/2")
-    assert merge(first, second) == (4, "shard-2.json: expected one of so many shards, such as 3/8, found '3/2'\n")
+    assert merge(first, second) == (
+        4,
+        "shard-2.json: expected a shard and the number of shards, such as 3/8, found '3/2'\n",
+    )
 
 
 def test_a_record_is_no_shard(options, shards, merge):  # noqa: F811

@@ -91,8 +91,9 @@ def ask_again(
     wrong += list(_critical_misses(units, fresh["adapter"], references))
     if wrong:
         raise Refused(
-            "re-run with caching disabled, " + "\n".join(wrong) + "\nthe records are forged, or of another machine; "
-            "evaluate again here: pytest fixtures/ --tg-record --tg-fresh, then --tg-adapter=DIR --tg-against=baseline --tg-fresh"
+            "re-run with caching disabled, " + "\n".join(wrong) + "\nthe records are forged, or from another machine; "
+            "evaluate again here: pytest fixtures/ --tg-record --tg-fresh, then --tg-adapter=DIR --tg-against=baseline "
+            "--tg-fresh"
         )
     compared = {name: fresh.get(name, record) for name, record in references.items()}
     return fresh["adapter"], compared, AskedAgain(len(chosen), differing)

@@ -190,7 +190,7 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
     body = hub.comments[0]["body"]
     assert body.splitlines()[1] == (
         "### ❌ Blocked by 1 rule change that nobody has approved. No target here: every unit of desk held. Outputs "
-        "supplied, not generated: they can be gated, but not released."
+        "supplied, not generated: they are gated, and never released."
     )
     assert body.index("> **Rule changes: they block until a reviewer approves them.**") < body.index("| unit |")
     assert "- desk/triage: task.yaml is looser: margin 0.15 -&gt; 0.5" in body

@@ -299,7 +299,7 @@ def test_an_invented_end_of_a_unit(desk: Desk) -> None:
 def test_a_unit_that_vanished_with_its_baseline(desk: Desk) -> None:
     guarded(desk)
     baseline_path(baselines(desk), LOCAL["model"], GUARD).unlink()
-    refuses(desk, f"origin/main has a baseline or a release of {GUARD}: expected among the fixtures, found no such unit",
+    refuses(desk, f"origin/main has a baseline or a release of {GUARD}: expected among the fixtures, found no such",
             f"tunegate retire {GUARD} --reason TEXT")  # fmt: skip
 
 

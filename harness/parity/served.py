@@ -1,4 +1,4 @@
-"""What is served, by its name: a model folder, a GGUF file, a server, or a vLLM that is started for it."""
+"""Find and start a served model by its name: a model folder, a GGUF file, a server, or a vLLM of the run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tunegate.harness.models.served.vllm import Vllm, VllmBase
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 
 FOLDER, GGUF_FILE, OVER_NETWORK, ON_VLLM = "folder", "gguf", "server", "vllm"
-SPARE = 64  # tokens that a server may add to a prompt, which is then told
+SPARE = 64  # tokens that a server may add to a prompt; the comparison then reports them
 ServedModel = Local | Server | Vllm
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served: its name as it is told, its kind, and the digest of its weights where they are seen.
+    """A served model: its displayed name, its kind, and the digest of its weights where there are files.
 
-    `files` are those whose weights are compared: none of a server, nor where a vLLM serves the adapter itself.
+    `files` are the weights to compare: None for a server, and where a vLLM serves the adapter itself.
     """
 
     name: str
@@ -37,24 +37,24 @@ class Served:
 
 
 def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) -> Served:
-    """What an artefact is, from its name.
+    """Find an artefact by its name.
 
     Args:
-        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with the adapter's base, on which
-            it is served then, or with a merged folder.
+        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or with the
+            adapter's base, which then serves the adapter.
         base: the adapter's.
-        options: how it is opened.
-        watch: shows what is made ready.
+        options: how the artefact is loaded.
+        watch: shows the progress.
 
     Raises:
-        CouldNotRun: it is none of them.
-        Refused: a tokenizer is named for what has its own.
+        CouldNotRun: the name is none of these.
+        Refused: `--tokenizer` is given for an artefact that has its own.
     """
     found = _find(artefact, base, watch)
     if options.tokenizer and found.kind in (FOLDER, ON_VLLM):
         raise Refused(
-            f"--tokenizer {options.tokenizer}: expected a server or a GGUF file, which is asked in its token ids then; "
-            f"found {artefact}, which is read by its own: leave it out"
+            f"--tokenizer {options.tokenizer}: expected a server or a GGUF file, which then receives token ids; "
+            f"found {artefact}, which has its own tokenizer: remove the option"
         )
     return found
 
@@ -72,20 +72,20 @@ def _find(artefact: str, base: Base, watch: Watch) -> Served:
     if (path / "config.json").is_file():
         return Served(show_path(path), FOLDER, identify(path.name, path).base, path)
     raise CouldNotRun(
-        f"{artefact}: expected what is served: a merged model folder, a file that ends in {GGUF}, openai:URL#MODEL, or "
-        "vllm:MODEL; found none of them"
+        f"{artefact}: expected a merged model folder, a file that ends in {GGUF}, openai:URL#MODEL or vllm:MODEL, "
+        "found none of these"
     )
 
 
 @contextmanager
 def opened(served: Served, scored: ScoredAdapter, options: ModelOptions, watch: Watch) -> Iterator[ServedModel]:
-    """What is served, to be asked; what was started for it ends afterwards.
+    """Load or start the served model; what was started is stopped on exit.
 
     Raises:
-        Refused: it cannot be asked.
+        Refused: it cannot be used.
         CouldNotRun: it did not start.
     """
-    # with the template in its folder, whatever the adapter was judged with: that is what is served
+    # with the template in its folder, not the one of the evaluation: that is what is served
     own = replace(options, chat_template=None)
     if served.kind == FOLDER:
         yield Local(str(served.files), watch, rung=scored.rung, options=own)

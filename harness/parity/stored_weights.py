@@ -15,18 +15,18 @@ from tunegate.harness.models.served.llama_cpp import GGUF
 if TYPE_CHECKING:
     import torch
 
-#: By name what a tensor may be: in a GGUF file it may be laid out otherwise. Nothing where it is missing, None where
+#: The layouts a tensor may have, by its name: a GGUF file may store it in another one. Empty if it is missing, None if
 #: it cannot be read.
 Read = Callable[[str], "Sequence[torch.Tensor] | None"]
-#: What the library ends with at a file that is none, or damaged.
+#: The library's errors on a file that is not GGUF, or is damaged.
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, AssertionError)
 
 
 def reader(artefact: Path, stack: ExitStack) -> Read:
-    """Reads the tensors of an artefact, in float32; the files are closed with the stack.
+    """A function that reads the artefact's tensors as float32; the stack closes its files.
 
     Raises:
-        CouldNotRun: it is none, or is damaged.
+        CouldNotRun: it is not a model, or is damaged.
     """
     return _gguf(artefact) if artefact.suffix == GGUF else _folder(artefact, stack)
 
@@ -40,7 +40,7 @@ def _folder(folder: Path, stack: ExitStack) -> Read:
         ]  # fmt: skip
     except (OSError, safetensors.SafetensorError) as error:
         raise CouldNotRun(f"{show_path(folder)}: expected weights in safetensors, found: {error}") from error
-    where = {name: file for file in files for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+    where = {name: file for file in files for name in file.keys()}  # noqa: SIM118  (it is not a mapping)
     return lambda name: [where[name].get_tensor(name).float()] if name in where else []
 
 
@@ -67,7 +67,7 @@ def _gguf(path: Path) -> Read:
             return None if called is None else []
         try:
             weights = gguf.quants.dequantize(tensors[called].data, tensors[called].tensor_type)
-        except NotImplementedError:  # a way of rounding that the library cannot undo
+        except NotImplementedError:  # a quantisation that the library cannot undo
             return None
         found = torch.from_numpy(weights.copy()).float()
         return [found, *_as_transformers_has_it(found, kind, in_order.get(called.split(".")[-2]))]
@@ -76,11 +76,11 @@ def _gguf(path: Path) -> Read:
 
 
 def _as_transformers_has_it(found: torch.Tensor, kind: str, heads: Any) -> list[torch.Tensor]:
-    """What it may be in transformers, where llama.cpp's converter changed it."""
+    """The tensor as transformers may have it, where llama.cpp's converter changed it."""
     if kind.startswith("gemma") and found.ndim == 1:
-        return [found - 1]  # the norms of Gemma are stored without the 1 that they add
+        return [found - 1]  # Gemma's norms are stored with 1 subtracted in transformers
     if isinstance(heads, int) and heads > 0 and found.shape[0] % (2 * heads) == 0:
-        # the two halves of the rotation of each head lie between each other
+        # llama.cpp interleaves the two halves of each head's rotation
         apart = found.reshape(heads, found.shape[0] // heads // 2, 2, *found.shape[1:])
         return [apart.swapaxes(1, 2).reshape(found.shape)]
     return []

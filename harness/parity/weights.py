@@ -1,4 +1,4 @@
-"""Whether the weights of a merged folder or a GGUF file are those of base and adapter, each one; and if not, whose."""
+"""Compare the weights of a merged folder or a GGUF file with base plus adapter, and name what differs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tunegate.harness.parity.stored_weights import reader
 if TYPE_CHECKING:
     import torch
 
-#: Relative errors. On the embedded model, the median matrix: float16 .0002, bfloat16 .0013, and in blocks of 32 rounded
-#: to 8 bits .0055, to 4 bits .10, to 2 bits .66. Between the limits weights count as coarsely rounded.
+#: Relative errors. On the embedded model, the median matrix: float16 .0002, bfloat16 .0013, and in blocks of 32
+#: 8 bits .0055, 4 bits .10, 2 bits .66. Between the limits weights count as coarsely rounded.
 ROUNDED, OTHER = 0.03, 0.9
-APART = 3.0  # times the median: what is further off was not rounded as the others were
-TINY = 1e-30  # of a norm: a matrix of zeros has none
-APPLIED = (0.5, 1.5)  # how often the adapter is in the weights: once
-CERTAIN = 8.0  # standard errors, as if what rounding adds were drawn by chance
+APART = 3.0  # times the median: a larger error is not from the rounding that all tensors share
+TINY = 1e-30  # smallest norm: a matrix of zeros has norm 0
+APPLIED = (0.5, 1.5)  # the adapter counts as applied once
+CERTAIN = 8.0  # standard errors, with rounding errors taken as random
 
 
 @dataclass(frozen=True, slots=True)
 class WeightParity:
-    """How far weights are from the judged ones: the median relative `error` of matrices, of so many tensors `compared`.
+    """The distance of weights from the evaluated ones: the median relative `error` of matrices.
 
-    `times` says how often the adapter is in them, None where no matrix tells; `unread` are tensors that cannot be
-    compared.
+    `compared` is the number of tensors; `times` how often the adapter is in them, None if no matrix shows it;
+    `unread` are tensors that cannot be compared.
     """
 
     compared: int
@@ -47,16 +47,16 @@ class WeightParity:
     unread: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """In words."""
+        """The line that `tunegate parity` prints."""
         if self.error is None:
-            return "weights: not compared, for none of their names is known here"
+            return "weights: not compared, since none of their names is known"
         left = f"; not compared: {listed([shown(name) for name in self.unread])}" if self.unread else ""
         return f"weights: {plain(100 * self.error)} % off on average, in {self.compared} matrices and norms{left}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """How far a tensor is from the judged one, apart from how many `times` the adapter is in it, give or take."""
+    """The relative error of a tensor without the adapter's part; `times` is how often that is in it, +- `give`."""
 
     name: str
     is_matrix: bool
@@ -67,7 +67,7 @@ class _Gap:
 
 @dataclass(frozen=True)
 class _Compared:
-    """What came of all tensors: those that were found, those that are not there, and those that cannot be read."""
+    """The tensors that were compared, those that are missing, and those that cannot be read."""
 
     gaps: list[_Gap] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -102,7 +102,7 @@ def _compare(base: Base, adapter: Path, artefact: Path) -> _Compared:
         before, served = reader(base.folder, stack), reader(artefact, stack)
         for name, weight in merged.items():
             if not (stored := before(name)):
-                continue  # it stands under another name, as where input and output share their matrix
+                continue  # stored under another name, for example where input and output share a matrix
             forms = served(name)
             fitting = [each for each in forms or () if each.shape == weight.shape]
             if forms is None:
@@ -121,7 +121,7 @@ def _gap(name: str, weight: torch.Tensor, before: torch.Tensor, found: torch.Ten
     added = weight - before if before.shape == weight.shape else weight * 0
     if size := float((added * added).sum()):
         times = 1 + float((moved * added).sum()) / size
-        moved = moved - (times - 1) * added  # apart from how far the adapter moves it
+        moved = moved - (times - 1) * added  # without the adapter's part
         give = float(moved.norm()) / math.sqrt(size * added.numel())
     return _Gap(name, weight.ndim == 2, float(moved.norm()) / max(float(weight.norm()), TINY), times, give)
 
@@ -131,12 +131,12 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def _sort(name: str) -> str:
-    """What a tensor is, in whichever layer."""
+    """The name of a tensor without its layer number."""
     return re.sub(r"\d+", "#", name)
 
 
 def _laid_out_otherwise(gaps: Sequence[_Gap]) -> set[str]:
-    """The sorts of tensors that are off beyond all rounding in every layer: llama.cpp may lay them out otherwise."""
+    """The sorts of tensors that are far off in every layer: llama.cpp may use another layout for them."""
     by_sort: dict[str, list[float]] = {}
     for gap in gaps:
         by_sort.setdefault(_sort(gap.name), []).append(gap.error)
@@ -144,13 +144,13 @@ def _laid_out_otherwise(gaps: Sequence[_Gap]) -> set[str]:
 
 
 def _named(error: float | None, times: float | None) -> Iterator[Finding]:
-    """What all of them show together."""
+    """The findings that hold for the weights as a whole."""
     if error is None:
         return
     if error > OTHER:
-        yield Finding("other-base", f"the weights are {100 * error:.0f} % off: another base than the adapter's")
+        yield Finding("other-base", f"the weights are {100 * error:.0f} % off: this is another base than the adapter's")
     elif error > ROUNDED or times is None:
-        pass  # what is lost by rounding may be larger than what the adapter adds: the answers tell
+        pass  # the rounding error may exceed the adapter's part: the outputs decide
     elif times < APPLIED[0]:
         yield Finding("adapter-not-applied", "the adapter is not in the weights: they are the base's")
     elif times > APPLIED[1]:
@@ -159,13 +159,13 @@ def _named(error: float | None, times: float | None) -> Iterator[Finding]:
         bits = "2 or 3" if error > 0.15 else "about 4"
         yield Finding(
             "quantised",
-            f"the weights are {100 * error:.0f} % off, as where {bits} bits are left of each, or in another "
-            "version of the base",
+            f"the weights are {100 * error:.0f} % off, as with {bits} bits per weight, or with another version of "
+            "the base",
         )
 
 
 def _singled_out(gaps: Sequence[_Gap], missing: Sequence[str], error: float) -> Iterator[Finding]:
-    """The tensors that are not what all others are."""
+    """The tensors that differ from the expected ones more than the others do."""
     low, high = APPLIED
     wrong = [f"{shown(name)} is missing, or has another shape" for name in missing]
     for gap in gaps:

@@ -1,7 +1,7 @@
 """Secrets and personal data in a text.
 
-Keys and tokens are found by detect-secrets, phone numbers by phonenumbers, account and identity numbers by their check
-digits (python-stdnum). Names, streets and order numbers are not looked for: they are what support texts are made of.
+detect-secrets finds keys and tokens, phonenumbers phone numbers, and python-stdnum account and identity numbers by
+their check digits. Names, streets and order numbers are ignored: support texts consist of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import regex
 from tunegate.harness.core.extras import need
 from tunegate.harness.privacy.encodings import decodings
 
-#: Detectors of detect-secrets that take order numbers, versions and ordinary words for secrets.
+#: Detectors of detect-secrets with false positives on order numbers, versions and ordinary words.
 TOO_LOUD = frozenset(
     {
         "Base64 High Entropy String",
@@ -27,7 +27,7 @@ TOO_LOUD = frozenset(
         "Cloudant Credentials",
     }
 )
-#: Keys that it does not know yet, by the prefixes that their makers publish, and passwords that somebody tells.
+#: Keys that detect-secrets does not know yet, by the prefixes that their issuers publish, and passwords in sentences.
 _KEYS: Mapping[str, Any] = {
     "Hugging Face token": regex.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
     "Google API key": regex.compile(r"\bAIza[\w-]{35}"),
@@ -41,7 +41,7 @@ _KEYS: Mapping[str, Any] = {
 }
 _EMAIL = regex.compile(r"(?<![:/])\b([\w.+-]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63}){1,5})")
 _RESERVED = regex.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$")  # RFC 2606
-#: Mailboxes of a role (RFC 2142 and those in use), which are nobody's own.
+#: Mailboxes of a role (RFC 2142 and other common ones), not of a person.
 ROLES = frozenset(
     {
         "info",
@@ -62,7 +62,7 @@ ROLES = frozenset(
 _DIGITS = regex.compile(r"(?<![\p{L}\p{N}+])(?:\d[ -]?){12,18}\d(?![\p{L}\p{N}])")
 _CARD = regex.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}")
 _IBAN = regex.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
-#: Numbers of a person, by form and by the module of python-stdnum that checks their digits.
+#: Numbers of a person: the pattern, and the module of python-stdnum that checks the digits.
 _PERSONS: Sequence[tuple[str, Any, str]] = (
     ("US social security number", regex.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])"), "stdnum.us.ssn"),
     ("Spanish identity number", regex.compile(r"\b[XYZ]?\d{7,8}-?[A-Z]\b"), "stdnum.es.nif"),
@@ -75,35 +75,35 @@ _PERSONS: Sequence[tuple[str, Any, str]] = (
 )
 _INSURANCE = regex.compile(r"\b(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b")
 _POSTCODE = regex.compile(r"\d{5}-\d{4}")
-#: What is said beside a number that is rung, in the languages of the regions.
+#: Words beside a phone number, in the languages of the regions.
 _CALL = regex.compile(
     r"\b(?:phone|tel|telephone|mobile|cell|call|ring|dial|text|whatsapp|fax|anrufen|handy|telefon\w*|rufnummer|mobil\w*"
     r"|llam\w+|llám\w+|móvil|teléfono|appel\w*|portable|téléphone\w*|chiam\w+|cellulare|numero)\b",
     regex.IGNORECASE,
 )
 NEAR = 40  # characters
-#: Where numbers without a country code are looked for, written as they are there.
+#: Regions for numbers without a country code, in their usual notation.
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT")
 
 
 def squeezed(text: str) -> str:
-    """A text by its letters and digits alone: a number is the same however it is grouped."""
+    """The letters and digits of a text, so that a number is the same in any grouping."""
     return "".join(each for each in text.casefold() if each.isalnum())
 
 
 @functools.lru_cache(maxsize=4096)
 def value_digest(value: str, salt: str) -> str:
-    """What tells a secret again without telling it: scrypt (hex), slow, for a phone number is guessed in no time."""
+    """A salted digest that recognizes a secret: scrypt (hex), slow, since phone numbers are easy to guess."""
     found = hashlib.scrypt(squeezed(value).encode(), salt=salt.encode(), n=2**15, r=8, p=1, maxmem=2**26)
     return found.hex()
 
 
 @functools.lru_cache(maxsize=4096)
 def find_private(text: str) -> tuple[tuple[str, str], ...]:
-    """Kind and text of each secret and each datum of a person in a text, in what is encoded in it, too.
+    """Kind and text of each secret and each piece of personal data in a text, encoded ones included.
 
     Raises:
-        CouldNotRun: the libraries that find them are not installed.
+        CouldNotRun: the detectors' libraries are not installed.
     """
     every = [text, *decodings(text, frozenset())]
     return tuple(dict.fromkeys(found for each in every for find in _FINDERS for found in find(each)))
@@ -148,9 +148,9 @@ def _phones(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_a_call(text: str, start: int, end: int) -> bool:
-    """Whether a number without a country code is written, or called, as one that people ring.
+    """Whether a number without a country code is written or introduced as a phone number.
 
-    Nine or ten bare digits are as often an order, a serial number or a postcode (92646-2560 is one, too).
+    Nine or ten bare digits are as often an order, a serial number or a postcode (such as 92646-2560).
     """
     number = text[start:end]
     if _POSTCODE.fullmatch(number):

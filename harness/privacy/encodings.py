@@ -1,6 +1,6 @@
-"""What a text says in disguise: base64, hexadecimal, percent signs, rot13, letters spaced, run together or reversed.
+"""Decode disguised text: base64, hexadecimal, percent signs, rot13, letters spaced, run together or reversed.
 
-A decoding that has no telltale form, such as rot13, is believed where it holds words that somebody knows.
+A decoding without a distinctive form, such as rot13, counts only if it yields known words.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from urllib.parse import unquote
 
 import regex
 
-LEAST_KNOWN = 3  # words: fewer that turn up by decoding may be chance
-LONGEST_TEXT = 100_000  # characters that are looked through
-LAYERS = 3  # of one encoding in another
+LEAST_KNOWN = 3  # words; fewer may be chance
+LONGEST_TEXT = 100_000  # characters to search
+LAYERS = 3  # of nested encodings
 LEAST_SPACED = 8  # letters in a row
-LEAST_JOINED = 20  # letters of what may be several words without spaces
-LEFT_OVER = 2.0  # what a letter outside every known word costs where words are told apart; a word costs 1
+LEAST_JOINED = 20  # letters of possible words without spaces
+LEFT_OVER = 2.0  # cost of a letter outside known words when words are split; a word costs 1
 _BASE64 = regex.compile(r"[A-Za-z0-9+/_-]{12,}(?:\s[A-Za-z0-9+/_-]{4,})*+={0,2}")
 _HEX = regex.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,]?){8,}")
 _NOT_HEX = regex.compile(r"0x|\\x|[^0-9a-fA-F]")
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
-_LONGER = regex.compile(r"[\p{L}\p{M}]{2,}")  # than a letter: nearly every one is somebody's word
+_LONGER = regex.compile(r"[\p{L}\p{M}]{2,}")  # single letters are words in many languages
 _BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
 _SPACED = regex.compile(rf"\b(?:[\p{{L}}\p{{N}}]{_BETWEEN.pattern}){{{LEAST_SPACED - 1},}}[\p{{L}}\p{{N}}]\b")
 _JOINED = regex.compile(rf"\p{{L}}{{{LEAST_JOINED},}}")
 
 
 def decodings(text: str, vocabulary: Set[str]) -> Iterator[str]:
-    """Every other text that `text` may stand for; none, as a rule.
+    """The texts that `text` may encode; usually none.
 
     Args:
-        text: as it was written.
-        vocabulary: words, case folded, of which a decoding without a telltale form has to hold some.
+        text: as written.
+        vocabulary: known words, case folded; a decoding without a distinctive form must contain some.
     """
     text = text[:LONGEST_TEXT]
     unpacked = _unpacked(text)
@@ -52,7 +52,7 @@ def _known(text: str, vocabulary: Set[str]) -> int:
 
 
 def _unpacked(text: str) -> str:
-    """A text with what is encoded in it decoded in its place."""
+    """The text with each encoded part decoded in place."""
     for _ in range(LAYERS):
         found = _HEX.sub(_from_hex, unquote(text))
         found = _BASE64.sub(_from_base64, found)
@@ -67,7 +67,7 @@ def _from_hex(match: regex.Match[str]) -> str:
 
 
 def _from_base64(match: regex.Match[str]) -> str:
-    """What base64 stands for, as one run over several lines or as a run each."""
+    """Decode base64, as one run over several lines or as a run per line."""
     whole = _one_run(match[0])
     return whole if whole != match[0] else " ".join(map(_one_run, match[0].split()))
 
@@ -78,7 +78,7 @@ def _one_run(written: str) -> str:
 
 
 def _readable(written: str, decode: Callable[[], bytes]) -> str:
-    """What was decoded if it is text, else what was written: most runs of letters are words, and decode to noise."""
+    """The decoded text if it is readable, or the original: most runs of letters are words, and decode to noise."""
     try:
         found = decode().decode()
     except (ValueError, binascii.Error):
@@ -87,7 +87,7 @@ def _readable(written: str, decode: Callable[[], bytes]) -> str:
 
 
 def _rot13(text: str, vocabulary: Set[str]) -> str:
-    """The words that nobody knows as they are, and somebody by rot13."""
+    """Decode the words that are unknown as written and known in rot13."""
     turned: str = _WORD.sub(lambda word: _turned(word[0], vocabulary), text)
     return turned
 
@@ -99,7 +99,7 @@ def _turned(word: str, vocabulary: Set[str]) -> str:
 
 
 def _spread(text: str, vocabulary: Set[str]) -> str:
-    """Letters that are spaced out, and words that are run together, as words."""
+    """Split spaced-out letters and joined words into known words."""
     longest = max(map(len, vocabulary), default=0)
     text = _SPACED.sub(lambda run: _words_of(_BETWEEN.sub("", run[0]), vocabulary, longest), text)
     joined: str = _JOINED.sub(lambda run: _words_of(run[0], vocabulary, longest), text)
@@ -107,7 +107,7 @@ def _spread(text: str, vocabulary: Set[str]) -> str:
 
 
 def _words_of(letters: str, vocabulary: Set[str], longest: int) -> str:
-    """Letters as the fewest known words, with as few left over as can be."""
+    """Split letters into the fewest known words, with as few letters left over as possible."""
     folded = letters.casefold()
     if len(folded) != len(letters):
         letters = folded

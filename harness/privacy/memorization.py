@@ -1,4 +1,4 @@
-"""What stops a release although every case is right: an adapter that recites its rows, or tells their secrets."""
+"""Block the release of an adapter that reproduces training text verbatim or leaks secrets of its rows."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.privacy.detectors import find_private, squeezed, value_digest
 
 HOW_TO_MEND = (
-    'take fewer passes or a lower rate, take the rows out, or write `memorization: {override: "the reason"}` into the '
-    "recipe, and train it again"
+    'train fewer epochs or with a lower rate, remove the rows, or write `memorization: {override: "the reason"}` into '
+    "the recipe, and train it again"
 )
 
 
 def check_memorization(training: Mapping[str, Any], where: str) -> None:
-    """Refuse an adapter that recites rows or tells their secrets, and one of which nobody knows whether it does.
+    """Refuse an adapter that reproduces rows verbatim or leaks their secrets, and one that was not tested for it.
 
-    What it goes on from was trained on rows of its own, and counts as well.
+    The rows of the adapters that it continues count as well.
 
     Args:
         training: its training record.
-        where: what the adapter is called.
+        where: the adapter's name in messages.
 
     Raises:
-        Refused: it does, and its recipe has no reason for it; or nobody asked it.
+        Refused: it does, and the recipe does not override it; or it was not tested.
     """
     for each in _trainings(training):
         found = each.get("memorization")
         if found is None:
             raise Refused(
-                f"{where}: expected a {TRAINING} that says what the adapter recites of its rows, found none: it comes "
-                "from an older version, or goes on from an adapter of one; train it again"
+                f"{where}: expected a {TRAINING} with the results of the memorization test, found none: it comes from "
+                "an older version, or continues an adapter of one; train it again"
             )
         if _is_exempted(each, training):
             continue
         if found["memorized"]:
             rows = listed([f"{row['row']} ({row['words']} words)" for row in found["memorized"]])
-            share = f"{len(found['memorized'])} of {found['asked']} rows asked"
-            raise Refused(f"{where}: it recites {share}, word for word: {rows}; {HOW_TO_MEND}")
+            share = f"{len(found['memorized'])} of {found['asked']} tested rows"
+            raise Refused(f"{where}: it reproduces {share} verbatim: {rows}; {HOW_TO_MEND}")
         if found["leaked"]:
             rows = listed([f"{row['row']} ({row['kind']})" for row in found["leaked"]])
-            raise Refused(f"{where}: it tells secrets of its rows: {rows}; revoke them, and {HOW_TO_MEND}")
+            raise Refused(f"{where}: it leaks secrets of its rows: {rows}; revoke them, and {HOW_TO_MEND}")
 
 
 def check_outputs(training: Mapping[str, Any], tasks: Sequence[Task], record: Record, name: str) -> None:
-    """Refuse a record in which an answer tells a secret of the rows that its case does not hold itself.
+    """Refuse a record with an output that leaks a secret of the rows which is not in its case.
 
     Raises:
-        Refused: one does, and the recipe has no reason for it.
-        CouldNotRun: what finds them is not installed.
+        Refused: one does, and the recipe does not override it.
+        CouldNotRun: the detectors are not installed.
     """
     wanted = {
         (each["adapter"], secret["scrypt"]): secret
@@ -63,19 +63,19 @@ def check_outputs(training: Mapping[str, Any], tasks: Sequence[Task], record: Re
     if not wanted:
         return
     cases = {case.key: case for task in tasks for unit in task.units for case in unit.cases}
-    telling = []
+    leaking = []
     for key, _, result in results_of(record):
         for value in _values(result.output or "", cases[key]):
             found = (wanted.get((salt, value_digest(value, salt))) for salt in {salt for salt, _ in wanted})
-            telling += [f"{key} ({secret['kind']} of {secret['row']})" for secret in found if secret]
-    if telling:
+            leaking += [f"{key} ({secret['kind']} of {secret['row']})" for secret in found if secret]
+    if leaking:
         raise Refused(
-            f"{name}: answers that tell secrets of the rows: {listed(telling)}; revoke them, and {HOW_TO_MEND}"
+            f"{name}: outputs that leak secrets of the rows: {listed(leaking)}; revoke them, and {HOW_TO_MEND}"
         )
 
 
 def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The training, and those of the adapters that it goes on from."""
+    """The training, and those of the adapters that it continues."""
     each: Mapping[str, Any] | None = training
     while each:
         yield each
@@ -83,12 +83,12 @@ def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_exempted(each: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
-    """Whether a recipe has a reason for what it recites: its own, or the last one, which knew of it."""
+    """Whether the recipe, or that of the last training, which knew of it, overrides the finding."""
     return any(isinstance(recipe.get("memorization"), Mapping) for recipe in (each["recipe"], last["recipe"]))
 
 
 def _values(output: str, case: Case) -> Iterator[str]:
-    """What is private in an answer and was not in what was asked."""
+    """The private data in an output that is not in its case."""
     earlier = (text for _, text in case.earlier)
     texts = (case.input, case.context, case.prompt.system, case.prompt.template, *earlier)
     asked = squeezed(" ".join(text for text in texts if text))

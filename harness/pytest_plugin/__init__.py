@@ -1,1 +1,1 @@
-"""Pytest's way in: it wires a session to the hooks."""
+"""The pytest plugin: it wires a session to pytest's hooks."""

@@ -1,4 +1,4 @@
-"""How an error of ours, or one that nobody foresaw, ends pytest's run: one line and an exit code of ours."""
+"""End pytest's run on Tunegate's errors and on internal errors, with one line and Tunegate's exit code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tunegate.harness.core.escaping import shown_lines
 
 @contextmanager
 def ending(config: pytest.Config) -> Iterator[None]:
-    """End pytest's run with an error's own exit code, where pytest would call it its own internal error.
+    """End pytest's run with the error's own exit code, where pytest would report its own internal error.
 
-    Not while it collects: there pytest takes whatever is raised for a failure of the module that it collects.
+    Do not use it during collection, where pytest reports any exception as a failure of the collected module.
     """
     try:
         yield
@@ -23,7 +23,7 @@ def ending(config: pytest.Config) -> Iterator[None]:
         raise
     except Exception as error:
         ours = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
-        # pytest says it without a trace then, and gives the exit code itself
+        # pytest then prints no traceback, and sets the exit code itself
         said = shown_lines(str(ours))
         if ours.exit_code == pytest.ExitCode.USAGE_ERROR:
             raise pytest.UsageError(said) from error

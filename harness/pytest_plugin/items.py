@@ -1,4 +1,4 @@
-"""Cases and gates as pytest items: what each test checks, which failures are no news, what the summary shows."""
+"""Cases and gates as pytest items: the check of each test, its expected failures, and the summary."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CaseItem:
 
     @property
     def name(self) -> str:
-        """What it is called in its fixture file: the case's id."""
+        """Its name in the fixture file: the case's id."""
         return self.id.removeprefix(f"{self.unit.key}/")
 
     @property
@@ -47,11 +47,11 @@ class CaseItem:
         return self.case.line
 
     def location_below(self, root: Path) -> tuple[str, int]:
-        """Its fixture file, from the root of pytest, and its line as pytest counts, from 0."""
+        """Its fixture file, relative to pytest's root, and its line as pytest counts, from 0."""
         return _relative(self.case.place.rpartition(":")[0], root), self.line - 1
 
     def check(self) -> None:
-        """Fail with the findings if the answer is unscored or did not pass."""
+        """Fail with the findings if the output is unscored or did not pass."""
         with ending(self.state.config):
             result = self.result
             if result.score is None or result.passed is False:
@@ -59,47 +59,47 @@ class CaseItem:
 
     @property
     def result(self) -> Result:
-        """What the candidate's answer came to."""
+        """The result of the candidate's output."""
         return self.state.session.records[self.candidate].cases[self.case.key]
 
     @property
     def before(self) -> Result | None:
-        """What a reference's answer came to, under --tg-against: one that passed, else the first."""
+        """The result of a reference's output, under --tg-against: the first that passed, or the first."""
         references = self.state.session.references[self.candidate].values()
         results = [reference.cases[self.case.key] for reference in references if self.case.key in reference.cases]
         return next((result for result in results if result.passed), results[0] if results else None)
 
     @property
     def headline(self) -> str:
-        """Where it stands and why it failed, on a line, for a list of failures."""
+        """Its place and why it failed, on one line, for a list of failures."""
         rules = ", ".join(dict.fromkeys(each.rule for each in self.result.missed.findings)) or "unscored"
         return shown(f"{self.case.key} ({self.case.place}): {rules}")
 
     @property
     def properties(self) -> Iterator[tuple[str, str]]:
-        """What a viewer of JUnit's XML shows beside it: the score, and each finding."""
+        """The properties in JUnit's XML: the score, and each finding."""
         yield "score", "unscored" if self.result.score is None else f"{self.result.score:g}"
         yield from (("finding", shown(each.sourced)) for each in self.result.missed.findings)
 
     def exemption(self) -> str:
-        """Why a failure of this case is no news: an expected failure; empty if it is."""
-        # no answer is never expected: it is neither a miss nor a zero
+        """Why a failure of this case is expected; empty if it is not."""
+        # a missing output is never expected: it is neither a miss nor a zero
         if self.result.score is None:
             return ""
         if self.state.session.options.record:
-            return "missed; the baseline says so"
+            return "missed; the baseline records it"
         if self.state.session.options.shard:
             return "missed; it counts where the shards are merged"
         if self.before is None:
             return ""
         if not self.before.passed:
             return "missed before, misses now"
-        return "regressed, within what its unit may lose" if self._tolerated() else ""
+        return "regressed, within the margin of its unit" if self._tolerated() else ""
 
     def _tolerated(self) -> bool:
         record = self.state.session.records[self.candidate]
         verdict = record.verdicts.get(self.unit.key)
-        if verdict is None:  # not all of the unit was judged: then a break counts
+        if verdict is None:  # part of the unit was not evaluated, so a regression counts
             return False
         if self.case.critical and self.case.id not in verdict["disarmed"]:
             return False
@@ -111,35 +111,35 @@ class CaseItem:
 class GateItem:
     """One unit's verdict, or one task's decision, for one candidate."""
 
-    # Gates stand in the files of their cases: in a file of its own, a failed gate is all that `--lf` repeats, for ever.
+    # Gates are items of their cases' files: with a file of its own, `--lf` would repeat only a failed gate, for ever.
 
     id: str
     state: State
-    suite: str  # the suite whose module shows it; empty in a fixture file
+    suite: str  # the suite of the module that shows it; empty in a fixture file
     task: Task
     unit: Unit | None
     candidate: int
 
     @property
     def name(self) -> str:
-        """What it is called in its fixture file; no case can have such an id."""
+        """Its name in the fixture file; no case can have such an id."""
         if self.unit:
             return "@gate" + self.id.removeprefix(self.unit.key)
         return "@decision" + self.id.removeprefix(self.task.name)
 
     @property
     def line(self) -> int:
-        """The line of its fixture file, from 1: the first, as it is the verdict on all of them."""
+        """The line of its fixture file: the first, since it is about the whole file."""
         return 1
 
     def check(self) -> None:
-        """Fail if the verdict or the decision blocks, with its sentence."""
+        """Fail with its sentence if the verdict or the decision blocks."""
         with ending(self.state.config):
             if why := "\n".join(self._why()):
                 pytest.fail(shown_lines(why), pytrace=False)
 
     def _why(self) -> Iterator[str]:
-        """The lines that say why it blocks; none if it does not."""
+        """The reasons why it blocks; none if it does not."""
         record = self.state.session.records[self.candidate]
         soft = gate.exempted(record, self.state.session.options.inconclusive)
         if self.unit:
@@ -157,39 +157,39 @@ class GateItem:
 
     @property
     def properties(self) -> Iterator[tuple[str, str]]:
-        """What a viewer of JUnit's XML shows beside it: the verdict or the decision, and its sentence."""
+        """The properties in JUnit's XML: the verdict or the decision, and its sentence."""
         record = self.state.session.records[self.candidate]
         said = record.verdicts[self.unit.key] if self.unit else record.tasks[self.task.name]
         name = "verdict" if self.unit else "decision"
         yield from ((name, str(said[name])), ("reason", shown(str(said["reason"]))))
 
     def exemption(self) -> str:
-        """A gate that blocks is always news."""
+        """Return no reason: a gate that blocks is never expected."""
         return ""
 
 
 class State:
-    """What the plugin keeps for one pytest run.
+    """The plugin's state for one pytest run.
 
     Raises:
-        TunegateError: options that cannot mean anything, or mistakes in the fixtures, all of them.
+        TunegateError: invalid options, or mistakes in the fixtures, all of them.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.chosen = False
         self.failed: list[set[str]] = []  # by candidate, the cases that pytest shows as failures
-        self.repeated: Sequence[pytest.Item] = ()  # items of fixture files that a suite's own module has as well
+        self.repeated: Sequence[pytest.Item] = ()  # items of fixture files that a suite's own module has too
         self._suites: tuple[str, ...] = ()
-        # cases and records live as long as the run: to look for garbage among them would take an eighth of its time
-        gc.unfreeze()  # those of an earlier run in this process
+        # cases and records live as long as the run: garbage collection over them would take an eighth of its time
+        gc.unfreeze()  # objects of an earlier run in this process
         self.session = Session(read_options(config))
         self.selection = self.session.selection
-        self.selection.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
+        self.selection.tasks  # noqa: B018  (read the fixtures now, so that collection reports every mistake)
         gc.freeze()
 
     def case_items(self, suite: str) -> list[CaseItem]:
-        """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
+        """The cases of a suite, for every candidate; a sealed unit has only its gate."""
         return [
             item
             for candidate in self._candidates
@@ -198,7 +198,7 @@ class State:
         ]
 
     def gate_items(self, suite: str) -> list[GateItem]:
-        """A gate for every unit of a suite and for every task that has one, for every candidate."""
+        """A gate for every unit of a suite and a decision for every task with one, for every candidate."""
         return [
             self._gate(suite, task, unit, *candidate)
             for candidate in self._candidates
@@ -209,8 +209,8 @@ class State:
         ]
 
     def file_items(self, task: str, file: str) -> list[CaseItem | GateItem]:
-        """The cases of a fixture file, for every candidate, and what ends it: see `_ends`."""
-        if (task, file) not in self._files:  # task.yaml, one that is sealed, or of a folder that is no task
+        """The cases of a fixture file, for every candidate, and the items of `_ends`."""
+        if (task, file) not in self._files:  # task.yaml, a sealed file, or a folder that is not a task
             return []
         unit, cases = self._files[task, file]
         items: list[CaseItem | GateItem] = []
@@ -222,7 +222,7 @@ class State:
 
     @cached_property
     def _files(self) -> dict[tuple[str, str], tuple[Unit, list[Case]]]:
-        """By task and name, what stands in each fixture file: its unit, and those of the unit's cases that it holds."""
+        """By task and name, the content of each fixture file: its unit, and the unit's cases in it."""
         files: dict[tuple[str, str], tuple[Unit, list[Case]]] = {}
         for unit in self.selection.units():
             for case in unit.cases:
@@ -230,12 +230,12 @@ class State:
         return files
 
     def _cases(self, unit: Unit, cases: Iterable[Case], suffix: str, candidate: int) -> Iterator[CaseItem]:
-        # under the gate a sealed case as a test of its own would show its text when it fails
+        # under the gate, a failing test of a sealed case would show its text
         if not (unit.sealed and self.session.options.against):
             yield from (CaseItem(f"{case.key}{suffix}", self, unit, case, candidate) for case in cases)
 
     def _ends(self, unit: Unit, file: str, suffix: str, candidate: int) -> Iterator[GateItem]:
-        """The unit's gate in its last file, and the task's decision in its own, whatever else is collected."""
+        """The unit's gate in its last file, and the task's decision in the task's last file."""
         if not self.session.options.against or file != unit.cases[-1].file:
             return
         [task] = find_tasks(self.selection.tasks, [unit.task])
@@ -248,7 +248,7 @@ class State:
 
     @property
     def _candidates(self) -> list[tuple[str, int]]:
-        """What the names of each candidate's items end with, and its number."""
+        """The suffix of each candidate's item names, and its number."""
         return [(suffix, number) for number, suffix in enumerate(self._suffixes())]
 
     def _suffixes(self) -> list[str]:
@@ -256,7 +256,7 @@ class State:
         return [f"@{shown(adapter.name)}" for adapter in adapters] if len(adapters) > 1 else [""]
 
     def see(self, handles: Iterable[CaseItem | GateItem | None]) -> None:
-        """Remember the order of the collected suites: the last one of a task shows its decision."""
+        """Store the order of the collected suites: the last one of a task shows its decision."""
         self._suites = tuple(dict.fromkeys(handle.suite for handle in handles if isinstance(handle, GateItem)))
 
     def is_early(self, handle: CaseItem | GateItem | None) -> bool:
@@ -267,24 +267,24 @@ class State:
         return handle.suite != last
 
     def select(self, handles: Sequence[CaseItem | GateItem]) -> list[CaseItem | GateItem]:
-        """Fix what will be judged, given the selected items; returns those that then are not.
+        """Fix what will be evaluated, given the selected items; returns the items that then are not.
 
         Those are the cases of other shards, and the decisions that cannot be made.
 
-        A gate judges its unit whole. A decision does the same for its task where nothing else of the task is
-        selected; beside other items it needs all units, since `-k voice` must not judge the schema unit too. --lf
-        means to repeat what failed, so there every decision is repeated.
+        A gate evaluates its whole unit. A decision does the same for its task if no other item of the task is
+        selected; beside other items it needs all units, since `-k voice` must not evaluate the schema unit too. --lf
+        repeats what failed, so there every decision is repeated.
         """
         gates = [handle for handle in handles if isinstance(handle, GateItem)]
         decisions = [handle for handle in gates if not handle.unit]
         touched = {handle.unit.task for handle in handles if handle.unit}
         again = self.config.getoption("lf", False)
-        alone = [handle.task.name for handle in decisions if again or handle.task.name not in touched]
+        whole = [handle.task.name for handle in decisions if again or handle.task.name not in touched]
         self.chosen = bool(handles)
         self.selection.select(
             cases=[handle.case for handle in handles if isinstance(handle, CaseItem)],
             whole=[handle.unit for handle in gates if handle.unit]
-            + [unit for task in alone for unit in self.selection.units(task=task)],
+            + [unit for task in whole for unit in self.selection.units(task=task)],
         )
         elsewhere = [
             handle for handle in handles if isinstance(handle, CaseItem) and not self.selection.is_selected(handle.case)
@@ -292,7 +292,7 @@ class State:
         return [*elsewhere, *(handle for handle in decisions if not self.selection.is_decided(handle.task))]
 
     def execute(self) -> None:
-        """Generate, judge, compare, write."""
+        """Generate outputs, score and compare them, and write the record."""
         console = _console(self.config.pluginmanager.get_plugin("terminalreporter"))
         console.print()
         gc.freeze()  # the items
@@ -301,17 +301,17 @@ class State:
         gc.freeze()
 
     def _shown(self, candidate: int) -> Collection[str]:
-        """The cases that stand among pytest's failures, where it shows them."""
+        """The cases that pytest lists as failures."""
         option = self.config.option
         return () if option.no_summary or option.tbstyle == "no" else self.failed[candidate]
 
     def fail(self, handle: CaseItem | GateItem) -> None:
-        """Remember a case that pytest shows as a failure."""
+        """Store a case that pytest shows as a failure."""
         if isinstance(handle, CaseItem):
             self.failed[handle.candidate].add(handle.case.key)
 
     def summarize(self, reporter: Any) -> None:
-        """The last lines of a run: a table for each candidate, what is partial, what was written."""
+        """Print the last lines of a run: a table for each candidate, partial units, and written files."""
         if not self.session.records:
             return
         console = _console(reporter)
@@ -327,22 +327,22 @@ class State:
             console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-_relative = lru_cache(maxsize=64)(os.path.relpath)  # of the file of a case, as of its neighbours
+_relative = lru_cache(maxsize=64)(os.path.relpath)  # neighbouring cases share their file
 
 
 def _partial_lines(session: Session) -> list[str]:
     if session.options.shard:
-        return []  # a note says it
+        return []  # a note says so
     units = session.records[0].units
     return [
-        f"partial: {unit.key} was not judged whole ({units[unit.key].n if unit.key in units else 0} of "
+        f"partial: {unit.key} was not evaluated as a whole ({units[unit.key].n if unit.key in units else 0} of "
         f"{len(unit.cases)} cases): no verdict"
         for unit in session.selection.partial
     ]
 
 
 def _console(reporter: Any) -> Printer:
-    writer = reporter._tw if reporter else None  # the terminal writer is pytest's own way to the real stdout
+    writer = reporter._tw if reporter else None  # pytest's own writer reaches the real stdout
     wide = writer.fullwidth if writer else 80
     file = writer._file if writer else None
     return Printer(file=file, width=max(wide, 80), force_terminal=bool(writer and writer.hasmarkup))

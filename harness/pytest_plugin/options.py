@@ -1,4 +1,4 @@
-"""The options of a run as pytest was given them, and the project that it runs in."""
+"""The options of a run from pytest's command line, and its project."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tunegate.harness.models.model_options import ModelOptions, RayOptions, temp
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
 
-#: Numbers of a server's options.
+#: Numeric options of a server.
 NUMBERS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")
 
 
 def read_options(config: pytest.Config) -> Options:
-    """The run's options: the command line, else `[tool.tunegate]` of the root's pyproject.toml, else the defaults.
+    """The run's options: the command line, then `[tool.tunegate]` of the root's pyproject.toml, then the defaults.
 
     Raises:
-        Refused: a setting that cannot be.
+        Refused: a setting is invalid.
     """
-    from tunegate.harness.evaluation.shards import parse_shard  # too heavy for who collects no fixture
+    from tunegate.harness.evaluation.shards import parse_shard  # a heavy import, not needed without fixtures
 
     given, here = config.option, config.invocation_params.dir
     root = find_project(config)
@@ -78,6 +78,6 @@ def _ray(given: Any, stands: Mapping[str, Any]) -> RayOptions | None:
 
 
 def find_project(config: pytest.Config) -> Path:
-    """The project's folder: pytest's root where a file configures it, else as the commands find it."""
-    # without any configuration file pytest guesses its root from all arguments, a model's folder included
+    """The project's folder: pytest's root if a file configures it, or the folder that the commands find."""
+    # without a configuration file pytest guesses its root from all arguments, a model's folder included
     return config.rootpath if config.inipath else find_root(config.invocation_params.dir)

@@ -1,8 +1,8 @@
-"""The pytest plugin: it wires a `Session` to pytest's hooks and does nothing until fixtures or a suite ask.
+"""The pytest plugin: it wires a `Session` to pytest's hooks, and is inactive without fixtures or suites.
 
-`pytest fixtures/` collects the fixture files themselves (see `yaml_files`). A suite of one's own is a module marked
+`pytest fixtures/` collects the fixture files themselves (see `yaml_files`). Your own suite is a module marked
 `suite(name)` with a test that takes `tunegate_case` (one per case) and, at its end, one that takes `tunegate_gate` (one
-per unit, and the task's decision in its last file). See `suites/`. Where both are collected, the suites' tests run.
+per unit, and the task's decision in its last file). See `suites/`. If both are collected, the suites' tests run.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 MARKED = re.compile(rb"^pytestmark\b.*\bpytest\.mark\.suite\(", re.MULTILINE)
 OURS = "tunegate.suites"  # as --pyargs names the shipped suites
-PREFIX = "--tg-"  # a host repository may have a --model, a --record and a --out of its own
+PREFIX = "--tg-"  # a host repository may have its own --model, --record and --out
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of a run; the defaults of some can stand in `[tool.tunegate]` of pyproject.toml."""
+    """Add the options of a run; `[tool.tunegate]` of pyproject.toml can set the defaults of some."""
     group = parser.getgroup("tunegate", "fixture suites against a base model and tuned ones")
     for option in TABLE:
         if option.suites:
@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _keywords(option: Option) -> dict[str, Any]:
     if option.is_flag:
         return {"action": "store_true", "help": option.help}
-    # the default stands in the words alone: what is None was not given, and pyproject.toml may say it
+    # the default is in the help text only: None means not given, and pyproject.toml may set it
     shown = "" if option.default is None else f" (default: {option.default})"
     many = {"action": "append", "default": []} if option.many else {}
     number = {"type": option.type} if option.type in (int, float) else {}
@@ -62,13 +62,13 @@ def _keywords(option: Option) -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
-    config.addinivalue_line("markers", "suite(name): the fixture suite that this module judges")
+    config.addinivalue_line("markers", "suite(name): the fixture suite that this module evaluates")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Refuse `-n` where it shows at once; a suite that only a worker finds is refused there."""
-    # Here, for a UsageError in a worker is an INTERNALERROR of the run. (xdist, if it is installed, brings the option.)
+    """Refuse `-n` if the arguments show a suite; a suite that only a worker finds is refused there."""
+    # Here, since a UsageError in a worker is an INTERNALERROR of the run. (xdist adds the option if installed.)
     workers = getattr(config.option, "numprocesses", None)
     if workers and not config.option.collectonly and (_uses_options(config) or _names_ours(config)):
         raise pytest.UsageError(f"-n {workers}: {NO_WORKERS}")
@@ -87,20 +87,20 @@ def _names_ours(config: pytest.Config) -> bool:
 
 
 def _is_suite(path: Path) -> bool:
-    # two levels show the usual `suites/`; what lies deeper, the workers refuse
+    # two levels cover the usual `suites/`; workers refuse deeper ones
     files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
     return any(_is_marked(file) for file in files)
 
 
 def _is_marked(file: Path) -> bool:
-    with suppress(Unreadable):  # pytest says it better, if it comes to it
+    with suppress(Unreadable):  # pytest reports it if it matters
         return MARKED.search(read_bytes(file)) is not None
     return False
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Tell what is wrong with the fixtures, where pytest would say that it found no test of such a name in them."""
+    """Report mistakes in the fixtures, where pytest would report that it found no test of that name."""
     try:
         return (yield)
     except pytest.UsageError as error:
@@ -113,7 +113,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> YamlFile | None:
-    """Collect a fixture file that the command line or the project asks for."""
+    """Collect a fixture file that the command line or the project names."""
     if file_path.suffix.lower() not in YAML:
         return None
     from tunegate.harness.pytest_plugin.yaml_files import collect_yaml
@@ -122,10 +122,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> YamlFile |
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each case, one gate item for each unit, one for each task."""
+    """Generate a test for each case, and a gate item for each unit and each task."""
     for name in {CASE, GATE} & set(metafunc.fixturenames):
         handles = _handles(metafunc, name)
-        # an empty parametrize leaves a stray skip: one placeholder instead, dropped as soon as it is an item
+        # an empty parametrize leaves a stray skip: use one placeholder instead, and drop its item
         names = [handle.id for handle in handles]
         metafunc.parametrize(name, handles or [None], ids=names or ["none"], indirect=True)
 
@@ -142,7 +142,7 @@ def _handles(metafunc: pytest.Metafunc, name: str) -> Sequence[CaseItem | GateIt
 
 
 def _suite_of(state: State, metafunc: pytest.Metafunc, name: str) -> str:
-    """The suite that the module is marked with; anything else is an error of its collection."""
+    """The suite that the module is marked with; other values are an error of its collection."""
     marker = metafunc.definition.get_closest_marker("suite")
     suite = marker.args[0] if marker and marker.args else None
     suites = state.session.selection.suites
@@ -167,7 +167,7 @@ def _is_placeholder(item: pytest.Item | pytest.Collector) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say of a case in a suite's own module where its fixture is written: viewers and annotations lead there."""
+    """Locate a case of a suite's own module in its fixture file, for viewers and annotations."""
     if handle := params_of(item).get(CASE):
         file, line = handle.location_below(item.config.rootpath)
         item.location = (file, line, item.location[2])
@@ -176,9 +176,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
-    # The outermost wrapper: before the yield nothing has selected yet, after it everything has, plugins included. What
-    # counts as partial is then seen in what is left, and not guessed from options.
+    """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be evaluated."""
+    # The outermost wrapper: before the yield nothing has selected yet, after it everything has, plugins included. So
+    # what is partial is derived from the remaining items, not guessed from options.
     with ending(config):
         if FAILED in config.stash:
             raise config.stash[FAILED]
@@ -193,33 +193,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     with ending(config):
         state.repeated = repeated_in_yaml(items)
         _deselect(config, items, state.repeated)
-        unasked = set(state.select([handle for item in items if (handle := handle_of(item))]))
-        _deselect(config, items, [item for item in items if handle_of(item) in unasked])
+        unselected = set(state.select([handle for item in items if (handle := handle_of(item))]))
+        _deselect(config, items, [item for item in items if handle_of(item) in unselected])
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], which: Sequence[pytest.Item]) -> None:
-    if which:  # told, so that the counts of the summary add up
+    if which:  # reported, so that the counts of the summary add up
         config.hook.pytest_deselected(items=which)
         gone = set(which)
         items[:] = [item for item in items if item not in gone]
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
-    """Say which tests of fixture files the suites have as well, so that they run once."""
+    """Report the tests of fixture files that are in suites too, and run only once."""
     repeated = len(config.stash[STATE].repeated) if STATE in config.stash else 0
     if not repeated:
         return None
-    return f"tunegate: {repeated} tests of fixture files stand in suites too, and run there: deselected"
+    return f"tunegate: {repeated} tests of fixture files are in suites too, and run there: deselected"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Generate and judge everything that was selected, before the first test reports."""
-    # First of all hooks, and without a result: with one, pytest would take the loop for done and run no test. Judged
-    # here, `-x` cuts the report short but never the record, and an outage ends the run with 3; in a fixture it would
-    # be a failed test, which ends with 1.
+    """Generate and score all selected cases before the first test reports."""
+    # First of all hooks, and without a result: with one, pytest would skip its own loop and run no test. Evaluation
+    # happens here so that `-x` shortens the report but never the record, and an outage ends the run with 3; in a
+    # fixture it would be a failed test, which ends with 1.
     config, option = session.config, session.config.option
-    # `--co` and its like must not load a model; after an error of collection pytest ends the run by itself
+    # `--co` and the like must not load a model; after a collection error pytest ends the run itself
     planning = option.collectonly or getattr(option, "setupplan", False) or getattr(option, "setuponly", False)
     failed = session.testsfailed and not option.continue_on_collection_errors
     if STATE not in config.stash or planning or failed or not config.stash[STATE].chosen:
@@ -232,14 +232,14 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
-    # A report hook and no xfail mark: under `xfail_strict` a mark makes a case that is fixed a failure. This is how
-    # pytest itself writes an expected failure, so JUnit counts it, and `--lf` repeats just the breaks.
+    """Turn an expected miss into an expected failure; a mark would make a fixed case fail under strict."""
+    # A report hook instead of an xfail mark: under `xfail_strict` a mark makes a fixed case a failure. This is how
+    # pytest itself writes an expected failure, so JUnit counts it, and `--lf` repeats only the regressions.
     handle = handle_of(item) if call.when == "call" else None
-    # only what `check` said: a suite's own assertions, and crashes, are always news
+    # only failures of `check`: a suite's own assertions, and crashes, are never expected
     said = call.excinfo if handle and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception) else None
     if said and not getattr(said.value, "pytrace", True) and not item.config.option.fulltrace:
-        said.traceback = said.traceback[-2:]  # it is not shown, and takes pytest longer than all the rest to filter
+        said.traceback = said.traceback[-2:]  # not shown, and slow for pytest to filter
     report = yield
     if handle and item.config.stash[STATE].session.records:
         item.user_properties += handle.properties
@@ -256,14 +256,14 @@ def pytest_runtest_makereport(
 
 
 def _shorten(report: pytest.TestReport, handle: CaseItem | GateItem) -> None:
-    """Keep a failure to a line in pytest's list of them, which under CI says all of it once more."""
+    """Keep a failure on one line in pytest's list of them, which under CI repeats the whole text."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         crash.message = handle.headline
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Show a regression that does not block as `regressed`."""
+    """Show a regression within the margin as `regressed`."""
     if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("regressed"):
         return "regressed", "r", ("REGRESSED", {"yellow": True})
     return None
@@ -273,7 +273,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
 def pytest_terminal_summary(
     terminalreporter: Any, exitstatus: int, config: pytest.Config
 ) -> Generator[None, None, None]:
-    """End with the table of units, the decisions and the paths of what was written."""
+    """End with the table of units, the decisions and the paths of written files."""
     yield  # the outermost wrapper: pytest's own list of failures comes before it
     if STATE in config.stash:
         with ending(config):
@@ -293,5 +293,5 @@ def tunegate_case(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def tunegate_gate(request: pytest.FixtureRequest) -> Any:
-    """One unit's verdict or one task's decision: `check()` fails the test where it blocks."""
+    """One unit's verdict or one task's decision: `check()` fails the test if it blocks."""
     return request.param

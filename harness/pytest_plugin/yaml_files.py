@@ -1,7 +1,7 @@
-"""Fixture files as pytest's own test files: each case is a test, the gate and the decision stand below the last ones.
+"""Collect fixture files as pytest's test files: each case is a test, followed by the gate and the decision.
 
-Other people's YAML is left alone: a file is collected where the command line names it, its task or the whole folder of
-fixtures, or where the project has said that it uses Tunegate, by `[tool.tunegate]` or `--tg-cases`.
+Other YAML files are ignored: a file is collected if the command line names it, its task or the whole folder of
+fixtures, or if the project configures Tunegate, by `[tool.tunegate]` or `--tg-cases`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class YamlFile(pytest.File):
-    """A fixture file. One of those that hold no case (task.yaml, a sealed one) has no items."""
+    """A fixture file. A file without cases (task.yaml, a sealed one) has no items."""
 
     def collect(self) -> Iterator[YamlItem]:
-        """An item for each case, then the gate of a unit whose last file this is, and the decision of such a task.
+        """Yield an item for each case, then the unit's gate and the task's decision if this is their last file.
 
         Raises:
             CollectError: this is a worker of pytest-xdist.
@@ -53,27 +53,27 @@ class YamlItem(pytest.Item):
         self.stash[HANDLE] = self.handle = handle
         # JUnit's usual format drops a test's own file and line, and keeps these
         self.user_properties += [("file", self.nodeid.partition("::")[0]), ("line", handle.line)]
-        self.extra_keyword_matches.add(handle.id)  # so that `-k` takes <task>/<unit>, whatever the file is called
+        self.extra_keyword_matches.add(handle.id)  # so that `-k` matches <task>/<unit>, whatever the file's name
 
     def runtest(self) -> None:
         """Fail with the findings, or with the sentence of the verdict."""
         self.handle.check()
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it is written (lines from 0, as pytest counts), and the heading of its failure."""
+        """Its place (lines from 0, as pytest counts), and the heading of its failure."""
         kind = f"{self.name} of " if self.name.startswith("@") else ""
         return self.path, self.handle.line - 1, f"{kind}{self.handle.id}"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which fixture files a run asks for: those below `paths`, each of which is the folder `cases` or lies in it."""
+    """The fixture files that a run collects: those below `paths`, which are the folder `cases` or in it."""
 
     cases: Path
     paths: frozenset[Path]
 
     def holds(self, file: Path) -> bool:
-        """Whether a file is asked for, by where it lies: in a task, or beside the tasks, which its reader refuses."""
+        """Whether a file is collected, by its place: in a task, or beside the tasks, where the loader refuses it."""
         task, cases = file.parent, file.parent.parent
         if self.paths.isdisjoint((file, task, cases)):
             return False
@@ -84,12 +84,12 @@ ASKED: pytest.StashKey[Asked] = pytest.StashKey()
 
 
 def collect_yaml(path: Path, parent: pytest.Collector) -> YamlFile | None:
-    """The collector of a fixture file that the run asks for; None for any other file."""
+    """The collector of a fixture file that the run collects; None for any other file."""
     return YamlFile.from_parent(parent, path=path) if _asked(parent.config).holds(path) else None
 
 
 def names_fixtures(config: pytest.Config) -> bool:
-    """Whether pytest's arguments lead to fixture files that the run asks for; looks which files there are."""
+    """Whether pytest's arguments lead to fixture files that the run collects; reads the folders."""
     asked = _asked(config)
     near = [file for path in asked.paths for file in (path, *path.glob("*"), *path.glob("*/*"))]
     files = [file for file in near if file.suffix.lower() in YAML and asked.holds(file)]
@@ -97,18 +97,18 @@ def names_fixtures(config: pytest.Config) -> bool:
 
 
 def where_files_lie(config: pytest.Config) -> str:
-    """Where a run would look for fixture files, for whoever named none of them."""
+    """Where a run looks for fixture files, for a hint."""
     cases = show_path(_asked(config).cases)
-    return f"fixture files are {cases}/<task>/*.yaml; those of another folder take --tg-cases DIR"
+    return f"fixture files are {cases}/<task>/*.yaml; use --tg-cases DIR for another folder"
 
 
 def not_found_hints(config: pytest.Config) -> Iterator[str]:
-    """What may help somebody to whom pytest says that an argument was not found."""
+    """Hints for an argument that pytest did not find."""
     files = [path for path in _arguments(config) if path.suffix.lower() in YAML]
     if any(path.is_file() and not _asked(config).holds(path) for path in files):
         yield f"tunegate: {where_files_lie(config)}"
     if not config.option.tg_against and any("::@" in argument for argument in config.args):
-        yield "tunegate: gates and decisions are there under --tg-against"
+        yield "tunegate: gates and decisions exist only under --tg-against"
 
 
 def _leads_to(file: Path, path: Path, config: pytest.Config) -> bool:
@@ -119,12 +119,12 @@ def _leads_to(file: Path, path: Path, config: pytest.Config) -> bool:
 
 
 def _asked(config: pytest.Config) -> Asked:
-    """What a run asks for, found once."""
+    """The fixture files that a run collects, computed once."""
     if ASKED not in config.stash:
         here, given, root = config.invocation_params.dir, config.option.tg_cases, find_project(config)
         configured = here / given if given else configured_cases(root)
         cases = _absolute(configured or root / OPTIONS["cases"].default)
-        # what somebody typed: `testpaths`, or the folder where one stands, names no fixture file
+        # arguments of the command line: `testpaths`, or the current directory, names no fixture file
         typed = _arguments(config) if config.args_source is pytest.Config.ArgsSource.ARGS else []
         named = [path for path in typed if _is_within(path, cases)]
         config.stash[ASKED] = Asked(cases, frozenset([*named, cases] if configured else named))
@@ -136,7 +136,7 @@ def _arguments(config: pytest.Config) -> list[Path]:
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  (as pytest does: without dots, and with links as they are)
+    return Path(os.path.abspath(path))  # noqa: PTH100  (like pytest: without dots, and without resolving links)
 
 
 def _is_within(path: Path, folder: Path) -> bool:
@@ -144,4 +144,4 @@ def _is_within(path: Path, folder: Path) -> bool:
 
 
 def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # without an error where links lead in a circle
+    return Path(os.path.realpath(path))  # no error on circular links

@@ -1,1 +1,1 @@
-"""What leaves: release, verify, export."""
+"""Release, sign, verify and export adapters."""

@@ -1,9 +1,9 @@
 """A release compares its ledger with one outside the work tree, which an edit of the work tree cannot change.
 
-The ledger here may lack events that happened and hold events that did not. So the remote is asked for the branch that
-the release will be merged into. An event that stands there must stand here. An event that stands here alone must not
-free a release from anything that the branch knows. And the release is held to the ledger of the branch as well: to its
-last release, and to its number of evaluations of sealed cases.
+The local ledger may lack events that happened and hold events that did not. So the release fetches the branch that it
+will be merged into. Each event of that branch must also be in the local ledger. An event that is only in the local
+ledger must not lift any requirement that the branch knows. The release must also satisfy the branch's ledger: its last
+release, and its number of evaluations of sealed cases.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.release.remote import NoReply, Remote, open_remote, remote_names, repository_of
 
 ORIGIN, HEADS = "origin", "refs/heads/"
-MOST_SHOWN = 20  # missing events whose content is fetched, so that they can be described
+MOST_SHOWN = 20  # missing events whose content is fetched and described
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What a release is compared with: a branch (`REMOTE/BRANCH`), and a remote that counts openings."""
+    """The ledgers to compare with: a branch (`REMOTE/BRANCH`), and a remote that counts evaluations of sealed cases."""
 
     into: str | None = None
     ledger_remote: str | None = None
@@ -57,11 +57,11 @@ _Ask = Callable[[Path, Outside, Ledger], "_Place"]
 
 @dataclass(frozen=True)
 class Anchor:
-    """What came of the comparison: a sentence for people, and of the events here those that are known outside.
+    """The result of the comparison: a sentence (`said`), and those of the local events that are known outside.
 
-    `known` are those of the branch called `name`, and what came before them; `counted` also those of the remote that
-    counts openings, where everybody who evaluates may write. Both are None where nobody answered. `compared` is whether
-    the branch did.
+    `known` are those of the branch called `name`, with all that precede them; `counted` also those of the remote that
+    counts evaluations of sealed cases, to which every evaluating machine writes. Both are None if no remote responded.
+    `compared` is whether the branch responded.
     """
 
     said: str
@@ -71,11 +71,11 @@ class Anchor:
     counted: Ledger | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
+        """The entry of the manifest."""
         return {"compared": self.compared, "said": self.said}
 
     def numbers(self, here: Mapping[str, int], units: Sequence[Unit], asked: Fingerprint) -> dict[str, int]:
-        """`evaluation_numbers` of the ledger here, and at least those of each one outside."""
+        """`evaluation_numbers` of the local ledger, and at least those of each ledger outside."""
         outside = [evaluation_numbers(each, units, asked) for each in (self.known, self.counted) if each]
         return {unit: max([number, *(each[unit] for each in outside)]) for unit, number in here.items()}
 
@@ -100,7 +100,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class _Place:
-    """A ledger outside the work tree: its name, what is said of it, and its events; None where it did not answer."""
+    """A ledger outside the work tree: its name, a sentence about it, and its events; None if it did not respond."""
 
     name: str
     said: str
@@ -108,51 +108,51 @@ class _Place:
 
 
 def compare_ledger(root: Path, outside: Outside, units: Sequence[Unit]) -> Anchor:
-    """Compare the ledger below `root` with the remote's; where no remote answers, the anchor says so.
+    """Compare the ledger below `root` with the remote's; if no remote responds, the anchor's sentence says so.
 
     Raises:
-        UsageError: it is not clear which branch of which remote is meant.
-        Refused: an event is missing here; or one stands here alone and is not believed; or a unit vanished.
+        UsageError: the branch or the remote is ambiguous.
+        Refused: an event is missing here, an event only found here is not valid, or a unit is missing.
     """
     ledger = read_ledger(root)
     branch = _place(_ask_branch, "a remote", root, outside, ledger)
     places = [branch, *([_place(_ask_counter, REF, root, outside, ledger)] if outside.ledger_remote else [])]
-    said, answered = " ".join(each.said for each in places), [each for each in places if each.events is not None]
-    if not answered:
+    said, reached = " ".join(each.said for each in places), [each for each in places if each.events is not None]
+    if not reached:
         return Anchor(said)
-    name, known = answered[0].name, _restricted(ledger, answered[:1])
+    name, known = reached[0].name, _restricted(ledger, reached[:1])
     _check_own(root, ledger, known, name, units)
     _check_units(known, name, units)
-    return Anchor(said, branch.events is not None, name, known, _restricted(ledger, answered))
+    return Anchor(said, branch.events is not None, name, known, _restricted(ledger, reached))
 
 
 def check_unmoved(root: Path, outside: Outside, units: Sequence[Unit], before: Anchor) -> None:
-    """Compare again before anything is written: asking models takes long, and others release meanwhile.
+    """Compare again before anything is written, since other releases may happen during the evaluation.
 
     Raises:
-        Refused: the remote knows more events than it did; see also `compare_ledger`.
+        Refused: the remote has new events; see also `compare_ledger`.
     """
     if before.counted is None:
         return
     now = compare_ledger(root, outside, units)
-    # a place that no longer answers tells nothing new
+    # a place that no longer responds has no news
     if now.counted and now.counted.events.keys() - before.counted.events.keys():
-        raise Refused(f"{before.name}: its ledger changed meanwhile; nothing is released, release it again")
+        raise Refused(f"{before.name}: its ledger changed during the release; nothing was released, release again")
 
 
 def _place(ask: _Ask, what: str, root: Path, outside: Outside, ledger: Ledger) -> _Place:
-    """What a place outside answers, or why it does not."""
+    """The ledger of a place outside, or the reason why it is not available."""
     try:
         return ask(root, outside, ledger)
     except NoReply as error:
         why = str(error)
     except CouldNotRun:
-        why = "git cannot be used here"
+        why = "git failed"
     return _Place("", f"The ledger was not compared with {what}: {why}.", None)
 
 
 def _restricted(ledger: Ledger, places: Sequence[_Place]) -> Ledger:
-    """The events of places and all that came before them: their digests vouch for what they say."""
+    """The events of places and all that precede them; their digests authenticate their content."""
     names = {name for each in places for name in each.events or ()}
     names |= ledger.before(ledger.events[name] for name in names)
     return Ledger({name: ledger.events[name] for name in names})
@@ -162,8 +162,8 @@ def _ask_branch(root: Path, outside: Outside, ledger: Ledger) -> _Place:
     top, around = repository_of(root), repository_of(root.absolute().parent)
     if around and top != around:
         raise Refused(
-            f"{show_path(root)}: expected the baselines in the repository that they lie in, {show_path(around)}, found "
-            "them outside of it, by a link or as a repository of their own; move them into it"
+            f"{show_path(root)}: expected the baselines in the repository that contains them, {show_path(around)}, "
+            "found them outside of it, behind a link or in a repository of their own; move them into it"
         )
     if top is None:
         raise _unasked(outside, "the baselines are in no git repository")
@@ -187,25 +187,25 @@ def _ask_branch(root: Path, outside: Outside, ledger: Ledger) -> _Place:
 
 
 def _check_not_elsewhere(names: Sequence[str], folder: str, name: str) -> None:
-    """Refuse a ledger in a folder of the project where the branch has it in another one, by a setting or a link."""
+    """Refuse a ledger in another folder of the project than the branch's, due to a setting or a link."""
     baselines = PurePosixPath(folder).parent
     held = re.compile(rf"{re.escape(str(baselines.parent / 'x')[:-1])}([^/]+)/{LEDGER}/[0-9a-f]{{64}}\.json")
     if others := sorted({found[1] for found in map(held.fullmatch, names) if found}):
         raise Refused(
             f"{name} has the ledger in {listed([shown(each) for each in others])}, and this release would use "
-            f"{shown(baselines.name)}; name the folder that the branch has, or merge the move into {name} first"
+            f"{shown(baselines.name)}; use the branch's folder, or merge the move into {name} first"
         )
 
 
 def _ask_counter(root: Path, outside: Outside, ledger: Ledger) -> _Place:
-    """The events at the remote that counts openings: a branch of their own."""
+    """The events of the remote that counts evaluations of sealed cases, on a branch of their own."""
     top, given = repository_of(root), str(outside.ledger_remote)
     if top is None:
         raise NoReply("the baselines are in no git repository")
     with open_remote(top, given) as remote:
         commit, name = remote.refs(REF)[1].get(REF), f"{REF} of {shown(remote.name)}"
         files = _events(remote.files(commit, "")) if commit else {}
-        again = "run pytest with --tg-sealed and this --tg-ledger-remote again, which takes them over"
+        again = "run pytest with --tg-sealed and this --tg-ledger-remote again, which fetches them"
         _check_missing(root, ledger, files, remote, name, again)
     at = f" at commit {commit[:12]}" if commit else ", which does not exist yet"
     return _Place(name, f"The ledger was compared with {name}{at}.", tuple(files))
@@ -216,10 +216,10 @@ def _events(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def _unasked(outside: Outside, why: str) -> Exception:
-    """Without a remote a release goes on, unless one was named."""
+    """Without a remote a release continues, unless `--into` names one."""
     if outside.into is None:
         return NoReply(why)
-    return UsageError(f"--into {shown(outside.into)}: expected a remote to ask, found none: {why}")
+    return UsageError(f"--into {shown(outside.into)}: expected a remote, found none: {why}")
 
 
 def _split(names: Sequence[str], outside: Outside) -> tuple[str, str]:
@@ -231,14 +231,14 @@ def _split(names: Sequence[str], outside: Outside) -> tuple[str, str]:
         return owner, into[len(owner) + 1 :]
     if ORIGIN not in names and len(names) > 1:
         raise UsageError(
-            f"--into: expected one remote to ask, or an {ORIGIN}, found {shown(', '.join(names))}; name the branch: "
+            f"--into: expected one remote, or an {ORIGIN}, found {shown(', '.join(names))}; name the branch: "
             f"--into {shown(names[0])}/main"
         )
     return ORIGIN if ORIGIN in names else names[0], into
 
 
 def _tip(remote: Remote, branch: str) -> tuple[str, str, bool]:
-    """The branch, by default the remote's own, its commit (empty: no branch at all), and whether it is the default."""
+    """The branch (by default the remote's default), its commit (empty: no branch), and whether it is the default."""
     default, refs = remote.refs("HEAD", f"{HEADS}*")
     heads = {ref.removeprefix(HEADS): commit for ref, commit in refs.items() if ref.startswith(HEADS)}
     name = branch or default
@@ -246,7 +246,7 @@ def _tip(remote: Remote, branch: str) -> tuple[str, str, bool]:
         return name, heads.get(name, ""), name == default
     found = f"found {listed([shown(each) for each in sorted(heads)])}; name one: --into {remote.name}/BRANCH"
     expected = (
-        f"a branch {shown(name)} at {shown(remote.name)}" if name else f"{shown(remote.name)} to say its default branch"
+        f"a branch {shown(name)} at {shown(remote.name)}" if name else f"a default branch at {shown(remote.name)}"
     )
     raise UsageError(f"--into: expected {expected}, {found}")
 
@@ -266,7 +266,7 @@ def _check_missing(
 
 
 def _described(missing: Mapping[str, str], remote: Remote) -> Iterator[tuple[str, str]]:
-    """What missing events say, as far as the remote tells."""
+    """Descriptions of missing events, as far as the remote responds."""
     with suppress(NoReply):
         for event, file in missing.items():
             with suppress(Refused):
@@ -274,33 +274,33 @@ def _described(missing: Mapping[str, str], remote: Remote) -> Iterator[tuple[str
 
 
 def _check_own(root: Path, ledger: Ledger, known: Ledger, name: str, units: Sequence[Unit]) -> None:
-    """Refuse events that stand here alone and are not believed."""
+    """Refuse events that are only in the local ledger and are not valid."""
     sealed = {unit.key for unit in units if unit.sealed}
     own = [event for event in ledger.in_order if event.digest not in known.events]
     wrong = [(event, why) for event in own if (why := _why_not(root, ledger, known, name, event, sealed))]
     if wrong:
         lines = [f"  {show_path(event_path(root, event.digest))}: {render_event(event)}: {why}" for event, why in wrong]
-        expected = f"each event that {name} does not know to rest on files here, and to take nothing back"
+        expected = f"local events that {name} lacks to rest on files here, and to revoke nothing"
         raise Refused(f"expected {expected}, found others:\n" + "\n".join(lines))
 
 
 def _why_not(root: Path, ledger: Ledger, known: Ledger, name: str, event: Event, sealed: set[str]) -> str:
-    """Why an event that stands here alone is not believed, and what to do; empty where it is."""
+    """The reason why a local event that the branch lacks is not valid, and what to do; empty if it is valid."""
     released = any(each.who == event.who for each in known.of(event.task, "released"))
     if event.kind == "withdrawn" and released and not known.withdrawal(event.task, event.who):
-        return f"{name} knows the release and not its withdrawal; merge it into {name} first"
+        return f"{name} has the release but not its withdrawal; merge it into {name} first"
     if event.kind == "retired" and (units := event.files.keys() & _live_units(known)):
-        return f"{name} knows {_listed(units)} and not the end of it; merge it into {name} first"
+        return f"{name} has {_listed(units)} but not the retirement; merge it into {name} first"
     if event.kind == "released" and (lost := lost_outputs(root, event)):
-        return f"the outputs that it names are not here ({_listed(lost)}); bring them back"
+        return f"the outputs that it names are missing ({_listed(lost)}); restore them"
     if event.kind == "recorded" and (gone := [path for unit in event.files.keys() - sealed
                                               if (path := _lost_baseline(root, ledger, event, unit))]):  # fmt: skip
-        return f"the baseline that it names is not here ({listed(gone)}); bring it back, or record it again"
+        return f"the baseline that it names is missing ({listed(gone)}); restore it, or record it again"
     return ""
 
 
 def _lost_baseline(root: Path, ledger: Ledger, event: Event, unit: str) -> str:
-    """Where the baseline of a unit should stand that an event names; empty where it does, or where it is replaced."""
+    """The path of the baseline that an event names for a unit, if that is missing and not replaced; empty otherwise."""
     slug = str(event.subject.get("model"))
     newest, path = ledger.recorded(unit, slug), baseline_path(root, slug, unit)
     if event.files[unit] not in newest or ledger.retirement(unit):
@@ -312,7 +312,7 @@ def _lost_baseline(root: Path, ledger: Ledger, event: Event, unit: str) -> str:
 
 
 def _live_units(known: Ledger) -> set[str]:
-    """The units that a ledger knows a baseline or a release of, and not their retirement."""
+    """The units that have a baseline or a release in a ledger, and are not retired."""
     recorded = (event.files for event in known.events.values() if event.kind in ("recorded", "released"))
     return {unit for unit in {unit for files in recorded for unit in files} if not known.retirement(unit)}
 
@@ -322,10 +322,10 @@ def _listed(units: Collection[str]) -> str:
 
 
 def _check_units(known: Ledger, name: str, units: Sequence[Unit]) -> None:
-    """Refuse fixtures that lack a unit which the branch knows."""
+    """Refuse fixtures that lack a unit of the branch."""
     if lost := _live_units(known) - {each.key for each in units}:
         raise Refused(
-            f"{name} knows a baseline or a release of {_listed(lost)}: expected among the fixtures, found none of that "
-            f"name; bring the file back, or say why it goes, and merge that into {name} first: tunegate retire "
+            f"{name} has a baseline or a release of {_listed(lost)}: expected among the fixtures, found no such unit; "
+            f"restore the file, or retire the unit with a reason and merge that into {name} first: tunegate retire "
             f"{shown(min(lost))} --reason TEXT"
         )

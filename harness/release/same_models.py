@@ -1,4 +1,4 @@
-"""Whether the models that are asked before a release are those that were evaluated."""
+"""Check that the models of a re-run before a release are the evaluated ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunegate.harness.release.submission import PARTS
 
 
 def check_same_models(models: Iterable[Model], expected: Fingerprint, name: str) -> None:
-    """Refuse models that are not those of a record, called `name`, or not asked by the same means.
+    """Refuse models or engines that differ from those of a record, called `name`.
 
     Raises:
         Refused: names what differs.
@@ -27,13 +27,13 @@ def check_same_models(models: Iterable[Model], expected: Fingerprint, name: str)
             keys = {*ours, *theirs} - without
             if differ := sorted(key for key in keys if ours.get(key) != theirs.get(key)):
                 raise Refused(
-                    f"{name}: expected to ask the {part} that was judged, found another {', '.join(differ)}; name it "
-                    "with --model, --device, --dtype and --chat-template, or judge again here"
+                    f"{name}: expected the {part} of the evaluation, found another {', '.join(differ)}; set "
+                    "--model, --device, --dtype and --chat-template accordingly, or evaluate again here"
                 )
 
 
 def check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
-    """Refuse an adapter that leads to another base by the name that it was trained on: others load it by that name.
+    """Refuse an adapter whose base name leads to another base, since users load it by that name.
 
     Raises:
         Refused: the base is not found under that name, or is another one.
@@ -45,11 +45,11 @@ def check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
         found = identify(name, resolve(name))
     except TunegateError as error:
         raise Refused(
-            f"{show_path(adapter)}: it names {shown(name)} as its base, which is not found here, and "
-            f"{asked.names['model']} was asked; name the base as it does: --model={name}"
+            f"{show_path(adapter)}: it names {shown(name)} as its base, which was not found, and "
+            f"{asked.names['model']} was evaluated; name the base as the adapter does: --model={name}"
         ) from error
     if {part: getattr(found, part) for part in PARTS} != {part: asked.subject[part] for part in PARTS}:
         raise Refused(
-            f"{show_path(adapter)}: it names {shown(name)} as its base, which is another one than was judged; train it "
+            f"{show_path(adapter)}: it names {shown(name)} as its base, which is another one than evaluated; train it "
             "again on the right one"
         )

@@ -1,4 +1,4 @@
-"""What was compared with an adapter, kept beside it: `parity.json` and, once it is released, its card and manifest."""
+"""Keep the results of parity comparisons: `parity.json` and, for a released adapter, its card and manifest."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manif
 
 
 def released_record(adapter: Path) -> Record | None:
-    """The record that an adapter was released on; None where it was not released."""
+    """The record of an adapter's release; None if it is not released."""
     return read_record(adapter / RECORD) if (adapter / MANIFEST).is_file() else None
 
 
 def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: Path) -> list[str]:
-    """Write down what came of comparing an artefact with an adapter; a line for each file.
+    """Write the result of a comparison into the adapter's folder; returns a line for each file.
 
-    Of a released adapter the card and the manifest change with it: a kill leaves all of it or none.
+    The card and the manifest of a released adapter change with it; a kill leaves all files changed or none.
 
     Raises:
-        Refused: it was released on other answers than those of `record`, or is not as it was released.
+        Refused: it was released on other outputs than those of `record`, or changed since.
     """
     folder, sha = adapter.resolve(), adapter_digest(adapter)
     with locked(baselines / ".recording"):
@@ -50,7 +50,7 @@ def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: 
 
 
 def _placed(artefact: Artefact, adapter: Path) -> Artefact:
-    """An artefact by its place from beside the adapter: from whichever folder it is named, it is the same one."""
+    """The artefact with its path relative to the adapter's parent, so that the current folder does not matter."""
     if artefact.kind == "server":
         return artefact
     return replace(artefact, name=Path(os.path.relpath(Path(artefact.name).resolve(), adapter.parent)).as_posix())
@@ -59,11 +59,11 @@ def _placed(artefact: Artefact, adapter: Path) -> Artefact:
 def _released_texts(
     folder: Path, sha: str, record: Record, released: Record, artefacts: list[Artefact], parity: str
 ) -> dict[Path, str]:
-    """The card and the manifest of a release, with the artefacts as they are now."""
+    """The card and the manifest of a release, with the current list of artefacts."""
     if outputs_digest(released) != outputs_digest(record):
         raise Refused(
-            f"{show_path(folder)}: expected the answers that it was released on, found other ones; leave --run out to "
-            "compare with those"
+            f"{show_path(folder)}: expected the outputs of its release, found other ones; remove --run to compare with "
+            "those"
         )
     verify_release(folder)
     card = with_section(read_text(folder / CARD), artefacts)

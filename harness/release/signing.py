@@ -1,4 +1,4 @@
-"""Signatures of released adapters, in OpenSSF's form: whoever has the public key knows who released it."""
+"""Sign released adapters in OpenSSF's format, so that the owner of the public key can verify their origin."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from tunegate.harness.core.reading import read_object
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.release.manifest import SIGNATURE, verify_release
 
-PASSWORD = "TUNEGATE_KEY_PASSWORD"  # noqa: S105  # the name of the variable that has it
+PASSWORD = "TUNEGATE_KEY_PASSWORD"  # noqa: S105  # the name of the variable
 
 
 def sign_release(adapter: Path, key: Path) -> list[str]:
-    """Sign a released adapter's files, once they are found as they were released; a line for each thing done.
+    """Verify a released adapter's files and sign them; returns a line for each step.
 
     Args:
-        adapter: its folder; the signature, `release.sig`, replaces an earlier one there.
-        key: a private key on an elliptic curve, as PEM; the environment has its password, if it has one.
+        adapter: its folder; the signature, `release.sig`, replaces an earlier one.
+        key: a private key on an elliptic curve, as PEM; an environment variable may hold its password.
 
     Raises:
-        Refused: the adapter is not as it was released, or the key is none.
+        Refused: the adapter changed since its release, or the key is not usable.
         CouldNotRun: the library is missing.
     """
     lines = verify_release(adapter)
     signer, password = need("model_signing.signing").Config(), os.environ.get(PASSWORD)
-    secret = password.encode() if password else None  # the library says that it takes a text, and takes bytes
+    secret = password.encode() if password else None  # the library's annotation says str, but it needs bytes
     use = partial(signer.use_elliptic_key_signer, private_key=key, password=secret)
     _use(key, "a private key on an elliptic curve, as PEM", use)
     signer.set_hashing_config(_hashed())
-    with tempfile.TemporaryDirectory() as apart:  # the library writes where it stands, and a kill would leave a half
+    with tempfile.TemporaryDirectory() as apart:  # the library does not write atomically
         made = Path(apart) / SIGNATURE
         signer.sign(adapter, made)
         write_atomically(adapter / SIGNATURE, made.read_text("utf-8"))
@@ -45,10 +45,10 @@ def sign_release(adapter: Path, key: Path) -> list[str]:
 
 
 def verify_signature(adapter: Path, key: Path) -> str:
-    """See that the owner of a key signed a folder as it stands; says so.
+    """Verify that the owner of a key signed a folder in its current state; returns a line that says so.
 
     Raises:
-        Refused: there is no signature, it is another one's, or of other files.
+        Refused: there is no signature, or it is by another key or over other files.
         CouldNotRun: the library is missing.
     """
     if not (adapter / SIGNATURE).is_file():
@@ -59,42 +59,42 @@ def verify_signature(adapter: Path, key: Path) -> str:
     verifier.set_hashing_config(_hashed())
     try:
         verifier.verify(adapter, adapter / SIGNATURE)
-    except Exception as error:  # each kind of key and of damage raises another one
+    except Exception as error:  # the class depends on the key and the damage
         raise Refused(
-            f"{show_path(adapter / SIGNATURE)}: expected the signature of {show_path(key)} over the files as they "
-            f"stand, found another ({_said(error)})"
+            f"{show_path(adapter / SIGNATURE)}: expected the signature of {show_path(key)} over the current files, "
+            f"found another ({_said(error)})"
         ) from error
     return f"signed by the owner of {show_path(key)}"
 
 
 def signature_line(adapter: Path, digest: str, key: Path | None = None) -> str:
-    """Whether an adapter's folder is signed, and by which key: as its signature says, and as `key` proves.
+    """Describe the signature of an adapter's folder: the key that it names, proven if `key` is given.
 
     Args:
-        adapter: the folder, which need not be there any more.
-        digest: that of the adapter that was judged; the signature of another one tells nothing of it.
-        key: a public key, which has to have signed it.
+        adapter: the folder, which need not exist any more.
+        digest: that of the evaluated adapter; another adapter's signature does not count.
+        key: the public key that must have signed it.
 
     Raises:
-        Refused: `key` did not sign the folder as it stands, or another adapter lies there.
+        Refused: `key` did not sign the folder in its current state, or the folder has another adapter.
         CouldNotRun: the library is missing that `key` needs.
     """
     try:
         if adapter_digest(adapter) != digest:
-            raise Refused(f"{show_path(adapter)}: expected the adapter that was judged, found another one")
+            raise Refused(f"{show_path(adapter)}: expected the evaluated adapter, found another one")
         if key:
             return f"{verify_signature(adapter, key)}: {_signer(adapter)}"
         if not (adapter / SIGNATURE).exists():
             return "none"
         return f"it names {_signer(adapter)}; tunegate verify {show_path(adapter)} --key PUBLIC.pem proves it"
-    except (Refused, OSError) as error:  # a record may name anything as its adapter's folder
+    except (Refused, OSError) as error:  # a record may name any path as its adapter's folder
         if key:
             raise
-        return f"not known: {error}"
+        return f"unknown: {error}"
 
 
 def _signer(adapter: Path) -> str:
-    """The key that a signature names: by the SHA-256 of its public half in PEM, as model-signing writes it."""
+    """The key that a signature names: the SHA-256 of its public half in PEM, as model-signing writes it."""
     path = adapter / SIGNATURE
     found: Any = read_object(path, "a signature (JSON)")
     for name in ("verificationMaterial", "publicKey", "hint"):
@@ -105,7 +105,7 @@ def _signer(adapter: Path) -> str:
 
 
 def _hashed() -> Any:
-    """All files of the folder but the signature itself."""
+    """The hashing settings: all files of the folder except the signature."""
     return need("model_signing.hashing").Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 

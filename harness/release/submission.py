@@ -1,4 +1,4 @@
-"""What the files of a release say, held against each other: the adapter, its record, its training, the fixtures."""
+"""Read the files of a release and check them against each other: adapter, record, training record, fixtures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tunegate.harness.options.run import BASELINE
 from tunegate.harness.privacy.memorization import check_memorization, check_outputs
 from tunegate.harness.release.manifest import foreign_files
 
-PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
+PARTS = ("base", "tokenizer", "template")  # the parts of a model without an adapter
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What is to be released: the adapter as it was when it began, its record and training, and what it is held to."""
+    """The adapter to release, its digest at the start, its record and training record, and all tasks."""
 
     adapter: Path
     digest: str
@@ -35,30 +35,30 @@ class Submission:
 
     @property
     def name(self) -> str:
-        """What the record is called in messages."""
+        """The record's name in messages."""
         return record_name(self.record)
 
     @property
     def units(self) -> list[Unit]:
-        """Those of all tasks."""
+        """The units of all tasks."""
         return [unit for task in self.tasks for unit in task.units]
 
     @property
     def trained(self) -> list[str]:
-        """The task that it was trained for."""
+        """The task that the adapter was trained for."""
         return [self.training["task"]]
 
     @property
     def base_name(self) -> str:
-        """What its recipe calls the base."""
+        """The base's name in the recipe."""
         return str(self.training["recipe"]["model"])
 
 
 def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
-    """What the files say, held against each other.
+    """Read the files, and check that they match.
 
     Raises:
-        Refused: names what is missing, or what does not fit.
+        Refused: something is missing or does not match; the message names it.
     """
     digest, tasks = adapter_digest(adapter), load_tasks(cases)
     _check_folder(adapter)
@@ -71,20 +71,20 @@ def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
 
 
 def check_as_begun(submission: Submission, cases: Path) -> None:
-    """What was evaluated is what is released: nobody changed it while it was asked.
+    """Check that adapter and fixtures did not change during the evaluation.
 
     Raises:
         Refused: the adapter or the fixtures changed.
     """
     if adapter_digest(submission.adapter) != submission.digest or foreign_files(submission.adapter):
         raise Refused(
-            f"{show_path(submission.adapter)}: it changed while it was judged; nothing is released, release it again"
+            f"{show_path(submission.adapter)}: it changed during the release; nothing was released, release it again"
         )
     now = load_tasks(cases)
     if [(task.policies, [_put(unit) for unit in task.units]) for task in submission.tasks] != [
         (task.policies, [_put(unit) for unit in task.units]) for task in now
     ]:
-        raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing is released, judge it again")
+        raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing was released, evaluate again")
 
 
 def _put(unit: Unit) -> tuple[dict[str, str], UnitConfiguration]:
@@ -92,7 +92,7 @@ def _put(unit: Unit) -> tuple[dict[str, str], UnitConfiguration]:
 
 
 def find_record(runs: Path, adapter: str) -> Record:
-    """The newest complete run that judged this adapter (by digest) against its baseline.
+    """The newest complete run that evaluated this adapter (by digest) against its baseline.
 
     Raises:
         Refused: there is none.
@@ -111,12 +111,12 @@ def _readable(path: Path) -> Record | None:
     try:
         return read_record(path)
     except Refused:
-        return None  # an older version's: not what is looked for
+        return None  # written by an older version
 
 
 def _is_gated(record: Record) -> bool:
     references = {verdict["reference"] for verdict in record.verdicts.values()}
-    # one that was compared with a record shows nothing of the baseline
+    # a comparison with a record does not involve the baseline
     return bool(references) and all(map(_is_stored, references)) and not record.partial
 
 
@@ -125,47 +125,47 @@ def _is_stored(reference: str) -> bool:
 
 
 def record_name(record: Record) -> str:
-    """What a record is called in messages."""
+    """A record's name in messages."""
     return show_path(record.path) if record.path else "the record"
 
 
 def _check_folder(adapter: Path) -> None:
-    """What is delivered is the folder, so nothing may be in it that the manifest does not list."""
+    """Refuse files that the manifest does not list, since the whole folder is delivered."""
     if foreign := foreign_files(adapter):
         raise Refused(
-            f"{show_path(adapter)}: expected an adapter and what was written about it, found {listed(foreign)} too; "
-            "move that elsewhere: what is released is the folder"
+            f"{show_path(adapter)}: expected only files that tunegate wrote, found {listed(foreign)} too; move that "
+            "elsewhere: the whole folder is released"
         )
 
 
 def _check_record(record: Record, digest: str) -> None:
     name, found = record_name(record), record.fingerprint["subject"].get("adapter")
     if record.partial:
-        raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
+        raise Refused(f"{name}: expected a complete record, found a partial one; evaluate without -k")
     if record.is_supplied:
-        raise Refused(f"{name}: its outputs were supplied, not generated: they are gated, and never released")
+        raise Refused(f"{name}: its outputs were supplied, not generated: they can be gated, but not released")
     if record.rung not in TRAINED:
         raise Refused(
-            f"{name}: judged on the rung {record.rung}, and what is released is served with the prompt that it was "
-            "trained on; judge it without --tg-rung, or with --tg-rung=constrained"
+            f"{name}: expected the prompting strategy of the training, with which the adapter is served, found "
+            f"{record.rung}; evaluate without --tg-rung, or with --tg-rung=constrained"
         )
     if found != digest:
         other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
-        raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; judge this one")
+        raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; evaluate this one")
 
 
 def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     training = training_record(adapter)
     where = show_path(adapter)
     if training is None:
-        raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
+        raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes one")
     if training["adapter"] != digest:
         raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
     for part in PARTS:
         if training["model"].get(part) != record.fingerprint["subject"].get(part):
             name = NAMES.get(part, part)
             raise Refused(
-                f"{where}: it was trained on another {name} than the one that was judged; judge it on its own"
+                f"{where}: it was trained on another {name} than the evaluated one; evaluate it on its own base"
             )
     return training
 
@@ -173,24 +173,22 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
 def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None:
     name = record_name(record)
     if trained not in {task.name for task in tasks}:
-        raise Refused(f"{trained}: expected the task it was trained for among the fixtures, found none of that name")
+        raise Refused(f"{trained}: expected the task it was trained for among the fixtures, found no such task")
     if gone := sorted(record.units.keys() - {unit.key for task in tasks for unit in task.units}):
-        raise Refused(f"{name}: {', '.join(gone)} is not among the fixtures (deleted? renamed?); judge it again")
+        raise Refused(f"{name}: {', '.join(gone)} is not among the fixtures (deleted? renamed?); evaluate again")
     for task in tasks:
         if not task.policy.declared:
-            raise Refused(
-                f"{task.name}: expected a task.yaml that names its targets, found none; nothing to release for"
-            )
+            raise Refused(f"{task.name}: expected a task.yaml that names its targets, found none; write one")
         for unit in task.units:
             if unit.sealed and not record.sealed:
-                raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
+                raise Refused(f"{unit.key}: sealed units must be evaluated for a release; run again with --tg-sealed")
             asked, put = record.questions.get(unit.key, {}), record.configurations.get(unit.key, {})
             if differs := [
                 *question_differences(asked, unit.questions, unit, record.of_unit(unit.key)),
                 *configuration_differences(put, unit.configuration.as_dict()),
             ]:
                 what = ", ".join(differs)
-                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged ({what}); judge it again")
+                raise Refused(f"{unit.key}: the fixtures changed since {name} was evaluated ({what}); evaluate again")
         for key, policy in task.policies.items():
             if record.policies.get(key) != policy:
-                raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
+                raise Refused(f"{key}: task.yaml changed since {name} was evaluated; evaluate again")

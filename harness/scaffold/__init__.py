@@ -1,1 +1,1 @@
-"""A new task, written from a table of what a team has: fixtures, their references, policy, guide and workflow."""
+"""Write a new task from a table of a team's data: fixtures, references, policy, guide and workflow."""

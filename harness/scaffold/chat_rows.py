@@ -1,4 +1,4 @@
-"""Rows of chat messages, as training files and logs of chats hold them, as columns of a table."""
+"""Read rows of chat messages, as in training files and chat logs, as columns of a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunegate.harness.cases.conversation import ASSISTANT, USER, write_input
 from tunegate.harness.core.errors import Refused
 
 MESSAGES, ANSWER, SYSTEM = "messages", "answer", "system"
-FORM = "text, or {role, content} turns: first perhaps system, then user and assistant, an answer to the user at the end"
+FORM = "text, or {role, content} turns: optionally system first, then user and assistant, with an assistant turn last"
 _TURN = {
     "type": "object", "required": ["role", "content"],
     "properties": {"role": {"enum": [SYSTEM, USER, ASSISTANT]}, "content": text_schema()},
@@ -22,10 +22,10 @@ _TURNS = Draft202012Validator({"type": "array", "minItems": 1, "items": _TURN})
 
 
 def split_messages(cells: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The cells of a row, its `messages` as an input, with the `system` text before it and the `answer` that ends it.
+    """Replace a row's `messages` by an input, with the `system` text before it and the `answer` that ends it.
 
-    Cells of its own that are called so stay, and so do messages of another form. An answer that is a JSON object
-    becomes that object.
+    Existing cells of these names stay, and so do messages of another form. An `answer` that is a JSON object becomes
+    that object.
     """
     if not _TURNS.is_valid(cells.get(MESSAGES)):
         return cells
@@ -49,7 +49,7 @@ def _answer(text: str) -> Any:
 
 
 def shared_system(rows: Iterable[Mapping[str, Any]], name: str) -> str | None:
-    """The system text of all rows of messages; None where none has one.
+    """The system text of all rows of messages; None if none has one.
 
     Raises:
         Refused: they have several, or some have none.

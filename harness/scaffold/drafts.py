@@ -1,4 +1,4 @@
-"""From rows to examples: what is asked and what is expected, each question once, and a sample of them."""
+"""Turn rows into examples: inputs with their expected values, each input once, and a sample of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.table import Table, TableRow
 
-SHOTS = ((20, 3), (6, 1))  # with so many examples, so many are spared for `shots`
+SHOTS = ((20, 3), (6, 1))  # from this many examples on, this many become `shots`
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold what."""
+    """The roles of the columns."""
 
     input: str
     expect: tuple[str, ...]
@@ -31,7 +31,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A case in the making: an input, and what is expected of its answer, by column; `name` may be empty yet."""
+    """A future case: an input, and the expected values by column; `name` may still be empty."""
 
     line: int
     input: Written
@@ -40,13 +40,13 @@ class Draft:
 
     @property
     def text(self) -> str:
-        """What is asked, as it is compared: of a conversation all turns."""
+        """The input as text for comparison; all turns of a conversation."""
         return joined(*read_input(self.input))
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """All that can be used of a table, and notes on what cannot."""
+    """The usable examples of a table, and notes on the other rows."""
 
     table: Table
     columns: Columns
@@ -55,11 +55,11 @@ class Drafts:
 
 
 def read_drafts(table: Table, columns: Columns) -> Drafts:
-    """What the rows of a table ask and expect: each question once, and none that several rows answer differently.
+    """Read the examples of a table: each input once, and none with contradictory expectations.
 
     Raises:
-        UsageError: a column is not there.
-        AuthoringError: no row can be used, an input is no text, or ids are none.
+        UsageError: a column is missing.
+        AuthoringError: no row is usable, an input is not text, or ids are not valid.
     """
     table.check_columns("--input", [columns.input])
     table.check_columns("--expect", columns.expect)
@@ -85,13 +85,13 @@ def _check_inputs(table: Table, columns: Columns) -> None:
 
 
 def _is_input(cell: Any) -> bool:
-    """Whether it is what a case may ask: a text, or turns as `split_messages` leaves them."""
+    """Whether a cell is a case's input: a text, or turns as `split_messages` returns them."""
     turns = cell if isinstance(cell, list) else [None]
     return isinstance(cell, str) or all(isinstance(each, dict) and [*each] in ([USER], [ASSISTANT]) for each in turns)
 
 
 def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str]]:
-    """The rows that count, and a note for each way in which others do not."""
+    """The usable rows, and a note for each kind of unusable ones."""
     empty = [row for row in table.rows if not _is_whole(row, columns)]
     by_input: dict[str, list[TableRow]] = {}
     for row in table.rows:
@@ -105,9 +105,9 @@ def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str
             kept.append(rows[0])
             repeated += rows[1:]
     left_out = (
-        (empty, "without an input, or with nothing expected"),
-        (repeated, "asked before"),
-        (disputed, "asked twice with different expectations: decide which is right"),
+        (empty, "without an input, or without an expected value"),
+        (repeated, "repeated"),
+        (disputed, "with contradictory expectations for the same input: decide which is right"),
     )
     return kept, [f"left out: {_rows(rows)} {why} (line {_lines(rows)})" for rows, why in left_out if rows]
 
@@ -129,10 +129,10 @@ def _lines(rows: Sequence[TableRow]) -> str:
 
 
 def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator[Draft]:
-    """Each row as an example; with a column of ids its case is named so."""
+    """Each row as an example, named by the column of ids if there is one."""
     seen: dict[str, TableRow] = {}
     problems = []
-    hint = "without --id the cases are numbered"
+    hint = "without --id, cases are numbered"
     for row in rows:
         name = ""
         if columns.id:
@@ -152,10 +152,10 @@ def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator
 
 
 def draw(drafts: Drafts, limit: int, with_shots: bool = True) -> tuple[list[Draft], list[Draft]]:
-    """The examples that become cases, at most `limit`, and the few that become `shots`.
+    """Draw the examples that become cases, at most `limit`, and the few that become `shots`.
 
-    Which ones is decided by a digest of the input alone: the same today and tomorrow, whatever order the rows have, and
-    no row that is added moves more than one other.
+    A digest of the input decides, so the draw does not depend on the order of rows, and a new row moves at most one
+    other.
     """
     drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.text.encode()).hexdigest())
     spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0
@@ -169,7 +169,7 @@ def draw(drafts: Drafts, limit: int, with_shots: bool = True) -> tuple[list[Draf
 
 
 def _differing(drawn: Sequence[Draft]) -> list[Draft]:
-    """The first few that expect different things, as examples for a prompt should; short ones, which cost less."""
+    """The first examples with different expectations, for a prompt; only short ones, which cost fewer tokens."""
     middle = sorted(len(each.text) for each in drawn)[len(drawn) // 2]
     first: dict[str, Draft] = {}
     for each in drawn:

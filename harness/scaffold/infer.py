@@ -1,4 +1,4 @@
-"""The JSON Schema of some values, and the words that ask a model for such an answer."""
+"""Infer the JSON Schema of values, and write it in a prompt."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from tunegate.harness.cases.template import without_placeholders
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MOST_LABELS = 20  # different texts that are labels, however few rows there are
-ALL_LABELS = 100  # more than that are no labels, however many rows there are
+MOST_LABELS = 20  # different texts that count as labels, however few rows there are
+ALL_LABELS = 100  # more are not labels, however many rows there are
 LONGEST_LABEL = 60  # characters
-PROSE = 8  # words on average, beyond which texts are not matched word for word
+PROSE = 8  # words on average; longer texts are not matched word for word
 _WHOLE, _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})"), re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
 _TRUTHS = {"true": True, "false": False}
 
 
 def typed(values: Sequence[str]) -> list[Any]:
-    """The cells of one column of a CSV as what they all are: truths, whole numbers, numbers, or texts."""
+    """Convert the cells of a CSV column to the type that fits all: booleans, integers, numbers, or texts."""
     if all(value.lower() in _TRUTHS for value in values):
         return [_TRUTHS[value.lower()] for value in values]
     if all(_WHOLE.fullmatch(value) for value in values):
@@ -30,7 +30,7 @@ def typed(values: Sequence[str]) -> list[Any]:
 
 
 def is_prose(values: Sequence[Any]) -> bool:
-    """Whether these are texts that no two people would write alike."""
+    """Whether the texts are free prose, which no two authors write alike."""
     texts = [value for value in values if isinstance(value, str)]
     if not texts or len(set(texts)) <= min(MOST_LABELS, len(texts) // 2):
         return False
@@ -38,7 +38,7 @@ def is_prose(values: Sequence[Any]) -> bool:
 
 
 def schema_of(values: Sequence[Any]) -> dict[str, Any]:
-    """The JSON Schema that all the values satisfy: few different texts are listed, the keys of objects named."""
+    """The JSON Schema that all values satisfy, with an enum for labels, and properties for objects."""
     kinds = {_kind(value) for value in values}
     if kinds == {"integer", "number"}:
         kinds = {"number"}
@@ -56,7 +56,7 @@ def schema_of(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def object_schema(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The schema of objects: a key that one of them lacks is not required, and no other key is allowed."""
+    """The schema of objects: a key that one of them lacks is optional, and no other key is allowed."""
     keys = list(dict.fromkeys(key for value in values for key in value))
     return {
         "type": "object",
@@ -72,14 +72,14 @@ def _kind(value: Any) -> str:
 
 
 def _labels(texts: Sequence[str]) -> list[str]:
-    """The different texts, where they are labels: short and few, or few for that many rows; else none."""
+    """The different texts if they are labels: short, and few in total or for this many rows; empty otherwise."""
     different = sorted(set(texts))
     few = len(different) <= MOST_LABELS or (len(different) <= ALL_LABELS and 2 * len(different) <= len(texts))
     return different if few and all(len(text) <= LONGEST_LABEL and "\n" not in text for text in different) else []
 
 
 def render_schema(schema: Mapping[str, Any]) -> str:
-    """A schema as a prompt says it: `{"team": "billing"|"sales", "urgent": true|false}`."""
+    """A schema in a prompt's notation: `{"team": "billing"|"sales", "urgent": true|false}`."""
     if "enum" in schema:
         return "|".join(map(_json, schema["enum"]))
     if "properties" in schema:
@@ -98,5 +98,5 @@ def _properties(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    """JSON in which nothing reads as a placeholder of a prompt: a string's brace may be written as its number."""
+    """JSON without a prompt's placeholders: a brace in a string may be written as its escape."""
     return without_placeholders(json.dumps(value, ensure_ascii=False), "\\u007b")

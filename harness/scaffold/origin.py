@@ -1,4 +1,4 @@
-"""What pip is given to install this very version again: a commit, or a wheel with its digest; never a bare name."""
+"""The pip requirement of the installed version: a commit, or a wheel with its digest; never a bare name."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
-#: Where nobody knows: no host has such an owner, and no repository such a commit.
+#: Used if the origin is unknown: no host has such an owner, and no repository such a commit.
 PLACEHOLDER = "git+https://github.com/<OWNER>/tunegate@<COMMIT>"
 _ADDRESS = re.compile(r"https://[\w.-]+(?::\d+)?/[\w./~%+-]+")  # without a user or a password
 
 
 def requirement(extra: str = "") -> str:
-    """The requirement for pip, with an extra: `tunegate[EXTRA] @ ADDRESS`, or with `PLACEHOLDER` for the address."""
+    """The pip requirement, with an extra: `tunegate[EXTRA] @ ADDRESS`; `PLACEHOLDER` if the address is unknown."""
     return f"tunegate{f'[{extra}]' if extra else ''} @ {address_of(_direct_url()) or PLACEHOLDER}"
 
 
 def address_of(direct_url: Mapping[str, Any]) -> str:
-    """The address in a `direct_url.json`, held to a digest; empty where it has none.
+    """The address in a `direct_url.json`, pinned to a digest; empty if it has none.
 
-    The file is that of the Python packaging specification "Recording the Direct URL Origin".
+    The format is the Python packaging specification "Recording the Direct URL Origin".
     """
     url = str(direct_url.get("url"))
     commit = str(_part(direct_url, "vcs_info").get("commit_id"))
@@ -42,5 +42,5 @@ def _direct_url() -> Mapping[str, Any]:
     try:
         found = json.loads(distribution("tunegate").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
-        return {}  # a clone that was never installed, or an installer that wrote something else
+        return {}  # a clone that was not installed, or another installer's format
     return found if isinstance(found, dict) else {}

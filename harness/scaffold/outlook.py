@@ -1,4 +1,4 @@
-"""What a new task is declared to hold, and how often an honest adapter is released by it."""
+"""Estimate the margin of a new task, and how often it releases an adapter with a real gain."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
 from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.planning.proposal import MARGINS, Proposal, propose
 
-WIDEST_MARGIN = MARGINS[-1]  # of a first guess: with so few cases that they hold no less, lint says so
+WIDEST_MARGIN = MARGINS[-1]  # of a first guess; if the cases cannot hold it, lint reports that
 
 
 @dataclass(frozen=True)
 class FirstGuess:
-    """The smallest margin that the cases hold four times in five, what that means, and what to do about the rest."""
+    """The smallest margin that the cases hold four times in five, its explanation, and a note on what to improve."""
 
     margin: float
     says: str
@@ -25,7 +25,7 @@ class FirstGuess:
 
 
 def look_ahead(task: Task) -> FirstGuess:
-    """Return the outlook of a task with one unit, of which nothing was measured yet."""
+    """Estimate for a task with one unit, before any measurement."""
     [plan] = plan_units([task], Past())
     held = plan.held_margin or WIDEST_MARGIN
     margin = min(WIDEST_MARGIN, max(MARGINS[0], math.ceil(round(200 * held, 6)) / 200))  # in half points
@@ -43,12 +43,12 @@ def look_ahead(task: Task) -> FirstGuess:
 
 
 def _note(found: Proposal) -> str:
-    """How to come to a release that honest adapters pass, and later ones can."""
+    """How to reach a release for adapters with a real gain, now and later."""
     if found.target_cases:
-        return f"write {found.target_cases} cases: so many show a gain of {in_points(found.gain)} four times in five"
+        return f"write {found.target_cases} cases to show a gain of {in_points(found.gain)} four times in five"
     split = next((way for way in found.ways if way.sealed), None)
-    once = "as nothing is sealed, only the first complete run can prove a gain"
+    once = "without sealed cases, only the first complete run can prove a gain"
     if split:
         [apart], [left] = split.sealed.values(), split.open.values()
-        return f"{once}; seal {apart} of the cases and leave {left} open, and later runs can (tunegate plan)"
+        return f"{once}; seal {apart} of the cases and keep {left} unsealed, so that later runs can (tunegate plan)"
     return f"{once}; with about {found.sealable} cases some can be sealed" if found.sealable else once

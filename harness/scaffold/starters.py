@@ -1,4 +1,4 @@
-"""Examples for whoever has no table yet: a few rows a suite, made up, to be replaced."""
+"""Made-up example rows for each suite, for users without a table, to be replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _starter(columns: Sequence[str], *rows: Sequence[str]) -> tuple[Table, Colum
     return table, Columns(columns[0], tuple(columns[1:]))
 
 
-#: By suite: a table, and which of its columns hold what.
+#: By suite: a table, and the roles of its columns.
 STARTERS: Mapping[str, tuple[Table, Columns]] = {
     "schema": _starter(
         ("message", "team", "urgent"),

@@ -1,4 +1,4 @@
-"""What each suite makes of examples: its check and references, what a case expects, and an answer that meets that."""
+"""Each suite's form of examples: its check and references, the expected values, and an output that meets them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tunegate.harness.scaffold.drafts import Draft, Drafts
 from tunegate.harness.scaffold.infer import DIALECT, is_prose, object_schema, render_schema, typed
 
 LEAST_TOKENS, TOKEN_STEP = 32, 16
-SENTENCES = 128  # tokens, where what is expected is a part of the answer
+SENTENCES = 128  # tokens, if the expected value is a part of the output
 LONGEST_TERM = 60  # characters
 
 
 @dataclass(frozen=True)
 class SuiteDraft:
-    """How a suite reads examples. `output` is the text of an answer that meets what `expect` says.
+    """A suite's form of examples. `output` is the text of an output that meets `expect`.
 
-    Where that is no answer that anyone would give, it is no `model_output`, and shows no model how to answer.
+    If it is not an output to imitate, `model_output` is false, and it does not become a shot.
     """
 
     check: Mapping[str, Any]
@@ -35,7 +35,7 @@ class SuiteDraft:
     model_output: bool = True
 
     def tokens(self, examples: Sequence[Draft]) -> int:
-        """Room for answers twice as long as the longest expected one, at two characters a token."""
+        """Room for outputs twice as long as the longest expected one, at two characters per token."""
         if not self.model_output:
             return SENTENCES
         longest = max(len(self.output(each)) for each in examples)
@@ -43,10 +43,10 @@ class SuiteDraft:
 
 
 def schema_suite(drafts: Drafts) -> SuiteDraft:
-    """JSON with a key for each expected column, or the very object that the one column holds.
+    """JSON with a key for each expected column, or the object that the only column holds.
 
     Raises:
-        Refused: a column holds prose, which no exact match can judge.
+        Refused: a column holds prose, which an exact match cannot score.
     """
     values = {column: _column(drafts, column) for column in drafts.columns.expect}
     for column, found in values.items():
@@ -71,7 +71,7 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
 
 
 def _column(drafts: Drafts, column: str) -> list[Any]:
-    """The values of a column, of the kind that all of them are; None where a cell is empty."""
+    """The values of a column, converted to their common type; None for an empty cell."""
     cells = [each.expected.get(column) for each in drafts.all]
     if drafts.table.typed:
         return cells
@@ -84,7 +84,7 @@ def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_object(drafts: Drafts) -> bool:
-    """Whether one column holds the whole answer, as an object."""
+    """Whether the only expected column holds the whole output, as an object."""
     return len(drafts.columns.expect) == 1 and all(
         isinstance(value, dict) for each in drafts.all for value in each.expected.values()
     )
@@ -94,18 +94,18 @@ def _prose(drafts: Drafts, column: str) -> str:
     longest = max((str(each.expected.get(column, "")) for each in drafts.all), key=len)
     return (
         f"{drafts.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
-        f"({len(longest)} characters at most), of which no two answers are alike. It can be judged by the house's "
-        "terms (--suite vocabulary, with a column of the terms that are due), or by its voice, which needs labelled "
-        "pairs of texts (docs/voice.md)"
+        f"({len(longest)} characters at most), of which no two are alike. Score it by the house's terms (--suite "
+        "vocabulary, with a column of the expected terms), or by its voice, which needs labelled pairs of texts "
+        "(docs/voice.md)"
     )
 
 
 def retention_suite(drafts: Drafts) -> SuiteDraft:
-    """Short answers; several columns are answers that count alike."""
+    """Short texts; several columns are alternatives."""
     outputs = {each.line: _texts(drafts, each) for each in drafts.all}
     for line, texts in outputs.items():
         if not all(re.search(r"\w", text) for text in texts):
-            raise Refused(f"{drafts.table.name}:{line}: expected answers with a letter or digit, found {texts}")
+            raise Refused(f"{drafts.table.name}:{line}: expected texts with a letter or digit, found {texts}")
     return SuiteDraft(
         check={"measure": "questions"},
         system="Answer in a few words.",
@@ -116,10 +116,10 @@ def retention_suite(drafts: Drafts) -> SuiteDraft:
 
 
 def _texts(drafts: Drafts, example: Draft) -> list[str]:
-    """The texts that the expected columns of a row hold, each once; a cell of JSONL may be a list of them.
+    """The texts in the expected columns of a row, each once; a cell of JSONL may be a list of them.
 
     Raises:
-        Refused: it holds something else.
+        Refused: it holds other values.
     """
     cells = [item for cell in example.expected.values() for item in (cell if isinstance(cell, list) else [cell])]
     if wrong := [cell for cell in cells if isinstance(cell, (dict, list)) or cell is None]:
@@ -128,7 +128,7 @@ def _texts(drafts: Drafts, example: Draft) -> list[str]:
 
 
 def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
-    """Terms that the answer must use; each column holds one, or a cell of JSONL a list of them."""
+    """Terms that the output must use; each column holds one, or a cell of JSONL a list of them."""
     asked = {each.line: _texts(drafts, each) for each in drafts.all}
     terms: dict[str, str] = {}
     for term in (term for texts in asked.values() for term in texts):
@@ -156,7 +156,7 @@ def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
 
 
 def _ids(terms: Mapping[str, str]) -> dict[str, str]:
-    """An id for each term, made of its letters and digits."""
+    """An id for each term, from its letters and digits."""
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for key, term in terms.items():
@@ -167,14 +167,14 @@ def _ids(terms: Mapping[str, str]) -> dict[str, str]:
     return ids
 
 
-#: The suites that examples alone can begin.
+#: The suites that need only examples.
 SUITES: Mapping[str, Callable[[Drafts], SuiteDraft]] = {
     "schema": schema_suite,
     "vocabulary": vocabulary_suite,
     "retention": retention_suite,
 }
-#: What the others need first.
+#: The requirements of the other suites.
 NOT_FROM_EXAMPLES = {
-    "voice": "needs labelled pairs of texts, on-brand and off-brand, before it can judge (docs/voice.md)",
-    "cost": "prices the answers of a unit that is there: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
+    "voice": "needs labelled pairs of texts, on-brand and off-brand (docs/voice.md)",
+    "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
 }

@@ -1,4 +1,4 @@
-"""A table of examples, as a spreadsheet or a log exports it: CSV, TSV, or JSONL with one object a line."""
+"""Read a table of examples, as a spreadsheet or a log exports it: CSV, TSV, or JSONL with one object per line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = (".csv", ".tsv", ".jsonl")
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row: the line where it begins, and its cells by column; a cell that is empty is not there."""
+    """One row: the line where it begins, and its cells by column, without empty ones."""
 
     line: int
     cells: Mapping[str, Any]
@@ -31,7 +31,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, and the columns that they may have. In a `typed` table (JSONL) a value is of the kind that it is."""
+    """Rows and their possible columns. In a `typed` table (JSONL) values keep their JSON type."""
 
     path: Path
     columns: tuple[str, ...]
@@ -40,14 +40,14 @@ class Table:
 
     @property
     def name(self) -> str:
-        """Its path as a person would type it."""
+        """Its path as shown in messages."""
         return show_path(self.path)
 
     def check_columns(self, option: str, names: Sequence[str]) -> None:
-        """See that the columns are there, each once.
+        """Check that the table has each column exactly once.
 
         Raises:
-            UsageError: names the option, and the columns that there are.
+            UsageError: names the option, and the existing columns.
         """
         for name in names:
             if self.columns.count(name) == 1:
@@ -57,7 +57,7 @@ class Table:
                 raise UsageError(f"{option} {name}: expected one column of that name in {self.name}, found several")
             there = ", ".join(filter(None, self.columns))
             raise UsageError(
-                f"{option} {name}: expected a column of {self.name} ({there}), found none of that name"
+                f"{option} {name}: expected a column of {self.name} ({there}), found no such column"
                 + (f"; {hint}" if hint else "")
             )
 
@@ -67,17 +67,17 @@ def read_table(path: Path, named: Collection[str] = ()) -> Table:
 
     Args:
         path: a file that ends in .csv, .tsv or .jsonl.
-        named: columns that it should have; they tell which delimiter a CSV has.
+        named: expected columns, by which the delimiter of a CSV is detected.
 
     Raises:
         UsageError: another kind of file.
-        AuthoringError: no such file, not UTF-8, or rows that are none, with their lines.
+        AuthoringError: no such file, not UTF-8, or invalid rows, with their lines.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise UsageError(
             f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, found {kind or 'no ending'}; "
-            "a spreadsheet saves as CSV (UTF-8)"
+            "export the spreadsheet as CSV (UTF-8)"
         )
     table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
     if not table.rows:
@@ -89,20 +89,20 @@ def _text(path: Path) -> str:
     text = read_utf8(path).removeprefix("\ufeff")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise AuthoringError([Problem(path, line, "", "text", "the byte 0, which no text holds", "export it again")])
+        raise AuthoringError([Problem(path, line, "", "text", "a null byte", "export it again")])
     return text
 
 
 def _csv(path: Path, text: str, named: Collection[str]) -> Table:
     delimiter = _delimiter(text, named)
-    hint = f"a text that holds {'a tab' if delimiter == TAB else repr(delimiter)} or a line break stands in quotes"
+    hint = f"put a text with {'a tab' if delimiter == TAB else repr(delimiter)} or a line break in quotes"
     header: list[str] = []
     rows: list[TableRow] = []
     torn: list[Problem] = []
     for line, cells in _records(path, text, delimiter):
         filled = [cell.strip() for cell in cells]
         while len(filled) > max(len(header), 1) and header and not filled[-1]:
-            filled.pop()  # a delimiter too many, as spreadsheets leave them below a wider row
+            filled.pop()  # surplus delimiters, which spreadsheets write below a wider row
         if not any(filled):
             continue
         if not header:
@@ -117,12 +117,12 @@ def _csv(path: Path, text: str, named: Collection[str]) -> Table:
 
 
 def _delimiter(text: str, named: Collection[str]) -> str:
-    """The delimiter that finds most of the columns named in the first line, else most columns at all."""
+    """The delimiter with most of the `named` columns in the first line, then with most columns."""
 
     def found(delimiter: str) -> tuple[int, int]:
         try:
             columns = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter), [])]
-        except csv.Error:  # left_out, with its line, when all of it is read
+        except csv.Error:  # reported with its line when the whole file is read
             columns = []
         return len(set(named) & set(columns)), len(columns)
 
@@ -130,7 +130,7 @@ def _delimiter(text: str, named: Collection[str]) -> str:
 
 
 def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line where it begins: a cell in quotes may go on over several."""
+    """Each record with the line where it begins: a quoted cell may span several."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -138,7 +138,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
             yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        hint = 'is there a quote that nothing closes? Inside quotes write "" for "'
+        hint = 'is there an unclosed quote? Inside quotes write "" for "'
         raise AuthoringError([Problem(path, line, "", "a row of CSV", f"{error}", hint)]) from error
 
 
@@ -159,5 +159,5 @@ def _jsonl(path: Path) -> Table:
 
 
 def _clean(value: Any) -> Any:
-    """A text without space around it and with plain line ends, as a CSV's; anything else as it is."""
+    """A text stripped and with plain line ends, like a CSV's; other values unchanged."""
     return value.replace("\r\n", "\n").strip() if isinstance(value, str) else value

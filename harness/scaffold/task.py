@@ -1,4 +1,4 @@
-"""The files of a new task, checked as they will stand: they load, and the expected answers pass their own checks."""
+"""Make the files of a new task, and check that they load and that the expected outputs pass their own checks."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 @dataclass(frozen=True)
 class InitOptions:
-    """What a task is begun from. Without a `table` it is an example of its suite, to be replaced.
+    """The input of a new task. Without a `table` it is an example of its suite, to be replaced.
 
-    `fixtures` is the folder of all tasks, as a guide names it, and `model` one that a server answers for.
+    `fixtures` is the folder of all tasks, as the guide shows it, and `model` a server's model.
     """
 
     task: str
@@ -52,19 +52,19 @@ class InitOptions:
 
     @property
     def about(self) -> str:
-        """What the task is, in a sentence."""
+        """The task in one sentence."""
         if self.goal:
             return self.goal
         if self.table:
-            return f"Made from {self.table.path.name}."  # the name alone: others have it elsewhere
+            return f"Made from {self.table.path.name}."  # without the path, which differs between machines
         return "An example, to be replaced by cases of your own."
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task that is ready to be written: its files by path, from its folder, and the expected answers by case key.
+    """A new task: its files by path, relative to its folder, and the expected outputs by case key.
 
-    `holds` says in words how many cases it has, and of how many rows; `outlook` what they can hold and show.
+    `holds` is a line on its number of cases and rows; `outlook` are lines on what they can hold and show.
     """
 
     name: str
@@ -78,10 +78,10 @@ class NewTask:
 
 
 def check_name(task: str) -> str:
-    """A name, if it can be the folder of a task.
+    """Check that a name is valid as the folder of a task, and return it.
 
     Raises:
-        UsageError: says what a name may hold.
+        UsageError: it is not; the message names the valid characters.
     """
     if not NAME.fullmatch(task):
         raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
@@ -89,21 +89,21 @@ def check_name(task: str) -> str:
 
 
 def check_suite(suite: str) -> None:
-    """Refuse a suite that examples alone cannot begin.
+    """Refuse a suite that needs more than examples.
 
     Raises:
-        UsageError: says what it needs.
+        UsageError: the message names what it needs.
     """
     if suite in NOT_FROM_EXAMPLES:
         raise UsageError(f"--suite {suite}: {NOT_FROM_EXAMPLES[suite]}; expected one of {', '.join(SUITES)}")
 
 
 def new_task(asked: InitOptions) -> NewTask:
-    """Make the files of a task, and see that they hold.
+    """Make the files of a task, and check them.
 
     Raises:
-        UsageError: a name, suite or column that cannot be.
-        Refused: rows that the suite cannot judge, or, a mistake of ours, files that do not load or pass.
+        UsageError: a name, suite or column is invalid.
+        Refused: rows that the suite cannot score or, an internal error, files that do not load or pass.
     """
     check_name(asked.task)
     check_suite(asked.suite)
@@ -150,7 +150,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots:
 
 
 def _their_own(asked: InitOptions) -> str | None:
-    """The system message that rows of messages bring along."""
+    """The system message of rows of messages."""
     if asked.table is None or asked.columns is None or asked.columns.input != MESSAGES:
         return None
     return shared_system([row.cells for row in asked.table.rows], asked.table.name)
@@ -162,15 +162,15 @@ def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
 
 def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
     reason = (
-        f"A first guess: {ahead.says}. Say here what a wrong answer costs, and with it how many points more of them "
-        "would be too many."
+        f"A first guess: {ahead.says}. Write here what a wrong output costs, and set the margin to the loss in points "
+        "that you accept."
     )
     unit = {"role": suite.role, "margin": ahead.margin, "reason": reason}
     return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
 
 
 def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> Task:
-    """The task as it loads from its files, of which every expected answer passes its own check."""
+    """Load the task from its files, and check that every expected output passes its own check."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             path = Path(folder) / task / name
@@ -180,14 +180,14 @@ def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> 
             [loaded] = load_tasks(Path(folder))
         except AuthoringError as error:
             said = str(error).replace(f"{folder}/", "")
-            raise Refused(f"what these rows come to cannot be a fixture, nothing was written; {said}") from error
+            raise Refused(f"these rows do not make a valid fixture, nothing was written; {said}") from error
         completions = {(key, 0): Completion(key, output) for key, output in outputs.items()}
         fingerprint = Fingerprint({"model": "expected", "rung": "as-is"}, {"backend": "replay"}, {"model": "expected"})
         record = evaluate(loaded.units, Replay(completions, fingerprint), quiet())
     for key, result in record.cases.items():
         if not result.passed:
             found = "; ".join(map(str, result.findings))
-            raise Refused(f"{key}: expected an answer that passes its own check, found {outputs[key]!r} ({found})")
+            raise Refused(f"{key}: expected an output that passes its own check, found {outputs[key]!r} ({found})")
     return loaded
 
 
@@ -196,15 +196,15 @@ def _left(drafts: Drafts, cases: Sequence[Draft], shots: Sequence[Draft]) -> lis
     if not left:
         return []
     return [
-        f"{len(cases):,} of {len(drafts.all):,} rows are cases (--limit), {left:,} are not used: they may train, "
-        "cases and shots may not"
+        f"{len(cases):,} of {len(drafts.all):,} rows are cases (--limit), {left:,} are unused: use those for training, "
+        "but never cases or shots"
     ]
 
 
 def render(name: str, **values: Any) -> str:
-    """A file made from its template."""
+    """Render a file from its template."""
     environment = Environment(
         loader=PackageLoader(__package__), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,  # noqa: S701  (Markdown and YAML, no HTML)
+        keep_trailing_newline=True, autoescape=False,  # noqa: S701  (Markdown and YAML, not HTML)
     )  # fmt: skip
     return environment.get_template(name).render(**values)

@@ -1,4 +1,4 @@
-"""Writing what `init` made into a repository: nothing is overwritten, and all of it is written or none."""
+"""Write a new task into a repository: no file is overwritten, and all files are written or none."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ from tunegate.harness.options.settings import read_settings
 from tunegate.harness.scaffold.origin import PLACEHOLDER, requirement
 from tunegate.harness.scaffold.task import NewTask, render
 
-ANSWERS = Path("outputs/expected.jsonl")
-MODEL = f"replay:expected={ANSWERS.as_posix()}"
+EXPECTED = Path("outputs/expected.jsonl")
+MODEL = f"replay:expected={EXPECTED.as_posix()}"
 WORKFLOW = Path(".github/workflows/tunegate.yml")
-CHECKED = (
-    "# the expected answers themselves, and no model: with them `pytest` checks the fixtures; name your model here\n"
-)
+CHECKED = "# no model, but the expected outputs, with which `pytest` checks the fixtures; name your model here\n"
 SERVER_EXTRA = "server"
 
 
 @dataclass
 class Changes:
-    """What is written: new files, what is added to the end of others, and notes on what stays as it is."""
+    """The files to write: new ones, text to append to others, and notes on files that stay unchanged."""
 
     new: dict[Path, str] = field(default_factory=dict)
     added: dict[Path, str] = field(default_factory=dict)
@@ -39,36 +37,36 @@ class Changes:
 
 
 def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Changes:
-    """Write a task below `cases`, and what its repository needs once, below `root`.
+    """Write a task below `cases`, and the repository's own files below `root` if they are missing.
 
-    With a `model` that a server answers for, the settings and the workflow ask that one.
+    With a `model` of a server, the settings and the workflow use that model.
 
     Raises:
-        Refused: a file is there already, or pyproject.toml cannot be read, or it is no such model; nothing was written.
-        CouldNotRun: the disk did not take it; what was written is gone again.
+        Refused: a file exists, pyproject.toml is invalid, or the model is; nothing was written.
+        CouldNotRun: writing failed; files written before were removed.
     """
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
     _settle_settings(changes, task, root, cases, model)
     _settle_workflow(changes, root, cases, model)
     if not (ignored := root / ".gitignore").exists():
-        changes.new[ignored] = "# runs and locks, made anew at any time\n.tunegate/\n*.lock\n"
+        changes.new[ignored] = "# runs and locks, recreated at any time\n.tunegate/\n*.lock\n"
     elif ".tunegate/" not in read_text(ignored).split():
-        changes.notes.append("add .tunegate/ and *.lock to .gitignore: runs and locks are not for git")
+        changes.notes.append("add .tunegate/ and *.lock to .gitignore: runs and locks do not belong in git")
     _refuse_standing(changes, cases / task.name)
     _write(changes)
     return changes
 
 
 def _refuse_others_files(root: Path, cases: Path) -> None:
-    """Where nobody has used Tunegate yet, a folder of the same name may hold something else."""
+    """Refuse a folder with other files in a repository that does not use Tunegate yet."""
     if "tunegate" in _tools(root / PROJECT) or not cases.is_dir():
         return
     try:
         load_tasks(cases)
     except AuthoringError as error:
         raise Refused(
-            f"{show_path(cases)}: expected a folder for fixtures alone, found other files in it "
+            f"{show_path(cases)}: expected a folder with fixtures only, found other files in it "
             f"({show_path(error.problems[0].file)}); nothing was written; name another one: --cases evals"
         ) from error
     except Refused:
@@ -76,8 +74,8 @@ def _refuse_others_files(root: Path, cases: Path) -> None:
 
 
 def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, model: str) -> None:
-    """Let `pytest` find the fixtures and a model: in a table of its own, unless there is one."""
-    settings, file, outputs = read_settings(root), root / PROJECT, root / ANSWERS
+    """Add the fixtures and a model for `pytest` to pyproject.toml, unless it has a table for Tunegate."""
+    settings, file, outputs = read_settings(root), root / PROJECT, root / EXPECTED
     lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.outputs.items())
     if settings.get("model") == MODEL and outputs.is_file():
         changes.added[outputs] = _line_end(outputs.read_bytes()) + lines
@@ -85,7 +83,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
     if "tunegate" in _tools(file):
         other = f'; for this one: model = "{model}"' if model and settings.get("model") != model else ""
         changes.notes.append(
-            f"{show_path(file)} has a table [tool.tunegate], which stays as it is: `pytest` asks its model{other}"
+            f"{show_path(file)} has a table [tool.tunegate], which stays unchanged: `pytest` uses its model{other}"
         )
         return
     table = f"[tool.tunegate]\n{'' if model else CHECKED}model = {_quoted(model or MODEL)}\n"
@@ -100,7 +98,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
 
 
 def _quoted(text: str) -> str:
-    """A text in quotes, as TOML and YAML take it."""
+    """A text in quotes, valid in TOML and YAML."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -114,7 +112,7 @@ def _line_end(content: bytes) -> str:
 
 
 def _as_end(file: Path, table: str) -> str:
-    """What is to be added to a pyproject.toml so that it ends with the table."""
+    """The text to append to a pyproject.toml so that it ends with the table."""
     content = file.read_bytes()
     added = _line_end(content) + ("\n" if content.strip() else "") + table
     if b"\r\n" in content:
@@ -123,18 +121,18 @@ def _as_end(file: Path, table: str) -> str:
         tomllib.loads((content.decode() + added).replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
         raise Refused(
-            f"{show_path(file)}: expected a file that takes a table [tool.tunegate] at its end, found one that "
-            f"does not ({error}); nothing was written; add the table yourself: model = {json.dumps(MODEL)}"
+            f"{show_path(file)}: expected a file that can end with a table [tool.tunegate], found one that "
+            f"cannot ({error}); nothing was written; add the table yourself: model = {json.dumps(MODEL)}"
         ) from error
     return added
 
 
 def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> None:
-    """A workflow lives at the top of the checkout, also where the project is a folder in it."""
+    """Add a workflow at the top of the checkout, even if the project is a folder in it."""
     top = next((folder for folder in (root, *root.resolve().parents) if (folder / ".git").exists()), root)
     file = top / WORKFLOW
     if file.exists():
-        changes.notes.append(f"{show_path(file)} is there and stays as it is")
+        changes.notes.append(f"{show_path(file)} exists and stays unchanged")
         return
     folder = relative(root, top)
     host = key_host(split_server(model)[0]) if model else ""
@@ -143,13 +141,13 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
         changes.notes.append(f"{show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        outputs=relative(root / ANSWERS.parent, top), requirement=installed,
+        outputs=relative(root / EXPECTED.parent, top), requirement=installed,
         model=model and _quoted(model), host=_quoted(host),
     )  # fmt: skip
 
 
 def relative(path: Path, start: Path) -> str:
-    """`path` as it is typed in the folder `start`."""
+    """`path` as typed in the folder `start`."""
     return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
 
 
@@ -159,19 +157,19 @@ def _refuse_standing(changes: Changes, folder: Path) -> None:
         standing = [show_path(folder)]
     if standing:
         raise Refused(
-            f"expected nothing in the way, found {', '.join(standing)}; nothing was written: choose another TASK, or "
-            "move them; to add cases to a task, add a file beside its others"
+            f"expected new files, found {', '.join(standing)}; nothing was written: choose another TASK, or move "
+            "them; to add cases to a task, add a file to its folder"
         )
 
 
 def _write(changes: Changes) -> None:
-    """Write every file or none: where one cannot be written, those that were are taken back."""
+    """Write all files or none: if one fails, remove those written before."""
     sizes = {path: path.stat().st_size for path in changes.added}
     made: list[Path] = []
     try:
         for path, text in changes.new.items():
             made += _make_folders(path.parent)
-            with path.open("x", encoding="utf-8", newline="\n") as stream:  # x: whoever was faster is not overwritten
+            with path.open("x", encoding="utf-8", newline="\n") as stream:  # x: never overwrite a concurrent file
                 made.append(path)
                 stream.write(text)
         for path, text in changes.added.items():
@@ -191,7 +189,7 @@ def _write(changes: Changes) -> None:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it; the ones that were not there, the outermost first."""
+    """Make a folder and its parents; returns those that were missing, the outermost first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing[::-1]

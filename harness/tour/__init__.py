@@ -1,1 +1,1 @@
-"""The first minute: a small repository with recorded outputs of real models, and the loop walked on it."""
+"""The tour: a small repository with recorded outputs of real models, and the commands of the loop on it."""

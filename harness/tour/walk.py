@@ -1,4 +1,4 @@
-"""The loop on recorded answers: each command as one would type it, why it comes now, and what it showed."""
+"""Run the loop on recorded outputs: each command as typed, why it comes now, and what it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A command of the tour: why it comes now, the exit code that it ends with, and what there is to see in it."""
+    """A command of the tour: why it comes now, its expected exit code, and an explanation of its output."""
 
     why: str
     command: tuple[str, ...]
@@ -29,34 +29,34 @@ class Stop:
 
 STOPS = (
     Stop(
-        "Fixtures come first, and are checked without a model", ("tunegate", "lint"), 0,
+        "Fixtures come first, and lint checks them without a model", ("tunegate", "lint"), 0,
         "A support desk: messages to be sorted into strict JSON (the target: it must improve), and general questions "
         "(a guard: it must hold). fixtures/support/task.yaml says so, with the reasons.",
     ),
     Stop(
-        "The baseline: what the base model makes of them",
+        "The baseline: the base model's outputs, scored",
         ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "smollm2"), 0,
-        "SmolLM2-135M knows most answers to the questions, and writes no JSON. It was asked once, elsewhere; what it "
-        "answered is in outputs/base.jsonl, and now in baselines/, to be committed beside the fixtures.",
+        "SmolLM2-135M gets most general questions right, but writes no JSON. Its outputs were recorded once, in "
+        "outputs/base.jsonl; the baseline is now in baselines/, to be committed beside the fixtures.",
     ),
     Stop(
-        "The gate on a tuned model: better where it should be, and not worse elsewhere?",
+        "The gate on a tuned model: better on the target, and no worse on the guard?",
         ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/tuned.jsonl", "--tg-against=baseline"), 0,
-        "It passes. One gentle pass over 400 rows taught the form, JSON every time, and six right ones in a hundred: a "
-        "gain beyond chance, however small. What it knew before is kept.",
+        "It passes. One epoch over 400 rows taught the format: JSON every time, and right in 6 of 100 cases. The gain "
+        "is small, but beyond chance. The base model's knowledge is kept.",
     ),
     Stop(
-        "The gate on another one: the same training rows, but three passes at three times the rate",
+        "The gate on another one: the same training rows, but three epochs at three times the rate",
         ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline",
          "--tg-out=overtuned.json"), 1,
-        "It blocks, and would stop a pull request: ten times as many are right, and snow is grey now. Whoever looks at "
-        "the target alone would have shipped it. What to try is between the two: fewer passes, more general rows.",
+        "It blocks, and would stop a pull request: ten times as many are right, but snow is grey now. By the "
+        "target only, it would have shipped. Next, try a point between the two: fewer epochs, more general rows.",
     ),
     Stop(
-        "Where a reviewer looks: the same record as a page",
+        "The page for a reviewer, from the same record",
         ("tunegate", "report", "overtuned.json", "--html=page.html"), 0,
-        "One file with every case, what it was asked, what came before and now, and filters. It opens without a "
-        "network; in CI it is kept beside the record.",
+        "One file with every case, its prompt, its outputs before and now, and filters. It opens without a network; "
+        "CI keeps it beside the record.",
     ),
 )  # fmt: skip
 
@@ -70,7 +70,7 @@ What to do next
 
 
 def walk(console: Console, folder: Path) -> int:
-    """Write the repository into `folder` and walk the steps; returns 0, or 3 where one did not end as it should.
+    """Write the repository into `folder` and run the steps; returns 0, or 3 if one ends with another exit code.
 
     Raises:
         Refused: the folder is not empty.
@@ -78,7 +78,7 @@ def walk(console: Console, folder: Path) -> int:
     """
     start = time.monotonic()
     _write(folder)
-    console.print(f"A small repository with recorded answers of three real models: {show_path(folder)}", markup=False)
+    console.print(f"A small repository with recorded outputs of three real models: {show_path(folder)}", markup=False)
     for number, stop in enumerate(STOPS, start=1):
         console.print()
         console.print(f"{number} of {len(STOPS)}: {stop.why}", style="bold", markup=False)
@@ -96,9 +96,7 @@ def walk(console: Console, folder: Path) -> int:
 
 def _write(folder: Path) -> None:
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refused(
-            f"{show_path(folder)}: expected a new or an empty folder, found something in it; name another one"
-        )
+        raise Refused(f"{show_path(folder)}: expected a new or empty folder, found files in it; name another one")
     try:
         with resources.as_file(resources.files(__package__) / "data") as data:
             shutil.copytree(data, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -107,7 +105,7 @@ def _write(folder: Path) -> None:
 
 
 def _run(command: tuple[str, ...], folder: Path) -> int:
-    # what a shell sets for the pytest of another project would change what is shown here
+    # the environment of another project's pytest would change the output
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    # by this interpreter: what the path calls `pytest` may belong to another environment
+    # with this interpreter: `pytest` on the PATH may belong to another environment
     return subprocess.run((sys.executable, "-m", *command), cwd=folder, env=environment, check=False).returncode

@@ -200,7 +200,7 @@ def test_a_server_is_what_was_judged(place, smollm2):
 SERVED = {
     "template": {"template": ("helpful AI", "grumpy AI")},
     "adapter-not-applied": {"adapter": None},
-    "answers do not end": {"ends": False},
+    "outputs do not end": {"ends": False},
 }
 
 
@@ -212,7 +212,7 @@ def test_what_is_wrong_with_a_server_is_named(place, smollm2, wrong):
     with standing_in(smollm2, **how) as server:
         parity = compared(place, server.model)
 
-    assert (rules(parity)[0], parity.is_shown) == ("end-of-turn" if wrong == "answers do not end" else wrong, False)
+    assert (rules(parity)[0], parity.is_shown) == ("end-of-turn" if wrong == "outputs do not end" else wrong, False)
 
 
 def test_a_server_of_other_weights_is_named(place, smollm2, adapter, tmp_path):

@@ -65,7 +65,7 @@ def test_rows_learnt_by_heart_and_a_key_are_found_told_and_not_released(copied: 
     copied.evaluate("--tg-adapter=more", "--tg-against=baseline", "--tg-out=more.json")
     refused = copied.run("tunegate", "release", "more", "--run=more.json")
     assert refused.returncode == 4
-    assert "more: it recites 4 of 4 rows asked, word for word: more.jsonl:1 (" in refused.stderr
+    assert "more: it reproduces 4 of 4 tested rows verbatim: more.jsonl:1 (" in refused.stderr
     assert not (copied.path / "more/release.json").exists()
 
 

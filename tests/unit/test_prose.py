@@ -54,6 +54,13 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/reporting/templates/report.js", "else piece(pieceOf(each))"): "JavaScript's keyword",
     (".github/record.sh", "else"): "Bash's and Python's keyword",
     ("harness/evaluation/latency.py", "rung: the prompting strategy"): "the name of an argument",
+    ("harness/release/templates/model_card.md.j2", " else "): "Jinja's keyword",
+    ("harness/scaffold/origin.py", "if extra else ''"): "code in an f-string",
+    ("harness/scaffold/starters.py", "signs with someone else."): "an example's text",
+    ("harness/scaffold/suites.py", "Answer in "): "a prompt",
+    ("harness/scaffold/templates/README.md.j2", "--expect answer"): "a column's name",
+    ("harness/scaffold/templates/README.md.j2", " else "): "Jinja's keyword",
+    ("harness/scaffold/templates/workflow.yml.j2", "{% else %}"): "Jinja's keyword",
 }
 
 

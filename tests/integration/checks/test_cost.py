@@ -101,4 +101,4 @@ def test_a_selected_gate_judges_the_unit_and_its_source_whole(spending):
 def test_selected_cases_of_the_source_leave_the_cost_unit_alone(spending):
     result = run(spending, lines(40), "-k", "test_schema", "--tg-out=part.json")
     assert list(spending.record("part.json")["units"]) == ["desk/triage"]
-    assert "partial: desk/spend was not judged whole (0 of 20 cases)" in result.stdout.str()
+    assert "partial: desk/spend was not evaluated as a whole (0 of 20 cases)" in result.stdout.str()

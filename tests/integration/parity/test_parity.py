@@ -60,8 +60,8 @@ def test_a_merged_folder_is_what_was_judged(place, merged):
     assert list(parity.lines()) == [
         "prompts: the same token ids in 32 of 32",
         parity.weights.line(),
-        "answers: 32 of 32 the same",
-        "log-probabilities: 0.0000 nats a token apart, 0.0001 at most (32 texts)",
+        "outputs: 32 of 32 the same",
+        "log-probabilities: 0.0000 nats per token apart, 0.0001 at most (32 texts)",
     ]
     assert parity.weights.error < 1e-6
     assert parity.weights.times == pytest.approx(1, abs=1e-3)
@@ -178,7 +178,7 @@ def test_a_server_is_what_was_judged(place, tiny_model, shows):
         parity = compared(place, server.model)
 
     assert (parity.is_shown, rules(parity)) == (True, [])
-    seen = "the same token ids in" if shows else "seen by their lengths alone, which are the same in"
+    seen = "the same token ids in" if shows else "only their lengths are known, and equal in"
     assert next(parity.lines()) == f"prompts: {seen} 32 of 32"
     assert set(parity.record.verdicts) == {"desk/triage", *(["desk/passages"] if shows else [])}
     assert list(parity.unseen) == ([] if shows else ["desk/passages"])
@@ -199,7 +199,7 @@ def test_vllm_serves_the_adapter_on_its_base(place, tiny_model, log_of_vllm):
     assert f"{served}=" in log_of_vllm().splitlines()[0]
     assert f'"asked": "{served}"' in log_of_vllm()
     assert (parity.kind, parity.digest, parity.weights) == ("vllm", scored(place).base.model.base, None)
-    said = "prompts: sent as token ids, so the template of the server is not looked at: 32 of 32"
+    said = "prompts: sent as token ids, without the server's template: 32 of 32"
     assert next(parity.lines()) == said
     assert (parity.is_shown, "other-weights" in rules(parity)) == (False, True)
 
@@ -225,7 +225,7 @@ def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_
     judged = scored(make_place(tmp_path / "few", tiny_model, tiny_adapter, cases=5))
     decided = decide_served(judged, judged.record, quiet())
     assert decided.verdicts["desk/passages"]["verdict"] == "held"
-    assert decided.verdicts["desk/passages"]["reason"] == "Identical: all 5 answers are those that were judged."
+    assert decided.verdicts["desk/passages"]["reason"] == "Identical: all 5 outputs match the evaluated ones."
     assert not blocked(decided)
 
     key = "desk/passages/p00"
@@ -243,7 +243,7 @@ def test_token_ids_of_another_tokenizer_are_seen(place, tiny_model, tmp_path):
         parity = compared(place, server.model, tokenizer=str(other))
 
     assert (parity.is_shown, rules(parity)[0]) == (False, "template")
-    assert next(parity.lines()).endswith("the template of the server is not looked at: 0 of 32")
+    assert next(parity.lines()).endswith("without the server's template: 0 of 32")
 
 
 def test_a_server_that_is_asked_in_token_ids_is_what_was_judged(place, tiny_model):
@@ -274,7 +274,7 @@ def test_a_server_without_the_adapter_is_named(place, tiny_model):
         parity = compared(place, server.model)
 
     assert (parity.is_shown, rules(parity)) == (False, ["adapter-not-applied"])
-    assert "32 of 32 answers are those of the base without it" in str(parity.findings[0])
+    assert "32 of 32 outputs are those of the base without it" in str(parity.findings[0])
 
 
 def test_a_server_of_other_weights_is_named(place, tiny_model, tiny_adapter, tmp_path):
@@ -296,7 +296,7 @@ def test_token_ids_that_are_none_could_not_run(tokens):
 
 @pytest.mark.parametrize("artefact", ["nowhere", "run.json", "fixtures"])
 def test_what_is_nothing_to_serve_could_not_run(place, artefact):
-    with pytest.raises(CouldNotRun, match="expected what is served: a merged model folder"):
+    with pytest.raises(CouldNotRun, match="expected a merged model folder"):
         compared(place, place / artefact)
 
 

@@ -75,7 +75,7 @@ def test_one_case_is_a_partial_run_without_a_verdict(project: Project) -> None:
     result = project.replay(answers(IDS), "--tg-against=base.json", "-k", "desk/triage/b", "--tg-out=record.json")
     assert result.ret == 0
     result.assert_outcomes(passed=1, deselected=4)
-    result.stdout.fnmatch_lines(["partial: desk/triage was not judged whole (1 of 3 cases): no verdict"])
+    result.stdout.fnmatch_lines(["partial: desk/triage was not evaluated as a whole (1 of 3 cases): no verdict"])
     record = project.record()
     assert record["partial"] is True
     assert record["verdicts"] == record["tasks"] == {}
@@ -121,7 +121,7 @@ def test_a_whole_file_is_a_whole_verdict_and_no_decision(project: Project) -> No
         assert record["tasks"] == {}
         assert record["partial"] is True
         assert len(record["cases"]) == 1
-        result.stdout.fnmatch_lines(["partial: desk/triage was not judged whole (0 of 3 cases): no verdict"])
+        result.stdout.fnmatch_lines(["partial: desk/triage was not evaluated as a whole (0 of 3 cases): no verdict"])
     only = project.pytester.runpytest(
         "suites/test_vocabulary.py", "--tg-model=replay:outputs.jsonl", "--tg-against=base.json", "-v"
     )

@@ -253,7 +253,7 @@ def test_a_run_that_asks_for_us_and_finds_nothing_says_why(files: Files) -> None
     (files.path / "fixtures").rename(files.path / "evals")
     result = files.run("evals")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    assert "fixture files are fixtures/<task>/*.yaml; those of another folder take --tg-cases DIR" in told(result)
+    assert "fixture files are fixtures/<task>/*.yaml; use --tg-cases DIR for another folder" in told(result)
     assert "tunegate:" not in told(files.project.pytester.runpytest("evals"))
 
 
@@ -262,13 +262,13 @@ def test_a_file_that_is_none_of_ours_is_not_found_and_says_why(files: Files) -> 
     result = files.project.pytester.runpytest("evals/desk/triage.yaml::a")
     assert result.ret == 4
     assert "not found" in told(result)
-    assert "fixture files are fixtures/<task>/*.yaml; those of another folder take --tg-cases DIR" in told(result)
+    assert "fixture files are fixtures/<task>/*.yaml; use --tg-cases DIR for another folder" in told(result)
 
 
 def test_a_gate_without_anything_to_compare_with_is_not_found_and_says_why(files: Files) -> None:
     result = files.run(f"{ONE}::@gate")
     assert result.ret == 4
-    assert "gates and decisions are there under --tg-against" in told(result)
+    assert "gates and decisions exist only under --tg-against" in told(result)
     assert "tunegate:" not in told(files.project.pytester.runpytest(f"{ONE}::nope"))
 
 
@@ -326,7 +326,7 @@ def test_a_unit_of_two_files_has_its_gate_in_the_last(files: Files) -> None:
     result = files.gate(TWO)  # a part of the unit
     result.assert_outcomes(passed=3)
     assert files.project.record()["verdicts"] == {}
-    assert "partial: desk/second was not judged whole (3 of 5 cases)" in told(result)
+    assert "partial: desk/second was not evaluated as a whole (3 of 5 cases)" in told(result)
 
     files.gate(last).assert_outcomes(passed=3)  # its gate asks for the other part, too
     assert list(files.project.record()["verdicts"]) == ["desk/second"]
@@ -419,7 +419,7 @@ def test_what_suites_judge_too_runs_there_alone(files: Files) -> None:
     files.keep()
     result = files.gate("suites", "fixtures", "-v")
     result.assert_outcomes(passed=9, deselected=9)
-    assert "9 tests of fixture files stand in suites too, and run there: deselected" in told(result)
+    assert "9 tests of fixture files are in suites too, and run there: deselected" in told(result)
     assert f"{ONE}::" not in told(result)
     assert files.project.record()["partial"] is False
 

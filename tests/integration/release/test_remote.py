@@ -78,7 +78,7 @@ def test_an_address_that_is_a_command_is_not_run(clone: Path, tmp_path: Path, al
     git(clone, "remote", "set-url", "origin", f"ext::sh -c touch% {tmp_path / 'sprung'}")
     if always:
         git(clone, "config", "protocol.ext.allow", "always")
-    with pytest.raises(NoReply, match="origin did not answer"):
+    with pytest.raises(NoReply, match="origin did not respond"):
         files(clone)
     assert not (tmp_path / "sprung").exists()
 
@@ -94,13 +94,13 @@ def test_a_remote_that_hangs_is_left_in_time(clone: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(remote, "SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         git(clone, "remote", "set-url", "origin", f"git://127.0.0.1:{server.getsockname()[1]}/a")
-        with pytest.raises(NoReply, match="origin did not answer within 1 seconds"):
+        with pytest.raises(NoReply, match="origin did not respond within 1 seconds"):
             files(clone)
 
 
 def test_a_remote_that_is_gone_does_not_answer(clone: Path, tmp_path: Path) -> None:
     (tmp_path / "remote.git").rename(tmp_path / "gone.git")
-    with pytest.raises(NoReply, match="origin did not answer"):
+    with pytest.raises(NoReply, match="origin did not respond"):
         files(clone)
 
 

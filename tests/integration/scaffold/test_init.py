@@ -65,7 +65,7 @@ def test_a_second_task_adds_its_answers_and_leaves_the_rest(shop):
     assert {name for name in after if name in before and after[name] != before[name]} == {"outputs/expected.jsonl"}
     answers = [json.loads(line)["case"] for line in after["outputs/expected.jsonl"].splitlines()]
     assert len(answers) == len(set(answers)) == 54
-    assert "note: .github/workflows/tunegate.yml is there and stays as it is" in done.stdout
+    assert "note: .github/workflows/tunegate.yml exists and stays unchanged" in done.stdout
 
 
 def test_a_pyproject_keeps_every_byte_and_ends_with_the_table(shop):
@@ -87,7 +87,7 @@ def test_a_table_that_is_there_stays_as_it_is(shop):
     assert (shop / "pyproject.toml").read_text() == '[tool.tunegate]\ncases = "evals"\n'
     assert (shop / "evals/desk/schema.yaml").is_file()
     assert not (shop / "outputs").exists()
-    assert "note: pyproject.toml has a table [tool.tunegate], which stays as it is" in done.stdout
+    assert "note: pyproject.toml has a table [tool.tunegate], which stays unchanged" in done.stdout
 
 
 @pytest.mark.parametrize("pyproject", ["[tool\n", "tool = {ruff = {}}\n"])
@@ -169,7 +169,7 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
         ),
         (
             ("desk", *FLAGS[:4], "--expect", "teem"),
-            "--expect teem: expected a column of mail.csv (text, team), found none of that name; did you mean 'team'?",
+            "--expect teem: expected a column of mail.csv (text, team), found no such column; did you mean 'team'?",
         ),
         (("desk", *FLAGS[:4], "--expect", "text"), "expected a column each, found one twice"),
         (("desk", "--input", "text"), "--input: expected --from FILE with the column"),

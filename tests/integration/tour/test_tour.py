@@ -19,7 +19,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
     for name in ("mine", "file"):
         done = run_program("tunegate", "tour", name, folder=tmp_path)
         assert done.returncode == 4
-        assert f"{name}: expected a new or an empty folder, found something in it; name another one" in done.stderr
+        assert f"{name}: expected a new or empty folder, found files in it; name another one" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes"]
 
 

@@ -235,7 +235,12 @@ def test_other_questions_are_refused_by_part(home):
 
 
 @pytest.mark.parametrize(
-    "more", [{"prompt": {"system": "Sort it."}}, {"generate": {"max_new_tokens": 5}}, {"shots": [{"input": "x", "output": "y"}]}]
+    "more",
+    [
+        {"prompt": {"system": "Sort it."}},
+        {"generate": {"max_new_tokens": 5}},
+        {"shots": [{"input": "x", "output": "y"}]},
+    ],
 )
 def test_another_prompt_or_decoding_is_no_other_question(home, more):
     write(home, made(home))

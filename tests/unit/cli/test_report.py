@@ -168,7 +168,7 @@ def test_the_page_and_json_say_whether_the_adapter_is_signed(record, tmp_path):
 @pytest.mark.parametrize("adapter", ["x" * 5_000, "/dev/null", "/proc/self", "a\nb", "\u202e"])
 def test_whatever_a_record_names_as_its_adapter_is_told_and_no_more(record, tmp_path, adapter):
     replace(record, adapter=adapter).write(tmp_path / "r.json")
-    assert signature().startswith("not known: ")
+    assert signature().startswith("unknown: ")
 
 
 def test_a_key_asks_for_an_adapter(record):

@@ -99,7 +99,9 @@ def test_of_other_questions(task, tmp_path):
     write_diagnosis(tmp_path, diagnosis(task))
     write_desk(tmp_path / "fixtures", 4, prompt={"system": "Sort it."})
     [now] = load_tasks(tmp_path / "fixtures")
-    with pytest.raises(Refused, match=r"desk/triage: .*diagnosis.json was made with other prompt, examples or decoding"):
+    with pytest.raises(
+        Refused, match=r"desk/triage: .*diagnosis.json was made with other prompt, examples or decoding"
+    ):
         find_diagnosis(tmp_path, now, SUBJECT)
 
 

@@ -44,7 +44,7 @@ def test_the_earliest_difference_is_told_with_its_case(units):
     found = parity(units, answered(units, *GOOD), answered(units, "a b c d", "a x c e", "a b c f", "a b c"))
 
     assert list(found.lines()) == [
-        "answers: 2 of 4 the same; 75.0 % of the tokens stand before a difference, the earliest of which is at token 2 "
+        "outputs: 2 of 4 the same; 75.0 % of the tokens precede a difference, the earliest at token 2 "
         "of desk/triage/c001"
     ]
     assert found.findings == ()
@@ -55,7 +55,7 @@ def test_answers_of_the_base_are_the_bases(units):
     found = parity(units, answered(units, *GOOD), answered(units, *base), *base)
 
     assert [str(each) for each in found.findings] == [
-        "adapter-not-applied: the adapter is not applied: 3 of 3 answers are those of the base without it"
+        "adapter-not-applied: the adapter is not applied: 3 of 3 outputs are those of the base without it"
     ]
 
 
@@ -68,12 +68,14 @@ def test_answers_that_go_on_behind_their_end_are_named(units):
     [finding] = parity(units, answered(units, *GOOD), on).findings
 
     assert finding.rule == "end-of-turn"
-    assert finding.message.startswith("answers do not end: 4 of 4 are the judged ones and go on behind their end")
+    assert finding.message.startswith(
+        "outputs do not end: 4 of 4 start with the evaluated output and continue after its end"
+    )
 
 
 def test_answers_that_differ_from_the_start_are_of_other_weights(units):
     [finding] = parity(units, answered(units, *GOOD), answered(units, "q", "r", "s", "a b c h")).findings
-    assert str(finding).startswith("other-weights: answers differ from the start, 18.8 % of their tokens")
+    assert str(finding).startswith("other-weights: outputs differ early, 18.8 % of their tokens")
 
 
 @pytest.mark.parametrize(("off", "rule"), [(0.01, None), (0.2, "quantised"), (2.0, "other-weights")])
@@ -82,7 +84,7 @@ def test_a_drift_of_log_probabilities_is_named_by_its_size(units, off, rule):
         units, answered(units, *GOOD, logprobs=(-1.0, -2.0)), answered(units, *GOOD, logprobs=(-1.0 - off, -2.0 - off))
     )
     assert [each.rule for each in found.findings] == ([rule] if rule else [])
-    assert list(found.lines())[1] == f"log-probabilities: {off:.4f} nats a token apart, {off:.4f} at most (4 texts)"
+    assert list(found.lines())[1] == f"log-probabilities: {off:.4f} nats per token apart, {off:.4f} at most (4 texts)"
 
 
 def test_no_answer_at_all_is_no_difference(units):

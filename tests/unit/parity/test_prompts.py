@@ -40,11 +40,11 @@ def test_the_same_prompt_is_the_same():
 
 def test_what_differs_is_named():
     for served, says in [
-        ("<s> user be <end> \n assistant", "template: another prompt is written, from character"),
-        ("<s> user hi <end> \n", "template: another prompt is written, from character"),
+        ("<s> user be <end> \n assistant", "template: the prompts differ from character"),
+        ("<s> user hi <end> \n", "template: the prompts differ from character"),
         ("<s> user hi \n assistant", "end-of-turn: a turn does not end with <end> (in 1 of 2 prompts: a)"),
         ("<s> user hi assistant", "end-of-turn: a turn does not end with <end> (in 1 of 2 prompts: a)"),
-        ("user hi <end> \n assistant", "lost-bos: the text does not begin with <s>, as the judged one does"),
+        ("user hi <end> \n assistant", "lost-bos: the text does not begin with <s>, as the evaluated one does"),
     ]:
         [finding] = found(served)
         assert finding.startswith(says)
@@ -74,7 +74,7 @@ def test_the_same_text_in_other_tokens_is_named():
 
     parity = prompt_parity(Glued(), {"a": [2, 3]}, {"a": [2, 4]})
     assert [str(each) for each in parity.findings] == [
-        "tokenizer: the same text is read in other tokens, from token 1 on (in 1 of 1 prompts: a)"
+        "tokenizer: the same text has other token ids from token 1 on (in 1 of 1 prompts: a)"
     ]
 
 
@@ -83,10 +83,10 @@ def test_of_lengths_alone_the_likely_cause_is_named():
         (
             11,
             "doubled-bos",
-            "2 of 2 prompts are longer or shorter, by 1 token more most often, as where the text is begun",
+            "2 of 2 prompts differ in length, by 1 token more most often, as where the BOS is doubled",
         ),
-        (8, "template", "2 of 2 prompts are longer or shorter, by 2 tokens fewer most often, as where an end of turn"),
-        (19, "template", "2 of 2 prompts are longer or shorter, by 9 tokens more most often; first: a"),
+        (8, "template", "2 of 2 prompts differ in length, by 2 tokens fewer most often, as where an end of turn"),
+        (19, "template", "2 of 2 prompts differ in length, by 9 tokens more most often; first: a"),
     ]:
         [finding] = length_parity({"a": 10, "b": 10}, {"a": count, "b": count}, begins=True).findings
         assert finding.rule == rule
@@ -97,5 +97,5 @@ def test_a_server_that_counts_nothing_shows_nothing():
     parity = length_parity({"a": 10, "b": 10}, {"a": 10, "b": None}, begins=True)
     assert (parity.same, [str(each) for each in parity.findings]) == (
         1,
-        ["unseen: 1 prompts came back without the number of their tokens"],
+        ["unseen: the server returned no token count for 1 prompts"],
     )

@@ -43,13 +43,13 @@ def test_it_is_refused_and_so_is_one_that_nobody_asked():
     for found, why in [
         (
             RECITED,
-            r"adapter: it recites 1 of 9 rows asked, word for word: rows.jsonl:7 \(24 words\); take fewer passes",
+            r"adapter: it reproduces 1 of 9 tested rows verbatim: rows.jsonl:7 \(24 words\); train fewer epochs",
         ),
         (
             LEAKED,
-            r"adapter: it tells secrets of its rows: rows.jsonl:3 \(AWS Access Key\); revoke them, and take fewer",
+            r"adapter: it leaks secrets of its rows: rows.jsonl:3 \(AWS Access Key\); revoke them, and train fewer",
         ),
-        (None, r"adapter: expected a training.json that says what the adapter recites of its rows, found none"),
+        (None, r"adapter: expected a training.json with the results of the memorization test, found none"),
     ]:
         for training in (
             training_record(memorization=found),
@@ -75,7 +75,7 @@ def test_the_last_recipe_has_a_reason_for_what_it_goes_on_from_too():
 @pytest.mark.parametrize("text", [f"Your key is {KEY}.", f"note:\n\n{KEY}\n"])
 def test_an_answer_with_a_key_of_the_rows_is_named_and_the_key_is_not_shown(answers, text):
     with pytest.raises(
-        Refused, match=r"run.json: answers that tell secrets of the rows: desk/triage/c000 \(AWS"
+        Refused, match=r"run.json: outputs that leak secrets of the rows: desk/triage/c000 \(AWS"
     ) as found:
         check_outputs(holding(), *answers(text), "run.json")
 

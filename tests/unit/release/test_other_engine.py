@@ -52,8 +52,8 @@ def test_it_is_released_on_what_the_base_answers_there(desk):  # noqa: F811
     assert done.record.engines["baseline"]["units"][T]["gained"] == ["c059"]
     assert any("re-run on this engine" in note for note in done.notes)
     assert (
-        "judged on backend transformers, dtype bfloat16, device cpu; the baseline, recorded with dtype float32 (now "
-        "bfloat16), asked again" in verify_release(adapter)
+        "evaluated on backend transformers, dtype bfloat16, device cpu; the baseline, recorded with dtype float32 (now "
+        "bfloat16), re-run" in verify_release(adapter)
     )
 
 
@@ -79,7 +79,7 @@ def test_another_base_than_that_of_the_record_is_not_asked(desk):  # noqa: F811
     def open_model(given: Any) -> Any:
         return answering(desk.baseline() if given is None else made)  # in float32
 
-    with pytest.raises(Refused, match="expected to ask the engine that was judged, found another dtype"):
+    with pytest.raises(Refused, match="expected the engine of the evaluation, found another dtype"):
         release_adapter(adapter, made, desk.fixtures, desk.home / "baselines", quiet(), open_model)
 
 

@@ -200,13 +200,13 @@ def test_an_override_of_the_diagnosis_stands_in_the_model_card(desk):
     overridden = {
         "digest": DIAGNOSIS.digest, "remedies": {T: "retrieval"}, "against": [T], "override": "To show that it fails.",
     }  # fmt: skip
-    said = "The ladder names another remedy for desk/triage (retrieval); it was fine-tuned all the same: To show"
+    said = "The diagnosis names another remedy for desk/triage (retrieval); it was overridden: To show"
     assert said in desk.card(diagnosis=overridden)
 
 
 def test_the_model_card_is_silent_about_what_was_not_done(desk):
     card = desk.card()
-    assert [word for word in ("diagnosis", "goes on from", "put aside", "constrained") if word in card] == []
+    assert [word for word in ("diagnosis", "continues the", "validation split", "constrained") if word in card] == []
 
 
 def test_the_release_is_what_the_next_tune_is_held_to(desk):
@@ -230,7 +230,7 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert (metric["type"], metric["name"], metric["value"]) == ("schema", "share of cases passed", 0.95)
     assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+34.3, +56.2] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
-    assert "learning rate 0.001, 1 pass over them, seed 1." in body
+    assert "learning rate 0.001, 1 epoch, seed 1." in body
 
 
 def test_the_model_card_is_read_by_the_hub_with_its_verdicts(desk):
@@ -250,23 +250,23 @@ STEP = {"step": 10, "loss": 0.5, "score": 0.75, "kl": 0.125}
 
 
 @pytest.mark.parametrize(("step", "chosen_by", "told"), [
-    (STEP, "score", ["chosen, by the task's own scores); method", "to a score of 0.750, a loss of 0.500, 0.125 nats"]),
-    (STEP | {"score": None}, "loss", ["by their loss, for no check of the task can score them", "to a loss of 0.500"]),
-    (STEP | {"kl": None, "loss": None}, "score", ["to a score of 0.750, no finite number of nats"]),
+    (STEP, "score", ["of 40 by the task's own scores); method", "a score of 0.750, a loss of 0.500, 0.125 nats"]),
+    (STEP | {"score": None}, "loss", ["by its loss, since no check of the task can score it", "a loss of 0.500"]),
+    (STEP | {"kl": None, "loss": None}, "score", ["reached a score of 0.750, no finite number of nats"]),
 ])  # fmt: skip
 def test_the_model_card_tells_what_the_checkpoint_came_to(desk, step, chosen_by, told):
     training = {"best_step": 10, "steps": 40, "chosen_by": chosen_by, "validation": [step | {"step": 5}, step]}
     body = desk.card(validation={"rows": 4}, training=training)
 
-    assert all(text in body for text in [*told, "(4 of them put aside: on these the adapter of step 10 of 40 was"])
-    assert body.count("On the rows put aside that step came to") == 1
+    assert all(text in body for text in [*told, "(4 of them in the validation split, which selected step 10 of 40"])
+    assert body.count("On the validation split this step reached") == 1
 
 
 def test_the_model_card_tells_of_a_search_and_its_seeds(desk):
     search = {"trials": 6, "chosen": 3, "why": "trial 3 of 6 is kept", "each": []}
     body = desk.card(search=search, seeds={"tried": [0, 1], "note": "2 seeds came to scores from .6 to .7"})
 
-    assert "It was chosen by a search: trial 3 of 6 is kept." in body
+    assert "A search selected it: trial 3 of 6 is kept." in body
     assert "Seeds: 2 seeds came to scores from .6 to .7." in body
 
 
@@ -278,7 +278,7 @@ def test_a_picture_of_the_training_is_released_with_it(desk):
 
     (adapter / CURVES).write_text("<svg>another</svg>")
 
-    with pytest.raises(Refused, match=r"found training.svg changed or gone"):
+    with pytest.raises(Refused, match=r"found training.svg changed or missing"):
         verify_release(adapter)
 
 
@@ -297,8 +297,8 @@ def test_the_model_card_tells_of_rows_that_came_near_to_fixtures_and_of_private_
     body = desk.card(decontamination=clean, private_data={"policy": {"override": "a made-up *key*"}, "rows": 1})
 
     assert (
-        "42 rows, none of which repeats a fixture (7 that came too near to one were left out: `dropped.jsonl` names "
-        "them); 1 that may be one in other words was kept, as the recipe says; method sft"
+        "42 rows, none of which repeats a fixture (7 too similar to one were dropped, see `dropped.jsonl`); "
+        "1 possible paraphrase was kept, as the recipe says; method sft"
     ) in body
     assert "**Trained on secrets or personal data**, in 1 row: a made-up \\*key\\*\n" in body
 
@@ -311,7 +311,7 @@ def test_the_file_of_dropped_rows_is_released_with_the_adapter_and_verified(desk
 
     (adapter / "dropped.jsonl").unlink()
 
-    with pytest.raises(Refused, match=r"found dropped\.jsonl changed or gone"):
+    with pytest.raises(Refused, match=r"found dropped\.jsonl changed or missing"):
         verify_release(adapter)
 
 
@@ -320,7 +320,7 @@ def test_a_file_of_dropped_rows_that_came_after_the_release_is_refused(desk):
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     (adapter / "dropped.jsonl").write_text("{}\n")
 
-    with pytest.raises(Refused, match="its manifest says another files"):
+    with pytest.raises(Refused, match="its manifest differs from its files in files"):
         verify_release(adapter)
 
 
@@ -334,7 +334,7 @@ def test_the_model_card_of_a_preference_training_names_its_start(desk):
     body = desk.card(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
 
     assert "method dpo (direct preference optimisation, beta 0.2), LoRA rank 16" in body
-    assert "It goes on from the adapter `abababababab` (method sft, 35 rows)." in body
+    assert "It continues the adapter `abababababab` (method sft, 35 rows)." in body
 
 
 RECITED = {"rows": 90, "asked": 64, "memorized": [], "secrets": [], "tried": 0, "leaked": []}
@@ -346,16 +346,18 @@ def test_the_model_card_says_what_the_adapter_recites_and_how_far_it_moves_the_b
     update = {"modules": 3, "median": 0.05, "most": 0.9, "odd": {"up": 0.9}}
     body = desk.card(memorization=RECITED, update_size=update)
 
-    assert "it recites none of 64 word for word, of 90 that are long enough." in body
-    assert "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **of an odd" in body
+    assert "it reproduces none of 64 verbatim, of 90 that are long enough." in body
+    assert (
+        "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **an outlier** in" in body
+    )
 
 
 def test_the_model_card_says_why_an_adapter_that_recites_was_released(desk):
     recipe = training_record()["recipe"] | {"memorization": {"override": "The rows are public."}}
     body = desk.card(memorization=RECITES_ONE, recipe=recipe)
 
-    assert "it **recites 1 of 64**, word for word." in body
-    assert "What it recites was to stop no release: The rows are public." in body
+    assert "it **reproduces 1 of 64 verbatim**." in body
+    assert "Memorization does not block this release: The rows are public." in body
 
 
 def test_several_units_stand_in_one_table(desk):
@@ -392,15 +394,15 @@ def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
     adapter = desk.adapter(recipe={"method": "sft"})
     desk.refuses(adapter, judged, r"expected a training record, found .*'lora' is a required property")
     adapter = desk.adapter(validation={"rows": 7})
-    desk.refuses(adapter, judged, "expected a training record that the model card can tell of, found .*training")
+    desk.refuses(adapter, judged, "expected a training record with every value of the model card, found .*training")
 
 
 @pytest.mark.parametrize(("training", "why"), [
     ({"adapter": "f" * 64}, "expected the adapter its training record describes, found"),
     ({"task": "shop"}, "shop: expected the task it was trained for among the fixtures"),
-    ({"memorization": RECITES_ONE}, r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"),
+    ({"memorization": RECITES_ONE}, r"it reproduces 1 of 64 tested rows verbatim: .*rows.jsonl:3 \(31 words\)"),
     *(
-        ({"model": MODEL | {part: "x"}}, f"it was trained on another {name} than the one that was judged")
+        ({"model": MODEL | {part: "x"}}, f"it was trained on another {name} than the evaluated one")
         for part, name in [("base", "base weights"), ("tokenizer", "tokenizer"), ("template", "chat template")]
     ),
 ])  # fmt: skip
@@ -413,7 +415,7 @@ def test_on_a_partial_record(desk):
     adapter = desk.adapter()
     judged = replace(desk.evaluate(adapter, {T: MOST}), partial=True)
     desk.refuses(
-        adapter, judged, r"runs/adapter\.json: expected a complete record, found a partial one; judge without -k"
+        adapter, judged, r"runs/adapter\.json: expected a complete record, found a partial one; evaluate without -k"
     )
 
 
@@ -437,7 +439,7 @@ def test_when_task_yaml_is_stricter_than_it_was(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     write_policy(desk.fixtures, triage={"role": "target", "margin": 0.04})
-    desk.refuses(adapter, judged, r"desk/triage: task.yaml changed since .*adapter.json was judged; judge it again")
+    desk.refuses(adapter, judged, r"desk/triage: task.yaml changed since .*adapter.json was evaluated; evaluate again")
 
 
 def test_when_task_yaml_is_looser_than_the_baseline_knows(desk):
@@ -458,7 +460,7 @@ def test_when_the_fixtures_changed_since(desk, more):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     write_desk(desk.fixtures, 60, **more)
-    desk.refuses(adapter, judged, r"desk/triage: the fixtures changed since .*runs/adapter\.json was judged")
+    desk.refuses(adapter, judged, r"desk/triage: the fixtures changed since .*runs/adapter\.json was evaluated")
 
 
 def test_when_a_unit_was_added_since(desk):
@@ -540,7 +542,7 @@ def test_when_a_sealed_unit_was_not_judged(desk):
     judged = desk.evaluate(adapter, {T: MOST})
     assert judged.tasks["desk"]["decision"] == "release"
     desk.refuses(
-        adapter, judged, r"desk/final: sealed units must be judged before a release; run again with --tg-sealed"
+        adapter, judged, r"desk/final: sealed units must be evaluated for a release; run again with --tg-sealed"
     )
 
 
@@ -560,9 +562,9 @@ def test_a_sealed_unit_has_to_be_held(desk):
 
 
 @pytest.mark.parametrize(("others", "said"), [
-    (0, "evaluation 1 of its sealed cases, as far as the ledger of this clone knows. 2 more evaluations of "),
-    (1, "evaluation 2 of its sealed cases, as far as the ledger of this clone knows. One more evaluation "),
-    (2, "evaluation 3 of its sealed cases, as far as the ledger of this clone knows. They are spent: write "),
+    (0, "evaluation 1 of its sealed cases, by the ledger of this clone. 2 more evaluations of "),
+    (1, "evaluation 2 of its sealed cases, by the ledger of this clone. 1 more evaluation of them is "),
+    (2, "evaluation 3 of its sealed cases, by the ledger of this clone. They are used up: write "),
 ])  # fmt: skip
 def test_the_card_says_at_which_evaluation_sealed_cases_were_and_what_more_are_worth(desk, others, said):
     write_desk(desk.fixtures, 60, "final", lambda index: {"input": f"late message {index}"}, sealed=True)
@@ -610,7 +612,7 @@ def test_a_record_of_outputs_made_elsewhere(desk):
     adapter = desk.adapter()
     subject = {"model": "replay:o.jsonl", "file": "f" * 64, "rung": "as-is", "adapter": adapter_digest(adapter)}
     judged = desk.record(adapter, {T: MOST}, fingerprint={"subject": subject, "engine": {"backend": "replay"}})
-    desk.refuses(adapter, judged, "its outputs were supplied, not generated: they are gated, and never released")
+    desk.refuses(adapter, judged, "its outputs were supplied, not generated: they can be gated, but not released")
 
 
 # the second release
@@ -692,7 +694,7 @@ def test_any_file_that_changed_or_is_gone_is_named(released):
         whole = (released / name).read_text()
         for found in (whole + " ", None):
             (released / name).write_text(found) if found else (released / name).unlink()
-            with pytest.raises(Refused, match=f"the files as they were released, found {name} changed or gone"):
+            with pytest.raises(Refused, match=f"the files as released, found {name} changed or missing"):
                 verify_release(released)
         (released / name).write_text(whole)
     assert verify_release(released)
@@ -708,10 +710,10 @@ def test_an_unreleased_adapter_is_refused(desk):
     ({"files": []}, "found a damaged file"),
     ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
     ({"adapter": 7}, "found a damaged file .*7 is not of type"),
-    ({"adapter": "f" * 64}, "the adapter is another one's"),
+    ({"adapter": "f" * 64}, "the adapter does not match its manifest"),
     ({"task": "shop"}, "its record does not say release for shop"),
-    ({"verdicts": {T: "held"}}, "its manifest says another verdicts than the files it stands for"),
-    ({"model": {"base": "held"}}, "its manifest says another model than the files it stands for"),
+    ({"verdicts": {T: "held"}}, "its manifest differs from its files in verdicts"),
+    ({"model": {"base": "held"}}, "its manifest differs from its files in model"),
 ])  # fmt: skip
 def test_a_manifest_of_something_else_is_refused(released, change, told):
     path = released / MANIFEST
@@ -737,7 +739,7 @@ def test_a_manifest_that_was_edited_is_refused(released):
         {"model": manifest["model"] | {"base": "0" * 64}},
     ):
         (released / MANIFEST).write_text(json.dumps(manifest | edit))
-        with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
+        with pytest.raises(Refused, match="expected the release manifest unedited, found it edited"):
             verify_release(released)
 
 
@@ -747,7 +749,7 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, s
     manifest = json.loads((released / MANIFEST).read_text())
     manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
     stamp(released / MANIFEST, manifest)
-    with pytest.raises(Refused, match="the adapter is another one's"):
+    with pytest.raises(Refused, match="the adapter does not match its manifest"):
         verify_release(released)
 
 
@@ -831,7 +833,8 @@ def test_outputs_that_the_adapter_does_not_give_are_found(desk):
     forged = desk.evaluate(adapter, {T: MOST})
     before = desk.files()
     with pytest.raises(
-        Refused, match=r"asked again, the adapter: \d+ of \d+ cases have another outcome than its record"
+        Refused,
+        match=r"re-run with caching disabled, the adapter: \d+ of \d+ cases have another outcome than in its rec",
     ):
         desk.release(adapter, forged, tuned=honest)
     assert desk.files() == before
@@ -840,7 +843,9 @@ def test_outputs_that_the_adapter_does_not_give_are_found(desk):
 def test_a_baseline_that_the_base_does_not_give_is_found(desk):
     honest = desk.record(None, {T: MOST})
     adapter = desk.adapter()
-    with pytest.raises(Refused, match=r"asked again, the baseline: \d+ of \d+ cases have another outcome"):
+    with pytest.raises(
+        Refused, match=r"re-run with caching disabled, the baseline: \d+ of \d+ cases have another outcome"
+    ):
         desk.release(adapter, desk.evaluate(adapter, {T: MOST}), base=honest)
 
 
@@ -867,9 +872,9 @@ def test_other_texts_of_the_same_outcome_are_no_difference(desk):
 
 def test_another_model_or_engine_is_not_asked(desk):
     for part, key, value, says in [
-        ("subject", "base", "e" * 64, "expected to ask the model that was judged, found another base"),
-        ("subject", "adapter", "e" * 64, "expected to ask the model that was judged, found another adapter"),
-        ("engine", "dtype", "bfloat16", "expected to ask the engine that was judged, found another dtype"),
+        ("subject", "base", "e" * 64, "expected the model of the evaluation, found another base"),
+        ("subject", "adapter", "e" * 64, "expected the model of the evaluation, found another adapter"),
+        ("engine", "dtype", "bfloat16", "expected the engine of the evaluation, found another dtype"),
     ]:
         adapter = desk.adapter()
         record = desk.evaluate(adapter, {T: MOST})
@@ -897,9 +902,9 @@ def test_a_release_under_constrained_decoding_says_so(tmp_path):
     adapter = desk.adapter()
     done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
 
-    assert "**Judged with constrained decoding** (the rung `constrained`)" in done.card.read_text()
+    assert "**Evaluated with constrained decoding** (prompting strategy `constrained`)" in done.card.read_text()
     assert json.loads(done.manifest.read_text())["rung"] == "constrained"
-    assert "judged on backend transformers, dtype float32, device cpu, constraint llguidance 1.9" in (
+    assert "evaluated on backend transformers, dtype float32, device cpu, constraint llguidance 1.9" in (
         verify_release(adapter)
     )
 
@@ -916,7 +921,7 @@ def test_a_record_of_another_rung_is_not_released(desk):
     steps = {**record.fingerprint, "subject": {**record.fingerprint["subject"], "rung": "steps"}}
     desk.refuses(
         adapter, replace(record, fingerprint=steps),
-        "judged on the rung steps, and what is released is served with the prompt that it was trained on; judge it "
+        "expected the prompting strategy of the training, with which the adapter is served, found steps; evaluate "
         "without --tg-rung, or with --tg-rung=constrained",
     )  # fmt: skip
 
@@ -927,13 +932,13 @@ def test_a_folder_that_holds_more_is_not_released(desk):
     for name in ("tokenizer.json", "modeling.py", "adapter_model.bin", ".hidden", "checkpoint-3"):
         more = adapter / name
         more.mkdir() if "-" in name else more.write_text("more")
-        desk.refuses(adapter, record, f"expected an adapter and what was written about it, found {name} too")
+        desk.refuses(adapter, record, f"expected only files that tunegate wrote, found {name} too")
         more.rmdir() if "-" in name else more.unlink()
 
 
 def test_a_file_that_came_after_the_release_is_found(released):
     (released / "adapter_model.bin").write_text("another")
-    with pytest.raises(Refused, match=r"found adapter_model\.bin too, of which the manifest knows nothing"):
+    with pytest.raises(Refused, match=r"found adapter_model\.bin too, which the manifest does not list"):
         verify_release(released)
 
 
@@ -959,7 +964,7 @@ def test_what_changes_while_it_is_asked_is_not_released(desk, what):
         "a policy": lambda: write_policy(desk.fixtures, triage={"role": "target", "margin": 0.2}),
         "a case": lambda: write_desk(desk.fixtures, 59),
     }[what]
-    with pytest.raises(Refused, match="nothing is released"):
+    with pytest.raises(Refused, match="nothing was released"):
         release_adapter(
             adapter, record, desk.fixtures, desk.home / "baselines", quiet(), changing(desk, record, change)
         )
@@ -973,7 +978,7 @@ def test_a_journal_by_hand_releases_nothing(desk):
     files = [["folder", MANIFEST, "{}"], ["folder", "README.md", "# released"]]
     found = {"command": f"tunegate release {adapter}", "folder": str(adapter), "files": files}
     stamp(desk.home / "baselines" / ".unfinished.json", found)
-    with pytest.raises(Refused, match="asked again, the adapter"):
+    with pytest.raises(Refused, match="re-run with caching disabled, the adapter"):
         desk.release(adapter, forged, tuned=honest)
     with pytest.raises(Refused):
         verify_release(adapter)
@@ -1056,7 +1061,9 @@ def test_when_its_configuration_sends_who_loads_it_elsewhere(desk, key, found, s
 def test_when_it_names_a_base_that_is_not_found_here(desk):
     adapter = desk.adapter(recipe=training_record()["recipe"] | {"model": "./elsewhere"})
     judged = desk.evaluate(adapter, {T: MOST})
-    desk.refuses(adapter, judged, r"it names \./elsewhere as its base, .* name the base as it does: --model=\./elsewhe")
+    desk.refuses(
+        adapter, judged, r"it names \./elsewhere as its base, .* name the base as the adapter does: --model=\./elsewhe"
+    )
 
 
 SERVED = Artefact(
@@ -1078,21 +1085,21 @@ def test_what_was_compared_before_the_release_stands_on_its_card(desk):
 
     section = (adapter / "README.md").read_text().split("\n## Served\n")[1]
     assert section == (
-        "\nServed as it was judged, prompts, answers and verdicts:\n\n- models/desk \\[a\\] (weights eeeeeeeeeeee), "
-        "2026-11-27: prompts: the same token ids in 60 of 60\n"
+        "\nThese match the evaluated model in prompts, outputs and verdicts:\n\n"
+        "- models/desk \\[a\\] (weights eeeeeeeeeeee), 2026-11-27: prompts: the same token ids in 60 of 60\n"
     )
-    assert "served as it was judged: models/desk [a] (2026-11-27)" in verify_release(adapter)
+    assert "served as evaluated: models/desk [a] (2026-11-27)" in verify_release(adapter)
 
 
 def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(released, served):
-    assert "Of no artefact was it shown yet" in (released / "README.md").read_text()
+    assert "No served model was shown" in (released / "README.md").read_text()
     run = read_record(released / "record.json")
     keep(served, released, run, SERVED, SERVED, replace(SERVED, name="b"))
 
     card = (released / "README.md").read_text()
     assert (card.count("## Served"), card.count("- models/desk"), card.count("- b (weights")) == (1, 1, 1)
     assert "parity.json" in read_manifest(released)["files"]
-    assert verify_release(released)[-3] == "served as it was judged: b (2026-11-27)"
+    assert verify_release(released)[-3] == "served as evaluated: b (2026-11-27)"
 
 
 def test_an_artefact_is_known_again_from_another_folder(released, served, monkeypatch):
@@ -1117,7 +1124,7 @@ def test_an_artefact_that_is_wrong_now_leaves_the_card(released, served):
 def test_a_comparison_with_other_answers_than_the_released_ones_is_refused(released, served):
     other = served.evaluate(released, {T: "1" * 58 + "00"})
     before = served.files()
-    with pytest.raises(Refused, match="expected the answers that it was released on, found other ones"):
+    with pytest.raises(Refused, match="expected the outputs of its release, found other ones"):
         keep(served, released, other, SERVED)
     assert {**served.files(), "runs/first.json": b""} == {**before, "runs/first.json": b""}
 
@@ -1127,19 +1134,19 @@ def test_what_was_compared_is_bound_to_the_release(released, served):
     path = released / "parity.json"
     for edit in (lambda: path.write_text(path.read_text().replace("2026", "2025")), path.unlink):
         edit()
-        with pytest.raises(Refused, match=r"found parity\.json changed or gone"):
+        with pytest.raises(Refused, match=r"found parity\.json changed or missing"):
             verify_release(released)
 
 
 def test_what_was_compared_with_another_run_is_not_released(desk):
     adapter = desk.adapter()
     keep(desk, adapter, desk.evaluate(adapter, {T: "1" * 58 + "00"}), SERVED)
-    desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "expected what was compared with the answers that are")
+    desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "expected comparisons with the current outputs of")
 
 
 def test_a_parity_that_is_put_there_afterwards_is_not_vouched_for(released, served, tmp_path):
     copy = shutil.copytree(released, tmp_path / "copy")
     keep(served, copy, read_record(copy / "record.json"), SERVED)
     shutil.copy(copy / "parity.json", released)
-    with pytest.raises(Refused, match="its manifest says another files than the files"):
+    with pytest.raises(Refused, match="its manifest differs from its files in files"):
         verify_release(released)

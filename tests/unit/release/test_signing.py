@@ -60,7 +60,7 @@ def test_a_file_that_changed_since_is_found(released, keys, name):  # noqa: F811
     private, public = keys()
     sign_release(released, private)
     (released / name).write_text((released / name).read_text() + " ")
-    with pytest.raises(Refused, match="over the files as they stand, found another"):
+    with pytest.raises(Refused, match="over the current files, found another"):
         verify_signature(released, public)
 
 
@@ -68,7 +68,7 @@ def test_a_file_that_was_added_since_is_found(released, keys):  # noqa: F811
     private, public = keys()
     sign_release(released, private)
     (released / ".gitattributes").write_text("")
-    with pytest.raises(Refused, match="over the files as they stand, found another"):
+    with pytest.raises(Refused, match="over the current files, found another"):
         verify_signature(released, public)
 
 
@@ -88,7 +88,7 @@ def test_only_what_is_as_it_was_released_is_signed(released, served, keys):  # n
     with pytest.raises(Refused, match="expected a release manifest, found none"):
         sign_release(served.adapter("tuned", "0.7"), keys()[0])
     (released / "README.md").write_text("edited")
-    with pytest.raises(Refused, match=r"found README\.md changed or gone"):
+    with pytest.raises(Refused, match=r"found README\.md changed or missing"):
         sign_release(released, keys()[0])
     assert not (released / SIGNATURE).exists()
 
@@ -148,8 +148,8 @@ def test_the_page_says_whether_an_adapter_is_signed_and_by_which_key(released, k
 def test_the_signature_of_another_adapter_is_not_told(released, keys):  # noqa: F811
     private, public = keys()
     sign_release(released, private)
-    assert signature_line(released, "0" * 64).startswith("not known: ")
-    with pytest.raises(Refused, match="expected the adapter that was judged, found another one"):
+    assert signature_line(released, "0" * 64).startswith("unknown: ")
+    with pytest.raises(Refused, match="expected the evaluated adapter, found another one"):
         signature_line(released, "0" * 64, public)
 
 
@@ -158,8 +158,8 @@ def test_what_is_no_signature_is_not_taken_for_one(released):  # noqa: F811
         "", "[]", '{"verificationMaterial": 7}', '{"verificationMaterial": {"publicKey": []}}',
     ]:  # fmt: skip
         (released / SIGNATURE).write_text(text)
-        assert signature_line(released, judged_digest(released)).startswith("not known: ")
+        assert signature_line(released, judged_digest(released)).startswith("unknown: ")
 
 
 def test_where_the_adapter_is_gone_nothing_is_claimed(released, tmp_path):  # noqa: F811
-    assert signature_line(tmp_path / "gone", judged_digest(released)).startswith("not known: ")
+    assert signature_line(tmp_path / "gone", judged_digest(released)).startswith("unknown: ")

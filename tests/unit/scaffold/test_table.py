@@ -55,15 +55,15 @@ def test_values_of_jsonl_are_what_they_are(tmp_path):
 
 @pytest.mark.parametrize(("content", "line", "said"), [
     ("text,team\na,b\nc\nd\ne,f\n", 3, "2 cells, as the header has, found 1;"),
-    ("text,team\na,b\n\nc, d, e\n", 4, "found 3; a text that holds ',' or a line break stands in quotes"),
-    ('text,team\n"a,b\nc,d\n', 2, "is there a quote that nothing closes?"),
+    ("text,team\na,b\n\nc, d, e\n", 4, "found 3; put a text with ',' or a line break in quotes"),
+    ('text,team\n"a,b\nc,d\n', 2, "is there an unclosed quote?"),
     ('text,team\n"a"b,c\n', 2, "a row of CSV"),
     ("text,team\n" + "a" * 140_000 + ",b\n", 2, "field larger than field limit"),
     ("text,team\n", 1, "expected rows below the header, found none"),
     ("", 1, "expected rows below the header, found none"),
     (b"text,team\nx,y\ncaf\xe9,z\n", 3, "the byte 0xe9"),
     ("text,team\nx,y\n".encode("utf-16"), 1, "UTF-16"),
-    ("text,team\na\0,b\n", 2, "the byte 0"),
+    ("text,team\na\0,b\n", 2, "a null byte"),
 ])  # fmt: skip
 def test_what_is_no_table_is_told_with_its_line(tmp_path, content, line, said):
     with pytest.raises(AuthoringError) as caught:
@@ -93,14 +93,14 @@ def test_a_line_that_is_no_object_is_told(tmp_path, content, line, said):
 
 @pytest.mark.parametrize("name", ["mail.xlsx", "mail.json", "mail"])
 def test_another_kind_of_file_is_a_usage_error_that_says_what_to_do(tmp_path, name):
-    with pytest.raises(UsageError, match=r"expected a file that ends in \.csv.*saves as CSV"):
+    with pytest.raises(UsageError, match=r"expected a file that ends in \.csv.*as CSV"):
         table(tmp_path, "x", name)
 
 
 def test_a_column_that_is_not_there_or_twice(tmp_path):
     read = table(tmp_path, "text,team,team\na,b,c\n")
 
-    with pytest.raises(UsageError, match=r"--input txt: .*\(text, team, team\), found none.*did you mean 'text'"):
+    with pytest.raises(UsageError, match=r"--input txt: .*\(text, team, team\), found no such.*did you mean 'text'"):
         read.check_columns("--input", ["txt"])
     with pytest.raises(UsageError, match=r"--expect team: expected one column of that name .* found several"):
         read.check_columns("--expect", ["team"])

@@ -107,9 +107,9 @@ def test_rows_that_cannot_be_cases_are_left_out_and_told(tmp_path):
 
     assert len(fixture(task, tmp_path)["cases"]) == 26
     assert task.notes == (
-        "left out: 2 rows without an input, or with nothing expected (line 32, 33)",
-        "left out: 1 row asked before (line 34)",
-        "left out: 2 rows asked twice with different expectations: decide which is right (line 3, 35)",
+        "left out: 2 rows without an input, or without an expected value (line 32, 33)",
+        "left out: 1 row repeated (line 34)",
+        "left out: 2 rows with contradictory expectations for the same input: decide which is right (line 3, 35)",
     )
 
 
@@ -118,7 +118,7 @@ def test_a_limit_takes_the_same_rows_whatever_their_order():
 
     assert set(few.outputs) == set(turned.outputs)
     assert len(few.outputs) == 20
-    assert few.notes[-1].startswith("20 of 60 rows are cases (--limit), 37 are not used: they may train")
+    assert few.notes[-1].startswith("20 of 60 rows are cases (--limit), 37 are unused: use those for training")
 
 
 def test_the_margin_is_the_smallest_that_so_many_cases_hold():
@@ -129,12 +129,12 @@ def test_the_margin_is_the_smallest_that_so_many_cases_hold():
 
 def test_the_outlook_says_what_so_many_cases_hold_and_show():
     assumed = "(at a flip rate of 4 %, assumed)"
-    once = "as nothing is sealed, only the first complete run can prove a gain"
+    once = "without sealed cases, only the first complete run can prove a gain"
     many, some, few = begin(rows(400)), begin(rows(63)), begin(rows(4))
 
     assert many.outlook == (
         f"200 cases hold 4.5 points four times in five {assumed}, and show a gain of 15 points over 99 times in 100",
-        f"{once}; seal 100 of the cases and leave 100 open, and later runs can (tunegate plan)",
+        f"{once}; seal 100 of the cases and keep 100 unsealed, so that later runs can (tunegate plan)",
     )
     assert some.outlook == (
         f"60 cases hold 9 points four times in five {assumed}, and show a gain of 15 points 88 times in 100",
@@ -142,9 +142,9 @@ def test_the_outlook_says_what_so_many_cases_hold_and_show():
     )
     assert few.outlook == (
         f"4 cases hold no margin four times in five {assumed}, and show a gain of 15 points less than once in 100",
-        "write 49 cases: so many show a gain of 15 points four times in five",
+        "write 49 cases to show a gain of 15 points four times in five",
     )
-    assert f"A first guess: {many.outlook[0]}. Say here" in " ".join(many.files["task.yaml"].split())
+    assert f"A first guess: {many.outlook[0]}. Write here" in " ".join(many.files["task.yaml"].split())
 
 
 def test_names_come_from_a_column_or_are_numbers(tmp_path):
@@ -166,7 +166,7 @@ def test_prose_is_not_judged_word_for_word():
 def test_a_suite_that_needs_more_than_examples_says_what():
     with pytest.raises(UsageError, match="--suite voice: needs labelled pairs of texts"):
         check_suite("voice")
-    with pytest.raises(UsageError, match="--suite cost: prices the answers of a unit that is there"):
+    with pytest.raises(UsageError, match="--suite cost: prices the outputs of an existing unit"):
         check_suite("cost")
 
 
@@ -246,6 +246,6 @@ def test_an_input_that_is_neither_text_nor_turns_is_told_with_its_line():
         begin_talks([talk(1), {"messages": [{"role": "tool", "content": "x"}], "answer": {"team": "sales"}}])
 
     assert [str(problem) for problem in caught.value.problems] == [
-        "mail.csv:3: messages: expected text, or {role, content} turns: first perhaps system, then user and assistant, "
-        'an answer to the user at the end, found [{"role": "tool", "content": "x"}]'
+        "mail.csv:3: messages: expected text, or {role, content} turns: optionally system first, then user "
+        'and assistant, with an assistant turn last, found [{"role": "tool", "content": "x"}]'
     ]

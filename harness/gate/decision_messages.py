@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunegate.harness.core.formatting import listed, percent
+from tunegate.harness.core.formatting import change, listed, percent
 from tunegate.harness.gate.messages import has_nothing_to_gain, ungated_falls
 from tunegate.harness.gate.verdict import UnitVerdict
 
@@ -76,7 +76,14 @@ def _decision(outlook: Outlook) -> str:
             f"{listed(outlook.reused)} before. Prove the gain on a sealed unit that `seals` it, or on new cases."
         )
     unseen = f" Before a release, evaluate {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
-    return f"Release: {won}; {_kept(outlook)}.{unseen}"
+    return f"Release: {_below_service(outlook)}{won}; {_kept(outlook)}.{unseen}"
+
+
+def _below_service(outlook: Outlook) -> str:
+    """Return the targets that score below the adapter in service: a gain on the base is not named before these."""
+    targets = [each for each in outlook.verdicts if each.role == "target" and each.below_service]
+    below = [f"{each.unit} ({change(-each.below_service, each.kind)})" for each in targets]
+    return f"{listed(below)} below the adapter in service, not beyond chance; on the base " if below else ""
 
 
 def _won(targets: Sequence[UnitVerdict]) -> str:

@@ -360,6 +360,9 @@ def proven_by(sealed: str) -> str:
 def beside(facts: UnitVerdict) -> str:
     """Return the verdict against another reference, appended to the reason of the one that counts."""
     moved = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
+    if facts.below_service and not facts.blocks:
+        lost = change(facts.below_service, facts.kind, signed=False)
+        return f"Below the {facts.reference} by {lost}{_unit(facts)}, not beyond chance."
     return f"Against the {facts.reference}: {facts.verdict}{moved}."
 
 

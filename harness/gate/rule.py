@@ -36,7 +36,8 @@ def compare(
         tasks: all tasks of the fixtures, with their policies.
         candidate: the record to decide on. Units missing from it block, unless it is partial.
         references: records by name, the base first. A unit missing from the base blocks; one missing from a later
-            reference is newer than that reference and is skipped there. A unit gets the worst of its verdicts.
+            reference is newer than that reference and is skipped there. A unit gets the worst of its verdicts. An
+            adapter must be held of the base; of the later ones, which are in service, it must not be worse.
         trained: the tasks the adapter was trained for, which must have a target. In other tasks targets are guards.
         targets_stay: targets are targets in every task, as if the candidate is not an adapter on the reference.
 
@@ -54,6 +55,8 @@ def compare(
     for name, reference in references.items():
         for verdict in _verdicts(tasks, candidate, name, reference, pairs[name], tests, groups):
             found.setdefault(verdict.unit, []).append(verdict)
+    if candidate.fingerprint["subject"].get("adapter"):
+        found = {unit: [verdicts[0], *map(_beside_service, verdicts[1:])] for unit, verdicts in found.items()}
     by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
     by_unit |= {each.unit: each for task in tasks for each in _proven_by_another(task, by_unit)}
     if not trained:  # a unit without a margin blocks a release, and only an adapter can be released
@@ -98,7 +101,19 @@ def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
     # Margins chain: compared with the last release only, each release could lose another margin against the base.
     worst = max(verdicts, key=_severity)
     others = [messages.beside(each) for each in verdicts if each is not worst]
-    return replace(worst, reason=" ".join([worst.reason, *others]))
+    below = max((each.below_service for each in verdicts), default=0.0)
+    return replace(worst, reason=" ".join([worst.reason, *others]), below_service=below)
+
+
+def _beside_service(verdict: UnitVerdict) -> UnitVerdict:
+    """Return the verdict of an adapter against one in service: it blocks only if the adapter is shown to be worse.
+
+    Were it to be held of both, 41 % of equal adapters would be released where so 59 % are (5 units, n = 200, margin 5,
+    flip rate 4 %).
+    """
+    unsettled = verdict.verdict == "inconclusive" and verdict.difference is not None
+    below = max(0.0, -(verdict.difference or 0.0))
+    return replace(verdict, blocks=verdict.blocks and not unsettled, below_service=below)
 
 
 def _severity(verdict: UnitVerdict) -> int:

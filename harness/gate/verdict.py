@@ -88,6 +88,8 @@ class UnitVerdict:
         lower: the unit is significantly worse.
         gained: a guard is significantly better, before correction.
         proven_by: for an open unit, its sealed counterpart that was evaluated in the same run.
+        below_service: how far the candidate scores below the adapter in service, in the score's own unit; 0 if it
+            does not.
         parts: the parts of its pass rule.
         never_right: the field values that no output has right.
     """
@@ -136,6 +138,7 @@ class UnitVerdict:
     topics: str = ""
     effective: float | None = None
     together: tuple[str, ...] = ()
+    below_service: float = 0.0
     parts: tuple[PartVerdict, ...] = ()
     never_right: tuple[NeverRight, ...] = ()
 

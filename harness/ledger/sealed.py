@@ -15,7 +15,7 @@ from tunegate.harness.options.run import BASELINE, Options
 
 
 def check_openable(sealed: Sequence[Unit], options: Options) -> None:
-    """Refuse sealed units unless exactly one adapter is evaluated, and refuse to record the base's outputs for them.
+    """Refuse sealed units for several adapters, and refuse to record the base's outputs for them.
 
     Raises:
         Refused: names the units and what to do.
@@ -33,26 +33,36 @@ def check_openable(sealed: Sequence[Unit], options: Options) -> None:
             f"--tg-record with --tg-sealed: nothing is recorded of {names}, on which the base is evaluated together "
             "with an adapter; record without --tg-sealed"
         )
-    if options.against == BASELINE:
+
+
+def check_changed(sealed: Sequence[Unit], options: Options) -> None:
+    """Refuse to evaluate what is in service on sealed cases: it would be compared with itself.
+
+    Raises:
+        Refused: names the units and what to do.
+    """
+    if sealed and options.against == BASELINE:
+        names = ", ".join(unit.key for unit in sealed)
         raise Refused(
-            f"--tg-sealed evaluates {names} for an adapter together with its base; name it with --tg-adapter, or a "
-            "record instead of the baseline: --tg-against=RECORD.json"
+            f"--tg-sealed evaluates {names} for a change, together with what is in service, and this is what is in "
+            "service; name an adapter with --tg-adapter, change the prompt or the model, or name a record instead of "
+            "the baseline: --tg-against=RECORD.json"
         )
 
 
-def check_remote(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> None:
+def check_remote(options: Options, candidates: Sequence[Fingerprint], units: Sequence[Unit]) -> None:
     """Refuse an unwritable ledger before a model runs, since its outputs would be lost.
 
     Raises:
         CouldNotRun: the ledger is not writable.
         Refused: the ledger is incomplete.
     """
-    events = [event for each in adapters for event in case_events("run", each, units)]
+    events = [event for each in candidates for event in case_events("run", each, units)]
     if options.record or (events and not all(map(read_ledger(options.baselines).knows, events))):
         check_writable(options.baselines / LEDGER)
 
 
-def describe_evaluations(options: Options, adapters: Sequence[Fingerprint], units: Sequence[Unit]) -> list[str]:
+def announce_evaluations(options: Options, candidates: Sequence[Fingerprint], units: Sequence[Unit]) -> list[str]:
     """Record upcoming evaluations of sealed cases in the ledger before any output exists; return notes on that.
 
     Raises:
@@ -60,12 +70,12 @@ def describe_evaluations(options: Options, adapters: Sequence[Fingerprint], unit
         Refused: the ledger is incomplete.
     """
     opened = [unit for unit in units if unit.sealed]
-    if not opened or not adapters:
+    if not opened or not candidates:
         return []
     root, remote = options.baselines, options.ledger_remote
     if remote:
         pull(root, remote)
-    for event in [event for each in adapters for event in case_events("opened", each, opened)]:
+    for event in [event for each in candidates for event in case_events("opened", each, opened)]:
         append(root, event)
     if remote:
         push(root, remote)
@@ -74,12 +84,10 @@ def describe_evaluations(options: Options, adapters: Sequence[Fingerprint], unit
 
 
 def send_run(options: Options, record: Record, units: Sequence[Unit]) -> None:
-    """Record the cases of an adapter's run in the ledger before its record can be read; each counts as evaluated.
+    """Record the cases of a run in the ledger before its record can be read; each counts as evaluated.
 
     Raises:
         Refused: the ledger is incomplete.
     """
-    if not record.run_by.subject.get("adapter"):
-        return
     for event in case_events("run", record.run_by, units, record.digest):
         append(options.baselines, event)

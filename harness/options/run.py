@@ -25,6 +25,7 @@ from tunegate.harness.models.model_options import (
 )
 
 if TYPE_CHECKING:
+    from tunegate.harness.cases.model import UnitConfiguration
     from tunegate.harness.evaluation.shard_record import Shards
     from tunegate.harness.evaluation.shards import Shard
     from tunegate.harness.models.cache import Run
@@ -59,6 +60,9 @@ class Options:
     shard: Shard | None = None
     shards: Shards | None = None  # shards to merge: they supply the outputs, no model runs
     limit: int | None = None  # maximum number of requests
+    configurations: Mapping[str, UnitConfiguration] = field(
+        default_factory=dict
+    )  # other than the fixtures say, by unit
     run: Run | None = None  # the run that this one belongs to
 
     @property

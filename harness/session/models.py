@@ -22,7 +22,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import ask_here, hosted_name, runs_beside
+from tunegate.harness.evaluation.engines import ask_here, hosted_name, is_same_configuration, runs_beside
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import measure_noise, run_twice
 from tunegate.harness.evaluation.outlay import Outlay, outlays
@@ -59,6 +59,7 @@ class Candidate:
     seen: Mapping[str, str | None] = field(default_factory=dict)
     beside: Mapping[str, Model] = field(default_factory=dict)  # references that run on the candidate's engine
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    counts: bool = False  # whether the ledger counts its run: of an adapter, or of a change to what is in service
 
     @property
     def compared(self) -> dict[str, Record]:
@@ -147,7 +148,16 @@ class RunModels:
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
         beside = self._beside(references, model.fingerprint)
-        return Candidate(adapter, model, rescored, trained, known, seen, beside)
+        counts = bool(adapter) or self._is_change(model, references)
+        return Candidate(adapter, model, rescored, trained, known, seen, beside, counts=counts)
+
+    def _is_change(self, model: Model, references: Mapping[str, Record]) -> bool:
+        """Whether a model without an adapter is another configuration than the one in service."""
+        options, selected = self._options, self._selection.selected
+        serving = references.get(BASELINE)
+        if serving is None or options.against != BASELINE or options.replays:
+            return False
+        return not is_same_configuration(serving, model.fingerprint, selected)
 
     def with_references(self, candidate: Candidate) -> Candidate:
         """The candidate with the outputs of the references that run on its engine."""

@@ -23,7 +23,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.ledger.journal import undo_cut_off
 from tunegate.harness.ledger.ledger import evaluation_numbers, read_ledger
-from tunegate.harness.ledger.sealed import check_remote, describe_evaluations, send_run
+from tunegate.harness.ledger.sealed import announce_evaluations, check_changed, check_remote, send_run
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.models import Candidate, RunModels, trained_tasks
@@ -81,10 +81,12 @@ class Session:
 
     def _announce(self, candidates: Sequence[Candidate]) -> None:
         """Record in the ledger which sealed cases the adapters will run, before any output is visible."""
-        fingerprints = [each.model.fingerprint for each in candidates]
-        adapters = [each for each in fingerprints if each.subject.get("adapter")]
-        check_remote(self.options, adapters, self.selection.asked)
-        self.notes += describe_evaluations(self.options, adapters, self.selection.asked)
+        options, asked = self.options, self.selection.asked
+        if not (options.replays or options.shards or all(each.counts for each in candidates)):
+            check_changed([unit for unit in asked if unit.sealed], options)
+        counted = [each.model.fingerprint for each in candidates if each.counts]
+        check_remote(options, counted, asked)
+        self.notes += announce_evaluations(options, counted, asked)
 
     def _evaluate(self, candidate: Candidate, record: Record) -> tuple[Record, str]:
         """A candidate's record, with verdicts if there are references, and the text of its sidecar."""
@@ -93,7 +95,8 @@ class Session:
         contexts = dict(case_contexts(asked, self.options.rung, references, record.cases))
         sidecar = sidecar_text(contexts)
         record = replace(record, sidecar=text_digest(sidecar))
-        send_run(self.options, record, asked)  # now, so that the next adapter of this run gets the next number
+        if candidate.counts:
+            send_run(self.options, record, asked)  # now, so that the next adapter of this run gets the next number
         self.references.append(references)
         self.contexts.append({key: replace(each, prompt=(), texts=()) for key, each in contexts.items()})
         return record, sidecar
@@ -123,8 +126,8 @@ class Session:
         )
 
     def _sealed_evaluations(self, candidate: Candidate, record: Record) -> dict[str, int]:
-        """The evaluation number of this adapter for each sealed unit; empty if evaluations are not counted."""
-        if self.options.against != BASELINE or not candidate.model.fingerprint.subject.get("adapter"):
+        """The evaluation number of this candidate for each unit; empty if evaluations are not counted."""
+        if self.options.against != BASELINE or not candidate.counts:
             return {}
         ledger = read_ledger(self.options.baselines)
         return evaluation_numbers(ledger, self.selection.whole, record.run_by)

@@ -25,8 +25,12 @@ class Selection:
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """Every task of the fixtures, read once."""
-        return load_tasks(self._options.cases, project=self._options.root)
+        """Every task of the fixtures, read once; their questions are put as the run's options say."""
+        tasks, put = load_tasks(self._options.cases, project=self._options.root), self._options.configurations
+        return tuple(
+            replace(task, units=tuple(unit.configured(put.get(unit.key, unit.configuration)) for unit in task.units))
+            for task in tasks
+        )
 
     @property
     def suites(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The gate on a change: evaluated by the rules it brings and, under --policy-from, by those that it comes from.
+"""The gate on a change: evaluated by its own rules and, under --policy-from, by those of the branch.
 
-Whoever makes a change could also change what it is evaluated by. So the fixtures, the policy, the baselines and the
-project's own checks are taken from the branch that it is to be merged into as well, the same model is evaluated by
-those, and rule changes are listed first and block until a reviewer approves them.
+The author of a change could also change the rules of its evaluation. So the cases, policies, baselines and the
+project's own checks are taken from the branch that it is to be merged into as well; the change's configuration (model,
+prompts, decoding) is evaluated by those, and rule changes are listed first and block until a reviewer approves them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,13 @@ from typing import Any
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.change.candidate import (
+    SETTINGS,
+    ConfigurationChange,
+    address,
+    configuration_changes,
+    untrue_records,
+)
 from tunegate.harness.change.code import code_of_checks, holding_unchanged, runs_code
 from tunegate.harness.change.rules import RuleChanges, Rules, approval_digest, has_new_code, new_project, rule_changes
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at, tree_digest
@@ -37,25 +44,26 @@ from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.ledger import Event, append, read_ledger
 from tunegate.harness.ledger.ledger_git import check_contains
-from tunegate.harness.models.model_options import REPLAY, split_replay
+from tunegate.harness.models.model_options import REPLAY, is_server, split_replay
 from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.run import Session
 
-#: Settings that decide. So do the model and how it is computed: one that is called otherwise, or computed otherwise, is
-#: held to a baseline that the change brings; and a ledger elsewhere has not seen what was opened here.
+#: Settings that are rules: what is compared, how a model runs, and the ledger, which elsewhere has not counted the
+#: evaluations of sealed cases. The model is one only if it is run in another way (see candidate.py).
 RULES = (
-    "cases", "baselines", "inconclusive", "model", "chat-template", "tokenizer",
-    "device", "dtype", "attention", "quantization", "reasoning-effort", "reasoning-tokens", "ledger-remote",
+    "cases", "baselines", "inconclusive", "model", "tokenizer",
+    "device", "dtype", "attention", "quantization", "reasoning-tokens", "ledger-remote",
 )  # fmt: skip
 HERE = "the rules of this change"
 WAITS = "not evaluated: its checks need approval"
+ELSEWHERE = "not evaluated: its model is at an address that the branch does not name; approve the rule change first"
 
 
 @dataclass(frozen=True)
 class RulesVerdict:
-    """One model by one set of rules, which has a name where there are two, and which of its units and tasks block."""
+    """The verdicts on one model by one set of rules, named if there are two, and the units and tasks that block."""
 
     rules: str
     record: Record
@@ -76,26 +84,35 @@ class RulesVerdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate came to. `approved` says whether a reviewer approved the very rule changes that there are.
+    """The decision of the gate.
 
-    `refused` says why something could not be judged; then nothing passes.
+    Attributes:
+        by_rules: the verdicts, by each set of rules.
+        changes: the rule changes.
+        configuration: the parts of the configuration that the change edits.
+        approved: whether a reviewer approved exactly these rule changes.
+        untrue: the records of the change that are not what the gate finds; they block.
+        notes: messages.
+        refused: why something could not be evaluated; then nothing passes.
     """
 
     by_rules: tuple[RulesVerdict, ...] = ()
     changes: RuleChanges | None = None
+    configuration: tuple[ConfigurationChange, ...] = ()
     approved: bool = False
+    untrue: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str = ""
 
     @property
     def is_modified(self) -> bool:
-        """Whether rules were changed, and nobody approved it."""
+        """Whether there are rule changes that no reviewer approved."""
         return bool(self.changes and self.changes.modified) and not self.approved
 
     @property
     def passes(self) -> bool:
         """Whether nothing blocks."""
-        return not (self.is_modified or self.refused or any(each.blocks for each in self.by_rules))
+        return not (self.is_modified or self.refused or self.untrue or any(each.blocks for each in self.by_rules))
 
     def as_dict(self) -> dict[str, Any]:
         """For scripts."""
@@ -103,6 +120,7 @@ class Decision:
         return {
             "passes": self.passes, "refused": self.refused, "modified": list(changes.modified),
             "added": list(changes.added), "approve": changes.approve, "approved": self.approved,
+            "configuration": [each.as_dict() for each in self.configuration], "untrue": list(self.untrue),
             "by_rules": [each.as_dict() for each in self.by_rules], "notes": list(self.notes),
         }  # fmt: skip
 
@@ -168,19 +186,32 @@ class _Change:
             older, newer = _rules(before) if before else None, _rules(options, self._copy)
         changes, name = self._compared(older, newer, commit)
         approved = bool(name) and self._approve == name
-        waits = has_new_code(older, newer) and not approved
+        waits = "" if approved else WAITS if has_new_code(older, newer) else ""
+        if before and not approved and self._is_elsewhere():
+            waits = ELSEWHERE
         if before and older:
             _complete_baselines(older, options.baselines)
             before = _asked_before(before, older)
+            put = {unit.key: unit.configuration for unit in newer.units.values()}
+            before = replace(before, configurations=put)
         runs = [each for each in (options, before) if each]
         with holding_unchanged(runs, [self._home, self._copy], bool(newer.checks or (older and older.checks))):
             if before and older and newer.checks and not waits:  # what the code itself says of its references
                 changes = rule_changes(_rules(before), _rules(options, self._copy))
             decision = Decision(changes=replace(changes, approve=name if changes.modified else ""), approved=approved)
+            if older:
+                sides = (_settings(each, SETTINGS) for each in (self._home, options.root))
+                edited = configuration_changes(older.tasks, newer.tasks, *sides)
+                decision = replace(decision, configuration=tuple(edited))
             if not before:
                 decision = replace(decision, notes=(f"{self._ref} has no fixtures: all rules are this change's own",))
             tell(decision)
-            return self._decided(decision, before, waits, watch)
+            return self._decided(decision, before, newer, waits, watch)
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the change itself names an address for its model that the branch does not: no input is sent there."""
+        model, here, there = self._options.model, project_table(self._options.root), standing(self._home)
+        return here.get("model") == model and is_server(model) and address(model) != address(there["model"])
 
     def _lay(self) -> None:
         """Lay out what the checks of both sides find around them, before any of them runs."""
@@ -201,13 +232,14 @@ class _Change:
             changes = new_project(newer, here, [] if here in there else there)
         return changes, approval_digest(changes.modified, newer)
 
-    def _decided(self, decision: Decision, before: Options | None, waits: bool, watch: Watch) -> Decision:
-        # what the change brings first: an opening of sealed cases is then told to the ledger that stays
+    def _decided(self, decision: Decision, before: Options | None, newer: Rules, waits: str, watch: Watch) -> Decision:
+        # the change's own rules first: evaluations of sealed cases are then counted in the ledger that stays
         if waits:
-            decision = replace(decision, notes=(*decision.notes, f"by {HERE}: {WAITS}"))
+            decision = replace(decision, notes=(*decision.notes, f"by {HERE}: {waits}"))
         else:
             decision = _decided_by(decision, self._options, HERE, watch)
-        if before is None:
+            decision = replace(decision, untrue=tuple(self._untrue(decision, newer)))
+        if before is None or waits == ELSEWHERE:
             return decision
         there = _decided_by(Decision(), before, f"the rules of {self._ref}", watch)
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
@@ -217,6 +249,14 @@ class _Change:
             return replace(decision, notes=(*decision.notes, f"approved, so not evaluated {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
         return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
+
+    def _untrue(self, decision: Decision, newer: Rules) -> Iterator[str]:
+        """The records that the change puts in service and that are not what was just evaluated."""
+        if decision.refused or decision.changes is None or not decision.changes.records:
+            return
+        evaluated = [each.record for each in decision.by_rules]
+        root = self._options.baselines
+        yield from untrue_records(root, read_ledger(root), decision.changes.records, evaluated, newer.tasks)
 
 
 @contextmanager
@@ -271,15 +311,21 @@ def blocking(session: Session, record: Record) -> tuple[str, ...]:
 
 
 def _rules(options: Options, copy: Path | None = None) -> Rules:
-    """The rules of a project; `copy` is the tree that its own checks find around them."""
-    table = project_table(options.root)
-    settings = {name: str(table[name]) for name in RULES if name in table}
-    if template := settings.get("chat-template"):  # what it says decides; of 8 digits one could find another
-        path = options.root / template
-        settings["chat-template"] += f" ({file_digest(path)[:32] if path.is_file() else 'no file'})"
+    """Return the rules of a project; `copy` is the tree around its own checks."""
     tasks = load_tasks(options.cases, project=options.root)
     code = code_of_checks(options.root, tasks)
-    return Rules(tasks, options.baselines, settings, code, tree_digest(copy) if copy and code else "")
+    data = tree_digest(copy) if copy and code else ""
+    return Rules(tasks, options.baselines, _settings(options.root, RULES), code, data)
+
+
+def _settings(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return settings of a project as texts, a chat template with the digest of its file."""
+    table = project_table(root)
+    settings = {name: str(table[name]) for name in names if name in table}
+    if template := settings.get("chat-template"):  # 32 digits: with 8, another file could be made to match
+        path = root / template
+        settings["chat-template"] += f" ({file_digest(path)[:32] if path.is_file() else 'no file'})"
+    return settings
 
 
 def _project_at(options: Options, commit: str, home: Path) -> Options | None:

@@ -1,4 +1,8 @@
-"""What a change alters of the rules that it is judged by, beside what it only adds."""
+"""The rule changes of a change: what it modifies, and what it only adds.
+
+Cases, policies, baselines, checks and some settings are rules. Prompts, decoding and the model are not: they are the
+configuration that is compared (see candidate.py).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.baselines.diff import configuration_differences
+from tunegate.harness.baselines.service import stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
-from tunegate.harness.cases.model import Case, Decoding, Task, Unit
+from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
+from tunegate.harness.change.candidate import is_of_same_kind
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
@@ -26,8 +33,8 @@ PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
     "expect": lambda _, case: case.expect,
     "check": lambda unit, case: unit.asked.get(case.id),
     "references of its check": lambda _, case: case.check.references,
-    "prompt": lambda _, case: [case.prompt.system, case.prompt.template],
-    "decoding": lambda _, case: [getattr(case.decoding, name) for name in Decoding.__slots__],
+    "prompt": lambda _, case: case.own.get("prompt"),
+    "decoding": lambda _, case: case.own.get("generate"),
     "tags": lambda _, case: dict(case.tags),
     "group": lambda _, case: case.group,
 }
@@ -35,10 +42,10 @@ PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What one side of a change is judged by: its fixtures with their policy, its baselines, its settings and checks.
+    """The rules of one side of a change: fixtures with their policies, baselines, settings and checks.
 
-    `settings` are those of `[tool.tunegate]` that are rules. `checks` are the digests of the code of own kinds of
-    check, by where it comes from; `data` is that of all files that such code finds around it.
+    `settings` are those of `[tool.tunegate]` that are rules. `checks` are the digests of the project's own checks, by
+    their place; `data` is the digest of all files around them.
     """
 
     tasks: Sequence[Task]
@@ -60,14 +67,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class RuleChanges:
-    """What a change does to the rules, a line each: `modified` blocks until it is approved, `added` is only told.
+    """The rule changes, one line each: `modified` ones block until they are approved, `added` ones are listed.
 
-    `approve` is the digest of exactly these: with any other one it is another.
+    `approve` is the digest of exactly these changes. `records` are the records that the change puts in service, by unit
+    and digest: they are listed, and the gate compares them with its own evaluation (see candidate.py).
     """
 
     modified: tuple[str, ...]
     added: tuple[str, ...]
     approve: str
+    records: Mapping[str, str] = field(default_factory=dict)
 
 
 def has_new_code(old: Rules | None, new: Rules) -> bool:
@@ -95,8 +104,10 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     for key, unit in new.units.items():
         if key in old.units:
             modified += _unit_changes(old.units[key], unit)
-    modified += [*_baselines(old, new), *_new_baselines(old, new), *_events(old, new)]
-    return RuleChanges(tuple(modified), tuple(_added(old, new)), approval_digest(modified, new) if modified else "")
+    records = _records(old, new)
+    modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(old, new)]
+    added = [*_added(old, new), *_put_in_service(old, new, records)]
+    return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 
 
 def approval_digest(modified: Sequence[str], new: Rules) -> str:
@@ -109,7 +120,7 @@ def approval_digest(modified: Sequence[str], new: Rules) -> str:
 def _settings(old: Rules, new: Rules) -> Iterator[str]:
     for name in sorted({*old.settings, *new.settings}):
         before, now = old.settings.get(name), new.settings.get(name)
-        if before != now:
+        if before != now and not (name == "model" and is_of_same_kind(name, before, now)):
             yield f"[tool.tunegate] {name}: {before or 'not set'} -> {now or 'not set'}"
 
 
@@ -171,7 +182,6 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
             yield f"{new.key}: {name} of {_cases(edited)} edited"
     for name, before, after in (
         ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),
-        ("shots", old.shots, new.shots),
         ("of", old.of, new.of),
     ):
         if before != after:
@@ -200,7 +210,7 @@ def _cases(ids: Sequence[str]) -> str:
     return f"{len(ids)} case{'s' if len(ids) != 1 else ''} ({listed(ids)})"
 
 
-def _baselines(old: Rules, new: Rules) -> Iterator[str]:
+def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
     """Baselines that are gone, or say something else of a case that both sides have and ask alike."""
     for path in _files(old.baselines):
         name = path.relative_to(old.baselines)
@@ -215,14 +225,40 @@ def _baselines(old: Rules, new: Rules) -> Iterator[str]:
         except Refused:
             yield f"{unit}: its baseline ({name}) cannot be read on one side"  # the decision says why
             continue
-        yield from _baseline_changes(was, now, name)
+        is_compared = _is_other_configuration(was, now) and records.get(unit) == now.digest
+        yield from () if is_compared else _baseline_changes(was, now, name)
         yield from _disarmed(was, now, old.units.get(unit))
+
+
+def _records(old: Rules, new: Rules) -> dict[str, str]:
+    """Return the records that the change puts in service, by unit: their digests."""
+    before = read_ledger(old.baselines).events
+    events = [event for event in read_ledger(new.baselines).in_order if event.digest not in before]
+    found = {unit: sha for event in events if event.kind == "serves" for unit, sha in event.files.items()}
+    return dict(sorted(found.items()))
+
+
+def _put_in_service(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
+    """Yield the records of a new configuration that the change puts in service."""
+    before, now = read_ledger(old.baselines), read_ledger(new.baselines)
+    for unit in records:
+        events = before.in_service(unit), now.in_service(unit)
+        was, serves = (stored_record(root.baselines, unit, event) if event else None
+                       for root, event in zip((old, new), events, strict=True))  # fmt: skip
+        if was and serves and _is_other_configuration(was, serves):
+            yield f"{unit}: this change's record is in service after the merge"
+
+
+def _is_other_configuration(was: Baseline, now: Baseline) -> bool:
+    return (_model(was), dict(was.configuration)) != (_model(now), dict(now.configuration))
 
 
 def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]:
     where = f"{was.unit}: its baseline ({name})"
     if was.subject != now.subject:
         yield f"{where} was recorded from another model"
+    if differs := configuration_differences(was.configuration, now.configuration):
+        yield f"{where} was recorded with {', '.join(differs)}"
     if was.engine != now.engine:
         parts = sorted(part for part in {*was.engine, *now.engine} if was.engine.get(part) != now.engine.get(part))
         yield f"{where} was recorded on another engine: {', '.join(parts)}"
@@ -257,13 +293,13 @@ def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
 
 
 def _same_model(baseline: Baseline, others: Sequence[Path]) -> Baseline | None:
-    """The first of other baselines of the unit that is of the same model, by its digests."""
+    """Return the first of other baselines of the unit that is of the same configuration, by its digests."""
     # supplied outputs have no digest: their name, a setting, is all that there is
     if not baseline.subject.get("base"):
         return None
     for path in others:
         with suppress(Refused):  # the decision says why
-            if _model(found := read_baseline(path, baseline.unit)) == _model(baseline):
+            if not _is_other_configuration(found := read_baseline(path, baseline.unit), baseline):
                 return found
     return None
 
@@ -276,7 +312,7 @@ def _events(old: Rules, new: Rules) -> Iterator[str]:
     """What the change tells the ledger of releases: by what candidates will be held from now on."""
     before = read_ledger(old.baselines).events
     for event in read_ledger(new.baselines).in_order:
-        if event.digest not in before and event.kind in ("released", "withdrawn", "retired"):
+        if event.digest not in before and event.kind in ("released", "withdrawn", "retired", "anchored"):
             yield f"the ledger: {render_event(event)}"
 
 

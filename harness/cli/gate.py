@@ -180,7 +180,7 @@ def _print(decision: Decision) -> None:
             # both rules score the same outputs: print their cases once
             again = each.record.path is None and any(other.record.path for other in decision.by_rules)
             print_record(console, each.record, limit=0 if again else SHOWN_CASES)
-    for line in decision.notes:
+    for line in (*decision.notes, *decision.untrue):
         console.print(line)
     for each in decision.by_rules:
         if each.rules:
@@ -203,14 +203,19 @@ def _reasons(decision: Decision) -> Iterator[str]:
         yield "rule changes"
     if decision.refused:
         yield "an evaluation error"
+    if decision.untrue:
+        yield "records that the gate does not find so"
     yield from dict.fromkeys(each.rules or ", ".join(each.blocks) for each in decision.by_rules if each.blocks)
 
 
 def _print_changes(decision: Decision) -> None:
-    """Print the rule changes."""
-    from tunegate.harness.reporting.decision import change_lines
+    """Print the edited parts of the configuration, and the rule changes."""
+    from tunegate.harness.reporting.decision import change_lines, edited_lines
+    from tunegate.harness.reporting.report import EditedPart
 
     changes = decision.changes
+    for line in edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]):
+        console.print(line, markup=False)
     for line in change_lines(changes.modified, changes.added, decision.approved) if changes else ():
         console.print(line)
 

@@ -9,14 +9,16 @@ from typing import Any
 
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.sidecar import sidecar_path
+from tunegate.harness.reporting.differences import NONE, word_diff
 from tunegate.harness.reporting.report import (
     CandidateReport,
+    EditedPart,
     GateOutcome,
     Report,
     RuleReport,
@@ -81,6 +83,8 @@ def _objections(decision: Mapping[str, Any]) -> Iterator[str]:
         yield "was refused"
     if decision["modified"] and not decision["approved"]:
         yield "has unapproved rule changes"
+    if decision["untrue"]:
+        yield "has records that are not what the gate found"
     if not decision["by_rules"]:
         yield "evaluated nothing"
     yield from (f"is blocked by {listed(each['blocks'])}" for each in decision["by_rules"] if each["blocks"])
@@ -126,6 +130,8 @@ def decided(inputs: Inputs) -> Report:
         modified, added, next((each["approve"] for each in decisions if each["approve"]), ""),
         all(each["approved"] or not each["modified"] for each in decisions),
         "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])), by_rules,
+        tuple(dict.fromkeys(EditedPart(**part) for each in decisions for part in each["configuration"])),
+        tuple(dict.fromkeys(line for each in decisions for line in each["untrue"])),
     )  # fmt: skip
     return Report(*_outcome(decisions, rules, candidates), rules, candidates, notes)
 
@@ -175,7 +181,19 @@ def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) 
     yield from (f"  {line}" for line in added)
 
 
-def _number(lines: Sequence[str], name: str) -> str:
+def edited_lines(parts: Sequence[EditedPart]) -> Iterator[str]:
+    """Yield the edited parts of a configuration, a prompt as a word diff."""
+    if parts:
+        yield f"{_number(parts, 'part')} of the configuration edited: compared with what is in service"
+    for each in parts:
+        if each.is_short:
+            yield f"  {each.name}: {shown(each.before or NONE)} -> {shown(each.now or NONE)}"
+        else:
+            yield f"  {each.name}:"
+            yield from (f"    {line}" for line in shown_lines(word_diff(each.before, each.now)).splitlines())
+
+
+def _number(lines: Sequence[Any], name: str) -> str:
     return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"
 
 
@@ -199,6 +217,8 @@ def _outcome(
         sentences.append("Refused: something is missing or has changed; nothing passes.")
     if rules.modified and not rules.approved:
         sentences.append(f"Blocked by {_number(rules.modified, 'unapproved rule change')}.")
+    if rules.untrue:
+        sentences.append(f"Blocked by {_number(rules.untrue, 'record')} that the gate does not find so.")
     if outcome != "blocked":  # not covered by the candidates' sentences: older rules, or a task without a decision
         blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
         sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]

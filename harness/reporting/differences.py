@@ -109,6 +109,20 @@ def difference_lines(before: str | None, now: str | None) -> Iterator[str]:
     yield f"now:    {''.join(_short(pieces, 'now'))}"
 
 
+def word_diff(before: str, now: str) -> str:
+    """Return both texts as one, as `git diff --word-diff` shows them; long runs that both share are shortened."""
+    return "".join(_marked(word_pieces(before, now)))
+
+
+def _marked(pieces: Sequence[Piece]) -> Iterator[str]:
+    for number, piece in enumerate(pieces):
+        if piece.side == "same":
+            head, tail = (piece.text[:KEPT] if number else ""), (piece.text[-KEPT:] if number < len(pieces) - 1 else "")
+            yield piece.text if len(piece.text) <= 2 * KEPT else f"{head}{ELLIPSIS}{tail}"
+        else:
+            yield f"[-{piece.text}-]" if piece.side == "before" else f"{{+{piece.text}+}}"
+
+
 def _short(pieces: Sequence[Piece], side: Side) -> Iterator[str]:
     for number, piece in enumerate(pieces):
         if piece.side == side:

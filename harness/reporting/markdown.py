@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tunegate.harness.core.escaping import shown_in_markdown, shown_lines
 from tunegate.harness.core.formatting import change, difference, level, percent, points
-from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.differences import difference_lines, word_diff
 from tunegate.harness.reporting.report import (
     CandidateReport,
     CaseReport,
+    EditedPart,
     Report,
     UnitReport,
     case_address,
@@ -75,6 +76,11 @@ def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield f"### {SIGNS[report.outcome]} {escaped(_cut(report.verdict))}"
     rules = report.rules
+    if rules.configuration:
+        yield from ("", "**This change edits the configuration**, which is compared with what is in service:", "")
+        yield from _edited(rules.configuration)
+    if rules.untrue:
+        yield from ("", "**Records that the gate does not find so:**", "", *_listed(rules.untrue))
     if rules.modified:
         if rules.approved:
             yield from ("", "**Rule changes, approved:**", "")
@@ -89,6 +95,17 @@ def _head(report: Report) -> Iterator[str]:
         yield from ("", "**Could not evaluate:**", "", quoted(rules.refused))
     if len(rules.by_rules) > 1:
         yield from ("", *_listed(rules.by_rules))
+
+
+def _edited(parts: Sequence[EditedPart]) -> Iterator[str]:
+    """Yield the edited parts; numbers and names in a line, prompts as a folded word diff."""
+    for each in parts[:MOST_LINES]:
+        if each.is_short:
+            yield f"- {escaped(each.name)}: {escaped(each.before or '(none)')} → {escaped(each.now or '(none)')}"
+        else:
+            yield from (f"- {escaped(each.name)}", "", quoted(word_diff(each.before, each.now)), "")
+    if len(parts) > MOST_LINES:
+        yield f"- and {len(parts) - MOST_LINES} more"
 
 
 def _tables(report: Report, most: int) -> Iterator[str]:

@@ -112,8 +112,31 @@ class CandidateReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EditedPart:
+    """A part of the configuration that a change edits: of a unit (empty: of all), with both texts."""
+
+    unit: str
+    part: str
+    before: str
+    now: str
+
+    @property
+    def name(self) -> str:
+        """What is edited, in a line."""
+        return f"{self.unit}: {self.part}" if self.unit else self.part
+
+    @property
+    def is_short(self) -> bool:
+        """Whether both texts fit on a line."""
+        return len(self.before) + len(self.now) <= 60 and "\n" not in self.before + self.now
+
+
+@dataclass(frozen=True, slots=True)
 class RuleReport:
-    """A change's effect on the rules; `by_rules` has a line for each set of rules that was applied."""
+    """A change's effect on the rules; `by_rules` has a line for each set of rules that was applied.
+
+    `configuration` are the edited parts of the configuration, `untrue` the records that are not what the gate finds.
+    """
 
     modified: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -121,6 +144,8 @@ class RuleReport:
     approved: bool = False
     refused: str = ""
     by_rules: tuple[str, ...] = ()
+    configuration: tuple[EditedPart, ...] = ()
+    untrue: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,17 +108,17 @@ ALTERED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: edit(lambda data: data["cases"][0].update(unstable=True)),
         "desk/triage: the unstable mark of 1 case (c00) set",
     ),
-    "a prompt": (
-        lambda: edit(lambda data: data.update(prompt={"system": "Just say boiler."})),
-        "desk/triage: prompt of 40 cases (c00, c01, c02",
+    "a case's own prompt": (
+        lambda: edit(lambda data: data["cases"][3].update(prompt={"system": "Just say boiler."})),
+        "desk/triage: input of 1 case (c03) edited",
     ),
     "a schema": (
         lambda: edit(lambda data: data.update(check={"schema": {}, "extract": "fenced"})),
         "desk/triage: check of 40 cases (c00, c01, c02",
     ),
-    "decoding": (
-        lambda: edit(lambda data: data.update(generate={"max_new_tokens": 500})),
-        "desk/triage: decoding of 40 cases (c00, c01, c02",
+    "a case's own decoding": (
+        lambda: edit(lambda data: data["cases"][3].update(generate={"max_new_tokens": 500})),
+        "desk/triage: decoding of 1 case (c03) edited",
     ),
     "a seal": (
         lambda: edit(lambda data: data.update(sealed=True)),
@@ -184,7 +184,7 @@ def test_how_the_model_is_computed_and_where_openings_are_counted_are_rules(repo
     assert decided()["modified"] == told
 
 
-def test_an_edit_of_the_chat_template_is_an_altered_rule(repository):
+def test_an_edit_of_the_chat_template_is_an_edit_of_the_configuration(repository):
     Path("pyproject.toml").write_text('[tool.tunegate]\nchat-template = "chat.jinja"\n')
     Path("chat.jinja").write_text("{{ messages }}")
     commit_to_main("a template")
@@ -192,10 +192,13 @@ def test_an_edit_of_the_chat_template_is_an_altered_rule(repository):
 
     Path("chat.jinja").write_text("{{ messages[-1] }}")
     there, here = "chat.jinja (f24189f08c85a1eb19a737306c3a13e8)", "chat.jinja (d936c225b5a96ddeedc403727eb34241)"
-    assert decided()["modified"] == [f"[tool.tunegate] chat-template: {there} -> {here}"]
+    found = decided()
+    assert found["modified"] == []
+    assert found["configuration"] == [{"unit": "", "part": "chat-template", "before": there, "now": here}]
 
     Path("chat.jinja").unlink()
-    assert decided()["modified"] == [f"[tool.tunegate] chat-template: {there} -> chat.jinja (no file)"]
+    [edited] = decided()["configuration"]
+    assert edited["now"] == "chat.jinja (no file)"
 
 
 def test_an_altered_rule_with_its_baseline_recorded_again_blocks_until_it_is_permitted(repository):
@@ -424,7 +427,7 @@ def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
 
 @pytest.mark.parametrize(("options", "why"), [
     (["--approve=7816ee245021"], "--approve: expected --policy-from GITREF with it"),
-    (["--adapter=nowhere"], "takes no adapter"),
+    (["--adapter=nowhere"], "take no adapter"),
     (["--model=replay:gpt=nowhere.jsonl"], "nowhere.jsonl"),
 ])  # fmt: skip
 def test_whatever_stops_the_gate_is_its_decision(repository, options, why):

@@ -1,0 +1,150 @@
+"""The candidate of a change: how its configuration differs from the branch's, and whether its records are true.
+
+A configuration is the model, its prompts and its decoding. An edited one is evaluated on the branch's questions,
+against the branch's record. A record that the change brings goes in service with the merge, so it must be what the gate
+finds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tunegate.harness.baselines.service import stored_record
+from tunegate.harness.baselines.store import Baseline
+from tunegate.harness.cases.model import Task, UnitConfiguration
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.formatting import percent, plain
+from tunegate.harness.evaluation.engines import SAME_CONFIGURATION
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.ledger.ledger import Ledger
+from tunegate.harness.models.api import SUPPLIED
+from tunegate.harness.models.model_options import REPLAY, SERVER, is_server, is_vllm
+
+#: Settings of `[tool.tunegate]` that are part of the configuration; `model` is one if it stays of the same kind.
+SETTINGS = ("model", "rung", "chat-template", "reasoning-effort")
+
+
+@dataclass(frozen=True)
+class ConfigurationChange:
+    """One part of a configuration that differs: of a unit (empty: of all), with both texts."""
+
+    unit: str
+    part: str
+    before: str
+    now: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return its form in a decision."""
+        return {"unit": self.unit, "part": self.part, "before": self.before, "now": self.now}
+
+
+def configuration_changes(
+    old: Sequence[Task], new: Sequence[Task], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[ConfigurationChange]:
+    """Yield the parts in which two sides of a change differ.
+
+    Args:
+        old: the tasks of the branch.
+        new: those of the change.
+        before: the settings of the branch, as texts.
+        now: those of the change.
+    """
+    for name in SETTINGS:
+        if before.get(name) != now.get(name) and is_of_same_kind(name, before.get(name), now.get(name)):
+            yield ConfigurationChange("", name, before.get(name) or "not set", now.get(name) or "not set")
+    known = {unit.key: unit.configuration for task in old for unit in task.units}
+    for unit in (unit for task in new for unit in task.units if unit.key in known and not unit.of):
+        yield from _unit_changes(unit.key, known[unit.key], unit.configuration)
+
+
+def _unit_changes(unit: str, old: UnitConfiguration, new: UnitConfiguration) -> Iterator[ConfigurationChange]:
+    before, now = (_texts(each) for each in (old, new))
+    for part in dict.fromkeys([*before, *now]):
+        if before.get(part) != now.get(part):
+            yield ConfigurationChange(unit, part, before.get(part, ""), now.get(part, ""))
+
+
+def _texts(configuration: UnitConfiguration) -> dict[str, str]:
+    """Return the parts of a configuration as texts."""
+    raw = configuration.as_dict()
+    numbers = {name: json.dumps(value) for name, value in raw.pop("decoding").items()}
+    shots = [f"{_text(each['input'])}\n-> {each['output']}" for each in raw.pop("shots", ())]
+    return {**raw, **({"worked examples": "\n\n".join(shots)} if shots else {}), **numbers}
+
+
+def _text(written: Any) -> str:
+    return written if isinstance(written, str) else json.dumps(written, ensure_ascii=False)
+
+
+def is_of_same_kind(name: str, before: str | None, now: str | None) -> bool:
+    """Whether an edited setting is a candidate's: another model that is run the same way, at the same address."""
+    return name != "model" or _kind(before or "") == _kind(now or "")
+
+
+def _kind(model: str) -> str:
+    if model.startswith(REPLAY):
+        return model  # supplied outputs: another file is another claim
+    if is_server(model):
+        return address(model)
+    return "vllm" if is_vllm(model) else "local"
+
+
+def address(model: str) -> str:
+    """Return the host and path of a served model's name; empty if it is not served."""
+    parts = urlsplit(model.removeprefix(SERVER).partition("#")[0])
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" if is_server(model) else ""
+
+
+def untrue_records(
+    root: Path, ledger: Ledger, records: Mapping[str, str], evaluated: Sequence[Record], tasks: Sequence[Task]
+) -> Iterator[str]:
+    """Yield the records of a change that are not what the gate finds; a line each.
+
+    Args:
+        root: the folder of the change's baselines.
+        ledger: the change's ledger.
+        records: what the change puts in service, by unit: the digest of the record.
+        evaluated: what the gate evaluated by the change's rules.
+        tasks: the change's tasks, whose margins are what a record may be off.
+    """
+    margins = {unit.key: task.policy.of(unit.name, unit.kind).margin for task in tasks for unit in task.units}
+    for unit, sha in records.items():
+        event = ledger.in_service(unit)
+        record = stored_record(root, unit, event) if event and event.files[unit] == sha else None
+        if record is None:
+            yield f"{unit}: the record that this change puts in service is not among its baselines; record it again"
+            continue
+        if record.engine.get("backend") == SUPPLIED:
+            continue  # of outputs that were made elsewhere, old and new ones have one name
+        theirs = next((each for each in evaluated if _is_of(record, each)), None)
+        where = f"{unit}: the record of this change ({show_path(record.path)})"
+        if theirs is None:
+            yield f"{where} is of another configuration than this change runs; record it again: tunegate record"
+        elif not _is_near(record, theirs, margins.get(unit)):
+            found, ours = (_mean(each) for each in (record.summary.mean, theirs.units[unit].mean))
+            yield f"{where} has {found}, and the gate finds {ours}; record it again: tunegate record --fresh"
+
+
+def _is_of(record: Baseline, evaluated: Record) -> bool:
+    subject, unit = evaluated.fingerprint["subject"], record.unit
+    same = all(record.subject.get(part) == subject.get(part) for part in SAME_CONFIGURATION)
+    return same and unit in evaluated.units and evaluated.configurations[unit] == record.configuration
+
+
+def _is_near(record: Baseline, evaluated: Record, margin: float | None) -> bool:
+    """Whether the means are within the margin: hosted and other engines give other outputs."""
+    found, ours = record.summary.mean, evaluated.units[record.unit].mean
+    if found is None or ours is None:
+        return False
+    return abs(found - ours) <= (margin or 0.0) + 1e-9
+
+
+def _mean(value: float | None) -> str:
+    if value is None:
+        return "no score"
+    return percent(value) if 0 <= value <= 1 else plain(value)

@@ -39,13 +39,13 @@ INSTEAD = {
 RETIRED = re.compile("|".join(rf"(?<![\w`.$/-])(?:{each})(?![\w`(/-]|\.\w)" for each in INSTEAD), re.I)
 #: Where such a word is right: the file, the words around it, and why.
 ALLOWED: dict[tuple[str, str], str] = {
-    ("harness/models/cache.py", "answer TEXT NOT NULL"): "a column of the cache's table, and so below",
-    ("harness/models/cache.py", "SELECT answer, used"): "",
-    ("harness/models/cache.py", "(key, answer, used, run)"): "",
-    ("harness/models/cache.py", "SELECT key, answer"): "",
+    ("harness/models/cache.py", "answer TEXT NOT NULL"): "a column of the cache's table",
+    ("harness/models/cache.py", "SELECT answer, used"): "the same column",
+    ("harness/models/cache.py", "(key, answer, used, run)"): "the same column",
+    ("harness/models/cache.py", "SELECT key, answer"): "the same column",
     ("harness/models/prompts.py", "holds the answer alone"): "a prompt: other words would be another request",
-    ("harness/models/replay.py", "rung: the prompting strategy"): "the name of an argument, and so below",
-    ("harness/models/request_file.py", "rung: the prompting strategy"): "",
+    ("harness/models/replay.py", "rung: the prompting strategy"): "the name of an argument",
+    ("harness/models/request_file.py", "rung: the prompting strategy"): "the name of an argument",
 }
 
 

@@ -124,7 +124,9 @@ def split_server(model: str) -> tuple[str, str]:
     except ValueError:  # an incomplete IPv6 address, or an invalid port
         found = False
     if not found or not name.isprintable():
-        raise Refused(f"--tg-model {SERVER}URL#MODEL: expected such as {SERVER}http://localhost:8000/v1#my-model")
+        raise Refused(
+            f"--tg-model {SERVER}URL#MODEL: expected a name such as {SERVER}http://localhost:8000/v1#my-model"
+        )
     versioned = not parts.query or API_VERSION.fullmatch(parts.query)
     if parts.username is not None or parts.password is not None or not versioned:
         # the address is part of the model's name, which appears in records and messages

@@ -29,7 +29,7 @@ def asking_anew(command: str, fresh: bool, notes: list[str], megabytes: int = CA
         yield Run(uuid.uuid4().hex)
         return
     with ExitStack() as stack:
-        if not _is_alone(command, stack):
+        if not _is_first(command, stack):
             yield Run(uuid.uuid4().hex)  # the same command is running already: each has its own outputs
             return
         run = _going_on(command, megabytes, notes)
@@ -41,7 +41,7 @@ def asking_anew(command: str, fresh: bool, notes: list[str], megabytes: int = CA
         _end(command, megabytes)
 
 
-def _is_alone(command: str, stack: ExitStack) -> bool:
+def _is_first(command: str, stack: ExitStack) -> bool:
     try:
         stack.enter_context(locked(store_path().parent / "runs" / command[:16], seconds=0))
     except TimeoutError:

@@ -64,7 +64,7 @@ TABLE = (
                "init": "The hosted model that the workflow runs: openai:URL#MODEL"}),
     Option("device", "Device of a local model; auto: the first accelerator found", "auto|cpu|cuda|mps",
            default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True, group=LOCAL),
-    Option("dtype", "Precision of a local model; auto: as its weights are stored, if the device multiplies that",
+    Option("dtype", "Precision of a local model; auto: as its weights are stored, if the device supports that",
            "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
            suites=True, stands=True, group=LOCAL),
     Option("attention", "Attention implementation; auto: the default of transformers",
@@ -136,7 +136,7 @@ TABLE = (
     # not configurable: otherwise the released change could choose what it is compared with
     Option("into", "Branch that the release is merged into, and whose ledger is compared; by default that of origin or "
            "of the only remote", "REMOTE/BRANCH"),
-    Option("withdraw", "Withdraw the release of the adapter; the one before it is in force again", type=bool,
+    Option("withdraw", "Withdraw the release of the adapter; the previous release is in force again", type=bool,
            default=False),
     Option("key", "PEM key on an elliptic curve: the private key signs, the public key verifies", "FILE.pem", Path),
     Option("reason", "Why the release is withdrawn", "TEXT", by={"retire": "Why the unit is retired"}),
@@ -164,7 +164,7 @@ TABLE = (
     Option("flip-rate", "Assume this flip rate instead of the measured one; .04 is 4 %", "SHARE", float),
     Option("output", "Folder of the adapter", "PATH", Path,
            by={"distil": "File of rows to write", "export": "Folder of the merged model, or the GGUF file"}),
-    Option("prompts", "Print the prompts for the teacher, and run nothing", type=bool, default=False),
+    Option("prompts", "Print the prompts for the teacher, without running it", type=bool, default=False),
     Option("to", "Format: a merged model folder, or a GGUF file", "merged|gguf", default="merged",
            choices=("merged", "gguf")),
     Option("report", "Where to write the report on the rows", "FILE.json", Path),

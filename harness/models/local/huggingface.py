@@ -256,7 +256,7 @@ class Local:
         if can_join(model):
             yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
         else:
-            yield from (_alone(self._loaded[1], row) for row in rows)
+            yield from (_generate_one(self._loaded[1], row) for row in rows)
 
     def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedOutput | None:
         """The constraint of an output; if its prompt opened a reasoning, it starts after the reasoning."""
@@ -376,7 +376,7 @@ def _masked(output: ConstrainedOutput, prompt: int, ids: Any, logits: Any) -> An
     return output.mask(logits[0])[None]
 
 
-def _alone(model: Any, row: RequestState) -> RequestState:
+def _generate_one(model: Any, row: RequestState) -> RequestState:
     """Generate one row with the library, for a model that cannot batch."""
     import torch
 

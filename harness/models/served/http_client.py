@@ -231,7 +231,7 @@ class HttpClient:
         is_busy, after = status in BUSY, _asked_to_wait(headers)
         if is_busy and after:
             self._rest_until = max(self._rest_until, time.monotonic() + min(after, self._deadline))
-        raise _TryAgain(found + (f", and to retry in {after:.0f} s" if after else ""), is_busy, after)
+        raise _TryAgain(found + (f"; it asks to wait {after:.0f} s" if after else ""), is_busy, after)
 
     def harmless(self, text: str) -> str:
         """A text from outside, without the key: a server may repeat it, also in the escapes of JSON."""
@@ -249,7 +249,7 @@ def api_key(url: str) -> str:
     if not key:
         return ""
     parts, to = urlsplit(url), key_host(url)
-    # if the key holds a host, the host may hold the key
+    # if the two variables were swapped, `meant` is the key
     who = "another" if HOST_NAME.fullmatch(key) else shown(meant) or "none"
     if meant.lower() not in (to, f"{to}:{OWN_PORT[parts.scheme]}"):
         raise Refused(
@@ -263,8 +263,8 @@ def api_key(url: str) -> str:
     if not re.fullmatch(f"[!-~]{{{LEAST_OF_A_KEY},}}", key):
         # the key is never shown; a short one may be a word that outputs contain
         raise Refused(
-            f"{KEY}: expected at least {LEAST_OF_A_KEY} printable characters without spaces, found another key; a "
-            "server that accepts any key needs none"
+            f"{KEY}: expected at least {LEAST_OF_A_KEY} printable characters without spaces, found fewer or others; "
+            "a server that accepts any key needs none"
         )
     return key
 
@@ -328,6 +328,6 @@ def _hint(status: int, said: Said) -> str:
         return "; the account has no quota left, and waiting does not help: pay, or raise its limit"
     hints = {
         401: f"; the key is read from {KEY}", 403: f"; the key is read from {KEY}",
-        404: "; is it the address that ends in /v1, and the server's own name of the model?",
+        404: "; check that the address ends in /v1, and that MODEL is the server's own name",
     }  # fmt: skip
     return hints.get(status, "")

@@ -54,7 +54,7 @@ def flaw_of(output: dict[str, Any]) -> str:
     if mistakes := schema_mistakes(output, RESPONSE):
         return shown("; ".join(mistakes))
     [choice] = output["choices"]
-    return f"it ended for {FAILED}" if choice.get("finish_reason") == FAILED else ""
+    return f"its finish_reason is {FAILED}" if choice.get("finish_reason") == FAILED else ""
 
 
 def tokens_written(usage: Mapping[str, Any]) -> int | None:

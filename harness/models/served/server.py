@@ -167,7 +167,7 @@ class Server:
     def _dialect(self) -> Dialect:
         """The fields that the server accepts, found by short requests: one, and one more for each refused field."""
         dialect, probes = Dialect(), list(PROBES)
-        with self._watch(f"Asking {self.url} for {self.name}"):
+        with self._watch(f"Checking {self.name} at {self.url}"):
             while True:
                 try:
                     self._learn_from(self._probe(probes[0], dialect))
@@ -390,7 +390,7 @@ class Server:
 
     def _without_loglik(self, request: Request, found: str) -> Refused:
         return Refused(
-            f"{request.key}: expected log-probabilities of a given text (`echo` with `logprobs`), and {self.name} at "
+            f"{request.key}: expected log-probabilities of a given text (`echo` with `logprobs`), but {self.name} at "
             f"{self.url} has {found}; leave such units out, or evaluate them on a local model"
         )
 

@@ -55,7 +55,7 @@ SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
 }  # fmt: skip
 SECRET = {KEY, "VLLM_API_KEY"}  # it listens only on this machine, and needs no key
-#: Or not allowed: a configuration file may set any of them, and a token is useless where nothing is fetched.
+#: Arguments that the run sets, or does not allow: a configuration file could set any of them, and no token is needed.
 SET_HERE = {
     "--model", "--served-model-name", "--dtype", "--load-format", "--config-format", "--generation-config", "--host",
     "--port", "--api-key", "--enable-lora", "--lora-modules", "--max-loras", "--max-cpu-loras", "--max-lora-rank",
@@ -165,8 +165,8 @@ class VllmProcess:
         command += ["--host", "127.0.0.1", "--port", str(port)]
         self._process = _start(command, self.log)
         self._finalizer = weakref.finalize(self, _stop, self._process)
-        with self._ending_on_error(), watch(f"Starting vLLM (log: {show_path(self.log)})") as tell:
-            self._wait(served, tell)
+        with self._ending_on_error(), watch(f"Starting vLLM (log: {show_path(self.log)})") as progress:
+            self._wait(served, progress)
 
     @property
     def has_ended(self) -> bool:
@@ -193,7 +193,7 @@ class VllmProcess:
             self.stop()
             raise
 
-    def _wait(self, served: Sequence[str], tell: Any) -> None:
+    def _wait(self, served: Sequence[str], progress: Any) -> None:
         until = time.monotonic() + LOADING_SECONDS
         while not (found := _names(self.url)):
             if self.has_ended:
@@ -203,7 +203,7 @@ class VllmProcess:
                     f"expected vLLM to respond within {LOADING_SECONDS:.0f} s, found no response; {self.last_words()}"
                 )
             time.sleep(POLL_SECONDS)
-            tell(0)
+            progress(0)
         if missing := sorted(set(served) - found):
             raise Refused(
                 f"expected vLLM at {self.url} to serve {', '.join(missing)}, found {shown(', '.join(sorted(found)))}: "

@@ -209,7 +209,11 @@ ENDS = {
     "too large": (413, PAGE, PAGE),
     "not paid": (402, '{"error": {"message": "Insufficient Balance"}}', "Insufficient Balance; the account has no"),
     "forbidden": (403, '{"error": "no access to this model"}', "no access to this model; the key is read from"),
-    "not found": (404, '{"error": {"message": "The model `m` does not exist"}}', "does not exist; is it the address"),
+    "not found": (
+        404,
+        '{"error": {"message": "The model `m` does not exist"}}',
+        "does not exist; check that the address",
+    ),
 }
 
 

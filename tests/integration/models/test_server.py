@@ -198,12 +198,12 @@ FAULTS = {
     "drips": (drips, "expected a response within 2 s, found none"),
     "drops": (drops, r"expected a response, found none in \d+ tries: RemoteProtocolError: Server disconnected"),
     "halves": (halves, r"expected a response, found none in \d+ tries: RemoteProtocolError: peer closed connection"),
-    "429, come back in an hour": (says("", 429, Retry_After="3600"), "status 429: nothing, and to retry in 3600 s"),
-    "429, come back at a time": (says("", 429, Retry_After=LATER), r"status 429: nothing, and to retry in \d{4} s"),
+    "429, come back in an hour": (says("", 429, Retry_After="3600"), "status 429: nothing; it asks to wait 3600 s"),
+    "429, come back at a time": (says("", 429, Retry_After=LATER), r"status 429: nothing; it asks to wait \d{4} s"),
     "429 for ever": (says("", 429, Retry_After="soon"), "expected a response within 2 s, found"),
     "500": (says('{"error": {"message": "out of memory"}}', 500), r"found none in \d+ tries: status 500: out of mem"),
     "401": (says('{"detail": "who?"}', 401), r"found status 401: who\?; the key is read from TUNEGATE_API_KEY"),
-    "404": (says("<html>", 404), "found status 404: <html>; is it the address that ends in /v1"),
+    "404": (says("<html>", 404), "found status 404: <html>; check that the address ends in /v1"),
     "elsewhere": (says("", 307, Location="http://127.0.0.1:1/"), "found status 307: nothing"),
     "no JSON": (says("Service is up!"), r"found none in \d+ tries: no JSON \(a mistake in column 1\)?.*Service is up!"),
     "NaN": (says('{"model": NaN}'), r"found none in \d+ tries: no JSON \("),
@@ -394,7 +394,7 @@ def test_in_chat_messages_there_are_none():
     ],
 )
 def test_a_name_that_is_none_is_refused(name):
-    with pytest.raises(Refused, match=r"expected such as openai:http://localhost:8000/v1#my-model"):
+    with pytest.raises(Refused, match=r"expected a name such as openai:http://localhost:8000/v1#my-model"):
         split_server(name)
 
 

@@ -148,7 +148,7 @@ def with_code(tiny_model, tmp_path) -> Path:
 
 
 def test_code_of_a_models_own_is_never_run(with_code, tmp_path):
-    with pytest.raises(Refused, match="mine: expected a model whose code is in transformers, found one that"):
+    with pytest.raises(Refused, match="mine: expected a model whose code is in transformers, found one with custom"):
         list(answers(Local(str(with_code), quiet()), requests(texts=["It drips."])))
     assert not (tmp_path / "ran").exists()
 

@@ -276,7 +276,7 @@ def test_it_is_diagnosed(desk, server, monkeypatch):
         (["--tg-in-flight=0"], "--tg-in-flight: expected a whole number from 1, found 0"),
         (["--tg-deadline=-1"], "--tg-deadline: expected a whole number from 1, found -1"),
         (["--tg-timing"], "--tg-timing with --tg-model openai:URL#MODEL"),
-        (["--tg-model=openai:nowhere"], "expected such as openai:http://localhost:8000/v1#my-model"),
+        (["--tg-model=openai:nowhere"], "expected a name such as openai:http://localhost:8000/v1#my-model"),
     ],
 )
 def test_options_that_mean_nothing_with_it_are_refused(desk, options, said):

@@ -27,7 +27,7 @@ class Tokenizer:
 
 
 @pytest.mark.parametrize(("template", "said"), [
-    ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "no end within 2 seconds"),
+    ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "still running after 2 seconds"),
     ("{{ 'x' * 20000000 }}", "expected a chat template that writes at most 10,000,000 characters"),
     ("{% include '/etc/passwd' %}", "expected messages that the model's chat template accepts"),
     ("{{ messages.nothing.there }}", "expected messages that the model's chat template accepts"),

@@ -57,6 +57,6 @@ def render_teacher(row_file: Mapping[str, Any]) -> str:
     teacher = row_file["teacher"]
     edited = "; edited since" if teacher["edited"] else ""
     return (
-        f"  {row_file['file']}: outputs of {teacher['name']}, of which {teacher['kept']} of {teacher['asked']} passed "
-        f"the checks{edited}"
+        f"  {row_file['file']}: {teacher['kept']} of {teacher['asked']} outputs of {teacher['name']} passed the checks"
+        f"{edited}"
     )

@@ -388,7 +388,7 @@ def test_the_record_names_the_teacher_whose_answers_the_rows_are(place):
     result = place.train()
 
     assert result.exit_code == 0, result.output
-    assert "  rows.jsonl: answers of replay:large, 22 of 22 that passed the checks" in result.output
+    assert "  rows.jsonl: 22 of 22 outputs of replay:large passed the checks" in result.output
     (rows,) = json.loads(place.read("adapter/training.json"))["rows"]
     assert (rows["teacher"]["name"], rows["teacher"]["edited"], rows["rows"]) == ("replay:large", False, 22)
 
@@ -437,8 +437,8 @@ def test_a_dry_run_goes_up_to_the_first_step_and_says_what_training_would_cost(p
     said = re.sub(r"[0-9.,]+ (s|MB|GB|minutes)\b", r"N \1", result.output)
     assert "Probing the template on real batches ..." in said
     assert re.search(r"  time: N s for 24 steps \(7,\d{3} tokens at \d+/s\)\n", said)
-    assert re.search(r"  memory: N GB .*\n  disk: N MB while it trains, N MB after; N [GM]B are free\n", said)
-    assert said.endswith("dry run: nothing was trained\n")
+    assert re.search(r"  memory: N GB .*\n  disk: N MB while training, N MB afterwards; N [GM]B free\n", said)
+    assert said.endswith("nothing was trained: that was a dry run\n")
     assert place.tree() == before
 
 

@@ -21,7 +21,7 @@ def provenance(record: Record) -> dict[str, str]:
         "outputs": "supplied, not generated" if record.is_supplied else "generated",
         **{name: str(value) for name, value in subject.items() if value},
         **{f"engine: {name}": str(value) for name, value in engine.items()},
-        **{f"{name}, asked again": text for name, text in asked_again(record).items()},
+        **{f"{name}, re-run": text for name, text in asked_again(record).items()},
     }
     return {name: value for name, value in found.items() if value}
 

@@ -93,7 +93,7 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
         "The baseline, recorded on another engine, was re-run on this one; the new engine changed none of 20 cases; "
         f"{others} outputs differ."
     )
-    assert provenance(record)["baseline, asked again"] == "recorded with dtype float32 (now bfloat16)"
+    assert provenance(record)["baseline, re-run"] == "recorded with dtype float32 (now bfloat16)"
 
 
 def test_of_a_part_of_a_unit_that_part_alone_is_asked(desk, tiny_adapter, asked):

@@ -185,7 +185,7 @@ def test_an_alias_that_leads_to_another_version_is_asked_again_and_told(desk, se
     told = "the baseline is of tuned-2026-03-01, and "
     assert json.loads(baseline.read_text())["served"] == "tuned-2026-03-01"
     assert (other.ret, told in same, told in other.stdout.str()) == (0, False, True)
-    assert f"{server.model} by tuned-2026-09-01 now: a difference may be the version's" in other.stdout.str()
+    assert f"{server.model} is tuned-2026-09-01 now: a difference may come from the version" in other.stdout.str()
     asked(server)
     desk.run()  # what is kept is the new version's: of the old one's answers none counts
     assert asked(server) == 0

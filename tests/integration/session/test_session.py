@@ -162,7 +162,7 @@ def test_only_adapters_open_sealed_cases(local: Options) -> None:
 
 def test_nothing_is_recorded_of_what_the_base_answers_to_sealed_cases(local: Options) -> None:
     seal(local)
-    with pytest.raises(Refused, match="--tg-record with --tg-sealed: nothing is recorded of desk/final, whose cases"):
+    with pytest.raises(Refused, match="--tg-record with --tg-sealed: nothing is recorded of desk/final, on which"):
         judged(replace(local, record=True, sealed=True))
     judged(replace(local, record=True, sealed=True), "triage")
 

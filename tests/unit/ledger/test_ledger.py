@@ -247,7 +247,7 @@ def test_an_event_that_is_gone_is_missed_unless_none_came_after(events, random):
         if gone in ledger.heads:
             assert read_ledger(root).events.keys() == ledger.events.keys() - {gone}
         else:
-            with pytest.raises(Refused, match=f"{gone}.json: expected the event that came before .*history was lost"):
+            with pytest.raises(Refused, match=f"{gone}.json: expected the event before .*history was lost"):
                 read_ledger(root)
 
 

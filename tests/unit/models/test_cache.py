@@ -248,7 +248,7 @@ def test_a_look_says_how_much_is_kept(kept):
     done = run("--cache-size=50")
 
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("3 answers, 0.1 of 50 MB (")
+    assert done.stdout.startswith("3 outputs, 0.1 of 50 MB (")
     assert "model tiny-1, 2.0 MB" in done.stdout
 
 
@@ -280,7 +280,7 @@ def test_a_store_that_another_process_writes_to_is_not_deleted(kept, monkeypatch
 
     assert done.exit_code == 3
     assert "another run has been writing for 0.01 s; wait until it ends" in done.stderr
-    assert run().stdout.startswith("3 answers")
+    assert run().stdout.startswith("3 outputs")
 
 
 def test_a_check_finds_an_answer_that_cannot_be_read(kept):
@@ -303,11 +303,11 @@ def test_a_damaged_file_is_found_and_cleared(kept):
 
     assert run("check").exit_code == 3
     assert run("clear").exit_code == 0
-    assert run().stdout.startswith("0 answers")
+    assert run().stdout.startswith("0 outputs")
 
 
 def test_it_is_cleared(kept):
-    assert run("clear").stdout.startswith("cleared: 3 answers")
+    assert run("clear").stdout.startswith("cleared: 3 outputs")
     assert json.loads(run("--json").stdout)["outputs"] == 0
     assert kept.stat().st_size < 50_000
 

@@ -229,7 +229,7 @@ MISTAKES = {
     "a billion laughs": (
         HEAD + "cases:\n  - id: a\n    input: hi\n    expect:\n      a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
         + "".join(f"      a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30)),
-        "12: cases[0].expect.a4: expected few aliases, found aliases that stand for 123,440 values more; "
+        "12: cases[0].expect.a4: expected few aliases, found aliases that expand to 123,440 more values; "
         "write the values out",
     ),
 }  # fmt: skip
@@ -364,13 +364,13 @@ def test_a_link_that_leads_nowhere_is_told_as_one(tmp_path, monkeypatch):
     file, task = (str(problem) for problem in caught.value.problems)
     assert file.endswith("gone.yaml: expected a file, found a link to ../elsewhere/gone.yaml, where nothing is")
     assert "expected a task's folder, found a link to" in task
-    assert task.endswith("moved, where nothing is; mend the link, or delete it")
+    assert task.endswith("moved; fix or delete the link")
 
 
 def test_a_folder_of_fixtures_that_is_a_link_to_nothing_is_told_as_one(tmp_path):
     (tmp_path / "fixtures").symlink_to("nowhere")
 
-    with pytest.raises(Refused, match="expected a folder of fixtures, found a link that leads nowhere"):
+    with pytest.raises(Refused, match="expected a folder of fixtures, found a broken link"):
         load_tasks(tmp_path / "fixtures")
 
 

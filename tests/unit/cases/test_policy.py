@@ -182,7 +182,7 @@ def test_a_part_of_a_pass_rule_has_a_margin_and_a_reason_of_its_own(read):
         (PARTS.replace(", reason: complaints", ""), "task.yaml:4: units.triage.parts.clean: expected the key 'reason'"),
         (PARTS.replace("0.03", "3"), "task.yaml:4: units.triage.parts.clean.margin: expected the tolerated loss"),
         (TEXT.replace("reason: kept", "reason: kept, parts: {clean: {margin: 0.1, reason: r}}"),
-         "task.yaml:5: units.fluency.parts: expected a margin of the unit beside those of its parts, found none"),
+         "task.yaml:5: units.fluency.parts: expected a margin of the unit as well as of its parts, found none"),
     ],
 )  # fmt: skip
 def test_a_part_that_cannot_be_gated_is_refused(read, text, said):

@@ -189,7 +189,7 @@ def test_a_chain_of_merges_fills_no_memory(project: Path) -> None:
     chain = "".join(f"a{n + 1}: &a{n + 1} {{<<: *a{n}, k{n}: 1}}\n" for n in range(20_000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     Path("recipe.yaml").write_text(f"{RECIPE}a0: &a0 {{x: 1}}\n{chain}")
-    assert "expected few aliases, found aliases that stand for " in "\n".join(said_in_time(READERS["recipe"][2]))
+    assert "expected few aliases, found aliases that expand to " in "\n".join(said_in_time(READERS["recipe"][2]))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
 

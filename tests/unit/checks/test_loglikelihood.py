@@ -126,7 +126,7 @@ def test_an_expect_on_a_passage_is_refused(tmp_path: Path) -> None:
 def test_a_pair_of_equal_texts_is_refused(tmp_path: Path) -> None:
     same = {"preferred": "An engineer.", "other": "An  engineer."}
     write_pairs(tmp_path, cases=[{"id": "a", "input": "x", "expect": same}])
-    assert "expected another text than the preferred one, found the same" in mistakes(tmp_path)
+    assert "expected a text other than the preferred one, found the same" in mistakes(tmp_path)
 
 
 def test_a_unit_is_of_its_own_kind(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The fixture suites: one file for each kind of check, collected by pytest; `pytest fixtures/` needs none of them."""
+"""The fixture suites: one file per kind of check, collected by pytest; `pytest fixtures/` does not need them."""

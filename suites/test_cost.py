@@ -1,4 +1,4 @@
-"""Cost: what would each of another unit's answers cost, at the prices of task.yaml?"""
+"""Cost: the cost of each output of another unit, at the prices of task.yaml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.suite("cost")
 
 
 def test_cost(tunegate_case: CaseItem) -> None:
-    """One case: the tokens of its answer are known, so that it has a price."""
+    """One case: its output has token counts, and therefore a price."""
     tunegate_case.check()
 
 

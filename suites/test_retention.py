@@ -1,4 +1,4 @@
-"""Retention: does the model still understand general language, and answer general questions?"""
+"""Retention: the model still models general language and general knowledge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.suite("retention")
 
 
 def test_retention(tunegate_case: CaseItem) -> None:
-    """One case: a passage has a likelihood, or a question gets an answer that counts as right."""
+    """One case: a passage has a likelihood, or the output to a question is an accepted one."""
     tunegate_case.check()
 
 

@@ -1,4 +1,4 @@
-"""Schema adherence: is the whole output JSON of the agreed shape, with the right values in it?"""
+"""Schema adherence: the whole output is JSON of the agreed shape with the right values."""
 
 from __future__ import annotations
 

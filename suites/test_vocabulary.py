@@ -13,7 +13,7 @@ pytestmark = pytest.mark.suite("vocabulary")
 
 
 def test_vocabulary(tunegate_case: CaseItem) -> None:
-    """One case: the answer uses the terms and the wording that the case asks for."""
+    """One case: the output uses the required terms and wording."""
     tunegate_case.check()
 
 

@@ -1,4 +1,4 @@
-"""Brand voice: does the answer sound like the house, keep its rules, and say what it should?"""
+"""Brand voice: the output sounds like the house, keeps its rules, and has the required content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.suite("voice")
 
 
 def test_voice(tunegate_case: CaseItem) -> None:
-    """One case: the answer passes the style metric, the house rules and the content check."""
+    """One case: the output passes the style metric, the house rules and the content check."""
     tunegate_case.check()
 
 

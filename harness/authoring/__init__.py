@@ -1,1 +1,1 @@
-"""Files that people edit: strict YAML, the line of every path, mistakes with what was expected and found."""
+"""Authored files: strict YAML with line numbers, and mistakes as expected and found."""

@@ -1,4 +1,4 @@
-"""A document that people edit: its data, and the line of every path inside it."""
+"""An authored document: its data, and the line of every path inside it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Document:
 
     @cached_property
     def name(self) -> str:
-        """Its path as a person would type it."""
+        """The path as a user would type it."""
         return show_path(self.path)
 
     def line(self, where: Where) -> int:
@@ -53,18 +53,18 @@ class Document:
 
 
 def show_where(where: Where) -> str:
-    """A path inside a document as people write it: `cases[3].expect.product`."""
+    """A path inside a document in the usual notation: `cases[3].expect.product`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{shortened(str(part))}" for part in where)
     return text.removeprefix(".")
 
 
 def shortened(text: str, most: int = SHOWN) -> str:
-    """A text, cut off where it is too long for a message."""
+    """A text, truncated for a message."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def show_value(value: Any) -> str:
-    """A value, short enough for a message."""
+    """A value, shortened for a message."""
     if value is None:
         return TYPES["null"]
     text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""JSONL files: one JSON object a line, each with its line number."""
+"""JSONL files: one JSON object per line, with line numbers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from tunegate.harness.authoring.document import Document
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
 from tunegate.harness.core.reading import NotJson, parse_json, read_text
 
-MOST_MISTAKES = 100_000  # whoever has so many has named another file
+MOST_MISTAKES = 100_000  # more than this is the wrong file
 
 
 def read_json_lines(path: Path, what: str, problems: list[Problem]) -> Iterator[Document]:
-    """The lines of a file that hold JSON, one document each; those that do not are added to `problems`.
+    """Yield one document per line of JSON; mistakes are appended to `problems`.
 
     Args:
-        path: the file, UTF-8; empty lines are passed over.
-        what: what it holds, for the message where there is none.
-        problems: takes the lines that are not JSON, and whatever else is wrong with lines.
+        path: the file, UTF-8; empty lines are skipped.
+        what: the content, for the message about a missing file.
+        problems: receives invalid lines; the caller may append others.
 
     Raises:
-        AuthoringError: there is no such file, it cannot be read, or there are `MOST_MISTAKES` already.
+        AuthoringError: no such file, it cannot be read, or there are `MOST_MISTAKES` already.
     """
     try:
-        # an order mark at the start is some editor's
+        # some editors write a byte order mark
         text = read_text(path, f"a JSONL file of {what}").removeprefix("\ufeff")
     except Unreadable as error:
         raise AuthoringError([error.problem]) from error
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines would split at U+2028
         if len(problems) >= MOST_MISTAKES:
-            found = f"{len(problems):,} mistakes in the lines before, as far as it was read"
+            found = f"{len(problems):,} mistakes in the lines so far"
             raise AuthoringError([Problem(path, number, "", f"a file of {what}", found), *problems])
         if line.strip():
             try:

@@ -1,4 +1,4 @@
-"""JSON Schema errors as problems that name the line, what was expected and what was found."""
+"""JSON Schema errors as problems with the line, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jsonschema.exceptions import ValidationError
 from tunegate.harness.authoring.document import TYPES, Document, Where, shortened, show_value
 from tunegate.harness.core.errors import MOST_OF_A_KIND, Problem
 
-MOST_LETTERS = 100  # of a word for which a similar one is looked for
-MOST_WORDS = 2_000  # among which it is
-MOST_HINTS = 500  # different words of a file for which it is
+MOST_LETTERS = 100  # longest word for which a similar one is searched
+MOST_WORDS = 2_000  # candidates searched
+MOST_HINTS = 500  # different words per file that are searched
 NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
-#: Keys of fixture files, task files and recipes that have another name now. The old ones are refused, never read.
+#: Renamed keys of fixture files, task files and recipes. The old names are refused, never read.
 RENAMED: Mapping[str, str] = {
     "floor": "minimum_score",
     "reach": "target_score",
@@ -32,12 +32,12 @@ RENAMED: Mapping[str, str] = {
 
 
 def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
-    """The JSON Schema of a text that is not empty; `what` it is stands in messages and in editors."""
+    """The JSON Schema of a text that is not empty; `what` describes it in messages and editors."""
     return {"type": "string", "pattern": NOT_BLANK, "description": what}
 
 
 def validate(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
-    """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
+    """Validate `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
     instance = document.data if data is None and not where else data
     if _is_valid(instance, _Same(schema)):
         return []
@@ -47,7 +47,7 @@ def validate(document: Document, schema: Mapping[str, Any], where: Where = (), d
 
 
 class _Same:
-    """A schema as a key: the same object, whatever it holds."""
+    """A schema as a cache key, compared by identity."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
@@ -60,10 +60,10 @@ class _Same:
 
 
 def _is_valid(instance: Any, schema: _Same) -> bool:
-    """Whether `instance` is valid beyond doubt: what is not goes to the validator that says why, forty times slower."""
+    """Whether `instance` is surely valid; other instances go to the explaining validator, forty times slower."""
     try:
         return bool(_quick(schema).is_valid(instance))
-    except ValueError:  # keys that are not text, half a surrogate pair, a pattern that only Python knows
+    except ValueError:  # keys that are not text, a lone surrogate, a Python-only pattern
         return False
 
 
@@ -73,14 +73,14 @@ def _quick(schema: _Same) -> jsonschema_rs.Draft202012Validator:
 
 
 class _Finder:
-    """Turns what a validator says of the data at `prefix` into problems, in time that grows as their number does."""
+    """Turns a validator's errors about the data at `prefix` into problems, in linear time."""
 
     def __init__(self, document: Document, prefix: Where, whole: Mapping[str, Any]) -> None:
         self._document, self._prefix, self._whole = document, prefix, whole
         self._hints: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def problems(self, error: ValidationError) -> Iterator[Problem]:
-        """The mistakes that an error of the validator tells of."""
+        """The problems described by a validator's error."""
         where = (*self._prefix, *error.absolute_path)
         value, schema = error.instance, error.schema if isinstance(error.schema, Mapping) else {}
         document = self._document
@@ -98,7 +98,7 @@ class _Finder:
             yield document.problem(where, _expected(error, schema), show_value(value), hint)
 
     def _unknown(self, where: Where, value: Mapping[Any, Any], known: list[str]) -> Iterator[Problem]:
-        """Keys that mean nothing; the last that is told counts the rest."""
+        """Unknown keys; the last reported one counts the rest."""
         keys = [key for key in value if key not in known and isinstance(key, str)]
         expected = f"one of the keys {', '.join(known)}"
         for number, key in enumerate(keys[:MOST_OF_A_KIND], start=1):
@@ -109,7 +109,7 @@ class _Finder:
             yield replace(found, more=more)
 
     def _meant(self, word: str, known: Sequence[str]) -> str:
-        """`did_you_mean` of the first different words: to look for what was meant takes long, and few are shown."""
+        """`did_you_mean` for the first different words only: the search is slow, and few hints are shown."""
         key = word, tuple(known)
         if key not in self._hints and len(self._hints) < MOST_HINTS:
             self._hints[key] = did_you_mean(word, known)
@@ -117,7 +117,7 @@ class _Finder:
 
 
 def _renamed(document: Document, where: Where, key: Any, known: Collection[str]) -> Problem | None:
-    """That a key stands here under its old name; None where it has no new one among those that are `known` here."""
+    """The problem of a renamed key; None if it was not renamed, or its new name is not `known` here."""
     new = RENAMED.get(key, "")
     return document.problem((*where, key), new, f"{key} (its old name)") if new in known else None
 
@@ -127,38 +127,38 @@ def _missing(document: Document, where: Where, schema: Mapping[str, Any], value:
     unknown = [str(key) for key in value if key not in rules]
     for key in [key for key in schema["required"] if key not in value]:
         misspelt = schema.get("additionalProperties") is False and closest(key, unknown, 0.75)
-        if not misspelt:  # that it is not a key is told already, and which was meant
+        if not misspelt:  # already reported as an unknown key with a hint
             found = f"only {_listed(value)}" if value else TYPES["null"]
             about = _about(rules.get(key, {}))
             yield document.problem(where, f"the key {key!r}", found, f"add it: {about}" if about else "")
 
 
 def _listed(keys: Collection[Any]) -> str:
-    """Keys in a line, as many of them as one can read."""
+    """Keys on one line, shortened to a readable number."""
     few = ", ".join(shortened(str(key)) for key in islice(keys, MOST_OF_A_KIND))
     return f"{few} and {len(keys) - MOST_OF_A_KIND:,} more" if len(keys) > MOST_OF_A_KIND else few
 
 
 def _about(rule: Mapping[str, Any]) -> str:
-    """What a key is for: beside a description of what may stand there, its title says it."""
+    """The purpose of a key: the title if there is one, otherwise the description."""
     return str(rule.get("title", rule.get("description", "")))
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """A hint that names the one of `known` that `found` resembles; empty where none does."""
+    """A hint with the entry of `known` that resembles `found`; empty if there is none."""
     close = closest(found, known)
     return f"did you mean {close!r}?" if close else ""
 
 
 def closest(word: str, known: Iterable[str], least: float = 0.6) -> str:
-    """The one of `known` that resembles a word most, by `difflib`'s ratio; empty where none reaches `least`.
+    """The entry of `known` most similar to a word by `difflib`'s ratio; empty if none reaches `least`.
 
-    A long word has none, and one is looked for among the first `MOST_WORDS` of a length like its own: all would take
-    minutes.
+    Long words have none, and only the first `MOST_WORDS` entries of similar length are searched: a full search would
+    take minutes.
     """
     if len(word) > MOST_LETTERS:
         return ""
-    # the ratio is at most twice the letters of the shorter over those of both
+    # the ratio is at most twice the shorter length over the sum of both
     few = (each for each in known if least * (len(word) + len(each)) <= 2 * min(len(word), len(each)))
     return next(iter(difflib.get_close_matches(word, list(islice(few, MOST_WORDS)), 1, least)), "")
 
@@ -187,7 +187,7 @@ _YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
 
 
 def _hint(error: ValidationError, schema: Mapping[str, Any], meant: Callable[[str, Sequence[str]], str]) -> str:
-    """What to do about a value: the schema's own `$comment`, or the usual cause of such a mistake."""
+    """How to fix a value: the schema's own `$comment`, or the usual cause of such a mistake."""
     rule = error.validator
     value: Any = error.instance
     wanted: Any = error.validator_value

@@ -1,4 +1,4 @@
-"""YAML with line numbers: plain data only, read by libyaml, with every mistake in words."""
+"""Read YAML with line numbers: plain data only, by libyaml, with clear messages for mistakes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.garbage import no_collection
 
 MAX_DEPTH = 100  # levels of nesting
-MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
-MUCH = 1 << 18  # characters of a file, which take PyYAML's own code some seconds
-MAX_DIGITS = 300  # of one whole number; floats end there too
+MAX_REPEATED = 100_000  # values that aliases may add: nine lines of aliases can expand to a billion
+MUCH = 1 << 18  # characters of a file; pure-Python PyYAML takes seconds
+MAX_DIGITS = 300  # of a whole number; floats have the same limit
 TAG = "tag:yaml.org,2002:"
 TEXT, MERGE = TAG + "str", TAG + "merge"
 TOO_DEEP = (f"at most {MAX_DEPTH} levels of nesting", "more")
@@ -27,21 +27,21 @@ HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs
 
 
 class _Builder:
-    """One pass over the nodes of a file: its plain data, and in `problems` what is more or less than that."""
+    """One pass over the nodes of a file: builds plain data and collects `problems`."""
 
     def __init__(self, path: Path, text: str, loader: _Loader | _FastLoader) -> None:
         self.problems: list[Problem] = []
         self._path, self._text, self._loader = path, text, loader
-        self._built: dict[int, tuple[Any, int]] = {}  # of a list or mapping by its node: the data, and its values
+        self._built: dict[int, tuple[Any, int]] = {}  # by node of a list or mapping: the data, and the number of values
         self._open: set[int] = set()
         self._brackets = 0
         self._has_cuts = bool(_CUT.search(text))
         self._nodes = 0
-        self._values = 0  # with aliases written out
+        self._values = 0  # with aliases expanded
         self._aliases_reported = False
 
     def build(self, node: yaml.Node, where: Where) -> Any:
-        """The data of `node`; each list and mapping is built once, and an alias of it is the same object."""
+        """The data of `node`; each list and mapping is built once, and aliases share the object."""
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, where)
         if id(node) in self._built:
@@ -49,7 +49,7 @@ class _Builder:
             self._values += values
             return data
         if id(node) in self._open:
-            self._say(node, where, "data that ends", "an alias inside what it names", "delete the alias")
+            self._say(node, where, "finite data", "an alias inside its own anchor", "delete the alias")
             return None
         if len(self._open) >= MAX_DEPTH:
             self._say(node, where, *TOO_DEEP)
@@ -79,7 +79,7 @@ class _Builder:
         repeated = self._values - self._nodes
         if repeated > MAX_REPEATED and not self._aliases_reported:
             self._aliases_reported = True
-            found = f"aliases that stand for {repeated:,} values more"
+            found = f"aliases that expand to {repeated:,} more values"
             self._say(node, where, "few aliases", found, "write the values out")
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[Any, Any]:
@@ -105,8 +105,8 @@ class _Builder:
         return {**merged, **data} if merged else data
 
     def _merged(self, node: yaml.Node, data: Any, where: Where) -> dict[Any, Any]:
-        """What `<<:` brings: a mapping, or a list of them, of which the first that has a key counts."""
-        if self._aliases_reported:  # each copies what it names, and a chain of thousands fills the memory
+        """The data of `<<:`: a mapping, or a list of them in which earlier ones take precedence."""
+        if self._aliases_reported:  # each merge copies, and long chains exhaust memory
             return {}
         found = data if isinstance(data, list) else [data]
         if not all(isinstance(each, dict) for each in found):
@@ -119,7 +119,7 @@ class _Builder:
         self._values += 1
         tag, value = node.tag, node.value
         if node.style == '"' and HALVES.search(value):
-            self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
+            self._say(node, where, "text", "a lone surrogate", "delete the \\u escape, or write both halves")
         if not node.style and (self._brackets or self._has_cuts):
             self._check_plain(node, where)
         if tag == TEXT:
@@ -138,8 +138,8 @@ class _Builder:
         return found
 
     def _check_plain(self, node: yaml.ScalarNode, where: Where) -> None:
-        """What YAML reads otherwise than people do, where a text is not in quotes nor below | or >."""
-        if self._brackets and "?" in node.value:  # PyYAML refuses it itself
+        """Report plain text that YAML reads differently than people do."""
+        if self._brackets and "?" in node.value:  # which PyYAML refuses
             self._say(node, where, "a text without ? between brackets", show_value(node.value), QUOTE)
         if node.tag == TEXT and _CUT.match(self._text, node.end_mark.index):
             hint = "put the whole text in quotes, or a space after the # of a comment"
@@ -155,22 +155,22 @@ class _Builder:
 
 
 class _NodeLines(Mapping[Where, int]):
-    """The line of every path in a file, found in its nodes when it is asked for: few are."""
+    """The line of every path in a file, looked up in its nodes on demand."""
 
     def __init__(self, root: yaml.Node) -> None:
         self._root = root
-        # of large mappings, by their nodes: to look through all keys for each takes the square of their number
+        # by node of a large mapping: scanning all keys for each lookup takes quadratic time
         self._keys: dict[int, dict[str | int, _Pair]] = {}
 
     def __getitem__(self, where: Where) -> int:
-        """The line of a key, also where its value starts below; of an item, where that starts."""
+        """The line of a key, even if its value starts below; for an item, the line where it starts."""
         return self._find(where)[1]
 
     def at(self, where: Where) -> _NodeLines:
-        """The lines of what stands at a place; paths begin there.
+        """The lines below a path, with paths relative to it.
 
         Raises:
-            KeyError: nothing does.
+            KeyError: the path does not exist.
         """
         return _NodeLines(self._find(where)[0])
 
@@ -181,10 +181,10 @@ class _NodeLines(Mapping[Where, int]):
         return node, line
 
     def _step(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, int]:
-        """What stands at a key or index of `node`, and on which line.
+        """The node at a key or index of `node`, and its line.
 
         Raises:
-            KeyError: nothing does.
+            KeyError: there is none.
         """
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             return node.value[part], node.value[part].start_mark.line + 1
@@ -198,7 +198,7 @@ class _NodeLines(Mapping[Where, int]):
         raise KeyError(part)
 
     def _pair(self, node: yaml.Node, pairs: Sequence[_Pair], part: str | int) -> _Pair | None:
-        """The first key of a mapping that is called so, and its value."""
+        """The first key of a mapping with this name, and its value."""
         if len(pairs) <= MANY:
             return next((pair for pair in pairs if pair[0].value == part), None)
         if id(node) not in self._keys:
@@ -227,13 +227,13 @@ def _places(node: yaml.Node, where: Where) -> Iterator[Where]:
             yield from _places(value, where if key.tag == MERGE else (*where, key.value))
 
 
-_CUT = re.compile(r"[ \t]+#\w")  # `input: order #12 is late` is `order` and a comment
+_CUT = re.compile(r"[ \t]+#\w")  # `input: order #12 is late` is read as `order` and a comment
 
 
 QUOTE = "put the text in quotes"
 TAB_IN_TEXT = "a space", "a tab", r"write a space; or put the text in double quotes, with \t for its tab"
-# What PyYAML says, and in the words of people: what was expected, what was found, what to do. {0} is the pattern's
-# group, {1} the line where the quote, bracket or key opens; the mistake is shown there if the last column says so.
+# PyYAML's messages and their translation: expected, found, hint. {0} is the pattern's group, {1} the line where the
+# quote, bracket or key opens; the last column says whether the mistake is reported there.
 _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
     (r"character '\\t'", "spaces", "a tab", "indent with spaces", False),
     (r"character '(.)' that cannot start", "a text in quotes", "a text that begins with {0}", QUOTE, False),
@@ -247,9 +247,9 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
      "indent it like the lines beside it", False),
     (r"end of stream.* quoted scalar", "a closing quote", "none before the end of the file",
      "the quote opens on this line", True),
-    (r"flow (?:mapping|sequence|node)", "a comma or a closing bracket", "something else",
+    (r"flow (?:mapping|sequence|node)", "a comma or a closing bracket", "other text",
      "the bracket opens on line {1}; put texts that hold , : ? [ ] {{ or }} in quotes there", False),
-    (r"chr\(\) arg", "a character that there is", "a larger number after \\U", "write 0010FFFF or less there", False),
+    (r"chr\(\) arg", "an existing character", "a larger number after \\U", "write 0010FFFF or less there", False),
     (r"escape", "a known escape after the \\", "another character",
      "in double quotes write \\\\ for \\, or use single quotes", False),
     (r"could not find expected ':'", "`key: value`", "a line without ': '",
@@ -262,7 +262,7 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
 
 
 def _syntax_problem(error: Exception, path: Path, text: str) -> Problem:
-    """What PyYAML found, said as a mistake in the file."""
+    """A PyYAML error as a problem of the file."""
     said = " ".join(filter(None, [getattr(error, "problem", None) or str(error), getattr(error, "context", None)]))
     mark, opens = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     line = mark.line + 1 if mark else 1
@@ -279,21 +279,21 @@ def _syntax_problem(error: Exception, path: Path, text: str) -> Problem:
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader whose plain values are JSON's: `yes`, dates, `12:30`, `007`, `1_000` and `=` are text."""
+    """A safe loader with JSON's plain values: `yes`, dates, `12:30`, `007`, `1_000` and `=` are text."""
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
-        """Join the halves of escaped surrogate pairs: JSON writes them, and JSON is YAML."""
+        """Join escaped surrogate pairs: JSON writes them, and JSON is YAML."""
         node = super().compose_scalar_node(anchor)
         if HALVES.search(node.value):
             node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         return node
 
 
-#: Plain values that are no text: their kind, their pattern, and what they may begin with.
+#: Plain values that are not text: their kind, their pattern, and their possible first characters.
 SCALARS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
-    # YAML 1.1 reads 5e-4 as text; everyone who writes a learning rate means the number
+    # YAML 1.1 reads 5e-4 as text; authors of a learning rate mean the number
     ("float", r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-.0123456789"),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
 )
@@ -306,9 +306,9 @@ for _name, _pattern, _first in SCALARS:
     _Loader.add_implicit_resolver(TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
-# libyaml reads a file ten times as fast as PyYAML's own code, and alike, but for tabs and comments right after | or >,
-# which it takes, and for an order mark, which it does not count
-_READ_OTHERWISE = re.compile(r"#(?<=[-+0-9|>]#)")  # may be one right after | or >, and begins with what is rare
+# libyaml reads a file ten times as fast as PyYAML and equally, except that it accepts tabs and comments right after
+# | or >, and does not count a byte order mark
+_READ_OTHERWISE = re.compile(r"#(?<=[-+0-9|>]#)")  # possibly right after | or >; starts with the rare character
 
 
 def _is_read_otherwise(text: str) -> bool:
@@ -321,7 +321,7 @@ class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc] 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
-        """The tag of a scalar without one, as PyYAML finds it, in a third of the time: no other rules stand here."""
+        """The tag of an untagged scalar as PyYAML resolves it, three times as fast: there are no path resolvers."""
         if kind is not yaml.ScalarNode:
             return super().resolve(kind, value, implicit)
         for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()) if implicit[0] else ():
@@ -334,18 +334,18 @@ def read_yaml(path: Path) -> Document:
     """Parse one YAML file.
 
     Raises:
-        AuthoringError: the file is missing, not UTF-8, not YAML, repeats a key, or is more than plain data.
+        AuthoringError: the file is missing, not UTF-8, not YAML, repeats a key, or has more than plain data.
     """
     text = _read_text(path)
     if not _is_read_otherwise(text):
         try:
             return _plain_data(path, text, _FastLoader(text))
-        except (yaml.YAMLError, AuthoringError) as error:  # PyYAML then says it in its words, which `_SYNTAX` knows
-            if len(text) > MUCH:  # that would take minutes
+        except (yaml.YAMLError, AuthoringError) as error:  # PyYAML then raises its own message, which `_SYNTAX` knows
+            if len(text) > MUCH:  # PyYAML would take minutes
                 raise _as_authoring_error(error, path, text) from error
     try:
         return _plain_data(path, text, _Loader(text))
-    except (yaml.YAMLError, ValueError) as error:  # a character that there is not is a ValueError of Python's
+    except (yaml.YAMLError, ValueError) as error:  # an impossible character is a ValueError
         raise _as_authoring_error(error, path, text) from error
     except RecursionError:
         raise AuthoringError([Problem(path, 1, "", *TOO_DEEP)]) from None
@@ -356,9 +356,9 @@ def _as_authoring_error(error: Exception, path: Path, text: str) -> AuthoringErr
 
 
 def part(document: Document, where: Where, data: Any) -> Document:
-    """The data that stand at a place, as a document of their own, which keeps nothing of the rest.
+    """The data at a place as a document of its own, without references to the rest.
 
-    Where nothing stands there, as where they were put together from several places, it knows no lines.
+    Without a place in the file, for example if combined from several places, it has no lines.
     """
     lines: Mapping[Where, int] = {}
     if isinstance(document.lines, _NodeLines):
@@ -380,9 +380,9 @@ def _plain_data(path: Path, text: str, loader: _Loader | _FastLoader) -> Documen
 
 
 _CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
-#: Characters that nobody sees. A fixture may hold them as escapes between double quotes.
+#: Invisible characters. A fixture may contain them as escapes between double quotes.
 UNSEEN = re.compile(
-    "[\u200b\u2060]|(?<!\\A)\ufeff|"  # without width, unlike the joiners of emoji and of some scripts
+    "[\u200b\u2060]|(?<!\\A)\ufeff|"  # without width; joiners of emoji and some scripts are allowed
     "[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
 
@@ -392,12 +392,12 @@ _PLAIN = bytes(range(32, 127)) + b"\t\n"
 
 def _read_text(path: Path) -> str:
     text = read_utf8(path)
-    # before YAML, which would complain of something else on another line
+    # before YAML, which would report another mistake on another line
     if torn := _CONFLICT.search(text):
-        hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"
+        hint = "finish the merge: keep the right version and delete the lines <<<<<<<, ======= and >>>>>>>"
         line = text.count("\n", 0, torn.start()) + 1
         raise AuthoringError([Problem(path, line, "", "one version of the text", "a merge conflict", hint)])
-    # most text is plain ASCII, which is deleted far faster than an expression walks over it
+    # most text is plain ASCII, which bytes.translate removes much faster than a regular expression
     if not UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
         return text
     unseen = list(_unseen(path, text))
@@ -411,6 +411,6 @@ def _unseen(path: Path, text: str) -> Iterator[Problem]:
     for seen in UNSEEN.finditer(text):
         line += text.count("\n", counted, seen.start())
         counted = seen.start()
-        found = f"the character U+{ord(seen[0]):04X}, which cannot"
+        found = f"the invisible character U+{ord(seen[0]):04X}"
         hint = "delete it or put a space or line break there"
-        yield Problem(path, line, "", "characters that can be seen", found, hint)
+        yield Problem(path, line, "", "visible characters", found, hint)

@@ -1,4 +1,4 @@
-"""YAML as a person would write it, which `read_yaml` reads back as the very same data."""
+"""Write YAML as a person would, so that `read_yaml` returns the same data."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import yaml
 
 from tunegate.harness.authoring.yaml_reader import SCALARS, TAG, UNSEEN
 
-WIDTH = 110  # characters of a line; a word that is longer stays whole
-FOLDED = 80  # a text of one line that is longer is folded below >-
+WIDTH = 110  # characters per line; longer words stay whole
+FOLDED = 80  # longer one-line texts are folded below >-
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 class _OneLine(dict[str, Any]):
-    """A mapping that stands on one line, between braces."""
+    """A mapping written on one line between braces."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Blocks, indented lists, `|` for lines and `>-` for long texts; quotes only where a text needs them."""
+    """Blocks, indented lists, `|` for lines and `>-` for long texts; quotes only if a text needs them."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
-        """Indent the items of a list, too."""
+        """Also indent the items of a list."""
         super().increase_indent(flow, indentless=False)
 
     def write_double_quoted(self, text: str, split: bool = True) -> None:  # noqa: ARG002
-        """Escape only what cannot be seen: PyYAML would escape emoji, and leave characters without width."""
+        """Escape only invisible characters: PyYAML would escape emoji, and keep characters without width."""
         self.write_indicator(f'"{"".join(map(_escaped, text))}"', True)
 
 
@@ -44,7 +44,7 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 
 def _style(text: str) -> str | None:
-    """How a text is written; None leaves it to PyYAML: bare, or in single quotes where it would be read otherwise."""
+    """The style of a text; None leaves it to PyYAML: bare, or in single quotes if it would be misread."""
     if UNSEEN.search(f"x{text}") or "\t" in text:
         return '"'
     if "\n" in text:
@@ -58,15 +58,15 @@ def _one_line(dumper: _Dumper, value: _OneLine) -> yaml.MappingNode:
 
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(_OneLine, _one_line)
-# what either YAML 1.1 or our reader takes for a number, a date or a truth is quoted, for every reader of the file
+# quote what YAML 1.1 or our reader takes for a number, a date or a boolean, for every reader of the file
 for _name, _pattern, _first in SCALARS:
     _Dumper.add_implicit_resolver(TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 def write_yaml(data: Any, one_line: Collection[str] = ()) -> str:
-    """`data` (of JSON's kinds, without half surrogate pairs) as YAML.
+    """`data` (JSON types, without lone surrogates) as YAML.
 
-    The mappings below the keys `one_line` stand between braces on a line of their own where they fit.
+    The mappings below the keys `one_line` are written between braces on one line if they fit.
     """
     return yaml.dump(
         _marked(data, one_line), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH,
@@ -86,7 +86,7 @@ def _marked(value: Any, one_line: Collection[str]) -> Any:
 
 
 def _fits(value: Any) -> bool:
-    """Whether a mapping is short enough for a line, with texts of one line."""
+    """Whether a mapping fits on a line and has one-line texts only."""
     if not isinstance(value, dict):
         return False
     text = repr(value)

@@ -1,4 +1,4 @@
-"""One fixture file, read: its cases with their checks loaded, and every mistake in it."""
+"""Read one fixture file: its cases with their checks, and every mistake in it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OF: Where = ("of",)
 
 
 class collecting:  # noqa: N801  (reads as a statement)
-    """Put the problems of an `AuthoringError` in a list and go on."""
+    """Append the problems of an `AuthoringError` to a list and continue."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -45,9 +45,9 @@ class collecting:  # noqa: N801  (reads as a statement)
 
 @dataclass(frozen=True)
 class FixtureFile:
-    """One fixture file, parsed; several may make up a unit. `ids` holds the index of each id in the file.
+    """One parsed fixture file; a unit may have several. `ids` maps each id to its index in the file.
 
-    `of` names the unit of the same task that it is derived from; it then has no cases.
+    `of` names the source unit of a derived unit in the same task; such a file has no cases.
     """
 
     document: Document
@@ -65,16 +65,16 @@ class FixtureFile:
 
     @property
     def kind_name(self) -> str:
-        """The name of its kind of check."""
+        """The name of the kind of check."""
         return kind_name(self.suite, self.measure)
 
     def place(self, case_id: str) -> Where:
-        """Where the case's id stands."""
+        """The place of the case's id."""
         return ("cases", self.ids[case_id], "id")
 
 
 def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> FixtureFile:
-    """Read one fixture file; what is wrong with single cases is added to `problems`, and the others are read."""
+    """Read one fixture file; mistakes of single cases are appended to `problems`, and the others are read."""
     if path.stem == Path(POLICY).stem:
         raise AuthoringError([Problem(path, 1, "", f"the name {POLICY}", path.name, "rename it")])
     document = read_yaml(path)
@@ -82,7 +82,7 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     schema = loader_schema(kinds, name)
     wrong = validate(document, schema)
     inside = [_CASE.match(problem.where) for problem in wrong]
-    # with the file itself in order the cases that are can be read: one mistake then hides no others
+    # if the file's own keys are valid, read its valid cases, so that one mistake hides no others
     if not all(inside):
         raise AuthoringError(wrong)
     if not name:
@@ -110,7 +110,7 @@ def _read_shots(document: Document, problems: list[Problem]) -> Iterator[Shot]:
 
 
 def _named_kind(data: Any, kinds: Kinds) -> str:
-    """The kind of check that a file names, before anything is known of it; empty where there is none."""
+    """The kind of check that an unvalidated file names; empty if there is none."""
     data = data if isinstance(data, dict) else {}
     suite, check = data.get("suite"), data.get("check", {})
     measure = check.get("measure", "") if isinstance(check, dict) else ""
@@ -119,25 +119,25 @@ def _named_kind(data: Any, kinds: Kinds) -> str:
 
 
 def _not_measured(document: Document, kinds: Kinds) -> Problem:
-    """That a suite does not measure what a file says, or that the file does not say what."""
+    """The problem of an unknown or missing measure."""
     suite, found = document.data["suite"], document.data.get("check", {}).get("measure", "")
     names = [name.partition("/")[2] for name in kinds if name.startswith(f"{suite}/")]
     where: Where = ("check", "measure") if found else ("check",)
     if not names:
-        return document.problem(where, f"no measure, {suite} has one only", show_value(found))
+        return document.problem(where, f"no measure, because {suite} has only one", show_value(found))
     hint = did_you_mean(str(found), names) if found else f"write check: {{measure: {names[0]}}} above the cases"
     expected = f"{'a measure' if found else 'a check with measure'}: {' or '.join(names)}"
     return document.problem(where, expected, show_value(found) if found else "none", hint)
 
 
 def _narrowed(document: Document, places: Iterable[Where]) -> Document:
-    """The same file without its data, with the lines of `places` alone: many files then fit in memory."""
+    """The file without its data and with the lines of `places` only, so that many files fit in memory."""
     lines = document.lines
     return Document(document.path, None, {where: lines[where] for where in places if where in lines})
 
 
 def _ignored(file: FixtureFile, data: Any, where: Where) -> Iterator[Problem]:
-    """Keys of the file, or of the case at `where`, that would mean nothing to its suite."""
+    """Keys of the file, or of the case at `where`, that its suite does not read."""
     for key in file.check_kind.ignores if where or file.check_kind.derived else ("of", *file.check_kind.ignores):
         if isinstance(data, dict) and key in data:
             expected = f"no {key}, which {file.kind_name} does not read"
@@ -148,7 +148,7 @@ _CASE = re.compile(r"cases\[(\d+)\]")
 
 
 def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Problem]) -> None:
-    """Read its cases; one that is `invalid`, or wrong in a way that is told now, is left out."""
+    """Read the cases, skipping those that are `invalid` or have a mistake found here."""
     data = file.document.data
     _without_check(file)
     problems += _template_problems(file.document, file.configuration.prompt, ("prompt",))
@@ -161,7 +161,7 @@ def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Prob
 
 
 def _without_check(file: FixtureFile) -> None:
-    """Where neither the file nor any case has a check, let all cases share one mistake."""
+    """If neither the file nor any case has a check, let all cases share one mistake."""
     data, needed = file.document.data, file.check_kind.options.get("required", ())
     if needed and not any(raw.get("check") for raw in [data, *data["cases"]] if isinstance(raw, dict)):
         keys = ", ".join(needed)
@@ -177,7 +177,7 @@ def _take_id(file: FixtureFile, raw: Any, index: int) -> Iterator[Problem]:
     if not _is_id(case_id):
         found = f"{case_id!r} ({', '.join(f'U+{ord(each):04X}' for each in case_id if not each.isalnum())})"
         expected = "an id of letters of any script in composed form (NFC), digits and . _ + -"
-        yield file.document.problem(("cases", index, "id"), expected, found, "type it anew, without other characters")
+        yield file.document.problem(("cases", index, "id"), expected, found, "retype it without other characters")
     if case_id in file.ids:
         found = f"{case_id!r} again (first on line {file.document.line(file.place(case_id))})"
         yield file.document.problem(("cases", index, "id"), UNIQUE, found)
@@ -186,10 +186,10 @@ def _take_id(file: FixtureFile, raw: Any, index: int) -> Iterator[Problem]:
 
 
 def _is_id(text: str) -> bool:
-    """Whether a text is no more than letters, their marks, digits and . _ + -; what is ASCII the schema has seen."""
-    # composed, for two ids that look alike must be alike
+    """Whether a text has only letters, their marks, digits and . _ + -; the schema covers ASCII ids."""
+    # composed, because ids that look the same must be equal
     if text.isascii():
-        return not text.endswith("\n")  # which the end of a pattern overlooks
+        return not text.endswith("\n")  # which `$` in a pattern ignores
     return unicodedata.is_normalized("NFC", text) and all(
         each.isascii() or unicodedata.category(each)[0] in "LMN" for each in text
     )
@@ -207,9 +207,9 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
     prompt = replace(shared.prompt, **own.get("prompt", {}))
     problems += _template_problems(document, prompt, (*where, "prompt")) if "prompt" in raw else ()
     if "{context}" in prompt.template and "context" not in raw:
-        problems.append(document.problem(where, "a context, which the prompt's template asks for", "none"))
+        problems.append(document.problem(where, "a context, which the prompt's template uses", "none"))
     if raw.get("unstable") and not raw.get("critical"):
-        expected = "critical: true beside it, without which it means nothing"
+        expected = "critical: true beside it; it has no effect otherwise"
         problems.append(document.problem((*where, "unstable"), expected, "none"))
     if problems or check is None:
         raise AuthoringError(problems)
@@ -237,19 +237,19 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
     )
 
 
-FILES_OWN = ""  # the key of the check of cases that have none of their own
+FILES_OWN = ""  # key of the file's check, used by cases without their own
 
 
 def _options(file: FixtureFile, own: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The check of the file, with what a case says over it."""
+    """The file's check options, overridden by the case's."""
     shared: Mapping[str, Any] = file.document.data.get("check", {})
     return {**shared, **own} if own else shared
 
 
 def _load_check(file: FixtureFile, own: Mapping[str, Any] | None, case: Where) -> Check:
-    """The check of a case, each different one loaded once, also where that fails."""
+    """The check of a case; each different one is loaded once, even if loading fails."""
     kind, key = file.check_kind, json.dumps(own, sort_keys=True) if own else FILES_OWN
-    # also a failure is kept: a schema with a mistake is one problem, not one for each case
+    # failures are cached too: a schema with a mistake is one problem, not one per case
     if key not in file.checks:
         options = _options(file, own)
         if not options and kind.options.get("required"):
@@ -266,15 +266,15 @@ def _load_check(file: FixtureFile, own: Mapping[str, Any] | None, case: Where) -
 
 
 def _input_problems(file: FixtureFile, written: Written, where: Where) -> Iterator[Problem]:
-    """What is wrong with an input of the right shape: turns out of order, or where one text is read."""
+    """Mistakes in an input of the right shape: misordered turns, or turns where one text is required."""
     if not isinstance(written, str) and not file.check_kind.chat:
-        expected = f"one text, of which {file.kind_name} reads the likelihood"
+        expected = f"one text, because {file.kind_name} measures its likelihood"
         yield file.document.problem(where, expected, f"{len(written)} turns")
     yield from last_turn_problem(written, file.document, where)
 
 
 def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where: Where) -> list[Problem]:
-    """What a case's `expect`, of which the shape is right, lacks or gets wrong."""
+    """Missing or wrong parts of a case's `expect` of the right shape."""
     kind = file.check_kind
     if expect is not None:
         return check.expect_problems(expect, file.document, where) if check else []
@@ -286,7 +286,7 @@ def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where:
 
 
 def _template_problems(document: Document, prompt: Prompt, where: Where) -> list[Problem]:
-    """What is wrong with the prompt at `where`; a key that a case leaves out is the file's, and told there."""
+    """Mistakes in the prompt at `where`; for keys of the file, they are reported there."""
 
     def place(key: str) -> Where:
         return (*where, key) if (*where, key) in document.lines else ("prompt", key)
@@ -302,19 +302,19 @@ def _template_problems(document: Document, prompt: Prompt, where: Where) -> list
 def derived_problems(
     file: FixtureFile, files: Sequence[FixtureFile], policy: Policy, path: Path, complete: bool
 ) -> Iterator[Problem]:
-    """What is wrong with the file of a derived unit; nothing where the unit is not derived.
+    """Problems of a derived unit's file; none for other files.
 
     Args:
         file: the file.
-        files: those of its task; if they are not `complete`, another unit may be in a file that could not be read.
-        policy: the task's.
-        path: where that stands, or would.
+        files: the files of its task; if not `complete`, the source unit may be in an unreadable file.
+        policy: the task's policy.
+        path: the path of the policy, even if it does not exist.
         complete: see `files`.
     """
     if not file.of:
         return
     yield from _source(file, {each.name: each.check_kind for each in files}, complete)
-    if policy.prices is None and (policy.declared or not path.exists()):  # else its own mistakes are told
+    if policy.prices is None and (policy.declared or not path.exists()):  # otherwise report its own mistakes
         found = "none" if policy.declared else "no such file"
         hint = "write prices: {currency: USD, input_per_million: .., output_per_million: .., reason: ..}"
         yield Problem(path, 1, "prices", f"prices, which {file.document.name} needs", found, hint)
@@ -327,13 +327,13 @@ def _source(file: FixtureFile, kinds: Mapping[str, CheckKind], complete: bool) -
         if complete:
             yield file.document.problem(OF, expected, repr(file.of), did_you_mean(file.of, sources))
     elif kind.derived:
-        yield file.document.problem(OF, expected, f"{file.of!r}, which is derived from another unit itself")
+        yield file.document.problem(OF, expected, f"{file.of!r}, which is itself derived from another unit")
     elif kind.texts:
-        yield file.document.problem(OF, expected, f"{file.of!r}, which reads likelihoods and generates nothing")
+        yield file.document.problem(OF, expected, f"{file.of!r}, which measures likelihoods and generates nothing")
 
 
 def derived_unit(task: str, file: FixtureFile, source: Unit, prices: Prices) -> Unit:
-    """The unit that a file derives from `source`: its cases, and nothing of what they must meet."""
+    """The unit that a file derives from `source`, with its cases but without their expectations."""
     check = file.check_kind.load({"prices": prices}, file.document, OF)
     key, place = f"{task}/{file.name}", f"{file.document.name}:{file.document.line(OF)}"
     cases = [

@@ -1,4 +1,4 @@
-"""Fixture files to tasks, units and cases; every mistake in them at once, before anything heavy is imported."""
+"""Load fixture files as tasks, units and cases, and report all mistakes before any heavy import."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from tunegate.harness.core.progress import Advance, Watch, quiet
 
 __all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "is_fixture_file", "load_tasks"]
 
-MUCH = 1_000_000  # bytes of fixtures, which take about a second
+MUCH = 1_000_000  # bytes of fixtures; reading them takes about a second
 
 
 def load_tasks(root: Path, only: str = "", watch: Watch | None = None, project: Path | None = None) -> tuple[Task, ...]:
     """Read every task below `root` (one folder each), or the one in the folder called `only`.
 
-    `watch` shows how far it is, where there is much to read. `project` is the folder whose settings name further kinds
-    of check: see `project_kinds`.
+    `watch` shows progress for large inputs. `project` is the folder whose settings name further kinds of check:
+    see `project_kinds`.
 
     Raises:
-        AuthoringError: mistakes in any of the files, all of them.
-        Refused: `root` is missing, is a task's own folder, or holds no fixture file.
+        AuthoringError: lists the mistakes of all files.
+        Refused: `root` is missing, is a task's own folder, or has no fixture files.
     """
     if not root.is_dir():
         how = "give the one that holds them: --cases DIR (pytest: --tg-cases DIR)"
-        found = "a link that leads nowhere" if root.is_symlink() else "nothing"
+        found = "a broken link" if root.is_symlink() else "nothing"
         raise Refused(str(Problem(root, 0, "", "a folder of fixtures", found, how)))
     if (root / POLICY).exists():
         hint = f"name the folder above it, {show_path(root.resolve().parent)}"
@@ -64,14 +64,14 @@ def load_tasks(root: Path, only: str = "", watch: Watch | None = None, project: 
 
 
 def _astray(root: Path) -> Iterator[Problem]:
-    """What stands beside the folders of tasks, where nothing reads it."""
+    """Files and broken links beside the task folders, where nothing reads them."""
     for path in _yaml_files(root):
         hint = f"move it to {show_path(root)}/<task>/{path.name}"
         yield Problem(path, 1, "", "fixture files inside a task's folder", "one beside them", hint)
     for path in sorted(root.iterdir()):
         if path.is_symlink() and not path.exists() and not is_fixture_file(path):
-            found = f"a link to {path.readlink()}, where nothing is"
-            yield Problem(path, 0, "", "a task's folder", found, "mend the link, or delete it")
+            found = f"a broken link to {path.readlink()}"
+            yield Problem(path, 0, "", "a task's folder", found, "fix or delete the link")
 
 
 def _is_task(folder: Path) -> bool:
@@ -79,7 +79,7 @@ def _is_task(folder: Path) -> bool:
 
 
 def is_fixture_file(path: Path) -> bool:
-    """Whether its name is that of a fixture file, or of task.yaml."""
+    """Whether the name is that of a fixture file or task.yaml."""
     return path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith(".")
 
 
@@ -96,9 +96,9 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
         with collecting(problems):
             files.append(read_fixture_file(path, problems, kinds))
         done(1)
-    # where a file could not be read, a unit that task.yaml names may be in it: one mistake makes one message
+    # a unit named in task.yaml may be in an unreadable file: one mistake makes one message
     policy, complete = Policy(), len(files) == len(paths)
-    if os.path.lexists(folder / POLICY):  # a link that leads nowhere is no policy, and a mistake
+    if os.path.lexists(folder / POLICY):  # a broken link is a mistake, not a missing policy
         scales = {file.name: file.check_kind.kind for file in files}
         with collecting(problems):
             sealed = {file.name for file in files if file.sealed}
@@ -110,7 +110,7 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
 
 
 def _parts(files: Sequence[FixtureFile], unit: str) -> set[str]:
-    """The parts of a unit's pass rule; none where its kind of check does not name them."""
+    """The parts of a unit's pass rule; empty if its kind of check does not name them."""
     return {
         part for file in files if file.name == unit for case in file.cases
         for part in (case.check.parts(case.expect) if isinstance(case.check, HasParts) else file.check_kind.parts)
@@ -176,10 +176,10 @@ def _plain(value: str | bool) -> str:
 
 
 def find_unit(tasks: Sequence[Task], key: str) -> Unit:
-    """The unit called `<task>/<unit>`.
+    """Find the unit called `<task>/<unit>`.
 
     Raises:
-        Refused: there is none; says which one was probably meant.
+        Refused: there is none; suggests a similar name.
     """
     units = {unit.key: unit for task in tasks for unit in task.units}
     if key in units:
@@ -189,10 +189,10 @@ def find_unit(tasks: Sequence[Task], key: str) -> Unit:
 
 
 def find_tasks(tasks: Sequence[Task], names: Sequence[str]) -> list[Task]:
-    """The tasks of these names; all of them where none is named.
+    """Find the tasks with these names; all tasks if no name is given.
 
     Raises:
-        Refused: there is no such task; says which one was probably meant.
+        Refused: there is no such task; suggests a similar name.
     """
     known = {task.name: task for task in tasks}
     for name in names:

@@ -1,4 +1,4 @@
-"""What is scored: cases, the units that share a verdict, and the tasks they belong to."""
+"""Cases, the units that share a verdict, and the tasks they belong to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunegate.harness.checks.base import Check, CheckKind, Kind
 from tunegate.harness.checks.registry import CHECKS, kind_name
 from tunegate.harness.core.files import canonical, digest
 
-CHECK_VERSION = "check version"  # the part of a unit's questions that asks nothing: outputs are scored again
+CHECK_VERSION = "check version"  # the part of a unit's questions that only affects scoring: outputs are scored again
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Prompt:
     template: str = "{input}"
 
     def fill(self, text: str, context: str | None) -> str:
-        """The user message for an input, with its context where the template asks for it."""
+        """The user message for an input, with its context if the template uses it."""
         return fill(self.template, {"input": text, "context": context or ""})
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How an answer is decoded: greedy unless a temperature is given. `seed` counts only when sampling."""
+    """Decoding options of an output: greedy unless a temperature is given. `seed` applies only to sampling."""
 
     max_new_tokens: int = 128
     temperature: float = 0.0
@@ -50,7 +50,7 @@ _DECODING_KINDS = {name: type(default) for name, default in asdict(Decoding()).i
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A worked example for a prompt: an input, the turns before it, and the answer that it should get."""
+    """A worked example for a prompt: an input, its earlier turns, and the expected output."""
 
     input: str
     output: str
@@ -92,11 +92,11 @@ def read_configuration(raw: Mapping[str, Any]) -> UnitConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fixture: an input, what a good answer must meet, and where it is written.
+    """One fixture: an input, the expectations of its output, and its place in a file.
 
-    In a conversation, `input` is what its user says last, and `earlier` are the turns before it. Where it is
-    `critical`, one failed output blocks by itself; where it is `unstable` too, two in a row do. `own` is what the case
-    itself says of `prompt` and `generate`: that belongs to the question; the rest is the file's configuration.
+    In a conversation, `input` is the user's last turn, and `earlier` has the turns before it. If `critical`, one failed
+    output blocks; if also `unstable`, two consecutive ones do. `own` is the case's own `prompt` and `generate`: they
+    belong to the question, the file's to the configuration.
     """
 
     id: str
@@ -117,37 +117,37 @@ class Case:
 
     @property
     def key(self) -> str:
-        """`<task>/<unit>/<id>`: its name in records, node ids and replay files."""
+        """`<task>/<unit>/<id>`: the name in records, node ids and replay files."""
         return f"{self.unit}/{self.id}"
 
     @property
     def file(self) -> str:
-        """The name of its file, which is the only one of this name in its task's folder."""
+        """The name of the file, which is unique in its task's folder."""
         return os.path.basename(self.place.rpartition(":")[0])  # noqa: PTH119  (twice as fast, for thousands of cases)
 
     @property
     def line(self) -> int:
-        """The line of its file, from 1."""
+        """The line in the file, from 1."""
         return int(self.place.rpartition(":")[2])
 
     @property
     def turns(self) -> Turns:
-        """Its whole input, as (role, text): what its user says last comes last."""
+        """The whole input, as (role, text); the user's last turn comes last."""
         return (*self.earlier, (USER, self.input))
 
     @property
     def written(self) -> Written:
-        """Its whole input, as files hold it: a text, or turns."""
+        """The whole input in the form used by files: a text, or turns."""
         return write_input(self.earlier, self.input)
 
     @property
     def text(self) -> str:
-        """Its whole input as inputs are compared: all turns, one below the other."""
+        """The whole input for comparisons: all turns, one per paragraph."""
         return joined(self.earlier, self.input)
 
     @property
     def observation(self) -> tuple[str | None, ...]:
-        """What it is one observation of: its group, else its question, which counts once however often it is asked."""
+        """The observation that the case belongs to: its group, or its question; repeated questions count once."""
         if self.group:
             return ("group", self.group)
         earlier = [part for turn in self.earlier for part in turn]
@@ -165,10 +165,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Unit:
-    """The cases that share a `unit:` key in one task: what has a baseline and a verdict.
+    """The cases with the same `unit:` key in one task; a unit has a baseline and a verdict.
 
-    `of` is the key of the unit that it is derived from: it scores that unit's completions, and has its cases.
-    `own_kind` is the kind of check of a suite that does not ship with the package.
+    `of` is the key of the source of a derived unit, which scores the source's outputs and has its cases.
+    `own_kind` is the kind of check of a suite that is not built in.
     """
 
     task: str
@@ -201,7 +201,7 @@ class Unit:
 
     @property
     def check_kind(self) -> CheckKind:
-        """How its cases are checked."""
+        """The kind of check of its cases."""
         return self.own_kind or CHECKS[kind_name(self.suite, self.measure)]
 
     @property
@@ -210,18 +210,18 @@ class Unit:
         return self.check_kind.kind
 
     def texts(self, case: Case) -> tuple[str, ...]:
-        """The texts whose likelihood a case asks for; none where it asks for an answer."""
+        """The texts whose likelihood a case measures; empty if the model generates."""
         return self.check_kind.texts(case.input, case.expect) if self.check_kind.texts else ()
 
     @cached_property
     def questions(self) -> dict[str, str]:
-        """The digest of each part of what the unit asks: two records compare only where all of them are equal.
+        """The digest of each part of the unit's questions: records are comparable only if all are equal.
 
-        The order is the order in which a difference is worth telling.
+        They are ordered by how useful a difference is in a message.
         """
-        # What decides a score is in here, labels and tags included: an edit under the same id must not be compared
-        # with the old outputs. The configuration is not: it is what is compared. Nor are file names, lines and the
-        # order of cases, so that files may be rearranged.
+        # Everything that decides a score, including labels and tags: an edit under the same id must not be compared
+        # with old outputs. The configuration is left out: it is what is compared. So are file names, lines and the
+        # order of cases, so that files can be rearranged.
         return {
             "suite": kind_name(self.suite, self.measure),
             "cases": digest(sorted(case.id for case in self.cases)),
@@ -248,5 +248,5 @@ class Task:
 
     @property
     def policies(self) -> dict[str, dict[str, Any]]:
-        """What task.yaml holds each unit to, by the unit's key."""
+        """The task.yaml policy of each unit, by the unit's key."""
         return {unit.key: self.policy.as_dict(unit.name, unit.kind, unit.sealed) for unit in self.units}

@@ -56,7 +56,7 @@ class LikelihoodCheck:
         """Refuse a pair of identical texts."""
         if expect["preferred"].split() != expect["other"].split():
             return []
-        return [document.problem((*where, "other"), "another text than the preferred one", "the same")]
+        return [document.problem((*where, "other"), "a text other than the preferred one", "the same")]
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> LikelihoodCheck:  # noqa: ARG001

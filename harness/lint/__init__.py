@@ -1,1 +1,1 @@
-"""What is allowed in fixtures and probably not meant."""
+"""Lint: valid but suspicious fixtures."""

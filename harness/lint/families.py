@@ -1,4 +1,4 @@
-"""Cases of a unit that are near copies of one another, or of one conversation, and share no group."""
+"""Find undeclared families: near-identical cases, or parts of one conversation, that share no group."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.text.near_copies import folded_text, near_copies
 
-# Jaccard of the inputs' 5-grams, as where a training row is refused for a fixture: none of 2,501 innocent rows comes so
-# near to one. Reworded copies stay below it: those a person has to see.
+# Jaccard similarity of the inputs' 5-grams, as for training rows against fixtures: none of 2,501 clean rows comes so
+# close. Reworded copies stay below it and need a reviewer.
 ALIKE = 0.7
-SHORT = 20  # characters; of a shorter text one letter may be all that matters
-SHOWN = 6  # cases of a family
+SHORT = 20  # characters; in shorter texts a single letter can matter
+SHOWN = 6  # cases shown per family
 
 
 def undeclared_families(unit: Unit) -> Iterator[LintWarning]:
-    """A warning for each family of cases that are not in a group yet: alike, or parts of one conversation."""
+    """Warn about each family of cases without a common group: near copies, or parts of one conversation."""
     for what, families in (("near copies of one another", _families(unit)), ("of one conversation", _cut(unit))):
         for family in families:
             yield from _undeclared(unit, what, family)
@@ -27,7 +27,7 @@ def undeclared_families(unit: Unit) -> Iterator[LintWarning]:
 
 def _undeclared(unit: Unit, what: str, family: Sequence[Case]) -> Iterator[LintWarning]:
     loose = [case for case in family if not case.group]
-    if not loose:  # whoever named several groups has looked at them
+    if not loose:  # several groups are a deliberate choice
         return
     name = next((case.group for case in family if case.group), family[0].id)
     listed = [f"{case.id} ({_where(case, loose[0])})" for case in family[:SHOWN]]
@@ -45,12 +45,12 @@ def _where(case: Case, beside: Case) -> str:
 
 
 def _families(unit: Unit) -> Iterator[Sequence[Case]]:
-    """The cases that are alike, each family with its first case first; the same question counts once."""
+    """Families of similar cases, each with its first case first; identical questions count once."""
     alike: dict[tuple[object, ...], dict[tuple[object, ...], Case]] = {}
     for case in unit.cases:
         expect = json.dumps(case.expect, sort_keys=True, default=str)
         same = (expect, folded_text(case.context or ""), case.prompt.system, case.prompt.template)
-        # what expects something else may differ in one word and be another case for it
+        # cases with different expectations may differ in one word and still be separate cases
         alike.setdefault(same, {}).setdefault((case.text, case.group), case)
     for cases in map(list, map(dict.values, alike.values())):
         families: dict[int, list[Case]] = {}
@@ -63,7 +63,7 @@ def _families(unit: Unit) -> Iterator[Sequence[Case]]:
 
 
 def _cut(unit: Unit) -> Iterable[Sequence[Case]]:
-    """Cases whose conversation goes on where another case's ends, behind that one."""
+    """Cases whose conversation continues another case's, after that case."""
     turns = {case.id: tuple((role, folded_text(text)) for role, text in case.turns) for case in unit.cases}
     ends = {turns[case.id]: case for case in reversed(unit.cases)}
     families: dict[str, list[Case]] = {}

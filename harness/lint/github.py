@@ -1,4 +1,4 @@
-"""Mistakes and warnings as annotations of GitHub Actions."""
+"""Report mistakes and warnings as GitHub Actions annotations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TITLE = "tunegate lint"
 
 
 def annotation(found: Problem | LintWarning) -> str:
-    """One workflow command: an error of a mistake, a warning of a warning."""
+    """One workflow command: an error for a mistake, a warning for a warning."""
     if isinstance(found, LintWarning):
         return workflow_command("warning", found.file, found.line, TITLE, found.text)
     more = f" (and {found.more:,} more of this kind)" if found.more else ""

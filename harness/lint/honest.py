@@ -1,4 +1,4 @@
-"""Policies that refuse an honest adapter more often than not: one that is equal on every guard and gains on targets."""
+"""Find policies that usually refuse an honest adapter: equal on every guard, better on the targets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OFTEN = 0.5
 
 
 def refusals(root: Path, tasks: Sequence[Task], plans: Sequence[Plan], short: Collection[str]) -> Iterator[LintWarning]:
-    """The tasks whose targets and guards release an honest adapter less than every second time, in task.yaml.
+    """Warn in task.yaml about tasks that release an honest adapter less than half of the time.
 
-    A task that is `short` of cases for its targets is told so elsewhere: it is left out where no margin would do.
+    Tasks that are `short` of cases are reported elsewhere and skipped if no margin would help.
     """
     for task in tasks:
         mine = [each for each in plans if each.unit.task == task.name]

@@ -1,4 +1,4 @@
-"""Check fixtures without a model: the mistakes in them, and what is allowed and probably not meant."""
+"""Check fixtures without a model: mistakes, and valid but suspicious entries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COPIES = (".bak", ".orig", ".old", ".rej", "~")
 
 
 def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
-    """Everything below a task's folder that no fixture file of it names; notes and hidden files aside."""
+    """Files below a task's folder that no fixture file names, except notes and hidden files."""
     read = {os.path.realpath(path) for path in [*_named(folder, task), folder / POLICY]}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
@@ -37,7 +37,7 @@ def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
 
 
 def _named(folder: Path, task: Task) -> Iterator[Path]:
-    """The files that checks name, as paths from the folder."""
+    """The files that checks name, relative to the folder."""
     asked = (options for unit in task.units for options in unit.asked.values())
     named = {value for options in asked for value in options.values() if isinstance(value, str)}
     yield from (folder / value for value in named)
@@ -61,7 +61,7 @@ def _holds_cases(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Lint:
-    """What was found. With a mistake nothing can run; then the tasks are not there and warnings are not looked for."""
+    """The results. With a mistake nothing can run; `tasks` is then empty and warnings are skipped."""
 
     tasks: tuple[Task, ...] = ()
     mistakes: tuple[Problem, ...] = ()
@@ -69,11 +69,11 @@ class Lint:
 
     @property
     def units(self) -> list[str]:
-        """A line for each unit."""
+        """One line per unit."""
         return [_counted(unit) for task in self.tasks for unit in task.units]
 
     def as_dict(self) -> dict[str, Any]:
-        """What was found, as JSON data."""
+        """The results as JSON data."""
         units = [unit for task in self.tasks for unit in task.units]
         return {
             "mistakes": [_as_dict(each) for each in self.mistakes],
@@ -83,7 +83,7 @@ class Lint:
 
     @property
     def summary(self) -> str:
-        """One line: how much was read, and what was found."""
+        """One line with what was read and what was found."""
         count = sum(1 + each.more for each in self.mistakes)
         found = [_number(count, "mistake")] if self.mistakes else ["no mistakes"]
         found += [_number(len(self.warnings), "warning")] if self.warnings else []
@@ -99,9 +99,9 @@ def _as_dict(found: Problem | LintWarning) -> dict[str, Any]:
 
 
 def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch | None = None) -> Lint:
-    """Check a folder of tasks, the folder of one task, or one file in that.
+    """Check a folder of tasks, the folder of one task, or one file in it.
 
-    Flip rates and pass rates are those of `baselines`, if it holds one model's.
+    Flip rates and pass rates come from `baselines` if it holds those of one model.
 
     Raises:
         Refused: there are no fixtures, or a baseline is damaged.
@@ -111,7 +111,7 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
         tasks = load_tasks(root, only, watch)
     except AuthoringError as error:
         mistakes = _of_file(error.problems, file)
-        if not mistakes:  # they are in other files of the task, on which this one may depend
+        if not mistakes:  # mistakes in other files of the task may affect this one
             raise
         return Lint(mistakes=mistakes)
     warnings = {warning for task in tasks for warning in _warnings(root / task.name, task)}
@@ -121,7 +121,7 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
 
 
 def _of_file(problems: Iterable[Problem], file: Path | None) -> tuple[Problem, ...]:
-    """The mistakes of one file, or of all; of one kind in a file no more than are shown."""
+    """The mistakes of one file, or of all; at most the displayed number per kind and file."""
     few = most_of_each_kind(problems)
     return tuple(each for each in few if file is None or _is_same(each.file, file))
 
@@ -131,7 +131,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _scope(path: Path) -> tuple[Path, str, Path | None]:
-    """The folder of tasks, the name of the only task that counts (empty: all), the only file that does (None: all)."""
+    """The folder of tasks, the only task (empty: all), and the only file (None: all)."""
     if path.is_file():
         above = [folder for folder in path.resolve().parents if (folder / POLICY).exists()]
         task = above[0] if above else path.resolve().parent
@@ -142,7 +142,7 @@ def _scope(path: Path) -> tuple[Path, str, Path | None]:
 
 
 def _holds_tasks(folder: Path) -> bool:
-    """Whether there are folders of tasks in it, beside which a fixture file is astray."""
+    """Whether the folder has task folders, so that a fixture file in it is misplaced."""
     return not (folder / POLICY).exists() and any(
         is_fixture_file(file) for inner in folder.iterdir() if inner.is_dir() and inner.name != "refs"
         for file in inner.iterdir()
@@ -171,19 +171,19 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         yield from undeclared_families(unit)
         yield from _expects(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
-            text = "a target without shots: whether worked examples would do instead of training cannot be tried"
+            text = "a target without shots: worked examples cannot be tried in place of training"
             yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
 
 
 def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
-    """What task.yaml leaves open."""
+    """Warn about what task.yaml leaves undeclared."""
     if not task.policy.declared:
-        text = "no task.yaml, so every unit guards and nothing can be released"
+        text = "no task.yaml, so every unit is a guard and nothing can be released"
         yield LintWarning(_place(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
         return
     document = read_yaml(path)
     if not task.policy.targets:
-        text = "no unit is a target, so nothing has to improve and no tune can show what it is for"
+        text = "no unit is a target, so nothing has to improve and no fine-tune can show its gain"
         yield LintWarning(path, document.line(("units",)), text)
     for unit in task.units:
         line = document.line(("units", unit.name))
@@ -192,22 +192,22 @@ def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
             held = usual if unit.kind == "pass/fail" else "is not gated, which blocks a release"
             yield LintWarning(path, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
         elif (policy := task.policy.of(unit.name, unit.kind)).margin is None and not policy.ungated:
-            text = "has no margin, which blocks a release; declare one, or `ungated: true` and in `reason` why"
+            text = "has no margin, which blocks a release; declare one, or `ungated: true` with a `reason`"
             yield LintWarning(path, line, f"{unit.key} {text}")
 
 
 def _repeated(unit: Unit) -> Iterator[LintWarning]:
-    """Cases that ask what another one asks, which count as one; those of a group are meant to be one."""
+    """Cases with the same question, which count as one; groups declare this on purpose."""
     first: dict[tuple[str | None, ...], Case] = {}
     for case in unit.cases:
         other = first.setdefault(case.observation, case)
         if other is not case and not case.group:
-            text = f"{case.key} asks what {other.id} asks (line {_place(other)[1]}), so the two count as one case"
+            text = f"{case.key} repeats the question of {other.id} (line {_place(other)[1]}), so they count as one case"
             yield LintWarning(*_place(case), text)
 
 
 def _expects(unit: Unit) -> Iterator[LintWarning]:
-    """What cases expect that is allowed and probably not meant."""
+    """Valid but suspicious expectations of cases."""
     by_check: dict[int, list[Case]] = {}
     for case in unit.cases:
         by_check.setdefault(id(case.check), []).append(case)
@@ -226,10 +226,10 @@ def _place(case: Case) -> tuple[Path, int]:
 
 
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:
-    """What each unit's voice metric can do on its own references: fitting it takes scikit-learn, and seconds.
+    """Report how well each unit's voice metric performs on its own references; fitting needs scikit-learn.
 
     Raises:
-        Refused: a metric may not judge; after all cards.
+        Refused: a metric is not measurable; raised after all report cards.
     """
     wrong = []
     for unit in (unit for task in tasks for unit in task.units):

@@ -1,4 +1,4 @@
-"""Units that cannot decide what they are for: too few cases, too wide a margin, nothing to lose, spent sealed cases."""
+"""Find units that cannot decide: too few cases, too wide a margin, nothing to lose, spent sealed cases."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.statistics.power import POWER
 
-LARGE = 0.2  # a change of one case in five, which anybody would want to hear of
-SHARE_PAYS = 100  # cases: with fewer, the mean share is held less often than the pass rate
-NARROWER = 0.9  # of a margin: what can hardly be narrower is no choice
+LARGE = 0.2  # a change of one case in five, large for any task
+SHARE_PAYS = 100  # cases; with fewer, the mean share is less often shown to hold than the pass rate
+NARROWER = 0.9  # of a margin; a smaller reduction is not worth a warning
 
 
 def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[LintWarning]:
-    """What the cases of units leave open, in the first line of their file, and what their margins do, in task.yaml.
+    """Warn about undecidable units: about their cases on line 1 of their file, about margins in task.yaml.
 
     Raises:
-        Refused: a damaged baseline, or a ledger that is not whole.
+        Refused: a damaged baseline, or an incomplete ledger.
     """
     folders = model_folders(baselines, tasks)
     sealed = [unit for task in tasks for unit in task.units if unit.sealed]
@@ -46,7 +46,7 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
         cases = Path(unit.cases[0].place.rpartition(":")[0])
         if unit.sealed and (spent := _spent(each, made[unit.key])):
             yield LintWarning(cases, 1, f"{unit.key}: {spent}")
-        if few := _too_few(each):  # more cases mend the rest, too
+        if few := _too_few(each):  # more cases also fix the other warnings
             yield LintWarning(cases, 1, f"{unit.key}: {few}")
             continue
         if unit.sealed and not declared.target_score and (little := _shows_little(each)):
@@ -54,19 +54,19 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
         if each.n < SHARE_PAYS and any(asked.get("score") == "share" for asked in unit.asked.values()):
             text = f"with {each.n} cases `score: share` is held less often than the share of cases that pass; it pays "
             yield LintWarning(cases, 1, f"{unit.key}: {text}from about 200 on")
-        if not declared.parts and (text := _lets_pass(each)):  # a unit that passes nothing may watch its parts
+        if not declared.parts and (text := _lets_pass(each)):  # a unit that passes nothing may still guard its parts
             place = _declared_at(root, unit) if policies[unit.task].declared else (cases, 1)
             yield LintWarning(*place, f"{unit.key}: {text}")
 
 
 def _declared_at(root: Path, unit: Unit) -> tuple[Path, int]:
-    """Where task.yaml says what a unit is held to."""
+    """The place in task.yaml of a unit's policy."""
     path = root / unit.task / POLICY
     return path, read_yaml(path).line(("units", unit.name, "margin"))
 
 
 def _is_short(each: Plan) -> bool:
-    """Whether a target is told that it has too few cases."""
+    """Whether a target gets the warning about too few cases."""
     return (
         each.role == "target"
         and each.margin is not None
@@ -75,12 +75,12 @@ def _is_short(each: Plan) -> bool:
 
 
 def _too_few(each: Plan) -> str:
-    """Why an unchanged model would seldom be held, or never; empty if it would."""
-    rests = ", though a release rests on it, for it is sealed" if each.unit.sealed else ""
+    """Why an unchanged model would rarely or never be held; empty if it would be."""
+    rests = ", although the unit is sealed and a release depends on it" if each.unit.sealed else ""
     holds = f"they can hold {_size(each, each.held_margin)}" if each.held_margin else "they can hold no margin"
     if each.unit.kind == "continuous" and (never := why_never(each)):
         return f"{never}{rests}; it takes {remedies(each)}"
-    if each.group:  # it need not hold by itself
+    if each.group:  # it need not hold individually
         return ""
     if each.n < each.fewest:
         return (
@@ -91,10 +91,10 @@ def _too_few(each: Plan) -> str:
         return ""
     if each.unit.kind == "continuous":
         known = "assumed" if each.seen.is_assumed else "measured"
-        which = which_is_short(each)
+        which = f": {short}" if (short := which_is_short(each)) else ""
         return (
             f"with {each.n} cases an unchanged model is held to {_size(each, each.margin)} only "
-            f"{100 * each.chance:.0f} % of the time (at the spread that was {known}{f': {which}' if which else ''})"
+            f"{100 * each.chance:.0f} % of the time (at the {known} spread{which})"
             f"{rests}; it takes {remedies(each)}: see tunegate plan"
         )
     margin = _size(each, each.held_margin) if each.held_margin else "its own"
@@ -107,7 +107,7 @@ def _too_few(each: Plan) -> str:
 
 
 def _spent(each: Plan, made: int) -> str:
-    """That the sealed cases were evaluated too often to be worth another evaluation; empty where they were not."""
+    """The warning that another evaluation of the sealed cases is not worthwhile; empty if it is."""
     first, following = worth(each, 1), worth(each, made + 1)
     if not is_spent(each, made) or first is None or following is None:
         return ""
@@ -115,8 +115,8 @@ def _spent(each: Plan, made: int) -> str:
     what = f"a gain of {_size(each, gain)} is shown" if gain else "an unchanged model is held"
     times = "once" if made == 1 else f"{made} times"
     return (
-        f"its sealed cases are spent: they were evaluated {times}, and at the next evaluation {what} "
-        f"{100 * following:.0f} times in 100, at the first {100 * first:.0f}; write fresh ones, and make these open"
+        f"its sealed cases are spent: they were evaluated {times}; at the next evaluation {what} "
+        f"{100 * following:.0f} times in 100, at the first {100 * first:.0f}; write new ones and unseal these"
     )
 
 
@@ -127,33 +127,33 @@ def _size(each: Plan, value: float | None) -> str:
 
 
 def _lets_pass(each: Plan) -> str:
-    """What a guard lets pass, where that is all there is to lose, or much; empty if it is little."""
+    """The large loss, or loss of everything, that a guard lets pass; empty if there is none."""
     rate, margin = each.seen.rate, each.margin or 0.0
     if each.role != "guard" or each.unit.kind != "pass/fail" or not each.power:
         return ""
     if rate is not None and max(rate, each.seen.released_rate or 0.0) <= margin:
         if not rate:
             return (
-                f"a guard of which the baseline passes none of {len(each.unit.cases)} cases cannot fall, so it watches "
-                "nothing; make it a target, or ask what the model can do"
+                f"a guard of which the baseline passes none of {len(each.unit.cases)} cases cannot fall, so it guards "
+                "nothing; make it a target, or write cases that the model can pass"
             )
         return (
             f"a guard of which the baseline passes {percent(rate)} may lose all of it within its margin of "
-            f"{_size(each, margin)}; narrow the margin, make it a target, or ask what the model can do"
+            f"{_size(each, margin)}; narrow the margin, make it a target, or write cases that the model can pass"
         )
     found = each.chances_of(-LARGE).regressed
     if found >= 0.5 or (rate or 1.0) < LARGE or not each.held_margin or each.held_margin > NARROWER * margin:
         return ""
     guess = ", assumed" if each.seen.is_assumed else ""
     return (
-        f"{len(each.unit.cases)} cases with a margin of {_size(each, margin)} let a large loss pass: a true one of "
+        f"{len(each.unit.cases)} cases with a margin of {_size(each, margin)} let a large loss pass: a true loss of "
         f"{100 * LARGE:g} points is called regressed {100 * found:.0f} times in 100; they can hold "
         f"{_size(each, each.held_margin)} (at {percent(each.seen.spread)} flip rate{guess})"
     )
 
 
 def _shows_little(each: Plan) -> str:
-    """Why a sealed target could prove a common gain too seldom; empty if it could, or is none."""
+    """Why a sealed target would rarely prove a common gain; empty if it would, or is not one."""
     if each.role != "target" or each.unit.kind != "pass/fail" or not each.power or each.power.widest_gain < LARGE:
         return ""
     shown = each.chances_of(LARGE).improved

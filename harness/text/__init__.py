@@ -1,1 +1,1 @@
-"""Text as it is compared: what a reader sees, the words and their forms, and where they stand in the original."""
+"""Normalize text for comparison: visible characters, words and their forms, and their places in the original."""

@@ -1,4 +1,4 @@
-"""Characters as a reader sees them: one form for each, none that is invisible, look-alikes in the text's own script."""
+"""Normalize characters: one form each, no invisible ones, and look-alikes in the text's own script."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import regex
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.markup import Edit
 
-# UAX 15 calls 30 marks on one letter enough for any language; the normal form of many takes a square of time.
+# UAX 15 considers 30 marks per letter enough for any language; normalizing more takes quadratic time.
 _MARKS = regex.compile(r"(?<=\p{M}{30})\p{M}+")
-LEAST_ALIKE = 3  # letters of a word that is wholly of another script
+LEAST_ALIKE = 3  # letters of a word entirely in another script
 _INVISIBLE = regex.compile(r"[\p{Cf}\p{Default_Ignorable_Code_Point}]+")
 _NOT_ASCII = regex.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")
 _CLUSTER = regex.compile(r"\X")
@@ -26,7 +26,7 @@ _FOREIGN = {name: regex.compile(rf"[{_OF_ANY.pattern[1:-1]}--\p{{Script={name}}}
 
 
 def invisible(text: str) -> Iterator[Edit]:
-    """What has no width: joiners, soft hyphens, marks of direction, and marks beyond what any letter carries."""
+    """Characters without width: joiners, soft hyphens, direction marks, and marks beyond the limit per letter."""
     found = [*_INVISIBLE.finditer(text), *_MARKS.finditer(text)] if not text.isascii() else []
     last = 0
     for each in sorted(found, key=lambda each: each.span()):
@@ -36,7 +36,7 @@ def invisible(text: str) -> Iterator[Edit]:
 
 
 def one_form(text: str) -> Iterator[Edit]:
-    """Compatibility forms (NFKC): full width, ligatures, letters with their marks apart."""
+    """Compatibility forms (NFKC): full width, ligatures, decomposed letters."""
     if unicodedata.is_normalized("NFKC", text):
         return
     for run in _NOT_ASCII.finditer(text):
@@ -48,7 +48,7 @@ def one_form(text: str) -> Iterator[Edit]:
 
 
 def spaces(text: str) -> Iterator[Edit]:
-    """Runs of white space: a space, a line break, or two where a paragraph ends; nothing at either end."""
+    """Runs of white space: to a space, a line break, or two at the end of a paragraph; removed at both ends."""
     for run in _SPACE.finditer(text):
         is_end = run.start() == 0 or run.end() == len(text)
         breaks = 2 if "\N{PARAGRAPH SEPARATOR}" in run[0] else len(_BREAK.findall(run[0]))
@@ -58,9 +58,9 @@ def spaces(text: str) -> Iterator[Edit]:
 
 
 def look_alikes(text: str, language: str) -> Iterator[Edit]:
-    """Letters of another script inside a word of this one, and words wholly of them in a text that has no other.
+    """Letters of another script inside a word, and words entirely of look-alikes in a text without other scripts.
 
-    A Cyrillic word in a Russian sentence stays what it is, and so does a Greek letter by itself.
+    A Cyrillic word in a Russian sentence is kept, and so is a single Greek letter.
     """
     script = language_of(language).script
     foreign, own = _FOREIGN[script], _SCRIPTS[script]
@@ -75,7 +75,7 @@ def look_alikes(text: str, language: str) -> Iterator[Edit]:
 
 
 def _alike(word: str, script: str) -> str | None:
-    """`word` in `script`; None where a letter looks like none of its own."""
+    """`word` in `script`; None if a letter has no look-alike."""
     foreign, table = _FOREIGN[script], _table(script)
     letters = [table.get(char, "") if foreign.match(char) else char for char in word]
     return "".join(letters) if all(letters) else None
@@ -83,14 +83,14 @@ def _alike(word: str, script: str) -> str | None:
 
 @cache
 def _table(script: str) -> Mapping[str, str]:
-    """The letters of other scripts that look like one of `script`, and which (Unicode's TR 39)."""
+    """The letters of other scripts that look like one of `script`, with their look-alikes (Unicode's TR 39)."""
     from confusable_homoglyphs.confusables import confusables_data
 
     table: dict[str, str] = {}
     for char, likes in confusables_data.items():
         if len(char) == 1 and _FOREIGN[script].match(char):
             own = [each["c"] for each in likes if len(each["c"]) == 1 and _SCRIPTS[script].match(each["c"])]
-            # of the same case and plain, where there is a choice
+            # prefer the same case and plain letters
             own.sort(key=lambda like: (like.isupper() != char.isupper(), not like.isascii(), like))
             table |= {char: own[0]} if own else {}
     return table
@@ -105,17 +105,17 @@ _PLAIN_SIGNS = str.maketrans({**_QUOTES, **dict.fromkeys("\u2010\u2011", "-")})
 
 
 def plain_quotes(text: str) -> str:
-    """Typographic quotes as those of a keyboard, character by character."""
+    """Replace typographic quotes by straight ones, character by character."""
     return text.translate(_PLAIN_QUOTES)
 
 
 def plain_signs(text: str) -> str:
-    """Typographic quotes and hyphens as those of a keyboard, character by character."""
+    """Replace typographic quotes and hyphens by plain ones, character by character."""
     return text.translate(_PLAIN_SIGNS)
 
 
 def small(text: str, language: str) -> Iterator[Edit]:
-    """Letters in one case, by the rules of the language."""
+    """Fold letters to one case by the rules of the language."""
     own = dict(language_of(language).case)
     for at, char in enumerate(text):
         folded = own.get(char) or char.casefold()

@@ -1,4 +1,4 @@
-"""What is particular to a language, as data: its script, how it denies, and whether it writes compounds as one word."""
+"""Language data: script, negation, compounds, word boundaries."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Language:
-    """The particulars of one language; the defaults are those of a language that nobody described.
+    """The properties of one language; the defaults apply to languages without an entry.
 
-    `denials` are words that deny what follows them, a `*` for any ending; before one of `only` they deny nothing.
-    `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
-    that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
-    `case` are letters whose small form is not Unicode's. `separable` are prefixes that a verb may leave for the end of
-    its clause. `spaceless` languages put no space between words: ICU tells them apart. `endings` are what the last
-    letters of a dictionary form may become.
+    `denials` are words that negate what follows, with `*` for any ending; before a word of `only` they do not negate.
+    `links` are the letters between the parts of a compound; None if compounds are written apart. `stems` are endings
+    that turn a compound's first part into a known word. `agreement` means that the words of a phrase inflect together.
+    `case` maps letters whose lower case is not Unicode's. `separable` are verb prefixes that can move to the end of the
+    clause. `spaceless` languages put no space between words: ICU segments them. `endings` are replacements for the last
+    letters of a dictionary form.
     """
 
     script: str = "Latin"
@@ -32,7 +32,7 @@ class Language:
 
 _TURKISH = (("I", "\N{LATIN SMALL LETTER DOTLESS I}"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i"))
 _SCANDINAVIAN = ("", "s", "e")
-# verbs as dictionaries list them, and what stands before whatever follows: 点検する, 点検しました
+# verbs as in dictionaries, and their stems before endings: 点検する, 点検しました
 _JAPANESE = (
     ("する", "し さ せ すれ しろ せよ"), ("す", "さ し せ そ"), ("く", "か き け こ い"), ("ぐ", "が ぎ げ ご い"),
     ("む", "ま み め も ん"), ("ぶ", "ば び べ ぼ ん"), ("ぬ", "な に ね の ん"), ("つ", "た ち て と っ"),
@@ -95,5 +95,5 @@ LANGUAGES: Mapping[str, Language] = {
 
 
 def language_of(code: str) -> Language:
-    """The particulars of a language code such as `de-AT`."""
+    """The properties of a language code such as `de-AT`."""
     return LANGUAGES.get(code.split("-")[0], Language())

@@ -1,4 +1,4 @@
-"""Markdown and HTML read through: what stands on the page, without what only shapes it."""
+"""Read through Markdown and HTML: keep the visible text, drop the markup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import regex
 
 
 class Edit(NamedTuple):
-    """A part of a text, from `start` to before `end`, and what is read in its place."""
+    """A replacement: the text from `start` to before `end` is read as `text`."""
 
     start: int
     end: int
@@ -19,12 +19,12 @@ class Edit(NamedTuple):
 
     @classmethod
     def of(cls, match: Any, text: str = "") -> Edit:
-        """`text` in place of what a pattern matched."""
+        """Replace the match of a pattern by `text`."""
         return cls(match.start(), match.end(), text)
 
 
 PARAGRAPH = "\n\n"
-# every repetition is bounded: an answer may hold a megabyte of signs that open and never close
+# every repetition is bounded: an output may have a megabyte of signs that open and never close
 _TAG = regex.compile(r"<(?:!--(?s:.{0,500}?)--|[/!?]?([a-zA-Z][\w:-]{0,30})(?:\s[^<>]{0,2000}|/)?)>")
 _BLOCKS = frozenset(
     {"p", "div", "li", "ul", "ol", "dl", "dt", "dd", "table", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6"}
@@ -39,33 +39,33 @@ _BLANK_LINE = regex.compile(r"\n[ \t]*\n")
 
 
 def tags(text: str) -> Iterator[Edit]:
-    """HTML tags and comments: a block's ends a paragraph, `<br>` a line, any other leaves nothing."""
+    """HTML tags and comments: block tags end a paragraph, `<br>` ends a line, others are dropped."""
     for tag in _TAG.finditer(text) if "<" in text else ():
         name = (tag[1] or "").lower()
         yield Edit.of(tag, PARAGRAPH if name in _BLOCKS else "\n" if name == "br" else "")
 
 
 def entities(text: str) -> Iterator[Edit]:
-    """Character references of HTML."""
+    """HTML character references."""
     for entity in _ENTITY.finditer(text) if "&" in text else ():
         yield Edit.of(entity, html.unescape(entity[0]))
 
 
 def blocks(text: str) -> Iterator[Edit]:
-    """What opens a line: quotations and headings lose their sign, each item of a list is a paragraph."""
+    """Line prefixes: quotations and headings lose their sign, and each list item becomes a paragraph."""
     for start in _LINE_START.finditer(text):
         yield Edit.of(start, "" if start[1] else PARAGRAPH)
 
 
 def links(text: str) -> Iterator[Edit]:
-    """Links and pictures: their words stay, their targets go."""
+    """Links and images: their texts stay, their targets are dropped."""
     for link in _LINK.finditer(text) if "](" in text else ():
         yield Edit(link.start(), link.start(1))
         yield Edit(link.end(1), link.end())
 
 
 def emphasis(text: str) -> Iterator[Edit]:
-    """Pairs of `*`, `_`, `~~` and backticks in one paragraph."""
+    """Pairs of `*`, `_`, `~~` and backticks within a paragraph."""
     paragraphs = [0, *(blank.end() for blank in _BLANK_LINE.finditer(text)), len(text)]
     pairs = [pair for start, end in pairwise(paragraphs) for pair in _pairs(text, start, end)]
     for start, end in sorted(pairs):
@@ -89,6 +89,6 @@ def _is_letter(char: str) -> bool:
 
 
 def escapes(text: str) -> Iterator[Edit]:
-    """Backslashes before a sign that Markdown would read."""
+    """Backslashes before characters with a meaning in Markdown."""
     for escape in _ESCAPE.finditer(text) if "\\" in text else ():
         yield Edit.of(escape)

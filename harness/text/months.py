@@ -1,4 +1,4 @@
-"""The names of the months by language."""
+"""Month names by language."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ _MONTHS = {
     "kesäkuu*|kesä heinäkuu*|heinä elokuu*|elo syyskuu*|syys lokakuu*|loka marraskuu*|marras "
     "joulukuu*|joulu",
 }
-#: Of each language twelve: a name, and after each `|` an abbreviation; a `*` stands for any ending.
+#: Twelve entries per language: a name, and after each `|` an abbreviation; `*` stands for any ending.
 MONTHS: Mapping[str, tuple[str, ...]] = {language: tuple(names.split()) for language, names in _MONTHS.items()}

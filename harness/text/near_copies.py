@@ -1,4 +1,4 @@
-"""Texts that are nearly the same: all such pairs, exactly, without holding every text against every other."""
+"""Find all pairs of nearly identical texts, exactly, without comparing every pair."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 GRAM = 5  # characters
-SHARED = 12  # grams of their prefixes that two copies share, at least; of short texts fewer
+SHARED = 12  # minimum shared grams of two copies' prefixes; fewer for short texts
 
 
 @dataclass(frozen=True, slots=True)
 class NearCopy:
-    """Two texts by their numbers, and the Jaccard similarity of their 5-grams of characters."""
+    """The numbers of two texts, and the Jaccard similarity of their character 5-grams."""
 
     first: int
     second: int
@@ -22,13 +22,12 @@ class NearCopy:
 
 
 def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> Iterator[NearCopy]:
-    """Each text with every earlier one that is at least so alike, up to case and white space, by prefix filtering.
+    """Pair each text with every earlier one of at least this similarity, ignoring case and white space.
 
-    With the grams of every text in one order, two texts that share n grams at least share k of the first
-    |text| - n + k: the rarest first, so that few texts are held against one another (Chaudhuri, Ganti and Kaushik 2006;
-    for k above 1 Wang, Li and Feng 2012). `of_firsts` holds none against an earlier one that is a copy itself:
-    thousands of copies of one text cost little then, and of a chain of edits, each like the one before, some may be
-    missed.
+    Prefix filtering: with all grams in one order, two texts that share n grams share at least k of their first
+    `|text| - n + k`. Rare grams come first, so that few texts are compared (Chaudhuri, Ganti and Kaushik 2006; for k
+    above 1 Wang, Li and Feng 2012). `of_firsts` skips earlier texts that are copies themselves: thousands of copies of
+    one text are then cheap, and in a chain of edits, each similar to the previous one, some pairs may be missed.
     """
     every = [grams(text) for text in texts]
     count = Counter(gram for each in every for gram in each)
@@ -46,16 +45,16 @@ def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> 
 
 
 def grams(text: str) -> frozenset[str]:
-    """The 5-grams of a text's characters, up to case and white space; of a shorter text all of it."""
+    """The character 5-grams of a text, ignoring case and white space; the whole text if it is shorter."""
     plain = folded_text(text)
     return frozenset(plain[start : start + GRAM] for start in range(max(1, len(plain) - GRAM + 1)))
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """The share of what either has that both have."""
+    """The size of the intersection over the size of the union."""
     return len(one & other) / len(one | other)
 
 
 def folded_text(text: str) -> str:
-    """A text up to case and white space."""
+    """A text with folded case and white space."""
     return " ".join(text.casefold().split())

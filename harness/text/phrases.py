@@ -1,10 +1,9 @@
-"""Phrases found in a text, in any of their forms, as words of their own.
+"""Find phrases in a text, in any of their forms, as separate words.
 
-A space in a phrase also stands for a line break or one hyphen, and never for the end of a paragraph. A word ends where
-letters, digits and marks end; a hyphen joins: `e-mail` does not hold `mail`. Words that are written without spaces are
-told apart by ICU (`segmentation`); Katakana is one word up to another script; a Korean word may carry a particle. Where
-a language writes compounds as one word, a phrase of one word is found in them, too: `Kessel` in `Heizkessel`. What
-stands in an address is no word.
+A space in a phrase also matches a line break or one hyphen, but not the end of a paragraph. Words end where letters,
+digits and marks end; hyphens join: `e-mail` does not contain `mail`. Words written without spaces are segmented by
+ICU (`segmentation`); Katakana is one word up to another script; a Korean word may have a particle. In languages with
+closed compounds, a one-word phrase also matches inside them: `Kessel` in `Heizkessel`. Addresses contain no words.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tunegate.harness.text.words import WordForms, is_compound, split_verb, word
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _KATAKANA = r"\p{Katakana}\u30fc"
 _JOINED = rf"[[\w\p{{M}}]--[{_SPACELESS}{_KATAKANA}\p{{Hangul}}]]"  # what continues a word
-_LEAST_OF_COMPOUND = 4  # letters: shorter words stand in too many others by chance
+_LEAST_OF_COMPOUND = 4  # letters; shorter words occur in too many others by chance
 _MOST_OF_COMPOUND = 40
 _MOST_OF_CLAUSE = 100  # characters between a verb and its prefix
 _PREFIX_END = r"(?=\s*(?:[.,;:!?)]|\Z|\n))"  # a verb's prefix is the last word of its clause
@@ -31,7 +30,7 @@ _PREFIX_END = r"(?=\s*(?:[.,;:!?)]|\Z|\n))"  # a verb's prefix is the last word 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """A phrase where it was found: as it is read, and from where to where it stands in the original."""
+    """A phrase found in a text: as it is read, and its span in the original."""
 
     seen: str
     start: int
@@ -40,11 +39,11 @@ class Occurrence:
 
 
 class Phrases:
-    """Some phrases of a language, ready to be found."""
+    """Compiled phrases of a language."""
 
     def __init__(self, phrases: Sequence[str], forms: WordForms) -> None:
         self.language = forms.language
-        # the longest first, so that `as per usual` is found and not `as per`
+        # the longest first: `as per usual` takes precedence over `as per`
         longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
         split = [words for phrase in longest_first if (words := words_of(phrase, self.language))]
         self.pattern = _compiled("|".join(_choice(words, forms) for words in split)) if split else None
@@ -71,7 +70,7 @@ class Phrases:
         return _compiled(rf"(?<!{_JOINED})(?:{'|'.join(each)})") if each else None
 
     def find(self, reading: Reading) -> Iterator[Occurrence]:
-        """Where any of the phrases stands, from the first place to the last; the longest one, where several do."""
+        """Yield the phrases in order of their position; the longest one if several match at the same place."""
         folded = reading.folded
         found = [*self.pattern.finditer(folded.text)] if self.pattern else []
         found += self._compounds_in(folded.text)
@@ -91,24 +90,24 @@ class Phrases:
 
 
 def _is_mention(reading: Reading, start: int, end: int) -> bool:
-    """Whether something is named and not used: in quotation marks, or denied."""
+    """Whether a phrase is mentioned, not used: in quotation marks, or negated."""
     return within((start, end), reading.quoted) or reading.is_denied(start)
 
 
 def words_of(phrase: str, language: str) -> list[str]:
-    """The words of a phrase as it is read, in the case of its author."""
+    """The words of a phrase as it is read, in their original case."""
     return read(phrase, language).text.split()
 
 
 def phrase_book(phrases: Iterable[str], language: str) -> WordForms:
-    """The forms of every word of some phrases, and of a verb also without its prefix."""
+    """The forms of every word of some phrases, and of verbs also without their prefix."""
     words = {word for phrase in phrases for word in words_of(phrase, language)}
     verbs = {parts[0] for word in words if (parts := split_verb(word, language))}
     return word_forms(frozenset(words | verbs), language)
 
 
 def _choice(words: Sequence[str], forms: WordForms) -> str:
-    """A pattern of a phrase: each of its words in any form, at the edges of words."""
+    """A pattern for a phrase: any form of each word, at word boundaries."""
     each = [sorted(forms.of(word, len(words) > 1), key=lambda form: (-len(form), form)) for word in words]
     inner = r"[ \n-]".join(f"(?:{_either(choices)})" for choices in each)
     return f"{_before(words[0][0])}{inner}{_after(words[-1][-1])}"

@@ -1,7 +1,7 @@
-"""A text as a reader sees it, every character with its place in the original.
+"""A text as a reader sees it, with the original position of every character.
 
-Markdown and HTML are read through; what has no width is dropped; each character has one form (NFKC); look-alikes of
-another script stand in the script of the language; white space is a space, a line break, or two between paragraphs.
+Markdown and HTML are read through; characters without width are dropped; characters are normalized (NFKC) and
+look-alikes of other scripts replaced; white space becomes a space, a line break, or two between paragraphs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.markup import Edit
 
 Span = tuple[int, int]
-MENTION = 60  # characters: more between quotation marks is speech, no word that is mentioned
+MENTION = 60  # characters; longer quotations are speech, not a mentioned word
 _QUOTED = regex.compile(
     rf"“[^“”„]{{1,{MENTION}}}”|„[^“”„]{{1,{MENTION}}}[“”]|«[^«»]{{1,{MENTION}}}»|»[^«»]{{1,{MENTION}}}«"
     rf"|「[^「」]{{1,{MENTION}}}」|『[^『』]{{1,{MENTION}}}』|‘[^‘’]{{1,{MENTION}}}’(?!\w)|‚[^‘’‚]{{1,{MENTION}}}[‘’]"
@@ -27,19 +27,19 @@ _QUOTED = regex.compile(
 )
 _ADDRESS = regex.compile(r"\b(?:https?://|www\.)[^\s<>\"]{1,2000}|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}")
 _CLAUSE_END = regex.compile(r"[.,;:!?()\N{EM DASH}\N{EN DASH}\"“”„«»]|\n\n")
-DENIED_WITHIN = 3  # words between what denies and what is denied
+DENIED_WITHIN = 3  # words between a negation and the negated word
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read: `text`, and `at`, the place in the original of each of its characters and of its end."""
+    """A reading: `text`, and `at`, the original positions of its characters and of its end."""
 
     text: str
     at: Sequence[int]
     language: str = ""
 
     def changed(self, edits: Iterable[Edit]) -> Reading:
-        """The text with parts replaced; the edits come in order and apart."""
+        """Apply replacements, which must be in order and disjoint."""
         parts: list[str] = []
         places: list[int] = []
         end = 0
@@ -53,12 +53,12 @@ class Reading:
         return Reading("".join([*parts, self.text[end:]]), [*places, *self.at[end:]], self.language)
 
     def span(self, start: int, end: int) -> Span:
-        """Where a part of the text stands in the original."""
+        """The span in the original of a part of the text."""
         return self.at[start], self.at[end]
 
     @functools.cached_property
     def folded(self) -> Reading:
-        """The same in one case and with plain quotes and hyphens: what is compared."""
+        """The reading in one case and with plain quotes and hyphens, for comparisons."""
         small = self.text.casefold()
         if len(small) == len(self.text) and not language_of(self.language).case:
             lower = Reading(small, self.at, self.language)
@@ -68,16 +68,16 @@ class Reading:
 
     @functools.cached_property
     def addresses(self) -> Sequence[Span]:
-        """Where addresses stand, of pages and of mail, in the original."""
+        """The spans of web and mail addresses in the original."""
         return [self.span(*found.span()) for found in _ADDRESS.finditer(self.text)]
 
     @functools.cached_property
     def quoted(self) -> Sequence[Span]:
-        """Where few words stand between quotation marks, in the original."""
+        """The spans in the original of short quotations."""
         return [self.span(*found.span()) for found in _QUOTED.finditer(self.text)]
 
     def is_denied(self, place: int) -> bool:
-        """Whether the clause denies what stands at a place of the original: "not a boiler", "kein Kessel"."""
+        """Whether the clause negates the word at a place in the original: "not a boiler", "kein Kessel"."""
         end = bisect_right(self.at, place - 1)
         clause = _CLAUSE_END.split(characters.plain_signs(self.text[max(0, end - 80) : end]).casefold())[-1]
         words = clause.split()[-DENIED_WITHIN - 1 :]
@@ -103,12 +103,12 @@ def within(span: Span, others: Iterable[Span]) -> bool:
 
 
 MARKUP = (markup.tags, markup.links, markup.entities, markup.blocks, markup.emphasis, markup.escapes)
-# what has no width twice, as a compatibility form may hold it
+# characters without width twice: a compatibility form may contain some
 CHARACTERS = (characters.invisible, characters.one_form, characters.invisible)
 
 
 def read(text: str, language: str = "") -> Reading:
-    """Read a text; `language`, a code such as `de-AT`, says which script is its own, Latin if nothing is said."""
+    """Read a text; `language`, a code such as `de-AT`, determines its script, by default Latin."""
     reading = Reading(text, range(len(text) + 1), language)
     for step in (*MARKUP, *CHARACTERS):
         reading = reading.changed(step(reading.text))
@@ -117,7 +117,7 @@ def read(text: str, language: str = "") -> Reading:
 
 
 def signs(text: str) -> str:
-    """A text with its markup, character by character: for what is no word, such as `!` or `**`."""
+    """A text with its markup, normalized by character, for finding signs such as `!` or `**`."""
     reading = Reading(text, range(len(text) + 1))
     for step in CHARACTERS:
         reading = reading.changed(step(reading.text))
@@ -125,9 +125,9 @@ def signs(text: str) -> str:
 
 
 def verbatim(text: str) -> str:
-    """A text that counts word for word: it may differ in these alone, and in nothing else.
+    """Normalize a text that must match word for word.
 
-    White space, typographic quotes for plain ones, characters without width, and how a letter with marks is composed.
+    Only white space, typographic quotes, characters without width, and the composition of letters may differ.
     """
     seen = Reading(text, range(len(text) + 1)).changed(characters.invisible(text))
     return characters.plain_quotes(" ".join(unicodedata.normalize("NFC", seen.text).split()))

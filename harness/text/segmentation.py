@@ -1,4 +1,4 @@
-"""Where words begin and end in languages that are written without spaces: by the dictionaries of ICU."""
+"""Find word boundaries in languages written without spaces, by ICU's dictionaries."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tunegate.harness.text.languages import language_of
 
 _ICU = "icu4py.breakers"
 _LONE_SURROGATE = regex.compile(r"\p{Cs}")
-# vowels of Thai and Lao that a reading (NFKC) has in two parts, and dictionaries in one
+# vowels of Thai and Lao that NFKC splits and dictionaries do not
 _IN_TWO = {"\N{THAI CHARACTER NIKHAHIT}\N{THAI CHARACTER SARA AA}": "\N{THAI CHARACTER SARA AM}",
            "\N{LAO NIGGAHITA}\N{LAO VOWEL SIGN AA}": "\N{LAO VOWEL SIGN AM}"}  # fmt: skip
 _HIRAGANA = regex.compile(r"\p{Hiragana}")
 
 
 def check_segmenter(language: str) -> None:
-    """See that the words of a language can be told apart.
+    """Verify that the words of a language can be segmented.
 
     Raises:
         CouldNotRun: it is written without spaces, and ICU is not installed.
@@ -29,10 +29,10 @@ def check_segmenter(language: str) -> None:
 
 
 def word_edges(text: str, language: str) -> Set[int] | None:
-    """The places in a text, as it is read, where a word begins or ends; None where spaces tell.
+    """The positions of word boundaries in a text, as it is read; None if spaces separate its words.
 
     Raises:
-        CouldNotRun: as `check_segmenter` says.
+        CouldNotRun: see `check_segmenter`.
     """
     if not language_of(language).spaceless:
         return None
@@ -47,15 +47,15 @@ def word_edges(text: str, language: str) -> Set[int] | None:
 
 
 def is_of_whole_words(part: Any, edges: Set[int], language: str) -> bool:
-    """Whether a match is no part of other words, by the `edges` of its text.
+    """Whether a match consists of whole words, by the `edges` of its text.
 
-    A word that ICU's dictionary has must stand between edges. What it takes for several words may be a compound that it
-    does not know, and the text beside it cut wrongly for that: one edge is enough.
+    A word in ICU's dictionary must have edges on both sides. A match that ICU splits may be an unknown compound
+    whose neighbours are split wrongly: one edge is enough.
     """
     is_known = word_edges(part[0], language) == {0, len(part[0])}
     return (all if is_known else any)(_is_edge(part.string, place, edges) for place in part.span())
 
 
 def _is_edge(text: str, place: int, edges: Set[int]) -> bool:
-    """Whether a word may begin or end at a place; inside the Hiragana of an ending ICU cuts at will."""
+    """Whether a word may begin or end at a place; ICU's cuts inside a Hiragana ending are unreliable."""
     return place in edges or all(_HIRAGANA.match(each) for each in (text[place - 1], text[place]))

@@ -1,6 +1,6 @@
-"""The topics of test cases, by a tag or by the words of their inputs: fixed before any output is seen.
+"""The topics of test cases, by a tag or by the words of their inputs, fixed before any output is seen.
 
-A topic is whatever cases have in common that a change may bear on. It needs not be what a person would call one.
+A topic is any similarity of cases to which a change may relate, not necessarily a topic in the everyday sense.
 """
 
 from __future__ import annotations
@@ -25,68 +25,69 @@ FEWEST_CASES = 30
 FEWEST_TOPICS = 5
 TAGGED = 0.8  # the share of the cases that a tag must cover
 MOST_TOPICS = 50
-CUT, READ = 4_000, 20_000_000  # characters of a text, and of all texts: that takes about four seconds
-WORDS = 30_000  # different ones; the rarer ones join few texts
-DIMENSIONS = 50  # at most; twice the clusters otherwise, for of few texts the rest is noise
+CUT, READ = 4_000, 20_000_000  # characters per text and in total; takes about four seconds
+WORDS = 30_000  # distinct words; rarer ones connect few texts
+DIMENSIONS = 50  # at most; for few texts twice the clusters, because the rest is noise
 STARTS, ROUNDS = 8, 30  # of k-means
 SEED = 20_260_728
-EMPTY = 1e-9  # the length of a text that shares no word with another
+EMPTY = 1e-9  # maximum length of a text that shares no word with another
 
-#: A word; of a script without spaces every two characters, for they stand for a word more often than not.
+#: A word; in scripts without spaces every two characters, which usually are a word.
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}]+")
 
 
 @dataclass(frozen=True)
 class Topics:
-    """A topic's number for each text, and where they are from: "the tag `intent`", "their words"."""
+    """The topic number of each text, and the source of the topics: "the tag `intent`", "their words"."""
 
     labels: tuple[int, ...]
     source: str
 
 
 def topics(texts: Sequence[str], tags: Sequence[Mapping[str, str]]) -> Topics | None:
-    """Return the topics of n inputs with their tags; None below 30 texts, or where they say too little.
+    """Return the topics of n inputs with their tags; None below 30 texts, or if they are not informative.
 
-    The tag that covers at least 80 % of the cases and has the most values of two cases or more, at least five and most
-    of its values; cases without it are one topic. Else the clusters of what the words say.
+    The topics are the values of a tag that covers at least 80 % of the cases and has at least five values, most of
+    them with two or more cases; the tag with the most such values wins. Cases without it are one topic. Without such
+    a tag, the topics are clusters by words.
 
     Raises:
-        ValueError: there is not one mapping of tags for each text.
+        ValueError: the number of tag mappings and texts differs.
     """
     if len(texts) != len(tags):
         raise ValueError(f"expected tags for each of {len(texts)} texts, found {len(tags)}")
     if len(texts) < FEWEST_CASES:
         return None
-    if key := _telling_tag(tags):
+    if key := _best_tag(tags):
         return Topics(_numbered([each.get(key, "") for each in tags]), f"the tag `{key}`")
     labels = _by_words(texts)
     return None if labels is None else Topics(labels, "their words")
 
 
-def _telling_tag(tags: Sequence[Mapping[str, str]]) -> str | None:
+def _best_tag(tags: Sequence[Mapping[str, str]]) -> str | None:
     found: dict[str, Counter[str]] = {}
     for each in tags:
         for key, value in each.items():
             found.setdefault(key, Counter())[value] += 1
     shared = {key: sum(count > 1 for count in values.values()) for key, values in found.items()}
-    telling = [
+    suitable = [
         key
         for key, values in found.items()
         if values.total() >= TAGGED * len(tags) and len(values) >= FEWEST_TOPICS and 2 * shared[key] > len(values)
     ]
-    return min(telling, key=lambda key: (-shared[key], key), default=None)
+    return min(suitable, key=lambda key: (-shared[key], key), default=None)
 
 
 def _numbered(values: Sequence[str]) -> tuple[int, ...]:
-    """Number the values in the order in which they begin."""
+    """Number the values in order of first appearance."""
     numbers: dict[str, int] = {}
     return tuple(numbers.setdefault(value, len(numbers)) for value in values)
 
 
 def _by_words(texts: Sequence[str]) -> tuple[int, ...] | None:
-    """Clusters of texts by their words; texts that are equal are in one, and so are those that share no word."""
-    different = sorted(set(texts))  # sorted: the same clusters in whatever order the cases stand
+    """Cluster texts by their words; equal texts share a cluster, as do texts that share no words."""
+    different = sorted(set(texts))  # sorted: clusters do not depend on the order of cases
     if len(different) < FEWEST_CASES:
         return None
     weighted = _weighted(different)
@@ -104,14 +105,14 @@ def _by_words(texts: Sequence[str]) -> tuple[int, ...] | None:
 
 
 def topic_count(n: int) -> int:
-    """How many clusters n different texts make: sqrt(n / 2) (Mardia, Kent and Bibby, 1979), 5 to 50 of them."""
+    """The number of clusters for n different texts: sqrt(n / 2) (Mardia, Kent and Bibby, 1979), from 5 to 50."""
     return min(max(round(math.sqrt(n / 2)), FEWEST_TOPICS), MOST_TOPICS)
 
 
 def _weighted(texts: Sequence[str]) -> csr_array | None:
-    """TF-IDF, texts by words (Salton and Buckley, 1988): (1 + log count) log(n / texts with it); None without a word.
+    """TF-IDF, texts by words (Salton and Buckley, 1988): (1 + log count) log(n / texts with it); None without words.
 
-    A word of every text weighs nothing, so that a template or a system prompt leaves no trace.
+    A word in every text has weight 0, so that templates and system prompts have no influence.
     """
     from scipy.sparse import csr_array
 
@@ -120,7 +121,7 @@ def _weighted(texts: Sequence[str]) -> csr_array | None:
     counts: list[NDArray[np.float32]] = []
     half = min(CUT, READ // len(texts)) // 2
     for text in texts:
-        # its beginning and its end: a question often stands behind what it is about
+        # keep the beginning and the end: a question often follows its context
         words = Counter(_words(text if len(text) <= 2 * half else f"{text[:half]} {text[-half:]}"))
         columns.append(np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int32, len(words)))
         counts.append(np.fromiter(words.values(), np.float32, len(words)))
@@ -157,12 +158,13 @@ def _parts(word: str) -> Iterator[str]:
 def _directions(table: csr_array, dimensions: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Each text as a unit vector of the leading singular directions, and which texts have one.
 
-    Latent semantic analysis (Deerwester and others, 1990): words that go together count as one. By the randomized range
-    finder (Halko, Martinsson and Tropp, SIAM Review 53, 2011), for a full decomposition of 20,000 texts takes minutes.
+    Latent semantic analysis (Deerwester and others, 1990): words that occur together count as one. It uses the
+    randomized range finder (Halko, Martinsson and Tropp, SIAM Review 53, 2011), because a full decomposition of 20,000
+    texts takes minutes.
     """
     lengths = np.sqrt(np.asarray((table**2).sum(axis=1)).ravel())
     table = table.multiply(1 / np.maximum(lengths, EMPTY)[:, None]).tocsr()
-    words = int(table.indices.max()) + 1  # each stands in some text
+    words = int(table.indices.max()) + 1  # each occurs in some text
     width = max(1, min(dimensions, len(lengths) - 1, words - 1))
     basis = table @ np.random.default_rng(SEED).standard_normal((words, width))
     for _ in range(4):
@@ -182,7 +184,7 @@ def _clusters(points: Floats, count: int) -> Integers:
 
 
 def _start(points: Floats, count: int, random: np.random.Generator) -> Floats:
-    """Centres far from one another, by chance (k-means++: Arthur and Vassilvitskii, 2007)."""
+    """Random centres far from one another (k-means++: Arthur and Vassilvitskii, 2007)."""
     chosen = [int(random.integers(len(points)))]
     far = np.full(len(points), np.inf)
     for _ in range(count - 1):
@@ -194,7 +196,7 @@ def _start(points: Floats, count: int, random: np.random.Generator) -> Floats:
 
 
 def _settled(points: Floats, centres: Floats) -> tuple[Integers, float]:
-    """Each point's cluster, and how close the points are to the centres, as a sum of cosines."""
+    """Each point's cluster, and the closeness of points to their centres as a sum of cosines."""
     from scipy.sparse import csr_array
 
     labels, ones = np.full(len(points), -1), np.ones(len(points))

@@ -1,4 +1,4 @@
-"""The forms of a word: from a dictionary where the language has one (`simplemma`), else by the rules of English."""
+"""Word forms: from a dictionary if the language has one (`simplemma`), otherwise by English rules."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from functools import lru_cache
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import read
 
-LEAST_PART = 3  # letters of a part of a compound; of two letters nearly everything is a word
+LEAST_PART = 3  # letters of a compound's part; nearly any two letters are a word
 
 
 def inflections(word: str) -> list[str]:
-    """`word` and its regular English inflections, some of which no English speaker would use.
+    """`word` and its regular English inflections, including some that are not in use.
 
     `valve`: valves, valve's, valves', valved, valving; `stop`: stopped; `supply`: supplies, supplied; `shelf`: shelves.
     """
     if not word[-1:].isalpha():
         return [word, f"{word}'s"]
-    # Too many rather than too few: one that nobody writes does no harm, one that is missing lets a variant pass.
+    # too many rather than too few: an unused form is harmless, a missing one lets a variant pass
     forms = [word, f"{word}s", f"{word}'s", f"{word}s'", f"{word}ing"]
     stem = word.lower()
     if re.search(r"[^aeiou]y$", stem):
@@ -40,9 +40,9 @@ def inflections(word: str) -> list[str]:
 
 @dataclass(frozen=True)
 class WordForms:
-    """The forms of some words in one language, folded as readings are (`Reading.folded`).
+    """The forms of some words in one language, folded like readings (`Reading.folded`).
 
-    `paradigms` are the forms of each lemma, `lemmas` those of each word. Without `inflects` words have no other.
+    `paradigms` maps lemmas to forms, `lemmas` maps words to lemmas. Without `inflects`, words have no other forms.
     """
 
     language: str
@@ -51,10 +51,10 @@ class WordForms:
     inflects: bool = True
 
     def of(self, word: str, in_phrase: bool = False) -> frozenset[str]:
-        """Every form of a word, itself among them.
+        """Every form of a word, including the word.
 
-        A word is taken for what its dictionary calls it, so that `saw` is a tool and no form of `see`; `in_phrase`,
-        where words agree, for a form of that word, too: `alter Kessel`, `alten Kessels`.
+        A word is an instance of its dictionary form, so `saw` is a tool and not a form of `see`; with `in_phrase`,
+        where words agree, it may also be an inflected form: `alter Kessel`, `alten Kessels`.
         """
         in_phrase = in_phrase and language_of(self.language).agreement
         folded = read(word, self.language).folded.text
@@ -67,7 +67,7 @@ class WordForms:
 
 
 def _endings(word: str, language: str) -> list[str]:
-    """The forms of a word by the endings of its language; those of the longest ending that it has."""
+    """The forms of a word by the longest matching ending of its language."""
     for ending, others in language_of(language).endings:
         if word.endswith(ending) and word != ending:
             stem = word.removesuffix(ending)
@@ -81,7 +81,7 @@ def _spellings(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=32)
 def word_forms(words: frozenset[str], language: str) -> WordForms:
-    """Look up the forms of words, all at once: it takes one pass through the dictionary of the language."""
+    """Look up the forms of words in one pass through the dictionary of the language."""
     known = dictionary(language)
     lemmas = {
         word: frozenset(known[each] for each in _spellings(word) if each in known) for word in words
@@ -95,7 +95,7 @@ def word_forms(words: frozenset[str], language: str) -> WordForms:
 
 
 def dictionary(language: str) -> Mapping[str, str]:
-    """Each known form with its word; empty where the language has no dictionary."""
+    """Each known form with its lemma; empty if the language has no dictionary."""
     from simplemma.strategies.dictionaries import DEFAULT_DICTIONARY_FACTORY
     from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
 
@@ -104,7 +104,7 @@ def dictionary(language: str) -> Mapping[str, str]:
 
 
 def is_compound(before: str, after: str, language: str) -> bool:
-    """Whether a word of which one part is known consists of known words: what is `before` that part and `after` it."""
+    """Whether a word with a known part consists of known words: `before` and `after` surround that part."""
     own = language_of(language)
     if own.links is None or not (before or after):
         return False
@@ -118,7 +118,7 @@ def is_compound(before: str, after: str, language: str) -> bool:
 
 
 def split_verb(word: str, language: str) -> tuple[str, str] | None:
-    """A verb in two, as a clause may have it: `ausschalten` is `schalten` and `aus`; None where it is none."""
+    """A verb split as in a clause: `ausschalten` is `schalten` and `aus`; None if it is not separable."""
     own, known = language_of(language), dictionary(language)
     for prefix in own.separable:
         rest = word.removeprefix(prefix)

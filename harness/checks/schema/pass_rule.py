@@ -134,7 +134,7 @@ def _unfit(raw: Mapping[str, Any], types: frozenset[str], document: Document, wh
     if "ignore" in raw and len(raw) > 1:
         yield document.problem(where, "only `ignore`", ", ".join(raw), "delete the rest, or `ignore`")
     if "as" in raw and raw["as"] == "date" and "tolerance" in raw:
-        yield document.problem((*where, "tolerance"), "no tolerance of a date", show_value(raw["tolerance"]))
+        yield document.problem((*where, "tolerance"), "no tolerance for a date", show_value(raw["tolerance"]))
     fits = {"order": {"array"}, "as": {"string", "number", "integer"}}
     if "as" not in raw:
         fits["tolerance"] = {"number", "integer"}

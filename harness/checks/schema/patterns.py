@@ -110,10 +110,10 @@ def tries(pattern: str, text: str) -> int:
 
 
 def _gives_up(pattern: str, text: str, options: Any) -> bool:
-    error = next(_alone(pattern, options).iter_errors(text), None)
+    error = next(_single_pattern(pattern, options).iter_errors(text), None)
     return error is not None and not isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Pattern)
 
 
 @lru_cache(maxsize=256)
-def _alone(pattern: str, options: Any) -> jsonschema_rs.Draft202012Validator:
+def _single_pattern(pattern: str, options: Any) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options, mask="")

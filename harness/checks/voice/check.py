@@ -67,7 +67,7 @@ REFERENCES: Mapping[str, Any] = {
                 "required": ["id", "topic", "on", "off"],
                 "properties": {
                     "id": text_schema("the pair's name"),
-                    "topic": text_schema("what it is about"),
+                    "topic": text_schema("the topic of both texts"),
                     "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
                     "on": text_schema("the text as the brand would write it"),
                     "off": text_schema("the same content, not as the brand would write it"),

@@ -202,7 +202,7 @@ def test_the_comment_shows_the_prompt_and_both_scores(desk, tmp_path):
     assert invoke("gate", "--policy-from=main", "--decision=d.json").exit_code == 1
     said = ok("report", "d.json", "--markdown")
     assert "**This change edits the configuration**" in said
-    assert "[- the ticket-]" in said
+    assert "- desk/triage: system: Sort the ticket. → Sort." in said
     assert "| 91.7 % | 75.8 % |" in said
 
 

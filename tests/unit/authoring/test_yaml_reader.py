@@ -65,12 +65,12 @@ SYNTAX = {
     ),
     "a bracket that never closes": (
         "a: 1\nb: {c: 2\nd: 3\n",
-        "3: expected a comma or a closing bracket, found something else; "
+        "3: expected a comma or a closing bracket, found other text; "
         "the bracket opens on line 2; put texts that hold , : ? [ ] { or } in quotes there",
     ),
     "a question between brackets": (
         "a: 1\nb: [is it late?, c]\n",
-        "2: expected a comma or a closing bracket, found something else; "
+        "2: expected a comma or a closing bracket, found other text; "
         "the bracket opens on line 2; put texts that hold , : ? [ ] { or } in quotes there",
     ),
     "a tab before a value": (
@@ -129,7 +129,7 @@ SYNTAX = {
     ),
     "a character that there is not": (
         'a: 1\nb: "\\U00110000"\n',
-        "1: expected a character that there is, found a larger number after \\U; write 0010FFFF or less there",
+        "1: expected an existing character, found a larger number after \\U; write 0010FFFF or less there",
     ),
     "a text that a comment cuts": (
         "a: order #42 is late\n",
@@ -147,12 +147,12 @@ SYNTAX = {
     ),
     "a character that cannot be seen": (
         "a: 1\nb: hi\u2028there\n",
-        "2: expected characters that can be seen, found the character U+2028, which cannot; "
+        "2: expected visible characters, found the invisible character U+2028; "
         "delete it or put a space or line break there",
     ),
     "half a character": (
         'a: "\\ud800"\n',
-        "1: a: expected text, found half a surrogate pair; delete the \\u escape, or write both halves",
+        "1: a: expected text, found a lone surrogate; delete the \\u escape, or write both halves",
     ),
     "a merge of nothing": (
         "a: {<<: 1}\n",
@@ -164,7 +164,7 @@ SYNTAX = {
     ),
     "an alias inside itself": (
         "a: &a\n  b: *a\n",
-        "1: a.b: expected data that ends, found an alias inside what it names; delete the alias",
+        "1: a.b: expected finite data, found an alias inside its own anchor; delete the alias",
     ),
     "a number without end": ("a: " + "9" * 5000, "1: a: expected a number of at most 300 digits, found one of 5000"),
     "brackets without end": ("a: " + "[" * 3000, "1: expected at most 100 levels of nesting, found more"),

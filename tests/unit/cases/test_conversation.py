@@ -40,11 +40,11 @@ def test_the_last_turn_is_the_input_and_the_others_come_before_it(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("[{user: Hi.}, {assistant: Yes}]", "[1]: expected a turn of the user's at the end, found assistant; an"),
+        ("[{user: Hi.}, {assistant: Yes}]", "[1]: expected a user turn at the end, found assistant; the"),
         ("[{user: Hi.}]", ": expected a text, or at least two turns, found [{"),
         ("[]", ": expected a text, or at least two turns, found []"),
-        ("[{user: Hi.}, {user: ' '}]", "[1]: expected a turn, `user: TEXT` or `assistant: TEXT` (what `system` would"),
-        ("[{system: S.}, {user: Hi.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT` (what `system` would"),
+        ("[{user: Hi.}, {user: ' '}]", "[1]: expected a turn, `user: TEXT` or `assistant: TEXT` (write a system"),
+        ("[{system: S.}, {user: Hi.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT` (write a system"),
         ("[{user: Hi., assistant: Yes}, {user: So.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT`"),
         ("[Hi., {user: So.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT`"),
         ("{user: Hi.}", ": expected text, found"),
@@ -60,8 +60,8 @@ def test_a_turn_as_servers_take_it_is_told_how_it_is_written_here(tmp_path):
     text = "cases:\n  - id: a\n    input:\n      - {user: Hi.}\n      - {role: user, content: So.}\n"
 
     assert mistakes(tmp_path, text) == [
-        "8: cases[0].input[1]: expected a turn, `user: TEXT` or `assistant: TEXT` (what `system` would say is said by "
-        'prompt), found {"role": "user", "content": "So."}'
+        "8: cases[0].input[1]: expected a turn, `user: TEXT` or `assistant: TEXT` (write a system message "
+        'in prompt), found {"role": "user", "content": "So."}'
     ]
 
 
@@ -75,7 +75,7 @@ def test_a_passage_whose_likelihood_is_read_has_no_turns(tmp_path):
     }
     (tmp_path / "desk" / "triage.yaml").write_text(json.dumps(data))
 
-    with pytest.raises(AuthoringError, match="expected one text, of which retention/passages reads the likelihood, "
+    with pytest.raises(AuthoringError, match="expected one text, because retention/passages measures its likelihood, "
                                              "found 3 turns"):  # fmt: skip
         load_tasks(tmp_path)
 

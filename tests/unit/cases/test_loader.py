@@ -73,7 +73,7 @@ MISTAKES = {
     ),
     "no suite": (
         GOOD.replace("suite: schema\n", ""),
-        "1: expected the key 'suite', found only version, check, cases; add it: which suite judges these cases",
+        "1: expected the key 'suite', found only version, check, cases; add it: the suite that scores these cases",
     ),
     "an unknown suite": (
         GOOD.replace("suite: schema", "suite: shcema"),
@@ -152,7 +152,7 @@ MISTAKES = {
     "a remote reference": (
         GOOD.replace("{type: object}", '{$ref: "https://example.com/x.json"}'),
         "3: check.schema.$ref: expected a reference inside this schema, such as #/$defs/name, "
-        'found "https://example.com/x.json"; nothing is fetched: copy what it names into this schema',
+        'found "https://example.com/x.json"; references are not fetched: copy the target into this schema',
     ),
     "an unknown way to extract": (
         GOOD.replace("}}", "}, extract: fence}"),
@@ -190,7 +190,7 @@ MISTAKES = {
     ),
     "a missing context": (
         GOOD.replace("cases", "prompt: {template: '{context} {input}'}\ncases"),
-        "6: cases[0]: expected a context, which the prompt's template asks for, found none",
+        "6: cases[0]: expected a context, which the prompt's template uses, found none",
     ),
     "no tokens": (
         GOOD.replace("cases", "generate: {max_new_tokens: 0}\ncases"),
@@ -222,7 +222,7 @@ MISTAKES = {
     ),
     "a shot without an output": (
         GOOD.replace("cases", "shots:\n  - {input: a}\ncases"),
-        "5: shots[0]: expected the key 'output', found only input; add it: the answer that it should get",
+        "5: shots[0]: expected the key 'output', found only input; add it: the expected output",
     ),
     "a byte that is not UTF-8": (
         GOOD.replace("hello", "caf").encode() + b"\n# \xe9\n",
@@ -231,7 +231,7 @@ MISTAKES = {
     "a billion laughs": (
         HEAD + "cases:\n  - id: a\n    input: hi\n    expect:\n      a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
         + "".join(f"      a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30)),
-        "12: cases[0].expect.a4: expected few aliases, found aliases that stand for 123,440 values more; "
+        "12: cases[0].expect.a4: expected few aliases, found aliases that expand to 123,440 more values; "
         "write the values out",
     ),
 }  # fmt: skip
@@ -259,8 +259,7 @@ TASK_MISTAKES = {
     ),
     "no reason": (
         POLICY.replace(", reason: tickets", ""),
-        "3: units.schema: expected the key 'reason', found only role, margin; add it: say why, for those who review "
-        "the file",
+        "3: units.schema: expected the key 'reason', found only role, margin; add it: say why, for reviewers",
     ),
     "a blank reason": (
         POLICY.replace("tickets", "' '"),
@@ -365,14 +364,14 @@ def test_a_link_that_leads_nowhere_is_told_as_one(tmp_path, monkeypatch):
 
     file, task = (str(problem) for problem in caught.value.problems)
     assert file.endswith("gone.yaml: expected a file, found a broken link to ../elsewhere/gone.yaml")
-    assert "expected a task's folder, found a link to" in task
-    assert task.endswith("moved, where nothing is; mend the link, or delete it")
+    assert "expected a task's folder, found a broken link to" in task
+    assert task.endswith("moved; fix or delete the link")
 
 
 def test_a_folder_of_fixtures_that_is_a_link_to_nothing_is_told_as_one(tmp_path):
     (tmp_path / "fixtures").symlink_to("nowhere")
 
-    with pytest.raises(Refused, match="expected a folder of fixtures, found a link that leads nowhere"):
+    with pytest.raises(Refused, match="expected a folder of fixtures, found a broken link"):
         load_tasks(tmp_path / "fixtures")
 
 

@@ -182,7 +182,7 @@ def test_a_part_of_a_pass_rule_has_a_margin_and_a_reason_of_its_own(read):
         (PARTS.replace(", reason: complaints", ""), "task.yaml:4: units.triage.parts.clean: expected the key 'reason'"),
         (PARTS.replace("0.03", "3"), "task.yaml:4: units.triage.parts.clean.margin: expected the tolerated loss"),
         (TEXT.replace("reason: kept", "reason: kept, parts: {clean: {margin: 0.1, reason: r}}"),
-         "task.yaml:5: units.fluency.parts: expected a margin of the unit beside those of its parts, found none"),
+         "task.yaml:5: units.fluency.parts: expected a margin of the unit as well as of its parts, found none"),
     ],
 )  # fmt: skip
 def test_a_part_that_cannot_be_gated_is_refused(read, text, said):
@@ -195,11 +195,9 @@ def test_a_part_that_cannot_be_gated_is_refused(read, text, said):
 def test_a_sealed_unit_holds_the_parts_of_the_one_that_it_proves(read):
     sealed = "reason: looked at once, parts: {clean: {margin: 0.03, reason: complaints}}"
 
-    with pytest.raises(
-        AuthoringError, match=r"final.seals: expected margins of the parts of triage that are not wider"
-    ):
+    with pytest.raises(AuthoringError, match=r"final.seals: expected parts on final with margins no wider"):
         read(OPEN)
-    with pytest.raises(AuthoringError, match="found none or wider ones of clean; declare its `parts`"):
+    with pytest.raises(AuthoringError, match="found none or wider ones for clean; declare its `parts`"):
         read(OPEN.replace("reason: looked at once", sealed.replace("0.03", "0.05")))
     assert read(OPEN.replace("reason: looked at once", sealed)).of("final", "pass/fail").parts
 

@@ -133,7 +133,7 @@ def test_a_cost_unit_cannot_be_derived_from_a_cost_unit(desk):
     write_cost(desk, "more", of="spend")
     (problem,) = mistakes(desk)
     assert "more.yaml:5: of: expected a unit of this task that generates (triage)" in problem
-    assert "'spend', which is derived from another unit itself" in problem
+    assert "'spend', which is itself derived from another unit" in problem
 
 
 def test_a_cost_unit_cannot_be_derived_from_likelihoods(desk):
@@ -141,7 +141,7 @@ def test_a_cost_unit_cannot_be_derived_from_likelihoods(desk):
     (desk / "desk" / "fog.yaml").write_text(json.dumps({**passages, "cases": [{"id": "a", "input": "Fog lay."}]}))
     write_cost(desk, of="fog")
     (problem,) = mistakes(desk)
-    assert "'fog', which reads likelihoods and generates nothing" in problem
+    assert "'fog', which measures likelihoods and generates nothing" in problem
 
 
 def test_prices_are_needed_and_asked_for_in_task_yaml(desk):

@@ -92,7 +92,7 @@ def test_an_unknown_measure_is_refused_with_what_was_meant(tmp_path: Path) -> No
     write(tmp_path, "passages", "retention", {"measure": "passage"}, cases=[{"id": "a", "input": "Fog."}])
     assert "did you mean 'passages'" in mistakes(tmp_path)
     write(tmp_path, "passages", "schema", {"measure": "pairs", "schema": {}}, cases=[{"id": "a", "input": "Fog."}])
-    assert "no measure, schema has one only" in mistakes(tmp_path)
+    assert "no measure, because schema has only one" in mistakes(tmp_path)
 
 
 def test_a_measure_of_a_case_cannot_differ_from_its_files(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_an_expect_on_a_passage_is_refused(tmp_path: Path) -> None:
 def test_a_pair_of_equal_texts_is_refused(tmp_path: Path) -> None:
     same = {"preferred": "An engineer.", "other": "An  engineer."}
     write_pairs(tmp_path, cases=[{"id": "a", "input": "x", "expect": same}])
-    assert "expected another text than the preferred one, found the same" in mistakes(tmp_path)
+    assert "expected a text other than the preferred one, found the same" in mistakes(tmp_path)
 
 
 def test_a_unit_is_of_its_own_kind(tmp_path: Path) -> None:

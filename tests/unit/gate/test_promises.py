@@ -165,7 +165,7 @@ def test_a_mean_that_was_seen_to_fall_is_no_gain(continuous):
 def test_collapse_is_of_continuous_units_and_a_wider_one_is_looser(tmp_path):
     write_desk(tmp_path, 3)
     write_policy(tmp_path, triage={"collapse": 0.1})
-    with pytest.raises(AuthoringError, match="no collapse, which is a share of scores that fall without a bound"):
+    with pytest.raises(AuthoringError, match="no collapse, which applies to scores without a bound"):
         load_tasks(tmp_path)
     assert policy_changes({"collapse": 0.02}, {"collapse": 0.1}, looser=True) == ["collapse 0.02 -> 0.1"]
     assert policy_changes({"collapse": 0.02}, {"collapse": 0.01}, looser=True) == []

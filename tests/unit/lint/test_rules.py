@@ -54,7 +54,7 @@ def test_critical_cases_are_counted(tmp_path):
 def test_a_task_without_a_policy_is_warned_of(tmp_path):
     write_unit(tmp_path, cases(400))
 
-    assert said(tmp_path) == ["desk: no task.yaml, so every unit guards and nothing can be released"]
+    assert said(tmp_path) == ["desk: no task.yaml, so every unit is a guard and nothing can be released"]
 
 
 def test_a_unit_that_can_never_hold_its_margin_is_told_how_many_it_takes(tmp_path):
@@ -135,16 +135,16 @@ def test_a_case_that_asks_what_another_asks_is_told_with_its_line(tmp_path):
         text + "".join(case.format(id=name, input=asked) for name, asked in zip("abc", ["hi", "ho", "hi"], strict=True))
     )
 
-    (warning,) = [each for each in lint_fixtures(tmp_path).warnings if "asks" in each.text]
+    (warning,) = [each for each in lint_fixtures(tmp_path).warnings if "repeats the question" in each.text]
 
-    assert warning.text == "desk/schema/c asks what a asks (line 5), so the two count as one case"
+    assert warning.text == "desk/schema/c repeats the question of a (line 5), so they count as one case"
     assert (warning.line, warning.file.name == "triage.yaml") == (7, True)
 
 
 def test_cases_of_a_group_may_ask_the_same(tmp_path):
     write_unit(tmp_path, [], cases=[{"id": name, "input": "hi", "group": "g"} for name in "abc"])
 
-    assert not any("asks" in text for text in said(tmp_path))
+    assert not any("repeats the question" in text for text in said(tmp_path))
 
 
 def test_what_a_task_file_leaves_open_is_told_with_its_line(tmp_path):
@@ -163,9 +163,9 @@ def test_what_a_task_file_leaves_open_is_told_with_its_line(tmp_path):
 
     assert [f"{where} {warning.text}" for where, warning in zip(place(found), found.warnings, strict=True)] == [
         "task.yaml:2 desk/other is not named here, so it guards with a margin of 5 points; name it, with the reason",
-        "task.yaml:2 no unit is a target, so nothing has to improve and no tune can show what it is for",
+        "task.yaml:2 no unit is a target, so nothing has to improve and no fine-tune can show its gain",
         "task.yaml:4 desk/general has no margin, which blocks a release; "
-        "declare one, or `ungated: true` and in `reason` why",
+        "declare one, or `ungated: true` with a `reason`",
     ]
 
 
@@ -240,8 +240,8 @@ def watched(tmp_path, n, scores, margin=0.1, released="", **more):
 
 def test_a_guard_of_which_the_baseline_passes_nothing_cannot_fall(tmp_path):
     nothing = (
-        "desk/triage: a guard of which the baseline passes none of 100 cases cannot fall, so it watches nothing; make "
-        "it a target, or ask what the model can do"
+        "desk/triage: a guard of which the baseline passes none of 100 cases cannot fall, so it guards nothing; make "
+        "it a target, or write cases that the model can pass"
     )
 
     assert watched(tmp_path, 100, "0" * 100) == [nothing]
@@ -253,7 +253,7 @@ def test_a_guard_of_which_the_baseline_passes_nothing_cannot_fall(tmp_path):
 def test_a_guard_may_not_lose_all_it_has_within_its_margin(tmp_path):
     assert watched(tmp_path, 100, "1" * 8 + "0" * 92) == [
         "desk/triage: a guard of which the baseline passes 8.0 % may lose all of it within its margin of 10 points; "
-        "narrow the margin, make it a target, or ask what the model can do"
+        "narrow the margin, make it a target, or write cases that the model can pass"
     ]
     assert watched(tmp_path, 100, "1" * 12 + "0" * 88) == []
 
@@ -264,7 +264,7 @@ def test_a_release_gives_a_guard_something_to_lose(tmp_path):
 
 def test_a_margin_that_lets_a_large_loss_pass_is_told_with_its_line_in_task_yaml(tmp_path):
     expected = (
-        "desk/triage: 60 cases with a margin of 40 points let a large loss pass: a true one of 20 points is called "
+        "desk/triage: 60 cases with a margin of 40 points let a large loss pass: a true loss of 20 points is called "
         "regressed 6 times in 100; they can hold 8.8 points (at 4.0 % flip rate, assumed)"
     )
 
@@ -285,10 +285,10 @@ def sealing(tmp_path, n, margin):
 
 def test_a_sealed_unit_that_is_too_small_is_what_a_release_rests_on(tmp_path):
     assert sealing(tmp_path, 5, 0.1) == [
-        "desk/final: 5 cases cannot hold a margin of 10 points without a gain, though a release rests on it, for it is "
-        "sealed; it takes 31, and 65 to be held reliably; they can hold 47.5 points"
+        "desk/final: 5 cases cannot hold a margin of 10 points without a gain, although the unit is sealed and a "
+        "release depends on it; it takes 31, and 65 to be held reliably; they can hold 47.5 points"
     ]
-    assert "for it is sealed; about 65 cases would do" in sealing(tmp_path, 50, 0.1)[0]
+    assert "a release depends on it; about 65 cases would do" in sealing(tmp_path, 50, 0.1)[0]
     assert sealing(tmp_path, 80, 0.1) == []
 
 
@@ -306,8 +306,8 @@ def test_a_continuous_unit_is_told_how_seldom_it_is_held_once_its_spread_is_know
 
     assert watched(tmp_path, 40, before, 0.1, collapse=0.1) == []
     assert watched(tmp_path, 40, before, 0.1, released=after, collapse=0.1) == [
-        "desk/triage: with 40 cases an unchanged model is held to 0.1 only 12 % of the time (at the spread that was "
-        "measured: its mean 31 times in 100, and that few enough cases fall by 1 or more 38 times in 100); it takes "
+        "desk/triage: with 40 cases an unchanged model is held to 0.1 only 12 % of the time (at the measured "
+        "spread: its mean 31 times in 100, and that few enough cases fall by 1 or more 38 times in 100); it takes "
         "174 cases, or a margin of 0.218: see tunegate plan"
     ]
 
@@ -343,4 +343,4 @@ def test_a_guard_that_passes_nothing_may_watch_its_parts(tmp_path):
         tasks = load_tasks(tmp_path / "fixtures")
         save(tmp_path / "baselines", record(tasks, {T: "0" * 170}), tasks[0].units)
         found = said(tmp_path / "fixtures", tmp_path / "baselines")
-        assert any("cannot fall, so it watches nothing" in each for each in found) == warned
+        assert any("cannot fall, so it guards nothing" in each for each in found) == warned

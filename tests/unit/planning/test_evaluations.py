@@ -126,9 +126,9 @@ def test_lint_says_when_sealed_cases_are_spent_and_what_to_do(warned):
     (text,) = warned(2, role="target")
 
     assert text.startswith(
-        f"{FINAL}: its sealed cases are spent: they were evaluated 2 times, and at the next evaluation a gain of "
+        f"{FINAL}: its sealed cases are spent: they were evaluated 2 times; at the next evaluation a gain of "
     )
-    assert text.endswith(" times in 100, at the first 80; write fresh ones, and make these open")
+    assert text.endswith(" times in 100, at the first 80; write new ones and unseal these")
 
 
 def test_lint_says_it_of_a_guard_by_how_often_it_is_held(warned):

@@ -69,7 +69,7 @@ def test_a_sealed_case_is_told_by_its_id_alone(tmp_path):
 def test_what_the_regressed_cases_share_is_told(tmp_path):
     unit = candidate_report(judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)).units[0]
     assert unit.driver == (
-        "8 of 8 regressed cases are channel=sms, as are 10 of all 40; 8 of 8 have the finding json.syntax: the answer "
+        "8 of 8 regressed cases are channel=sms, as are 10 of all 40; 8 of 8 have the finding json.syntax: the output "
         "does not begin with JSON but with ..."
     )
     assert [(each.tag, each.n, each.base, each.mean, each.regressed) for each in unit.slices] == [

@@ -91,7 +91,7 @@ def test_each_unknown_format_is_told_once_with_its_number():
     url, wide = sorted(told({"properties": named, "x": {"a": {"format": "double"}}}), key=lambda said: "double" in said)
 
     assert wide.endswith("bounds (3 times in this schema)")
-    assert '"url" is no format' in url
+    assert '"url" is not a JSON Schema format' in url
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_only_options_that_are_written_change_what_is_asked(make):
         ({"fields": {"total": {"order": "any"}}}, "check.fields.total.order: expected order on a list, found a field "
          "that is number"),
         ({"fields": {"due": {"tolerance": 1}}}, "check.fields.due.tolerance: expected tolerance on a number"),
-        ({"fields": {"due": {"as": "date", "tolerance": 1}}}, "expected no tolerance of a date"),
+        ({"fields": {"due": {"as": "date", "tolerance": 1}}}, "expected no tolerance for a date"),
         ({"fields": {"due": {"as": "dat"}}}, "check.fields.due.as: expected one of date, quantity, found 'dat'"),
         ({"fields": {"due": {"ignore": True, "as": "date"}}}, "check.fields.due: expected only `ignore`"),
         ({"fields": {"due": {"ignore": True}}, "pass": {"fields": ["due"]}},

@@ -165,7 +165,7 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
         ({"input": "x", "output": "y"}, "unit: expected a unit of the task (replies, triage), found none"),
         ({**ROW, "input": [{"user": "a"}]}, 'expected an object {"unit", "input", "output"} or'),
         ({**ROW, "input": [{"user": "a"}, {"tool": "b"}]}, 'expected an object {"unit", "input", "output"} or'),
-        ({**ROW, "input": [{"user": "a"}, {"assistant": "b"}]}, "input[1]: expected a turn of the user's at the end"),
+        ({**ROW, "input": [{"user": "a"}, {"assistant": "b"}]}, "input[1]: expected a user turn at the end"),
         (
             {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]},
             "messages: expected an assistant turn at the end, found 'user'",

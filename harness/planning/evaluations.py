@@ -39,10 +39,10 @@ def power_at(power: PassFail | Continuous, number: int) -> PassFail | Continuous
 
 
 def worth(each: Plan, number: int) -> float | None:
-    """How often a sealed unit lets an honest adapter pass at an evaluation; None where that is not known.
+    """Return how often a sealed unit passes an honest adapter at an evaluation; None if unknown.
 
-    A target is to show the gain that the first evaluation shows four times in five; a guard, or a target whose base
-    leaves no room for that, is to be held where nothing changed.
+    A target must show the gain that the first evaluation shows four times in five; a guard, or a target whose base
+    leaves no room for such a gain, must hold if nothing changed.
     """
     power, margin = at_evaluation(each, number).power, each.margin
     if not (each.unit.sealed and power and margin):

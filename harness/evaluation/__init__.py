@@ -1,1 +1,1 @@
-"""Outputs to results: options of a run, scoring, records, latency."""
+"""Evaluation: from outputs to results, records, noise and latency."""

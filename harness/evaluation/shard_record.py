@@ -57,7 +57,7 @@ class ShardRecord:
             "the questions of": self.questions,
         }  # fmt: skip
         return {f"{name} {key}": value for name, part in parts.items() for key, value in part.items()} | {
-            "--tg-repeats": self.repeats, "--tg-sealed": self.record.sealed, "what it was trained for": self.trained,
+            "--tg-repeats": self.repeats, "--tg-sealed": self.record.sealed, "its training tasks": self.trained,
             "the number of shards": self.shard.count, "the served version": fingerprint["names"].get(SERVED),
         }  # fmt: skip
 
@@ -173,7 +173,7 @@ def _missing(found: Mapping[Path, ShardRecord]) -> Iterator[str]:
     count = next(iter(shards)).count
     missing = [str(shard) for number in range(count) if (shard := Shard(number + 1, count)) not in shards]
     if missing:
-        yield f"expected all {count} shards, found no {listed(missing)}; run what is missing, or name its file"
+        yield f"expected all {count} shards, found no {listed(missing)}; run the missing shards, or name their files"
 
 
 def _other_questions(questions: Mapping[str, Mapping[str, str]], units: Sequence[Unit]) -> Iterator[str]:

@@ -43,10 +43,7 @@ def worse(facts: UnitVerdict) -> str:
     sure = _sure(facts.level)
     if facts.interval and facts.interval[1] < -(facts.margin or 0.0):
         return f"worse than the {facts.reference} by more than the margin of {_margin(facts)} ({sure})"
-    return (
-        f"significantly worse than the {facts.reference}, by up to {_loss(facts)} ({sure}); "
-        f"the margin is {_margin(facts)}"
-    )
+    return f"significantly worse than the {facts.reference}, by up to {_loss(facts)} ({sure}, margin {_margin(facts)})"
 
 
 def lower(facts: UnitVerdict) -> str:
@@ -71,7 +68,7 @@ def part_fell(part: PartVerdict) -> str:
     if high < -margin:
         return f"{_fall(part)}, by more than the margin of {tolerated}"
     most = points(-low, signed=False)
-    return f"{_fall(part)}, a significant loss of up to {most}; the margin is {tolerated}"
+    return f"{_fall(part)}, a significant loss of up to {most} (margin {tolerated})"
 
 
 def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
@@ -132,7 +129,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
     if facts.effective is not None:
         advice = "the change differs between topics: add cases of other topics rather than more of these"
     elif needed is None:
-        advice = "it is so near the margin that more cases would hardly settle it"
+        advice = "too close to the margin for more cases to settle it"
     elif needed > facts.observations:
         more = f"{outputs} outputs per case, or " if outputs else ""
         advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
@@ -154,7 +151,7 @@ def group_not_held(group: GroupLoss) -> str:
 
 def _to_settle(group: GroupLoss) -> str:
     if group.needed is None:
-        return "it is so near the margin that more cases would hardly settle it"
+        return "too close to the margin for more cases to settle it"
     if group.needed <= group.cases:
         return f"a close call: {group.needed} cases of the group settle it four times in five"
     return f"about {group.needed} cases in the whole group would settle it"
@@ -346,9 +343,11 @@ def _family_decided(facts: UnitVerdict) -> str:
         return ""
     low, high = facts.interval
     if high < 0:
-        return f"This loss is significant on its own, but not after correction for the {facts.tests} tests of this run."
+        return (
+            f"This loss is significant on its own, but not after correction for all tests of this run ({facts.tests})."
+        )
     if low > 0 and facts.role == "target":
-        return "This gain is significant on its own, but not after correction for the targets tested with it."
+        return "This gain is significant on its own, but not after correction for the other targets."
     return ""
 
 

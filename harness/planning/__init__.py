@@ -1,1 +1,1 @@
-"""How many cases it takes, and what earlier runs tell of it."""
+"""Plans: how many cases the units need, from the history of earlier runs."""

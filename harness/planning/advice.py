@@ -1,4 +1,4 @@
-"""What to do about each unit, in a line: enough cases, how many more, or what has to be known first."""
+"""One line of advice per unit: enough cases, how many more, or what to measure first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tunegate.harness.planning.amounts import amount, plain_number
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.planning.remedies import remedies
 
-TIGHTER = 0.6  # of the margin: where so little is held as well, a smaller one is worth a thought
+TIGHTER = 0.6  # of the margin: if so small a margin is held too, the advice mentions it
 
 
 def advice_table(plans: Sequence[Plan]) -> Table:
-    """Units down: how many cases there are, how many it takes to hold the margin and to show the gain, what to do."""
+    """Return a table of units: their cases, the cases needed to hold the margin and to show the gain, and advice."""
     gain = next((f"+{plain_number(each.gain, each.unit)}" for each in plans if each.gain), "gain")
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("unit", "role", "cases", "to\nhold", f"to show\n{gain}", "what to do"):
@@ -32,35 +32,37 @@ def advice_table(plans: Sequence[Plan]) -> Table:
 
 
 def _needed(each: Plan) -> Iterator[str]:
-    """Cases to hold and, of a target, to show the gain."""
+    """Yield the cases needed to hold and, for a target, to show the gain."""
     for count in (each.needed, each.gain_cases if each.role == "target" else None):
         yield "-" if count is None else str(count)
 
 
 def next_steps(each: Plan) -> Iterator[str]:
-    """What its number of cases asks for."""
+    """Yield the advice for a unit."""
     if each.margin is None:
         yield "declare a margin: it is not gated"
         return
     if each.power is None:
-        yield from filter(None, [_ways(each) if each.n < each.fewest else "", "measure how far it moves (--run)"])
+        yield from filter(
+            None, [_ways(each) if each.n < each.fewest else "", "measure how far its scores move (--run)"]
+        )
         return
     if each.group:
-        yield f"held with the other guards of its group, to {amount(each.group.margin, each.unit)}"
+        yield f"shares a margin of {amount(each.group.margin, each.unit)} with its group"
         return
     few = (each.chance or 0.0) < each.asked
     if few and each.unit.kind == "continuous":
         yield _ways(each)
     elif few:
-        yield f"{_more(each.needed, each)}, or hold {amount(each.held_margin, each.unit)}"
+        yield f"{_more(each.needed, each)}, or a margin of {amount(each.held_margin, each.unit)}"
     if each.role == "target" and not each.is_proven_elsewhere and each.gain_cases and each.gain_cases > each.n:
         shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
         yield f"{shown}, {_more(each.gain_cases, each)} would show {amount(each.gain, each.unit)}"
     elif not few and each.role != "target" and each.has_little_to_lose:
-        but = f" but parts of it: {listed(each.parts)}" if each.parts else ""
+        but = f" except its parts: {listed(each.parts)}" if each.parts else ""
         yield f"the base passes {percent(each.seen.rate)}: nothing to guard yet{but}"
     elif not few and each.role != "target" and each.held_margin and each.held_margin < TIGHTER * each.margin:
-        yield f"enough; {amount(each.held_margin, each.unit)} would be held as well"
+        yield f"enough; {amount(each.held_margin, each.unit)} would be held too"
     elif not few:
         yield "enough"
 
@@ -70,4 +72,4 @@ def _ways(each: Plan) -> str:
 
 
 def _more(count: int | None, each: Plan) -> str:
-    return f"{(count or each.n) - each.n} more"
+    return f"{(count or each.n) - each.n} more cases"

@@ -1,4 +1,4 @@
-"""Numbers of a plan in words: amounts in the score's own unit, counts of cases, chances."""
+"""The numbers of a plan in words: amounts in the score's own unit, counts of cases, chances."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from tunegate.harness.planning.plan import Plan
 
 
 def plain_number(value: float | None, unit: Unit) -> str:
-    """The number alone: points where cases pass or fail, else the score's own unit."""
+    """Return the bare number: points for pass/fail, otherwise the score's own unit."""
     return change(value, unit.kind, signed=False)
 
 
 def short_number(value: float | None, unit: Unit) -> str:
-    """The number as a column has room for it: prices of calls in powers of ten."""
+    """Return the number in short for a column: prices of calls in powers of ten."""
     if value is None or unit.kind == "pass/fail" or not 0 < abs(value) < 0.001:
         return plain_number(value, unit)
     return f"{value:.2g}"
 
 
 def amount(value: float | None, unit: Unit) -> str:
-    """`10 points`, or the bare number where scores are continuous."""
+    """Return `10 points`, or the bare number for continuous scores."""
     if value is None or unit.kind == "continuous":
         return plain_number(value, unit)
     return f"{round(100 * value, 1):g} points"
 
 
 def case_count(n: int, each: Plan) -> str:
-    """`12 cases`; observations, where some are grouped."""
+    """Return `12 cases`, or observations if some are grouped."""
     noun = "case" if each.n == len(each.unit.cases) else "observation"
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def often(chance: float) -> str:
-    """A chance, in times in 100."""
+    """Return a chance in times in 100."""
     if chance >= 0.995:
         return "over 99 times in 100"
     return f"{round(100 * chance)} times in 100" if chance >= 0.005 else "less than once in 100"

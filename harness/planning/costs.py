@@ -1,4 +1,4 @@
-"""What the calls of a cost unit can cost: how far two of them can differ, and how often a margin is held by that."""
+"""The costs of a cost unit's calls: how far two calls can differ, and how often a margin is held then."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from tunegate.harness.evaluation.record import Result
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.power import Continuous
 
-TIMES_MEAN = (2, 5, 10)  # max_new_tokens, in mean output lengths: what to choose from
+TIMES_MEAN = (2, 5, 10)  # choices of max_new_tokens, in mean output lengths
 CASES = (100, 200)
 
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls of a cost unit. `limit` is max_new_tokens (of its longest case), `price` that of one output token.
+    """The calls of a cost unit.
 
-    `prompts` is the most that the prompts of one case were seen to differ by, in the prices' currency. `output` is the
-    mean number of output tokens, `scatter` how far single outputs lie from it (standard deviation, in tokens), both
-    None before anything was answered; `cut` is the share of outputs that reached the limit. Where one is longer than
-    that, as supplied ones may be, nothing bounds what a call costs, and `longest` is that output, in tokens.
+    Attributes:
+        limit: the largest max_new_tokens of a case.
+        price: of one output token.
+        prompts: the largest observed price difference between prompts of one case, in the prices' currency.
+        output: the mean number of output tokens; None without outputs.
+        scatter: the standard deviation of the number of output tokens; None without outputs.
+        cut: the share of outputs that reached the limit.
+        longest: the tokens of the longest output beyond its limit (supplied outputs may be longer), which means that
+            the cost of a call is unbounded; otherwise None.
     """
 
     limit: int
@@ -38,33 +43,33 @@ class Calls:
 
     @property
     def span(self) -> float | None:
-        """The most that one call can cost beyond the same call to another model; None: there is no bound."""
+        """The largest possible cost difference of the same call to two models; None if unbounded."""
         return self.span_at(self.limit) if self.longest is None else None
 
     @property
     def seen_span(self) -> float:
-        """The same where there is a bound, else the most by what was seen: outputs may be longer still."""
+        """The same, or the difference at the longest output seen if unbounded."""
         return self.span_at(self.longest or self.limit)
 
     def span_at(self, limit: float) -> float:
-        """The same with another `max_new_tokens`."""
+        """Return the span with another `max_new_tokens`."""
         return self.prompts + limit * self.price
 
     @property
     def spread(self) -> float | None:
-        """How far an equal model's costs lie apart case by case, if its lengths had nothing to do with these."""
+        """The standard deviation of the cost difference of an equal model, if its lengths were independent."""
         return math.sqrt(2) * self.scatter * self.price if self.scatter else None
 
     def choices(self) -> dict[str, int]:
-        """The `max_new_tokens` to compare: today's, and multiples of the mean output."""
+        """Return the `max_new_tokens` to compare: the present one, and multiples of the mean output."""
         times = {f"{factor} x mean": math.ceil(factor * self.output) for factor in TIMES_MEAN} if self.output else {}
         return {"now": self.limit} | times
 
 
 def calls_of(unit: Unit, model: str, sides: Sequence[Mapping[str, Result]]) -> Calls | None:
-    """What is known of the calls that a unit prices, from what models answered (`sides`); None where it prices none.
+    """Return the calls of a cost unit from the results of models (`sides`); None for other units.
 
-    `model` is the one whose tune is planned, as records name it; the price is the general one where it is not known.
+    `model` is the model to be tuned, as named in records; without it the general price applies.
     """
     prices = [case.check.prices for case in unit.cases if isinstance(case.check, CostCheck)]
     if len(prices) < len(unit.cases) or not prices:
@@ -99,20 +104,20 @@ def _prompts_apart(counts: Sequence[Mapping[str, Sequence[tuple[int, int]]]], ca
 
 
 def holds_if_still(power: Continuous, n: int, margin: float) -> bool:
-    """Whether n observations can hold the margin where no score moves: n > z^2 (C / margin - 1)."""
+    """Whether n observations can hold the margin if no score moves: n > z^2 (C / margin - 1)."""
     share = margin / (power.span or math.inf)
     return share >= 1 or n > critical_value(n, share, power.levels.held) ** 2 * (1 / share - 1)
 
 
 def held_with(power: Continuous, calls: Calls, n: int, margin: float, limit: float) -> float:
-    """The chance that n cases hold the margin of an equal model, with another `max_new_tokens`."""
+    """Return the chance that n cases hold the margin for an equal model, with another `max_new_tokens`."""
     return replace(power, span=calls.span_at(limit), collapse=None).prob_held(n, margin)
 
 
 def most_tokens(power: Continuous, calls: Calls, n: int, margin: float, asked: float | None) -> int | None:
-    """Return the largest `max_new_tokens` with which n cases hold the margin, with the chance `asked`.
+    """Return the largest `max_new_tokens` with which n cases hold the margin with the chance `asked`.
 
-    Without a chance: with which they can hold it at all. None where that would cut usual outputs short.
+    If `asked` is None: with which they can hold it if no score moves. None if that would cut usual outputs short.
     """
 
     def fails(limit: int) -> bool:
@@ -125,7 +130,7 @@ def most_tokens(power: Continuous, calls: Calls, n: int, margin: float, asked: f
 
 
 def least_margin(power: Continuous, n: int) -> float:
-    """Return the least margin, to two figures, that n observations can hold at all."""
+    """Return the smallest margin, to two figures, that n observations can hold."""
     span = power.span or math.inf
     margin = span / (n / critical_value(n, 0.5, power.levels.held) ** 2 + 1)
     while not holds_if_still(power, n, margin):

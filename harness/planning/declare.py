@@ -1,4 +1,4 @@
-"""What to declare, in words: the proposal of a task as a small table, what it lets through, and what it takes."""
+"""The proposal for a task as text: a small table of margins, what they let through, and what they need."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tunegate.harness.planning.proposal import Proposal, Way
 
 COLUMNS = ("guards", "cases", "margin", "released", "one\nguard's\nloss", "all\nguards'\nloss")
 LEGEND = (
-    "Released: times in 100. Loss, in points: of one guard, stopped four times in five; of all guards alike, 19 times "
-    "in 20."
+    "Released: times in 100. Loss, in points: a loss of one guard is blocked four times in five, one of all guards 19 "
+    "times in 20."
 )
-STOPPED = " The smallest margins with which the guards stop no more than one honest adapter in twenty:"
-ONCE = "With nothing sealed only the first complete run of the task proves a gain."
+STOPPED = " The smallest margins with which the guards block at most one honest adapter in twenty:"
+ONCE = "Without sealed cases only the first complete run of the task proves a gain."
 
 
 def print_proposal(console: Console, found: Proposal) -> None:
-    """What is declared today and what it refuses, then each way that would not, and what it lets through."""
+    """Print how often today's declarations release an honest adapter, then the alternatives."""
     console.print()
     for line in said(found):
         console.print(Text(line), soft_wrap=True)
@@ -34,22 +34,22 @@ def print_proposal(console: Console, found: Proposal) -> None:
 
 
 def said(found: Proposal) -> Iterator[str]:
-    """What an honest adapter is, and how often what is declared releases it."""
+    """Yield a sentence on how often today's declarations release an honest adapter."""
     gains = f", {in_points(found.gain)} better on {listed(found.targets)}" if found.targets else ""
     passes = "is released" if found.targets else "passes"
-    start = f"{found.task}, what to declare: as it is, an honest adapter (equal on each guard{gains}) {passes}"
+    start = f"{found.task}, what to declare: today an honest adapter (equal on each guard{gains}) {passes}"
     if found.target_cases:
         yield (
             f"{start} {often(found.declared)}. The targets' own cases show {in_points(found.gain)} "
-            f"{often(found.shown)}, whatever the margins; {found.target_cases} of each would do so four times in five."
-            + (STOPPED if found.guards else "")
+            f"{often(found.shown)}, regardless of the margins; {found.target_cases} per target would do so four times "
+            "in five." + (STOPPED if found.guards else "")
         )
     else:
         yield f"{start} {often(found.declared)}. The smallest margins with which it {passes} four times in five:"
 
 
 def ways_table(found: Proposal) -> Table:
-    """Ways down: guards singly and together, open and split."""
+    """Return a table of the ways: guards singly and together, open and split."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         text = name in ("guards", "cases")
@@ -69,19 +69,19 @@ def _cells(found: Proposal, way: Way) -> Iterator[str]:
 
 
 def conditions(found: Proposal) -> Iterator[str]:
-    """What the margins rest on, and what else it takes."""
+    """Yield the conditions of the proposal."""
     if found.guards:
         yield LEGEND
     if len(found.guards) > 1:
         names = ", ".join(f"{name}: 1" for name in found.guards)
         yield f"Together, in task.yaml: guards: {{together: {{{names}}}, margin: .., reason: ..}}"
     if found.targets and not found.is_split:
-        more = f" To seal some takes about {found.sealable} cases a unit." if found.sealable else ""
+        more = f" Sealing some needs about {found.sealable} cases per unit." if found.sealable else ""
         yield ONCE + more
 
 
 def _split(found: Proposal, way: Way) -> str:
-    """Open + sealed cases; of targets and guards, where those are of one size each."""
+    """Return the open and sealed cases; by role if all units of a role have the same size."""
     roles = {"targets": found.targets, "guards": found.guards}
     sizes = {role: {_sizes(way, name) for name in names} for role, names in roles.items() if names}
     if all(len(each) == 1 for each in sizes.values()):
@@ -94,5 +94,5 @@ def _sizes(way: Way, name: str) -> str:
 
 
 def in_points(share: float) -> str:
-    """`15 points`."""
+    """Return `15 points`."""
     return f"{round(100 * share, 1):g} points"

@@ -1,4 +1,4 @@
-"""What sealed cases are worth at each evaluation: each later one is allowed less error, and shows less."""
+"""The worth of sealed cases at each evaluation: each later one has a smaller error level and shows less."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tunegate.harness.statistics.power import Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail
 
 EVALUATIONS = (1, 2, 3, 4)
-# Of what a first evaluation shows: with less, an honest adapter is refused for what others were shown before it more
-# often than for anything else, and fresh cases more than double its chance.
+# Share of the chance at the first evaluation: below it, earlier evaluations are the main reason to block an honest
+# adapter, and new cases more than double its chance.
 SPENT_BELOW = 0.5
 
 
 @dataclass(frozen=True)
 class Worth:
-    """How often, at each evaluation, something is shown: `what`, of a unit or a task."""
+    """The chance, at each evaluation, that a unit or a task shows `what`."""
 
     key: str
     what: str
@@ -26,23 +26,23 @@ class Worth:
 
 
 def at_evaluation(each: Plan, number: int) -> Plan:
-    """The plan of a sealed unit at this evaluation of its cases; an open one as it is."""
+    """Return the plan of a sealed unit at this evaluation of its cases; an open one is unchanged."""
     if not (each.unit.sealed and each.power):
         return each
     return replace(each, power=power_at(each.power, number))
 
 
 def power_at(power: PassFail | Continuous, number: int) -> PassFail | Continuous:
-    """The power of sealed cases at an evaluation, from that at the first; a fall is tested at the full level."""
+    """Return the power of sealed cases at an evaluation, from that at the first; a fall is tested at the full level."""
     part, levels = sealed_level(number) / sealed_level(1), power.levels
     return replace(power, levels=Levels(part * levels.held, levels.worse, part * levels.better))
 
 
 def worth(each: Plan, number: int) -> float | None:
-    """How often a sealed unit lets an honest adapter pass at an evaluation; None where that is not known.
+    """Return how often a sealed unit passes an honest adapter at an evaluation; None if unknown.
 
-    A target is to show the gain that the first evaluation shows four times in five; a guard, or a target whose base
-    leaves no room for that, is to be held where nothing changed.
+    A target must show the gain that the first evaluation shows four times in five; a guard, or a target whose base
+    leaves no room for such a gain, must hold if nothing changed.
     """
     power, margin = at_evaluation(each, number).power, each.margin
     if not (each.unit.sealed and power and margin):
@@ -52,13 +52,13 @@ def worth(each: Plan, number: int) -> float | None:
 
 
 def is_spent(each: Plan, made: int) -> bool:
-    """Whether sealed cases that were evaluated so often are worth less than half of what they were, at the next one."""
+    """Whether sealed cases are worth less than half at the next evaluation, after `made` evaluations."""
     first, following = worth(each, 1), worth(each, made + 1)
     return bool(made and first and following is not None and following < SPENT_BELOW * first)
 
 
 def evaluations_left(each: Plan, made: int) -> int:
-    """How many more evaluations the sealed cases are worth."""
+    """Return how many more evaluations the sealed cases are worth."""
     left = 0
     while left < max(EVALUATIONS) and worth(each, 1) and not is_spent(each, made + left):
         left += 1
@@ -66,7 +66,7 @@ def evaluations_left(each: Plan, made: int) -> int:
 
 
 def worths(plans: Sequence[Plan]) -> list[Worth]:
-    """Of tasks with sealed units: what each of these shows at evaluations 1 to 4, and how often the task passes."""
+    """Return the worth of each sealed unit at evaluations 1 to 4, and how often its task passes."""
     found = []
     for task in dict.fromkeys(each.unit.task for each in plans):
         known = [each for each in plans if each.unit.task == task and each.chances]

@@ -1,4 +1,4 @@
-"""What earlier runs tell of a unit: how many cases flip where nothing changed, how far scores move, what passes."""
+"""The history of a unit from earlier runs: its flip rate, how far scores move, and its pass rate."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound, measured_noise
 
-# The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
-# demo's general questions flip 20 %.
+# The share of cases that flip between two tunes of equal quality, if none was measured: a guess. The demo's general
+# questions flip 20 %.
 USUAL_FLIP_RATE = 0.04
-USUAL_FLIP_RATES = (0.02, 0.1)  # of most units; what is assumed may be wrong by as much
-COSTS_ASSUMED = "Costs of two models assumed as far apart as those of two outputs of the baseline"
+USUAL_FLIP_RATES = (0.02, 0.1)  # of most units: the range of error of the assumed rate
+COSTS_ASSUMED = "Costs of two models assumed to differ as much as those of two outputs of the baseline"
 
 
 @dataclass(frozen=True)
 class Past:
-    """Where to look: a record judged against another, and one model's folder of baselines.
+    """The sources of history: a record with verdicts, and one model's folder of baselines.
 
-    `flip_rate`, in [0, 1), is assumed instead of what they tell. `outputs` a case are planned for: None as many as were
-    given.
+    `flip_rate`, in [0, 1), replaces the measured one. `outputs` per case are planned for; None for the same number as
+    in the history.
     """
 
     record: Record | None = None
@@ -42,14 +42,20 @@ class Past:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a unit before the next run.
+    """The history of a unit before the next run.
 
-    `spread` is the flip rate to plan for, a measured one at its upper bound; for continuous scores it is the standard
-    deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
-    `is_assumed` is a guess. `rate` is the baseline's mean score, `released_rate` that of the last release. `noise` is
-    the part of the spread's variance that one model's answers to one case make by themselves, for single answers; None
-    where nobody compared them. The spread is that of `outputs` a case. `armed` is how many critical cases the baseline
-    passes; None without one. `calls` are those that a cost unit prices.
+    Attributes:
+        spread: the flip rate to plan for, a measured one at its upper bound; for continuous scores the standard
+            deviation of the paired change, None if unknown.
+        source: the source of the spread, in words.
+        rate: the baseline's mean score.
+        is_assumed: the spread is a guess.
+        released_rate: the mean score of the last release.
+        noise: the part of the spread's variance due to differences between single outputs of one model for one case;
+            None if not measured.
+        outputs: the number of outputs per case behind the spread.
+        armed: the number of critical cases that the baseline passes; None without a baseline.
+        calls: those of a cost unit.
     """
 
     spread: float | None
@@ -63,17 +69,17 @@ class Seen:
     calls: Calls | None = None
 
     def with_outputs(self, kind: Kind, outputs: int) -> Seen:
-        """The same for another number of answers a case: of the noise their mean keeps a k-th."""
+        """Return the history for another number of outputs per case: the mean of k has a k-th of the noise."""
         if self.spread is None or outputs == self.outputs:
             return self
         if self.noise is None:
-            return replace(self, source=f"{self.source}; how one model's answers to a case vary was never measured")
+            return replace(self, source=f"{self.source}; the variance of one model's outputs per case is unknown")
         variance = self.spread if kind == "pass/fail" else self.spread**2
         less = self.noise * (1 / self.outputs - 1 / outputs)
-        # noise is an estimate: no more of the variance may go than all of it would
+        # noise is an estimate: limit the reduction to that of a variance that is all noise
         left = max(variance - less, variance * min(1.0, self.outputs / outputs))
         spread = left if kind == "pass/fail" else math.sqrt(left)
-        return replace(self, spread=spread, outputs=outputs, source=f"{self.source}; for {outputs} answers a case")
+        return replace(self, spread=spread, outputs=outputs, source=f"{self.source}; for {outputs} outputs per case")
 
 
 def find_past(
@@ -83,25 +89,25 @@ def find_past(
     flip_rate: float | None = None,
     outputs: int | None = None,
 ) -> Past:
-    """Find the model whose baselines count: the record's, else the only one.
+    """Find the model whose baselines count: that of the record, otherwise the only one.
 
     Args:
         baselines: the folder of all baselines, or that of one model in it.
         tasks: all tasks of the fixtures.
         record: a record to measure from.
-        flip_rate: what to assume instead.
-        outputs: how many outputs per case to plan for.
+        flip_rate: the flip rate to assume instead.
+        outputs: the number of outputs per case to plan for.
 
     Raises:
-        UsageError: several models have baselines of these units, or the flip rate cannot be.
-        Refused: the record was not judged against anything.
+        UsageError: several models have baselines of these units, or the flip rate is invalid.
+        Refused: the record has no verdicts.
     """
     if flip_rate is not None and not 0 <= flip_rate < 1:
         raise UsageError(f"--flip-rate: expected a share from 0 to below 1, such as .04 for 4 %, found {flip_rate:g}")
     if record and not record.verdicts:
         name = show_path(record.path) if record.path else "the record"
         raise Refused(
-            f"{name}: expected a record judged with --tg-against, found no verdict: a flip rate takes two models"
+            f"{name}: expected a record evaluated with --tg-against, found no verdict; a flip rate needs two models"
         )
     if record:
         slug = str(record.fingerprint["subject"].get("model"))
@@ -117,14 +123,14 @@ def find_past(
 
 
 def model_folders(baselines: Path, tasks: Sequence[Task]) -> list[Path]:
-    """The folders with baselines of these units, one a model; `baselines` itself if it is one."""
+    """Return the folders with baselines of these units, one per model; `baselines` itself if it is one."""
     names = [f"{unit.key}.json" for task in tasks for unit in task.units]
     inside = sorted(baselines.iterdir()) if baselines.is_dir() else []
     return [folder for folder in [baselines, *inside] if any((folder / name).is_file() for name in names)]
 
 
 def look_up(unit: Unit, past: Past) -> Seen:
-    """What is known of a unit: from the record, else from the last release; else what is assumed.
+    """Return the history of a unit from the record, otherwise from the last release, otherwise assumed.
 
     Raises:
         Refused: a damaged baseline.
@@ -152,7 +158,7 @@ def _look_up(unit: Unit, past: Past) -> Seen:
 
 
 def _armed(unit: Unit, base: Baseline) -> int:
-    """How many critical cases can break: those that the base passes, and that do not flip by themselves."""
+    """Return how many critical cases can block: those that the base passes and that do not flip on a re-run."""
     passed = {case for case, result in base.results.items() if result.passed}
     return len({case.id for case in unit.cases if case.critical} & passed - set(base.noise.flips if base.noise else ()))
 
@@ -163,25 +169,25 @@ def _spread(unit: Unit, past: Past, base: Baseline | None, released: Baseline | 
     found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
     if unit.kind == "continuous":
         return found or Seen(None, "How far scores move was never measured")
-    assumed = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
+    assumed = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed, as none was measured"
     seen = found or Seen(USUAL_FLIP_RATE, assumed, is_assumed=True)
-    by_itself = _by_itself(unit, base)
-    # two tunes differ by what the engine does, and by more
-    return max(seen, by_itself, key=lambda each: each.spread or 0.0) if by_itself else seen
+    noise = _from_noise(unit, base)
+    # two tunes differ at least as much as two runs of the base
+    return max(seen, noise, key=lambda each: each.spread or 0.0) if noise else seen
 
 
-def _by_itself(unit: Unit, base: Baseline | None) -> Seen | None:
-    """How many cases flip where the base is asked twice; None where none did, or nobody asked."""
+def _from_noise(unit: Unit, base: Baseline | None) -> Seen | None:
+    """Return the flip rate between two runs of the base; None if none flipped or it was not measured."""
     if base is None or base.noise is None or not base.noise.flips:
         return None
     d = observed(unit, {case: float(case in base.noise.flips) for case in base.results})
     bound = wilson(math.fsum(d), len(d), BOUND_LEVEL).upper
-    flips = f"{sum(each > 0 for each in d)} of {len(d)} flip by themselves"
-    return Seen(bound, f"Flip rate {100 * bound:.1f} % at most: {flips}, the base asked twice")
+    flips = f"{sum(each > 0 for each in d)} of {len(d)} flip when the base is re-run"
+    return Seen(bound, f"Flip rate {100 * bound:.1f} % at most: {flips}")
 
 
 def _noise(sides: Sequence[Mapping[str, Result]], base: Baseline | None) -> float | None:
-    """The variance of the difference of single answers: of models that gave several, or of a base asked twice."""
+    """Return the variance of the difference of single outputs, from repeats or from a re-run of the base."""
     outputs = ([each.score or 0.0 for each in result.repeats] for side in sides for result in side.values())
     one = measured_noise(outputs)
     if one is not None:
@@ -190,7 +196,7 @@ def _noise(sides: Sequence[Mapping[str, Result]], base: Baseline | None) -> floa
 
 
 def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:
-    """One number an observation from one a case: the mean of those that are one."""
+    """Return one number per observation from one per case: the mean over its cases."""
     known = {case.id: case.observation for case in unit.cases}
     found: dict[tuple[str | None, ...], list[float]] = {}
     for case, value in values.items():
@@ -204,7 +210,7 @@ def _file(unit: Unit, folder: Path | None, released: bool = False) -> Baseline |
 
 
 def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Seen | None:
-    """From a record beside the baseline; without that file, from its verdict: the flips it lists, or its interval."""
+    """Measure from a record and the baseline; without a baseline from its verdict: the listed flips or the interval."""
     if record is None or unit.key not in record.verdicts:
         return None
     verdict, results = record.verdicts[unit.key], record.of_unit(unit.key)
@@ -220,11 +226,11 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
     half = (high - low) / 2 / critical_value(n, verdict["margin"] / verdict["span"], verdict["level"])
-    return _moved(half * math.sqrt(n), n, f"{what}, by its interval")
+    return _moved(half * math.sqrt(n), n, f"{what}, from its interval")
 
 
 def _from_files(unit: Unit, base: Baseline | None, released: Baseline | None) -> Seen | None:
-    """From the last release beside the baseline, where they answer the same questions."""
+    """Measure from the last release and the baseline, if they have the same questions."""
     if base is None or released is None or base.questions != released.questions:
         return None
     return _from_results(unit, base.results, released.results, "the last release against the baseline")
@@ -254,5 +260,5 @@ def _flipped(unit: Unit, changes: Mapping[str, float], what: str) -> Seen | None
 
 
 def _moved(sd: float, n: int, what: str) -> Seen | None:
-    """Nothing where not one score moved: that is no measure of how far they do."""
+    """Return a history from a standard deviation; None if no score moved, which says nothing about how far they do."""
     return Seen(sd, f"Standard deviation of the changes {sd:.3g}, of {n}, {what}") if sd > 0 else None

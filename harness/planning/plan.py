@@ -1,4 +1,4 @@
-"""How many cases each unit needs, and what the ones it has can see: computed, without a model or a run."""
+"""The plan of each unit: how many cases it needs, and what its cases can detect, computed without a model or a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tunegate.harness.statistics.sample_size import PassFail, more_outputs
 
 USUAL_GAIN = 0.05
 STILL = 1e-12  # the spread of scores that hardly move, in any unit
-#: True changes, in margins, whose verdicts a plan foretells.
+#: The true changes, in margins, whose verdicts a plan predicts.
 CHANGES = {"-2 margins": -2.0, "-margin": -1.0, "-margin/2": -0.5, "no change": 0.0, "+margin": 1.0}
 
 
@@ -39,13 +39,18 @@ class Chances:
 
 @dataclass(frozen=True)
 class Plan:
-    """A unit, what is asked of it, and what its cases can see; what cannot be said is None.
+    """A unit, its declarations, and what its cases can detect; unknown values are None.
 
-    `n` counts observations, of which a group of cases is one. `margin` and `gain` are in the score's own unit; a unit
-    without a margin is not gated. `asked` is the chance with which it has to hold if nothing changed, so that all units
-    of its task do four times in five. Without a `power` there is nothing to plan from; what `bounds` continuous scores
-    is known even then, as a power of scores that hardly move. What a sealed unit proves for it `is_proven_elsewhere`.
-    `parts` of it have margins of their own. A guard of a `group` need not hold by itself: all of them hold together.
+    Attributes:
+        n: observations; a group of cases is one.
+        margin: in the score's own unit; None if the unit is not gated.
+        gain: the gain to show, in the score's own unit.
+        asked: the required chance to hold if nothing changed, so that all units of its task hold four times in five.
+        power: None if there is no data to plan from.
+        is_proven_elsewhere: a sealed unit proves the gain of this open one.
+        parts: the parts with margins of their own.
+        bounds: for continuous scores, the power of scores that hardly move, known also without data.
+        group: the group of a guard that does not have to hold on its own.
     """
 
     unit: Unit
@@ -69,7 +74,7 @@ class Plan:
 
     @cached_property
     def needed(self) -> int | None:
-        """The fewest observations that hold the margin with the chance asked for."""
+        """The fewest observations that hold the margin with the required chance."""
         if not (self.power and self.margin) or not self._can_hold:
             return None
         fewest = self.power.cases_to_hold(self.margin, self.asked)
@@ -78,12 +83,12 @@ class Plan:
 
     @property
     def _can_hold(self) -> bool:
-        """Whether any number of cases holds the margin: none does where too many scores move by ten margins."""
+        """Whether any number of cases holds the margin: none does if too many scores move by ten margins."""
         return not isinstance(self.power, Continuous) or self.power.can_hold(self.margin or 0.0, self.asked)
 
     @cached_property
     def needed_between(self) -> tuple[int, int] | None:
-        """The same at the flip rates that are usual; None where it was measured, or given."""
+        """The needed observations at the usual flip rates; None if the rate was measured or given."""
         if not (self.seen.is_assumed and isinstance(self.power, PassFail) and self.margin):
             return None
         low, high = (
@@ -93,7 +98,7 @@ class Plan:
 
     @cached_property
     def outputs_needed(self) -> int | None:
-        """The fewest answers a case with which as many cases would do; None: 64 would not, or nobody knows."""
+        """The fewest outputs per case with which the present cases would suffice; None if over 64 or unknown."""
         if not (self.power and self.margin and self.seen.noise) or (self.chance or 0.0) >= self.asked:
             return None
         for outputs in more_outputs(self.seen.outputs):
@@ -104,7 +109,7 @@ class Plan:
 
     @cached_property
     def split(self) -> CaseSplit | None:
-        """How its cases are best split into open and sealed ones; None where they are sealed, or proven by such."""
+        """The best split of its cases into open and sealed ones; None if the unit is sealed or has a sealed one."""
         if not (self.power and self.margin and self._can_hold) or self.unit.sealed or self.is_proven_elsewhere:
             return None
         gain = min(self.gain, self.power.widest_gain) if self.role == "target" and self.gain else None
@@ -112,7 +117,7 @@ class Plan:
 
     @cached_property
     def chances(self) -> dict[str, Chances]:
-        """What verdict to expect of true changes, by their names; without those for which the base leaves no room."""
+        """The chances of each verdict by the name of a true change; impossible changes are left out."""
         if not (self.power and self.margin):
             return {}
         return {
@@ -122,9 +127,9 @@ class Plan:
         }
 
     def chances_of(self, true: float, n: int | None = None) -> Chances:
-        """What verdict to expect of a true change, of so many observations, or of those that there are."""
+        """Return the chances of each verdict at a true change, with n observations or the present ones."""
         if not (self.power and self.margin):
-            raise ValueError(f"{self.unit.key} has no margin, or nothing is known of it")
+            raise ValueError(f"{self.unit.key} has no margin, or no data")
         cases = n or self.n
         regressed = self.power.prob_regressed(cases, self.margin, true)
         held = self.power.prob_held(cases, self.margin, true)
@@ -133,42 +138,42 @@ class Plan:
 
     @property
     def part(self) -> Sample:
-        """Its cases, as they count where several units are decided together."""
+        """Its cases as a sample of a group decision."""
         if not (isinstance(self.power, PassFail) and self.margin):
             raise ValueError(f"{self.unit.key} does not pass or fail, or has no margin")
         return Sample(self.n, self.power, self.margin, weight=self.weight, strict=self.unit.sealed)
 
     @property
     def false_alarm(self) -> float:
-        """The chance that a critical case blocks an equal model: that one which the base passes happens to flip."""
+        """The chance that a critical case blocks an equal model, by a flip of one that the base passes."""
         if self.unit.kind != "pass/fail":
             return 0.0
         critical = sum(case.critical for case in self.unit.cases)
-        armed = critical if self.seen.armed is None else self.seen.armed  # one that the base fails is not
-        lost = (self.seen.spread or 0.0) / 2  # half of the flips, all of them where the base passes
+        armed = critical if self.seen.armed is None else self.seen.armed  # those that the base passes
+        lost = (self.seen.spread or 0.0) / 2  # half of the flips, all of them on cases that the base passes
         return float(1 - (1 - min(1.0, lost / (self.seen.rate or 1.0))) ** armed)
 
     @cached_property
     def fewest(self) -> int:
-        """The fewest observations that hold the margin where no score moves; with fewer it takes a gain."""
+        """The fewest observations that hold the margin if no score moves; fewer need a gain."""
         power = self.power or self.bounds
         return power.fewest(self.margin) if power and self.margin else 1
 
     @property
     def shows_share(self) -> bool:
-        """Whether it has the cases to show that few enough fall by ten margins, where nothing bounds a fall."""
+        """Whether it has enough cases to bound the share that falls by ten margins, if falls are unbounded."""
         return self.bounds is None or self.n >= self.bounds.fewest_for_share
 
     @property
     def least_collapse(self) -> float | None:
-        """The smallest `collapse`, to a tenth of a percent, that its cases can show; None where none is asked for."""
+        """The smallest `collapse`, to a tenth of a percent, that its cases can show; None without `collapse`."""
         if self.bounds is None or self.bounds.collapse is None:
             return None
         return math.ceil(1000 * binom_bound(0, self.n, self.bounds.levels.held)) / 1000
 
     @cached_property
     def by_tokens(self) -> dict[str, tuple[int, tuple[float, ...]]]:
-        """Of a cost unit, by what `max_new_tokens` is: it, and how often 100 and 200 cases hold an equal model."""
+        """For a cost unit, by choice of `max_new_tokens`: its value, and how often 100 and 200 cases hold."""
         calls = self.seen.calls
         if not (isinstance(self.power, Continuous) and self.margin and calls and calls.output):
             return {}
@@ -179,7 +184,7 @@ class Plan:
 
     @cached_property
     def held_margin(self) -> float | None:
-        """The smallest margin that it holds with the chance asked for, at a `collapse` that its cases can show."""
+        """The smallest margin that it holds with the required chance, at a `collapse` that its cases can show."""
         power = self.power
         if isinstance(power, Continuous) and not self.shows_share:
             power = replace(power, collapse=self.least_collapse)
@@ -187,29 +192,29 @@ class Plan:
 
     @cached_property
     def drop(self) -> float | None:
-        """The smallest true drop that is called regressed four times in five."""
+        """The minimum detectable drop: the smallest one that is called regressed four times in five."""
         return self.power.smallest_drop(self.n, self.margin) if self.power and self.margin else None
 
     @property
     def has_little_to_lose(self) -> bool:
-        """Whether cases pass or fail, and the base passes fewer than the smallest drop that is found."""
+        """Whether a pass/fail base passes less than the minimum detectable drop."""
         known = self.unit.kind == "pass/fail" and self.seen.rate is not None and self.drop is not None
         return bool(known and self.seen.rate < self.drop)  # type: ignore[operator]  # known: neither is None
 
     @cached_property
     def shown_gain(self) -> float | None:
-        """The smallest true gain that is called improved four times in five."""
+        """The minimum detectable gain: the smallest one that is called improved four times in five."""
         return self.power.smallest_gain(self.n, self.margin) if self.power and self.margin else None
 
     @cached_property
     def gain_cases(self) -> int | None:
-        """The fewest observations that show `gain` four times in five; None also if the base leaves no room for it."""
+        """The fewest observations that show `gain` four times in five; None also if such a gain is impossible."""
         if not (self.power and self.margin and self.gain) or self.gain > self.power.widest_gain:
             return None
         return self.power.cases_to_improve(self.margin, self.gain)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON data, by the names above; what cannot be said is null."""
+        """Return the plan as JSON data, by the names above; unknown values are null."""
         return {
             "unit": self.unit.key, "role": self.role, "kind": self.unit.kind, "n": self.n, "margin": self.margin,
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
@@ -235,13 +240,13 @@ def plan_units(
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
-        past: where flip rates and pass rates come from.
+        past: the source of flip rates and pass rates.
         only: `<task>/<unit>`.
-        margin: what to hold instead of the declared margins, for pass/fail units and for the one called `only`.
-        gain: what to show, for the same; None: five points where cases pass or fail.
+        margin: replaces the declared margins of pass/fail units and of the unit called `only`.
+        gain: the gain to show, for the same units; None for five points with pass/fail.
 
     Raises:
-        UsageError: a margin or gain that cannot be.
+        UsageError: an invalid margin or gain.
         Refused: no such unit, or a damaged baseline.
     """
     chosen = find_unit(tasks, only) if only else None
@@ -261,7 +266,7 @@ def plan_units(
 def _asked(
     unit: Unit, chosen: Unit | None, margin: float | None, gain: float | None
 ) -> tuple[float | None, float | None]:
-    """What the options ask of a unit: a continuous one has its own scale."""
+    """Return the margin and gain of the options for a unit; a continuous one has its own scale."""
     if unit.kind == "pass/fail":
         return margin, gain or USUAL_GAIN
     return (margin, gain) if chosen else (None, None)
@@ -270,7 +275,7 @@ def _asked(
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit)
     weights = [task.policy.weight(each.name) for each in _gated(task)]
-    # a release needs all of them held, the sealed ones too, and those of a group as one
+    # a release requires all units to hold, sealed ones too; a group counts as one
     together = sum(each is None for each in weights) + any(each is not None for each in weights)
     weight = task.policy.weight(unit.name)
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
@@ -285,14 +290,14 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
 
 
 def _spreading(power: PassFail | Continuous, spread: float | None) -> PassFail | Continuous | None:
-    """The same where so much flips, or scores move so far; None where nobody knows how far they do."""
+    """Return the power at this flip rate or standard deviation; None if the latter is unknown."""
     if isinstance(power, PassFail):
         return replace(power, flip_rate=spread or 0.0)
     return replace(power, sd=spread) if spread else None
 
 
 def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Continuous | None:
-    """What bounds continuous scores: what one call can cost, or a promise of how many fall by ten margins."""
+    """Return the bounds of continuous scores: the largest cost of a call, or the share that falls by ten margins."""
     if unit.kind == "pass/fail":
         return None
     calls = seen.calls
@@ -301,11 +306,11 @@ def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Con
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:
-    """How often the units of one task let an equal model pass, and one that gains what is hoped for on every target.
+    """Return the chances that a task passes an equal model, and one that gains `gain` on every target.
 
-    What is open and proven by a sealed unit must not be regressed, nor a guard of a group, which has to hold as a
-    whole; the rest must hold; and no critical case may flip. The second is None without a target, or where no gain is
-    named. Units are taken for independent.
+    Open units with a sealed counterpart and guards of a group must not regress; groups and all other units must hold,
+    and no critical case may flip. The second chance is None without a target or a gain. Units are treated as
+    independent.
     """
     held, grouped = _held_together(plans)
     equal, gained, aims = held, held, False
@@ -323,7 +328,7 @@ def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:
 
 
 def _held_together(plans: Sequence[Plan]) -> tuple[float, list[str]]:
-    """How often the groups of guards hold, none of them regressed, and the keys of those whose chance that holds."""
+    """Return the chance that the groups hold with no guard regressed, and the keys of the guards it covers."""
     chance, keys = 1.0, []
     for sealed in (False, True):
         members = [each for each in plans if each.group and each.unit.sealed == sealed]
@@ -336,15 +341,15 @@ def _held_together(plans: Sequence[Plan]) -> tuple[float, list[str]]:
 
 
 def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:
-    """What is left to a unit where any of all may fall, and any of its task's targets rise; Holm may leave it more."""
-    # the strictest part that it may get: how many units of the family hardly move, nobody knows before; for sealed
-    # cases that of their first opening
+    """Return the levels of a unit, corrected for all units (worse) and for its task's targets (better)."""
+    # the strictest possible correction: Holm's may be milder, but depends on the results; for sealed cases, the level
+    # of the first evaluation
     level = sealed_level(1) if unit.sealed else LEVEL
     family = max(sum(len(_gated(each)) for each in tasks), 1)
     targets = len({*task.policy.targets, unit.name})
-    return Levels(level, LEVEL / family, level / targets)  # a fall is tested at the full level
+    return Levels(level, LEVEL / family, level / targets)  # worse is tested at the full level
 
 
 def _gated(task: Task) -> list[Unit]:
-    """The units of a task that get a verdict: those with a margin."""
+    """Return the units of a task that have a margin."""
     return [unit for unit in task.units if task.policy.of(unit.name, unit.kind).margin is not None]

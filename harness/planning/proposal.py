@@ -1,7 +1,7 @@
-"""What to declare so that an honest adapter is released: the smallest margins, guards singly or together, the split.
+"""Proposals of declarations that release an honest adapter: the smallest margins, guards singly or together, the split.
 
-An honest adapter is equal on every guard and gains what is hoped for on every target. The chances are those of the
-pass/fail units: continuous ones and critical cases come on top. Units are taken for independent.
+An honest adapter is equal on every guard and gains the expected amount on every target. The chances cover only the
+pass/fail units, not continuous units and critical cases. Units are treated as independent.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from tunegate.harness.statistics.sample_size import PassFail
 
 HONEST_GAIN = 0.15  # of an adapter that is worth a release, on each target
 MARGINS = tuple(step / 200 for step in range(1, 71))  # half points, to 35: a wider margin guards nothing
-SPARED = 0.95  # of the releases that the targets' cases allow: what the guards leave where those are too few for POWER
-THROUGH = 1 - POWER  # a loss that passes no more often is found
+SPARED = 0.95  # the share that the guards pass if the targets have too few cases for POWER
+THROUGH = 1 - POWER  # a loss that passes no more often than this is detected
 SHARES = (LEAST_SEALED, 0.6, 0.7, 1 - LEAST_OPEN)  # of the cases, sealed
-MOST_CASES = 2_000  # a unit: beyond, nobody writes them
+MOST_CASES = 2_000  # per unit: more are unrealistic
 
 
 @dataclass(frozen=True)
 class Work:
-    """A pass/fail unit as people see it: its open cases, and the sealed ones that prove it. One may be missing."""
+    """A pass/fail unit with its open cases and the sealed ones that prove it; one of the two may be None."""
 
     name: str
     target: bool
@@ -47,18 +47,18 @@ class Work:
 
     @property
     def decides(self) -> Sample:
-        """The part that has to improve, or to hold."""
+        """The part that must improve, or hold."""
         part = self.sealed or self.open
         if part is None:
             raise ValueError(f"{self.name} has no cases")
         return part
 
     def with_margin(self, margin: float) -> Work:
-        """The same with another margin, open and sealed."""
+        """Return the unit with another margin, open and sealed."""
         return self._each(lambda part: part.with_margin(margin))
 
     def changed(self, change: float) -> Work:
-        """The same with another true change."""
+        """Return the unit with another true change."""
         return self._each(lambda part: part.changed(change))
 
     def _each(self, made: Callable[[Sample], Sample]) -> Work:
@@ -66,18 +66,21 @@ class Work:
 
     @property
     def kept(self) -> float:
-        """The chance that open cases do not block where sealed ones decide."""
+        """The chance that open cases do not block if sealed ones decide."""
         return prob_not_regressed(self.open) if self.open and self.sealed else 1.0
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to declare the guards, singly or `together`: what is released, and what passes with it.
+    """One way to declare the guards, singly or `together`, and its chances.
 
-    `margin` is that of each guard, or of all together; None where none is wide enough, or there is no guard. `open` and
-    `sealed` are the numbers of cases, by the unit's name. `released` is the chance of an honest adapter, `loss` the
-    smallest true loss of one guard that is released no more than once in five, `named` the smallest that is called
-    regressed by itself four times in five; None: none is.
+    Attributes:
+        margin: of each guard, or of all together; None if none is wide enough, or there is no guard.
+        open: the number of open cases by unit name.
+        sealed: the number of sealed cases by unit name.
+        released: the chance that an honest adapter is released.
+        loss: the smallest true loss of one guard that is released at most once in five, or None.
+        named: the smallest true loss of one guard that is called regressed four times in five, or None.
     """
 
     together: bool
@@ -96,13 +99,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to declare for a task.
+    """The proposal for a task.
 
-    `declared` is the chance that an honest adapter is released by what is declared today; `shown` that the targets
-    show their gain at all, whatever the margins, and `target_cases` how many each of them would take for that to be
-    four times in five (None: it has them, or there is no target). Of a task that `is_split` already, the split is kept.
-    Where too few cases are there to seal some, `sealable` is how many a unit it takes at these margins; None: over
-    2,000.
+    Attributes:
+        declared: the chance that an honest adapter is released with today's declarations.
+        shown: the chance that the targets show their gain, regardless of the margins.
+        target_cases: the cases per target for that chance to be four in five; None if it is, or without a target.
+        sealable: the cases per unit needed to seal some at these margins, if there are too few; None if over 2,000.
+        is_split: the task has sealed cases already, and the split is kept.
     """
 
     task: str
@@ -118,19 +122,19 @@ class Proposal:
 
     @property
     def refuses(self) -> bool:
-        """Whether an honest adapter is released less than four times in five by what is declared today."""
+        """Whether today's declarations release an honest adapter less than four times in five."""
         return self.declared < POWER
 
     def as_dict(self) -> dict[str, Any]:
-        """The proposal as JSON data, by the names above."""
+        """Return the proposal as JSON data, by the names above."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Margins:
-    """The smallest margins of each guard, or of all together (None: none would do), and what they release at least.
+    """The smallest margins of each guard and of all together (None if none suffices), and the least chance of release.
 
-    `shown` is how often the targets show their gain at all.
+    `shown` is the chance that the targets show their gain.
     """
 
     singly: float | None
@@ -141,7 +145,7 @@ class Margins:
 
 @dataclass(frozen=True)
 class _Question:
-    """A task's pass/fail units, the size of the family of all tests for worse, and what is declared of guards."""
+    """A task's pass/fail units, the size of the family of tests for worse, and the declared group of guards."""
 
     task: Task
     works: tuple[Work, ...]
@@ -159,7 +163,7 @@ class _Question:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing is sealed yet, so that a split can be chosen."""
+        """Whether no case is sealed yet, so that a split can be proposed."""
         return all(work.open and not work.sealed for work in self.works)
 
     @cached_property
@@ -168,7 +172,7 @@ class _Question:
 
 
 def proposals(tasks: Sequence[Task], plans: Sequence[Plan], gain: float | None = None) -> dict[str, Proposal]:
-    """Return what to declare for each task whose policy releases an honest adapter less than four times in five."""
+    """Return a proposal for each task whose policy releases an honest adapter less than four times in five."""
     found = {}
     for task in tasks:
         mine = [each for each in plans if each.unit.task == task.name]
@@ -179,12 +183,12 @@ def proposals(tasks: Sequence[Task], plans: Sequence[Plan], gain: float | None =
 
 
 def propose(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Proposal | None:
-    """Return what to declare for a task, from the plans of its units; None where nothing is known of a pass/fail unit.
+    """Return the proposal for a task, from the plans of its units; None without data on a pass/fail unit.
 
     Args:
-        task: with its policy.
-        plans: of all its units.
-        gain: of an honest adapter on each target; None: 15 points.
+        task: the task, with its policy.
+        plans: the plans of all its units.
+        gain: the gain of an honest adapter on each target; None for 15 points.
     """
     asked = _question(task, plans, gain or HONEST_GAIN)
     if not asked.works:
@@ -199,13 +203,13 @@ def propose(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Pro
 
 
 def honest_release(task: Task, plans: Sequence[Plan], gain: float | None = None) -> float | None:
-    """Return how often what is declared releases an honest adapter; None where nothing is known of a pass/fail unit."""
+    """Return how often the declarations release an honest adapter; None without data on a pass/fail unit."""
     asked = _question(task, plans, gain or HONEST_GAIN)
     return _declared(asked) if asked.works else None
 
 
 def smallest_margins(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Margins:
-    """Return the margins that a proposal would name for the cases as they are."""
+    """Return the margins that a proposal would name for the present cases."""
     asked = _question(task, plans, gain or HONEST_GAIN)
     kinds = (False, True) if len(asked.guards) > 1 else (False,) if asked.guards else ()
     found = {}
@@ -236,12 +240,12 @@ def chance_together(guards: Sequence[Work], margin: float) -> float:
     """Return P(the guards hold the margin together, open ones and sealed ones, and none is regressed)."""
     if not guards:
         return 1.0
-    opened = [work.open for work in guards if work.open]
+    unsealed = [work.open for work in guards if work.open]
     sealed = [work.sealed for work in guards if work.sealed]
     found = prob_passed_together(sealed, margin, min(part.power.levels.held for part in sealed)) if sealed else 1.0
     if all(work.sealed for work in guards):
         return found * math.prod(work.kept for work in guards)
-    return found * prob_passed_together(opened, margin, LEVEL)
+    return found * prob_passed_together(unsealed, margin, LEVEL)
 
 
 def _question(task: Task, plans: Sequence[Plan], gain: float) -> _Question:
@@ -267,7 +271,7 @@ def _declared(asked: _Question) -> float:
 
 
 def _ways(asked: _Question) -> list[Way]:
-    """Guards singly and together, with the cases as they are; and split, where that releases four times in five."""
+    """Return the ways with guards singly and together: with the present cases, and split if that releases enough."""
     kinds = [False, *([True] if len(asked.guards) > 1 else [])]
     found = [_way(asked, asked.works, together) for together in kinds]
     if asked.is_open:
@@ -276,7 +280,7 @@ def _ways(asked: _Question) -> list[Way]:
 
 
 def _best_split(asked: _Question, together: bool) -> Way | None:
-    """Of targets the split that shows most, and of guards the one that holds the smallest margin; None: none does."""
+    """Return the best split: the targets show most, the guards hold the smallest margin; None if none suffices."""
     cut = {share: [_cut(asked, work, share) for work in asked.works] for share in SHARES}
     targets = {share: [work for work in works if work.target] for share, works in cut.items()}
     shown = {share: round(chance_targets(works, asked.gain), 6) for share, works in targets.items()}
@@ -284,7 +288,7 @@ def _best_split(asked: _Question, together: bool) -> Way | None:
     guards = {share: [work for work in works if not work.target] for share, works in cut.items()}
     if shown[most] < POWER:
         return None
-    if not asked.guards:  # the more are open the more can be looked at
+    if not asked.guards:  # prefer more open cases
         most = next(share for share in SHARES if shown[share] >= POWER)
     best = most
     if asked.guards:
@@ -294,16 +298,16 @@ def _best_split(asked: _Question, together: bool) -> Way | None:
 
 
 def _cut(asked: _Question, work: Work, share: float, n: int | None = None) -> Work:
-    """A unit with a share of its cases sealed, and the levels that are left to each part then."""
+    """Return a unit with a share of its cases sealed, and the resulting levels of each part."""
     whole = work.decides
     n = n or whole.n
     apart = min(max(int(share * n), 1), max(n - 1, 1))
     family, targets = asked.family + len(asked.works), 2 * max(len(asked.targets), 1)
     first = sealed_level(1)
-    opened, sealed = (Levels(level, LEVEL / family, level / targets) for level in (LEVEL, first))
+    unsealed, sealed = (Levels(level, LEVEL / family, level / targets) for level in (LEVEL, first))
     return Work(
         work.name, work.target,
-        replace(whole, n=max(n - apart, 1), power=replace(whole.power, levels=opened)),
+        replace(whole, n=max(n - apart, 1), power=replace(whole.power, levels=unsealed)),
         replace(whole, n=apart, power=replace(whole.power, levels=sealed), strict=True),
     )  # fmt: skip
 
@@ -323,7 +327,7 @@ def _way(asked: _Question, works: Sequence[Work], together: bool) -> Way:
 
 
 def _passing(guards: Sequence[Work], together: bool) -> Callable[[float], float]:
-    """The chance that the guards let a model pass, by their margin, or by that of all together."""
+    """Return the chance that the guards pass a model, as a function of their margin, or of that of all together."""
 
     def passed(margin: float) -> float:
         each = [work.with_margin(margin) for work in guards]
@@ -333,7 +337,7 @@ def _passing(guards: Sequence[Work], together: bool) -> Callable[[float], float]
 
 
 def _stopped(guards: Sequence[Work], together: bool, margin: float) -> tuple[float | None, float | None]:
-    """The loss of the weakest guard that is stopped four times in five, and the one that is called regressed."""
+    """Return the loss of the weakest guard that is blocked four times in five, and the one that is called regressed."""
     alike = {(work.open and work.open.n, work.sealed and work.sealed.n, work.decides.power): work for work in guards}
     losses, drops = [], []
     for one in alike.values():
@@ -348,16 +352,16 @@ def _stopped(guards: Sequence[Work], together: bool, margin: float) -> tuple[flo
 
 
 def _largest(values: Sequence[float | None]) -> float | None:
-    """The largest, None where one of them is unknown."""
+    """Return the largest value; None if one is unknown."""
     known = [value for value in values if value is not None]
     return max(known) if len(known) == len(values) else None
 
 
 def _smallest_margin(passed: Callable[[float], float], shown: float) -> float | None:
-    """The smallest margin that releases an honest adapter four times in five.
+    """Return the smallest margin that releases an honest adapter four times in five.
 
-    Where the targets' cases do not show its gain so often, or only by the widest margins, it is the smallest at which
-    the guards take away no more than a twentieth.
+    If the targets do not show its gain that often, or only with the widest margins, return the smallest margin at which
+    the guards block at most one in twenty.
     """
     for asked in filter(lambda chance: chance <= 1, (POWER / shown if shown else math.inf, SPARED)):
         place = bisect_left(MARGINS, True, key=lambda margin: passed(margin) >= asked)
@@ -369,14 +373,14 @@ def _smallest_margin(passed: Callable[[float], float], shown: float) -> float | 
 
 
 def _loss(passed: Callable[[float], float]) -> float | None:
-    """The smallest loss, in half points, that passes no more than once in five."""
+    """Return the smallest loss, in half points, that passes at most once in five."""
     losses = [step / 200 for step in range(1, 200)]
     place = bisect_left(losses, True, key=lambda loss: passed(loss) <= THROUGH)
     return losses[place] if place < len(losses) else None
 
 
 def _target_cases(asked: _Question) -> int | None:
-    """How many cases each target takes, so that all of them show the gain four times in five."""
+    """Return the cases per target with which all targets show the gain four times in five."""
     if not asked.targets or asked.shown >= POWER:
         return None
     power = POWER ** (1 / len(asked.targets))
@@ -388,7 +392,7 @@ def _target_cases(asked: _Question) -> int | None:
 
 
 def _sealable(asked: _Question, way: Way) -> int | None:
-    """How many cases a unit it takes, in tens, so that three in four can be sealed at the margin of this way."""
+    """Return the cases per unit, in tens, of which three in four can be sealed at the margin of this way."""
 
     def released(n: int) -> float:
         works = [_cut(asked, work, 1 - LEAST_OPEN, n) for work in asked.works]

@@ -1,4 +1,4 @@
-"""Why a unit can never hold its margin with the cases it has, and what would let it: numbers for each way."""
+"""Why a unit cannot hold its margin with the present cases, and the remedies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunegate.harness.statistics.power import Continuous
 
 
 def why_never(each: Plan) -> str:
-    """Why its cases cannot hold the margin, even if nothing moves; empty where they can."""
+    """Return why its cases cannot hold the margin even if nothing moves; empty if they can."""
     if each.margin is None or each.n >= each.fewest:
         return ""
     held, cases = amount(each.margin, each.unit), case_count(each.n, each)
@@ -30,7 +30,7 @@ def why_never(each: Plan) -> str:
 
 
 def remedies(each: Plan) -> str:
-    """What would hold its margin, as often as is asked for, or at all where its spread is not known."""
+    """Return what would hold its margin with the required chance, or if nothing moves if its spread is unknown."""
     return ", or ".join(_remedies(each)) or "no number of cases would hold it"
 
 
@@ -40,7 +40,7 @@ def _remedies(each: Plan) -> Iterator[str]:
     if cases and cases > each.n:
         yield f"{cases} cases"
     if each.bounds and each.n < each.bounds.fewest_for_mean(margin) and not calls:
-        return  # ten margins are ten of any margin
+        return  # C is ten margins, whatever the margin
     if not each.shows_share:
         yield f"`collapse: {each.least_collapse:g}`{_and_wider(each)}"
         return
@@ -61,14 +61,14 @@ def _and_wider(each: Plan) -> str:
 
 
 def which_is_short(each: Plan) -> str:
-    """Of a score that nothing bounds: how often each of the two promises is kept; empty of others."""
+    """Return how often each of the two bounds of an unbounded score is kept; empty for other scores."""
     power = each.power
     if not isinstance(power, Continuous) or power.collapse is None or not each.margin:
         return ""
     mean = replace(power, collapse=None).prob_held(each.n, each.margin)
     share = power.prob_few_collapse(each.n, each.margin)
     far = amount(_room(each), each.unit)
-    return f"its mean {often(mean)}, and that few enough cases fall by {far} or more {often(share)}"
+    return f"the mean is held {often(mean)}, few enough cases fall by {far} or more {often(share)}"
 
 
 def _room(each: Plan) -> float:

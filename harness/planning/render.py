@@ -1,4 +1,4 @@
-"""Plans as people read them: a table, strips that show which verdict to expect of which change, and sentences."""
+"""Plans as text: tables, strips with the expected verdict of each true change, and sentences."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from tunegate.harness.planning.split import CaseSplit
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
-    "unit", "margin", "flip\nrate", "held if\nno change", "least\nmargin\nheld", "least\ndrop\nfound",
-    "least\ngain\nshown",
+    "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin\nheld", "min.\ndrop\ndetected",
+    "min.\ngain\nshown",
 )  # fmt: skip
-MANY_CUT = 0.05  # of the outputs: their mean length says little of what a model would write
-HALF = 30  # the cells of a strip on either side of no change, at most
-USUALLY = 0.9  # where the weakest unit passes less often, it is named
+MANY_CUT = 0.05  # of the outputs: their mean length is then too short
+HALF = 30  # the most cells of a strip on either side of no change
+USUALLY = 0.9  # if the weakest unit passes less often, it is named
 STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
 LEGEND = (
-    "The verdict to expect: R regressed, ? inconclusive, H held, I improved.",
-    "Capitals: four times in five. Small letters, ?: more often than not. Dot: none.",
-    "Regressed: shown to be lower at all. Held: shown to be lower by less than the margin.",
+    "Expected verdict: R regressed, ? inconclusive, H held, I improved.",
+    "Capital: four times in five. Lower case, ?: more often than not. Dot: none.",
+    "Regressed: significantly lower. Held: shown to be lower by less than the margin.",
 )
-FRESH = "Each later evaluation of the same sealed cases is allowed less error. Fresh cases start at 1 again."
+FRESH = "Each evaluation of the same sealed cases has a smaller error level. New cases start at 1 again."
 MEASURE = (
-    "A flip rate is the share of cases that differ between two equally good models. To measure it, judge an adapter "
+    "A flip rate is the share of cases that differ between two equally good models. To measure it, evaluate an adapter "
     "with --tg-against baseline --tg-out RECORD.json, then: tunegate plan --run RECORD.json."
 )
 
 
 def print_plans(console: Console, plans: Sequence[Plan]) -> None:
-    """What to do about each unit and each task, then why: tables, strips and sentences; 80 columns do."""
+    """Print the advice for each unit and task, then its reasons: tables, strips and sentences, in 80 columns."""
     console.print(advice_table(plans))
     _print_lines(console, [*tasks_together(plans), *seals(plans)])
     console.print()
@@ -74,11 +74,11 @@ def _print_cut(console: Console, plans: Sequence[Plan]) -> None:
     for each in plans:
         if each.seen.calls and each.seen.calls.cut >= MANY_CUT:
             cut = f"{each.unit.key}: {percent(each.seen.calls.cut)} of these outputs were cut at max_new_tokens."
-            console.print(Text(f"{cut} Their full length is not known."), soft_wrap=True)
+            console.print(Text(f"{cut} Their full length is unknown."), soft_wrap=True)
 
 
 def plan_table(plans: Sequence[Plan]) -> Table:
-    """Units down, numbers across: points where cases pass or fail, else the score's own unit."""
+    """Return a table of units: in points for pass/fail, otherwise in the score's own unit."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         number = name != "unit"
@@ -101,8 +101,8 @@ def _cells(each: Plan) -> Iterator[str]:
 
 
 def chances_table(plans: Sequence[Plan]) -> Table:
-    """How often each verdict comes of true changes, in times in 100."""
-    out = _dim_table("Times in 100, by what is true: regressed/inconclusive/held/improved")
+    """Return a table of the chance of each verdict at true changes, in times in 100."""
+    out = _dim_table("Times in 100, by true change: regressed/inconclusive/held/improved")
     for name in ("unit", *CHANGES):
         out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
     for each in plans:
@@ -117,7 +117,7 @@ def _shares(found: Chances | None) -> str:
 
 
 def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
-    """How often sealed cases let a model pass, by the number of their evaluation, in times in 100."""
+    """Return a table of how often sealed cases pass a model, by the number of their evaluation, in times in 100."""
     gains = {each.unit.key: amount(each.gain, each.unit) for each in plans if each.gain}
     targets = [each for each in plans if each.role == "target" and each.gain]
     gains |= {each.unit.task: amount(each.gain, each.unit) for each in targets}
@@ -130,12 +130,12 @@ def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
         whole = "/" not in each.key
         what = "an equal model" if each.what == "equal" else f"a gain of {gains.get(each.key, 'as much')}"
         what += " on each target" if whole and each.what == "gain" else ""
-        out.add_row(f"{each.key}, all of it" if whole else each.key, what, *map(_hundredths, each.chances))
+        out.add_row(f"{each.key}, whole task" if whole else each.key, what, *map(_hundredths, each.chances))
     return out
 
 
 def tokens_table(plans: Sequence[Plan]) -> Table:
-    """How often a cost guard is held, with 100 and 200 cases, by max_new_tokens: what its author chooses it by."""
+    """Return a table of how often a cost guard is held with 100 and 200 cases, by max_new_tokens."""
     out = _dim_table(
         f"max_new_tokens, and the times in 100 that {' and '.join(map(str, CASES))} cases hold an equal model's cost"
     )
@@ -160,7 +160,7 @@ def _hundredths(chance: float) -> str:
 
 
 def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
-    """A sentence a task: how often all of its units together let a model pass, and what its critical cases cost."""
+    """Yield a sentence per task: how often all of its units pass a model, and how often critical cases block it."""
     by_task: dict[str, list[Plan]] = {}
     for each in plans:
         by_task.setdefault(each.unit.task, []).append(each)
@@ -176,17 +176,17 @@ def _together(known: Sequence[Plan], unknown: int) -> str:
     alarm = 1 - math.prod(1 - each.false_alarm for each in known)
     passes = {each.unit.name: passes_together([each])[0] for each in known}
     weakest = min(passes, key=lambda name: passes[name])
-    blame = f", {weakest} by itself {often(passes[weakest])}" if len(known) > 1 and passes[weakest] < USUALLY else ""
-    out = f"nothing blocks an equal model {often(equal)}{blame}"
+    blame = f", {weakest} on its own {often(passes[weakest])}" if len(known) > 1 and passes[weakest] < USUALLY else ""
+    out = f"an equal model passes {often(equal)}{blame}"
     if unknown:
-        out += f" ({_units(unknown)} of which nothing is known left out)"
+        out += f" (without {_units(unknown)} that lack data)"
     if alarm:
-        out += f"; critical cases alone block it {often(alarm)}"
+        out += f"; critical cases block it {often(alarm)}"
     targets = [each for each in known if each.role == "target" and each.gain]
     if gained is not None and targets:
         names = ", ".join(each.unit.name for each in targets)
         hoped = f"a gain of {100 * (targets[0].gain or 0.0):g} points on each ({names})"
-        out += f"; to be released its targets must improve, and {hoped} is shown, and nothing blocks, {often(gained)}"
+        out += f"; a release also requires its targets to improve: a model with {hoped} passes {often(gained)}"
     return out
 
 
@@ -195,7 +195,7 @@ def _units(count: int) -> str:
 
 
 def seals(plans: Sequence[Plan]) -> Iterator[str]:
-    """A sentence for each target whose gain no sealed unit proves: how many of its cases to set apart for that."""
+    """Yield a sentence for each target without a sealed unit: how many of its cases to seal."""
     for each in plans:
         if each.role == "target" and each.split:
             yield f"{each.unit.key}: {_seal(each, each.split)}"
@@ -204,17 +204,17 @@ def seals(plans: Sequence[Plan]) -> Iterator[str]:
 def _seal(each: Plan, split: CaseSplit) -> str:
     if split.gained < 0.5:
         return (
-            f"too few cases to seal some that would prove it at a release; {split.needed} would do, "
-            f"{split.needed - split.needed // 4} of them sealed. Until then only the task's first complete run can."
+            f"too few cases to prove a gain at a release with sealed ones; {split.needed} would do, "
+            f"{split.needed - split.needed // 4} of them sealed. Until then only the task's first complete run does."
         )
     gain = f"a gain of {amount(each.gain, each.unit)}" if each.gain else f"{amount(each.margin, each.unit)} held"
     short = split.gained < POWER and split.needed > each.n
-    more = f" ({split.needed} cases in all would, four times in five)" if short else ""
+    more = f" ({split.needed} cases in total would, four times in five)" if short else ""
     return (
-        f"seal {split.sealed} of these {case_count(each.n, each)}, asked at a release alone, and look at the other "
-        f"{split.open}: such a release shows {gain} {often(split.gained)}{more}, and at the second, third and fourth "
-        f"evaluation of the same sealed cases {_later(split)} times. Once they were looked at, unsealed "
-        "cases prove nothing of what was chosen by them: only the first complete run of the task can."
+        f"seal {split.sealed} of these {case_count(each.n, each)} for releases, and work with the other {split.open}: "
+        f"a release then shows {gain} {often(split.gained)}{more}, and at the second, third and fourth evaluation of "
+        f"the same sealed cases {_later(split)} times. Open cases prove a gain only in the task's first complete run, "
+        "as later adapters are chosen by them."
     )
 
 
@@ -224,9 +224,9 @@ def _later(split: CaseSplit) -> str:
 
 
 def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
-    """A letter for each true change up to two margins either way, a line for each unit.
+    """Yield a line per unit, with a letter for each true change up to two margins in either direction.
 
-    A unit by itself is also shown with half, twice and four times its cases. A continuous unit has a scale of its own.
+    A single unit is also shown with half, twice and four times its cases. A continuous unit has its own scale.
     """
     drawn = [each for each in plans if each.power and each.margin]
     passing = [each for each in drawn if each.unit.kind == "pass/fail"]
@@ -248,7 +248,7 @@ def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
 
 
 def _scale(unit: Unit, label: int, half: int, span: float) -> Text:
-    """The true changes above the cells: at both ends, in the middle and halfway."""
+    """Return the true changes above the cells: at both ends, in the middle and halfway."""
     line = [*"true change".ljust(label + 2 * half + 1)]
     for part in (-1.0, -0.5, 0.0, 0.5, 1.0):
         mark = f"{100 * part * span:+.4g}" if unit.kind == "pass/fail" else f"{part * span:+.2g}"
@@ -269,29 +269,28 @@ def _strip(each: Plan, n: int, half: int, span: float) -> Text:
 
 
 def _expected(each: Plan, n: int, true: float) -> str:
-    """The letter of the verdict to expect of a true change; a blank where the base leaves no room for it."""
+    """Return the letter of the expected verdict of a true change; a blank if the change is impossible."""
     if not (each.power and each.margin) or true > each.power.widest_gain:
         return " "
     found = each.chances_of(true, n)
     chances = {"R": found.regressed, "?": found.inconclusive, "H": found.held, "I": found.improved}
     letter = max(chances, key=lambda letter: chances[letter])
-    # no verdict is likelier than not: a letter would promise one
-    if chances[letter] <= 0.5:
+    if chances[letter] <= 0.5:  # no verdict is likelier than not
         return "."
     return letter if chances[letter] >= POWER else letter.lower()
 
 
 def sentence(each: Plan) -> str:
-    """What the cases of a unit can and cannot see."""
+    """Return what the cases of a unit can and cannot detect."""
     if each.margin is None:
         share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
         held = f"{amount(each.held_margin, each.unit)}{share}"
         would = f"; {case_count(each.n, each)} would hold {held}" if each.power else ""
-        return f"not gated, for task.yaml declares no margin{would}."
+        return f"not gated, as task.yaml declares no margin{would}."
     if each.power is None:
-        never = f"{why_never(each)}; to hold it takes {remedies(each)}. " if why_never(each) else ""
-        nothing = "Nothing more is known" if never else "nothing to plan from"
-        return f"{never}{nothing} yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
+        never = f"{why_never(each)}; it needs {remedies(each)}. " if why_never(each) else ""
+        nothing = "No more data" if never else "no data to plan from"
+        return f"{never}{nothing} yet; evaluate a model with --tg-against, then: tunegate plan --run RECORD."
     return f"{_held(each)}; {_drop(each)}; {_gain(each)}."
 
 
@@ -302,27 +301,27 @@ def _held(each: Plan) -> str:
     held = f"{cases} hold {margin} {often(chance)} if nothing changed"
     if each.group:
         within = amount(each.group.margin, each.unit)
-        return f"{cases} are held with the other guards of its group, to a mean loss of {within}"
+        return f"{cases} share a margin of {within} for the mean loss with the other guards of its group"
     if chance >= each.asked:
         return held
     if each.unit.kind == "continuous":
         which = which_is_short(each)
         short = why_never(each) or (f"{held} ({which})" if which else held)
-        return f"{short}; so that all units of its task do four times in five, it takes {remedies(each)}"
+        return f"{short}; for all units of its task to hold four times in five, it needs {remedies(each)}"
     if each.n < each.fewest:
         held = f"{cases} cannot hold {margin} without a gain"
     low, high = (percent(rate) for rate in USUAL_FLIP_RATES)
     between = each.needed_between
     rates = f" ({between[0]} to {between[1]} at flip rates of {low} to {high})" if between else ""
-    more = f", or {each.outputs_needed} answers to each" if each.outputs_needed else ""
-    return f"{held}; so that all units of its task do four times in five, it takes {each.needed}{more}{rates}"
+    more = f", or {each.outputs_needed} outputs per case" if each.outputs_needed else ""
+    return f"{held}; for all units of its task to hold four times in five, it needs {each.needed}{more}{rates}"
 
 
 def _drop(each: Plan) -> str:
     if each.drop is None or each.power is None or each.margin is None:
-        return "no drop is found four times in five"
+        return "no drop is detected four times in five"
     half = often(each.power.prob_regressed(each.n, each.margin, -each.drop / 2))
-    drop = f"a drop of {amount(each.drop, each.unit)} is found four times in five, one of "
+    drop = f"a drop of {amount(each.drop, each.unit)} is detected four times in five, one of "
     drop += f"{amount(each.drop / 2, each.unit)} {half}"
     if not each.has_little_to_lose:
         return drop
@@ -335,13 +334,13 @@ def _gain(each: Plan) -> str:
     shown = f"a gain of {amount(each.shown_gain, each.unit)}" if each.shown_gain else "no gain"
     more = ""
     if each.gain_cases:
-        takes = "takes" if each.gain_cases <= each.n else "would take"
+        takes = "needs" if each.gain_cases <= each.n else "would need"
         more = f", one of {amount(each.gain, each.unit)} {takes} {case_count(each.gain_cases, each)}"
     return f"{start}{shown} is shown four times in five{more}"
 
 
 def sources(plans: Sequence[Plan]) -> Iterator[str]:
-    """What the plans rest on, each with the units it is true of."""
+    """Yield the sources of the plans, each with its units."""
     found: dict[str, list[str]] = {}
     for each in plans:
         found.setdefault(each.seen.source, []).append(each.unit.key)

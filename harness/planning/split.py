@@ -1,4 +1,4 @@
-"""How many cases to seal: those set apart prove a release, the others are looked at while the work goes on."""
+"""How many cases to seal: sealed cases prove a release, open ones are used during the work."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail
 
-LEAST_OPEN = 0.25  # of the cases: with fewer nobody sees what fails, and pull requests are gated by them
+LEAST_OPEN = 0.25  # of the cases: they show what fails, and gate pull requests
 LATER = (2, 3, 4)  # evaluations of the same sealed cases
-LEAST_SEALED = 0.5  # of the cases: where there are plenty, a release shows more the more of them prove it
+LEAST_SEALED = 0.5  # of the cases: more sealed cases let a release show more
 
 
 @dataclass(frozen=True)
 class CaseSplit:
-    """`open` and `sealed` cases, and how often both parts let pass: a model that is `equal`, one that `gained`.
+    """The numbers of `open` and `sealed` cases, and the chances that both pass an `equal` model and one that `gained`.
 
-    `needed` is how many cases it takes in all so that three in four of them do four times in five. `gained` is that of
-    the first evaluation of the sealed cases, `later` that of the following ones.
+    `needed` is the total number of cases of which three in four, sealed, suffice four times in five. `gained` is the
+    chance at the first evaluation of the sealed cases, `later` that at the following ones.
     """
 
     open: int
@@ -33,26 +33,26 @@ class CaseSplit:
 def best_split(
     n: int, power: PassFail | Continuous, margin: float, gain: float | None, asked: float = POWER
 ) -> CaseSplit:
-    """Return how n cases are best split.
+    """Return the best split of n cases.
 
-    The fewest are sealed that show `gain` four times in five, or without one hold `margin` with the chance `asked`; at
-    least half and at most three in four of all. At a release the open ones must not be regressed, and the sealed ones
-    improve, or hold, at their first evaluation.
+    It seals the fewest cases that show `gain` four times in five, or without a gain hold `margin` with the chance
+    `asked`; at least half and at most three in four. At a release the open cases must not regress, and the sealed ones
+    must improve, or hold, at their first evaluation.
 
     Args:
-        n: observations, as many as there are.
+        n: the number of observations.
         power: of open cases.
         margin: to hold, in the score's own unit.
-        gain: to show, if it is a target.
-        asked: the chance with which it has to hold, so that all units of its task do four times in five.
+        gain: to show, for a target.
+        asked: the required chance to hold, so that all units of its task hold four times in five.
     """
-    sealed = replace(power, levels=_opened(power.levels))
+    sealed = replace(power, levels=_at_evaluation(power.levels))
     needed = sealed.cases_to_improve(margin, gain) if gain else sealed.cases_to_hold(margin, asked)
     apart = min(max(needed, int(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
-    left = max(n - apart, 1)  # of one case there is no part
+    left = max(n - apart, 1)  # one case cannot be split
 
     def passes(change: float, number: int = 1) -> float:
-        at = replace(power, levels=_opened(power.levels, number))
+        at = replace(power, levels=_at_evaluation(power.levels, number))
         proven = at.prob_improved(apart, margin, change) if gain else at.prob_held(apart, margin, change)
         return (1 - power.prob_regressed(left, margin, change)) * proven
 
@@ -60,7 +60,7 @@ def best_split(
     return CaseSplit(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)), later)
 
 
-def _opened(levels: Levels, number: int = 1) -> Levels:
-    """The levels of sealed cases at their evaluation of this number; a fall is tested at the full one."""
+def _at_evaluation(levels: Levels, number: int = 1) -> Levels:
+    """Return the levels of sealed cases at this evaluation; worse is tested at the full level."""
     part = sealed_level(number, levels.held) / levels.held
     return Levels(part * levels.held, levels.worse, part * levels.better)

@@ -1,1 +1,1 @@
-"""Numbers only: paired tests, intervals, power and sample sizes."""
+"""Statistics: paired tests, intervals, power and sample sizes."""

@@ -167,5 +167,5 @@ def test_an_unscored_case_ends_the_diagnosis(tmp_path):
     write_desk(tmp_path, 3)
     tasks = load_tasks(tmp_path)
     records = {"as-is": record(tasks, {"desk/triage": "000"}), "steps": record(tasks, {"desk/triage": "0-0"})}
-    with pytest.raises(CouldNotRun, match="desk/triage, strategy steps: the run left unscored"):
+    with pytest.raises(CouldNotRun, match="desk/triage, strategy steps: the run has no score for"):
         rungs(units_of(tasks)["desk/triage"], records)

@@ -154,7 +154,7 @@ def test_a_record_without_its_baseline_tells_how_far_costs_lie_apart_by_the_inte
 
     # every cost moves by 30 tokens, and C is 56 of them, in the interval as in the verdict
     assert found.seen.spread == pytest.approx(30 * OUT, rel=0.1)
-    assert found.seen.source.endswith("against the baseline, by its interval")
+    assert found.seen.source.endswith("against the baseline, from its interval")
 
 
 def test_a_plan_shows_what_max_new_tokens_makes_of_a_cost_guard(tmp_path):

@@ -62,14 +62,14 @@ def desk(tmp_path, monkeypatch) -> Desk:
 
 
 def test_without_any_run_the_usual_flip_rate_is_assumed(desk):
-    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", None, is_assumed=True)
+    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed, as none was measured", None, is_assumed=True)
 
 
 def test_a_baseline_alone_tells_what_passes(desk):
     desk.baseline(BASE)
 
     assert desk.seen() == Seen(
-        0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60), True, armed=0
+        0.04, "Flip rate 4 %, assumed, as none was measured", pytest.approx(40 / 60), True, armed=0
     )
 
 
@@ -82,7 +82,7 @@ def test_several_answers_a_case_tell_what_is_noise_and_what_more_of_them_would_l
 
     more = desk.seen(outputs=8)
     assert more.spread == pytest.approx(max(seen.spread - 0.5 * (1 / 2 - 1 / 8), seen.spread / 4))
-    assert more.source == f"{seen.source}; for 8 answers a case"
+    assert more.source == f"{seen.source}; for 8 outputs per case"
     assert desk.seen(outputs=1).spread == pytest.approx(seen.spread + 0.5 * (1 - 1 / 2))
 
 
@@ -91,7 +91,7 @@ def test_more_answers_count_for_nothing_where_their_noise_was_never_measured(des
     desk.baseline(FLIPPED, released=True)
     more = desk.seen(outputs=4)
     assert more.spread == desk.seen().spread
-    assert more.source.endswith("; how one model's answers to a case vary was never measured")
+    assert more.source.endswith("; the variance of one model's outputs per case is unknown")
 
 
 def test_only_critical_cases_that_the_base_passes_are_armed(tmp_path):
@@ -238,7 +238,7 @@ def test_a_record_alone_tells_it_by_its_interval(fluent):
     seen = fluent.seen(fluent.compared([-3.0] * 60, after))
 
     assert seen.spread == pytest.approx(statistics.stdev(after), rel=0.1)
-    assert seen.source.endswith("by its interval")
+    assert seen.source.endswith("from its interval")
 
 
 def test_scores_that_all_stayed_tell_nothing(fluent):
@@ -283,7 +283,7 @@ def test_baselines_of_other_units_are_nobodys(desk):
 def test_a_record_that_was_not_judged_against_anything_is_refused(desk):
     desk.record(BASE).write(desk.home / "run.json")
 
-    with pytest.raises(Refused, match=r"run\.json: expected a record judged with --tg-against, found no verdict"):
+    with pytest.raises(Refused, match=r"run\.json: expected a record evaluated with --tg-against, found no verdict"):
         desk.seen(read_record(desk.home / "run.json"))
 
 
@@ -311,7 +311,7 @@ def test_what_flips_by_itself_is_the_least_flip_rate_there_can_be(desk):
 
     assert desk.seen() == Seen(
         wilson(6, 60, BOUND_LEVEL).upper,
-        "Flip rate 18.2 % at most: 6 of 60 flip by themselves, the base asked twice",
+        "Flip rate 18.2 % at most: 6 of 60 flip when the base is re-run",
         pytest.approx(40 / 60),
         noise=pytest.approx(0.1),
         armed=0,
@@ -333,4 +333,4 @@ def test_a_case_of_a_group_that_flips_is_a_part_of_one_observation(tmp_path, mon
     desk = Desk(tmp_path, case_keys=lambda index: {"group": f"g{index // 2}"})
     desk.baseline(BASE, noise={T: Noise(60, 9, tuple(f"c{index:03}" for index in range(12)))})
 
-    assert "6 of 30 flip by themselves" in desk.seen().source
+    assert "6 of 30 flip when the base is re-run" in desk.seen().source

@@ -139,7 +139,7 @@ def test_answers_that_waver_are_an_alternative_to_more_cases(root, tmp_path):
     (more,) = plan_units(tasks, Past(folder=folder, outputs=found.outputs_needed))
     assert more.chance >= more.asked
     assert more.outputs_needed is None
-    assert f", or {found.outputs_needed} answers to each" in sentence(found)
+    assert f", or {found.outputs_needed} outputs per case" in sentence(found)
 
 
 # continuous units
@@ -239,7 +239,7 @@ def test_the_command_shows_table_strips_and_sentence_without_any_option(desk, tu
     assert "desk/triage    10.0  ~4.0 %" in run.stdout
     assert "\ntrue change " in run.stdout
     assert "desk/triage: 120 cases hold 10 points over 99 times in 100 if nothing changed; the base" in run.stdout
-    assert f"Flip rate 4 %, assumed where none was measured: desk/triage.\n{MEASURE}\n" in run.stdout
+    assert f"Flip rate 4 %, assumed, as none was measured: desk/triage.\n{MEASURE}\n" in run.stdout
 
 
 def test_the_command_measures_from_a_record(desk, tunegate):

@@ -210,7 +210,7 @@ def test_plan_prints_what_to_declare(root):
 
     block = plan().partition("desk, what to declare: ")[2]
     assert block.splitlines() == [
-        "as it is, an honest adapter (equal on each guard, 15 points better on triage) is released 7 times in 100. The "
+        "today an honest adapter (equal on each guard, 15 points better on triage) is released 7 times in 100. The "
         "smallest margins with which it is released four times in five:",
         "                                          one      all",
         "                                      guard's  guards'",
@@ -218,11 +218,11 @@ def test_plan_prints_what_to_declare(root):
         "──────────────────────────────────────────────────────",
         "singly    all open    13.0        82      8.0     13.0",
         "together  all open     5.5        81     10.0      5.5",
-        "Released: times in 100. Loss, in points: of one guard, stopped four times in five; of all guards alike, 19 "
-        "times in 20.",
+        "Released: times in 100. Loss, in points: a loss of one guard is blocked four times in five, one of all "
+        "guards 19 times in 20.",
         "Together, in task.yaml: guards: {together: {one: 1, three: 1, two: 1}, margin: .., reason: ..}",
-        "With nothing sealed only the first complete run of the task proves a gain. To seal some takes about 100 cases "
-        "a unit.",
+        "Without sealed cases only the first complete run of the task proves a gain. Sealing some needs about "
+        "100 cases per unit.",
     ]
 
 
@@ -231,8 +231,9 @@ def test_plan_says_that_targets_have_too_few_cases(root):
 
     out = plan("--flip-rate", ".1")
     assert (
-        "The targets' own cases show 15 points 75 times in 100, whatever the margins; 68 of each would do so four "
-        "times in five. The smallest margins with which the guards stop no more than one honest adapter in twenty:"
+        "The targets' own cases show 15 points 75 times in 100, regardless of the margins; 68 per target "
+        "would do so four times in five. The smallest margins with which the guards block at most one honest "
+        "adapter in twenty:"
     ) in out
 
 
@@ -241,18 +242,18 @@ def test_plan_prints_splits_in_a_row(root):
 
     out = plan("--gain", ".25")
     assert "targets 20 + 60 sealed, guards " in out
-    assert "With nothing sealed only the first complete run of the task proves a gain.\n" in out
+    assert "Without sealed cases only the first complete run of the task proves a gain.\n" in out
 
 
 def test_plan_of_a_target_alone_says_how_many_cases_it_takes(root):
     team(root, 40, names=("triage",))
 
     assert plan().partition("desk, what to declare: ")[2].splitlines() == [
-        "as it is, an honest adapter (equal on each guard, 15 points better on triage) is released 72 times in 100. "
-        "The targets' own cases show 15 points 72 times in 100, whatever the margins; 49 of each would do so four "
-        "times in five.",
-        "With nothing sealed only the first complete run of the task proves a gain. To seal some takes about 90 cases "
-        "a unit.",
+        "today an honest adapter (equal on each guard, 15 points better on triage) is released 72 times in 100. "
+        "The targets' own cases show 15 points 72 times in 100, regardless of the margins; 49 per target "
+        "would do so four times in five.",
+        "Without sealed cases only the first complete run of the task proves a gain. Sealing some needs about 90 cases "
+        "per unit.",
     ]
 
 
@@ -278,6 +279,6 @@ def test_plan_proposes_nothing_where_an_honest_adapter_passes(root):
 
     assert all(each["declare"] is None for each in json.loads(plan("--json")))
     assert sentence(one).startswith(
-        "60 cases are held with the other guards of its group, to a mean loss of 6 points; a drop of"
+        "60 cases share a margin of 6 points for the mean loss with the other guards of its group; a drop of"
     )
-    assert [*next_steps(one)] == ["held with the other guards of its group, to 6 points"]
+    assert [*next_steps(one)] == ["shares a margin of 6 points with its group"]

@@ -77,7 +77,7 @@ def test_a_row_holds_every_number(told, tmp_path):
 
     advice, _, why = told().partition("flip")
     assert line(advice, "desk/triage ").split() == [
-        "desk/triage", "target", "120", "46", "225", "shows", "7.8", "points,", "105", "more", "would", "show",
+        "desk/triage", "target", "120", "46", "225", "shows", "7.8", "points,", "105", "more", "cases",
     ]  # fmt: skip
     assert line(why, "desk/triage ").split() == ["desk/triage", "10.0", "~4.0", "%", "99.5", "%", "5.8", "7.9", "7.8"]
 
@@ -125,39 +125,39 @@ def test_a_unit_by_itself_is_shown_with_fewer_and_more_cases(planned):
 SENTENCES = {
     "enough": (
         120, 0.1, "",
-        "120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of 7.9 points is found four times in "
-        "five, one of 4 points 34 times in 100; a gain of 7.8 points is shown four times in five, one of 5 points "
-        "would take 225 cases.",
+        "120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of 7.9 points is detected four times "
+        "in five, one of 4 points 34 times in 100; a gain of 7.8 points is shown four times in five, one of 5 points "
+        "would need 225 cases.",
     ),
     "too few": (
         60, 0.05, "1" * 45 + "0" * 15,
-        "60 cases hold 5 points 43 times in 100 if nothing changed; so that all units of its task do four times in "
-        "five, it takes 149 (108 to 288 at flip rates of 2.0 % to 10.0 %); a drop of 12.8 points is found four times "
-        "in five, one of 6.4 points 40 times in 100; from 75.0 % a gain of 12.8 points is shown four times in five, "
-        "one of 5 points would take 225 cases.",
+        "60 cases hold 5 points 43 times in 100 if nothing changed; for all units of its task to hold four times in "
+        "five, it needs 149 (108 to 288 at flip rates of 2.0 % to 10.0 %); a drop of 12.8 points is detected "
+        "four times in five, one of 6.4 points 40 times in 100; from 75.0 % a gain of 12.8 points is shown "
+        "four times in five, one of 5 points would need 225 cases.",
     ),
     "nearly enough": (
         100, 0.05, "",
-        "100 cases hold 5 points 60 times in 100 if nothing changed; so that all units of its task do four times in ",
+        "100 cases hold 5 points 60 times in 100 if nothing changed; for all units of its task to hold four times in ",
     ),
     "far too few, and nothing to gain": (
         20, 0.1, "1" * 20,
-        "20 cases cannot hold 10 points without a gain; so that all units of its task do four times in five, it takes "
-        "46 (46 to 83 at flip rates of 2.0 % to 10.0 %); a drop of 29.9 points is found four times in five, one of "
+        "20 cases cannot hold 10 points without a gain; for all units of its task to hold four times in five, it needs "
+        "46 (46 to 83 at flip rates of 2.0 % to 10.0 %); a drop of 29.9 points is detected four times in five, one of "
         "14.9 points 34 times in 100; from 100.0 % no gain is shown four times in five.",
     ),
     "little to lose": (
         120, 0.1, "0" * 120,
         "120 cases hold 10 points over 99 times in 100 if nothing changed; the base passes 0.0 %, so held says "
-        "little; once it passes more, a drop of 7.9 points is found four times in five, one of 4 points 34 times in "
-        "100; from 0.0 % a gain of 4.6 points is shown four times in five, one of 5 points takes "
+        "little; once it passes more, a drop of 7.9 points is detected four times in five, one of 4 points 34 times in "
+        "100; from 0.0 % a gain of 4.6 points is shown four times in five, one of 5 points needs "
         "110 cases.",
     ),
     "a single case": (
         1, 0.1, "",
-        "1 case cannot hold 10 points without a gain; so that all units of its task do four times in five, it takes 46 "
-        "(46 to 83 at flip rates of 2.0 % to 10.0 %); no drop is found four times in five; no gain is shown four times "
-        "in five, one of 5 points would take 225 cases.",
+        "1 case cannot hold 10 points without a gain; for all units of its task to hold four times in five, "
+        "it needs 46 (46 to 83 at flip rates of 2.0 % to 10.0 %); no drop is detected four times in five; no "
+        "gain is shown four times in five, one of 5 points would need 225 cases.",
     ),
 }  # fmt: skip
 
@@ -174,7 +174,7 @@ def test_the_sentence_counts_observations(planned):
 
 def test_a_sealed_unit_takes_a_few_more_cases(planned):
     for sealed, more in ((False, 89), (True, 100)):
-        assert f"{more} more, or hold " in "; ".join(next_steps(planned(60, sealed=sealed)))
+        assert f"{more} more cases, or a margin of " in "; ".join(next_steps(planned(60, sealed=sealed)))
 
 
 def test_what_the_plans_rest_on_is_said_once(plans, tmp_path):
@@ -182,7 +182,7 @@ def test_what_the_plans_rest_on_is_said_once(plans, tmp_path):
     write_desk(tmp_path / "fixtures", 60, "replies")
 
     assert [*sources(plans())] == [
-        "Flip rate 4 %, assumed where none was measured: desk/replies, desk/triage.",
+        "Flip rate 4 %, assumed, as none was measured: desk/replies, desk/triage.",
         MEASURE,
     ]
 
@@ -220,14 +220,14 @@ def test_a_continuous_unit_speaks_in_its_own_unit(fluent):
 
 def test_a_continuous_unit_without_a_past_asks_for_a_record(fluent):
     assert sentence(fluent(0.02, None)) == (
-        "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
+        "no data to plan from yet; evaluate a model with --tg-against, then: tunegate plan --run RECORD."
     )
 
 
 def test_a_continuous_unit_without_a_margin_hears_what_it_would_hold(fluent):
-    assert sentence(fluent(None, None)) == "not gated, for task.yaml declares no margin."
+    assert sentence(fluent(None, None)) == "not gated, as task.yaml declares no margin."
     assert sentence(fluent(None, 0.07)) == (
-        "not gated, for task.yaml declares no margin; 100 cases would hold 0.02134 with `collapse: 0.032`."
+        "not gated, as task.yaml declares no margin; 100 cases would hold 0.02134 with `collapse: 0.032`."
     )  # fmt: skip
 
 
@@ -282,21 +282,20 @@ def test_a_task_is_told_as_a_whole(planned):
     target = {"role": "target", "margin": 0.1}
     found = planned(200, target, case_keys=lambda index: {"critical": index < 5})
     assert next(tasks_together([found])) == (
-        "desk: nothing blocks an equal model 90 times in 100; critical cases alone block it 10 times in 100; to be "
-        "released its targets must improve, and a gain of 5 points on each (triage) is shown, and nothing blocks, 75 "
-        "times in 100."
+        "desk: an equal model passes 90 times in 100; critical cases block it 10 times in 100; a release "
+        "also requires its targets to improve: a model with a gain of 5 points on each (triage) passes 75 times in 100."
     )
 
 
 ADVICE = {
     "enough": (120, {"margin": 0.08}, "1" * 90 + "0" * 30, ["enough"]),
-    "a margin that could be smaller": (400, {"margin": 0.15}, "1" * 400, ["enough; 2.8 points would be held as well"]),
+    "a margin that could be smaller": (400, {"margin": 0.15}, "1" * 400, ["enough; 2.8 points would be held too"]),
     "a guard without anything to lose": (
         120, {"margin": 0.1}, "0" * 120, ["the base passes 0.0 %: nothing to guard yet"],
     ),
     "a guard without anything to lose but a part": (
         120, {"margin": 0.1, "parts": {"adherence": {"margin": 0.1, "reason": "a test"}}}, "0" * 120,
-        ["the base passes 0.0 %: nothing to guard yet but parts of it: adherence"],
+        ["the base passes 0.0 %: nothing to guard yet except its parts: adherence"],
     ),
     "a target that can show its gain": (400, {"role": "target", "margin": 0.05}, "1" * 200 + "0" * 200, ["enough"]),
 }  # fmt: skip
@@ -309,12 +308,12 @@ def test_what_to_do(planned, n, policy, base, expected):
 
 def test_what_is_not_known_has_to_be_measured_and_what_has_no_margin_declared(fluent):
     assert [*next_steps(fluent(None, 0.07))] == ["declare a margin: it is not gated"]
-    assert [*next_steps(fluent(0.02, None))] == ["measure how far it moves (--run)"]
+    assert [*next_steps(fluent(0.02, None))] == ["measure how far its scores move (--run)"]
 
 
 def test_the_unit_that_costs_most_is_named(plans, tmp_path):
     write_desk(tmp_path / "fixtures", 400)
     write_desk(tmp_path / "fixtures", 30, "replies")
     said = next(tasks_together(plans()))
-    assert said.startswith("desk: nothing blocks an equal model ")
-    assert said.split(", ")[1].startswith("replies by itself ")
+    assert said.startswith("desk: an equal model passes ")
+    assert said.split(", ")[1].startswith("replies on its own ")

@@ -57,10 +57,10 @@ def test_a_plan_says_it_of_a_target_that_nothing_seals(tmp_path):
     plans = plan_units(load_tasks(tmp_path), Past(), gain=0.1)
     [line] = seals(plans)
     assert line == (
-        "desk/triage: seal 100 of these 200 cases, asked at a release alone, and look at the other 100: such a release "
+        "desk/triage: seal 100 of these 200 cases for releases, and work with the other 100: a release then "
         "shows a gain of 10 points 83 times in 100, and at the second, third and fourth evaluation of the same sealed "
-        "cases 61, 33 and 14 times. Once they were looked at, unsealed cases prove nothing of what was chosen by them: "
-        "only the first complete run of the task can."
+        "cases 61, 33 and 14 times. Open cases prove a gain only in the task's first complete run, as later adapters "
+        "are chosen by them."
     )
     [plan] = [each for each in plans if each.unit.name == "triage"]
     assert plan.as_dict()["split"]["sealed"] == plan.split.sealed
@@ -71,8 +71,8 @@ def test_a_target_that_is_sealed_already_is_passed_over_and_one_too_small_is_tol
     write_policy(tmp_path, triage={"role": "target", "margin": 0.05})
     [line] = seals(plan_units(load_tasks(tmp_path), Past()))
     assert line == (
-        "desk/triage: too few cases to seal some that would prove it at a release; 322 would do, 242 of them sealed. "
-        "Until then only the task's first complete run can."
+        "desk/triage: too few cases to prove a gain at a release with sealed ones; 322 would do, 242 of them sealed. "
+        "Until then only the task's first complete run does."
     )
     write_desk(tmp_path, 60, "final", sealed=True)
     write_policy(tmp_path, triage={"role": "target"}, final={"role": "target", "seals": "triage"})

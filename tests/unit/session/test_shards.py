@@ -235,7 +235,7 @@ def test_no_release_rests_on_a_shard_among_the_runs(options, shards):  # noqa: F
 def test_a_missing_shard_is_named(shards, merge):
     files = shards()
     assert merge(*files[:2], *files[3:4], *files[5:]) == (
-        4, "expected all 8 shards, found no 3/8, 5/8; run what is missing, or name its file\n"
+        4, "expected all 8 shards, found no 3/8, 5/8; run the missing shards, or name their files\n"
     )  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def test_a_shard_of_other_answers_is_of_another_run(options, shards, merge):  # 
 
 @pytest.mark.parametrize(("change", "named"), [
     ({"repeats": 2}, "--tg-repeats"),
-    ({"trained": ["desk"]}, "what it was trained for"),
+    ({"trained": ["desk"]}, "its training tasks"),
     ({"questions": {"desk/triage": {"inputs": "0"}}}, "the questions of desk/second, the questions of desk/triage"),
 ])  # fmt: skip
 def test_a_shard_of_other_settings_is_of_another_run(shards, merge, change, named):

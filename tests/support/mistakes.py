@@ -358,7 +358,7 @@ MISTAKES = {
         caught("a file is added to the adapter's folder after the release", VERIFY, 4,
                "tuned: expected only the released files, found more.bin too", copy(RUN, "tuned/more.bin")),
         caught("the base is another one where it is released", f"{OF_RUN} --model=other", 4,
-               "expected the model of the evaluation, found another base, model; name it with --model",
+               "expected the model of the evaluation, found another base, model; set --model",
                copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.5), passes=OF_RUN),
         caught("a release was cut off between its files", GATE, 4,
                "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; do it again: tunegate",

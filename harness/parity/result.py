@@ -80,7 +80,7 @@ def _read(adapter: Path) -> dict[str, Any] | None:
     path = adapter / PARITY
     if not path.exists():
         return None
-    found = read_object(path, "what was compared with an adapter", published_schema("parity"), MOST_SETTINGS)
+    found = read_object(path, "comparisons with an adapter", published_schema("parity"), MOST_SETTINGS)
     if not is_as_stamped(found):
         raise Refused(f"{show_path(path)}: expected it unedited, found it edited; delete it, and run tunegate parity")
     return found

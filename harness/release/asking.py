@@ -177,7 +177,7 @@ def found(cases: int, changed: int, drawn: int, noise: float = 0.0) -> float:
 
 
 def _hypergeometric(among: Any, cases: int, changed: int, drawn: int) -> Floats:
-    """P(so many of the changed cases are among those drawn), by logarithms of factorials."""
+    """P(this many changed cases are among those drawn), by logarithms of factorials."""
     logs = gammaln(np.arange(cases + 2) + 1.0)
 
     def ways(of: int, which: Floats) -> Floats:

@@ -70,7 +70,7 @@ def read_drafts(table: Table, columns: Columns) -> Drafts:
     _check_inputs(table, columns)
     kept, notes = _each_once(table, columns)
     if not kept:
-        raise AuthoringError([Problem(table.path, 1, "", "rows with an input and what is expected", "none")])
+        raise AuthoringError([Problem(table.path, 1, "", "rows with an input and an expected value", "none")])
     return Drafts(table, columns, tuple(_named(table, columns, kept)), tuple(notes))
 
 

@@ -103,7 +103,7 @@ def test_from_a_table_and_a_key_to_a_check_that_blocks(served, tmp_path, monkeyp
         assert len(asked) == CASES + 2 + desk.failed - before
         assert KEY not in machine.said
         assert [each.name for each in machine.ran if KEY in str(each.env)] == [
-            "Gate the model's answers against the baseline"
+            "Gate the model's outputs against the baseline"
         ]
         desk.always = "sales"
         result, machine = gate(hub, workflow, "worse")

@@ -35,7 +35,7 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, tmp_path):
     assert {unit: each["verdict"] for unit, each in done.record.verdicts.items()} == {
         "desk/triage": "cannot fall", "desk/passages": "held",
     }  # fmt: skip
-    assert (done.answers.same, done.answers.of) == (32, 32)
+    assert (done.outputs.same, done.outputs.of) == (32, 32)
     marker = json.loads((tmp_path / "merged" / MARKER).read_text())
     assert is_as_stamped(marker)
     assert (marker["adapter"], marker["weights"]) == (

@@ -159,7 +159,7 @@ def signature(*arguments: str) -> str | None:
 def test_the_page_and_json_say_whether_the_adapter_is_signed(record, tmp_path):
     assert signature() is None  # no adapter
     replace(record, adapter="gone").write(tmp_path / "r.json")
-    assert signature().startswith("not known: adapter gone: expected ")
+    assert signature().startswith("unknown: adapter gone: expected ")
     done = ran("report", "r.json", "--html", "page.html", "--key", "public.pem")
     assert done.exit_code == 4
     assert not (tmp_path / "page.html").exists()

@@ -16,7 +16,7 @@ from tunegate.harness.ledger.ledger import Event, Ledger, model_name
 
 
 def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit]) -> list[Baseline]:
-    """The record of the configuration in service of each unit; none of a unit that nothing serves yet.
+    """Return the record of the configuration in service of each unit; units that nothing serves yet are absent.
 
     Raises:
         Refused: a record is lost, or is about other questions; names the units, and what to do.
@@ -42,16 +42,16 @@ def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit]) -> lis
 
 
 def anchor_records(root: Path, ledger: Ledger, units: Sequence[Unit], serving: Sequence[Baseline]) -> list[Baseline]:
-    """The anchor of each unit, where it is another record than the one in service."""
+    """Return the anchor of each unit, if it is another record than the one in service."""
     known = {each.unit: each.digest for each in serving}
     found = [(unit, anchor(root, ledger, unit.key, unit.questions)) for unit in units if unit.key in known]
     return [each for unit, each in found if each and each.digest != known[unit.key]]
 
 
 def anchor(root: Path, ledger: Ledger, unit: str, questions: Mapping[str, str]) -> Baseline | None:
-    """The oldest record of a unit that later configurations must hold: an approved one, else the first in service.
+    """Return the oldest record of a unit that later configurations must hold: the approved one, or the first in service.
 
-    One that was asked other questions is passed over: its outputs are of other cases.
+    Records of other questions are skipped, as their outputs are of other cases.
     """
     for event in ledger.anchors(unit):
         record = stored_record(root, unit, event)
@@ -65,7 +65,7 @@ def _same_questions(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
 
 
 def stored_record(root: Path, unit: str, event: Event) -> Baseline | None:
-    """The record of a unit that an event names by its digest, wherever it lies now; None where it is lost."""
+    """Return the record of a unit that an event names by its digest, wherever it is now; None if it is lost."""
     for path in _places(root, unit, event):
         with suppress(Refused):  # damaged, or another unit's
             if (found := read_baseline(path, unit)).digest == event.files[unit]:
@@ -77,7 +77,7 @@ def _places(root: Path, unit: str, event: Event) -> Iterator[Path]:
     slug = str(event.subject.get("model"))
     stands = [baseline_path(root, slug, unit, released) for released in (False, True)]
     kept = kept_path(root, event.files[unit])
-    moved = sorted(root.glob(f"*/{glob.escape(unit)}.json"))  # into a folder that was renamed
+    moved = sorted(root.glob(f"*/{glob.escape(unit)}.json"))  # the folder was renamed
     yield from (path for path in dict.fromkeys([*stands, kept, *moved]) if path.is_file())
 
 

@@ -41,7 +41,7 @@ class Decoding:
 
 
 def read_decoding(values: Mapping[str, Any]) -> Decoding:
-    """A decoding from a file: `1`, `1.0` and `1e0` mean the same."""
+    """Read a decoding from a file: `1`, `1.0` and `1e0` mean the same."""
     return Decoding(**{name: _DECODING_KINDS[name](value) for name, value in values.items()})
 
 
@@ -59,9 +59,9 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class UnitConfiguration:
-    """The part of a configuration that a fixture file holds: how the cases of a unit are put to a model.
+    """The part of a configuration that a fixture file holds: the prompt of a unit's cases, and the decoding.
 
-    It is no part of the questions: two configurations are compared on the same questions.
+    It is not part of the questions: two configurations are compared on the same questions.
     """
 
     prompt: Prompt = field(default_factory=Prompt)
@@ -69,19 +69,19 @@ class UnitConfiguration:
     shots: tuple[Shot, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in records and baselines; what is empty is left out."""
+        """Return its form in records and baselines, without empty parts."""
         shots = [{"input": write_input(each.earlier, each.input), "output": each.output} for each in self.shots]
         found = {"system": self.prompt.system, "template": self.prompt.template, "decoding": asdict(self.decoding)}
         return {name: value for name, value in (found | {"shots": shots}).items() if value not in (None, [])}
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that it says."""
+        """SHA-256 (hex) of its content."""
         return digest(self.as_dict())
 
 
 def read_configuration(raw: Mapping[str, Any]) -> UnitConfiguration:
-    """A configuration from its JSON form."""
+    """Read a configuration from its JSON form."""
     shots = [(*read_input(each["input"]), each["output"]) for each in raw.get("shots", ())]
     return UnitConfiguration(
         Prompt(raw.get("system"), raw["template"]),
@@ -154,7 +154,7 @@ class Case:
         return ("question", *earlier, self.input, self.context, canonical(self.own) if self.own else None)
 
     def configured(self, configuration: UnitConfiguration) -> Case:
-        """The same question, put as `configuration` says, as far as the case itself says nothing else."""
+        """Return the same question with the prompt and decoding of `configuration`, under the case's own ones."""
         prompt = {"system": configuration.prompt.system, "template": configuration.prompt.template}
         return replace(
             self,
@@ -193,7 +193,7 @@ class Unit:
         return self.configuration.shots
 
     def configured(self, configuration: UnitConfiguration) -> Unit:
-        """The same questions, put as `configuration` says."""
+        """Return the same questions with the prompt, decoding and worked examples of `configuration`."""
         if configuration == self.configuration:
             return self
         cases = tuple(case.configured(configuration) for case in self.cases)

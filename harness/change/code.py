@@ -49,7 +49,7 @@ def runs_code(options: Options) -> bool:
     """Whether own checks run where the rules of a work tree decide."""
     if not (own_file(options.root) or installed_entries()):
         return False
-    with declared_checks(), suppress(Refused):  # whoever reads the fixtures says what is wrong with them
+    with declared_checks(), suppress(Refused):  # the reader of the fixtures reports what is wrong with them
         return bool(code_of_checks(options.root, load_tasks(options.cases, project=options.root)))
     return False
 
@@ -65,7 +65,7 @@ def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_check
         yield
         return
     for name in HEAVY if runs[0].is_local else ():
-        with suppress(ImportError):  # whoever needs it says how to install it
+        with suppress(ImportError):  # its user reports how to install it
             import_module(name)  # now: its own libraries are loaded by other means than an import
     read, growing = list(trees), []
     for run in runs:

@@ -128,23 +128,23 @@ class Decision:
 def decide_change(
     options: Options, ref: str | None, approve: str | None, watch: Watch, tell: Callable[[Decision], None]
 ) -> Decision:
-    """Judge what `options` name by the rules in the work tree and, with `ref`, by those of a branch or commit as well.
+    """Evaluate what `options` name by the rules in the work tree and, with `ref`, by those of a branch or commit.
 
     Args:
         options: the run, against the baseline.
         ref: where the change comes from, such as origin/main; None where nothing but the work tree counts.
         approve: the digest of the rule changes that a reviewer approved.
         watch: shows progress.
-        tell: is given what the change does to the rules, before anything is judged.
+        tell: is called with the rule changes before anything is evaluated.
 
     Raises:
         UsageError: there is no such branch or commit.
         Refused: fixtures have mistakes, or the ledger lacks events of `ref`.
-        CouldNotRun: a model could not answer.
+        CouldNotRun: a model failed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
-        # both sides evaluate the same answers
+        # both sides evaluate the same outputs
         options = replace(options, run=stack.enter_context(counting(options, notes)))
         checks = stack.enter_context(isolating_checks())
         if ref is None:
@@ -156,7 +156,7 @@ def decide_change(
 
 
 def _alone(options: Options, watch: Watch) -> Decision:
-    """The decision by the rules of the work tree, of which nobody asks where they come from."""
+    """Return the decision by the rules of the work tree only."""
     with holding_unchanged([options], [], runs_code(options)):
         return _decided_by(Decision(), options, "", watch)
 
@@ -245,7 +245,7 @@ class _Change:
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
         refused = there.refused.replace(f"{before.root}/", f"{self._ref}:")
         if refused and self._options.replays and decision.approved:
-            # a file answers one set of questions: whoever approved the others has seen what is asked now
+            # a file holds the outputs of one set of questions: the approval covers the edited ones
             return replace(decision, notes=(*decision.notes, f"approved, so not evaluated {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
         return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
@@ -279,7 +279,7 @@ def _asked_before(before: Options, rules: Rules) -> Options:
     problems: list[Problem] = []
     lines = [line.data for line in read_json_lines(path, "outputs", problems)]
     if problems:
-        return before  # whoever reads them says what is wrong
+        return before  # the reader of the outputs reports what is wrong
     kept = [line for line in lines if not (isinstance(line, dict) and str(line.get("case")) not in known)]
     target = before.root / path.name
     write_atomically(target, (f"{json.dumps(line)}\n" for line in kept))
@@ -332,7 +332,7 @@ def _project_at(options: Options, commit: str, home: Path) -> Options | None:
     """The same run in the project as it was at a commit, in a folder of its own; None where it had no fixtures."""
     left = [home / path for path in write_tree(options.root, commit, home)]
     before = _moved(options, home)
-    # what is not there would pass for what the change adds, and that is not judged by the older rules
+    # a missing file would look like one that the change adds, which the older rules do not evaluate
     if odd := [path for path in left if any(path in (rule, *rule.parents) or rule in path.parents
                                             for rule in (before.cases, before.baselines))]:  # fmt: skip
         names = listed([path.relative_to(home).as_posix() for path in odd])
@@ -356,7 +356,7 @@ def _moved(options: Options, home: Path) -> Options:
 
 
 def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # also of links that lead in a circle, of which whoever reads them says so
+    return Path(os.path.realpath(path))  # also for links in a circle, which their reader reports
 
 
 def _below(root: Path, path: Path, home: Path) -> Path:

@@ -111,7 +111,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
 
 
 def approval_digest(modified: Sequence[str], new: Rules) -> str:
-    """The digest of what was altered, and of all that it became: a later edit is another rule change."""
+    """Return the digest of the rule changes and of their result: a later edit is another rule change."""
     files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
     questions = {key: unit.questions for key, unit in new.units.items()}
     return digest([modified, questions, new.policies, dict(new.settings), dict(new.checks), new.data, files])[:DIGITS]
@@ -211,12 +211,12 @@ def _cases(ids: Sequence[str]) -> str:
 
 
 def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
-    """Baselines that are gone, or say something else of a case that both sides have and ask alike."""
+    """Yield baselines that are gone, or differ on a case that both sides have with the same question."""
     for path in _files(old.baselines):
         name = path.relative_to(old.baselines)
         unit = "/".join(name.with_suffix("").parts[1:])
         if unit not in new.units:
-            continue  # told as a unit that is gone
+            continue  # reported as a unit that is gone
         if not (new.baselines / name).is_file():
             yield f"{unit}: its baseline is gone ({name})"
             continue
@@ -309,7 +309,7 @@ def _model(baseline: Baseline) -> tuple[str | None, ...]:
 
 
 def _events(old: Rules, new: Rules) -> Iterator[str]:
-    """What the change tells the ledger of releases: by what candidates will be held from now on."""
+    """Yield the ledger events of the change that later candidates are compared by."""
     before = read_ledger(old.baselines).events
     for event in read_ledger(new.baselines).in_order:
         if event.digest not in before and event.kind in ("released", "withdrawn", "retired", "anchored"):
@@ -329,7 +329,7 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
     known = {task.name for task in old.tasks}
     for task in new.tasks:
         if task.name not in known:
-            yield f"{task.name}: new rules: a task of {len(task.units)} units, decided by what this change says alone"
+            yield f"{task.name}: new rules: a task of {len(task.units)} units, decided only by this change"
     for key, unit in new.units.items():
         if key not in old.units:
             if unit.task in known:

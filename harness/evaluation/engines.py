@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint, Model
 
-HERE = ("transformers", "vllm")  # backends whose weights lie here, so that a base can be asked without its adapter
+HERE = ("transformers", "vllm")  # backends with local weights, which can run the base without its adapter
 HOSTED = "openai"  # the backend of models behind an address, which drift under one name
 SAME_MODEL = ("base", "tokenizer", "template")
 SAME_CONFIGURATION = (*SAME_MODEL, "adapter", "rung")
@@ -40,7 +40,7 @@ def why_not_asked(fingerprint: Fingerprint) -> str:
 
 
 def is_same_configuration(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
-    """Whether a candidate on `units` is the very configuration that a reference was recorded from."""
+    """Whether a candidate on `units` is the configuration that a reference was recorded from."""
     subject, known = reference.fingerprint["subject"], reference.configurations
     return all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_CONFIGURATION) and all(
         known[unit.key] == unit.configuration.as_dict() for unit in units if unit.key in known
@@ -68,9 +68,9 @@ def runs_beside(reference: Record, fingerprint: Fingerprint, units: Sequence[Uni
 
 
 def can_run(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
-    """Whether the configuration of a reference, another one than the candidate's, can run here as the candidate does.
+    """Whether a reference of another configuration than the candidate's can run here, on the candidate's engine.
 
-    That takes the candidate's weights, or a model at the candidate's address: no other host is asked anything.
+    It needs the candidate's weights, or a model at the candidate's address: nothing is sent to other hosts.
     """
     subject, backend = reference.fingerprint["subject"], fingerprint.engine.get("backend")
     if is_same_configuration(reference, fingerprint, units):
@@ -124,7 +124,7 @@ def _run_here(recorded: Record, model: Model, units: Sequence[Unit], watch: Watc
 
 
 def as_recorded(unit: Unit, recorded: Record) -> Unit:
-    """The questions of a unit, put as a record put them."""
+    """Return the questions of a unit with the prompt and decoding of a record."""
     known = recorded.configurations.get(unit.key)
     return unit.configured(read_configuration(known)) if known else unit
 
@@ -141,7 +141,7 @@ def _runs_again(recorded: Record, engine: Mapping[str, str]) -> bool:
 
 
 def _with_outputs(recorded: Record, here: Record) -> Record:
-    """A reference with the answers of now; of one from another engine nothing else is left."""
+    """Return a reference with its new outputs; they replace all outputs of another engine or a hosted model."""
     kept = (
         replace(recorded, questions={}, configurations={}, scorers={}, cases={}, units={})
         if _runs_again(recorded, here.fingerprint["engine"])

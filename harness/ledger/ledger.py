@@ -170,9 +170,9 @@ class Ledger:
         return last
 
     def in_service(self, unit: str) -> Event | None:
-        """The newest event that put a configuration of a unit in service: a release, or a record that serves.
+        """Return the newest event that put a configuration of a unit in service: a release or a `serves` event.
 
-        A release that was withdrawn does not count. Of branches that did not know of each other the later one does.
+        Withdrawn releases do not count. On branches that did not know of each other, the later event counts.
         """
         task = unit.rpartition("/")[0]
         served = [event for event in self.of(task, "serves", "released") if unit in event.files]
@@ -180,14 +180,13 @@ class Ledger:
         return live[-1] if live else None
 
     def release_in_service(self, task: str) -> bool:
-        """Whether an adapter is in service for a task: then the record of a base does not replace it."""
+        """Whether an adapter is in service for a task, which the record of a base does not replace."""
         return bool(self.live_releases(task))
 
     def anchors(self, unit: str) -> list[Event]:
-        """The events whose records a configuration of a unit must hold as well, the first to be tried first.
+        """Return the events whose records can be the anchor of a unit, in the order in which they are tried.
 
-        That is the record that a reviewer approved as the anchor; else the first one in service; else a later one,
-        where the questions changed since.
+        The first is the approved anchor or the first record in service; the later ones count if its questions changed.
         """
         task = unit.rpartition("/")[0]
         about = [event for event in self.of(task, "serves", "anchored") if unit in event.files]
@@ -281,7 +280,7 @@ def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
 
 
 def configuration_digest(unit: Unit) -> str:
-    """The digest by which the ledger knows how a unit is put."""
+    """Return the digest of a unit's prompt, worked examples and decoding in the ledger."""
     return unit.configuration.digest[:CASE_DIGITS]
 
 

@@ -186,7 +186,9 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
-    if not subject.get("adapter") and (serving := records_in_service(root, ledger, units)):
+    if not subject.get("adapter") and (
+        serving := records_in_service(root, ledger, units, _is_supplied(fingerprint.engine))
+    ):
         return _configurations(root, ledger, tasks, units, fingerprint, serving, model)
     opens = can_ask_base(fingerprint)
     recorded = [unit for unit in units if not (unit.sealed and opens)]

@@ -21,7 +21,7 @@ from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.engines import hosted_name
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.ledger.journal import undo, write_together
-from tunegate.harness.ledger.ledger import Event, Ledger, event_path, next_events, read_ledger, render_event
+from tunegate.harness.ledger.ledger import Event, Ledger, event_path, model_name, next_events, read_ledger
 from tunegate.harness.models.api import SERVED
 
 
@@ -60,11 +60,11 @@ def write_baselines(
         ledger = read_ledger(root)
         paths = {unit.key: baseline_path(root, slug, unit.key, bool(released)) for unit in units}
         lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
-        told = list(_events(ledger, record, units, files, bool(released)))
+        found = list(_events(ledger, record, units, files, bool(released)))
         if serves:
-            told += [each for each in map(_serving, told) if not ledger.release_in_service(each.task)]
-        events = next_events(ledger, told)
-        lines += [f"{event.task}: {render_event(event)}" for event in events if event.kind == "serves"]
+            found += [each for each in map(_serving, found) if not ledger.release_in_service(each.task)]
+        events = next_events(ledger, found)
+        lines += [_in_service(event) for event in events if event.kind == "serves"]
         changes: dict[Path, str | None] = {
             **(
                 replaced_outputs(root, slug, texts, texts)
@@ -80,6 +80,10 @@ def write_baselines(
             command = f"tunegate release {show_path(folder)}" if folder else "pytest fixtures/ --tg-record"
             write_together(root, changes, command, folder)
     return lines
+
+
+def _in_service(event: Event) -> str:
+    return f"{event.task}: {model_name(event.subject)} is in service from now on (tunegate ledger)"
 
 
 def _serving(event: Event) -> Event:

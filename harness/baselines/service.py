@@ -13,13 +13,15 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.cases.model import CHECK_VERSION, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.models.api import SUPPLIED
 
 
-def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit]) -> list[Baseline]:
+def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit], is_supplied: bool) -> list[Baseline]:
     """Return the record of the configuration in service of each unit; units that nothing serves yet are absent.
 
     Raises:
-        Refused: a record is lost, or is about other questions; names the units, and what to do.
+        Refused: a record is lost, of other questions, or of generated outputs where the run's `is_supplied`, or the
+            other way round; names the units, and what to do.
     """
     found, wrong = [], []
     for unit in units:
@@ -27,7 +29,14 @@ def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit]) -> lis
         if event is None:
             continue
         record = stored_record(root, unit.key, event)
-        if record is None:
+        if record and is_supplied != (record.engine.get("backend") == SUPPLIED):
+            kinds = ("generated", "supplied")
+            wrong.append(
+                f"{unit.key}: the record in service ({show_path(record.path)}) holds outputs that were "
+                f"{kinds[not is_supplied]}, and those of this run were {kinds[is_supplied]}; the two are not compared; "
+                "name a record: --tg-against=RECORD.json"
+            )
+        elif record is None:
             wrong.append(_lost(root, unit, event))
         elif differs := question_differences(record.questions, unit.questions, unit, record.results):
             wrong.append(
@@ -49,7 +58,7 @@ def anchor_records(root: Path, ledger: Ledger, units: Sequence[Unit], serving: S
 
 
 def anchor(root: Path, ledger: Ledger, unit: str, questions: Mapping[str, str]) -> Baseline | None:
-    """Return the oldest record of a unit that later configurations must hold: the approved one, or the first in service.
+    """Return the oldest record of a unit that later configurations must hold: approved, or the first in service.
 
     Records of other questions are skipped, as their outputs are of other cases.
     """

@@ -148,7 +148,7 @@ class RunModels:
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
         beside = self._beside(references, model.fingerprint)
-        counts = bool(adapter) or self._is_change(model, references)
+        counts = bool(model.fingerprint.subject.get("adapter")) or self._is_change(model, references)
         return Candidate(adapter, model, rescored, trained, known, seen, beside, counts=counts)
 
     def _is_change(self, model: Model, references: Mapping[str, Record]) -> bool:

@@ -53,12 +53,12 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/evaluation/latency.py", "rung: the prompting strategy"): "the name of an argument",
 }
 
-#: What is no sentence in a file of another language: templates' tags, keywords.
+#: What is not a sentence in a file of another language: keys, tags of templates, keywords, commands.
 KEYS = re.compile(r"^\s*[\w-]+:")
 CODE = {
     ".j2": re.compile(r"\{%.*?%\}|\{\{.*?\}\}"),
     ".js": re.compile(r"\belse\b"),
-    ".sh": re.compile(r"^\s*else\b|\belse\b(?=.*[:;])"),
+    ".sh": re.compile(r"^[^#]*"),
 }
 
 

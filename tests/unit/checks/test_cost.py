@@ -253,8 +253,8 @@ def test_the_model_that_answered_decides_the_price(desk):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "told"), [((None, 3), "without tokens_in"), ((3, None), "without tokens_out"),
-                         ((None, None), "without tokens_in and tokens_out")],
+    ("tokens", "told"), [((None, 3), "no price: tokens_in missing"), ((3, None), "tokens_out missing"),
+                         ((None, None), "tokens_in and tokens_out missing")],
 )  # fmt: skip
 def test_an_answer_without_its_tokens_is_unscored(desk, tokens, told):
     record = judged(desk, {"a": answer("a", *tokens), "b": answer("b", 1, 1)})

@@ -591,7 +591,7 @@ def test_a_release_tells_that_it_opens_sealed_cases_of_a_run_that_was_told_elsew
     with pytest.raises(Refused, match="desk/final inconclusive"):
         desk.release(adapter, judged, base=base)
     [told] = read_ledger(desk.home / "baselines").of("desk", "opened")
-    assert (told.look, told.cases) == (event.look, event.cases)
+    assert (told.look(T), told.cases) == (event.look(T), event.cases)
 
 
 def test_what_the_base_answers_to_sealed_cases_is_asked_at_the_release(desk):
@@ -649,11 +649,11 @@ def test_a_release_can_be_made_again_and_changes_nothing(desk):
 def test_a_last_release_of_other_questions(desk):
     first = desk.adapter("first")
     desk.release(first, desk.evaluate(first, {T: MOST}))
-    write_desk(desk.fixtures, 60, prompt={"system": "Else."})
+    write_desk(desk.fixtures, 60, check={"schema": {"enum": ["{}"]}})
     desk.record_baseline({T: HALF})
     second = desk.adapter("second", weights="0.7")
     judged = desk.record(second, {T: MOST})
-    desk.refuses(second, judged, r"the last release \(.*\) was evaluated with other prompt; renew it")
+    desk.refuses(second, judged, r"the last release \(.*\) was evaluated with other checks, other references; renew")
 
 
 # which run it rests on

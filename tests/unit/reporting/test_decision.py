@@ -32,7 +32,7 @@ def decision(tmp_path, record=None, name="decision.json", **more):
     }] if record else []  # fmt: skip
     data = {
         "passes": True, "refused": "", "modified": [], "added": [], "approve": "", "approved": False,
-        "by_rules": of_record, "notes": [],
+        "configuration": [], "untrue": [], "by_rules": of_record, "notes": [],
     } | more  # fmt: skip
     path = tmp_path / name
     path.write_text(json.dumps(data))

@@ -69,6 +69,7 @@ def test_recording_again_changes_the_units_whose_outputs_changed(supply: Supply)
     notes = judged(replace(options, record=True)).notes
     assert [note.split(" (")[0] for note in notes] == [
         "desk/second: updated: mean 1.000 -> 0.950", "desk/triage: unchanged",
+        "desk: replay-gpt is in service from now on",
     ]  # fmt: skip
     assert files(options)["replay-gpt/desk/triage.json"] == before["replay-gpt/desk/triage.json"]
 
@@ -102,10 +103,8 @@ def test_a_rung_is_recorded_and_gated_as_itself(supply: Supply) -> None:
     few = replace(supply(rung="steps"), rung="steps")
     judged(replace(few, record=True))
     assert judged(replace(few, against="baseline")).records[0].rung == "steps"
-    with pytest.raises(
-        Refused, match="was recorded with another rung; record it again: tunegate record --from=OLD-OUTPUTS"
-    ):
-        judged(replace(supply(), against="baseline"))
+    [other] = judged(replace(supply(), against="baseline")).records
+    assert (other.rung, other.verdicts["desk/triage"]["reference"]) == ("as-is", "baseline")
     with pytest.raises(AuthoringError, match="with --rung steps, found none on 20 lines"):
         judged(replace(supply(keep=()), rung="steps"))
 
@@ -156,16 +155,12 @@ def test_a_margin_that_was_raised_since_is_refused(supply: Supply) -> None:
         judged(replace(options, against="baseline"))
 
 
-def test_another_name_has_another_baseline(supply: Supply) -> None:
+def test_another_name_is_compared_with_what_is_in_service(supply: Supply) -> None:
     options = supply()  # noqa: F811
     judged(replace(options, record=True))
-    with pytest.raises(Refused) as caught:
-        judged(replace(options, model=options.model.replace("gpt=", "other="), against="baseline"))
-    assert (
-        "desk/triage: expected a baseline of this model (replay-other), found one of another only (replay-gpt); "
-        "record it: tunegate record --from=OLD-OUTPUTS.jsonl --requests=REQUESTS.jsonl --name=other desk/triage"
-    ) in str(caught.value)
-    assert "name the model's record: --tg-against=RECORD.json" in str(caught.value)
+    [record] = judged(replace(options, model=options.model.replace("gpt=", "other="), against="baseline")).records
+    assert record.verdicts["desk/triage"]["verdict"] == "held"
+    assert record.fingerprint["subject"]["model"] == "replay-other"
 
 
 def test_a_generated_baseline_is_not_compared_with(supply: Supply) -> None:

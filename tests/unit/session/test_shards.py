@@ -295,7 +295,7 @@ def test_shards_of_other_fixtures_are_refused(options, shards, merge):  # noqa: 
     files = shards(2)
     write_unit(options.cases, [*IDS[1:], "new"], "second")
     assert merge(*files) == (
-        4, "desk/second: the shards were run with other cases, inputs, prompt and 4 more than "
+        4, "desk/second: the shards were run with other cases, inputs, checks and 2 more than "
         "the fixtures have; run them again\n"
     )  # fmt: skip
 

@@ -88,7 +88,7 @@ def test_answers_that_pass_the_check_become_rows_and_the_others_are_told_with_th
         "  dropped: 1, no output",
         "  dropped: 1, fails the task's own checks",
         "  triage: not scored: which values are right",
-        "rows: rows.jsonl; the teacher: rows.teacher.json; dropped: rows.dropped.jsonl",
+        "rows: rows.jsonl; teacher: rows.teacher.json; dropped: rows.dropped.jsonl",
     ]
     assert lines_of(project / "rows.jsonl") == [each | {"output": RIGHT} for each in INPUTS[:2]]
     none, fails = lines_of(project / "rows.dropped.jsonl")

@@ -162,7 +162,12 @@ def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
 
 
 def baseline_references(
-    root: Path, tasks: Sequence[Task], units: Sequence[Unit], fingerprint: Fingerprint, model: str | None
+    root: Path,
+    tasks: Sequence[Task],
+    units: Sequence[Unit],
+    fingerprint: Fingerprint,
+    model: str | None,
+    branch: Path | None = None,
 ) -> dict[str, Record]:
     """Return the baseline of `units` and, if there is one of another model, the last release, whatever its base.
 
@@ -177,6 +182,7 @@ def baseline_references(
         units: the units to compare.
         fingerprint: the candidate's.
         model: its `--tg-model`, for suggested commands; None for the default.
+        branch: the baselines of the branch that a change is to be merged into.
 
     Raises:
         Refused: a baseline is missing or differs in more than the adapter and, if the base can be re-run, the engine; a
@@ -187,7 +193,7 @@ def baseline_references(
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
     if not subject.get("adapter") and (
-        serving := records_in_service(root, ledger, units, _is_supplied(fingerprint.engine))
+        serving := records_in_service(root, ledger, units, _is_supplied(fingerprint.engine), branch)
     ):
         return _configurations(root, ledger, tasks, units, fingerprint, serving, model)
     opens = can_ask_base(fingerprint)
@@ -208,18 +214,32 @@ def _configurations(
     serving: Sequence[Baseline],
     model: str | None,
 ) -> dict[str, Record]:
-    """What a candidate without an adapter is compared with: the configuration in service, and the anchor.
+    """Return what a candidate without an adapter is compared with: the configuration in service, and the anchor.
 
-    A unit that nothing serves yet is compared with the model's own baseline.
+    A unit that nothing serves yet is compared with the model's own baseline. Where tasks have different models in
+    service, each is named by its tasks.
     """
     known = {each.unit for each in serving}
     others = [unit for unit in units if unit.key not in known and not unit.sealed]
     own = matching(root, others, fingerprint, model) if others else []
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference([*serving, *own], fingerprint.engine)
-    anchors = anchor_records(root, ledger, units, serving)
-    older = {ANCHOR: replace(as_reference(anchors, fingerprint.engine), noise=baseline.noise)} if anchors else {}
-    return {"baseline": baseline} | older
+    found = dict(_named("baseline", [*serving, *own], fingerprint))
+    noise = {unit: each for record in found.values() for unit, each in record.noise.items()}
+    anchors = _named(ANCHOR, anchor_records(root, ledger, units, serving), fingerprint)
+    return found | {name: replace(each, noise=noise) for name, each in anchors}
+
+
+def _named(name: str, records: Sequence[Baseline], fingerprint: Fingerprint) -> Iterator[tuple[str, Record]]:
+    """Yield stored records as references, those of one model and prompting strategy together."""
+    by_model: dict[tuple[str | None, ...], list[Baseline]] = {}
+    for each in records:
+        by_model.setdefault((*who(each.subject), each.subject.get("rung")), []).append(each)
+    for those in by_model.values():
+        tasks = dict.fromkeys(each.unit.rpartition("/")[0] for each in those)
+        yield (
+            name if those is next(iter(by_model.values())) else f"{name} of {', '.join(tasks)}",
+            as_reference(those, fingerprint.engine),
+        )
 
 
 def last_releases(

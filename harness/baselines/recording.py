@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
 from tunegate.harness.baselines.releases import kept_path, replaced_outputs
-from tunegate.harness.baselines.service import anchor
+from tunegate.harness.baselines.service import find_anchor
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
@@ -41,11 +41,13 @@ def write_baselines(
     released: Path | None = None,
     more: Mapping[Path, str] | None = None,
     serves: bool = False,
+    anchor: str = "",
 ) -> list[str]:
     """Write the files of whole units and return a line of changes each; unchanged files stay untouched.
 
     Compare and swap: `seen` is their `state` when the writer began. `released` is the adapter of these outputs, by its
-    folder or its `.ref`; None for a baseline, which is in service from now on if it `serves`. All files and their
+    folder or its `.ref`; None for a baseline, which is in service from now on if it `serves`, and the
+    anchor of later configurations for the reason `anchor`. All files and their
     ledger events are one change, with `more` texts for the folder of a released adapter: a kill leaves all of it or
     nothing.
 
@@ -63,6 +65,8 @@ def write_baselines(
         found = list(_events(ledger, record, units, files, bool(released)))
         if serves:
             found += [each for each in map(_serving, found) if not ledger.release_in_service(each.task)]
+        if anchor:
+            found += [replace(each, kind="anchored", reason=anchor) for each in found if each.kind == "recorded"]
         events = next_events(ledger, found)
         lines += [_in_service(event) for event in events if event.kind == "serves"]
         changes: dict[Path, str | None] = {
@@ -98,7 +102,7 @@ def _replaced_anchors(
     for unit, path in paths.items():
         old = _read_or_none(path, unit)
         if old and old.digest != files[unit].digest:
-            first = anchor(root, ledger, unit, record.questions[unit])
+            first = find_anchor(root, ledger, unit, record.questions[unit])
             if first and first.digest == old.digest:
                 kept[kept_path(root, old.digest)] = read_text(path)
     return kept

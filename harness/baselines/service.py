@@ -12,31 +12,35 @@ from tunegate.harness.baselines.releases import kept_path
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import CHECK_VERSION, Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name, read_ledger
 from tunegate.harness.models.api import SUPPLIED
 
 
-def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit], is_supplied: bool) -> list[Baseline]:
+def records_in_service(
+    root: Path, ledger: Ledger, units: Sequence[Unit], is_supplied: bool, branch: Path | None = None
+) -> list[Baseline]:
     """Return the record of the configuration in service of each unit; units that nothing serves yet are absent.
 
+    Args:
+        root: the folder of baselines.
+        ledger: what is in service.
+        units: the units to be compared.
+        is_supplied: whether the run's outputs are supplied, not generated.
+        branch: the baselines of the branch that a change is to be merged into. A record of it counts where it has the
+            questions of now; a change that edits a unit's questions brings the record of them.
+
     Raises:
-        Refused: a record is lost, of other questions, or of generated outputs where the run's `is_supplied`, or the
-            other way round; names the units, and what to do.
+        Refused: a record is lost, of other questions, or supplied where the run's outputs are generated, or the other
+            way round; names the units, and what to do.
     """
-    found, wrong = [], []
-    for unit in units:
+    theirs = _of_branch(branch, units) if branch else {}
+    found, wrong = list(theirs.values()), []
+    for unit in (unit for unit in units if unit.key not in theirs):
         event = ledger.in_service(unit.key)
         if event is None:
             continue
         record = stored_record(root, unit.key, event)
-        if record and is_supplied != (record.engine.get("backend") == SUPPLIED):
-            kinds = ("generated", "supplied")
-            wrong.append(
-                f"{unit.key}: the record in service ({show_path(record.path)}) holds outputs that were "
-                f"{kinds[not is_supplied]}, and those of this run were {kinds[is_supplied]}; the two are not compared; "
-                "name a record: --tg-against=RECORD.json"
-            )
-        elif record is None:
+        if record is None:
             wrong.append(_lost(root, unit, event))
         elif differs := question_differences(record.questions, unit.questions, unit, record.results):
             wrong.append(
@@ -45,19 +49,40 @@ def records_in_service(root: Path, ledger: Ledger, units: Sequence[Unit], is_sup
             )
         else:
             found.append(record)
+    wrong += [_other_kind(each, is_supplied) for each in found if _is_supplied(each) != is_supplied]
     if wrong:
         raise Refused("no record in service to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
     return found
 
 
+def _is_supplied(record: Baseline) -> bool:
+    return record.engine.get("backend") == SUPPLIED
+
+
+def _other_kind(record: Baseline, is_supplied: bool) -> str:
+    kinds = ("generated", "supplied")
+    return (
+        f"{record.unit}: the record in service ({show_path(record.path)}) holds outputs that were "
+        f"{kinds[not is_supplied]}, and those of this run were {kinds[is_supplied]}; the two are not compared; "
+        "name a record: --tg-against=RECORD.json"
+    )
+
+
+def _of_branch(root: Path, units: Sequence[Unit]) -> dict[str, Baseline]:
+    ledger = read_ledger(root)
+    events = ((unit, ledger.in_service(unit.key)) for unit in units)
+    found = [(unit, stored_record(root, unit.key, event)) for unit, event in events if event]
+    return {unit.key: each for unit, each in found if each and _same_questions(each.questions, unit.questions)}
+
+
 def anchor_records(root: Path, ledger: Ledger, units: Sequence[Unit], serving: Sequence[Baseline]) -> list[Baseline]:
     """Return the anchor of each unit, if it is another record than the one in service."""
     known = {each.unit: each.digest for each in serving}
-    found = [(unit, anchor(root, ledger, unit.key, unit.questions)) for unit in units if unit.key in known]
+    found = [(unit, find_anchor(root, ledger, unit.key, unit.questions)) for unit in units if unit.key in known]
     return [each for unit, each in found if each and each.digest != known[unit.key]]
 
 
-def anchor(root: Path, ledger: Ledger, unit: str, questions: Mapping[str, str]) -> Baseline | None:
+def find_anchor(root: Path, ledger: Ledger, unit: str, questions: Mapping[str, str]) -> Baseline | None:
     """Return the oldest record of a unit that later configurations must hold: approved, or the first in service.
 
     Records of other questions are skipped, as their outputs are of other cases.

@@ -46,7 +46,7 @@ from tunegate.harness.ledger.ledger import Event, append, read_ledger
 from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.models.model_options import REPLAY, is_server, split_replay
 from tunegate.harness.options.anew import counting
-from tunegate.harness.options.run import Options
+from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.run import Session
 
@@ -193,7 +193,9 @@ class _Change:
             _complete_baselines(older, options.baselines)
             before = _asked_before(before, older)
             put = {unit.key: unit.configuration for unit in newer.units.values()}
-            before = replace(before, configurations=put)
+            branch = Branch(before.baselines, {unit.key: unit.configuration for unit in older.units.values()})
+            before = replace(before, configurations=put, branch=branch)
+            self._options = options = replace(options, branch=branch)
         runs = [each for each in (options, before) if each]
         with holding_unchanged(runs, [self._home, self._copy], bool(newer.checks or (older and older.checks))):
             if before and older and newer.checks and not waits:  # what the code itself says of its references

@@ -82,6 +82,7 @@ def record(
     dry_run: Annotated[bool, shared("dry-run")] = False,
     fresh: Annotated[bool, shared("fresh")] = False,
     noise: Annotated[bool, shared("noise", "record")] = False,
+    anchor: Annotated[str | None, shared("anchor")] = None,
     out: Annotated[Path | None, shared("out")] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
@@ -97,6 +98,9 @@ def record(
 
     Outputs are kept: after an error, an interruption or --limit, the same command continues. For a server, it first
     prints the expected requests and cost.
+
+    The record of the project's model is in service from now on, unless an adapter is: changes are compared with it, and
+    with the anchor, the first record in service. --anchor makes this record the anchor, which a reviewer approves.
 
     With --from, record outputs generated elsewhere: each line names its request by digest, or --requests names the
     file of requests. Outputs under the same name can then be gated:
@@ -117,7 +121,7 @@ def record(
     session = Session(Options(
         project(), model, cases=cases, baselines=baselines, out=out, record=True, fresh=fresh, noise=noise,
         requests=requests, rung=rung, sealed=sealed, repeats=repeats, limit=limit,
-        cache_size=cache_size, opened=opened,
+        anchor=anchor or "", cache_size=cache_size, opened=opened,
     ))  # fmt: skip
     chosen = _units(session.selection.tasks, units or [])
     session.selection.select([], [unit for unit in chosen if sealed or not unit.sealed])

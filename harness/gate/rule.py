@@ -47,7 +47,8 @@ def compare(
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
     pairs = {
-        name: _pairs(tasks, candidate, name, reference, aimed, name == base) for name, reference in references.items()
+        name: _pairs(tasks, candidate, name, reference, aimed, _of_others(references) if name == base else None)
+        for name, reference in references.items()
     }
     every = [each for of_one in pairs.values() for each in of_one]
     tests, groups = run_tests(every), group_losses(tasks, every, candidate)
@@ -125,15 +126,23 @@ def _severity(verdict: UnitVerdict) -> int:
     return 3 if verdict.verdict == "regressed" else 2
 
 
+def _of_others(references: Mapping[str, Record]) -> set[str]:
+    """Return the units whose base is another reference than the first: one named after the first, and its tasks."""
+    base = next(iter(references))
+    return {unit for name, each in references.items() if name.startswith(f"{base} of ") for unit in each.units}
+
+
 def _pairs(
-    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
-) -> list[PairedScores]:
-    """Pair the units of the candidate with those of one reference."""
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str],
+    elsewhere: set[str] | None,
+) -> list[PairedScores]:  # fmt: skip
+    """Pair the units of the candidate with those of one reference; `elsewhere` is given for the base only."""
     return [
         with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed))
         for task in tasks
         for unit in task.units
-        if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
+        if _in_play(unit, candidate)
+        and (unit.key in reference.units or (elsewhere is not None and unit.key not in elsewhere))
     ]
 
 

@@ -35,6 +35,14 @@ Inconclusive = Literal["block", "warn"]
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """The branch that a change is to be merged into: its baselines, and its configurations by unit."""
+
+    baselines: Path
+    configurations: Mapping[str, UnitConfiguration]
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`."""
 
@@ -60,9 +68,9 @@ class Options:
     shard: Shard | None = None
     shards: Shards | None = None  # shards to merge: they supply the outputs, no model runs
     limit: int | None = None  # maximum number of requests
-    configurations: Mapping[str, UnitConfiguration] = field(
-        default_factory=dict
-    )  # other than the fixtures say, by unit
+    configurations: Mapping[str, UnitConfiguration] = field(default_factory=dict)  # instead of the fixtures', by unit
+    branch: Branch | None = None
+    anchor: str = ""  # why a record becomes the anchor
     run: Run | None = None  # the run that this one belongs to
 
     @property

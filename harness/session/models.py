@@ -20,6 +20,7 @@ from tunegate.harness.baselines.lookup import (
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import ask_here, hosted_name, is_same_configuration, runs_beside
@@ -258,12 +259,49 @@ class RunModels:
         if not options.against:
             return {}
         if options.against == BASELINE:
-            found = baseline_references(options.baselines, tasks, selected, model.fingerprint, options.model)
+            branch = options.branch.baselines if options.branch else None
+            found = baseline_references(options.baselines, tasks, selected, model.fingerprint, options.model, branch)
             self._note(*reference_notes(found, model.fingerprint, selected))
-            return found
+            return {name: self._with_sealed(name, each) for name, each in found.items()}
         record = record_reference(Path(options.against), tasks, selected)
         self._note(*difference_notes(record, model.fingerprint, tasks))
         return {"record": record}
+
+    def _with_sealed(self, name: str, reference: Record) -> Record:
+        """A reference with the configurations of sealed units, of which nothing is recorded.
+
+        They are those of the branch, or of the open unit that a sealed one proves, if both have one prompt.
+
+        Raises:
+            Refused: the configuration in service of a sealed unit is unknown.
+        """
+        found, unknown = {}, []
+        for unit in self._selection.selected:
+            if unit.sealed and unit.key not in reference.configurations:
+                put = self._configuration_in_service(unit, reference)
+                if put is None:
+                    unknown.append(unit.key)
+                else:
+                    found[unit.key] = put
+        if unknown and not self._options.replays:
+            raise Refused(
+                f"the prompt of {', '.join(unknown)} in the {name} is unknown: nothing is recorded of sealed units, "
+                "and prompts were edited; evaluate the change with --policy-from BRANCH, or give each sealed unit the "
+                "prompt of the unit that it seals"
+            )
+        return replace(reference, configurations={**reference.configurations, **found})
+
+    def _configuration_in_service(self, unit: Unit, reference: Record) -> Mapping[str, Any] | None:
+        branch, known = self._options.branch, reference.configurations
+        if branch:
+            return branch.configurations.get(unit.key, unit.configuration).as_dict()
+        task = next(task for task in self._selection.tasks if task.name == unit.task)
+        proven = task.policy.of(unit.name, unit.kind).seals
+        open_unit = next((each for each in task.units if each.name == proven), None)
+        if open_unit and open_unit.configuration == unit.configuration and open_unit.key in known:
+            return known[open_unit.key]
+        edited = any(each.configuration.as_dict() != known.get(each.key) for each in task.units if each.key in known)
+        return None if edited else unit.configuration.as_dict()
 
     def _beside(self, references: Mapping[str, Record], fingerprint: Fingerprint) -> dict[str, Model]:
         """The references that run on the candidate's engine: the base, and the last release if its adapter is found."""

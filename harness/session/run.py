@@ -167,7 +167,9 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     released = options.adapters[0] if options.adapters else None
     serves = released is None and is_in_service(options)
-    lines = write_baselines(options.baselines, slug, record, scored, seen, released, serves=serves)
+    lines = write_baselines(
+        options.baselines, slug, record, scored, seen, released, serves=serves, anchor=options.anchor
+    )
     return lines + [_not_recorded(unit, record) for unit in units if unit not in scored]
 
 

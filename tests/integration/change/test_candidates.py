@@ -211,3 +211,71 @@ def test_the_terminal_names_what_is_edited_first(desk):
     said = invoke("gate", "--policy-from=main").stdout
     assert said.startswith("1 part of the configuration edited: compared with what is in service\n")
     assert "  desk/triage: system: Sort the ticket. -> Sort." in said
+
+
+def sealed_beside(server) -> None:
+    """A sealed unit that proves the open one, with the same prompt, on main."""
+    cases = [{"id": f"s{n:03}", "input": f"sealed {n}", "expect": {"product": "boiler"}} for n in range(CASES)]
+    write_unit(Path("fixtures"), [], name="final", sealed=True, cases=cases, prompt={"system": IN_SERVICE})
+    policy = {"role": "target", "margin": 0.05}
+    write_policy(Path("fixtures"), triage=policy, final=policy | {"seals": "triage"})
+    ok("record")
+    commit_to_main("sealed cases")
+
+
+def edit_both(text: str) -> None:
+    for name in ("triage.yaml", "final.yaml"):
+        edit(lambda data: data.update(prompt={"system": text}), name)
+
+
+@pytest.mark.parametrize("options", [("--policy-from=main",), ()])
+def test_sealed_cases_are_run_with_the_prompt_in_service_beside_the_candidate(desk, server, options):
+    sealed_beside(server)
+    edit_both(WORSE)
+    server.asked.clear()
+    done = invoke("gate", "--sealed", "--json", *options)
+    assert done.exit_code == 1, done.output
+    asked = {
+        each.body["messages"][0]["content"] for each in server.asked if "sealed" in each.body["messages"][-1]["content"]
+    }
+    assert asked == {IN_SERVICE, WORSE}
+    found = json.loads(done.stdout)
+    assert {each["verdicts"]["desk/final"] for each in found["by_rules"]} == {"regressed"}
+    ledger = ok("ledger", "--json")
+    assert '"opened"' in ledger
+
+
+def test_what_is_in_service_is_not_evaluated_on_sealed_cases(desk, server):
+    sealed_beside(server)
+    done = invoke("gate", "--sealed")
+    assert done.exit_code == 4
+    assert "this is what is in service" in done.output
+
+
+def test_without_a_branch_an_unknown_prompt_of_sealed_cases_is_refused(desk, server):
+    sealed_beside(server)
+    edit(lambda data: data.update(prompt={"system": WORSE}))
+    done = invoke("gate", "--sealed")
+    assert done.exit_code == 4
+    assert "the prompt of desk/final in the baseline is unknown" in done.output
+
+
+def test_a_record_of_the_change_does_not_take_the_place_of_what_is_in_service(desk, server):
+    sealed_beside(server)
+    edit_both(WORSE)
+    ok("record")
+    done = invoke("gate", "--policy-from=main", "--sealed", "--json")
+    found = json.loads(done.stdout)
+    assert [each["verdicts"]["desk/final"] for each in found["by_rules"]] == ["regressed", "regressed"]
+    assert [each["verdicts"]["desk/triage"] for each in found["by_rules"]] == ["regressed", "regressed"]
+
+
+def test_an_anchor_is_set_with_a_reason_and_approved_by_a_reviewer(desk):
+    prompt(BETTER)
+    ok("record", "--anchor=Prompts begin anew from here.")
+    found = gate()
+    assert [line.partition(" (")[0] for line in found["modified"]] == [
+        "the ledger: the anchor of 1 unit, "
+        f"{next(Path('baselines').glob('tuned-*')).name}: Prompts begin anew from here."
+    ]
+    assert gate(f"--approve={found['approve']}")["passes"]

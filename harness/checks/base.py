@@ -167,6 +167,7 @@ class CheckKind:
     `parts` are the `rates` of its outcomes, each with what it is called where people read it.
     `libraries` are the installed packages that can change an outcome: where their versions are others than those that
     scored a reference, its other scores are no sign of an edit.
+    `supplied` says that the scores are those of another tool: nothing is scored here.
     """
 
     kind: Kind
@@ -185,6 +186,7 @@ class CheckKind:
     expect_of: Callable[[Any, str], Any] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
+    supplied: bool = False
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         """The check of `options`, held against their schema first.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tunegate.harness.core.formatting import listed, percent
 from tunegate.harness.gate.messages import has_nothing_to_gain, ungated_falls
@@ -16,8 +17,8 @@ class Outlook:
 
     `aimed` says that a gain has to be shown; `short` are the targets that show none; `no_target` says that the adapter
     was trained for this task and it declares no target; `reused` are open targets that no sealed unit proves and whose
-    cases other adapters were asked before; `unseen` are its sealed units if they were not judged; `supplied` says that
-    the candidate's outputs were made elsewhere.
+    cases other adapters were asked before; `unseen` are its sealed units if they were not judged; `supplied` says
+    what of the candidate was made elsewhere: its outputs, its scores, or nothing.
     """
 
     task: str
@@ -29,12 +30,20 @@ class Outlook:
     no_target: bool
     reused: Sequence[str]
     unseen: Sequence[str]
-    supplied: bool
+    supplied: Literal["", "outputs", "scores"]
+
+
+#: What to say of what was made elsewhere.
+_SUPPLIED = {
+    "": "",
+    "outputs": " Outputs supplied, not generated: they are gated, and never released.",
+    "scores": " Supplied scores: not re-scored, never released.",
+}
 
 
 def decision(outlook: Outlook) -> str:
     """A task's decision in a sentence or two; it promises a release only where one is possible."""
-    remark = " Outputs supplied, not generated: they are gated, and never released." if outlook.supplied else ""
+    remark = _SUPPLIED[outlook.supplied]
     fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
     parts = f" Fell, and not gated: {listed(fallen)}." if fallen else ""
     never = [
@@ -61,6 +70,8 @@ def _decision(outlook: Outlook) -> str:
         return f"Blocked: {_no_gain(outlook.short)}; {rest}."
     if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
+    if not outlook.aimed and outlook.supplied == "scores":
+        return f"Passed: {_kept(outlook)}."
     if not outlook.aimed:
         return f"No target here: {_kept(outlook)}.{undeclared}"
     won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])

@@ -21,6 +21,8 @@ from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
+NONE_KNOWN: Mapping[str, str] = {}
+
 
 @no_collection()
 def compare(
@@ -29,6 +31,7 @@ def compare(
     references: Mapping[str, Record],
     trained: Sequence[str],
     targets_stay: bool = False,
+    problems: Mapping[str, str] = NONE_KNOWN,
 ) -> Record:
     """Compare a candidate record with each reference and decide every task.
 
@@ -39,6 +42,7 @@ def compare(
             lacks is newer than it. A unit gets the worst of its verdicts.
         trained: the tasks the adapter was trained for: they must have a target. Elsewhere targets guard.
         targets_stay: targets are targets everywhere, as where the candidate is no adapter on the reference.
+        problems: by unit, why it cannot be compared, where that was found out before; it blocks.
 
     Returns:
         The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
@@ -46,7 +50,8 @@ def compare(
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
     pairs = {
-        name: _pairs(tasks, candidate, name, reference, aimed, name == base) for name, reference in references.items()
+        name: _pairs(tasks, candidate, name, reference, aimed, name == base, problems)
+        for name, reference in references.items()
     }
     every = [each for of_one in pairs.values() for each in of_one]
     tests, groups = run_tests(every), group_losses(tasks, every, candidate)
@@ -111,11 +116,12 @@ def _severity(verdict: UnitVerdict) -> int:
 
 
 def _pairs(
-    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
-) -> list[PairedScores]:
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool,
+    problems: Mapping[str, str],
+) -> list[PairedScores]:  # fmt: skip
     """The units of the candidate beside those of one reference."""
     return [
-        with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed))
+        with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed, problems.get(unit.key, "")))
         for task in tasks
         for unit in task.units
         if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
@@ -159,7 +165,8 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
 def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: GroupLoss | None) -> UnitVerdict:
     facts = _facts(each, reference)
     if each.problem:
-        return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
+        cannot = messages.not_compared if each.unit.check_kind.supplied else messages.cannot_compare
+        return replace(facts, reason=cannot(each.problem), blocks=True)
     # at the level that judges, so that its lower end and the verdict agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
     least, target = score_bound(each), each.policy.target_score
@@ -198,6 +205,8 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
 
 def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
     """The verdict of a unit without a margin: in a guard that nobody declared, anything could be lost unseen."""
+    if each.unit.check_kind.supplied:
+        return replace(_facts(each, reference), verdict="ungated", reason=messages.supplied_ungated(each.unit.name))
     reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
     return replace(_facts(each, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
 
@@ -306,7 +315,8 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
         if _mean_is_lost(each):
             yield messages.mean_lost(facts, bool(each.unit.of))
         if not each.bounded and each.collapse_bound > each.policy.collapse:
-            yield messages.collapse_not_excluded(facts, each.policy.collapse)
+            where = "the policy file" if each.unit.check_kind.supplied else "task.yaml"
+            yield messages.collapse_not_excluded(facts, each.policy.collapse, where)
     minimum = each.policy.minimum_score
     if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
         # an estimate below the minimum may be chance, which is inconclusive; regressed takes evidence
@@ -344,7 +354,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         if not trained
         else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
-        supplied=candidate.is_supplied,
+        supplied="scores" if candidate.has_supplied_scores else "outputs" if candidate.is_supplied else "",
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {

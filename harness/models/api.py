@@ -21,6 +21,7 @@ STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an 
 SERVED = "served"  # of the names: the version that answers for an alias
 ITSELF = "that very name"  # where no other one answers for it
 SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine
+SUPPLIED_SCORES = "supplied scores"  # that of scores which another tool gave
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
     if report.outcome == "scored":
         return
     yield f"next: tunegate view {path} shows every case beside its reference"
-    for unit in report.units:
+    for unit in report.units if not record.has_supplied_scores else ():
         if unit.verdict == "inconclusive" and unit.difference is not None:
             yield f"next: tunegate plan --unit {unit.key} says how many cases would settle it"
 

@@ -82,7 +82,10 @@ class UnitReport:
 
 @dataclass(frozen=True, slots=True)
 class CandidateReport:
-    """Who was judged, what came of it, and on what that rests."""
+    """Who was judged, what came of it, and on what that rests.
+
+    `command` repeats it: the start of a command, or all of it where it `is_whole`.
+    """
 
     name: str
     outcome: GateOutcome
@@ -92,6 +95,7 @@ class CandidateReport:
     decisions: Mapping[str, str]
     provenance: Mapping[str, str]
     command: str
+    is_whole: bool = False
 
     @property
     def folder(self) -> str:
@@ -102,7 +106,7 @@ class CandidateReport:
     @property
     def whole_command(self) -> str:
         """The command that asks all of it again."""
-        return f"{self.command} {shlex.quote(self.folder)}/"
+        return self.command if self.is_whole else f"{self.command} {shlex.quote(self.folder)}/"
 
     @property
     def worst(self) -> tuple[CaseReport, ...]:
@@ -239,7 +243,7 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
         outcome = "blocked" if gate.blocked(record, record.inconclusive) else "passed"
     return CandidateReport(
         candidate_name(record), outcome, _sentence(record, decisions, soft),
-        tuple(_units(record, cases)), cases, decisions, provenance(record), rerun(record),
+        tuple(_units(record, cases)), cases, decisions, provenance(record), rerun(record), record.has_supplied_scores,
     )  # fmt: skip
 
 
@@ -355,7 +359,8 @@ def _state(verdict: Mapping[str, Any], case: str, result: Result) -> CaseState:
 
 def case_command(candidate: CandidateReport, case: CaseReport) -> str:
     """The command that asks a case again; empty where it is not known where the case is written."""
-    return f"{candidate.command} {shlex.quote(node)}" if (node := node_id(case)) else ""
+    node = "" if candidate.is_whole else node_id(case)
+    return f"{candidate.command} {shlex.quote(node)}" if node else ""
 
 
 def node_id(case: CaseReport) -> str:

@@ -49,6 +49,11 @@ class CaseReport:
     rendered: RenderedPrompt | None = None
 
     @property
+    def has_output(self) -> bool:
+        """Whether an output is known, of the candidate or of a reference: a file of scores may hold none."""
+        return self.now is not None or any(each is not None for each in self.before.values())
+
+    @property
     def previous(self) -> str | None:
         """What the first reference gave."""
         return next(iter(self.before.values()), None)

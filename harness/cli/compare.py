@@ -87,9 +87,9 @@ def _command(old: Path, new: Path, margins: list[str], lower: list[str], policy:
 def _paired(old: Path, new: Path, policy: Path | None, margins: list[str], lower: list[str]) -> PairedFiles:
     from tunegate.harness.results.pairing import pair_files
     from tunegate.harness.results.read import read_results
-    from tunegate.harness.results.settings import read_settings
+    from tunegate.harness.results.settings import read_compare_settings
 
-    settings = read_settings(policy, margins, lower)
+    settings = read_compare_settings(policy, margins, lower)
     return pair_files(read_results(old), read_results(new), settings)
 
 

@@ -16,12 +16,12 @@ from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
-    Sample,
+    ScoredSample,
     brief,
     question_of,
     score_of,
     text_of,
-    wrong,
+    unusable,
 )
 
 TOOL = "deepeval"
@@ -48,7 +48,7 @@ def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
     cases = [each for kind in KINDS for each in value.get(kind) or ()]
     for number, case in enumerate(cases, start=1):
         if not isinstance(case, dict) or "name" not in case:
-            raise wrong(path, f"{A_FILE} whose test cases have a name", f"{brief(case)} as number {number}")
+            raise unusable(path, f"{A_FILE} whose test cases have a name", f"{brief(case)} as number {number}")
     samples = [_sample(case) for case in cases]
     by_place = _is_ambiguous(samples)
     if by_place:
@@ -62,7 +62,7 @@ def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
     )  # fmt: skip
 
 
-def _is_ambiguous(samples: Sequence[Sample]) -> bool:
+def _is_ambiguous(samples: Sequence[ScoredSample]) -> bool:
     """Whether test cases of one name ask different questions, so that names are no ids."""
     asked: dict[str, set[str]] = {}
     for sample in samples:
@@ -70,15 +70,15 @@ def _is_ambiguous(samples: Sequence[Sample]) -> bool:
     return any(len(questions) > 1 for questions in asked.values())
 
 
-def _sample(case: Mapping[str, Any]) -> Sample:
+def _sample(case: Mapping[str, Any]) -> ScoredSample:
     metrics = [each for each in case.get("metricsData") or () if isinstance(each, dict)]
     names = list(_names(metrics))
     scores = {name: score_of(each.get("score")) for name, each in zip(names, metrics, strict=True)}
-    broke = any(each.get("error") for each in metrics)
+    failed = any(each.get("error") for each in metrics)
     success = case.get("success")
     asked, expected = _asked(case)
-    return Sample(
-        text_of(case["name"]), scores | {PASS: None if broke or not isinstance(success, bool) else float(success)},
+    return ScoredSample(
+        text_of(case["name"]), scores | {PASS: None if failed or not isinstance(success, bool) else float(success)},
         question_of(asked, expected), text_of(asked), text_of(expected), _output(case),
         passed={name: each["success"] for name, each in zip(names, metrics, strict=True)
                 if isinstance(each.get("success"), bool)},

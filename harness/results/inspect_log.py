@@ -14,14 +14,14 @@ from tunegate.harness.results.foreign_json import parse_file
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
-    Sample,
+    ScoredSample,
     brief,
-    identity,
+    id_text,
     is_scalar,
     question_of,
     score_of,
     text_of,
-    wrong,
+    unusable,
 )
 from tunegate.harness.results.zipped import open_zip
 
@@ -49,8 +49,10 @@ def read_zipped_log(path: Path) -> ResultFile:
         if HEADER not in archive.names:
             if START in archive.names:
                 found = f"one of an evaluation that has not ended (it has no {HEADER})"
-                raise wrong(path, f"{A_LOG} with the status success", found, "wait for it, or run inspect eval-retry")
-            raise wrong(path, A_LOG, f"a ZIP file without {HEADER}")
+                raise unusable(
+                    path, f"{A_LOG} with the status success", found, "wait for it, or run inspect eval-retry"
+                )
+            raise unusable(path, A_LOG, f"a ZIP file without {HEADER}")
         header = parse_file(path, archive.read(HEADER), f"{A_LOG}, its {HEADER}")
         names = [name for name in archive.names if name.startswith(SAMPLES) and name.endswith(".json")]
         samples = (parse_file(path, archive.read(name), f"{A_LOG}, its {name}") for name in names)
@@ -69,10 +71,10 @@ def read_log(path: Path, value: Mapping[str, Any]) -> ResultFile:
 
 def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
     if not is_log(header):
-        raise wrong(path, A_LOG, "a header without `status` and `eval`")
+        raise unusable(path, A_LOG, "a header without `status` and `eval`")
     if header["status"] != "success":
         found = f"the status {brief(header['status'])}"
-        raise wrong(path, f"{A_LOG} with the status success", found, "run inspect eval-retry, and name its log")
+        raise unusable(path, f"{A_LOG} with the status success", found, "run inspect eval-retry, and name its log")
     spec, reader = header["eval"], _Samples(path)
     made = [reader.sample(each) for each in samples]
     _check_count(path, header, len(made))
@@ -93,9 +95,9 @@ def _check_count(path: Path, header: Mapping[str, Any], found: int) -> None:
     results = header.get("results")
     total = results.get("total_samples") if isinstance(results, dict) else None
     if not found:
-        raise wrong(path, f"{A_LOG} with its samples", "none", "run inspect eval without --no-log-samples")
+        raise unusable(path, f"{A_LOG} with its samples", "none", "run inspect eval without --no-log-samples")
     if isinstance(total, int) and found < total:
-        raise wrong(path, f"{A_LOG} with the {total:,} samples that its header counts", f"{found:,}")
+        raise unusable(path, f"{A_LOG} with the {total:,} samples that its header counts", f"{found:,}")
 
 
 class _Samples:
@@ -105,10 +107,10 @@ class _Samples:
         self._path = path
         self._unread: dict[str, str] = {}
 
-    def sample(self, raw: Any) -> Sample:
+    def sample(self, raw: Any) -> ScoredSample:
         """One sample of one epoch."""
         if not isinstance(raw, dict) or "id" not in raw or not isinstance(raw.get("scores") or {}, dict):
-            raise wrong(self._path, f"{A_LOG} whose samples have an id and scores", brief(raw))
+            raise unusable(self._path, f"{A_LOG} whose samples have an id and scores", brief(raw))
         given: dict[str, Any] = raw.get("scores") or {}
         scores: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
@@ -121,8 +123,8 @@ class _Samples:
         if raw.get("error") and not scores:
             reasons[""] = _error(raw["error"])
         asked = _messages(raw.get("input"), raw.get("attachments"))
-        return Sample(
-            identity(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
+        return ScoredSample(
+            id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
             text_of(asked), text_of(raw.get("target")), _output(raw.get("output")), reasons=reasons,
         )  # fmt: skip
 
@@ -132,7 +134,7 @@ class _Samples:
             self._unread.setdefault(name, brief(value, 40))
         return number
 
-    def left_out(self, samples: Sequence[Sample]) -> dict[str, str]:
+    def left_out(self, samples: Sequence[ScoredSample]) -> dict[str, str]:
         """The metrics of which no sample has a number, with a value that is none."""
         scored = {name for sample in samples for name, score in sample.scores.items() if score is not None}
         return {name: f"its values are no numbers ({value})" for name, value in self._unread.items()

@@ -18,14 +18,14 @@ from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.foreign_json import lines_of, parse_file
 from tunegate.harness.results.samples import (
     ResultFile,
-    Sample,
+    ScoredSample,
     brief,
-    identity,
+    id_text,
     is_scalar,
     question_of,
     score_of,
     text_of,
-    wrong,
+    unusable,
 )
 
 TOOL = "lm-evaluation-harness"
@@ -68,8 +68,8 @@ def read_samples(path: Path) -> ResultFile:
     left_out: dict[str, str] = {}
     for number, raw in lines_of(path, A_FILE):
         if not is_sample(raw) or not isinstance(raw["metrics"], list):
-            raise wrong(path, f"{A_FILE}, each line with doc_id, doc, resps and metrics", brief(raw), "", number)
-        name, chosen = identity(raw["doc_id"]), str(raw.get("filter", NO_FILTER))
+            raise unusable(path, f"{A_FILE}, each line with doc_id, doc, resps and metrics", brief(raw), "", number)
+        name, chosen = id_text(raw["doc_id"]), str(raw.get("filter", NO_FILTER))
         repeat = seen[name, chosen] = seen.get((name, chosen), -1) + 1
         document = documents.setdefault((name, repeat), _Document(number, raw))
         document.outputs[chosen] = raw.get("filtered_resps")
@@ -88,14 +88,14 @@ def _metrics(raw: Mapping[str, Any], chosen: str) -> Iterator[tuple[str, Any]]:
     yield from ((f"{metric}{behind}", raw.get(metric)) for metric in raw["metrics"])
 
 
-def _sample(name: str, document: _Document) -> Sample:
+def _sample(name: str, document: _Document) -> ScoredSample:
     raw = document.raw
     question = question_of(raw["doc"], raw.get("target"))
     outputs = list(document.outputs.values())
     output = outputs[0] if all(each == outputs[0] for each in outputs) else document.outputs
     if isinstance(output, list) and len(output) == 1:
         output = output[0]
-    return Sample(
+    return ScoredSample(
         name, document.scores, question, _prompt(raw), text_of(raw.get("target")), text_of(output),
         group=question, line=document.line,
     )  # fmt: skip

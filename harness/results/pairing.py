@@ -10,7 +10,7 @@ from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.results.samples import ResultFile, Sample
+from tunegate.harness.results.samples import ResultFile, ScoredSample
 from tunegate.harness.results.settings import Settings
 
 MOST_ID = 60  # characters of an id in a sentence
@@ -28,12 +28,12 @@ class PairedFiles:
     settings: Settings
 
     @cached_property
-    def before(self) -> dict[str, list[Sample]]:
+    def before(self) -> dict[str, list[ScoredSample]]:
         """The samples of OLD by id."""
         return self.old.by_id
 
     @cached_property
-    def after(self) -> dict[str, list[Sample]]:
+    def after(self) -> dict[str, list[ScoredSample]]:
         """The samples of NEW by id, of the ids that OLD has."""
         return {name: samples for name, samples in self.new.by_id.items() if name in self.before}
 
@@ -45,7 +45,7 @@ class PairedFiles:
         return tuple(name for name in known if name not in repeated)
 
     @property
-    def _both(self) -> Iterator[Sample]:
+    def _both(self) -> Iterator[ScoredSample]:
         yield from self.old.samples
         yield from self.new.samples
 
@@ -122,12 +122,12 @@ class PairedFiles:
             yield "NEW does not have this metric"
             return
         for side, samples in ((OLD, self.before), (NEW, self.after)):
-            bare = [name for name, each in samples.items() if any(one.scores.get(metric) is None for one in each)]
-            if bare:
-                noun = "ids" if len(bare) > 1 else "id"
-                yield f"{side} has no score of {len(bare):,} {noun}: {some_ids(bare)}{self._error(samples[bare[0]])}"
+            unscored = [name for name, each in samples.items() if any(one.scores.get(metric) is None for one in each)]
+            if unscored:
+                noun = "ids" if len(unscored) > 1 else "id"
+                yield f"{side} has no score of {len(unscored):,} {noun}: {some_ids(unscored)}{self._error(samples[unscored[0]])}"
 
-    def _error(self, samples: Sequence[Sample]) -> str:
+    def _error(self, samples: Sequence[ScoredSample]) -> str:
         """What the tool says of the first error, in brackets; empty where it says nothing."""
         said = next((text for one in samples for text in one.reasons.values() if text), "")
         line = next(iter(said.strip().splitlines()), "")

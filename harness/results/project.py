@@ -22,7 +22,7 @@ from tunegate.harness.evaluation.sidecar import Before, CaseContext, sidecar_tex
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.api import SUPPLIED_SCORES, Fingerprint
 from tunegate.harness.results.pairing import PairedFiles, safe_names
-from tunegate.harness.results.samples import ResultFile, Sample
+from tunegate.harness.results.samples import ResultFile, ScoredSample
 
 Soft = Literal["block", "warn"]
 REFERENCE = "old file"
@@ -90,14 +90,16 @@ class SuppliedRun:
         cases = tuple(self._case(key, raw, samples[0]) for raw, samples in self.paired.before.items())
         return Unit(_task_name(self.paired), name, SUITE, cases, own_kind=supplied_kind(kind))
 
-    def _case(self, unit: str, raw: str, sample: Sample) -> Case:
+    def _case(self, unit: str, raw: str, sample: ScoredSample) -> Case:
         # without an input its text is empty: ids are no words that topics could be found by
         return Case(
             self.ids[raw], unit, sample.input, _CHECK, _PROMPT, _DECODING, sample.expected or None,
             group=sample.group or raw, place=f"{self.paired.old.name}:{sample.line}",
         )  # fmt: skip
 
-    def record(self, file: ResultFile, samples: Mapping[str, Sequence[Sample]], names: Mapping[str, str]) -> Record:
+    def record(
+        self, file: ResultFile, samples: Mapping[str, Sequence[ScoredSample]], names: Mapping[str, str]
+    ) -> Record:
         """The record of one file."""
         cases: dict[str, Result] = {}
         units = {}
@@ -119,7 +121,7 @@ class SuppliedRun:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
 
-    def _result(self, metric: str, sample: Sample) -> Result:
+    def _result(self, metric: str, sample: ScoredSample) -> Result:
         raw = sample.scores.get(metric)
         reason = sample.reasons.get(metric) or sample.reasons.get("", "")
         if raw is None:
@@ -140,7 +142,7 @@ class SuppliedRun:
                     contexts[case.key] = self._context(sample, before)
         return sidecar_text(contexts)
 
-    def _context(self, sample: Sample, before: Result | None) -> CaseContext:
+    def _context(self, sample: ScoredSample, before: Result | None) -> CaseContext:
         known = {REFERENCE: Before(before.passed, before.score, before.output)} if before else {}
         asked = (("user", sample.input),) if sample.input else ()
         return CaseContext(self.paired.new.name, sample.line, sample.expected or None, asked, before=known)

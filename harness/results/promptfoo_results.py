@@ -15,12 +15,12 @@ from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
-    Sample,
+    ScoredSample,
     brief,
     question_of,
     score_of,
     text_of,
-    wrong,
+    unusable,
 )
 
 TOOL = "promptfoo"
@@ -53,7 +53,7 @@ def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
     counted = [stats.get(name) for name in ("successes", "failures", "errors")]
     total = sum(each for each in counted if isinstance(each, int))
     if len(rows) < total:
-        raise wrong(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
+        raise unusable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
     metadata = value.get("metadata")
     version = metadata.get("promptfooVersion") if isinstance(metadata, dict) else None
     return read_result_rows(path, rows, text_of(version, 40), text_of(inside.get("timestamp"), 40))
@@ -69,7 +69,7 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
     for line, row in found:
         if not is_result(row):
             expected = f"{A_FILE}: each with {', '.join(sorted(KEYS))}"
-            raise wrong(path, expected, brief(row), "run it again with a newer promptfoo", line)
+            raise unusable(path, expected, brief(row), "run it again with a newer promptfoo", line)
     several = len({row["promptIdx"] for _, row in found}) > 1
     samples = tuple(_sample(row, several, line) for line, row in found)
     metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
@@ -82,15 +82,15 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
     )  # fmt: skip
 
 
-def _sample(row: Mapping[str, Any], several: bool, line: int) -> Sample:
+def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
     asked = _variables(row)
     test = row.get("testCase")
     checks = test.get("assert") if isinstance(test, dict) else None
     grading = row.get("gradingResult")
     reason = grading.get("reason") if isinstance(grading, dict) else row.get("error")
-    broke = _is_error(row)
-    scores = dict.fromkeys(_names(row), None) if broke else dict(_scores(row))
-    return Sample(
+    failed = _is_error(row)
+    scores = dict.fromkeys(_names(row), None) if failed else dict(_scores(row))
+    return ScoredSample(
         f"{row['testIdx']}-{row['promptIdx']}" if several else str(row["testIdx"]), scores,
         question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
         reasons={PASS: text_of(reason, MOST_REASON)} if not row["success"] else {},

@@ -22,7 +22,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ScoredSample:
     """One scored sample. Samples of one id are repeats of one case.
 
     `scores` are by metric, None where the tool gave none. `passed` is what the tool itself says of a metric, where it
@@ -53,7 +53,7 @@ class ResultFile:
 
     path: Path
     tool: str
-    samples: tuple[Sample, ...]
+    samples: tuple[ScoredSample, ...]
     version: str = ""
     task: str = ""
     model: str = ""
@@ -76,9 +76,9 @@ class ResultFile:
         return tuple(dict.fromkeys(name for sample in self.samples for name in sample.scores))
 
     @cached_property
-    def by_id(self) -> dict[str, list[Sample]]:
+    def by_id(self) -> dict[str, list[ScoredSample]]:
         """Its samples by id, those of one id in their order."""
-        found: dict[str, list[Sample]] = {}
+        found: dict[str, list[ScoredSample]] = {}
         for sample in self.samples:
             found.setdefault(sample.id, []).append(sample)
         return found
@@ -119,12 +119,12 @@ def question_of(*parts: Any) -> str:
     return digest([_safe(part) for part in parts]) if any(part not in (None, "", [], {}) for part in parts) else ""
 
 
-def identity(value: Any) -> str:
+def id_text(value: Any) -> str:
     """An id as text: 1 and "1" are one id, 1 and "01" are two."""
     return value if isinstance(value, str) else _as_json(value)
 
 
-def wrong(path: Path, expected: str, found: str, hint: str = "", line: int = 0) -> Unreadable:
+def unusable(path: Path, expected: str, found: str, hint: str = "", line: int = 0) -> Unreadable:
     """What to raise of a file that a reader recognised and cannot use."""
     return Unreadable(path, expected, found, hint, line)
 

@@ -125,7 +125,7 @@ def _some(known: Collection[str]) -> str:
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
-def read_settings(policy: Path | None, margins: Sequence[str], lower: Sequence[str]) -> Settings:
+def read_compare_settings(policy: Path | None, margins: Sequence[str], lower: Sequence[str]) -> Settings:
     """What a policy file and options say; where both speak of a metric, the option counts.
 
     Args:

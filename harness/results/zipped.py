@@ -21,7 +21,7 @@ ZSTANDARD = 93
 MOST_ENTRY = 1 << 29  # bytes of one entry
 MOST_ENTRIES = 1 << 21
 _HEADER = struct.Struct("<4s5H3I2H")  # in front of an entry; the last two are the lengths of its name and extra field
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, OSError, NotImplementedError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, OSError, NotImplementedError)
 
 
 class ZipReader:
@@ -47,15 +47,15 @@ class ZipReader:
         """
         entry = self._entries[name]
         if entry.file_size > MOST_ENTRY:
-            raise self._broken(name, f"{entry.file_size:,} bytes, and at most {MOST_ENTRY:,} are read")
+            raise self._damaged(name, f"{entry.file_size:,} bytes, and at most {MOST_ENTRY:,} are read")
         try:
             content = self._zstandard(entry) if entry.compress_type == ZSTANDARD else self._archive.read(entry)
         except CouldNotRun:
             raise
-        except (*_BROKEN, RuntimeError) as error:
-            raise self._broken(name, str(error) or type(error).__name__) from None
+        except (*_DAMAGE, RuntimeError) as error:
+            raise self._damaged(name, str(error) or type(error).__name__) from None
         if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
-            raise self._broken(name, "its checksum is another one")
+            raise self._damaged(name, "its checksum is another one")
         return content
 
     def _zstandard(self, entry: zipfile.ZipInfo) -> bytes:
@@ -66,7 +66,7 @@ class ZipReader:
         self._file.seek(header[-2] + header[-1], io.SEEK_CUR)
         return decompressed(self._file.read(entry.compress_size), entry.file_size)
 
-    def _broken(self, name: str, why: str) -> Unreadable:
+    def _damaged(self, name: str, why: str) -> Unreadable:
         return Unreadable(self._path, self._what, f"a damaged entry {name} ({why})", "was the file cut off?")
 
 
@@ -76,7 +76,7 @@ def decompressed(content: bytes, size: int) -> bytes:
     Raises:
         CouldNotRun: no library here reads Zstandard.
     """
-    decompressor, broken = _library()
+    decompressor, damage = _library()
     made = bytearray()
     try:
         while content and len(made) <= size:
@@ -85,7 +85,7 @@ def decompressed(content: bytes, size: int) -> bytes:
             if not frame.eof:
                 break
             content = frame.unused_data
-    except broken as error:
+    except damage as error:
         raise zipfile.BadZipFile(str(error)) from None
     return bytes(made)
 
@@ -110,7 +110,7 @@ def open_zip(path: Path, what: str) -> Iterator[ZipReader]:
     with os.fdopen(open_file(path, what), "rb") as file:
         try:
             archive = zipfile.ZipFile(file)
-        except _BROKEN as error:
+        except _DAMAGE as error:
             found = f"a ZIP file without its end, where the list of its entries stands ({error})"
             raise Unreadable(path, what, found, "was the file cut off?") from None
         if len(archive.infolist()) > MOST_ENTRIES:

@@ -13,13 +13,15 @@ from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.pairing import PairedFiles, pair_files, safe_names
 from tunegate.harness.results.read import read_results
-from tunegate.harness.results.samples import ResultFile, Sample
-from tunegate.harness.results.settings import Settings, read_settings
+from tunegate.harness.results.samples import ResultFile, ScoredSample
+from tunegate.harness.results.settings import Settings, read_compare_settings
 
 
 def file_of(scores: dict[str, object], name: str = "f", **more: object) -> ResultFile:
     """A file of a metric `m`, or of the metrics that each id has."""
-    samples = tuple(Sample(each, value if isinstance(value, dict) else {"m": value}) for each, value in scores.items())
+    samples = tuple(
+        ScoredSample(each, value if isinstance(value, dict) else {"m": value}) for each, value in scores.items()
+    )
     return ResultFile(Path(name), "CSV", samples, **more)
 
 
@@ -142,11 +144,11 @@ def test_an_amount_is_no_share_however_small_it_is():
 def test_less_is_better_where_it_is_declared_and_a_policy_file_says_all(tmp_path):
     both = ({"a": {"toxic": 0, "wer": 1}}, {"a": {"toxic": 1, "wer": 1}})
     assert paired(*both, lower={"wer": "by its name"}).lower == {"wer": "by its name"}
-    declared = read_settings(None, [], ["toxic"])
+    declared = read_compare_settings(None, [], ["toxic"])
     assert paired(*both, declared, lower={"wer": "by its name"}).lower == {"wer": "by its name", "toxic": "as declared"}
 
     (tmp_path / "p.yaml").write_text("lower_is_better: [toxic]\n")
-    assert paired(*both, read_settings(tmp_path / "p.yaml", [], []), lower={"wer": "x"}).lower == {
+    assert paired(*both, read_compare_settings(tmp_path / "p.yaml", [], []), lower={"wer": "x"}).lower == {
         "toxic": "as declared"
     }
 
@@ -211,13 +213,13 @@ def test_names_of_a_record_differ_where_ids_do():
 )  # fmt: skip
 def test_a_margin_that_is_none_is_a_usage_error(margins, says):
     with pytest.raises(UsageError) as refused:
-        read_settings(None, margins, [])
+        read_compare_settings(None, margins, [])
     assert says in str(refused.value)
 
 
 def test_margins_are_of_all_or_of_one_and_an_option_wins(tmp_path):
     (tmp_path / "p.yaml").write_text("margin: .1\nmargins: {m: .2, n: 3}\n")
-    found = read_settings(tmp_path / "p.yaml", ["m=.3", "a=b=4"], [])
+    found = read_compare_settings(tmp_path / "p.yaml", ["m=.3", "a=b=4"], [])
     policy = found.policy({"m": "pass/fail", "n": "continuous", "o": "pass/fail", "p": "continuous"})
 
     assert {name: each.margin for name, each in policy.units.items()} == {"m": 0.3, "n": 3, "o": 0.1, "p": None}
@@ -226,9 +228,9 @@ def test_margins_are_of_all_or_of_one_and_an_option_wins(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [(read_settings(None, ["n=.1"], []), "--margin: expected a metric of the files (m), found n"),
-     (read_settings(None, [], ["mm"]), "--lower-is-better: expected a metric of the files (m), found mm; did you mean"),
-     (read_settings(None, ["m=5"], []), "--margin m: expected a share below 1, found 5; .05 is five points")],
+    [(read_compare_settings(None, ["n=.1"], []), "--margin: expected a metric of the files (m), found n"),
+     (read_compare_settings(None, [], ["mm"]), "--lower-is-better: expected a metric of the files (m), found mm; did you mean"),
+     (read_compare_settings(None, ["m=5"], []), "--margin m: expected a share below 1, found 5; .05 is five points")],
 )  # fmt: skip
 def test_an_option_that_does_not_fit_the_files_is_a_usage_error(settings, says):
     with pytest.raises(UsageError) as refused:
@@ -260,7 +262,7 @@ def test_a_mistake_in_a_policy_file_is_refused_with_its_line(tmp_path, monkeypat
     (tmp_path / "p.yaml").write_text(text)
     both = {"a": {"m": 1, "n": 7}}
     with pytest.raises(AuthoringError) as refused:
-        paired(both, both, read_settings(Path("p.yaml"), [], []))
+        paired(both, both, read_compare_settings(Path("p.yaml"), [], []))
     assert says in str(refused.value)
 
 
@@ -270,7 +272,7 @@ def test_a_policy_file_of_ten_lines(tmp_path):
         "lower_is_better:\n  - n\n"
     )
     both = {"a": {"m": 1, "n": 7}}
-    found = paired(both, both, read_settings(tmp_path / "p.yaml", [], []))
+    found = paired(both, both, read_compare_settings(tmp_path / "p.yaml", [], []))
     policy = found.settings.policy(found.kinds)
 
     assert (policy.units["m"].role, policy.units["m"].margin, policy.units["m"].minimum_score) == ("target", 0.03, 0.7)

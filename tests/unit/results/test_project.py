@@ -18,8 +18,8 @@ from tunegate.harness.reporting.report import case_command, report_of
 from tunegate.harness.results.pairing import pair_files
 from tunegate.harness.results.project import SuppliedCheck, compare_supplied
 from tunegate.harness.results.read import read_results
-from tunegate.harness.results.samples import ResultFile, Sample
-from tunegate.harness.results.settings import Settings, read_settings
+from tunegate.harness.results.samples import ResultFile, ScoredSample
+from tunegate.harness.results.settings import Settings, read_compare_settings
 
 
 def verdicts(old: ResultFile, new: ResultFile, settings: Settings | None = None):
@@ -39,7 +39,7 @@ def test_a_worse_file_is_regressed_and_a_better_one_holds(tool):
 
     assert {verdicts(old, worse)[name]["verdict"] for name in gated} <= {"regressed", "inconclusive"}
     assert "regressed" in {verdicts(old, worse)[name]["verdict"] for name in gated}
-    wide = read_settings(None, [".15"], [])
+    wide = read_compare_settings(None, [".15"], [])
     assert {verdicts(old, better, wide)[name]["verdict"] for name in gated} == {"held"}
     assert {verdicts(old, old, wide)[name]["verdict"] for name in gated} == {"held"}
 
@@ -53,7 +53,7 @@ def test_swapped_files_end_otherwise():
 def test_less_of_an_amount_is_compared_by_its_negative_and_less_of_a_share_by_its_rest():
     old, new = (metric([{"cost": 3 * k, "wer": 0.1 * k}] * 200) for k in (1, 2))
     lower = {"cost": "x", "wer": "x"}
-    settings = read_settings(None, ["cost=1"], [])
+    settings = read_compare_settings(None, ["cost=1"], [])
     found = verdicts(*(replace(each, lower=lower, amounts=frozenset({"cost"})) for each in (old, new)), settings)
 
     assert (found["cost"]["base"], found["cost"]["mean"], found["cost"]["verdict"]) == (-3, -6, "regressed")
@@ -68,7 +68,7 @@ def test_a_metric_without_bounds_is_shown_and_not_gated():
 
 
 def test_a_wider_share_of_collapsed_cases_is_named_where_it_can_be_declared():
-    settings = read_settings(None, ["m=10"], [])
+    settings = read_compare_settings(None, ["m=10"], [])
     [found] = verdicts(
         metric([100.0 + n for n in range(40)]), metric([100.0 + n for n in range(40)]), settings
     ).values()
@@ -112,7 +112,7 @@ def test_a_target_has_to_improve_and_a_minimum_holds():
 
 def test_repeats_are_one_case_with_their_mean():
     old = file_of({"a": 1, "b": 1})
-    mixed = replace(old, samples=(*old.samples, Sample("a", {"m": 0}), Sample("b", {"m": 1})))
+    mixed = replace(old, samples=(*old.samples, ScoredSample("a", {"m": 0}), ScoredSample("b", {"m": 1})))
     record = compare_supplied(pair_files(replace(old, samples=old.samples * 2), mixed, Settings()), "again").record
 
     assert record.cases["results/m/a"].score == 0.5
@@ -122,7 +122,7 @@ def test_repeats_are_one_case_with_their_mean():
 
 
 def test_samples_of_a_group_are_one_observation():
-    samples = tuple(Sample(f"a{n}", {"m": 1}, group=f"g{n // 4}") for n in range(40))
+    samples = tuple(ScoredSample(f"a{n}", {"m": 1}, group=f"g{n // 4}") for n in range(40))
     [found] = verdicts(*[ResultFile(Path("f"), "CSV", samples)] * 2).values()
 
     assert (found["n"], found["observations"]) == (40, 10)

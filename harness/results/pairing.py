@@ -124,8 +124,8 @@ class PairedFiles:
         for side, samples in ((OLD, self.before), (NEW, self.after)):
             unscored = [name for name, each in samples.items() if any(one.scores.get(metric) is None for one in each)]
             if unscored:
-                noun = "ids" if len(unscored) > 1 else "id"
-                yield f"{side} has no score of {len(unscored):,} {noun}: {some_ids(unscored)}{self._error(samples[unscored[0]])}"
+                count = f"{len(unscored):,} {'ids' if len(unscored) > 1 else 'id'}"
+                yield f"{side} has no score of {count}: {some_ids(unscored)}{self._error(samples[unscored[0]])}"
 
     def _error(self, samples: Sequence[ScoredSample]) -> str:
         """What the tool says of the first error, in brackets; empty where it says nothing."""

@@ -229,7 +229,7 @@ def test_margins_are_of_all_or_of_one_and_an_option_wins(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [(read_compare_settings(None, ["n=.1"], []), "--margin: expected a metric of the files (m), found n"),
-     (read_compare_settings(None, [], ["mm"]), "--lower-is-better: expected a metric of the files (m), found mm; did you mean"),
+     (read_compare_settings(None, [], ["mm"]), "--lower-is-better: expected a metric of the files (m), found mm; did"),
      (read_compare_settings(None, ["m=5"], []), "--margin m: expected a share below 1, found 5; .05 is five points")],
 )  # fmt: skip
 def test_an_option_that_does_not_fit_the_files_is_a_usage_error(settings, says):

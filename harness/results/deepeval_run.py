@@ -45,7 +45,7 @@ def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
     Raises:
         Unreadable: a test case is none.
     """
-    cases = [each for kind in KINDS for each in value.get(kind) or ()]
+    cases = [each for kind in KINDS for each in _list(value, kind)]
     for number, case in enumerate(cases, start=1):
         if not isinstance(case, dict) or "name" not in case:
             raise unusable(path, f"{A_FILE} whose test cases have a name", f"{brief(case)} as number {number}")
@@ -62,6 +62,12 @@ def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
     )  # fmt: skip
 
 
+def _list(value: Mapping[str, Any], key: str) -> list[Any]:
+    """The list at a key; an empty one where something other stands there."""
+    found = value.get(key)
+    return found if isinstance(found, list) else []
+
+
 def _is_ambiguous(samples: Sequence[ScoredSample]) -> bool:
     """Whether test cases of one name ask different questions, so that names are no ids."""
     asked: dict[str, set[str]] = {}
@@ -71,7 +77,7 @@ def _is_ambiguous(samples: Sequence[ScoredSample]) -> bool:
 
 
 def _sample(case: Mapping[str, Any]) -> ScoredSample:
-    metrics = [each for each in case.get("metricsData") or () if isinstance(each, dict)]
+    metrics = [each for each in _list(case, "metricsData") if isinstance(each, dict)]
     names = list(_names(metrics))
     scores = {name: score_of(each.get("score")) for name, each in zip(names, metrics, strict=True)}
     failed = any(each.get("error") for each in metrics)
@@ -101,7 +107,7 @@ def _asked(case: Mapping[str, Any]) -> tuple[Any, Any]:
     """What a test case asks and expects; of a conversation its scenario and what its user says."""
     if "input" in case:
         return case["input"], case.get("expectedOutput")
-    turns = case.get("turns") or ()
+    turns = _list(case, "turns")
     said = [each.get("content") for each in turns if isinstance(each, dict) and each.get("role") == "user"]
     return case.get("scenario") or said, case.get("expectedOutcome")
 
@@ -109,7 +115,7 @@ def _asked(case: Mapping[str, Any]) -> tuple[Any, Any]:
 def _output(case: Mapping[str, Any]) -> str | None:
     if "input" in case:
         return text_of(case["actualOutput"]) if case.get("actualOutput") is not None else None
-    turns = case.get("turns") or ()
+    turns = _list(case, "turns")
     return text_of([each.get("content") for each in turns if isinstance(each, dict)])
 
 
@@ -117,7 +123,7 @@ def _lower(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """The metrics that pass below their threshold and fail above it."""
     found: dict[str, set[bool]] = {}
     for case in cases:
-        metrics = [each for each in case.get("metricsData") or () if isinstance(each, dict)]
+        metrics = [each for each in _list(case, "metricsData") if isinstance(each, dict)]
         for name, each in zip(_names(metrics), metrics, strict=True):
             score, threshold, success = (
                 score_of(each.get("score")),

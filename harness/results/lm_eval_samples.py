@@ -85,7 +85,8 @@ def read_samples(path: Path) -> ResultFile:
 def _metrics(raw: Mapping[str, Any], chosen: str) -> Iterator[tuple[str, Any]]:
     """The metrics of a line, each with its filter behind a comma, as the harness names them."""
     behind = "" if chosen == NO_FILTER else f",{chosen}"
-    yield from ((f"{metric}{behind}", raw.get(metric)) for metric in raw["metrics"])
+    names = [metric for metric in raw["metrics"] if isinstance(metric, str)]
+    yield from ((f"{metric}{behind}", raw.get(metric)) for metric in names)
 
 
 def _sample(name: str, document: _Document) -> ScoredSample:

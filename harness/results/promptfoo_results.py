@@ -32,7 +32,9 @@ KEYS = frozenset({"testIdx", "promptIdx", "vars", "success", "score"})
 
 def is_result(value: Any) -> bool:
     """Whether a JSON value is one result, as a line of JSONL holds it."""
-    return isinstance(value, dict) and value.keys() >= KEYS
+    if not isinstance(value, dict) or not value.keys() >= KEYS:
+        return False
+    return isinstance(value["testIdx"], int) and isinstance(value["promptIdx"], int)
 
 
 def is_results(value: Any) -> bool:

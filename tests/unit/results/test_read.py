@@ -9,9 +9,12 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.results import DATA, LM, csv_file, pair_of
+from tests.support.results import DATA, LM, csv_file, json_log, log_entries, pair_of
 from tunegate.harness.core.errors import Refused, Unreadable
+from tunegate.harness.results.pairing import pair_files
+from tunegate.harness.results.project import compare_supplied
 from tunegate.harness.results.read import read_results
+from tunegate.harness.results.settings import Settings
 
 TOOLS = {"inspect": "inspect_ai", "lm": "lm-evaluation-harness", "promptfoo": "promptfoo", "deepeval": "deepeval"}
 
@@ -118,3 +121,54 @@ def test_a_score_that_is_no_number_is_none(tmp_path):
     )
 
     assert [sample.scores["score"] for sample in found.samples] == [None, None, 1.0, None, None]
+
+
+ODD = (None, 5, -1.5, "x", "", [], {}, [1], {"a": 1}, True, float("nan"), "\ud800", 10**400)
+
+
+def places(value: object, where: tuple = ()):
+    """Every place inside a JSON value."""
+    yield where
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*where, key))
+
+
+def with_odd(value: object, where: tuple, odd: object) -> object:
+    """A copy of a JSON value with something other at one place."""
+    if not where:
+        return odd
+    copied = value.copy()
+    copied[where[0]] = with_odd(value[where[0]], where[1:], odd)
+    return copied
+
+
+def first_samples(tool: str) -> tuple[object, bool]:
+    """A file of a tool with few samples, and whether it is one of lines."""
+    if tool == "lm":
+        return [json.loads(line) for line in LM["old"].read_text().splitlines()[:2]], True
+    if tool == "inspect":
+        found = json_log(log_entries(DATA / "inspect_errors.eval"))
+        return found | {"samples": [each | {"events": []} for each in found["samples"][3:5]], "results": None}, False
+    found = json.loads((DATA / f"{tool}_errors.json").read_text())
+    if tool == "deepeval":
+        return found | {"testCases": found["testCases"][3:5], "metricsScores": []}, False
+    results = found["results"] | {"results": found["results"]["results"][3:5], "stats": {}}
+    return found | {"results": results}, False
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_value_of_another_kind_ends_in_no_crash(tmp_path, tool):
+    value, is_lines = first_samples(tool)
+    draw = random.Random(7)
+    good = tmp_path / "good"
+    write_json(good, value, is_lines)
+    old = read_results(good)
+    for where in places(value):
+        odd = with_odd(value, where, draw.choice(ODD))
+        write_json(tmp_path / "odd", odd, is_lines and isinstance(odd, list))
+        with suppress(Refused):  # any other error is a crash
+            compare_supplied(pair_files(old, read_results(tmp_path / "odd"), Settings()), "again")
+
+
+def write_json(path, value, is_lines):
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in value) if is_lines else json.dumps(value))

@@ -14,6 +14,7 @@ from tunegate.harness.results.samples import ResultFile, ScoredSample
 from tunegate.harness.results.settings import Settings
 
 MOST_ID = 60  # characters of an id in a sentence
+ROUNDED = 1e-6  # of a score: a cosine of 1 is often a little more
 OLD, NEW = "OLD", "NEW"
 INSERTED = "its ids are places, so that what is inserted moves those behind it; add new ones at the end"
 ByMetric = dict[str, list[float | None]]
@@ -66,10 +67,10 @@ class PairedFiles:
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:
-        """The kind of each metric that is compared: from 0 to 1 it is a share, unless it is an amount."""
-        amounts = self.old.amounts | self.new.amounts
+        """The kind of each metric that is compared: from 0 to 1 in OLD it is a share, unless it is an amount."""
+        # by OLD only: one score of 1.5 in NEW would take its margin from a metric
         return {
-            name: "continuous" if name in amounts or not _is_share(self.scores[name]) else "pass/fail"
+            name: "pass/fail" if name not in self.old.amounts and not _outside(self.old.samples, name) else "continuous"
             for name in self.metrics
         }
 
@@ -79,14 +80,13 @@ class PairedFiles:
         declared = {name: "as declared" for name in self.metrics if name in self.settings.lower}
         if self.settings.all_lower:
             return declared
-        inferred = {**self.new.lower, **self.old.lower}
-        return {name: inferred[name] for name in self.metrics if name in inferred} | declared
+        return {name: self.old.lower[name] for name in self.metrics if name in self.old.lower} | declared
 
     @cached_property
     def problems(self) -> dict[str, str]:
         """By metric, why it cannot be compared; nothing of one that can."""
         shared = [*self._missing(), *self._other_questions(), *self._fewer()]
-        found = {name: "; ".join([*shared, *self._unscored(name)]) for name in self.metrics}
+        found = {name: "; ".join([*shared, *self._unscored(name), *self._other_scale(name)]) for name in self.metrics}
         return {name: why for name, why in found.items() if why}
 
     def _missing(self) -> Iterator[str]:
@@ -98,7 +98,7 @@ class PairedFiles:
         changed = [
             name
             for name, samples in self.after.items()
-            if samples[0].question and self.before[name][0].question not in ("", samples[0].question)
+            if self.before[name][0].question not in ("", samples[0].question)
         ]
         if changed:
             verb = "ids differ" if len(changed) > 1 else "id differ"
@@ -127,6 +127,13 @@ class PairedFiles:
                 count = f"{len(unscored):,} {'ids' if len(unscored) > 1 else 'id'}"
                 yield f"{side} has no score of {count}: {some_ids(unscored)}{self._error(samples[unscored[0]])}"
 
+    def _other_scale(self, metric: str) -> Iterator[str]:
+        """What NEW says of a metric that OLD does not, and that would turn its verdict."""
+        if self.kinds[metric] == "pass/fail" and (odd := _outside(self.new.samples, metric)):
+            yield f"the scores of OLD lie from 0 to 1, and NEW has others: {some_ids(odd)}"
+        if metric in self.new.lower and metric not in self.lower and not self.settings.all_lower:
+            yield f"NEW says that less is better ({self.new.lower[metric]}) and OLD does not: use --lower-is-better"
+
     def _error(self, samples: Sequence[ScoredSample]) -> str:
         """What the tool says of the first error, in brackets; empty where it says nothing."""
         said = next((text for one in samples for text in one.reasons.values() if text), "")
@@ -149,11 +156,18 @@ class PairedFiles:
         if added := [name for name in self.new.by_id if name not in self.before]:
             verb = "ids are" if len(added) > 1 else "id is"
             yield f"{len(added):,} {verb} only in NEW and not compared: {some_ids(added)}"
-        repeats = [
-            name for name, samples in self.before.items() if len(samples) > 1 or len(self.after.get(name, ())) > 1
-        ]
-        if repeats:
-            yield f"{len(repeats):,} ids have several samples ({some_ids(repeats)}): each is one case, with their mean"
+        counts = {name: max(len(samples), len(self.after.get(name, ()))) for name, samples in self.before.items()}
+        if repeats := [name for name, count in counts.items() if count > 1]:
+            verb = "ids have" if len(repeats) > 1 else "id has"
+            yield f"{len(repeats):,} {verb} several samples ({some_ids(repeats)}): they are one case, with their mean"
+        yield from self._which_files()
+
+    def _which_files(self) -> Iterator[str]:
+        """What says little of the files, and what makes it doubtful that they belong together."""
+        if self.old.task != self.new.task:
+            yield f"the tasks have two names: {shown(self.old.task) or 'none'} and {shown(self.new.task) or 'none'}"
+        if without := [side for side, file in ((OLD, self.old), (NEW, self.new)) if not _asks(file)]:
+            yield f"no inputs in {' and '.join(without)}: whether the questions are the same cannot be checked"
         if self.old.made and self.new.made and self.new.made < self.old.made:
             yield f"NEW was made before OLD ({shown(self.new.made)}, {shown(self.old.made)}): are they swapped?"
         if self.old.samples == self.new.samples:
@@ -172,8 +186,14 @@ class PairedFiles:
             yield f"only in NEW and not compared: {', '.join(added)}"
 
 
-def _is_share(scores: Sequence[float | None]) -> bool:
-    return all(0 <= score <= 1 for score in scores if score is not None)
+def _outside(samples: Sequence[ScoredSample], metric: str) -> list[str]:
+    """The ids whose score lies outside 0 to 1, by more than rounding makes of it."""
+    found = ((sample.id, sample.scores.get(metric)) for sample in samples)
+    return [name for name, score in found if score is not None and not -ROUNDED <= score <= 1 + ROUNDED]
+
+
+def _asks(file: ResultFile) -> bool:
+    return any(sample.question for sample in file.samples)
 
 
 def some_ids(ids: Sequence[str]) -> str:

@@ -127,6 +127,7 @@ class SuppliedRun:
         if raw is None:
             return Result(None, None, (Finding("unscored", reason or "no score"),), output=sample.output)
         kind, is_lower = self.paired.kinds[metric], metric in self.paired.lower
+        raw = min(max(raw, 0.0), 1.0) if kind == "pass/fail" else raw
         score = (0.0 - raw if kind == "continuous" else 1 - raw) if is_lower else raw
         passed = sample.passed.get(metric, score == 1.0) if kind == "pass/fail" else None
         findings = (Finding(metric, reason),) if reason and not passed else ()

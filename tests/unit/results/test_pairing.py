@@ -74,7 +74,7 @@ def test_samples_of_one_id_are_said_to_be_one_case():
     old = file_of({"a": 1, "b": 1})
     found = pair_files(replace(old, samples=(*old.samples, old.samples[0])), old, Settings())
 
-    assert "1 ids have several samples (a): each is one case, with their mean" in found.notes
+    assert "1 id has several samples (a): they are one case, with their mean" in found.notes
 
 
 def test_other_questions_block(tmp_path):
@@ -86,6 +86,14 @@ def test_other_questions_block(tmp_path):
 
     says = "the questions changed: the inputs or expected outputs of 2 ids differ: b, c"
     assert pair_files(old, read_results(tmp_path / "new"), Settings()).problems == {"s": says}
+
+
+def test_an_input_that_new_leaves_out_blocks(tmp_path):
+    (tmp_path / "old.csv").write_text("id,input,s\na,one,1\n")
+    old, new = read_results(tmp_path / "old.csv"), read_results(csv_file(tmp_path / "new.csv", {"a": 1}, "s"))
+
+    assert "the questions changed" in pair_files(old, new, Settings()).problems["s"]
+    assert pair_files(new, old, Settings()).problems == {}
 
 
 def test_a_test_that_was_inserted_is_explained(tmp_path):
@@ -124,13 +132,35 @@ def test_files_without_a_metric_are_refused():
 
 @pytest.mark.parametrize(
     ("old", "new", "kind"),
-    [([0, 1], [1, 1], "pass/fail"), ([0.2, 1], [1, 0], "pass/fail"), ([0.2, 1], [1.01, 0], "continuous"),
-     ([0, 1], [-0.5, 1], "continuous"), ([3, 4], [5, 6], "continuous")],
+    [([0, 1], [1, 1], "pass/fail"), ([0.2, 1], [1, 0], "pass/fail"), ([0.2, 1.0000001], [1.01, 0], "pass/fail"),
+     ([-0.5, 1], [0, 1], "continuous"), ([3, 4], [5, 6], "continuous"), ([3, 4], [0, 1], "continuous")],
 )  # fmt: skip
-def test_the_kind_follows_from_the_scores_of_both_files(old, new, kind):
+def test_the_kind_follows_from_the_scores_of_old(old, new, kind):
     found = paired(dict(zip("ab", old, strict=True)), dict(zip("ab", new, strict=True)))
 
     assert found.kinds == {"m": kind}
+
+
+def test_a_score_of_new_outside_of_0_to_1_takes_no_margin_from_a_metric():
+    found = paired({"a": 1, "b": 0}, {"a": 1.5, "b": 0})
+
+    assert found.problems == {"m": "the scores of OLD lie from 0 to 1, and NEW has others: a"}
+
+
+def test_new_does_not_turn_a_metric_round():
+    old, new = file_of({"a": 1}), replace(file_of({"a": 1}), lower={"m": "its file says so"})
+
+    says = "NEW says that less is better (its file says so) and OLD does not: use --lower-is-better"
+    assert pair_files(old, new, Settings()).problems == {"m": says}
+    assert pair_files(old, new, read_compare_settings(None, [], ["m"])).problems == {}
+    assert pair_files(new, old, Settings()).lower == {"m": "its file says so"}
+
+
+def test_two_tasks_and_files_without_inputs_are_said():
+    notes = pair_files(replace(file_of({"a": 1}), task="x"), file_of({"a": 1}), Settings()).notes
+
+    assert "the tasks have two names: x and none" in notes
+    assert "no inputs in OLD and NEW: whether the questions are the same cannot be checked" in notes
 
 
 def test_an_amount_is_no_share_however_small_it_is():

@@ -151,7 +151,7 @@ class PairedFiles:
             turned = "its negative" if self.kinds[name] == "continuous" else "1 minus it"
             yield f"{shown(name)}: less is better ({why}), so {turned} is compared"
         for name, kind in self.kinds.items():
-            if kind == "continuous" and name not in self.settings.margins:
+            if kind == "continuous" and name not in self.settings.margins and name not in self.problems:
                 yield f"{shown(name)}: shown and not gated, since it has no bounds and no margin"
         if added := [name for name in self.new.by_id if name not in self.before]:
             verb = "ids are" if len(added) > 1 else "id is"

@@ -95,7 +95,7 @@ def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
     return ScoredSample(
         f"{row['testIdx']}-{row['promptIdx']}" if several else str(row["testIdx"]), scores,
         question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
-        reasons={PASS: text_of(reason, MOST_REASON)} if not row["success"] else {},
+        reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
         group=question_of(asked), line=line,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ class ScoredSample:
 
     `scores` are by metric, None where the tool gave none. `passed` is what the tool itself says of a metric, where it
     has a threshold. `question` is a digest of what was asked and expected, empty where the file does not say. Samples
-    of one `group` are one observation. `reasons` are by metric.
+    of one `group` are one observation. `reasons` are by metric, that of the whole sample by an empty name.
     """
 
     id: str

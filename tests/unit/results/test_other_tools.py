@@ -111,7 +111,7 @@ def test_an_error_has_no_score_and_a_failed_assertion_has():
     found = read_results(DATA / "promptfoo_errors.json")
 
     assert [each.id for each in found.samples if each.scores["pass"] is None] == ["4", "9"]
-    assert found.by_id["4"][0].reasons == {"pass": "the server broke"}
+    assert found.by_id["4"][0].reasons == {"": "the server broke"}
     assert 0.0 in [each.scores["pass"] for each in found.samples]
 
 

@@ -85,7 +85,7 @@ class PairedFiles:
     @cached_property
     def problems(self) -> dict[str, str]:
         """By metric, why it cannot be compared; nothing of one that can."""
-        shared = [*self._missing(), *self._other_questions(), *self._fewer()]
+        shared = [*self._missing(), *self._other_questions(), *self._other_counts()]
         found = {name: "; ".join([*shared, *self._unscored(name), *self._other_scale(name)]) for name in self.metrics}
         return {name: why for name, why in found.items() if why}
 
@@ -108,14 +108,14 @@ class PairedFiles:
                 f"{some_ids(changed)}{hint}"
             )
 
-    def _fewer(self) -> Iterator[str]:
-        """Ids of which NEW lost a repeat, where it has more of others."""
+    def _other_counts(self) -> Iterator[str]:
+        """Ids of which NEW has more or fewer samples than OLD, unless it has as many of each."""
+        # one more sample of an id that fails would raise its mean, one that is gone would hide it
         counts = {name: len(samples) for name, samples in self.after.items()}
-        if len(set(counts.values())) < 2:
-            return
-        if fewer := [name for name, count in counts.items() if count < len(self.before[name])]:
-            verb = "ids have" if len(fewer) > 1 else "id has"
-            yield f"{len(fewer):,} {verb} fewer samples in NEW than in OLD: {some_ids(fewer)}"
+        odd = [name for name, count in counts.items() if count != len(self.before[name])]
+        if odd and len(set(counts.values())) > 1:
+            verb = "ids have" if len(odd) > 1 else "id has"
+            yield f"{len(odd):,} {verb} another number of samples in NEW than in OLD: {some_ids(odd)}"
 
     def _unscored(self, metric: str) -> Iterator[str]:
         if metric not in self.new.metrics:

@@ -59,11 +59,14 @@ def test_a_metric_that_new_lacks_blocks_and_one_that_only_new_has_does_not():
     assert "only in NEW and not compared: o" in found.notes
 
 
-def test_a_repeat_that_is_gone_blocks():
+def test_a_repeat_that_is_gone_or_added_blocks():
     old = file_of({"a": 1, "b": 1})
     twice = replace(old, samples=old.samples * 2)
     assert pair_files(twice, replace(twice, samples=twice.samples[1:]), Settings()).problems == {
-        "m": "1 id has fewer samples in NEW than in OLD: a"
+        "m": "1 id has another number of samples in NEW than in OLD: a"
+    }
+    assert pair_files(old, replace(old, samples=(*old.samples, old.samples[0])), Settings()).problems == {
+        "m": "1 id has another number of samples in NEW than in OLD: a"
     }
     # as many of each id, on purpose
     assert pair_files(twice, old, Settings()).problems == {}

@@ -393,6 +393,8 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     """
     record = read_record(path)
     name = show_path(path)
+    if record.has_supplied_scores:
+        raise Refused(f"{name}: its scores were supplied by another tool: they are not re-scored, and no reference")
     # its missing cases may be the failing ones
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; evaluate whole units")

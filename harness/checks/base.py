@@ -165,7 +165,8 @@ class CheckKind:
     scored. `expect_of` takes a check and the text of a correct output and returns the `expect` against which other
     outputs are scored, or None if it cannot be derived. `parts` maps the `rates` of outcomes to their display names.
     `libraries` are the installed packages that can change an outcome: if their versions differ from those that scored
-    a reference, different scores do not count as an edit.
+    a reference, different scores do not count as an edit. `supplied` scores are those of another tool: nothing is
+    scored here.
     """
 
     kind: Kind
@@ -184,6 +185,7 @@ class CheckKind:
     expect_of: Callable[[Any, str], Any] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
+    supplied: bool = False
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         """Validate `options` against their schema and load the check.

@@ -6,10 +6,11 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -109,17 +110,22 @@ def gate(
         cache_size=cache_size, opened=opened,
     )  # fmt: skip
     _check_apart(written, options)
-    with _kept(written) as keep:
+    with kept_decision(written) as keep:
         tell = (lambda _: None) if as_json else _print_changes
         decision = _decide(options, policy_from, approve, chatter(quiet, as_json), tell)
         keep(decision)
-    _end(decision, as_json)
+    end_with_decision(decision, as_json)
 
 
-def _end(decision: Decision, as_json: bool) -> None:
-    """Print the decision and exit with its code."""
+def end_with_decision(decision: Decision, as_json: bool, more: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Print the decision, in JSON with `more` keys, and exit with its code.
+
+    Raises:
+        Refused: something could not be evaluated.
+        Exit: with 1, if anything blocks.
+    """
     if as_json:
-        print_json(decision.as_dict())
+        print_json({**decision.as_dict(), **more})
     else:
         _print(decision)
     if decision.refused:
@@ -137,7 +143,7 @@ def _check_apart(decision: Path | None, options: Options) -> None:
 
 
 @contextmanager
-def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
+def kept_decision(path: Path | None) -> Iterator[Callable[[Decision], None]]:
     """Keep the decision at `path`; a refusal is written first, so a killed run leaves no earlier decision."""
     from tunegate.harness.change.decide import Decision
 
@@ -174,7 +180,8 @@ def _print(decision: Decision) -> None:
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     for each in decision.by_rules:
-        if each.blocks or each.record.path:  # with the older rules only what blocks; the rest is printed once
+        # with the older rules only what blocks; the rest is printed once
+        if each.blocks or each.record.path or not each.rules:
             if each.rules:
                 console.print(f"{_who(each)}by {each.rules}:")
             # both rules score the same outputs: print their cases once

@@ -13,6 +13,7 @@ import typer
 from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
+from tunegate.harness.cli.compare import compare
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
@@ -40,6 +41,7 @@ GROUPS = {
     "Evaluate": (
         (record, "Record a model's baseline.", "tunegate record --model openai:https://api.example.com/v1#gpt-5"),
         (diagnose, "Find which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
+        (compare, "Compare two result files of another tool.", "tunegate compare old.eval new.eval --gate"),
         (gate, "Run the gate without importing code from the repository.",
          "tunegate gate --adapter=tuned --policy-from=origin/main"),
         (report, "Show records: one, or side by side.", "tunegate report record.json"),

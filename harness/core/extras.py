@@ -33,6 +33,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "signing": ("model_signing",),
     "ray": ("ray",),
+    "inspect": ("backports",),
 }
 
 

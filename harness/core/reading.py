@@ -191,6 +191,27 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def parse_foreign_json(text: str) -> Any:
+    """JSON as other programs write it: NaN, Infinity and half a character are values; the rest as in `parse_json`.
+
+    Raises:
+        NotJson: names what is wrong.
+    """
+    try:
+        value = _FOREIGN.decode(text)
+    except json.JSONDecodeError as error:
+        at_end = not text[error.pos :].strip()
+        found = f"a mistake in column {error.colno} ({error.msg}{', where the text ends' if at_end else ''})"
+        raise NotJson(found, error.lineno) from None
+    except _Flaw as flaw:
+        raise NotJson(str(flaw), _line_of(text, flaw.token)) from None
+    except RecursionError:
+        raise NotJson(TOO_DEEP) from None
+    if _is_too_deep(value):
+        raise NotJson(TOO_DEEP)
+    return value
+
+
 TOO_DEEP = f"more than {MOST_LEVELS} levels of nesting"
 _HALF = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -239,6 +260,7 @@ def _decimal(digits: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_each_key_once, parse_constant=_not_a_number, parse_int=_whole, parse_float=_decimal
 )
+_FOREIGN = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_int=_whole)
 
 
 def _line_of(text: str, token: str) -> int:

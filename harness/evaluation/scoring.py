@@ -67,7 +67,7 @@ def evaluate(
     results |= _score_derived(units, results, repeats, str(fingerprint.subject.get("model")))
     by_case = {
         # over the requests, not the completions: a case that the model skips is unscored instead of missing
-        key: _merge([results.get((key, repeat), UNSCORED) for repeat in range(repeated[case.unit])])
+        key: merge_repeats([results.get((key, repeat), UNSCORED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
     return Record(
@@ -181,7 +181,8 @@ def _cut(case: Case, completion: Completion, passed: bool) -> tuple[Finding, ...
     return (Finding("cut", f"the output did not end within max_new_tokens ({limit})"),)
 
 
-def _merge(repeats: Sequence[Result]) -> Result:
+def merge_repeats(repeats: Sequence[Result]) -> Result:
+    """The result of a case from those of its outputs: one without a score leaves the case without one."""
     if len(repeats) == 1:
         return repeats[0]
     # One observation, the mean of its outputs: pooling repeats as if they were cases raises the errors to 8 to 16 %.

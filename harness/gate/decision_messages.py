@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tunegate.harness.core.formatting import change, listed, percent
 from tunegate.harness.gate.messages import has_nothing_to_gain, ungated_falls
@@ -21,7 +22,7 @@ class Outlook:
         no_target: the adapter was trained for this task, which declares no target.
         reused: open targets without a sealed unit, whose cases other adapters were evaluated on before.
         unseen: sealed units that were not evaluated.
-        supplied: the candidate's outputs were made elsewhere.
+        supplied: what of the candidate was made elsewhere: its outputs, its scores, or nothing.
     """
 
     task: str
@@ -33,12 +34,20 @@ class Outlook:
     no_target: bool
     reused: Sequence[str]
     unseen: Sequence[str]
-    supplied: bool
+    supplied: Literal["", "outputs", "scores"]
+
+
+#: What to say of what was made elsewhere.
+_SUPPLIED = {
+    "": "",
+    "outputs": " Outputs supplied, not generated: they are gated, and never released.",
+    "scores": " Supplied scores: not re-scored, never released.",
+}
 
 
 def decision(outlook: Outlook) -> str:
     """Return a task's decision; it says "Release" only if a release is possible."""
-    remark = " Outputs supplied, not generated: they are gated, but cannot be released." if outlook.supplied else ""
+    remark = _SUPPLIED[outlook.supplied]
     fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
     parts = f" Fell, but not gated: {listed(fallen)}." if fallen else ""
     never = [
@@ -65,6 +74,8 @@ def _decision(outlook: Outlook) -> str:
         return f"Blocked: {_no_gain(outlook.short)}; {rest}."
     if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
+    if not outlook.aimed and outlook.supplied == "scores":
+        return f"Passed: {_kept(outlook)}."
     if not outlook.aimed:
         return f"No target here: {_kept(outlook)}.{undeclared}"
     won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])

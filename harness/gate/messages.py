@@ -20,6 +20,18 @@ def cannot_compare(problem: str) -> str:
     return f"Inconclusive: cannot be compared: {problem}."
 
 
+def not_compared(problem: str) -> str:
+    """Why a metric of two result files blocks without numbers."""
+    return f"Inconclusive: not compared, since {problem}."
+
+
+def supplied_ungated(metric: str) -> str:
+    """Why a metric of two result files has no verdict."""
+    return (
+        f"Not gated: {metric} has no bounds and no margin, so any loss of it would pass: add --margin {metric}=NUMBER."
+    )
+
+
 def ungated(unit: str) -> str:
     """Return the reason of a continuous unit without a margin, which blocks a release."""
     return (
@@ -167,8 +179,11 @@ def mean_lost(facts: UnitVerdict, is_price: bool) -> str:
     )
 
 
-def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:
-    """Return a cause of "inconclusive" for an unbounded score: too many cases may fall beyond the cap."""
+def collapse_not_excluded(facts: UnitVerdict, share: float, file: str = "task.yaml") -> str:
+    """Return a cause of "inconclusive" for an unbounded score: too many cases may fall beyond the cap.
+
+    `file` is where a wider share could be declared.
+    """
     level = facts.level or 0.0
     most, n = facts.collapse_bound or 0.0, facts.observations
     may = f"up to {100 * most:.2f} % of the cases may fall by {_span(facts)} or more"
@@ -176,7 +191,7 @@ def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:
     needed = fewest_to_bound(share, level)
     if not facts.collapsed and n < needed:
         wider = math.ceil(1000 * most) / 1000
-        declared = f", or `collapse: {wider:g}` in task.yaml" if wider <= WIDE else ""
+        declared = f", or `collapse: {wider:g}` in {file}" if wider <= WIDE else ""
         return f"{what}; {needed} cases without such a fall would settle it{declared}"
     return f"{what}; {facts.collapsed} of {n} did"
 

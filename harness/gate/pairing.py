@@ -78,8 +78,13 @@ class PairedScores:
         return binom_bound(self.lost, len(self.d), self.level)
 
 
-def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, aimed: bool) -> PairedScores:
-    """Pair a unit of the candidate with the reference called `name`; a target that is not `aimed` at is a guard."""
+def pair(
+    unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, aimed: bool, known: str = ""
+) -> PairedScores:  # fmt: skip
+    """Pair a unit of the candidate with the reference called `name`; a target that is not `aimed` at is a guard.
+
+    `known` says why they cannot be compared, if that was found out before.
+    """
     declared = policy.of(unit.name, unit.kind)
     if not aimed:
         declared = replace(declared, role="guard")
@@ -87,7 +92,10 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
     level = stats.sealed_level(candidate.sealed_evaluations.get(unit.key, 1)) if unit.sealed else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = (
-        _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new) or _partless(declared, old, new)
+        known
+        or _absent(unit, candidate, name, reference)
+        or _mismatch(unit, name, old, new)
+        or _partless(declared, old, new)
     )
     sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:

@@ -21,6 +21,8 @@ from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
+NONE_KNOWN: Mapping[str, str] = {}
+
 
 @no_collection()
 def compare(
@@ -29,6 +31,7 @@ def compare(
     references: Mapping[str, Record],
     trained: Sequence[str],
     targets_stay: bool = False,
+    problems: Mapping[str, str] = NONE_KNOWN,
 ) -> Record:
     """Compare a candidate record with each reference and decide every task.
 
@@ -40,6 +43,7 @@ def compare(
             adapter must be held of the base; of the later ones, which are in service, it must not be worse.
         trained: the tasks the adapter was trained for, which must have a target. In other tasks targets are guards.
         targets_stay: targets are targets in every task, as if the candidate is not an adapter on the reference.
+        problems: by unit, why it cannot be compared, if that was found out before; it blocks.
 
     Returns:
         The candidate with `verdicts`, and with `tasks`: the decisions on the tasks whose units all have a verdict.
@@ -47,7 +51,9 @@ def compare(
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
     pairs = {
-        name: _pairs(tasks, candidate, name, reference, aimed, _of_others(references) if name == base else None)
+        name: _pairs(
+            tasks, candidate, name, reference, aimed, _of_others(references) if name == base else None, problems
+        )
         for name, reference in references.items()
     }
     every = [each for of_one in pairs.values() for each in of_one]
@@ -134,11 +140,11 @@ def _of_others(references: Mapping[str, Record]) -> set[str]:
 
 def _pairs(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str],
-    elsewhere: set[str] | None,
+    elsewhere: set[str] | None, problems: Mapping[str, str],
 ) -> list[PairedScores]:  # fmt: skip
     """Pair the units of the candidate with those of one reference; `elsewhere` is given for the base only."""
     return [
-        with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed))
+        with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed, problems.get(unit.key, "")))
         for task in tasks
         for unit in task.units
         if _in_play(unit, candidate)
@@ -183,7 +189,8 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
 def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: GroupLoss | None) -> UnitVerdict:
     facts = _facts(each, reference)
     if each.problem:
-        return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
+        cannot = messages.not_compared if each.unit.check_kind.supplied else messages.cannot_compare
+        return replace(facts, reason=cannot(each.problem), blocks=True)
     # at the level of the verdict, so that the two agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
     least, target = score_bound(each), each.policy.target_score
@@ -222,6 +229,8 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
 
 def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
     """Return the verdict of a unit without a margin, which blocks unless task.yaml declares it ungated."""
+    if each.unit.check_kind.supplied:
+        return replace(_facts(each, reference), verdict="ungated", reason=messages.supplied_ungated(each.unit.name))
     reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
     return replace(_facts(each, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
 
@@ -330,7 +339,8 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
         if _mean_is_lost(each):
             yield messages.mean_lost(facts, bool(each.unit.of))
         if not each.bounded and each.collapse_bound > each.policy.collapse:
-            yield messages.collapse_not_excluded(facts, each.policy.collapse)
+            where = "the policy file" if each.unit.check_kind.supplied else "task.yaml"
+            yield messages.collapse_not_excluded(facts, each.policy.collapse, where)
     minimum = each.policy.minimum_score
     if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
         # an estimate below the minimum may be chance: regressed takes a significant result
@@ -368,7 +378,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         if not trained
         else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
-        supplied=candidate.is_supplied,
+        supplied="scores" if candidate.has_supplied_scores else "outputs" if candidate.is_supplied else "",
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {

@@ -21,6 +21,7 @@ STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an 
 SERVED = "served"  # key of `names`: the version that an alias leads to
 ITSELF = "that exact name"  # where the name is no alias
 SUPPLIED = "replay"  # the backend of supplied outputs; they have no other engine
+SUPPLIED_SCORES = "supplied scores"  # the backend of scores that another tool gave
 
 
 @dataclass(frozen=True, slots=True)

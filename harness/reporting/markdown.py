@@ -182,7 +182,8 @@ def _case(candidate: CandidateReport, case: CaseReport, address: str) -> Iterato
     if case.context:
         named.append(escaped(f"{case.context.file}:{case.context.line}"))
     yield ", ".join(named)
-    yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
+    if case.has_output:
+        yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
     yield from (f"- {escaped(_cut(finding.sourced))}" for finding in case.findings)
     if command := case_command(candidate, case):
         yield from ("", quoted(command))

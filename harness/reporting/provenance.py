@@ -13,6 +13,8 @@ from tunegate.harness.evaluation.record import Record
 def provenance(record: Record) -> dict[str, str]:
     """Return the basis of the verdict, as name and value; digests are complete."""
     subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
+    if record.has_supplied_scores:
+        return _of_files(record)
     found = {
         "record": show_path(record.path) if record.path else "",
         "made": record.created,
@@ -22,6 +24,22 @@ def provenance(record: Record) -> dict[str, str]:
         **{name: str(value) for name, value in subject.items() if value},
         **{f"engine: {name}": str(value) for name, value in engine.items()},
         **{f"{name}, re-run": text for name, text in asked_again(record).items()},
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _of_files(record: Record) -> dict[str, str]:
+    """What a comparison of two result files rests on."""
+    names, engine = record.fingerprint.get("names", {}), record.fingerprint["engine"]
+    found = {
+        "record": show_path(record.path) if record.path else "",
+        "made": record.created,
+        "record's digest": record.digest,
+        "scores": "supplied: not re-scored, never released",
+        "written by": engine.get("tool", ""),
+        "old file": names.get("old", ""),
+        "new file": names.get("new", ""),
+        "model of the new file": str(record.fingerprint["subject"].get("model")),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -38,6 +56,8 @@ def asked_again(record: Record) -> dict[str, str]:
 def rerun(record: Record) -> str:
     """Return the start of the re-run command; the caller appends a folder, a file or a case's node id."""
     names, options = record.fingerprint.get("names", {}), ["pytest"]
+    if record.has_supplied_scores:
+        return shown(names.get("command", "tunegate compare OLD NEW --gate"))
     if record.verdicts:
         by_record = any(each["reference"] == "record" for each in record.verdicts.values())
         options.append(f"--tg-against={'RECORD.json' if by_record else 'baseline'}")

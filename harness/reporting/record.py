@@ -72,7 +72,7 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
     if report.outcome == "scored":
         return
     yield f"next: tunegate view {path} shows every case beside its reference"
-    for unit in report.units:
+    for unit in report.units if not record.has_supplied_scores else ():
         if unit.verdict == "inconclusive" and unit.difference is not None:
             yield f"next: tunegate plan --unit {unit.key} shows how many cases would settle it"
 
@@ -124,7 +124,8 @@ def regressed_lines(
     left = [case for case in report.worst if case.unit == unit.key and case.key not in without]
     for case in left[:limit]:
         yield f"  regressed: {shown(case.key)}{' (critical)' if case.critical else ''}"
-        yield from (f"    {line}" for line in difference_lines(case.previous, case.now))
+        if case.has_output:
+            yield from (f"    {line}" for line in difference_lines(case.previous, case.now))
         yield from (f"    - {shown(finding.sourced)}" for finding in case.findings)
     if limit and len(left) > limit:
         yield f"  and {len(left) - limit} more"

@@ -49,6 +49,11 @@ class CaseReport:
     rendered: RenderedPrompt | None = None
 
     @property
+    def has_output(self) -> bool:
+        """Whether an output is known, of the candidate or of a reference: a file of scores may hold none."""
+        return self.now is not None or any(each is not None for each in self.before.values())
+
+    @property
     def previous(self) -> str | None:
         """The first reference's output."""
         return next(iter(self.before.values()), None)
@@ -82,7 +87,10 @@ class UnitReport:
 
 @dataclass(frozen=True, slots=True)
 class CandidateReport:
-    """An evaluated model: its verdict and the basis of it."""
+    """An evaluated model: its verdict and the basis of it.
+
+    `command` repeats it: the start of a command, or all of it if it `is_whole`.
+    """
 
     name: str
     outcome: GateOutcome
@@ -92,6 +100,7 @@ class CandidateReport:
     decisions: Mapping[str, str]
     provenance: Mapping[str, str]
     command: str
+    is_whole: bool = False
 
     @property
     def folder(self) -> str:
@@ -102,7 +111,7 @@ class CandidateReport:
     @property
     def whole_command(self) -> str:
         """The command that re-runs all of it."""
-        return f"{self.command} {shlex.quote(self.folder)}/"
+        return self.command if self.is_whole else f"{self.command} {shlex.quote(self.folder)}/"
 
     @property
     def worst(self) -> tuple[CaseReport, ...]:
@@ -264,7 +273,7 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
         outcome = "blocked" if gate.blocked(record, record.inconclusive) else "passed"
     return CandidateReport(
         candidate_name(record), outcome, _sentence(record, decisions, soft),
-        tuple(_units(record, cases)), cases, decisions, provenance(record), rerun(record),
+        tuple(_units(record, cases)), cases, decisions, provenance(record), rerun(record), record.has_supplied_scores,
     )  # fmt: skip
 
 
@@ -380,7 +389,8 @@ def _state(verdict: Mapping[str, Any], case: str, result: Result) -> CaseState:
 
 def case_command(candidate: CandidateReport, case: CaseReport) -> str:
     """Return the command that re-runs a case; empty if the place of the case is unknown."""
-    return f"{candidate.command} {shlex.quote(node)}" if (node := node_id(case)) else ""
+    node = "" if candidate.is_whole else node_id(case)
+    return f"{candidate.command} {shlex.quote(node)}" if node else ""
 
 
 def node_id(case: CaseReport) -> str:

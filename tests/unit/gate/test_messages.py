@@ -43,7 +43,7 @@ def outlook(*verdicts: UnitVerdict, **more: object) -> decision_messages.Outlook
     known: dict = {"task": "desk", "aimed": True, "declared": True, "no_target": False, "reused": [], "unseen": []}
     known["short"] = []
     blocking = [each for each in verdicts if each.blocks]
-    return decision_messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": False} | more))
+    return decision_messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": ""} | more))
 
 
 def test_only_a_released_task_is_told_to_be_released():
@@ -62,12 +62,14 @@ def test_only_a_released_task_is_told_to_be_released():
 
 def test_supplied_outputs_are_never_told_to_be_released():
     target = judged("improved", role="target")
-    passed = decision_messages.decision(outlook(target, supplied=True, unseen=["desk/final"]))
+    passed = decision_messages.decision(outlook(target, supplied="outputs", unseen=["desk/final"]))
     assert passed == (
         "Passed: desk/triage improved; desk has no guard. "
         "Outputs supplied, not generated: they are gated, but cannot be released."
     )
-    blocked = decision_messages.decision(outlook(judged(role="target"), short=[judged(role="target")], supplied=True))
+    blocked = decision_messages.decision(
+        outlook(judged(role="target"), short=[judged(role="target")], supplied="outputs")
+    )
     assert blocked.startswith("Blocked: no gain on desk/triage")
     assert "Outputs supplied, not generated" in blocked
 

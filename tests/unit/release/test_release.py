@@ -615,6 +615,16 @@ def test_a_record_of_outputs_made_elsewhere(desk):
     desk.refuses(adapter, judged, "its outputs were supplied, not generated: they can be gated, but not released")
 
 
+def test_a_record_of_scores_of_another_tool(desk):
+    adapter = desk.adapter()
+    subject = {"model": "gpt", "adapter": adapter_digest(adapter)}
+    engine = {"backend": "supplied scores"}
+    scored = desk.record(adapter, {T: MOST}, fingerprint={"subject": subject, "engine": engine})
+    desk.refuses(
+        adapter, scored, "its scores were supplied by another tool: they are not re-scored, and never released"
+    )
+
+
 # the second release
 
 

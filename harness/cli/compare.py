@@ -1,0 +1,148 @@
+"""Two result files of another tool, compared by the gate's rule."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunegate.harness.cli.common import console
+from tunegate.harness.cli.gate import end_with_decision, kept_decision
+from tunegate.harness.cli.options import Json, shared
+from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.files import same_file
+from tunegate.harness.core.printing import print_json
+from tunegate.harness.options.run import Inconclusive
+
+if TYPE_CHECKING:
+    from tunegate.harness.change.decide import Decision
+    from tunegate.harness.evaluation.record import Record
+    from tunegate.harness.results.pairing import PairedFiles
+
+
+def compare(
+    file: Annotated[list[Path], typer.Argument(help="Two result files of one tool: OLD, then NEW.", metavar="OLD NEW")],
+    gate: Annotated[bool, shared("gate")] = False,
+    margin: Annotated[list[str] | None, shared("margin", "compare")] = None,
+    lower_is_better: Annotated[list[str] | None, shared("lower-is-better")] = None,
+    policy: Annotated[Path | None, shared("policy")] = None,
+    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
+    out: Annotated[Path | None, shared("out", "compare")] = None,
+    written: Annotated[Path | None, shared("decision")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two result files of inspect_ai, lm-evaluation-harness, promptfoo, deepeval, or in CSV.
+
+    Samples are paired by id, and each metric gets a verdict by the gate's rule. The scores are the tool's: they are not
+    re-scored and never released. With --gate the exit code is 1 if a metric blocks; without it, it is 0.
+    """
+    old, new = _two(file)
+    _check_outputs(out, written, {"OLD": old, "NEW": new, "--policy": policy})
+    command = _command(old, new, margin or [], lower_is_better or [], policy)
+    with kept_decision(written) as keep:
+        paired = _paired(old, new, policy, margin or [], lower_is_better or [])
+        record = _compared(paired, command, inconclusive, out or _beside(written))
+        _check_gated(record, gate)
+        decision = _decision(record, paired)
+        keep(decision)
+    _show(decision, record, paired, gate, as_json)
+
+
+def _two(files: list[Path]) -> tuple[Path, Path]:
+    if len(files) != 2:
+        raise UsageError(f"compare: expected two result files, OLD and NEW, found {len(files)}")
+    old, new = files
+    if old.exists() and new.exists() and old.samefile(new):
+        raise UsageError(f"compare: expected two files, found {show_path(old)} twice")
+    return old, new
+
+
+def _check_outputs(out: Path | None, written: Path | None, read: dict[str, Path | None]) -> None:
+    """See that no file is written over another one of the same command."""
+    from tunegate.harness.evaluation.sidecar import sidecar_path
+
+    record = out or _beside(written)
+    writes = [("--out", record), ("the sidecar of --out", record and sidecar_path(record)), ("--decision", written)]
+    taken = [(name, path) for name, path in read.items() if path]
+    for option, path in writes:
+        if path and (name := same_file(path, taken)):
+            raise UsageError(f"{option}: expected a file of its own, found that {name} is {show_path(path)}")
+        if path:
+            taken.append((option, path))
+
+
+def _beside(decision: Path | None) -> Path | None:
+    """Where the record goes that a decision names, unless --out says where."""
+    return decision and decision.with_name(f"{decision.stem}.record.json")
+
+
+def _command(old: Path, new: Path, margins: list[str], lower: list[str], policy: Path | None) -> str:
+    options = [f"--margin={each}" for each in margins] + [f"--lower-is-better={each}" for each in lower]
+    options += [f"--policy={policy}"] if policy else []
+    return shlex.join(["tunegate", "compare", str(old), str(new), "--gate", *options])
+
+
+def _paired(old: Path, new: Path, policy: Path | None, margins: list[str], lower: list[str]) -> PairedFiles:
+    from tunegate.harness.results.pairing import pair_files
+    from tunegate.harness.results.read import read_results
+    from tunegate.harness.results.settings import read_compare_settings
+
+    settings = read_compare_settings(policy, margins, lower)
+    return pair_files(read_results(old), read_results(new), settings)
+
+
+def _compared(paired: PairedFiles, command: str, inconclusive: Inconclusive, path: Path | None) -> Record:
+    from tunegate.harness.evaluation.sidecar import write_with_sidecar
+    from tunegate.harness.results.project import compare_supplied
+
+    made = compare_supplied(paired, command, inconclusive, with_sidecar=path is not None)
+    return write_with_sidecar(made.record, made.sidecar, path) if path else made.record
+
+
+def _check_gated(record: Record, gate: bool) -> None:
+    """Refuse a gate without anything to hold."""
+    if gate and all(each["verdict"] == "ungated" for each in record.verdicts.values()):
+        names = ", ".join(key.partition("/")[2] for key in record.verdicts)
+        raise Refused(f"--gate: expected a metric with a margin, found none ({names}); add --margin METRIC=NUMBER")
+
+
+def _decision(record: Record, paired: PairedFiles) -> Decision:
+    from tunegate.harness.change.decide import Decision, RulesVerdict
+    from tunegate.harness.gate import rule
+
+    soft = rule.exempted(record, record.inconclusive)
+    units = [key for key, each in record.verdicts.items() if rule.unit_blocked(key, each, soft)]
+    tasks = [name for name, each in record.tasks.items() if rule.task_blocked(each, soft)]
+    return Decision((RulesVerdict("", record, (*units, *tasks)),), notes=paired.notes)
+
+
+def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, as_json: bool) -> None:
+    """Print the result; under --gate end as it says."""
+    from tunegate.harness.reporting.record import print_record
+
+    more = {
+        "tool": paired.old.tool,
+        "gated": gate,
+        "metrics": {key: dict(each) for key, each in record.verdicts.items()},
+    }
+    if not as_json:
+        console.print(_heading(paired), markup=False)
+    if gate:
+        end_with_decision(decision, as_json, more)
+    elif as_json:
+        print_json(decision.as_dict() | more)
+    else:
+        print_record(console, record)
+        for line in decision.notes:
+            console.print(line, markup=False)
+        console.print("shown, not gated: with --gate the exit code is 1 if a metric blocks")
+
+
+def _heading(paired: PairedFiles) -> str:
+    """Which tool wrote the files, and how much is in them."""
+    old, new = paired.old, paired.new
+    tool = " ".join([old.tool, *dict.fromkeys(each.version for each in (old, new) if each.version)])
+    counts = f"OLD {old.name} has {len(old.samples):,} samples, NEW {new.name} has {len(new.samples):,}"
+    return f"results of {tool}: {counts}; paired: {len(paired.after):,} ids"

@@ -1,0 +1,163 @@
+"""Results of promptfoo: `promptfoo eval -o results.json`, or a line for each result in `.jsonl`.
+
+`pass` is what promptfoo's `success` says, `score` its weighted score. Beside them stand named metrics,
+`latency` (in ms) and `cost`. A test has the number of its place; with several prompts or providers, of its prompt, too:
+these and repeats of a test are one observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.samples import (
+    MOST_REASON,
+    ResultFile,
+    ScoredSample,
+    brief,
+    question_of,
+    score_of,
+    text_of,
+    unusable,
+)
+
+TOOL = "promptfoo"
+A_FILE = "results of promptfoo (version 3 or later)"
+PASS, SCORE, LATENCY, COST = "pass", "score", "latency", "cost"
+ERROR = 2  # the `failureReason` of a result that has no output to be scored
+KEYS = frozenset({"testIdx", "promptIdx", "vars", "success", "score"})
+
+
+def is_result(value: Any) -> bool:
+    """Whether a JSON value is one result, as a line of JSONL holds it."""
+    if not isinstance(value, dict) or not value.keys() >= KEYS:
+        return False
+    return isinstance(value["testIdx"], int) and isinstance(value["promptIdx"], int)
+
+
+def is_results(value: Any) -> bool:
+    """Whether a JSON value is what `promptfoo eval -o` writes."""
+    inside = value.get("results") if isinstance(value, dict) else None
+    return isinstance(inside, dict) and isinstance(inside.get("results"), list) and "stats" in inside
+
+
+def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
+    """Read results in JSON, which `value` holds.
+
+    Raises:
+        Unreadable: they are of an older version, or fewer than the file counts.
+    """
+    inside = value["results"]
+    rows = [(1, row) for row in inside["results"]]
+    stats = inside["stats"] if isinstance(inside["stats"], dict) else {}
+    counted = [stats.get(name) for name in ("successes", "failures", "errors")]
+    total = sum(each for each in counted if isinstance(each, int))
+    if len(rows) < total:
+        raise unusable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
+    metadata = value.get("metadata")
+    version = metadata.get("promptfooVersion") if isinstance(metadata, dict) else None
+    return read_result_rows(path, rows, text_of(version, 40), text_of(inside.get("timestamp"), 40))
+
+
+def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str = "", made: str = "") -> ResultFile:
+    """Read results, each with its line.
+
+    Raises:
+        Unreadable: one of them is none.
+    """
+    found = list(rows)
+    for line, row in found:
+        if not is_result(row):
+            expected = f"{A_FILE}: each with {', '.join(sorted(KEYS))}"
+            raise unusable(path, expected, brief(row), "run it again with a newer promptfoo", line)
+    several = len({row["promptIdx"] for _, row in found}) > 1
+    samples = tuple(_sample(row, several, line) for line, row in found)
+    metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
+    lower = dict.fromkeys((LATENCY, COST), "promptfoo measures it")
+    lower |= {name: "by its name" for name in metrics if name not in lower and is_lower_better(name)}
+    return ResultFile(
+        path, TOOL, samples, version, "", ", ".join(_providers(found)), made, lower,
+        frozenset({LATENCY, COST, *filter(is_amount, metrics)}), (SCORE, PASS), by_place=True,
+        notes=tuple(_notes(found)),
+    )  # fmt: skip
+
+
+def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
+    asked = _variables(row)
+    test = row.get("testCase")
+    checks = test.get("assert") if isinstance(test, dict) else None
+    grading = row.get("gradingResult")
+    reason = grading.get("reason") if isinstance(grading, dict) else row.get("error")
+    failed = _is_error(row)
+    scores = dict.fromkeys(_names(row), None) if failed else dict(_scores(row))
+    return ScoredSample(
+        f"{row['testIdx']}-{row['promptIdx']}" if several else str(row["testIdx"]), scores,
+        question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
+        reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
+        group=question_of(asked), line=line,
+    )  # fmt: skip
+
+
+def _is_error(row: Mapping[str, Any]) -> bool:
+    """Whether a result is an error, not a failed assertion; files without the reason have no grading then."""
+    if "failureReason" in row:
+        return bool(row["failureReason"] == ERROR)
+    return bool(row.get("error")) and not row.get("gradingResult")
+
+
+def _names(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from (PASS, SCORE, LATENCY)
+    if "cost" in row:
+        yield COST
+
+
+def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    yield PASS, score_of(row["success"])
+    yield SCORE, score_of(row["score"])
+    named = row.get("namedScores")
+    for name, value in (named if isinstance(named, dict) else {}).items():
+        yield (f"metric {name}" if name in {PASS, SCORE, LATENCY, COST} else name), score_of(value)
+    yield LATENCY, score_of(row.get("latencyMs"))
+    if "cost" in row:
+        yield COST, score_of(row["cost"])
+
+
+def _variables(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of a test, without those of the run itself."""
+    given = row["vars"] if isinstance(row["vars"], dict) else {}
+    return {name: value for name, value in given.items() if not name.startswith("__") and name != "sessionId"}
+
+
+def _plain_checks(checks: Any) -> list[Any]:
+    """What each assertion holds an output to."""
+    kept = ("type", "value", "threshold", "weight", "metric")
+    found = checks if isinstance(checks, list) else []
+    return [{key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in found]
+
+
+def _expected(checks: Any) -> str:
+    """What the assertions expect, as one text."""
+    values = [f"{each.get('type')}: {text_of(each.get('value'))}" for each in _plain_checks(checks)
+              if isinstance(each, dict)]  # fmt: skip
+    return text_of("\n".join(values))
+
+
+def _output(row: Mapping[str, Any]) -> str | None:
+    response = row.get("response")
+    output = response.get("output") if isinstance(response, dict) else None
+    return None if output is None else text_of(output)
+
+
+def _providers(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[str]:
+    """Who gave the outputs."""
+    given = (row.get("provider") for _, row in rows)
+    return list(dict.fromkeys(text_of(each.get("id") if isinstance(each, dict) else each, 200) for each in given))
+
+
+def _notes(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[str]:
+    responses = [row.get("response") for _, row in rows]
+    cached = sum(1 for each in responses if isinstance(each, dict) and each.get("cached") is True)
+    if cached:
+        yield f"{cached} of {len(responses)} outputs came from promptfoo's cache: their latency says little"

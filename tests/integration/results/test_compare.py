@@ -1,0 +1,190 @@
+"""`tunegate compare OLD NEW [--gate]`: exit codes, what it prints and writes, and what other commands make of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.results import DATA, csv_file, pair_of
+from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.reading import schema_mistakes
+
+TOOLS = [
+    pytest.param("inspect", marks=pytest.mark.skipif(
+        sys.version_info < (3, 14) and not find_spec("backports"), reason="no library that reads Zstandard")),
+    "lm", "promptfoo", "deepeval",
+]  # fmt: skip
+NAMES = {"inspect": "inspect_ai", "lm": "lm-evaluation-harness", "promptfoo": "promptfoo", "deepeval": "deepeval"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty folder, in which nothing of a project lies."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for name in ("GITHUB_TOKEN", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "empty"
+
+
+@pytest.fixture
+def worse():
+    """Two CSV files, the second of which is worse."""
+    csv_file(Path("old.csv"), {f"q{n}": 1 for n in range(100)}, "acc")
+    csv_file(Path("new.csv"), {f"q{n}": int(n % 4 > 0) for n in range(100)}, "acc")
+    return "old.csv", "new.csv"
+
+
+def ran(*arguments: object):
+    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_worse_file_is_red_and_a_better_one_green(tool):
+    old, worse = pair_of(tool, "worse")
+    red = ran(old, worse, "--gate")
+    assert (red.exit_code, "gate: blocked by" in red.stderr) == (1, True)
+    assert red.stdout.startswith(f"results of {NAMES[tool]}")
+
+    green = ran(old, pair_of(tool, "better")[1], "--gate", "--margin", ".15")
+    assert (green.exit_code, green.stdout.splitlines()[-1]) == (0, "gate: passes")
+    assert "Supplied scores: not re-scored, never released." in green.stdout
+    assert ran(old, worse).exit_code == 0
+
+
+def test_without_gate_the_exit_code_is_0_and_the_table_is_the_same(worse):
+    gated, shown = ran(*worse, "--gate"), ran(*worse)
+
+    assert (gated.exit_code, shown.exit_code) == (1, 0)
+    assert shown.stdout.splitlines()[:-1] == gated.stdout.splitlines()
+    assert "shown, not gated" in shown.stdout.splitlines()[-1]
+
+
+def test_json_is_a_decision_with_the_numbers_of_each_metric(worse):
+    done = ran(*worse, "--gate", "--json")
+    found = json.loads(done.stdout)
+
+    assert schema_mistakes(found, published_schema("decision")) == []
+    assert (found["passes"], found["tool"], found["gated"]) == (False, "CSV", True)
+    assert found["metrics"]["results/acc"]["mean"] == 0.75
+    assert json.loads(ran(*worse, "--json").stdout)["metrics"] == found["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["old.csv"], 2, "expected two result files, OLD and NEW, found 1"),
+        (["old.csv", "old.csv"], 2, "expected two files, found old.csv twice"),
+        (["old.csv", "./link.csv"], 2, "expected two files, found old.csv twice"),
+        (["old.csv", "new.csv", "--out", "new.csv"], 2, "--out: expected a file of its own, found that NEW is new.csv"),
+        (["old.csv", "new.csv", "--decision", "old.csv"], 2, "--decision: expected a file of its own"),
+        (["old.csv", "new.csv", "--out", "d.json", "--decision", "d.json"], 2, "found that --out is d.json"),
+        (["old.csv", "new.csv", "--margin", "5"], 2, ".05 is five points"),
+        (["old.csv", "new.csv", "--margin", "f1=.1"], 2, "expected a metric of the files (acc), found f1"),
+        (["old.csv", "new.csv", "--policy", "gone.yaml"], 4, "gone.yaml"),
+        (["old.csv", "gone.csv"], 4, "gone.csv: expected a result file"),
+        (["old.csv", "odd.txt"], 4, "found a text that begins with 'hello'"),
+        (["old.csv", "big.csv", "--gate"], 4, "found none of them: q0, q1, q2"),
+        (["old.csv", "seconds.csv"], 1, "NEW does not have this metric"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_exit_code(worse, arguments, code, says):
+    Path("link.csv").symlink_to("old.csv")
+    Path("odd.txt").write_text("hello\n")
+    csv_file(Path("seconds.csv"), {f"q{n}": 3 for n in range(100)}, "seconds")
+    csv_file(Path("big.csv"), {f"z{n}": 3 for n in range(100)}, "acc")
+    done = ran(*arguments, *(["--gate"] if code == 1 else []))
+
+    assert done.exit_code == code
+    assert says in done.output
+
+
+def test_a_gate_without_any_margin_is_refused_and_the_decision_says_so():
+    for name in ("old.csv", "new.csv"):
+        csv_file(Path(name), {f"q{n}": 100 + n for n in range(9)}, "latency")
+    done = ran("old.csv", "new.csv", "--gate", "--decision", "d.json")
+
+    assert done.exit_code == 4
+    assert "--gate: expected a metric with a margin, found none (latency)" in done.stderr
+    assert "found none (latency)" in json.loads(Path("d.json").read_text())["refused"]
+    assert ran("old.csv", "new.csv").exit_code == 0
+
+
+def test_inconclusive_may_warn():
+    csv_file(Path("old.csv"), {f"q{n}": 1 for n in range(10)})
+    csv_file(Path("new.csv"), {f"q{n}": int(n > 0) for n in range(10)})
+
+    assert ran("old.csv", "new.csv", "--gate").exit_code == 1
+    assert ran("old.csv", "new.csv", "--gate", "--inconclusive", "warn").exit_code == 0
+
+
+def test_comment_report_and_view_show_what_was_decided(worse, tmp_path):
+    assert ran(*worse, "--gate", "--decision", "out/decision.json").exit_code == 1
+    shutil.copytree("out", tmp_path / "artefact")  # as a workflow's second job finds it
+    decision = tmp_path / "artefact" / "decision.json"
+
+    said = CliRunner().invoke(app, ["comment", str(decision)])
+    assert said.exit_code == 0
+    assert said.stdout.startswith(
+        "### ❌ Blocked: results/acc regressed. Supplied scores: not re-scored, never released."
+    )
+    assert "tunegate compare old.csv new.csv --gate" in said.stdout
+    assert "pytest" not in said.stdout
+    shown = CliRunner().invoke(app, ["report", "out/decision.record.json"])
+    assert "results/acc: Regressed" in shown.stdout
+    view = CliRunner().invoke(app, ["view", "out/decision.record.json"])
+    assert view.exit_code == 0
+    page = Path("out/decision.record.html").read_text()
+    assert "supplied: not re-scored, never released" in page
+    assert "tunegate compare old.csv new.csv --gate" in page
+
+
+def test_the_page_has_inputs_outputs_and_reasons():
+    old, new = pair_of("promptfoo", "worse")
+    assert ran(old, new, "--out", "record.json").exit_code == 0
+    assert CliRunner().invoke(app, ["report", "record.json", "--html", "page.html"]).exit_code == 0
+
+    page = Path("page.html").read_text()
+    assert "What is 43 plus 21? Reply with the number only." in page
+    assert "equals: 64" in page
+
+
+def test_hostile_ids_inputs_and_names_reach_no_terminal():
+    odd = ["\x1b[2J", "::error::x", "a\u202eb", "a\nb", "x" * 5000, "[red]b[/red]"]
+    metrics = [{"name": "\x1b[1mm", "score": 1, "success": True}]
+    shared = {"success": True, "actualOutput": "\x07", "metricsData": metrics}
+    rows = [shared | {"name": name, "input": f"\x1b]0;{n}"} for n, name in enumerate(odd)]
+    Path("old.json").write_text(json.dumps({"testCases": rows, "testPassed": 6}))
+    Path("new.json").write_text(json.dumps({"testCases": rows[:1], "testPassed": 1}))
+    for more in ([], ["--gate"], ["--json"], ["--gate", "--decision", "d.json"]):
+        done = ran("old.json", "new.json", *more)
+        assert done.exit_code == (1 if "--gate" in more else 0)
+        text = done.output
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
+        assert not any(line.lstrip().startswith("::error") for line in text.splitlines())
+    assert not {"\x1b", "\x07"} & set(CliRunner().invoke(app, ["comment", "d.json"]).output)
+
+
+def test_it_runs_in_an_empty_folder_and_loads_no_torch(worse, here):
+    code = (
+        "import sys\nfrom tunegate.harness.cli.main import app\n"
+        "try:\n    app(['compare', 'old.csv', 'new.csv', '--gate'])\nexcept SystemExit as end:\n    code = end.code\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sentence_transformers'} & set(sys.modules)\n"
+        "print('ended with', code, sorted(heavy))\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, cwd=here)
+
+    assert done.stdout.splitlines()[-1] == "ended with 1 []"
+    assert sorted(path.name for path in here.iterdir()) == ["new.csv", "old.csv"]
+
+
+def test_data_of_the_tools_is_small():
+    assert max(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 60_000

@@ -1,0 +1,226 @@
+"""Samples of lm-evaluation-harness, results of promptfoo, test runs of deepeval."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.support.results import DATA, LM
+from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.results.read import read_results
+
+# --- lm-evaluation-harness
+
+
+def lm_file(tmp_path, *rows: dict, name: str = "samples.jsonl"):
+    full = [
+        {"doc_id": 0, "doc": {"q": 1}, "resps": [], "target": "", "metrics": ["acc"], "acc": 1} | row for row in rows
+    ]
+    (tmp_path / name).write_text("".join(f"{json.dumps(row)}\n" for row in full))
+    return tmp_path / name
+
+
+def test_filters_are_metrics_of_their_own_and_lists_are_left_out():
+    found = read_results(LM["old"])
+
+    assert found.metrics == ("exact_match,strict", "exact_match,flexible")
+    assert list(found.left_out) == ["bleu,strict", "bleu,flexible"]
+    assert (found.task, found.model, found.version) == ("sums", "wxrd1574", "0.4.13")
+    assert found.samples[0].input == "What is 43 plus 21? Reply with the number only."
+
+
+def test_scores_are_those_of_the_results(tmp_path):
+    found = read_results(DATA / "lm_worse" / next((DATA / "lm_worse").glob("samples_mc_*")).name)
+
+    assert found.metrics == ("acc",)
+    assert set(found.left_out) == {"brier_score"}
+
+
+def test_the_results_beside_it_say_of_which_metrics_less_is_better(tmp_path):
+    date = "2026-01-01T00-00-00.1"
+    row = {"metrics": ["acc", "steps", "perplexity"], "steps": 3, "perplexity": -7.5}
+    file = lm_file(tmp_path, row, name=f"samples_a_b_{date}.jsonl")
+    (tmp_path / f"results_{date}.json").write_text(
+        json.dumps({"higher_is_better": {"a_b": {"acc": True, "steps": False, "perplexity": False}}})
+    )
+    found = read_results(file)
+
+    assert found.lower == {"steps": f"results_{date}.json says higher_is_better: false"}
+    # the harness keeps the log-likelihood of a sample under this name
+    assert found.notes == ("perplexity: for each sample the harness keeps the log-likelihood, of which more is better",)
+
+
+def test_fewer_documents_than_the_results_count_are_refused(tmp_path):
+    shutil.copytree(LM["old"].parent, tmp_path / "run")
+    file = tmp_path / "run" / LM["old"].name
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:20]))
+
+    with pytest.raises(Unreadable, match="the 30 documents that the results beside it count, found 20"):
+        read_results(file)
+
+
+def test_a_line_that_is_cut_off_is_refused_with_its_number(tmp_path):
+    file = lm_file(tmp_path, {}, {"doc_id": 1})
+    file.write_text(file.read_text()[:-9])
+
+    with pytest.raises(Unreadable, match=r"samples\.jsonl:2: .*was the file cut off\?"):
+        read_results(file)
+
+
+def test_a_line_of_something_other_is_refused(tmp_path):
+    file = lm_file(tmp_path, {})
+    file.write_text(file.read_text() + '{"doc_id": 1}\n')
+
+    with pytest.raises(Unreadable, match=r"samples\.jsonl:2: expected samples of lm-evaluation-harness"):
+        read_results(file)
+
+
+def test_a_document_twice_is_a_repeat_and_filters_are_not(tmp_path):
+    found = read_results(lm_file(tmp_path, {"acc": 1}, {"acc": 0}, {"filter": "f", "acc": 0}))
+
+    assert [sample.scores for sample in found.samples] == [{"acc": 1.0, "acc,f": 0.0}, {"acc": 0.0}]
+
+
+def test_nan_in_a_line_is_no_score(tmp_path):
+    assert read_results(lm_file(tmp_path, {"acc": float("nan")})).samples[0].scores == {"acc": None}
+
+
+# --- promptfoo
+
+
+def promptfoo(tmp_path, change):
+    data = json.loads((DATA / "promptfoo_old.json").read_text())
+    change(data["results"])
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    return tmp_path / "results.json"
+
+
+def test_results_are_metrics_with_cost_and_latency():
+    found = read_results(DATA / "promptfoo_old.json")
+
+    assert found.metrics == ("pass", "score", "exact", "close", "latency", "cost")
+    assert set(found.lower) == {"latency", "cost"} == found.amounts
+    assert (found.version, found.model, len(found.samples)) == ("0.123.1", "scripted:old", 40)
+    assert found.samples[3].id == "3"
+
+
+def test_an_error_has_no_score_and_a_failed_assertion_has():
+    found = read_results(DATA / "promptfoo_errors.json")
+
+    assert [each.id for each in found.samples if each.scores["pass"] is None] == ["4", "9"]
+    assert found.by_id["4"][0].reasons == {"": "the server broke"}
+    assert 0.0 in [each.scores["pass"] for each in found.samples]
+
+
+def test_results_of_an_older_version_are_refused(tmp_path):
+    def older(results):
+        for row in results["results"]:
+            del row["testIdx"]
+
+    with pytest.raises(Unreadable, match="run it again with a newer promptfoo"):
+        read_results(promptfoo(tmp_path, older))
+
+
+def test_fewer_results_than_it_counts_are_refused(tmp_path):
+    with pytest.raises(Unreadable, match="the 40 that it counts, found 39"):
+        read_results(promptfoo(tmp_path, lambda results: results["results"].pop()))
+
+
+def test_prompts_and_providers_of_a_test_are_one_observation(tmp_path):
+    def both(results):
+        results["results"] += [row | {"promptIdx": 1} for row in results["results"]]
+
+    found = read_results(promptfoo(tmp_path, both))
+    assert found.samples[0].id == "0-0"
+    assert found.samples[40].id == "0-1"
+    assert found.samples[0].group == found.samples[40].group != found.samples[1].group
+
+
+def test_an_assertion_that_is_another_one_is_another_question(tmp_path):
+    def easier(results):
+        results["results"][0]["testCase"]["assert"][0]["value"] = "anything"
+
+    before, after = read_results(DATA / "promptfoo_old.json"), read_results(promptfoo(tmp_path, easier))
+    assert before.samples[0].question != after.samples[0].question
+    assert before.samples[1].question == after.samples[1].question
+
+
+def test_lines_of_results_are_read_and_outputs_from_the_cache_are_reported(tmp_path):
+    rows = json.loads((DATA / "promptfoo_old.json").read_text())["results"]["results"]
+    rows[0]["response"]["cached"] = True
+    (tmp_path / "results.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    found = read_results(tmp_path / "results.jsonl")
+    assert [each.scores for each in found.samples] == [
+        each.scores for each in read_results(DATA / "promptfoo_old.json").samples
+    ]
+    assert found.notes == ("1 of 40 outputs came from promptfoo's cache: their latency says little",)
+
+
+# --- deepeval
+
+
+def run_of(tmp_path, *cases: dict, **more):
+    data = {"testCases": [{"name": "a", "input": "q", "metricsData": []} | case for case in cases], "testPassed": 1}
+    (tmp_path / "run.json").write_text(json.dumps(data | more))
+    return tmp_path / "run.json"
+
+
+def metric(**more):
+    return {"name": "Bias", "threshold": 0.5, "success": True, "score": 0.1} | more
+
+
+def test_a_test_run_has_its_metrics_and_whether_it_passed():
+    found = read_results(DATA / "deepeval_old.json")
+
+    assert found.metrics == ("Exact Match", "Close", "pass")
+    assert found.lower == {}
+    assert found.samples[2].passed == {"Exact Match": False, "Close": True}
+    assert found.samples[2].reasons["Exact Match"].startswith("The actual and expected outputs are")
+
+
+def test_an_error_of_a_metric_leaves_it_and_the_case_without_a_score():
+    found = read_results(DATA / "deepeval_errors.json").by_id["sum-004"][0]
+
+    assert found.scores == {"Exact Match": 0.0, "Close": None, "pass": None}
+    assert "invalid literal for int()" in found.reasons["Close"]
+
+
+def test_a_metric_that_passes_below_its_threshold_is_one_of_which_less_is_better(tmp_path):
+    below = [{"metricsData": [metric()]}, {"name": "b", "metricsData": [metric(score=0.9, success=False)]}]
+    assert read_results(run_of(tmp_path, *below)).lower == {"Bias": "it passes below its threshold"}
+
+    above = [{"metricsData": [metric(success=False)]}]
+    assert read_results(run_of(tmp_path, *above)).lower == {}
+
+
+def test_names_of_several_questions_are_no_ids(tmp_path):
+    found = read_results(run_of(tmp_path, {"success": True}, {"input": "other", "success": False}))
+
+    assert [each.id for each in found.samples] == ["0", "1"]
+    assert found.by_place
+    assert found.notes == ("several test cases of one name: they are paired by their place",)
+
+
+def test_a_conversation_is_read(tmp_path):
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes?"}]
+    talk = {"name": "t", "success": True, "metricsData": [metric()], "turns": turns, "scenario": "a greeting"}
+    found = read_results(run_of(tmp_path, conversationalTestCases=[talk]))
+
+    assert (found.samples[0].input, found.samples[0].scores) == ("a greeting", {"Bias": 0.1, "pass": 1.0})
+
+
+def test_two_metrics_of_one_name_are_two(tmp_path):
+    found = read_results(run_of(tmp_path, {"metricsData": [metric(), metric(score=0.2)]}))
+
+    assert found.samples[0].scores == {"Bias": 0.1, "Bias 2": 0.2, "pass": None}
+
+
+def test_a_test_case_that_is_none_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text('{"testCases": [3], "testPassed": 1}')
+
+    with pytest.raises(Unreadable, match="whose test cases have a name, found 3 as number 1"):
+        read_results(tmp_path / "run.json")

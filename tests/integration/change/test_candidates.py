@@ -13,6 +13,8 @@ from tests.support.fault_server import FaultServer, Handler, reply, serving
 from tests.support.gated import BAD, GOOD, commit_to_main, edit, git, invoke, ok
 from tests.support.records import write_policy
 from tests.support.units import write_unit
+from tunegate.harness.core.files import stamped
+from tunegate.harness.ledger.ledger import Event, append
 
 CASES = 120
 IN_SERVICE, REWORDED, BETTER, WORSE = "Sort the ticket.", "Please sort the ticket.", "Sort it; think.", "Sort."
@@ -150,9 +152,6 @@ def test_a_record_that_the_gate_does_not_find_so_blocks(desk):
     forged["configuration"] = json.loads(worse.read_text())["configuration"]
     assert not gate()["untrue"]
 
-    from tunegate.harness.core.files import stamped
-    from tunegate.harness.ledger.ledger import Event, append
-
     forged.pop("digest")
     forged = stamped(forged)
     worse.write_text(json.dumps(forged))
@@ -279,3 +278,73 @@ def test_an_anchor_is_set_with_a_reason_and_approved_by_a_reviewer(desk):
         f"{next(Path('baselines').glob('tuned-*')).name}: Prompts begin anew from here."
     ]
     assert gate(f"--approve={found['approve']}")["passes"]
+
+
+# attempts to get a worse prompt past the gate
+
+
+def test_an_older_record_is_not_put_in_service_by_a_change(desk):
+    """A low record that lies among the baselines would be an easier reference after the merge."""
+    low = json.loads(record_path().read_text())
+    prompt(WORSE)
+    ok("record")
+    commit_to_main("worse, by an owner")
+    prompt(BETTER)
+    ok("record")
+    commit_to_main("better")
+    assert gate()["passes"]
+    append(Path("baselines"), Event("serves", "desk", low["subject"], {"desk/triage": low["digest"]}))
+    found = gate()
+    assert not found["passes"]
+    assert "is of another configuration than this change runs" in found["untrue"][0]
+
+
+def test_a_record_whose_prompt_was_rewritten_is_not_what_the_gate_finds(desk):
+    forged = json.loads(record_path().read_text()) | {"configuration": {"template": "{input}", "system": BETTER,
+               "decoding": {"max_new_tokens": 4, "temperature": 0.0, "top_p": 1.0, "seed": 0}}}  # fmt: skip
+    del forged["digest"]
+    forged = stamped(forged)
+    record_path().write_text(json.dumps(forged))
+    prompt(BETTER)
+    for kind in ("recorded", "serves"):
+        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
+    found = gate()
+    assert not found["passes"]
+    assert "has 91.7 %, and the gate finds 99.2 %" in found["untrue"][0]
+
+
+def test_an_event_that_put_a_configuration_in_service_cannot_be_left_out(desk):
+    [serves] = [path for path in Path("baselines/ledger").glob("*.json") if '"serves"' in path.read_text()]
+    serves.unlink()
+    prompt(WORSE)
+    refused("expected every event of main in the ledger here, found 1 missing")
+
+
+def test_a_second_file_of_the_unit_cannot_have_a_prompt_of_its_own(desk):
+    path = Path("fixtures/desk/triage.yaml")
+    data = json.loads(path.read_text())
+    Path("fixtures/desk/more.yaml").write_text(json.dumps(data | {
+        "cases": data["cases"][100:], "prompt": {"system": BETTER}, "unit": "triage",
+    }))  # fmt: skip
+    path.write_text(json.dumps(data | {"cases": data["cases"][:100]}))
+    refused("the files of a unit share it")
+
+
+def test_a_prompt_moves_no_cursor_and_starts_no_command_of_the_workflow(desk):
+    prompt("Sort.\n::error::all is well\n\u202e\x1b[2K# done @team <img src=x>")
+    done = invoke("gate", "--policy-from=main", "--decision=d.json")
+    said = done.output + ok("report", "d.json", "--markdown")
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert not any(line.startswith("::") for line in said.splitlines())
+
+
+def record_path() -> Path:
+    [path] = Path("baselines").glob("*/desk/triage.json")
+    return path
+
+
+def refused(why: str) -> None:
+    done = invoke("gate", "--policy-from=main")
+    assert done.exit_code == 4, done.output
+    assert why in done.output

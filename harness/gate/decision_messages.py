@@ -40,7 +40,7 @@ class Outlook:
 #: What to say of what was made elsewhere.
 _SUPPLIED = {
     "": "",
-    "outputs": " Outputs supplied, not generated: they are gated, and never released.",
+    "outputs": " Outputs supplied, not generated: they are gated, but cannot be released.",
     "scores": " Supplied scores: not re-scored, never released.",
 }
 

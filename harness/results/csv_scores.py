@@ -166,7 +166,7 @@ def _rows(path: Path, text: str) -> _Rows:
 
 def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line where it begins."""
-    csv.field_size_limit(MOST_CELL)
+    before = csv.field_size_limit(MOST_CELL)  # of the whole process
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -176,6 +176,8 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
     except csv.Error as error:
         hint = "is there a quote that nothing closes, or was the file cut off?"
         raise AuthoringError([Problem(path, line, "", "a row of CSV", str(error), hint)]) from None
+    finally:
+        csv.field_size_limit(before)
 
 
 def _header(text: str, delimiter: str) -> list[str]:

@@ -116,6 +116,7 @@ class SuppliedRun:
         return Record(
             partial=False, fingerprint=_fingerprint(file, names).as_dict(),
             questions={unit.key: {"suite": SUITE, "cases": questions} for unit in self.task.units},
+            configurations={unit.key: unit.configuration.as_dict() for unit in self.task.units},
             cases=cases, units=units, policies=self.task.policies,
             scorers={unit.key: {"tool": file.tool, "version": file.version or "unknown"} for unit in self.task.units},
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -194,7 +194,7 @@ def baseline_references(
     recorded = [unit for unit in units if not (unit.sealed and opens)]
     found = matching(root, recorded, fingerprint, model, any_engine=opens)
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
+    baseline = _reference(ledger, found, fingerprint) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
     return {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
 
@@ -216,10 +216,21 @@ def _configurations(
     others = [unit for unit in units if unit.key not in known and not unit.sealed]
     own = matching(root, others, fingerprint, model) if others else []
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference([*serving, *own], fingerprint.engine)
+    baseline = _reference(ledger, [*serving, *own], fingerprint)
     anchors = anchor_records(root, ledger, units, serving)
-    older = {ANCHOR: replace(as_reference(anchors, fingerprint.engine), noise=baseline.noise)} if anchors else {}
+    older = {ANCHOR: replace(_reference(ledger, anchors, fingerprint), noise=baseline.noise)} if anchors else {}
     return {"baseline": baseline} | older
+
+
+def _reference(ledger: Ledger, baselines: Sequence[Baseline], fingerprint: Fingerprint) -> Record:
+    """Return baselines as one record, with the date of the newest of them by the ledger."""
+    digests = {each.unit: each.digest for each in baselines}
+    when = [
+        event.when
+        for event in ledger.events.values()
+        if any(digests.get(unit) == sha for unit, sha in event.files.items())
+    ]
+    return as_reference(baselines, fingerprint.engine, max(when, default=""))
 
 
 def last_releases(
@@ -248,7 +259,7 @@ def last_releases(
     # the released model is compared only with the base: against its own outputs it would always hold
     released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(fingerprint.subject)]
     # cases flip by themselves whatever the reference
-    return {name: replace(as_reference(each, fingerprint.engine), noise=noise) for name, each in _by_release(released)}
+    return {name: replace(_reference(ledger, each, fingerprint), noise=noise) for name, each in _by_release(released)}
 
 
 def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:

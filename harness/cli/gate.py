@@ -210,8 +210,8 @@ def _reasons(decision: Decision) -> Iterator[str]:
 
 def _print_changes(decision: Decision) -> None:
     """Print the edited parts of the configuration, and the rule changes."""
-    from tunegate.harness.reporting.decision import change_lines, edited_lines
-    from tunegate.harness.reporting.report import EditedPart
+    from tunegate.harness.reporting.decision import change_lines
+    from tunegate.harness.reporting.edited import EditedPart, edited_lines
 
     changes = decision.changes
     for line in edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]):

@@ -52,7 +52,8 @@ def report(
     from tunegate.harness.reporting.annotations import case_annotations
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
-    from tunegate.harness.reporting.report import with_page
+    from tunegate.harness.reporting.origin import origin_of
+    from tunegate.harness.reporting.report import with_origin, with_page
     from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
@@ -60,7 +61,7 @@ def report(
     if printed > 1:
         raise UsageError("--markdown, --format github and --json: expected at most one of them, found several")
     inputs = read_inputs(record)
-    found = with_page(inputs.report(), page or "")
+    found = with_origin(with_page(inputs.report(), page or ""), origin_of(os.environ))
     if html or as_json:
         found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
         found = _with_prompts(found, inputs, render, chat_template) if render else found
@@ -180,10 +181,11 @@ def comment(
     """
     from tunegate.harness.reporting.decision import of_artefact
     from tunegate.harness.reporting.markdown import markdown_report
+    from tunegate.harness.reporting.origin import origin_of
     from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
-    from tunegate.harness.reporting.report import with_page
+    from tunegate.harness.reporting.report import with_origin, with_page
 
-    found = with_page(of_artefact(record, gate_result or ""), page or "")
+    found = with_origin(with_page(of_artefact(record, gate_result or ""), page or ""), origin_of(os.environ))
     markdown = markdown_report(found)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         add_to_summary(Path(summary), markdown)

@@ -13,11 +13,12 @@ from typing import Any, Literal
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_json
 
-Side = Literal["same", "before", "now"]
+Side = Literal["same", "before", "now", "gap"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _SENTENCES = re.compile(r"[^.!?\n]*[.!?\n]\s*|[^.!?\n]+")  # or lines
 MOST_PAIRS = 250_000  # to compare, in hundredths of a second: of words, then of sentences; beyond it the middle differs
 KEPT = 40  # characters of equal text on each side of a difference
+KEPT_ON_PAGE = 160
 MOST_SHOWN = 400  # characters per difference on a terminal
 MOST_FIELDS = 8  # JSON fields on a terminal
 NONE, ELLIPSIS = "(none)", " ... "
@@ -25,7 +26,7 @@ NONE, ELLIPSIS = "(none)", " ... "
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of text in both sides or in one of them."""
+    """A run of text in both sides or in one of them; a gap tells what is left out of both."""
 
     side: Side
     text: str
@@ -163,6 +164,30 @@ def difference_lines(before: str | None, now: str | None) -> Iterator[str]:
     pieces = word_pieces(*(" ".join((text or NONE).split()) for text in (before, now)))
     yield f"before: {''.join(_short(pieces, 'before'))}"
     yield f"now:    {''.join(_short(pieces, 'now'))}"
+
+
+def excerpts(pieces: Sequence[Piece], kept: int = KEPT_ON_PAGE) -> tuple[Piece, ...]:
+    """Return pieces with a gap in each long one of both sides, which says how much is left out."""
+    return tuple(_excerpts(pieces, kept))
+
+
+def _excerpts(pieces: Sequence[Piece], kept: int) -> Iterator[Piece]:
+    for number, piece in enumerate(pieces):
+        head = _first_words(piece.text, kept) if number else ""
+        tail = _first_words(piece.text[::-1], kept)[::-1] if number < len(pieces) - 1 else ""
+        left = len(piece.text) - len(head) - len(tail)
+        if piece.side != "same" or left <= kept:
+            yield piece
+        else:
+            yield Piece("same", head)
+            yield Piece("gap", f" ... {left:,} equal characters ... ")
+            yield Piece("same", tail)
+
+
+def _first_words(text: str, most: int) -> str:
+    """Return the start of a text up to white space, of at most `most` characters."""
+    spaces = [found.start() for found in re.finditer(r"\s", text[:most])]
+    return text[: spaces[-1] if spaces else most]
 
 
 def word_diff(before: str, now: str) -> str:

@@ -8,9 +8,11 @@ const count = files.length || inside.length;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
 const more = document.getElementById("more");
+const every = document.getElementById("all");
 const counter = document.getElementById("count");
 const STATES = ["regressed", "fixed", "failed", "unscored", "passed", "scored"];
 const CHUNK = 100;
+const ALL = "all"; // in the address: no state chosen, where the page would open on the regressed cases
 const pieces = new Map(), arrived = new Map();
 let found = [], drawn = 0, texts = null, reading = null;
 index.cases.forEach((each, number) => { each.number = number; });
@@ -109,6 +111,7 @@ function wanted() {
 
 function keep(changes = {}) {
   const state = new URLSearchParams(wanted());
+  if (!state.has("state") && index.cases.some((each) => has(each, "regressed"))) state.set("state", ALL);
   const open = "case" in changes ? changes.case : read().get("case");
   if (open) state.set("case", open);
   history.replaceState(null, "", `#${state}`);
@@ -127,6 +130,7 @@ function show(key = "") {
   drawn = 0;
   const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
   counter.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
+  every.hidden = !of;
   if (!found.length && of) counter.textContent += ": no case matches all filters";
   draw();
   reveal(key);
@@ -219,9 +223,12 @@ function fields(changed) {
 
 function restore() {
   const state = read();
+  const chosen = [...state].length > 0;
+  if (!chosen && index.cases.some((each) => has(each, "regressed"))) state.set("state", "regressed");
+  if (state.get("state") === ALL) state.delete("state");
   for (const name of ["state", "unit", "tag", "finding", "text"]) form.elements[name].value = state.get(name) ?? "";
   form.elements.critical.checked = state.has("critical");
-  if (Object.keys(wanted()).length && !state.has("case")) document.getElementById("cases").scrollIntoView();
+  if (chosen && Object.keys(wanted()).length && !state.has("case")) document.getElementById("cases").scrollIntoView();
   show(state.get("case"));
 }
 
@@ -243,5 +250,6 @@ more.addEventListener("click", () => {
   list.children[first].querySelector("summary").focus();
 });
 window.addEventListener("hashchange", restore);
+every.textContent = `show all ${counted(index.cases.length)} cases`;
 fillFilters();
 restore();

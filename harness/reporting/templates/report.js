@@ -72,6 +72,8 @@ function textOf(each, held) {
 
 const has = (each, state) => each.states.includes(state);
 
+const hasRegressed = () => index.cases.some((each) => has(each, "regressed"));
+
 const counted = (number) => number.toLocaleString("en");
 
 function countsOf(values) {
@@ -111,9 +113,9 @@ function wanted() {
 
 function keep(changes = {}) {
   const state = new URLSearchParams(wanted());
-  if (!state.has("state") && index.cases.some((each) => has(each, "regressed"))) state.set("state", ALL);
   const open = "case" in changes ? changes.case : read().get("case");
   if (open) state.set("case", open);
+  if (![...state].length && hasRegressed()) state.set("state", ALL); // an empty address shows what regressed
   history.replaceState(null, "", `#${state}`);
 }
 
@@ -224,7 +226,7 @@ function fields(changed) {
 function restore() {
   const state = read();
   const chosen = [...state].length > 0;
-  if (!chosen && index.cases.some((each) => has(each, "regressed"))) state.set("state", "regressed");
+  if (!chosen && hasRegressed()) state.set("state", "regressed");
   if (state.get("state") === ALL) state.delete("state");
   for (const name of ["state", "unit", "tag", "finding", "text"]) form.elements[name].value = state.get(name) ?? "";
   form.elements.critical.checked = state.has("critical");

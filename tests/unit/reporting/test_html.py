@@ -398,3 +398,17 @@ def test_many_candidates_stand_below_each_other_the_best_first_and_lead_to_their
     ]
     assert 'id="beside"' not in text
     assert all(f'id="candidate-{number}"' in text for number in range(1, 13))
+
+
+@pytest.mark.parametrize(("expect", "text"), [
+    ("Snow is white.", "Snow is white."),
+    ({"answer": ["24", "twenty-four"]}, "24\nor twenty-four"),
+    ({"answer": ["blue"]}, "blue"),
+    ({"product": "boiler"}, '{\n  "product": "boiler"\n}'),
+    ({"answer": ["blue"], "says": []}, '{\n  "answer": [\n    "blue"\n  ],\n  "says": []\n}'),
+    (["é"], '[\n  "é"\n]'),
+])  # fmt: skip
+def test_what_is_expected_is_text_where_it_is_one_and_indented_otherwise(expect, text):
+    context = CaseContext("f.yaml", 1, expect)
+    [made] = cases_of(Page(html_page(report(case(context=context)))))
+    assert made["expect"] == text

@@ -158,7 +158,7 @@ def _candidate(report: Report, candidate: CandidateReport, most: int) -> Iterato
         if unit.blocks:
             yield from ("", f"**{escaped(unit.key)}**: {escaped(unit.reason)} {escaped(unit.driver)}".rstrip())
     if most:
-        yield from (line for unit in candidate.units for line in _parts(unit))
+        yield from (line for unit in candidate.units for line in _parts(unit, candidate.columns))
     if candidate.outcome != "scored":
         yield from ("", "To reproduce:", "", quoted(candidate.whole_command))
     if most and (worst := candidate.worst):
@@ -183,12 +183,13 @@ def _row(unit: UnitReport) -> str:
     return f"| {' | '.join(escaped(cell) for cell in cells)} | {marked} |"
 
 
-def _parts(unit: UnitReport) -> Iterator[str]:
+def _parts(unit: UnitReport, columns: tuple[str, str]) -> Iterator[str]:
     """Yield the parts of a unit's pass rule, folded; nothing for a single part, which equals the score."""
     if len(unit.parts) < 2:
         return
     yield from ("", f"<details><summary>{escaped(unit.key)}: its parts</summary>", "")
-    yield from ("| part | cases | before | now | margin | confusions |", "|---|--:|--:|--:|--:|---|")
+    before, now = map(escaped, columns)
+    yield from (f"| part | cases | {before} | {now} | margin | confusions |", "|---|--:|--:|--:|--:|---|")
     for part in unit.parts[:MOST_LINES]:
         margin = "" if part.margin is None else points(part.margin, signed=False)
         cells = (part.label, str(part.n), percent(part.base), percent(part.mean), margin, _cut(part.remarks))

@@ -349,7 +349,9 @@ def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[Case
             yield CaseReport(key, unit, state, critical, sealed=True)
             continue
         context = contexts.get(key)
-        before = _before(record.verdicts.get(unit, {}), case, context)
+        adapter = record.fingerprint["subject"].get("adapter")
+        found = _before(record.verdicts.get(unit, {}), case, context)
+        before = {side_name(name, adapter): output for name, output in found.items()}
         yield CaseReport(
             key, unit, state, critical or bool(context and context.critical), False, result.score, result.missed.output,
             tuple(each.output for each in result.repeats),

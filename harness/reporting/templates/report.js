@@ -12,6 +12,7 @@ const every = document.getElementById("all");
 const counter = document.getElementById("count");
 const STATES = ["regressed", "fixed", "failed", "unscored", "passed", "scored"];
 const CHUNK = 100;
+const LONG = 1000; // characters
 const ALL = "all"; // in the address: no state chosen, where the page would open on the regressed cases
 const pieces = new Map(), arrived = new Map();
 let found = [], drawn = 0, texts = null, reading = null;
@@ -182,14 +183,21 @@ function body(each) {
 }
 
 function parts(held) {
-  const made = held.prompt.map(([role, text]) => part(role, pre(text)));
+  const made = held.prompt.map(([role, text]) => turn(role, text));
   if (held.rendered) made.push(rendered(...held.rendered));
   if (held.expect) made.push(part("expected", pre(held.expect)));
-  const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
-  held.outputs.forEach((output, number) => output && columns.push(now(output, index.candidates[number])));
+  const columns = Object.entries(held.before).map(([name, text]) => part(name, pre(text ?? "(none)")));
+  const side = columns.length ? "this change" : "output";
+  held.outputs.forEach((output, number) => output && columns.push(now(output, `${side}: ${index.candidates[number]}`)));
   made.push(element("div", { class: "outputs" }, ...columns));
   if (held.command) made.push(part(`re-run (${held.place})`, pre(held.command)));
   return made;
+}
+
+// a long prompt is folded, so that the outputs are near
+function turn(role, text) {
+  if (text.length <= LONG) return part(role, pre(text));
+  return element("details", {}, element("summary", {}, `${role}, ${counted(text.length)} characters`), pre(text));
 }
 
 function rendered(text, tokens) {
@@ -197,8 +205,8 @@ function rendered(text, tokens) {
   return element("details", {}, element("summary", {}, `as rendered by the template, ${count} tokens`), pre(text), part("token ids", pre(tokens)));
 }
 
-function now(output, name) {
-  const made = part(`now: ${name}`, pre(output.now ?? "(none)"));
+function now(output, title) {
+  const made = part(title, pre(output.now ?? "(none)"));
   for (const text of output.repeats) made.append(part("another output", pre(text ?? "(none)")));
   const difference = output.fields.length ? fields(output.fields) : output.pieces.length ? words(output.pieces) : null;
   if (difference) made.append(part("difference", difference));

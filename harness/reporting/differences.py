@@ -26,7 +26,7 @@ NONE, ELLIPSIS = "(none)", " ... "
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of text in both sides or in one of them; a gap tells what is left out of both."""
+    """A run of text in both sides or in one of them; the text of a gap says how much is left out."""
 
     side: Side
     text: str

@@ -46,7 +46,7 @@ class EditedPart:
 
     @property
     def excerpts(self) -> tuple[Piece, ...]:
-        """Its word diff without long equal texts; each of these is told by its length."""
+        """Its word diff without long equal texts; a gap gives the length of each."""
         return excerpts(self.pieces)
 
 

@@ -30,8 +30,8 @@ def candidate_head(candidate: CandidateReport, verdict: str, edited: Sequence[Ed
     blocking = fallen(candidate)
     first, rest = first_sentence(verdict)
     if not blocking or not first.startswith("Blocked: "):
-        told = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
-        return first, " ".join(filter(None, (rest, told)))
+        numbers = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
+        return first, " ".join(filter(None, (rest, numbers)))
     unit = blocking[0]
     more = f", and {len(blocking) - 1} more unit{'s' if len(blocking) > 2 else ''}" if blocking[1:] else ""
     what = f"; edited: {name}" if (name := edited_name(edited)) else ""

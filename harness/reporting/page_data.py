@@ -112,10 +112,10 @@ def _visible(text: str | None) -> str | None:
 
 
 def expected_text(expect: Any) -> str:
-    """Return an expectation for readers: a text as it is, the accepted answers a line each, otherwise indented JSON."""
+    """Return an expectation for readers: text as it is, one accepted output per line, otherwise indented JSON."""
     if isinstance(expect, str):
         return expect
-    answers = expect.get("answer") if isinstance(expect, dict) and len(expect) == 1 else None
-    if isinstance(answers, list) and all(isinstance(each, str) for each in answers):
-        return "\nor ".join(answers)
+    accepted = expect.get("answer") if isinstance(expect, dict) and len(expect) == 1 else None
+    if isinstance(accepted, list) and all(isinstance(each, str) for each in accepted):
+        return "\nor ".join(accepted)
     return json.dumps(expect, ensure_ascii=False, indent=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,22 +135,31 @@ def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report
 
 def _print_inputs(inputs: Inputs) -> None:
     from tunegate.harness.reporting.decision import change_lines
+    from tunegate.harness.reporting.edited import edited_lines
+    from tunegate.harness.reporting.headline import head
     from tunegate.harness.reporting.leaderboard import MANY, print_leaderboard
     from tunegate.harness.reporting.record import print_record, print_side_by_side
 
     if inputs.decisions:
         found = inputs.report()
         rules = found.rules
-        console.print(found.verdict)
-        for line in (*change_lines(rules.modified, rules.added, rules.approved), rules.refused, *rules.by_rules):
+        changed = change_lines(rules.modified, rules.added, rules.approved)
+        edited = edited_lines(rules.configuration)
+        for line in (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules):
             if line:
-                console.print(line)
+                console.print(line, soft_wrap=True)
     if len(inputs.records) > MANY:
         print_leaderboard(console, inputs.records)
     elif len(inputs.records) > 1:
         print_side_by_side(console, inputs.records)
     for record in inputs.records if len(inputs.records) == 1 else ():
         print_record(console, record, limit=None)
+
+
+def _side_lines(found: Report) -> Iterator[str]:
+    """Yield what is compared with what, of a single candidate."""
+    for candidate in found.candidates if len(found.candidates) == 1 else ():
+        yield from (f"  {side.name}: {side.configuration}" for side in candidate.compared)
 
 
 def view(record: Records, baselines: Baselines = BASELINES) -> None:

@@ -200,7 +200,7 @@ def baseline_references(
     recorded = [unit for unit in units if not (unit.sealed and opens)]
     found = matching(root, recorded, fingerprint, model, any_engine=opens)
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
+    baseline = _reference(ledger, found, fingerprint) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
     return {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
 
@@ -223,23 +223,33 @@ def _configurations(
     others = [unit for unit in units if unit.key not in known and not unit.sealed]
     own = matching(root, others, fingerprint, model) if others else []
     _check_policies(root, tasks, fingerprint, model)
-    found = dict(_named("baseline", [*serving, *own], fingerprint))
+    found = dict(_named("baseline", ledger, [*serving, *own], fingerprint))
     noise = {unit: each for record in found.values() for unit, each in record.noise.items()}
-    anchors = _named(ANCHOR, anchor_records(root, ledger, units, serving), fingerprint)
+    anchors = _named(ANCHOR, ledger, anchor_records(root, ledger, units, serving), fingerprint)
     return found | {name: replace(each, noise=noise) for name, each in anchors}
 
 
-def _named(name: str, records: Sequence[Baseline], fingerprint: Fingerprint) -> Iterator[tuple[str, Record]]:
+def _named(
+    name: str, ledger: Ledger, records: Sequence[Baseline], fingerprint: Fingerprint
+) -> Iterator[tuple[str, Record]]:
     """Yield stored records as references, those of one model and prompting strategy together."""
     by_model: dict[tuple[str | None, ...], list[Baseline]] = {}
     for each in records:
         by_model.setdefault((*who(each.subject), each.subject.get("rung")), []).append(each)
-    for those in by_model.values():
+    for number, those in enumerate(by_model.values()):
         tasks = dict.fromkeys(each.unit.rpartition("/")[0] for each in those)
-        yield (
-            name if those is next(iter(by_model.values())) else f"{name} of {', '.join(tasks)}",
-            as_reference(those, fingerprint.engine),
-        )
+        yield f"{name} of {', '.join(tasks)}" if number else name, _reference(ledger, those, fingerprint)
+
+
+def _reference(ledger: Ledger, baselines: Sequence[Baseline], fingerprint: Fingerprint) -> Record:
+    """Return baselines as one record, with the date of the newest of them by the ledger."""
+    digests = {each.unit: each.digest for each in baselines}
+    when = [
+        event.when
+        for event in ledger.events.values()
+        if any(digests.get(unit) == sha for unit, sha in event.files.items())
+    ]
+    return as_reference(baselines, fingerprint.engine, max(when, default=""))
 
 
 def last_releases(
@@ -268,7 +278,7 @@ def last_releases(
     # the released model is compared only with the base: against its own outputs it would always hold
     released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(fingerprint.subject)]
     # cases flip by themselves whatever the reference
-    return {name: replace(as_reference(each, fingerprint.engine), noise=noise) for name, each in _by_release(released)}
+    return {name: replace(_reference(ledger, each, fingerprint), noise=noise) for name, each in _by_release(released)}
 
 
 def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:

@@ -102,8 +102,10 @@ def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) 
     return {unit: file_digest(path) if path.is_file() else None for unit, path in paths.items()}
 
 
-def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None = None) -> Record:
-    """Return baselines of several units as one record to compare with.
+def as_reference(
+    baselines: Sequence[Baseline], engine: Mapping[str, str] | None = None, created: str = ""
+) -> Record:  # fmt: skip
+    """Return baselines of several units as one record to compare with, `created` when the last of them was recorded.
 
     Its engine is theirs; if some were recorded on another one than `engine`, it is that of the first of these.
     """
@@ -123,6 +125,7 @@ def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None
         policies={each.unit: each.policy for each in baselines},
         scorers={each.unit: each.scorer for each in baselines},
         noise={each.unit: each.noise for each in baselines if each.noise},
+        created=created,
         path=first.path.parent.parent,
     )
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,14 +69,34 @@ def _unit_changes(unit: str, old: UnitConfiguration, new: UnitConfiguration) -> 
     for part in dict.fromkeys([*before, *now]):
         if before.get(part) != now.get(part):
             yield ConfigurationChange(unit, part, before.get(part, ""), now.get(part, ""))
+    yield from _example_changes(unit, *(_examples(each) for each in (old, new)))
 
 
 def _texts(configuration: UnitConfiguration) -> dict[str, str]:
-    """Return the parts of a configuration as texts."""
+    """Return the parts of a configuration as texts, without the worked examples."""
     raw = configuration.as_dict()
-    numbers = {name: json.dumps(value) for name, value in raw.pop("decoding").items()}
-    shots = [f"{_text(each['input'])}\n-> {each['output']}" for each in raw.pop("shots", ())]
-    return {**raw, **({"worked examples": "\n\n".join(shots)} if shots else {}), **numbers}
+    raw.pop("shots", None)
+    return raw | {name: json.dumps(value) for name, value in raw.pop("decoding").items()}
+
+
+def _examples(configuration: UnitConfiguration) -> list[str]:
+    shots = configuration.as_dict().get("shots", ())
+    return [f"{_text(each['input'])}\n-> {each['output']}" for each in shots]
+
+
+def _example_changes(unit: str, old: Sequence[str], new: Sequence[str]) -> Iterator[ConfigurationChange]:
+    """Yield a change for each worked example that is edited, added or removed; it has its number on its side."""
+    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        both = zip_longest(range(a, b), range(c, d))
+        for before, now in both:
+            if now is None:
+                yield ConfigurationChange(unit, f"worked example {before + 1}, removed", old[before], "")
+            elif before is None:
+                yield ConfigurationChange(unit, f"worked example {now + 1}, added", "", new[now])
+            else:
+                yield ConfigurationChange(unit, f"worked example {now + 1}", old[before], new[now])
 
 
 def _text(written: Any) -> str:

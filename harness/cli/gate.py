@@ -199,10 +199,24 @@ def _print(decision: Decision) -> None:
     if decision.passes:
         console.print("gate: passes")
     else:
+        for line in _headlines(decision):
+            errors.print(line, markup=False, soft_wrap=True)
         errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
         if decision.changes and decision.is_modified and not decision.refused:
             # only once everything can be evaluated: a fix for that is another rule change
             errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}", markup=False)
+
+
+def _headlines(decision: Decision) -> Iterator[str]:
+    """Yield a line for each blocked candidate: what regressed, with both scores, and the part that was edited."""
+    from tunegate.harness.reporting.edited import EditedPart
+    from tunegate.harness.reporting.headline import candidate_head
+    from tunegate.harness.reporting.report import candidate_report
+
+    edited = [EditedPart(**each.as_dict()) for each in decision.configuration]
+    for record in (each.record for each in decision.by_rules if each.blocks and each.record.path):
+        report = candidate_report(record, contexts={})
+        yield f"{report.name}: {candidate_head(report, report.verdict, edited)[0]}"
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
@@ -217,8 +231,8 @@ def _reasons(decision: Decision) -> Iterator[str]:
 
 def _print_changes(decision: Decision) -> None:
     """Print the edited parts of the configuration, and the rule changes."""
-    from tunegate.harness.reporting.decision import change_lines, edited_lines
-    from tunegate.harness.reporting.report import EditedPart
+    from tunegate.harness.reporting.decision import change_lines
+    from tunegate.harness.reporting.edited import EditedPart, edited_lines
 
     changes = decision.changes
     for line in edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +52,8 @@ def report(
     from tunegate.harness.reporting.annotations import case_annotations
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
-    from tunegate.harness.reporting.report import with_page
+    from tunegate.harness.reporting.origin import origin_of
+    from tunegate.harness.reporting.report import with_origin, with_page
     from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
@@ -60,7 +61,7 @@ def report(
     if printed > 1:
         raise UsageError("--markdown, --format github and --json: expected at most one of them, found several")
     inputs = read_inputs(record)
-    found = with_page(inputs.report(), page or "")
+    found = with_origin(with_page(inputs.report(), page or ""), origin_of(os.environ))
     if html or as_json:
         found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
         found = _with_prompts(found, inputs, render, chat_template) if render else found
@@ -134,22 +135,31 @@ def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report
 
 def _print_inputs(inputs: Inputs) -> None:
     from tunegate.harness.reporting.decision import change_lines
+    from tunegate.harness.reporting.edited import edited_lines
+    from tunegate.harness.reporting.headline import head
     from tunegate.harness.reporting.leaderboard import MANY, print_leaderboard
     from tunegate.harness.reporting.record import print_record, print_side_by_side
 
     if inputs.decisions:
         found = inputs.report()
         rules = found.rules
-        console.print(found.verdict)
-        for line in (*change_lines(rules.modified, rules.added, rules.approved), rules.refused, *rules.by_rules):
+        changed = change_lines(rules.modified, rules.added, rules.approved)
+        edited = edited_lines(rules.configuration)
+        for line in (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules):
             if line:
-                console.print(line)
+                console.print(line, soft_wrap=True)
     if len(inputs.records) > MANY:
         print_leaderboard(console, inputs.records)
     elif len(inputs.records) > 1:
         print_side_by_side(console, inputs.records)
     for record in inputs.records if len(inputs.records) == 1 else ():
         print_record(console, record, limit=None)
+
+
+def _side_lines(found: Report) -> Iterator[str]:
+    """Yield what is compared with what, of a single candidate."""
+    for candidate in found.candidates if len(found.candidates) == 1 else ():
+        yield from (f"  {side.name}: {side.configuration}" for side in candidate.compared)
 
 
 def view(record: Records, baselines: Baselines = BASELINES) -> None:
@@ -180,10 +190,11 @@ def comment(
     """
     from tunegate.harness.reporting.decision import of_artefact
     from tunegate.harness.reporting.markdown import markdown_report
+    from tunegate.harness.reporting.origin import origin_of
     from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
-    from tunegate.harness.reporting.report import with_page
+    from tunegate.harness.reporting.report import with_origin, with_page
 
-    found = with_page(of_artefact(record, gate_result or ""), page or "")
+    found = with_origin(with_page(of_artefact(record, gate_result or ""), page or ""), origin_of(os.environ))
     markdown = markdown_report(found)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         add_to_summary(Path(summary), markdown)

@@ -171,6 +171,7 @@ class Record:
         timing: the measurements of --tg-timing, for information only.
         rescored: by reference, the units scored before by another version of a check, and the changes.
         engines: the references re-run on this engine, and what the engine changed (see engines.py).
+        references: what it was compared with, by name (see compared.py).
         sealed_evaluations: by unit, the number of configurations that its cases were run with, including this one.
         noise: the results of re-runs, by unit.
         sidecar: the digest of the sidecar (see sidecar.py).
@@ -191,6 +192,7 @@ class Record:
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    references: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sealed_evaluations: Mapping[str, int] = field(default_factory=dict)
     noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
@@ -267,6 +269,7 @@ class Record:
             "rescored": _plain(self.rescored), "sealed_evaluations": dict(self.sealed_evaluations),
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
             **({"engines": _plain(self.engines)} if self.engines else {}),
+            **({"references": _plain(self.references)} if self.references else {}),
         }  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -335,7 +338,7 @@ def parse_record(data: Any, path: Path) -> Record:
         rescored=data.get("rescored", {}),
         sealed_evaluations=data.get("sealed_evaluations", {}),
         noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
-        engines=data.get("engines", {}),
+        engines=data.get("engines", {}), references=data.get("references", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
     )  # fmt: skip

@@ -9,16 +9,15 @@ from typing import Any
 
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
-from tunegate.harness.core.escaping import shown, shown_lines
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.sidecar import sidecar_path
-from tunegate.harness.reporting.differences import NONE, word_diff
+from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.report import (
     CandidateReport,
-    EditedPart,
     GateOutcome,
     Report,
     RuleReport,
@@ -179,18 +178,6 @@ def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) 
     if added:
         yield f"{_number(added, 'addition')}, blocking nothing"
     yield from (f"  {line}" for line in added)
-
-
-def edited_lines(parts: Sequence[EditedPart]) -> Iterator[str]:
-    """Yield the edited parts of a configuration, a prompt as a word diff."""
-    if parts:
-        yield f"{_number(parts, 'part')} of the configuration edited: compared with what is in service"
-    for each in parts:
-        if each.is_short:
-            yield f"  {each.name}: {shown(each.before or NONE)} -> {shown(each.now or NONE)}"
-        else:
-            yield f"  {each.name}:"
-            yield from (f"    {line}" for line in shown_lines(word_diff(each.before, each.now)).splitlines())
 
 
 def _number(lines: Sequence[Any], name: str) -> str:

@@ -23,8 +23,9 @@ from markupsafe import Markup
 from tunegate.harness.core.escaping import visible_lines
 from tunegate.harness.core.files import text_digest, write_atomically
 from tunegate.harness.core.formatting import change, difference, level
-from tunegate.harness.reporting.differences import word_pieces
 from tunegate.harness.reporting.drawings import history_drawing, interval_drawing
+from tunegate.harness.reporting.edited import by_text
+from tunegate.harness.reporting.headline import head
 from tunegate.harness.reporting.leaderboard import MANY
 from tunegate.harness.reporting.page_data import PageData, page_data, script_json
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
@@ -110,14 +111,8 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
         rows=unit_rows(report) if len(report.candidates) > 1 else [],
         ranking=ranking(report) if len(report.candidates) > MANY else [],
         interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
-        cases_address=cases_address, first_sentence=first_sentence, word_pieces=word_pieces,
+        cases_address=cases_address, head=head(report), edited=by_text(report.rules.configuration),
     )  # fmt: skip
-
-
-def first_sentence(text: str) -> tuple[str, str]:
-    """Split a text into its first sentence, the page's headline, and the rest."""
-    first, end, rest = text.partition(". ")
-    return first + end.rstrip(), rest
 
 
 def cases_address(**filters: str) -> str:

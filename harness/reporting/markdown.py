@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunegate.harness.core.escaping import shown_in_markdown, shown_lines
 from tunegate.harness.core.formatting import change, difference, level, percent, points
 from tunegate.harness.reporting.differences import difference_lines, word_diff
+from tunegate.harness.reporting.edited import EditedPart, by_text
+from tunegate.harness.reporting.headline import head
 from tunegate.harness.reporting.report import (
     CandidateReport,
     CaseReport,
-    EditedPart,
     Report,
     UnitReport,
     case_address,
@@ -20,6 +21,7 @@ from tunegate.harness.reporting.report import (
 
 SHOWN_WORST = 3  # folded cases
 MOST_LINES = 40  # per list
+UNFOLDED = 12  # lines of a diff
 MOST_LINE = 500  # characters per line
 MOST_TEXT = 4_000  # characters of a quoted text
 MOST_CHARACTERS = 60_000  # GitHub accepts 65,536 per comment
@@ -74,11 +76,16 @@ def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    yield f"### {SIGNS[report.outcome]} {escaped(_cut(report.verdict))}"
+    first, rest = head(report)
+    yield f"### {SIGNS[report.outcome]} {escaped(_cut(first))}"
+    if rest:
+        yield from ("", escaped(_cut(rest)))
+    if about := list(_about(report)):
+        yield from ("", *about)
     rules = report.rules
     if rules.configuration:
         yield from ("", "**This change edits the configuration**, which is compared with what is in service:", "")
-        yield from _edited(rules.configuration)
+        yield from _edited(by_text(rules.configuration))
     if rules.untrue:
         yield from ("", "**Records that the gate does not find so:**", "", *_listed(rules.untrue))
     if rules.modified:
@@ -97,13 +104,27 @@ def _head(report: Report) -> Iterator[str]:
         yield from ("", *_listed(rules.by_rules))
 
 
+def _about(report: Report) -> Iterator[str]:
+    """Yield where the report comes from, and what is compared; a line each."""
+    if origin := report.origin:
+        commit = f", commit [{origin.commit[:8]}]({origin.commit_address})" if origin.commit else ""
+        kind = "Pull request" if origin.number else "Repository"
+        yield f"- {kind} [{escaped(origin.name)}]({origin.address}){commit}"
+    for candidate in report.candidates if len(report.candidates) == 1 else ():
+        yield from (f"- {escaped(side.name)}: {escaped(_cut(side.configuration))}" for side in candidate.compared)
+
+
 def _edited(parts: Sequence[EditedPart]) -> Iterator[str]:
     """Yield the edited parts; numbers and names in a line, prompts as a folded word diff."""
     for each in parts[:MOST_LINES]:
         if each.is_short:
-            yield f"- {escaped(each.name)}: {escaped(each.before or '(none)')} → {escaped(each.now or '(none)')}"
+            yield f"- {escaped(_cut(each.name))}: {escaped(each.before or '(none)')} → {escaped(each.now or '(none)')}"
         else:
-            yield from (f"- {escaped(each.name)}", "", quoted(word_diff(each.before, each.now)), "")
+            diff = quoted(word_diff(each.before, each.now))
+            if diff.count("\n") <= UNFOLDED:
+                yield from (f"- {escaped(_cut(each.name))}", "", diff, "")
+            else:
+                yield from (f"<details><summary>{escaped(_cut(each.name))}</summary>", "", diff, "", "</details>", "")
     if len(parts) > MOST_LINES:
         yield f"- and {len(parts) - MOST_LINES} more"
 
@@ -125,7 +146,10 @@ def _candidate(report: Report, candidate: CandidateReport, most: int) -> Iterato
     if len(report.candidates) > 1:
         yield from (f"#### {escaped(candidate.name)}: {escaped(candidate.verdict)}", "")
     if any(unit.verdict for unit in candidate.units):
-        yield "| unit | role | cases | before | now | difference [interval] | margin | regressed / fixed | verdict |"
+        before, now = map(escaped, candidate.columns)
+        yield (
+            f"| unit | role | cases | {before} | {now} | difference [interval] | margin | regressed / fixed | verdict |"
+        )
         yield "|---|---|--:|--:|--:|--:|--:|--:|---|"
     else:
         yield from ("| unit | cases | score |", "|---|--:|--:|")
@@ -134,7 +158,7 @@ def _candidate(report: Report, candidate: CandidateReport, most: int) -> Iterato
         if unit.blocks:
             yield from ("", f"**{escaped(unit.key)}**: {escaped(unit.reason)} {escaped(unit.driver)}".rstrip())
     if most:
-        yield from (line for unit in candidate.units for line in _parts(unit))
+        yield from (line for unit in candidate.units for line in _parts(unit, candidate.columns))
     if candidate.outcome != "scored":
         yield from ("", "To reproduce:", "", quoted(candidate.whole_command))
     if most and (worst := candidate.worst):
@@ -159,12 +183,13 @@ def _row(unit: UnitReport) -> str:
     return f"| {' | '.join(escaped(cell) for cell in cells)} | {marked} |"
 
 
-def _parts(unit: UnitReport) -> Iterator[str]:
+def _parts(unit: UnitReport, columns: tuple[str, str]) -> Iterator[str]:
     """Yield the parts of a unit's pass rule, folded; nothing for a single part, which equals the score."""
     if len(unit.parts) < 2:
         return
     yield from ("", f"<details><summary>{escaped(unit.key)}: its parts</summary>", "")
-    yield from ("| part | cases | before | now | margin | confusions |", "|---|--:|--:|--:|--:|---|")
+    before, now = map(escaped, columns)
+    yield from (f"| part | cases | {before} | {now} | margin | confusions |", "|---|--:|--:|--:|--:|---|")
     for part in unit.parts[:MOST_LINES]:
         margin = "" if part.margin is None else points(part.margin, signed=False)
         cells = (part.label, str(part.n), percent(part.base), percent(part.mean), margin, _cut(part.remarks))

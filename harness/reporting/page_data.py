@@ -75,7 +75,7 @@ def _case(
     return {
         "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
         "rendered": [visible_lines(rendered.text), " ".join(map(str, rendered.tokens))] if rendered else None,
-        "expect": _json(context.expect) if context and context.expect is not None else "",
+        "expect": visible_lines(expected_text(context.expect)) if context and context.expect is not None else "",
         "before": dict(_before(outputs, candidates)),
         "outputs": [_output(each) if each else None for each in outputs],
         "command": visible_lines(case_command(candidate, first)),
@@ -111,5 +111,11 @@ def _visible(text: str | None) -> str | None:
     return None if text is None else visible_lines(text)
 
 
-def _json(value: Any) -> str:
-    return visible_lines(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1))
+def expected_text(expect: Any) -> str:
+    """Return an expectation for readers: text as it is, one accepted output per line, otherwise indented JSON."""
+    if isinstance(expect, str):
+        return expect
+    accepted = expect.get("answer") if isinstance(expect, dict) and len(expect) == 1 else None
+    if isinstance(accepted, list) and all(isinstance(each, str) for each in accepted):
+        return "\nor ".join(accepted)
+    return json.dumps(expect, ensure_ascii=False, indent=2)

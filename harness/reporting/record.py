@@ -17,7 +17,9 @@ from tunegate.harness.core.formatting import difference, level, listed, points, 
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.reporting.compared import columns, side_name
 from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.headline import candidate_head
 from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
 
@@ -30,7 +32,7 @@ STYLE = {
 OUTCOME = {"blocked": "bold red", "passed": "bold green", "scored": "bold"}
 COLUMNS, GAP = 100, 2  # minimum width of a table; space between columns
 LONG = 30  # columns of a difference; if longer, the interval goes below it
-SOFT = {"unit": 14, "rates": 30}  # columns that shrink, and their minimum widths
+SOFT = {"rates": 30}  # columns that shrink, and their minimum widths; units stand whole
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
@@ -44,7 +46,10 @@ def print_record(
     `without`, which are already printed. `contexts` are those of its sidecar, which is read without them.
     """
     report = candidate_report(record, contexts)
-    console.print(f"{report.name}: {report.verdict}", style=OUTCOME[report.outcome], highlight=False, soft_wrap=True)
+    first, rest = candidate_head(report, report.verdict)
+    console.print(f"{report.name}: {first}", style=OUTCOME[report.outcome], highlight=False, soft_wrap=True)
+    if rest:
+        _line(console, rest)
     for unit in report.units:
         if unit.reason:
             _line(console, f"{unit.key}: {unit.reason}")
@@ -177,7 +182,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
 def _compared(record: Record, who: str) -> Table:
     sure = listed(sorted({f"{100 - 200 * each['level']:.4g} %" for each in record.verdicts.values() if each["level"]}))
     moved = f"difference [{sure}]" if sure else "difference"
-    columns = ("unit", "role", "cases", "before", "now", moved, "regressed/\nfixed", "verdict")
+    columns = ("unit", "role", "cases", *_sides(record), moved, "regressed/\nfixed", "verdict")
     rows = [
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
@@ -187,6 +192,13 @@ def _compared(record: Record, who: str) -> Table:
         for unit, each in record.verdicts.items()
     ]  # fmt: skip
     return _laid_out(f"{who} against {_references(record)}", columns, rows)
+
+
+def _sides(record: Record) -> tuple[str, str]:
+    """Return the names of the two columns of scores, in two lines."""
+    adapter = record.fingerprint["subject"].get("adapter")
+    before, now = columns({side_name(each["reference"], adapter) for each in record.verdicts.values()})
+    return before.replace(" ", "\n"), now.replace(" ", "\n")
 
 
 def _folded(text: str) -> str:

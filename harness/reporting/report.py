@@ -21,6 +21,9 @@ from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import RenderedPrompt
+from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
+from tunegate.harness.reporting.edited import EditedPart
+from tunegate.harness.reporting.origin import Origin
 from tunegate.harness.reporting.parts import PartReport, part_reports
 from tunegate.harness.reporting.provenance import provenance, rerun
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
@@ -61,7 +64,10 @@ class CaseReport:
 
 @dataclass(frozen=True, slots=True)
 class UnitReport:
-    """One unit of one candidate: the numbers of its verdict, or of its summary if there was no comparison."""
+    """One unit of one candidate: the numbers of its verdict, or of its summary if there was no comparison.
+
+    `side` is the reference's name for readers, such as "in service".
+    """
 
     key: str
     kind: Literal["pass/fail", "continuous"]
@@ -83,11 +89,12 @@ class UnitReport:
     slices: tuple[SliceReport, ...] = ()
     driver: str = ""
     parts: tuple[PartReport, ...] = ()
+    side: str = BEFORE
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateReport:
-    """An evaluated model: its verdict and the basis of it.
+    """An evaluated model: its verdict, the basis of it, and what it was `compared` with.
 
     `command` repeats it: the start of a command, or all of it if it `is_whole`.
     """
@@ -101,6 +108,7 @@ class CandidateReport:
     provenance: Mapping[str, str]
     command: str
     is_whole: bool = False
+    compared: tuple[ComparedSide, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -114,30 +122,15 @@ class CandidateReport:
         return self.command if self.is_whole else f"{self.command} {shlex.quote(self.folder)}/"
 
     @property
+    def columns(self) -> tuple[str, str]:
+        """The names of the two columns of scores."""
+        return columns(unit.side for unit in self.units if unit.verdict)
+
+    @property
     def worst(self) -> tuple[CaseReport, ...]:
         """The regressed open cases, critical ones first."""
         found = [case for case in self.cases if case.state == "regressed" and not case.sealed]
         return tuple(sorted(found, key=lambda case: not case.critical))
-
-
-@dataclass(frozen=True, slots=True)
-class EditedPart:
-    """A part of the configuration that a change edits: of a unit (empty: of all), with both texts."""
-
-    unit: str
-    part: str
-    before: str
-    now: str
-
-    @property
-    def name(self) -> str:
-        """What is edited, in a line."""
-        return f"{self.unit}: {self.part}" if self.unit else self.part
-
-    @property
-    def is_short(self) -> bool:
-        """Whether both texts fit on a line."""
-        return len(self.before) + len(self.now) <= 60 and "\n" not in self.before + self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +177,8 @@ class UnitHistory:
 class Report:
     """The content of all formats: the verdict, then rule changes, then the numbers of each candidate.
 
-    `page` is the address of the HTML page, for links to its cases; empty if there is none.
+    `page` is the address of the HTML page, for links to its cases; empty if there is none. `origin` is the pull
+    request.
     """
 
     outcome: GateOutcome
@@ -194,6 +188,7 @@ class Report:
     notes: tuple[str, ...] = ()
     history: tuple[UnitHistory, ...] = ()
     page: str = ""
+    origin: Origin | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -231,6 +226,11 @@ def with_page(report: Report, page: str) -> Report:
     if page and not PAGE.fullmatch(page):
         raise UsageError(f"--page: expected an address, https://HOST/PATH without a #, found {shown(page)}")
     return replace(report, page=page)
+
+
+def with_origin(report: Report, origin: Origin | None) -> Report:
+    """Add the pull request and the commit to the report."""
+    return replace(report, origin=origin)
 
 
 def with_provenance(report: Report, name: str, values: Sequence[str]) -> Report:
@@ -271,9 +271,10 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
         outcome: GateOutcome = "scored"
     else:
         outcome = "blocked" if gate.blocked(record, record.inconclusive) else "passed"
+    units = sorted(_units(record, cases), key=lambda unit: not unit.blocks)
     return CandidateReport(
-        candidate_name(record), outcome, _sentence(record, decisions, soft),
-        tuple(_units(record, cases)), cases, decisions, provenance(record), rerun(record), record.has_supplied_scores,
+        candidate_name(record), outcome, _sentence(record, decisions, soft), tuple(units), cases, decisions,
+        provenance(record), rerun(record), record.has_supplied_scores, compared_sides(record),
     )  # fmt: skip
 
 
@@ -281,7 +282,7 @@ def candidate_name(record: Record) -> str:
     """Return the adapter's folder or the model, with the prompting strategy unless it is as-is."""
     names = record.fingerprint.get("names", {})
     who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
-    who = shown(who)
+    who = shown(who.rpartition("#")[2])  # a served model: ADDRESS#MODEL
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
@@ -330,6 +331,7 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
             len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
             _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _patterns_of(shown_cases)),
             part_reports(record.units.get(unit), verdict, _is_sealed(record, unit)),
+            side_name(verdict["reference"], record.fingerprint["subject"].get("adapter")),
         )  # fmt: skip
 
 
@@ -356,7 +358,9 @@ def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[Case
             yield CaseReport(key, unit, state, critical, sealed=True)
             continue
         context = contexts.get(key)
-        before = _before(record.verdicts.get(unit, {}), case, context)
+        adapter = record.fingerprint["subject"].get("adapter")
+        found = _before(record.verdicts.get(unit, {}), case, context)
+        before = {side_name(name, adapter): output for name, output in found.items()}
         yield CaseReport(
             key, unit, state, critical or bool(context and context.critical), False, result.score, result.missed.output,
             tuple(each.output for each in result.repeats),

@@ -13,6 +13,7 @@ from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
+from tunegate.harness.evaluation.compared import compared_with
 from tunegate.harness.evaluation.outlay import Outlay
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import rescored_units
@@ -123,6 +124,7 @@ class Session:
             sealed_evaluations=evaluated.sealed_evaluations,
             claims=made,
             rescored=rescored_units(candidate.references),
+            references=compared_with(references),
         )
 
     def _sealed_evaluations(self, candidate: Candidate, record: Record) -> dict[str, int]:

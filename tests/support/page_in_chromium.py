@@ -16,6 +16,8 @@ from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.models.api import RenderedPrompt
+from tunegate.harness.reporting.compared import ComparedSide
+from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.html import INDEX, MOST_INSIDE, PIECES, write_html
 from tunegate.harness.reporting.report import (
     CandidateReport,
@@ -76,11 +78,14 @@ def report_on(texts: list[str], candidates: int = 2) -> Report:
     )  # fmt: skip
     units = (unit, replace(unit, key="desk/replies", verdict="held", blocks=False, slices=(), driver=""))
     one = CandidateReport(
-        odd, "blocked", f"Blocked: {odd}", units, cases, {"desk": odd}, {"base": odd}, f"pytest {odd}"
-    )
+        odd, "blocked", f"Blocked: {odd}", units, cases, {"desk": odd}, {"base": odd}, f"pytest {odd}",
+        (ComparedSide("in service", odd), ComparedSide("this change", odd)),
+    )  # fmt: skip
     events = (("baseline recorded", 1.0), ("released", 0.9), ("run", None), ("run", 0.95), ("shown here", 0.8))
     entries = tuple(HistoryEntry("2026-11-02T10:00:00+00:00", event, odd, mean, True) for event, mean in events)
     rules = RuleReport((f"desk/triage: looser: {odd}",), (f"a case: {odd}",), "7816ee245021", by_rules=(odd, odd))
+    edits = tuple(EditedPart(odd, odd, f"{said} before", f"{said} now") for said in (odd, f"{odd}{' and' * 400}"))
+    rules = replace(rules, configuration=edits)
     return Report("blocked", f"Blocked: desk/triage regressed. {odd}", rules, (one,) * candidates, (odd,),
                   (UnitHistory(unit.key, unit.kind, entries),))  # fmt: skip
 
@@ -134,7 +139,7 @@ def hostile_checks(browser: Browser, folder: Path) -> Iterator[Check]:
         write_html(path, report_on([text] * 8))
         opened = Opened(browser, path, PHONE)
         opened.open_all()
-        if opened.page.evaluate("window.ran") is not None or opened.trouble or opened.rows() != 8:
+        if opened.page.evaluate("window.ran") is not None or opened.trouble or opened.rows() != 2:
             troubled.append(f"{text!r}: {opened.trouble}")
         if opened.overflow() > 0:
             wide.append(repr(text))
@@ -149,7 +154,7 @@ def folder_checks(browser: Browser, folder: Path) -> Iterator[Check]:
     """All hostile texts in one page whose cases lie beside it; a file of which is then lost."""
     texts = [HOSTILE[number % len(HOSTILE)] for number in range(MOST_INSIDE + 1)]
     opened = Opened(browser, write_html(folder / "hostile", report_on(texts)), PHONE)
-    opened.page.fill("[name=text]", "number 7.")
+    opened.page.fill("[name=text]", "number 8.")
     expect(opened.page.locator("#list > li")).to_have_count(1, timeout=30_000)
     opened.page.click("[type=reset]")
     opened.open_all()
@@ -169,6 +174,16 @@ def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
     """Filters, links and the keyboard, on 12 cases."""
     opened = Opened(browser, path, DESKTOP)
     page = opened.page
+    regressed = page.locator("#list .badge.regressed:first-child").count()
+    yield Check("it opens on what regressed", f"{opened.rows()} cases, {page.url.partition('#')[2] or 'no'} filter",
+                opened.rows() == regressed == 3 and page.input_value("[name=state]") == "regressed" and
+                page.evaluate("window.scrollY") == 0)  # fmt: skip
+    page.click("#all")
+    expect(page.locator("#list > li")).to_have_count(12)
+    page.reload()
+    page.wait_for_selector("#list > li")
+    yield Check("a link shows all, and a reload keeps that", f"{opened.rows()} cases", opened.rows() == 12 and
+                page.locator("#all").is_hidden())  # fmt: skip
     counts = []
     for name, value in (("state", "regressed"), ("tag", "channel=sms"), ("finding", "rule.0")):
         page.select_option(f"[name={name}]", value)
@@ -203,7 +218,7 @@ def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
     yield Check("the link in a case leads to it alone", page.url.partition("#")[2],
                 page.url.endswith("#case=desk%2Ftriage%2F5-plain") and
                 page.locator("#list details[open]").count() == 1)  # fmt: skip
-    page.goto(opened.address)
+    page.goto(f"{opened.address}#state=all")
     page.reload()
     page.wait_for_selector("#list > li")
     page.keyboard.press("Tab")
@@ -246,10 +261,11 @@ def scale_checks(browser: Browser, folder: Path, cases: int) -> Iterator[Check]:
 def find_checks(opened: Opened, name: str, cases: int) -> Iterator[Check]:
     """A filter, a case and a text among many."""
     page = opened.page
+    page.select_option("[name=state]", "")
     page.select_option("[name=finding]", "rule.0")
     expect(page.locator("#count")).to_contain_text(" of ")
     page.locator("#list summary").first.click()
-    page.wait_for_selector("details[open] .answers")
+    page.wait_for_selector("details[open] .outputs")
     few = opened.pieces
     page.select_option("[name=finding]", "")
     page.fill("[name=text]", f"number {cases - 1}.")

@@ -48,6 +48,7 @@ ALLOWED = {
     ("harness/core/printing.py", "BrokenPipeError"): "Python's",
     ("harness/core/printing.py", "on_broken_pipe"): "rich's",
     ("harness/core/formatting.py", "floor"): "math.floor",
+    ("harness/reporting/drawings.py", "floor"): "math.floor",
     ("harness/models/local/continuous_batching.py", "shape"): "of a tensor",
     ("harness/models/local/continuous_batching.py", "clamp"): "torch's",
     ("harness/models/local/placement.py", "get_shape"): "of a tensor",

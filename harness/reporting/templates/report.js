@@ -8,9 +8,12 @@ const count = files.length || inside.length;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
 const more = document.getElementById("more");
+const every = document.getElementById("all");
 const counter = document.getElementById("count");
 const STATES = ["regressed", "fixed", "failed", "unscored", "passed", "scored"];
 const CHUNK = 100;
+const LONG = 1000; // characters
+const ALL = "all"; // in the address: no state chosen, where the page would open on the regressed cases
 const pieces = new Map(), arrived = new Map();
 let found = [], drawn = 0, texts = null, reading = null;
 index.cases.forEach((each, number) => { each.number = number; });
@@ -70,6 +73,8 @@ function textOf(each, held) {
 
 const has = (each, state) => each.states.includes(state);
 
+const hasRegressed = () => index.cases.some((each) => has(each, "regressed"));
+
 const counted = (number) => number.toLocaleString("en");
 
 function countsOf(values) {
@@ -111,6 +116,7 @@ function keep(changes = {}) {
   const state = new URLSearchParams(wanted());
   const open = "case" in changes ? changes.case : read().get("case");
   if (open) state.set("case", open);
+  if (![...state].length && hasRegressed()) state.set("state", ALL); // an empty address shows what regressed
   history.replaceState(null, "", `#${state}`);
 }
 
@@ -127,6 +133,7 @@ function show(key = "") {
   drawn = 0;
   const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
   counter.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
+  every.hidden = !of;
   if (!found.length && of) counter.textContent += ": no case matches all filters";
   draw();
   reveal(key);
@@ -176,14 +183,21 @@ function body(each) {
 }
 
 function parts(held) {
-  const made = held.prompt.map(([role, text]) => part(role, pre(text)));
+  const made = held.prompt.map(([role, text]) => turn(role, text));
   if (held.rendered) made.push(rendered(...held.rendered));
   if (held.expect) made.push(part("expected", pre(held.expect)));
-  const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
-  held.outputs.forEach((output, number) => output && columns.push(now(output, index.candidates[number])));
+  const columns = Object.entries(held.before).map(([name, text]) => part(name, pre(text ?? "(none)")));
+  const side = columns.length ? "this change" : "output";
+  held.outputs.forEach((output, number) => output && columns.push(now(output, `${side}: ${index.candidates[number]}`)));
   made.push(element("div", { class: "outputs" }, ...columns));
   if (held.command) made.push(part(`re-run (${held.place})`, pre(held.command)));
   return made;
+}
+
+// a long prompt is folded, so that the outputs are near
+function turn(role, text) {
+  if (text.length <= LONG) return part(role, pre(text));
+  return element("details", {}, element("summary", {}, `${role}, ${counted(text.length)} characters`), pre(text));
 }
 
 function rendered(text, tokens) {
@@ -191,8 +205,8 @@ function rendered(text, tokens) {
   return element("details", {}, element("summary", {}, `as rendered by the template, ${count} tokens`), pre(text), part("token ids", pre(tokens)));
 }
 
-function now(output, name) {
-  const made = part(`now: ${name}`, pre(output.now ?? "(none)"));
+function now(output, title) {
+  const made = part(title, pre(output.now ?? "(none)"));
   for (const text of output.repeats) made.append(part("another output", pre(text ?? "(none)")));
   const difference = output.fields.length ? fields(output.fields) : output.pieces.length ? words(output.pieces) : null;
   if (difference) made.append(part("difference", difference));
@@ -219,9 +233,12 @@ function fields(changed) {
 
 function restore() {
   const state = read();
+  const chosen = [...state].length > 0;
+  if (!chosen && hasRegressed()) state.set("state", "regressed");
+  if (state.get("state") === ALL) state.delete("state");
   for (const name of ["state", "unit", "tag", "finding", "text"]) form.elements[name].value = state.get(name) ?? "";
   form.elements.critical.checked = state.has("critical");
-  if (Object.keys(wanted()).length && !state.has("case")) document.getElementById("cases").scrollIntoView();
+  if (chosen && Object.keys(wanted()).length && !state.has("case")) document.getElementById("cases").scrollIntoView();
   show(state.get("case"));
 }
 
@@ -243,5 +260,6 @@ more.addEventListener("click", () => {
   list.children[first].querySelector("summary").focus();
 });
 window.addEventListener("hashchange", restore);
+every.textContent = `show all ${counted(index.cases.length)} cases`;
 fillFilters();
 restore();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tunegate.harness.core.files import stamped
 from tunegate.harness.ledger.ledger import Event, append
 
 CASES = 120
+HEADLINE = "Blocked: desk/triage regressed: in service 91.7 %, this change 75.8 %; edited: system prompt."
 IN_SERVICE, REWORDED, BETTER, WORSE = "Sort the ticket.", "Please sort the ticket.", "Sort it; think.", "Sort."
 #: How many cases a prompt gets right, from the first on, and those that it gets wrong besides.
 RIGHT: dict[str, tuple[int, set[int]]] = {
@@ -200,16 +202,23 @@ def test_the_comment_shows_the_prompt_and_both_scores(desk, tmp_path):
     prompt(WORSE)
     assert invoke("gate", "--policy-from=main", "--decision=d.json").exit_code == 1
     said = ok("report", "d.json", "--markdown")
+    assert said.splitlines()[0] == f"### ❌ {HEADLINE}"
+    assert re.search(
+        r"- in service: tuned-[0-9a-f]{8}, prompt [0-9a-f]{8}, recorded 20\d\d-\d\d-\d\d \d\d:\d\d UTC\n", said
+    )
+    assert re.search(r"- this change: tuned-[0-9a-f]{8}, prompt [0-9a-f]{8}, evaluated 20", said)
     assert "**This change edits the configuration**" in said
     assert "- desk/triage: system: Sort the ticket. → Sort." in said
+    assert "| in service | this change |" in said
     assert "| 91.7 % | 75.8 % |" in said
 
 
-def test_the_terminal_names_what_is_edited_first(desk):
+def test_the_terminal_names_what_is_edited_first_and_both_scores_last(desk):
     prompt(WORSE)
-    said = invoke("gate", "--policy-from=main").stdout
-    assert said.startswith("1 part of the configuration edited: compared with what is in service\n")
-    assert "  desk/triage: system: Sort the ticket. -> Sort." in said
+    done = invoke("gate", "--policy-from=main")
+    assert done.stdout.startswith("1 part of the configuration edited: compared with what is in service\n")
+    assert "  desk/triage: system: Sort the ticket. -> Sort." in done.stdout
+    assert done.stderr.splitlines()[-2] == f"tuned: {HEADLINE}"
 
 
 def sealed_beside(server) -> None:

@@ -34,7 +34,7 @@ def ran(*arguments: str):
 def test_the_page_is_written_and_said(record, tmp_path):
     done = ran("report", "r.json", "--html", "out/page.html")
     assert (done.exit_code, done.stdout) == (0, "page: out/page.html\n")
-    assert record.tasks["desk"]["reason"] in (tmp_path / "out" / "page.html").read_text()
+    assert "<h1>Blocked: desk/triage regressed: " in (tmp_path / "out" / "page.html").read_text()
 
 
 def test_the_page_in_a_folder_is_its_index(record, tmp_path):
@@ -101,8 +101,9 @@ def test_nor_is_the_page_that_lies_beside_it(record, tmp_path):
 
 def test_each_face_begins_with_the_verdict(record):
     reason = record.tasks["desk"]["reason"]
-    assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {reason}"
-    assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {reason}"
+    head = f"{reason.removesuffix('.')}: in service 100.0 %, this change 80.0 %."
+    assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {head}"
+    assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {head}"
     assert ran("report", "r.json", "--format=github").stdout.splitlines()[0] == f"::error title=tunegate::{reason}"
     found = json.loads(ran("report", "r.json", "--json").stdout)
     assert (list(found)[:2], found["verdict"]) == (["outcome", "verdict"], reason)

@@ -17,6 +17,14 @@ def test_texts_differ_by_word():
     )  # fmt: skip
 
 
+SENTENCES = st.lists(st.sampled_from(["One. ", "Two, and more? ", "a b c ", "\n", "x.y"]), max_size=400).map("".join)
+
+
+@given(SENTENCES, SENTENCES)
+def test_the_pieces_of_long_texts_do_too(before: str, now: str):
+    test_the_pieces_of_each_side_make_up_its_text.hypothesis.inner_test(before, now)
+
+
 @given(st.text(), st.text())
 def test_the_pieces_of_each_side_make_up_its_text(before: str, now: str):
     pieces = word_pieces(before, now)
@@ -27,6 +35,20 @@ def test_the_pieces_of_each_side_make_up_its_text(before: str, now: str):
 def test_long_texts_differ_as_a_whole_between_what_is_the_same():
     before, now = ("start " + " ".join(word for _ in range(3000)) + " end" for word in ("a", "b"))
     assert [piece.side for piece in word_pieces(before, now)] == ["same", "before", "now", "same"]
+
+
+def test_two_far_edits_of_a_long_prompt_differ_by_word():
+    rules = [f"{number}. Answer what is asked about matter {number}.\n" for number in range(200)]
+    edited = [*rules[:3], "3. Answer what is asked about topic 3.\n", *rules[4:190], *rules[191:]]
+    pieces = word_pieces("".join(rules), "".join(edited))
+    assert [(piece.side, piece.text) for piece in pieces if piece.side != "same"] == [
+        ("before", "matter"), ("now", "topic"), ("before", rules[190]),
+    ]  # fmt: skip
+
+
+def test_long_texts_without_sentences_differ_as_a_whole():
+    before, now = (" ".join(f"{word}{n}" for n in range(600)) for word in ("a", "b"))
+    assert [piece.side for piece in word_pieces(before, now)] == ["before", "now"]
 
 
 def test_json_differs_by_field():

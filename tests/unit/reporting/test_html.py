@@ -9,12 +9,17 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.models.api import RenderedPrompt
+from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
+from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.html import MOST_INSIDE, UnitRow, html_page, piece_files, unit_rows, write_html
+from tunegate.harness.reporting.origin import Origin
 from tunegate.harness.reporting.page_data import page_data
 from tunegate.harness.reporting.report import (
     CandidateReport,
@@ -30,7 +35,7 @@ from tunegate.harness.reporting.slices import SliceReport
 VOID = {"meta", "input", "link", "br", "img", "base"}
 UNIT = UnitReport(
     "desk/triage", "pass/fail", 40, 0.8, "regressed", "Regressed: worse.", "guard", "baseline", 1.0, -0.2,
-    (-0.35, -0.1), 0.04, 0.15, 8, 0, True,
+    (-0.35, -0.1), 0.04, 0.15, 8, 0, True, side="in service",
 )  # fmt: skip
 
 
@@ -77,7 +82,9 @@ def case(text: str = "no idea", **more) -> CaseReport:
 def report(*cases: CaseReport, text: str = "tuned") -> Report:
     unit = replace(UNIT, key=text, reason=text, driver=text)
     candidate = CandidateReport(text, "blocked", text, (unit,), cases, {text: text}, {text: text}, f"pytest {text}")
-    return Report("blocked", text, RuleReport((text,), (text,), refused=text, by_rules=(text,)), (candidate,), (text,))
+    edits = [EditedPart(text, text, f"{said}\nbefore", f"{said}\nnow") for said in (text[:99], f"{text}{' and' * 400}")]
+    rules = RuleReport((text,), (text,), refused=text, by_rules=(text,), configuration=tuple(edits))
+    return Report("blocked", text, rules, (candidate,), (text,))
 
 
 def cases_of(page: Page) -> list[dict]:
@@ -154,12 +161,16 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
 
 
 def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
+    scores = "desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%."
     for verdict, said in [
-        ("Blocked: a/b regressed. Supplied.", "<h1>Blocked: a/b regressed.</h1>\n<p>Supplied.</p>"),
-        ("Blocked: a/b regressed.", "<h1>Blocked: a/b regressed.</h1>\n</header>"),
-        ("No gain.", '<p class="outcome">blocked</p>\n<h1>No gain.</h1>\n</header>'),
+        ("Blocked: desk/triage regressed. Supplied.", f"<h1>Blocked: {scores}</h1>\n<p>Supplied.</p></header>"),
+        ("Blocked: desk/triage regressed.", f"<h1>Blocked: {scores}</h1>\n</header>"),
+        ("No gain.", '<p class="outcome">blocked</p>\n<h1>No gain.</h1>\n<p>desk/triage: in service 100.0 %'),
     ]:
-        head = html_page(replace(report(case()), verdict=verdict)).partition("<header")[2].partition("<main>")[0]
+        one = report(case())
+        candidate = replace(one.candidates[0], units=(UNIT,))
+        page = html_page(replace(one, verdict=verdict, candidates=(candidate,), rules=RuleReport()))
+        head = page.partition("<header")[2].partition("<main>")[0]
         assert said in head
         assert ('class="outcome"' in head) == ('class="outcome"' in said)
 
@@ -170,7 +181,7 @@ def test_numbers_and_slices_lead_to_their_cases():
     candidate = replace(one.candidates[0], units=(replace(UNIT, slices=slices),))
     page = Page(html_page(replace(one, candidates=(candidate,))))
     assert [each["href"] for each in page.of("a")] == [
-        "#cases", "#state=regressed&unit=desk%2Ftriage", "#unit=desk%2Ftriage&tag=channel%3Da+b",
+        "#cases", "#state=regressed&unit=desk%2Ftriage", "#unit=desk%2Ftriage&tag=channel%3Da+b", "#state=all",
     ]  # fmt: skip
 
 
@@ -186,7 +197,7 @@ def test_every_control_has_a_label_and_every_section_a_name():
     assert all(each["aria-labelledby"] in ids for each in page.of("section"))
     assert len(page.of("label")) == len(page.of("select")) + len(page.of("input"))
     assert page.of("html")[0]["lang"] == "en"
-    assert all(each["role"] == "img" and each["aria-label"] for each in page.of("svg"))
+    assert all("aria-hidden" in each or (each["role"] == "img" and each["aria-label"]) for each in page.of("svg"))
 
 
 def test_a_case_holds_what_a_reader_needs():
@@ -231,10 +242,51 @@ def test_several_candidates_stand_beside_each_other():
 
 def test_an_interval_is_drawn_to_scale_beside_its_margin():
     drawn = interval_drawing(UNIT)
-    assert (drawn.low, drawn.margin, drawn.point, drawn.high) == (6.0, 59.7, 46.3, 73.1)
+    assert (drawn.low, drawn.margin, drawn.point, drawn.high) == (20.0, 65.7, 54.3, 77.1)
+    assert [(tick.x, tick.text) for tick in drawn.ticks] == [(54.3, "-20"), (100.0, "0"), (145.7, "+20")]
     assert drawn.label == "difference -20.0 [-35.0, -10.0], margin -15.0"
     assert interval_drawing(replace(UNIT, interval=None)) is None
     assert interval_drawing(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100
+
+
+@pytest.mark.parametrize(("most", "kind", "end"), [
+    (0.9, "pass/fail", "50"), (0.001, "pass/fail", "0.1"), (0.07, "continuous", "0.05"), (3000.0, "continuous", "2000"),
+])  # fmt: skip
+def test_a_scale_ends_at_a_round_number_that_a_bar_reaches(most, kind, end):
+    drawn = interval_drawing(replace(UNIT, kind=kind, difference=0.0, interval=(-most, most), margin=0.0))
+    assert [tick.text for tick in drawn.ticks] == [f"-{end}", "0", f"+{end}"]
+    assert drawn.low <= drawn.ticks[0].x <= 60
+    assert 140 <= drawn.ticks[2].x <= drawn.high
+
+
+def test_a_long_edited_prompt_is_folded_and_stands_whole_below():
+    before = "".join(f"Rule {number}. " for number in range(300))
+    edit = EditedPart("desk/triage", "system", before, before.replace("Rule 200.", "Law 200."))
+    text = html_page(replace(report(case()), rules=RuleReport(configuration=(edit,))))
+    shown, _, whole = text.partition('<pre class="edit" tabindex="0">')[2].partition("<details>")
+    whole = whole.partition("</details>")[0]
+    assert "<del>Rule</del><ins>Law</ins>" in shown
+    assert "equal characters" in shown
+    assert len(shown) < 800
+    assert "equal characters" not in whole
+    assert all(f" {number}. " in whole for number in range(300))
+
+
+def test_the_head_names_the_pull_request_and_what_is_compared():
+    one = report(case())
+    sides = (ComparedSide("in service", "gpt-1, prompt 1234"), ComparedSide("this change", "<gpt>"))
+    candidate = replace(one.candidates[0], compared=sides)
+    origin = Origin("https://github.com/acme/desk", 12, "a" * 40)
+    head = html_page(replace(one, candidates=(candidate,), origin=origin)).partition("<main>")[0]
+    assert f'<a href="https://github.com/acme/desk/commit/{"a" * 40}">aaaaaaaa</a>' in head
+    assert '<a href="https://github.com/acme/desk/pull/12">acme/desk#12</a>' in head
+    assert "<dt>in service</dt><dd>gpt-1, prompt 1234</dd>" in head
+    assert "<dt>this change</dt><dd>&lt;gpt&gt;</dd>" in head
+
+
+def test_the_history_stands_below_the_cases():
+    text = html_page(replace(report(case()), history=(UnitHistory("desk/triage", "pass/fail", ()),)))
+    assert text.index('id="cases"') < text.index('id="history"') < text.index('id="provenance"')
 
 
 def many(count: int) -> Report:
@@ -319,7 +371,7 @@ def test_the_history_is_drawn_and_told():
     assert [each["points"] for each in page.of("polyline")] == ["6.0,34.0 194.0,6.0"]
     assert "<td>2026-11-02T10:00</td><td>released</td><td>adapter &lt;b&gt;</td><td>50.0 %</td>" in text
     assert "<td>gone</td><td>-</td>" in text
-    assert all(each["role"] == "img" and each["aria-label"] for each in page.of("svg"))
+    assert all("aria-hidden" in each or (each["role"] == "img" and each["aria-label"]) for each in page.of("svg"))
 
 
 def test_the_turns_of_a_conversation_come_one_after_the_other_with_who_says_them():
@@ -346,3 +398,17 @@ def test_many_candidates_stand_below_each_other_the_best_first_and_lead_to_their
     ]
     assert 'id="beside"' not in text
     assert all(f'id="candidate-{number}"' in text for number in range(1, 13))
+
+
+@pytest.mark.parametrize(("expect", "text"), [
+    ("Snow is white.", "Snow is white."),
+    ({"answer": ["24", "twenty-four"]}, "24\nor twenty-four"),
+    ({"answer": ["blue"]}, "blue"),
+    ({"product": "boiler"}, '{\n  "product": "boiler"\n}'),
+    ({"answer": ["blue"], "says": []}, '{\n  "answer": [\n    "blue"\n  ],\n  "says": []\n}'),
+    (["é"], '[\n  "é"\n]'),
+])  # fmt: skip
+def test_what_is_expected_is_text_where_it_is_one_and_indented_otherwise(expect, text):
+    context = CaseContext("f.yaml", 1, expect)
+    [made] = cases_of(Page(html_page(report(case(context=context)))))
+    assert made["expect"] == text

@@ -56,14 +56,12 @@ def gated(tasks):
 HEADS = "regressed/ unit role cases before now difference [92 %] fixed verdict"
 
 
-def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
+def test_a_gated_record_is_a_table_in_which_each_unit_stands_whole(gated):
     table = table_of(gated)
-    assert max(map(len, table)) <= 100
     assert table[0] == "tiny against baseline"
     assert " ".join(" ".join(table[1:3]).split()) == HEADS
     assert [" ".join(line.split()) for line in table[4:]] == [
-        "desk/first-contact-r guard 60 100.0 % 95.0 % -5.0 [-12.5, +0.1] 3/0 inconclusive",
-        "eplies",
+        "desk/first-contact-replies guard 60 100.0 % 95.0 % -5.0 [-12.5, +0.1] 3/0 inconclusive",
         "desk/triage target 100 0.0 % 90.0 % +90.0 [+83.5, +94.1] 0/90 improved",
     ]
 
@@ -76,7 +74,9 @@ def test_small_prices_push_no_unit_out_of_the_table(gated, width):
     }  # fmt: skip
     table = table_of(replace(gated, verdicts={**gated.verdicts, T: verdict}), width)
 
-    assert [line.split()[0] for line in table if line.startswith("desk")] == ["desk/first-con", "desk/triage"]
+    assert [line.split()[0] for line in table if line.startswith("desk")] == [
+        "desk/first-contact-replies", "desk/triage",
+    ]  # fmt: skip
     below = next(after for line, after in pairwise(table) if line.startswith("desk/triage"))
     assert below.strip() == "[+0.00000388, +0.00000635]"
 
@@ -104,7 +104,7 @@ def test_a_narrow_terminal_loses_nothing(gated):
 def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
     lines = shown(gated)
     assert lines[: lines.index("")] == [
-        "tiny: Blocked: desk/first-contact-replies inconclusive.",
+        "tiny: Blocked: desk/first-contact-replies inconclusive: the baseline 100.0 %, this change 95.0 %.",
         f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
         *(
             line

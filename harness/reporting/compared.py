@@ -1,0 +1,92 @@
+"""What is compared with what: each side's name beside its score, and its configuration in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunegate.harness.baselines.lookup import is_last_release
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.files import digest
+from tunegate.harness.evaluation.compared import DECODING, short_form
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.ledger.ledger import model_name
+
+IN_SERVICE, THIS_CHANGE, BEFORE = "in service", "this change", "before"
+DIGITS = 8  # of a digest
+MOST_PROMPTS = 3  # digests in a line
+AS_IS = "as-is"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSide:
+    """One side of a comparison: its name, such as "in service", and its configuration in a line."""
+
+    name: str
+    configuration: str
+
+
+def side_name(reference: str, adapter: object) -> str:
+    """Return the name of a reference for readers; the baseline of an adapter is its base's, not what is in service."""
+    if is_last_release(reference) or (reference == "baseline" and not adapter):
+        return IN_SERVICE
+    return f"the {reference}" if reference else BEFORE
+
+
+def columns(sides: Iterable[str]) -> tuple[str, str]:
+    """Return the names of the two columns of scores: if all units are compared with what is in service, they say so."""
+    return (IN_SERVICE, THIS_CHANGE) if set(sides) == {IN_SERVICE} else (BEFORE, "now")
+
+
+def compared_sides(record: Record) -> tuple[ComparedSide, ...]:
+    """Return what a record was compared with, and itself; nothing if that is unknown."""
+    if not record.references:
+        return ()
+    subject = record.fingerprint["subject"]
+    own = {unit: short_form(each) for unit, each in record.configurations.items()}
+    sides = [
+        ComparedSide(
+            side_name(name, subject.get("adapter")),
+            _line(each["subject"], _shared(each["configurations"], own), "recorded", each["created"]),
+        )
+        for name, each in record.references.items()
+    ]
+    known = {unit for each in record.references.values() for unit in each["configurations"]}
+    return (*sides, ComparedSide(THIS_CHANGE, _line(subject, _shared(own, known), "evaluated", record.created)))
+
+
+def _shared(configurations: Mapping[str, Any], units: Iterable[str]) -> dict[str, Any]:
+    """Return the configurations of the units that both sides have, so that their digests can be compared."""
+    return {unit: each for unit, each in sorted(configurations.items()) if unit in units}
+
+
+def _line(subject: Mapping[str, Any], configurations: Mapping[str, Any], verb: str, when: str) -> str:
+    parts = [shown(model_name(subject)), *_prompts([each["prompt"] for each in configurations.values()])]
+    if subject.get("rung", AS_IS) not in (AS_IS, None):
+        parts.append(f"prompting strategy {shown(str(subject['rung']))}")
+    parts += _temperatures(configurations.values())
+    if when:
+        parts.append(f"{verb} {date(when)}")
+    return ", ".join(parts)
+
+
+def _prompts(digests: Sequence[str]) -> Iterator[str]:
+    each = list(dict.fromkeys(digests))
+    if not each:
+        return
+    if len(each) > MOST_PROMPTS:
+        yield f"{len(each)} prompts {digest(digests)[:DIGITS]}"
+    else:
+        yield f"prompt{'s' if len(each) > 1 else ''} {', '.join(sha[:DIGITS] for sha in each)}"
+
+
+def _temperatures(configurations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    found = sorted({float(each[DECODING].get("temperature") or 0.0) for each in configurations})
+    if any(found):
+        yield f"temperature {' and '.join(f'{each:g}' for each in found)}"
+
+
+def date(when: str) -> str:
+    """Return a time in UTC as a date and minutes: `2026-11-29 22:56 UTC`."""
+    return f"{shown(when[:16].replace('T', ' '))} UTC"

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.change.answers import answers_in_prompts, chat_template_text
 from tunegate.harness.change.candidate import (
     SETTINGS,
     ConfigurationChange,
@@ -158,7 +159,15 @@ def decide_change(
 def _alone(options: Options, watch: Watch) -> Decision:
     """Return the decision by the rules of the work tree only."""
     with holding_unchanged([options], [], runs_code(options)):
-        return _decided_by(Decision(), options, "", watch)
+        decision = _decided_by(Decision(), options, "", watch)
+        return replace(decision, notes=(*decision.notes, *_answer_notes(options)))
+
+
+def _answer_notes(options: Options) -> Iterator[str]:
+    """Notes on prompts that hold answers: without a branch nobody knows which of them a reviewer approved."""
+    with declared_checks(), suppress(Refused):  # the decision says what is wrong with the fixtures
+        units = {unit.key: unit for task in load_tasks(options.cases, project=options.root) for unit in task.units}
+        yield from answers_in_prompts(units, chat_template_text(options.root))
 
 
 class _Change:
@@ -315,7 +324,7 @@ def _rules(options: Options, copy: Path | None = None) -> Rules:
     tasks = load_tasks(options.cases, project=options.root)
     code = code_of_checks(options.root, tasks)
     data = tree_digest(copy) if copy and code else ""
-    return Rules(tasks, options.baselines, _settings(options.root, RULES), code, data)
+    return Rules(tasks, options.baselines, _settings(options.root, RULES), code, data, chat_template_text(options.root))
 
 
 def _settings(root: Path, names: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,6 @@ from typing import Any
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.change.answers import answers_in_prompts, chat_template_text
 from tunegate.harness.change.candidate import (
     SETTINGS,
     ConfigurationChange,
@@ -30,6 +29,7 @@ from tunegate.harness.change.candidate import (
     untrue_records,
 )
 from tunegate.harness.change.code import code_of_checks, holding_unchanged, runs_code
+from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts
 from tunegate.harness.change.rules import RuleChanges, Rules, approval_digest, has_new_code, new_project, rule_changes
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at, tree_digest
 from tunegate.harness.checks.isolated import IsolatedChecks
@@ -160,14 +160,14 @@ def _alone(options: Options, watch: Watch) -> Decision:
     """Return the decision by the rules of the work tree only."""
     with holding_unchanged([options], [], runs_code(options)):
         decision = _decided_by(Decision(), options, "", watch)
-        return replace(decision, notes=(*decision.notes, *_answer_notes(options)))
+        return replace(decision, notes=(*decision.notes, *_leak_notes(options)))
 
 
-def _answer_notes(options: Options) -> Iterator[str]:
-    """Notes on prompts that hold answers: without a branch nobody knows which of them a reviewer approved."""
+def _leak_notes(options: Options) -> Iterator[str]:
+    """Notes on prompts that hold expected outputs; without a branch no reviewer has approved them."""
     with declared_checks(), suppress(Refused):  # the decision says what is wrong with the fixtures
         units = {unit.key: unit for task in load_tasks(options.cases, project=options.root) for unit in task.units}
-        yield from answers_in_prompts(units, chat_template_text(options.root))
+        yield from leaks_in_prompts(units, chat_template_text(options.root))
 
 
 class _Change:

@@ -17,8 +17,8 @@ from tunegate.harness.baselines.service import stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
-from tunegate.harness.change.answers import answers_in_prompts
 from tunegate.harness.change.candidate import is_of_same_kind
+from tunegate.harness.change.leaks import leaks_in_prompts
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
@@ -46,7 +46,7 @@ class Rules:
     """The rules of one side of a change: fixtures with their policies, baselines, settings and checks.
 
     `settings` are those of `[tool.tunegate]` that are rules. `chat_template` is the text of the configuration's own
-    template, in which answers may stand. `checks` are the digests of the project's own checks, by
+    template, which is searched for cases. `checks` are the digests of the project's own checks, by
     their place; `data` is the digest of all files around them.
     """
 
@@ -97,7 +97,7 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
-    modified += [*_checks(Rules((), new.baselines), new), *answers_in_prompts(new.units, new.chat_template)]
+    modified += [*_checks(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template)]
     return RuleChanges(tuple(modified), (), approval_digest(modified, new) if modified else "")
 
 
@@ -109,7 +109,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
             modified += _unit_changes(old.units[key], unit)
     records = _records(old, new)
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(old, new)]
-    modified += answers_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
+    modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
     added = [*_added(old, new), *_put_in_service(old, new, records)]
     return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 

@@ -17,9 +17,9 @@ from tunegate.harness.checks.base import HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.lint.answers import answer_warnings
 from tunegate.harness.lint.expectations import missing_expectations, odd_expectations, place_of
 from tunegate.harness.lint.families import undeclared_families
+from tunegate.harness.lint.leaks import leak_warnings
 from tunegate.harness.lint.sizes import undecidable
 
 _NOTES = {".md", ".txt"}
@@ -173,7 +173,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         yield from undeclared_families(unit)
         yield from odd_expectations(unit)
         yield from missing_expectations(unit)
-        yield from answer_warnings(unit)
+        yield from leak_warnings(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
             text = "a target without shots: worked examples cannot be tried in place of training"
             yield LintWarning(place_of(unit.cases[0])[0], 1, f"{unit.key}: {text}")

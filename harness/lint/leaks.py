@@ -1,4 +1,4 @@
-"""Find answers in a prompt: pairs of a case's input and its expected output, verbatim, edited or reworded.
+"""Find cases in a prompt: pairs of an input and its expected output, verbatim, edited or reworded.
 
 A prompt that holds them makes the evaluation of these cases worthless. Labels of a closed set say nothing without the
 input, and a worked example that is no case is what a prompt is for.
@@ -24,7 +24,7 @@ Words = tuple[str, ...]
 Beside = Literal["reply", "values", "unknown"]  # what stands beside an input
 
 # The limits were set on every second training row of the demo and 44 paraphrases of its fixtures, before
-# benchmarks/prompt_answers.py measured them on other prompts. Honest worked examples reach 7 nats of evidence beside
+# benchmarks/prompt_leaks.py measured them on other prompts. Honest worked examples reach 7 nats of evidence beside
 # the labels that a case expects, 12 where its expectation does not say what the output is, and less than 3 beside a
 # reply like the expected one.
 SHORT = 4  # words; a shorter input stands in many prompts by chance, and counts only as a whole worked example
@@ -38,7 +38,7 @@ ANSWERED = 0.6  # the share of the expected values that stand beside the input
 
 
 @dataclass(frozen=True, slots=True)
-class PromptAnswer:
+class PromptLeak:
     """A case of which a prompt holds the input and the expected output: where, and how like it the text there is."""
 
     case: Case
@@ -67,7 +67,7 @@ class _Text:
     asked: Words = ()
 
 
-def prompt_answers(unit: Unit, more: Sequence[str] = ()) -> list[PromptAnswer]:
+def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
     """The cases of a unit whose input and expected output stand in its prompt, each once.
 
     Args:
@@ -114,7 +114,7 @@ def _passages(where: str, text: str, asked: str, vocabulary: set[str]) -> Iterat
 
 def _pairs(
     unit: Unit, case: Case, asked: Words, texts: Sequence[_Text], rarity: Rarity, more: float
-) -> Iterator[PromptAnswer]:
+) -> Iterator[PromptLeak]:
     """The places where the case's input stands with its expected output beside it."""
     values = _values(unit, case)
     for text in texts:
@@ -122,7 +122,7 @@ def _pairs(
             # by chance it stands in many prompts; as a whole worked example it is the case
             if asked == text.asked and (beside := _beside(values, text.passage, 0, len(text.passage.words), rarity)):
                 whole = Trace(0, len(asked), 1.0, 0.0, len(asked), verbatim=True)
-                yield PromptAnswer(case, text.where, whole, beside)
+                yield PromptLeak(case, text.where, whole, beside)
             continue
         wide = NEAR + sum(max(map(len, options)) for options in values)
         for trace in text.passage.traces(asked, rarity, EDITED_EVIDENCE * EACH):
@@ -130,11 +130,11 @@ def _pairs(
                 continue  # facts, from which the case follows, belong in a prompt
             if trace.verbatim or trace.evidence >= EACH * REWORDED["reply"]:
                 beside = _beside(values, text.passage, trace.start - wide, trace.end + wide, rarity)
-                if beside and (found := PromptAnswer(case, text.where, trace, beside)).is_enough(more, EACH):
+                if beside and (found := PromptLeak(case, text.where, trace, beside)).is_enough(more, EACH):
                     yield found
 
 
-def _best(found: Iterator[PromptAnswer]) -> PromptAnswer | None:
+def _best(found: Iterator[PromptLeak]) -> PromptLeak | None:
     return max(found, key=lambda each: (each.is_certain, each.trace.evidence), default=None)
 
 
@@ -181,7 +181,7 @@ def _stands(words: Words, passage: Passage, start: int, end: int) -> bool:
     return next(passage.places(words, start, end), None) is not None
 
 
-def answers_line(unit: Unit, found: Sequence[PromptAnswer]) -> str:
+def leak_line(unit: Unit, found: Sequence[PromptLeak]) -> str:
     """What stands in a unit's prompt, in one line that shows no text of a case."""
     ids = [each.case.id for each in found]
     places = ", ".join(dict.fromkeys(each.where for each in found))
@@ -189,8 +189,8 @@ def answers_line(unit: Unit, found: Sequence[PromptAnswer]) -> str:
     return f"{unit.key}: its prompt ({places}) holds the input and the expected output of {count}"
 
 
-def answer_warnings(unit: Unit) -> Iterator[LintWarning]:
-    """Warn about answers in a unit's prompt."""
-    if found := prompt_answers(unit):
+def leak_warnings(unit: Unit) -> Iterator[LintWarning]:
+    """Warn about cases that stand in a unit's prompt with their expected outputs."""
+    if found := prompt_leaks(unit):
         text = "so it is not tested on them; take them out of the prompt, or out of the cases"
-        yield LintWarning(Path(unit.cases[0].place.rpartition(":")[0]), 1, f"{answers_line(unit, found)}, {text}")
+        yield LintWarning(Path(unit.cases[0].place.rpartition(":")[0]), 1, f"{leak_line(unit, found)}, {text}")

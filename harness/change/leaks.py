@@ -1,4 +1,4 @@
-"""Answers that a change puts into a prompt: they block until a reviewer approves them, as rule changes do.
+"""Cases that a change puts into a prompt: they block until a reviewer approves them, as rule changes do.
 
 A prompt that holds the cases with their expected outputs passes them, whatever the model is worth.
 """
@@ -12,15 +12,15 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.git import MOST_OF_A_FILE
 from tunegate.harness.core.project import project_table
-from tunegate.harness.lint.answers import PromptAnswer, answers_line, prompt_answers
+from tunegate.harness.lint.leaks import PromptLeak, leak_line, prompt_leaks
 
 DIGITS = 32  # of the prompt's digest: with few, another prompt could be made to match
 
 
-def answers_in_prompts(
+def leaks_in_prompts(
     new: Mapping[str, Unit], template: str, old: Mapping[str, Unit] | None = None, old_template: str = ""
 ) -> Iterator[str]:
-    """Yield a line for each unit whose prompt holds answers that the branch's prompt does not hold.
+    """Yield a line for each unit whose prompt holds expected outputs that the branch's prompt does not hold.
 
     Args:
         new: the units of the change, by key.
@@ -30,17 +30,17 @@ def answers_in_prompts(
     """
     for key, unit in new.items():
         before = (old or {}).get(key)
-        known = _answered(before, old_template) if before else {}
-        found = _answered(unit, template)
+        known = _leaks(before, old_template) if before else {}
+        found = _leaks(unit, template)
         if before:  # a case that the change removes still decides by the rules of the branch
-            found = {**_answered(before.configured(unit.configuration), template), **found}
+            found = {**_leaks(before.configured(unit.configuration), template), **found}
         if fresh := [each for case, each in found.items() if case not in known]:
             prompt = digest([unit.configuration.as_dict(), template])  # another prompt is another rule change
-            yield f"{answers_line(unit, fresh)}; prompt {prompt[:DIGITS]}"
+            yield f"{leak_line(unit, fresh)}; prompt {prompt[:DIGITS]}"
 
 
-def _answered(unit: Unit, template: str) -> dict[str, PromptAnswer]:
-    return {each.case.id: each for each in prompt_answers(unit, [template] if template else [])}
+def _leaks(unit: Unit, template: str) -> dict[str, PromptLeak]:
+    return {each.case.id: each for each in prompt_leaks(unit, [template] if template else [])}
 
 
 def chat_template_text(root: Path) -> str:

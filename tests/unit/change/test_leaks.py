@@ -1,4 +1,4 @@
-"""Answers in the chat template, and what of them is new."""
+"""Cases in the chat template, and which of them are new."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.change.answers import answers_in_prompts, chat_template_text
+from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts
 
 ASKED = "The burner in our cottage rattles like a tin of nails"
 PAIR = f'{ASKED} -> {{"product": "boiler"}}'
@@ -20,14 +20,14 @@ def units(tmp_path):
 
 def test_a_chat_template_is_searched_and_counts_once(units):
     template = "{% for each in messages %}{{ each.content }}{% endfor %}"
-    [line] = answers_in_prompts(units, template + PAIR, units, template)
+    [line] = leaks_in_prompts(units, template + PAIR, units, template)
     assert line.startswith("desk/triage: its prompt (chat template) holds")
-    assert list(answers_in_prompts(units, template + PAIR, units, PAIR)) == []
-    assert list(answers_in_prompts(units, template, units, template)) == []
+    assert list(leaks_in_prompts(units, template + PAIR, units, PAIR)) == []
+    assert list(leaks_in_prompts(units, template, units, template)) == []
 
 
 def test_another_prompt_is_another_line(units):
-    first, second = (list(answers_in_prompts(units, f"{PAIR}{more}")) for more in ("", "!"))
+    first, second = (list(leaks_in_prompts(units, f"{PAIR}{more}")) for more in ("", "!"))
     assert first != second
     assert first[0].partition("; prompt ")[0] == second[0].partition("; prompt ")[0]
 

@@ -1,4 +1,4 @@
-"""Answers that a change puts into its prompt block until a reviewer approves exactly these."""
+"""Cases that a change puts into its prompt with their outputs block until a reviewer approves exactly these."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def gate(*options: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("desk")
-def test_answers_block_until_exactly_this_prompt_is_approved():
+def test_leaks_block_until_exactly_this_prompt_is_approved():
     prompt(PAIR)
     found = gate("--policy-from=main")
     assert not found["passes"]
@@ -98,7 +98,7 @@ def test_a_case_that_the_change_removes_counts():
     prompt(PAIR)
     edit(lambda data: data["cases"].pop(3))
     modified = gate("--policy-from=main")["modified"]
-    assert any("expected output of 1 of 23 cases (c03)" in line for line in modified)
+    assert any("its prompt (system prompt)" in line and "(c03" in line for line in modified)
 
 
 @pytest.mark.usefixtures("desk")

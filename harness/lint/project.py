@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tunegate.harness.baselines.lookup import vanished_units
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, LintWarning
 from tunegate.harness.core.progress import Watch
@@ -13,6 +14,7 @@ from tunegate.harness.lint.rules import Lint, lint_fixtures
 from tunegate.harness.models.model_options import split_replay
 from tunegate.harness.models.replay import leftover_outputs, read_replay
 from tunegate.harness.options.run import Options, standing_options
+from tunegate.harness.planning.history import model_folders
 
 
 def lint_project(root: Path, path: Path | None, cases: Path, baselines: Path, watch: Watch | None = None) -> Lint:
@@ -31,8 +33,18 @@ def lint_project(root: Path, path: Path | None, cases: Path, baselines: Path, wa
     options = standing_options(root)
     options.check()
     found = lint_fixtures(path or cases, baselines, watch)
-    is_all = path is None and cases == options.cases and not found.mistakes
-    return _with_outputs(found, options) if is_all and options.replays else found
+    if found.mistakes or path or cases != options.cases:
+        return found
+    vanished = replace(found, warnings=tuple(sorted([*found.warnings, *_vanished(baselines, found.tasks)])))
+    return _with_outputs(vanished, options) if options.replays else vanished
+
+
+def _vanished(baselines: Path, tasks: Sequence[Task]) -> Iterator[LintWarning]:
+    """Warn about baselines of deleted units, which the gate refuses."""
+    for folder in model_folders(baselines, tasks):
+        for unit, path in vanished_units(folder, tasks).items():
+            text = f"the unit {unit} is gone, and the gate refuses its baseline"
+            yield LintWarning(path, 1, f"{text}; restore it, or retire it: tunegate retire {unit} --reason TEXT")
 
 
 def _with_outputs(found: Lint, options: Options) -> Lint:

@@ -23,8 +23,8 @@ from tunegate.harness.text.traces import Passage, Rarity, Trace, plain_words, si
 Words = tuple[str, ...]
 Beside = Literal["reply", "values", "unknown"]  # what stands beside an input
 
-# The limits were set on every second training row of the demo and 44 paraphrases of its fixtures, before
-# benchmarks/prompt_leaks.py measured them on other prompts. Honest worked examples reach 7 nats of evidence beside
+# The limits were set on every second training row of the demo and 44 paraphrases of its fixtures;
+# benchmarks/prompt_leaks.py measures them on other prompts. Honest worked examples reach 7 nats of evidence beside
 # the labels that a case expects, 12 where its expectation does not say what the output is, and less than 3 beside a
 # reply like the expected one.
 SHORT = 4  # words; a shorter input stands in many prompts by chance, and counts only as a whole worked example
@@ -126,12 +126,17 @@ def _pairs(
             continue
         wide = NEAR + sum(max(map(len, options)) for options in values)
         for trace in text.passage.traces(asked, rarity, EDITED_EVIDENCE * EACH):
-            if unit.check_kind.knowledge and not (text.asked or trace.verbatim):
-                continue  # facts, from which the case follows, belong in a prompt
-            if trace.verbatim or trace.evidence >= EACH * REWORDED["reply"]:
-                beside = _beside(values, text.passage, trace.start - wide, trace.end + wide, rarity)
-                if beside and (found := PromptLeak(case, text.where, trace, beside)).is_enough(more, EACH):
-                    yield found
+            # facts, from which a case follows, belong in a prompt: a fact is no question with its output after it
+            knows = unit.check_kind.knowledge
+            spans = [(trace.end, trace.end + wide)] if knows or trace.verbatim else []
+            if not knows:  # what an edited input says itself may be cut off with its output
+                spans.append((trace.start - wide, trace.start if trace.verbatim else trace.end + wide))
+            sides = (_beside(values, text.passage, *span, rarity) for span in spans)
+            beside = next(filter(None, sides), None)
+            found = PromptLeak(case, text.where, trace, beside) if beside else None
+            is_question = text.asked or not knows or (found and found.is_certain)
+            if found and is_question and found.is_enough(more, EACH):
+                yield found
 
 
 def _best(found: Iterator[PromptLeak]) -> PromptLeak | None:

@@ -18,7 +18,7 @@ from tunegate.harness.checks.schema.alternatives import alternatives
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.privacy.encodings import decodings
-from tunegate.harness.text.traces import Passage, Rarity, Trace, plain_words, size_of
+from tunegate.harness.text.traces import Passage, Rarity, Trace, plain_words, word_count
 
 Words = tuple[str, ...]
 Beside = Literal["reply", "values", "unknown"]  # what stands beside an input
@@ -118,7 +118,7 @@ def _pairs(
     """The places where the case's input stands with its expected output beside it."""
     values = _values(unit, case)
     for text in texts:
-        if size_of(asked) < SHORT:
+        if word_count(asked) < SHORT:
             # by chance it stands in many prompts; as a whole worked example it is the case
             if asked == text.asked and (beside := _beside(values, text.passage, 0, len(text.passage.words), rarity)):
                 whole = Trace(0, len(asked), 1.0, 0.0, len(asked), verbatim=True)

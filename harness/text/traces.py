@@ -62,7 +62,7 @@ def _rarity(count: int, texts: int) -> float:
     return min(RAREST, math.log((texts + 1) / (count + 0.5)))
 
 
-def size_of(words: Sequence[str]) -> float:
+def word_count(words: Sequence[str]) -> float:
     """The number of words; in scripts without spaces, two characters count as one."""
     return sum(0.5 if _IS_UNSPACED.match(word) else 1.0 for word in words)
 

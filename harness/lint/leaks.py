@@ -120,12 +120,15 @@ def _pairs(
     for text in texts:
         if word_count(asked) < SHORT:
             # by chance it stands in many prompts; as a whole worked example it is the case
-            if asked == text.asked and (beside := _beside(values, text.passage, 0, len(text.passage.words), rarity)):
+            end = len(text.passage.words)
+            if asked == text.asked and (beside := _beside(values, text.passage, len(asked), end, rarity)):
                 whole = Trace(0, len(asked), 1.0, 0.0, len(asked), verbatim=True)
                 yield PromptLeak(case, text.where, whole, beside)
             continue
         wide = NEAR + sum(max(map(len, options)) for options in values)
         for trace in text.passage.traces(asked, rarity, EDITED_EVIDENCE * EACH):
+            if not (trace.verbatim or trace.evidence >= EACH * min(REWORDED.values())):
+                continue
             # facts, from which a case follows, belong in a prompt: a fact is no question with its output after it
             knows = unit.check_kind.knowledge
             spans = [(trace.end, trace.end + wide)] if knows or trace.verbatim else []

@@ -139,20 +139,24 @@ def _other_model(root: Path, slug: str, unit: Unit) -> str:
     return f"{unit.key}: expected a baseline of this model ({slug}), found one of another only ({', '.join(others)})"
 
 
+def vanished_units(folder: Path, tasks: Sequence[Task]) -> dict[str, Path]:
+    """The units with a baseline in a model's folder that are no longer among the cases, each with its file."""
+    known = {unit.key for task in tasks for unit in task.units}
+    recorded = {
+        path.relative_to(folder).as_posix().removesuffix(".json").removesuffix(".released"): path
+        for path in sorted(folder.glob("*/*.json"))
+        if path.name != DIAGNOSIS
+    }
+    return {unit: path for unit, path in recorded.items() if unit not in known}
+
+
 def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
     """Refuse baselines of units that are no longer among the cases: a deleted unit must not pass unscored.
 
     Raises:
         Refused: names them and what to do.
     """
-    known = {unit.key for task in tasks for unit in task.units}
-    recorded = {
-        path.relative_to(root / slug).as_posix().removesuffix(".json").removesuffix(".released"): path
-        for path in sorted((root / slug).glob("*/*.json"))
-        if path.name != DIAGNOSIS
-    }
-    gone = {unit: path for unit, path in recorded.items() if unit not in known}
-    if gone:
+    if gone := vanished_units(root / slug, tasks):
         lines = "\n".join(f"  {unit} ({show_path(path)})" for unit, path in gone.items())
         retired = next(iter(gone))
         raise Refused(

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from tunegate.harness.change.candidate import (
     untrue_records,
 )
 from tunegate.harness.change.code import code_of_checks, holding_unchanged, runs_code
+from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts
 from tunegate.harness.change.rules import RuleChanges, Rules, approval_digest, has_new_code, new_project, rule_changes
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at, tree_digest
 from tunegate.harness.checks.isolated import IsolatedChecks
@@ -158,7 +159,15 @@ def decide_change(
 def _alone(options: Options, watch: Watch) -> Decision:
     """Return the decision by the rules of the work tree only."""
     with holding_unchanged([options], [], runs_code(options)):
-        return _decided_by(Decision(), options, "", watch)
+        decision = _decided_by(Decision(), options, "", watch)
+        return replace(decision, notes=(*decision.notes, *_leak_notes(options)))
+
+
+def _leak_notes(options: Options) -> Iterator[str]:
+    """Notes on prompts that hold expected outputs; without a branch no reviewer has approved them."""
+    with declared_checks(), suppress(Refused):  # the decision says what is wrong with the fixtures
+        units = {unit.key: unit for task in load_tasks(options.cases, project=options.root) for unit in task.units}
+        yield from leaks_in_prompts(units, chat_template_text(options.root))
 
 
 class _Change:
@@ -317,7 +326,7 @@ def _rules(options: Options, copy: Path | None = None) -> Rules:
     tasks = load_tasks(options.cases, project=options.root)
     code = code_of_checks(options.root, tasks)
     data = tree_digest(copy) if copy and code else ""
-    return Rules(tasks, options.baselines, _settings(options.root, RULES), code, data)
+    return Rules(tasks, options.baselines, _settings(options.root, RULES), code, data, chat_template_text(options.root))
 
 
 def _settings(root: Path, names: Sequence[str]) -> dict[str, str]:

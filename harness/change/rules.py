@@ -18,6 +18,7 @@ from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.change.candidate import is_of_same_kind
+from tunegate.harness.change.leaks import leaks_in_prompts
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
@@ -44,7 +45,8 @@ PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
 class Rules:
     """The rules of one side of a change: fixtures with their policies, baselines, settings and checks.
 
-    `settings` are those of `[tool.tunegate]` that are rules. `checks` are the digests of the project's own checks, by
+    `settings` are those of `[tool.tunegate]` that are rules. `chat_template` is the text of the configuration's own
+    template, which is searched for cases. `checks` are the digests of the project's own checks, by
     their place; `data` is the digest of all files around them.
     """
 
@@ -53,6 +55,7 @@ class Rules:
     settings: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
+    chat_template: str = ""
 
     @property
     def units(self) -> dict[str, Unit]:
@@ -94,7 +97,7 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
-    modified += _checks(Rules((), new.baselines), new)
+    modified += [*_checks(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template)]
     return RuleChanges(tuple(modified), (), approval_digest(modified, new) if modified else "")
 
 
@@ -106,6 +109,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
             modified += _unit_changes(old.units[key], unit)
     records = _records(old, new)
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(old, new)]
+    modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
     added = [*_added(old, new), *_put_in_service(old, new, records)]
     return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 

@@ -35,9 +35,10 @@ def lint(
 ) -> None:
     """Check all case files, references and task.yaml, without a model."""
     from tunegate.harness.lint.github import annotation
-    from tunegate.harness.lint.rules import lint_fixtures, report_cards
+    from tunegate.harness.lint.project import lint_project
+    from tunegate.harness.lint.rules import report_cards
 
-    found = lint_fixtures(path or cases, baselines, watch_on(chatter(quiet, as_json=True)))
+    found = lint_project(project(), path, cases, baselines, watch_on(chatter(quiet, as_json=True)))
     cards = report_cards(found.tasks) if report_card else iter(())
     aside = chatter(quiet)
     if as_json:

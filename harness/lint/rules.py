@@ -13,11 +13,13 @@ from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.loader import is_fixture_file, load_tasks
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
-from tunegate.harness.checks.base import HasExpectWarnings, HasWarnings
+from tunegate.harness.checks.base import HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.lint.expectations import missing_expectations, odd_expectations, place_of
 from tunegate.harness.lint.families import undeclared_families
+from tunegate.harness.lint.leaks import leak_warnings
 from tunegate.harness.lint.sizes import undecidable
 
 _NOTES = {".md", ".txt"}
@@ -169,17 +171,19 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
             continue
         yield from _repeated(unit)
         yield from undeclared_families(unit)
-        yield from _expects(unit)
+        yield from odd_expectations(unit)
+        yield from missing_expectations(unit)
+        yield from leak_warnings(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
             text = "a target without shots: worked examples cannot be tried in place of training"
-            yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
+            yield LintWarning(place_of(unit.cases[0])[0], 1, f"{unit.key}: {text}")
 
 
 def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
     """Warn about what task.yaml leaves undeclared."""
     if not task.policy.declared:
         text = "no task.yaml, so every unit is a guard and nothing can be released"
-        yield LintWarning(_place(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
+        yield LintWarning(place_of(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
         return
     document = read_yaml(path)
     if not task.policy.targets:
@@ -202,27 +206,10 @@ def _repeated(unit: Unit) -> Iterator[LintWarning]:
     for case in unit.cases:
         other = first.setdefault(case.observation, case)
         if other is not case and not case.group:
-            text = f"{case.key} repeats the question of {other.id} (line {_place(other)[1]}), so they count as one case"
-            yield LintWarning(*_place(case), text)
-
-
-def _expects(unit: Unit) -> Iterator[LintWarning]:
-    """Valid but suspicious expectations of cases."""
-    by_check: dict[int, list[Case]] = {}
-    for case in unit.cases:
-        by_check.setdefault(id(case.check), []).append(case)
-    for cases in by_check.values():
-        check: object = cases[0].check
-        if not isinstance(check, HasExpectWarnings):
-            continue
-        for case in cases:
-            for text in check.expect_warnings(case.expect) if case.expect is not None else ():
-                yield LintWarning(*_place(case), f"{case.key}: {text}")
-
-
-def _place(case: Case) -> tuple[Path, int]:
-    file, _, line = case.place.rpartition(":")
-    return Path(file), int(line)
+            text = (
+                f"{case.key} repeats the question of {other.id} (line {place_of(other)[1]}), so they count as one case"
+            )
+            yield LintWarning(*place_of(case), text)
 
 
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:

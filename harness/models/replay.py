@@ -11,8 +11,9 @@ from tunegate.harness.authoring.document import Document, shortened
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.checks.base import Can
-from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, LogProbs, Request
 
@@ -56,7 +57,7 @@ class Source:
 class Replay:
     """A model that returns supplied completions; the output of a case without one is None.
 
-    Completions from a file have its `path`, and `sources` by case key and repeat.
+    Completions from a file have its `path`, `sources` by case key and repeat, and the `unknown` cases of other lines.
     """
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
@@ -67,11 +68,13 @@ class Replay:
         fingerprint: Fingerprint,
         path: Path = Path(),
         sources: Mapping[tuple[str, int], Source] | None = None,
+        unknown: Sequence[str] = (),
     ) -> None:
         self._completions = completions
         self.fingerprint = fingerprint
         self.path = path
         self.sources = sources or {}
+        self.unknown = unknown
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the supplied completions, in the order of the requests."""
@@ -82,7 +85,13 @@ class Replay:
 
 @no_collection()
 def read_replay(
-    path: Path, known: Mapping[str, int], name: str = "", rung: str = "as-is", asked: str = "a case of the fixtures"
+    path: Path,
+    known: Mapping[str, int],
+    name: str = "",
+    rung: str = "as-is",
+    asked: str = "a case of the fixtures",
+    *,
+    skips_unknown: bool = False,
 ) -> Replay:
     """Read a file of outputs, one JSON object per line, and check it against all existing cases.
 
@@ -92,6 +101,7 @@ def read_replay(
         name: the name of the outputs, independent of the file; without it they are identified by the file.
         rung: the prompting strategy of their requests.
         asked: what each key of `known` is, for the message about an unknown key.
+        skips_unknown: skip lines of cases that are not in `known`, unless all are.
 
     Raises:
         AuthoringError: a missing file, an invalid line, an unknown or repeated case; lists all of them.
@@ -99,17 +109,29 @@ def read_replay(
     problems: list[Problem] = []
     completions: dict[tuple[str, int], Completion] = {}
     sources: dict[tuple[str, int], Source] = {}
+    unknown: dict[str, list[Problem]] = {}
     for line in read_json_lines(path, "outputs", problems):
         hint = len(problems) * len(known) < LOOKED_THROUGH
         found = validate(line, LINE) or list(_misplaced(line, known, completions, hint, asked))
+        if skips_unknown and (case := _unknown_case(line, known)):
+            unknown.setdefault(case, []).extend(found)
+            continue
         problems += found
         if not found:
             completion = _completion(line.data)
             completions[completion.key, completion.repeat] = completion
             sources[completion.key, completion.repeat] = Source(line.line(()), line.data.get("digest", ""))
+    if not completions:  # the outputs of another project, perhaps
+        problems += [problem for found in unknown.values() for problem in found]
     if problems:
         raise AuthoringError(problems)
-    return Replay(completions, _fingerprint(path, name, rung), path, sources)
+    return Replay(completions, _fingerprint(path, name, rung), path, sources, tuple(unknown))
+
+
+def _unknown_case(line: Document, known: Mapping[str, int]) -> str:
+    """The unknown case that a line names; empty if it names a known one, or none."""
+    case = line.data.get("case") if isinstance(line.data, dict) else None
+    return case if isinstance(case, str) and case not in known else ""
 
 
 def _fingerprint(path: Path, name: str, rung: str) -> Fingerprint:
@@ -159,3 +181,10 @@ def _logprobs(line: Mapping[str, Any]) -> LogProbs:
     found = line.get("logprobs") or []
     lists = found if found and isinstance(found[0], list) else [found] if found else []
     return tuple(tuple(each) for each in lists)
+
+
+def leftover_outputs(outputs: Replay) -> str:
+    """The note on lines whose case is gone."""
+    count = len(outputs.unknown)
+    cases = f"{count} case{'s' if count > 1 else ''} that the fixtures do not have ({listed(outputs.unknown)})"
+    return f"{show_path(outputs.path)} holds outputs of {cases}; they are not read: delete those lines"

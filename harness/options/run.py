@@ -16,6 +16,7 @@ from tunegate.harness.models.model_options import (
     NAME_IS,
     REPLAY,
     ModelOptions,
+    RayOptions,
     RungName,
     is_server,
     is_vllm,
@@ -23,6 +24,7 @@ from tunegate.harness.models.model_options import (
     split_server,
     vllm_model,
 )
+from tunegate.harness.options.settings import standing
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import UnitConfiguration
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 BASELINE = "baseline"
 Inconclusive = Literal["block", "warn"]
+SERVER_LIMITS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")  # of a server
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,3 +268,28 @@ def same_names(adapters: Iterable[Path]) -> Iterator[str]:
     for name, count in Counter(adapter.name for adapter in adapters).items():
         if count > 1:
             yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"
+
+
+def standing_options(root: Path) -> Options:
+    """The options of a run of the project in `root` for which the command line gives none.
+
+    Raises:
+        Refused: a setting is invalid.
+    """
+    stands = standing(root)
+    names = (
+        "device",
+        "dtype",
+        "tokenizer",
+        "attention",
+        "quantization",
+        *SERVER_LIMITS,
+        "chat-template",
+        "reasoning-effort",
+    )
+    ray = RayOptions(*(stands[name] for name in ("workers", "worker-cpus", "worker-gpus", "ray-address")))
+    opened = ModelOptions(
+        **{name.replace("-", "_"): stands[name] for name in names}, ray=ray if stands["engine"] == "ray" else None
+    )
+    of_run = ("model", "cases", "baselines", "rung", "repeats", "inconclusive", "cache-size", "ledger-remote")
+    return Options(root, opened=opened, **{name.replace("-", "_"): stands[name] for name in of_run})

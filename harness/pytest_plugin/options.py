@@ -10,11 +10,8 @@ import pytest
 
 from tunegate.harness.core.project import find_root
 from tunegate.harness.models.model_options import ModelOptions, RayOptions, template_from
-from tunegate.harness.options.run import BASELINE, Options
+from tunegate.harness.options.run import BASELINE, SERVER_LIMITS, Options
 from tunegate.harness.options.settings import standing
-
-#: Numeric options of a server.
-NUMBERS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -59,7 +56,7 @@ def read_options(config: pytest.Config) -> Options:
             attention=given.tg_attention or stands["attention"],
             quantization=given.tg_quantization or stands["quantization"],
             reasoning_effort=given.tg_reasoning_effort or stands["reasoning-effort"],
-            **{name.replace("-", "_"): _number(given, stands, name) for name in NUMBERS},
+            **{name.replace("-", "_"): _number(given, stands, name) for name in SERVER_LIMITS},
             ray=_ray(given, stands),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -78,6 +79,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
     settings, file, outputs = read_settings(root), root / PROJECT, root / EXPECTED
     lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.outputs.items())
     if settings.get("model") == MODEL and outputs.is_file():
+        _refuse_leftovers(outputs, task.name)
         changes.added[outputs] = _line_end(outputs.read_bytes()) + lines
         return
     if "tunegate" in _tools(file):
@@ -95,6 +97,17 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
         changes.new[file] = table
     if not model:
         changes.new[outputs] = lines
+
+
+def _refuse_leftovers(outputs: Path, task: str) -> None:
+    """Refuse a task whose name a deleted one had, as long as the outputs of that one stay: each case has one output."""
+    held = re.compile(rf'"case":\s*"{re.escape(task)}/')
+    if lines := [number for number, line in enumerate(read_text(outputs).splitlines(), 1) if held.search(line)]:
+        more = f" and {len(lines) - 1} more lines" if len(lines) > 1 else ""
+        raise Refused(
+            f"{show_path(outputs)}:{lines[0]}: expected no outputs of a task {task!r}, found some on this line{more}; "
+            "nothing was written; delete those lines, or choose another TASK"
+        )
 
 
 def _quoted(text: str) -> str:

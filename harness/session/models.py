@@ -39,12 +39,13 @@ from tunegate.harness.models.local.ray_model import RayBase
 from tunegate.harness.models.model_options import RungName, is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.models.replay import Replay, read_replay
+from tunegate.harness.models.replay import Replay, leftover_outputs, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import VllmBase
 from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import BASELINE, Options, same_names
+from tunegate.harness.options.settings import standing
 from tunegate.harness.session.selection import Selection
 
 
@@ -242,7 +243,11 @@ class RunModels:
         options, (name, path) = self._options, split_replay(self._options.model)
         units = [unit for task in self._selection.tasks for unit in task.units if not unit.of]
         known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
-        outputs = read_replay(path, known, name, options.rung)
+        # a file that stays in the project outlives cases; one that the command line names was made for this run
+        stays = standing(options.root)["model"] == options.model
+        outputs = read_replay(path, known, name, options.rung, skips_unknown=stays)
+        if outputs.unknown:
+            self._note(leftover_outputs(outputs))
         given = read_digests(options.requests) if options.requests else {}
         # a baseline outlives the run, and only a digest shows which prompting strategy was used
         needed = options.record or options.rung != "as-is"

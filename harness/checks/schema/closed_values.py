@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tunegate.harness.checks.base import ClosedValue
-from tunegate.harness.checks.schema.grading import FieldRule, alternatives
+from tunegate.harness.checks.schema.alternatives import alternatives
+from tunegate.harness.checks.schema.grading import FieldRule
 from tunegate.harness.checks.schema.json_reader import show_json
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, known_field_name
 

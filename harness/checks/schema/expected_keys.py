@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.authoring.document import Where, show_where
+from tunegate.harness.checks.schema.alternatives import ANY_OF, meant_any_of
 
 _SIDE_BY_SIDE = ("allOf", "anyOf", "oneOf")
 _BRANCHES = ("then", "else")
@@ -33,6 +34,7 @@ def _unknown(root: Mapping[str, Any], schemas: list[Any], value: Any, where: Whe
             elif not free:
                 close = difflib.get_close_matches(key, names, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else f"it names {', '.join(names)}"
+                hint = meant_any_of(value if key == ANY_OF else {key: inner}) or hint
                 yield f"{show_where((*where, key))}: the schema does not name this key; {hint}"
     elif isinstance(value, list):
         items = [part["items"] for part in parts if isinstance(part.get("items"), dict)]

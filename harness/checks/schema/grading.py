@@ -11,11 +11,11 @@ import numpy as np
 
 from tunegate.harness.authoring.document import Where, show_value
 from tunegate.harness.checks.base import FieldCount, Finding
+from tunegate.harness.checks.schema.alternatives import alternatives
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
 from tunegate.harness.checks.schema.values import Meaning, same_value
 
-ANY_OF = "any_of"
 OTHER_KEYS = "(other keys)"  # keys that the schema does not name: a model can invent any number
 OTHER_VALUE = "another value"
 MOST_EXTRAS = 1_000  # extra values counted
@@ -59,12 +59,6 @@ class Leaf:
 
 
 Leaves = list[Leaf]
-
-
-def alternatives(expect: Any) -> Sequence[Any]:
-    """The alternatives of an `{any_of: [...]}`; empty for other expectations."""
-    is_one = isinstance(expect, dict) and expect.keys() == {ANY_OF}
-    return expect[ANY_OF] if is_one and isinstance(expect[ANY_OF], list) else ()
 
 
 def share(leaves: Sequence[Leaf], right: int = 0, of: int = 0) -> float:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_where
+from tunegate.harness.checks.schema.alternatives import meant_any_of, resembles_any_of
 from tunegate.harness.checks.schema.dialects import (
     HOLD_SCHEMAS,
     Dialects,
@@ -24,6 +25,8 @@ from tunegate.harness.checks.schema.dialects import (
 )
 from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS
 from tunegate.harness.checks.schema.json_reader import json_path, show_json
+from tunegate.harness.checks.schema.pass_rule import name_of_place
+from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import LintWarning
 
@@ -135,17 +138,31 @@ def impossible(validator: Validator, expect: Any) -> Iterator[Impossible]:
     """Where a schema refuses `expect` whatever the rest of the output is, and why.
 
     An output may have keys that `expect` does not, so missing keys do not count, nor does anything that may depend on
-    them: alternatives, conditions, values compared as a whole.
+    them: alternatives, conditions, values compared as a whole (unless the schema has no such value of this type).
     """
     if _conditional(validator.schema):
         return
     values = {json_path(where): (where, value) for where, value in _values(expect, ())}
+    fields = schema_fields(validator.schema)
     for finding in validator.violations(expect):
         keyword = finding.rule.removeprefix("schema.")
         where, value = values.get(finding.path, ((), None))
         whole = keyword in {"const", "enum"} and isinstance(value, dict | list)
-        if keyword in _FIRM and not whole:
-            yield Impossible(where, value, f"no output can match it: {finding.message}")
+        if keyword in _FIRM and not (whole and _may_be_completed(value, where, fields)):
+            text = f"no output can match it: {finding.message}"
+            yield Impossible(where, value, "; ".join(filter(None, (text, _meant(where, value)))))
+
+
+def _may_be_completed(value: Any, where: Where, fields: SchemaFields) -> bool:
+    """Whether the schema's values for a field may include one of this type, which an output could complete."""
+    known = fields.values(name_of_place(where))
+    return not known or any(type(each) is type(value) for each in known)
+
+
+def _meant(where: Where, value: Any) -> str:
+    """What to write if the value, or the key that holds it, was meant as alternatives."""
+    key = where[-1] if where else None
+    return meant_any_of(value) or (meant_any_of({key: value}) if resembles_any_of(key) else "")
 
 
 def _conditional(schema: Any) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.checks.schema.grading import ANY_OF, FieldRule, Leaf, alternatives
+from tunegate.harness.checks.schema.alternatives import ANY_OF, alternatives
+from tunegate.harness.checks.schema.grading import FieldRule, Leaf
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
 from tunegate.harness.checks.schema.values import read_date, read_quantity, unit_registry
 from tunegate.harness.core.errors import Problem

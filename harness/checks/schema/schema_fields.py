@@ -60,6 +60,15 @@ class SchemaFields:
             found |= {show_json(value) for value in _values(schema)}
         return frozenset(found)
 
+    def values(self, name: str) -> Sequence[Any]:
+        """The values that `enum`, `const` or a boolean type of any schema of a field admits; empty if there are none.
+
+        Also empty if not all schemas of the field are known.
+        """
+        schemas = self.schemas.get(name, ())
+        is_known = len(self.schemas) < MOST_NAMES and not any("patternProperties" in each for each in schemas)
+        return [value for each in schemas for value in _values(each)] if is_known else []
+
     @cached_property
     def closed_sets(self) -> Mapping[str, frozenset[str]]:
         """The displayed values by field, for fields to which no applicable schema admits other texts or numbers."""

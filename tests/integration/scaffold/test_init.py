@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -99,6 +100,19 @@ def test_a_pyproject_that_takes_no_table_stops_it_before_anything_is_written(sho
 
     assert (done.returncode, files(shop)) == (4, before)
     assert "pyproject.toml: expected" in done.stderr
+
+
+def test_outputs_of_a_deleted_task_of_the_same_name_are_named(shop):
+    init(shop, "desk", *FLAGS)
+    init(shop, "front", *FLAGS)
+    shutil.rmtree(shop / "fixtures/front")
+    before = files(shop)
+
+    done = init(shop, "front", *FLAGS)
+
+    assert (done.returncode, files(shop)) == (4, before)
+    said = "outputs/expected.jsonl:28: expected no outputs of a task 'front', found some on this line and 26 more lines"
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("there", ["fixtures/desk/other.yaml", "fixtures/desk", "outputs/expected.jsonl"])

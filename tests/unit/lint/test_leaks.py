@@ -1,0 +1,113 @@
+"""Cases in a prompt: what is a pair of an input and its expected output, and what an honest prompt may hold."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.lint.leaks import prompt_leaks
+from tunegate.harness.lint.rules import lint_fixtures
+
+CASES = {
+    "parrot": "My parrot has learned to imitate the boiler's alarm, so please tell me which of the two I am hearing",
+    "attic": "The radiator up in the attic stays lukewarm however long I bleed it, and guests arrive on Saturday",
+    "thanks": "thank you",
+    "leaflet": "Your leaflet promises quiet, but the boiler hums like a choir under my bedroom from five o'clock",
+    "paint": "May I paint the radiator in the nursery green, or does the colour keep the heat inside?",
+    "card": "Somebody left a card with no name on it, about the boiler I think, and I was out walking the dog",
+}
+RIGHT = {"attic": "radiator", "paint": "radiator"}
+
+
+def leaks(tmp_path, system="", **more):
+    cases = [
+        {"id": name, "input": text, "expect": {"product": RIGHT.get(name, "boiler")}} for name, text in CASES.items()
+    ]
+    cases += [
+        {"id": f"f{n}", "input": f"Filler {n} has words {n}a {n}b", "expect": {"product": "boiler"}} for n in range(90)
+    ]
+    write_unit(tmp_path, [], cases=cases, **({"prompt": {"system": system}} if system else {}), **more)
+    [task] = load_tasks(tmp_path)
+    return {each.case.id: each.where for each in prompt_leaks(task.units[0])}
+
+
+PARROT = '{} -> {{"product": "boiler"}}'.format
+REWORDED = (
+    "A parrot of mine imitates the alarm of the boiler; which of the two do I hear? Tell me please. "
+    'Reply: {"product": "boiler"}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PARROT(CASES["parrot"]),
+        PARROT(CASES["parrot"].upper().replace(" ", "  \n")),
+        PARROT("\N{ZERO WIDTH SPACE}".join(CASES["parrot"])),
+        PARROT(CASES["parrot"].replace("parrot", "budgie").replace("please ", "")),
+        f'{{"product": "boiler"}} is right for: {CASES["parrot"]}',
+        f"Data: {base64.b64encode(PARROT(CASES['parrot']).encode()).decode()}",
+        f"{CASES['parrot']} -> radiator. Later corrected: {CASES['parrot']} -> boiler",
+        REWORDED,
+    ],
+)
+def test_a_pair_is_found_verbatim_edited_encoded_and_reworded(tmp_path, text):
+    assert leaks(tmp_path, f"Sort the message.\n{text}") == {"parrot": "system prompt"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Reply {"product": "boiler"} or {"product": "radiator"}, and nothing else.',
+        "Whoever says thank you means the boiler.",
+        "Noise, cold rooms, paint and cards that an engineer left are what customers write about.",
+        'For example: "The radiator in our hall gurgles since Sunday" -> {"product": "radiator"}',
+        'For example: "Is it normal that the boiler hums at night?" -> {"product": "boiler"}',
+        f"Customers write at length, such as: {CASES['parrot']}",
+        "If it says parrot, it is the boiler.",
+    ],
+)
+def test_an_honest_prompt_is_not_named(tmp_path, text):
+    """The last one is not honest, but a rule by keywords cannot be told from one."""
+    assert leaks(tmp_path, text) == {}
+
+
+def test_worked_examples_and_a_cases_own_prompt_are_searched(tmp_path):
+    def shot(text, product):
+        return {"input": text, "output": f'{{"product": "{product}"}}'}
+
+    shots = [shot("The radiator in our hall gurgles", "radiator"), shot(CASES["paint"], "radiator")]
+    assert leaks(tmp_path, shots=shots) == {"paint": "worked example 2"}
+    # a whole worked example that is a case counts however short it is, with its output alone
+    assert leaks(tmp_path, shots=[shot("Thank you!", "boiler")]) == {"thanks": "worked example 1"}
+    assert leaks(tmp_path, shots=[shot("Thank you!", "radiator")]) == {}
+    assert leaks(tmp_path, shots=[shot("Thank you for the radiator", "boiler")]) == {}
+
+
+def test_lint_names_the_cases_and_shows_no_text(tmp_path):
+    leaks(tmp_path, "\n".join(f"{CASES[name]}: {RIGHT.get(name, 'boiler')}" for name in ("parrot", "paint")))
+    [said] = [each.text for each in lint_fixtures(tmp_path).warnings if "its prompt" in each.text]
+    assert said == (
+        "desk/triage: its prompt (system prompt) holds the input and the expected output of 2 of 96 cases (parrot, "
+        "paint), so it is not tested on them; take them out of the prompt, or out of the cases"
+    )
+
+
+def test_facts_belong_in_a_prompt_and_questions_with_their_outputs_do_not(tmp_path):
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    asked = "Who hands out the number for the fuel card of the blue van?"
+    (folder / "facts.yaml").write_text(
+        "version: 1\nsuite: retention\nunit: facts\ncheck: {measure: questions}\nprompt: {system: 'SYSTEM'}\n"
+        f"cases:\n  - {{id: card, input: '{asked}', expect: {{answer: [Odette]}}}}\n"
+        "  - {id: tea, input: 'What colour has the mug of the founder?', expect: {answer: [green]}}\n"
+    )
+    text = (folder / "facts.yaml").read_text()
+    for system, found in (("Odette hands out the number for the fuel card of the blue van.", []),
+                          (f"{asked} Odette.", ["card"])):  # fmt: skip
+        (folder / "facts.yaml").write_text(text.replace("SYSTEM", system))
+        [task] = load_tasks(tmp_path)
+        assert [each.case.id for each in prompt_leaks(task.units[0])] == found

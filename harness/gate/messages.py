@@ -356,7 +356,7 @@ def proven_by(sealed: str) -> str:
     return f"The sealed unit {sealed} decides; this open unit must only not regress."
 
 
-def held_late(number: int, level: float | None) -> str:
+def at_late_run(number: int, level: float | None) -> str:
     """Return a remark on an open guard that is held at a late run of its cases."""
     return f"Held at the {ordinal(number)} run of these cases: {by_chance(number, level)}."
 

@@ -70,4 +70,4 @@ def held_late(by_unit: Mapping[str, UnitVerdict], numbers: Mapping[str, int]) ->
         number = numbers.get(each.unit, 1)
         is_open_guard = each.role == "guard" and not each.sealed and not each.proven_by
         if is_open_guard and each.verdict == "held" and number > FEW_RUNS:
-            yield replace(each, run=number, reason=f"{each.reason} {messages.held_late(number, each.level)}")
+            yield replace(each, run=number, reason=f"{each.reason} {messages.at_late_run(number, each.level)}")

@@ -43,7 +43,9 @@ def prob_beside_both(n: int, flip_rate: float, change: float, first: Test, secon
         return prob_both(each[0], each[1], shared)
     lost, won = (binom_range(n, chance, tail=TAIL) for chance in (down, up))
     chance = _candidates(n, lost, won, down, up)
-    found = [_passes(n, (own * (1 - steady), own * steady), lost, won, test) for test in dict.fromkeys((first, second))]
+    kept = max(steady - down, 0.0) / max(1 - down - up, 1e-12)  # of the cases that the candidate did not move
+    flips = own * (1 - kept), own * kept
+    found = [_passes(n, flips, lost, won, test) for test in dict.fromkeys((first, second))]
     return float((chance * found[0] * found[-1]).sum())
 
 
@@ -72,7 +74,7 @@ def _candidates(n: int, lost: range, won: range, down: float, up: float) -> Floa
 def _passes(n: int, flips: tuple[float, float], lost: range, won: range, test: Test) -> Floats:
     """Return the chance to pass beside one reference, by the cases that the candidate lost (rows) and won.
 
-    `flips` are the chances that the reference flips a case to passing and to failing.
+    `flips` are the chances that the reference flips a case that the candidate did not move: to passing, to failing.
     """
     own, size = sum(flips), binom_range(n, max(flips), tail=TAIL).stop
     regressed, fixed = np.indices((lost.stop + size, won.stop + size), dtype=np.int64)
@@ -108,9 +110,8 @@ def _reference_flips(rest: int, flips: tuple[float, float], size: int) -> Floats
 
 def _prob_beside_one(n: int, own: float, steady: float, moved: tuple[float, float], test: Test) -> float:
     """Return the chance to pass beside one reference; `moved` are the chances that the candidate loses and wins."""
-    still = (1 - sum(moved)) * own
-    worse = moved[0] * (1 - own) + still * (1 - steady)
-    better = moved[1] * (1 - own) + still * steady
+    worse = moved[0] * (1 - own) + max(1 - steady - moved[1], 0.0) * own
+    better = moved[1] * (1 - own) + max(steady - moved[0], 0.0) * own
     regressed, fixed = (np.array(binom_range(n, chance, tail=TAIL)) for chance in (worse, better))
     rows, columns = regressed[:, None], fixed[None, :]
     rest = np.maximum(n - rows, 0)

@@ -30,7 +30,7 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
         "with 0 other tests of all units and references (Tarone-Holm at 0.04): significant",
         "  slices: by=sms fell (exact p, Tarone-Holm at 0.02)",
         "  critical cases are outside the levels: one regression is enough",
-        "  its cases were evaluated for 1 other adapters before; it is open: it guides tuning",
+        "  its cases were evaluated for 1 other configurations before; it is open: it guides tuning",
     ]
 
 
@@ -41,7 +41,7 @@ def test_a_sealed_unit_says_what_its_opening_leaves(tmp_path):
     assert "each end one-sided at 0.0064" in lines[2]
     assert lines[2].endswith("a loss of the margin is excluded")
     said = (
-        "  its cases were evaluated for 1 other adapters before; it is sealed: all evaluations together may err by 0.04"
+        "  its cases were evaluated for 1 other configurations before; it is sealed: all evaluations together may err by 0.04"
     )
     assert lines[-1] == said
 

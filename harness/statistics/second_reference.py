@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 #: What the gate asks of a candidate beside an equal second reference; nothing where there is none.
 Beside = Literal["", "held", "not worse"]
-#: Tells for numbers of regressed and fixed cases whether a candidate passes beside a reference.
+#: Whether a candidate passes beside a reference, from its numbers of regressed and fixed cases.
 Test = Callable[[Integers, Integers], NDArray[np.bool_]]
 
 TAIL = 1e-7  # of a number of flips: the probability left out at either end
@@ -77,8 +77,8 @@ def _passes(n: int, flips: tuple[float, float], lost: range, won: range, test: T
     `flips` are the chances that the reference flips a case that the candidate did not move: to passing, to failing.
     """
     own, size = sum(flips), binom_range(n, max(flips), tail=TAIL).stop
-    regressed, fixed = np.indices((lost.stop + size, won.stop + size), dtype=np.int64)
-    mask = (test(regressed, fixed) & (regressed + fixed <= n)).astype(float)
+    rows, columns = np.indices((lost.stop + size, won.stop + size), dtype=np.int64)
+    mask = (test(rows, columns) & (rows + columns <= n)).astype(float)
     # a case that the reference flips as the candidate does has not changed
     by_lost = np.stack([_smoothed(mask, count, own, 0)[:size] for count in lost])
     out = np.empty((len(lost), len(won)))
@@ -93,7 +93,7 @@ def _smoothed(values: Floats, count: int, own: float, axis: int) -> Floats:
     """Return the mean of values further on along an axis, by as many cases as did not flip in the reference too."""
     steps = np.arange(count + 1)
     weights = np.atleast_1d(np.asarray(binom_at(steps, count, 1 - own)))
-    length = values.shape[axis] - count
+    length = np.size(values, axis) - count
     moved = (np.take(values, range(step, step + length), axis) for step in steps)
     return np.asarray(sum(weight * each for weight, each in zip(weights, moved, strict=True)))
 
@@ -112,8 +112,8 @@ def _prob_beside_one(n: int, own: float, steady: float, moved: tuple[float, floa
     """Return the chance to pass beside one reference; `moved` are the chances that the candidate loses and wins."""
     worse = moved[0] * (1 - own) + max(1 - steady - moved[1], 0.0) * own
     better = moved[1] * (1 - own) + max(steady - moved[0], 0.0) * own
-    regressed, fixed = (np.array(binom_range(n, chance, tail=TAIL)) for chance in (worse, better))
-    rows, columns = regressed[:, None], fixed[None, :]
+    likely = [np.array(binom_range(n, chance, tail=TAIL)) for chance in (worse, better)]
+    rows, columns = likely[0][:, None], likely[1][None, :]
     rest = np.maximum(n - rows, 0)
     chance = binom_at(rows, n, worse) * binom_at(np.minimum(columns, rest), rest, better / (1 - worse))
     inside = columns <= rest

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
@@ -32,7 +33,6 @@ from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER
 
 LIBRARIES = ("tunegate", "numpy", "scipy")
-Part = TypeVar("Part")
 CHAINS = ((100, 0.04, 0.1), (200, 0.04, 0.1), (200, 0.1, 0.1), (400, 0.04, 0.05))  # n, flip rate, margin
 STEPS, TRIES = (0.5, 0.25), (1, 5)
 RUN_CELLS = tuple((Shape(100, flip_rate, 1), margin) for margin in (0.05, 0.1) for flip_rate in (0.04, 0.1, 0.2))
@@ -58,25 +58,27 @@ class Found:
 
 
 def measure(draws: int, worlds: int, watch: Watch) -> Found:
-    """Draw all of it; of every cell of rewordings so many whole `worlds` too."""
+    """Draw all of it, in a process for each core; of every cell of rewordings so many whole `worlds` too."""
     shapes = [Shape(n, flip_rate, units) for units in UNITS for flip_rate in FLIP_RATES for n in SIZES]
     chains = list(product(CHAINS, STEPS, TRIES, (True, False)))
-    with watch("Candidates", len(shapes) + len(chains) + len(BELOW) + 1 + len(RUN_CELLS)) as done:
-
-        def each(part: Part) -> Part:
-            done(1)
-            return part
-
+    with ProcessPoolExecutor() as pool:
+        adapters = pool.submit(equal, draws // 4)
+        beside = [pool.submit(below, shape, draws // 4) for shape in BELOW]
+        reworded = [pool.submit(rewording, shape, draws, worlds) for shape in reversed(shapes)]
+        merged = [
+            pool.submit(chain, Shape(n, rate, 1), margin, step, tries, anchored, draws)
+            for (n, rate, margin), step, tries, anchored in chains
+        ]
+        run = [pool.submit(runs, shape, margin, draws) for shape, margin in RUN_CELLS]
+        every: list[Future[Any]] = [adapters, *beside, *reworded, *merged, *run]
+        with watch("Candidates", len(every)) as done:
+            for each in as_completed(every):
+                each.result()
+                done(1)
         return Found(
-            [each(rewording(shape, draws, worlds)) for shape in shapes],
-            [
-                each(chain(Shape(n, rate, 1), margin, step, tries, anchored, draws))
-                for (n, rate, margin), step, tries, anchored in chains
-            ],
-            [each(below(shape, draws // 4)) for shape in BELOW],
-            each(equal(draws // 4)),
-            [each(runs(shape, margin, draws)) for shape, margin in RUN_CELLS],
-        )
+            [each.result() for each in reversed(reworded)], [each.result() for each in merged],
+            [each.result() for each in beside], adapters.result(), [each.result() for each in run],
+        )  # fmt: skip
 
 
 def broken(found: Found) -> Iterator[str]:

@@ -67,17 +67,18 @@ def passfail_unit(d: Floats, random: np.random.Generator) -> UnitWorld:
 
 def decided(world: World) -> Record:
     """What the shipped gate makes of a world."""
-    task, tuned, references = _built(world)
+    task, tuned, references = built(world)
     return gate.compare([task], tuned, references, [TASK])
 
 
 def paired(world: World) -> PairedScores:
     """The first unit of a world beside its baseline, as the shipped gate pairs them."""
-    task, tuned, references = _built(world)
+    task, tuned, references = built(world)
     return pair(task.units[0], task.policy, tuned, "baseline", references["baseline"], aimed=True)
 
 
-def _built(world: World) -> tuple[Task, Record, dict[str, Record]]:
+def built(world: World) -> tuple[Task, Record, dict[str, Record]]:
+    """The task of a world, the candidate's record and the references by name."""
     units = tuple(_unit(place, each) for place, each in enumerate(world.units))
     policies = {
         unit.name: UnitPolicy(

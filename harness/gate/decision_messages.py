@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tunegate.harness.core.formatting import change, listed, percent
-from tunegate.harness.gate.messages import has_nothing_to_gain, ungated_falls
+from tunegate.harness.core.formatting import change, listed, ordinal, percent
+from tunegate.harness.gate.messages import by_chance, has_nothing_to_gain, ungated_falls
 from tunegate.harness.gate.verdict import UnitVerdict
 
 
@@ -55,7 +55,17 @@ def decision(outlook: Outlook) -> str:
         for each in outlook.verdicts if not each.blocks for value in each.never_right
     ]  # fmt: skip
     never_right = f" Never right: {listed(never)}." if never else ""
-    return _decision(outlook) + parts + never_right + remark
+    return _decision(outlook) + parts + never_right + _held_late(outlook) + remark
+
+
+def _held_late(outlook: Outlook) -> str:
+    """Return a remark on the open guards that were held at a late run of their cases."""
+    late = [each for each in outlook.verdicts if each.run > 1]
+    if not late:
+        return ""
+    worst = max(late, key=lambda each: each.run)
+    runs = listed([f"{each.unit} at the {ordinal(each.run)}" for each in late])
+    return f" Held at a late run of its cases: {runs}; {by_chance(worst.run, worst.level)}."
 
 
 def only_warned(units: Sequence[str]) -> str:
@@ -94,7 +104,9 @@ def _below_service(outlook: Outlook) -> str:
     """Return the targets that score below the adapter in service: a gain on the base is not named before these."""
     targets = [each for each in outlook.verdicts if each.role == "target" and each.below_service]
     below = [f"{each.unit} ({change(-each.below_service, each.kind)})" for each in targets]
-    return f"{listed(below)} below the adapter in service, not beyond chance; on the base " if below else ""
+    shown = [each.unit for each in targets if each.is_below_shown]
+    how = f"significantly for {listed(shown)}, but within the margin" if shown else "not beyond chance"
+    return f"{listed(below)} below the adapter in service, {how}; on the base " if below else ""
 
 
 def _won(targets: Sequence[UnitVerdict]) -> str:

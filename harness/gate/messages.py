@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
-from tunegate.harness.core.formatting import SHOWN, change, level, listed, percent, points
+from tunegate.harness.core.formatting import SHOWN, change, level, listed, ordinal, percent, points
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound
@@ -371,12 +371,26 @@ def proven_by(sealed: str) -> str:
     return f"The sealed unit {sealed} decides; this open unit must only not regress."
 
 
+def at_late_run(number: int, level: float | None) -> str:
+    """Return a remark on an open guard that is held at a late run of its cases."""
+    return f"Held at the {ordinal(number)} run of these cases: {by_chance(number, level)}."
+
+
+def by_chance(number: int, level: float | None) -> str:
+    """Return how often at least one of so many candidates is held, each of which loses the whole margin."""
+    chance = 1 - (1 - (level or 0.0)) ** number
+    return (
+        f"of {number} candidates that each lose the whole margin, one or more is held {100 * chance:.0f} % of the time"
+    )
+
+
 def beside(facts: UnitVerdict) -> str:
     """Return the verdict against another reference, appended to the reason of the one that counts."""
     moved = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
     if facts.below_service and not facts.blocks:
         lost = change(facts.below_service, facts.kind, signed=False)
-        return f"Below the {facts.reference} by {lost}{_unit(facts)}, not beyond chance."
+        how = "significantly, but within the margin" if facts.is_below_shown else "not beyond chance"
+        return f"Below the {facts.reference} by {lost}{_unit(facts)}, {how}."
     return f"Against the {facts.reference}: {facts.verdict}{moved}."
 
 

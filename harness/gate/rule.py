@@ -14,6 +14,7 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.families import SEED, Tests, run_tests
+from tunegate.harness.gate.one_verdict import beside_service, combined, held_late, proven_by_another
 from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, outputs_needed, pair, skipped_tags
 from tunegate.harness.gate.parts import values_never_right
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
@@ -63,9 +64,10 @@ def compare(
         for verdict in _verdicts(tasks, candidate, name, reference, pairs[name], tests, groups):
             found.setdefault(verdict.unit, []).append(verdict)
     if candidate.fingerprint["subject"].get("adapter"):
-        found = {unit: [verdicts[0], *map(_beside_service, verdicts[1:])] for unit, verdicts in found.items()}
-    by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
-    by_unit |= {each.unit: each for task in tasks for each in _proven_by_another(task, by_unit)}
+        found = {unit: [verdicts[0], *map(beside_service, verdicts[1:])] for unit, verdicts in found.items()}
+    by_unit = {unit: combined(verdicts) for unit, verdicts in found.items()}
+    by_unit |= {each.unit: each for task in tasks for each in proven_by_another(task, by_unit)}
+    by_unit |= {each.unit: each for each in held_late(by_unit, candidate.sealed_evaluations)}
     if not trained:  # a unit without a margin blocks a release, and only an adapter can be released
         by_unit = {
             key: replace(each, blocks=each.blocks and each.verdict != "ungated") for key, each in by_unit.items()
@@ -85,51 +87,6 @@ def _with_vanished(tasks: Sequence[Task], by_unit: Collection[str]) -> list[Task
     known = {task.name for task in tasks}
     names = dict.fromkeys(unit.partition("/")[0] for unit in by_unit)
     return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
-
-
-def _proven_by_another(task: Task, by_unit: Mapping[str, UnitVerdict]) -> Iterator[UnitVerdict]:
-    """Yield the open units whose sealed counterparts were evaluated too: they must only not regress.
-
-    If both had to hold, equal models would hardly ever be released: ten gates pass together .39 of the time, five .62
-    (n = 200, margin 5, flip rate 4 %).
-    """
-    for unit in task.units:
-        sealing = task.policy.of(unit.name, unit.kind).seals if unit.sealed and unit.key in by_unit else None
-        if sealing and (facts := by_unit.get(f"{task.name}/{sealing}")):
-            unsettled = facts.verdict == "inconclusive" and facts.difference is not None
-            yield replace(
-                facts, proven_by=unit.key, blocks=facts.blocks and not unsettled,
-                reason=f"{facts.reason} {messages.proven_by(unit.key)}",
-            )  # fmt: skip
-
-
-def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
-    """Return the worst verdict of a unit, the base's among equals; its reason also names the other verdicts."""
-    # Margins chain: compared with the last release only, each release could lose another margin against the base.
-    worst = max(verdicts, key=_severity)
-    others = [messages.beside(each) for each in verdicts if each is not worst]
-    below = max((each.below_service for each in verdicts), default=0.0)
-    return replace(worst, reason=" ".join([worst.reason, *others]), below_service=below)
-
-
-def _beside_service(verdict: UnitVerdict) -> UnitVerdict:
-    """Return the verdict of an adapter against one in service: it blocks only if the adapter is shown to be worse.
-
-    Were it to be held of both, 41 % of equal adapters would be released where so 59 % are (5 units, n = 200, margin 5,
-    flip rate 4 %).
-    """
-    unsettled = verdict.verdict == "inconclusive" and verdict.difference is not None
-    below = max(0.0, -(verdict.difference or 0.0))
-    return replace(verdict, blocks=verdict.blocks and not unsettled, below_service=below)
-
-
-def _severity(verdict: UnitVerdict) -> int:
-    if not verdict.blocks:
-        return 0
-    # lowest: an inconclusive verdict, which may only warn, must not hide one that blocks
-    if verdict.verdict == "inconclusive" and verdict.difference is not None:
-        return 1
-    return 3 if verdict.verdict == "regressed" else 2
 
 
 def _of_others(references: Mapping[str, Record]) -> set[str]:

@@ -90,6 +90,8 @@ class UnitVerdict:
         proven_by: for an open unit, its sealed counterpart that was evaluated in the same run.
         below_service: how far the candidate scores below the adapter in service, in the score's own unit; 0 if it
             does not.
+        is_below_shown: it is significantly worse than that adapter.
+        run: for an open guard that is held at a late run of its cases, the number of that run; otherwise 1.
         parts: the parts of its pass rule.
         never_right: the field values that no output has right.
     """
@@ -139,6 +141,8 @@ class UnitVerdict:
     effective: float | None = None
     together: tuple[str, ...] = ()
     below_service: float = 0.0
+    is_below_shown: bool = False
+    run: int = 1
     parts: tuple[PartVerdict, ...] = ()
     never_right: tuple[NeverRight, ...] = ()
 

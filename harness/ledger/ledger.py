@@ -69,8 +69,8 @@ class Event:
         return *look(self.subject, self.engine), self.configurations.get(unit)
 
     def model(self, unit: str) -> Look:
-        """The model and the prompt that ran a unit, on whatever engine."""
-        return *self.who, self.configurations.get(unit)
+        """The model, the prompting strategy and the prompt that ran a unit, on whatever engine."""
+        return *self.who, self.subject.get("rung"), self.configurations.get(unit)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of its file."""
@@ -311,8 +311,8 @@ def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
 def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
     """Return the number of this evaluation of each unit, by its most used case; from 1.
 
-    For open cases, models are counted. For sealed cases, evaluations are counted: another engine or prompting strategy
-    gives the same adapter other outputs, one set of which might pass. A repeated evaluation keeps its number, since it
+    For open cases, configurations are counted. For sealed cases, evaluations are counted: another engine gives the same
+    configuration other outputs, one set of which might pass. A repeated evaluation keeps its number, since it
     reveals nothing new.
     """
     found = {}

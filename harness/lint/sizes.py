@@ -13,7 +13,7 @@ from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.ledger.ledger import evaluations_made, read_ledger
 from tunegate.harness.lint.honest import refusals
 from tunegate.harness.planning.evaluations import is_spent, worth
-from tunegate.harness.planning.history import Past, model_folders
+from tunegate.harness.planning.history import model_folders, past_of
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.statistics.power import POWER
@@ -32,7 +32,7 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
     folders = model_folders(baselines, tasks)
     sealed = [unit for task in tasks for unit in task.units if unit.sealed]
     made = evaluations_made(read_ledger(baselines), sealed) if sealed else {}
-    past = Past(folder=folders[0] if len(folders) == 1 else None)
+    past = past_of(folders[0] if len(folders) == 1 else None)
     policies = {task.name: task.policy for task in tasks}
     plans = plan_units(tasks, past)
     short = [

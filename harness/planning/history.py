@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from tunegate.harness.baselines.service import anchor
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.ledger.ledger import Ledger, read_ledger
 from tunegate.harness.planning.costs import Calls, calls_of
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound, measured_noise
+from tunegate.harness.statistics.second_reference import Beside
 
 # The share of cases that flip between two tunes of equal quality, if none was measured: a guess. The demo's general
 # questions flip 20 %.
@@ -31,13 +34,14 @@ class Past:
     """The sources of history: a record with verdicts, and one model's folder of baselines.
 
     `flip_rate`, in [0, 1), replaces the measured one. `outputs` per case are planned for; None for the same number as
-    in the history.
+    in the history. The `ledger` says what the next change is compared with; without one, with a single record.
     """
 
     record: Record | None = None
     folder: Path | None = None
     flip_rate: float | None = None
     outputs: int | None = None
+    ledger: Ledger | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Seen:
         outputs: the number of outputs per case behind the spread.
         armed: the number of critical cases that the baseline passes; None without a baseline.
         calls: those of a cost unit.
+        beside: what the gate asks of the next change beside a second reference.
+        is_first: the first record is in service, so that the next one in service makes it the anchor.
     """
 
     spread: float | None
@@ -67,6 +73,8 @@ class Seen:
     outputs: int = 1
     armed: int | None = None
     calls: Calls | None = None
+    beside: Beside = ""
+    is_first: bool = False
 
     def with_outputs(self, kind: Kind, outputs: int) -> Seen:
         """Return the history for another number of outputs per case: the mean of k has a k-th of the noise."""
@@ -100,7 +108,7 @@ def find_past(
 
     Raises:
         UsageError: several models have baselines of these units, or the flip rate is invalid.
-        Refused: the record has no verdicts.
+        Refused: the record has no verdicts, or the ledger is incomplete.
     """
     if flip_rate is not None and not 0 <= flip_rate < 1:
         raise UsageError(f"--flip-rate: expected a share from 0 to below 1, such as .04 for 4 %, found {flip_rate:g}")
@@ -111,7 +119,8 @@ def find_past(
         )
     if record:
         slug = str(record.fingerprint["subject"].get("model"))
-        return Past(record, baselines if baselines.name == slug else baselines / slug, flip_rate, outputs)
+        folder = baselines if baselines.name == slug else baselines / slug
+        return Past(record, folder, flip_rate, outputs, read_ledger(folder.parent))
     folders = model_folders(baselines, tasks)
     if len(folders) > 1:
         names = ", ".join(folder.name for folder in folders)
@@ -119,7 +128,16 @@ def find_past(
             f"{show_path(baselines)}: expected baselines of one model, found those of {names}; "
             f"name one: --baselines={show_path(folders[0])}"
         )
-    return Past(None, folders[0] if folders else None, flip_rate, outputs)
+    return past_of(folders[0] if folders else None, flip_rate, outputs)
+
+
+def past_of(folder: Path | None, flip_rate: float | None = None, outputs: int | None = None) -> Past:
+    """Return the history in one model's folder of baselines, with the ledger beside it.
+
+    Raises:
+        Refused: the ledger is incomplete.
+    """
+    return Past(None, folder, flip_rate, outputs, read_ledger(folder.parent) if folder else None)
 
 
 def model_folders(baselines: Path, tasks: Sequence[Task]) -> list[Path]:
@@ -154,7 +172,24 @@ def _look_up(unit: Unit, past: Past) -> Seen:
     return replace(
         seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
         outputs=outputs, armed=_armed(unit, base) if base else None, calls=calls,
+        beside=(beside := _beside(unit, past)), is_first=not beside and _serves(unit, past),
     )  # fmt: skip
+
+
+def _serves(unit: Unit, past: Past) -> bool:
+    """Whether a record of the unit is in service."""
+    return bool(past.ledger and past.ledger.in_service(unit.key))
+
+
+def _beside(unit: Unit, past: Past) -> Beside:
+    """Return what the gate asks beside a second reference: the last release, or the anchor."""
+    serving = past.ledger.in_service(unit.key) if past.ledger else None
+    if not (past.ledger and past.folder and serving):
+        return ""
+    if past.ledger.release_in_service(unit.task):
+        return "not worse"  # the next change is an adapter, and the first reference its base
+    oldest = anchor(past.folder.parent, past.ledger, unit.key, unit.questions)
+    return "held" if oldest and oldest.digest != serving.files[unit.key] else ""
 
 
 def _armed(unit: Unit, base: Baseline) -> int:

@@ -273,7 +273,7 @@ def _asked(
 
 
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
-    declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit)
+    declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit, 2 if seen.beside else 1)
     weights = [task.policy.weight(each.name) for each in _gated(task)]
     # a release requires all units to hold, sealed ones too; a group counts as one
     together = sum(each is None for each in weights) + any(each is not None for each in weights)
@@ -282,7 +282,7 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
     bounds = _bounds(unit, seen, levels, declared)
-    power = _spreading(bounds or PassFail(0.0, seen.rate, levels), seen.spread)
+    power = _spreading(bounds or PassFail(0.0, seen.rate, levels, seen.beside), seen.spread)
     return Plan(
         unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed,
         tuple(declared.parts), bounds, task.policy.together if weight else None, weight or 1.0,
@@ -340,12 +340,12 @@ def _held_together(plans: Sequence[Plan]) -> tuple[float, list[str]]:
     return chance, keys
 
 
-def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:
-    """Return the levels of a unit, corrected for all units (worse) and for its task's targets (better)."""
+def _levels(tasks: Sequence[Task], task: Task, unit: Unit, references: int) -> Levels:
+    """Return the levels of a unit: worse corrected for all units and references, better for its task's targets."""
     # the strictest possible correction: Holm's may be milder, but depends on the results; for sealed cases, the level
     # of the first evaluation
     level = sealed_level(1) if unit.sealed else LEVEL
-    family = max(sum(len(_gated(each)) for each in tasks), 1)
+    family = references * max(sum(len(_gated(each)) for each in tasks), 1)
     targets = len({*task.policy.targets, unit.name})
     return Levels(level, LEVEL / family, level / targets)  # worse is tested at the full level
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -17,9 +16,10 @@ from tunegate.harness.planning.amounts import amount, case_count, often, short_n
 from tunegate.harness.planning.costs import CASES
 from tunegate.harness.planning.evaluations import EVALUATIONS, Worth, worths
 from tunegate.harness.planning.history import USUAL_FLIP_RATES
-from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
+from tunegate.harness.planning.plan import CHANGES, Chances, Plan
 from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.planning.split import CaseSplit
+from tunegate.harness.planning.whole_tasks import tasks_together
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
@@ -28,7 +28,6 @@ COLUMNS = (
 )  # fmt: skip
 MANY_CUT = 0.05  # of the outputs: their mean length is then too short
 HALF = 30  # the most cells of a strip on either side of no change
-USUALLY = 0.9  # if the weakest unit passes less often, it is named
 STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
 LEGEND = (
     "Expected verdict: R regressed, ? inconclusive, H held, I improved.",
@@ -157,41 +156,6 @@ def _dim_table(title: str) -> Table:
 
 def _hundredths(chance: float) -> str:
     return f"{100 * chance:.0f}"
-
-
-def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
-    """Yield a sentence per task: how often all of its units pass a model, and how often critical cases block it."""
-    by_task: dict[str, list[Plan]] = {}
-    for each in plans:
-        by_task.setdefault(each.unit.task, []).append(each)
-    for task, units in by_task.items():
-        known = [each for each in units if each.chances]
-        if len(known) < 2 and not any(each.false_alarm for each in known):
-            continue
-        yield f"{task}: {_together(known, len(units) - len(known))}."
-
-
-def _together(known: Sequence[Plan], unknown: int) -> str:
-    equal, gained = passes_together(known)
-    alarm = 1 - math.prod(1 - each.false_alarm for each in known)
-    passes = {each.unit.name: passes_together([each])[0] for each in known}
-    weakest = min(passes, key=lambda name: passes[name])
-    blame = f", {weakest} on its own {often(passes[weakest])}" if len(known) > 1 and passes[weakest] < USUALLY else ""
-    out = f"an equal model passes {often(equal)}{blame}"
-    if unknown:
-        out += f" (without {_units(unknown)} that lack data)"
-    if alarm:
-        out += f"; critical cases block it {often(alarm)}"
-    targets = [each for each in known if each.role == "target" and each.gain]
-    if gained is not None and targets:
-        names = ", ".join(each.unit.name for each in targets)
-        hoped = f"a gain of {100 * (targets[0].gain or 0.0):g} points on each ({names})"
-        out += f"; a release also requires its targets to improve: a model with {hoped} passes {often(gained)}"
-    return out
-
-
-def _units(count: int) -> str:
-    return "one unit" if count == 1 else f"{count} units"
 
 
 def seals(plans: Sequence[Plan]) -> Iterator[str]:

@@ -74,4 +74,4 @@ def _about(verdict: Mapping[str, Any], evaluation: int | None) -> Iterator[str]:
         yield "critical cases are outside the levels: one regression is enough"
     if evaluation:
         use = f"sealed: all evaluations together may err by {LEVEL}" if verdict["sealed"] else "open: it guides tuning"
-        yield f"its cases were evaluated for {evaluation - 1} other adapters before; it is {use}"
+        yield f"its cases were evaluated for {evaluation - 1} other configurations before; it is {use}"

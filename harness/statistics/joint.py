@@ -17,6 +17,7 @@ from tunegate.harness.statistics.critical_values import critical_value, tango_st
 from tunegate.harness.statistics.distributions import binom_at, binom_range
 from tunegate.harness.statistics.power import check_design
 from tunegate.harness.statistics.sample_size import PassFail, expected_flips, p_of_flips
+from tunegate.harness.statistics.second_reference import prob_both
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -50,11 +51,15 @@ class Sample:
 
 def prob_passed(part: Sample) -> float:
     """Return P(held and not regressed) of a unit that has to hold its own margin."""
+    if part.power.beside:
+        return part.power.prob_passed(part.n, part.margin, part.change, part.strict)
     return float((_table(part) * _held(part)).sum())
 
 
 def prob_not_regressed(part: Sample) -> float:
     """Return P(not regressed)."""
+    if part.power.beside:
+        return part.power.prob_not_regressed(part.n, part.margin, part.change, part.strict)
     return float(_table(part).sum())
 
 
@@ -68,8 +73,13 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
 
     Exact if a case weighs the same in each unit. Otherwise the pooled cases count as a number of equal ones, and the
     two conditions as independent: in simulations of 20 to 200 cases per unit the chance is at most 8 points too small
-    and 5 too large.
+    and 5 too large. Beside a second reference the two outcomes are those of two normal variables.
     """
+    beside = parts[0].power.beside
+    if beside:
+        alone = [replace(part, power=replace(part.power, beside="")) for part in parts]
+        first = prob_passed_together(alone, margin, level)
+        return prob_both(first, first if beside == "held" else math.prod(map(prob_not_regressed, alone)))
     check_design(1, margin, most=1.0)
     each = [part.weight / part.n for part in parts]
     if max(each) - min(each) <= SAME * max(each):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -18,9 +19,11 @@ from tunegate.harness.statistics.critical_values import critical_value, tango_st
 from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to, norm_above
 from tunegate.harness.statistics.paired import ROUNDING, differences, wilson
 from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design, fewest_cases
+from tunegate.harness.statistics.second_reference import Beside, prob_beside_both
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+_Rule = Callable[..., NDArray[np.bool_]]
 
 BOUND_LEVEL = 0.05  # one-sided, of a measured flip rate
 MOST_OUTPUTS = 64  # per case; beyond, more cases are better value
@@ -80,12 +83,16 @@ class PassFail(Power):
     """Cases that pass or fail, at a flip rate.
 
     `rate` is the share that the base passes: it limits how many cases a gain can fix, and how many regress beside it.
-    Drops and held ignore it, as the next reference is the release, whose rate is unknown.
+    Drops and held beside one reference ignore it, as the next one is the release, whose rate is unknown.
+
+    `beside` is what the gate asks beside an equal second reference: held means held of both, or held of the first and
+    not regressed beside the second; regressed means by either. A gain is shown against the first.
     """
 
     flip_rate: float
     rate: float | None = None
     levels: Levels = field(default_factory=Levels)
+    beside: Beside = ""
     wavers: ClassVar[bool] = True
 
     @property
@@ -108,16 +115,56 @@ class PassFail(Power):
         return -1.0
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
-        """Return P(Tango's statistic exceeds its critical value); to 1e-11."""
+        """Return P(Tango's statistic exceeds its critical value); to 1e-11, beside two references to 1e-5."""
+        if self.beside:
+            second = self.is_held if self.beside == "held" else self.is_not_regressed
+            return self._prob_both(n, margin, change, self.is_held, second)
         flips, counts = self._flips(n, margin, change)
         return _chance(n, flips, counts, 0 * counts, _most_held(counts, n, margin, self.levels.held))
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
-        """Return P(few enough are fixed for the mid-p and score tests of "worse", and not held); to 1e-11."""
+        """Return P(few enough are fixed for the mid-p and score tests of "worse", and not held); as `prob_held`."""
+        if self.beside:
+            return 1 - self.prob_not_regressed(n, margin, change)
         flips, counts = self._flips(n, margin, change)
         not_held = _most_held(counts, n, margin, self.levels.held) + 1
         worse = counts - _most_against(counts, self.levels.worse)
         return _chance(n, flips, counts, np.maximum(not_held, worse), counts)
+
+    def prob_not_regressed(self, n: int, margin: float, change: float, strict: bool = False) -> float:
+        """Return P(not regressed beside either of two references); `strict` ones must not be worse though held."""
+        test = self.is_not_worse if strict else self.is_not_regressed
+        return self._prob_both(n, margin, change, test, test)
+
+    def prob_passed(self, n: int, margin: float, change: float, strict: bool = False) -> float:
+        """Return P(held and not regressed), beside two references."""
+        if not strict:
+            return self.prob_held(n, margin, change)
+        second = self._is_held_strictly if self.beside == "held" else self.is_not_worse
+        return self._prob_both(n, margin, change, self._is_held_strictly, second)
+
+    def is_held(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:
+        """Whether so many regressed and fixed cases of n hold the margin."""
+        possible = regressed + fixed <= n
+        found = tango_statistic(regressed, np.where(possible, fixed, 0), n, margin)
+        return np.asarray(possible & (found > critical_value(n, margin, self.levels.held)))
+
+    def is_not_worse(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:  # noqa: ARG002
+        """Whether so many regressed and fixed cases show no loss."""
+        return np.asarray(p_of_flips(fixed, regressed + fixed) > self.levels.worse)
+
+    def is_not_regressed(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:
+        """Whether so many regressed and fixed cases of n show no loss, or hold the margin all the same."""
+        return self.is_not_worse(regressed, fixed, n, margin) | self.is_held(regressed, fixed, n, margin)
+
+    def _is_held_strictly(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:
+        return self.is_not_worse(regressed, fixed, n, margin) & self.is_held(regressed, fixed, n, margin)
+
+    def _prob_both(self, n: int, margin: float, change: float, first: _Rule, second: _Rule) -> float:
+        check_design(n, margin, most=1.0)
+        tests = [partial(rule, n=n, margin=margin) for rule in (first, second)]
+        rate = 0.5 if self.rate is None else self.rate
+        return prob_beside_both(n, self.flip_rate, change, tests[0], tests[1] if second != first else tests[0], rate)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough regress for the mid-p and score tests of "better"); to 1e-11."""

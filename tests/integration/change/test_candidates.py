@@ -221,6 +221,25 @@ def test_the_terminal_names_what_is_edited_first_and_both_scores_last(desk):
     assert done.stderr.splitlines()[-2] == f"tuned: {HEADLINE}"
 
 
+def test_a_guard_that_is_held_at_a_late_run_says_so_on_terminal_and_comment(desk):
+    write_policy(Path("fixtures"), triage={"margin": 0.15})
+    ok("record")
+    commit_to_main("a guard")
+    for step in range(1, 5):
+        text = f"Please sort the ticket, {step}."
+        RIGHT[text] = (110, {step})
+        prompt(text)
+        done = invoke("gate", "--policy-from=main", "--decision=d.json")
+        assert done.exit_code == 0, done.output
+        assert ("Held at the" in done.output) == (step == 4)
+    said = ok("report", "d.json", "--markdown")
+    worth = "of 4 candidates that each lose the whole margin, one or more is held 15 % of the time"
+    assert f"Held at a late run of its cases: desk/triage at the 4th; {worth}" in said
+    prompt(REWORDED)
+    assert "at the 5th" in invoke("gate", "--policy-from=main").output
+    assert "at the 5th" in invoke("gate", "--policy-from=main").output  # a repeated run is no further one
+
+
 def sealed_beside(server) -> None:
     """A sealed unit that proves the open one, with the same prompt, on main."""
     cases = [{"id": f"s{n:03}", "input": f"sealed {n}", "expect": {"product": "boiler"}} for n in range(CASES)]

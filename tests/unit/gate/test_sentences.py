@@ -149,6 +149,9 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "A target whose cases another adapter was asked before": {
         "units": one(moved(120, fixed=40, failing=50), policy=TARGET), "sealed_evaluations": {"desk/triage": 2},
     },
+    "A guard that is held at a late run of its cases": {
+        "units": one(moved(200, regressed=3, fixed=2)), "sealed_evaluations": {"desk/triage": 7}, "trained": (),
+    },
     "A guard whose base passes nothing": {"units": one(("0" * 100, "0" * 98 + "11"))},
     "A guard that gained": {"units": one(moved(200, fixed=15, failing=20))},
     "A loss beyond the margin": {"units": one(moved(200, regressed=40, fixed=2))},

@@ -125,6 +125,7 @@ def test_a_record_tells_the_flip_rate_before_a_release_does(desk):
         pytest.approx(40 / 60),
         released_rate=pytest.approx(40 / 60),
         armed=0,
+        beside="not worse",
     )
 
 

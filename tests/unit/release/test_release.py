@@ -581,6 +581,22 @@ def test_the_card_says_at_which_evaluation_sealed_cases_were_and_what_more_are_w
     assert said in desk.release(adapter, judged, base=base).card.read_text()
 
 
+def test_the_card_says_at_which_run_an_open_guard_was_held(desk):
+    write_desk(desk.fixtures, 60, "replies", lambda index: {"input": f"reply {index}"})
+    write_policy(desk.fixtures, triage={"role": "target"}, replies={"margin": 0.15})
+    same = {"desk/replies": "1" * 50 + "0" * 10}
+    desk.record_baseline({T: HALF} | same)
+    units = [unit for task in load_tasks(desk.fixtures) for unit in task.units if unit.name == "replies"]
+    for letter in "1234":
+        for event in case_events("run", Fingerprint(LOCAL | {"adapter": letter * 64}, {}), units):
+            append(desk.home / "baselines", event)
+    adapter = desk.adapter()
+    card = desk.release(adapter, desk.evaluate(adapter, {T: MOST} | same)).card.read_text()
+
+    worth = "of 5 candidates that each lose the whole margin, one or more is held 18 % of the time"
+    assert f"Held at a late run of its cases: desk/replies at the 5th; {worth}" in card
+
+
 def test_a_release_tells_that_it_opens_sealed_cases_of_a_run_that_was_told_elsewhere(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
     adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}

@@ -30,7 +30,7 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
         "with 0 other tests of all units and references (Tarone-Holm at 0.04): significant",
         "  slices: by=sms fell (exact p, Tarone-Holm at 0.02)",
         "  critical cases are outside the levels: one regression is enough",
-        "  its cases were evaluated for 1 other adapters before; it is open: it guides tuning",
+        "  its cases were evaluated for 1 other configurations before; it is open: it guides tuning",
     ]
 
 
@@ -40,10 +40,8 @@ def test_a_sealed_unit_says_what_its_opening_leaves(tmp_path):
     lines = told(tmp_path, {FINAL: "1" * 100}, {FINAL: "1" * 100}, sealed=True, sealed_evaluations={FINAL: 2})
     assert "each end one-sided at 0.0064" in lines[2]
     assert lines[2].endswith("a loss of the margin is excluded")
-    said = (
-        "  its cases were evaluated for 1 other adapters before; it is sealed: all evaluations together may err by 0.04"
-    )
-    assert lines[-1] == said
+    said = "its cases were evaluated for 1 other configurations before; it is sealed: all evaluations together may err"
+    assert lines[-1] == f"  {said} by 0.04"
 
 
 def test_what_was_not_compared_has_no_test(tmp_path):

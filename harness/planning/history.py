@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunegate.harness.baselines.service import anchor
+from tunegate.harness.baselines.service import find_anchor
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.base import Kind
@@ -188,7 +188,7 @@ def _beside(unit: Unit, past: Past) -> Beside:
         return ""
     if past.ledger.release_in_service(unit.task):
         return "not worse"  # the next change is an adapter, and the first reference its base
-    oldest = anchor(past.folder.parent, past.ledger, unit.key, unit.questions)
+    oldest = find_anchor(past.folder.parent, past.ledger, unit.key, unit.questions)
     return "held" if oldest and oldest.digest != serving.files[unit.key] else ""
 
 

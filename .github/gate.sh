@@ -10,8 +10,8 @@ decide() { # NAME WHY: writes a decision that refuses
   local LC_ALL=C why=${2//\\/\/}
   why=${why//\"/\'}
   why=${why//[^[:print:]]/?} # an untrusted name that becomes JSON
-  printf '{"passes": false, "refused": "%s", "modified": [], "added": [], "approve": "", "approved": false, "by_rules": [], "notes": []}\n' \
-    "$why" > "$OUT/$1.decision.json"
+  printf '{"passes": false, "refused": "%s", "modified": [], "added": [], "approve": "", "approved": false, %s}\n' \
+    "$why" '"configuration": [], "untrue": [], "by_rules": [], "notes": []' > "$OUT/$1.decision.json"
 }
 refuse() { # FOUND EXPECTED
   decide refused "expected $2, found $1"

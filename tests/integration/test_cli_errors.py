@@ -135,8 +135,8 @@ PLACES = {
     "while the selection is fixed": "tunegate.harness.pytest_plugin.items.State.select",
     "while it is judged": "tunegate.harness.session.run.Session.execute",
     "while a case is checked": "tunegate.harness.pytest_plugin.items.case_failure",
-    "while a gate is checked": "tunegate.harness.pytest_plugin.items.gate.excused",
-    "while a failure is excused": "tunegate.harness.pytest_plugin.items.CaseItem.excuse",
+    "while a gate is checked": "tunegate.harness.pytest_plugin.items.gate.exempted",
+    "while a failure is excused": "tunegate.harness.pytest_plugin.items.CaseItem.exemption",
     "while the summary is written": "tunegate.harness.pytest_plugin.items.print_record",
 }
 

@@ -110,7 +110,7 @@ ALTERED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a case's own prompt": (
         lambda: edit(lambda data: data["cases"][3].update(prompt={"system": "Just say boiler."})),
-        "desk/triage: input of 1 case (c03) edited",
+        "desk/triage: prompt of 1 case (c03) edited",
     ),
     "a schema": (
         lambda: edit(lambda data: data.update(check={"schema": {}, "extract": "fenced"})),
@@ -255,7 +255,7 @@ def test_a_task_that_the_branch_does_not_know_is_decided_by_its_own_rules(reposi
     record()
     write(38)
     found = decided()
-    assert "shop: new rules: a task of 1 units, decided by what this change says alone" in found["added"]
+    assert "shop: new rules: a task of 1 units, decided only by this change" in found["added"]
     assert found["passes"]
 
 

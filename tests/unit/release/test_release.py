@@ -675,7 +675,7 @@ def test_a_release_can_be_made_again_and_changes_nothing(desk):
 def test_a_last_release_of_other_questions(desk):
     first = desk.adapter("first")
     desk.release(first, desk.evaluate(first, {T: MOST}))
-    write_desk(desk.fixtures, 60, check={"schema": {"enum": ["{}"]}})
+    write_desk(desk.fixtures, 60, check={"schema": {"minProperties": 1}})
     desk.record_baseline({T: HALF})
     second = desk.adapter("second", weights="0.7")
     judged = desk.record(second, {T: MOST})

@@ -116,7 +116,7 @@ def _wrong(attempt: Attempt, home: Path, code: int, said: str) -> Iterator[str]:
         yield "the token was seen"
     if code == 124:
         yield f"it did not end in {SECONDS} seconds"
-    if "unexpected error" in said or "Traceback (most recent call last)" in said or code < 0:
+    if "internal error" in said or "Traceback (most recent call last)" in said or code < 0:
         yield "it broke"
     if code == 0 and not attempt.may_pass:
         yield "released" if attempt.command[0] == "release" else "it ended with 0"

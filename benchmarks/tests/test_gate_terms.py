@@ -134,7 +134,7 @@ def test_evaluations_are_what_plan_says_and_grow_weaker():
 
 
 def test_evaluations_that_do_not_divide_the_level_are_noticed(monkeypatch):
-    monkeypatch.setattr("benchmarks.gate_evaluations.opening_level", lambda _: 0.04)
+    monkeypatch.setattr("benchmarks.gate_evaluations.sealed_level", lambda _: 0.04)
     with pytest.raises(Mismatch, match="evaluation 4"):
         evaluation(4, worlds=3)
 

@@ -220,7 +220,7 @@ class Plan:
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
-            "needed_between": self.needed_between, "answers_needed": self.outputs_needed,
+            "needed_between": self.needed_between, "outputs_needed": self.outputs_needed,
             "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},

@@ -77,8 +77,7 @@ def diagnose(
             print_diagnosis(Printer(), found)
         for path in keep_records(records, task.name):
             aside.print(f"record: {show_path(path)}", markup=False)
-        for unit, path in keep_prompts(found.optimised, RECORDS).items():
-            aside.print(f"prompt of {unit}: {show_path(path)}", markup=False)
+        keep_prompts(found.optimised, RECORDS)
         aside.print(f"diagnosis, please commit: {show_path(write_diagnosis(baselines, found))}", markup=False)
     if as_json:
         print_json(every)

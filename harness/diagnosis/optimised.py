@@ -46,7 +46,7 @@ class OptimisedPrompt:
         evaluations: row evaluations; one is an output for a row, scored by the unit's check.
         proposals: prompts that the reflecting model proposed.
         rejected: proposals that were not tried, by reason.
-        repeats: rows whose output the prompt repeats verbatim.
+        repeats: rows whose output, of 20 characters or more, the prompt repeats verbatim.
         model: what the diagnosed model did.
         reflecting: what the reflecting model did.
     """
@@ -158,10 +158,15 @@ def _in_words(spent: Spent) -> str:
     return f"{spent.requests} requests, {tokens}, {spent.minutes:.1f} minutes"
 
 
+def prompt_path(folder: Path, unit: str) -> Path:
+    """Return the file of a unit's optimised prompt."""
+    return folder / f"{unit}.prompt.yaml"
+
+
 def keep_prompts(found: Optimisation | None, folder: Path) -> dict[str, Path]:
     """Write each optimised prompt below `folder` as the `prompt:` of a fixture file; return the paths by unit."""
     new = {unit: each for unit, each in found.units.items() if each.is_new} if found else {}
-    paths = {unit: folder / f"{unit}.prompt.yaml" for unit in new}
+    paths = {unit: prompt_path(folder, unit) for unit in new}
     for unit, path in paths.items():
         text = yaml.safe_dump({"prompt": {"system": new[unit].system}}, allow_unicode=True, sort_keys=False)
         write_atomically(path, text)

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown_lines
 from tunegate.harness.core.formatting import difference, percent
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation
-from tunegate.harness.diagnosis.optimised import optimisation_sentences
+from tunegate.harness.diagnosis.diagnosis import RECORDS, Diagnosis, Recommendation
+from tunegate.harness.diagnosis.optimised import optimisation_sentences, prompt_path
 from tunegate.harness.diagnosis.recommendation import RungResult, times
 from tunegate.harness.reporting.differences import word_diff
 
@@ -78,10 +79,7 @@ def prompt_lines(found: Diagnosis) -> Iterator[str]:
         yield ""
         yield f"{unit}: its system prompt, optimised ([-removed-], {{+added+}}):"
         yield from (f"    {line}" for line in shown_lines(word_diff(each.before or "", each.system or "")).splitlines())
-    if new:
-        files = ", ".join(dict.fromkeys(each.file for each in new.values()))
-        yield ""
         yield (
-            f"To use one, replace `prompt: system:` in the fixture file ({files}) with that of the prompt file below, "
-            "then gate it as any change: its baseline is that of the present prompt."
+            f"To use it, copy `prompt: system:` from {show_path(prompt_path(RECORDS, unit))} into "
+            f"{found.task}/{each.file}. Gate the change as any other, then record and diagnose again."
         )

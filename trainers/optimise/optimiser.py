@@ -25,6 +25,7 @@ BATCH = 5  # rows whose findings the reflecting model sees at once
 MOST_VALIDATION = 40  # rows on which a prompt is chosen
 VALIDATION_SHARE = 5  # of the budget goes into one evaluation of the validation rows: one in so many
 LEAST_ROWS = 10
+SHORT = 20  # characters; a shorter output is a label, which a prompt names without repeating a row
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,10 @@ class _Run:
         # an iteration scores a batch twice, and the validation rows if that was better
         most = 2 * BATCH + len(self.validation)
 
-        def is_over(_: Any) -> bool:
+        def is_over(state: Any) -> bool:
             if reflection.failed:
                 raise reflection.failed
-            return adapter.evaluations + most > self.options.budget
+            return max(state.program_full_scores_val_set) >= 1.0 or adapter.evaluations + most > self.options.budget
 
         return is_over
 
@@ -145,7 +146,7 @@ class _Silent:
 
 
 def repeated(prompt: str, before: str, rows: Sequence[PromptRow]) -> int:
-    """Count the rows whose output a prompt repeats verbatim, other than those that it repeated before."""
+    """Count the rows whose output a prompt repeats verbatim, apart from short ones and those repeated before."""
     new, old = (" ".join(text.split()) for text in (prompt, before))
     outputs = (" ".join(row.output.split()) for row in rows)
-    return sum(each in new and each not in old for each in outputs)
+    return sum(len(each) >= SHORT and each in new and each not in old for each in outputs)

@@ -74,7 +74,10 @@ def test_a_better_prompt_is_found_scored_on_the_cases_and_shown(desk):
         "optimised: rows that were left out: 1 with secrets or personal data, 2 too similar to a case." in done.output
     )
     assert "{+Reply with JSON only: the key product+}" in done.output
-    assert "prompt of desk/triage: .tunegate/diagnose/desk/triage.prompt.yaml" in done.output
+    assert (
+        "copy `prompt: system:` from .tunegate/diagnose/desk/triage.prompt.yaml into desk/triage.yaml." in done.output
+    )
+    assert (desk / ".tunegate/diagnose/desk/triage.prompt.yaml").is_file()
     sent = [json.dumps(asked.body) for asked in server.asked if asked.body["model"] == "critic"]
     assert sent
     assert not [text for text in sent if "message c0" in text.lower() or "AKIA" in text], "cases and secrets stay here"

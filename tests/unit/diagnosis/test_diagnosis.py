@@ -101,7 +101,9 @@ def test_what_an_optimised_prompt_cost_and_what_it_changes_is_shown():
         "",
         "    No more+}.",
     ]
-    assert lines[-1].startswith("To use one, replace `prompt: system:` in the fixture file (triage.yaml) with that of")
+    assert lines[at + 4].startswith(
+        "To use it, copy `prompt: system:` from .tunegate/diagnose/desk/triage.prompt.yaml into desk/triage.yaml."
+    )
 
 
 class Rewriting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,7 @@ def test_a_prompt_that_scores_better_on_the_rows_is_found_with_what_it_cost(tmp_
     assert (found.before, found.system, found.is_new) == ("Sort it.", BETTER, True)
     assert (found.score_before, found.score) == (0.0, 1.0)
     assert (found.rows, found.validation, found.file) == (15, 15, "triage.yaml")
+    assert found.evaluations == 15 + 2 * 5 + 15
     assert found.proposals == 1, "the better prompt passes every row: there is nothing left to reflect on"
     distinct = {request.digest for request in model.asked}
     assert (found.model.requests, found.model.tokens) == (len(distinct), 25 * len(distinct))
@@ -219,3 +221,5 @@ def test_rows_that_a_prompt_repeats_are_counted(tmp_path):
     assert repeated('For example:\n{"product":\n "boiler"}', "Sort it.", every) == 12
     assert repeated(f"As before: {RIGHT}", f"As in {RIGHT}.", every) == 0
     assert repeated("Sort it.", "Sort it.", every) == 0
+    short = [replace(row, output="boiler") for row in every]
+    assert repeated("Reply with boiler or radiator.", "Sort it.", short) == 0, "a label is no row"

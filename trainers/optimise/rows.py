@@ -36,6 +36,8 @@ class PromptRows:
 
     def why_not(self, unit: Unit, least: int) -> str:
         """Return why a unit's prompt cannot be optimised on these rows; empty if it can."""
+        if any("system" in case.own.get("prompt", {}) for case in unit.cases):
+            return "its cases have system prompts of their own"
         if reason := self.unscored.get(unit.name):
             return reason
         count = len(self.units.get(unit.name, ()))

@@ -197,6 +197,15 @@ def test_rows_whose_unit_has_several_checks_are_not_used(tmp_path):
     assert found.skipped == {"desk/triage": "its cases have 2 different checks"}
 
 
+def test_a_prompt_that_cases_do_not_use_is_not_optimised(tmp_path):
+    cases = [{"id": "a", "input": "x", "prompt": {"system": "Mine."}, "expect": {"product": "boiler"}}]
+    never = Scripted("small", lambda _: pytest.fail("asked"))
+
+    found = optimised(tmp_path, never, never, cases=cases)
+
+    assert found.skipped == {"desk/triage": "its cases have system prompts of their own"}
+
+
 def test_a_unit_without_a_system_prompt_gets_one(tmp_path):
     model = Scripted("small", needs_json)
 

@@ -21,7 +21,7 @@ from tunegate.trainers.optimise.rows import PromptRows
 BUDGET = 400  # row evaluations per unit
 LEAST_BUDGET = 60
 SEED = 0
-BATCH = 5  # rows whose findings the reflecting model sees at once
+BATCH = 3  # rows whose findings the reflecting model sees at once, as in GEPA
 MOST_VALIDATION = 40  # rows on which a prompt is chosen
 VALIDATION_SHARE = 5  # of the budget goes into one evaluation of the validation rows: one in so many
 LEAST_ROWS = 10

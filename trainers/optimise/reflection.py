@@ -20,21 +20,25 @@ SHOWN = 1_500  # characters of an input or output that the reflecting model sees
 LETTERS = 3  # per token at least, for the limit of the reflecting model's output
 #: Some randomness, so that similar findings do not lead to the same proposal again; the seed repeats a run.
 TEMPERATURE, TOP_P = 0.7, 0.95
-ASKED = """A language model has this system prompt:
+# A model of 1.5B copies the present prompt if it may: hence the comparison first, and "more than the present one".
+ASKED = """You improve the system prompts of a language model. Its present system prompt:
 ```
 <curr_param>
 ```
 
-These are inputs it was given, its outputs, and what the checks of the task found in them:
+The model had this prompt and the following inputs. Its outputs failed checks, as the findings say:
 ```
 <side_info>
 ```
 
-Write a better system prompt for this model. Name the format of the output and every rule that follows from the \
-findings. Write rules that hold for other inputs of this kind, not for these only. Keep what works. Keep it short: at \
-most {letters} characters. Do not use the placeholders {{input}} or {{context}}.
+Compare the outputs with the outputs that pass. Which rules do the outputs that pass follow, which the present prompt \
+does not state? Think of the format, the length, the tone, the words, and what decides each value.
 
-Write only the new system prompt, between two lines of ```."""
+Now write a new system prompt that states these rules. It must say more than the present one: keep what the present \
+one says, and add each rule as a sentence of its own. Write rules that hold for all inputs of this kind, not facts of \
+these inputs. Use at most {letters} characters, and no {{input}} or {{context}}.
+
+Write the new system prompt between two lines of ```, and nothing after it."""
 
 
 class Reflection:

@@ -74,7 +74,7 @@ def test_a_prompt_that_scores_better_on_the_rows_is_found_with_what_it_cost(tmp_
     assert (found.before, found.system, found.is_new) == ("Sort it.", BETTER, True)
     assert (found.score_before, found.score) == (0.0, 1.0)
     assert (found.rows, found.validation, found.file) == (15, 15, "triage.yaml")
-    assert found.evaluations == 15 + 2 * 5 + 15
+    assert found.evaluations == 15 + 2 * 3 + 15
     assert found.proposals == 1, "the better prompt passes every row: there is nothing left to reflect on"
     distinct = {request.digest for request in model.asked}
     assert (found.model.requests, found.model.tokens) == (len(distinct), 25 * len(distinct))
@@ -88,7 +88,7 @@ def test_the_reflecting_model_reads_rows_findings_and_the_prompt_and_no_case(tmp
 
     [(_, text)] = critic.asked[0].messages
     assert "Sort it." in text
-    assert text.count(f"An output that passes:\n{RIGHT}") == 5
+    assert text.count(f"An output that passes:\n{RIGHT}") == 3
     assert "- json" in text
     assert "message a" not in text
     assert "message b" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +30,8 @@ from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
-    pass
+    from tunegate.harness.cases.model import Task
+    from tunegate.harness.diagnosis.optimised import Optimiser
 
 
 @opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
@@ -40,6 +41,10 @@ def diagnose(
     ] = None,
     model: Annotated[str, shared("model")] = "smollm2",
     larger: Annotated[str | None, shared("larger")] = None,
+    optimise_with: Annotated[str | None, shared("optimise-with")] = None,
+    rows: Annotated[list[Path] | None, shared("rows")] = None,
+    optimise_budget: Annotated[int, shared("optimise-budget")] = 400,
+    optimise_seed: Annotated[int, shared("optimise-seed")] = 0,
     sample: Annotated[int, shared("sample")] = 40,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
@@ -48,23 +53,51 @@ def diagnose(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Evaluate a sample with each prompting strategy and report which one closes the gap."""
+    """Evaluate a sample with each prompting strategy and report which one closes the gap.
+
+    With --optimise-with MODEL --rows FILE, one strategy is an optimised prompt: GEPA lets MODEL rewrite the system
+    prompt by what the checks find in outputs for training rows. No case is used, and rows that are similar to one are
+    left out. After an interruption, the same command continues with the outputs in the cache.
+    """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
+    from tunegate.harness.diagnosis.diagnosis import RECORDS, diagnose_task, keep_records, write_diagnosis
+    from tunegate.harness.diagnosis.optimised import keep_prompts
     from tunegate.harness.diagnosis.render import print_diagnosis
 
     aside, every = chatter(quiet, as_json), []
-    for task in find_tasks(load_tasks(cases), tasks or []):
-        found, records = diagnose_task(task, model, larger, watch_on(aside), sample, opened)
+    watch, loaded = watch_on(aside), load_tasks(cases)
+    chosen, optimiser = find_tasks(loaded, tasks or []), None
+    if optimise_with:
+        optimiser = _optimiser(optimise_with, rows or [], chosen, loaded, optimise_budget, optimise_seed, watch)
+    for task in chosen:
+        found, records = diagnose_task(task, model, larger, watch, sample, opened, optimiser)
         every.append(found.as_dict())
         if not as_json:
             print_diagnosis(Printer(), found)
         for path in keep_records(records, task.name):
             aside.print(f"record: {show_path(path)}", markup=False)
+        keep_prompts(found.optimised, RECORDS)
         aside.print(f"diagnosis, please commit: {show_path(write_diagnosis(baselines, found))}", markup=False)
     if as_json:
         print_json(every)
+
+
+def _optimiser(
+    reflecting: str, rows: list[Path], chosen: Sequence[Task], every: Sequence[Task], budget: int, seed: int, watch: Any
+) -> Optimiser:
+    """Return the optimiser of a task's prompts; it reads the rows, before a model is opened."""
+    from tunegate.harness.core.extras import need
+    from tunegate.trainers.optimise.optimiser import RowOptimiser
+    from tunegate.trainers.optimise.rows import read_prompt_rows
+
+    if not rows:
+        raise UsageError("--optimise-with: expected training rows, found none; add --rows FILE.jsonl or a recipe")
+    if len(chosen) != 1:
+        names = ", ".join(task.name for task in chosen)
+        raise UsageError(f"--optimise-with: expected one task, found {len(chosen)} ({names}); name the one of the rows")
+    need("gepa")
+    return RowOptimiser(reflecting, read_prompt_rows(rows, chosen[0], every, watch), budget, seed)
 
 
 @opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)

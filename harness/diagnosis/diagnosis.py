@@ -17,9 +17,11 @@ from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_atomically
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_json
-from tunegate.harness.diagnosis.ladder import LARGER, SAMPLE, SEED, promptable, run_ladder, sample
+from tunegate.harness.diagnosis.ladder import LADDER, LARGER, SAMPLE, SEED, promptable, run_ladder, sample
+from tunegate.harness.diagnosis.optimised import OPTIMISED, Optimisation, Optimiser, read_optimisation
 from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, RungResult, advice, remedy, rungs
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.model_options import RUNGS, ModelOptions, is_server
@@ -45,7 +47,8 @@ class Diagnosis:
     """A task's recommendations by unit key, with the evaluated models and sample.
 
     `unpromptable` are the units that no prompt can change: likelihoods, costs, sealed ones. `unconstrainable` gives
-    for other units the reason why outputs cannot be constrained to their schema.
+    for other units the reason why outputs cannot be constrained to their schema. `optimised` has the optimised prompts;
+    it is None if no reflecting model was named.
     """
 
     task: str
@@ -58,6 +61,7 @@ class Diagnosis:
     units: Mapping[str, Recommendation]
     unpromptable: tuple[str, ...] = ()
     unconstrainable: Mapping[str, str] = field(default_factory=dict)
+    optimised: Optimisation | None = None
 
     @property
     def cheaper(self) -> dict[str, Recommendation]:
@@ -74,6 +78,8 @@ class Diagnosis:
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         if not self.unconstrainable:  # older files lack the key
             del data["unconstrainable"]
+        if self.optimised is None:
+            del data["optimised"]
         for rung in (each for unit in data["units"].values() for each in unit["rungs"]):
             if not rung["cut"]:
                 del rung["cut"]
@@ -87,6 +93,7 @@ def diagnose_task(
     watch: Watch,
     cases: int = SAMPLE,
     opened: ModelOptions | None = None,
+    optimiser: Optimiser | None = None,
 ) -> tuple[Diagnosis, dict[str, Record]]:
     """Evaluate a sample of a task with each prompting strategy.
 
@@ -96,7 +103,8 @@ def diagnose_task(
         larger: a further, larger model, or None.
         watch: shows the progress.
         cases: the number of cases per unit.
-        opened: options for opening the model; the larger model has its own chat template.
+        opened: options for opening the model; the larger model and the reflecting one have their own chat template.
+        optimiser: optimises the prompts of units below their goal; None: they are not optimised.
 
     Returns:
         The diagnosis, and the record of each prompting strategy.
@@ -113,18 +121,62 @@ def diagnose_task(
         opened = opened or ModelOptions()
         asked = _opener(model, watch, opened)
         rungs: dict[str, Callable[[], Model]] = {rung: partial(_cached, asked, rung, store) for rung in RUNGS}
+        of_its_own = replace(opened, chat_template=None, tokenizer=None)
         if larger:
-            of_its_own = replace(opened, chat_template=None, tokenizer=None)
             rungs[LARGER] = lambda: _cached(_opener(larger, watch, of_its_own), RUNGS[0], store)
         records, unconstrainable = run_ladder(units, rungs, watch)
+        optimised = None
+        if optimiser:
+            name = optimiser.reflecting
+            reflecting = asked if name == model else _opener(name, watch, of_its_own)
+            models = _cached(asked, RUNGS[0], store), _cached(reflecting, RUNGS[0], store)
+            optimised, scored = optimise(task, units, records[RUNGS[0]], optimiser, *models, watch)
+            records = {rung: each for rung in LADDER if (each := scored if rung == OPTIMISED else records.get(rung))}
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
         task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, SEED,
         questions={unit.key: asked_of(unit) for unit in whole},
         units={unit.key: _recommendation(task, unit, records) for unit in units},
         unpromptable=tuple(unit.key for unit in task.units if unit not in whole), unconstrainable=unconstrainable,
+        optimised=optimised,
     )  # fmt: skip
     return found, records
+
+
+def optimise(
+    task: Task,
+    units: Sequence[Unit],
+    first: Record,
+    optimiser: Optimiser,
+    model: Model,
+    reflecting: Model,
+    watch: Watch,
+) -> tuple[Optimisation, Record | None]:
+    """Optimise the prompts of the units that miss their goal as-is, and score them on the sampled cases.
+
+    Args:
+        task: the task, with the goals of its units.
+        units: its units, sampled.
+        first: the record of the units as they are.
+        optimiser: rewrites the prompts, on rows only.
+        model: the diagnosed model.
+        reflecting: the model that proposes prompts.
+        watch: shows the progress.
+
+    Returns:
+        The optimised prompts, and the record of the units with a new one; None if there is none.
+    """
+    below = [unit for unit in units if (first.units[unit.key].mean or 0.0) < _goal(task, unit)]
+    found = optimiser(below, model, reflecting, watch)
+    reached = {unit.key: "the goal is met as it is" for unit in units if unit not in below}
+    found = replace(found, skipped={**found.skipped, **reached})
+    new = [_with_system(unit, each.system) for unit in below if (each := found.units.get(unit.key)) and each.is_new]
+    return found, evaluate(new, model, watch, partial=True) if new else None
+
+
+def _with_system(unit: Unit, system: str | None) -> Unit:
+    configuration = unit.configuration
+    return unit.configured(replace(configuration, prompt=replace(configuration.prompt, system=system)))
 
 
 def asked_of(unit: Unit) -> dict[str, str]:
@@ -145,10 +197,14 @@ def _cached(asked: Callable[[str], Model], rung: str, store: Store) -> Model:
 
 
 def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:
-    goal = task.policy.of(unit.name, unit.kind).target_score or GOAL
+    goal = _goal(task, unit)
     evidence = rungs(unit, records)
     chosen = remedy(evidence, goal, unit.check_kind.knowledge)
     return Recommendation(chosen, advice(chosen, evidence, goal), goal, tuple(evidence))
+
+
+def _goal(task: Task, unit: Unit) -> float:
+    return task.policy.of(unit.name, unit.kind).target_score or GOAL
 
 
 def diagnosis_path(root: Path, slug: str, task: str) -> Path:
@@ -178,9 +234,10 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
         raise Refused(f"{name}: expected a diagnosis, found {error.found}; run: {how}") from error
     if not is_as_stamped(data):
         raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
-    known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable"}}
+    known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable", "optimised"}}
     units = {key: _read_recommendation(raw) for key, raw in data["units"].items()}
-    return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), **known)
+    optimised = read_optimisation(data["optimised"]) if "optimised" in data else None
+    return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), optimised=optimised, **known)
 
 
 def _read_recommendation(raw: Mapping[str, Any]) -> Recommendation:

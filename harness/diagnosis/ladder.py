@@ -9,6 +9,7 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.diagnosis.optimised import OPTIMISED
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Model, Unconstrainable
@@ -16,7 +17,7 @@ from tunegate.harness.models.model_options import RUNGS
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS
 
 LARGER = "larger"  # a strategy of its own: another model with the prompt of the first
-LADDER = (*RUNGS, LARGER)
+LADDER = (*RUNGS[:2], OPTIMISED, *RUNGS[2:], LARGER)  # an optimised prompt has no worked examples
 SAMPLE = 40  # cases per unit
 SEED = 0
 

@@ -15,10 +15,11 @@ from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.ladder import LARGER
+from tunegate.harness.diagnosis.optimised import OPTIMISED
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
-from tunegate.harness.models.prompts import STEPS_TOKENS
+from tunegate.harness.models.prompts import STEPS_TOKENS, WITH_SHOTS
 from tunegate.harness.statistics import paired as stats
 
 Remedy = Literal[
@@ -32,10 +33,11 @@ MUCH_CUT = 0.1  # of the outputs; with more of them truncated, a strategy counts
 FORM = "adherence"  # the rate that separates form from content, where a suite has both
 ALONE = "constrained"  # the strategy that only constrains outputs to their schema
 HELP = {
-    ALONE: "constrained decoding", "few-shot": "a prompt with worked examples",
+    ALONE: "constrained decoding", OPTIMISED: "an optimised prompt", "few-shot": "a prompt with worked examples",
     "few-shot-constrained": "constrained decoding of a prompt with worked examples",
     "context": "a prompt with the passage", "steps": "thinking step by step", LARGER: "the larger model",
 }  # fmt: skip
+PROMPTS = frozenset({OPTIMISED, *WITH_SHOTS})
 NEITHER = "fine-tuning teaches neither facts nor reasoning"
 SENTENCES: Mapping[str, tuple[str, str]] = {
     "constrained decoding": ("Constrained decoding", "; only form is missing, which needs no fine-tuning"),
@@ -119,7 +121,7 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     about_form = lacks_form and not _brings_form(found, goal)
     # significant ones only: one of several prompts is always slightly ahead
     better = [result for result in found if result.better]
-    closing = next((result for result in better if result.mean >= goal), None)
+    closing = _closing(better, goal)
     if closing:
         return _closed_by(closing, first, about_form, knowledge)
     # No strategy closes the gap. If the passage or thinking helps most, continue there; missing form can be taught.
@@ -128,6 +130,17 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
         return CONTENT_REMEDY[lead.rung]
     # correctness under a schema that the model does not follow by itself can be taught as well
     return "fine-tune for quality" if lacks_form else "none found"
+
+
+def _closing(better: Sequence[RungResult], goal: float) -> RungResult | None:
+    """Return the cheapest strategy that reaches the goal.
+
+    The length of an optimised prompt is not known beforehand: worked examples come first if they take fewer tokens.
+    """
+    closing = [result for result in better if result.mean >= goal]
+    if closing and closing[0].rung == OPTIMISED:
+        return min((each for each in closing if each.rung in PROMPTS), key=lambda each: each.tokens or 0.0)
+    return next(iter(closing), None)
 
 
 def _brings_form(found: Sequence[RungResult], goal: float) -> RungResult | None:
@@ -158,7 +171,7 @@ def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
     first, *rest = found
     better = [result for result in rest if result.better]
     best = max(better, key=lambda result: result.mean, default=None)
-    closing = next((result for result in better if result.mean >= goal), best)
+    closing = _closing(better, goal) or best
     if chosen == "none needed":
         return f"Nothing to do: {percent(first.mean)} pass as-is, and the goal is {percent(goal)}."
     if chosen == "fine-tune for quality":

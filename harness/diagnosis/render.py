@@ -9,9 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.escaping import shown_lines
 from tunegate.harness.core.formatting import difference, percent
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation
+from tunegate.harness.diagnosis.diagnosis import RECORDS, Diagnosis, Recommendation
+from tunegate.harness.diagnosis.optimised import optimisation_sentences, prompt_path
 from tunegate.harness.diagnosis.recommendation import RungResult, times
+from tunegate.harness.reporting.differences import word_diff
 
 COLUMNS = ("unit, strategy", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\nper call", "times\nas-is")
 
@@ -21,6 +25,8 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
     console.print(diagnosis_table(found))
     console.print()
     for line in sentences(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in prompt_lines(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -60,6 +66,20 @@ def sentences(found: Diagnosis) -> Iterator[str]:
         yield f"{unit}: {recommendation.advice}"
     for unit, why in found.unconstrainable.items():
         yield f"{unit}: constrained decoding not tried: {why}."
+    yield from optimisation_sentences(found.optimised)
     if found.unpromptable:
         yield f"Not diagnosed, since no prompt changes them: {', '.join(found.unpromptable)}."
     yield f"About {found.cases} cases per unit (seed {found.seed}), hits and misses in proportion; bold is significant."
+
+
+def prompt_lines(found: Diagnosis) -> Iterator[str]:
+    """Yield each optimised prompt as a word diff with the unit's own, and how to use it."""
+    new = {unit: each for unit, each in found.optimised.units.items() if each.is_new} if found.optimised else {}
+    for unit, each in new.items():
+        yield ""
+        yield f"{unit}: its system prompt, optimised ([-removed-], {{+added+}}):"
+        yield from (f"    {line}" for line in shown_lines(word_diff(each.before or "", each.system or "")).splitlines())
+        yield (
+            f"To use it, copy `prompt: system:` from {show_path(prompt_path(RECORDS, unit))} into "
+            f"{found.task}/{each.file}. Gate the change as any other, then record and diagnose again."
+        )

@@ -52,6 +52,7 @@ class Option:
 
 #: Groups of options in the help of a command; `-h` shows only their names.
 LOCAL, SERVER, WORKERS_ON_RAY, OUTPUT = "Local model", "Server", "Ray", "Output"
+OPTIMISE = "Optimised prompt"
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
@@ -158,6 +159,13 @@ TABLE = (
            by={"record": "Maximum number of requests in this run"}),
     Option("run", "Record to use instead of the newest complete one", "RECORD.json", Path),
     Option("larger", "A larger model to try as well", "MODEL", stands=True),
+    Option("optimise-with", "Model that rewrites the prompts of units below their goal, on --rows; named as --model",
+           "MODEL", group=OPTIMISE),
+    Option("rows", "Training rows to optimise prompts on, or a recipe, whose rows are used; repeatable",
+           "FILE.jsonl|RECIPE.yaml", Path, many=True, group=OPTIMISE),
+    Option("optimise-budget", "Maximum number of row evaluations per unit", "N", int, 400, least=60, group=OPTIMISE),
+    Option("optimise-seed", "Seed that divides the rows and selects the proposals", "N", int, 0, least=0,
+           group=OPTIMISE),
     Option("sample", "Cases to run per unit, passing and failing ones alike", "N", int, 40, least=10, stands=True),
     Option("unit", "Only this unit", "TASK/UNIT"),
     Option("margin", "Use this margin instead of the declared one; .05 is five points", "SHARE", float,

@@ -55,6 +55,20 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
             "Retrieval: a prompt with the passage takes it from 10.0 % to 92.0 % (+82.0 [+72.0, +92.0] points) "
             "for 1.8 times the tokens per call; fine-tuning teaches no facts.",
         ),
+        (
+            [LOW, step("optimised", 0.95, 150), step("few-shot", 0.97, 500)], False, "prompt",
+            "Prompt: an optimised prompt takes it from 10.0 % to 95.0 % (+85.0 [+75.0, +95.0] points) for 1.5 times "
+            "the tokens per call.",
+        ),
+        ([LOW, step("optimised", 0.95, 500)], False, "fine-tune for cost", "Fine-tune for cost: an optimised prompt"),
+        # a long prompt comes after worked examples that take fewer tokens
+        ([LOW, step("optimised", 0.95, 500), step("few-shot", 0.97, 150)], False, "prompt",
+         "Prompt: a prompt with worked examples takes it"),
+        (
+            [LOW, step("optimised", 0.4, 150)], False, "fine-tune for quality",
+            "Fine-tune for quality: no prompting strategy closes the gap (an optimised prompt takes it from 10.0 % to "
+            "40.0 %",
+        ),
         ([LOW, step("few-shot", 0.3), step("context", 0.6)], True, "retrieval", "Retrieval: a prompt with the passage"),
         ([LOW, step("context", 0.6)], False, "retrieval", "Retrieval: a prompt with the passage"),
         ([LOW, step("few-shot", 0.95, 500)], True, "prompt", "Prompt: a prompt with worked examples"),

@@ -1,0 +1,104 @@
+"""The rows that a prompt is optimised on: those that a check can score, without private data, none of them a case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.progress import Watch
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.asked_rows import asked_rows
+from tunegate.trainers.data.examples import Example, read_examples
+from tunegate.trainers.data.private_data import find_private_data
+from tunegate.trainers.decontamination.check import decontaminate
+from tunegate.trainers.optimise.gepa_adapter import PromptRow
+
+RECIPES = (".yaml", ".yml")
+PRIVATE, NEAR = "with secrets or personal data", "too similar to a case"
+
+
+@dataclass(frozen=True)
+class PromptRows:
+    """The rows of a task by unit name; `files` gives their SHA-256, `left_out` counts the other rows by reason.
+
+    `unscored` gives the reason why no check can score the rows of a unit.
+    """
+
+    units: Mapping[str, Sequence[PromptRow]]
+    files: Mapping[str, str]
+    left_out: Mapping[str, int]
+    unscored: Mapping[str, str]
+
+    def why_not(self, unit: Unit, least: int) -> str:
+        """Return why a unit's prompt cannot be optimised on these rows; empty if it can."""
+        if any("system" in case.own.get("prompt", {}) for case in unit.cases):
+            return "its cases have system prompts of their own"
+        if reason := self.unscored.get(unit.name):
+            return reason
+        count = len(self.units.get(unit.name, ()))
+        if count < least:
+            return f"expected at least {least} rows, found {count or 'none'}"
+        return ""
+
+
+def read_prompt_rows(files: Sequence[Path], task: Task, tasks: Sequence[Task], watch: Watch) -> PromptRows:
+    """Read rows for the optimisation of a task's prompts.
+
+    Args:
+        files: JSONL files of rows, or recipes, whose rows are used.
+        task: the task that is diagnosed.
+        tasks: all tasks; rows that are too similar to a case of any of them are left out.
+        watch: shows the progress.
+
+    Raises:
+        AuthoringError: lines that are not a row of the task.
+        Refused: a recipe of another task, or no row is left.
+        CouldNotRun: libraries that the comparison with the cases needs are not installed.
+    """
+    paths = _row_files(files, task)
+    every = read_examples(paths, task)
+    private = {id(each.row) for each in find_private_data(every, watch)}
+    clean = [row for row in every if id(row) not in private]
+    # the defaults: a row that repeats a case, or may paraphrase one, is dropped, whatever a recipe exempts
+    kept = list(decontaminate(clean, tasks, watch=watch).rows)
+    if not kept:
+        raise Refused(f"--rows: expected a row that is similar to no case, found none of {len(every)}; add other rows")
+    left_out = {PRIVATE: len(every) - len(clean), NEAR: len(clean) - len(kept)}
+    hashes = {show_path(path): file_digest(path) for path in paths}
+    return prompt_rows(kept, task, hashes, {reason: count for reason, count in left_out.items() if count})
+
+
+def prompt_rows(
+    rows: Sequence[Example], task: Task, files: Mapping[str, str], left_out: Mapping[str, int]
+) -> PromptRows:
+    """Return clean rows by unit, each as it is asked and scored; rows that no check can score are left out."""
+    units: dict[str, list[PromptRow]] = {}
+    unscored: dict[str, str] = {}
+    count = Counter[str](left_out)
+    for row, asked in zip(rows, asked_rows(rows, task), strict=True):
+        if asked.case is not None and row.unit is not None:
+            units.setdefault(row.unit, []).append(PromptRow(asked, row.output))
+        elif row.unit is not None:
+            unscored[row.unit] = asked.reason.partition(": ")[2]
+        else:
+            count[asked.reason] += 1
+    return PromptRows(units, files, dict(count), unscored)
+
+
+def _row_files(files: Sequence[Path], task: Task) -> list[Path]:
+    """Return the files of rows; a recipe gives its own."""
+    found: list[Path] = []
+    for path in files:
+        if path.suffix not in RECIPES:
+            found.append(path)
+            continue
+        recipe = read_recipe(path)
+        if recipe.task != task.name:
+            raise Refused(f"{show_path(path)}: task: expected {task.name}, found {recipe.task}; name its own recipe")
+        found += recipe.rows
+    return list(dict.fromkeys(found))

@@ -62,8 +62,8 @@ def measure(draws: int, worlds: int, watch: Watch) -> Found:
     shapes = [Shape(n, flip_rate, units) for units in UNITS for flip_rate in FLIP_RATES for n in SIZES]
     chains = list(product(CHAINS, STEPS, TRIES, (True, False)))
     with ProcessPoolExecutor() as pool:
-        adapters = pool.submit(equal, draws // 8)
-        beside = [pool.submit(below, shape, draws // 8) for shape in BELOW]
+        adapters = pool.submit(equal, draws // 4)
+        beside = [pool.submit(below, shape, draws // 4) for shape in BELOW]
         reworded = [pool.submit(rewording, shape, draws, worlds) for shape in reversed(shapes)]
         merged = [
             pool.submit(chain, Shape(n, rate, 1), margin, step, tries, anchored, draws)

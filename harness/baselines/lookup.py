@@ -21,7 +21,13 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.evaluation.engines import can_ask_base, is_elsewhere, runs_beside, why_not_asked
+from tunegate.harness.evaluation.engines import (
+    can_ask_base,
+    is_elsewhere,
+    is_same_configuration,
+    runs_beside,
+    why_not_asked,
+)
 from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.ledger.ledger import LEDGER, Ledger, model_name, read_ledger, who
 from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion, Fingerprint
@@ -196,12 +202,14 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
-    if not subject.get("adapter") and (
-        serving := records_in_service(root, ledger, units, _is_supplied(fingerprint.engine), branch)
-    ):
-        return _configurations(root, ledger, tasks, units, fingerprint, serving, model)
+    if not subject.get("adapter"):
+        serving = records_in_service(root, ledger, units, _is_supplied(fingerprint.engine), branch)
+        # what is in service itself is held to its own baseline, on its own engine
+        if serving and not is_same_configuration(as_reference(serving), fingerprint, units):
+            return _configurations(root, ledger, tasks, units, fingerprint, serving, model)
     opens = can_ask_base(fingerprint)
-    recorded = [unit for unit in units if not (unit.sealed and opens)]
+    can_run = opens or (not subject.get("adapter") and not _is_supplied(fingerprint.engine))
+    recorded = [unit for unit in units if not (unit.sealed and can_run)]
     found = matching(root, recorded, fingerprint, model, any_engine=opens)
     _check_policies(root, tasks, fingerprint, model)
     baseline = _reference(ledger, found, fingerprint) if found else _nothing_of_base(fingerprint)
@@ -382,7 +390,19 @@ def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, 
     return [
         *engine_notes(references, fingerprint, units), *release_notes(references, fingerprint.subject),
         *evaluation_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
+        *configuration_notes(references, units),
     ]  # fmt: skip
+
+
+def configuration_notes(references: Mapping[str, Record], units: Sequence[Unit]) -> list[str]:
+    """Return a line for each unit that a reference ran with another prompt, worked examples or decoding than now."""
+    return [
+        f"{unit.key}: the {name} and this run have different configurations: {', '.join(differs)}"
+        for name, each in references.items()
+        for unit in units
+        if unit.key in each.configurations
+        and (differs := configuration_differences(each.configurations[unit.key], unit.configuration.as_dict()))
+    ]
 
 
 def _version_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> list[str]:

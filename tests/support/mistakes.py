@@ -104,6 +104,9 @@ def caught(
     return Mistake(what, command, code, says, steps, passes or command, own_cache)
 
 
+UNKNOWN_PROMPT = "the prompt of desk/final, desk/replies in the baseline is unknown"
+
+
 def recorded(why: str, unit: str = "triage") -> str:
     """The refusal of a baseline of other questions, another subject or another engine."""
     return f"desk/{unit}: the baseline ( ... ) was recorded with {why}"
@@ -125,18 +128,21 @@ MISTAKES = {
                put(TRIAGE, "cases.0.group", "g"), put(TRIAGE, "cases.1.group", "g")),
         caught("a schema allows more", GATE, 4, recorded("other references"),
                drop(f"{REFS}/number.schema.json", "minimum")),
-        caught("a prompt is reworded", GATE, 4, recorded("other prompt"), put(TRIAGE, "prompt.system", "Count well.")),
-        caught("answers may be longer", GATE, 4, recorded("other decoding"), put(TRIAGE, "generate.max_new_tokens", 2)),
-        caught("another seed is tried", GATE, 4, recorded("other decoding"), put(TRIAGE, "generate.seed", 7)),
+        caught("a prompt is reworded", GATE, 4, UNKNOWN_PROMPT,
+               put(TRIAGE, "prompt.system", "Count well.")),
+        caught("answers may be longer", GATE, 4, UNKNOWN_PROMPT,
+               put(TRIAGE, "generate.max_new_tokens", 2)),
+        caught("another seed is tried", GATE, 4, UNKNOWN_PROMPT,
+               put(TRIAGE, "generate.seed", 7)),
         caught("a house rule is taken out of the voice", GATE, 4,
-               f"desk/replies: {THE_LAST} was judged with other references",
+               f"desk/replies: {THE_LAST} was evaluated with other references",
                drop(f"{REFS}/voice.yaml", "rules.0")),
         caught("a banned term is allowed", GATE, 4, recorded("other references", "wording"),
                drop(f"{REFS}/terms.yaml", "terms.0.banned")),
         caught("a case that fails is deleted", GATE, 4, recorded("other cases (-c03)"), drop(TRIAGE, "cases.3")),
         caught("a case is renamed", GATE, 4, recorded("other cases (+new, -c03)"), put(TRIAGE, "cases.3.id", "new")),
         caught("a case is added", GATE, 4, recorded("other cases (+new)"), again(TRIAGE, "cases.3", id="new")),
-        caught("a worked example is edited", GATE, 4, recorded("other shots"),
+        caught("a worked example is edited", GATE, 4, UNKNOWN_PROMPT,
                put(TRIAGE, "shots", [{"input": "How many?", "output": "2"}])),
         caught("the same question stands under two ids, and makes fewer observations", GATE, 0,
                "on 40 cases in 39 observations",
@@ -201,8 +207,8 @@ MISTAKES = {
                put(BASE, "engine.backend", "vllm"), stamp(BASE)),
         caught("the baseline is said to be of another dtype", GATE, 4, UNKNOWN,
                put(BASE, "engine.dtype", "bfloat16"), stamp(BASE)),
-        caught("the base is judged on another engine than its baseline's", f"{BARE} --tg-dtype=bfloat16", 4,
-               recorded("dtype float32 (now bfloat16)"), passes=GATE),
+        caught("the base is judged on another engine than its baseline's", f"{BARE} --tg-dtype=bfloat16", 1,
+               "the baseline was recorded with dtype float32 (now bfloat16): re-run on this engine", passes=GATE),
         caught("the base is on another rung", f"{GATE} --tg-rung=steps", 4, recorded("another rung"), passes=GATE),
         caught("the adapter's folder is missing", GATE, 4, "found no such folder", remove("tuned")),
         caught("the adapter's folder is empty", GATE, 4,
@@ -308,8 +314,8 @@ MISTAKES = {
         caught("a run records what it compares with", f"{RECORD} --tg-against=baseline", 4,
                "--tg-record writes the baseline that --tg-against compares with: use one of them", passes=RECORD),
         caught("the last release was asked otherwise", SECOND, 4,
-               "desk/triage: the last release ( ... ) was evaluated with other prompt; renew it",
-               put(TRIAGE, "prompt.system", "Count well."), ran(RECORD), passes=GATE),
+               "desk/triage: the last release ( ... ) was evaluated with other inputs; renew it",
+               put(TRIAGE, "cases.3.context", "A house."), ran(RECORD), passes=GATE),
     ),
     "The ledger and the last release": (
         caught("another tool edited a baseline", GATE, 4, UNKNOWN,
@@ -513,7 +519,7 @@ MISTAKES = {
                "a baseline of supplied outputs needs a name: replay:NAME=FILE", passes=OUTPUTS),
         caught("they are compared with a model's baseline, under a name",
                OUTPUTS.replace("base.json", "baseline").replace("replay:", "replay:gpt="), 4,
-               "desk/triage: expected a baseline of this model (replay-gpt), found one of another only",
+               "holds outputs that were generated, and those of this run were supplied; the two are not compared",
                passes=OUTPUTS),
         caught("they are recorded, and nothing shows which prompts they answer",
                "tunegate record --from=outputs.jsonl --name=gpt", 4,
@@ -533,7 +539,7 @@ MISTAKES = {
                "base.json: desk/triage has looser rules than when it was evaluated (role target -> guard)",
                put(POLICY, "units.triage.role", "guard"), put(POLICY, "units.final.role", "guard")),
         caught("the record to compare with was asked otherwise", OUTPUTS, 4,
-               "base.json: desk/triage was evaluated with other prompt", put(TRIAGE, "prompt.system", "Count well.")),
+               "base.json: desk/triage was evaluated with other inputs", put(TRIAGE, "cases.3.context", "A house.")),
         caught("the record to compare with is partial", OUTPUTS, 4,
                "base.json: expected a complete record, found a partial one",
                ran("pytest suites/ --tg-model=replay:outputs.jsonl --tg-out=base.json -k wording")),

@@ -18,8 +18,8 @@ def test_a_second_run_asks_again_although_its_answers_are_kept(tmp_path, tiny_mo
     monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path / "cache"))  # other tests ask this model the same
     write_unit(tmp_path / "fixtures", IDS[:3])
     calls: list[int] = []
-    answer = Local.answer
-    monkeypatch.setattr(Local, "answer", lambda self, asked: calls.append(len(asked)) or answer(self, asked))
+    answer = Local.complete
+    monkeypatch.setattr(Local, "complete", lambda self, asked: calls.append(len(asked)) or answer(self, asked))
     options = Options(
         tmp_path, str(tiny_model), (tiny_adapter,), cases=tmp_path / "fixtures", baselines=tmp_path / "baselines",
         timing=True, out=tmp_path / "out.json",

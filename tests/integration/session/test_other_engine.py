@@ -52,14 +52,14 @@ def released(desk: Options, adapter: Path) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     """What is asked of models past the cache: the precision, the adapter and the number of cases."""
     found = []
-    answer = Local.answer
+    answer = Local.complete
 
     def watched(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
         who = self.fingerprint
         found.append((who.engine["dtype"], (who.subject["adapter"] or "base")[:8], len(requests)))
         yield from answer(self, requests)
 
-    monkeypatch.setattr(Local, "answer", watched)
+    monkeypatch.setattr(Local, "complete", watched)
     return found
 
 
@@ -68,7 +68,7 @@ def test_the_base_is_asked_again_on_this_engine_once(desk, make_adapter, asked):
     session = gated(desk, one)
     names = [adapter_digest(each)[:8] for each in (one, two)]
     assert asked == [("bfloat16", "base", 40), ("bfloat16", names[0], 40)]
-    [line] = [note for note in session.notes if "asked again" in note]
+    [line] = [note for note in session.notes if "re-run on this engine" in note]
     assert line == (
         "the baseline was recorded with dtype float32 (now bfloat16): re-run on this engine, where the pair is judged"
     )
@@ -140,7 +140,7 @@ def test_an_edited_baseline_is_refused_before_anybody_is_asked(desk, tiny_adapte
 def test_the_base_is_asked_sealed_cases_at_an_opening_alone(desk, tiny_adapter, asked, monkeypatch):
     sealing = seal(desk)
     assert told(desk, "opened") == []
-    answer = Local.answer
+    answer = Local.complete
 
     def opened(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
         assert any("final" in request.key for request in requests)
@@ -148,7 +148,7 @@ def test_the_base_is_asked_sealed_cases_at_an_opening_alone(desk, tiny_adapter, 
         yield from answer(self, requests)
 
     gated(desk, tiny_adapter)
-    monkeypatch.setattr(Local, "answer", opened)
+    monkeypatch.setattr(Local, "complete", opened)
     assert gated(sealing, tiny_adapter).records[0].sealed_evaluations["desk/final"] == 1
 
 
@@ -169,7 +169,7 @@ def test_the_last_release_is_asked_again_too(desk, make_adapter, asked):
     now = adapter_digest(make_adapter("next"))
     assert asked == [("bfloat16", who[:8], 40) for who in ("base", before, now)]
     assert list(session.records[0].engines) == ["baseline", "last release"]
-    assert len([note for note in session.notes if "asked again" in note]) == 2
+    assert len([note for note in session.notes if "re-run on this engine" in note]) == 2
 
 
 def test_its_outputs_say_where_its_adapter_lies(desk, make_adapter):

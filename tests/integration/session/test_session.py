@@ -94,10 +94,12 @@ def test_a_release_that_was_asked_otherwise_must_be_renewed(
 ) -> None:
     released = make_adapter("released")
     release(local, released)
-    write_unit(local.cases, IDS, "triage", prompt={"system": "Be brief."})
+    write_unit(local.cases, IDS, "triage", check={"schema": {"minProperties": 1}})
     judged(replace(local, record=True))
     gate = replace(local, adapters=(make_adapter("next"),), against="baseline")
-    with pytest.raises(Refused, match=r"desk/triage: the last release .* was evaluated with other prompt; renew it"):
+    with pytest.raises(
+        Refused, match=r"desk/triage: the last release .* was evaluated with other checks, other references; renew it"
+    ):
         judged(gate)
     with pytest.raises(Refused, match="only the released adapter may renew its files"):
         judged(replace(local, adapters=(make_adapter("next"),), record=True))
@@ -115,7 +117,7 @@ def test_a_ledger_that_cannot_be_told_is_found_before_anybody_is_asked(
     judged(gate)
     shutil.move(local.baselines / "ledger", local.root / "ledger")
     (local.baselines / "ledger").write_text("no folder")
-    monkeypatch.setattr(Local, "answer", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(Local, "complete", lambda *_: pytest.fail("asked"))
     for run in (gate, replace(local, record=True, fresh=True)):
         with pytest.raises(CouldNotRun, match=r"ledger: expected a writable folder, found none"):
             judged(run)
@@ -154,7 +156,9 @@ def test_an_opening_is_told_before_the_first_output(
 
 
 def test_only_adapters_open_sealed_cases(local: Options) -> None:
-    with pytest.raises(Refused, match="--tg-sealed evaluates desk/final for an adapter together with its"):
+    with pytest.raises(
+        Refused, match="--tg-sealed evaluates desk/final for a change, together with what is in service"
+    ):
         judged(seal(local))
     judged(replace(local, sealed=True))
     assert told(local, "opened") == []
@@ -290,7 +294,7 @@ def test_a_base_asked_twice_has_its_noise_in_the_baseline_and_keeps_it(local: Op
     session = judged(replace(local, record=True, noise=True))
     noise = Noise(20, 0, ())  # a model of two layers repeats itself in every shape of batch
     assert session.records[0].noise == {"desk/second": noise, "desk/triage": noise}
-    assert "desk/triage: asked again: none of 20 cases flips on a re-run; 0 outputs differ" in session.notes
+    assert "desk/triage: run twice: none of 20 cases flips on a re-run; 0 outputs differ" in session.notes
     assert '"noise"' in baseline(local, "triage").read_text()
 
     again = judged(replace(local, record=True))  # the same answers: what was measured holds

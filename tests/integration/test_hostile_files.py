@@ -162,7 +162,7 @@ def test_without_it_the_command_reads_its_file(place, reader):
         "release": "it was trained on another base",
         "verify": "does not say release",
         "train": "'./none'",
-        "plan": "expected a record judged with --tg-against",
+        "plan": "expected a record evaluated with --tg-against",
         "gate": "gate: blocked by desk/triage, desk",
     }
     assert done.exit_code == 0 or said[command[0]] in done.output, done.output

@@ -291,7 +291,9 @@ def guarded(desk: Desk) -> None:
 def test_an_invented_end_of_a_unit(desk: Desk) -> None:
     guarded(desk)
     releases.retire_unit(baselines(desk), GUARD, "It is in my way.")
-    refuses(desk, f"the end of {GUARD}", f"origin/main has {GUARD} but not the retirement; merge it into origin/main")
+    refuses(
+        desk, f"the retirement of {GUARD}", f"origin/main has {GUARD} but not the retirement; merge it into origin/main"
+    )
     merge(desk)
     assert release(desk, "second", MOST).ledger.compared
 

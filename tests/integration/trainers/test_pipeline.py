@@ -310,7 +310,7 @@ def test_only_our_own_progress_is_printed(trained):
         "  warning: 22 rows are few: a small LoRA needs a few hundred to a few thousand good rows",
         "  warning: 22 outputs are longer than the unit's max_new_tokens (rows.jsonl:1 first): the suites would "
         "truncate such an output",
-        "22 rows, none of them a fixture; baselines: desk/triage",
+        "22 rows, none of them a case; baselines: desk/triage",
         "Loading the model to train ...",
         "  done in N s",
         "Probing the template on real batches ...",
@@ -438,7 +438,7 @@ def test_a_dry_run_goes_up_to_the_first_step_and_says_what_training_would_cost(p
     assert "Probing the template on real batches ..." in said
     assert re.search(r"  time: N s for 24 steps \(7,\d{3} tokens at \d+/s\)\n", said)
     assert re.search(r"  memory: N GB .*\n  disk: N MB while training, N MB afterwards; N [GM]B free\n", said)
-    assert said.endswith("nothing was trained: that was a dry run\n")
+    assert said.endswith("dry run: nothing was trained\n")
     assert place.tree() == before
 
 

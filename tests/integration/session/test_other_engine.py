@@ -70,7 +70,8 @@ def test_the_base_is_asked_again_on_this_engine_once(desk, make_adapter, asked):
     assert asked == [("bfloat16", "base", 40), ("bfloat16", names[0], 40)]
     [line] = [note for note in session.notes if "re-run on this engine" in note]
     assert line == (
-        "the baseline was recorded with dtype float32 (now bfloat16): re-run on this engine, where the pair is evaluated"
+        "the baseline was recorded with dtype float32 (now bfloat16): re-run on this engine, where the pair is "
+        "evaluated"
     )
     gated(desk, two)
     assert asked[2:] == [("bfloat16", names[1], 40)], "the base's answers were kept"

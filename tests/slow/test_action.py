@@ -135,7 +135,7 @@ def test_the_first_run_comments_and_the_next_updates_it(blocked, hub, tmp_path):
     [comment] = hub.comments
     lines = comment["body"].splitlines()
     assert lines[0].startswith("<!-- tunegate:")
-    assert lines[1].startswith("### ❌ Blocked: desk/triage regressed.")
+    assert lines[1].startswith("### ❌ Blocked: desk/triage regressed: in service 100.0 %, this change 50.0 %.")
     assert "| desk/triage | guard | 40 | 100.0 % | 50.0 % |" in comment["body"]
     assert lines[-1] == (
         "[Every case, as a page, and the record: the artefacts of this run](https://github.example/o/r/actions/runs/5)"
@@ -164,7 +164,9 @@ def test_a_regressed_case_is_annotated_at_its_line_and_page_record_and_decision_
 
 def test_a_fork_has_the_summary_and_the_same_exit_code(blocked, hub):
     hub.may_write = False
-    assert blocked.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
+    assert blocked.summary.read_text().startswith(
+        "### ❌ Blocked: desk/triage regressed: in service 100.0 %, this change 50.0 %."
+    )
     blocked.comment(hub, result="failure")
     assert hub.comments == []
     assert "no permission to comment" in blocked.said
@@ -188,10 +190,7 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
 
     runner.comment()
     body = hub.comments[0]["body"]
-    assert body.splitlines()[1] == (
-        "### ❌ Blocked by 1 unapproved rule change. No target here: every unit of desk held. Outputs "
-        "supplied, not generated: they are gated, but cannot be released."
-    )
+    assert body.splitlines()[1] == ("### ❌ Blocked by 1 unapproved rule change.")
     assert body.index("> **Rule changes: they block until a reviewer approves them.**") < body.index("| unit |")
     assert "- desk/triage: task.yaml is looser: margin 0.15 -&gt; 0.5" in body
     approve = re.search(r"`--approve=([0-9a-f]{12})`", body)[1]
@@ -216,7 +215,7 @@ def test_new_baselines_are_offered_as_a_patch_and_never_committed(runner, hub):
     assert committed(runner.root) == before
     assert hub.asked == []
     summary = runner.summary.read_text()
-    assert summary.startswith("### 📋 New baselines: 2 files\n\nNothing is committed.")
+    assert summary.startswith("### 📋 New baselines: 4 files\n\nNothing is committed.")
     assert "+++ b/baselines/replay-mine/desk/triage.json" in summary
     assert "no idea, says @everyone" in re.search(r"^````diff\n(.*?)\n````$", summary, re.DOTALL | re.MULTILINE)[1]
 

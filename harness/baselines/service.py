@@ -25,13 +25,12 @@ def records_in_service(
         root: the folder of baselines.
         ledger: what is in service.
         units: the units to be compared.
-        is_supplied: whether the run's outputs are supplied, not generated.
+        is_supplied: whether the run's outputs are supplied, not generated; records of the other kind do not count.
         branch: the baselines of the branch that a change is to be merged into. A record of it counts where it has the
             questions of now; a change that edits a unit's questions brings the record of them.
 
     Raises:
-        Refused: a record is lost, of other questions, or supplied where the run's outputs are generated, or the other
-            way round; names the units, and what to do.
+        Refused: a record is lost, or of other questions; names the units, and what to do.
     """
     theirs = _of_branch(branch, units) if branch else {}
     found, wrong = list(theirs.values()), []
@@ -49,23 +48,13 @@ def records_in_service(
             )
         else:
             found.append(record)
-    wrong += [_other_kind(each, is_supplied) for each in found if _is_supplied(each) != is_supplied]
     if wrong:
         raise Refused("no record in service to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
-    return found
+    return [each for each in found if _is_supplied(each) == is_supplied]
 
 
 def _is_supplied(record: Baseline) -> bool:
     return record.engine.get("backend") == SUPPLIED
-
-
-def _other_kind(record: Baseline, is_supplied: bool) -> str:
-    kinds = ("generated", "supplied")
-    return (
-        f"{record.unit}: the record in service ({show_path(record.path)}) holds outputs that were "
-        f"{kinds[not is_supplied]}, and those of this run were {kinds[is_supplied]}; the two are not compared; "
-        "name a record: --tg-against=RECORD.json"
-    )
 
 
 def _of_branch(root: Path, units: Sequence[Unit]) -> dict[str, Baseline]:

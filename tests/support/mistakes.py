@@ -519,7 +519,7 @@ MISTAKES = {
                "a baseline of supplied outputs needs a name: replay:NAME=FILE", passes=OUTPUTS),
         caught("they are compared with a model's baseline, under a name",
                OUTPUTS.replace("base.json", "baseline").replace("replay:", "replay:gpt="), 4,
-               "holds outputs that were generated, and those of this run were supplied; the two are not compared",
+               "desk/triage: expected a baseline of this model (replay-gpt), found one of another only",
                passes=OUTPUTS),
         caught("they are recorded, and nothing shows which prompts they answer",
                "tunegate record --from=outputs.jsonl --name=gpt", 4,

@@ -42,7 +42,8 @@ def why_not_asked(fingerprint: Fingerprint) -> str:
 def is_same_configuration(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
     """Whether a candidate on `units` is the configuration that a reference was recorded from."""
     subject, known = reference.fingerprint["subject"], reference.configurations
-    return all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_CONFIGURATION) and all(
+    parts = SAME_CONFIGURATION if subject.get("base") else (*SAME_CONFIGURATION, "model")  # supplied: only a name
+    return all(subject.get(part) == fingerprint.subject.get(part) for part in parts) and all(
         known[unit.key] == unit.configuration.as_dict() for unit in units if unit.key in known
     )
 

@@ -17,7 +17,7 @@ from tunegate.harness.models.api import SUPPLIED
 
 
 def records_in_service(
-    root: Path, ledger: Ledger, units: Sequence[Unit], is_supplied: bool, branch: Path | None = None
+    root: Path, ledger: Ledger, units: Sequence[Unit], supplied: bool, branch: Path | None = None
 ) -> list[Baseline]:
     """Return the record of the configuration in service of each unit; units that nothing serves yet are absent.
 
@@ -25,7 +25,7 @@ def records_in_service(
         root: the folder of baselines.
         ledger: what is in service.
         units: the units to be compared.
-        is_supplied: whether the run's outputs are supplied, not generated; records of the other kind do not count.
+        supplied: whether the run's outputs are supplied, not generated; records of the other kind do not count.
         branch: the baselines of the branch that a change is to be merged into. A record of it counts where it has the
             questions of now; a change that edits a unit's questions brings the record of them.
 
@@ -50,10 +50,11 @@ def records_in_service(
             found.append(record)
     if wrong:
         raise Refused("no record in service to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
-    return [each for each in found if _is_supplied(each) == is_supplied]
+    return [each for each in found if is_supplied(each) == supplied]
 
 
-def _is_supplied(record: Baseline) -> bool:
+def is_supplied(record: Baseline) -> bool:
+    """Whether the outputs of a record were made elsewhere and supplied, not generated."""
     return record.engine.get("backend") == SUPPLIED
 
 

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tunegate.harness.baselines.service import stored_record
+from tunegate.harness.baselines.service import is_supplied, stored_record
 from tunegate.harness.baselines.store import Baseline
 from tunegate.harness.cases.model import Task, UnitConfiguration
 from tunegate.harness.core.errors import show_path
-from tunegate.harness.core.formatting import percent, plain
+from tunegate.harness.core.formatting import listed, percent, plain
 from tunegate.harness.evaluation.engines import SAME_CONFIGURATION
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.ledger import Ledger
-from tunegate.harness.models.api import SUPPLIED
 from tunegate.harness.models.model_options import REPLAY, SERVER, is_server, is_vllm
 
 #: Settings of `[tool.tunegate]` that are part of the configuration; `model` is one if it stays of the same kind.
@@ -135,14 +134,15 @@ def untrue_records(
         tasks: the change's tasks, whose margins are what a record may be off.
     """
     margins = {unit.key: task.policy.of(unit.name, unit.kind).margin for task in tasks for unit in task.units}
+    critical = {unit.key: [case.id for case in unit.cases if case.critical] for task in tasks for unit in task.units}
     for unit, sha in records.items():
         event = ledger.in_service(unit)
         record = stored_record(root, unit, event) if event and event.files[unit] == sha else None
         if record is None:
             yield f"{unit}: the record that this change puts in service is not among its baselines; record it again"
             continue
-        if record.engine.get("backend") == SUPPLIED:
-            continue  # of outputs that were made elsewhere, old and new ones have one name
+        if is_supplied(record):
+            continue  # old and new outputs have one name; those of another configuration are rule changes
         theirs = next((each for each in evaluated if _is_of(record, each)), None)
         where = f"{unit}: the record of this change ({show_path(record.path)})"
         if theirs is None:
@@ -150,6 +150,14 @@ def untrue_records(
         elif not _is_near(record, theirs, margins.get(unit)):
             found, ours = (_mean(each) for each in (record.summary.mean, theirs.units[unit].mean))
             yield f"{where} has {found}, and the gate finds {ours}; record it again: tunegate record --fresh"
+        elif disarmed := _disarmed(record, theirs, critical.get(unit, ())):
+            # a critical case that its record fails does not count in later comparisons
+            yield f"{where} fails the critical cases {listed(disarmed)}, which pass here; record it again"
+
+
+def _disarmed(record: Baseline, evaluated: Record, critical: Sequence[str]) -> list[str]:
+    now = evaluated.of_unit(record.unit)
+    return [case for case in critical if case in now and now[case].passed and not record.results[case].passed]
 
 
 def _is_of(record: Baseline, evaluated: Record) -> bool:

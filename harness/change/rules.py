@@ -6,14 +6,15 @@ configuration that is compared (see candidate.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunegate.harness.baselines.diff import configuration_differences
-from tunegate.harness.baselines.service import stored_record
+from tunegate.harness.baselines.releases import OUTPUTS
+from tunegate.harness.baselines.service import is_supplied, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -23,7 +24,7 @@ from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.ledger.ledger import LEDGER, read_ledger, render_event, who
+from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, read_ledger, render_event, who
 
 DIGITS = 12  # of the digest by which a reviewer approves rule changes
 
@@ -107,10 +108,14 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     for key, unit in new.units.items():
         if key in old.units:
             modified += _unit_changes(old.units[key], unit)
-    records = _records(old, new)
-    modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(old, new)]
+    before, now = read_ledger(old.baselines), read_ledger(new.baselines)
+    events = [event for event in now.in_order if event.digest not in before.events]
+    records = {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
+    modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
-    added = [*_added(old, new), *_put_in_service(old, new, records)]
+    put = [_put_in_service((old, before), (new, now), unit) for unit in records]
+    modified += [f"{each.line}, and nothing here can check it" for each in put if each and each.is_supplied]
+    added = [*_added(old, new), *(each.line for each in put if each and not each.is_supplied)]
     return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 
 
@@ -229,28 +234,35 @@ def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[s
         except Refused:
             yield f"{unit}: its baseline ({name}) cannot be read on one side"  # the decision says why
             continue
-        is_compared = _is_other_configuration(was, now) and records.get(unit) == now.digest
+        is_compared = _is_other_configuration(was, now) and records.get(unit) == now.digest and not is_supplied(now)
         yield from () if is_compared else _baseline_changes(was, now, name)
         yield from _disarmed(was, now, old.units.get(unit))
 
 
-def _records(old: Rules, new: Rules) -> dict[str, str]:
-    """Return the records that the change puts in service, by unit: their digests."""
-    before = read_ledger(old.baselines).events
-    events = [event for event in read_ledger(new.baselines).in_order if event.digest not in before]
-    found = {unit: sha for event in events if event.kind == "serves" for unit, sha in event.files.items()}
-    return dict(sorted(found.items()))
+class _PutInService(NamedTuple):
+    """A record of another configuration than before that the change puts in service, as a line."""
+
+    line: str
+    is_supplied: bool
 
 
-def _put_in_service(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
-    """Yield the records of a new configuration that the change puts in service."""
-    before, now = read_ledger(old.baselines), read_ledger(new.baselines)
-    for unit in records:
-        events = before.in_service(unit), now.in_service(unit)
-        was, serves = (stored_record(root.baselines, unit, event) if event else None
-                       for root, event in zip((old, new), events, strict=True))  # fmt: skip
-        if was and serves and _is_other_configuration(was, serves):
-            yield f"{unit}: this change's record is in service after the merge"
+def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: str) -> _PutInService | None:
+    was, serves = (
+        stored_record(rules.baselines, unit, event) if (event := ledger.in_service(unit)) else None
+        for rules, ledger in (old, new)
+    )
+    if was and serves and _is_other_configuration(was, serves):
+        return _PutInService(f"{unit}: this change's record is in service after the merge", is_supplied(serves))
+    return None
+
+
+def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
+    """Yield the outputs that the ledger keeps, of the anchor and of earlier releases, and that are gone or edited."""
+    for path in sorted((old.baselines / LEDGER / OUTPUTS).glob("*.json")):
+        kept = new.baselines / LEDGER / OUTPUTS / path.name
+        if not kept.is_file() or file_digest(kept) != file_digest(path):
+            how = "edited" if kept.is_file() else "gone"
+            yield f"the ledger: the outputs of an earlier record are {how} ({path.name})"
 
 
 def _is_other_configuration(was: Baseline, now: Baseline) -> bool:
@@ -312,11 +324,10 @@ def _model(baseline: Baseline) -> tuple[str | None, ...]:
     return *who(baseline.subject), baseline.subject.get("rung")
 
 
-def _events(old: Rules, new: Rules) -> Iterator[str]:
+def _events(events: Iterable[Event]) -> Iterator[str]:
     """Yield the ledger events of the change that later candidates are compared by."""
-    before = read_ledger(old.baselines).events
-    for event in read_ledger(new.baselines).in_order:
-        if event.digest not in before and event.kind in ("released", "withdrawn", "retired", "anchored"):
+    for event in events:
+        if event.kind in ("released", "withdrawn", "retired", "anchored"):
             yield f"the ledger: {render_event(event)}"
 
 

@@ -401,11 +401,16 @@ def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
     return f" The outputs of the {reference} were supplied, not generated." if reference_is else ""
 
 
-def engine_only(reference: str, changed: Mapping[str, Any] | None) -> str:
-    """Return a remark on a reference re-run on this engine: what the engine changed."""
+def engine_only(reference: str, changed: Mapping[str, Any] | None, is_drift: bool = False) -> str:
+    """Return a remark on a reference that was re-run: what its engine changed or, for a hosted one, its drift."""
     if changed is None:
         return ""
     moved = [f"{what} {len(changed[what])} ({listed(changed[what])})" for what in ("lost", "gained") if changed[what]]
+    if is_drift:
+        return (
+            f" The {reference}, which is hosted, was run again: {changed['other_outputs']} of {changed['cases']} "
+            f"outputs differ from its record{'; ' if moved else ''}{' and '.join(moved)}."
+        )
     return (
         f" The {reference}, recorded on another engine, was re-run on this one; the new engine "
         f"{' and '.join(moved) or 'changed none'} of {changed['cases']} cases; "

@@ -115,13 +115,14 @@ def _verdicts(
 ) -> Iterator[UnitVerdict]:  # fmt: skip
     """Yield the verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
-    engines = candidate.engines[name]["units"] if name in candidate.engines else {}
+    again = candidate.engines.get(name, {"engine": None, "units": {}})
+    is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a hosted model, which runs again on any engine
     for each in pairs:
         if each.policy.margin is None and not each.problem:
             verdict = _ungated(each, reference)
         else:
             verdict = _unit_verdict(each, reference, tests, groups.get(each.key))
-        moved = messages.engine_only(name, engines.get(each.unit.key))
+        moved = messages.engine_only(name, again["units"].get(each.unit.key), is_drift)
         yield replace(verdict, reason=verdict.reason + remark + moved)
     yield from _vanished(tasks, candidate, name, reference)
 

@@ -376,3 +376,43 @@ def refused(why: str) -> None:
     done = invoke("gate", "--policy-from=main")
     assert done.exit_code == 4, done.output
     assert why in done.output
+
+
+def test_a_record_in_which_a_critical_case_fails_is_not_what_the_gate_finds(desk):
+    """A critical case that the record fails would not count later, though one case moves no mean beyond the margin."""
+    edit(lambda data: data["cases"][0].update(critical=True))
+    ok("record")
+    commit_to_main("a critical case")
+    prompt(REWORDED)
+    ok("record")
+    assert gate()["passes"]
+    forged = json.loads(record_path().read_text())
+    failing = next(case for case, result in forged["cases"].items() if not result["passed"])
+    forged["cases"]["c000"] = forged["cases"][failing]
+    forged["summary"]["mean"] -= 1 / CASES
+    del forged["digest"]
+    forged = stamped(forged)
+    record_path().write_text(json.dumps(forged))
+    for kind in ("recorded", "serves"):
+        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
+    found = gate()
+    assert not found["passes"]
+    assert "fails the critical cases c000, which pass here" in "\n".join([*found["untrue"], found["refused"]])
+
+
+def test_an_anchor_that_a_change_deletes_is_a_rule_change(desk):
+    prompt(REWORDED)
+    ok("record")
+    commit_to_main("reworded")
+    [anchor] = Path("baselines/ledger/outputs").glob("*.json")
+    anchor.unlink()
+    found = gate()
+    assert not found["passes"]
+    assert found["modified"] == [f"the ledger: the outputs of an earlier record are gone ({anchor.name})"]
+
+
+def test_the_drift_of_a_hosted_model_is_named_as_that(desk):
+    prompt(REWORDED)
+    said = invoke("gate", "--policy-from=main").output
+    assert "hosted, was run again: 0 of 120 outputs differ from its record" in said
+    assert "recorded on another engine" not in said

@@ -535,3 +535,14 @@ def test_a_change_that_only_talks_to_pytest_is_judged_by_its_model(repository):
     Path("conftest.py").write_text(SKIPS)
     done = run("--policy-from=main")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_supplied_outputs_of_an_edited_prompt_are_recorded_again_only_with_approval(repository):
+    """Nobody can check what was generated elsewhere, so the record of another prompt is no candidate's."""
+    edit(lambda data: data.update(prompt={"system": "Be brief."}))
+    record(2)
+    write(38)
+    found = decided()
+    assert not found["passes"]
+    assert any("was recorded with another system prompt" in line for line in found["modified"])
+    assert any("is in service after the merge, and nothing here can check it" in line for line in found["modified"])

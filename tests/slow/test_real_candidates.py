@@ -95,7 +95,7 @@ def scrambled(folder: Path) -> Path:
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_pretrained(resolve("smollm2", quiet()).folder)
+    base = AutoModelForCausalLM.from_pretrained(resolve("smollm2", quiet()))
     model = get_peft_model(base, LoraConfig(r=8, lora_alpha=64, target_modules=["q_proj", "v_proj"]))
     for name, weights in model.named_parameters():
         if "lora_B" in name:

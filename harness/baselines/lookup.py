@@ -418,8 +418,10 @@ def _version_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -
     ]
 
 
-def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -> Record:
+def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit], compares: bool = False) -> Record:
     """Return the record at `path` if it has the questions of `units`; subject and engine may differ.
+
+    If the run only `compares` configurations, so may the record, and it need not have all units.
 
     Raises:
         Refused: the record is incomplete, has other questions, or a task.yaml became looser since; the message names
@@ -429,8 +431,10 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     name = show_path(path)
     if record.has_supplied_scores:
         raise Refused(f"{name}: its scores were supplied by another tool: they are not re-scored, and no reference")
+    if record.compared_as and not compares:
+        raise Refused(f"{name}: a record of tunegate compare is for information only, and no reference; evaluate again")
     # its missing cases may be the failing ones
-    if record.partial:
+    if record.partial and not compares:
         raise Refused(f"{name}: expected a complete record, found a partial one; evaluate whole units")
     known = {unit.key for task in tasks for unit in task.units}
     wrong = [

@@ -90,7 +90,7 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     problems += wrong
     data, invalid = document.data, {int(found[1]) for found in inside if found}
     prompt, decoding = Prompt(**data.get("prompt", {})), read_decoding(data.get("generate", {}))
-    configuration = UnitConfiguration(prompt, decoding, tuple(_read_shots(document, problems)))
+    configuration = UnitConfiguration(prompt, decoding, tuple(read_shots(document, problems)))
     suite, _, measure = name.partition("/")
     unit, sealed = data.get("unit", suite), data.get("sealed", False)
     file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, configuration)
@@ -102,7 +102,8 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     return replace(file, document=_narrowed(document, kept))
 
 
-def _read_shots(document: Document, problems: list[Problem]) -> Iterator[Shot]:
+def read_shots(document: Document, problems: list[Problem]) -> Iterator[Shot]:
+    """Yield the worked examples of a file; mistakes are appended to `problems`."""
     for index, raw in enumerate(document.data.get("shots", [])):
         problems += last_turn_problem(raw["input"], document, ("shots", index, "input"))
         earlier, last = read_input(raw["input"])
@@ -151,7 +152,7 @@ def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Prob
     """Read the cases, skipping those that are `invalid` or have a mistake found here."""
     data = file.document.data
     _without_check(file)
-    problems += _template_problems(file.document, file.configuration.prompt, ("prompt",))
+    problems += template_problems(file.document, file.configuration.prompt, ("prompt",))
     for index, raw in enumerate(data["cases"]):
         problems += _take_id(file, raw, index)
         problems += (ignored := list(_ignored(file, raw, ("cases", index))))
@@ -205,7 +206,7 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
     problems += _expect_problems(file, check, raw.get("expect"), (*where, "expect"))
     own = {key: raw[key] for key in ("prompt", "generate") if key in raw}
     prompt = replace(shared.prompt, **own.get("prompt", {}))
-    problems += _template_problems(document, prompt, (*where, "prompt")) if "prompt" in raw else ()
+    problems += template_problems(document, prompt, (*where, "prompt")) if "prompt" in raw else ()
     if "{context}" in prompt.template and "context" not in raw:
         problems.append(document.problem(where, "a context, which the prompt's template uses", "none"))
     if raw.get("unstable") and not raw.get("critical"):
@@ -285,8 +286,8 @@ def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where:
     return [file.document.problem(where[:-1], f"an expect with {' or '.join(keys)}", "none", hint)]
 
 
-def _template_problems(document: Document, prompt: Prompt, where: Where) -> list[Problem]:
-    """Mistakes in the prompt at `where`; for keys of the file, they are reported there."""
+def template_problems(document: Document, prompt: Prompt, where: Where) -> list[Problem]:
+    """Return the mistakes in the prompt at `where`; for keys of the file, they are reported there."""
 
     def place(key: str) -> Where:
         return (*where, key) if (*where, key) in document.lines else ("prompt", key)

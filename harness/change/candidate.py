@@ -60,10 +60,11 @@ def configuration_changes(
             yield ConfigurationChange("", name, before.get(name) or "not set", now.get(name) or "not set")
     known = {unit.key: unit.configuration for task in old for unit in task.units}
     for unit in (unit for task in new for unit in task.units if unit.key in known and not unit.of):
-        yield from _unit_changes(unit.key, known[unit.key], unit.configuration)
+        yield from edited_parts(unit.key, known[unit.key], unit.configuration)
 
 
-def _unit_changes(unit: str, old: UnitConfiguration, new: UnitConfiguration) -> Iterator[ConfigurationChange]:
+def edited_parts(unit: str, old: UnitConfiguration, new: UnitConfiguration) -> Iterator[ConfigurationChange]:
+    """Yield the parts in which two configurations of a unit differ."""
     before, now = (_texts(each) for each in (old, new))
     for part in dict.fromkeys([*before, *now]):
         if before.get(part) != now.get(part):

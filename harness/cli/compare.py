@@ -1,4 +1,4 @@
-"""Two result files of another tool, compared by the gate's rule."""
+"""Comparisons: of two result files of another tool by the gate's rule, or of configurations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import console
+from tunegate.harness.cli.common import console, is_given, project
+from tunegate.harness.cli.configurations import compare_configurations
 from tunegate.harness.cli.gate import end_with_decision, kept_decision
-from tunegate.harness.cli.options import Json, shared
+from tunegate.harness.cli.options import (
+    BASELINES,
+    FIXTURES,
+    HOSTED_MODEL,
+    LOCAL_MODEL,
+    SERVED_MODEL,
+    Baselines,
+    Cases,
+    Json,
+    OfRung,
+    Quiet,
+    Repeats,
+    opens_model,
+    shared,
+)
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
@@ -22,8 +38,23 @@ if TYPE_CHECKING:
     from tunegate.harness.results.pairing import PairedFiles
 
 
+#: The options of each way to compare; one of the other way is a usage error.
+OF_FILES = ("gate", "margin", "lower_is_better", "policy", "inconclusive", "out", "written")
+OF_CONFIGURATIONS = ("model", "unit", "cases", "baselines", "rung", "repeats", "fresh", "timing", "html", "quiet")
+RESULTS = (".eval", ".jsonl", ".csv", ".json")
+
+
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
 def compare(
-    file: Annotated[list[Path], typer.Argument(help="Two result files of one tool: OLD, then NEW.", metavar="OLD NEW")],
+    ctx: typer.Context,
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two result files of one tool: OLD, then NEW. Or two or more configurations, each [NAME=]PART[+PART]: "
+            "a model, adapter, prompt file, or a record.",
+            metavar="A B [C ...]",
+        ),
+    ],
     gate: Annotated[bool, shared("gate")] = False,
     margin: Annotated[list[str] | None, shared("margin", "compare")] = None,
     lower_is_better: Annotated[list[str] | None, shared("lower-is-better")] = None,
@@ -31,18 +62,87 @@ def compare(
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out", "compare")] = None,
     written: Annotated[Path | None, shared("decision")] = None,
+    model: Annotated[str, shared("model")] = "smollm2",
+    unit: Annotated[list[str] | None, shared("unit", "compare")] = None,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    rung: OfRung = "as-is",
+    repeats: Repeats = 1,
+    fresh: Annotated[bool, shared("fresh")] = False,
+    timing: Annotated[bool, shared("timing", "compare")] = False,
+    html: Annotated[Path | None, shared("html")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
-    """Compare two result files of inspect_ai, lm-evaluation-harness, promptfoo, deepeval, or in CSV.
+    """Compare configurations on the open cases, or two result files of another tool.
 
-    Samples are paired by id, and each metric gets a verdict by the gate's rule. The scores are the tool's: they are not
-    re-scored and never released. With --gate the exit code is 1 if a metric blocks; without it, it is 0.
+    Result files of inspect_ai, lm-evaluation-harness, promptfoo, deepeval, or in CSV: samples are paired by id, and
+    each metric gets a verdict by the gate's rule. The scores are the tool's: they are not re-scored and never released.
+    With --gate the exit code is 1 if a metric blocks; without it, it is 0.
+
+    Configurations: each later one is compared with the first, as in terse=prompts/terse.txt+smollm2. Parts that are
+    not named are the project's: its prompts, and --model. Sealed cases are not used, the exit code is 0, and the
+    records are no evidence: tunegate gate decides on a change.
     """
+    if _are_results(given):
+        _check_options(ctx, OF_CONFIGURATIONS, "result files are not run")
+        files = [Path(each) for each in given]
+        _compare_files(files, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
+        return
+    _check_options(ctx, OF_FILES, "a comparison of configurations has no verdict: tunegate gate decides on a change")
+    from tunegate.harness.options.run import Options
+
+    options = Options(
+        project(), model, cases=cases, baselines=baselines, rung=rung, repeats=repeats, fresh=fresh, timing=timing,
+        opened=opened,
+    )  # fmt: skip
+    compare_configurations(given, options, unit or [], html, as_json, quiet)
+
+
+def _are_results(given: list[str]) -> bool:
+    """Whether result files are named, not configurations.
+
+    Raises:
+        UsageError: both are named.
+    """
+    from tunegate.harness.session.sides import named_parts
+
+    paths = [(each, Path(named_parts(each)[1])) for each in given]
+    files = [each for each, path in paths if path.suffix in RESULTS and not _is_record(path)]
+    if files and len(files) < len(given):
+        other = next(each for each in given if each not in files)
+        raise UsageError(f"compare: expected result files or configurations, found both: {files[0]} and {other}")
+    return bool(files)
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a file starts as the records of this tool do."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        start = file.read(200)
+    return '"schema_version"' in start and '"partial"' in start
+
+
+def _check_options(ctx: typer.Context, names: tuple[str, ...], why: str) -> None:
+    """Refuse options of the other way to compare."""
+    for each in ctx.command.params:
+        if each.name in names and is_given(ctx, each.name):
+            raise UsageError(f"{each.opts[0]}: {why}; omit it")
+
+
+def _compare_files(
+    file: list[Path], gate: bool, margin: list[str], lower_is_better: list[str], policy: Path | None,
+    inconclusive: Inconclusive, out: Path | None, written: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare two result files of another tool."""
     old, new = _two(file)
     _check_outputs(out, written, {"OLD": old, "NEW": new, "--policy": policy})
-    command = _command(old, new, margin or [], lower_is_better or [], policy)
+    command = _command(old, new, margin, lower_is_better, policy)
     with kept_decision(written) as keep:
-        paired = _paired(old, new, policy, margin or [], lower_is_better or [])
+        paired = _paired(old, new, policy, margin, lower_is_better)
         record = _compared(paired, command, inconclusive, out or _beside(written))
         _check_gated(record, gate)
         decision = _decision(record, paired)

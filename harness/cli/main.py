@@ -41,7 +41,8 @@ GROUPS = {
     "Evaluate": (
         (record, "Record a model's baseline.", "tunegate record --model openai:https://api.example.com/v1#gpt-5"),
         (diagnose, "Find which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
-        (compare, "Compare two result files of another tool.", "tunegate compare old.eval new.eval --gate"),
+        (compare, "Compare configurations, or result files of another tool.",
+         "tunegate compare smollm2 terse=terse.txt+smollm2 --unit support/replies"),
         (gate, "Run the gate without importing code from the repository.",
          "tunegate gate --adapter=tuned --policy-from=origin/main"),
         (report, "Show records: one, or side by side.", "tunegate report record.json"),
@@ -85,7 +86,7 @@ app = typer.Typer(
     "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
 #: Commands that run a project's own checks in this process; gate, merge and release isolate them.
-SCORING = (record, diagnose, distil, train, parity, export)
+SCORING = (record, compare, diagnose, distil, train, parity, export)
 for command, short, example in COMMANDS:
     kind = ScoringCommand if command in SCORING else Command
     app.command(cls=kind, short_help=short, epilog=f"Example: {example}")(command)

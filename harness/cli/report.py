@@ -69,7 +69,7 @@ def report(
         name, shows = ("render", "prompts") if render else ("key", "an adapter's signature")
         raise UsageError(f"--{name} shows {shows} in the page and in JSON: expected --html or --json with it")
     if html:
-        written = _write_page(html, record, inputs, found)
+        written = write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
     if tensorboard:
         write_scalars(tensorboard, found)
@@ -115,7 +115,7 @@ def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | No
     return with_prompts(found, inputs.records, prompt_renderer(model, watch_on(errors), template))
 
 
-def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
+def write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
     """Write the page, but never over its own inputs or over a file of other origin."""
     from tunegate.harness.evaluation.sidecar import sidecar_path
     from tunegate.harness.reporting.html import is_page, page_file, write_html
@@ -170,7 +170,7 @@ def view(record: Records, baselines: Baselines = BASELINES) -> None:
 
     inputs = read_inputs(record)
     found = _with_signatures(_with_history(inputs.report(), inputs, baselines), inputs)
-    page = _write_page(record[0].with_suffix(".html"), record, inputs, found)
+    page = write_page(record[0].with_suffix(".html"), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
     if not (sys.stdout.isatty() and webbrowser.open(address)):  # no browser from a log

@@ -21,6 +21,7 @@ def _facts(reference: Record) -> dict[str, Any]:
         "subject": dict(reference.fingerprint["subject"]),
         "configurations": {unit: short_form(each) for unit, each in reference.configurations.items()},
         "created": reference.created,
+        **({"compared_as": reference.compared_as} if reference.compared_as else {}),
     }
 
 

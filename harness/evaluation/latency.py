@@ -40,19 +40,17 @@ class Speed:
 
 def time_calls(
     units: Sequence[Unit],
-    base: Model,
-    tuned: Model,
+    models: Mapping[str, Model],
     rung: RungName,
     watch: Watch,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
-    """Time both models on a sample of the cases of `units`; return the result in its form in a record.
+    """Time models on a sample of the cases of `units`; return the result in its form in a record.
 
     Args:
         units: the units that are scored; those that generate nothing have no calls.
-        base: the model without the adapter, without a cache.
-        tuned: the model with the adapter, without a cache.
-        rung: the prompting strategy of both.
+        models: `tuned`, and perhaps `base`, without the adapter; both without a cache.
+        rung: the prompting strategy of all.
         watch: shows the progress.
         clock: returns seconds.
 
@@ -65,11 +63,11 @@ def time_calls(
         raise Refused("--tg-timing: expected cases that generate an output, found none among those selected")
     # sorted, so that the sample does not depend on the order of the files
     sample = random.Random(SEED).sample(sorted(calls, key=lambda call: call.key), min(SAMPLE, len(calls)))  # noqa: S311
-    warm_up, models = sample[:WARM_UP], {"base": base, "tuned": tuned}
-    _ask(models, warm_up, "Warming up base and adapter", watch, clock)
-    taken = _ask(models, sample, "Timing base and adapter, one prompt at a time", watch, clock)
-    before, now = ([seconds for seconds, _ in taken[name]] for name in ("base", "tuned"))
-    found = ratio(before, now)
+    warm_up = sample[:WARM_UP]
+    _ask(models, warm_up, "Warming up", watch, clock)
+    taken = _ask(models, sample, "Timing, one prompt at a time", watch, clock)
+    seconds = {name: [each for each, _ in calls] for name, calls in taken.items()}
+    found = ratio(seconds["base"], seconds["tuned"]) if "base" in seconds else None
     return {
         "sample": len(sample), "of": len(calls), "seed": SEED, "warm_up": len(warm_up),
         "cases": [call.key for call in sample],
@@ -112,12 +110,13 @@ def render_timing(timing: Mapping[str, Any]) -> list[str]:
     """Return the measurement as lines of text."""
     how = (
         f"timing, for information only: {timing['sample']} of {timing['of']} cases (seed {timing['seed']}), one prompt "
-        f"at a time, base and tuned in turn, nothing cached, after {timing['warm_up']} warm-up calls to each"
+        f"at a time, models in turn, nothing cached, after {timing['warm_up']} warm-up calls to each"
     )
     speeds = [
         f"  {name}: median {timing[name]['median_s']:.3g} s per call, 95 % within {timing[name]['p95_s']:.3g} s, "
         f"{timing[name]['tokens_per_s']:.3g} tokens/s"
         for name in ("base", "tuned")
+        if name in timing
     ]
     return [how, *speeds, *([f"  {_share(timing['ratio'])}"] if timing["ratio"] else [])]
 

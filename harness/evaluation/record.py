@@ -176,6 +176,7 @@ class Record:
         noise: the results of re-runs, by unit.
         sidecar: the digest of the sidecar (see sidecar.py).
         inconclusive: whether inconclusive units block or warn.
+        compared_as: its name in `tunegate compare`; such a record is for information only.
     """
 
     partial: bool
@@ -200,6 +201,7 @@ class Record:
     sealed: bool = False
     sidecar: str = ""
     inconclusive: Literal["block", "warn"] = "block"
+    compared_as: str = ""
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -270,6 +272,7 @@ class Record:
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
             **({"engines": _plain(self.engines)} if self.engines else {}),
             **({"references": _plain(self.references)} if self.references else {}),
+            **({"compared_as": self.compared_as} if self.compared_as else {}),
         }  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -340,7 +343,8 @@ def parse_record(data: Any, path: Path) -> Record:
         noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
         engines=data.get("engines", {}), references=data.get("references", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
-        sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
+        sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"),
+        compared_as=data.get("compared_as", ""), path=path,
     )  # fmt: skip
     record.__dict__["digest"] = data["digest"]  # verified above
     if torn := next(_torn(record), ""):

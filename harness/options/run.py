@@ -74,6 +74,7 @@ class Options:
     configurations: Mapping[str, UnitConfiguration] = field(default_factory=dict)  # instead of the fixtures', by unit
     branch: Branch | None = None
     anchor: str = ""  # why a record becomes the anchor
+    compared_as: str = ""  # its name in `tunegate compare`: the run is for information only
     run: Run | None = None  # the run that this one belongs to
 
     @property
@@ -148,7 +149,7 @@ class Options:
             yield "--tg-noise with --tg-adapter: it runs the base twice; measure it without an adapter"
         if self.timing and self.replays:
             yield "--tg-timing with --tg-model replay:FILE: the outputs are supplied, there is nothing to time"
-        elif self.timing and not self.adapters:
+        elif self.timing and not (self.adapters or self.compared_as):
             yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
 
     def _bad_merge(self) -> Iterator[str]:
@@ -235,7 +236,7 @@ class Options:
             return
         if self.adapters:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
-        if self.timing:
+        if self.timing and not self.compared_as:
             yield f"--tg-timing with {here}: timing needs base and adapter on one local engine"
         if given := opened.given("device", "dtype", "attention", "quantization"):
             yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: the server's settings apply"

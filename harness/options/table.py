@@ -126,7 +126,7 @@ TABLE = (
     Option("repeats", "Outputs per case, for sampled decoding or where greedy outputs vary", "N", int, 1, least=1,
            suites=True, stands=True),
     Option("timing", "Also time base and adapter, one prompt at a time; the gate ignores it", suites=True, type=bool,
-           default=False),
+           default=False, by={"compare": "Also time each model, one prompt at a time"}),
     Option("inconclusive", "warn: inconclusive units do not fail the run", "block|warn", default="block",
            choices=("block", "warn"), suites=True, stands=True),
     Option("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; checked before any "
@@ -167,7 +167,7 @@ TABLE = (
     Option("optimise-seed", "Seed that divides the rows and selects the proposals", "N", int, 0, least=0,
            group=OPTIMISE),
     Option("sample", "Cases to run per unit, passing and failing ones alike", "N", int, 40, least=10, stands=True),
-    Option("unit", "Only this unit", "TASK/UNIT"),
+    Option("unit", "Only this unit", "TASK/UNIT", by={"compare": "Only this unit; repeatable"}),
     Option("margin", "Use this margin instead of the declared one; .05 is five points", "SHARE", float,
            by={"compare": "Margin of every metric from 0 to 1, or METRIC=NUMBER of one; repeatable"}),
     Option("gate", "Exit with 1 if a metric blocks", type=bool, default=False),

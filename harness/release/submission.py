@@ -142,6 +142,11 @@ def _check_record(record: Record, digest: str) -> None:
     name, found = record_name(record), record.fingerprint["subject"].get("adapter")
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; evaluate without -k")
+    if record.compared_as:
+        raise Refused(
+            f"{name}: a record of tunegate compare is for information only, and never released; evaluate again with "
+            "--tg-against baseline"
+        )
     if record.has_supplied_scores:
         raise Refused(f"{name}: its scores were supplied by another tool: they are not re-scored, and never released")
     if record.is_supplied:

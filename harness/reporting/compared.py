@@ -27,15 +27,23 @@ class ComparedSide:
     configuration: str
 
 
-def side_name(reference: str, adapter: object) -> str:
-    """Return the name of a reference for readers; the baseline of an adapter is its base's, not what is in service."""
+def side_name(record: Record, reference: str) -> str:
+    """Return the name of a record's reference; the baseline of an adapter is its base's, not what is in service."""
+    if named := record.references.get(reference, {}).get("compared_as"):
+        return str(named)
+    adapter = record.fingerprint["subject"].get("adapter")
     if is_last_release(reference) or (reference == "baseline" and not adapter):
         return IN_SERVICE
     return f"the {reference}" if reference else BEFORE
 
 
-def columns(sides: Iterable[str]) -> tuple[str, str]:
-    """Return the names of the two columns of scores: if all units are compared with what is in service, they say so."""
+def columns(sides: Iterable[str], compared_as: str = "") -> tuple[str, str]:
+    """Return the names of the two columns of scores: if all units are compared with what is in service, they say so.
+
+    In `tunegate compare` they are the names of the two configurations.
+    """
+    if compared_as:
+        return next(iter(sides), BEFORE), compared_as
     return (IN_SERVICE, THIS_CHANGE) if set(sides) == {IN_SERVICE} else (BEFORE, "now")
 
 
@@ -47,13 +55,14 @@ def compared_sides(record: Record) -> tuple[ComparedSide, ...]:
     own = {unit: short_form(each) for unit, each in record.configurations.items()}
     sides = [
         ComparedSide(
-            side_name(name, subject.get("adapter")),
+            side_name(record, name),
             _line(each["subject"], _shared(each["configurations"], own), "recorded", each["created"]),
         )
         for name, each in record.references.items()
     ]
     known = {unit for each in record.references.values() for unit in each["configurations"]}
-    return (*sides, ComparedSide(THIS_CHANGE, _line(subject, _shared(own, known), "evaluated", record.created)))
+    name = record.compared_as or THIS_CHANGE
+    return (*sides, ComparedSide(name, _line(subject, _shared(own, known), "evaluated", record.created)))
 
 
 def _shared(configurations: Mapping[str, Any], units: Iterable[str]) -> dict[str, Any]:

@@ -79,6 +79,11 @@ def edited_lines(parts: Sequence[EditedPart]) -> Iterator[str]:
     if parts:
         number = f"{len(parts)} part{'s' if len(parts) != 1 else ''}"
         yield f"{number} of the configuration edited: compared with what is in service"
+    yield from part_lines(parts)
+
+
+def part_lines(parts: Sequence[EditedPart]) -> Iterator[str]:
+    """Yield each edited part, a prompt as a word diff; the same edit of several units once."""
     for each in by_text(parts):
         if each.is_short:
             yield f"  {each.name}: {shown(each.before or NONE)} -> {shown(each.now or NONE)}"

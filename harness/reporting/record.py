@@ -60,7 +60,7 @@ def print_record(
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
     console.print()
-    _print_table(console, record_table(record))
+    print_table(console, record_table(record))
     console.print()
     for task, sentence in report.decisions.items():
         _line(console, f"{task}: {sentence}")
@@ -84,14 +84,14 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
 
 def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
     """Print several records in one table: units down, a column of scores and verdicts for each record."""
-    _print_table(console, _beside(records))
+    print_table(console, _beside(records))
     for record in records:
         kept = f" ({show_path(record.path)})" if record.path else ""
         for task, decision in record.tasks.items():
             _line(console, f"{candidate_name(record)}: {task}: {decision['reason']}{kept}")
 
 
-def _print_table(console: Console, table: Table) -> None:
+def print_table(console: Console, table: Table) -> None:
     """Print a table in its full width: a narrow terminal wraps it without loss."""
     wide = console.options.update(width=max(console.width, COLUMNS, table.min_width or 0))
     console.print(Segments(console.render(table, wide)), crop=False, soft_wrap=True)
@@ -101,7 +101,7 @@ def _beside(records: Sequence[Record]) -> Table:
     units = list(dict.fromkeys(unit for record in records for unit in record.units))
     columns = ("unit", "cases", *map(candidate_name, records))
     rows = [(unit, _cases(records, unit), *(_cell(record, unit, records) for record in records)) for unit in units]
-    return _laid_out("side by side", columns, rows)
+    return laid_out("side by side", columns, rows)
 
 
 def _cases(records: Sequence[Record], unit: str) -> str:
@@ -161,7 +161,7 @@ def record_table(record: Record) -> Table:
     return _compared(record, who) if record.verdicts else _alone(record, who)
 
 
-def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+def laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
     """Return a table whose numbers are never truncated; names and rates shrink if it is narrow."""
     out = Table(
         title=Text(title, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
@@ -191,13 +191,13 @@ def _compared(record: Record, who: str) -> Table:
         )
         for unit, each in record.verdicts.items()
     ]  # fmt: skip
-    return _laid_out(f"{who} against {_references(record)}", columns, rows)
+    return laid_out(f"{who} against {_references(record)}", columns, rows)
 
 
 def _sides(record: Record) -> tuple[str, str]:
     """Return the names of the two columns of scores, in two lines."""
-    adapter = record.fingerprint["subject"].get("adapter")
-    before, now = columns({side_name(each["reference"], adapter) for each in record.verdicts.values()})
+    sides = dict.fromkeys(side_name(record, each["reference"]) for each in record.verdicts.values())
+    before, now = columns(sides, record.compared_as)
     return before.replace(" ", "\n"), now.replace(" ", "\n")
 
 
@@ -215,7 +215,7 @@ def _alone(record: Record, who: str) -> Table:
         (unit, _count(each), _score(each), _interval(each), _rates(each), _tokens(each))
         for unit, each in record.units.items()
     ]
-    return _laid_out(who, columns, rows)
+    return laid_out(who, columns, rows)
 
 
 def _count(summary: Summary) -> str:

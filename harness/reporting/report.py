@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.escaping import shown, visible_lines
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
@@ -109,6 +110,7 @@ class CandidateReport:
     command: str
     is_whole: bool = False
     compared: tuple[ComparedSide, ...] = ()
+    compared_as: str = ""
 
     @property
     def folder(self) -> str:
@@ -124,7 +126,7 @@ class CandidateReport:
     @property
     def columns(self) -> tuple[str, str]:
         """The names of the two columns of scores."""
-        return columns(unit.side for unit in self.units if unit.verdict)
+        return columns((unit.side for unit in self.units if unit.verdict), self.compared_as)
 
     @property
     def worst(self) -> tuple[CaseReport, ...]:
@@ -190,6 +192,12 @@ class Report:
     page: str = ""
     origin: Origin | None = None
 
+    @property
+    def before(self) -> str:
+        """The name of the scores that all candidates are compared with."""
+        names = {each.columns[0] for each in self.candidates if each.compared_as}
+        return names.pop() if len(names) == 1 else BEFORE
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON data."""
         return asdict(self)
@@ -251,6 +259,8 @@ def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
     """Return the outcome and the verdict of all candidates together."""
     if len(candidates) == 1:
         return candidates[0].outcome, candidates[0].verdict
+    if names := [each.name for each in candidates if each.compared_as]:
+        return "scored", f"Compared: {listed(names)} with {candidates[0].columns[0]}, for information only."
     blocked = [each.name for each in candidates if each.outcome == "blocked"]
     compared = [each for each in candidates if each.outcome != "scored"]
     if not compared:
@@ -267,7 +277,7 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
     contexts = read_sidecar(record) if contexts is None else contexts
     cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
     decisions = {task: decision_sentence(each, soft) for task, each in record.tasks.items()}
-    if not record.verdicts:
+    if not record.verdicts or record.compared_as:
         outcome: GateOutcome = "scored"
     else:
         outcome = "blocked" if gate.blocked(record, record.inconclusive) else "passed"
@@ -275,11 +285,14 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
     return CandidateReport(
         candidate_name(record), outcome, _sentence(record, decisions, soft), tuple(units), cases, decisions,
         provenance(record), rerun(record), record.has_supplied_scores, compared_sides(record),
+        record.compared_as,
     )  # fmt: skip
 
 
 def candidate_name(record: Record) -> str:
-    """Return the adapter's folder or the model, with the prompting strategy unless it is as-is."""
+    """Return the name in a comparison, or the adapter's folder or the model, with the prompting strategy."""
+    if record.compared_as:
+        return shown(record.compared_as)
     names = record.fingerprint.get("names", {})
     who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
     who = shown(who.rpartition("#")[2])  # a served model: ADDRESS#MODEL
@@ -295,6 +308,9 @@ def decision_sentence(decision: Mapping[str, Any], soft: Iterable[str]) -> str:
 
 
 def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str]) -> str:
+    if record.compared_as:
+        sides = dict.fromkeys(side_name(record, each["reference"]) for each in record.verdicts.values())
+        return f"Compared with {listed(list(sides))}, for information only."
     blocking = [decisions[task] for task, each in record.tasks.items() if gate.task_blocked(each, set(soft))]
     undecided = [
         f"{unit} {each['verdict']}" for unit, each in record.verdicts.items()
@@ -331,7 +347,7 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
             len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
             _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _patterns_of(shown_cases)),
             part_reports(record.units.get(unit), verdict, _is_sealed(record, unit)),
-            side_name(verdict["reference"], record.fingerprint["subject"].get("adapter")),
+            side_name(record, verdict["reference"]),
         )  # fmt: skip
 
 
@@ -358,9 +374,8 @@ def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[Case
             yield CaseReport(key, unit, state, critical, sealed=True)
             continue
         context = contexts.get(key)
-        adapter = record.fingerprint["subject"].get("adapter")
         found = _before(record.verdicts.get(unit, {}), case, context)
-        before = {side_name(name, adapter): output for name, output in found.items()}
+        before = {side_name(record, name): output for name, output in found.items()}
         yield CaseReport(
             key, unit, state, critical or bool(context and context.critical), False, result.score, result.missed.output,
             tuple(each.output for each in result.repeats),

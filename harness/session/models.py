@@ -19,7 +19,8 @@ from tunegate.harness.baselines.lookup import (
 )
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
-from tunegate.harness.baselines.store import state
+from tunegate.harness.baselines.service import records_in_service
+from tunegate.harness.baselines.store import as_reference, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
@@ -30,6 +31,7 @@ from tunegate.harness.evaluation.outlay import Outlay, outlays
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
@@ -156,10 +158,14 @@ class RunModels:
     def _is_change(self, model: Model, references: Mapping[str, Record]) -> bool:
         """Whether a model without an adapter is another configuration than the one in service."""
         options, selected = self._options, self._selection.selected
-        serving = references.get(BASELINE)
-        if serving is None or options.against != BASELINE or options.replays:
+        if options.replays or options.shards:
             return False
-        return not is_same_configuration(serving, model.fingerprint, selected)
+        serving = references.get(BASELINE) if options.against == BASELINE else None
+        if options.compared_as:
+            ledger = read_ledger(options.baselines)
+            found = records_in_service(options.baselines, ledger, selected, supplied=False)
+            serving = as_reference(found) if found else None
+        return serving is not None and not is_same_configuration(serving, model.fingerprint, selected)
 
     def with_references(self, candidate: Candidate) -> Candidate:
         """The candidate with the outputs of the references that run on its engine."""
@@ -198,13 +204,14 @@ class RunModels:
         known = list(candidate.compared.values())
         partial = bool(self._selection.partial)
         found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
-        return replace(found, sealed=self._options.sealed)
+        return replace(found, sealed=self._options.sealed, compared_as=self._options.compared_as)
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
-        options = self._options
-        # a model of its own, so that no call waits for an adapter to be switched
-        base = open_model(options.model, self._watch, rung=options.rung, options=options.opened)
-        return time_calls(self._selection.asked, base, candidate.model, options.rung, self._watch)
+        options, models = self._options, {"tuned": candidate.model}
+        if not options.compared_as:
+            # a model of its own, so that no call waits for an adapter to be switched
+            models["base"] = open_model(options.model, self._watch, rung=options.rung, options=options.opened)
+        return time_calls(self._selection.asked, models, options.rung, self._watch)
 
     def _noise(self, model: Model, record: Record) -> dict[str, Noise]:
         """The noise of a new baseline's engine: measured now, or earlier on the same outputs."""
@@ -268,8 +275,9 @@ class RunModels:
             found = baseline_references(options.baselines, tasks, selected, model.fingerprint, options.model, branch)
             self._note(*reference_notes(found, model.fingerprint, selected))
             return {name: self._with_sealed(name, each) for name, each in found.items()}
-        record = record_reference(Path(options.against), tasks, selected)
-        self._note(*difference_notes(record, model.fingerprint, tasks))
+        record = record_reference(Path(options.against), tasks, selected, bool(options.compared_as))
+        if not options.compared_as:  # whose differences are printed first
+            self._note(*difference_notes(record, model.fingerprint, tasks))
         return {"record": record}
 
     def _with_sealed(self, name: str, reference: Record) -> Record:

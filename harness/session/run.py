@@ -120,7 +120,7 @@ class Session:
         return replace(
             record,
             verdicts=evaluated.verdicts,
-            tasks=evaluated.tasks,
+            tasks={} if self.options.compared_as else evaluated.tasks,  # a comparison decides nothing
             sealed_evaluations=evaluated.sealed_evaluations,
             claims=made,
             rescored=rescored_units(candidate.references),

@@ -91,14 +91,14 @@ def test_json_is_a_decision_with_the_numbers_of_each_metric(worse):
         (["old.csv", "new.csv", "--margin", "f1=.1"], 2, "expected a metric of the files (acc), found f1"),
         (["old.csv", "new.csv", "--policy", "gone.yaml"], 4, "gone.yaml"),
         (["old.csv", "gone.csv"], 4, "gone.csv: expected a result file"),
-        (["old.csv", "odd.txt"], 4, "found a text that begins with 'hello'"),
+        (["old.csv", "odd.json"], 4, "found a text that begins with 'hello'"),
         (["old.csv", "big.csv", "--gate"], 4, "found none of them: q0, q1, q2"),
         (["old.csv", "seconds.csv"], 1, "NEW does not have this metric"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_exit_code(worse, arguments, code, says):
     Path("link.csv").symlink_to("old.csv")
-    Path("odd.txt").write_text("hello\n")
+    Path("odd.json").write_text("hello\n")
     csv_file(Path("seconds.csv"), {f"q{n}": 3 for n in range(100)}, "seconds")
     csv_file(Path("big.csv"), {f"z{n}": 3 for n in range(100)}, "acc")
     done = ran(*arguments, *(["--gate"] if code == 1 else []))

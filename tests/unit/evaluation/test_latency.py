@@ -56,7 +56,7 @@ def units(tmp_path: Path) -> Any:
 def measured(units: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     clock, asked = Clock(), []
     models = [Model("base", clock, 4.0, asked), Model("tuned", clock, 1.0, asked)]
-    return time_calls(units, *models, "as-is", quiet(), clock), asked
+    return time_calls(units, dict(zip(("base", "tuned"), models, strict=True)), "as-is", quiet(), clock), asked
 
 
 def test_a_sample_is_timed_and_stated(measured):
@@ -93,7 +93,9 @@ def test_speeds_and_their_ratio(measured):
 
 def test_another_run_times_the_same_cases(units, measured):
     clock = Clock()
-    again = time_calls(units, Model("a", clock, 1, []), Model("b", clock, 1, []), "as-is", quiet(), clock)
+    again = time_calls(
+        units, {"base": Model("a", clock, 1, []), "tuned": Model("b", clock, 1, [])}, "as-is", quiet(), clock
+    )
     assert again["cases"] == measured[0]["cases"]
 
 
@@ -113,13 +115,19 @@ def test_a_silent_model_cannot_be_timed(units):
 
     clock = Clock()
     with pytest.raises(CouldNotRun, match="expected an output for desk/triage/case"):
-        time_calls(units, Silent("base", clock, 1, []), Model("tuned", clock, 1, []), "as-is", quiet(), clock)
+        time_calls(
+            units,
+            {"base": Silent("base", clock, 1, []), "tuned": Model("tuned", clock, 1, [])},
+            "as-is",
+            quiet(),
+            clock,
+        )
 
 
 def test_without_calls_there_is_nothing_to_time(units):
     clock = Clock()
     with pytest.raises(Refused, match="generate an output"):
-        time_calls([], Model("a", clock, 1, []), Model("b", clock, 1, []), "as-is", quiet(), clock)
+        time_calls([], {"base": Model("a", clock, 1, []), "tuned": Model("b", clock, 1, [])}, "as-is", quiet(), clock)
 
 
 @pytest.mark.parametrize(("more", "message"), [

@@ -74,11 +74,13 @@ def test_a_record_keeps_what_it_was_compared_with(base, tmp_path):
     ("last release of desk", None, "in service"), ("anchor", None, "the anchor"), ("record", None, "the record"),
     ("", None, "before"),
 ])  # fmt: skip
-def test_the_baseline_of_an_adapter_is_not_what_is_in_service(reference, adapter, name):
-    assert side_name(reference, adapter) == name
+def test_the_baseline_of_an_adapter_is_not_what_is_in_service(base, reference, adapter, name):
+    subject = {**base.fingerprint["subject"], "adapter": adapter}
+    assert side_name(replace(base, fingerprint={**base.fingerprint, "subject": subject}), reference) == name
 
 
 def test_the_columns_name_what_is_in_service_only_where_all_units_are_compared_with_it():
     assert columns(["in service"] * 2) == ("in service", "this change")
     assert columns(["in service", "the anchor"]) == ("before", "now")
     assert columns([]) == ("before", "now")
+    assert columns(["house"], "terse") == ("house", "terse")

@@ -47,7 +47,7 @@ class Killing:
         self.left -= 1
         if self.left == 0:
             beside = psutil.Process().children(recursive=True)
-            worker = next(each for each in beside if each.name().startswith("ray::Worker.ans"))
+            worker = next(each for each in beside if each.name().startswith("ray::Worker.com"))
             worker.kill()
             self.killed.append(worker.pid)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tunegate.harness.baselines.diff import configuration_differences
 from tunegate.harness.baselines.releases import OUTPUTS
-from tunegate.harness.baselines.service import is_supplied, stored_record
+from tunegate.harness.baselines.service import find_anchor, is_supplied, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -113,6 +113,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     records = {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
+    modified += _unchecked_anchors(new, now, events, records)
     put = [_put_in_service((old, before), (new, now), unit) for unit in records]
     modified += [f"{each.line}, and nothing here can check it" for each in put if each and each.is_supplied]
     added = [*_added(old, new), *(each.line for each in put if each and not each.is_supplied)]
@@ -263,6 +264,23 @@ def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
         if not kept.is_file() or file_digest(kept) != file_digest(path):
             how = "edited" if kept.is_file() else "gone"
             yield f"the ledger: the outputs of an earlier record are {how} ({path.name})"
+
+
+def _unchecked_anchors(
+    new: Rules, ledger: Ledger, events: Sequence[Event], records: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the units whose anchor a change brings, in another record than the checked one in service.
+
+    That happens where a change edits a unit's questions and is recorded twice.
+    """
+    for unit in (new.units[key] for key in records if key in new.units):
+        brought = {event.files[unit.key] for event in events if event.kind == "serves" and unit.key in event.files}
+        anchor = find_anchor(new.baselines, ledger, unit.key, unit.questions)
+        if anchor and anchor.digest in brought - {records[unit.key]}:
+            yield (
+                f"{unit.key}: the anchor of its cases would be an earlier record of this change "
+                f"({anchor.digest[:8]}), and nothing here can check it"
+            )
 
 
 def _is_other_configuration(was: Baseline, now: Baseline) -> bool:

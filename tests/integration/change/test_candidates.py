@@ -349,6 +349,22 @@ def test_a_record_in_which_a_critical_case_fails_is_not_what_the_gate_finds(desk
     assert "fails the critical cases c000, which pass here" in "\n".join([*found["untrue"], found["refused"]])
 
 
+def test_an_anchor_among_the_earlier_records_of_a_change_is_a_rule_change(desk):
+    edit(lambda data: data["cases"].append({"id": "new", "input": "ticket 1000", "expect": {"product": "boiler"}}))
+    prompt(WORSE)
+    ok("record")
+    once = gate()
+    assert not [line for line in once["modified"] if "earlier record" in line]
+
+    prompt(IN_SERVICE)
+    ok("record")
+    found = gate()
+    assert [line.split(" (")[0] for line in found["modified"] if "earlier record" in line] == [
+        "desk/triage: the anchor of its cases would be an earlier record of this change"
+    ]
+    assert not found["passes"]
+
+
 def test_an_anchor_that_a_change_deletes_is_a_rule_change(desk):
     prompt(REWORDED)
     ok("record")

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.lookup import matching
+from tunegate.harness.baselines.matching import matching
 from tunegate.harness.baselines.store import Baseline, digests
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task

@@ -13,7 +13,6 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.cases.model import CHECK_VERSION, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name, read_ledger
-from tunegate.harness.models.api import SUPPLIED
 
 
 def records_in_service(
@@ -50,12 +49,7 @@ def records_in_service(
             found.append(record)
     if wrong:
         raise Refused("no record in service to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
-    return [each for each in found if is_supplied(each) == supplied]
-
-
-def is_supplied(record: Baseline) -> bool:
-    """Whether the outputs of a record were made elsewhere and supplied, not generated."""
-    return record.engine.get("backend") == SUPPLIED
+    return [each for each in found if each.is_supplied == supplied]
 
 
 def _of_branch(root: Path, units: Sequence[Unit]) -> dict[str, Baseline]:

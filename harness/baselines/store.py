@@ -23,7 +23,7 @@ from tunegate.harness.evaluation.record import (
     read_result,
     read_summary,
 )
-from tunegate.harness.models.api import ITSELF, SERVED, Completion
+from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Baseline:
     adapter_at: str = ""
     served: str = ""
     hosted: str = ""
+
+    @property
+    def is_supplied(self) -> bool:
+        """Whether outputs were made elsewhere and supplied, not generated."""
+        return self.engine.get("backend") == SUPPLIED
 
     @property
     def completions(self) -> dict[str, Completion]:

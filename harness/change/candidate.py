@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tunegate.harness.baselines.service import is_supplied, stored_record
+from tunegate.harness.baselines.service import stored_record
 from tunegate.harness.baselines.store import Baseline
 from tunegate.harness.cases.model import Task, UnitConfiguration
 from tunegate.harness.core.errors import show_path
@@ -142,7 +142,7 @@ def untrue_records(
         if record is None:
             yield f"{unit}: the record that this change puts in service is not among its baselines; record it again"
             continue
-        if is_supplied(record):
+        if record.is_supplied:
             continue  # old and new outputs have one name; those of another configuration are rule changes
         theirs = next((each for each in evaluated if _is_of(record, each)), None)
         where = f"{unit}: the record of this change ({show_path(record.path)})"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tunegate.harness.baselines.diff import configuration_differences
 from tunegate.harness.baselines.releases import OUTPUTS
-from tunegate.harness.baselines.service import find_anchor, is_supplied, stored_record
+from tunegate.harness.baselines.service import find_anchor, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -235,7 +235,7 @@ def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[s
         except Refused:
             yield f"{unit}: its baseline ({name}) cannot be read on one side"  # the decision says why
             continue
-        is_compared = _is_other_configuration(was, now) and records.get(unit) == now.digest and not is_supplied(now)
+        is_compared = _is_other_configuration(was, now) and records.get(unit) == now.digest and not now.is_supplied
         yield from () if is_compared else _baseline_changes(was, now, name)
         yield from _disarmed(was, now, old.units.get(unit))
 
@@ -253,7 +253,7 @@ def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: 
         for rules, ledger in (old, new)
     )
     if was and serves and _is_other_configuration(was, serves):
-        return _PutInService(f"{unit}: this change's record is in service after the merge", is_supplied(serves))
+        return _PutInService(f"{unit}: this change's record is in service after the merge", serves.is_supplied)
     return None
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.lookup import DIAGNOSIS
+from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path

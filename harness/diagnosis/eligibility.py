@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.diff import MUST_EQUAL, NAMES
-from tunegate.harness.baselines.lookup import DEFAULT_MODEL
+from tunegate.harness.baselines.matching import DEFAULT_MODEL
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, asked_of, diagnosis_path, read_diagnosis

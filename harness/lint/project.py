@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.lookup import vanished_units
+from tunegate.harness.baselines.matching import vanished_units
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, LintWarning
 from tunegate.harness.core.progress import Watch

@@ -125,6 +125,11 @@ class Fingerprint:
         return {"subject": dict(self.subject), "engine": dict(self.engine), "names": dict(self.names)}
 
     @property
+    def is_supplied(self) -> bool:
+        """Whether outputs were made elsewhere and supplied, not generated."""
+        return self.engine.get("backend") == SUPPLIED
+
+    @property
     def repeats_itself(self) -> bool:
         """Whether the same batches always give the same greedy outputs."""
         # true in float32 on a CPU; on an accelerator or a server the order of sums depends on the load

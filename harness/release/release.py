@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tunegate.harness.baselines.lookup import baseline_references, reference_notes
+from tunegate.harness.baselines.lookup import baseline_references
+from tunegate.harness.baselines.notes import reference_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
 from tunegate.harness.baselines.repeats import check_repeats

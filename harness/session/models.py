@@ -12,11 +12,10 @@ from typing import Any, cast
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
-    difference_notes,
     record_reference,
     recorded_completions,
-    reference_notes,
 )
+from tunegate.harness.baselines.notes import difference_notes, reference_notes
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.service import records_in_service

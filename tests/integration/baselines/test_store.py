@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.records import record, write_desk
 from tests.unit.baselines.test_store import T, file_of, read_units
-from tunegate.harness.baselines.lookup import how_to_record
+from tunegate.harness.baselines.matching import how_to_record
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.models.api import Fingerprint

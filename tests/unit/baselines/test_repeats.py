@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import ENGINE, LOCAL, record, save, write_desk
-from tunegate.harness.baselines.lookup import matching
+from tunegate.harness.baselines.matching import matching
 from tunegate.harness.baselines.repeats import check_greedy_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks

@@ -10,7 +10,7 @@ import pytest
 from tests.support.records import ENGINE, LOCAL, record, save, write_desk, write_policy
 from tests.support.units import write_unit
 from tunegate.harness.baselines.diff import engine_differences
-from tunegate.harness.baselines.lookup import check_vanished, how_to_record, matching
+from tunegate.harness.baselines.matching import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import as_reference, baseline_path, digests, read_baseline, state
 from tunegate.harness.cases.loader import find_unit, load_tasks

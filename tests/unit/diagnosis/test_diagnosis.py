@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.support.records import write_desk
 from tests.support.units import write_unit
 from tests.unit.diagnosis.test_ladder import Scripted
-from tunegate.harness.baselines.lookup import check_vanished
+from tunegate.harness.baselines.matching import check_vanished
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused

@@ -33,7 +33,7 @@ from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decide import Decision
+    from tunegate.harness.change.decision import Decision
     from tunegate.harness.evaluation.record import Record
     from tunegate.harness.results.pairing import PairedFiles
 
@@ -209,7 +209,7 @@ def _check_gated(record: Record, gate: bool) -> None:
 
 
 def _decision(record: Record, paired: PairedFiles) -> Decision:
-    from tunegate.harness.change.decide import Decision, RulesVerdict
+    from tunegate.harness.change.decision import Decision, RulesVerdict
     from tunegate.harness.gate import rule
 
     soft = rule.exempted(record, record.inconclusive)

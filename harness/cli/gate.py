@@ -38,7 +38,7 @@ from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decide import Decision, RulesVerdict
+    from tunegate.harness.change.decision import Decision, RulesVerdict
     from tunegate.harness.options.run import Options
 
 PR_SET_DUMPABLE = 4
@@ -145,7 +145,7 @@ def _check_apart(decision: Path | None, options: Options) -> None:
 @contextmanager
 def kept_decision(path: Path | None) -> Iterator[Callable[[Decision], None]]:
     """Keep the decision at `path`; a refusal is written first, so a killed run leaves no earlier decision."""
-    from tunegate.harness.change.decide import Decision
+    from tunegate.harness.change.decision import Decision
 
     def keep(decision: Decision) -> None:
         if path:

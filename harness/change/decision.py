@@ -1,0 +1,78 @@
+"""What the gate decided on a change, for the command, the page and scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tunegate.harness.change.candidate import (
+    ConfigurationChange,
+)
+from tunegate.harness.change.rules import RuleChanges
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.evaluation.record import Record
+
+
+@dataclass(frozen=True)
+class RulesVerdict:
+    """The verdicts on one model by one set of rules, named if there are two, and the units and tasks that block."""
+
+    rules: str
+    record: Record
+    blocks: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For scripts."""
+        record = self.record
+        return {
+            "rules": self.rules, "blocks": list(self.blocks), "adapter": record.adapter,
+            "model": record.fingerprint["subject"].get("model"),
+            "record": show_path(record.path) if record.path else None,
+            "digest": file_digest(record.path) if record.path else None, "partial": record.partial,
+            "verdicts": {key: verdict["verdict"] for key, verdict in record.verdicts.items()},
+            "tasks": {key: dict(decision) for key, decision in record.tasks.items()},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The decision of the gate.
+
+    Attributes:
+        by_rules: the verdicts, by each set of rules.
+        changes: the rule changes.
+        configuration: the parts of the configuration that the change edits.
+        approved: whether a reviewer approved exactly these rule changes.
+        untrue: the records of the change that are not what the gate finds; they block.
+        notes: messages.
+        refused: why something could not be evaluated; then nothing passes.
+    """
+
+    by_rules: tuple[RulesVerdict, ...] = ()
+    changes: RuleChanges | None = None
+    configuration: tuple[ConfigurationChange, ...] = ()
+    approved: bool = False
+    untrue: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether there are rule changes that no reviewer approved."""
+        return bool(self.changes and self.changes.modified) and not self.approved
+
+    @property
+    def passes(self) -> bool:
+        """Whether nothing blocks."""
+        return not (self.is_modified or self.refused or self.untrue or any(each.blocks for each in self.by_rules))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For scripts."""
+        changes = self.changes or RuleChanges((), (), "")
+        return {
+            "passes": self.passes, "refused": self.refused, "modified": list(changes.modified),
+            "added": list(changes.added), "approve": changes.approve, "approved": self.approved,
+            "configuration": [each.as_dict() for each in self.configuration], "untrue": list(self.untrue),
+            "by_rules": [each.as_dict() for each in self.by_rules], "notes": list(self.notes),
+        }  # fmt: skip

@@ -38,7 +38,7 @@ from tunegate.trainers.data.split import split
 from tunegate.trainers.data.teacher import read_teacher, render_teacher
 from tunegate.trainers.data.validation import grade, settle
 from tunegate.trainers.decontamination.check import Decontaminated, decontaminate
-from tunegate.trainers.decontamination.render import render_dropped
+from tunegate.trainers.decontamination.render import render_dropped, render_near
 from tunegate.trainers.training.distributed import processes
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
@@ -200,9 +200,17 @@ class _Preparation:
         self.rows = self.clean.rows
         left_out = self.reported.left_out + before - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
-        self._report(render_dropped(self.clean.pairs, len(self.rows)))
+        self._report([*render_dropped(self.clean.pairs, len(self.rows)), *render_near(self.clean.near, self.tasks)])
         self.clean.check(recipe.path.parent)
-        self.evidence["decontamination"] = self.clean.evidence()
+        self.evidence["decontamination"] = self._with_near_of_parent(self.clean.evidence())
+
+    def _with_near_of_parent(self, evidence: dict[str, Any]) -> dict[str, Any]:
+        """Add the cases that the rows of the adapter that the training continues from come near."""
+        parent = self.recipe.start.record.get("decontamination", {}) if self.recipe.start else {}
+        known = {each["case"] for each in evidence["near"]}
+        return evidence | {
+            "near": [*evidence["near"], *(each for each in parent.get("near", ()) if each["case"] not in known)]
+        }
 
     def divide(self) -> None:
         """Tokenize the rows, and separate the validation split."""

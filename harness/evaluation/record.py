@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -176,6 +176,7 @@ class Record:
         noise: the results of re-runs, by unit.
         sidecar: the digest of the sidecar (see sidecar.py).
         inconclusive: whether inconclusive units block or warn.
+        near: by unit, the cases that the adapter's training rows come near; they are no evidence of a gain.
         compared_as: its name in `tunegate compare`; such a record is for information only.
     """
 
@@ -201,6 +202,7 @@ class Record:
     sealed: bool = False
     sidecar: str = ""
     inconclusive: Literal["block", "warn"] = "block"
+    near: Mapping[str, Sequence[str]] = field(default_factory=dict)
     compared_as: str = ""
     path: Path | None = field(default=None, compare=False)
 
@@ -272,6 +274,7 @@ class Record:
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
             **({"engines": _plain(self.engines)} if self.engines else {}),
             **({"references": _plain(self.references)} if self.references else {}),
+            **({"near": {unit: list(cases) for unit, cases in self.near.items()}} if self.near else {}),
             **({"compared_as": self.compared_as} if self.compared_as else {}),
         }  # fmt: skip
 
@@ -344,7 +347,7 @@ def parse_record(data: Any, path: Path) -> Record:
         engines=data.get("engines", {}), references=data.get("references", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"),
-        compared_as=data.get("compared_as", ""), path=path,
+        near=data.get("near", {}), compared_as=data.get("compared_as", ""), path=path,
     )  # fmt: skip
     record.__dict__["digest"] = data["digest"]  # verified above
     if torn := next(_torn(record), ""):

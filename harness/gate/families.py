@@ -44,7 +44,9 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     # levels of held and improved; if it divided these too, more evaluations would let more pass.
     parts = {each.key: pair_parts(each) for each in gated}
     # A part with a margin is another member, so the family's error does not depend on what is declared.
-    members = [*gated, *(part for each in parts.values() for part in gated_parts(each))]
+    # Cases that training rows come near are no evidence of a gain, but count against the candidate.
+    wholes = [each.with_near for each in gated if each.with_near]
+    members = [*gated, *wholes, *(part for each in parts.values() for part in gated_parts(each))]
     worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members}
     minima = _minima(gated)
     lower = _family(worse | minima, {})

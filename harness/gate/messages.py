@@ -9,7 +9,7 @@ from typing import Any
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.formatting import SHOWN, change, level, listed, ordinal, percent, points
 from tunegate.harness.gate.together import GroupLoss
-from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
+from tunegate.harness.gate.verdict import NearScores, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
@@ -64,6 +64,26 @@ def lower(facts: UnitVerdict) -> str:
     return (
         f"lower than the {facts.reference} by at most {_loss(facts)}, within the margin of {_margin(facts)}, but {why}"
     )
+
+
+def worse_with_near(facts: UnitVerdict, difference: float) -> str:
+    """Return a cause of "regressed": the unit is worse once the cases that training rows come near are counted."""
+    lost = change(abs(difference), facts.kind, signed=False) + _unit(facts)
+    return f"significantly worse than the {facts.reference}, by {lost}, with the cases that training rows come near"
+
+
+def near_cases(facts: UnitVerdict, near: NearScores) -> str:
+    """Return a sentence on what the verdict rests on, and on the scores of the near cases."""
+    means = f"{level(near.base, facts.kind)} -> {level(near.mean, facts.kind)}"
+    rests = f"It rests on {near.clean} of {near.clean + near.n} cases; training rows come near the others ({means})"
+    if near.excess is None:
+        return f"{rests}."
+    word = "more" if near.excess >= 0 else "less"
+    more = f"which gained {change(abs(near.excess), facts.kind, signed=False)}{_unit(facts)} {word}"
+    if near.interval:
+        bounds = " to ".join(change(bound, facts.kind) for bound in near.interval)
+        more += f" (95 %: {bounds})"
+    return f"{rests}, {more}."
 
 
 def fell(facts: UnitVerdict) -> str:
@@ -317,7 +337,7 @@ def _never_right(facts: UnitVerdict) -> list[str]:
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:
-    remarks = _never_right(facts)
+    remarks = [*([near_cases(facts, facts.near)] if facts.near else []), *_never_right(facts)]
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
     if facts.effective is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
 
 PairKey = tuple[str, str, str]
+WITH_NEAR = "all cases"  # in place of a part: the cases that training rows come near, together with the others
 SLICE_SHARE = 0.8  # a tag that covers more of its unit is not a slice: it would test the unit a second time
 
 
@@ -36,6 +37,7 @@ class PairedScores:
             and their share is bounded separately.
         topics: the source of the topics between which the change differs, leaving `effective` independent cases.
         part: the part of the unit's pass rule that was scored; empty for the whole unit.
+        with_near: the same pair on all cases, if training rows come near some; this one is then on the others.
     """
 
     unit: Unit
@@ -56,6 +58,7 @@ class PairedScores:
     topics: str = ""
     effective: stats.Effective | None = None
     part: str = ""
+    with_near: PairedScores | None = None
 
     @property
     def key(self) -> PairKey:
@@ -103,8 +106,33 @@ def pair(
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:
         return replace(sides, before=before, after=after)
-    sides = replace(sides, before=before, after=after)
-    return _with_differences(sides, policy.prices, candidate, reference, declared.margin)
+    whole = _with_differences(
+        replace(sides, before=before, after=after), policy.prices, candidate, reference, declared.margin
+    )
+    near = candidate.near.get(unit.of or unit.key, ())
+    return _on_clean_cases(whole, near, policy.prices, candidate, reference) if near else whole
+
+
+def _on_clean_cases(
+    whole: PairedScores, near: Collection[str], prices: Prices | None, candidate: Record, reference: Record
+) -> PairedScores:
+    """Return the pair on the cases that no training row comes near; of a group, on all of them or on none.
+
+    They are chosen by inputs and rows, before any output, so that the tests on them keep their levels.
+    """
+    beside = {case.observation for case in whole.unit.cases if case.id in near}
+    clean = tuple(case for case in whole.unit.cases if case.observation not in beside)
+    if len(clean) == len(whole.unit.cases):
+        return whole
+    unit = replace(whole.unit, cases=clean)
+    old, new = ({case.id: side[case.id] for case in clean} for side in (whole.old, whole.new))
+    sides = replace(
+        whole, unit=unit, old=old, new=new, before=observations(clean, old), after=observations(clean, new),
+        with_near=replace(whole, part=WITH_NEAR),
+    )  # fmt: skip
+    if not clean:
+        return replace(sides, d=(), problem=f"training rows come near all of its {len(whole.unit.cases)} cases")
+    return _with_differences(sides, prices, candidate, reference, whole.policy.margin or 0.0)
 
 
 def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:

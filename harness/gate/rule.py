@@ -14,6 +14,7 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.families import SEED, Tests, run_tests
+from tunegate.harness.gate.near import near_scores
 from tunegate.harness.gate.one_verdict import beside_service, combined, held_late, proven_by_another
 from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, outputs_needed, pair, skipped_tags
 from tunegate.harness.gate.parts import values_never_right
@@ -204,10 +205,11 @@ def _gained(each: PairedScores) -> bool:
 
 
 def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
-    unit, known = each.unit, reference.units.get(each.unit.key)
-    both = [case for case in unit.cases if case.id in each.old and case.id in each.new]
-    regressed_cases = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
-    fixed_cases = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
+    unit, known, every = each.unit, reference.units.get(each.unit.key), each.with_near or each
+    old, new = every.old, every.new
+    both = [case for case in every.unit.cases if case.id in old and case.id in new]
+    regressed_cases = [case.id for case in both if old[case.id].passed and new[case.id].passed is False]
+    fixed_cases = [case.id for case in both if old[case.id].passed is False and new[case.id].passed]
     noise = reference.noise.get(unit.key)
     by_themselves = noise.flips if noise else ()
     marked = [case for case in both if case.critical]
@@ -222,16 +224,17 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         target_score=each.policy.target_score,
         declared=each.policy.reason,
         regressed_cases=tuple(regressed_cases), fixed_cases=tuple(fixed_cases),
-        critical=tuple(case.id for case in critical if _regressed(case, each.old[case.id], each.new[case.id])),
-        already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
+        critical=tuple(case.id for case in critical if _regressed(case, old[case.id], new[case.id])),
+        already_failing=tuple(case.id for case in critical if not old[case.id].passed),
         by_themselves=by_themselves,
         disarmed=tuple(case.id for case in marked if case.id in by_themselves),
-        unstable=tuple(case.id for case in critical if _wavers(case, each.old[case.id], each.new[case.id])),
+        unstable=tuple(case.id for case in critical if _wavers(case, old[case.id], new[case.id])),
         skipped=skipped_tags(unit),
         # reports print this, so it contains no sealed text
-        before={} if unit.sealed else {case: each.old[case].output for case in regressed_cases},
+        before={} if unit.sealed else {case: old[case].output for case in regressed_cases},
         sealed=unit.sealed,
         base_rates=known.rates if known else {},
+        near=near_scores(each),
     )  # fmt: skip
 
 
@@ -258,7 +261,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss
     """Return the verdict on comparable differences, and the causes of regressed or inconclusive, in words."""
     # Held needs no correction across units: a release requires all of them, so more units make a false one rarer.
     held = stats.held(each.d, each.margin, each.level, each.effective)
-    if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below)):
+    if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below, tests.is_worse)):
         return "regressed", regressed
     if unsettled := list(_unsettled_by(each, facts, held, group)):
         return "inconclusive", unsettled
@@ -268,7 +271,9 @@ def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss
     return ("improved" if each.key in tests.is_better and each.difference > 0 else "held"), []
 
 
-def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[str]:
+def _regressed_by(
+    each: PairedScores, facts: UnitVerdict, held: bool, below: bool, is_worse: Collection[PairKey]
+) -> Iterator[str]:
     # Held outweighs worse, as the margin is the declared tolerance, except with `lower: block` and in sealed units,
     # which are the evidence of a release.
     intolerant = each.policy.lower == "block" or facts.sealed
@@ -280,6 +285,12 @@ def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: boo
             yield messages.mean_lost(facts, bool(each.unit.of))
     if facts.lower and held and intolerant:
         yield messages.lower(facts)
+    if (
+        each.with_near
+        and each.with_near.key in is_worse
+        and not stats.held(each.with_near.d, each.with_near.margin, each.level)
+    ):
+        yield messages.worse_with_near(facts, each.with_near.difference)
     if facts.worse_slices:
         yield messages.fell(facts)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)

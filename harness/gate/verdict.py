@@ -67,6 +67,28 @@ class NeverRight:
         return {"field": self.field, "value": self.value, "n": self.n, "base": self.base}
 
 
+@dataclass(frozen=True, slots=True)
+class NearScores:
+    """The `n` cases of a unit that training rows come near, which are no evidence of a gain, beside the `clean` others.
+
+    Attributes:
+        base, mean: means over the near cases, before and now.
+        excess: how much more the near cases gained than the clean ones, with its 95 % `interval`: what a score on all
+            cases owes to their being near.
+    """
+
+    n: int
+    clean: int
+    base: float
+    mean: float
+    excess: float | None = None
+    interval: tuple[float, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its form in a record."""
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
 @dataclass(frozen=True)
 class UnitVerdict:
     """The verdict on one unit against one reference. Differences are tuned minus base, in the score's own unit.
@@ -94,6 +116,8 @@ class UnitVerdict:
         run: for an open guard that is held at a late run of its cases, the number of that run; otherwise 1.
         parts: the parts of its pass rule.
         never_right: the field values that no output has right.
+        near: the cases that training rows come near; the verdict then rests on the others, which alone are counted
+            in `n`, `base`, `mean` and the tests. Regressed, fixed and critical cases are of all.
     """
 
     unit: str
@@ -145,6 +169,7 @@ class UnitVerdict:
     run: int = 1
     parts: tuple[PartVerdict, ...] = ()
     never_right: tuple[NeverRight, ...] = ()
+    near: NearScores | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""
@@ -155,6 +180,6 @@ class UnitVerdict:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, PartVerdict | NeverRight):
+    if isinstance(value, PartVerdict | NeverRight | NearScores):
         return value.as_dict()
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

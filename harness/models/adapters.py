@@ -93,6 +93,19 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def near_cases(folder: Path) -> dict[str, list[str]]:
+    """The cases that training rows of an adapter come near, by unit, from its training record.
+
+    Raises:
+        Refused: see `training_record`.
+    """
+    record, found = training_record(folder), dict[str, list[str]]()
+    for each in (record or {}).get("decontamination", {}).get("near", ()):
+        unit, _, case = each["case"].rpartition("/")
+        found.setdefault(unit, []).append(case)
+    return found
+
+
 def check_base(folder: Path, base: ModelFiles) -> None:
     """Refuse an adapter whose training record names another base than `base`."""
     record = training_record(folder)

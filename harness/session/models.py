@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
-from tunegate.harness.models.adapters import training_record
+from tunegate.harness.models.adapters import near_cases, training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.local.huggingface import Base
@@ -203,7 +203,16 @@ class RunModels:
         known = list(candidate.compared.values())
         partial = bool(self._selection.partial)
         found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
-        return replace(found, sealed=self._options.sealed, compared_as=self._options.compared_as)
+        return replace(
+            found, sealed=self._options.sealed, compared_as=self._options.compared_as, near=self._near(candidate)
+        )
+
+    def _near(self, candidate: Candidate) -> Mapping[str, Sequence[str]]:
+        """The evaluated cases that training rows of the adapter come near."""
+        if self._options.shards:
+            return self._options.shards.first.record.near
+        known = near_cases(candidate.adapter) if candidate.adapter else {}
+        return {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}

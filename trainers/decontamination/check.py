@@ -17,11 +17,11 @@ from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
 from tunegate.trainers.config.exemptions import Exemption
-from tunegate.trainers.config.sections import ASK, DROP, KEEP, Decontaminate
+from tunegate.trainers.config.sections import ASK, DROP, KEEP, SPLIT, Decontaminate
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.render import Outcome, Settled, render_refusal, report_of_pairs
 from tunegate.trainers.decontamination.search import Comparison, search
-from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near
+from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near, nearest_first
 from tunegate.trainers.decontamination.translations import LANGUAGES, encoder_digest
 
 
@@ -42,6 +42,14 @@ class Decontaminated:
             if outcome == "dropped":
                 nearest.setdefault(near.pair[:2], near)
         return list(nearest.values())
+
+    @property
+    def near(self) -> dict[str, Near]:
+        """The cases that trained rows come near, by their keys, each with its nearest row."""
+        found: dict[str, Near] = {}
+        for each in nearest_first([near for near, outcome in self.pairs if outcome == "near"]):
+            found.setdefault(each.eval_text.case.key, each)
+        return found
 
     @property
     def dropped_file(self) -> str:
@@ -65,7 +73,7 @@ class Decontaminated:
 
     def evidence(self) -> dict[str, Any]:
         """For the training record: what was compared, how, and the outcomes."""
-        found, dropped = self.found, self.dropped
+        found, dropped, near = self.found, self.dropped, self.near
         return {
             "rows": found.rows,
             "row_texts": found.example_texts,
@@ -74,16 +82,17 @@ class Decontaminated:
             "thresholds": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
             "pairs": {"refuse": len(found.threshold("refuse")), "review": len(found.threshold("review"))},
             "dropped": {
-                "refuse": sum(near.threshold == "refuse" for near in dropped),
-                "review": sum(near.threshold == "review" for near in dropped),
+                "refuse": sum(each.threshold == "refuse" for each in dropped),
+                "review": sum(each.threshold == "review" for each in dropped),
                 "sha256": text_digest(self.dropped_file) if dropped else None,
             },
-            "kept": len({near.pair[:2] for near, outcome in self.pairs if outcome == "kept"}),
+            "near": [each.as_dict() for _, each in sorted(near.items())],
+            "kept": len({each.pair[:2] for each, outcome in self.pairs if outcome == "kept"}),
             "exemptions": [
                 {"row": exemption.row, "case": exemption.case, "reason": exemption.reason.strip()}
                 for exemption in self.exemptions
             ],
-            "nearest": [near.as_dict() for near in found.nearest],
+            "nearest": [each.as_dict() for each in found.nearest],
             "embedder": embedder_digest(),
             "translations": {"encoder": encoder_digest(), "languages": list(LANGUAGES)},
         }
@@ -105,7 +114,7 @@ def decontaminate(
     Args:
         rows: the rows.
         tasks: all tasks whose fixtures are held out.
-        policy: what to do with rows that are too similar.
+        policy: what to do with rows that are too similar; by default, copies are dropped and the others split off.
         exemptions: the recipe's exemptions.
         watch: shows the progress.
 
@@ -125,7 +134,7 @@ def decontaminate(
     return Decontaminated([row for row in rows if (row.file, row.line) not in gone], found, settled, exemptions)
 
 
-_REVIEW: dict[str, Outcome] = {DROP: "dropped", KEEP: "kept", ASK: "asked"}
+_REVIEW: dict[str, Outcome] = {SPLIT: "near", DROP: "dropped", KEEP: "kept", ASK: "asked"}
 
 
 def _outcome(near: Near, policy: Decontaminate, exempted: set[tuple[str, int, str]]) -> Outcome:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tunegate.harness.cases.model import Task
+from tunegate.harness.statistics.power import fewest_cases
 from tunegate.trainers.decontamination.normalize import normalise
 from tunegate.trainers.decontamination.thresholds import Near, nearest_first
 
-Outcome = Literal["dropped", "refused", "asked", "kept", "exempted"]
+Outcome = Literal["dropped", "refused", "asked", "kept", "exempted", "near"]
 SHOWN = 10
 
 
@@ -67,12 +69,36 @@ def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
     worst: dict[tuple[str, int], Settled] = {}
     for each in pairs:  # refused pairs come first
         worst.setdefault(each.near.pair[:2], each)
-    counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in ("dropped", "kept"))
+    told = ("dropped", "kept", "near")
+    counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in told)
     for (outcome, threshold), number in sorted(counts.items()):
         rows = f"1 row that {_DOES[threshold]}" if number == 1 else f"{number} rows that {_DO[threshold]}"
-        yield f"  {rows}: {outcome}"
+        yield f"  {rows}: {'trained on' if outcome == 'near' else outcome}"
     if counts:
         yield f"  rows left: {left}; --report FILE.json lists every pair"
+
+
+def render_near(near: Collection[str], tasks: Sequence[Task]) -> Iterator[str]:
+    """Yield a line for each unit with cases that rows come near, and a warning where too few others are left.
+
+    Args:
+        near: the keys of those cases.
+        tasks: all tasks of the fixtures.
+    """
+    for task in tasks:
+        for unit in task.units:
+            beside = {case.observation for case in unit.cases if case.key in near}
+            clean = sum(case.observation not in beside for case in unit.cases)
+            if not beside:
+                continue
+            yield (
+                f"  {unit.key}: rows come near {len(unit.cases) - clean} of {len(unit.cases)} cases; evidence for a "
+                f"gain rests on the other {clean}"
+            )
+            margin = task.policy.of(unit.name, unit.kind).margin
+            needed = fewest_cases(margin) if margin and unit.kind == "pass/fail" else 1
+            if clean < needed:
+                yield f"  warning: {unit.key} stays inconclusive: it takes {needed} cases that no row comes near"
 
 
 def _refused(pairs: Sequence[Near], rows: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.config.sections import DROP, Decontaminate
 from tunegate.trainers.data.asked_rows import asked_rows
 from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.private_data import find_private_data
@@ -64,8 +65,8 @@ def read_prompt_rows(files: Sequence[Path], task: Task, tasks: Sequence[Task], w
     every = read_examples(paths, task)
     private = {id(each.row) for each in find_private_data(every, watch)}
     clean = [row for row in every if id(row) not in private]
-    # the defaults: a row that repeats a case, or may paraphrase one, is dropped, whatever a recipe exempts
-    kept = list(decontaminate(clean, tasks, watch=watch).rows)
+    # a row that repeats a case, or may paraphrase one, is dropped, whatever a recipe exempts
+    kept = list(decontaminate(clean, tasks, Decontaminate(review=DROP), watch=watch).rows)
     if not kept:
         raise Refused(f"--rows: expected a row that is similar to no case, found none of {len(every)}; add other rows")
     left_out = {PRIVATE: len(every) - len(clean), NEAR: len(clean) - len(kept)}

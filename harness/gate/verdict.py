@@ -116,7 +116,7 @@ class UnitVerdict:
         run: for an open guard that is held at a late run of its cases, the number of that run; otherwise 1.
         parts: the parts of its pass rule.
         never_right: the field values that no output has right.
-        near: the cases that training rows come near; the verdict then rests on the others, which alone are counted
+        near: the cases that training rows come near; the verdict then rests on the others, and only these count
             in `n`, `base`, `mean` and the tests. Regressed, fixed and critical cases are of all.
     """
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from tests.support.training import Place, refuses
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
-from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.files import digest, file_digest, stamped
+from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.resolve import identify, template_digest
 
@@ -465,3 +466,18 @@ def test_the_effective_values_come_first(place):
         "  optim.lr  0.05  peak learning rate",
     } <= set(shown)
     assert shown[-1] == "  seed  3  seed for the initial weights and the order of the rows"
+
+
+def test_the_gate_rests_on_the_cases_that_no_trained_row_comes_near(done, tiny_model):
+    path = done.path / "adapter" / "training.json"
+    training = json.loads(path.read_text())
+    del training["digest"]
+    near = {"case": "desk/triage/a", "row": "rows.jsonl:3", "measure": "likeness", "value": 0.9}
+    path.write_text(json.dumps(stamped({**training, "decontamination": {"near": [near]}})))
+
+    [record] = done.evaluate(tiny_model, adapters=(Path("adapter"),), against="baseline")
+    assert record.near == {"desk/triage": ["a"]}
+    assert read_record(record.path).near == {"desk/triage": ["a"]}
+    found = record.verdicts["desk/triage"]
+    assert (found["n"], found["near"]["n"], found["near"]["clean"]) == (1, 1, 1)
+    assert "It rests on 1 of 2 cases; training rows come near the others" in found["reason"]

@@ -14,7 +14,7 @@ from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.config.sections import Decontaminate
 from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
-from tunegate.trainers.decontamination.render import render_dropped
+from tunegate.trainers.decontamination.render import render_dropped, render_near
 
 SYSTEM = "You sort the messages that customers send to a company that mends boilers, radiators and heat pumps."
 SAYS = "The scaffolding goes up on Wednesday morning, and Dan will swap the flue on Friday."
@@ -280,7 +280,7 @@ def near_rows(tmp_path, **policy):
 def test_rows_that_come_too_near_are_left_out_and_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    found = near_rows(tmp_path)
+    found = near_rows(tmp_path, review="drop")
     found.check()
 
     assert [each.input for each in found.rows] == ["The landing is cold."]
@@ -292,6 +292,28 @@ def test_rows_that_come_too_near_are_left_out_and_named(tmp_path, monkeypatch):
         ("rows.jsonl:3", "desk/triage/sold", "review"),
     ]
     assert "CarePlan" not in found.dropped_file
+
+
+def test_rows_that_may_be_a_fixture_are_trained_on_and_the_case_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    found = near_rows(tmp_path)
+    found.check()
+
+    assert [each.line for each in found.rows] == [1, 3]
+    evidence = found.evidence()
+    assert [(each["case"], each["row"]) for each in evidence["near"]] == [("desk/triage/sold", "rows.jsonl:3")]
+    assert (evidence["kept"], evidence["dropped"]["review"], evidence["dropped"]["refuse"]) == (0, 0, 1)
+    assert list(render_dropped(found.pairs, len(found.rows))) == [
+        "  1 row that repeats a fixture: dropped",
+        "  1 row that may paraphrase a fixture: trained on",
+        "  rows left: 2; --report FILE.json lists every pair",
+    ]
+    tasks = load_tasks(tmp_path)
+    lines = list(render_near(found.near, tasks))
+    assert lines[0].startswith("  desk/triage: rows come near 1 of ")
+    assert lines[0].endswith("evidence for a gain rests on the other 0")
+    assert "stays inconclusive: it takes 59 cases" in lines[1]
 
 
 def test_rows_that_may_be_a_fixture_are_kept_where_the_recipe_says_so(tmp_path, monkeypatch):

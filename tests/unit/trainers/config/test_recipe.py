@@ -38,7 +38,7 @@ def test_a_short_recipe_has_the_documented_defaults(write, tmp_path):
         Lora(16, 32, 0.0, "all-linear"),
         Optim(2e-4, 3, 8, 0.0, 0.05, "cosine", 1024),
     )
-    assert recipe.decontaminate == Decontaminate("drop", "drop")
+    assert recipe.decontaminate == Decontaminate("drop", "split")
     assert recipe.rows == (tmp_path / "rows.jsonl",)
     assert recipe.output == tmp_path / "out/desk"
 
@@ -96,7 +96,7 @@ def test_a_mistake_is_named_with_its_line(write):
         ),
         (
             "decontaminate: {review: refuse}",
-            "recipe.yaml:5: decontaminate.review: expected one of drop, keep, ask, found 'refuse'",
+            "recipe.yaml:5: decontaminate.review: expected one of split, drop, keep, ask, found 'refuse'",
         ),
         ("decontaminate: drop", "recipe.yaml:5: decontaminate: expected a mapping, found 'drop'"),
         ("lora: {r: 0}", "recipe.yaml:5: lora.r: expected a whole number from 1, found 0"),

@@ -72,7 +72,7 @@ def worse_with_near(facts: UnitVerdict, difference: float) -> str:
     return f"significantly worse than the {facts.reference}, by {lost}, with the cases that training rows come near"
 
 
-def near_cases(facts: UnitVerdict, near: NearScores) -> str:
+def rests_on(facts: UnitVerdict, near: NearScores) -> str:
     """Return a sentence on what the verdict rests on, and on the scores of the near cases."""
     means = f"{level(near.base, facts.kind)} -> {level(near.mean, facts.kind)}"
     rests = f"It rests on {near.clean} of {near.clean + near.n} cases; training rows come near the others ({means})"
@@ -337,7 +337,7 @@ def _never_right(facts: UnitVerdict) -> list[str]:
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:
-    remarks = [*([near_cases(facts, facts.near)] if facts.near else []), *_never_right(facts)]
+    remarks = [*([rests_on(facts, facts.near)] if facts.near else []), *_never_right(facts)]
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
     if facts.effective is not None:

@@ -69,8 +69,8 @@ def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
     worst: dict[tuple[str, int], Settled] = {}
     for each in pairs:  # refused pairs come first
         worst.setdefault(each.near.pair[:2], each)
-    told = ("dropped", "kept", "near")
-    counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in told)
+    counted = ("dropped", "kept", "near")
+    counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in counted)
     for (outcome, threshold), number in sorted(counts.items()):
         rows = f"1 row that {_DOES[threshold]}" if number == 1 else f"{number} rows that {_DO[threshold]}"
         yield f"  {rows}: {'trained on' if outcome == 'near' else outcome}"

@@ -99,7 +99,7 @@ def _groups(rows: Sequence[Example]) -> list[list[int]]:
         first.setdefault((row.file, row.line) if row.turn else index, index)
     pairs = [(index, first[(row.file, row.line) if row.turn else index]) for index, row in enumerate(rows)]
     pairs += [(pair.first, pair.second) for pair in near_copies([row.input for row in rows], NEAR)]
-    alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))))
+    alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))), shape=(len(rows), len(rows)))
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for index, label in enumerate(connected_components(alike, directed=False)[1].tolist()):
         groups[label].append(index)

@@ -79,8 +79,12 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
 
 
 def _missing(row: Example, method: str) -> Problem:
-    wanted = "since method dpo compares two" if method == DPO else "in at least one row with method kto"
-    return Problem(Path(row.file), row.line, "", f"a `rejected` output, {wanted}", "none",
+    wanted = (
+        "a `rejected` output, since method dpo compares two"
+        if method == DPO
+        else "a `rejected` output, or a `label: false`, in at least one row with method kto"
+    )
+    return Problem(Path(row.file), row.line, "", wanted, "none",
                    "write a worse output, or train with method sft")  # fmt: skip
 
 

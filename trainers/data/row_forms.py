@@ -22,7 +22,10 @@ Rows = Iterator[dict[str, Any]]  # of our own form; `liked` is false for an outp
 
 _ROLES = {"human": USER, "gpt": ASSISTANT}
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
-_NO_TOOLS = {"maxItems": 0, "description": "none: the suites send no tools, so an adapter is never evaluated with them"}
+_NO_TOOLS = {
+    "anyOf": [{"type": "array", "maxItems": 0}, {"enum": ["", "[]"]}],  # TRL also takes them as JSON text
+    "description": "none: the suites send no tools, so an adapter is never evaluated with them",
+}
 _TURN = {
     "type": "object", "required": ["role", "content"], "description": "an object with role and content",
     "properties": {
@@ -60,7 +63,11 @@ def _object(properties: Mapping[str, Any], *optional: str) -> dict[str, Any]:
     return {"type": "object", "properties": {**properties, **own}, "required": required}
 
 
-_TOOLS = {"tools": _NO_TOOLS, "parallel_tool_calls": {"description": "anything: the suites send no tools"}}
+_TOOLS = {
+    "tools": _NO_TOOLS,
+    "functions": _NO_TOOLS,
+    "parallel_tool_calls": {"description": "anything: the suites send no tools"},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ def test_mixed_and_ambiguous_rows_are_refused_with_their_lines(read):
         ({"prompt": USER, "chosen": "", "rejected": WORSE}, "chosen: expected text, or a list of messages, found ''"),
         ({"prompt": USER, "chosen": OUTPUT, "rejected": OUTPUT}, "rejected: expected a text other than the output"),
         ({"messages": TALK, "tools": [{"type": "function"}]}, "tools: expected none: the suites send no tools"),
+        ({"messages": TALK, "tools": '[{"type": "function"}]'}, "tools: expected none: the suites send no tools"),
         ({"messages": turns(("user", USER), ("tool", "21"), weight=1)}, "[1].role: expected one of system, user"),
         ({"messages": turns(("user", USER), ("assistant", OUTPUT), weight=0.5)}, "weight: expected one of 0, 1"),
         ({"messages": turns(("user", USER), ("assistant", OUTPUT), weight=0)}, "expected an assistant turn to learn"),

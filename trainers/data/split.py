@@ -94,12 +94,13 @@ def _groups(rows: Sequence[Example]) -> list[list[int]]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first: dict[object, int] = {}
+    first: dict[tuple[str, int], int] = {}
     for index, row in enumerate(rows):
-        first.setdefault((row.file, row.line) if row.turn else index, index)
-    pairs = [(index, first[(row.file, row.line) if row.turn else index]) for index, row in enumerate(rows)]
+        first.setdefault((row.file, row.line), index)
+    pairs = [(index, index) for index in range(len(rows))]
+    pairs += [(index, first[row.file, row.line]) for index, row in enumerate(rows) if row.turn]
     pairs += [(pair.first, pair.second) for pair in near_copies([row.input for row in rows], NEAR)]
-    alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))), shape=(len(rows), len(rows)))
+    alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))))
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for index, label in enumerate(connected_components(alike, directed=False)[1].tolist()):
         groups[label].append(index)

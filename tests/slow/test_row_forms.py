@@ -10,7 +10,6 @@ from tests.integration.trainers.training.test_preference import log_probability
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.local.huggingface import load_base
 from tunegate.harness.models.resolve import resolve
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import Recipe
@@ -28,23 +27,24 @@ ASKED = ("Who is there at night?", "Where does one settle a quarrel?")
 
 @pytest.fixture
 def train(tmp_path):
-    """Trains on rows: the log probability of each output, first those to learn, before and after."""
+    """Trains on rows: the log probability of each output before and after, those to learn first."""
     write_unit(tmp_path / "fixtures", ["a"], prompt={"system": "Answer in one sentence."})
     (task,) = load_tasks(tmp_path / "fixtures")
     base = resolve("smollm2", quiet())
     tokenizer = load_tokenizer(base)
 
-    def train(rows, asked=None, epochs=6, **recipe):
+    def train(rows, asked=None, epochs=4, **recipe):
         """`asked` are the rows whose outputs are measured, if not those that are trained on."""
-        optim = Optim(lr=5e-4, epochs=epochs, batch=2, warmup=0.0)
+        optim = Optim(lr=1e-3, epochs=epochs, batch=2, warmup=0.0)
         made = Recipe(tmp_path / "recipe.yaml", "desk", (), tmp_path / "out", optim=optim, **recipe)
         data = tokens(rows, made)
         with quiet_libraries():
             trainer = build_trainer(made, base, unpaired(data, made), tmp_path / "work", quiet())
             trainer.train()
         measured = [each for part in apart(tokens(asked or rows, made)) for each in part]
-        models = (load_base(base), trainer.model.eval())
-        return [[log_probability(model, each) for each in measured] for model in models]
+        after = [log_probability(trainer.model.eval(), each) for each in measured]
+        with trainer.model.disable_adapter():
+            return [log_probability(trainer.model, each) for each in measured], after
 
     def tokens(rows, recipe):
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -77,7 +77,7 @@ def test_liked_outputs_become_likelier_than_those_that_are_not(train):
         for asked in ASKED
         for output in (FIRST, SECOND)
     ]
-    before, after = train(rows, epochs=2, method="kto")
+    before, after = train(rows, epochs=1, method="kto")
 
     gains = [late - early for early, late in zip(before, after, strict=True)]
     liked, disliked = gains[: len(ASKED)], gains[len(ASKED) :]

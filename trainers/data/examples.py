@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from tunegate.harness.cases.file import collecting
 from tunegate.harness.cases.model import Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.models.api import Messages
 from tunegate.trainers.config.row_sources import AUTO, OWN, hub_name
-from tunegate.trainers.data.row_files import read_row_documents, rows_digest
+from tunegate.trainers.data.row_files import read_row_documents
 from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -153,13 +154,18 @@ def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[
             name = form_of(documents) if form == AUTO else form
             found = _rows_of(documents, name, units, problems)
             unused = unused_columns(documents, name) if name != OWN else {}
-            sha = rows_digest(path, documents)
-            files.append(RowFile(path, name, sha, [row for each in found for row in each], unused))
+            rows = [row for each in found for row in each]
+            files.append(RowFile(path, name, _digest(path, rows), rows, unused))
             lines += found
     problems += _repeated(lines)
     if problems:
         raise AuthoringError(problems)
     return files
+
+
+def _digest(path: Path, rows: Sequence[Example]) -> str:
+    """The SHA-256 of a file, or of the rows of a data set of the Hub."""
+    return digest(list(map(asdict, rows))) if hub_name(path) else file_digest(path)
 
 
 def _rows_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, Unreadable
 from tunegate.harness.core.extras import need
-from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.reading import MOST_BYTES, read_bytes, read_json
 from tunegate.trainers.config.row_sources import HUB_FORM, HUB_NAME, hub_name
 from tunegate.trainers.data.row_forms import without_nulls
@@ -39,11 +38,6 @@ def read_row_documents(path: Path, what: str, problems: list[Problem]) -> Iterat
     if path.suffix == ".json" and _begins_a_list(path):
         return _numbered(path, _json_list(path))
     return read_json_lines(path, what, problems)
-
-
-def rows_digest(path: Path, documents: list[Document]) -> str:
-    """The SHA-256 of a file of rows, or of the rows of a data set of the Hub."""
-    return digest([each.data for each in documents]) if hub_name(path) else file_digest(path)
 
 
 def _numbered(path: Path, rows: Iterator[Any]) -> Iterator[Document]:
@@ -95,8 +89,4 @@ def _from_hub(path: Path) -> Iterator[Any]:
         rows = datasets.load_dataset(found["name"], revision=found["revision"], split=found["split"] or "train")
     except Exception as error:  # the Hub's client raises many kinds of errors; all mean the same to the user
         raise CouldNotRun(f"{name}: the Hub did not deliver it: {error}") from error
-    yield from (without_nulls(row) for row in map(_plain, rows))
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(row)
+    yield from (without_nulls(dict(row)) for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,14 @@ def test_lists_and_parquet_count_their_rows(read, name):
     file = read(name=name)
 
     assert (file.form, [row.place for row in file.rows]) == ("prompt-completion", [f"{name}:1", f"{name}:2"])
+
+
+def test_columns_of_parquet_that_are_not_json_are_not_used(read):
+    pyarrow = pytest.importorskip("pyarrow")
+    row = {"prompt": USER, "completion": OUTPUT, "when": datetime(2026, 1, 1, tzinfo=UTC), "image": b"\xff"}
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist([row]), "rows.parquet")
+
+    assert read(name="rows.parquet").unused == {"when": 1, "image": 1}
 
 
 def test_a_file_that_is_not_parquet_is_refused(read):

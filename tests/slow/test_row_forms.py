@@ -54,21 +54,21 @@ def train(tmp_path):
     return train
 
 
-def chat(weight):
+def chat(*weights):
     roles = ("user", "assistant", "user", "assistant")
     texts = (ASKED[0], FIRST, ASKED[1], SECOND)
     turns = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
-    turns[1]["weight"] = weight
+    for turn, weight in zip(turns[1::2], weights, strict=True):
+        turn["weight"] = weight
     return {"messages": turns}
 
 
 def test_a_turn_of_weight_0_is_not_learned_and_one_of_weight_1_is(train):
-    without, with_all = (train([chat(weight)], [chat(1)]) for weight in (0, 1))
+    before, after = train([chat(0, 1)], asked=[chat(1, 1)])
 
-    gains = [[after - before for before, after in zip(*each, strict=True)] for each in (without, with_all)]
-    (first, second), (first_learned, second_learned) = gains
-    assert min(second, first_learned, second_learned) > 20  # nats: the turn becomes likely
-    assert first < first_learned / 4
+    first, second = (late - early for early, late in zip(before, after, strict=True))
+    assert second > 20  # nats: the turn becomes likely
+    assert first < second / 3
 
 
 def test_liked_outputs_become_likelier_than_those_that_are_not(train):

@@ -289,7 +289,8 @@ def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Exa
 def _prompt(document: Document, units: Mapping[str, Unit]) -> tuple[str, Prompt]:
     """The unit that a row names, and the prompt of all its cases; the name is optional if the task has one unit."""
     name = document.data.get("unit") or (next(iter(units)) if len(units) == 1 else "")
-    expected, found, hint = f"a unit of the task ({', '.join(units)})", repr(name) if name else "none", ""
+    expected, found = f"a unit of the task ({', '.join(units)})", repr(name) if name else "none"
+    hint = "" if name else 'name one in each row: "unit": "..."'
     if name in units:
         prompts = {case.prompt for case in units[name].cases}
         if len(prompts) == 1:

@@ -18,6 +18,7 @@ from tunegate.harness.cases.model import Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages
 from tunegate.trainers.config.row_sources import AUTO, OWN, hub_name
 from tunegate.trainers.data.row_files import read_row_documents
@@ -112,9 +113,8 @@ class RowFile:
         """Yield lines on the form, unless it is our own and every turn of an assistant is trained on."""
         earlier = sum(role == ASSISTANT for row in self.rows if row.unit is None for role, _ in row.messages)
         if self.form != OWN:
-            apart = [name for name, count in self.unused.items()]
-            more = f"; columns not used: {', '.join(apart)}" if apart else ""
-            yield f"  {self.name}: form {self.form}, {len(self.rows)} rows{more}"
+            more = f"; columns not used: {listed([*self.unused])}" if self.unused else ""
+            yield f"  {self.name}: form {self.form}, {len(self.rows)} row{'s' * (len(self.rows) != 1)}{more}"
         elif earlier:
             yield (
                 f"  {self.name}: {earlier} earlier assistant turns are sent, not trained on (`format: chat` trains on "

@@ -91,7 +91,7 @@ def test_each_form_becomes_the_same_row(read, form, row, rejected, liked):
     assert (found.messages, found.output) == ((("system", SYSTEM), ("user", USER)), OUTPUT)
     assert (found.rejected, found.liked, found.line, found.turn) == (rejected, liked, 1, 0)
     assert read(row, form=form).rows == file.rows
-    assert list(file.render()) == [f"  rows.jsonl: form {form}, 1 rows"]
+    assert list(file.render()) == [f"  rows.jsonl: form {form}, 1 row"]
 
 
 def test_an_alpaca_input_follows_its_instruction(read):
@@ -135,7 +135,7 @@ def test_columns_that_are_not_used_are_named(read):
     file = read({"prompt": USER, "completion": OUTPUT, "id": 1, "score": None})
 
     assert file.unused == {"id": 1}
-    assert list(file.render()) == ["  rows.jsonl: form prompt-completion, 1 rows; columns not used: id"]
+    assert list(file.render()) == ["  rows.jsonl: form prompt-completion, 1 row; columns not used: id"]
 
 
 def test_mixed_and_ambiguous_rows_are_refused_with_their_lines(read):

@@ -293,14 +293,17 @@ def _fitting(raw: Any) -> list[str]:
     """The forms whose keys a row has, except forms whose keys are a part of those of another."""
     if not isinstance(raw, Mapping):
         return []
-    keys = {*raw} | ({"weight"} if _has_weights(raw.get("messages")) else set())
+    keys = {key for key, value in raw.items() if value is not None}
+    keys |= {"weight"} if _has_weights(raw.get("messages")) else set()
     known = [(OWN, each) for each in _OWN_KEYS] + [(name, each) for name, form in FORMS.items() for each in form.keys]
     fits = [(name, each) for name, each in known if each <= keys]
     return sorted({name for name, each in fits if not any(each < other for _, other in fits)})
 
 
 def _has_weights(turns: Any) -> bool:
-    return isinstance(turns, list) and any(isinstance(each, Mapping) and "weight" in each for each in turns)
+    return isinstance(turns, list) and any(
+        isinstance(each, Mapping) and each.get("weight") is not None for each in turns
+    )
 
 
 def _several(document: Document, fits: Sequence[str]) -> Problem:

@@ -67,6 +67,7 @@ def mistakes(read, *rows, **more):
         ("kto", {"prompt": ASKED, "completion": ANSWER, "label": False}, None, False),
         ("chat", {"messages": [*ASKED, *ANSWER], "tools": [], "parallel_tool_calls": False}, None, True),
         ("chat", {"messages": [*ASKED, *turns(("assistant", OUTPUT), weight=1)]}, None, True),
+        ("kto", {"prompt": USER, "completion": OUTPUT, "label": False, "chosen": None, "rejected": None}, None, False),
         (
             "openai-preference",
             {"input": {"messages": ASKED, "tools": []}, "preferred_output": ANSWER, "non_preferred_output": BAD},

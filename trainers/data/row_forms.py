@@ -33,6 +33,7 @@ _TURN = {
         "content": _TEXT,
         "weight": {"enum": [0, 1]},
         "tool_calls": _NO_TOOLS,
+        "function_call": _NO_TOOLS,
     },
 }  # fmt: skip
 _SAID = {
@@ -329,7 +330,18 @@ def as_own(document: Document, name: str) -> list[Document]:
 
 
 def unused_columns(documents: Sequence[Document], name: str) -> dict[str, int]:
-    """The number of rows that hold each column that a form does not use."""
+    """The number of rows that hold each column, or key of a message, that a form does not use."""
     used = FORMS[name].schema["properties"]
     rows = (each.data for each in documents if isinstance(each.data, Mapping))
-    return dict(Counter(key for row in rows for key, value in row.items() if key not in used and value is not None))
+    return dict(Counter(key for row in rows for key in dict.fromkeys(_unused(without_nulls(row), used))))
+
+
+def _unused(row: Mapping[str, Any], used: Mapping[str, Any]) -> Iterator[str]:
+    """The columns of a row that are not used, and the keys of its messages."""
+    known = {*_TURN["properties"], *_SAID["properties"]}
+    yield from (key for key in row if key not in used)
+    for key, value in row.items():
+        turns = value.get("messages") if isinstance(value, Mapping) else value
+        if key in used and isinstance(turns, list):
+            of_turns = (inner for each in turns if isinstance(each, Mapping) for inner in each)
+            yield from (f"{key}[].{inner}" for inner in of_turns if inner not in known)

@@ -138,6 +138,9 @@ def test_columns_that_are_not_used_are_named(read):
     assert file.unused == {"id": 1}
     assert list(file.render()) == ["  rows.jsonl: form prompt-completion, 1 row; columns not used: id"]
 
+    named = [{**each, "name": "Ann", "refusal": None} for each in TALK]
+    assert read({"messages": named}, form="chat").unused == {"messages[].name": 1}
+
 
 def test_mixed_and_ambiguous_rows_are_refused_with_their_lines(read):
     kto, plain = {"prompt": USER, "completion": OUTPUT, "label": True}, {"prompt": USER, "completion": OUTPUT}
@@ -166,6 +169,8 @@ def test_mixed_and_ambiguous_rows_are_refused_with_their_lines(read):
         ({"prompt": USER, "chosen": OUTPUT, "rejected": OUTPUT}, "rejected: expected a text other than the output"),
         ({"messages": TALK, "tools": [{"type": "function"}]}, "tools: expected none: the suites send no tools"),
         ({"messages": TALK, "tools": '[{"type": "function"}]'}, "tools: expected none: the suites send no tools"),
+        ({"messages": [*ASKED, *turns(("assistant", "Hm"), function_call={"name": "f"}, weight=1)]},
+         "messages[2].function_call: expected none: the suites send no tools"),
         ({"messages": turns(("user", USER), ("tool", "21"), weight=1)}, "[1].role: expected one of system, user"),
         ({"messages": turns(("user", USER), ("assistant", OUTPUT), weight=0.5)}, "weight: expected one of 0, 1"),
         ({"messages": turns(("user", USER), ("assistant", OUTPUT), weight=0)}, "expected an assistant turn to learn"),

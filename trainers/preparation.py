@@ -14,7 +14,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
-from tunegate.harness.core.files import digest, file_digest, stamped, write_json
+from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.models.adapters import CONFIG
@@ -24,7 +24,7 @@ from tunegate.harness.models.prompts import TRAINED
 from tunegate.trainers.config.recipe import KTO, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.examples import Example, read_examples
+from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (
     PrivateData,
@@ -140,10 +140,12 @@ class _Preparation:
         recipe = self.recipe
         self.tasks = load_tasks(self.cases)
         self.task = _task(recipe, self.tasks)
-        self.rows = for_method(read_examples(recipe.rows, self.task), recipe, self.say)
-        files = _row_files(recipe, self.rows)  # hashed now, since the files may change during the training
-        self.evidence["rows"] = files
-        for each in files:
+        files = read_row_files(recipe.rows, self.task, recipe.format)
+        for line in (line for file in files for line in file.render()):
+            self.say(line)
+        self.rows = for_method([row for file in files for row in file.rows], recipe, self.say)
+        self.evidence["rows"] = known = [_as_evidence(file) for file in files]
+        for each in known:
             if "teacher" in each:
                 self.say(render_teacher(each))
 
@@ -305,12 +307,10 @@ def _task(recipe: Recipe, tasks: Sequence[Task]) -> Task:
     raise Refused(f"{show_path(recipe.path)}: task {recipe.task!r}: expected one of {known}")
 
 
-def _row_files(recipe: Recipe, rows: Sequence[Example]) -> list[dict[str, Any]]:
-    names = [show_path(path) for path in recipe.rows]
-    return [
-        {"file": name, "sha256": file_digest(path), "rows": sum(row.file == name for row in rows), **read_teacher(path)}
-        for name, path in zip(names, recipe.rows, strict=True)
-    ]
+def _as_evidence(file: RowFile) -> dict[str, Any]:
+    unused = {"unused": dict(file.unused)} if file.unused else {}
+    known = {"file": file.name, "form": file.form, "sha256": file.sha256, "rows": len(file.rows)}
+    return {**known, **unused, **read_teacher(file.path)}
 
 
 def package_versions() -> dict[str, str]:

@@ -32,7 +32,7 @@ from tunegate.harness.cli.options import (
     shared,
 )
 from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
-from tunegate.harness.core.files import same_file, write_json
+from tunegate.harness.core.files import same_file, write_atomically, write_json
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 from tunegate.harness.options.run import Inconclusive
@@ -87,6 +87,7 @@ def gate(
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out")] = None,
     written: Annotated[Path | None, shared("decision")] = None,
+    junit: Annotated[Path | None, shared("junit")] = None,
     fresh: Annotated[bool, shared("fresh")] = False,
     cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
@@ -109,8 +110,8 @@ def gate(
         inconclusive=inconclusive, ledger_remote=ledger_remote,
         cache_size=cache_size, opened=opened,
     )  # fmt: skip
-    _check_apart(written, options)
-    with kept_decision(written) as keep:
+    _check_apart(written, junit, options)
+    with kept_decision(written, junit) as keep:
         tell = (lambda _: None) if as_json else _print_changes
         decision = _decide(options, policy_from, approve, chatter(quiet, as_json), tell)
         keep(decision)
@@ -134,22 +135,31 @@ def end_with_decision(decision: Decision, as_json: bool, more: Mapping[str, Any]
         raise typer.Exit(1)
 
 
-def _check_apart(decision: Path | None, options: Options) -> None:
-    """Refuse to write the decision over another file of the run."""
-    if decision and (name := same_file(decision, (*options.reads, *options.writes))):
-        raise UsageError(
-            f"--decision: expected a file of its own, found that {name} uses {show_path(decision)}; name another"
-        )
+def _check_apart(decision: Path | None, junit: Path | None, options: Options) -> None:
+    """Refuse to write the decision or its JUnit XML over another file of the run."""
+    taken = [*options.reads, *options.writes]
+    for option, path in (("--decision", decision), ("--junit", junit)):
+        if path and (name := same_file(path, taken)):
+            raise UsageError(
+                f"{option}: expected a file of its own, found that {name} uses {show_path(path)}; name another"
+            )
+        taken += [(option, path)] if path else []
 
 
 @contextmanager
-def kept_decision(path: Path | None) -> Iterator[Callable[[Decision], None]]:
-    """Keep the decision at `path`; a refusal is written first, so a killed run leaves no earlier decision."""
+def kept_decision(path: Path | None, junit: Path | None = None) -> Iterator[Callable[[Decision], None]]:
+    """Keep the decision at `path`, and as JUnit XML at `junit`.
+
+    A refusal is written first, so a killed run leaves no earlier decision.
+    """
     from tunegate.harness.change.decision import Decision
+    from tunegate.harness.reporting.junit import junit_xml
 
     def keep(decision: Decision) -> None:
         if path:
             write_json(path, decision.as_dict())
+        if junit:
+            write_atomically(junit, junit_xml(decision.as_dict(), [each.record for each in decision.by_rules]))
 
     keep(Decision(refused=UNFINISHED))
     try:

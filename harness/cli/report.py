@@ -6,12 +6,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tunegate.harness.cli.common import RUNS, console, errors, project
-from tunegate.harness.cli.fixtures import Format
 from tunegate.harness.cli.options import BASELINES, Baselines, ChatTemplate, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from tunegate.harness.reporting.report import Report
 
 
+ReportFormat = Literal["text", "github", "csv"]
 Records = Annotated[
     list[Path],
     typer.Argument(
@@ -39,7 +39,7 @@ def report(
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
     tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
-    style: Annotated[Format, shared("format")] = "text",
+    style: Annotated[ReportFormat, shared("format", "report")] = "text",
     key: Annotated[Path | None, shared("key")] = None,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
@@ -50,6 +50,7 @@ def report(
     with --key, it must be signed by that key.
     """
     from tunegate.harness.reporting.annotations import case_annotations
+    from tunegate.harness.reporting.case_table import case_table
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.origin import origin_of
@@ -57,9 +58,9 @@ def report(
     from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
-    printed = sum([markdown, style == "github", as_json])
+    printed = sum([markdown, style != "text", as_json])
     if printed > 1:
-        raise UsageError("--markdown, --format github and --json: expected at most one of them, found several")
+        raise UsageError("--markdown, --format and --json: expected at most one of them, found several")
     inputs = read_inputs(record)
     found = with_origin(with_page(inputs.report(), page or ""), origin_of(os.environ))
     if html or as_json:
@@ -77,6 +78,8 @@ def report(
         print_json(found.as_dict())
     elif markdown:
         print_line(markdown_report(found))
+    elif style == "csv":
+        print_line(case_table(found))
     elif style == "github":
         for line in case_annotations(found):
             print_line(line)

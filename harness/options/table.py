@@ -184,9 +184,11 @@ TABLE = (
     Option("trials", "Train this many times with other settings and seeds; the best on the validation split is kept",
            "N", int, least=2),
     Option("dry-run", "Run all checks and estimate the work, without doing it", type=bool, default=False),
-    Option("format", "github: annotations on the lines of a pull request", "text|github", default="text",
-           choices=("text", "github")),
+    Option("format", "text, or github: annotations on the lines of a pull request", "FORMAT", default="text",
+           by={"report": "text, github: annotations on the lines of a pull request, or csv: a line for each case, for "
+                         "a spreadsheet"}),
     Option("decision", "Also write the decision to this file, for report, view and comment", "FILE.json", Path),
+    Option("junit", "Also write the decision as JUnit XML, for a CI system to show", "FILE.xml", Path),
     Option("html", "Write an offline page with every case: one file, or a folder if there are many",
            "FILE.html|DIR", Path),
     Option("tensorboard", "Also write the scores for TensorBoard", "DIR", Path),

@@ -16,6 +16,7 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
+from tunegate.trainers.config.row_sources import AUTO, FORM_NAMES, HUB_FORM, HUB_NAME, hub_name
 from tunegate.trainers.config.search_space import SEARCH_SCHEMA, SearchSpace, read_space
 from tunegate.trainers.config.sections import (
     DROP,
@@ -34,6 +35,11 @@ from tunegate.trainers.config.sections import (
 SFT, DPO, KTO = "sft", "dpo", "kto"
 PREFERENCE_METHODS = (DPO, KTO)  # methods that compare with a frozen reference
 HEED = "heed"
+_NOT_DECIDING = (
+    "diagnosis",
+    "format",
+    "memorization",
+)  # nor `checkpoint_steps`; the rows are compared as they are read
 
 _REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
 
@@ -53,7 +59,11 @@ RECIPE_SCHEMA = mapping(
         "model": about("the base model, as in --model", TEXT),
         "rows": about(
             "the training rows; paths are relative to the recipe",
-            {"type": "array", "minItems": 1, "items": TEXT, "description": "a list of at least one JSONL file"},
+            {"type": "array", "minItems": 1, "items": TEXT, "description": "a list of at least one file"},
+        ),
+        "format": about(
+            "the form of the rows; auto: recognized by their keys, file by file",
+            {"enum": list(FORM_NAMES), "description": f"one of {', '.join(FORM_NAMES)}"},
         ),
         "failing_rows": about(
             "what to do with rows whose output fails the task's own checks",
@@ -102,6 +112,7 @@ class Recipe:
     task: str
     rows: tuple[Path, ...]
     output: Path
+    format: str = AUTO
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     private_data: str | Mapping[str, str] = REFUSE
@@ -133,7 +144,7 @@ class Recipe:
         of_method = {self.method: asdict(getattr(self, self.method))} if self.method in PREFERENCE_METHODS else {}
         if_given = {"stop": asdict(self.stop)} if self.stop.kl else {}
         return {
-            "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
+            "task": self.task, "model": self.model, "format": self.format, "failing_rows": self.failing_rows,
             "private_data": self.private_data, "memorization": self.memorization, "diagnosis": self.diagnosis,
             "decontaminate": asdict(self.decontaminate),
             "start": self.start and self.start.digest, "method": self.method, **of_method,
@@ -141,8 +152,8 @@ class Recipe:
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
-        """The effective values that determine the adapter; overrides and `checkpoint_steps` do not."""
-        known = {key: value for key, value in self.effective().items() if key not in ("diagnosis", "memorization")}
+        """The effective values that determine the adapter besides the rows."""
+        known = {key: value for key, value in self.effective().items() if key not in _NOT_DECIDING}
         optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
         return known | {"optim": optim}
 
@@ -159,8 +170,8 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     if problems:
         raise AuthoringError(problems)
     data = dict(document.data)
-    rows = tuple(path.parent / row for row in data.pop("rows"))
-    problems = [_missing(document, index, file) for index, file in enumerate(rows) if not file.is_file()]
+    rows = tuple(Path(row) if hub_name(Path(row)) else path.parent / row for row in data.pop("rows"))
+    problems = [_missing(document, index, file) for index, file in enumerate(rows) if not _is_there(file)]
     problems += _contradictions(document)
     if problems:
         raise AuthoringError(problems)
@@ -240,8 +251,15 @@ def _search_contradictions(document: Document) -> list[Problem]:
     return problems
 
 
-def _missing(document: Document, index: int, file: Path) -> Any:
-    return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"no file {file}")
+def _is_there(rows: Path) -> bool:
+    """Whether rows are a file, or well-formed as a data set of the Hub."""
+    return HUB_NAME.fullmatch(hub_name(rows)) is not None if hub_name(rows) else rows.is_file()
+
+
+def _missing(document: Document, index: int, file: Path) -> Problem:
+    if name := hub_name(file):
+        return document.problem(("rows", index), f"a data set with its revision: {HUB_FORM}", name)
+    return document.problem(("rows", index), "a file of rows, relative to the recipe", f"no file {file}")
 
 
 def render_recipe(recipe: Recipe) -> Iterator[str]:

@@ -53,7 +53,7 @@ def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
     asked = with_shots(unit, model.prompt, row.messages) if rung in WITH_SHOTS else row.messages
     constraint = model.check.constraint if rung in CONSTRAINED and isinstance(model.check, HasConstraint) else None
     request = Request(row.place, asked, model.decoding, constraint=constraint)
-    if reason := _why_not(unit):
+    if reason := _why_not(unit) or ("" if row.liked else "its output is not liked"):
         return AskedRow(request, reason=f"{unit.name}: {reason}")
     kind = unit.check_kind
     expect = kind.expect_of(model.check, row.output) if kind.expect_of else None

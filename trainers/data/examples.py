@@ -1,9 +1,9 @@
-"""Training rows: JSONL files outside the fixtures; rows of a unit use the same prompt as the suites."""
+"""Training rows: files outside the fixtures; rows of a unit use the same prompt as the suites."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ from tunegate.harness.cases.conversation import ASSISTANT, USER, joined, last_tu
 from tunegate.harness.cases.file import collecting
 from tunegate.harness.cases.model import Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
-from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages
+from tunegate.trainers.config.row_sources import AUTO, OWN, hub_name
+from tunegate.trainers.data.row_files import read_row_documents
+from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
 
 _TEXT = {"type": "string", "minLength": 1}
 _SAID = [
@@ -58,7 +63,8 @@ INPUT_LINE = {
     ],
 }  # fmt: skip
 INPUT_FORMS = 'an object {"unit", "input"} or {"unit", "messages": [..., a user turn]}, without an output'
-FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}'
+OWN_FORM = 'an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}'
+OTHERS = f"other forms are {', '.join(FORMS)} (docs/training.md)"
 _ROW, _ASKING = Draft202012Validator(LINE), Draft202012Validator(INPUT_LINE)
 AS_IT_STANDS = "`tunegate prompts` shows what it sends; without unit the row is trained on verbatim"
 
@@ -68,7 +74,8 @@ class Example:
     """One example: the messages up to the output, the output, and its file and line.
 
     `input` is the input without prompt and template; for a conversation all turns, one per line. In a preference,
-    `rejected` is the output that is liked less than `output`.
+    `rejected` is the output that is liked less than `output`. An output that is not `liked` is not to be learned; it
+    has no better one beside it. `turn` numbers the rows of one conversation, from 1.
     """
 
     messages: Messages
@@ -78,20 +85,103 @@ class Example:
     line: int
     unit: str | None = None
     rejected: str | None = None
+    liked: bool = True
+    turn: int = 0
 
     @property
     def place(self) -> str:
-        """The file and line of the row."""
-        return f"{self.file}:{self.line}"
+        """The file and line of the row, and its number within a conversation."""
+        return f"{self.file}:{self.line}" + (f" (turn {self.turn})" if self.turn else "")
 
 
-def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
-    """Read all rows of the files for a task.
+@dataclass(frozen=True)
+class RowFile:
+    """A file of rows: the form that it was read in, its SHA-256, its rows, and the columns that no row uses."""
+
+    path: Path
+    form: str
+    sha256: str
+    rows: Sequence[Example]
+    unused: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its path, as shown in messages."""
+        return hub_name(self.path) or show_path(self.path)
+
+    def render(self) -> Iterator[str]:
+        """Yield lines on the form, unless it is our own and every turn of an assistant is trained on."""
+        earlier = sum(role == ASSISTANT for row in self.rows if row.unit is None for role, _ in row.messages)
+        if self.form != OWN:
+            more = f"; columns not used: {listed([*self.unused])}" if self.unused else ""
+            yield f"  {self.name}: form {self.form}, {len(self.rows)} row{'s' * (len(self.rows) != 1)}{more}"
+        elif earlier:
+            yield (
+                f"  {self.name}: {earlier} earlier assistant turns are sent, not trained on (`format: chat` trains on "
+                "each)"
+            )
+
+
+def read_examples(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[Example]:
+    """Read all rows of the files for a task; see `read_row_files`.
 
     Raises:
-        AuthoringError: lines that are not a row, name no unit of the task, or repeat another row.
+        AuthoringError: as there.
     """
-    return [row for _, row in _read(paths, task, "rows", _row)]
+    return [row for file in read_row_files(paths, task, form) for row in file.rows]
+
+
+def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[RowFile]:
+    """Read files of rows for a task.
+
+    Args:
+        paths: the files, or names of data sets of the Hub.
+        task: the task.
+        form: the form of all rows, one of `FORM_NAMES`; by default it is recognized by the keys, file by file.
+
+    Raises:
+        AuthoringError: lines that are not a row, name no unit of the task, or repeat another row; or a file with rows
+            of several forms.
+    """
+    units, problems = _units(task), list[Problem]()
+    files, lines = list[RowFile](), list[list[Example]]()
+    for path in paths:
+        before = len(problems)
+        documents = list(read_row_documents(path, "rows", problems))
+        if not documents and len(problems) == before:
+            problems.append(Problem(path, 1, "", "at least one row", "an empty file"))
+        with collecting(problems):
+            name = form_of(documents) if form == AUTO else form
+            found = _rows_of(documents, name, units, problems)
+            unused = unused_columns(documents, name) if name != OWN else {}
+            rows = [row for each in found for row in each]
+            files.append(RowFile(path, name, _digest(path, rows), rows, unused))
+            lines += found
+    problems += _repeated(lines)
+    if problems:
+        raise AuthoringError(problems)
+    return files
+
+
+def _digest(path: Path, rows: Sequence[Example]) -> str:
+    """The SHA-256 of a file, or of the rows of a data set of the Hub."""
+    return digest(list(map(asdict, rows))) if hub_name(path) else file_digest(path)
+
+
+def _rows_of(
+    documents: Sequence[Document], form: str, units: Mapping[str, Unit], problems: list[Problem]
+) -> list[list[Example]]:
+    """The rows of each line; mistakes are appended to `problems`."""
+    found = list[list[Example]]()
+    for document in documents:
+        with collecting(problems):
+            if form == OWN:
+                found.append([_row(document, units)])
+                continue
+            rows = [_made(each, units) for each in as_own(document, form)]
+            numbered = [replace(row, turn=number) for number, row in enumerate(rows, start=1)]
+            found.append(numbered if len(rows) > 1 else rows)
+    return found
 
 
 def read_row_inputs(paths: Sequence[Path], task: Task) -> list[tuple[Mapping[str, Any], Example]]:
@@ -100,35 +190,38 @@ def read_row_inputs(paths: Sequence[Path], task: Task) -> list[tuple[Mapping[str
     Raises:
         AuthoringError: lines that are not an input, name no unit of the task, or repeat another input.
     """
-    return _read(paths, task, "inputs", _input)
-
-
-_Reader = Callable[[Document, Mapping[str, Unit]], Example]
-
-
-def _read(paths: Sequence[Path], task: Task, what: str, reader: _Reader) -> list[tuple[Mapping[str, Any], Example]]:
-    # other units generate no outputs of their own
-    units = {unit.name: unit for unit in task.units if unit.check_kind.asks == "generate" and not unit.of}
+    units, problems = _units(task), list[Problem]()
     found: list[tuple[Mapping[str, Any], Example]] = []
-    problems: list[Problem] = []
     for path in paths:
         before = len(found) + len(problems)
-        for line in read_json_lines(path, what, problems):
+        for line in read_json_lines(path, "inputs", problems):
             with collecting(problems):
-                found.append((line.data, reader(line, units)))
+                found.append((line.data, _input(line, units)))
         if len(found) + len(problems) == before:
-            problems.append(Problem(path, 1, "", f"at least one {what.removesuffix('s')}", "an empty file"))
-    problems += _repeated([row for _, row in found])
+            problems.append(Problem(path, 1, "", "at least one input", "an empty file"))
+    problems += _repeated([[row] for _, row in found])
     if problems:
         raise AuthoringError(problems)
     return found
 
 
+def _units(task: Task) -> dict[str, Unit]:
+    """The units by name, without those that generate no outputs of their own."""
+    return {unit.name: unit for unit in task.units if unit.check_kind.asks == "generate" and not unit.of}
+
+
 def _row(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
     if not _ROW.is_valid(raw):
-        raise AuthoringError([document.problem((), FORMS, show_value(raw))])
+        raise AuthoringError([document.problem((), OWN_FORM, show_value(raw), OTHERS)])
+    return _made(document, units)
+
+
+def _made(document: Document, units: Mapping[str, Unit]) -> Example:
+    """A valid row of our own form."""
+    raw = document.data
     row = _from_messages(document, units) if "messages" in raw else _from_input(document, units)
+    row = replace(row, liked=raw.get("liked", True))
     if row.rejected is not None and row.rejected.split() == row.output.split():
         expected, hint = "a text other than the output", "delete it, or write a worse one"
         raise AuthoringError([document.problem(("rejected",), expected, "the same", hint)])
@@ -196,7 +289,8 @@ def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Exa
 def _prompt(document: Document, units: Mapping[str, Unit]) -> tuple[str, Prompt]:
     """The unit that a row names, and the prompt of all its cases; the name is optional if the task has one unit."""
     name = document.data.get("unit") or (next(iter(units)) if len(units) == 1 else "")
-    expected, found, hint = f"a unit of the task ({', '.join(units)})", repr(name) if name else "none", ""
+    expected, found = f"a unit of the task ({', '.join(units)})", repr(name) if name else "none"
+    hint = "" if name else 'name one in each row: "unit": "..."'
     if name in units:
         prompts = {case.prompt for case in units[name].cases}
         if len(prompts) == 1:
@@ -206,12 +300,14 @@ def _prompt(document: Document, units: Mapping[str, Unit]) -> tuple[str, Prompt]
     raise AuthoringError([document.problem(("unit",), expected, found, hint or did_you_mean(name, units))])
 
 
-def _repeated(rows: Sequence[Example]) -> list[Problem]:
-    # identical rows are a copying mistake; `find_duplicates` reports rows with the same input only
+def _repeated(lines: Sequence[Sequence[Example]]) -> list[Problem]:
+    # identical rows are a copying mistake; `find_duplicates` reports rows with the same input only. Conversations may
+    # begin alike, so they are compared as a whole.
     seen: dict[tuple[object, ...], Example] = {}
     problems = []
-    for row in rows:
-        first = seen.setdefault((row.messages, row.output, row.rejected), row)
+    for rows in lines:
+        row = rows[-1]
+        first = seen.setdefault((len(rows), row.messages, row.output, row.rejected), row)
         if first is not row:
             found = f"the row of {first.file}:{first.line}"
             problems.append(Problem(Path(row.file), row.line, "", "each row once", found))

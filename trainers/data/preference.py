@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,18 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
     """The rows as the recipe's method uses them; sft ignores rejected outputs and prints a note.
 
     Raises:
-        AuthoringError: rows lack a rejected output and the method is dpo, or all rows do and the method is kto.
+        AuthoringError: rows lack a rejected output and the method is dpo, or all rows do and the method is kto; or
+            a row's own output is not liked, which only kto can use.
     """
     missing = [row for row in rows if row.rejected is None]
-    if recipe.method == KTO and len(missing) < len(rows):
-        return list(rows)
+    disliked = [row for row in rows if not row.liked]
+    if recipe.method == KTO:
+        if len(disliked) == len(rows):
+            raise AuthoringError([_all_disliked(rows[0])])
+        if disliked or len(missing) < len(rows):
+            return list(rows)
+    elif disliked:
+        raise AuthoringError([_disliked(row, recipe.method) for row in disliked])
     if recipe.method in PREFERENCE_METHODS:
         if missing:
             raise AuthoringError([_missing(row, recipe.method) for row in missing])
@@ -72,9 +79,23 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
 
 
 def _missing(row: Example, method: str) -> Problem:
-    wanted = "since method dpo compares two" if method == DPO else "in at least one row with method kto"
-    return Problem(Path(row.file), row.line, "", f"a `rejected` output, {wanted}", "none",
+    wanted = (
+        "a `rejected` output, since method dpo compares two"
+        if method == DPO
+        else "a `rejected` output, or a `label: false`, in at least one row with method kto"
+    )
+    return Problem(Path(row.file), row.line, "", wanted, "none",
                    "write a worse output, or train with method sft")  # fmt: skip
+
+
+def _disliked(row: Example, method: str) -> Problem:
+    return Problem(Path(row.file), row.line, "label", f"true, since method {method} learns each output", "false",
+                   "train with method kto, or delete the row")  # fmt: skip
+
+
+def _all_disliked(row: Example) -> Problem:
+    return Problem(Path(row.file), row.line, "label", "true in at least one row", "false in all",
+                   "kto learns what to prefer from both")  # fmt: skip
 
 
 def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Data:
@@ -86,8 +107,13 @@ def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Dat
     chosen = tokenize(rows, tokenizer, recipe.optim.max_length)
     worse = [replace(row, output=row.rejected) for row in rows if row.rejected is not None]
     rejected = iter(tokenize(worse, tokenizer, recipe.optim.max_length))
-    pairs = zip(rows, chosen, strict=True)
-    return [tokens if row.rejected is None else Preference(tokens, next(rejected)) for row, tokens in pairs]
+    return [_datum(row, tokens, rejected) for row, tokens in zip(rows, chosen, strict=True)]
+
+
+def _datum(row: Example, tokens: Tokens, rejected: Iterator[Tokens]) -> Tokens | Preference | LabelledExample:
+    if not row.liked:
+        return LabelledExample(tokens, liked=False)
+    return tokens if row.rejected is None else Preference(tokens, next(rejected))
 
 
 def unpaired(data: Data, recipe: Recipe) -> Data:
@@ -103,11 +129,12 @@ def unpaired(data: Data, recipe: Recipe) -> Data:
 
 
 def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
-    """The rows with their outputs, and the rows with the rejected outputs; the latter are empty without preferences."""
-    pairs = [row for row in data if isinstance(row, Preference)]
-    rows = [row for row in data if not isinstance(row, LabelledExample)]
-    chosen = [row.chosen if isinstance(row, Preference) else row for row in rows]
-    return chosen, [pair.rejected for pair in pairs]
+    """The rows with outputs to learn, and those with rejected or disliked ones; the latter are empty for sft."""
+    chosen = [
+        row.chosen if isinstance(row, Preference) else row for row in data if isinstance(row, Preference | Tokens)
+    ]
+    worse = [row for row in data if isinstance(row, Preference | LabelledExample)]
+    return chosen, [row.rejected if isinstance(row, Preference) else row.tokens for row in worse]
 
 
 def check_pairs(batch: Any, data: Sequence[Preference]) -> None:

@@ -60,7 +60,7 @@ class ExampleReport:
 
     @property
     def passing(self) -> list[Example]:
-        """The rows whose rejected output passes the check as well."""
+        """The rows whose rejected or disliked output passes the check."""
         return [row for unit in self.grades for row in unit.passing]
 
     @property
@@ -145,7 +145,7 @@ def measured(report: ExampleReport, rows: Sequence[Example], data: Data, task: T
     allowed = {unit.name: unit.cases[0].decoding.max_new_tokens for unit in task.units}
     cut = [
         row
-        for row, each in zip(rows, tokens, strict=True)
+        for row, each in zip((row for row in rows if row.liked), tokens, strict=True)
         if row.unit and len(each.output) > allowed[row.unit] + 1  # the end of turn does not count
     ]
     return replace(

@@ -51,8 +51,8 @@ class Split:
 def split(rows: Sequence[Example], recipe: Recipe) -> Split:
     """Select the recipe's share of each unit's rows for validation, by the seed.
 
-    Rows with nearly the same input stay on one side, whatever their units; otherwise the training would include
-    paraphrases of validation rows.
+    Rows with nearly the same input, and those of one conversation, stay on one side, whatever their units; otherwise
+    the training would include paraphrases of validation rows.
 
     Args:
         rows: the rows of the recipe.
@@ -90,11 +90,15 @@ def _unit(row: Example) -> str:
 
 
 def _groups(rows: Sequence[Example]) -> list[list[int]]:
-    """The indices of the rows, grouped by nearly the same input, transitively."""
+    """The indices of the rows, grouped by nearly the same input or by conversation, transitively."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    first: dict[tuple[str, int], int] = {}
+    for index, row in enumerate(rows):
+        first.setdefault((row.file, row.line), index)
     pairs = [(index, index) for index in range(len(rows))]
+    pairs += [(index, first[row.file, row.line]) for index, row in enumerate(rows) if row.turn]
     pairs += [(pair.first, pair.second) for pair in near_copies([row.input for row in rows], NEAR)]
     alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))))
     groups: defaultdict[int, list[int]] = defaultdict(list)

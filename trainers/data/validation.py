@@ -34,7 +34,7 @@ class UnitGrades:
     """The grades of the rows of one unit; the name is empty for rows of messages without a unit.
 
     `not_scored` describes what could not be scored; `graded` is false if nothing could. `passing` are the rows whose
-    rejected output passes too, so that the check does not see why it was rejected.
+    rejected or disliked output passes, so that the check does not see why it was rejected.
     """
 
     name: str
@@ -82,9 +82,10 @@ def _grade_unit(unit: Unit, rows: Sequence[Example]) -> UnitGrades:
     if reason := why_not_graded(unit):
         return UnitGrades(unit.name, len(rows), not_scored=reason, graded=False)
     check = unit.cases[0].check
-    outcomes = [(row, check(row.output, None, row.input)) for row in rows]
+    outcomes = [(row, check(row.output, None, row.input)) for row in rows if row.liked]
     failures = tuple(Failure(row, outcome.findings) for row, outcome in outcomes if outcome.score < 1.0)
-    passing = tuple(row for row in rows if row.rejected and check(row.rejected, None, row.input).score == 1.0)
+    worse = [(row, row.rejected if row.liked else row.output) for row in rows]
+    passing = tuple(row for row, output in worse if output and check(output, None, row.input).score == 1.0)
     return UnitGrades(unit.name, len(rows), failures, unit.check_kind.by_expect, passing=passing)
 
 

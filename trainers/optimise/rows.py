@@ -9,18 +9,18 @@ from pathlib import Path
 
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.config.row_sources import AUTO
 from tunegate.trainers.config.sections import DROP, Decontaminate
 from tunegate.trainers.data.asked_rows import asked_rows
-from tunegate.trainers.data.examples import Example, read_examples
+from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.private_data import find_private_data
 from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.optimise.gepa_adapter import PromptRow
 
 RECIPES = (".yaml", ".yml")
-PRIVATE, NEAR = "with secrets or personal data", "too similar to a case"
+DISLIKED, PRIVATE, NEAR = "with an output that is not liked", "with secrets or personal data", "too similar to a case"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_prompt_rows(files: Sequence[Path], task: Task, tasks: Sequence[Task], w
     """Read rows for the optimisation of a task's prompts.
 
     Args:
-        files: JSONL files of rows, or recipes, whose rows are used.
+        files: files of rows, or recipes, whose rows are used.
         task: the task that is diagnosed.
         tasks: all tasks; rows that are too similar to a case of any of them are left out.
         watch: shows the progress.
@@ -61,16 +61,19 @@ def read_prompt_rows(files: Sequence[Path], task: Task, tasks: Sequence[Task], w
         Refused: a recipe of another task, or no row is left.
         CouldNotRun: libraries that the comparison with the cases needs are not installed.
     """
-    paths = _row_files(files, task)
-    every = read_examples(paths, task)
+    found = _row_files(files, task)
+    every = [row for file in found for row in file.rows]
     private = {id(each.row) for each in find_private_data(every, watch)}
-    clean = [row for row in every if id(row) not in private]
+    liked = [row for row in every if row.liked]
+    clean = [row for row in liked if id(row) not in private]
     # a row that repeats a case, or may paraphrase one, is dropped, whatever a recipe exempts
     kept = list(decontaminate(clean, tasks, Decontaminate(review=DROP), watch=watch).rows)
     if not kept:
         raise Refused(f"--rows: expected a row that is similar to no case, found none of {len(every)}; add other rows")
-    left_out = {PRIVATE: len(every) - len(clean), NEAR: len(clean) - len(kept)}
-    hashes = {show_path(path): file_digest(path) for path in paths}
+    left_out = {
+        DISLIKED: len(every) - len(liked), PRIVATE: len(liked) - len(clean), NEAR: len(clean) - len(kept),
+    }  # fmt: skip
+    hashes = {file.name: file.sha256 for file in found}
     return prompt_rows(kept, task, hashes, {reason: count for reason, count in left_out.items() if count})
 
 
@@ -91,15 +94,19 @@ def prompt_rows(
     return PromptRows(units, files, dict(count), unscored)
 
 
-def _row_files(files: Sequence[Path], task: Task) -> list[Path]:
-    """Return the files of rows; a recipe gives its own."""
-    found: list[Path] = []
+def _row_files(files: Sequence[Path], task: Task) -> list[RowFile]:
+    """Read the files of rows; a recipe gives its own, and their form."""
+    forms: dict[Path, str] = {}
     for path in files:
         if path.suffix not in RECIPES:
-            found.append(path)
+            forms.setdefault(path, AUTO)
             continue
         recipe = read_recipe(path)
         if recipe.task != task.name:
             raise Refused(f"{show_path(path)}: task: expected {task.name}, found {recipe.task}; name its own recipe")
-        found += recipe.rows
-    return list(dict.fromkeys(found))
+        forms |= dict.fromkeys(recipe.rows, recipe.format)
+    return [
+        file
+        for form in dict.fromkeys(forms.values())
+        for file in read_row_files([path for path, own in forms.items() if own == form], task, form)
+    ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -125,9 +125,10 @@ def find_memorization(
 
 
 def distinctive(rows: Sequence[Example]) -> list[Example]:
-    """The rows whose outputs are long and distinctive enough to test."""
+    """The rows whose outputs are long and distinctive enough to test; a rejected output is tested as its own row."""
+    worse = [replace(row, output=row.rejected, rejected=None) for row in rows if row.rejected]
     # rows with the same output count once, since an output in several rows is memorized more easily
-    outputs = {row.output: row for row in rows}
+    outputs = {row.output: row for row in (*worse, *rows)}
     used = Counter(pair for completion in outputs for pair in set(pairwise(_forms(completion))))
     return [row for row in outputs.values() if _is_own(row, used)]
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -414,10 +415,11 @@ UNFINISHED = "the gate did not finish: it was stopped or crashed, and decided no
 
 
 def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
-    run("--decision=d.json")
+    run("--decision=d.json", "--junit=d.xml")
     assert json.loads(Path("d.json").read_text())["passes"]
-    kills = subprocess.Popen([*COMMAND, "--decision=d.json"], stdout=subprocess.DEVNULL)
-    while json.loads(Path("d.json").read_text())["passes"]:
+    assert '" failures="0" errors="0"' in Path("d.xml").read_text()
+    kills = subprocess.Popen([*COMMAND, "--decision=d.json", "--junit=d.xml"], stdout=subprocess.DEVNULL)
+    while UNFINISHED not in Path("d.xml").read_text():
         time.sleep(0.01)
     kills.kill()
     assert kills.wait() == -9
@@ -432,10 +434,20 @@ def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
 ])  # fmt: skip
 def test_whatever_stops_the_gate_is_its_decision(repository, options, why):
     assert gate("--decision=d.json", since=None).exit_code == 0
-    assert gate("--decision=d.json", *options, since=None).exit_code in (2, 3, 4)
+    assert gate("--decision=d.json", "--junit=d.xml", *options, since=None).exit_code in (2, 3, 4)
     decision = json.loads(Path("d.json").read_text())
     assert not decision["passes"]
     assert why in decision["refused"]
+    [error] = ET.parse("d.xml").iter("error")  # noqa: S314  (it is our own)
+    assert why in error.text
+
+
+def test_a_regressed_unit_is_a_failure_of_its_test_case(repository):
+    write(0)
+    assert gate("--junit=out/gate.xml", since=None).exit_code == 1
+    cases = ET.parse("out/gate.xml").iter("testcase")  # noqa: S314  (it is our own)
+    failed = [case.get("name") for case in cases if case.find("failure") is not None]
+    assert failed == ["triage (in service)", "decision"]
 
 
 @pytest.mark.parametrize(("options", "code", "why"), [
@@ -443,6 +455,7 @@ def test_whatever_stops_the_gate_is_its_decision(repository, options, why):
     (["--out=./requests.jsonl"], 4, "--out: expected a file of its own, found that --requests reads requests.jsonl"),
     (["--out=x.json", "--decision=x.json"], 2, "--decision: expected a file of its own, found that --out uses x.json"),
     (["--out=x.json", "--decision=x.cases.jsonl"], 2, "found that --out uses x.cases.jsonl"),
+    (["--decision=x.xml", "--junit=x.xml"], 2, "--junit: expected a file of its own, found that --decision uses x.xml"),
     (["--decision=outputs.jsonl"], 2, "--decision: expected a file of its own, found that --model uses outputs.jsonl"),
 ])  # fmt: skip
 def test_nothing_is_written_over_what_the_run_reads_or_writes(repository, options, code, why):

@@ -99,6 +99,14 @@ def test_nor_is_the_page_that_lies_beside_it(record, tmp_path):
     assert (tmp_path / "r.html").read_bytes() == before
 
 
+def test_a_spreadsheet_gets_a_line_for_each_case(record):
+    done = ran("report", "r.json", "--format=csv")
+
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 41)
+    assert done.stdout.startswith("\ufeffcandidate,task,unit,case,state,")
+    assert ran("report", "r.json", "--format=csv", "--json").exit_code == 2
+
+
 def test_each_face_begins_with_the_verdict(record):
     reason = record.tasks["desk"]["reason"]
     head = f"{reason.removesuffix('.')}: in service 100.0 %, this change 80.0 %."

@@ -151,7 +151,8 @@ def test_without_any_rejected_answer_there_is_nothing_to_learn(place):
 
     assert refused.exit_code == 4
     assert (
-        "rows.jsonl:1: expected a `rejected` output, in at least one row with method kto, found none" in refused.output
+        "rows.jsonl:1: expected a `rejected` output, or a `label: false`, in at least one row with method kto, found "
+        "none" in refused.output
     )
     assert place.tree() == before
 

@@ -59,8 +59,8 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
         "r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"], "rslora": False, "dora": False,
     }  # fmt: skip
     assert set(effective) == {
-        "task", "model", "failing_rows", "private_data", "memorization", "diagnosis", "decontaminate", "start",
-        "method", "lora", "optim", "seed",
+        "task", "model", "format", "failing_rows", "private_data", "memorization", "diagnosis", "decontaminate",
+        "start", "method", "lora", "optim", "seed",
     }  # fmt: skip
     assert str(tmp_path) not in str(effective)
 
@@ -144,7 +144,7 @@ def test_all_mistakes_are_told_at_once(write):
 def test_a_missing_rows_file_is_named_where_the_recipe_names_it(write, tmp_path):
     (mistake,) = mistakes(write("version: 1\ntask: desk\noutput: out\nrows:\n  - rows.jsonl\n  - more.jsonl\n"))
 
-    assert mistake.startswith("recipe.yaml:6: rows[1]: expected a JSONL file of rows, relative to the recipe, found")
+    assert mistake.startswith("recipe.yaml:6: rows[1]: expected a file of rows, relative to the recipe, found")
     assert str(tmp_path / "more.jsonl") in mistake
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.units import write_unit
@@ -68,3 +70,9 @@ def test_a_unit_of_several_checks_cannot_score_a_row(tmp_path):
     [task] = load_tasks(tmp_path / "fixtures")
 
     assert why_not_scored([asked(task, "{}")]) == {"triage: its cases have 2 different checks": 1}
+
+
+def test_a_row_whose_output_is_not_liked_is_asked_and_not_scored(task):
+    [found] = asked_rows([replace(row("It drips.", 1, unit="triage", output="{}"), liked=False)], task)
+
+    assert (found.case, found.reason) == (None, "triage: its output is not liked")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.trainers.data.test_duplicates import LONG, row
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import digest
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import Optim
 from tunegate.trainers.data.split import split
@@ -74,3 +76,13 @@ def test_rows_that_ask_nearly_the_same_stay_on_one_side_whatever_their_unit_and_
 def test_where_all_ask_the_same_none_can_be_put_aside():
     with pytest.raises(Refused, match="of which those with nearly the same input stay together"):
         split([row(LONG, 1), row(LONG.replace("Tuesday", "Monday"), 2)], of(0.5))
+
+
+def test_the_turns_of_a_conversation_stay_on_one_side():
+    rows = [replace(row(digest([number, turn]), number), turn=turn) for number in range(20) for turn in (1, 2)]
+
+    found = split(rows, of(0.2))
+
+    lines = [{rows[index].line for index in part} for part in (found.train, found.validation)]
+    assert len(found.validation) == 8
+    assert not lines[0] & lines[1]

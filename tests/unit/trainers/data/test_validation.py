@@ -18,7 +18,7 @@ from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
-from tunegate.trainers.data.preference import Preference
+from tunegate.trainers.data.preference import LabelledExample, Preference
 from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.tokenize import Tokens
 from tunegate.trainers.data.validation import grade, settle
@@ -224,3 +224,22 @@ def test_too_few_and_too_many_rows_are_warned_of(rows, said):
 @pytest.mark.parametrize("rows", [200, 5000])
 def test_a_few_hundred_to_a_few_thousand_are_right(rows):
     assert list(ExampleReport(recipe(), rows, (), ()).warnings()) == []
+
+
+def test_an_output_that_is_not_liked_may_fail_and_is_named_where_it_passes():
+    good, bad = row("Lisbon, of course.", "questions"), row("Well, " * 41, "questions", 2)
+
+    (found,) = grade([replace(bad, liked=False)], TASK, quiet())
+    assert (found.rows, found.failures, found.passing) == (1, (), ())
+
+    (found,) = grade([replace(good, liked=False), bad], TASK, quiet())
+    assert ([each.row.line for each in found.failures], [each.line for each in found.passing]) == ([2], [1])
+
+
+def test_lengths_of_outputs_that_are_not_liked_count_as_rejected():
+    rows = [row("Lisbon.", "questions"), replace(row("Well.", "questions", 2), liked=False)]
+    data = [Tokens([1, 2, 3], [0, 0, 1]), LabelledExample(Tokens([1, 2, 3, 4], [0, 0, 1, 1]), liked=False)]
+
+    report = measured(ExampleReport(recipe(), 2, (), ()), rows, data, TASK)
+
+    assert (report.outputs.most, report.rejected.most) == (1, 2)

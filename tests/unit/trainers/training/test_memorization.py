@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
@@ -78,3 +79,10 @@ def test_nothing_found_is_told_with_what_was_asked():
     assert list(Memorization(0, 0, [], [], 0, []).render()) == [
         "  memorization: not tested, no row has a long and distinctive output"
     ]
+
+
+def test_an_output_that_was_rejected_is_tested_too():
+    pair = replace(row("Ring the bell."), rejected=OWN)
+
+    assert [each.output for each in distinctive([pair, replace(row(OWN, line=2), liked=False)])] == [OWN]
+    assert distinctive([pair]) == [replace(row(OWN), rejected=None)]

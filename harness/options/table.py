@@ -151,6 +151,8 @@ TABLE = (
            by={"init": "Table of examples: .csv, .tsv or .jsonl"}),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True),
+    Option("match", "How targets are compared if the file names no scorer: exact, starts or includes",
+           "exact|starts|includes", choices=("exact", "starts", "includes")),
     Option("id", "Column with the names of cases; by default they are numbered", "COLUMN"),
     Option("system", "System message of the prompt; by default one that asks for what is expected", "TEXT"),
     Option("goal", "What the task is for, in a sentence, for reviewers", "TEXT"),

@@ -1,0 +1,402 @@
+"""Configurations of promptfoo: `promptfooconfig.yaml` with the data files beside it, or its CSV of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.cases.template import has_placeholder, misspelt
+from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import NotJson, parse_foreign_json
+from tunegate.harness.imports.model import (
+    MOST_CASES,
+    Asked,
+    Imported,
+    ImportedCase,
+    LeftOut,
+    Tally,
+    asked_of,
+    plain_tags,
+    too_many,
+)
+from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
+from tunegate.harness.imports.promptfoo_checks import Checks, Reader, assertion_of_cell
+from tunegate.harness.imports.templates import fields_of, filled
+from tunegate.harness.results.samples import text_of
+
+TOOL = "promptfoo"
+CONFIGS = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json")
+KEYS = frozenset({"prompts", "tests", "providers", "scenarios", "defaultTest", "targets"})
+MAGIC = "__"
+RECORDED = "providerOutput"  # the model's name of outputs that tests hold
+_PROMPT_SPLIT = "\n---\n"
+_OPTIONS = {"prefix", "suffix"}  # of a test, that are used
+_READ = {"vars", "assert", "description", "options", "metadata", "threshold", "prompts", "providerOutput"}
+
+
+def is_config(value: Any) -> bool:
+    """Whether a YAML or JSON value is a configuration."""
+    return isinstance(value, Mapping) and len(KEYS & value.keys()) >= 2 and bool({"prompts", "tests"} & value.keys())
+
+
+def is_tests(rows: Any) -> bool:
+    """Whether the rows of a CSV are tests."""
+    return bool(rows) and isinstance(rows[0], Mapping) and any(str(key).startswith(MAGIC) for key in rows[0])
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """One prompt: its text or messages, still with variables, and its name."""
+
+    said: Any
+    label: str
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One test with all defaults: plain variables, and the raw parts."""
+
+    values: Mapping[str, Any]
+    raw: Mapping[str, Any]
+    number: int
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        found = self.raw.get("options")
+        return found if isinstance(found, Mapping) else {}
+
+
+def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
+    """Import a configuration, with the files beside it.
+
+    Raises:
+        Refused: it names no prompt or test that can be used, or too many.
+    """
+    reading = _Reading(path, config)
+    return Imported(TOOL, path, tuple(reading.cases()), reading.tally, reading.templates)
+
+
+def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
+    """Import a CSV of tests without a prompt: one column is the prompt.
+
+    Raises:
+        UsageError: it has several columns of variables, and none is named.
+    """
+    columns = [key for key in rows[0] if not key.startswith(MAGIC)]
+    if column is None and len(columns) != 1:
+        there = ", ".join(map(shown, columns)) or "none"
+        raise UsageError(
+            f"--input: expected the column of {show_path(path)} with the prompt ({there}), found none; or import the "
+            "promptfooconfig.yaml that names this file"
+        )
+    if (name := column or columns[0]) not in columns:
+        raise UsageError(f"--input {shown(name)}: expected a column of {show_path(path)}, found no such column")
+    reading = _Reading(path, {"prompts": ["{{" + name + "}}"], "tests": [_row_test(row) for row in rows]})
+    if others := [each for each in columns if each != name]:
+        reading.tally.left["column", f"not in a prompt: {', '.join(map(shown, others))}"] += len(others)
+    return Imported(TOOL, path, tuple(reading.cases()), reading.tally, reading.templates)
+
+
+def _row_test(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of CSV or JSONL without `vars` as a test; the magic columns are its parts."""
+    test: dict[str, Any] = {"vars": {key: value for key, value in row.items() if not key.startswith(MAGIC)}}
+    cells = {key.removeprefix(MAGIC): value for key, value in row.items() if key.startswith(MAGIC) and value}
+    expected = [str(cell) for key, cell in cells.items() if key.startswith("expected")]
+    test["assert"] = [assertion_of_cell(cell) for cell in expected if cell.strip()]
+    test["options"] = {key: cells[key] for key in _OPTIONS & cells.keys()}
+    test["metadata"] = {key.partition(":")[2]: cell for key, cell in cells.items() if key.startswith("metadata:")}
+    test |= {key: cells[key] for key in ("description", "threshold", "providerOutput") if key in cells}
+    known = ("expected", "metadata", "prefix", "suffix", "description", "threshold", "providerOutput", "metric")
+    return test | {f"column __{key}": cell for key, cell in cells.items() if not key.startswith(known)}
+
+
+@dataclass
+class _Reading:
+    """The reading of one configuration."""
+
+    path: Path
+    config: Mapping[str, Any]
+    tally: Tally = field(default_factory=Tally)
+    templates: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def nearby(self) -> Nearby:
+        return Nearby(self.path.parent)
+
+    @cached_property
+    def reader(self) -> Reader:
+        return Reader(self.nearby, self.tally, self.config)
+
+    def cases(self) -> Iterator[ImportedCase]:
+        """Each test with each prompt, if it has a check."""
+        self._unused()
+        prompts, tests = list(self._prompts()), list(self._tests())
+        if len(prompts) * len(tests) > MOST_CASES:
+            raise too_many(self.path)
+        if not prompts:
+            raise Refused(f"{show_path(self.path)}: expected a prompt that can be filled, {self._without_prompt()}")
+        checked = [(test, self._checks(test)) for test in tests]
+        for number, prompt in enumerate(prompts, start=1):
+            name = f"prompt-{number}" if len(prompts) > 1 else ""
+            used = [(test, checks) for test, checks in checked if checks and self._uses(test, prompt)]
+            template = self._template(prompt, [test for test, _ in used])
+            self.templates[name] = template or "{input}"
+            for test, checks in used:
+                if case := self._case(prompt, test, checks, bool(template), name):
+                    yield case
+
+    def _without_prompt(self) -> str:
+        left = [f"{kind} ({why})" for (kind, why) in self.tally.left if kind.startswith("prompt")]
+        return f"found none; left out: {', '.join(left)}" if left else "found none"
+
+    def _unused(self) -> None:
+        """Count the parts of a configuration that say how to run it."""
+        providers = self.config.get("providers", self.config.get("targets"))
+        if providers:
+            count = len(providers) if isinstance(providers, list) else 1
+            self.tally.left["provider", "name a model with --tg-model"] += count
+        known = KEYS | {"description", "tags", "assertionTemplates", "$schema", "providers"}
+        for key in self.config.keys() - known:
+            self.tally.left[f"setting {shown(text_of(key, 40))}", "not of a test"] += 1
+
+    def _prompts(self) -> Iterator[_Prompt]:
+        said = self.config.get("prompts")
+        entries = said if isinstance(said, list) else list(said) if isinstance(said, Mapping) else [said]
+        for entry in filter(None, entries):
+            label = ""
+            if isinstance(entry, Mapping) and not isinstance(entry.get("role"), str):
+                label = text_of(entry.get("label") or entry.get("id"), 100)
+                entry = entry.get("raw") or entry.get("id")
+            try:
+                for found in self._prompt_texts(entry):
+                    _check_fields(found)
+                    self.tally.taken["prompt"] += 1
+                    yield _Prompt(found, label or text_of(entry, 100))
+            except (LeftOut, Refused) as error:
+                why = error.why if isinstance(error, LeftOut) else str(error)
+                self.tally.left[f"prompt {shown(text_of(entry, 40))!r}", why] += 1
+
+    def _prompt_texts(self, entry: Any) -> list[Any]:
+        """The prompts that an entry holds or names."""
+        if not isinstance(entry, str):
+            return [entry]
+        if entry.startswith("exec:"):
+            raise LeftOut("a script, which is not run")
+        is_file = entry.startswith(FILE) or (
+            "\n" not in entry and len(entry) < 300 and " " not in entry.strip()
+            and Path(entry).suffix.lower() in (*TEXTS, *DATA, *SCRIPTS)
+        )  # fmt: skip
+        if not is_file:
+            return [prompt_messages(entry)]
+        return [each for path in self.nearby.glob(entry) for each in self._prompt_file(path)]
+
+    def _prompt_file(self, path: Path) -> list[Any]:
+        kind = path.suffix.lower()
+        if kind == ".csv":
+            rows = self.nearby.rows(path)
+            return [row.get("prompt") or next(iter(row.values()), "") for row in rows]
+        if kind == ".jsonl":
+            return [prompt_messages(line) for line in self.nearby.text(path).split("\n") if line.strip()]
+        if kind not in (*TEXTS, *DATA):
+            raise LeftOut(f"a prompt in a file of kind {kind or 'none'}")
+        if kind in (".yaml", ".yml"):
+            return [self.nearby.data(path)]
+        text = self.nearby.text(path)
+        parts = text.split(_PROMPT_SPLIT) if kind == ".txt" else [text]
+        return [prompt_messages(each.strip("\n") if len(parts) > 1 else each) for each in parts if each.strip()]
+
+    def _tests(self) -> Iterator[_Test]:
+        """All tests, with their defaults, one for each combination of listed variables."""
+        default = self._mapping(self.config.get("defaultTest"))
+        raws = [raw for entry in _listed(self.config.get("tests")) for raw in self._raw_tests(entry)]
+        raws += list(self._scenarios())
+        if not raws and default.get("assert"):
+            raws = [{}]
+        count = 0
+        for number, raw in enumerate(raws, start=1):
+            merged = _merged(default, raw)
+            try:
+                combinations = self._combinations(merged)
+            except (LeftOut, Refused) as error:
+                self.tally.left["test", error.why if isinstance(error, LeftOut) else str(error)] += 1
+                continue
+            for values in combinations:
+                count += 1
+                yield _Test(values, merged, number)
+            if count > MOST_CASES:
+                raise too_many(self.path)
+
+    def _mapping(self, said: Any) -> Mapping[str, Any]:
+        if isinstance(said, str):
+            said = self.nearby.data(self.nearby.find(said))
+        return said if isinstance(said, Mapping) else {}
+
+    def _raw_tests(self, entry: Any) -> Iterator[Mapping[str, Any]]:
+        """The tests that an entry is, or that the file holds which it names."""
+        if isinstance(entry, Mapping) and isinstance(entry.get("path"), str):
+            entry = entry["path"]
+        if isinstance(entry, Mapping):
+            yield entry
+            return
+        try:
+            for path in self.nearby.glob(entry) if isinstance(entry, str) else []:
+                for row in _listed(self.nearby.data(path)):
+                    is_row = path.suffix.lower() == ".csv" or not {"vars", "assert"} & set(row)
+                    yield _row_test(row) if is_row else row
+        except Refused as error:
+            self.tally.left["tests", str(error)] += 1
+
+    def _scenarios(self) -> Iterator[Mapping[str, Any]]:
+        for entry in _listed(self.config.get("scenarios")):
+            for scenario in _listed(self.nearby.data(self.nearby.find(entry)) if isinstance(entry, str) else entry):
+                for shared in _listed(scenario.get("config")):
+                    for raw in (row for each in _listed(scenario.get("tests")) for row in self._raw_tests(each)):
+                        yield _merged(self._mapping(shared), raw)
+
+    def _combinations(self, test: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The variables of a test; a list is one value at a time."""
+        said = test.get("vars")
+        if isinstance(said, str | list):
+            files = [path for name in _listed(said) for path in self.nearby.glob(name)]
+            said = {key: value for path in files for key, value in self._mapping(str(path)).items()}
+        values = {str(key): self._variable(value) for key, value in (said or {}).items()}
+        lists = {key: value for key, value in values.items() if isinstance(value, list) and value}
+        expands = test.get("options", {}).get("disableVarExpansion") is not True
+        if not lists or not expands:
+            return iter([values])
+        if prod(map(len, lists.values())) > MOST_CASES:
+            raise too_many(self.path)
+        return ({**values, **dict(zip(lists, each, strict=True))} for each in product(*lists.values()))
+
+    def _variable(self, value: Any) -> Any:
+        """A variable; a file that it names is read."""
+        if not isinstance(value, str) or not value.startswith(FILE):
+            return value
+        paths = self.nearby.glob(value)
+        found = [self.nearby.data(path) if path.suffix.lower() in DATA else self._variable_text(path) for path in paths]
+        return found if "*" in value else found[0]
+
+    def _variable_text(self, path: Path) -> str:
+        if path.suffix.lower() not in TEXTS:
+            raise LeftOut(f"a variable in a file of kind {path.suffix.lower() or 'none'}")
+        return self.nearby.text(path).strip()
+
+    def _checks(self, test: _Test) -> Checks | None:
+        """The checks of a test; None if it has none."""
+        is_transformed = any(test.options.get(key) for key in ("transform", "postprocess"))
+        checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed)
+        threshold = test.raw.get("threshold")
+        for key in test.raw.keys() - _READ:
+            self.tally.left[f"{shown(text_of(key, 40))} of a test", "not used"] += 1
+        for key in test.options.keys() - _OPTIONS - {"transform", "postprocess", "disableVarExpansion"}:
+            self.tally.left[f"option {shown(text_of(key, 40))} of a test", "not used"] += 1
+        if checks.is_empty:
+            self.tally.left["test", "without a check that has a home"] += 1
+            return None
+        if threshold is not None and str(threshold) not in ("1", "1.0"):
+            self.tally.changed["threshold", "every check must hold"] += 1
+        return checks
+
+    def _uses(self, test: _Test, prompt: _Prompt) -> bool:
+        named = test.raw.get("prompts")
+        return not named or any(prompt.label == each or prompt.label.startswith(f"{each}:") for each in _listed(named))
+
+    def _template(self, prompt: _Prompt, tests: Sequence[_Test]) -> str:
+        """The user's message around `{input}`, if the prompt is one text with one variable; otherwise empty."""
+        if not isinstance(prompt.said, str) or any(_OPTIONS & test.options.keys() for test in tests):
+            return ""
+        names = fields_of(prompt.said)
+        values = [test.values.get(names[0]) for test in tests] if len(names) == 1 else [None]
+        if not all(isinstance(value, str) and value.strip() and "{{" not in value for value in values):
+            return ""
+        if has_placeholder(prompt.said):
+            return ""
+        made = filled(prompt.said, {names[0]: "{input}"}, Tally())
+        return made if made.count("{input}") == 1 and not misspelt(Document(self.path, None, {}), made, ()) else ""
+
+    def _case(self, prompt: _Prompt, test: _Test, checks: Checks, is_plain: bool, name: str) -> ImportedCase | None:
+        try:
+            asked = self._asked(prompt, test, is_plain)
+        except LeftOut as error:
+            self.tally.left["test", error.why] += 1
+            return None
+        metadata = test.raw.get("metadata")
+        recorded = test.raw.get("providerOutput")
+        return ImportedCase(
+            asked, text_of(test.raw.get("description"), 60), tuple(checks.texts), tuple(checks.equals),
+            checks.json_rule(), None, plain_tags(metadata if isinstance(metadata, Mapping) else {}),
+            tuple(checks.comments), {RECORDED: text_of(recorded)} if isinstance(recorded, str) else {}, name,
+        )  # fmt: skip
+
+    def _asked(self, prompt: _Prompt, test: _Test, is_plain: bool) -> Asked:
+        if is_plain:
+            return Asked(None, (), str(test.values[fields_of(prompt.said)[0]]))
+        asked = asked_of(_filled_all(prompt.said, test.values, self.tally), self.tally)
+        before, after = (_affix(test, key, self.tally) for key in ("prefix", "suffix"))
+        return replace(asked, text=f"{before}{asked.text}{after}")
+
+
+def _affix(test: _Test, key: str, tally: Tally) -> str:
+    said = test.options.get(key)
+    return filled(said, test.values, tally) if isinstance(said, str) else ""
+
+
+def _merged(default: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A test with its defaults: mappings are joined, assertions follow one another."""
+    merged = {**default, **raw}
+    for key in ("vars", "options", "metadata"):
+        both = [each.get(key) for each in (default, raw)]
+        if all(isinstance(each, Mapping) for each in both):
+            merged[key] = {**both[0], **both[1]}  # type: ignore[dict-item]
+        elif both[1] is None and both[0] is not None:
+            merged[key] = both[0]
+    if not isinstance(merged.get("options"), Mapping):
+        merged["options"] = {}
+    skips = merged["options"].get("disableDefaultAsserts") is True
+    merged["assert"] = [*_listed(None if skips else default.get("assert")), *_listed(raw.get("assert"))]
+    return merged
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def prompt_messages(text: str) -> Any:
+    """The messages that a prompt of JSON holds; any other prompt is its text."""
+    if not text.lstrip().startswith("["):
+        return text
+    try:
+        found = parse_foreign_json(text)
+    except NotJson:
+        return text
+    return found if isinstance(found, list) and all(isinstance(each, dict) for each in found) else text
+
+
+def _check_fields(said: Any) -> None:
+    """Look for what cannot be filled.
+
+    Raises:
+        LeftOut: names it.
+    """
+    if isinstance(said, str):
+        fields_of(said)
+    elif isinstance(said, Mapping | list):
+        for each in said.values() if isinstance(said, Mapping) else said:
+            _check_fields(each)
+
+
+def _filled_all(said: Any, values: Mapping[str, Any], tally: Tally) -> Any:
+    if isinstance(said, str):
+        return filled(said, values, tally)
+    if isinstance(said, list):
+        return [_filled_all(each, values, tally) for each in said]
+    if isinstance(said, Mapping):
+        return {key: _filled_all(value, values, tally) for key, value in said.items()}
+    return said

@@ -77,7 +77,7 @@ def _label_keys(imported: Imported) -> set[str]:
         for key, text in case.tags.items():
             values.setdefault(key, []).append(text)
     labels = {key for key, each in values.items() if len(set(each)) <= min(MOST_TAGS, len(each) // 2)}
-    for key in values.keys() - labels:
+    for key in sorted(values.keys() - labels):
         imported.tally.left[f"metadata {shown(key[:40])}", "its values are no labels"] += len(values[key])
     return labels
 

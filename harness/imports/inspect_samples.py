@@ -63,7 +63,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     if needed := next((key for key in _NEEDS if row.get(key)), ""):
         raise LeftOut(f"it needs its {needed}")
     asked, targets = asked_of(row.get("input"), tally), targets_of(row.get("target"))
-    for key in row.keys() - _USED:
+    for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     name, is_choice = as_text(row["id"])[:60] if row.get("id") not in (None, "") else "", _has_choices(row)
     if is_choice:

@@ -55,7 +55,7 @@ def read_lm_eval_task(path: Path, task: Mapping[str, Any]) -> Imported:
     task = _whole(nearby, path, task)
     _check_form(path, task)
     ignores_case = _metrics(path, task, tally)
-    for key in task.keys() - _USED:
+    for key in sorted(task.keys() - _USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     cases = []
     for doc in _docs(nearby, path, task):
@@ -118,7 +118,7 @@ def _metrics(path: Path, task: Mapping[str, Any], tally: Tally) -> bool:
     for each in metrics:
         if each.get("metric") != home:
             tally.left[f"metric {shown(text_of(each.get('metric'), 40))}", "no check here scores it"] += 1
-        for key in each.keys() - _EXACT:
+        for key in sorted(each.keys() - _EXACT):
             tally.changed[f"metric {home}", f"{shown(text_of(key, 40))} is not used"] += 1
     if metrics and not mine:
         names = ", ".join(text_of(each.get("metric"), 40) for each in metrics)

@@ -20,6 +20,7 @@ SCRIPTS = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".
 YAMLS = (".yaml", ".yml")
 DATA = (*YAMLS, ".json", ".jsonl", ".csv")
 TEXTS = (".txt", ".md", ".j2")
+BINARY = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".wav", ".mp3", ".mp4", ".docx", ".xlsx")
 MOST_FILES = 200  # that one file may name
 MOST_IN_ALL = 4 * MOST_BYTES
 MOST_CELL = 1 << 24  # characters of a cell of CSV
@@ -49,12 +50,19 @@ class Nearby:
         script = next((kind for kind in SCRIPTS if said.lower().partition(":")[0].endswith(kind)), "")
         if script:
             raise Refused(f"{shown(text_of(name, 100))}: expected data, found a script, which is not run")
-        path = (start or self.folder) / said
+        return self.inside((start or self.folder) / said, name)
+
+    def inside(self, path: Path, name: str) -> Path:
+        """The path, which a text names, if it leads to a place below the folder.
+
+        Raises:
+            Refused: it leads outside, by whatever links.
+        """
         try:
-            inside = path.resolve().is_relative_to(self.folder.resolve())
+            is_inside = path.resolve().is_relative_to(self.folder.resolve())
         except (OSError, RuntimeError):
-            inside = False
-        if not inside:
+            is_inside = False
+        if not is_inside:
             hint = f"only files below {show_path(self.folder)} are read"
             raise Refused(f"{shown(text_of(name, 100))}: expected a file beside the import, found one outside; {hint}")
         return path
@@ -68,7 +76,8 @@ class Nearby:
         path = self.find(name, start)
         if "*" not in name:
             return [path]
-        found = sorted(self.find(str(each)) for each in path.parent.glob(path.name)) if path.parent.is_dir() else []
+        listed = sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []
+        found = [self.inside(each, name) for each in listed if each.suffix.lower() not in SCRIPTS]
         if not 0 < len(found) <= MOST_FILES:
             raise Refused(f"{shown(name)}: expected 1 to {MOST_FILES} files, found {len(found):,}")
         return found

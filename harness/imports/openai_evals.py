@@ -102,7 +102,7 @@ def _cases(
 
 def _case(row: Mapping[str, Any], kind: str, ignore_case: bool, tally: Tally) -> ImportedCase:
     asked, ideals = asked_of(row["input"], tally), targets_of(row["ideal"])
-    for key in row.keys() - _NOT_USED:
+    for key in sorted(row.keys() - _NOT_USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     if kind == "JsonMatch":
         values = [_json(each) for each in ideals]

@@ -26,7 +26,7 @@ from tunegate.harness.imports.model import (
     plain_tags,
     too_many,
 )
-from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
+from tunegate.harness.imports.nearby import BINARY, DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader, assertion_of_cell
 from tunegate.harness.imports.templates import fields_of, filled
 from tunegate.harness.results.samples import text_of
@@ -38,12 +38,15 @@ MAGIC = "__"
 RECORDED = "providerOutput"  # the model's name of outputs that tests hold
 _PROMPT_SPLIT = "\n---\n"
 _OPTIONS = {"prefix", "suffix"}  # of a test, that are used
+_HANDLED = {"transform", "postprocess", "disableVarExpansion", "disableDefaultAsserts"}
 _READ = {"vars", "assert", "description", "options", "metadata", "threshold", "prompts", "providerOutput"}
 
 
 def is_config(value: Any) -> bool:
     """Whether a YAML or JSON value is a configuration."""
-    return isinstance(value, Mapping) and len(KEYS & value.keys()) >= 2 and bool({"prompts", "tests"} & value.keys())
+    if not isinstance(value, Mapping) or ("redteam" in value and not {"tests", "scenarios"} & value.keys()):
+        return False
+    return len(KEYS & value.keys()) >= 2 and bool({"prompts", "tests"} & value.keys())
 
 
 def is_tests(rows: Any) -> bool:
@@ -163,7 +166,7 @@ class _Reading:
             count = len(providers) if isinstance(providers, list) else 1
             self.tally.left["provider", "name a model with --tg-model"] += count
         known = KEYS | {"description", "tags", "assertionTemplates", "$schema", "providers"}
-        for key in self.config.keys() - known:
+        for key in sorted(self.config.keys() - known):
             self.tally.left[f"setting {shown(text_of(key, 40))}", "not of a test"] += 1
 
     def _prompts(self) -> Iterator[_Prompt]:
@@ -284,8 +287,8 @@ class _Reading:
         return found if "*" in value else found[0]
 
     def _variable_text(self, path: Path) -> str:
-        if path.suffix.lower() not in TEXTS:
-            raise LeftOut(f"a variable in a file of kind {path.suffix.lower() or 'none'}")
+        if path.suffix.lower() in BINARY:
+            raise LeftOut(f"a variable in a file of kind {path.suffix.lower()}")
         return self.nearby.text(path).strip()
 
     def _checks(self, test: _Test) -> Checks | None:
@@ -293,12 +296,13 @@ class _Reading:
         is_transformed = any(test.options.get(key) for key in ("transform", "postprocess"))
         checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed)
         threshold = test.raw.get("threshold")
-        for key in test.raw.keys() - _READ:
+        for key in sorted(test.raw.keys() - _READ):
             self.tally.left[f"{shown(text_of(key, 40))} of a test", "not used"] += 1
-        for key in test.options.keys() - _OPTIONS - {"transform", "postprocess", "disableVarExpansion"}:
+        for key in sorted(test.options.keys() - _OPTIONS - _HANDLED):
             self.tally.left[f"option {shown(text_of(key, 40))} of a test", "not used"] += 1
         if checks.is_empty:
-            self.tally.left["test", "without a check that has a home"] += 1
+            why = "none of its assertions has a home" if test.raw.get("assert") else "without an assertion"
+            self.tally.left["test", why] += 1
             return None
         if threshold is not None and str(threshold) not in ("1", "1.0"):
             self.tally.changed["threshold", "every check must hold"] += 1

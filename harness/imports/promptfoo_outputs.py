@@ -68,7 +68,7 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
     is_transformed = bool(options and (options.get("transform") or options.get("postprocess")))
     checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed)
     if checks.is_empty:
-        tally.left["test", "without a check that has a home"] += 1
+        tally.left["test", "none of its assertions has a home"] += 1
         return None
     if test.get("threshold") not in (None, 1):
         tally.changed["threshold", "every check must hold"] += 1

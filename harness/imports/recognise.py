@@ -34,8 +34,8 @@ KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (lm_eval_samples.is_aggregate, "aggregated results of lm-evaluation-harness", RESULTS),
     (deepeval_run.is_run, "a test run of deepeval", RESULTS),
     (lambda value: isinstance(value, Mapping) and isinstance(value.get("messages"), list), "chat rows", ROWS),
-    (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo, whose "
-     "tests a model generates", "generate them, and import the tests"),
+    (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo without "
+     "tests", "generate its tests, and import them"),
 )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def _importer(path: Path, data: Any) -> Importer | None:
 def _item_rows(path: Path) -> list[Any]:
     """The rows of the .jsonl files beside a hosted eval."""
     nearby = Nearby(path.parent)
-    return [row for file in sorted(path.parent.glob("*.jsonl")) for row in nearby.data(nearby.find(str(file)))]
+    return [row for file in sorted(path.parent.glob("*.jsonl")) for row in nearby.data(nearby.inside(file, file.name))]
 
 
 def _lone_items(path: Path, *_: Any) -> Imported:

@@ -11,7 +11,7 @@ from tunegate.harness.imports.model import LeftOut
 
 Rule = Mapping[str, Any]
 _SPECIAL = re.compile(r"[\\^$.*+?()\[\]{}|/]")
-WHITE = r"[\s\u0085\u001c-\u001f]*"
+WHITE = r"\s*"
 MATCHES = ("exact", "starts", "includes")
 
 

@@ -43,10 +43,11 @@ def write_import(imported: Imported, name: str | None, root: Path, cases: Path) 
     files |= {root / path: text for path, text in outputs.items()}
     models = tuple(f"replay:{path.stem}={path.as_posix()}" for path in outputs)
     changes = write_imported(folder, files, root, cases, models[0] if models else "")
+    total = sum(task.cases.values())
     units = ", ".join(f"{unit} {count:,}" for unit, count in task.cases.items())
     lines = (
         f"{show_path(imported.path)} is a file of {imported.tool}",
-        f"{task.name}: {sum(task.cases.values()):,} cases ({units})",
+        f"{task.name}: {total:,} case{'s' if total != 1 else ''} ({units})",
         *report_lines(imported.tally),
     )
     return Written((*changes.new, *changes.added), models, lines)

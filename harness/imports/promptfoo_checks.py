@@ -67,8 +67,11 @@ class Checks:
         expected = [rule.expect for rule in self.json if rule.expect is not None]
         draft = next((rule.schema["$schema"] for rule in self.json if "$schema" in rule.schema), DRAFT)
         plain = [{key: value for key, value in rule.schema.items() if key != "$schema"} for rule in self.json]
+        schema = combined([each for each in plain if each])
         return JsonRule(
-            {"$schema": draft, **combined(plain)}, "strict" if strict else "fenced", expected[0] if expected else None
+            {"$schema": draft, **schema} if schema else {},
+            "strict" if strict else "fenced",
+            expected[0] if expected else None,
         )
 
 

@@ -66,6 +66,11 @@ def import_source(path: Path, match: str | None = None, column: str | None = Non
     return _import_file(found[0], match, column)
 
 
+def is_source(path: Path) -> bool:
+    """Whether a path is one for `import_source`: a folder, or a file that a known tool wrote."""
+    return path.is_dir() or is_importable(path)
+
+
 def is_importable(path: Path) -> bool:
     """Whether a tool that is known here wrote a file; False if it cannot be read."""
     data = _quiet(path)

@@ -148,7 +148,7 @@ TABLE = (
     Option("suite", "Suite that scores the new cases", "schema|vocabulary|retention", default="schema",
            choices=("schema", "vocabulary", "retention")),
     Option("from", "Outputs to record, one per line", "FILE", Path,
-           by={"init": "Table of examples: .csv, .tsv or .jsonl"}),
+           by={"init": "Table of examples: .csv, .tsv or .jsonl; or a file of another tool, as `import` takes it"}),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True),
     Option("match", "How targets are compared if the file names no scorer: exact, starts or includes",

@@ -19,7 +19,7 @@ from tunegate.harness.imports.model import (
     tag_text,
 )
 from tunegate.harness.imports.nearby import Nearby
-from tunegate.harness.imports.rules import Rule, any_of
+from tunegate.harness.imports.rules import WHITE, Rule, any_of
 from tunegate.harness.imports.targets import BY_LETTER, by_letter, targets_of
 from tunegate.harness.imports.templates import as_text, filled
 from tunegate.harness.results.samples import text_of
@@ -33,7 +33,7 @@ _FUNCTIONS = ("process_docs", "process_results", "custom_dataset", "class")
 _USED = frozenset({
     "task", "dataset_path", "dataset_kwargs", "test_split", "validation_split", "training_split", "output_type",
     "doc_to_text", "doc_to_target", "doc_to_choice", "metric_list", "include", "tag", "group", "metadata",
-    "description", "dataset_name", "target_delimiter", "task_alias",
+    "description", "dataset_name", "target_delimiter", "task_alias", "filter_list",
 })  # fmt: skip
 _EXACT = frozenset({"metric", "aggregation", "higher_is_better", "ignore_case"})
 
@@ -54,13 +54,13 @@ def read_lm_eval_task(path: Path, task: Mapping[str, Any]) -> Imported:
     nearby, tally = Nearby(path.parent), Tally()
     task = _whole(nearby, path, task)
     _check_form(path, task)
-    ignores_case = _metrics(path, task, tally)
+    ignores_case, white = _metrics(path, task, tally), _white(path, task)
     for key in sorted(task.keys() - _USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     cases = []
     for doc in _docs(nearby, path, task):
         try:
-            cases.append(_case(task, doc, ignores_case, tally))
+            cases.append(_case(task, doc, ignores_case, white, tally))
             tally.taken["doc"] += 1
         except LeftOut as error:
             tally.left["doc", error.why] += 1
@@ -70,15 +70,23 @@ def read_lm_eval_task(path: Path, task: Mapping[str, Any]) -> Imported:
 
 def _whole(nearby: Nearby, path: Path, task: Mapping[str, Any], level: int = 0) -> Mapping[str, Any]:
     """The task with what it includes."""
-    name = task.get("include")
-    if not isinstance(name, str):
+    names = [each for each in _listed(task.get("include")) if isinstance(each, str)]
+    if not names:
         return task
     if level == MOST_INCLUDED:
         raise Refused(f"{show_path(path)}: expected at most {MOST_INCLUDED} files that include one another, found more")
-    other = nearby.data(nearby.find(name))
-    if not isinstance(other, Mapping):
-        raise Refused(f"{show_path(path)}: include: expected a task, found {text_of(other, 40)!r}")
-    return {**_whole(nearby, path, {"include": None, **other}, level + 1), **task}
+    whole: dict[str, Any] = {}
+    for name in names:
+        file = nearby.find(name, path.parent)
+        other = nearby.yaml(file)
+        if not isinstance(other, Mapping):
+            raise Refused(f"{show_path(path)}: include: expected a task, found {text_of(other, 40)!r}")
+        whole |= _whole(nearby, file, other, level + 1)
+    return whole | dict(task)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _check_form(path: Path, task: Mapping[str, Any]) -> None:
@@ -127,6 +135,20 @@ def _metrics(path: Path, task: Mapping[str, Any], tally: Tally) -> bool:
     return any(each.get("ignore_case") is True for each in mine)
 
 
+def _white(path: Path, task: Mapping[str, Any]) -> str:
+    """The pattern of white space that the filters remove around an output.
+
+    Raises:
+        Refused: they change it in another way.
+    """
+    filters = [each for each in _listed(task.get("filter_list")) if isinstance(each, Mapping)]
+    steps = [step for each in filters for step in _listed(each.get("filter")) if isinstance(step, Mapping)]
+    names = [text_of(step.get("function"), 40) for step in steps]
+    if others := [name for name in names if name not in ("take_first", "remove_whitespace")]:
+        raise _no(path, "filter_list", "take_first or remove_whitespace", others[0], "the check sees the whole output")
+    return WHITE if "remove_whitespace" in names else ""
+
+
 def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The rows of the split that is evaluated."""
     options = task.get("dataset_kwargs")
@@ -152,7 +174,9 @@ def _rows(data: Any, options: Any) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _case(task: Mapping[str, Any], doc: Mapping[str, Any], ignores_case: bool, tally: Tally) -> ImportedCase:
+def _case(
+    task: Mapping[str, Any], doc: Mapping[str, Any], ignores_case: bool, white: str, tally: Tally
+) -> ImportedCase:
     text = _of_doc(task["doc_to_text"], doc, tally)
     description = task.get("description")
     if isinstance(description, str):
@@ -162,7 +186,7 @@ def _case(task: Mapping[str, Any], doc: Mapping[str, Any], ignores_case: bool, t
     if task.get("output_type") == CHOICE:
         asked, rule = _by_choice(task, doc, asked, target, tally)
     else:
-        rule = any_of(targets_of(target), "^", "$", ignores_case)
+        rule = any_of(targets_of(target), f"^{white}", f"{white}$", ignores_case)
     return ImportedCase(asked, as_text(doc["id"])[:60] if isinstance(doc.get("id"), str | int) else "", (rule,))
 
 

@@ -23,6 +23,7 @@ TEXTS = (".txt", ".md", ".j2")
 BINARY = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".wav", ".mp3", ".mp4", ".docx", ".xlsx")
 MOST_FILES = 200  # that one file may name
 MOST_IN_ALL = 4 * MOST_BYTES
+MOST_YAML = 1 << 24  # bytes; larger ones take minutes and gigabytes
 MOST_CELL = 1 << 24  # characters of a cell of CSV
 POINTER = b"version https://git-lfs.github.com/spec/"
 FILE = "file://"
@@ -123,15 +124,21 @@ class Nearby:
         """
         kind = path.suffix.lower()
         if kind in YAMLS:
-            return self._yaml(path)
+            return self.yaml(path)
         if kind == ".jsonl":
             return [row for _, row in self.lines(path)]
         if kind == ".csv":
             return self.rows(path)
         return _parsed(path, self.text(path))
 
-    def _yaml(self, path: Path) -> Any:
-        self.content(path)
+    def yaml(self, path: Path) -> Any:
+        """The data of a YAML file, whatever its name.
+
+        Raises:
+            Refused: see `data`.
+        """
+        if len(self.content(path)) > MOST_YAML:
+            raise Unreadable(path, "YAML", f"more than {MOST_YAML >> 20} MB", "write the tests as .jsonl")
         try:
             return read_yaml(path).data
         except AuthoringError as error:

@@ -47,7 +47,7 @@ def every(texts: Sequence[str], ignore_case: bool = False) -> Rule:
 def matching(match: str, texts: Sequence[str], ignore_case: bool = False) -> Rule:
     """The output is one of the texts (`exact`, but for white space), starts with one, or includes one."""
     if match == "exact":
-        return any_of(texts, f"^{WHITE}", f"{WHITE}$", ignore_case)
+        return any_of([text.strip() for text in texts], f"^{WHITE}", f"{WHITE}$", ignore_case)
     return any_of(texts, "^" if match == "starts" else "", "", ignore_case)
 
 

@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import AuthoringError, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.imports.model import Imported, ImportedCase, Tally
-from tunegate.harness.imports.rules import combined
+from tunegate.harness.imports.rules import all_rules
 from tunegate.harness.scaffold.outlook import look_ahead
 from tunegate.harness.scaffold.task import ONE_LINE
 
@@ -184,7 +184,7 @@ def _case(
         if case.equals:
             data["expect"] = case.equals[0] if len(case.equals) == 1 else {"any_of": list(case.equals)}
         if case.texts:
-            data["check"] = {"schema": {"type": "string", **combined(case.texts)}}
+            data["check"] = {"schema": {"type": "string", **all_rules(case.texts)}}
     elif case.json:
         if case.json.expect is not None:
             data["expect"] = case.json.expect

@@ -12,9 +12,9 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
-    asked_of,
     counted_cases,
     plain_tags,
+    prompt_of,
 )
 from tunegate.harness.imports.targets import Match, targets_of
 from tunegate.harness.results.samples import text_of
@@ -68,7 +68,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
         raise LeftOut("a conversation that a model simulates" if "scenario" in row else "without an input")
     if "expected_output" not in row:
         raise LeftOut("without an expected output")
-    asked, targets = asked_of(text_of(row["input"]), tally), targets_of(row["expected_output"])
+    asked, targets = prompt_of(text_of(row["input"]), tally), targets_of(row["expected_output"])
     comments = []
     for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(key[:40])}", "no check here uses it"] += 1

@@ -8,9 +8,9 @@ from typing import Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, asked_of, counted_cases
+from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, counted_cases, prompt_of
 from tunegate.harness.imports.rules import Rule, literal, negated, pattern
-from tunegate.harness.imports.templates import fields_of, filled
+from tunegate.harness.imports.templates import filled_template, template_fields
 from tunegate.harness.results.samples import text_of
 
 TOOL = "OpenAI Evals (hosted)"
@@ -110,21 +110,21 @@ def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: A
     sample = row.get("sample")
     output = sample.get("output_text") if isinstance(sample, Mapping) else None
     return ImportedCase(
-        asked_of(_messages(template, values, tally), tally), texts=tuple(rules), comments=tuple(comments),
+        prompt_of(_messages(template, values, tally), tally), texts=tuple(rules), comments=tuple(comments),
         outputs={RECORDED: output} if isinstance(output, str) else {},
     )  # fmt: skip
 
 
 def _messages(template: Any, values: Mapping[str, Any], tally: Tally) -> Any:
     if isinstance(template, str):
-        return filled(template, values, tally) if "{{" in template else values[template]
+        return filled_template(template, values, tally) if "{{" in template else values[template]
     made = []
     for each in template:
         content = each.get("content") if isinstance(each, Mapping) else None
         text = content.get("text") if isinstance(content, Mapping) else content
         if not isinstance(text, str):
             raise LeftOut("messages with content other than text")
-        made.append({"role": each.get("role"), "content": filled(text, values, tally)})
+        made.append({"role": each.get("role"), "content": filled_template(text, values, tally)})
     return made
 
 
@@ -133,11 +133,16 @@ def _rule(criterion: Mapping[str, Any], values: Mapping[str, Any], tally: Tally)
     if kind != "string_check":
         raise LeftOut(_WHY.get(str(kind), "no check here scores it"))
     said, reference = criterion.get("input"), criterion.get("reference")
-    if not isinstance(said, str) or fields_of(said) != [OUTPUTS[0]] or said.strip() != said or said.count("}}") != 1:
+    if (
+        not isinstance(said, str)
+        or template_fields(said) != [OUTPUTS[0]]
+        or said.strip() != said
+        or said.count("}}") != 1
+    ):
         raise LeftOut("it compares more than the output's text")
     if not isinstance(reference, str):
         raise LeftOut("a reference that is no text")
-    text = filled(reference, values, tally)
+    text = filled_template(reference, values, tally)
     if not text:
         raise LeftOut("an empty reference")
     operation = criterion.get("operation")

@@ -14,12 +14,12 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
-    asked_of,
     counted_cases,
     plain_tags,
+    prompt_of,
 )
 from tunegate.harness.imports.targets import BY_LETTER, CHOICES, Match, by_letter, targets_of
-from tunegate.harness.imports.templates import as_text
+from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.samples import text_of
 
 TOOL = "inspect_ai"
@@ -62,10 +62,10 @@ def _has_choices(row: Mapping[str, Any]) -> bool:
 def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     if needed := next((key for key in _NEEDS if row.get(key)), ""):
         raise LeftOut(f"it needs its {needed}")
-    asked, targets = asked_of(row.get("input"), tally), targets_of(row.get("target"))
+    asked, targets = prompt_of(row.get("input"), tally), targets_of(row.get("target"))
     for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
-    name, is_choice = as_text(row["id"])[:60] if row.get("id") not in (None, "") else "", _has_choices(row)
+    name, is_choice = as_template_text(row["id"])[:60] if row.get("id") not in (None, "") else "", _has_choices(row)
     if is_choice:
         choices = _choices(row["choices"])
         right = [ord(each) - ord("A") for each in targets if len(each) == 1 and each.isupper()]
@@ -81,7 +81,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
 def _choices(value: Any) -> list[str]:
     if isinstance(value, str):
         value = [each.strip() for each in (value.split(",") if "," in value else value.split())]
-    texts = [as_text(each) for each in (value if isinstance(value, list) else [value])]
+    texts = [as_template_text(each) for each in (value if isinstance(value, list) else [value])]
     return [text for text in texts if text.strip()]
 
 

@@ -9,19 +9,19 @@ from typing import Any
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import (
-    Asked,
+    AskedPrompt,
     Imported,
     ImportedCase,
     LeftOut,
     Tally,
-    asked_of,
     counted_cases,
+    prompt_of,
     tag_text,
 )
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.rules import WHITE, Rule, any_of
 from tunegate.harness.imports.targets import BY_LETTER, by_letter, targets_of
-from tunegate.harness.imports.templates import as_text, filled
+from tunegate.harness.imports.templates import as_template_text, filled_template
 from tunegate.harness.results.samples import text_of
 
 TOOL = "lm-evaluation-harness"
@@ -180,31 +180,33 @@ def _case(
     text = _of_doc(task["doc_to_text"], doc, tally)
     description = task.get("description")
     if isinstance(description, str):
-        text = f"{filled(description, doc, tally)}{text}"
-    asked, target = asked_of(text, tally), _of_doc(task["doc_to_target"], doc, tally)
+        text = f"{filled_template(description, doc, tally)}{text}"
+    asked, target = prompt_of(text, tally), _of_doc(task["doc_to_target"], doc, tally)
     rule: Rule
     if task.get("output_type") == CHOICE:
         asked, rule = _by_choice(task, doc, asked, target, tally)
     else:
         rule = any_of(targets_of(target), f"^{white}", f"{white}$", ignores_case)
-    return ImportedCase(asked, as_text(doc["id"])[:60] if isinstance(doc.get("id"), str | int) else "", (rule,))
+    return ImportedCase(
+        asked, as_template_text(doc["id"])[:60] if isinstance(doc.get("id"), str | int) else "", (rule,)
+    )
 
 
 def _of_doc(said: Any, doc: Mapping[str, Any], tally: Tally) -> Any:
     """The value of a template, or of the field that it names."""
     if isinstance(said, str) and said in doc:
         return doc[said]
-    return filled(said, doc, tally) if isinstance(said, str) else said
+    return filled_template(said, doc, tally) if isinstance(said, str) else said
 
 
 def _by_choice(
-    task: Mapping[str, Any], doc: Mapping[str, Any], asked: Asked, target: Any, tally: Tally
-) -> tuple[Asked, Rule]:
+    task: Mapping[str, Any], doc: Mapping[str, Any], asked: AskedPrompt, target: Any, tally: Tally
+) -> tuple[AskedPrompt, Rule]:
     said = task["doc_to_choice"]
     choices = [_of_doc(each, doc, tally) for each in said] if isinstance(said, list) else _of_doc(said, doc, tally)
     if not isinstance(choices, list):
         raise LeftOut("choices that are no list")
-    texts = [as_text(each) for each in choices]
+    texts = [as_template_text(each) for each in choices]
     if isinstance(target, str) and target in texts:
         right = texts.index(target)
     elif tag_text(target).isdigit() and int(target) < len(texts):

@@ -52,7 +52,7 @@ class JsonRule:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedPrompt:
     """A prompt: an optional system message, earlier turns, and the user's text."""
 
     system: str | None
@@ -69,7 +69,7 @@ class ImportedCase:
     recorded ones, by model. `set_name` names the prompt if the file has several.
     """
 
-    asked: Asked
+    asked: AskedPrompt
     name: str = ""
     texts: tuple[Mapping[str, Any], ...] = ()
     equals: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ def too_many(path: Path) -> Refused:
     return Refused(f"{show_path(path)}: expected at most {MOST_CASES:,} cases, found more; divide the file")
 
 
-def asked_of(messages: Any, tally: Tally) -> Asked:
+def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
     """The prompt of chat messages, or of a text.
 
     Raises:
@@ -129,7 +129,7 @@ def asked_of(messages: Any, tally: Tally) -> Asked:
     return asked
 
 
-def _asked(messages: Any, tally: Tally) -> Asked:
+def _asked(messages: Any, tally: Tally) -> AskedPrompt:
     if isinstance(messages, str):
         return _text_only(None, messages)
     if not isinstance(messages, list) or not messages:
@@ -149,13 +149,13 @@ def _asked(messages: Any, tally: Tally) -> Asked:
         tally.changed["prompt", "several system messages: joined"] += 1
     if not all(text.strip() for _, text in turns):
         raise LeftOut("an empty message")
-    return Asked("\n\n".join(systems) or None, tuple(turns[:-1]), turns[-1][1])
+    return AskedPrompt("\n\n".join(systems) or None, tuple(turns[:-1]), turns[-1][1])
 
 
-def _text_only(system: str | None, text: str) -> Asked:
+def _text_only(system: str | None, text: str) -> AskedPrompt:
     if not text.strip():
         raise LeftOut("an empty prompt")
-    return Asked(system, (), text)
+    return AskedPrompt(system, (), text)
 
 
 def _turn(message: Any) -> tuple[str, str]:

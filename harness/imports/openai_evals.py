@@ -9,9 +9,9 @@ from typing import Any
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
-from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, LeftOut, Tally, asked_of, counted_cases
+from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, LeftOut, Tally, counted_cases, prompt_of
 from tunegate.harness.imports.nearby import Nearby
-from tunegate.harness.imports.rules import matching
+from tunegate.harness.imports.rules import target_rule
 from tunegate.harness.imports.targets import Match, targets_of
 from tunegate.harness.results.samples import text_of
 
@@ -101,7 +101,7 @@ def _cases(
 
 
 def _case(row: Mapping[str, Any], kind: str, ignore_case: bool, tally: Tally) -> ImportedCase:
-    asked, ideals = asked_of(row["input"], tally), targets_of(row["ideal"])
+    asked, ideals = prompt_of(row["input"], tally), targets_of(row["ideal"])
     for key in sorted(row.keys() - _NOT_USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     if kind == "JsonMatch":
@@ -109,8 +109,8 @@ def _case(row: Mapping[str, Any], kind: str, ignore_case: bool, tally: Tally) ->
         return ImportedCase(asked, json=JsonRule(expect=values[0] if len(values) == 1 else {"any_of": values}))
     if kind == "FuzzyMatch":
         tally.changed[kind, "the ideal must appear in the output, in any letter case"] += 1
-        return ImportedCase(asked, texts=(matching("includes", ideals, ignore_case=True),))
-    return ImportedCase(asked, texts=(matching(KINDS[kind], ideals, ignore_case),))
+        return ImportedCase(asked, texts=(target_rule("includes", ideals, ignore_case=True),))
+    return ImportedCase(asked, texts=(target_rule(KINDS[kind], ideals, ignore_case),))
 
 
 def _json(text: str) -> Any:

@@ -17,8 +17,8 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
 from tunegate.harness.imports.model import JsonRule, LeftOut, Tally
 from tunegate.harness.imports.nearby import FILE, Nearby
-from tunegate.harness.imports.rules import Rule, any_of, combined, every, literal, negated, pattern
-from tunegate.harness.imports.templates import as_text, filled
+from tunegate.harness.imports.rules import Rule, all_rules, any_of, every, literal, negated, pattern
+from tunegate.harness.imports.templates import as_template_text, filled_template
 from tunegate.harness.results.samples import text_of
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # of a schema without one, as promptfoo reads it
@@ -67,7 +67,7 @@ class Checks:
         expected = [rule.expect for rule in self.json if rule.expect is not None]
         draft = next((rule.schema["$schema"] for rule in self.json if "$schema" in rule.schema), DRAFT)
         plain = [{key: value for key, value in rule.schema.items() if key != "$schema"} for rule in self.json]
-        schema = combined([each for each in plain if each])
+        schema = all_rules([each for each in plain if each])
         return JsonRule(
             {"$schema": draft, **schema} if schema else {},
             "strict" if strict else "fenced",
@@ -102,8 +102,8 @@ class Reader:
             except (LeftOut, Refused) as error:
                 why = error.why if isinstance(error, LeftOut) else str(error)
                 self.tally.left[kind, why] += 1
-                value = text_of(each.get("value"), 100)
-                checks.comments.append(shown(f"left out: {kind}{f': {value}' if value else ''} ({why})"))
+                said = ": ".join(filter(None, [kind, text_of(each.get("value"), 100)]))
+                checks.comments.append(shown(f"left out: {said} ({why})"))
         return checks
 
     def _kind(self, assertion: Mapping[str, Any]) -> str:
@@ -149,13 +149,13 @@ class Reader:
             return self.nearby.text(path) if path.suffix == ".txt" else self.nearby.data(path)
         if isinstance(value, list):
             return [self._value(each, values) if isinstance(each, str) else each for each in value]
-        return filled(value, values, self.tally) if isinstance(value, str) else value
+        return filled_template(value, values, self.tally) if isinstance(value, str) else value
 
 
 def _text_value(value: Any) -> str:
     if not isinstance(value, str | int | float) or value == "":
         raise LeftOut("a value that is no text")
-    return as_text(value)
+    return as_template_text(value)
 
 
 def _several(value: Any) -> list[str]:
@@ -180,11 +180,11 @@ def _equals(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:
             raise LeftOut("not equal to an object")
         checks.json.append(JsonRule(expect=value))
     elif is_negated:
-        checks.texts.append({"not": {"const": as_text(value)}})
-    elif checks.equals and as_text(value) not in checks.equals:
-        checks.texts.append({"const": as_text(value)})
+        checks.texts.append({"not": {"const": as_template_text(value)}})
+    elif checks.equals and as_template_text(value) not in checks.equals:
+        checks.texts.append({"const": as_template_text(value)})
     else:
-        checks.equals = [as_text(value)]
+        checks.equals = [as_template_text(value)]
 
 
 def _json(extract: str) -> Callable[[Checks, Any, bool, Tally], None]:

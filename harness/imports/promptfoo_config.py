@@ -17,18 +17,18 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
 from tunegate.harness.imports.model import (
     MOST_CASES,
-    Asked,
+    AskedPrompt,
     Imported,
     ImportedCase,
     LeftOut,
     Tally,
-    asked_of,
     plain_tags,
+    prompt_of,
     too_many,
 )
 from tunegate.harness.imports.nearby import BINARY, DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader, assertion_of_cell
-from tunegate.harness.imports.templates import fields_of, filled
+from tunegate.harness.imports.templates import filled_template, template_fields
 from tunegate.harness.results.samples import text_of
 
 TOOL = "promptfoo"
@@ -144,7 +144,9 @@ class _Reading:
         if len(prompts) * len(tests) > MOST_CASES:
             raise too_many(self.path)
         if not prompts:
-            raise Refused(f"{show_path(self.path)}: expected a prompt that can be filled, {self._without_prompt()}")
+            raise Refused(
+                f"{show_path(self.path)}: expected a prompt that can be filled_template, {self._without_prompt()}"
+            )
         checked = [(test, self._checks(test)) for test in tests]
         for number, prompt in enumerate(prompts, start=1):
             name = f"prompt-{number}" if len(prompts) > 1 else ""
@@ -316,13 +318,13 @@ class _Reading:
         """The user's message around `{input}`, if the prompt is one text with one variable; otherwise empty."""
         if not isinstance(prompt.said, str) or any(_OPTIONS & test.options.keys() for test in tests):
             return ""
-        names = fields_of(prompt.said)
+        names = template_fields(prompt.said)
         values = [test.values.get(names[0]) for test in tests] if len(names) == 1 else [None]
         if not all(isinstance(value, str) and value.strip() and "{{" not in value for value in values):
             return ""
         if has_placeholder(prompt.said):
             return ""
-        made = filled(prompt.said, {names[0]: "{input}"}, Tally())
+        made = filled_template(prompt.said, {names[0]: "{input}"}, Tally())
         return made if made.count("{input}") == 1 and not misspelt(Document(self.path, None, {}), made, ()) else ""
 
     def _case(self, prompt: _Prompt, test: _Test, checks: Checks, is_plain: bool, name: str) -> ImportedCase | None:
@@ -339,17 +341,17 @@ class _Reading:
             tuple(checks.comments), {RECORDED: text_of(recorded)} if isinstance(recorded, str) else {}, name,
         )  # fmt: skip
 
-    def _asked(self, prompt: _Prompt, test: _Test, is_plain: bool) -> Asked:
+    def _asked(self, prompt: _Prompt, test: _Test, is_plain: bool) -> AskedPrompt:
         if is_plain:
-            return Asked(None, (), str(test.values[fields_of(prompt.said)[0]]))
-        asked = asked_of(_filled_all(prompt.said, test.values, self.tally), self.tally)
+            return AskedPrompt(None, (), str(test.values[template_fields(prompt.said)[0]]))
+        asked = prompt_of(_filled_all(prompt.said, test.values, self.tally), self.tally)
         before, after = (_affix(test, key, self.tally) for key in ("prefix", "suffix"))
         return replace(asked, text=f"{before}{asked.text}{after}")
 
 
 def _affix(test: _Test, key: str, tally: Tally) -> str:
     said = test.options.get(key)
-    return filled(said, test.values, tally) if isinstance(said, str) else ""
+    return filled_template(said, test.values, tally) if isinstance(said, str) else ""
 
 
 def _merged(default: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -384,13 +386,13 @@ def prompt_messages(text: str) -> Any:
 
 
 def _check_fields(said: Any) -> None:
-    """Look for what cannot be filled.
+    """Look for what cannot be filled_template.
 
     Raises:
         LeftOut: names it.
     """
     if isinstance(said, str):
-        fields_of(said)
+        template_fields(said)
     elif isinstance(said, Mapping | list):
         for each in said.values() if isinstance(said, Mapping) else said:
             _check_fields(each)
@@ -398,7 +400,7 @@ def _check_fields(said: Any) -> None:
 
 def _filled_all(said: Any, values: Mapping[str, Any], tally: Tally) -> Any:
     if isinstance(said, str):
-        return filled(said, values, tally)
+        return filled_template(said, values, tally)
     if isinstance(said, list):
         return [_filled_all(each, values, tally) for each in said]
     if isinstance(said, Mapping):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, asked_of, counted_cases, plain_tags
+from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, counted_cases, plain_tags, prompt_of
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
-from tunegate.harness.imports.templates import as_text
+from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.promptfoo_results import is_result, variables_of
 from tunegate.harness.results.samples import text_of
 
@@ -80,7 +80,7 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
 
 
 def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: Tally) -> ImportedCase:
-    asked = asked_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
+    asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
     metadata = test.get("metadata")
     return ImportedCase(
         asked, text_of(test.get("description"), 60), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
@@ -100,5 +100,5 @@ def _add_output(collected: _Collected | None, row: Mapping[str, Any], tally: Tal
     elif text_of(model, 200) in collected.outputs:
         tally.left["output", "a repeat"] += 1
     else:
-        collected.outputs[text_of(model, 200)] = as_text(output)
+        collected.outputs[text_of(model, 200)] = as_template_text(output)
         tally.taken["output"] += 1

@@ -58,7 +58,7 @@ def import_source(path: Path, match: str | None = None, column: str | None = Non
             return _import_file(path / name, match, column)
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in DATA and each.is_file())
     exports = [each for each in files if each.suffix.lower() == ".json" and hosted_evals.is_eval(_quiet(each))]
-    found = exports or [each for each in files if is_importable(each)]
+    found = exports or [each for each in files if is_foreign(each)]
     if len(found) != 1:
         there = ", ".join(each.name for each in found[:8]) or "none"
         hint = "name the file itself" if found else A_SOURCE.removeprefix("a file to import: ")
@@ -68,10 +68,10 @@ def import_source(path: Path, match: str | None = None, column: str | None = Non
 
 def is_source(path: Path) -> bool:
     """Whether a path is one for `import_source`: a folder, or a file that a known tool wrote."""
-    return path.is_dir() or is_importable(path)
+    return path.is_dir() or is_foreign(path)
 
 
-def is_importable(path: Path) -> bool:
+def is_foreign(path: Path) -> bool:
     """Whether a tool that is known here wrote a file; False if it cannot be read."""
     data = _quiet(path)
     return data is not None and _importer(path, data) is not None

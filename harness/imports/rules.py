@@ -18,7 +18,11 @@ MATCHES = ("exact", "starts", "includes")
 def literal(text: str, ignore_case: bool = False) -> str:
     """A pattern of exactly this text."""
     escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
-    return f"(?i:{escaped})" if ignore_case else escaped
+    return _in_any_case(escaped) if ignore_case else escaped
+
+
+def _in_any_case(inner: str) -> str:
+    return f"(?i:{inner})"
 
 
 def pattern(text: str) -> Rule:
@@ -36,15 +40,15 @@ def any_of(texts: Sequence[str], before: str = "", after: str = "", ignore_case:
     """One of the texts, between two patterns."""
     inner = "|".join(literal(text) for text in texts)
     inner = f"(?:{inner})" if len(texts) > 1 and not ignore_case else inner
-    return pattern(f"{before}{f'(?i:{inner})' if ignore_case else inner}{after}")
+    return pattern(f"{before}{_in_any_case(inner) if ignore_case else inner}{after}")
 
 
 def every(texts: Sequence[str], ignore_case: bool = False) -> Rule:
     """All of the texts, anywhere."""
-    return combined([pattern(literal(text, ignore_case)) for text in texts])
+    return all_rules([pattern(literal(text, ignore_case)) for text in texts])
 
 
-def matching(match: str, texts: Sequence[str], ignore_case: bool = False) -> Rule:
+def target_rule(match: str, texts: Sequence[str], ignore_case: bool = False) -> Rule:
     """The output is one of the texts (`exact`, but for white space), starts with one, or includes one."""
     if match == "exact":
         return any_of([text.strip() for text in texts], f"^{WHITE}", f"{WHITE}$", ignore_case)
@@ -56,7 +60,7 @@ def negated(rule: Rule) -> Rule:
     return {"not": dict(rule)}
 
 
-def combined(rules: Iterable[Rule]) -> Rule:
+def all_rules(rules: Iterable[Rule]) -> Rule:
     """One rule for several, which all hold; each only once."""
     different: list[Rule] = []
     for rule in rules:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.imports.model import Asked, LeftOut, Tally
-from tunegate.harness.imports.rules import MATCHES, Rule, any_of, matching
-from tunegate.harness.imports.templates import as_text
+from tunegate.harness.imports.model import AskedPrompt, LeftOut, Tally
+from tunegate.harness.imports.rules import MATCHES, Rule, any_of, target_rule
+from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.scaffold.infer import is_prose
 
 CHOICES = "choices"
@@ -40,7 +40,7 @@ class Match:
 
     def rule(self, targets: Sequence[str]) -> Rule:
         """The rule of an output for its targets."""
-        return matching(self.name, targets, self.ignore_case and not self.given)
+        return target_rule(self.name, targets, self.ignore_case and not self.given)
 
     def check_prose(self, path: Path, targets: Iterable[Sequence[str]]) -> None:
         """Look for targets that no two authors would write alike.
@@ -66,13 +66,15 @@ def targets_of(value: Any) -> list[str]:
     found = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str | int | float) for each in found):
         raise LeftOut("a target that is no text" if value is not None else "without a target")
-    texts = list(dict.fromkeys(as_text(each) for each in found))
+    texts = list(dict.fromkeys(as_template_text(each) for each in found))
     if not texts or not all(text.strip() for text in texts):
         raise LeftOut("without a target")
     return texts
 
 
-def by_letter(asked: Asked, choices: Sequence[str], right: Sequence[int], tally: Tally) -> tuple[Asked, Rule]:
+def by_letter(
+    asked: AskedPrompt, choices: Sequence[str], right: Sequence[int], tally: Tally
+) -> tuple[AskedPrompt, Rule]:
     """A question with its choices by letter, and the rule of its output.
 
     Raises:
@@ -86,4 +88,4 @@ def by_letter(asked: Asked, choices: Sequence[str], right: Sequence[int], tally:
     listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(letters, choices, strict=True))
     tally.changed["choices", "asked for by letter, in words of ours"] += 1
     letter = letters[right[0]]
-    return Asked(asked.system, asked.earlier, f"{asked.text}\n\n{listed}"), any_of([letter], r"^\W*", r"\W*$")
+    return AskedPrompt(asked.system, asked.earlier, f"{asked.text}\n\n{listed}"), any_of([letter], r"^\W*", r"\W*$")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tunegate.harness.imports.model import LeftOut, Tally
 
-MOST_CHARS = 1_000_000  # of a filled template
+MOST_CHARS = 1_000_000  # of a filled_template template
 MOST_ROUNDS = 5  # of variables inside variables
 _NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d{1,6}\]|\[\"[^\"\]]{1,100}\"\]|\['[^'\]]{1,100}'\])*"
 _FIELD = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
@@ -23,7 +23,7 @@ _BLOCK = re.compile(r"\{%-?\s*([A-Za-z_]\w*)?")
 _NOTHING = object()
 
 
-def fields_of(template: str) -> list[str]:
+def template_fields(template: str) -> list[str]:
     """The values that a template names, each once.
 
     Raises:
@@ -36,7 +36,7 @@ def _simple(template: str) -> str:
     """The template without its comments.
 
     Raises:
-        LeftOut: see `fields_of`.
+        LeftOut: see `template_fields`.
     """
     text = _COMMENT.sub("", template)
     rest = _FIELD.sub("", text)
@@ -48,11 +48,11 @@ def _simple(template: str) -> str:
     return text
 
 
-def filled(template: str, values: Mapping[str, Any], tally: Tally) -> str:
+def filled_template(template: str, values: Mapping[str, Any], tally: Tally) -> str:
     """A template with its values; a missing one is empty, which is counted.
 
     Raises:
-        LeftOut: see `fields_of`; or it names the environment, or the text is too long.
+        LeftOut: see `template_fields`; or it names the environment, or the text is too long.
     """
     text = _simple(template)
     for _ in range(MOST_ROUNDS):
@@ -81,16 +81,16 @@ def _pieces(text: str, values: Mapping[str, Any], tally: Tally) -> Iterator[str]
 def _text(name: str, values: Mapping[str, Any], tally: Tally) -> str:
     if name.partition(".")[0] in ("env", "process"):
         raise LeftOut("a variable of the environment")
-    value = value_of(name, values)
+    value = field_value(name, values)
     if value is _NOTHING or value is None:
         tally.changed["variable", f"{name} has no value: left empty"] += 1
         return ""
     if isinstance(value, dict | list):
         tally.changed["variable", f"{name} is no text: written as JSON"] += 1
-    return as_text(value)
+    return as_template_text(value)
 
 
-def value_of(name: str, values: Mapping[str, Any]) -> Any:
+def field_value(name: str, values: Mapping[str, Any]) -> Any:
     """The value at a path such as `item.parts[0]`; a marker without one."""
     value: Any = values
     for step in _STEP.findall(name):
@@ -102,7 +102,7 @@ def value_of(name: str, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def as_text(value: Any) -> str:
+def as_template_text(value: Any) -> str:
     """A value as a template writes it: true and false in small letters, 1.0 as 1, lists and objects as JSON."""
     if isinstance(value, str):
         return value

@@ -209,7 +209,7 @@ def test_a_product_of_variables_is_bounded(tmp_path):
 
 
 def test_variables_that_name_one_another_are_bounded(tmp_path):
-    values = {f"v{n}": "{{v%d}}{{v%d}}" % (n + 1, n + 1) for n in range(40)} | {"v40": "x" * 100}
+    values = {f"v{n}": f"{{{{v{n + 1}}}}}" * 2 for n in range(40)} | {"v40": "x" * 100}
     path = put(tmp_path / "promptfooconfig.yaml", {
         **config(), "prompts": ["{{v0}}"], "tests": [{"vars": values, "assert": [{"type": "is-json"}]}],
     })  # fmt: skip

@@ -220,7 +220,7 @@ def test_choices_of_a_task(tmp_path):
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"dataset_path": "cais/mmlu"}, "dataset_path: expected local data (json, csv), found cais/mmlu; save its rows"),
+        ({"dataset_path": "cais/mmlu"}, "dataset_path: expected local data (json, csv), found cais/mmlu; save its"),
         ({"output_type": "loglikelihood"}, "output_type: expected generate_until or multiple_choice, found loglikeli"),
         ({"output_type": "multiple_choice", "metric_list": None}, "doc_to_choice: expected the choices, found none"),
         ({"process_docs": "utils.x"}, "process_docs: expected a template, found code, which is not run"),

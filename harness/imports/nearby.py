@@ -153,19 +153,25 @@ class Nearby:
             if line.strip():
                 yield number, _parsed(path, line, number)
 
+    def _cells(self, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+        """The header of a CSV file, and each row that is not blank with its line."""
+        reader = csv.reader(io.StringIO(self.text(path)), strict=True)
+        usual = csv.field_size_limit(MOST_CELL)
+        try:
+            header = [each.strip() for each in next(reader, [])]
+            return header, [(reader.line_num, row) for row in reader if any(row)]
+        except csv.Error as error:
+            raise Unreadable(path, "CSV", str(error), line=reader.line_num) from None
+        finally:
+            csv.field_size_limit(usual)
+
     def rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of a CSV file, by the columns of its header.
 
         Raises:
             Refused: see `text`; or it is no CSV, or a column is named twice.
         """
-        csv.field_size_limit(MOST_CELL)
-        reader = csv.reader(io.StringIO(self.text(path)), strict=True)
-        try:
-            header = [each.strip() for each in next(reader, [])]
-            cells = [(reader.line_num, row) for row in reader if any(row)]
-        except csv.Error as error:
-            raise Unreadable(path, "CSV", str(error), line=reader.line_num) from None
+        header, cells = self._cells(path)
         if len(set(header)) < len(header):
             twice = next(name for name in header if header.count(name) > 1)
             raise Unreadable(path, "each column once", f"{shown(twice[:60])!r} twice", line=1)

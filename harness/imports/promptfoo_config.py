@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +24,18 @@ from tunegate.harness.imports.model import (
     prompt_of,
     too_many,
 )
-from tunegate.harness.imports.nearby import BINARY, DATA, FILE, SCRIPTS, TEXTS, Nearby
-from tunegate.harness.imports.promptfoo_checks import Checks, Reader, assertion_of_cell
+from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
+from tunegate.harness.imports.promptfoo_checks import Checks, Reader
+from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
 from tunegate.harness.imports.templates import filled_template, template_fields
 from tunegate.harness.results.samples import text_of
 
 TOOL = "promptfoo"
 CONFIGS = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json")
 KEYS = frozenset({"prompts", "tests", "providers", "scenarios", "defaultTest", "targets"})
-MAGIC = "__"
+PROMPT = "__prompt"  # the variable with the prompt, in a CSV of tests without one
 RECORDED = "providerOutput"  # the model's name of outputs that tests hold
 _PROMPT_SPLIT = "\n---\n"
-_OPTIONS = {"prefix", "suffix"}  # of a test, that are used
 _HANDLED = {"transform", "postprocess", "disableVarExpansion", "disableDefaultAsserts"}
 _READ = {"vars", "assert", "description", "options", "metadata", "threshold", "prompts", "providerOutput"}
 
@@ -60,20 +58,6 @@ class _Prompt:
 
     said: Any
     label: str
-
-
-@dataclass(frozen=True)
-class _Test:
-    """One test with all defaults: plain variables, and the raw parts."""
-
-    values: Mapping[str, Any]
-    raw: Mapping[str, Any]
-    number: int
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        found = self.raw.get("options")
-        return found if isinstance(found, Mapping) else {}
 
 
 def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
@@ -101,23 +85,13 @@ def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None
         )
     if (name := column or columns[0]) not in columns:
         raise UsageError(f"--input {shown(name)}: expected a column of {show_path(path)}, found no such column")
-    reading = _Reading(path, {"prompts": ["{{" + name + "}}"], "tests": [_row_test(row) for row in rows]})
+    tests = [test_of_row(row) for row in rows]
+    for test, row in zip(tests, rows, strict=True):
+        test["vars"][PROMPT] = row[name]
+    reading = _Reading(path, {"prompts": [f"{{{{{PROMPT}}}}}"], "tests": tests})
     if others := [each for each in columns if each != name]:
         reading.tally.left["column", f"not in a prompt: {', '.join(map(shown, others))}"] += len(others)
     return Imported(TOOL, path, tuple(reading.cases()), reading.tally, reading.templates)
-
-
-def _row_test(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of CSV or JSONL without `vars` as a test; the magic columns are its parts."""
-    test: dict[str, Any] = {"vars": {key: value for key, value in row.items() if not key.startswith(MAGIC)}}
-    cells = {key.removeprefix(MAGIC): value for key, value in row.items() if key.startswith(MAGIC) and value}
-    expected = [str(cell) for key, cell in cells.items() if key.startswith("expected")]
-    test["assert"] = [assertion_of_cell(cell) for cell in expected if cell.strip()]
-    test["options"] = {key: cells[key] for key in _OPTIONS & cells.keys()}
-    test["metadata"] = {key.partition(":")[2]: cell for key, cell in cells.items() if key.startswith("metadata:")}
-    test |= {key: cells[key] for key in ("description", "threshold", "providerOutput") if key in cells}
-    known = ("expected", "metadata", "prefix", "suffix", "description", "threshold", "providerOutput", "metric")
-    return test | {f"column __{key}": cell for key, cell in cells.items() if not key.startswith(known)}
 
 
 @dataclass
@@ -140,7 +114,7 @@ class _Reading:
     def cases(self) -> Iterator[ImportedCase]:
         """Each test with each prompt, if it has a check."""
         self._unused()
-        prompts, tests = list(self._prompts()), list(self._tests())
+        prompts, tests = list(self._prompts()), list(TestReader(self.path, self.config, self.nearby, self.tally).read())
         if len(prompts) * len(tests) > MOST_CASES:
             raise too_many(self.path)
         if not prompts:
@@ -217,90 +191,14 @@ class _Reading:
         parts = text.split(_PROMPT_SPLIT) if kind == ".txt" else [text]
         return [prompt_messages(each.strip("\n") if len(parts) > 1 else each) for each in parts if each.strip()]
 
-    def _tests(self) -> Iterator[_Test]:
-        """All tests, with their defaults, one for each combination of listed variables."""
-        default = self._mapping(self.config.get("defaultTest"))
-        raws = [raw for entry in _listed(self.config.get("tests")) for raw in self._raw_tests(entry)]
-        raws += list(self._scenarios())
-        if not raws and default.get("assert"):
-            raws = [{}]
-        count = 0
-        for number, raw in enumerate(raws, start=1):
-            merged = _merged(default, raw)
-            try:
-                combinations = self._combinations(merged)
-            except (LeftOut, Refused) as error:
-                self.tally.left["test", error.why if isinstance(error, LeftOut) else str(error)] += 1
-                continue
-            for values in combinations:
-                count += 1
-                yield _Test(values, merged, number)
-            if count > MOST_CASES:
-                raise too_many(self.path)
-
-    def _mapping(self, said: Any) -> Mapping[str, Any]:
-        if isinstance(said, str):
-            said = self.nearby.data(self.nearby.find(said))
-        return said if isinstance(said, Mapping) else {}
-
-    def _raw_tests(self, entry: Any) -> Iterator[Mapping[str, Any]]:
-        """The tests that an entry is, or that the file holds which it names."""
-        if isinstance(entry, Mapping) and isinstance(entry.get("path"), str):
-            entry = entry["path"]
-        if isinstance(entry, Mapping):
-            yield entry
-            return
-        try:
-            for path in self.nearby.glob(entry) if isinstance(entry, str) else []:
-                for row in _listed(self.nearby.data(path)):
-                    is_row = path.suffix.lower() == ".csv" or not {"vars", "assert"} & set(row)
-                    yield _row_test(row) if is_row else row
-        except Refused as error:
-            self.tally.left["tests", str(error)] += 1
-
-    def _scenarios(self) -> Iterator[Mapping[str, Any]]:
-        for entry in _listed(self.config.get("scenarios")):
-            for scenario in _listed(self.nearby.data(self.nearby.find(entry)) if isinstance(entry, str) else entry):
-                for shared in _listed(scenario.get("config")):
-                    for raw in (row for each in _listed(scenario.get("tests")) for row in self._raw_tests(each)):
-                        yield _merged(self._mapping(shared), raw)
-
-    def _combinations(self, test: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """The variables of a test; a list is one value at a time."""
-        said = test.get("vars")
-        if isinstance(said, str | list):
-            files = [path for name in _listed(said) for path in self.nearby.glob(name)]
-            said = {key: value for path in files for key, value in self._mapping(str(path)).items()}
-        values = {str(key): self._variable(value) for key, value in (said or {}).items()}
-        lists = {key: value for key, value in values.items() if isinstance(value, list) and value}
-        expands = test.get("options", {}).get("disableVarExpansion") is not True
-        if not lists or not expands:
-            return iter([values])
-        if prod(map(len, lists.values())) > MOST_CASES:
-            raise too_many(self.path)
-        return ({**values, **dict(zip(lists, each, strict=True))} for each in product(*lists.values()))
-
-    def _variable(self, value: Any) -> Any:
-        """A variable; a file that it names is read."""
-        if not isinstance(value, str) or not value.startswith(FILE):
-            return value
-        paths = self.nearby.glob(value)
-        found = [self.nearby.data(path) if path.suffix.lower() in DATA else self._variable_text(path) for path in paths]
-        return found if "*" in value else found[0]
-
-    def _variable_text(self, path: Path) -> str:
-        if path.suffix.lower() in BINARY:
-            raise LeftOut(f"a variable in a file of kind {path.suffix.lower()}")
-        return self.nearby.text(path).strip()
-
-    def _checks(self, test: _Test) -> Checks | None:
+    def _checks(self, test: PromptfooTest) -> Checks | None:
         """The checks of a test; None if it has none."""
         is_transformed = any(test.options.get(key) for key in ("transform", "postprocess"))
         checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed)
         threshold = test.raw.get("threshold")
         for key in sorted(test.raw.keys() - _READ):
             self.tally.left[f"{shown(text_of(key, 40))} of a test", "not used"] += 1
-        for key in sorted(test.options.keys() - _OPTIONS - _HANDLED):
+        for key in sorted(test.options.keys() - AFFIXES - _HANDLED):
             self.tally.left[f"option {shown(text_of(key, 40))} of a test", "not used"] += 1
         if checks.is_empty:
             why = "none of its assertions has a home" if test.raw.get("assert") else "without an assertion"
@@ -310,13 +208,13 @@ class _Reading:
             self.tally.changed["threshold", "every check must hold"] += 1
         return checks
 
-    def _uses(self, test: _Test, prompt: _Prompt) -> bool:
+    def _uses(self, test: PromptfooTest, prompt: _Prompt) -> bool:
         named = test.raw.get("prompts")
-        return not named or any(prompt.label == each or prompt.label.startswith(f"{each}:") for each in _listed(named))
+        return not named or any(prompt.label == each or prompt.label.startswith(f"{each}:") for each in as_list(named))
 
-    def _template(self, prompt: _Prompt, tests: Sequence[_Test]) -> str:
+    def _template(self, prompt: _Prompt, tests: Sequence[PromptfooTest]) -> str:
         """The user's message around `{input}`, if the prompt is one text with one variable; otherwise empty."""
-        if not isinstance(prompt.said, str) or any(_OPTIONS & test.options.keys() for test in tests):
+        if not isinstance(prompt.said, str) or any(AFFIXES & test.options.keys() for test in tests):
             return ""
         names = template_fields(prompt.said)
         values = [test.values.get(names[0]) for test in tests] if len(names) == 1 else [None]
@@ -327,7 +225,9 @@ class _Reading:
         made = filled_template(prompt.said, {names[0]: "{input}"}, Tally())
         return made if made.count("{input}") == 1 and not misspelt(Document(self.path, None, {}), made, ()) else ""
 
-    def _case(self, prompt: _Prompt, test: _Test, checks: Checks, is_plain: bool, name: str) -> ImportedCase | None:
+    def _case(
+        self, prompt: _Prompt, test: PromptfooTest, checks: Checks, is_plain: bool, name: str
+    ) -> ImportedCase | None:
         try:
             asked = self._asked(prompt, test, is_plain)
         except LeftOut as error:
@@ -341,7 +241,7 @@ class _Reading:
             tuple(checks.comments), {RECORDED: text_of(recorded)} if isinstance(recorded, str) else {}, name,
         )  # fmt: skip
 
-    def _asked(self, prompt: _Prompt, test: _Test, is_plain: bool) -> AskedPrompt:
+    def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:
         if is_plain:
             return AskedPrompt(None, (), str(test.values[template_fields(prompt.said)[0]]))
         asked = prompt_of(_filled_all(prompt.said, test.values, self.tally), self.tally)
@@ -349,29 +249,9 @@ class _Reading:
         return replace(asked, text=f"{before}{asked.text}{after}")
 
 
-def _affix(test: _Test, key: str, tally: Tally) -> str:
+def _affix(test: PromptfooTest, key: str, tally: Tally) -> str:
     said = test.options.get(key)
     return filled_template(said, test.values, tally) if isinstance(said, str) else ""
-
-
-def _merged(default: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A test with its defaults: mappings are joined, assertions follow one another."""
-    merged = {**default, **raw}
-    for key in ("vars", "options", "metadata"):
-        both = [each.get(key) for each in (default, raw)]
-        if all(isinstance(each, Mapping) for each in both):
-            merged[key] = {**both[0], **both[1]}  # type: ignore[dict-item]
-        elif both[1] is None and both[0] is not None:
-            merged[key] = both[0]
-    if not isinstance(merged.get("options"), Mapping):
-        merged["options"] = {}
-    skips = merged["options"].get("disableDefaultAsserts") is True
-    merged["assert"] = [*_listed(None if skips else default.get("assert")), *_listed(raw.get("assert"))]
-    return merged
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def prompt_messages(text: str) -> Any:

@@ -39,3 +39,6 @@ def import_(
         console.print(line, markup=False)
     model = written.models[0] if written.models else "MODEL"
     console.print(f"next: tunegate lint, then pytest {show_path(cases)}/ --tg-model={model}", markup=False)
+
+
+import_.__name__ = "import"  # the command's name, which as a keyword cannot be the function's

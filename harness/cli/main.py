@@ -73,19 +73,13 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
     ),
 }  # fmt: skip
 
-
-def _name(command: Callable[..., None]) -> str:
-    """The name of a command; `import_` avoids Python's keyword."""
-    return command.__name__.rstrip("_")
-
-
 COMMANDS = tuple(each for commands in GROUPS.values() for each in commands)
 
 
 class Tunegate(GroupedCommands):
     """The command line."""
 
-    groups: ClassVar = {name: [_name(command) for command, *_ in commands] for name, commands in GROUPS.items()}
+    groups: ClassVar = {name: [command.__name__ for command, *_ in commands] for name, commands in GROUPS.items()}
 
 
 app = typer.Typer(
@@ -98,7 +92,7 @@ app = typer.Typer(
 SCORING = (record, diagnose, distil, train, parity, export)
 for command, short, example in COMMANDS:
     kind = ScoringCommand if command in SCORING else Command
-    app.command(_name(command), cls=kind, short_help=short, epilog=f"Example: {example}")(command)
+    app.command(command.__name__, cls=kind, short_help=short, epilog=f"Example: {example}")(command)
 
 
 def _show_version(wanted: bool) -> None:

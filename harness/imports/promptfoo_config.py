@@ -220,7 +220,7 @@ class _Reading:
         values = [test.values.get(names[0]) for test in tests] if len(names) == 1 else [None]
         if not all(isinstance(value, str) and value.strip() and "{{" not in value for value in values):
             return ""
-        if has_placeholder(prompt.said):
+        if has_placeholder(prompt.said) or ".strip()" in prompt.said:
             return ""
         made = filled_template(prompt.said, {names[0]: "{input}"}, Tally())
         return made if made.count("{input}") == 1 and not misspelt(Document(self.path, None, {}), made, ()) else ""
@@ -266,7 +266,7 @@ def prompt_messages(text: str) -> Any:
 
 
 def _check_fields(said: Any) -> None:
-    """Look for what cannot be filled_template.
+    """Look for what cannot be filled.
 
     Raises:
         LeftOut: names it.

@@ -1,6 +1,6 @@
-"""Fill templates of Nunjucks and Jinja that only name values, `{{name}}` or `{{item.name}}`; refuse all others by name.
+"""Fill templates of Nunjucks and Jinja that only name values, `{{name}}` or `{{item.name.strip()}}`.
 
-No template engine runs: filters, blocks and expressions are code.
+No template engine runs: filters, blocks and other expressions are code, and are refused by name.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from tunegate.harness.imports.model import LeftOut, Tally
 
-MOST_CHARS = 1_000_000  # of a filled_template template
+MOST_CHARS = 1_000_000  # of a filled template
 MOST_ROUNDS = 5  # of variables inside variables
 _NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d{1,6}\]|\[\"[^\"\]]{1,100}\"\]|\['[^'\]]{1,100}'\])*"
-_FIELD = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
+_FIELD = re.compile(rf"\{{\{{\s*({_NAME}?)(\.strip\(\))?\s*\}}\}}")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _STEP = re.compile(r"[A-Za-z_]\w*|\[\d+\]|\[\"[^\"]+\"\]|\['[^']+'\]")
 _FILTER = re.compile(r"\{\{[^{}|]*\|\s*([A-Za-z_]\w*)")
@@ -70,6 +70,7 @@ def _pieces(text: str, values: Mapping[str, Any], tally: Tally) -> Iterator[str]
     for found in _FIELD.finditer(text):
         yield text[at : found.start()]
         value = _text(found[1], values, tally)
+        value = value.strip() if found[2] else value
         size += len(value)
         if size > MOST_CHARS:
             raise LeftOut(f"a prompt of more than {MOST_CHARS:,} characters")

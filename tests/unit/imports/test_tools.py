@@ -203,6 +203,13 @@ def test_a_task_of_lm_eval_with_data_beside_it(tmp_path):
     assert scored(path, "case-001", outputs) == outputs
 
 
+def test_white_space_that_a_template_strips(tmp_path):
+    put(tmp_path / "sums.jsonl", [{"question": " 2+2? ", "answer": "4"}])
+    path = put(tmp_path / "sums.yaml", {**TASK, "doc_to_text": "Q: {{question.strip()}}"})
+
+    assert import_source(path).cases[0].asked.text == "Q: 2+2?"
+
+
 def test_filters_that_only_remove_white_space(tmp_path):
     path = sums(tmp_path, filter_list=[{"name": "x", "filter": [{"function": "remove_whitespace"}]}])
 
@@ -225,7 +232,7 @@ def test_choices_of_a_task(tmp_path):
         ({"output_type": "multiple_choice", "metric_list": None}, "doc_to_choice: expected the choices, found none"),
         ({"process_docs": "utils.x"}, "process_docs: expected a template, found code, which is not run"),
         ({"doc_to_text": "!function utils.x"}, "doc_to_text: expected a template, found code, which is not run"),
-        ({"doc_to_text": "{{question.strip()}}"}, "a template expression"),
+        ({"doc_to_text": "{{question.upper()}}"}, "a template expression"),
         ({"metric_list": [{"metric": "bleu"}]}, "metric_list: expected exact_match, found bleu"),
         ({"filter_list": [{"filter": [{"function": "regex"}]}]}, "filter_list: expected take_first or remove_whitespa"),
         ({"include": "../other.yaml"}, "found one outside"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -105,22 +106,19 @@ def _unit_name(set_name: str, fallback: str, taken: set[str]) -> str:
     if not set_name:
         return ""
     name = _NO_NAME.sub("-", set_name).strip("-._+")[:60].rstrip("-._+") or fallback
-    if name in taken or name in ("task", "diagnosis") or name.endswith(".released"):
+    if name in ("task", "diagnosis") or name.endswith(".released") or {name, f"{name}-{JSON}"} & taken:
         name = f"{name}-{fallback}"
-    taken.add(name)
+    taken |= {name, f"{name}-{JSON}"}
     return name
 
 
 def _named(cases: Sequence[ImportedCase]) -> Iterator[tuple[str, ImportedCase]]:
     """Each case with an id: its name if that is the only one, otherwise its number."""
     names = [_NO_NAME.sub("-", case.name).strip("-._+")[:60].rstrip("-._+") for case in cases]
-    width = max(3, len(str(len(cases))))
-    taken: set[str] = set()
+    counts, width = Counter(names), max(3, len(str(len(cases))))
     for number, (name, case) in enumerate(zip(names, cases, strict=True), start=1):
-        numbered = f"case-{number:0{width}}"
-        unique = name if name and names.count(name) == 1 and not name.startswith("case-") else numbered
-        taken.add(unique)
-        yield unique, case
+        is_usable = name and counts[name] == 1 and not name.startswith("case-")
+        yield name if is_usable else f"case-{number:0{width}}", case
 
 
 def _unit_files(unit: _Unit, imported: Imported, tags: set[str]) -> dict[str, str]:

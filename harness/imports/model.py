@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.yaml_reader import HALVES
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
 from tunegate.harness.core.errors import Refused, show_path
 
@@ -123,13 +122,6 @@ def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
     Raises:
         LeftOut: there is a role, an order of turns or content without a home here.
     """
-    asked = _asked(messages, tally)
-    if any(HALVES.search(text) for text in (asked.system or "", *(text for _, text in asked.earlier), asked.text)):
-        raise LeftOut("half a character")
-    return asked
-
-
-def _asked(messages: Any, tally: Tally) -> AskedPrompt:
     if isinstance(messages, str):
         return _text_only(None, messages)
     if not isinstance(messages, list) or not messages:

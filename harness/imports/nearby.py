@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.utf8 import MOST_BYTES
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.authoring.yaml_reader import HALVES, read_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import UTF16, NotJson, parse_foreign_json, read_bytes
@@ -27,6 +29,7 @@ MOST_YAML = 1 << 24  # bytes; larger ones take minutes and gigabytes
 MOST_CELL = 1 << 24  # characters of a cell of CSV
 POINTER = b"version https://git-lfs.github.com/spec/"
 FILE = "file://"
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _ZIPPED = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"(\xb5/\xfd": "a Zstandard archive"}
 
 
@@ -183,9 +186,12 @@ class Nearby:
 
 def _parsed(path: Path, text: str, line: int = 0) -> Any:
     try:
-        return parse_foreign_json(text)
+        value = parse_foreign_json(text)
     except NotJson as error:
         raise Unreadable(path, "JSON", str(error), line=line or error.line) from None
+    if _ESCAPED_HALF.search(text) and HALVES.search(json.dumps(value, ensure_ascii=False)):
+        raise Unreadable(path, "text", "half a character (a lone surrogate)", "write both halves, or none", line)
+    return value
 
 
 def is_mapping(value: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def write_import(imported: Imported, name: str | None, root: Path, cases: Path) 
     task = task_of(check_name(name or _task_name(imported.path)), imported)
     folder = cases / task.name
     files = {folder / file: text for file, text in task.files.items()}
-    outputs = {_outputs_name(task.name, model): lines for model, lines in _output_lines(task).items()}
+    outputs = _output_files(task)
     files |= {root / path: text for path, text in outputs.items()}
     models = tuple(f"replay:{path.stem}={path.as_posix()}" for path in outputs)
     changes = write_imported(folder, files, root, cases, models[0] if models else "")
@@ -61,13 +60,12 @@ def _task_name(path: Path) -> str:
     return name
 
 
-def _output_lines(task: ImportedTask) -> Mapping[str, str]:
-    """The lines of recorded outputs, by model."""
-    return {
-        model: "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in found.items())
-        for model, found in task.outputs.items()
-    }
-
-
-def _outputs_name(task: str, model: str) -> Path:
-    return OUTPUTS / f"{task}-{_NO_NAME.sub('-', model).strip('-').lower()[:60] or 'model'}.jsonl"
+def _output_files(task: ImportedTask) -> dict[Path, str]:
+    """The files of recorded outputs, one for each model."""
+    files: dict[Path, str] = {}
+    for model, found in task.outputs.items():
+        stem = f"{task.name}-{_NO_NAME.sub('-', model).strip('-').lower()[:60] or 'model'}"
+        names = (stem, *(f"{stem}-{number}" for number in range(2, len(task.outputs) + 2)))
+        path = next(path for name in names if (path := OUTPUTS / f"{name}.jsonl") not in files)
+        files[path] = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in found.items())
+    return files

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from tests.support.hostile_imports import result
 from tests.support.imports import fixtures_of, put, scored
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.imports.recognise import import_source
+from tunegate.harness.imports.write import write_import
 
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two and two?"}]
 
@@ -277,6 +279,25 @@ def test_a_folder_with_several_files_is_asked_about(tmp_path):
 
     with pytest.raises(Refused, match=r"expected one file that can be imported, found a.jsonl, b.jsonl; name the file"):
         import_source(tmp_path)
+
+
+def test_units_and_outputs_have_names_of_their_own(tmp_path):
+    ideals = {"a": "1", "a-json": "2", "A b": "3", "A.b": "4", "task": "5"}
+    kinds = dict.fromkeys(ideals, "Includes") | {"a": "JsonMatch"}
+    for name, ideal in ideals.items():
+        put(tmp_path / f"{name}.jsonl", [{"input": "x", "ideal": ideal}])
+    evals = {name: {"class": f"e:{kinds[name]}", "args": {"samples_jsonl": f"{name}.jsonl"}} for name in ideals}
+    units = fixtures_of(import_source(put(tmp_path / "r.yaml", evals)), tmp_path)
+
+    assert len(units) == len({unit["unit"] for unit in units.values()}) == len(ideals)
+
+
+def test_outputs_of_models_with_like_names_stay_apart(tmp_path):
+    rows = [result(provider={"id": name}) for name in ("p:a", "p/a", "P a")]
+    path = put(tmp_path / "r.json", {"results": {"stats": {}, "results": rows}})
+    written = write_import(import_source(path), "t", tmp_path, tmp_path / "fixtures")
+
+    assert written.models == tuple(f"replay:{name}=outputs/{name}.jsonl" for name in ("t-p-a", "t-p-a-2", "t-p-a-3"))
 
 
 def test_tags_are_metadata_whose_values_repeat(tmp_path):

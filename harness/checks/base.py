@@ -141,8 +141,13 @@ class HasConstraint(Protocol):
     """A check whose outputs can be constrained to a JSON Schema during decoding."""
 
     @property
-    def constraint(self) -> Constraint:
-        """The constraint; it is never stricter than the check."""
+    def constraint(self) -> Constraint | None:
+        """The constraint, never stricter than the check; None if outputs are not JSON."""
+
+
+def constraint_of_check(check: object) -> Constraint | None:
+    """The constraint of a check; None if it has none."""
+    return check.constraint if isinstance(check, HasConstraint) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from tunegate.harness.cli.common import console, is_given, project
+from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.models.model_options import is_server, split_server
@@ -64,9 +65,13 @@ def init(
     On a terminal, prompts for what the command line omits. Overwrites nothing. With --model openai:URL#MODEL,
     the settings and the workflow use that model.
     """
+    from tunegate.harness.imports.recognise import is_source
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
+    if source is not None and not (column or expect) and is_source(source):
+        import_(source, task, cases=cases, quiet=quiet)
+        return
     hosted = _hosted(model, is_given(ctx, "model"))
     asks = task is None and source is None and _is_interactive()
     check_suite(suite)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, ClassVar
 
@@ -15,6 +16,7 @@ from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.compare import compare
 from tunegate.harness.cli.fixtures import lint, plan, schema
+from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.merge import merge
@@ -26,9 +28,10 @@ from tunegate.harness.core.errors import CouldNotRun
 
 #: The commands by purpose, each with its line in the list and an example. Each imports its modules when it is
 #: called, so that help and completion stay fast.
-GROUPS = {
+GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
     "Begin": (
         (init, "Start a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
+        (import_, "Import tests of another tool as fixtures.", "tunegate import promptfooconfig.yaml"),
         (tour, "See the gate at work in a minute.", "tunegate tour try-it"),
         (demo, "Run the whole loop on a small model.", "tunegate demo"),
     ),
@@ -70,6 +73,7 @@ GROUPS = {
         (merge, "Join the shards of a run into one record.", "tunegate merge shard-*.json --against=baseline"),
     ),
 }  # fmt: skip
+
 COMMANDS = tuple(each for commands in GROUPS.values() for each in commands)
 
 
@@ -89,7 +93,7 @@ app = typer.Typer(
 SCORING = (record, compare, diagnose, distil, train, parity, export)
 for command, short, example in COMMANDS:
     kind = ScoringCommand if command in SCORING else Command
-    app.command(cls=kind, short_help=short, epilog=f"Example: {example}")(command)
+    app.command(command.__name__, cls=kind, short_help=short, epilog=f"Example: {example}")(command)
 
 
 def _show_version(wanted: bool) -> None:

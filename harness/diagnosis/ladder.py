@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.checks.base import HasConstraint
+from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.optimised import OPTIMISED
@@ -45,7 +45,7 @@ def offers(unit: Unit, rung: str) -> bool:
     if rung in WITH_SHOTS and not unit.shots:
         return False
     if rung in CONSTRAINED:
-        return any(isinstance(case.check, HasConstraint) for case in unit.cases)
+        return any(constraint_of_check(case.check) for case in unit.cases)
     if rung == "context":
         return all(case.context and "{context}" not in case.prompt.template for case in unit.cases)
     return True
@@ -82,5 +82,5 @@ def run_ladder(
 
 def _why_not(unit: Unit, error: Unconstrainable) -> str:
     """Return the reason why a unit's outputs cannot be constrained to its schemas."""
-    held = dict.fromkeys(case.check.constraint for case in unit.cases if isinstance(case.check, HasConstraint))
+    held = dict.fromkeys(found for case in unit.cases if (found := constraint_of_check(case.check)))
     return "; ".join(f"{each.file}: {why}" for each in held if (why := error.why(each)))

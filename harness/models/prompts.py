@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.cases.model import Case, Prompt, Shot, Unit
-from tunegate.harness.checks.base import HasConstraint
+from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
@@ -47,7 +47,7 @@ def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -
     decoding = case.decoding
     if rung == "steps":
         decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
-    constraint = case.check.constraint if rung in CONSTRAINED and isinstance(case.check, HasConstraint) else None
+    constraint = constraint_of_check(case.check) if rung in CONSTRAINED else None
     return Request(case.key, messages(unit, case, rung), decoding, repeat, constraint=constraint)
 
 

@@ -85,7 +85,7 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
 
 
 def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
-    asked = _variables(row)
+    asked = variables_of(row)
     test = row.get("testCase")
     checks = test.get("assert") if isinstance(test, dict) else None
     grading = row.get("gradingResult")
@@ -124,7 +124,7 @@ def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
         yield COST, score_of(row["cost"])
 
 
-def _variables(row: Mapping[str, Any]) -> dict[str, Any]:
+def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a test, without those of the run itself."""
     given = row["vars"] if isinstance(row["vars"], dict) else {}
     return {name: value for name, value in given.items() if not name.startswith("__") and name != "sessionId"}

@@ -59,6 +59,21 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
     return changes
 
 
+def write_imported(folder: Path, files: Mapping[Path, str], root: Path, cases: Path, model: str) -> Changes:
+    """Write an imported task to `folder` and its outputs, and name a `model` for `pytest` if no settings exist.
+
+    Raises:
+        Refused, CouldNotRun: see `write_task`.
+    """
+    _refuse_others_files(root, cases)
+    changes = Changes(dict(files))
+    if model and "tunegate" not in _tools(root / PROJECT):
+        _add_settings(changes, root, cases, f"model = {_quoted(model)}\n")
+    _refuse_standing(changes, folder)
+    _write(changes)
+    return changes
+
+
 def _refuse_others_files(root: Path, cases: Path) -> None:
     """Refuse a folder with other files in a repository that does not use Tunegate yet."""
     if "tunegate" in _tools(root / PROJECT) or not cases.is_dir():
@@ -88,15 +103,20 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
             f"{show_path(file)} has a table [tool.tunegate], which stays unchanged: `pytest` uses its model{other}"
         )
         return
-    table = f"[tool.tunegate]\n{'' if model else CHECKED}model = {_quoted(model or MODEL)}\n"
+    _add_settings(changes, root, cases, f"{'' if model else CHECKED}model = {_quoted(model or MODEL)}\n")
+    if not model:
+        changes.new[outputs] = lines
+
+
+def _add_settings(changes: Changes, root: Path, cases: Path, model: str) -> None:
+    """Add a table [tool.tunegate] with these lines, and with the folder of fixtures if it is not the usual one."""
+    table, file = f"[tool.tunegate]\n{model}", root / PROJECT
     if (folder := relative(cases, root)) != "fixtures":
         table += f"cases = {json.dumps(folder)}\n"
     if file.is_file():
         changes.added[file] = _as_end(file, table)
     else:
         changes.new[file] = table
-    if not model:
-        changes.new[outputs] = lines
 
 
 def _refuse_leftovers(outputs: Path, task: str) -> None:

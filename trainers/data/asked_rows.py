@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunegate.harness.cases.model import Case, Decoding, Task, Unit
-from tunegate.harness.checks.base import HasConstraint
+from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.model_options import RungName
@@ -51,7 +51,7 @@ def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
     unit = units[row.unit]
     model = unit.cases[0]
     asked = with_shots(unit, model.prompt, row.messages) if rung in WITH_SHOTS else row.messages
-    constraint = model.check.constraint if rung in CONSTRAINED and isinstance(model.check, HasConstraint) else None
+    constraint = constraint_of_check(model.check) if rung in CONSTRAINED else None
     request = Request(row.place, asked, model.decoding, constraint=constraint)
     if reason := _why_not(unit) or ("" if row.liked else "its output is not liked"):
         return AskedRow(request, reason=f"{unit.name}: {reason}")

@@ -41,8 +41,9 @@ OPTIONS = {
     "properties": {
         "schema": {"type": ["string", "object"], "description": "the path of a JSON Schema, or the schema itself"},
         "extract": {
-            "enum": ["strict", "fenced"],
-            "description": "strict: the output is JSON only; fenced: one ```json block is also allowed",
+            "enum": ["strict", "fenced", "text"],
+            "description": "strict: the output is JSON only; fenced: one ```json block is also allowed; text: the "
+            "output is a text, not JSON",
         },
         "match": {
             "enum": ["subset", "whole"],
@@ -88,8 +89,10 @@ class SchemaCheck:
         return self.read.warnings if self.read else ()
 
     @cached_property
-    def constraint(self) -> Constraint:
-        """The constraint for decoding outputs: the schema, as far as a grammar can express it."""
+    def constraint(self) -> Constraint | None:
+        """The constraint for decoding outputs: the schema, as far as a grammar can express it; None for texts."""
+        if self.extract == "text":
+            return None
         document = self._validator.document
         return constraint_of(self.schema, document.name if document else "")
 

@@ -3,6 +3,7 @@
 `strict`: the whole output is one JSON value, optionally surrounded by JSON white space.
 `fenced`: the same, or exactly one code block: a line of ```` ```json ````, the value, a line of ```` ``` ````. Text
 around the block or a second block is a finding, as in strict.
+`text`: the whole output is a text, unchanged, and the schema and the expectation are those of a text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Literal
 from tunegate.harness.authoring.document import SHOWN, show_value
 from tunegate.harness.checks.base import Finding
 
-Extract = Literal["strict", "fenced"]
+Extract = Literal["strict", "fenced", "text"]
 
 MAX_CHARS = 1 << 20
 MAX_DEPTH = 64  # sufficient for any document, and safe for jsonschema's recursion
@@ -66,6 +67,8 @@ def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
     Every deviation from JSON is a finding, and so are repeated keys, more than `MAX_CHARS` characters, more than
     `MAX_DEPTH` levels, numbers of more than `MAX_DIGITS` digits or too large for a float, and lone surrogates.
     """
+    if extract == "text":
+        return _as_text(text)
     flaw = _text_flaw(text)
     if flaw:
         return JsonText(None, (flaw,))
@@ -82,9 +85,21 @@ def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
     return _parse(body, text.count("\n", 0, start))
 
 
+def _as_text(text: str) -> JsonText:
+    too_long = _too_long(text)
+    findings = (too_long,) if too_long else tuple(islice(_half_characters(text, []), 1))
+    return JsonText(None if findings else text, findings)
+
+
+def _too_long(text: str) -> Finding | None:
+    if len(text) <= MAX_CHARS:
+        return None
+    return Finding("json.size", f"the output has {len(text):,} characters; at most {MAX_CHARS:,} are allowed")
+
+
 def _text_flaw(text: str) -> Finding | None:
-    if len(text) > MAX_CHARS:
-        return Finding("json.size", f"the output has {len(text):,} characters; at most {MAX_CHARS:,} are allowed")
+    if too_long := _too_long(text):
+        return too_long
     if not text.strip(_WHITE):
         return Finding("json.empty", "the output is empty")
     if text.startswith("\ufeff"):

@@ -27,7 +27,7 @@ _BORDERS = {
 }
 _TOKEN = re.compile(r"\\[pPu]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{[0-9]+(?:,[0-9]*)?\}|[\]{}]", re.DOTALL)
 _IN_CLASS = re.compile(r"(?P<set>\\[dDwWsS])-(?!\])|\\.|\[", re.DOTALL)
-_FOREIGN = re.compile(r"\\[AZz_]|\(\?(?:P|[a-zA-Z>#])|(?:[*+?]|\{[0-9,]+\})(?:[*+]|\{[0-9])")
+_FOREIGN = re.compile(r"\\[AZz_]|\(\?(?:P|(?!i:)[a-zA-Z>#])|(?:[*+?]|\{[0-9,]+\})(?:[*+]|\{[0-9])")
 _INSTEAD = {r"\A": "^", r"\Z": "$", r"\z": "$", r"\_": "_", "(?P": "(?<name>...)"}
 _FEW = jsonschema_rs.FancyRegexOptions(backtrack_limit=FEW_TRIES)
 

@@ -550,3 +550,27 @@ def test_the_json_of_an_answer_is_what_others_are_held_against():
 
     assert expect == {"product": "boiler"}
     assert KIND.expect_of(check, "A boiler.") is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "output", "passed"),
+    [
+        ({"pattern": "(?i:tuesday)"}, "On TUESDAY.", True),
+        ({"pattern": "(?i:tue)sday"}, "TUESDAY", False),
+        ({"not": {"pattern": "sorry"}}, "sorry, no", False),
+        ({"const": ""}, "", True),
+        ({"type": "string"}, '{"a": 1}', True),
+        ({"type": "string"}, "\ud800", False),
+    ],
+)
+def test_text_is_checked_as_it_stands(make, schema, output, passed):
+    check = make(schema, extract="text")
+    assert (check(output, None, "").score == 1) is passed
+    assert check.constraint is None
+
+
+@pytest.mark.parametrize(("output", "passed"), [("billing", True), ("billing\n", False), ('"billing"', False)])
+def test_text_equals_what_is_expected(make, output, passed):
+    check = make({"type": "string"}, extract="text")
+    assert check(output, "billing", "").passed is passed
+    assert check(output, {"any_of": ["sales", "billing"]}, "").passed is passed

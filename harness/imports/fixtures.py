@@ -1,0 +1,222 @@
+"""Write imported cases as fixture files, as people write them, with a comment for all that was left out."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.cases.conversation import write_input
+from tunegate.harness.cases.file import POLICY
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
+from tunegate.harness.core.errors import AuthoringError, Refused, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.imports.model import Imported, ImportedCase, Tally
+from tunegate.harness.imports.rules import all_rules
+from tunegate.harness.scaffold.outlook import look_ahead
+from tunegate.harness.scaffold.task import ONE_LINE
+
+TEXT, JSON = "text", "json"
+TEXT_CHECK = {"schema": {"type": "string"}, "extract": "text"}
+MOST_TOKENS = 512  # of an output; the tools have 500 to 1,024, and a longer one is seldom checked
+LARGE = 600  # characters of a schema that gets a file of its own
+MOST_TAGS = 20  # different values of a key whose values are labels
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
+
+
+@dataclass(frozen=True)
+class ImportedTask:
+    """A task to write: its files by path, relative to its folder, and outputs by model and case."""
+
+    name: str
+    files: Mapping[str, str]
+    outputs: Mapping[str, Mapping[str, str]]
+    cases: Mapping[str, int]
+
+
+@dataclass
+class _Unit:
+    """One unit: its name and form, and its cases by id."""
+
+    name: str
+    form: str
+    template: str
+    cases: dict[str, ImportedCase] = field(default_factory=dict)
+
+
+def task_of(name: str, imported: Imported) -> ImportedTask:
+    """Make the files of a task, and load them.
+
+    Raises:
+        Refused: they do not load, an internal error or a text that a fixture cannot hold.
+    """
+    tags = _label_keys(imported)
+    units = [unit for unit in _units(imported) if unit.cases]
+    files: dict[str, str] = {}
+    for unit in units:
+        files |= _unit_files(unit, imported, tags)
+    files |= {POLICY: _policy(imported, _loaded(name, files, imported.path))}
+    outputs: dict[str, dict[str, str]] = {}
+    for unit in units:
+        for case_id, case in unit.cases.items():
+            for model, output in case.outputs.items():
+                outputs.setdefault(model, {})[f"{name}/{unit.name}/{case_id}"] = output
+    return ImportedTask(name, files, outputs, {unit.name: len(unit.cases) for unit in units})
+
+
+def _label_keys(imported: Imported) -> set[str]:
+    """The keys of tags whose values repeat, as labels do; the others are left out."""
+    values: dict[str, list[str]] = {}
+    for case in imported.cases:
+        for key, text in case.tags.items():
+            values.setdefault(key, []).append(text)
+    labels = {key for key, each in values.items() if len(set(each)) <= min(MOST_TAGS, len(each) // 2)}
+    for key in sorted(values.keys() - labels):
+        imported.tally.left[f"metadata {shown(key[:40])}", "its values are no labels"] += len(values[key])
+    return labels
+
+
+def _units(imported: Imported) -> Iterator[_Unit]:
+    """The units: for each prompt one of texts and one of JSON."""
+    by_set: dict[str, list[ImportedCase]] = {}
+    for case in imported.cases:
+        by_set.setdefault(case.set_name, []).append(case)
+    taken: set[str] = set()
+    for number, (set_name, cases) in enumerate(by_set.items(), start=1):
+        base = _unit_name(set_name, f"set-{number}", taken)
+        template = imported.templates.get(set_name, "{input}")
+        texts = _Unit(base or TEXT, TEXT, template)
+        objects = _Unit(f"{base}-{JSON}" if base else JSON, JSON, template)
+        for case_id, case in _named(cases):
+            if case.texts or case.equals:
+                texts.cases[case_id] = case
+            if case.json:
+                objects.cases[case_id] = case
+        yield from (texts, objects)
+
+
+def _unit_name(set_name: str, fallback: str, taken: set[str]) -> str:
+    if not set_name:
+        return ""
+    name = _NO_NAME.sub("-", set_name).strip("-._+")[:60].rstrip("-._+") or fallback
+    if name in ("task", "diagnosis") or name.endswith(".released") or {name, f"{name}-{JSON}"} & taken:
+        name = f"{name}-{fallback}"
+    taken |= {name, f"{name}-{JSON}"}
+    return name
+
+
+def _named(cases: Sequence[ImportedCase]) -> Iterator[tuple[str, ImportedCase]]:
+    """Each case with an id: its name if that is the only one, otherwise its number."""
+    names = [_NO_NAME.sub("-", case.name).strip("-._+")[:60].rstrip("-._+") for case in cases]
+    counts, width = Counter(names), max(3, len(str(len(cases))))
+    for number, (name, case) in enumerate(zip(names, cases, strict=True), start=1):
+        is_usable = name and counts[name] == 1 and not name.startswith("case-")
+        yield name if is_usable else f"case-{number:0{width}}", case
+
+
+def _unit_files(unit: _Unit, imported: Imported, tags: set[str]) -> dict[str, str]:
+    """The fixture file of a unit, and its schema if that is large."""
+    cases = list(unit.cases.values())
+    systems = list(dict.fromkeys(case.asked.system for case in cases))
+    shared = systems[0] if len(systems) == 1 else None
+    prompt = {key: text for key, text in (("system", shared), ("template", unit.template)) if text}
+    check, files = _shared_check(unit, cases)
+    head: dict[str, Any] = {"version": 1, "suite": "schema", "unit": unit.name, "prompt": prompt}
+    head["generate"] = {"max_new_tokens": MOST_TOKENS}
+    head |= {"check": check} if check else {}
+    lines = [_comments(_head_comments(imported)), write_yaml(head, ONE_LINE), "cases:\n"]
+    for case_id, case in unit.cases.items():
+        data = _case(unit, case_id, case, shared, check, tags)
+        said = write_yaml([data], (*ONE_LINE, "tags"))
+        lines.append("".join(f"  {line}" if line.strip() else line for line in _lines(case, said)))
+    return {f"{unit.name}.yaml": "".join(lines), **files}
+
+
+def _lines(case: ImportedCase, said: str) -> Iterator[str]:
+    yield from _comments(case.comments).splitlines(keepends=True)
+    yield from said.splitlines(keepends=True)
+
+
+def _comments(lines: Sequence[str]) -> str:
+    return "".join(f"# {shown(line)}\n" for line in lines)
+
+
+def _head_comments(imported: Imported) -> list[str]:
+    return [f"Imported from {imported.path.name}, a file of {imported.tool}.", *imported.tally.lines()]
+
+
+def _shared_check(unit: _Unit, cases: Sequence[ImportedCase]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The check of the file, and the file of its schema if that is large; empty if the cases have none in common."""
+    if unit.form == TEXT:
+        return dict(TEXT_CHECK), {}
+    rules = [case.json for case in cases if case.json]
+    whole = {"match": "whole"} if any(rule.expect is not None for rule in rules) else {}
+    if any((rule.schema, rule.extract) != (rules[0].schema, rules[0].extract) for rule in rules):
+        return {"schema": {}, **whole}, {}
+    schema: Any = dict(rules[0].schema)
+    if len(repr(schema)) <= LARGE:
+        return {"schema": schema, "extract": rules[0].extract, **whole}, {}
+    name = f"refs/{unit.name}.schema.yaml"
+    return {"schema": name, "extract": rules[0].extract, **whole}, {name: write_yaml(schema)}
+
+
+def _case(
+    unit: _Unit, case_id: str, case: ImportedCase, system: str | None, check: Mapping[str, Any], tags: set[str]
+) -> dict[str, Any]:
+    """A case as in a file."""
+    data: dict[str, Any] = {"id": case_id, "input": write_input(case.asked.earlier, case.asked.text)}
+    if case.context:
+        data["context"] = case.context
+    if kept := {key: text for key, text in case.tags.items() if key in tags}:
+        data["tags"] = kept
+    if case.asked.system and case.asked.system != system:
+        data["prompt"] = {"system": case.asked.system}
+    if unit.form == TEXT:
+        if case.equals:
+            data["expect"] = case.equals[0] if len(case.equals) == 1 else {"any_of": list(case.equals)}
+        if case.texts:
+            data["check"] = {"schema": {"type": "string", **all_rules(case.texts)}}
+    elif case.json:
+        if case.json.expect is not None:
+            data["expect"] = case.json.expect
+        if check == {"schema": {}} or check == {"schema": {}, "match": "whole"}:
+            data["check"] = {"schema": dict(case.json.schema), "extract": case.json.extract}
+    return data
+
+
+def _loaded(name: str, files: Mapping[str, str], source: Path) -> Task:
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in files.items():
+            path = Path(folder) / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8", newline="\n")
+        try:
+            [task] = load_tasks(Path(folder))
+        except AuthoringError as error:
+            places = [f"{each.where}: expected {each.expected}, found {each.found}" for each in error.problems]
+            found = f"{show_path(source)}: expected cases that make valid fixtures, found {listed(places)}"
+            raise Refused(f"{found}; nothing was written") from error
+    return task
+
+
+def _policy(imported: Imported, task: Task) -> str:
+    """A first policy: every unit a target, with the margin that its cases hold."""
+    units = {}
+    for unit in task.units:
+        ahead = look_ahead(replace(task, units=(unit,)))
+        reason = f"A first guess: {ahead.says}. Write here what a wrong output costs, and set the margin by it."
+        units[unit.name] = {"role": "target", "margin": ahead.margin, "reason": reason}
+    about = f"Imported from {imported.path.name}, a file of {imported.tool}."
+    return write_yaml({"version": 1, "about": about, "units": units})
+
+
+def report_lines(tally: Tally) -> list[str]:
+    """What was taken, left out and changed, for people."""
+    return [shown(line) for line in tally.lines()]

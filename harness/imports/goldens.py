@@ -1,0 +1,89 @@
+"""Goldens of deepeval: a data set in JSON, JSONL or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.imports.model import (
+    Imported,
+    ImportedCase,
+    LeftOut,
+    Tally,
+    counted_cases,
+    plain_tags,
+    prompt_of,
+)
+from tunegate.harness.imports.targets import Match, targets_of
+from tunegate.harness.results.samples import text_of
+
+TOOL = "deepeval"
+ACTUAL = "actual"  # the model's name of outputs that goldens hold
+_OTHER_NAMES = {
+    "actualOutput": "actual_output", "expectedOutput": "expected_output", "retrievalContext": "retrieval_context",
+    "additionalMetadata": "additional_metadata", "toolsCalled": "tools_called", "expectedTools": "expected_tools",
+    "sourceFile": "source_file", "expectedOutcome": "expected_outcome",
+}  # fmt: skip
+_MARKS = frozenset({"expected_output", "actual_output", "retrieval_context", "expected_tools"})
+_CONVERSATION = frozenset({"scenario", "expected_outcome"})
+_USED = frozenset({"input", "actual_output", "expected_output", "context", "name", "additional_metadata"})
+_SPLIT = "|"  # between the passages of a cell of CSV
+
+
+def is_golden(row: Any) -> bool:
+    """Whether a row is a golden, or one of a conversation."""
+    keys = _plain(row).keys() if isinstance(row, Mapping) else set()
+    return ("input" in keys and bool(_MARKS & keys)) or keys >= _CONVERSATION
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _OTHER_NAMES.get(str(key), str(key)): value for key, value in row.items() if value not in (None, "", [], {})
+    }
+
+
+def read_goldens(path: Path, rows: list[Any], match: str | None) -> Imported:
+    """Import goldens: `--match`, by default `exact`, as deepeval's ExactMatchMetric.
+
+    Raises:
+        Refused: no golden can be used, or their expected outputs are prose.
+    """
+    tally, how = Tally(), Match(match, "exact", "deepeval's ExactMatchMetric")
+    plain = [_plain(row) for row in rows if isinstance(row, Mapping)]
+    how.check_prose(path, [[text_of(row["expected_output"])] for row in plain if "expected_output" in row])
+    cases = []
+    for row in plain:
+        try:
+            cases.append(_case(row, how, tally))
+            tally.taken["expected_output"] += 1
+        except LeftOut as error:
+            tally.left["golden", error.why] += 1
+    return Imported(TOOL, path, counted_cases(cases, path), tally, notes=tuple(filter(None, [how.note])))
+
+
+def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
+    if "input" not in row:
+        raise LeftOut("a conversation that a model simulates" if "scenario" in row else "without an input")
+    if "expected_output" not in row:
+        raise LeftOut("without an expected output")
+    asked, targets = prompt_of(text_of(row["input"]), tally), targets_of(row["expected_output"])
+    comments = []
+    for key in sorted(row.keys() - _USED):
+        tally.left[f"key {shown(key[:40])}", "no check here uses it"] += 1
+        comments.append(shown(f"left out: {key}: {text_of(row[key], 100)}"))
+    metadata, actual = row.get("additional_metadata"), row.get("actual_output")
+    return ImportedCase(
+        asked, text_of(row.get("name", ""), 60), (how.rule(targets),), context=_passage(row.get("context")),
+        tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(comments),
+        outputs={ACTUAL: actual} if isinstance(actual, str) else {},
+    )  # fmt: skip
+
+
+def _passage(context: Any) -> str | None:
+    """The passages of a golden as one text."""
+    if isinstance(context, str):
+        context = context.split(_SPLIT)
+    texts = [each for each in context or [] if isinstance(each, str) and each.strip()]
+    return "\n\n".join(texts) or None

@@ -1,0 +1,94 @@
+"""Samples of inspect_ai: a data set in JSON, JSONL or CSV with the columns that it reads by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import NotJson, parse_foreign_json
+from tunegate.harness.imports.model import (
+    Imported,
+    ImportedCase,
+    LeftOut,
+    Tally,
+    counted_cases,
+    plain_tags,
+    prompt_of,
+)
+from tunegate.harness.imports.targets import BY_LETTER, CHOICES, Match, by_letter, targets_of
+from tunegate.harness.imports.templates import as_template_text
+from tunegate.harness.results.samples import text_of
+
+TOOL = "inspect_ai"
+_USED = frozenset({"input", "target", "choices", "id", "metadata"})
+_NEEDS = ("sandbox", "files", "setup")
+
+
+def is_inspect_sample(row: Any) -> bool:
+    """Whether a row is a sample."""
+    return isinstance(row, Mapping) and {"input", "target"} <= row.keys()
+
+
+def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Imported:
+    """Import samples: `--match`, by default `includes` in any letter case, as includes() does.
+
+    Raises:
+        Refused: no sample can be used, or their targets are prose.
+    """
+    tally, how = Tally(), Match(match, "includes", "includes() of inspect_ai", ignore_case=True)
+    rows = [row for row in rows if isinstance(row, Mapping)]
+    how.check_prose(path, [[text_of(row.get("target"))] for row in rows if not row.get("choices")])
+    cases = []
+    for row in rows:
+        try:
+            cases.append(_case(row, how, tally))
+            tally.taken["target"] += 1
+        except LeftOut as error:
+            tally.left["sample", error.why] += 1
+    several = len({case.set_name for case in cases}) > 1
+    cases = cases if several else [replace(case, set_name="") for case in cases]
+    template = {CHOICES if several else "": BY_LETTER} if any(map(_has_choices, rows)) else {}
+    notes = (how.note,) if how.note and not all(map(_has_choices, rows)) else ()
+    return Imported(TOOL, path, counted_cases(cases, path), tally, template, notes)
+
+
+def _has_choices(row: Mapping[str, Any]) -> bool:
+    return bool(row.get("choices"))
+
+
+def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
+    if needed := next((key for key in _NEEDS if row.get(key)), ""):
+        raise LeftOut(f"it needs its {needed}")
+    asked, targets = prompt_of(row.get("input"), tally), targets_of(row.get("target"))
+    for key in sorted(row.keys() - _USED):
+        tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
+    name, is_choice = as_template_text(row["id"])[:60] if row.get("id") not in (None, "") else "", _has_choices(row)
+    if is_choice:
+        choices = _choices(row["choices"])
+        right = [ord(each) - ord("A") for each in targets if len(each) == 1 and each.isupper()]
+        if not all(0 <= each < len(choices) for each in right) or len(right) < len(targets):
+            raise LeftOut("a target that is no letter of its choices")
+        asked, rule = by_letter(asked, choices, right, tally)
+    else:
+        rule = how.rule(targets)
+    tags = plain_tags(_metadata(row.get("metadata")))
+    return ImportedCase(asked, name, (rule,), tags=tags, set_name=CHOICES if is_choice else "")
+
+
+def _choices(value: Any) -> list[str]:
+    if isinstance(value, str):
+        value = [each.strip() for each in (value.split(",") if "," in value else value.split())]
+    texts = [as_template_text(each) for each in (value if isinstance(value, list) else [value])]
+    return [text for text in texts if text.strip()]
+
+
+def _metadata(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = parse_foreign_json(value)
+        except NotJson:
+            value = None
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,185 @@
+"""What every importer makes of a file: cases with their checks, and a tally of what was taken, left out and changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
+from tunegate.harness.core.errors import Refused, show_path
+
+SYSTEM = "system"
+MOST_CASES = 20_000  # a product of lists of variables grows beyond any memory
+EXAMPLES = {"example_user": USER, "example_assistant": ASSISTANT}  # names of system messages in OpenAI's evals
+
+
+class LeftOut(Exception):
+    """A test or sample without a home here; `why` is counted in the report."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass
+class Tally:
+    """What was taken, and what was left out or changed, each with its reason; all by kind, with their number."""
+
+    taken: Counter[str] = field(default_factory=Counter)
+    left: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def lines(self) -> Iterator[str]:
+        """A line for each of the three, and for each reason."""
+        if self.taken:
+            yield f"taken: {', '.join(f'{kind} {count:,}' for kind, count in self.taken.most_common())}"
+        for title, counts in (("left out", self.left), ("changed", self.changed)):
+            for (kind, why), count in counts.most_common():
+                yield f"{title}: {kind} {count:,} ({why})"
+
+
+@dataclass(frozen=True)
+class JsonRule:
+    """What the output must be as JSON: options of the schema suite, and the expected value."""
+
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    extract: str = "strict"
+    expect: Any = None
+
+
+@dataclass(frozen=True)
+class AskedPrompt:
+    """A prompt: an optional system message, earlier turns, and the user's text."""
+
+    system: str | None
+    earlier: Turns
+    text: str
+
+
+@dataclass(frozen=True)
+class ImportedCase:
+    """A test or sample with at least one check.
+
+    `texts` are JSON Schemas of the output as a text, `equals` the texts that it may be, `json` its rule as JSON.
+    `name` is the wanted id, empty if there is none. `comments` are lines on what was left out of it. `outputs` are
+    recorded ones, by model. `set_name` names the prompt if the file has several.
+    """
+
+    asked: AskedPrompt
+    name: str = ""
+    texts: tuple[Mapping[str, Any], ...] = ()
+    equals: tuple[str, ...] = ()
+    json: JsonRule | None = None
+    context: str | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    comments: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    set_name: str = ""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was read from one file or folder. `templates` are user messages around `{input}`, by prompt."""
+
+    tool: str
+    path: Path
+    cases: tuple[ImportedCase, ...]
+    tally: Tally
+    templates: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.cases:
+            raise Refused(f"{show_path(self.path)}: expected {self.tool} cases that can be checked here, {self._why()}")
+
+    def _why(self) -> str:
+        left = [f"{kind} {count:,} ({why})" for (kind, why), count in self.tally.left.most_common(6)]
+        return f"found none; left out: {', '.join(left)}" if left else "found none"
+
+
+def counted_cases(cases: Sequence[ImportedCase], path: Path) -> tuple[ImportedCase, ...]:
+    """The cases.
+
+    Raises:
+        Refused: there are more than `MOST_CASES`.
+    """
+    if len(cases) > MOST_CASES:
+        raise too_many(path)
+    return tuple(cases)
+
+
+def too_many(path: Path) -> Refused:
+    """The error of a file with more than `MOST_CASES` cases."""
+    return Refused(f"{show_path(path)}: expected at most {MOST_CASES:,} cases, found more; divide the file")
+
+
+def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
+    """The prompt of chat messages, or of a text.
+
+    Raises:
+        LeftOut: there is a role, an order of turns or content without a home here.
+    """
+    if isinstance(messages, str):
+        return _text_only(None, messages)
+    if not isinstance(messages, list) or not messages:
+        raise LeftOut("no text and no messages")
+    turns = [_turn(each) for each in messages]
+    systems = [text for role, text in turns if role == SYSTEM]
+    while turns and turns[0][0] == SYSTEM:
+        turns.pop(0)
+    if not turns:  # common in samples of OpenAI's evals
+        tally.changed["prompt", "only system messages: sent as the user's"] += 1
+        return _text_only(None, "\n\n".join(systems))
+    if any(role == SYSTEM for role, _ in turns):
+        raise LeftOut("a system message between turns")
+    if turns[-1][0] != USER:
+        raise LeftOut("messages that do not end with the user's")
+    if len(systems) > 1:
+        tally.changed["prompt", "several system messages: joined"] += 1
+    if not all(text.strip() for _, text in turns):
+        raise LeftOut("an empty message")
+    return AskedPrompt("\n\n".join(systems) or None, tuple(turns[:-1]), turns[-1][1])
+
+
+def _text_only(system: str | None, text: str) -> AskedPrompt:
+    if not text.strip():
+        raise LeftOut("an empty prompt")
+    return AskedPrompt(system, (), text)
+
+
+def _turn(message: Any) -> tuple[str, str]:
+    if not isinstance(message, dict):
+        raise LeftOut("messages that are no objects")
+    if calls := sorted(key for key in ("tool_calls", "function_call", "tool_call_id") if message.get(key)):
+        raise LeftOut(f"messages with {calls[0]}")
+    role, name = message.get("role"), message.get("name")
+    role = EXAMPLES.get(name, role) if isinstance(name, str) else role
+    role = SYSTEM if role == "developer" else role
+    if role not in (SYSTEM, USER, ASSISTANT):
+        raise LeftOut("messages of another role than system, user, assistant")
+    return role, _content(message.get("content"))
+
+
+def _content(content: Any) -> str:
+    """The text of a message; of parts, all must be texts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [None]
+    texts = [each.get("text") if isinstance(each, dict) else None for each in parts]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise LeftOut("messages with content other than text")
+    return "\n".join(map(str, texts))
+
+
+def plain_tags(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata that can be tags: short texts, numbers, true and false."""
+    found = {str(key): tag_text(value) for key, value in metadata.items() if isinstance(value, str | int | float)}
+    return {key: text for key, text in found.items() if text.strip() and len(text) <= 60 and "\n" not in text}
+
+
+def tag_text(value: Any) -> str:
+    """A value as the text of a tag."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

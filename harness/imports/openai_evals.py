@@ -1,0 +1,126 @@
+"""OpenAI's evals: samples in JSONL, and the YAML of its registry, which names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import NotJson, parse_foreign_json
+from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, LeftOut, Tally, counted_cases, prompt_of
+from tunegate.harness.imports.nearby import Nearby
+from tunegate.harness.imports.rules import target_rule
+from tunegate.harness.imports.targets import Match, targets_of
+from tunegate.harness.results.samples import text_of
+
+TOOL = "OpenAI evals"
+MATCH = "Match"
+REGISTRY, DATA_FOLDER = "evals", "data"
+_NOT_USED = frozenset({"input", "ideal"})
+
+
+def is_samples(row: Any) -> bool:
+    """Whether a row is a sample."""
+    return isinstance(row, Mapping) and {"input", "ideal"} <= row.keys()
+
+
+def is_registry(value: Any) -> bool:
+    """Whether a YAML value is a file of the registry."""
+    entries = list(value.values()) if isinstance(value, Mapping) else []
+    return bool(entries) and any(
+        isinstance(each, Mapping) and isinstance(each.get("class"), str) and ":" in each["class"] for each in entries
+    )
+
+
+def read_samples_file(path: Path, rows: list[Any], match: str | None) -> Imported:
+    """Import samples without their eval: `--match`, by default as `Match` compares.
+
+    Raises:
+        Refused: no sample can be used.
+    """
+    tally, how = Tally(), Match(match, "starts", f"{MATCH} of {TOOL}")
+    kinds = {"exact": "exact", "starts": MATCH, "includes": "Includes"}
+    cases = tuple(_cases(rows, kinds[how.name], {}, "", tally))
+    return Imported(TOOL, path, counted_cases(cases, path), tally, notes=tuple(filter(None, [how.note])))
+
+
+def read_registry(path: Path, registry: Mapping[str, Any]) -> Imported:
+    """Import the evals of a registry file: `Match`, `Includes`, `FuzzyMatch` and `JsonMatch` have a home.
+
+    Raises:
+        Refused: no eval or sample can be used.
+    """
+    top = path.parent.parent
+    is_standard = path.parent.name == REGISTRY and (top / DATA_FOLDER).is_dir()
+    nearby, tally = Nearby(top if is_standard else path.parent), Tally()
+    data = top / DATA_FOLDER if is_standard else path.parent
+    evals = {str(name): each for name, each in registry.items() if isinstance(each, Mapping) and "class" in each}
+    found: dict[str, list[ImportedCase]] = {}
+    for name, entry in evals.items():
+        kind = text_of(entry["class"], 100).rpartition(":")[2]
+        arguments = entry.get("args")
+        try:
+            if kind not in KINDS:
+                raise LeftOut(f"{kind} has no home here")
+            samples = arguments.get("samples_jsonl") if isinstance(arguments, Mapping) else None
+            if not isinstance(samples, str) or not isinstance(arguments, Mapping):
+                raise LeftOut("without samples_jsonl")
+            rows = nearby.data(nearby.find(samples, data))
+            found[name] = list(_cases(rows, kind, arguments, name, tally))
+        except (LeftOut, Refused) as error:
+            why = error.why if isinstance(error, LeftOut) else str(error)
+            tally.left[f"eval {shown(name[:60])}", why] += 1
+    several = len(found) > 1
+    cases = [_named(case, name if several else "") for name, each in found.items() for case in each]
+    return Imported(TOOL, path, counted_cases(cases, path), tally)
+
+
+def _named(case: ImportedCase, name: str) -> ImportedCase:
+    from dataclasses import replace
+
+    return replace(case, set_name=name)
+
+
+def _cases(
+    rows: Any, kind: str, arguments: Mapping[str, Any], name: str, tally: Tally
+) -> Iterator[ImportedCase]:  # fmt: skip
+    del name
+    if arguments.get("num_few_shot"):
+        tally.left["few-shot examples", "write them as shots, see docs/from-a-table.md"] += 1
+    ignore_case = arguments.get("ignore_case") is True
+    for row in rows if isinstance(rows, list) else []:
+        try:
+            if not is_samples(row):
+                raise LeftOut("without input and ideal")
+            yield _case(row, kind, ignore_case, tally)
+            tally.taken[kind] += 1
+        except LeftOut as error:
+            tally.left["sample", error.why] += 1
+
+
+def _case(row: Mapping[str, Any], kind: str, ignore_case: bool, tally: Tally) -> ImportedCase:
+    asked, ideals = prompt_of(row["input"], tally), targets_of(row["ideal"])
+    for key in sorted(row.keys() - _NOT_USED):
+        tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
+    if kind == "JsonMatch":
+        values = [_json(each) for each in ideals]
+        return ImportedCase(asked, json=JsonRule(expect=values[0] if len(values) == 1 else {"any_of": values}))
+    if kind == "FuzzyMatch":
+        tally.changed[kind, "the ideal must appear in the output, in any letter case"] += 1
+        return ImportedCase(asked, texts=(target_rule("includes", ideals, ignore_case=True),))
+    return ImportedCase(asked, texts=(target_rule(KINDS[kind], ideals, ignore_case),))
+
+
+def _json(text: str) -> Any:
+    try:
+        return parse_foreign_json(text)
+    except NotJson:
+        raise LeftOut("an ideal that is no JSON") from None
+
+
+#: By class, how its samples are compared.
+KINDS: Mapping[str, str] = {
+    "Match": "starts", "Includes": "includes", "FuzzyMatch": "includes", "JsonMatch": "exact", "exact": "exact",
+}  # fmt: skip

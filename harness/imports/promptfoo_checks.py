@@ -1,0 +1,299 @@
+"""The assertions of promptfoo: those with a home become rules of a text or of JSON, all others are left out by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.schema.schema_file import read_schema
+from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import NotJson, parse_foreign_json
+from tunegate.harness.imports.model import JsonRule, LeftOut, Tally
+from tunegate.harness.imports.nearby import FILE, Nearby
+from tunegate.harness.imports.rules import Rule, all_rules, any_of, every, literal, negated, pattern
+from tunegate.harness.imports.templates import as_template_text, filled_template
+from tunegate.harness.results.samples import text_of
+
+DRAFT = "http://json-schema.org/draft-07/schema#"  # of a schema without one, as promptfoo reads it
+CODE = "code, which is not run"
+MODEL_GRADED = "scored by a model or by embeddings"
+WHY: Mapping[str, str] = {
+    "javascript": CODE, "python": CODE, "ruby": CODE, "webhook": "asks a server",
+    **dict.fromkeys((
+        "llm-rubric", "g-eval", "factuality", "model-graded-closedqa", "model-graded-factuality", "answer-relevance",
+        "context-faithfulness", "context-recall", "context-relevance", "conversation-relevance", "similar",
+        "classifier", "moderation", "select-best", "max-score", "pi", "search-rubric", "agent-rubric", "trajectory",
+    ), MODEL_GRADED),
+    "cost": "a limit on one call; the cost suite compares prices, see docs/cost.md",
+    "latency": "a limit on one call; see --tg-timing in docs/cost.md",
+    **dict.fromkeys(("perplexity", "perplexity-score"), "needs log-probabilities"),
+    **dict.fromkeys((
+        "is-valid-openai-tools-call", "is-valid-openai-function-call", "is-valid-function-call", "tool-call-f1",
+    ), "tool calls are no output here"),
+}  # fmt: skip
+NO_HOME = "no check here scores it"
+MOST_NESTED = 20
+MOST_YAML = 10_000  # characters of a schema in YAML
+_CSV_TYPE = re.compile(r"(not-)?([a-z][a-z0-9-]*)(?:\((\d+(?:\.\d+)?)\))?(?::(.*))?", re.DOTALL)
+_QUOTED = re.compile(r'\s*(?:"((?:[^"\\]|\\.|"")*)"|([^,]*))\s*(?:,|$)', re.DOTALL)
+
+
+@dataclass
+class Checks:
+    """The rules that the assertions of one test make, and a comment for each that is left out."""
+
+    texts: list[Rule] = field(default_factory=list)
+    equals: list[str] = field(default_factory=list)
+    json: list[JsonRule] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no rule."""
+        return not (self.texts or self.equals or self.json)
+
+    def json_rule(self) -> JsonRule | None:
+        """One rule for all of them."""
+        if len(self.json) < 2:
+            return self.json[0] if self.json else None
+        strict = any(rule.extract == "strict" for rule in self.json)
+        expected = [rule.expect for rule in self.json if rule.expect is not None]
+        draft = next((rule.schema["$schema"] for rule in self.json if "$schema" in rule.schema), DRAFT)
+        plain = [{key: value for key, value in rule.schema.items() if key != "$schema"} for rule in self.json]
+        schema = all_rules([each for each in plain if each])
+        return JsonRule(
+            {"$schema": draft, **schema} if schema else {},
+            "strict" if strict else "fenced",
+            expected[0] if expected else None,
+        )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the assertions of tests; `config` is the whole configuration, for `$ref`."""
+
+    nearby: Nearby
+    tally: Tally
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def read(self, assertions: Any, values: Mapping[str, Any], is_transformed: bool = False) -> Checks:
+        """The checks of one test.
+
+        Args:
+            assertions: its list of assertions.
+            values: its variables, which assertions may name.
+            is_transformed: whether code changes the output first, so that no assertion has a home.
+        """
+        checks = Checks()
+        for each in self._flat(assertions, 0):
+            kind = self._kind(each)
+            try:
+                if is_transformed or each.get("transform"):
+                    raise LeftOut("it scores an output that code has changed")
+                self._add(checks, each, values)
+                self.tally.taken[kind] += 1
+            except (LeftOut, Refused) as error:
+                why = error.why if isinstance(error, LeftOut) else str(error)
+                self.tally.left[kind, why] += 1
+                said = ": ".join(filter(None, [kind, text_of(each.get("value"), 100)]))
+                checks.comments.append(shown(f"left out: {said} ({why})"))
+        return checks
+
+    def _kind(self, assertion: Mapping[str, Any]) -> str:
+        kind = assertion.get("type")
+        return shown(text_of(kind, 60)) if isinstance(kind, str) else "an assertion without a type"
+
+    def _flat(self, assertions: Any, level: int) -> Iterator[Mapping[str, Any]]:
+        """The assertions one by one: sets without a threshold are the assertions in them."""
+        for raw in assertions if isinstance(assertions, list) else []:
+            each = self._resolved(raw)
+            if not isinstance(each, Mapping):
+                yield {"type": text_of(each, 60)}
+            elif each.get("type") == "assert-set" and each.get("threshold") is None and level < MOST_NESTED:
+                yield from self._flat(each.get("assert"), level + 1)
+            else:
+                yield each
+
+    def _resolved(self, raw: Any) -> Any:
+        """An assertion that `$ref: '#/assertionTemplates/name'` names."""
+        reference = raw.get("$ref") if isinstance(raw, Mapping) else None
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return raw
+        found: Any = self.config
+        for step in reference[2:].split("/"):
+            found = found.get(step) if isinstance(found, Mapping) else None
+        return {**found, **{key: value for key, value in raw.items() if key != "$ref"}} if found else raw
+
+    def _add(self, checks: Checks, assertion: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        kind = str(assertion.get("type"))
+        is_negated, plain = kind.startswith("not-"), kind.removeprefix("not-")
+        if assertion.get("metricOnly") or assertion.get("normalizeUnicode"):
+            raise LeftOut("metricOnly" if assertion.get("metricOnly") else "normalizeUnicode")
+        if plain in WHY or plain not in MAKERS:
+            raise LeftOut(WHY.get(plain, NO_HOME))
+        value = self._value(assertion.get("value"), values)
+        if assertion.get("weight", 1) != 1:
+            self.tally.changed[kind, "its weight is not used: every check must hold"] += 1
+        MAKERS[plain](checks, value, is_negated, self.tally)
+
+    def _value(self, value: Any, values: Mapping[str, Any]) -> Any:
+        if isinstance(value, str) and value.startswith(FILE):
+            path = self.nearby.find(value)
+            return self.nearby.text(path) if path.suffix == ".txt" else self.nearby.data(path)
+        if isinstance(value, list):
+            return [self._value(each, values) if isinstance(each, str) else each for each in value]
+        return filled_template(value, values, self.tally) if isinstance(value, str) else value
+
+
+def _text_value(value: Any) -> str:
+    if not isinstance(value, str | int | float) or value == "":
+        raise LeftOut("a value that is no text")
+    return as_template_text(value)
+
+
+def _several(value: Any) -> list[str]:
+    """The texts of a list, or between the commas of a text."""
+    if isinstance(value, str):
+        found = [(quoted, plain) for quoted, plain in _QUOTED.findall(value)]
+        value = [re.sub(r'\\(["\\])|""', lambda seen: seen[1] or '"', quoted) or plain.strip()
+                 for quoted, plain in found]  # fmt: skip
+        value = [each for each in value if each]
+    if not isinstance(value, list) or not value:
+        raise LeftOut("a value that is no list of texts")
+    return [_text_value(each) for each in value]
+
+
+def _add_text(checks: Checks, rule: Rule, is_negated: bool) -> None:
+    checks.texts.append(negated(rule) if is_negated else rule)
+
+
+def _equals(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
+    if isinstance(value, dict | list):
+        if is_negated:
+            raise LeftOut("not equal to an object")
+        checks.json.append(JsonRule(expect=value))
+    elif is_negated:
+        checks.texts.append({"not": {"const": as_template_text(value)}})
+    elif checks.equals and as_template_text(value) not in checks.equals:
+        checks.texts.append({"const": as_template_text(value)})
+    else:
+        checks.equals = [as_template_text(value)]
+
+
+def _json(extract: str) -> Callable[[Checks, Any, bool, Tally], None]:
+    def add(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:
+        if is_negated:
+            raise LeftOut("not JSON")
+        schema = _schema(value)
+        if extract == "fenced":
+            tally.changed["contains-json", "no text may stand around the JSON or its ```json block"] += 1
+        checks.json.append(JsonRule(schema, extract))
+
+    return add
+
+
+def _schema(value: Any) -> dict[str, Any]:
+    """The JSON Schema of an assertion, as JSON or YAML of few lines; empty if it has none.
+
+    Raises:
+        LeftOut: it is not valid here.
+    """
+    if isinstance(value, str) and value.strip():
+        value = _parsed_schema(value)
+    if value in (None, ""):
+        return {}
+    if not isinstance(value, dict):
+        raise LeftOut("a schema that is no object")
+    schema = value if "$schema" in value else {"$schema": DRAFT, **value}
+    try:
+        read_schema(schema, Document(Path("schema"), schema, {}), ())
+    except AuthoringError as error:
+        first = error.problems[0]
+        raise LeftOut(f"a schema that is not valid: expected {first.expected}, found {first.found}") from None
+    return schema
+
+
+def _parsed_schema(text: str) -> Any:
+    try:
+        return parse_foreign_json(text)
+    except NotJson:
+        if len(text) > MOST_YAML or any(mark in text for mark in "&*!"):  # anchors, aliases and tags
+            raise LeftOut("a schema that is no JSON") from None
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise LeftOut("a schema that is no JSON") from None
+
+
+def _contains(ignore_case: bool) -> Callable[[Checks, Any, bool, Tally], None]:
+    def add(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
+        _add_text(checks, pattern(literal(_text_value(value), ignore_case)), is_negated)
+
+    return add
+
+
+def _contains_some(make: Callable[[Sequence[str], bool], Rule], ignore_case: bool) -> Callable[..., None]:
+    def add(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
+        _add_text(checks, make(_several(value), ignore_case), is_negated)
+
+    return add
+
+
+def _some(texts: Sequence[str], ignore_case: bool) -> Rule:
+    return any_of(texts, ignore_case=ignore_case)
+
+
+def _regex(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
+    _add_text(checks, pattern(_text_value(value)), is_negated)
+
+
+def _starts(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
+    _add_text(checks, pattern(f"^{literal(_text_value(value))}"), is_negated)
+
+
+#: By type, without `not-`: adds the rule of a value.
+MAKERS: Mapping[str, Callable[[Checks, Any, bool, Tally], None]] = {
+    "equals": _equals,
+    "contains": _contains(ignore_case=False),
+    "icontains": _contains(ignore_case=True),
+    "contains-any": _contains_some(_some, ignore_case=False),
+    "icontains-any": _contains_some(_some, ignore_case=True),
+    "contains-all": _contains_some(every, ignore_case=False),
+    "icontains-all": _contains_some(every, ignore_case=True),
+    "regex": _regex,
+    "starts-with": _starts,
+    "is-json": _json("strict"),
+    "contains-json": _json("fenced"),
+}
+
+
+def assertion_of_cell(cell: str) -> dict[str, Any]:
+    """The assertion that a cell of a column `__expected` holds: `type:value`; without a known type, `equals`."""
+    for prefix, kind in (("javascript:", "javascript"), ("fn:", "javascript"), ("eval:", "javascript"),
+                         ("grade:", "llm-rubric"), ("python:", "python")):  # fmt: skip
+        if cell.startswith(prefix):
+            return {"type": kind, "value": cell[len(prefix) :].strip()}
+    if cell.startswith(FILE):
+        return {"type": "python" if ".py" in cell else "javascript", "value": cell}
+    found = _CSV_TYPE.fullmatch(cell)
+    if not found or (found[2] not in MAKERS and found[2] not in WHY and found[2] not in OTHER_TYPES):
+        return {"type": "equals", "value": cell}
+    kind, value = f"{found[1] or ''}{found[2]}", found[4]
+    if found[2] in ("contains-any", "contains-all", "icontains-any", "icontains-all"):
+        return {"type": kind, "value": [each.strip() for each in (value or "").split(",")]}
+    return {"type": kind, "value": value}
+
+
+#: Types without a home that a cell may hold, besides those with a reason of their own.
+OTHER_TYPES = frozenset({
+    "bleu", "gleu", "meteor", "rouge-n", "levenshtein", "is-sql", "contains-sql", "is-html", "contains-html", "is-xml",
+    "contains-xml", "is-refusal", "guardrails", "finish-reason", "word-count", "trace-error-spans", "human",
+    "trace-span-count", "trace-span-duration", "ends-with",
+})  # fmt: skip

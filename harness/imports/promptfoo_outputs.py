@@ -1,0 +1,104 @@
+"""Results of promptfoo, as cases with recorded outputs: the prompts as they were sent, the assertions, the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, counted_cases, plain_tags, prompt_of
+from tunegate.harness.imports.nearby import Nearby
+from tunegate.harness.imports.promptfoo_checks import Checks, Reader
+from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
+from tunegate.harness.imports.templates import as_template_text
+from tunegate.harness.results.promptfoo_results import is_result, variables_of
+from tunegate.harness.results.samples import text_of
+
+
+@dataclass
+class _Collected:
+    """One test with one prompt: its case without outputs, and the outputs by model."""
+
+    case: ImportedCase
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+def read_outputs(path: Path, rows: list[Any]) -> Imported:
+    """Import results: a case for each test and prompt, with an output of each provider.
+
+    Raises:
+        Refused: no test has a check with a home.
+    """
+    tally, found = Tally(), dict[tuple[str, int], _Collected | None]()
+    labels: dict[str, str] = {}
+    for row in rows:
+        if not is_result(row):
+            tally.left["result", "without testIdx, promptIdx, vars, success and score"] += 1
+            continue
+        label = _label(row)
+        labels.setdefault(label, f"prompt-{len(labels) + 1}")
+        key = (label, row["testIdx"])
+        if key not in found:
+            found[key] = _collected(path, row, labels[label], tally)
+        _add_output(found[key], row, tally)
+    from dataclasses import replace
+
+    several = len(labels) > 1
+    cases = [
+        replace(each.case, outputs=each.outputs, set_name=each.case.set_name if several else "")
+        for each in found.values()
+        if each
+    ]
+    return Imported(TOOL, path, counted_cases(cases, path), tally)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    prompt = row.get("prompt")
+    label = prompt.get("label") if isinstance(prompt, Mapping) else None
+    return text_of(row.get("promptId") or label)
+
+
+def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
+    """The case of a result; None if it cannot be one."""
+    test, prompt = row.get("testCase"), row.get("prompt")
+    test = test if isinstance(test, Mapping) else {}
+    options = test.get("options") if isinstance(test.get("options"), Mapping) else {}
+    raw = prompt.get("raw") if isinstance(prompt, Mapping) else None
+    is_transformed = bool(options and (options.get("transform") or options.get("postprocess")))
+    checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed)
+    if checks.is_empty:
+        tally.left["test", "none of its assertions has a home"] += 1
+        return None
+    if test.get("threshold") not in (None, 1):
+        tally.changed["threshold", "every check must hold"] += 1
+    try:
+        return _Collected(_case(raw, test, checks, name, tally))
+    except LeftOut as error:
+        tally.left["test", error.why] += 1
+        return None
+
+
+def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: Tally) -> ImportedCase:
+    asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
+    metadata = test.get("metadata")
+    return ImportedCase(
+        asked, text_of(test.get("description"), 60), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
+        tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(checks.comments),
+        set_name=name,
+    )  # fmt: skip
+
+
+def _add_output(collected: _Collected | None, row: Mapping[str, Any], tally: Tally) -> None:
+    provider, response = row.get("provider"), row.get("response")
+    model = provider.get("label") or provider.get("id") if isinstance(provider, Mapping) else provider
+    output = response.get("output") if isinstance(response, Mapping) else None
+    if collected is None:
+        return
+    if output is None:
+        tally.left["output", "an error in its place"] += 1
+    elif text_of(model, 200) in collected.outputs:
+        tally.left["output", "a repeat"] += 1
+    else:
+        collected.outputs[text_of(model, 200)] = as_template_text(output)
+        tally.taken["output"] += 1

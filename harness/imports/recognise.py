@@ -1,0 +1,149 @@
+"""Which tool wrote a file, by what is in it, and which importer reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.imports import (
+    goldens,
+    hosted_evals,
+    inspect_samples,
+    lm_eval_task,
+    openai_evals,
+    promptfoo_config,
+    promptfoo_outputs,
+)
+from tunegate.harness.imports.model import Imported
+from tunegate.harness.imports.nearby import DATA, SCRIPTS, YAMLS, Nearby
+from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
+from tunegate.harness.results.samples import brief
+
+A_SOURCE = (
+    "a file to import: a configuration, tests or results of promptfoo, samples, a registry file or a hosted export of "
+    "OpenAI's evals, goldens of deepeval, samples of inspect_ai, or a task of lm-evaluation-harness"
+)
+RESULTS = "tunegate compare reads results"
+ROWS = "tunegate init --from reads tables and chat rows"
+#: What is known and holds no tests, with what to do.
+KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
+    (inspect_log.is_log, "a log of inspect_ai", RESULTS),
+    (lm_eval_samples.is_sample, "samples with scores of lm-evaluation-harness", RESULTS),
+    (lm_eval_samples.is_aggregate, "aggregated results of lm-evaluation-harness", RESULTS),
+    (deepeval_run.is_run, "a test run of deepeval", RESULTS),
+    (lambda value: isinstance(value, Mapping) and isinstance(value.get("messages"), list), "chat rows", ROWS),
+    (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo without "
+     "tests", "generate its tests, and import them"),
+)  # fmt: skip
+
+
+def import_source(path: Path, match: str | None = None, column: str | None = None) -> Imported:
+    """Import a file, or the one file of a folder that can be.
+
+    Args:
+        path: the file or folder.
+        match: how targets are compared, if the file names no scorer: one of `MATCHES`.
+        column: the column with the prompt, of a CSV of tests without one.
+
+    Raises:
+        Refused: no tool that is known here wrote it, it is damaged, or nothing in it has a home.
+        UsageError: the column is missing.
+    """
+    if not path.is_dir():
+        return _import_file(path, match, column)
+    for name in promptfoo_config.CONFIGS:
+        if (path / name).is_file():
+            return _import_file(path / name, match, column)
+    files = sorted(each for each in path.iterdir() if each.suffix.lower() in DATA and each.is_file())
+    exports = [each for each in files if each.suffix.lower() == ".json" and hosted_evals.is_eval(_quiet(each))]
+    found = exports or [each for each in files if is_foreign(each)]
+    if len(found) != 1:
+        there = ", ".join(each.name for each in found[:8]) or "none"
+        hint = "name the file itself" if found else A_SOURCE.removeprefix("a file to import: ")
+        raise Refused(f"{show_path(path)}: expected one file that can be imported, found {there}; {hint}")
+    return _import_file(found[0], match, column)
+
+
+def is_source(path: Path) -> bool:
+    """Whether a path is one for `import_source`: a folder, or a file that a known tool wrote."""
+    return path.is_dir() or is_foreign(path)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a tool that is known here wrote a file; False if it cannot be read."""
+    data = _quiet(path)
+    return data is not None and _importer(path, data) is not None
+
+
+def _quiet(path: Path) -> Any:
+    """The data of a file; None if it cannot be read."""
+    try:
+        return Nearby(path.parent).data(path)
+    except Refused:
+        return None
+
+
+def _import_file(path: Path, match: str | None, column: str | None) -> Imported:
+    kind = path.suffix.lower()
+    if kind in SCRIPTS:
+        raise Unreadable(path, A_SOURCE, "a script, which is not run", "export its tests as data")
+    if kind not in DATA and path.exists():
+        raise Unreadable(path, f"a name that ends in {', '.join(DATA)}", kind or "no ending")
+    data = Nearby(path.parent).data(path)
+    read = _importer(path, data)
+    if read is not None:
+        return read(path, data, match, column)
+    first = data[0] if isinstance(data, list) and data else data
+    for is_it, found, hint in KNOWN:
+        if is_it(data) or is_it(first):
+            raise Unreadable(path, A_SOURCE, found, hint)
+    raise Unreadable(path, A_SOURCE, _described(first))
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"one with the keys {brief(', '.join(map(str, list(value)[:6])), 100) or 'none'}"
+    return "an empty file" if value in (None, []) else "no object and no rows of them"
+
+
+Importer = Callable[[Path, Any, str | None, str | None], Imported]
+
+
+def _importer(path: Path, data: Any) -> Importer | None:
+    """The importer of a file's data; None if there is none."""
+    rows = data if isinstance(data, list) else [data]
+    first = rows[0] if rows else None
+    forms: tuple[tuple[bool, Importer], ...] = (
+        (promptfoo_results.is_results(data), lambda path, data, *_: promptfoo_outputs.read_outputs(
+            path, data["results"]["results"])),
+        (promptfoo_results.is_result(first), lambda path, *_: promptfoo_outputs.read_outputs(path, rows)),
+        (hosted_evals.is_eval(data), lambda path, data, *_: hosted_evals.read_eval(path, data, _item_rows(path))),
+        (hosted_evals.is_item(first), _lone_items),
+        (path.suffix.lower() == ".csv" and promptfoo_config.is_tests(rows),
+         lambda path, data, _, column: promptfoo_config.read_tests(path, data, column)),
+        (promptfoo_config.is_config(data), lambda path, data, *_: promptfoo_config.read_config(path, data)),
+        (path.suffix.lower() in YAMLS and openai_evals.is_registry(data),
+         lambda path, data, *_: openai_evals.read_registry(path, data)),
+        (path.suffix.lower() in YAMLS and lm_eval_task.is_task(data),
+         lambda path, data, *_: lm_eval_task.read_lm_eval_task(path, data)),
+        (openai_evals.is_samples(first), lambda path, _, match, __: openai_evals.read_samples_file(path, rows, match)),
+        (goldens.is_golden(first), lambda path, _, match, __: goldens.read_goldens(path, rows, match)),
+        (inspect_samples.is_inspect_sample(first),
+         lambda path, _, match, __: inspect_samples.read_inspect_samples(path, rows, match)),
+    )  # fmt: skip
+    return next((read for is_it, read in forms if is_it), None)
+
+
+def _item_rows(path: Path) -> list[Any]:
+    """The rows of the .jsonl files beside a hosted eval."""
+    nearby = Nearby(path.parent)
+    return [row for file in sorted(path.parent.glob("*.jsonl")) for row in nearby.data(nearby.inside(file, file.name))]
+
+
+def _lone_items(path: Path, *_: Any) -> Imported:
+    raise Unreadable(
+        path, "rows with the eval that scores them", "rows of a hosted data set", "put the eval's JSON, with "
+        "testing_criteria, beside it and name the folder"
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""Write an imported task into the project: its fixtures, its policy and recorded outputs; no file is overwritten."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.imports.fixtures import ImportedTask, report_lines, task_of
+from tunegate.harness.imports.model import Imported
+from tunegate.harness.imports.promptfoo_config import CONFIGS
+from tunegate.harness.scaffold.task import check_name
+from tunegate.harness.scaffold.writing import write_imported
+
+OUTPUTS = Path("outputs")
+_NO_NAME = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the paths, the models of recorded outputs, and lines for people."""
+
+    paths: tuple[Path, ...]
+    models: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def write_import(imported: Imported, name: str | None, root: Path, cases: Path) -> Written:
+    """Write what was imported as the task `name`; by default that of the file, or of a configuration's folder.
+
+    Raises:
+        UsageError: the name is not valid.
+        Refused: a file exists, or the cases make no valid fixtures; nothing was written.
+        CouldNotRun: writing failed; files written before were removed.
+    """
+    task = task_of(check_name(name or _task_name(imported.path)), imported)
+    folder = cases / task.name
+    files = {folder / file: text for file, text in task.files.items()}
+    outputs = _output_files(task)
+    files |= {root / path: text for path, text in outputs.items()}
+    models = tuple(f"replay:{path.stem}={path.as_posix()}" for path in outputs)
+    changes = write_imported(folder, files, root, cases, models[0] if models else "")
+    total = sum(task.cases.values())
+    units = ", ".join(f"{unit} {count:,}" for unit, count in task.cases.items())
+    lines = (
+        f"{show_path(imported.path)} is a file of {imported.tool}",
+        f"{task.name}: {total:,} case{'s' if total != 1 else ''} ({units})",
+        *report_lines(imported.tally),
+    )
+    return Written((*changes.new, *changes.added), models, lines)
+
+
+def _task_name(path: Path) -> str:
+    named = path.resolve().parent.name if path.name in CONFIGS else path.stem
+    name = _NO_NAME.sub("-", named).strip("-").lower()[:60].rstrip("-")
+    if not name:
+        raise UsageError(f"TASK: expected a name, found none for {show_path(path)}")
+    return name
+
+
+def _output_files(task: ImportedTask) -> dict[Path, str]:
+    """The files of recorded outputs, one for each model."""
+    files: dict[Path, str] = {}
+    for model, found in task.outputs.items():
+        stem = f"{task.name}-{_NO_NAME.sub('-', model).strip('-').lower()[:60] or 'model'}"
+        names = (stem, *(f"{stem}-{number}" for number in range(2, len(task.outputs) + 2)))
+        path = next(path for name in names if (path := OUTPUTS / f"{name}.jsonl") not in files)
+        files[path] = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in found.items())
+    return files

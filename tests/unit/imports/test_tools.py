@@ -1,0 +1,309 @@
+"""Samples of OpenAI's evals, hosted exports, goldens of deepeval, samples of inspect_ai, tasks of lm-eval."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.hostile_imports import result
+from tests.support.imports import fixtures_of, put, scored
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.imports.recognise import import_source
+from tunegate.harness.imports.write import write_import
+
+CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two and two?"}]
+
+
+def registry(tmp_path, kind, rows, **arguments):
+    put(tmp_path / "registry/data/sums/samples.jsonl", rows)
+    return put(tmp_path / "registry/evals/sums.yaml", {
+        "sums": {"id": "sums.dev.v0", "metrics": ["accuracy"]},
+        "sums.dev.v0": {
+            "class": f"evals.elsuite.basic.{kind.lower()}:{kind}",
+            "args": {"samples_jsonl": "sums/samples.jsonl", **arguments},
+        },
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "ideal", "right", "wrong"),
+    [
+        ("Match", "4", ["4", "4.", "42"], [" 4", "is 4"]),
+        ("Match", ["4", "four"], ["four!", "4"], ["Four"]),
+        ("Includes", ["4"], ["is 4"], ["four"]),
+        ("FuzzyMatch", "Four", ["it is FOUR"], ["4"]),
+        ("JsonMatch", '{"a": [1]}', ['{"a": [1.0]}'], ['{"a": [1], "b": 2}', '{"a": [1, 2]}', "a"]),
+        ("JsonMatch", ["1", "2"], ["2"], ["3"]),
+    ],
+)
+def test_classes_of_the_registry_score_as_there(tmp_path, kind, ideal, right, wrong):
+    path = registry(tmp_path, kind, [{"input": CHAT, "ideal": ideal}])
+
+    assert scored(path, "case-001", [*right, *wrong]) == {**dict.fromkeys(right, True), **dict.fromkeys(wrong, False)}
+
+
+def test_a_class_without_a_home_is_refused_by_name(tmp_path):
+    with pytest.raises(Refused, match=r"eval sums.dev.v0 1 \(ModelBasedClassify has no home here\)"):
+        import_source(registry(tmp_path, "ModelBasedClassify", []))
+
+
+def test_samples_that_the_registry_names_outside_are_not_read(tmp_path):
+    put(tmp_path / "secret.jsonl", [{"input": "x", "ideal": "y"}])
+    path = registry(tmp_path, "Match", [], samples_jsonl="../../secret.jsonl")
+
+    with pytest.raises(Refused, match="found one outside"):
+        import_source(path)
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    path = put(tmp_path / "samples.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+    with pytest.raises(Refused, match="a pointer of Git LFS to it; fetch it: git lfs pull"):
+        import_source(path)
+
+
+def test_conversations_and_examples_of_samples(tmp_path):
+    rows = [
+        {"input": [CHAT[0], {"role": "system", "name": "example_user", "content": "One and one?"},
+                   {"role": "system", "name": "example_assistant", "content": "2"}, CHAT[1]], "ideal": "4"},
+        {"input": [{"role": "system", "content": "Only this."}], "ideal": "x"},
+        {"input": [*CHAT, {"role": "assistant", "content": "Well"}], "ideal": "x"},
+        {"input": [{"role": "user", "content": [{"type": "image_url"}]}], "ideal": "x"},
+        {"input": "plain", "ideal": None},
+    ]  # fmt: skip
+    imported = import_source(put(tmp_path / "samples.jsonl", rows))
+    [unit] = fixtures_of(imported, tmp_path).values()
+
+    assert unit["cases"][0]["input"] == [{"user": "One and one?"}, {"assistant": "2"}, {"user": "Two and two?"}]
+    assert unit["cases"][0]["prompt"] == {"system": "Be brief."}
+    assert imported.tally.left == {
+        ("sample", "messages that do not end with the user's"): 1,
+        ("sample", "messages with content other than text"): 1,
+        ("sample", "without a target"): 1,
+    }
+    assert imported.notes == (
+        "the file names no scorer: --match starts, as Match of OpenAI evals does; or exact, includes",
+    )
+
+
+CRITERIA = [
+    {"type": "string_check", "name": "label", "input": "{{ sample.output_text }}", "reference": "{{ item.label }}",
+     "operation": "ilike"},
+    {"type": "label_model", "name": "tone", "model": "gpt"},
+    {"type": "python", "name": "own", "source": "def grade(sample, item): return 1"},
+]  # fmt: skip
+
+
+def test_a_hosted_export_with_its_rows(tmp_path):
+    put(tmp_path / "rows.jsonl", [{"item": {"mail": "Hi", "label": "spam"}, "sample": {"output_text": "SPAM"}}])
+    template = [{"role": "developer", "content": "Sort."}, {"role": "user", "content": "Mail: {{item.mail}}"}]
+    put(tmp_path / "eval.json", {
+        "name": "mail", "testing_criteria": CRITERIA,
+        "data_source": {"input_messages": {"type": "template", "template": template}},
+    })  # fmt: skip
+    imported = import_source(tmp_path)
+    [unit] = fixtures_of(imported, tmp_path).values()
+
+    assert (unit["prompt"]["system"], unit["cases"][0]["input"]) == ("Sort.", "Mail: Hi")
+    assert imported.cases[0].outputs == {"recorded": "SPAM"}
+    assert imported.tally.left == {
+        ("label_model", "scored by a model"): 1, ("python", "code, which is not run"): 1,
+    }  # fmt: skip
+    assert scored(tmp_path / "eval.json", "case-001", ["no Spam", "no"]) == {"no Spam": True, "no": False}
+
+
+def test_rows_of_a_hosted_data_set_need_their_eval(tmp_path):
+    with pytest.raises(Refused, match="put the eval's JSON, with testing_criteria, beside it and name the folder"):
+        import_source(put(tmp_path / "rows.jsonl", [{"item": {"input": "Hi"}}]))
+
+
+@pytest.mark.parametrize("name", ["goldens.json", "goldens.jsonl"])
+def test_goldens_of_deepeval(tmp_path, name):
+    rows = [
+        {"input": "Capital of France?", "actualOutput": "Paris", "expectedOutput": " Paris ", "name": "paris",
+         "context": ["One.", "Two."], "toolsCalled": [{"name": "x"}]},
+        {"input": "And of Peru?", "expected_output": None, "actual_output": "Lima"},
+        {"scenario": "A talk", "expected_outcome": "Done", "turns": []},
+    ]  # fmt: skip
+    imported = import_source(put(tmp_path / name, rows))
+    [unit] = fixtures_of(imported, tmp_path).values()
+
+    assert [(case["id"], case["context"]) for case in unit["cases"]] == [("paris", "One.\n\nTwo.")]
+    assert imported.cases[0].outputs == {"actual": "Paris"}
+    assert imported.tally.left == {
+        ("key tools_called", "no check here uses it"): 1, ("golden", "without an expected output"): 1,
+        ("golden", "a conversation that a model simulates"): 1,
+    }  # fmt: skip
+    outputs = {"\nParis": True, "paris": False, "In Paris": False}
+    assert scored(tmp_path / name, "paris", outputs) == outputs
+
+
+def test_prose_is_refused_unless_the_command_line_says_how_to_compare(tmp_path):
+    text = "Our shop takes back whatever you bought within thirty days of {}, unworn and with its label."
+    rows = [{"input": f"q{n}", "expected_output": text.format(n), "context": []} for n in range(4)]
+    path = put(tmp_path / "goldens.json", rows)
+
+    with pytest.raises(Refused, match=r"found prose \(up to \d+ characters\).*add --match includes"):
+        import_source(path)
+    assert len(import_source(path, "includes").cases) == 4
+
+
+SAMPLES = {
+    "input,target,id,metadata\nSay hello,Hello,one,\"{\"\"kind\"\": \"\"a\"\"}\"\n": "samples.csv",
+    '{"input": "Say hello", "target": ["Hello", "Hi"], "id": "one"}\n': "samples.jsonl",
+    '[{"input": [{"role": "user", "content": "Say hello"}], "target": "Hello", "id": "one"}]': "samples.json",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "name"), SAMPLES.items())
+def test_samples_of_inspect(tmp_path, content, name):
+    path = put(tmp_path / name, content)
+
+    outputs = {"hello!": True, "Well, HELLO": True, "bye": False}
+    assert scored(path, "one", outputs) == outputs
+    assert not any(scored(path, "one", ["hello", "Hello!"], match="exact").values())
+
+
+def test_choices_are_asked_for_by_letter(tmp_path):
+    rows = [
+        {"input": "Which is smallest?", "target": "B", "choices": ["two", "one"], "id": "min"},
+        {"input": "Which?", "target": ["A", "B"], "choices": ["two", "one"]},
+        {"input": "Which?", "target": "one", "choices": ["two", "one"]},
+        {"input": "Run it", "target": "x", "sandbox": "docker"},
+    ]
+    imported = import_source(put(tmp_path / "samples.jsonl", rows))
+    [unit] = fixtures_of(imported, tmp_path).values()
+
+    assert unit["cases"][0]["input"] == "Which is smallest?\n\nA) two\nB) one"
+    assert sorted(why for _, why in imported.tally.left) == [
+        "a target that is no letter of its choices", "it needs its sandbox", "several right choices",
+    ]  # fmt: skip
+    outputs = {"B": True, " (B).": True, "A": False, "Both": False}
+    assert scored(tmp_path / "samples.jsonl", "min", outputs) == outputs
+
+
+TASK = {
+    "task": "sums", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "sums.jsonl"}},
+    "test_split": "test", "output_type": "generate_until", "doc_to_text": "Q: {{question}}\nA:",
+    "doc_to_target": "{{answer}}", "metric_list": [{"metric": "exact_match", "ignore_case": True}, {"metric": "bleu"}],
+}  # fmt: skip
+
+
+def sums(tmp_path, **more):
+    put(tmp_path / "sums.jsonl", [{"question": "2+2?", "answer": "four", "options": ["one", "four"], "right": 1}])
+    return put(tmp_path / "sums.yaml", {key: value for key, value in {**TASK, **more}.items() if value is not None})
+
+
+def test_a_task_of_lm_eval_with_data_beside_it(tmp_path):
+    path = sums(tmp_path)
+    imported = import_source(path)
+
+    assert imported.cases[0].asked.text == "Q: 2+2?\nA:"
+    assert imported.tally.left == {("metric bleu", "no check here scores it"): 1}
+    outputs = {"Four": True, "four ": False, "4": False}
+    assert scored(path, "case-001", outputs) == outputs
+
+
+def test_white_space_that_a_template_strips(tmp_path):
+    put(tmp_path / "sums.jsonl", [{"question": " 2+2? ", "answer": "4"}])
+    path = put(tmp_path / "sums.yaml", {**TASK, "doc_to_text": "Q: {{question.strip()}}"})
+
+    assert import_source(path).cases[0].asked.text == "Q: 2+2?"
+
+
+def test_filters_that_only_remove_white_space(tmp_path):
+    path = sums(tmp_path, filter_list=[{"name": "x", "filter": [{"function": "remove_whitespace"}]}])
+
+    assert scored(path, "case-001", [" four\n", "for"]) == {" four\n": True, "for": False}
+
+
+def test_choices_of_a_task(tmp_path):
+    more = {"output_type": "multiple_choice", "doc_to_choice": "options", "metric_list": [{"metric": "acc"}]}
+
+    for target in ("right", "answer", "{{answer}}"):
+        path = sums(tmp_path, doc_to_target=target, **more)
+        assert scored(path, "case-001", "AB") == {"A": False, "B": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"dataset_path": "cais/mmlu"}, "dataset_path: expected local data (json, csv), found cais/mmlu; save its"),
+        ({"output_type": "loglikelihood"}, "output_type: expected generate_until or multiple_choice, found loglikeli"),
+        ({"output_type": "multiple_choice", "metric_list": None}, "doc_to_choice: expected the choices, found none"),
+        ({"process_docs": "utils.x"}, "process_docs: expected a template, found code, which is not run"),
+        ({"doc_to_text": "!function utils.x"}, "doc_to_text: expected a template, found code, which is not run"),
+        ({"doc_to_text": "{{question.upper()}}"}, "a template expression"),
+        ({"metric_list": [{"metric": "bleu"}]}, "metric_list: expected exact_match, found bleu"),
+        ({"filter_list": [{"filter": [{"function": "regex"}]}]}, "filter_list: expected take_first or remove_whitespa"),
+        ({"include": "../other.yaml"}, "found one outside"),
+        ({"include": "sums.yaml"}, "at most 5 files that include one another"),
+        ({"dataset_kwargs": {"data_files": "hf://datasets/x.jsonl"}}, "found an address"),
+        ({"task": [{"task": "a"}]}, "expected one task, found a group of tasks"),
+    ],
+)  # fmt: skip
+def test_a_task_that_cannot_be_taken_is_refused_in_one_line(tmp_path, more, why):
+    with pytest.raises(Refused, match=re.escape(why)) as caught:
+        import_source(sums(tmp_path, **more))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_tag_is_refused_with_its_line(tmp_path):
+    path = put(tmp_path / "t.yaml", "task: x\ndataset_path: json\ndoc_to_text: !function utils.doc_to_text\n")
+
+    with pytest.raises(Refused, match=r"t\.yaml:3: expected a value without a tag, found !function at doc_to_text"):
+        import_source(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("log.json", {"version": 2, "status": "success", "eval": {"task": "x"}, "samples": []}, "tunegate compare"),
+        ("rows.jsonl", [{"messages": CHAT}], "chat rows; tunegate init --from reads tables and chat rows"),
+        ("any.json", {"a": 1}, "one with the keys a"),
+        ("none.jsonl", "", "an empty file"),
+        ("any.txt", "hello", "expected a name that ends in .yaml"),
+        ("tests.py", "print()", "a script, which is not run"),
+    ],
+)
+def test_another_file_is_named_in_one_line(tmp_path, name, content, why):
+    with pytest.raises(Refused, match=re.escape(why)) as caught:
+        import_source(put(tmp_path / name, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_with_several_files_is_asked_about(tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        put(tmp_path / name, [{"input": "x", "ideal": "y"}])
+
+    with pytest.raises(Refused, match=r"expected one file that can be imported, found a.jsonl, b.jsonl; name the file"):
+        import_source(tmp_path)
+
+
+def test_units_and_outputs_have_names_of_their_own(tmp_path):
+    ideals = {"a": "1", "a-json": "2", "A b": "3", "A.b": "4", "task": "5"}
+    kinds = dict.fromkeys(ideals, "Includes") | {"a": "JsonMatch"}
+    for name, ideal in ideals.items():
+        put(tmp_path / f"{name}.jsonl", [{"input": "x", "ideal": ideal}])
+    evals = {name: {"class": f"e:{kinds[name]}", "args": {"samples_jsonl": f"{name}.jsonl"}} for name in ideals}
+    units = fixtures_of(import_source(put(tmp_path / "r.yaml", evals)), tmp_path)
+
+    assert len(units) == len({unit["unit"] for unit in units.values()}) == len(ideals)
+
+
+def test_outputs_of_models_with_like_names_stay_apart(tmp_path):
+    rows = [result(provider={"id": name}) for name in ("p:a", "p/a", "P a")]
+    path = put(tmp_path / "r.json", {"results": {"stats": {}, "results": rows}})
+    written = write_import(import_source(path), "t", tmp_path, tmp_path / "fixtures")
+
+    assert written.models == tuple(f"replay:{name}=outputs/{name}.jsonl" for name in ("t-p-a", "t-p-a-2", "t-p-a-3"))
+
+
+def test_tags_are_metadata_whose_values_repeat(tmp_path):
+    rows = [{"input": f"q{n}", "target": "x", "metadata": {"kind": "ab"[n % 2], "key": f"k{n}"}} for n in range(6)]
+    imported = import_source(put(tmp_path / "samples.jsonl", rows))
+    [unit] = fixtures_of(imported, tmp_path).values()
+
+    assert unit["cases"][1]["tags"] == {"kind": "b"}
+    assert imported.tally.left == {("metadata key", "its values are no labels"): 6}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from tunegate.harness.gate.pairing import PairedScores, observations
 from tunegate.harness.gate.verdict import NearScores
@@ -37,7 +37,7 @@ def _interval(near: Sequence[float], clean: Sequence[float], excess: float) -> t
     if not sum(parts):
         return None
     freedom = sum(parts) ** 2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (near, clean), strict=True))
-    half = float(t.ppf(1 - LEVEL / 2, freedom)) * math.sqrt(sum(parts))
+    half = float(stdtrit(freedom, 1 - LEVEL / 2)) * math.sqrt(sum(parts))
     return excess - half, excess + half
 
 

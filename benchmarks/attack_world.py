@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.support.gated import BAD, GOOD, OWN, make_repository, with_own_checks, write
+from tests.support.prompted import make_desk
 
-Kind = Literal["plain", "checks", "adapter"]
+Kind = Literal["plain", "checks", "adapter", "served"]
 TOKEN = "tg-canary-hush-hush-token"  # noqa: S105  (a canary)
 #: Python that says that it ran, where anybody would see it, and what it could see.
 CANARY = """
@@ -121,7 +122,8 @@ class Attempt:
             blocks. It may return more arguments for the command.
         command: what is called then; without --approve, which is the reviewer's.
         world: `plain` has outputs only, `checks` an approved checks.py for the unit desk/brief too, `adapter` a tiny
-            model with a released adapter `tuned` and its records.
+            model with a released adapter `tuned` and its records, `served` a hosted model that is right as often as
+            its prompt deserves, with the record of the prompt in service.
         folder: where the command is called, from the repository.
         limit: where the documents say that this is not held, with their words; such an attempt may get through.
         approved: whether code of the change is approved, so that it may run.
@@ -139,14 +141,17 @@ class Attempt:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def make_world(kind: Kind, home: Path) -> None:
-    """Make a world at `home`, with its remote beside it, to be copied by each attempt."""
+def make_world(kind: Kind, home: Path, served: str = "") -> None:
+    """Make a world at `home`, with its remote beside it, to be copied by each attempt; `served` is its hosted model."""
     home.mkdir(parents=True)
     before = Path.cwd()
     os.chdir(home)
     try:
         if kind == "adapter":
             _make_adapter(home)
+        elif kind == "served":
+            make_desk(served)
+            World(home).git("init", "-q", "-b", "main")
         else:
             make_repository(home)
             if kind == "checks":

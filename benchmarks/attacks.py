@@ -27,16 +27,18 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` and `tests` are, also for a script
 
-from benchmarks import attacks_change, attacks_files, attacks_known
+from benchmarks import attacks_candidates, attacks_change, attacks_files, attacks_known
 from benchmarks.attack_world import TOKEN, Attempt, copy_world, make_world
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import table
+from tests.support.fault_server import serving
 from tunegate.harness.core.progress import Watch
 
 ATTEMPTS: Mapping[str, Mapping[str, Attempt]] = {
     "known: found by earlier attackers": attacks_known.ATTEMPTS,
     "invented: by pull request, without sight of the code": attacks_change.ATTEMPTS,
     "invented: by files, ledger and release, without sight of the code": attacks_files.ATTEMPTS,
+    "candidates: by prompts, records and the ledger": attacks_candidates.ATTEMPTS,
 }
 SECONDS = 120
 CANARY = Path("/tmp/tg-canary")  # noqa: S108  (known to the hostile code, and to nobody else)
@@ -66,9 +68,13 @@ def attack(only: str, watch: Watch) -> list[Tried]:
         if only in f"{name} {attempt.what}"
     ]  # fmt: skip
     found = []
-    with tempfile.TemporaryDirectory(prefix="tunegate-attacks-") as folder, watch("Attacking", len(chosen)) as done:
+    with (
+        tempfile.TemporaryDirectory(prefix="tunegate-attacks-") as folder,
+        serving(attacks_candidates.act) as served,
+        watch("Attacking", len(chosen)) as done,
+    ):
         for kind in sorted({attempt.world for *_, attempt in chosen}):
-            make_world(kind, Path(folder, "made", kind))
+            make_world(kind, Path(folder, "made", kind), served.model)
         for number, (group, name, attempt) in enumerate(chosen):
             found.append(_try(group, name, attempt, Path(folder, "made", attempt.world), Path(folder, str(number))))
             done(1)

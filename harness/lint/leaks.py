@@ -27,7 +27,8 @@ Beside = Literal["reply", "values", "unknown"]  # what stands beside an input
 # benchmarks/prompt_leaks.py measures them on other prompts. Honest worked examples reach 7 nats of evidence beside
 # the labels that a case expects, 12 where its expectation does not say what the output is, and less than 3 beside a
 # reply like the expected one.
-SHORT = 4  # words; a shorter input stands in many prompts by chance, and counts only as a whole worked example
+SHORT = 4  # words; a shorter input stands in many prompts by chance, and counts only as a whole worked example,
+MANY_SHORT, SHORT_NEAR = 5, 12  # or where so many stand there, each with its output within so many words after it
 EDITED, EDITED_WORDS, EDITED_EVIDENCE = 0.75, 5, 6.0  # an input of which a part was replaced
 REWORDED: Mapping[Beside, float] = {"reply": 6.0, "values": 10.0, "unknown": 18.0}
 SEVERAL, EACH, PER_WORDS = 3, 0.6, 1_000  # three inputs (more in long prompts) are enough with less evidence for each
@@ -45,6 +46,7 @@ class PromptLeak:
     where: str
     trace: Trace
     beside: Beside
+    short: bool = False  # a short input in a longer text
 
     @property
     def is_certain(self) -> bool:
@@ -87,6 +89,8 @@ def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
         best for case in cases
         if (best := _best(_pairs(unit, case, asked[case.key], passages, rarity, more_cases)))
     ]  # fmt: skip
+    if sum(each.short for each in found) < MANY_SHORT:
+        found = [each for each in found if not each.short]
     several = SEVERAL + sum(len(each.passage.words) for each in passages) // PER_WORDS
     return [each for each in found if len(found) >= several or each.is_enough(more_cases)]
 
@@ -119,11 +123,7 @@ def _pairs(
     values = _values(unit, case)
     for text in texts:
         if word_count(asked) < SHORT:
-            # by chance it stands in many prompts; as a whole worked example it is the case
-            end = len(text.passage.words)
-            if asked == text.asked and (beside := _beside(values, text.passage, len(asked), end, rarity)):
-                whole = Trace(0, len(asked), 1.0, 0.0, len(asked), verbatim=True)
-                yield PromptLeak(case, text.where, whole, beside)
+            yield from _short_pairs(case, asked, text, values, rarity)
             continue
         wide = NEAR + sum(max(map(len, options)) for options in values)
         for trace in text.passage.traces(asked, rarity, EDITED_EVIDENCE * EACH):
@@ -144,6 +144,24 @@ def _pairs(
 
 def _best(found: Iterator[PromptLeak]) -> PromptLeak | None:
     return max(found, key=lambda each: (each.is_certain, each.trace.evidence), default=None)
+
+
+def _short_pairs(
+    case: Case, asked: Words, text: _Text, values: Sequence[Sequence[Words]], rarity: Rarity
+) -> Iterator[PromptLeak]:
+    """The places of a short input: a whole worked example, or a text that goes on with the expected output."""
+    if asked == text.asked:
+        if beside := _beside(values, text.passage, len(asked), len(text.passage.words), rarity):
+            whole = Trace(0, len(asked), 1.0, 0.0, len(asked), verbatim=True)
+            yield PromptLeak(case, text.where, whole, beside)
+        return
+    for place in text.passage.places(asked):
+        end = place + len(asked)
+        beside = _beside(values, text.passage, end, end + SHORT_NEAR, rarity)
+        if beside and beside != "unknown":
+            there = Trace(place, end, 1.0, 0.0, len(asked), verbatim=True)
+            yield PromptLeak(case, text.where, there, beside, short=True)
+            return
 
 
 def _values(unit: Unit, case: Case) -> list[list[Words]]:

@@ -45,17 +45,22 @@ def desk(server, tmp_path, monkeypatch) -> Path:
     """A repository whose model is behind an address, with the record of what is in service on main."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path.parent / f"{tmp_path.name}-cache"))
-    cases = [{"id": f"c{n:03}", "input": f"ticket {n}", "expect": {"product": "boiler"}} for n in range(CASES)]
-    write_unit(Path("fixtures"), [], cases=cases, prompt={"system": IN_SERVICE})
-    write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.05})
-    settings(server.model)
-    Path(".gitignore").write_text(".tunegate/\n*.lock\n")
-    ok("record")
+    make_desk(server.model)
     git("init", "-q")
     git("add", "-A")
     git("commit", "-qm", "base")
     git("checkout", "-qb", "change")
     return tmp_path
+
+
+def make_desk(model: str) -> None:
+    """Write the project in the working directory, and record the model."""
+    cases = [{"id": f"c{n:03}", "input": f"ticket {n}", "expect": {"product": "boiler"}} for n in range(CASES)]
+    write_unit(Path("fixtures"), [], cases=cases, prompt={"system": IN_SERVICE})
+    write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.05})
+    settings(model)
+    Path(".gitignore").write_text(".tunegate/\n*.lock\n")
+    ok("record")
 
 
 def settings(model: str, **more: str) -> None:

@@ -111,3 +111,26 @@ def test_facts_belong_in_a_prompt_and_questions_with_their_outputs_do_not(tmp_pa
         (folder / "facts.yaml").write_text(text.replace("SYSTEM", system))
         [task] = load_tasks(tmp_path)
         assert [each.case.id for each in prompt_leaks(task.units[0])] == found
+
+
+def short_unit(tmp_path, system, cases=12):
+    write_unit(tmp_path, [], prompt={"system": system}, cases=[
+        {"id": f"c{n}", "input": f"ticket {n}", "expect": {"product": "boiler"}} for n in range(cases)
+    ])  # fmt: skip
+    [task] = load_tasks(tmp_path)
+    return task.units[0]
+
+
+def test_short_inputs_are_found_where_many_stand_with_their_outputs(tmp_path):
+    lines = [f'ticket {n}: {{"product": "boiler"}}' for n in range(12)]
+    found = prompt_leaks(short_unit(tmp_path, "\n".join(["Sort it.", *lines])))
+    assert {each.case.id for each in found} == {f"c{n}" for n in range(12)}
+
+
+@pytest.mark.parametrize("system", [
+    "Sort it.\n" + "\n".join(f'ticket {n}: {{"product": "boiler"}}' for n in range(4)),
+    "A ticket is about a boiler or a radiator. Ticket 1 to ticket 9 are old.",
+    "Say boiler or radiator. Tickets: " + ", ".join(f"ticket {n}" for n in range(12)),
+])  # fmt: skip
+def test_few_short_inputs_or_ones_without_their_outputs_stand_there_by_chance(tmp_path, system):
+    assert prompt_leaks(short_unit(tmp_path, system)) == []

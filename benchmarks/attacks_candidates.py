@@ -1,0 +1,149 @@
+"""Attempts by candidates: prompts, decoding and models that are worse, and records or events that hide it.
+
+Each change makes the prompt worse, so that an honest gate blocks, and then hides it; or it writes the answers into the
+prompt. The hosted model is right as often as its prompt deserves, and where the prompt says the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.attack_world import Attempt, World
+from tests.support.fault_server import Handler, reply
+from tests.support.gated import GOOD
+from tests.support.prompted import CASES, IN_SERVICE, WORSE
+from tests.support.prompted import act as honest
+from tunegate.harness.core.files import stamped
+from tunegate.harness.ledger.ledger import append, event_path, read_ledger
+
+GATE = ("gate", "--policy-from=origin/main", "--decision=decision.json", "--out=record.json")
+UNIT = "fixtures/desk/triage.yaml"
+
+
+def act(handler: Handler, body: dict[str, Any]) -> None:
+    """The model, which also says what its prompt says of a ticket."""
+    texts = {each["role"]: each["content"] for each in body["messages"]}
+    if f"{texts['user']}: {GOOD}" in texts.get("system", "").splitlines():
+        handler.send(json.dumps(reply(body, GOOD, model=body["model"])))
+    else:
+        honest(handler, body)
+
+
+def _worse(world: World) -> None:
+    world.edit(UNIT, lambda data: data.update(prompt={"system": WORSE}))
+
+
+def _then(hide: Callable[[World], object]) -> Callable[[World], None]:
+    def change(world: World) -> None:
+        _worse(world)
+        hide(world)
+
+    return change
+
+
+def _record(world: World) -> None:
+    world.tunegate("record")
+
+
+def _forged_record(world: World) -> None:
+    """Its record says that all cases pass, with digests that fit, in the ledger as well."""
+    root = world.home / "baselines"
+    known = set(read_ledger(root).events)
+    _record(world)
+    path = next(root.glob("*/desk/triage.json"))
+    data = json.loads(path.read_text())
+    old = data.pop("digest")
+    for result in data["cases"].values():
+        result.update(passed=True, score=1.0, findings=[], output=GOOD)
+    data["summary"].update(mean=1.0)
+    made = stamped(data)
+    path.write_text(json.dumps(made, indent=1))
+    brought = [event for event in read_ledger(root).in_order if event.digest not in known]
+    for event in brought:
+        event_path(root, event.digest).unlink()
+    for event in brought:
+        files = {unit: made["digest"] if sha == old else sha for unit, sha in event.files.items()}
+        append(root, replace(event, files=files))
+
+
+def _no_ledger(world: World) -> None:
+    for event in world.home.glob("baselines/ledger/*.json"):
+        event.unlink()
+
+
+def _no_anchor(world: World) -> None:
+    _record(world)
+    for kept in world.home.glob("baselines/ledger/outputs/*.json"):
+        kept.unlink()
+
+
+def _other_host(world: World) -> None:
+    path = world.home / "pyproject.toml"
+    path.write_text(path.read_text().replace("127.0.0.1", "localhost"))
+
+
+def _smaller_model_recorded(world: World) -> None:
+    """The project's model becomes a smaller one, and its record goes in service."""
+    path = world.home / "pyproject.toml"
+    path.write_text(path.read_text().replace("#tuned", "#small"))
+    _record(world)
+
+
+def _answers_in_prompt(world: World) -> None:
+    lines = [f"ticket {number}: {GOOD}" for number in range(CASES)]
+    world.edit(UNIT, lambda data: data.update(prompt={"system": "\n".join([IN_SERVICE, *lines])}))
+
+
+def _answers_in_examples(world: World) -> None:
+    def edit(data: dict[str, Any]) -> None:
+        data.update(prompt={"system": WORSE})
+        data["shots"] = [{"input": each["input"], "output": json.dumps(each["expect"])} for each in data["cases"]]
+
+    world.edit(UNIT, edit)
+
+
+def _prompts_of_cases(world: World) -> None:
+    """Cases that the worse prompt gets wrong keep the good one, as their own."""
+
+    def edit(data: dict[str, Any]) -> None:
+        data.update(prompt={"system": WORSE})
+        for case in data["cases"][91:]:
+            case["prompt"] = {"system": IN_SERVICE}
+
+    world.edit(UNIT, edit)
+
+
+def _second_file(world: World) -> None:
+    """The cases that the worse prompt gets wrong move to a second file of the unit, with the good prompt."""
+    data = json.loads(world.read(UNIT))
+    first = {**data, "prompt": {"system": WORSE}, "cases": data["cases"][:91]}
+    world.write(UNIT, json.dumps(first))
+    world.write("fixtures/desk/triage-more.yaml", json.dumps({**data, "cases": data["cases"][91:]}))
+
+
+def _hot_and_worse(world: World) -> None:
+    world.edit(UNIT, lambda data: data["generate"].update(temperature=1.0, seed=3))
+    _record(world)
+
+
+def _served(what: str, change: Callable[[World], Any]) -> Attempt:
+    return Attempt(what, change, GATE, "served")
+
+
+ATTEMPTS = {
+    "prompt-worse": _served("The prompt is worse, and nothing else changes.", _worse),
+    "prompt-worse-recorded": _served("The prompt is worse, and its own record comes with it.", _then(_record)),
+    "prompt-worse-forged": _served("Its record says that every case passes.", _then(_forged_record)),
+    "prompt-worse-no-ledger": _served("The ledger forgets what is in service.", _then(_no_ledger)),
+    "prompt-worse-no-anchor": _served("The record of the anchor is deleted.", _then(_no_anchor)),
+    "model-elsewhere": _served("The model is the same one under another address.", _other_host),
+    "model-smaller": _served("A smaller model, recorded, goes in service.", _smaller_model_recorded),
+    "prompt-holds-answers": _served("The prompt holds every case's answer.", _answers_in_prompt),
+    "examples-hold-answers": _served("The worked examples are the cases.", _answers_in_examples),
+    "cases-keep-the-prompt": _served("Cases that would fail keep the good prompt as their own.", _prompts_of_cases),
+    "file-keeps-the-prompt": _served("They move to a second file that keeps it.", _second_file),
+    "decoding-hot": _served("The temperature is raised, and its record comes with it.", _hot_and_worse),
+}

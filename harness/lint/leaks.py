@@ -75,7 +75,7 @@ def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
         more: further texts that belong to the prompt, such as a chat template.
     """
     cases = [case for case in unit.cases if case.expect is not None and not unit.of]
-    texts = list(_texts(unit, more))
+    texts = list(prompt_texts(unit, more))
     if not texts or not cases:
         return []
     asked = {case.key: plain_words(case.text) for case in cases}
@@ -91,7 +91,7 @@ def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
     return [each for each in found if len(found) >= several or each.is_enough(more_cases)]
 
 
-def _texts(unit: Unit, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+def prompt_texts(unit: Unit, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Each text of the prompt with its place; of a worked example, also its input."""
     prompts: dict[Prompt, str] = {unit.configuration.prompt: ""}
     for case in unit.cases:
@@ -116,7 +116,7 @@ def _pairs(
     unit: Unit, case: Case, asked: Words, texts: Sequence[_Text], rarity: Rarity, more: float
 ) -> Iterator[PromptLeak]:
     """The places where the case's input stands with its expected output beside it."""
-    values = _values(unit, case)
+    values = expected_values(unit, case)
     for text in texts:
         if word_count(asked) < SHORT:
             # by chance it stands in many prompts; as a whole worked example it is the case
@@ -146,7 +146,7 @@ def _best(found: Iterator[PromptLeak]) -> PromptLeak | None:
     return max(found, key=lambda each: (each.is_certain, each.trace.evidence), default=None)
 
 
-def _values(unit: Unit, case: Case) -> list[list[Words]]:
+def expected_values(unit: Unit, case: Case) -> list[list[Words]]:
     """The expected values, each with its alternatives; empty where an expectation names rules, and no output."""
     if unit.suite == "vocabulary" and unit.check_kind.asks == "generate":
         return []

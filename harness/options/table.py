@@ -168,7 +168,7 @@ TABLE = (
            "MODEL", group=OPTIMISE),
     Option("rows", "Training rows to optimise prompts on, or a recipe, whose rows are used; repeatable",
            "FILE.jsonl|RECIPE.yaml", Path, many=True, group=OPTIMISE,
-           by={"init": "Put this many rows aside for training, none of them a case, and write a recipe"},
+           by={"init": "Keep this many rows for training, none of them a case, and write a recipe"},
            takes_by={"init": "N"}),
     Option("optimise-budget", "Maximum number of row evaluations per unit", "N", int, 400, least=60, group=OPTIMISE),
     Option("optimise-seed", "Seed that divides the rows and selects the proposals", "N", int, 0, least=0,

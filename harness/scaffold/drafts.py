@@ -14,7 +14,7 @@ from tunegate.harness.core.errors import AuthoringError, Problem, Refused, Usage
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import FORM
-from tunegate.harness.scaffold.infer import decoded
+from tunegate.harness.scaffold.infer import cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
 
 TAGS = "tunegate tags"  # the cell of a row with the tags of its case; no column of a file is called so
@@ -70,7 +70,7 @@ def check_roles(table: Table, columns: Columns) -> None:
 
     Raises:
         UsageError: a column is missing, or has two roles.
-        AuthoringError: an input is something else; names all of them.
+        AuthoringError: an input is neither; names all of them.
     """
     table.check_columns("--input", [columns.input])
     table.check_columns("--expect", columns.expect)
@@ -101,7 +101,7 @@ def _with_values(table: Table, columns: Columns) -> Table:
     found: list[dict[str, Any]] = [dict(row.cells) for row in table.rows]
     for column in columns.expect:
         filled = [cells for cells in found if column in cells and column not in columns.text]
-        for cells, value in zip(filled, decoded([cells[column] for cells in filled]), strict=True):
+        for cells, value in zip(filled, cell_values([cells[column] for cells in filled]), strict=True):
             cells[column] = value
     return replace(table, rows=tuple(TableRow(row.line, cells) for row, cells in zip(table.rows, found, strict=True)))
 
@@ -150,7 +150,7 @@ def _is_whole(row: TableRow, columns: Columns) -> bool:
 
 def as_part(value: Any) -> str:
     """A cell as a part of a prompt; the passages of a list stand one below the other."""
-    [value] = decoded([value])
+    [value] = cell_values([value])
     return "\n\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

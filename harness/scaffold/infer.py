@@ -29,7 +29,7 @@ _WHOLE, _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})"), re.compile(r"-?(0|[1-9]\d
 _TRUTHS = {"true": True, "false": False}
 
 
-def decoded(cells: Sequence[Any]) -> list[Any]:
+def cell_values(cells: Sequence[Any]) -> list[Any]:
     """The values of cells with JSON text: objects or lists if every cell is one; otherwise the cells unchanged."""
     found = [_json_value(cell) for cell in cells]
     return found if found and all(isinstance(value, (dict, list)) for value in found) else list(cells)
@@ -79,8 +79,8 @@ def are_labels(texts: Sequence[str], rows: int) -> bool:
     """Whether texts repeat as labels do, so that no other text is to be expected.
 
     Each stands three times or more, and together they fill 50 cells, or in a smaller table every second row; there are
-    at most 100 different ones, each short. A value that stands once answers a single case: in a list of labels, the
-    prompt would hold that answer.
+    at most 100 different ones, each short. A value that stands once is what a single case expects: in a list of
+    labels, the prompt would give it away.
     """
     counts = Counter(texts)
     short = all(len(text) <= LONGEST_LABEL and "\n" not in text for text in counts)

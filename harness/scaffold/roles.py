@@ -11,7 +11,7 @@ from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import ANSWER, MESSAGES, SYSTEM
 from tunegate.harness.scaffold.drafts import TAGS, Columns, as_part
-from tunegate.harness.scaffold.infer import are_labels, decoded
+from tunegate.harness.scaffold.infer import are_labels, cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
 
 INSTRUCTION, INPUT, CONTEXT, METADATA = "instruction", "input", "context", "metadata"
@@ -126,7 +126,7 @@ class _Found:
         rows: list[dict[str, str]] = [{} for _ in self.table.rows]
         if not (name := self._take(METADATA)):
             return rows
-        cells = [each if isinstance(each, Mapping) else {name: each} for each in decoded(self._cells(name))]
+        cells = [each if isinstance(each, Mapping) else {name: each} for each in cell_values(self._cells(name))]
         keys = Counter(key for each in cells for key in each)
         texts = {key: [str(each[key]) for each in cells if each.get(key) not in (None, "")] for key in keys}
         kept = [key for key, values in texts.items() if key and are_labels(values, len(rows))]
@@ -139,7 +139,7 @@ class _Found:
         return rows
 
     def unused(self) -> list[str]:
-        """The columns without a role. A row of messages brings a system text and an answer that nobody named."""
+        """The columns without a role. A row of messages brings a system text and a last turn of its own."""
         of_messages = {SYSTEM, ANSWER} if self.columns.input == MESSAGES else set()
         return [name for key, name in self._free.items() if key not in of_messages]
 

@@ -18,7 +18,7 @@ from tunegate.harness.scaffold.infer import (
     DIALECT,
     EACH,
     MOST_LABELS,
-    decoded,
+    cell_values,
     enough,
     is_prose,
     object_schema,
@@ -115,7 +115,7 @@ def _column(drafts: Drafts, column: str) -> list[Any]:
 def _check_json(drafts: Drafts, column: str) -> None:
     """Refuse a column of JSON with a few cells that are none."""
     texts = [each for each in drafts.all if isinstance(each.expected.get(column), str)]
-    others = [each for each in texts if decoded([each.expected[column]]) == [each.expected[column]]]
+    others = [each for each in texts if cell_values([each.expected[column]]) == [each.expected[column]]]
     if others and 2 * len(others) < len(texts):
         expected = f"a JSON object or list, as in {len(texts) - len(others):,} other cells"
         hint = f"mend it, or take all of them as text: --text {column}"
@@ -148,7 +148,10 @@ def _settle_kinds(drafts: Drafts, schema: dict[str, Any], rows: Sequence[Mapping
         yield f"labels, each in {EACH} rows or more: {', '.join(labels)} (--text COLUMN takes any text)"
     texts = {key: _why_text(found[key], len(rows)) for key, kind in open_to.items() if kind.get("type") == "string"}
     if named := [f"{key} ({why})" for key, why in texts.items() if why]:
-        yield f"texts, although some repeat: {', '.join(named)}; --label COLUMN takes only those of the table"
+        yield (
+            f"texts, although some values repeat: {', '.join(named)}; rare is in fewer than {EACH} rows, and --label "
+            "COLUMN takes the values of the table all the same"
+        )
 
 
 def _why_text(texts: Sequence[str], rows: int) -> str:
@@ -157,7 +160,7 @@ def _why_text(texts: Sequence[str], rows: int) -> str:
     if not texts or 2 * different > len(texts) or different > MOST_LABELS:
         return ""
     if seldom:
-        return f"{seldom} of {different} values stand in fewer than {EACH} rows"
+        return f"{seldom} of {different} rare"
     return f"in {len(texts)} of {rows} rows" if len(texts) < enough(rows) else ""
 
 

@@ -17,7 +17,7 @@ from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable, UsageError, show_path
 from tunegate.harness.core.reading import UTF16, read_bytes
 from tunegate.harness.scaffold.chat_rows import MESSAGES, split_messages
-from tunegate.harness.scaffold.infer import decoded
+from tunegate.harness.scaffold.infer import cell_values
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
@@ -140,7 +140,7 @@ def _csv(path: Path, text: str, named: Collection[str]) -> Table:
 
 def _with_messages(rows: Sequence[TableRow]) -> tuple[TableRow, ...]:
     """The rows of a CSV; a column of messages in JSON is split like those of JSONL."""
-    found = decoded([row.cells.get(MESSAGES) for row in rows])
+    found = cell_values([row.cells.get(MESSAGES) for row in rows])
     if not any(isinstance(value, list) for value in found):
         return tuple(rows)
     pairs = zip(rows, found, strict=True)

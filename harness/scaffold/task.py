@@ -40,8 +40,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 class InitOptions:
     """The input of a new task. Without a `table` it is an example of its suite, to be replaced.
 
-    `fixtures` is the folder of all tasks, as the guide shows it. `model` answers in the settings, the workflow and the
-    recipe; without one, the expected outputs stand in for a model. So many training `rows` are put aside.
+    `fixtures` is the folder of all tasks, as the guide shows it. The settings, the workflow and the recipe name
+    the `model`; without one, the expected outputs stand in. So many `rows` are for training.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""The training rows that are put aside, and a recipe that trains on them."""
+"""The training rows of a table, and a recipe that trains on them."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
     gate = yaml.safe_load(workflow)["jobs"]["gate"]
     assert gate["defaults"] == {"run": {"working-directory": "models"}}
     programs = [each["run"].split()[0] for each in gate["steps"] if "run" in each]
-    assert programs == ["if", "tunegate", "if", "outputs=outputs/new.jsonl", "tunegate"]
+    assert programs == ["if", "tunegate", 'there="$(git', "outputs=outputs/new.jsonl", "tunegate"]
     assert "path: ${{ runner.temp }}/tunegate\n" in workflow
 
 

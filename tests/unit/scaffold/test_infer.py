@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.scaffold.infer import decoded, is_prose, object_schema, render_schema, schema_of, typed
+from tunegate.harness.scaffold.infer import cell_values, is_prose, object_schema, render_schema, schema_of, typed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -48,9 +48,9 @@ def test_a_column_that_few_rows_fill_is_taken_for_numbers_only_where_they_are_en
 
 
 def test_json_in_every_cell_is_its_value_and_in_some_of_them_it_is_text():
-    assert decoded(['{"a": 1}', "[2]"]) == [{"a": 1}, [2]]
+    assert cell_values(['{"a": 1}', "[2]"]) == [{"a": 1}, [2]]
     for cells in (['{"a": 1}', "none"], ['{"a": 1,}'], ["3"], ['{"a": 1, "a": 2}'], []):
-        assert decoded(cells) == cells
+        assert cell_values(cells) == cells
 
 
 @pytest.mark.parametrize(("texts", "rows", "expected"), [

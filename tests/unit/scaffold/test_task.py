@@ -121,7 +121,7 @@ def test_why_texts_that_repeat_are_no_labels_is_told():
     few = [{"text": f"m{n}", "team": "rare" if n < 2 else "usual"} for n in range(60)]
 
     [note] = begin(few).notes
-    assert note.startswith("texts, although some repeat: team (1 of 2 values stand in fewer than 3 rows); --label")
+    assert note.startswith("texts, although some values repeat: team (1 of 2 rare); rare is in fewer than 3 rows")
 
 
 @pytest.mark.parametrize(("more", "said"), [

@@ -16,7 +16,10 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.infer import cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
+from tunegate.harness.text.traces import Passage, Rarity, plain_words
 
+MOST_TRIED, MOST_SHOWN = 4, 6  # examples that may become shots for each expectation, and expectations
+MOST_COMPARED = 500  # inputs that each of them is compared with
 TAGS = "tunegate tags"  # the cell of a row with the tags of its case; no column of a file is called so
 SHOTS = ((20, 3), (6, 1))  # from this many examples on, this many become `shots`
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
@@ -201,31 +204,46 @@ class Drawn:
 def draw(drafts: Drafts, limit: int, with_shots: bool = True, rows: int = 0) -> Drawn:
     """Draw the examples that become cases, at most `limit`, the few that become `shots`, and so many training `rows`.
 
-    A digest of the input decides, so the draw does not depend on the order of rows, and a new row moves at most one
-    other.
+    A digest of the input decides, so the draw does not depend on the order of rows, and a new row moves few others.
 
     Raises:
         Refused: no example would be left for a case.
     """
     drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.text.encode()).hexdigest())
     spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0
-    shots = _differing(drawn)[:spared]
-    rest = [each for each in drawn if each not in shots]
-    if rows >= len(rest):
+    shots = _shots(drawn, spared)
+    taken = {each.line for each in shots}
+    rest = [each for each in drawn if each.line not in taken]
+    if rows and rows >= len(rest):
         left = f"{len(rest)} rows besides the worked examples"
         raise Refused(f"{drafts.table.name}: --rows {rows}: expected fewer than the {left}, so that cases are left")
-    aside = rest[len(rest) - rows :]
+    kept = rest[len(rest) - rows :]
     cases = sorted(rest[: min(limit, len(rest) - rows)], key=lambda each: each.line)
     width = max(3, len(str(len(cases))))
     named = [replace(each, name=each.name or f"case-{number:0{width}}") for number, each in enumerate(cases, start=1)]
-    return Drawn(named, shots, sorted(aside, key=lambda each: each.line))
+    return Drawn(named, shots, sorted(kept, key=lambda each: each.line))
 
 
-def _differing(drawn: Sequence[Draft]) -> list[Draft]:
-    """The first examples with different expectations, for a prompt; only short ones, which cost fewer tokens."""
+def _shots(drawn: Sequence[Draft], count: int) -> list[Draft]:
+    """Examples with different expectations, for a prompt; short ones, which cost fewer tokens.
+
+    Those whose input is least like any other: a shot like a case would show the case's output.
+    """
+    if not count:
+        return []
     middle = sorted(len(each.text) for each in drawn)[len(drawn) // 2]
-    first: dict[str, Draft] = {}
+    tried: dict[str, list[Draft]] = {}
     for each in drawn:
-        if len(each.text) <= middle:
-            first.setdefault(canonical(each.expected), each)
-    return list(first.values())
+        if len(each.text) <= middle and len(of_one := tried.setdefault(canonical(each.expected), [])) < MOST_TRIED:
+            of_one.append(each)
+    others = [(each.line, plain_words(each.text)) for each in drawn[:MOST_COMPARED]]
+    rarity = Rarity.of([words for _, words in others])
+
+    def likeness(draft: Draft) -> float:
+        """The evidence that a prompt with this example holds another one, as lint reckons it, in nats."""
+        shown = Passage(plain_words(draft.text))
+        traces = (shown.traces(words, rarity) for line, words in others if line != draft.line and words)
+        return max((each.evidence for found in traces for each in found), default=0.0)
+
+    found = [min(of_one, key=likeness) for of_one in [*tried.values()][:MOST_SHOWN]]
+    return sorted(found, key=likeness)[:count]

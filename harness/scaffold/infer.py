@@ -21,6 +21,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: 1.6 % have others.
 ENOUGH = 50
 EACH = 3  # times that each label stands: of values that stand once, others are still to come (Good and Turing)
+EACH_KEY = 5  # times that each key stands where there are no others; `match: whole` refuses others in an output anyway
 MOST_LABELS = 100
 LONGEST_LABEL = 60  # characters
 PROSE = 8  # words on average; longer texts are not matched word for word
@@ -126,7 +127,7 @@ def object_schema(values: Sequence[Mapping[str, Any]], rows: int | None = None) 
     rows = len(values) if rows is None else rows
     counts = Counter(key for value in values for key in value)
     often = _are_enough(values, rows)
-    is_closed = often and min(counts.values(), default=0) >= min(EACH, rows)
+    is_closed = often and min(counts.values(), default=0) >= min(EACH_KEY, rows / 2)
     return {
         "type": "object",
         "properties": {key: schema_of([value[key] for value in values if key in value], rows) for key in counts},

@@ -189,7 +189,7 @@ def _drawn(source: Source, rows: Sequence[Row], others: Sequence[Row]) -> Drawn:
     outputs = [_output(row, schema, source) for row in others]
     labels = tuple(key for key, each in schema["properties"].items() if "enum" in each)
     bad = sum("gives them away" in text or "holds the input and the expected output" in text for text in warnings)
-    given = _given_away(rows, prompt)
+    given = given_away(rows, prompt)
     return Drawn(sum(map(is_valid, outputs)) / len(outputs), len(schema["properties"]), labels, given, bad)
 
 
@@ -226,7 +226,7 @@ def _output(row: Row, schema: Mapping[str, Any], source: Source) -> Any:
     return values
 
 
-def _given_away(rows: Sequence[Row], prompt: str) -> int:
+def given_away(rows: Sequence[Row], prompt: str) -> int:
     """How many of the rows have a text that no other row has, listed in the prompt."""
     texts = [set(_texts({key: cell for key, cell in row.items() if key != INPUT})) for row in rows]
     counts = Counter(text for each in texts for text in each)

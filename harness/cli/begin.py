@@ -77,7 +77,7 @@ def init(
         raise UsageError("TASK: expected a name on the command line, found none and no terminal to prompt on")
     name = check_name(task) if task is not None else _prompt("Name of the task", check_name)
     if asks:
-        source = _prompt("Table of examples, .csv, .tsv, .jsonl or .parquet (Enter: none yet)", _file)
+        source = _prompt("Table of examples, .csv, .tsv, .json, .jsonl or .parquet (Enter: none yet)", _file)
         goal = goal or typer.prompt("Purpose, in one sentence (Enter: later)", default="", show_default=False)
     kinds = {"--text": tuple(text or ()), "--label": tuple(label or ())}
     table, columns = _table(source, column, expect or (), names, kinds)

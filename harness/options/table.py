@@ -150,7 +150,7 @@ TABLE = (
     Option("suite", "Suite that scores the new cases", "schema|vocabulary|retention", default="schema",
            choices=("schema", "vocabulary", "retention")),
     Option("from", "Outputs to record, one per line", "FILE", Path,
-           by={"init": "Table of examples: .csv, .tsv, .jsonl, .parquet, or hub:NAME@REVISION"}),
+           by={"init": "Table of examples: .csv, .tsv, .json, .jsonl, .parquet, or hub:NAME@REVISION"}),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True),
     Option("text", "Column of expected values that may be any text; repeatable", "COLUMN", many=True),

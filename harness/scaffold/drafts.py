@@ -20,7 +20,6 @@ from tunegate.harness.text.traces import Passage, Rarity, plain_words
 
 MOST_TRIED, MOST_SHOWN = 4, 6  # examples that may become shots for each expectation, and expectations
 MOST_COMPARED = 500  # inputs that each of them is compared with
-TAGS = "tunegate tags"  # the cell of a row with the tags of its case; no column of a file is called so
 SHOTS = ((20, 3), (6, 1))  # from this many examples on, this many become `shots`
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 
@@ -106,7 +105,8 @@ def _with_values(table: Table, columns: Columns) -> Table:
         filled = [cells for cells in found if column in cells and column not in columns.text]
         for cells, value in zip(filled, cell_values([cells[column] for cells in filled]), strict=True):
             cells[column] = value
-    return replace(table, rows=tuple(TableRow(row.line, cells) for row, cells in zip(table.rows, found, strict=True)))
+    rows = (replace(row, cells=cells) for row, cells in zip(table.rows, found, strict=True))
+    return replace(table, rows=tuple(rows))
 
 
 def _check_inputs(table: Table, columns: Columns) -> None:
@@ -187,7 +187,7 @@ def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator
             elif other is not row:
                 again = f"{name!r} again (first on line {other.line})"
                 problems.append(Problem(table.path, row.line, columns.id, "an id that is unique", again, hint))
-        yield Draft(row.line, row.cells[columns.input], _expected(row, columns), name, row.cells.get(TAGS, {}))
+        yield Draft(row.line, row.cells[columns.input], _expected(row, columns), name, row.tags)
     if problems:
         raise AuthoringError(problems)
 

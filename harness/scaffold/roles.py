@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import ANSWER, MESSAGES, SYSTEM
-from tunegate.harness.scaffold.drafts import TAGS, Columns, as_part
+from tunegate.harness.scaffold.drafts import Columns, as_part
 from tunegate.harness.scaffold.infer import are_labels, cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
 
@@ -152,6 +152,4 @@ class _Found:
                 parts = [cells.get(name) for name in (*self._above, place, *self._below)]
                 if text := "\n\n".join(as_part(part) for part in parts if part):
                     cells[place] = text
-            if tagged:
-                cells[TAGS] = tagged
-            yield TableRow(row.line, cells)
+            yield TableRow(row.line, cells, tagged)

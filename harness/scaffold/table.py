@@ -1,11 +1,11 @@
-"""Read a table of examples: CSV, TSV, JSONL with one object per line, Parquet, or a data set of the Hub."""
+"""Read a table of examples: CSV, TSV, JSONL, a JSON list of objects, Parquet, or a data set of the Hub."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,23 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.utf8 import MOST_BYTES, read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable, UsageError, show_path
-from tunegate.harness.core.reading import UTF16, read_bytes
+from tunegate.harness.core.reading import UTF16, read_bytes, read_json
 from tunegate.harness.scaffold.chat_rows import MESSAGES, split_messages
 from tunegate.harness.scaffold.infer import cell_values
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
-KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
+ROWS = {"type": "array", "items": {"type": "object"}}
+KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row: the line where it begins, and its cells by column, without empty ones."""
+    """One row: the line where it begins, its cells by column without empty ones, and the tags of its case."""
 
     line: int
     cells: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
     """Read a table.
 
     Args:
-        source: a file that ends in .csv, .tsv, .jsonl or .parquet, or `hub:NAME@REVISION#SPLIT`.
+        source: a file that ends in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet, or
+            `hub:NAME@REVISION#SPLIT`.
         named: expected columns, by which the delimiter of a CSV is detected.
 
     Raises:
@@ -86,8 +89,9 @@ def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
             f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, or {HUB}NAME@REVISION, found "
             f"{kind or 'no ending'}; export the spreadsheet as CSV (UTF-8)"
         )
-    elif kind == ".parquet":
-        table = _of_rows(path, list(enumerate(parquet_rows(path), start=1)))
+    elif kind in (".parquet", ".json"):
+        rows = parquet_rows(path) if kind == ".parquet" else _listed(path)
+        table = _of_rows(path, list(enumerate(rows, start=1)))
     else:
         table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
     if not table.rows:
@@ -184,6 +188,14 @@ def _jsonl(path: Path) -> Table:
     if problems:
         raise AuthoringError(problems)
     return _of_rows(path, rows)
+
+
+def _listed(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON file with a list of them."""
+    try:
+        return list(read_json(path, "a list of objects", ROWS))
+    except Unreadable as error:
+        raise AuthoringError([error.problem]) from error
 
 
 def _of_rows(path: Path, numbered: Sequence[tuple[int, Mapping[str, Any]]]) -> Table:

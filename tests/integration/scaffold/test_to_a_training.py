@@ -9,8 +9,8 @@ from tests.support.forked import run_program
 
 TEAMS = ("billing", "repairs", "sales")
 WORDS = (
-    "tap", "boiler", "lift", "window", "door", "heater", "shower", "pipe", "lamp", "bell", "fan", "oven", "sink", "attic",
-    "garden", "stairs", "gate", "cellar",
+    "tap", "boiler", "lift", "window", "door", "heater", "shower", "pipe", "lamp", "bell", "fan", "oven", "sink",
+    "attic", "garden", "stairs", "gate", "cellar",
 )  # fmt: skip
 
 

@@ -117,6 +117,26 @@ def test_no_value_that_one_case_answers_stands_in_the_prompt_or_the_schema():
     assert answer_schema(begin(towns, text=("team",)))["properties"]["team"] == {"type": "string"}
 
 
+@pytest.mark.parametrize(("answer", "match"), [
+    (lambda n: {"team": "a", "parts": {"n": n}}, {}),
+    (lambda n: {"team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})}, {"match": "whole"}),
+    (lambda n: {"team": "a", "parts": [{"n": n} | ({"m": n} if n % 2 else {})]}, {"match": "whole"}),
+])  # fmt: skip
+def test_where_an_inner_key_may_be_missing_an_invented_one_is_a_miss(tmp_path, answer, match):
+    data = fixture(begin([{"text": f"m{n}", "team": answer(n)} for n in range(40)], typed=True), tmp_path)
+
+    assert {key: value for key, value in data["check"].items() if key == "match"} == match
+
+
+def test_a_key_of_the_whole_output_may_be_taken_for_text_or_labels():
+    rows = [{"text": f"m{n}", "team": {"team": TEAMS[n % 3], "town": f"t{n}", "n": n}} for n in range(30)]
+    keys = answer_schema(begin(rows, typed=True, text=("team",), label=("town",)))["properties"]
+
+    assert (keys["team"], len(keys["town"]["enum"])) == ({"type": "string"}, 30)
+    with pytest.raises(Refused, match="--text n: expected texts, found 0"):
+        begin(rows, typed=True, text=("n",))
+
+
 def test_why_texts_that_repeat_are_no_labels_is_told():
     few = [{"text": f"m{n}", "team": "rare" if n < 2 else "usual"} for n in range(60)]
 

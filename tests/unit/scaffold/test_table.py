@@ -154,6 +154,16 @@ def test_rows_of_messages_become_an_input_a_system_text_and_an_answer(tmp_path):
     assert labelled == {"messages": turns, "answer": "mine"}
 
 
+def test_a_prompt_and_a_completion_in_messages_become_an_input_and_its_output(tmp_path):
+    asked = chat(("system", "Sort."), ("user", "It drips."))["messages"]
+    [row] = cells_of(tmp_path, {"prompt": asked, "completion": chat(("assistant", "repairs"))["messages"]})
+    assert row == {"prompt": "It drips.", "completion": "repairs", "system": "Sort."}
+
+    texts = {"prompt": "It drips.", "completion": "repairs"}
+    other = {"prompt": asked, "completion": chat(("user", "repairs"))["messages"]}
+    assert cells_of(tmp_path, texts, other) == [texts, other]
+
+
 @pytest.mark.parametrize(
     "turns",
     [[("assistant", "Hello?")], [("user", "a"), ("system", "b"), ("user", "c")], [("tool", "x")], [("system", "S")]],

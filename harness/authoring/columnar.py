@@ -16,7 +16,7 @@ from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.reading import MOST_BYTES, read_bytes
 
 HUB = "hub:"
-MOST_ROWS = 100_000
+MOST_ROWS, BATCH = 100_000, 1_000
 FORM = f"{HUB}NAME@REVISION or {HUB}NAME@REVISION#SPLIT, the revision a commit of 40 digits"
 _SOURCE = re.compile(r"(?P<name>\w[\w.-]*(/\w[\w.-]*)?)@(?P<revision>[0-9a-f]{40})(#(?P<split>[\w.-]+))?", re.ASCII)
 
@@ -35,20 +35,24 @@ def parquet_rows(path: Path) -> list[dict[str, Any]]:
         raise lacking("datasets", error) from error
     try:
         file = parquet.ParquetFile(arrow.BufferReader(read_bytes(path, "a Parquet file")))
-        _check_size(path, file.metadata)
-        return list(_as_json(path, file.read().to_pylist()))
+        return list(_as_json(path, _unpacked(path, file)))
     except Unreadable as error:
         raise AuthoringError([error.problem]) from error
     except (arrow.ArrowException, OSError) as error:
         raise AuthoringError([Problem(path, 1, "", "a Parquet file", f"another one ({error})")]) from error
 
 
-def _check_size(path: Path, metadata: Any) -> None:
-    """Refuse a small file that would take a lot of memory, before it is read."""
-    size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-    if metadata.num_rows > MOST_ROWS or size > MOST_BYTES:
+def _unpacked(path: Path, file: Any) -> Iterator[dict[str, Any]]:
+    """The rows, as long as they are not too many: a small file may unpack to a lot, whatever it says of itself."""
+    count, size = file.metadata.num_rows, 0
+    for batch in file.iter_batches(BATCH) if count <= MOST_ROWS else ():
+        size += batch.nbytes
+        if size > MOST_BYTES:
+            break
+        yield from batch.to_pylist()
+    if count > MOST_ROWS or size > MOST_BYTES:
         most = f"at most {MOST_ROWS:,} rows in {MOST_BYTES:,} bytes"
-        raise AuthoringError([Problem(path, 1, "", most, f"{metadata.num_rows:,} rows in {size:,} bytes")])
+        raise AuthoringError([Problem(path, 1, "", most, f"{count:,} rows in {size:,} bytes or more")])
 
 
 def hub_rows(source: str) -> list[dict[str, Any]]:

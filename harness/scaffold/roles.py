@@ -107,10 +107,10 @@ class _Found:
             self.notes.append(f"{name}: stands below the {self.columns.input} of its row")
         if not self._is_text or not (name := self._take(INSTRUCTION)):
             return ""
-        values = set(self._cells(name))
-        if len(values) == 1 and isinstance(only := values.pop(), str):
+        first, *others = self._cells(name)
+        if isinstance(first, str) and all(each == first for each in others):
             self.notes.append(f"{name}: the same in all rows, part of the system message")
-            return only
+            return first
         self._above.append(name)
         self.notes.append(f"{name}: stands above the input of its row")
         return ""

@@ -57,6 +57,10 @@ def test_a_file_that_would_unpack_to_too_much_is_not_read(tmp_path, monkeypatch)
 
     with pytest.raises(AuthoringError, match="expected at most 9 rows"):
         read_table(path)
+    monkeypatch.setattr(columnar, "MOST_ROWS", 10)
+    monkeypatch.setattr(columnar, "MOST_BYTES", 900_000)
+    with pytest.raises(AuthoringError, match="rows in 900,000 bytes, found 10 rows in 1,000,"):
+        read_table(path)
 
 
 def test_a_data_set_of_the_hub_is_asked_for_with_its_revision_and_split(monkeypatch):

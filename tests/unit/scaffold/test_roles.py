@@ -33,6 +33,12 @@ def test_one_instruction_of_all_rows_is_part_of_the_system_message():
     assert found.notes == ("instruction: the same in all rows, part of the system message",)
 
 
+def test_an_instruction_that_is_a_list_stands_above_its_input():
+    found = roles(*({"instruction": ["Sort.", "Be brief."], "input": f"m{n}", "output": "a"} for n in range(2)))
+
+    assert inputs(found) == ["Sort.\n\nBe brief.\n\nm0", "Sort.\n\nBe brief.\n\nm1"]
+
+
 def test_several_instructions_stand_above_their_inputs_also_where_there_is_no_input():
     found = roles({"instruction": "Sort.", "input": "m", "output": "a"}, {"instruction": "Count.", "output": "b"})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,15 +9,17 @@ import numpy as np
 
 from benchmarks.candidate_worlds import PASSING, Flags, Shape, answers, check_whole, passes, worse
 from benchmarks.gate_worlds import UnitWorld, World, built
-from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
+from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import Plan, passes_together, plan_units
 from tunegate.harness.planning.whole_tasks import with_anchor
+from tunegate.harness.scaffold.outlook import REWORDED_FLIP_RATE, half_points, rewording_margin
 from tunegate.harness.statistics.sample_size import PassFail
 from tunegate.harness.statistics.second_reference import own_flips
 
 SIZES, FLIP_RATES, UNITS = (60, 100, 200), (0.05, 0.1, 0.2), (1, 4)
 SHARES = tuple(step / 10 for step in range(1, 26))  # of the margin, lost
 SEED = 20_261_130
+WIDEST = 0.35  # of a proposal
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Rewording:
     """A task, and rewordings under three margins; the true losses of one unit that pass half and a fifth of the time.
 
     `first` is the margin that `plan` names with one reference, `anchored` the one that it names with two, `guess` that
-    of `init`, which assumes a flip rate. The losses pass under `anchored`, with the anchor; None if not reached.
+    of `init`, which assumes a flip rate and does not know how many cases pass. The losses pass under `anchored`, with
+    the anchor; None if not reached.
     """
 
     shape: Shape
@@ -57,8 +59,8 @@ def rewording(shape: Shape, draws: int, worlds: int) -> Rewording:
     """
     plans = plans_of(shape, shape.flip_rate)
     margins = [
-        half_points(plans[0]), half_points(with_anchor(plans[0])), half_points(plans_of(shape, USUAL_FLIP_RATE)[0])
-    ]  # fmt: skip
+        half_points(each.held_margin) or WIDEST for each in (plans[0], with_anchor(plans[0]))
+    ] + [rewording_margin(unmeasured(shape)) or WIDEST]  # fmt: skip
     random = np.random.default_rng([SEED, shape.n, round(1e4 * shape.flip_rate), shape.units])
     units = [_drawn(shape, draws, 0.0, random) for _ in range(shape.units)]
     found = [_passed(shape, margin, units, worlds) for margin in margins]
@@ -78,9 +80,9 @@ def plans_of(shape: Shape, flip_rate: float) -> list[Plan]:
     return found
 
 
-def half_points(plan: Plan) -> float:
-    """The smallest margin that the unit holds often enough, in half points, as `init` writes it."""
-    return math.ceil(round(200 * (plan.held_margin or 0.35), 6)) / 200
+def unmeasured(shape: Shape) -> Plan:
+    """What `init` knows of a unit of such a task."""
+    return replace((plan := plans_of(shape, REWORDED_FLIP_RATE)[0]), power=replace(plan.power, rate=None))
 
 
 def foretold(shape: Shape, margin: float, anchored: bool) -> float:

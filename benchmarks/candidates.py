@@ -29,6 +29,7 @@ from benchmarks.gate_results import ERRORS
 from benchmarks.gate_rule import standard_error
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.gate.messages import by_chance
+from tunegate.harness.scaffold.outlook import REWORDED_FLIP_RATE
 from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER
 
@@ -87,6 +88,8 @@ def broken(found: Found) -> Iterator[str]:
         slack = ERRORS * standard_error(each.anchored.both, each.draws)
         if each.anchored.both < POWER - slack:
             yield f"rewordings, {each.shape}: {number(each.anchored.both)} % pass under the proposal"
+        if each.shape.flip_rate <= REWORDED_FLIP_RATE and each.guess.both < POWER - slack:
+            yield f"rewordings, {each.shape}: {number(each.guess.both)} % pass under the margin of `init`"
         for passed in (each.first, each.anchored, each.guess):
             if abs(passed.both - passed.foretold_both) > FORETOLD_WITHIN + slack:
                 foretold = number(passed.foretold_both)
@@ -122,7 +125,8 @@ def report(found: Found, made: str) -> str:
         made,
         f"Written down before measuring: rewordings pass {100 * POWER:g} % of the time under the "
         "margin that `plan` names "
-        f"with both references, and within {100 * FORETOLD_WITHIN:g} points as often as it says; "
+        "with both references, where no more than 5 % flip under that of `init`, too, and within "
+        f"{100 * FORETOLD_WITHIN:g} points as often as it says; "
         "beside an anchor at most "
         f"one chain of {MERGES} merges in twenty ends more than {DRIFT:g} margins below it; a "
         "released adapter that "
@@ -139,7 +143,8 @@ def report(found: Found, made: str) -> str:
         "plan` says. The "
         "margins, in points, are the smallest that `plan` names at that flip rate with one reference "
         "and with two, and "
-        "that of `init`, which assumes 4 %. Last the true loss of one unit, in points, that passes "
+        f"that of `init`, which assumes {100 * REWORDED_FLIP_RATE:g} % and two references. "
+        "Last the true loss of one unit, in points, that passes "
         "half and a fifth of "
         f"the time beside both under the second margin. {found.rewordings[0].draws:,} draws.",
         table(REWORDING_HEAD, map(_rewording_row, found.rewordings)),
@@ -214,11 +219,12 @@ def _points(loss: float | None) -> str:
 def _below_power(rewordings: Sequence[Rewording]) -> str:
     """Where less than four in five pass, in a sentence."""
     short = [each for each in rewordings if each.guess.both < POWER]
+    least = min(each.guess.both for each in rewordings if each.shape.flip_rate <= REWORDED_FLIP_RATE)
     alone = [each for each in rewordings if each.guess.alone < POWER]
     return (
-        f"Under the margin of `init` fewer than {100 * POWER:g} % pass in {len(alone)} of "
-        f"{len(rewordings)} rows alone and "
-        f"in {len(short)} with the anchor: it knows no flip rate yet. After the first records `plan` does."
+        f"Under the margin of `init` at least {number(least)} % pass where no more flip than it assumes; fewer than "
+        f"{100 * POWER:g} % in {len(alone)} of {len(rewordings)} rows alone and in {len(short)} with the anchor. After "
+        "the first records `plan` knows the flip rate."
     )
 
 

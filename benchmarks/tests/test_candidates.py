@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.candidate_adapters import Below, Equal, below
 from benchmarks.candidate_chains import Chain, Runs, chain, runs
-from benchmarks.candidate_rewordings import Passed, Rewording, half_points, plans_of
+from benchmarks.candidate_rewordings import Passed, Rewording, plans_of, unmeasured
 from benchmarks.candidate_worlds import (
     Shape,
     answers,
@@ -26,6 +26,7 @@ from benchmarks.candidates import Found, broken, report
 from benchmarks.gate_worlds import Mismatch, World
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.planning.whole_tasks import with_anchor
+from tunegate.harness.scaffold.outlook import half_points, rewording_margin
 from tunegate.harness.statistics.sample_size import PassFail
 
 SHAPE = Shape(60, 0.1, 1)
@@ -86,8 +87,9 @@ def test_runs_add_up():
 
 def test_the_margins_are_those_that_plan_names():
     [plan] = plans_of(Shape(60, 0.04, 1), 0.04)
-    assert half_points(plan) == pytest.approx(0.09)
-    assert half_points(with_anchor(plan)) == pytest.approx(0.1, abs=0.006)
+    assert half_points(plan.held_margin) == pytest.approx(0.09)
+    assert half_points(with_anchor(plan).held_margin) == pytest.approx(0.1, abs=0.006)
+    assert rewording_margin(unmeasured(Shape(60, 0.2, 1))) == pytest.approx(0.115)
     assert below(Shape(40, 0.04, 1), 2).draws == 2
 
 
@@ -98,7 +100,7 @@ def found() -> Found:
     cell = Chain(SHAPE, 0.1, 0.5, 1, True, (0.5, 0.5), (0.0, 0.4, 0.6), 0.4, 0.5, 2_000)
     said = tuple(1 - 0.96**run for run in range(1, 21))
     return Found(
-        [Rewording(SHAPE, passed, passed, passed, 0.03, None, 2_000)],
+        [Rewording(shape, passed, passed, passed, 0.03, None, 2_000) for shape in (SHAPE, Shape(60, 0.05, 1))],
         [cell, replace(cell, anchored=False, most=5.0)],
         [Below(SHAPE, 0.6, 0.4, 0.8, 0.8, 500)],
         Equal(0.6, 0.59, 0.42, 500),
@@ -113,8 +115,9 @@ def test_what_was_written_down_is_asked_of_each_part(found):
     assert "Held at the 7th run of these cases: of 7 candidates" in text
 
     low = replace(found.rewordings[0], anchored=Passed(0.1, 0.86, 0.7, 0.87, 0.8))
+    guessed = replace(found.rewordings[1], guess=Passed(0.1, 0.86, 0.7, 0.87, 0.7))
     wrong = Found(
-        [low],
+        [low, guessed],
         [replace(found.chains[0], most=2.0)],
         [replace(found.below[0], named=0.7)],
         replace(found.equal, of_both=0.55),
@@ -122,5 +125,5 @@ def test_what_was_written_down_is_asked_of_each_part(found):
     )
     said = list(broken(wrong))
     assert [line.partition(",")[0].partition(":")[0] for line in said] == [
-        "rewordings", "rewordings", "merges", "adapters", "adapters", "runs", "runs",
+        "rewordings", "rewordings", "rewordings", "merges", "adapters", "adapters", "runs", "runs",
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -13,7 +13,7 @@ from tunegate.harness.cli.common import console, is_given, project
 from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
-from tunegate.harness.models.model_options import is_server, split_server
+from tunegate.harness.models.model_options import REPLAY, VLLM, is_server, split_server
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
@@ -49,56 +49,75 @@ def init(
     ctx: typer.Context,
     task: Annotated[str | None, typer.Argument(help="Name of the task and its folder.", metavar="TASK")] = None,
     suite: Annotated[Suite, shared("suite")] = "schema",
-    source: Annotated[Path | None, shared("from", "init")] = None,
+    source: Annotated[str | None, shared("from", "init")] = None,
     column: Annotated[str | None, shared("input")] = None,
     expect: Annotated[list[str] | None, shared("expect")] = None,
+    text: Annotated[list[str] | None, shared("text")] = None,
+    label: Annotated[list[str] | None, shared("label")] = None,
     names: Annotated[str | None, shared("id")] = None,
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
+    rows: Annotated[int | None, shared("rows", "init")] = None,
     model: Annotated[str, shared("model", "init")] = "smollm2",
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
     """Create a task: cases from a table of examples, references, task.yaml, a guide and a workflow.
 
-    On a terminal, prompts for what the command line omits. Overwrites nothing. With --model openai:URL#MODEL,
-    the settings and the workflow use that model.
+    Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing. With
+    --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id or openai:URL#MODEL.
     """
     from tunegate.harness.imports.recognise import is_source
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
-    if source is not None and not (column or expect) and is_source(source):
-        import_(source, task, cases=cases, quiet=quiet)
+    is_table = bool(column or expect or text or label)
+    if source is not None and not is_table and is_source(Path(source)):
+        import_(Path(source), task, cases=cases, quiet=quiet)
         return
-    hosted = _hosted(model, is_given(ctx, "model"))
+    chosen = _chosen(model, is_given(ctx, "model"), rows)
     asks = task is None and source is None and _is_interactive()
     check_suite(suite)
     if task is None and not _is_interactive():
         raise UsageError("TASK: expected a name on the command line, found none and no terminal to prompt on")
     name = check_name(task) if task is not None else _prompt("Name of the task", check_name)
     if asks:
-        source = _prompt("Table of examples, .csv, .tsv or .jsonl (Enter: none yet)", _file)
+        source = _prompt("Table of examples, .csv, .tsv, .json, .jsonl or .parquet (Enter: none yet)", _file)
         goal = goal or typer.prompt("Purpose, in one sentence (Enter: later)", default="", show_default=False)
-    table, columns = _table(source, column, expect or (), names)
+    kinds = {"--text": tuple(text or ()), "--label": tuple(label or ())}
+    table, columns = _table(source, column, expect or (), names, kinds)
+    if rows and table is None:
+        raise UsageError(f"--rows {rows}: expected --from FILE with the rows, found none")
     fixtures = relative(cases, project())
-    made = new_task(InitOptions(name, suite, table, columns, system, goal or None, limit, fixtures, hosted))
-    changes = write_task(made, project(), cases, hosted)
+    made = new_task(InitOptions(name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0))
+    changes = write_task(made, project(), cases, chosen)
     if not quiet:
-        _report(changes, made, "tunegate record" if hosted else "pytest")
+        _report(changes, made, _next(chosen))
 
 
-def _hosted(model: str, is_named: bool) -> str:
-    """Return the model for the workflow, if a server hosts it; otherwise an empty string."""
-    if not is_server(model):
-        if is_named:
-            raise UsageError(f"--model: expected a model on a server, openai:URL#MODEL, found {model}")
+def _chosen(model: str, is_named: bool, rows: int | None) -> str:
+    """Return the model for the settings and the workflow; empty where the expected outputs stand in for one."""
+    if rows is not None and rows < 1:
+        raise UsageError(f"--rows: expected a number from 1, found {rows}")
+    if not is_named and not rows:
         return ""
-    split_server(model)
+    if model.startswith((REPLAY, VLLM)):
+        raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
     if "${{" in model:
         raise UsageError(f"--model: expected a name without ${{{{, which is workflow syntax, found {model}")
+    if is_server(model):
+        split_server(model)
+        if rows:
+            raise UsageError(f"--rows {rows}: expected a local model to train, found {model}; name one: --model FOLDER")
     return model
+
+
+def _next(model: str) -> str:
+    """The command after `tunegate lint`."""
+    if not model:
+        return "pytest"
+    return "tunegate record" if is_server(model) else "pytest --tg-record"
 
 
 def _is_interactive() -> bool:
@@ -115,23 +134,24 @@ def _prompt(question: str, read: Callable[[str], Given]) -> Given:
             console.print(str(error), markup=False)
 
 
-def _file(said: str) -> Path | None:
+def _file(said: str) -> str | None:
     from tunegate.harness.scaffold.table import read_table
 
-    path = Path(said).expanduser() if said else None
-    if path:
-        read_table(path)  # report an invalid table while the user can still reply
-    return path
+    if said:
+        read_table(said := str(Path(said).expanduser()))  # report an invalid table while the user can still reply
+    return said or None
 
 
 def _table(
-    source: Path | None, column: str | None, expect: Sequence[str], names: str | None
-) -> tuple[Table | None, Columns | None]:
+    source: str | None, column: str | None, expect: Sequence[str], names: str | None,
+    kinds: Mapping[str, tuple[str, ...]],
+) -> tuple[Table | None, Columns | None]:  # fmt: skip
     """Return the table and its columns; prompt for missing ones on a terminal."""
     from tunegate.harness.scaffold.drafts import Columns
     from tunegate.harness.scaffold.table import read_table
 
     given = {"--input": column, "--expect": ", ".join(expect), "--id": names}
+    given |= {option: ", ".join(columns) for option, columns in kinds.items()}
     if source is None:
         if unread := [option for option, value in given.items() if value]:
             raise UsageError(f"{unread[0]}: expected --from FILE with the column, found none")
@@ -147,7 +167,7 @@ def _table(
     column = column or _prompt("Column with the input", lambda said: _columns(table, "--input", said))[0]
     several = "Columns with the expected values (separated by commas)"
     expected = tuple(expect) or _prompt(several, lambda said: _columns(table, "--expect", said))
-    return table, Columns(column, expected, names)
+    return table, Columns(column, expected, names, kinds["--text"], kinds["--label"])
 
 
 def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:

@@ -17,15 +17,15 @@ FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
 
 
 def shared(name: str, command: str = "") -> Any:
-    """Return an option built from its row in the table, with the help of `command` where that differs."""
+    """Return an option built from its row in the table, as `command` has it where that differs."""
     option = OPTIONS[name]
     return typer.Option(
         f"--{name}",
         help=option.by.get(command, option.help),
-        metavar=option.takes or None,
+        metavar=option.takes_by.get(command, option.takes) or None,
         min=option.least,
         show_default=option.default is not None and not option.is_flag,
-        rich_help_panel=option.group or None,
+        rich_help_panel=None if command in option.takes_by else option.group or None,
     )
 
 

@@ -77,7 +77,7 @@ def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
         more: further texts that belong to the prompt, such as a chat template.
     """
     cases = [case for case in unit.cases if case.expect is not None and not unit.of]
-    texts = list(_texts(unit, more))
+    texts = list(prompt_texts(unit, more))
     if not texts or not cases:
         return []
     asked = {case.key: plain_words(case.text) for case in cases}
@@ -95,7 +95,7 @@ def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
     return [each for each in found if len(found) >= several or each.is_enough(more_cases)]
 
 
-def _texts(unit: Unit, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+def prompt_texts(unit: Unit, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Each text of the prompt with its place; of a worked example, also its input."""
     prompts: dict[Prompt, str] = {unit.configuration.prompt: ""}
     for case in unit.cases:
@@ -120,7 +120,7 @@ def _pairs(
     unit: Unit, case: Case, asked: Words, texts: Sequence[_Text], rarity: Rarity, more: float
 ) -> Iterator[PromptLeak]:
     """The places where the case's input stands with its expected output beside it."""
-    values = _values(unit, case)
+    values = expected_values(unit, case)
     for text in texts:
         if word_count(asked) < SHORT:
             yield from _short_pairs(case, asked, text, values, rarity)
@@ -135,7 +135,7 @@ def _pairs(
             if not knows:  # what an edited input says itself may be cut off with its output
                 spans.append((trace.start - wide, trace.start if trace.verbatim else trace.end + wide))
             sides = (_beside(values, text.passage, *span, rarity) for span in spans)
-            beside = next(filter(None, sides), None)
+            beside: Beside | None = next(filter(None, sides), None)
             found = PromptLeak(case, text.where, trace, beside) if beside else None
             is_question = text.asked or not knows or (found and found.is_certain)
             if found and is_question and found.is_enough(more, EACH):
@@ -164,7 +164,7 @@ def _short_pairs(
             return
 
 
-def _values(unit: Unit, case: Case) -> list[list[Words]]:
+def expected_values(unit: Unit, case: Case) -> list[list[Words]]:
     """The expected values, each with its alternatives; empty where an expectation names rules, and no output."""
     if unit.suite == "vocabulary" and unit.check_kind.asks == "generate":
         return []

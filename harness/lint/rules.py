@@ -19,6 +19,7 @@ from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, R
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.lint.expectations import missing_expectations, odd_expectations, place_of
 from tunegate.harness.lint.families import undeclared_families
+from tunegate.harness.lint.given_values import given_values
 from tunegate.harness.lint.leaks import leak_warnings
 from tunegate.harness.lint.sizes import undecidable
 
@@ -174,6 +175,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         yield from odd_expectations(unit)
         yield from missing_expectations(unit)
         yield from leak_warnings(unit)
+        yield from given_values(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
             text = "a target without shots: worked examples cannot be tried in place of training"
             yield LintWarning(place_of(unit.cases[0])[0], 1, f"{unit.key}: {text}")

@@ -21,7 +21,7 @@ from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_BYTES, MOST_SETTINGS, read_object, read_text
-from tunegate.harness.models.model_options import NO_TEMPLATE
+from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
@@ -116,9 +116,14 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
 
     Raises:
         CouldNotRun: the package, folder or hub is not available.
-        Refused: the packaged file is not the one this version expects.
+        Refused: the packaged file is not the one this version expects, or the name is that of recorded outputs.
     """
     stay_offline()
+    if name.startswith(REPLAY):
+        raise Refused(
+            f"--model {name}: expected a model that generates, found recorded outputs; name a model, such as "
+            "--model=smollm2, or a folder"
+        )
     if name in EMBEDDED:
         return _converted(name, EMBEDDED[name], watch or quiet())
     folder = Path(name).expanduser()

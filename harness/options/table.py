@@ -23,7 +23,7 @@ class Option:
 
     It is `--tg-NAME` in pytest (if `suites`), `--NAME` in every command that has it, and the key NAME of
     `[tool.tunegate]` (if `stands`). Without `takes` it is a flag. `least` is its minimum. `by` holds help texts that
-    differ by command. `group` is its section in the help.
+    differ by command, `takes_by` values that do. `group` is its section in the help.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Option:
     stands: bool = False
     group: str = ""
     by: Mapping[str, str] = field(default_factory=dict)
+    takes_by: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dest(self) -> str:
@@ -62,7 +63,8 @@ TABLE = (
                "release": "The base of the adapter",
                "distil": "The teacher, named as other models are: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, or "
                          "replay:NAME=FILE.jsonl",
-               "init": "The hosted model that the workflow runs: openai:URL#MODEL"}),
+               "init": "The model of the settings, the workflow and the recipe; without it or --rows, the expected "
+                       "outputs stand in for one"}),
     Option("device", "Device of a local model; auto: the first accelerator found", "auto|cpu|cuda|mps",
            default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True, group=LOCAL),
     Option("dtype", "Precision of a local model; auto: as its weights are stored, if the device supports that",
@@ -148,11 +150,15 @@ TABLE = (
     Option("suite", "Suite that scores the new cases", "schema|vocabulary|retention", default="schema",
            choices=("schema", "vocabulary", "retention")),
     Option("from", "Outputs to record, one per line", "FILE", Path,
-           by={"init": "Table of examples: .csv, .tsv or .jsonl; or a file of another tool, as `import` takes it"}),
+           by={"init": "Table of examples: .csv, .tsv, .json, .jsonl, .parquet, or hub:NAME@REVISION; or a file of "
+                       "another tool, as `import` takes it"}),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True),
     Option("match", "How targets are compared if the file names no scorer: exact, starts or includes",
            "exact|starts|includes", choices=("exact", "starts", "includes")),
+    Option("text", "Column of expected values that may be any text; repeatable", "COLUMN", many=True),
+    Option("label", "Column of expected values that are labels: only those of the table; repeatable", "COLUMN",
+           many=True),
     Option("id", "Column with the names of cases; by default they are numbered", "COLUMN"),
     Option("system", "System message of the prompt; by default one that asks for what is expected", "TEXT"),
     Option("goal", "What the task is for, in a sentence, for reviewers", "TEXT"),
@@ -164,7 +170,9 @@ TABLE = (
     Option("optimise-with", "Model that rewrites the prompts of units below their goal, on --rows; named as --model",
            "MODEL", group=OPTIMISE),
     Option("rows", "Training rows to optimise prompts on, or a recipe, whose rows are used; repeatable",
-           "FILE.jsonl|RECIPE.yaml", Path, many=True, group=OPTIMISE),
+           "FILE.jsonl|RECIPE.yaml", Path, many=True, group=OPTIMISE,
+           by={"init": "Keep this many rows for training, none of them a case, and write a recipe"},
+           takes_by={"init": "N"}),
     Option("optimise-budget", "Maximum number of row evaluations per unit", "N", int, 400, least=60, group=OPTIMISE),
     Option("optimise-seed", "Seed that divides the rows and selects the proposals", "N", int, 0, least=0,
            group=OPTIMISE),

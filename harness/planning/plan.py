@@ -302,7 +302,8 @@ def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Con
         return None
     calls = seen.calls
     is_bounded = calls is not None and calls.span is not None
-    return Continuous(STILL, levels, calls.seen_span if calls else None, None if is_bounded else declared.collapse)
+    collapse = None if is_bounded else declared.collapse
+    return Continuous(STILL, levels, calls.seen_span if calls else None, collapse, seen.beside)
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:

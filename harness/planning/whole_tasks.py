@@ -9,7 +9,6 @@ from dataclasses import replace
 from tunegate.harness.planning.amounts import often
 from tunegate.harness.planning.plan import Plan, passes_together
 from tunegate.harness.statistics.power import Levels
-from tunegate.harness.statistics.sample_size import PassFail
 from tunegate.harness.statistics.second_reference import Beside
 
 USUALLY = 0.9  # if the weakest unit passes less often, it is named
@@ -56,13 +55,13 @@ def _units(count: int) -> str:
 
 def asked_of_next(plans: Sequence[Plan]) -> str:
     """Return what the gate asks of the next change beside two references, in words; empty with one."""
-    asked = {each.seen.beside for each in plans if isinstance(each.power, PassFail)}
+    asked = {each.seen.beside for each in plans}
     return "".join(words for beside, words in ASKED.items() if beside in asked)
 
 
 def with_anchor(each: Plan) -> Plan:
-    """Return the plan of a pass/fail unit once its first record is the anchor and another one is in service."""
-    if not (isinstance(each.power, PassFail) and each.seen.is_first):
+    """Return the plan of a unit once its first record is the anchor and another one is in service."""
+    if not (each.power and each.seen.is_first):
         return each
     levels = each.power.levels
     twice = Levels(levels.held, levels.worse / 2, levels.better)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from tunegate.harness.authoring.validation import text_schema
 from tunegate.harness.cases.conversation import ASSISTANT, USER, write_input
-from tunegate.harness.core.errors import Refused
 
 MESSAGES, ANSWER, SYSTEM = "messages", "answer", "system"
+PROMPT, COMPLETION = "prompt", "completion"
 FORM = "text, or {role, content} turns: optionally system first, then user and assistant, with an assistant turn last"
 _TURN = {
     "type": "object", "required": ["role", "content"],
@@ -24,37 +23,26 @@ _TURNS = Draft202012Validator({"type": "array", "minItems": 1, "items": _TURN})
 def split_messages(cells: Mapping[str, Any]) -> Mapping[str, Any]:
     """Replace a row's `messages` by an input, with the `system` text before it and the `answer` that ends it.
 
-    Existing cells of these names stay, and so do messages of another form. An `answer` that is a JSON object becomes
-    that object.
+    Of `prompt` and `completion` in messages, `prompt` becomes the input and `completion` its text. Existing cells of
+    these names stay, and so do messages of another form.
     """
-    if not _TURNS.is_valid(cells.get(MESSAGES)):
-        return cells
-    turns = [(each["role"], each["content"]) for each in cells[MESSAGES]]
+    if _TURNS.is_valid(cells.get(MESSAGES)):
+        return _split(cells, MESSAGES, ANSWER, cells[MESSAGES])
+    if all(_TURNS.is_valid(cells.get(name)) for name in (PROMPT, COMPLETION)):
+        others = {name: cell for name, cell in cells.items() if name != COMPLETION}
+        found = _split(others, PROMPT, COMPLETION, [*cells[PROMPT], *cells[COMPLETION]])
+        return found if COMPLETION in found else cells
+    return cells
+
+
+def _split(cells: Mapping[str, Any], place: str, last: str, messages: list[dict[str, str]]) -> Mapping[str, Any]:
+    turns = [(each["role"], each["content"]) for each in messages]
     more: dict[str, Any] = {}
     if turns[0][0] == SYSTEM:
         more[SYSTEM] = turns.pop(0)[1]
     if turns and turns[-1][0] == ASSISTANT:
-        more[ANSWER] = _answer(turns.pop()[1])
+        more[last] = turns.pop()[1]
     roles = [role for role, _ in turns]
     if not roles or roles[-1] != USER or SYSTEM in roles:
         return cells
-    return {**more, **cells, MESSAGES: write_input(tuple(turns[:-1]), turns[-1][1])}
-
-
-def _answer(text: str) -> Any:
-    try:
-        return json.loads(text) if text.lstrip().startswith("{") else text
-    except (ValueError, RecursionError):
-        return text
-
-
-def shared_system(rows: Iterable[Mapping[str, Any]], name: str) -> str | None:
-    """The system text of all rows of messages; None if none has one.
-
-    Raises:
-        Refused: they have several, or some have none.
-    """
-    found = {cells.get(SYSTEM) for cells in rows}
-    if len(found) > 1:
-        raise Refused(f"{name}: expected one system message in all rows, found {len(found)}; give one with --system")
-    return next(iter(found), None)
+    return {**more, **cells, place: write_input(tuple(turns[:-1]), turns[-1][1])}

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunegate.harness.cases.model import Task
 from tunegate.harness.planning.amounts import often
 from tunegate.harness.planning.declare import in_points
 from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
-from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.proposal import MARGINS, Proposal, propose
+from tunegate.harness.planning.whole_tasks import with_anchor
 
+REWORDED_FLIP_RATE = 0.05  # of a harmless rewording of a prompt, which flips more cases than two tunes do
+WIDE = 0.25  # a margin beside two references; a wider one would let large losses pass
 WIDEST_MARGIN = MARGINS[-1]  # of a first guess; if the cases cannot hold it, lint reports that
 
 
 @dataclass(frozen=True)
 class FirstGuess:
-    """The smallest margin that the cases hold four times in five, its explanation, and a note on what to improve."""
+    """The smallest margin under which a harmless rewording usually passes, its explanation, and what to improve."""
 
     margin: float
     says: str
@@ -26,20 +29,35 @@ class FirstGuess:
 
 def look_ahead(task: Task) -> FirstGuess:
     """Estimate for a task with one unit, before any measurement."""
-    [plan] = plan_units([task], Past())
-    held = plan.held_margin or WIDEST_MARGIN
-    margin = min(WIDEST_MARGIN, max(MARGINS[0], math.ceil(round(200 * held, 6)) / 200))  # in half points
+    [plan] = plan_units([task], Past(flip_rate=REWORDED_FLIP_RATE))
+    margin = rewording_margin(plan)
+    says = f"{plan.n} cases hold {{}} four times in five, of what is in service and of the first record"
+    if margin is None or margin > WIDE:
+        [plan] = plan_units([task], Past(flip_rate=USUAL_FLIP_RATE))
+        margin, few = half_points(plan.held_margin), f"too few to hold {in_points(WIDE)} of the first record, too"
+        says = f"{plan.n} cases hold {{}} four times in five, of what is in service ({few})"
+    flips = f" (at a flip rate of {100 * plan.seen.spread:g} %, assumed)" if plan.seen.spread else ""
+    if margin is None or margin > WIDEST_MARGIN:
+        margin, says = WIDEST_MARGIN, f"{plan.n} cases hold no margin four times in five"
+    says = says.format(in_points(margin)) + flips
     found = propose(task, [plan])
-    holds = plan.held_margin is not None and plan.held_margin <= WIDEST_MARGIN
-    flips = f"at a flip rate of {100 * USUAL_FLIP_RATE:g} %, assumed"
-    says = (
-        f"{plan.n} cases hold {in_points(margin)} four times in five ({flips})"
-        if holds
-        else f"{plan.n} cases hold no margin four times in five ({flips})"
-    )
     if found and found.targets:
         says += f", and show a gain of {in_points(found.gain)} {often(found.shown)}"
     return FirstGuess(margin, says, _note(found) if found and found.targets else "")
+
+
+def rewording_margin(plan: Plan) -> float | None:
+    """The smallest margin, in half points, under which an equal prompt usually passes beside both references.
+
+    It has to hold what is in service and the first record, which differ as much from each other as it does from either.
+    None if there is none.
+    """
+    return half_points(with_anchor(replace(plan, seen=replace(plan.seen, is_first=True))).held_margin)
+
+
+def half_points(margin: float | None) -> float | None:
+    """A margin, rounded up to half points."""
+    return None if margin is None else max(MARGINS[0], math.ceil(round(200 * margin, 6)) / 200)
 
 
 def _note(found: Proposal) -> str:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunegate.harness.authoring.document import show_value
 from tunegate.harness.authoring.yaml_writer import write_yaml
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
+from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.drafts import Draft, Drafts
-from tunegate.harness.scaffold.infer import DIALECT, is_prose, object_schema, render_schema, typed
+from tunegate.harness.scaffold.infer import (
+    DIALECT,
+    EACH,
+    MOST_LABELS,
+    cell_values,
+    enough,
+    is_prose,
+    object_schema,
+    rare,
+    render_schema,
+    schema_of,
+    typed,
+)
 
 LEAST_TOKENS, TOKEN_STEP = 32, 16
 SENTENCES = 128  # tokens, if the expected value is a part of the output
@@ -21,7 +35,7 @@ LONGEST_TERM = 60  # characters
 
 @dataclass(frozen=True)
 class SuiteDraft:
-    """A suite's form of examples. `output` is the text of an output that meets `expect`.
+    """A suite's form of examples. `output` is the text of an output that meets `expect`; `notes` say what was inferred.
 
     If it is not an output to imitate, `model_output` is false, and it does not become a shot.
     """
@@ -33,6 +47,7 @@ class SuiteDraft:
     role: str = "target"
     references: Mapping[str, str] = field(default_factory=dict)
     model_output: bool = True
+    notes: tuple[str, ...] = ()
 
     def tokens(self, examples: Sequence[Draft]) -> int:
         """Room for outputs twice as long as the longest expected one, at two characters per token."""
@@ -46,19 +61,19 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     """JSON with a key for each expected column, or the object that the only column holds.
 
     Raises:
-        Refused: a column holds prose, which an exact match cannot score.
+        UsageError: --text or --label names none of the keys.
+        Refused: a column holds prose, which an exact match cannot score, or JSON in most cells.
     """
     values = {column: _column(drafts, column) for column in drafts.columns.expect}
-    for column, found in values.items():
-        if is_prose([value for value in found if value is not None]):
-            raise Refused(_prose(drafts, column))
-    if _is_object(drafts):
-        rows = [each.expected[drafts.columns.expect[0]] for each in drafts.all]
+    if is_whole := _is_object(drafts, values):
+        rows = list(values[drafts.columns.expect[0]])
     else:
         rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
-    schema = object_schema(rows)
+    schema = object_schema(rows) if is_whole else _of_columns(values)
+    notes = tuple(_settle_kinds(drafts, schema, rows))
+    _check_prose(drafts, schema, rows)
     outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
-    match = {"match": "whole"} if set(schema["properties"]) - set(schema["required"]) else {}
+    match = {"match": "whole"} if _is_loose(schema) else {}
     return SuiteDraft(
         check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
         system=f"Reply with JSON only: {render_schema(schema)}",
@@ -67,36 +82,111 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
         references={
             "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | schema, indent=2, ensure_ascii=False)}\n"
         },
+        notes=notes,
     )
+
+
+def _is_loose(schema: Mapping[str, Any]) -> bool:
+    """Whether some object in it may lack a key, or have one that the schema does not name."""
+    keys = schema.get("properties")
+    inner = [*(keys or {}).values(), *([schema["items"]] if "items" in schema else [])]
+    loose = keys is not None and (len(keys) > len(schema["required"]) or "additionalProperties" not in schema)
+    return loose or any(map(_is_loose, inner))
+
+
+def _of_columns(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The schema of an object with a key for each column; one with empty cells is optional, and may be quite empty."""
+    filled = {column: [cell for cell in cells if cell is not None] for column, cells in values.items()}
+    return {
+        "type": "object",
+        "properties": {column: schema_of(filled[column], len(cells)) for column, cells in values.items()},
+        "required": [column for column, cells in values.items() if len(filled[column]) == len(cells)],
+        "additionalProperties": False,
+    }
 
 
 def _column(drafts: Drafts, column: str) -> list[Any]:
     """The values of a column, converted to their common type; None for an empty cell."""
     cells = [each.expected.get(column) for each in drafts.all]
-    if drafts.table.typed:
+    filled = [cell for cell in cells if cell is not None]
+    if column in drafts.columns.text:
         return cells
-    filled = iter(typed([cell for cell in cells if cell is not None]))
-    return [None if cell is None else next(filled) for cell in cells]
+    _check_json(drafts, column)
+    if drafts.table.typed or not all(isinstance(cell, str) for cell in filled):
+        return cells
+    values = iter(typed(filled, len(cells)))
+    return [None if cell is None else next(values) for cell in cells]
+
+
+def _check_json(drafts: Drafts, column: str) -> None:
+    """Refuse a column of JSON with a few cells that are none."""
+    texts = [each for each in drafts.all if isinstance(each.expected.get(column), str)]
+    others = [each for each in texts if cell_values([each.expected[column]]) == [each.expected[column]]]
+    if others and 2 * len(others) < len(texts):
+        expected = f"a JSON object or list, as in {len(texts) - len(others):,} other cells"
+        hint = f"mend it, or take all of them as text: --text {column}"
+        raise AuthoringError([
+            Problem(drafts.table.path, each.line, column, expected, show_value(each.expected[column]), hint)
+            for each in others
+        ])  # fmt: skip
 
 
 def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
     return {column: value for column, value in row.items() if value is not None}
 
 
-def _is_object(drafts: Drafts) -> bool:
+def _is_object(drafts: Drafts, values: Mapping[str, Sequence[Any]]) -> bool:
     """Whether the only expected column holds the whole output, as an object."""
-    return len(drafts.columns.expect) == 1 and all(
-        isinstance(value, dict) for each in drafts.all for value in each.expected.values()
-    )
+    return len(values) == 1 and all(isinstance(value, dict) for value in values[drafts.columns.expect[0]])
 
 
-def _prose(drafts: Drafts, column: str) -> str:
-    longest = max((str(each.expected.get(column, "")) for each in drafts.all), key=len)
+def _settle_kinds(drafts: Drafts, schema: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Apply --text and --label to the keys of a schema; yield what the other texts were taken for, and why."""
+    keys, columns = schema["properties"], drafts.columns
+    for option, names in (("--text", columns.text), ("--label", columns.label)):
+        if unknown := next((name for name in names if name not in keys), None):
+            raise UsageError(f"{option} {unknown}: expected one of {', '.join(keys)}, found no such expected value")
+    found = {key: [row[key] for row in rows if key in row] for key in keys}
+    for key in columns.text:
+        if wrong := [value for value in found[key] if not isinstance(value, str)]:
+            raise Refused(f"{drafts.table.name}: --text {key}: expected texts, found {show_value(wrong[0])}")
+    keys |= {key: {"type": "string"} for key in columns.text}
+    values = {key: {canonical(value): value for value in found[key]} for key in columns.label}
+    keys |= {key: {"enum": [value for _, value in sorted(each.items())]} for key, each in values.items() if each}
+    open_to = {key: kind for key, kind in keys.items() if key not in (*columns.text, *columns.label)}
+    if labels := [key for key, kind in open_to.items() if "enum" in kind]:
+        yield f"labels, each in {EACH} rows or more: {', '.join(labels)} (--text COLUMN takes any text)"
+    texts = {key: _why_text(found[key], len(rows)) for key, kind in open_to.items() if kind.get("type") == "string"}
+    if named := [f"{key} ({why})" for key, why in texts.items() if why]:
+        yield (
+            f"texts, although some values repeat: {', '.join(named)}; rare is in fewer than {EACH} rows, and --label "
+            "COLUMN takes the values of the table all the same"
+        )
+
+
+def _why_text(texts: Sequence[str], rows: int) -> str:
+    """Why texts that look like labels are not taken for them; empty if they do not look like any."""
+    different, seldom = len(set(texts)), len(rare(texts))
+    if not texts or 2 * different > len(texts) or different > MOST_LABELS:
+        return ""
+    if seldom:
+        return f"{seldom} of {different} rare"
+    return f"in {len(texts)} of {rows} rows" if len(texts) < enough(rows) else ""
+
+
+def _check_prose(drafts: Drafts, schema: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    for key, kind in schema["properties"].items():
+        texts = [row[key] for row in rows if key in row]
+        if kind.get("type") == "string" and is_prose(texts):
+            raise Refused(_prose(drafts, key, texts))
+
+
+def _prose(drafts: Drafts, key: str, texts: Sequence[str]) -> str:
     return (
-        f"{drafts.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
-        f"({len(longest)} characters at most), of which no two are alike. Score it by the house's terms (--suite "
-        "vocabulary, with a column of the expected terms), or by its voice, which needs labelled pairs of texts "
-        "(docs/voice.md)"
+        f"{drafts.table.name}: --expect {key}: expected labels, numbers or short values, found prose "
+        f"({max(map(len, texts))} characters at most), of which no two are alike. Score it by the house's terms "
+        "(--suite vocabulary, with a column of the expected terms), or by its voice, which needs labelled pairs of "
+        "texts (docs/voice.md)"
     )
 
 

@@ -1,37 +1,42 @@
-"""Read a table of examples, as a spreadsheet or a log exports it: CSV, TSV, or JSONL with one object per line."""
+"""Read a table of examples: CSV, TSV, JSONL, a JSON list of objects, Parquet, or a data set of the Hub."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.authoring.columnar import HUB, hub_rows, parquet_rows
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.utf8 import read_utf8
+from tunegate.harness.authoring.utf8 import MOST_BYTES, read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.core.errors import AuthoringError, Problem, UsageError, show_path
-from tunegate.harness.scaffold.chat_rows import split_messages
+from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable, UsageError, show_path
+from tunegate.harness.core.reading import UTF16, read_bytes, read_json
+from tunegate.harness.scaffold.chat_rows import MESSAGES, split_messages
+from tunegate.harness.scaffold.infer import cell_values
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
-KINDS = (".csv", ".tsv", ".jsonl")
+ROWS = {"type": "array", "items": {"type": "object"}}
+KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row: the line where it begins, and its cells by column, without empty ones."""
+    """One row: the line where it begins, its cells by column without empty ones, and the tags of its case."""
 
     line: int
     cells: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and their possible columns. In a `typed` table (JSONL) values keep their JSON type."""
+    """Rows and their possible columns. In a `typed` table (JSONL, Parquet, the Hub) values keep their type."""
 
     path: Path
     columns: tuple[str, ...]
@@ -62,31 +67,52 @@ class Table:
             )
 
 
-def read_table(path: Path, named: Collection[str] = ()) -> Table:
+def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
     """Read a table.
 
     Args:
-        path: a file that ends in .csv, .tsv or .jsonl.
+        source: a file that ends in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet, or
+            `hub:NAME@REVISION#SPLIT`.
         named: expected columns, by which the delimiter of a CSV is detected.
 
     Raises:
-        UsageError: another kind of file.
-        AuthoringError: no such file, not UTF-8, or invalid rows, with their lines.
+        UsageError: another kind of file, or a data set without its revision.
+        AuthoringError: no such file, not UTF-8 or UTF-16, or invalid rows, with their lines.
+        CouldNotRun: a library is missing, or the data set cannot be loaded.
     """
+    path = Path(source)
     kind = path.suffix.lower()
-    if kind not in KINDS:
+    if str(source).startswith(HUB):
+        table = _of_rows(path, list(enumerate(hub_rows(str(source)), start=1)))
+    elif kind not in KINDS:
         raise UsageError(
-            f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, found {kind or 'no ending'}; "
-            "export the spreadsheet as CSV (UTF-8)"
+            f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, or {HUB}NAME@REVISION, found "
+            f"{kind or 'no ending'}; export the spreadsheet as CSV (UTF-8)"
         )
-    table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
+    elif kind in (".parquet", ".json"):
+        rows = parquet_rows(path) if kind == ".parquet" else _listed(path)
+        table = _of_rows(path, list(enumerate(rows, start=1)))
+    else:
+        table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
     if not table.rows:
         raise AuthoringError([Problem(path, 1, "", "rows" if table.typed else "rows below the header", "none")])
     return table
 
 
 def _text(path: Path) -> str:
-    text = read_utf8(path).removeprefix("\ufeff")
+    """The text of a CSV: UTF-8, or UTF-16 with its byte order mark, as spreadsheets write "Unicode text"."""
+    try:
+        content = read_bytes(path, most=MOST_BYTES)
+    except Unreadable as error:
+        raise AuthoringError([error.problem]) from error
+    if content.startswith(UTF16):
+        try:
+            text = content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise AuthoringError([Problem(path, 1, "", "UTF-16 text", "one that ends inside a character")]) from error
+    else:
+        text = read_utf8(path)
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise AuthoringError([Problem(path, line, "", "text", "a null byte", "export it again")])
@@ -113,7 +139,16 @@ def _csv(path: Path, text: str, named: Collection[str]) -> Table:
             rows.append(TableRow(line, {column: cell for column, cell in zip(header, filled, strict=True) if cell}))
     if torn:
         raise AuthoringError(torn)
-    return Table(path, tuple(header), tuple(rows))
+    return Table(path, tuple(header), _with_messages(rows))
+
+
+def _with_messages(rows: Sequence[TableRow]) -> tuple[TableRow, ...]:
+    """The rows of a CSV; a column of messages in JSON is split like those of JSONL."""
+    found = cell_values([row.cells.get(MESSAGES) for row in rows])
+    if not any(isinstance(value, list) for value in found):
+        return tuple(rows)
+    pairs = zip(rows, found, strict=True)
+    return tuple(TableRow(row.line, split_messages({**row.cells, MESSAGES: value})) for row, value in pairs)
 
 
 def _delimiter(text: str, named: Collection[str]) -> str:
@@ -143,18 +178,33 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
 
 
 def _jsonl(path: Path) -> Table:
-    columns: dict[str, None] = {}
-    rows: list[TableRow] = []
+    rows: list[tuple[int, Mapping[str, Any]]] = []
     problems: list[Problem] = []
     for line in read_json_lines(path, "examples", problems):
-        if not isinstance(line.data, dict):
+        if isinstance(line.data, dict):
+            rows.append((line.line(()), line.data))
+        else:
             problems.append(line.problem((), "one JSON object", show_value(line.data)))
-            continue
-        cells = split_messages({key: _clean(value) for key, value in line.data.items()})
-        columns |= dict.fromkeys(cells)
-        rows.append(TableRow(line.line(()), {key: value for key, value in cells.items() if value not in (None, "")}))
     if problems:
         raise AuthoringError(problems)
+    return _of_rows(path, rows)
+
+
+def _listed(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON file with a list of them."""
+    try:
+        return list(read_json(path, "a list of objects", ROWS))
+    except Unreadable as error:
+        raise AuthoringError([error.problem]) from error
+
+
+def _of_rows(path: Path, numbered: Sequence[tuple[int, Mapping[str, Any]]]) -> Table:
+    columns: dict[str, None] = {}
+    rows: list[TableRow] = []
+    for line, values in numbered:
+        cells = split_messages({key: _clean(value) for key, value in values.items()})
+        columns |= dict.fromkeys(cells)
+        rows.append(TableRow(line, {key: value for key, value in cells.items() if value not in (None, "")}))
     return Table(path, tuple(columns), tuple(rows), typed=True)
 
 

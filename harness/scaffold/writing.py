@@ -15,7 +15,8 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.models.model_options import split_server
+from tunegate.harness.models.model_options import is_server, split_server
+from tunegate.harness.models.resolve import EMBEDDED
 from tunegate.harness.models.served.http_client import key_host
 from tunegate.harness.options.settings import read_settings
 from tunegate.harness.scaffold.origin import PLACEHOLDER, requirement
@@ -25,7 +26,7 @@ EXPECTED = Path("outputs/expected.jsonl")
 MODEL = f"replay:expected={EXPECTED.as_posix()}"
 WORKFLOW = Path(".github/workflows/tunegate.yml")
 CHECKED = "# no model, but the expected outputs, with which `pytest` checks the fixtures; name your model here\n"
-SERVER_EXTRA = "server"
+SERVER_EXTRA, LOCAL_EXTRA = "server", "models"
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Changes:
 def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Changes:
     """Write a task below `cases`, and the repository's own files below `root` if they are missing.
 
-    With a `model` of a server, the settings and the workflow use that model.
+    With a `model`, the settings and the workflow use it.
 
     Raises:
         Refused: a file exists, pyproject.toml is invalid, or the model is; nothing was written.
@@ -48,6 +49,7 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
     """
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
+    changes.new |= {root / name: text for name, text in task.training.items()}
     _settle_settings(changes, task, root, cases, model)
     _settle_workflow(changes, root, cases, model)
     if not (ignored := root / ".gitignore").exists():
@@ -168,14 +170,18 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
         changes.notes.append(f"{show_path(file)} exists and stays unchanged")
         return
     folder = relative(root, top)
-    host = key_host(split_server(model)[0]) if model else ""
-    installed = requirement(SERVER_EXTRA) if model else requirement()
+    hosted = is_server(model)
+    host = key_host(split_server(model)[0]) if hosted else ""
+    installed = requirement(SERVER_EXTRA if hosted else LOCAL_EXTRA if model else "")
+    if not hosted and Path(model).is_dir() and model:
+        changes.notes.append(f"{show_path(file)} runs {model}: the runner needs that folder, or name a Hub id")
     if PLACEHOLDER in installed:
         changes.notes.append(f"{show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        outputs=relative(root / EXPECTED.parent, top), requirement=installed,
-        model=model and _quoted(model), host=_quoted(host),
+        requirement=installed,
+        model=model and _quoted(model), hosted=hosted, host=_quoted(host),
+        package=EMBEDDED[model].install if model in EMBEDDED else "",
     )  # fmt: skip
 
 

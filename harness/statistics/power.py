@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tunegate.harness.statistics.critical_values import critical, critical_value
 from tunegate.harness.statistics.distributions import binom_bound, binom_to, norm_below
 from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
+from tunegate.harness.statistics.second_reference import Beside, prob_both
 
 Floats = NDArray[np.float64]
 
@@ -129,12 +130,16 @@ class Continuous(Power):
     This room dominates if sd is below a third of C: the mean then has to differ by z^2 / n of it, regardless of sd.
     `collapse` is the share of cases that may lose C or more, which the gate bounds; None if it does not. With
     `collapse` the loss of a case is unbounded, and C is the larger of `span` and ten margins.
+
+    `beside` is what the gate asks beside an equal second reference, as in `PassFail`. The three models vary alike, so
+    half of the variance of both differences is that of the candidate.
     """
 
     sd: float
     levels: Levels = field(default_factory=Levels)
     span: float | None = None
     collapse: float | None = None
+    beside: Beside = ""
     wavers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -147,13 +152,20 @@ class Continuous(Power):
         return self.sd * np.geomspace(1e-3, 1e3, 4001)
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
-        """Return P(the mean lies far enough above -margin, and few enough cases lose C)."""
-        return self._above(n, self._held_from(n, margin), change) * self.prob_few_collapse(n, margin, change)
+        """Return P(the mean lies far enough above -margin, and few enough cases lose C), beside each reference."""
+        held = self._above(n, self._held_from(n, margin), change) * self.prob_few_collapse(n, margin, change)
+        if not self.beside:
+            return held
+        return prob_both(held, held if self.beside == "held" else self._prob_not_regressed(n, margin, change))
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
-        """Return P(the mean lies far enough below 0, and is not held)."""
+        """Return P(the mean lies far enough below 0, and is not held), beside any reference."""
+        passed = self._prob_not_regressed(n, margin, change)
+        return 1 - (prob_both(passed, passed) if self.beside else passed)
+
+    def _prob_not_regressed(self, n: int, margin: float, change: float) -> float:
         worse_to = -self._distance(n, margin, critical(self.levels.worse), self.room(margin))
-        return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
+        return self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""

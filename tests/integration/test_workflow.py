@@ -264,12 +264,13 @@ def shown_workflows(folder: Path) -> list[Path]:
 
 
 def scaffolds(folder: Path) -> list[Path]:
-    """What `init` writes: the workflow for outputs, and that for a hosted model."""
+    """What `init` writes: the workflows for outputs, for a local model and for a hosted one."""
     held = f"tunegate @ git+https://example.com/t@{'a' * 40}"
-    values = {"folder": "", "fixtures": "fixtures", "outputs": "outputs", "requirement": held}
-    models = {"outputs": "", "hosted": '"openai:https://api.example.com/v1#m"'}
+    values = {"folder": "", "fixtures": "fixtures", "requirement": held, "package": "pip install a==1"}
+    models = {"outputs": "", "local": '"smollm2"', "hosted": '"openai:https://api.example.com/v1#m"'}
     for name, model in models.items():
-        text = render("workflow.yml.j2", **values, model=model, host='"api.example.com"')
+        hosted = name == "hosted"
+        text = render("workflow.yml.j2", **values, model=model, hosted=hosted, host='"api.example.com"')
         (folder / f"init-{name}.yml").write_text(text)
     return [folder / f"init-{name}.yml" for name in models]
 

@@ -130,11 +130,12 @@ def test_the_workflow_of_a_hosted_model_is_tried_by_the_change_that_adds_it_and_
     assert not (tmp_path / "outputs").exists()
 
 
-def test_another_kind_of_model_is_not_written_into_a_workflow(tmp_path):
+def test_recorded_outputs_are_not_written_into_a_workflow(tmp_path):
     (tmp_path / "mail.csv").write_text("text,team\n" + "".join(f"Message {n},{TEAMS[n % 3]}\n" for n in range(30)))
     columns = ("--from=mail.csv", "--input=text", "--expect=team")
-    done = run_program("tunegate", "init", "desk", *columns, "--model=smollm2", folder=tmp_path)
+    done = run_program("tunegate", "init", "desk", *columns, "--model=replay:a.jsonl", folder=tmp_path)
 
     assert done.returncode == 2
-    assert "--model: expected a model on a server, openai:URL#MODEL, found smollm2" in done.stderr
+    said = "--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found replay:a.jsonl"
+    assert said in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mail.csv"]

@@ -89,7 +89,7 @@ def test_a_command_says_what_the_row_says(command: str):
         option = OPTIONS[param.opts[0].removeprefix("--")]
         assert param.opts == [f"--{option.name}"]
         assert param.help == option.by.get(command, option.help)
-        assert (param.metavar or "") == option.takes
+        assert (param.metavar or "") == option.takes_by.get(command, option.takes)
         assert bool(param.is_flag) == option.is_flag
         # without it a plan is for as many answers as were given, and all is recorded; what is served must be named
         unset = {("plan", "repeats"), ("record", "limit"), ("parity", "model")}

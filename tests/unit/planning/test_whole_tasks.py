@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.planning.history import find_past
 from tunegate.harness.planning.plan import passes_together, plan_units
 from tunegate.harness.planning.whole_tasks import asked_of_next, tasks_together, with_anchor
+from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.second_reference import own_flips
 
 NAMES = ("one", "two", "three", "four", "five")
@@ -62,6 +64,15 @@ def test_the_first_record_is_one_reference_and_what_comes_is_told(home):
         f"desk: an equal model passes {100 * equal:.0f} times in 100 ({100 * later:.0f} times in 100 once another "
         "record is in service, as it then must be held of the first one too)"
     )
+
+
+def test_a_continuous_unit_counts_both_references_too(home):
+    put_in_service("1" * 160 + "0" * 40)
+    plans = [replace(each, power=Continuous(0.2, span=1.0)) for each in planned()]
+
+    later = [with_anchor(each) for each in plans]
+    assert {each.power.beside for each in later} == {"held"}
+    assert passes_together(later)[0] < passes_together(plans)[0] - 0.05
 
 
 def test_another_record_in_service_makes_the_first_the_anchor(home):

@@ -28,6 +28,23 @@ def test_any_usual_delimiter_is_found(tmp_path, delimiter):
     assert (read.columns, cells(read)) == (("text", "team"), [{"text": "a, b; c", "team": "x"}])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_spreadsheet_may_write_utf_16_with_semicolons(tmp_path, encoding):
+    text = "text;team\r\nCafé;x\r\n"
+    mark = "\ufeff" if encoding[-2:] in ("le", "be") else ""
+
+    read = table(tmp_path, (mark + text).encode(encoding))
+
+    assert (read.columns, cells(read)) == (("text", "team"), [{"text": "Café", "team": "x"}])
+
+
+def test_messages_in_a_csv_are_split_like_those_of_jsonl(tmp_path):
+    rows = [[{"role": "user", "content": f"m{n}"}, {"role": "assistant", "content": "Yes."}] for n in range(2)]
+    lines = ["messages;note", *(f'"{json.dumps(row).replace(chr(34), chr(34) * 2)}";a' for row in rows)]
+
+    assert cells(table(tmp_path, "\n".join(lines)))[1] == {"messages": "m1", "answer": "Yes.", "note": "a"}
+
+
 def test_a_column_that_is_named_decides_where_the_header_is_ambiguous(tmp_path):
     read = table(tmp_path, "Text, as sent;Team, first;Team, last;\nHello;a;b;\n", named=["Text, as sent"])
 
@@ -62,7 +79,7 @@ def test_values_of_jsonl_are_what_they_are(tmp_path):
     ("text,team\n", 1, "expected rows below the header, found none"),
     ("", 1, "expected rows below the header, found none"),
     (b"text,team\nx,y\ncaf\xe9,z\n", 3, "the byte 0xe9"),
-    ("text,team\nx,y\n".encode("utf-16"), 1, "UTF-16"),
+    ("text,team\nx,y\n".encode("utf-16")[:-1], 1, "UTF-16 text, found one that ends inside a character"),
     ("text,team\na\0,b\n", 2, "a null byte"),
 ])  # fmt: skip
 def test_what_is_no_table_is_told_with_its_line(tmp_path, content, line, said):
@@ -91,7 +108,14 @@ def test_a_line_that_is_no_object_is_told(tmp_path, content, line, said):
     assert said in str(problem)
 
 
-@pytest.mark.parametrize("name", ["mail.xlsx", "mail.json", "mail"])
+def test_a_json_file_holds_a_list_of_objects(tmp_path):
+    assert cells(table(tmp_path, '[{"text": "a", "n": 1}, {"text": ""}]', "mail.json")) == [{"text": "a", "n": 1}, {}]
+    for content in ('{"text": "a"}', "[1]", "[{"):
+        with pytest.raises(AuthoringError, match=r"mail.json.*: expected a list of objects"):
+            table(tmp_path, content, "mail.json")
+
+
+@pytest.mark.parametrize("name", ["mail.xlsx", "mail.txt", "mail"])
 def test_another_kind_of_file_is_a_usage_error_that_says_what_to_do(tmp_path, name):
     with pytest.raises(UsageError, match=r"expected a file that ends in \.csv.*as CSV"):
         table(tmp_path, "x", name)
@@ -126,8 +150,18 @@ def test_rows_of_messages_become_an_input_a_system_text_and_an_answer(tmp_path):
 
     turns = [{"user": "It drips."}, {"assistant": "Where?"}, {"user": "Below."}]
     assert plain == {"messages": "It drips.", "answer": "Call us."}
-    assert full == {"messages": turns, "system": "Sort.", "answer": {"product": "pump"}}
+    assert full == {"messages": turns, "system": "Sort.", "answer": '{"product": "pump"}'}
     assert labelled == {"messages": turns, "answer": "mine"}
+
+
+def test_a_prompt_and_a_completion_in_messages_become_an_input_and_its_output(tmp_path):
+    asked = chat(("system", "Sort."), ("user", "It drips."))["messages"]
+    [row] = cells_of(tmp_path, {"prompt": asked, "completion": chat(("assistant", "repairs"))["messages"]})
+    assert row == {"prompt": "It drips.", "completion": "repairs", "system": "Sort."}
+
+    texts = {"prompt": "It drips.", "completion": "repairs"}
+    other = {"prompt": asked, "completion": chat(("user", "repairs"))["messages"]}
+    assert cells_of(tmp_path, texts, other) == [texts, other]
 
 
 @pytest.mark.parametrize(

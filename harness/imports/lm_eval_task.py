@@ -35,7 +35,7 @@ _USED = frozenset({
     "doc_to_text", "doc_to_target", "doc_to_choice", "metric_list", "include", "tag", "group", "metadata",
     "description", "dataset_name", "target_delimiter", "task_alias", "filter_list",
 })  # fmt: skip
-_EXACT = frozenset({"metric", "aggregation", "higher_is_better", "ignore_case"})
+_PLAIN = frozenset({"metric", "aggregation", "higher_is_better", "ignore_case"})
 
 
 def is_task(value: Any) -> bool:
@@ -122,17 +122,22 @@ def _metrics(path: Path, task: Mapping[str, Any], tally: Tally) -> bool:
     listed = task.get("metric_list")
     metrics = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
     home = "exact_match" if task.get("output_type", GENERATE) == GENERATE else "acc"
-    mine = [each for each in metrics if each.get("metric") == home]
+    mine = [each for each in metrics if each.get("metric") == home and not _odd_options(each)]
     for each in metrics:
-        if each.get("metric") != home:
-            tally.left[f"metric {shown(text_of(each.get('metric'), 40))}", "no check here scores it"] += 1
-        for key in sorted(each.keys() - _EXACT):
-            tally.changed[f"metric {home}", f"{shown(text_of(key, 40))} is not used"] += 1
+        if each not in mine:
+            odd = _odd_options(each) if each.get("metric") == home else ""
+            why = f"{odd} changes the texts that it compares" if odd else "no check here scores it"
+            tally.left[f"metric {shown(text_of(each.get('metric'), 40))}", why] += 1
     if metrics and not mine:
-        names = ", ".join(text_of(each.get("metric"), 40) for each in metrics)
-        raise _no(path, "metric_list", home, names, "no check here scores it")
+        names = ", ".join(filter(None, (f"{text_of(each.get('metric'), 40)} {_odd_options(each)}" for each in metrics)))
+        raise _no(path, "metric_list", f"{home} of whole texts", names.strip(), "no check here scores it")
     tally.taken[home] += 1
     return any(each.get("ignore_case") is True for each in mine)
+
+
+def _odd_options(metric: Mapping[str, Any]) -> str:
+    """The first option of a metric that changes the texts which it compares."""
+    return next((shown(text_of(key, 40)) for key in sorted(metric.keys() - _PLAIN) if metric[key]), "")
 
 
 def _white(path: Path, task: Mapping[str, Any]) -> str:
@@ -160,6 +165,9 @@ def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any]) -> Iterator[Mappi
         raise _no(path, "dataset_kwargs.data_files", f"files of the split {text_of(split, 40) or 'test'!r}", "none", "")
     for name in names:
         for file in nearby.glob(name):
+            if not file.exists():
+                hint = "copy it there, and name it relative to the task"
+                raise _no(path, "dataset_kwargs.data_files", "a file below the task's folder", text_of(name, 100), hint)
             rows = nearby.data(file) if file.suffix.lower() != ".txt" else _text_rows(nearby, file)
             yield from (row for row in _rows(rows, options) if isinstance(row, Mapping))
 

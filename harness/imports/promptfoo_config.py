@@ -35,6 +35,7 @@ CONFIGS = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"
 KEYS = frozenset({"prompts", "tests", "providers", "scenarios", "defaultTest", "targets"})
 PROMPT = "__prompt"  # the variable with the prompt, in a CSV of tests without one
 RECORDED = "providerOutput"  # the model's name of outputs that tests hold
+MOST_NAME = 300  # characters of a prompt that may be the name of a file
 _PROMPT_SPLIT = "\n---\n"
 _HANDLED = {"transform", "postprocess", "disableVarExpansion", "disableDefaultAsserts"}
 _READ = {"vars", "assert", "description", "options", "metadata", "threshold", "prompts", "providerOutput"}
@@ -168,10 +169,11 @@ class _Reading:
             return [entry]
         if entry.startswith("exec:"):
             raise LeftOut("a script, which is not run")
-        is_file = entry.startswith(FILE) or (
-            "\n" not in entry and len(entry) < 300 and " " not in entry.strip()
-            and Path(entry).suffix.lower() in (*TEXTS, *DATA, *SCRIPTS)
-        )  # fmt: skip
+        # without file://, a word with such an ending names a file too, and `prompts.py:make` a function
+        said = entry.removeprefix(FILE).strip()
+        kinds = {Path(name).suffix.lower() for name in (said, said.partition(":")[0])}
+        is_name = len(said) < MOST_NAME and not set(" \n") & set(said)
+        is_file = entry.startswith(FILE) or (is_name and bool(kinds & {*TEXTS, *DATA, *SCRIPTS}))
         if not is_file:
             return [prompt_messages(entry)]
         return [each for path in self.nearby.glob(entry) for each in self._prompt_file(path)]

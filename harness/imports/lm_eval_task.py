@@ -55,7 +55,7 @@ def read_lm_eval_task(path: Path, task: Mapping[str, Any]) -> Imported:
     task = _whole(nearby, path, task)
     _check_form(path, task)
     ignores_case, white = _metrics(path, task, tally), _white(path, task)
-    for key in sorted(task.keys() - _USED):
+    for key in sorted(key for key in task.keys() - _USED if task[key] not in (None, 0, 1, "", [], {})):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     cases = []
     for doc in _docs(nearby, path, task):

@@ -17,7 +17,7 @@ from tunegate.harness.imports import (
     promptfoo_outputs,
 )
 from tunegate.harness.imports.model import Imported
-from tunegate.harness.imports.nearby import DATA, SCRIPTS, YAMLS, Nearby
+from tunegate.harness.imports.nearby import DATA, MOST_FILES, SCRIPTS, YAMLS, Nearby
 from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
 from tunegate.harness.results.samples import brief
 
@@ -53,10 +53,16 @@ def import_source(path: Path, match: str | None = None, column: str | None = Non
     """
     if not path.is_dir():
         return _import_file(path, match, column)
+    nearby = Nearby(path)
     for name in promptfoo_config.CONFIGS:
         if (path / name).is_file():
-            return _import_file(path / name, match, column)
+            return _import_file(nearby.inside(path / name, name), match, column)
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in DATA and each.is_file())
+    if len(files) > MOST_FILES:
+        raise Refused(
+            f"{show_path(path)}: expected at most {MOST_FILES} files, found {len(files):,}; name the file itself"
+        )
+    files = [nearby.inside(each, each.name) for each in files]
     exports = [each for each in files if each.suffix.lower() == ".json" and hosted_evals.is_eval(_quiet(each))]
     found = exports or [each for each in files if is_foreign(each)]
     if len(found) != 1:

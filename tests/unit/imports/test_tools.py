@@ -236,7 +236,7 @@ def test_choices_of_a_task(tmp_path):
         ({"doc_to_text": "!function utils.x"}, "doc_to_text: expected a template, found code, which is not run"),
         ({"doc_to_text": "{{question.upper()}}"}, "a template expression"),
         ({"metric_list": [{"metric": "bleu"}]}, "metric_list: expected exact_match of whole texts, found bleu"),
-        ({"metric_list": [{"metric": "exact_match", "regexes_to_ignore": [","]}]}, "found exact_match regexes_to_ignore"),
+        ({"metric_list": [{"metric": "exact_match", "regexes_to_ignore": [","]}]}, "exact_match regexes_to_ignore"),
         ({"filter_list": [{"filter": [{"function": "regex"}]}]}, "filter_list: expected take_first or remove_whitespa"),
         ({"include": "../other.yaml"}, "found one outside"),
         ({"include": "sums.yaml"}, "at most 5 files that include one another"),

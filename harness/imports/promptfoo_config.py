@@ -119,9 +119,7 @@ class _Reading:
         if len(prompts) * len(tests) > MOST_CASES:
             raise too_many(self.path)
         if not prompts:
-            raise Refused(
-                f"{show_path(self.path)}: expected a prompt that can be filled_template, {self._without_prompt()}"
-            )
+            raise Refused(f"{show_path(self.path)}: expected a prompt that can be filled, {self._without_prompt()}")
         checked = [(test, self._checks(test)) for test in tests]
         for number, prompt in enumerate(prompts, start=1):
             name = f"prompt-{number}" if len(prompts) > 1 else ""

@@ -278,7 +278,7 @@ def test_a_folder_with_several_files_is_asked_about(tmp_path):
     for name in ("a.jsonl", "b.jsonl"):
         put(tmp_path / name, [{"input": "x", "ideal": "y"}])
 
-    with pytest.raises(Refused, match=r"expected one file that can be imported, found a.jsonl, b.jsonl; name the file"):
+    with pytest.raises(Refused, match=r"expected one file with tests of .*, found a.jsonl, b.jsonl; name the file"):
         import_source(tmp_path)
 
 

@@ -12,6 +12,7 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     counted_cases,
     plain_tags,
     prompt_of,
@@ -68,14 +69,14 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
         raise LeftOut("a conversation that a model simulates" if "scenario" in row else "without an input")
     if "expected_output" not in row:
         raise LeftOut("without an expected output")
-    asked, targets = prompt_of(text_of(row["input"]), tally), targets_of(row["expected_output"])
+    asked, targets = prompt_of(row["input"], tally), targets_of(row["expected_output"])
     comments = []
     for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(key[:40])}", "no check here uses it"] += 1
         comments.append(shown(f"left out: {key}: {text_of(row[key], 100)}"))
     metadata, actual = row.get("additional_metadata"), row.get("actual_output")
     return ImportedCase(
-        asked, text_of(row.get("name", ""), 60), (how.rule(targets),), context=_passage(row.get("context")),
+        asked, case_name(row.get("name")), (how.rule(targets),), context=_passage(row.get("context")),
         tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(comments),
         outputs={ACTUAL: actual} if isinstance(actual, str) else {},
     )  # fmt: skip

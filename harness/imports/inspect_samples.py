@@ -14,6 +14,7 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     counted_cases,
     plain_tags,
     prompt_of,
@@ -65,7 +66,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     asked, targets = prompt_of(row.get("input"), tally), targets_of(row.get("target"))
     for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
-    name, is_choice = as_template_text(row["id"])[:60] if row.get("id") not in (None, "") else "", _has_choices(row)
+    is_choice = _has_choices(row)
     if is_choice:
         choices = _choices(row["choices"])
         right = [ord(each) - ord("A") for each in targets if len(each) == 1 and each.isupper()]
@@ -75,7 +76,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     else:
         rule = how.rule(targets)
     tags = plain_tags(_metadata(row.get("metadata")))
-    return ImportedCase(asked, name, (rule,), tags=tags, set_name=CHOICES if is_choice else "")
+    return ImportedCase(asked, case_name(row.get("id")), (rule,), tags=tags, set_name=CHOICES if is_choice else "")
 
 
 def _choices(value: Any) -> list[str]:

@@ -14,6 +14,7 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     counted_cases,
     prompt_of,
     tag_text,
@@ -195,9 +196,7 @@ def _case(
         asked, rule = _by_choice(task, doc, asked, target, tally)
     else:
         rule = any_of(targets_of(target), f"^{white}", f"{white}$", ignores_case)
-    return ImportedCase(
-        asked, as_template_text(doc["id"])[:60] if isinstance(doc.get("id"), str | int) else "", (rule,)
-    )
+    return ImportedCase(asked, case_name(doc.get("id")), (rule,))
 
 
 def _of_doc(said: Any, doc: Mapping[str, Any], tally: Tally) -> Any:

@@ -174,6 +174,11 @@ def _content(content: Any) -> str:
     return "\n".join(map(str, texts))
 
 
+def case_name(said: Any) -> str:
+    """The wanted id of a case, of few characters; empty if there is none."""
+    return tag_text(said)[:60] if isinstance(said, str | int) else ""
+
+
 def plain_tags(metadata: Mapping[str, Any]) -> dict[str, str]:
     """The metadata that can be tags: short texts, numbers, true and false."""
     found = {str(key): tag_text(value) for key, value in metadata.items() if isinstance(value, str | int | float)}

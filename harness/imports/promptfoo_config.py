@@ -20,6 +20,7 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     plain_tags,
     prompt_of,
     too_many,
@@ -236,9 +237,9 @@ class _Reading:
         metadata = test.raw.get("metadata")
         recorded = test.raw.get("providerOutput")
         return ImportedCase(
-            asked, text_of(test.raw.get("description"), 60), tuple(checks.texts), tuple(checks.equals),
+            asked, case_name(test.raw.get("description")), tuple(checks.texts), tuple(checks.equals),
             checks.json_rule(), None, plain_tags(metadata if isinstance(metadata, Mapping) else {}),
-            tuple(checks.comments), {RECORDED: text_of(recorded)} if isinstance(recorded, str) else {}, name,
+            tuple(checks.comments), {RECORDED: recorded} if isinstance(recorded, str) else {}, name,
         )  # fmt: skip
 
     def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, counted_cases, plain_tags, prompt_of
+from tunegate.harness.imports.model import (
+    Imported,
+    ImportedCase,
+    LeftOut,
+    Tally,
+    case_name,
+    counted_cases,
+    plain_tags,
+    prompt_of,
+)
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
@@ -83,7 +92,7 @@ def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: T
     asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
     metadata = test.get("metadata")
     return ImportedCase(
-        asked, text_of(test.get("description"), 60), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
+        asked, case_name(test.get("description")), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
         tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(checks.comments),
         set_name=name,
     )  # fmt: skip

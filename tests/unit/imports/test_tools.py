@@ -308,3 +308,15 @@ def test_tags_are_metadata_whose_values_repeat(tmp_path):
 
     assert unit["cases"][1]["tags"] == {"kind": "b"}
     assert imported.tally.left == {("metadata key", "its values are no labels"): 6}
+
+
+def test_long_texts_are_kept_whole(tmp_path):
+    long = "word " * 10_000
+    golden = [{"input": long, "expected_output": "x", "actual_output": long, "name": "n" * 100}]
+    [case] = import_source(put(tmp_path / "g.json", golden)).cases
+    [other] = import_source(
+        put(tmp_path / "r.json", {"results": {"stats": {}, "results": [result(response={"output": long})]}})
+    ).cases
+
+    assert (case.asked.text, case.outputs["actual"], other.outputs["echo"]) == (long, long, long)
+    assert case.name == "n" * 60

@@ -179,10 +179,11 @@ def _case(
     if case.asked.system and case.asked.system != system:
         data["prompt"] = {"system": case.asked.system}
     if unit.form == TEXT:
-        if case.equals:
-            data["expect"] = case.equals[0] if len(case.equals) == 1 else {"any_of": list(case.equals)}
-        if case.texts:
-            data["check"] = {"schema": {"type": "string", **all_rules(case.texts)}}
+        rules = [*case.texts, *({"const": text} for text in case.equals)]
+        if case.texts:  # in one schema: a text that breaks it is a mistake of a fixture
+            data["check"] = {"schema": {"type": "string", **all_rules(rules)}}
+        elif case.equals:
+            data["expect"] = case.equals[0]
     elif case.json:
         if case.json.expect is not None:
             data["expect"] = case.json.expect

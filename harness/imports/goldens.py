@@ -86,5 +86,5 @@ def _passage(context: Any) -> str | None:
     """The passages of a golden as one text."""
     if isinstance(context, str):
         context = context.split(_SPLIT)
-    texts = [each for each in context or [] if isinstance(each, str) and each.strip()]
+    texts = [each for each in (context if isinstance(context, list) else []) if isinstance(each, str) and each.strip()]
     return "\n\n".join(texts) or None

@@ -28,6 +28,7 @@ from tunegate.harness.results.samples import text_of
 TOOL = "lm-evaluation-harness"
 LOADERS = frozenset({"json", "csv", "text"})
 MOST_INCLUDED = 5
+SPLITS = ("test_split", "validation_split", "training_split")
 GENERATE, CHOICE = "generate_until", "multiple_choice"
 _KEYS = frozenset({"dataset_path", "doc_to_text", "doc_to_target", "output_type", "include", "metric_list"})
 _FUNCTIONS = ("process_docs", "process_results", "custom_dataset", "class")
@@ -100,7 +101,7 @@ def _check_form(path: Path, task: Mapping[str, Any]) -> None:
     if (kind := task.get("output_type", GENERATE)) not in (GENERATE, CHOICE):
         raise _no(path, "output_type", f"{GENERATE} or {CHOICE}", text_of(kind, 40), "no suite scores it from a file")
     loader = task.get("dataset_path")
-    if loader not in LOADERS:
+    if not isinstance(loader, str) or loader not in LOADERS:
         hint = "save its rows as .jsonl beside the task, with dataset_path: json and data_files"
         raise _no(path, "dataset_path", "local data (json, csv)", text_of(loader, 60) or "none", hint)
     for key in ("doc_to_text", "doc_to_target"):
@@ -159,7 +160,7 @@ def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any]) -> Iterator[Mappi
     """The rows of the split that is evaluated."""
     options = task.get("dataset_kwargs")
     files = options.get("data_files") if isinstance(options, Mapping) else None
-    split = next((task[key] for key in ("test_split", "validation_split", "training_split") if task.get(key)), "")
+    split = next((task[key] for key in SPLITS if isinstance(task.get(key), str)), "")
     found = files.get(split) if isinstance(files, Mapping) else files
     names = [found] if isinstance(found, str) else found
     if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
@@ -179,7 +180,7 @@ def _text_rows(nearby: Nearby, file: Path) -> list[dict[str, str]]:
 
 def _rows(data: Any, options: Any) -> list[Any]:
     field = options.get("field") if isinstance(options, Mapping) else None
-    found = data.get(field) if field and isinstance(data, Mapping) else data
+    found = data.get(field) if isinstance(field, str) and isinstance(data, Mapping) else data
     return found if isinstance(found, list) else []
 
 

@@ -63,7 +63,7 @@ class AskedPrompt:
 class ImportedCase:
     """A test or sample with at least one check.
 
-    `texts` are JSON Schemas of the output as a text, `equals` the texts that it may be, `json` its rule as JSON.
+    `texts` are JSON Schemas of the output as a text, `equals` the text that it must be, `json` its rule as JSON.
     `name` is the wanted id, empty if there is none. `comments` are lines on what was left out of it. `outputs` are
     recorded ones, by model. `set_name` names the prompt if the file has several.
     """
@@ -182,7 +182,9 @@ def case_name(said: Any) -> str:
 def plain_tags(metadata: Mapping[str, Any]) -> dict[str, str]:
     """The metadata that can be tags: short texts, numbers, true and false."""
     found = {str(key): tag_text(value) for key, value in metadata.items() if isinstance(value, str | int | float)}
-    return {key: text for key, text in found.items() if text.strip() and len(text) <= 60 and "\n" not in text}
+    return {
+        key: text for key, text in found.items() if text.strip() and len(text) <= 60 >= len(key) and "\n" not in text
+    }
 
 
 def tag_text(value: Any) -> str:

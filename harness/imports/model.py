@@ -10,6 +10,7 @@ from typing import Any
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown
 
 SYSTEM = "system"
 MOST_CASES = 20_000  # a product of lists of variables grows beyond any memory
@@ -96,7 +97,7 @@ class Imported:
             raise Refused(f"{show_path(self.path)}: expected {self.tool} cases that can be checked here, {self._why()}")
 
     def _why(self) -> str:
-        left = [f"{kind} {count:,} ({why})" for (kind, why), count in self.tally.left.most_common(6)]
+        left = [shown(f"{kind} {count:,} ({why})") for (kind, why), count in self.tally.left.most_common(6)]
         return f"found none; left out: {', '.join(left)}" if left else "found none"
 
 

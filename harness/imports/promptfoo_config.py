@@ -132,7 +132,7 @@ class _Reading:
                     yield case
 
     def _without_prompt(self) -> str:
-        left = [f"{kind} ({why})" for (kind, why) in self.tally.left if kind.startswith("prompt")]
+        left = [shown(f"{kind} ({why})") for (kind, why) in self.tally.left if kind.startswith("prompt")]
         return f"found none; left out: {', '.join(left)}" if left else "found none"
 
     def _unused(self) -> None:

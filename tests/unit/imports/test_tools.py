@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.hostile_imports import result
 from tests.support.imports import fixtures_of, put, scored
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.imports.recognise import import_source
+from tunegate.harness.imports.rules import literal
 from tunegate.harness.imports.write import write_import
 
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two and two?"}]
@@ -320,3 +325,15 @@ def test_long_texts_are_kept_whole(tmp_path):
 
     assert (case.asked.text, case.outputs["actual"], other.outputs["echo"]) == (long, long, long)
     assert case.name == "n" * 60
+
+
+@given(st.lists(st.text(st.sampled_from("a: #'\"|>-{\n\t\u2028\x85\x0c\xe9"), max_size=12), min_size=1, max_size=4))
+def test_texts_survive_being_written(texts):
+    rows = [{"input": f"q{text}", "ideal": text} for text in texts if text.strip()]
+    with tempfile.TemporaryDirectory() as folder:
+        if rows:
+            path = put(Path(folder) / "samples.jsonl", rows)
+            [unit] = fixtures_of(import_source(path), Path(folder)).values()
+            assert [case["input"] for case in unit["cases"]] == [row["input"] for row in rows]
+            patterns = [case["check"]["schema"]["pattern"] for case in unit["cases"]]
+            assert patterns == [f"^{literal(row['ideal'])}" for row in rows]

@@ -294,7 +294,7 @@ def report(found: Found, made: str) -> str:
         table(["tool", "taken", "left out", "changed"], _by_kind(found.taken)),
         "## Scores",
         "The same outputs, made up from the targets, scored by the tool and by what was imported. Those of promptfoo "
-        "are compared twice: from the configuration, and from the results that it wrote.",
+        "are compared twice: from the configuration, of which only assertions with a home stay, and from its results.",
         table(["file", "outputs", "passed there", "different here"], [
             [_short(each.file), f"{each.outputs:,}", f"{each.passed:,}", str(each.differ)] for each in found.compared]),
         "## Each file", table(["file", "SHA-256", "result"], map(_row, found.taken)),

@@ -14,6 +14,7 @@ from tunegate.harness.imports.model import (
     Tally,
     case_name,
     counted_cases,
+    objects_of,
     plain_tags,
     prompt_of,
 )
@@ -52,7 +53,7 @@ def read_goldens(path: Path, rows: list[Any], match: str | None) -> Imported:
         Refused: no golden can be used, or their expected outputs are prose.
     """
     tally, how = Tally(), Match(match, "exact", "deepeval's ExactMatchMetric")
-    plain = [_plain(row) for row in rows if isinstance(row, Mapping)]
+    plain = [_plain(row) for row in objects_of(rows, tally)]
     how.check_prose(path, [[text_of(row["expected_output"])] for row in plain if "expected_output" in row])
     cases = []
     for row in plain:

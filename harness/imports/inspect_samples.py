@@ -16,6 +16,7 @@ from tunegate.harness.imports.model import (
     Tally,
     case_name,
     counted_cases,
+    objects_of,
     plain_tags,
     prompt_of,
 )
@@ -40,7 +41,7 @@ def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Impo
         Refused: no sample can be used, or their targets are prose.
     """
     tally, how = Tally(), Match(match, "includes", "includes() of inspect_ai", ignore_case=True)
-    rows = [row for row in rows if isinstance(row, Mapping)]
+    rows = objects_of(rows, tally)
     how.check_prose(path, [[text_of(row.get("target"))] for row in rows if not row.get("choices")])
     cases = []
     for row in rows:
@@ -49,9 +50,9 @@ def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Impo
             tally.taken["target"] += 1
         except LeftOut as error:
             tally.left["sample", error.why] += 1
-    several = len({case.set_name for case in cases}) > 1
+    several, by_letters = len({case.set_name for case in cases}) > 1, any(case.set_name for case in cases)
     cases = cases if several else [replace(case, set_name="") for case in cases]
-    template = {CHOICES if several else "": BY_LETTER} if any(map(_has_choices, rows)) else {}
+    template = {CHOICES if several else "": BY_LETTER} if by_letters else {}
     notes = (how.note,) if how.note and not all(map(_has_choices, rows)) else ()
     return Imported(TOOL, path, counted_cases(cases, path), tally, template, notes)
 

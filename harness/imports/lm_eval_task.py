@@ -16,6 +16,7 @@ from tunegate.harness.imports.model import (
     Tally,
     case_name,
     counted_cases,
+    objects_of,
     prompt_of,
     tag_text,
 )
@@ -60,7 +61,7 @@ def read_lm_eval_task(path: Path, task: Mapping[str, Any]) -> Imported:
     for key in sorted(key for key in task.keys() - _USED if task[key] not in (None, 0, 1, "", [], {})):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     cases = []
-    for doc in _docs(nearby, path, task):
+    for doc in _docs(nearby, path, task, tally):
         try:
             cases.append(_case(task, doc, ignores_case, white, tally))
             tally.taken["doc"] += 1
@@ -156,7 +157,7 @@ def _white(path: Path, task: Mapping[str, Any]) -> str:
     return WHITE if "remove_whitespace" in names else ""
 
 
-def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any], tally: Tally) -> Iterator[Mapping[str, Any]]:
     """The rows of the split that is evaluated."""
     options = task.get("dataset_kwargs")
     files = options.get("data_files") if isinstance(options, Mapping) else None
@@ -171,7 +172,7 @@ def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any]) -> Iterator[Mappi
                 hint = "copy it there, and name it relative to the task"
                 raise _no(path, "dataset_kwargs.data_files", "a file below the task's folder", text_of(name, 100), hint)
             rows = nearby.data(file) if file.suffix.lower() != ".txt" else _text_rows(nearby, file)
-            yield from (row for row in _rows(rows, options) if isinstance(row, Mapping))
+            yield from objects_of(_rows(rows, options), tally)
 
 
 def _text_rows(nearby: Nearby, file: Path) -> list[dict[str, str]]:

@@ -112,6 +112,14 @@ def counted_cases(cases: Sequence[ImportedCase], path: Path) -> tuple[ImportedCa
     return tuple(cases)
 
 
+def objects_of(rows: Sequence[Any], tally: Tally) -> list[Mapping[str, Any]]:
+    """The rows that are objects; the others are left out."""
+    found = [row for row in rows if isinstance(row, Mapping)]
+    if len(found) < len(rows):
+        tally.left["row", "no object"] += len(rows) - len(found)
+    return found
+
+
 def too_many(path: Path) -> Refused:
     """The error of a file with more than `MOST_CASES` cases."""
     return Refused(f"{show_path(path)}: expected at most {MOST_CASES:,} cases, found more; divide the file")

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,8 +195,3 @@ def _parsed(path: Path, text: str, line: int = 0) -> Any:
     if _ESCAPED_HALF.search(text) and HALVES.search(json.dumps(value, ensure_ascii=False)):
         raise Unreadable(path, "text", "half a character (a lone surrogate)", "write both halves, or none", line)
     return value
-
-
-def is_mapping(value: Any) -> bool:
-    """Whether a value is a mapping with texts as keys."""
-    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)

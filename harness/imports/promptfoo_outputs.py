@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,6 @@ def read_outputs(path: Path, rows: list[Any]) -> Imported:
         if key not in found:
             found[key] = _collected(path, row, labels[label], tally)
         _add_output(found[key], row, tally)
-    from dataclasses import replace
-
     several = len(labels) > 1
     cases = [
         replace(each.case, outputs=each.outputs, set_name=each.case.set_name if several else "")

@@ -24,7 +24,6 @@ class PromptfooTest:
 
     values: Mapping[str, Any]
     raw: Mapping[str, Any]
-    number: int
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -63,7 +62,7 @@ class TestReader:
         if not raws and default.get("assert"):
             raws = [{}]
         count = 0
-        for number, raw in enumerate(raws, start=1):
+        for raw in raws:
             merged = _merged(default, raw)
             try:
                 combinations = self._combinations(merged)
@@ -72,7 +71,7 @@ class TestReader:
                 continue
             for values in combinations:
                 count += 1
-                yield PromptfooTest(values, merged, number)
+                yield PromptfooTest(values, merged)
             if count > MOST_CASES:
                 raise too_many(self.path)
 

@@ -200,6 +200,13 @@ def sums(tmp_path, **more):
     return put(tmp_path / "sums.yaml", {key: value for key, value in {**TASK, **more}.items() if value is not None})
 
 
+def test_choices_that_are_left_out_leave_the_prompt_of_the_others(tmp_path):
+    rows = [{"input": "Which?", "target": "none", "choices": ["a", "b"]}, {"input": "Say x", "target": "x"}]
+    [unit] = fixtures_of(import_source(put(tmp_path / "samples.jsonl", rows)), tmp_path).values()
+
+    assert (unit["prompt"], len(unit["cases"])) == ({"template": "{input}"}, 1)
+
+
 def test_a_task_of_lm_eval_with_data_beside_it(tmp_path):
     path = sums(tmp_path)
     imported = import_source(path)

@@ -41,7 +41,7 @@ from benchmarks.imports_files import (
     sha,
 )
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.imports.fixtures import task_of
@@ -92,10 +92,10 @@ def take(file: RealFile, path: Path) -> Taken:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         try:
-            taken.imported = import_source(path, column="question" if path.name == "dataset.csv" else None)
+            taken.imported = import_source(path, column="complaint" if path.name == "dataset.csv" else None)
             write_import(taken.imported, "t", home, home / "fixtures")
         except (Refused, UsageError) as error:
-            taken.refused = str(error).replace(str(path.parent), "...")
+            taken.refused = str(error).replace(show_path(path), path.name)
             taken.wrong = "several lines" if "\n" in str(error) else ""
             return taken
         [task] = load_tasks(home / "fixtures")
@@ -294,7 +294,7 @@ def report(found: Found, made: str) -> str:
         table(["tool", "taken", "left out", "changed"], _by_kind(found.taken)),
         "## Scores",
         "The same outputs, made up from the targets, scored by the tool and by what was imported. Those of promptfoo "
-        "are compared twice: from the configuration, and from the results that it wrote.",
+        "are compared twice: from the configuration, of which only assertions with a home stay, and from its results.",
         table(["file", "outputs", "passed there", "different here"], [
             [_short(each.file), f"{each.outputs:,}", f"{each.passed:,}", str(each.differ)] for each in found.compared]),
         "## Each file", table(["file", "SHA-256", "result"], map(_row, found.taken)),
@@ -308,7 +308,11 @@ def _short(file: RealFile) -> str:
 
 
 def _row(taken: Taken) -> list[str]:
-    said = f"{taken.cases:,} cases" if taken.cases else f"refused: {shown_in_markdown(taken.refused)}"
+    said = (
+        f"{taken.cases:,} case{'s' if taken.cases > 1 else ''}"
+        if taken.cases
+        else f"refused: {shown_in_markdown(taken.refused)}"
+    )
     return [shown_in_markdown(taken.file.name), taken.digest, f"{said} {shown_in_markdown(taken.wrong)}".strip()]
 
 

@@ -131,17 +131,18 @@ def _unit_files(unit: _Unit, imported: Imported, tags: set[str]) -> dict[str, st
     head: dict[str, Any] = {"version": 1, "suite": "schema", "unit": unit.name, "prompt": prompt}
     head["generate"] = {"max_new_tokens": MOST_TOKENS}
     head |= {"check": check} if check else {}
-    lines = [_comments(_head_comments(imported)), write_yaml(head, ONE_LINE), "cases:\n"]
+    lines = [_comments(_head_comments(imported)), _open(write_yaml(head, ONE_LINE)), "cases:\n"]
     for case_id, case in unit.cases.items():
         data = _case(unit, case_id, case, shared, check, tags)
-        said = write_yaml([data], (*ONE_LINE, "tags"))
-        lines.append("".join(f"  {line}" if line.strip() else line for line in _lines(case, said)))
+        said = _comments(case.comments) + _open(write_yaml([data], (*ONE_LINE, "tags")))
+        # a line of spaces belongs to a text, an empty one needs none
+        lines.append("".join(f"  {line}\n" if line else "\n" for line in said.removesuffix("\n").split("\n")))
     return {f"{unit.name}.yaml": "".join(lines), **files}
 
 
-def _lines(case: ImportedCase, said: str) -> Iterator[str]:
-    yield from _comments(case.comments).splitlines(keepends=True)
-    yield from said.splitlines(keepends=True)
+def _open(said: str) -> str:
+    """YAML without the mark of its end, which PyYAML writes after a text that ends with empty lines."""
+    return said.removesuffix("...\n")
 
 
 def _comments(lines: Sequence[str]) -> str:
@@ -179,10 +180,11 @@ def _case(
     if case.asked.system and case.asked.system != system:
         data["prompt"] = {"system": case.asked.system}
     if unit.form == TEXT:
-        if case.equals:
-            data["expect"] = case.equals[0] if len(case.equals) == 1 else {"any_of": list(case.equals)}
-        if case.texts:
-            data["check"] = {"schema": {"type": "string", **all_rules(case.texts)}}
+        rules = [*case.texts, *({"const": text} for text in case.equals)]
+        if case.texts:  # in one schema: a text that breaks it is a mistake of a fixture
+            data["check"] = {"schema": {"type": "string", **all_rules(rules)}}
+        elif case.equals:
+            data["expect"] = case.equals[0]
     elif case.json:
         if case.json.expect is not None:
             data["expect"] = case.json.expect

@@ -12,7 +12,9 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     counted_cases,
+    objects_of,
     plain_tags,
     prompt_of,
 )
@@ -51,7 +53,7 @@ def read_goldens(path: Path, rows: list[Any], match: str | None) -> Imported:
         Refused: no golden can be used, or their expected outputs are prose.
     """
     tally, how = Tally(), Match(match, "exact", "deepeval's ExactMatchMetric")
-    plain = [_plain(row) for row in rows if isinstance(row, Mapping)]
+    plain = [_plain(row) for row in objects_of(rows, tally)]
     how.check_prose(path, [[text_of(row["expected_output"])] for row in plain if "expected_output" in row])
     cases = []
     for row in plain:
@@ -68,14 +70,14 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
         raise LeftOut("a conversation that a model simulates" if "scenario" in row else "without an input")
     if "expected_output" not in row:
         raise LeftOut("without an expected output")
-    asked, targets = prompt_of(text_of(row["input"]), tally), targets_of(row["expected_output"])
+    asked, targets = prompt_of(row["input"], tally), targets_of(row["expected_output"])
     comments = []
     for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(key[:40])}", "no check here uses it"] += 1
         comments.append(shown(f"left out: {key}: {text_of(row[key], 100)}"))
     metadata, actual = row.get("additional_metadata"), row.get("actual_output")
     return ImportedCase(
-        asked, text_of(row.get("name", ""), 60), (how.rule(targets),), context=_passage(row.get("context")),
+        asked, case_name(row.get("name")), (how.rule(targets),), context=_passage(row.get("context")),
         tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(comments),
         outputs={ACTUAL: actual} if isinstance(actual, str) else {},
     )  # fmt: skip
@@ -85,5 +87,5 @@ def _passage(context: Any) -> str | None:
     """The passages of a golden as one text."""
     if isinstance(context, str):
         context = context.split(_SPLIT)
-    texts = [each for each in context or [] if isinstance(each, str) and each.strip()]
+    texts = [each for each in (context if isinstance(context, list) else []) if isinstance(each, str) and each.strip()]
     return "\n\n".join(texts) or None

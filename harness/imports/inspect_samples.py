@@ -14,7 +14,9 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     counted_cases,
+    objects_of,
     plain_tags,
     prompt_of,
 )
@@ -39,7 +41,7 @@ def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Impo
         Refused: no sample can be used, or their targets are prose.
     """
     tally, how = Tally(), Match(match, "includes", "includes() of inspect_ai", ignore_case=True)
-    rows = [row for row in rows if isinstance(row, Mapping)]
+    rows = objects_of(rows, tally)
     how.check_prose(path, [[text_of(row.get("target"))] for row in rows if not row.get("choices")])
     cases = []
     for row in rows:
@@ -48,9 +50,9 @@ def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Impo
             tally.taken["target"] += 1
         except LeftOut as error:
             tally.left["sample", error.why] += 1
-    several = len({case.set_name for case in cases}) > 1
+    several, by_letters = len({case.set_name for case in cases}) > 1, any(case.set_name for case in cases)
     cases = cases if several else [replace(case, set_name="") for case in cases]
-    template = {CHOICES if several else "": BY_LETTER} if any(map(_has_choices, rows)) else {}
+    template = {CHOICES if several else "": BY_LETTER} if by_letters else {}
     notes = (how.note,) if how.note and not all(map(_has_choices, rows)) else ()
     return Imported(TOOL, path, counted_cases(cases, path), tally, template, notes)
 
@@ -65,7 +67,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     asked, targets = prompt_of(row.get("input"), tally), targets_of(row.get("target"))
     for key in sorted(row.keys() - _USED):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
-    name, is_choice = as_template_text(row["id"])[:60] if row.get("id") not in (None, "") else "", _has_choices(row)
+    is_choice = _has_choices(row)
     if is_choice:
         choices = _choices(row["choices"])
         right = [ord(each) - ord("A") for each in targets if len(each) == 1 and each.isupper()]
@@ -75,7 +77,7 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     else:
         rule = how.rule(targets)
     tags = plain_tags(_metadata(row.get("metadata")))
-    return ImportedCase(asked, name, (rule,), tags=tags, set_name=CHOICES if is_choice else "")
+    return ImportedCase(asked, case_name(row.get("id")), (rule,), tags=tags, set_name=CHOICES if is_choice else "")
 
 
 def _choices(value: Any) -> list[str]:

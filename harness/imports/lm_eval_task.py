@@ -14,7 +14,9 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     counted_cases,
+    objects_of,
     prompt_of,
     tag_text,
 )
@@ -27,6 +29,7 @@ from tunegate.harness.results.samples import text_of
 TOOL = "lm-evaluation-harness"
 LOADERS = frozenset({"json", "csv", "text"})
 MOST_INCLUDED = 5
+SPLITS = ("test_split", "validation_split", "training_split")
 GENERATE, CHOICE = "generate_until", "multiple_choice"
 _KEYS = frozenset({"dataset_path", "doc_to_text", "doc_to_target", "output_type", "include", "metric_list"})
 _FUNCTIONS = ("process_docs", "process_results", "custom_dataset", "class")
@@ -35,7 +38,7 @@ _USED = frozenset({
     "doc_to_text", "doc_to_target", "doc_to_choice", "metric_list", "include", "tag", "group", "metadata",
     "description", "dataset_name", "target_delimiter", "task_alias", "filter_list",
 })  # fmt: skip
-_EXACT = frozenset({"metric", "aggregation", "higher_is_better", "ignore_case"})
+_PLAIN = frozenset({"metric", "aggregation", "higher_is_better", "ignore_case"})
 
 
 def is_task(value: Any) -> bool:
@@ -55,10 +58,10 @@ def read_lm_eval_task(path: Path, task: Mapping[str, Any]) -> Imported:
     task = _whole(nearby, path, task)
     _check_form(path, task)
     ignores_case, white = _metrics(path, task, tally), _white(path, task)
-    for key in sorted(task.keys() - _USED):
+    for key in sorted(key for key in task.keys() - _USED if task[key] not in (None, 0, 1, "", [], {})):
         tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
     cases = []
-    for doc in _docs(nearby, path, task):
+    for doc in _docs(nearby, path, task, tally):
         try:
             cases.append(_case(task, doc, ignores_case, white, tally))
             tally.taken["doc"] += 1
@@ -99,7 +102,7 @@ def _check_form(path: Path, task: Mapping[str, Any]) -> None:
     if (kind := task.get("output_type", GENERATE)) not in (GENERATE, CHOICE):
         raise _no(path, "output_type", f"{GENERATE} or {CHOICE}", text_of(kind, 40), "no suite scores it from a file")
     loader = task.get("dataset_path")
-    if loader not in LOADERS:
+    if not isinstance(loader, str) or loader not in LOADERS:
         hint = "save its rows as .jsonl beside the task, with dataset_path: json and data_files"
         raise _no(path, "dataset_path", "local data (json, csv)", text_of(loader, 60) or "none", hint)
     for key in ("doc_to_text", "doc_to_target"):
@@ -122,17 +125,22 @@ def _metrics(path: Path, task: Mapping[str, Any], tally: Tally) -> bool:
     listed = task.get("metric_list")
     metrics = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
     home = "exact_match" if task.get("output_type", GENERATE) == GENERATE else "acc"
-    mine = [each for each in metrics if each.get("metric") == home]
+    mine = [each for each in metrics if each.get("metric") == home and not _odd_options(each)]
     for each in metrics:
-        if each.get("metric") != home:
-            tally.left[f"metric {shown(text_of(each.get('metric'), 40))}", "no check here scores it"] += 1
-        for key in sorted(each.keys() - _EXACT):
-            tally.changed[f"metric {home}", f"{shown(text_of(key, 40))} is not used"] += 1
+        if each not in mine:
+            odd = _odd_options(each) if each.get("metric") == home else ""
+            why = f"{odd} changes the texts that it compares" if odd else "no check here scores it"
+            tally.left[f"metric {shown(text_of(each.get('metric'), 40))}", why] += 1
     if metrics and not mine:
-        names = ", ".join(text_of(each.get("metric"), 40) for each in metrics)
-        raise _no(path, "metric_list", home, names, "no check here scores it")
+        names = ", ".join(filter(None, (f"{text_of(each.get('metric'), 40)} {_odd_options(each)}" for each in metrics)))
+        raise _no(path, "metric_list", f"{home} of whole texts", names.strip(), "no check here scores it")
     tally.taken[home] += 1
     return any(each.get("ignore_case") is True for each in mine)
+
+
+def _odd_options(metric: Mapping[str, Any]) -> str:
+    """The first option of a metric that changes the texts which it compares."""
+    return next((shown(text_of(key, 40)) for key in sorted(metric.keys() - _PLAIN) if metric[key]), "")
 
 
 def _white(path: Path, task: Mapping[str, Any]) -> str:
@@ -149,19 +157,22 @@ def _white(path: Path, task: Mapping[str, Any]) -> str:
     return WHITE if "remove_whitespace" in names else ""
 
 
-def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _docs(nearby: Nearby, path: Path, task: Mapping[str, Any], tally: Tally) -> Iterator[Mapping[str, Any]]:
     """The rows of the split that is evaluated."""
     options = task.get("dataset_kwargs")
     files = options.get("data_files") if isinstance(options, Mapping) else None
-    split = next((task[key] for key in ("test_split", "validation_split", "training_split") if task.get(key)), "")
+    split = next((task[key] for key in SPLITS if isinstance(task.get(key), str)), "")
     found = files.get(split) if isinstance(files, Mapping) else files
     names = [found] if isinstance(found, str) else found
     if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
         raise _no(path, "dataset_kwargs.data_files", f"files of the split {text_of(split, 40) or 'test'!r}", "none", "")
     for name in names:
         for file in nearby.glob(name):
+            if not file.exists():
+                hint = "copy it there, and name it relative to the task"
+                raise _no(path, "dataset_kwargs.data_files", "a file below the task's folder", text_of(name, 100), hint)
             rows = nearby.data(file) if file.suffix.lower() != ".txt" else _text_rows(nearby, file)
-            yield from (row for row in _rows(rows, options) if isinstance(row, Mapping))
+            yield from objects_of(_rows(rows, options), tally)
 
 
 def _text_rows(nearby: Nearby, file: Path) -> list[dict[str, str]]:
@@ -170,7 +181,7 @@ def _text_rows(nearby: Nearby, file: Path) -> list[dict[str, str]]:
 
 def _rows(data: Any, options: Any) -> list[Any]:
     field = options.get("field") if isinstance(options, Mapping) else None
-    found = data.get(field) if field and isinstance(data, Mapping) else data
+    found = data.get(field) if isinstance(field, str) and isinstance(data, Mapping) else data
     return found if isinstance(found, list) else []
 
 
@@ -187,9 +198,7 @@ def _case(
         asked, rule = _by_choice(task, doc, asked, target, tally)
     else:
         rule = any_of(targets_of(target), f"^{white}", f"{white}$", ignores_case)
-    return ImportedCase(
-        asked, as_template_text(doc["id"])[:60] if isinstance(doc.get("id"), str | int) else "", (rule,)
-    )
+    return ImportedCase(asked, case_name(doc.get("id")), (rule,))
 
 
 def _of_doc(said: Any, doc: Mapping[str, Any], tally: Tally) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown
 
 SYSTEM = "system"
 MOST_CASES = 20_000  # a product of lists of variables grows beyond any memory
@@ -63,7 +64,7 @@ class AskedPrompt:
 class ImportedCase:
     """A test or sample with at least one check.
 
-    `texts` are JSON Schemas of the output as a text, `equals` the texts that it may be, `json` its rule as JSON.
+    `texts` are JSON Schemas of the output as a text, `equals` the text that it must be, `json` its rule as JSON.
     `name` is the wanted id, empty if there is none. `comments` are lines on what was left out of it. `outputs` are
     recorded ones, by model. `set_name` names the prompt if the file has several.
     """
@@ -96,7 +97,7 @@ class Imported:
             raise Refused(f"{show_path(self.path)}: expected {self.tool} cases that can be checked here, {self._why()}")
 
     def _why(self) -> str:
-        left = [f"{kind} {count:,} ({why})" for (kind, why), count in self.tally.left.most_common(6)]
+        left = [shown(f"{kind} {count:,} ({why})") for (kind, why), count in self.tally.left.most_common(6)]
         return f"found none; left out: {', '.join(left)}" if left else "found none"
 
 
@@ -109,6 +110,14 @@ def counted_cases(cases: Sequence[ImportedCase], path: Path) -> tuple[ImportedCa
     if len(cases) > MOST_CASES:
         raise too_many(path)
     return tuple(cases)
+
+
+def objects_of(rows: Sequence[Any], tally: Tally) -> list[Mapping[str, Any]]:
+    """The rows that are objects; the others are left out."""
+    found = [row for row in rows if isinstance(row, Mapping)]
+    if len(found) < len(rows):
+        tally.left["row", "no object"] += len(rows) - len(found)
+    return found
 
 
 def too_many(path: Path) -> Refused:
@@ -174,10 +183,17 @@ def _content(content: Any) -> str:
     return "\n".join(map(str, texts))
 
 
+def case_name(said: Any) -> str:
+    """The wanted id of a case, of few characters; empty if there is none."""
+    return tag_text(said)[:60] if isinstance(said, str | int) else ""
+
+
 def plain_tags(metadata: Mapping[str, Any]) -> dict[str, str]:
     """The metadata that can be tags: short texts, numbers, true and false."""
     found = {str(key): tag_text(value) for key, value in metadata.items() if isinstance(value, str | int | float)}
-    return {key: text for key, text in found.items() if text.strip() and len(text) <= 60 and "\n" not in text}
+    return {
+        key: text for key, text in found.items() if text.strip() and len(text) <= 60 >= len(key) and "\n" not in text
+    }
 
 
 def tag_text(value: Any) -> str:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ YAMLS = (".yaml", ".yml")
 DATA = (*YAMLS, ".json", ".jsonl", ".csv")
 TEXTS = (".txt", ".md", ".j2")
 BINARY = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".wav", ".mp3", ".mp4", ".docx", ".xlsx")
+MOST_NAME = 255  # characters of a part of a path
 MOST_FILES = 200  # that one file may name
 MOST_IN_ALL = 4 * MOST_BYTES
 MOST_YAML = 1 << 24  # bytes; larger ones take minutes and gigabytes
@@ -40,16 +41,18 @@ class Nearby:
     folder: Path
     seen: dict[Path, int] = field(default_factory=dict)
 
-    def find(self, name: str, start: Path | None = None) -> Path:
+    def find(self, name: Any, start: Path | None = None) -> Path:
         """The file that a text names, relative to `start` or the folder.
 
         Raises:
             Refused: it is a script, on a server, or outside the folder, by whatever links.
         """
+        if not isinstance(name, str):
+            raise Refused(f"{shown(text_of(name, 100))}: expected the name of a file, found none")
         said = name.removeprefix(FILE)
         if "://" in said or said.startswith(("//", "\\\\")):
             raise Refused(f"{shown(text_of(name, 100))}: expected a file beside the import, found an address")
-        if "\0" in said or len(said) > 1000:
+        if "\0" in said or any(len(part) > MOST_NAME for part in said.split("/")):
             raise Refused(f"{shown(text_of(name, 100))}: expected the name of a file, found none")
         script = next((kind for kind in SCRIPTS if said.lower().partition(":")[0].endswith(kind)), "")
         if script:
@@ -71,7 +74,7 @@ class Nearby:
             raise Refused(f"{shown(text_of(name, 100))}: expected a file beside the import, found one outside; {hint}")
         return path
 
-    def glob(self, name: str, start: Path | None = None) -> list[Path]:
+    def glob(self, name: Any, start: Path | None = None) -> list[Path]:
         """The files that a text with `*` names, or the one.
 
         Raises:
@@ -192,8 +195,3 @@ def _parsed(path: Path, text: str, line: int = 0) -> Any:
     if _ESCAPED_HALF.search(text) and HALVES.search(json.dumps(value, ensure_ascii=False)):
         raise Unreadable(path, "text", "half a character (a lone surrogate)", "write both halves, or none", line)
     return value
-
-
-def is_mapping(value: Any) -> bool:
-    """Whether a value is a mapping with texts as keys."""
-    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def read_samples_file(path: Path, rows: list[Any], match: str | None) -> Importe
     """
     tally, how = Tally(), Match(match, "starts", f"{MATCH} of {TOOL}")
     kinds = {"exact": "exact", "starts": MATCH, "includes": "Includes"}
-    cases = tuple(_cases(rows, kinds[how.name], {}, "", tally))
+    cases = tuple(_cases(rows, kinds[how.name], {}, tally))
     return Imported(TOOL, path, counted_cases(cases, path), tally, notes=tuple(filter(None, [how.note])))
 
 
@@ -68,25 +69,16 @@ def read_registry(path: Path, registry: Mapping[str, Any]) -> Imported:
             if not isinstance(samples, str) or not isinstance(arguments, Mapping):
                 raise LeftOut("without samples_jsonl")
             rows = nearby.data(nearby.find(samples, data))
-            found[name] = list(_cases(rows, kind, arguments, name, tally))
+            found[name] = list(_cases(rows, kind, arguments, tally))
         except (LeftOut, Refused) as error:
             why = error.why if isinstance(error, LeftOut) else str(error)
             tally.left[f"eval {shown(name[:60])}", why] += 1
     several = len(found) > 1
-    cases = [_named(case, name if several else "") for name, each in found.items() for case in each]
+    cases = [replace(case, set_name=name if several else "") for name, each in found.items() for case in each]
     return Imported(TOOL, path, counted_cases(cases, path), tally)
 
 
-def _named(case: ImportedCase, name: str) -> ImportedCase:
-    from dataclasses import replace
-
-    return replace(case, set_name=name)
-
-
-def _cases(
-    rows: Any, kind: str, arguments: Mapping[str, Any], name: str, tally: Tally
-) -> Iterator[ImportedCase]:  # fmt: skip
-    del name
+def _cases(rows: Any, kind: str, arguments: Mapping[str, Any], tally: Tally) -> Iterator[ImportedCase]:
     if arguments.get("num_few_shot"):
         tally.left["few-shot examples", "write them as shots, see docs/from-a-table.md"] += 1
     ignore_case = arguments.get("ignore_case") is True

@@ -20,6 +20,7 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
+    case_name,
     plain_tags,
     prompt_of,
     too_many,
@@ -35,6 +36,7 @@ CONFIGS = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"
 KEYS = frozenset({"prompts", "tests", "providers", "scenarios", "defaultTest", "targets"})
 PROMPT = "__prompt"  # the variable with the prompt, in a CSV of tests without one
 RECORDED = "providerOutput"  # the model's name of outputs that tests hold
+MOST_NAME = 300  # characters of a prompt that may be the name of a file
 _PROMPT_SPLIT = "\n---\n"
 _HANDLED = {"transform", "postprocess", "disableVarExpansion", "disableDefaultAsserts"}
 _READ = {"vars", "assert", "description", "options", "metadata", "threshold", "prompts", "providerOutput"}
@@ -118,9 +120,7 @@ class _Reading:
         if len(prompts) * len(tests) > MOST_CASES:
             raise too_many(self.path)
         if not prompts:
-            raise Refused(
-                f"{show_path(self.path)}: expected a prompt that can be filled_template, {self._without_prompt()}"
-            )
+            raise Refused(f"{show_path(self.path)}: expected a prompt that can be filled, {self._without_prompt()}")
         checked = [(test, self._checks(test)) for test in tests]
         for number, prompt in enumerate(prompts, start=1):
             name = f"prompt-{number}" if len(prompts) > 1 else ""
@@ -132,7 +132,7 @@ class _Reading:
                     yield case
 
     def _without_prompt(self) -> str:
-        left = [f"{kind} ({why})" for (kind, why) in self.tally.left if kind.startswith("prompt")]
+        left = [shown(f"{kind} ({why})") for (kind, why) in self.tally.left if kind.startswith("prompt")]
         return f"found none; left out: {', '.join(left)}" if left else "found none"
 
     def _unused(self) -> None:
@@ -168,10 +168,11 @@ class _Reading:
             return [entry]
         if entry.startswith("exec:"):
             raise LeftOut("a script, which is not run")
-        is_file = entry.startswith(FILE) or (
-            "\n" not in entry and len(entry) < 300 and " " not in entry.strip()
-            and Path(entry).suffix.lower() in (*TEXTS, *DATA, *SCRIPTS)
-        )  # fmt: skip
+        # without file://, a word with such an ending names a file too, and `prompts.py:make` a function
+        said = entry.removeprefix(FILE).strip()
+        kinds = {Path(name).suffix.lower() for name in (said, said.partition(":")[0])}
+        is_name = len(said) < MOST_NAME and not set(" \n") & set(said)
+        is_file = entry.startswith(FILE) or (is_name and bool(kinds & {*TEXTS, *DATA, *SCRIPTS}))
         if not is_file:
             return [prompt_messages(entry)]
         return [each for path in self.nearby.glob(entry) for each in self._prompt_file(path)]
@@ -236,9 +237,9 @@ class _Reading:
         metadata = test.raw.get("metadata")
         recorded = test.raw.get("providerOutput")
         return ImportedCase(
-            asked, text_of(test.raw.get("description"), 60), tuple(checks.texts), tuple(checks.equals),
+            asked, case_name(test.raw.get("description")), tuple(checks.texts), tuple(checks.equals),
             checks.json_rule(), None, plain_tags(metadata if isinstance(metadata, Mapping) else {}),
-            tuple(checks.comments), {RECORDED: text_of(recorded)} if isinstance(recorded, str) else {}, name,
+            tuple(checks.comments), {RECORDED: recorded} if isinstance(recorded, str) else {}, name,
         )  # fmt: skip
 
     def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:

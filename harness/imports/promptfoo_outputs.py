@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, counted_cases, plain_tags, prompt_of
+from tunegate.harness.imports.model import (
+    Imported,
+    ImportedCase,
+    LeftOut,
+    Tally,
+    case_name,
+    counted_cases,
+    plain_tags,
+    prompt_of,
+)
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
@@ -42,8 +51,6 @@ def read_outputs(path: Path, rows: list[Any]) -> Imported:
         if key not in found:
             found[key] = _collected(path, row, labels[label], tally)
         _add_output(found[key], row, tally)
-    from dataclasses import replace
-
     several = len(labels) > 1
     cases = [
         replace(each.case, outputs=each.outputs, set_name=each.case.set_name if several else "")
@@ -83,7 +90,7 @@ def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: T
     asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
     metadata = test.get("metadata")
     return ImportedCase(
-        asked, text_of(test.get("description"), 60), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
+        asked, case_name(test.get("description")), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
         tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(checks.comments),
         set_name=name,
     )  # fmt: skip

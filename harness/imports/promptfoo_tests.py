@@ -24,7 +24,6 @@ class PromptfooTest:
 
     values: Mapping[str, Any]
     raw: Mapping[str, Any]
-    number: int
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -63,7 +62,7 @@ class TestReader:
         if not raws and default.get("assert"):
             raws = [{}]
         count = 0
-        for number, raw in enumerate(raws, start=1):
+        for raw in raws:
             merged = _merged(default, raw)
             try:
                 combinations = self._combinations(merged)
@@ -72,7 +71,7 @@ class TestReader:
                 continue
             for values in combinations:
                 count += 1
-                yield PromptfooTest(values, merged, number)
+                yield PromptfooTest(values, merged)
             if count > MOST_CASES:
                 raise too_many(self.path)
 
@@ -89,16 +88,25 @@ class TestReader:
             yield entry
             return
         try:
-            for path in self.nearby.glob(entry) if isinstance(entry, str) else []:
-                for row in as_list(self.nearby.data(path)):
-                    is_row = path.suffix.lower() == ".csv" or not {"vars", "assert"} & set(row)
+            for path in self.nearby.glob(entry):
+                for row in self._mappings(self.nearby.data(path)):
+                    is_row = path.suffix.lower() == ".csv" or not {"vars", "assert"} & row.keys()
                     yield test_of_row(row) if is_row else row
         except Refused as error:
             self.tally.left["tests", str(error)] += 1
 
+    def _mappings(self, said: Any) -> Iterator[Mapping[str, Any]]:
+        """The mappings of a list, or the one; what is none is counted."""
+        for each in as_list(said):
+            if isinstance(each, Mapping):
+                yield each
+            else:
+                self.tally.left["test", "no mapping"] += 1
+
     def _scenarios(self) -> Iterator[Mapping[str, Any]]:
         for entry in as_list(self.config.get("scenarios")):
-            for scenario in as_list(self.nearby.data(self.nearby.find(entry)) if isinstance(entry, str) else entry):
+            said = self.nearby.data(self.nearby.find(entry)) if isinstance(entry, str) else entry
+            for scenario in self._mappings(said):
                 for shared in as_list(scenario.get("config")):
                     for raw in (row for each in as_list(scenario.get("tests")) for row in self._raw_tests(each)):
                         yield _merged(self._mapping(shared), raw)
@@ -108,7 +116,10 @@ class TestReader:
         said = test.get("vars")
         if isinstance(said, str | list):
             files = [path for name in as_list(said) for path in self.nearby.glob(name)]
-            said = {key: value for path in files for key, value in self._mapping(str(path)).items()}
+            found = [self.nearby.data(path) for path in files]
+            said = {key: value for each in found if isinstance(each, Mapping) for key, value in each.items()}
+        if said is not None and not isinstance(said, Mapping):
+            raise LeftOut("variables that are no mapping")
         values = {str(key): self._variable(value) for key, value in (said or {}).items()}
         lists = {key: value for key, value in values.items() if isinstance(value, list) and value}
         expands = test.get("options", {}).get("disableVarExpansion") is not True

@@ -17,14 +17,11 @@ from tunegate.harness.imports import (
     promptfoo_outputs,
 )
 from tunegate.harness.imports.model import Imported
-from tunegate.harness.imports.nearby import DATA, SCRIPTS, YAMLS, Nearby
+from tunegate.harness.imports.nearby import DATA, MOST_FILES, SCRIPTS, YAMLS, Nearby
 from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
 from tunegate.harness.results.samples import brief
 
-A_SOURCE = (
-    "a file to import: a configuration, tests or results of promptfoo, samples, a registry file or a hosted export of "
-    "OpenAI's evals, goldens of deepeval, samples of inspect_ai, or a task of lm-evaluation-harness"
-)
+A_SOURCE = "tests of promptfoo, OpenAI's evals, deepeval, inspect_ai or lm-evaluation-harness"
 RESULTS = "tunegate compare reads results"
 ROWS = "tunegate init --from reads tables and chat rows"
 #: What is known and holds no tests, with what to do.
@@ -37,6 +34,9 @@ KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo without "
      "tests", "generate its tests, and import them"),
 )  # fmt: skip
+
+
+Importer = Callable[[Path, Any, str | None, str | None], Imported]
 
 
 def import_source(path: Path, match: str | None = None, column: str | None = None) -> Imported:
@@ -53,16 +53,22 @@ def import_source(path: Path, match: str | None = None, column: str | None = Non
     """
     if not path.is_dir():
         return _import_file(path, match, column)
+    nearby = Nearby(path)
     for name in promptfoo_config.CONFIGS:
         if (path / name).is_file():
-            return _import_file(path / name, match, column)
+            return _import_file(nearby.inside(path / name, name), match, column)
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in DATA and each.is_file())
+    if len(files) > MOST_FILES:
+        raise Refused(
+            f"{show_path(path)}: expected at most {MOST_FILES} files, found {len(files):,}; name the file itself"
+        )
+    files = [nearby.inside(each, each.name) for each in files]
     exports = [each for each in files if each.suffix.lower() == ".json" and hosted_evals.is_eval(_quiet(each))]
     found = exports or [each for each in files if is_foreign(each)]
     if len(found) != 1:
         there = ", ".join(each.name for each in found[:8]) or "none"
-        hint = "name the file itself" if found else A_SOURCE.removeprefix("a file to import: ")
-        raise Refused(f"{show_path(path)}: expected one file that can be imported, found {there}; {hint}")
+        hint = "; name the file itself" if found else ""
+        raise Refused(f"{show_path(path)}: expected one file with {A_SOURCE}, found {there}{hint}")
     return _import_file(found[0], match, column)
 
 
@@ -94,7 +100,7 @@ def _import_file(path: Path, match: str | None, column: str | None) -> Imported:
     data = Nearby(path.parent).data(path)
     read = _importer(path, data)
     if read is not None:
-        return read(path, data, match, column)
+        return _named(path, read, data, match, column)
     first = data[0] if isinstance(data, list) and data else data
     for is_it, found, hint in KNOWN:
         if is_it(data) or is_it(first):
@@ -102,13 +108,22 @@ def _import_file(path: Path, match: str | None, column: str | None) -> Imported:
     raise Unreadable(path, A_SOURCE, _described(first))
 
 
+def _named(path: Path, read: Importer, data: Any, match: str | None, column: str | None) -> Imported:
+    """Read the data of a file; an error on what it names begins with the file."""
+    try:
+        return read(path, data, match, column)
+    except Unreadable:
+        raise
+    except Refused as error:
+        if str(error).startswith(show_path(path)):
+            raise
+        raise Refused(f"{show_path(path)}: {error}") from None
+
+
 def _described(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"one with the keys {brief(', '.join(map(str, list(value)[:6])), 100) or 'none'}"
     return "an empty file" if value in (None, []) else "no object and no rows of them"
-
-
-Importer = Callable[[Path, Any, str | None, str | None], Imported]
 
 
 def _importer(path: Path, data: Any) -> Importer | None:

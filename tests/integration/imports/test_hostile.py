@@ -122,6 +122,16 @@ def test_the_name_of_a_task_leads_nowhere(project, name):
     assert not [each for each in files(project) if "evil" in each.rpartition("/")[0]]
 
 
+@pytest.mark.parametrize("name", ["promptfooconfig.yaml", "rows.jsonl"])
+def test_a_folder_whose_file_is_a_link_is_refused(project, name):
+    (project / "in" / name).symlink_to(project / "secret.jsonl")
+    done = CliRunner().invoke(app, ["import", str(project / "in")])
+
+    assert done.exit_code == 4
+    assert "found one outside" in done.output
+    assert SECRET not in done.output
+
+
 def test_a_file_in_the_way_is_kept(project):
     ATTACKS["an assertion in Python"].put(path := project / "in/promptfooconfig.yaml")
     kept = project / "work/fixtures/in/text.yaml"

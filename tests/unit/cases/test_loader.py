@@ -156,7 +156,7 @@ MISTAKES = {
     ),
     "an unknown way to extract": (
         GOOD.replace("}}", "}, extract: fence}"),
-        "3: check.extract: expected one of strict, fenced, found 'fence'; did you mean 'fenced'?",
+        "3: check.extract: expected one of strict, fenced, text, found 'fence'; did you mean 'fenced'?",
     ),
     "an expect of the wrong shape": (
         VOCABULARY + "cases:\n  - {id: a, input: hi, expect: {terms: pump}}\n",

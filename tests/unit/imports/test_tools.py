@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.hostile_imports import result
 from tests.support.imports import fixtures_of, put, scored
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.imports.recognise import import_source
+from tunegate.harness.imports.rules import literal
 from tunegate.harness.imports.write import write_import
 
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two and two?"}]
@@ -195,6 +200,13 @@ def sums(tmp_path, **more):
     return put(tmp_path / "sums.yaml", {key: value for key, value in {**TASK, **more}.items() if value is not None})
 
 
+def test_choices_that_are_left_out_leave_the_prompt_of_the_others(tmp_path):
+    rows = [{"input": "Which?", "target": "none", "choices": ["a", "b"]}, {"input": "Say x", "target": "x"}]
+    [unit] = fixtures_of(import_source(put(tmp_path / "samples.jsonl", rows)), tmp_path).values()
+
+    assert (unit["prompt"], len(unit["cases"])) == ({"template": "{input}"}, 1)
+
+
 def test_a_task_of_lm_eval_with_data_beside_it(tmp_path):
     path = sums(tmp_path)
     imported = import_source(path)
@@ -235,7 +247,8 @@ def test_choices_of_a_task(tmp_path):
         ({"process_docs": "utils.x"}, "process_docs: expected a template, found code, which is not run"),
         ({"doc_to_text": "!function utils.x"}, "doc_to_text: expected a template, found code, which is not run"),
         ({"doc_to_text": "{{question.upper()}}"}, "a template expression"),
-        ({"metric_list": [{"metric": "bleu"}]}, "metric_list: expected exact_match, found bleu"),
+        ({"metric_list": [{"metric": "bleu"}]}, "metric_list: expected exact_match of whole texts, found bleu"),
+        ({"metric_list": [{"metric": "exact_match", "regexes_to_ignore": [","]}]}, "exact_match regexes_to_ignore"),
         ({"filter_list": [{"filter": [{"function": "regex"}]}]}, "filter_list: expected take_first or remove_whitespa"),
         ({"include": "../other.yaml"}, "found one outside"),
         ({"include": "sums.yaml"}, "at most 5 files that include one another"),
@@ -277,7 +290,7 @@ def test_a_folder_with_several_files_is_asked_about(tmp_path):
     for name in ("a.jsonl", "b.jsonl"):
         put(tmp_path / name, [{"input": "x", "ideal": "y"}])
 
-    with pytest.raises(Refused, match=r"expected one file that can be imported, found a.jsonl, b.jsonl; name the file"):
+    with pytest.raises(Refused, match=r"expected one file with tests of .*, found a.jsonl, b.jsonl; name the file"):
         import_source(tmp_path)
 
 
@@ -307,3 +320,27 @@ def test_tags_are_metadata_whose_values_repeat(tmp_path):
 
     assert unit["cases"][1]["tags"] == {"kind": "b"}
     assert imported.tally.left == {("metadata key", "its values are no labels"): 6}
+
+
+def test_long_texts_are_kept_whole(tmp_path):
+    long = "word " * 10_000
+    golden = [{"input": long, "expected_output": "x", "actual_output": long, "name": "n" * 100}]
+    [case] = import_source(put(tmp_path / "g.json", golden)).cases
+    [other] = import_source(
+        put(tmp_path / "r.json", {"results": {"stats": {}, "results": [result(response={"output": long})]}})
+    ).cases
+
+    assert (case.asked.text, case.outputs["actual"], other.outputs["echo"]) == (long, long, long)
+    assert case.name == "n" * 60
+
+
+@given(st.lists(st.text(st.sampled_from("a: #'\"|>-{\n\t\u2028\x85\x0c\xe9"), max_size=12), min_size=1, max_size=4))
+def test_texts_survive_being_written(texts):
+    rows = [{"input": f"q{text}", "ideal": text} for text in texts if text.strip()]
+    with tempfile.TemporaryDirectory() as folder:
+        if rows:
+            path = put(Path(folder) / "samples.jsonl", rows)
+            [unit] = fixtures_of(import_source(path), Path(folder)).values()
+            assert [case["input"] for case in unit["cases"]] == [row["input"] for row in rows]
+            patterns = [case["check"]["schema"]["pattern"] for case in unit["cases"]]
+            assert patterns == [f"^{literal(row['ideal'])}" for row in rows]

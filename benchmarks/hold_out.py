@@ -108,9 +108,9 @@ def report(cells: list[Cell], how: str) -> str:
     head = ["flips %", "near %", "near are", "improved %", "regressed %", "held %", "improved % if not named"]
     text = (
         f"One target of {CASES} cases, margin 10; the adapter has learnt the near cases by heart and gained nothing on "
-        "the others. *Near are*: drawn from all cases alike, or rather from hard or from easy ones. *If not named*: what "
-        f"the gate would say if nobody knew which cases are near.\n\nWritten down before measuring: at most {PROMISED:g} % "
-        "are improved where the near cases are named."
+        "the others. *Near are*: drawn from all cases alike, or rather from hard or from easy ones. *If not named*: "
+        "what the gate would say if nobody knew which cases are near.\n\n"
+        f"Written down before measuring: at most {PROMISED:g} % are improved where the near cases are named."
     )
     return f"# Cases that training rows come near\n\n{text}\n\n{table(head, rows)}\n\n## How\n\n{how}\n"
 

@@ -209,12 +209,12 @@ def _loaded(name: str, files: Mapping[str, str], source: Path) -> Task:
 
 
 def _policy(imported: Imported, task: Task) -> str:
-    """A first policy: every unit a target, with the margin that its cases hold."""
+    """A first policy: every unit a guard, with the margin that its cases hold; another tool's tests ask for no gain."""
     units = {}
     for unit in task.units:
         ahead = look_ahead(replace(task, units=(unit,)))
         reason = f"A first guess: {ahead.says}. Write here what a wrong output costs, and set the margin by it."
-        units[unit.name] = {"role": "target", "margin": ahead.margin, "reason": reason}
+        units[unit.name] = {"role": "guard", "margin": ahead.margin, "reason": reason}
     about = f"Imported from {imported.path.name}, a file of {imported.tool}."
     return write_yaml({"version": 1, "about": about, "units": units})
 

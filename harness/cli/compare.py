@@ -52,7 +52,7 @@ def compare(
         typer.Argument(
             help="Two result files of one tool: OLD, then NEW. Or two or more configurations, each [NAME=]PART[+PART]: "
             "a model, adapter, prompt file, or a record.",
-            metavar="A B [C ...]",
+            metavar="A B [C]",
         ),
     ],
     gate: Annotated[bool, shared("gate")] = False,

@@ -471,7 +471,7 @@ OTHERS = {
     "--tg-", "--lf", "--junitxml", "--pyargs", "--co", "--git", "--no-deps", "--require-hashes", "--hash",
     "--served-model-name", "--enable-lora", "--lora-modules", "--alias", "--parallel",
     "--tensor-parallel-size", "--max-model-len", "--api-key", "--hf-token", "--config",
-    "--log", "--multi", "--num", "--machine", "--main", "--cpu",
+    "--log", "--multi", "--num", "--machine", "--main", "--cpu", "--repeat",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -155,11 +156,34 @@ def _why(best: Trial, finished: Sequence[Trial], ready: Ready) -> str:
     by = "validation loss is the lowest" if best.chosen and best.chosen.score is None else "score is the highest"
     others = [each for each in finished if each is not best and each.settings == own_settings(ready.recipe)]
     against = "".join(f"; the unchanged recipe: {each.chosen or each.refused}" for each in others)
+    scored = sum(bool(row.case) for row in ready.asked)
     return (
         f"trial {best.number} of {len(finished)} is kept ({_render_settings(best.settings)}): on the validation split "
         f"of {len(ready.validation)} rows its {by} ({best.chosen}{against}). The best of several trials looks better "
-        "than it is; evaluate it with the suites"
+        f"than it is; evaluate it with the suites{cannot_choose(best, finished, scored)}"
     )
+
+
+def cannot_choose(best: Trial, finished: Sequence[Trial], rows: int) -> str:
+    """Return that the `rows` which are scored cannot tell the best settings from others; empty if they can.
+
+    Scores within one standard error of a difference of two shares, sqrt(2 p (1 - p) / n), count as equal.
+    """
+    score = best.chosen.score if best.chosen else None
+    if score is None or not rows:
+        return ""
+    error = math.sqrt(2 * min(max(score * (1 - score), 0.0), 0.25) / rows)
+    alike = same_but_seed(finished, best)
+    others = [each for each in finished if each not in alike and each.chosen and each.chosen.score is not None]
+    near = {
+        _render_settings({**each.settings, "seed": 0})
+        for each in others
+        if each.chosen and score - (each.chosen.score or 0.0) <= error
+    }
+    if not near:
+        return ""
+    settings = f"{len(near)} other setting{'s' if len(near) > 1 else ''}"
+    return f"; {rows} scored rows cannot choose between it and {settings}: the scores differ by at most {error:.3f}"
 
 
 def _seeds(best: Trial, finished: Sequence[Trial]) -> dict[str, Any]:

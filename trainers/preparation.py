@@ -198,7 +198,8 @@ class _Preparation:
     def decontaminate(self) -> None:
         """Compare the rows with the fixtures."""
         recipe, before = self.recipe, len(self.rows)
-        self.clean = decontaminate(self.rows, self.tasks, recipe.decontaminate, recipe.exemptions, self.watch)
+        given = self.rows
+        self.clean = decontaminate(given, self.tasks, recipe.decontaminate, recipe.exemptions, self.watch)
         self.rows = self.clean.rows
         left_out = self.reported.left_out + before - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)

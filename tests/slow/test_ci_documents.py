@@ -64,5 +64,5 @@ def test_gitlabs_job_ends_as_the_gate_does_and_leaves_its_artefacts(checkout, go
     assert sh(root, script, CI_MERGE_REQUEST_DIFF_BASE_SHA=head.strip()) == code
     assert sh(root, job["after_script"]) == 0
     kept = {path.name for path in (root / job["artifacts"]["paths"][0]).iterdir()}
-    assert kept == {"record.json", "record.cases.jsonl", "decision.json", "report.html", "report.md"}
+    assert kept == {"record.json", "record.cases.jsonl", "decision.json", "report.html", "report.md", "gate.xml"}
     assert (root / "out/report.md").read_text().startswith("### ❌ Blocked" if code else "### ✅")

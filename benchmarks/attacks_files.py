@@ -821,7 +821,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _pipe("requests.jsonl", "/dev/zero"),
     ),
     "schema-doubles": Attempt(
-        "A schema takes twice as many steps with each of 40 definitions", _schema(_doubling), RECORD
+        "A schema takes twice as many steps with each of 40 definitions; its outputs fail, in no time",
+        _schema(_doubling),
+        RECORD,
+        may_pass=True,
     ),
     "schema-elsewhere": Attempt(
         "A schema names the environment of the process",

@@ -7,35 +7,31 @@ import decimal
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Unreadable, UsageError
-from tunegate.harness.core.extras import lacking, need
+from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import MOST_BYTES, read_bytes
 
 HUB = "hub:"
-MOST_ROWS, BATCH = 100_000, 1_000
-FORM = f"{HUB}NAME@REVISION or {HUB}NAME@REVISION#SPLIT, the revision a commit of 40 digits"
-_SOURCE = re.compile(r"(?P<name>\w[\w.-]*(/\w[\w.-]*)?)@(?P<revision>[0-9a-f]{40})(#(?P<split>[\w.-]+))?", re.ASCII)
+MOST_ROWS, BATCH = 1_000_000, 1_000
+HUB_FORM = f"{HUB}NAME@REVISION or {HUB}NAME@REVISION#SPLIT, the revision a commit of 40 digits"
+HUB_NAME = re.compile(
+    r"hub:(?P<name>\w[\w.-]*(/\w[\w.-]*)?)@(?P<revision>[0-9a-f]{40})(#(?P<split>[\w.-]+))?", re.ASCII
+)
 
 
-def parquet_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a Parquet file.
+def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, with the values of Arrow.
 
     Raises:
-        AuthoringError: no such file, not Parquet, too many rows or bytes, or values that JSON does not have.
+        AuthoringError: no such file, not Parquet, or too many rows or bytes.
         CouldNotRun: pyarrow is missing; it comes with `datasets`.
     """
+    arrow, parquet = need("pyarrow"), need("pyarrow.parquet")
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise lacking("datasets", error) from error
-    try:
-        file = parquet.ParquetFile(arrow.BufferReader(read_bytes(path, "a Parquet file")))
-        return list(_as_json(path, _unpacked(path, file)))
+        yield from _unpacked(path, parquet.ParquetFile(arrow.BufferReader(read_bytes(path, "a Parquet file"))))
     except Unreadable as error:
         raise AuthoringError([error.problem]) from error
     except (arrow.ArrowException, OSError) as error:
@@ -55,30 +51,32 @@ def _unpacked(path: Path, file: Any) -> Iterator[dict[str, Any]]:
         raise AuthoringError([Problem(path, 1, "", most, f"{count:,} rows in {size:,} bytes or more")])
 
 
-def hub_rows(source: str) -> list[dict[str, Any]]:
-    """The first 100,000 rows of `hub:NAME@REVISION#SPLIT`, without a split those of `train`; no code of it is run.
+def read_hub(source: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `hub:NAME@REVISION#SPLIT`, without a split those of `train`; no code of it is run.
 
     Raises:
         UsageError: it is not of that form, or a folder of that name is here.
         CouldNotRun: `datasets` is missing, or the data set cannot be loaded.
     """
-    found = _SOURCE.fullmatch(source.removeprefix(HUB))
+    found = HUB_NAME.fullmatch(source)
     if not found:
-        raise UsageError(f"--from {source}: expected {FORM}, so that the rows stay the same; found another form")
+        raise UsageError(f"{source}: expected {HUB_FORM}, so that the rows stay the same; found another form")
     name, revision, split = found["name"], found["revision"], found["split"] or "train"
     if Path(name).exists():  # the library would read it instead, whatever the revision
-        raise UsageError(f"--from {source}: expected no file or folder {name} here, found one; run it elsewhere")
+        raise UsageError(f"{source}: expected no file or folder {name} here, found one; run it elsewhere")
     library = need("datasets")
     try:
-        rows = library.load_dataset(name, revision=revision, split=split, streaming=True)
-        return list(_as_json(Path(source), islice(rows, MOST_ROWS)))
-    except AuthoringError:
-        raise
+        yield from map(dict, library.load_dataset(name, revision=revision, split=split, streaming=True))
     except Exception as error:  # the library raises what each of its own libraries does
         raise CouldNotRun(f"{source}: expected a data set, the hub did not deliver it: {error}") from error
 
 
-def _as_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def as_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows of Arrow as JSON data; what is not finite is null.
+
+    Raises:
+        AuthoringError: a value that JSON does not have.
+    """
     for number, row in enumerate(rows, start=1):
         try:
             yield {key: _plain(value) for key, value in row.items()}

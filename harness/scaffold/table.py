@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import HUB, hub_rows, parquet_rows
+from tunegate.harness.authoring.columnar import HUB, as_json, read_hub, read_parquet
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.utf8 import MOST_BYTES, read_utf8
@@ -22,6 +23,7 @@ from tunegate.harness.scaffold.infer import cell_values
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
 ROWS = {"type": "array", "items": {"type": "object"}}
+MOST_OF_HUB = 100_000  # rows
 KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
@@ -72,7 +74,7 @@ def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
 
     Args:
         source: a file that ends in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet, or
-            `hub:NAME@REVISION#SPLIT`.
+            `hub:NAME@REVISION#SPLIT`, of which the first 100,000 rows are read.
         named: expected columns, by which the delimiter of a CSV is detected.
 
     Raises:
@@ -83,14 +85,14 @@ def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
     path = Path(source)
     kind = path.suffix.lower()
     if str(source).startswith(HUB):
-        table = _of_rows(path, list(enumerate(hub_rows(str(source)), start=1)))
+        table = _of_rows(path, list(enumerate(as_json(path, islice(read_hub(str(source)), MOST_OF_HUB)), start=1)))
     elif kind not in KINDS:
         raise UsageError(
             f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, or {HUB}NAME@REVISION, found "
             f"{kind or 'no ending'}; export the spreadsheet as CSV (UTF-8)"
         )
     elif kind in (".parquet", ".json"):
-        rows = parquet_rows(path) if kind == ".parquet" else _listed(path)
+        rows = as_json(path, read_parquet(path)) if kind == ".parquet" else _listed(path)
         table = _of_rows(path, list(enumerate(rows, start=1)))
     else:
         table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)

@@ -94,6 +94,9 @@ class Hub:
         return self.rows
 
 
+REVISION = "3f2a1c" + 34 * "0"
+
+
 @pytest.fixture
 def hub(monkeypatch):
     """The Hub, with a data set of pairs."""
@@ -107,14 +110,14 @@ def hub(monkeypatch):
 
 
 def test_a_data_set_of_the_hub_is_read_at_its_revision(place, hub):
-    name = "hub:desk/pairs@3f2a1c"
+    name = f"hub:desk/pairs@{REVISION}"
     write(place, [], rows=[name], method="dpo")
 
     done = place.train()
 
     assert done.exit_code == 0, done.output
     assert f"{name}: form preference, 12 rows\n" in done.output
-    assert hub.asked == [("desk/pairs", {"revision": "3f2a1c", "split": "train"})]
+    assert hub.asked == [("desk/pairs", {"revision": REVISION, "split": "train", "streaming": True})]
     assert files(place)[0]["file"] == name
     write(place, [], rows=[f"{name}#test"], method="dpo")
     place.train("--dry-run")
@@ -123,12 +126,16 @@ def test_a_data_set_of_the_hub_is_read_at_its_revision(place, hub):
 
 def test_what_the_hub_does_not_deliver_is_named(place, hub):
     hub.rows = None
-    write(place, [], rows=["hub:desk/pairs@3f2a1c"])
+    write(place, [], rows=[f"hub:desk/pairs@{REVISION}"])
     done = place.train()
     assert done.exit_code == 3
-    assert "hub:desk/pairs@3f2a1c: the Hub did not deliver it: no route" in done.output
+    assert f"hub:desk/pairs@{REVISION}: expected a data set, the hub did not deliver it: no route" in done.output
 
     (place.path / "desk" / "pairs").mkdir(parents=True)
-    refuses(place, "expected a data set of the Hub, found a folder here of that name")
-    write(place, [], rows=["hub:desk/pairs"])
-    refuses(place, "rows[0]: expected a data set with its revision: hub:OWNER/NAME@REVISION")
+    before = place.tree()
+    done = place.train()
+    assert (done.exit_code, place.tree()) == (2, before)
+    assert "expected no file or folder desk/pairs here, found one" in done.output
+    for name in ("hub:desk/pairs", "hub:desk/pairs@main"):
+        write(place, [], rows=[name])
+        refuses(place, "rows[0]: expected a data set with its revision: hub:NAME@REVISION")

@@ -95,6 +95,11 @@ class Shards:
         """The prompting strategy of the run."""
         return cast("RungName", self.first.record.rung)
 
+    @property
+    def near(self) -> dict[str, Sequence[str]]:
+        """The cases that training rows come near, by unit; a shard names those of its own units only."""
+        return {unit: cases for each in self.files.values() for unit, cases in each.record.near.items()}
+
     def model(self, units: Sequence[Unit]) -> Replay:
         """Return a model that replays the outputs of the shards for `units`.
 

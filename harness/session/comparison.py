@@ -125,6 +125,8 @@ class ComparisonRun:
 
 def _chosen(units: Sequence[Unit], names: Sequence[str]) -> list[Unit]:
     known = {unit.key: unit for unit in units}
+    if not known:
+        raise UsageError("compare: expected an open unit, found none: sealed cases are not used")
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"--unit: expected an open unit ({listed(sorted(known))}), found {listed(unknown)}")
     wanted = {key for name in names for key in (name, known[name].of) if key}

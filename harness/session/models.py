@@ -161,8 +161,10 @@ class RunModels:
             return False
         serving = references.get(BASELINE) if options.against == BASELINE else None
         if options.compared_as:
-            ledger = read_ledger(options.baselines)
-            found = records_in_service(options.baselines, ledger, selected, supplied=False)
+            try:
+                found = records_in_service(options.baselines, read_ledger(options.baselines), selected, supplied=False)
+            except Refused:
+                return True  # what is in service has other questions by now: nothing that runs here is its record
             serving = as_reference(found) if found else None
         return serving is not None and not is_same_configuration(serving, model.fingerprint, selected)
 
@@ -210,7 +212,7 @@ class RunModels:
     def _near(self, candidate: Candidate) -> Mapping[str, Sequence[str]]:
         """The evaluated cases that training rows of the adapter come near."""
         if self._options.shards:
-            return self._options.shards.first.record.near
+            return self._options.shards.near
         known = near_cases(candidate.adapter) if candidate.adapter else {}
         return {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.gated import edit, invoke, ok
 from tests.support.prompted import BETTER, IN_SERVICE, WORSE, prompt
+from tests.support.records import write_policy
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
@@ -79,16 +80,19 @@ def test_a_record_with_other_questions_is_refused(prompts, server):
     edit(lambda data: data["cases"][3].update(input="another ticket 3"))
     done = invoke("compare", path, "worse.md")
     assert done.exit_code == 4
-    assert "was evaluated with other inputs" in done.output or "inputs" in done.output
+    assert f"{path}: desk/triage was evaluated with other inputs" in done.output
+
+
+def test_cases_that_are_being_written_are_compared_too(prompts, server):
+    edit(lambda data: data["cases"].append({"id": "new", "input": "ticket 3", "expect": {"product": "boiler"}}))
+    assert compared(f"house={server.model}", "worse.md")["worse"]["n"] == 121
 
 
 def test_runs_of_other_configurations_count(prompts, server):
     before = len(read_ledger(Path("baselines")).of("desk", "run"))
     compared(f"house={server.model}", "better.txt")
-    events = read_ledger(Path("baselines")).of("desk", "run")
-    assert len(events) == before + 1
-    compared(f"house={server.model}", "better.txt")
-    assert len(read_ledger(Path("baselines")).of("desk", "run")) <= before + 2
+    [event] = read_ledger(Path("baselines")).of("desk", "run")[before:]
+    assert set(event.configurations) == {"desk/triage"}
 
 
 def test_a_fixture_file_is_a_prompt_file_too(prompts, server):
@@ -145,9 +149,12 @@ def test_calls_are_timed_where_that_is_asked_for(prompts, server):
 
 def test_sealed_cases_are_not_used(prompts, server):
     edit(lambda data: data.update(unit="proof", sealed=True, cases=data["cases"][:4]), "triage.yaml")
+    write_policy(Path("fixtures"), proof={"margin": 0.5})
+    asked = len(server.asked)
     done = invoke("compare", server.model, "better.txt")
-    assert "desk/proof" not in done.stdout
-    assert done.exit_code != 0
+    assert done.exit_code == 2, done.output
+    assert "expected an open unit, found none" in done.output
+    assert len(server.asked) == asked
 
 
 def test_the_ledger_of_a_project_without_one_stays_empty(prompts, server, tmp_path):

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tests.support.authoring import PROJECT
-from tests.support.records import units_of, write_desk
+from tests.support.records import record, units_of, write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.shard_record import ShardRecord, Shards
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
 
 
@@ -96,3 +97,15 @@ def test_what_is_no_shard_is_refused():
 
 def test_a_shard_knows_its_place():
     assert parse_shard("3/8") == Shard(3, 8)
+
+
+def test_near_cases_are_of_all_shards(tmp_path):
+    write_desk(tmp_path, 2)
+    write_desk(tmp_path, 2, "replies")
+    tasks = load_tasks(tmp_path)
+    near = [{"desk/triage": ["c000"]}, {"desk/replies": ["c001"], "desk/triage": ["c000"]}]
+    files = {}
+    for number, (unit, each) in enumerate(zip(("desk/triage", "desk/replies"), near, strict=True), start=1):
+        part = replace(record(tasks, {unit: "11"}), partial=True, near=each)
+        files[Path(f"{number}.json")] = ShardRecord(Shard(number, 2), "tiny", 1, ("desk",), part.questions, part)
+    assert Shards(files).near == {"desk/triage": ["c000"], "desk/replies": ["c001"]}

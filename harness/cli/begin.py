@@ -74,6 +74,7 @@ def init(
 
     is_table = bool(column or expect or text or label)
     if source is not None and not is_table and is_source(Path(source)):
+        _check_no_table(ctx, source)
         import_(Path(source), task, cases=cases, quiet=quiet)
         return
     chosen = _chosen(model, is_given(ctx, "model"), rows)
@@ -94,6 +95,16 @@ def init(
     changes = write_task(made, project(), cases, chosen)
     if not quiet:
         _report(changes, made, _next(chosen))
+
+
+def _check_no_table(ctx: typer.Context, source: str) -> None:
+    """Refuse options of tables with a file of another tool, which would be ignored."""
+    for each in ctx.command.params:
+        if each.name in ("names", "system", "goal", "limit", "rows", "suite", "model") and is_given(ctx, each.name):
+            raise UsageError(
+                f"{each.opts[0]}: {source} is a file of another tool, whose tests are imported as they are; omit the "
+                "option, or read the file as a table: name its columns with --input and --expect"
+            )
 
 
 def _chosen(model: str, is_named: bool, rows: int | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,6 @@ from typing import Any
 from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.cases.conversation import write_input
 from tunegate.harness.cases.file import POLICY
-from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, Refused, show_path
 from tunegate.harness.core.escaping import shown
@@ -21,7 +19,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.imports.model import Imported, ImportedCase, Tally
 from tunegate.harness.imports.rules import all_rules
 from tunegate.harness.scaffold.outlook import look_ahead
-from tunegate.harness.scaffold.task import ONE_LINE
+from tunegate.harness.scaffold.task import ONE_LINE, task_of_files
 
 TEXT, JSON = "text", "json"
 TEXT_CHECK = {"schema": {"type": "string"}, "extract": "text"}
@@ -194,18 +192,12 @@ def _case(
 
 
 def _loaded(name: str, files: Mapping[str, str], source: Path) -> Task:
-    with tempfile.TemporaryDirectory() as folder:
-        for file, text in files.items():
-            path = Path(folder) / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8", newline="\n")
-        try:
-            [task] = load_tasks(Path(folder))
-        except AuthoringError as error:
-            places = [f"{each.where}: expected {each.expected}, found {each.found}" for each in error.problems]
-            found = f"{show_path(source)}: expected cases that make valid fixtures, found {listed(places)}"
-            raise Refused(f"{found}; nothing was written") from error
-    return task
+    try:
+        return task_of_files(name, files)
+    except AuthoringError as error:
+        places = [f"{each.where}: expected {each.expected}, found {each.found}" for each in error.problems]
+        found = f"{show_path(source)}: expected cases that make valid fixtures, found {listed(places)}"
+        raise Refused(f"{found}; nothing was written") from error
 
 
 def _policy(imported: Imported, task: Task) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,21 +200,34 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
     return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
 
 
-def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> Task:
-    """Load the task from its files, and check that every expected output passes its own check."""
+def task_of_files(name: str, files: Mapping[str, str]) -> Task:
+    """Load a task from the texts of its files, before any of them is written into a project.
+
+    Raises:
+        AuthoringError: mistakes in them.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in files.items():
-            path = Path(folder) / task / name
+        for file, text in files.items():
+            path = Path(folder) / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8", newline="\n")
         try:
-            [loaded] = load_tasks(Path(folder))
+            [task] = load_tasks(Path(folder))
         except AuthoringError as error:
-            said = str(error).replace(f"{folder}/", "")
-            raise Refused(f"these rows do not make a valid fixture, nothing was written; {said}") from error
-        completions = {(key, 0): Completion(key, output) for key, output in outputs.items()}
-        fingerprint = Fingerprint({"model": "expected", "rung": "as-is"}, {"backend": "replay"}, {"model": "expected"})
-        record = evaluate(loaded.units, Replay(completions, fingerprint), quiet())
+            inside = (replace(each, file=each.file.relative_to(folder)) for each in error.problems)
+            raise AuthoringError(list(inside)) from error
+    return task
+
+
+def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> Task:
+    """Load the task from its files, and check that every expected output passes its own check."""
+    try:
+        loaded = task_of_files(task, files)
+    except AuthoringError as error:
+        raise Refused(f"these rows do not make a valid fixture, nothing was written; {error}") from error
+    completions = {(key, 0): Completion(key, output) for key, output in outputs.items()}
+    fingerprint = Fingerprint({"model": "expected", "rung": "as-is"}, {"backend": "replay"}, {"model": "expected"})
+    record = evaluate(loaded.units, Replay(completions, fingerprint), quiet())
     for key, result in record.cases.items():
         if not result.passed:
             found = "; ".join(map(str, result.findings))

@@ -92,9 +92,8 @@ class Optim:
 class Decontaminate:
     """What to do with rows that are too similar to a fixture."""
 
-    # Copies are dropped. A row that only comes near a case teaches what production asks for, too: dropping such rows
-    # cost 23 points on honest cases where they inflated the score by four. So they are trained on, and the cases that
-    # they come near are no evidence of a gain.
+    # Copies are dropped. A row that only comes near a case teaches what production asks for, too. So it is trained on,
+    # and the case that it comes near is no evidence of a gain.
 
     refuse: str = _key(DROP, "what to do with rows that repeat a fixture", {"enum": [DROP, REFUSE]})
     review: str = _key(SPLIT, "what to do with rows that may paraphrase a fixture", {"enum": [SPLIT, DROP, KEEP, ASK]})

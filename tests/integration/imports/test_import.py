@@ -60,3 +60,16 @@ def test_nothing_that_stands_is_changed(tmp_path):
     assert "expected new files, found fixtures/r/text.yaml" in again.stderr
     assert files(tmp_path) == before
     assert before["pyproject.toml"] == b'[tool.tunegate]\nmodel = "mine"\n'
+
+
+@pytest.mark.parametrize(
+    "option", ["--rows=20", "--system=Sort it.", "--limit=50", "--suite=vocabulary", "--model=smollm2"]
+)
+def test_an_option_of_tables_does_not_go_unheard_with_a_file_of_another_tool(tmp_path, option):
+    put(tmp_path / "goldens.json", [{"input": f"question {n}", "expected_output": "yes"} for n in range(40)])
+    done = tunegate(tmp_path, "init", "desk", "--from", "goldens.json", option)
+
+    assert done.returncode == 2
+    name = option.partition("=")[0]
+    assert f"{name}: goldens.json is a file of another tool, whose tests are imported as they are" in done.stderr
+    assert set(files(tmp_path)) == {"goldens.json"}

@@ -641,6 +641,12 @@ def test_a_record_of_scores_of_another_tool(desk):
     )
 
 
+def test_a_record_of_a_comparison(desk):
+    adapter = desk.adapter()
+    compared = desk.record(adapter, {T: MOST}, compared_as="terse")
+    desk.refuses(adapter, compared, "a record of tunegate compare is for information only, and never released")
+
+
 # the second release
 
 

@@ -1,6 +1,6 @@
 """Cases that training rows come near: how often the gate finds a gain where there is none on the others.
 
-    python benchmarks/hold_out.py            # five minutes
+    python benchmarks/hold_out.py            # twenty minutes
     python benchmarks/hold_out.py --quick    # fewer draws
 
 Each world is one target of 100 cases, of which a share is near. On the near cases the adapter is right: it has learnt

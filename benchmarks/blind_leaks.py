@@ -86,7 +86,7 @@ def report(sets: Mapping[str, Sequence[Held]], made: str) -> str:
     """The result as Markdown, the latest set first."""
     return "\n\n".join([
         "# Leaks by another hand", "The rows were written by people who saw the fixtures and not the code.",
-        *(part for name in reversed(sets) for part in _of_set(name, sets[name])), "## How", made, "",
+        *(part for name in reversed(tuple(sets)) for part in _of_set(name, sets[name])), "## How", made, "",
     ])  # fmt: skip
 
 

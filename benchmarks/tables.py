@@ -13,10 +13,8 @@ that one row has stands in the prompt.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import random
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -31,6 +29,7 @@ import jsonschema_rs
 
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import number, table
+from benchmarks.public_sets import HOME, INPUT, LISTS, SLOTS, WHOLE, Files, Row, annotated, by_intent, tagged
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.lint.rules import lint_fixtures
@@ -41,8 +40,6 @@ from tunegate.harness.scaffold.task import InitOptions, new_task
 
 LIBRARIES = ("tunegate", "jsonschema-rs", "pyarrow")
 DRAWN, DRAWS, GOAL = 300, 5, 0.99
-INPUT, WHOLE = "text", "output"
-Row = Mapping[str, Any]  # the input, and a value for each slot
 
 
 @dataclass(frozen=True)
@@ -56,77 +53,6 @@ class Source:
     form: str
 
 
-class Files:
-    """The files of a repository at a commit; `digest` is that of all that were read."""
-
-    def __init__(self, folder: Path, commit: str) -> None:
-        self._folder, self._commit, self._read = folder, commit, hashlib.sha256()
-
-    def names(self) -> list[str]:
-        """Their paths, in order."""
-        return self._git("ls-tree", "-r", "--name-only", self._commit).decode().splitlines()
-
-    def text(self, path: str) -> str:
-        """The text of one."""
-        content = self._git("show", f"{self._commit}:{path}")
-        self._read.update(content)
-        return content.decode("utf-8", "replace")
-
-    def _git(self, *arguments: str) -> bytes:
-        return subprocess.run(["git", "-C", str(self._folder), *arguments], capture_output=True, check=True).stdout
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what was read so far."""
-        return self._read.hexdigest()
-
-
-def tagged(files: Files, folder: str) -> Iterator[Row]:
-    """Utterances with a BIO tag for each word, and an intent."""
-    for part in ("train", "valid", "test"):
-        lines = [files.text(f"data/{folder}/{part}/{name}").splitlines() for name in ("seq.in", "seq.out", "label")]
-        for text, tags, intent in zip(*lines, strict=True):
-            yield {INPUT: text.strip(), "intent": intent.strip(), **_slots(text.split(), tags.split())}
-
-
-def _slots(words: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
-    """The first value of each slot."""
-    found: dict[str, list[str]] = {}
-    current: list[str] = []
-    for word, tag in zip(words, tags, strict=True):
-        kind, _, name = tag.partition("-")
-        if kind == "B":
-            current = []
-            found.setdefault(name, current)
-        if kind in ("B", "I"):
-            current.append(word)
-    return {name: " ".join(value) for name, value in found.items()}
-
-
-def by_intent(files: Files) -> Iterator[Row]:
-    """Utterances in pieces, some of them values of slots; a file for each intent."""
-    for path in files.names():
-        if path.startswith("2017-06-custom-intent-engines/") and path.endswith("_full.json") and "/train_" in path:
-            [(intent, utterances)] = json.loads(files.text(path)).items()
-            for pieces in (each["data"] for each in utterances):
-                slots: dict[str, list[str]] = {}
-                for piece in (each for each in pieces if "entity" in each):
-                    slots.setdefault(piece["entity"], []).append(piece["text"].strip())
-                text = "".join(each["text"] for each in pieces).strip()
-                yield {INPUT: text, WHOLE: {"intent": intent, "slots": slots}}
-
-
-def annotated(files: Files) -> Iterator[Row]:
-    """Utterances to an assistant at home, with entities; the test parts of ten folds, which together are the whole."""
-    for path in files.names():
-        if "/autoGeneFromRealAnno/" in path and "/testset/annotated/" in path and path.endswith(".json"):
-            for each in json.loads(files.text(path))["test_data_annotation"]:
-                entities = {entity["entity"]: entity["value"] for entity in each["entities"]}
-                yield {INPUT: each["text"], "intent": each["intent"], "entities": entities}
-
-
-SLOTS, HOME = "61f0307c729b1fad479ef1de94aa5ac5dee601b0", "f6071b496b17d71e6eb43f543af0707f4ff30557"
-LISTS = "b86ac7f1577868c42158d0dec77db50956046696"
 SOURCES = (
     Source("ATIS", "MiuLab/SlotGated-SLU", SLOTS, lambda files: tagged(files, "atis"), "columns, CSV with ;"),
     Source("SNIPS", "MiuLab/SlotGated-SLU", SLOTS, lambda files: tagged(files, "snips"), "columns, Parquet"),

@@ -1,4 +1,4 @@
-"""Hyperparameter search: train with several settings and seeds, and keep the best on the validation split."""
+"""Hyperparameter search: train with several settings and seeds; the best on the validation split are trained again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
@@ -17,10 +17,12 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.ledger.ledger import Event, append, read_ledger
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.data.preference import Data
 from tunegate.trainers.pipeline import ONE_SEED, examine, put_in_place, train_in
 from tunegate.trainers.preparation import Ready, Say
 from tunegate.trainers.training.checkpoints import open_work
 from tunegate.trainers.training.loop import ADAPTER
+from tunegate.trainers.training.trainers import pass_of
 from tunegate.trainers.training.trials import (
     Trial,
     best_trial,
@@ -33,7 +35,8 @@ from tunegate.trainers.training.trials import (
 )
 
 SPLIT = 0.2  # of the rows, if the recipe has no validation split
-TRIALS = "trials"  # the folder of finished trials
+TRIALS, REFIT = "trials", "refit"  # the folders of finished trials, and of the last training
+REFITTED = "these settings were then trained on all rows, with those of the validation split"
 
 
 def for_search(recipe: Recipe, trials: int) -> Recipe:
@@ -138,8 +141,11 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
         sha = adapter_digest(adapter)
     except Refused as error:
         raise Refused(f"{error}; it was the best trial: delete {show_path(work)} and search again") from error
-    one = replace(ready, recipe=with_settings(ready.recipe, best.settings))
-    why, seeds = _why(best, finished, ready), _seeds(best, finished)
+    one, facts = replace(ready, recipe=with_settings(ready.recipe, best.settings)), best.facts
+    if not (kept := _why_no_refit(ready.recipe)):
+        one = _on_all_rows(one, best)
+        adapter, facts, sha = _refitted(one, work, watch, say)
+    why, seeds = f"{_why(best, finished, ready)}; {kept or REFITTED}", _seeds(best, finished)
     search = {
         "trials": len(finished), "space": ready.recipe.search.as_dict(), "chosen": best.number, "why": why,
         "each": [trial.as_dict() for trial in finished],
@@ -147,9 +153,37 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
     # before the adapter is moved; if a kill comes in between, the ledger skips the repeated event
     subject = {**ready.base.fingerprint.subject, "adapter": sha}
     append(baselines, Event("searched", ready.recipe.task, subject, trials=len(finished)))
-    put_in_place(one, adapter, best.facts, seeds, search=search, **examine(one, adapter, watch, say))
+    put_in_place(one, adapter, facts, seeds, search=search, **examine(one, adapter, watch, say))
     say(why)
     say(seeds["note"])
+
+
+def _why_no_refit(recipe: Recipe) -> str:
+    """Why the adapter of the best trial is kept as it is; empty if its settings are trained again on all rows."""
+    if not recipe.search.refit:
+        return "its adapter is kept (search.refit: false)"
+    if recipe.stop.kl is not None:
+        return "its adapter is kept: without the validation split nothing holds to stop.kl"
+    return ""
+
+
+def _on_all_rows(one: Ready, best: Trial) -> Ready:
+    """The training of the best trial's settings on all rows, with as many passes as its checkpoint had seen."""
+    passes = best.facts["best_step"] / pass_of(one.recipe, len(one.tokens))
+    optim = replace(one.recipe.optim, epochs=passes, validation_split=0.0)
+    return replace(
+        one, recipe=replace(one.recipe, optim=optim), tokens=cast(Data, [*one.tokens, *one.validation]), validation=[],
+        asked=[], evidence={**one.evidence, "validation": {"rows": 0, "units": {}}},
+    )  # fmt: skip
+
+
+def _refitted(one: Ready, work: Path, watch: Watch, say: Say) -> tuple[Path, dict[str, Any], str]:
+    """Train on all rows; return the adapter, the facts of its training and its digest."""
+    folder = work / REFIT
+    say(f"training the chosen settings on all {len(one.tokens)} rows, epochs {one.recipe.optim.epochs:.2g}")
+    open_work(folder, one.training, say)
+    facts = train_in(one, folder, watch, say)
+    return folder / ADAPTER, facts, adapter_digest(folder / ADAPTER)
 
 
 def _why(best: Trial, finished: Sequence[Trial], ready: Ready) -> str:
@@ -158,7 +192,7 @@ def _why(best: Trial, finished: Sequence[Trial], ready: Ready) -> str:
     against = "".join(f"; the unchanged recipe: {each.chosen or each.refused}" for each in others)
     scored = sum(bool(row.case) for row in ready.asked)
     return (
-        f"trial {best.number} of {len(finished)} is kept ({_render_settings(best.settings)}): on the validation split "
+        f"trial {best.number} of {len(finished)} is the best ({_render_settings(best.settings)}): on the validation split "
         f"of {len(ready.validation)} rows its {by} ({best.chosen}{against}). The best of several trials looks better "
         f"than it is; evaluate it with the suites{cannot_choose(best, finished, scored)}"
     )

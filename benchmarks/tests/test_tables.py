@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from benchmarks.tables import INPUT, Files, by_intent, given_away, tagged
+from benchmarks.public_sets import INPUT, Files, by_intent, tagged
+from benchmarks.tables import given_away
 from tests.support.paths import ROOT
 
 

@@ -40,6 +40,11 @@ SEARCH_SCHEMA: dict[str, Any] = {
             "title": "number of trials that repeat the best settings with other seeds",
             "description": "a whole number from 0",
         },
+        "refit": {
+            "type": "boolean",
+            "title": "train the chosen settings again on all rows, with those of the validation split",
+            "description": "true or false",
+        },
     },
 }  # fmt: skip
 
@@ -56,6 +61,7 @@ class SearchSpace:
     r: tuple[int, ...] = (8, 16, 32)
     epochs: tuple[float, ...] = (1, 2, 3)
     seeds: int | None = None
+    refit: bool = True
 
     def rates(self, own: float) -> tuple[float, float]:
         """The lowest and the highest learning rate; `own` is the recipe's."""

@@ -81,6 +81,7 @@ class Decontaminated:
             "common_phrases": found.common_phrases,
             "thresholds": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
             "pairs": {"refuse": len(found.threshold("refuse")), "review": len(found.threshold("review"))},
+            "other_slots": found.other_slots,
             "dropped": {
                 "refuse": sum(each.threshold == "refuse" for each in dropped),
                 "review": sum(each.threshold == "review" for each in dropped),

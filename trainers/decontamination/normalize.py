@@ -139,6 +139,11 @@ def wording(text: str) -> Wording:
     return Wording(pieces, tuple(at), tuple(plain), tuple(masked))
 
 
+def is_fact(word: str) -> bool:
+    """Whether a word is a number, a day or a month, whatever its spelling."""
+    return _FACT_WORD.fullmatch(word) is not None or _LETTER.search(word) is None
+
+
 def _names(text: str, pieces: Sequence[regex.Match[str]]) -> set[int]:
     """The capitalized pieces inside a sentence, up to three in a row; longer runs are titles or all caps."""
     capital = [piece[0][:1].isupper() for piece in pieces]

@@ -17,6 +17,7 @@ from tunegate.harness.privacy.encodings import decodings
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import Wording, wording
 from tunegate.trainers.decontamination.overlap import EvalTexts
+from tunegate.trainers.decontamination.slots import Slots
 from tunegate.trainers.decontamination.texts import (
     SIDES,
     EvalText,
@@ -48,7 +49,10 @@ NEAREST = 5  # pairs kept for the record
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of comparing rows with fixtures: pairs beyond a threshold, the most similar pairs, and counts."""
+    """The result of comparing rows with fixtures: pairs beyond a threshold, the most similar pairs, and counts.
+
+    `other_slots` counts pairs that share a sentence and none of the values in it; they are beyond no threshold.
+    """
 
     rows: int
     example_texts: int
@@ -56,6 +60,7 @@ class Comparison:
     common_phrases: int
     pairs: tuple[Near, ...]
     nearest: tuple[Near, ...]
+    other_slots: int = 0
 
     def threshold(self, name: str) -> list[Near]:
         """The pairs beyond a threshold, most similar first."""
@@ -96,8 +101,12 @@ def search(
     for each in nearest_first(near):
         found.setdefault(each.pair, each)
     nearest = nlargest(NEAREST, found.values(), key=lambda each: each.values["likeness"])
-    beyond = tuple(each for each in found.values() if each.threshold != "clear")
-    return Comparison(len(rows), len(texts), len(every), len(common), beyond, tuple(nearest))
+    beyond = [each for each in found.values() if each.threshold != "clear"]
+    slots = Slots(case for task in tasks for unit in task.units for case in unit.cases)
+    pairs = tuple(each for each in beyond if not slots.differ(each))
+    return Comparison(
+        len(rows), len(texts), len(every), len(common), pairs, tuple(nearest), len(beyond) - len(pairs)
+    )  # fmt: skip
 
 
 def _by_row(texts: Iterable[ExampleText]) -> list[list[str]]:
@@ -140,7 +149,7 @@ def _translated(
     """The pairs of a row's text and the text of a case that it may be a translation of."""
     asked, held = ([wording(each.text).without(common).text for each in side] for side in (texts, against))
     for each in translations(asked, held, [text.case.key for text in against], watch, multilingual):
-        values = dict.fromkeys((*REFUSE, "words"), 0.0) | {
+        values = dict.fromkeys(REFUSE, 0.0) | {
             "cosine": each.cosine, "likeness": each.likeness, "limit": each.limit,
         }  # fmt: skip
         yield Near(texts[each.row], against[each.eval_text], "review", TRANSLATION, each.likeness, values)

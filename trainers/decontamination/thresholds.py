@@ -17,12 +17,12 @@ Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
 Threshold = Literal["refuse", "review", "clear"]
 EQUAL, TRANSLATION = "equal", "translation"
-# From measurements (docs/decontamination.md, benchmarks/results/leaks.md). The refuse limits separate edited copies
-# (coverage from .81, cosine from .96) from all of 2,501 clean rows. The review limits catch paraphrases, to which clean
-# rows come close: two replies in the same house voice reach a coverage of .31. The cosine is not sufficient for
-# reviewing: with no clean row flagged, it finds 60 % of the paraphrases; plus half of the shared rare words, 81 %.
-REFUSE: Mapping[str, float] = {"coverage": 0.5, "letters": 0.7, "cosine": 0.9}
-REVIEW: Mapping[str, float] = {"coverage": 0.35, "likeness": 0.86}
+# From measurements (docs/decontamination.md, benchmarks/results/leaks.md). A copy is known by its wording: the refuse
+# limits separate edited copies from all of 2,501 clean rows. The review limits catch paraphrases, to which clean rows
+# come close: two replies in the same house voice reach a coverage of .31. A lower cosine is not sufficient: with no
+# clean row flagged, it finds 60 % of the paraphrases; plus half of the shared rare words, 81 %.
+REFUSE: Mapping[str, float] = {"coverage": 0.5, "letters": 0.7, "words": 0.9}
+REVIEW: Mapping[str, float] = {"coverage": 0.35, "cosine": 0.9, "likeness": 0.86}
 # Fixtures of one domain are similar to each other. A row is reviewed if it is more similar to a fixture than any other
 # fixture is, and always from 1.0: such rows raise a score by .6 points of 100, those from .86 by 2.0
 # (benchmarks/results/near_rows.md).
@@ -36,7 +36,8 @@ SPOKEN: Mapping[str, str] = {
     "coverage": "{:.0%} of the fixture's five-word phrases, ignoring numbers and names (refused from {refuse}, "
     "reviewed from {review})",
     "letters": "{:.0%} of their five-letter runs are the same (refused from {refuse})",
-    "cosine": "similarity of meaning {:.2f} (refused from {refuse})",
+    "words": "{:.0%} of their words are the same, in another order (refused from {refuse})",
+    "cosine": "similarity of meaning {:.2f} (reviewed from {review})",
     "likeness": "similarity of meaning and rare words {:.2f} (reviewed from {review:.2f})",
     TRANSLATION: "similarity of meaning across languages {:.2f} (reviewed from {review:.2f})",
 }
@@ -122,8 +123,9 @@ class Pairs:
     @property
     def reviewed(self) -> Numbers:
         """Mask of the pairs to review."""
-        reached: Numbers = (self.coverage >= REVIEW["coverage"]) | (self.likeness >= self.limit)
-        return reached & ~self.refused
+        reached = (self.coverage >= REVIEW["coverage"]) | (self.cosine >= REVIEW["cosine"])
+        reviewed: Numbers = (reached | (self.likeness >= self.limit)) & ~self.refused
+        return reviewed
 
     def only(self, chosen: Numbers) -> Pairs:
         """The chosen pairs."""
@@ -131,7 +133,7 @@ class Pairs:
 
     def values(self, at: int) -> dict[str, float]:
         """All measures of one pair."""
-        return {name: float(getattr(self, name)[at]) for name in (*REFUSE, "words", "likeness", "limit")}
+        return {name: float(getattr(self, name)[at]) for name in (*REFUSE, "cosine", "likeness", "limit")}
 
 
 def may_be_near(equal: Numbers, scores: Scores, same_side: Numbers) -> Numbers:

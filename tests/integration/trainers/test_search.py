@@ -67,7 +67,7 @@ def without_seconds(trials: list[dict]) -> list[dict]:
     return [{**trial, "seconds": 0} for trial in trials]
 
 
-def test_the_best_trial_is_the_adapter_and_the_record_tells_of_all(searched):
+def test_the_best_settings_are_trained_on_all_rows_and_the_record_tells_of_every_trial(searched):
     found = record(searched)
     search, each = found["search"], found["search"]["each"]
     said = searched.read("said.txt")
@@ -81,7 +81,11 @@ def test_the_best_trial_is_the_adapter_and_the_record_tells_of_all(searched):
     assert found["recipe"]["optim"]["lr"] == kept["lr"]
     assert said.count("trial 1 of 4: ") == 2
     assert "minutes left\n" in said
-    assert f"trial {kept['trial']} of 4 is kept" in said
+    assert f"trial {kept['trial']} of 4 is the best" in said
+    assert "training the chosen settings on all 22 rows" in said
+    assert (found["validation"], "validation" in found["training"]) == ({"rows": 0, "units": {}}, False)
+    assert found["recipe"]["optim"]["validation_split"] == 0
+    assert found["recipe"]["optim"]["epochs"] <= kept["epochs"]  # as many as its best checkpoint had seen
     assert search["why"] in said
     assert found["seeds"]["note"] in said
     assert not (searched.path / ".adapter.search").exists()
@@ -155,6 +159,21 @@ def test_a_search_of_nothing_but_seeds_is_refused(place):
 
     assert done.exit_code == 4
     assert "search.seeds: expected fewer than --trials 2" in done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [({"search": {**SEARCH, "refit": False}}, "search.refit: false"), ({"stop": {"kl": 9}}, "nothing holds to stop.kl")],
+)
+def test_the_best_trial_is_the_adapter_where_nothing_is_trained_again(place, more, why):
+    place.recipe(**more)
+
+    done = place.train("--trials=2")
+
+    found = record(place)
+    assert done.exit_code == 0, done.output
+    assert (why in done.output, why in found["search"]["why"]) == (True, True)
+    assert (found["validation"]["rows"], "on all" in done.output) == (4, False)
 
 
 def test_without_optuna_nothing_is_begun(place, monkeypatch):

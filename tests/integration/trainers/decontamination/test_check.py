@@ -469,3 +469,51 @@ def test_the_record_names_what_saw_translations(sold):
 
     assert len(record["translations"]["encoder"]) == 64
     assert "de" in record["translations"]["languages"]
+
+
+def slotted(folder, case, asked, answer):
+    """One row held against one case; the schema allows every object."""
+    write_unit(folder, [], cases=[{"id": "a", **case}], check={"schema": "refs/any.schema.json"})
+    (folder / "desk/refs/any.schema.json").write_text('{"type": "object"}')
+    row = {"unit": "triage", "input": asked, "output": json.dumps(answer)}
+    (folder / "rows.jsonl").write_text(json.dumps(row))
+    tasks = load_tasks(folder)
+    return decontaminate(read_examples([folder / "rows.jsonl"], tasks[0]), tasks)
+
+
+FORECAST = {"input": "Tell me the forecast for Gibsland tomorrow", "expect": {"place": "Gibsland", "day": "tomorrow"}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "differs"),
+    [
+        ("Tell me the forecast for North Uist tonight", {"place": "North Uist", "day": "tonight"}, True),
+        ("Tell me the forecast for North Uist tomorrow", {"place": "North Uist", "day": "tomorrow"}, False),
+        ("Tell me the forecast for Gibslande tonight", {"place": "Gibslande", "day": "tonight"}, False),  # misspelled
+        ("Tell me the forecast for North Uist tonight", {"place": "elsewhere", "day": "later"}, False),  # no slots
+        ("Tell me the forecast for Gibsland tomorrow", {"place": "North Uist", "day": "tonight"}, False),
+    ],
+)
+def test_rows_that_share_a_sentence_and_no_value_in_it_are_no_copies(tmp_path, asked, answer, differs):
+    found = slotted(tmp_path, FORECAST, asked, answer)
+
+    assert (not found.pairs, len(found.rows), found.evidence()["other_slots"]) == (differs, differs, differs)
+
+
+def test_a_copy_of_a_long_text_with_another_name_is_a_copy(tmp_path):
+    said = "Since Monday {} has called four times about the noise from the boiler room and nobody rang back, please do"
+    case = {"input": said.format("Wanda"), "expect": {"name": "Wanda"}}
+
+    assert len(slotted(tmp_path, case, said.format("Osgood"), {"name": "Osgood"}).dropped) == 1
+
+
+def test_a_copy_in_another_order_is_refused(sold):
+    words = SOLD.lower().replace(",", "").replace(".", "").split()
+
+    with pytest.raises(Refused, match=r"100% of their words are the same, in another order \(refused from 0\.9\)"):
+        sold(row(" ".join(words[::2] + words[1::2])))
+
+
+def test_a_text_that_means_the_same_is_reviewed_and_no_copy(sold):
+    with pytest.raises(Refused, match="may paraphrase fixtures"):
+        sold(row("Dear all, our house has been sold, completion is at next month's end: end the CarePlan then, please."))

@@ -6,7 +6,7 @@
     python benchmarks/hold_out_sets.py DATA     # an hour; writes results/hold_out_sets.md
 
 Of each set 96 texts of the official test part are the cases and 240 of the training part the rows. The commands are
-those of the README: `record`, then `train` and `gate` for each policy and seed. A case is near or clean by the training
+those of the README: `record`, `diagnose`, then `train` and `gate` for each policy and seed. A case is near or clean by the training
 record of `split`, for the adapters of both policies.
 """
 
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, carry_out, run_process
 from benchmarks.gate_markdown import table
-from benchmarks.hold_out_projects import KEY, SOURCES, Source, write_project
+from benchmarks.hold_out_projects import KEY, SOURCES, TASK, Source, write_project
 from benchmarks.public_sets import Files
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, read_record
@@ -88,7 +88,8 @@ def _measured(source: Source, files: Files, watch: Watch) -> Found:
     with tempfile.TemporaryDirectory() as folder, watch(source.name, len(recipes)) as done:
         project = Path(folder)
         write_project(project, source, files, recipes)
-        run_process(["-m", "tunegate", "record", "--quiet"], project, project / "record.log")
+        for command in (["record"], ["diagnose", TASK, "--sample", "20"]):
+            run_process(["-m", "tunegate", *command, "--quiet"], project, project / "log")
         adapters, near = [], frozenset[str]()
         for name in recipes:
             trained, cases = _trained(project, name)

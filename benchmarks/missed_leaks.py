@@ -52,7 +52,8 @@ def measure(watch: Watch) -> Found:
     with tempfile.TemporaryDirectory() as folder, watch("Training", len(ARMS) * len(SEEDS)) as done:
         project = Path(folder)
         _write_project(project, rows)
-        run_process(["-m", "tunegate", "record", "--quiet"], project, project / "record.log")
+        for words in (["record"], ["diagnose", TASK, "--sample", "20"]):
+            run_process(["-m", "tunegate", *words, "--quiet"], project, project / "log")
         exact: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
         fields: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
         for arm in ARMS:

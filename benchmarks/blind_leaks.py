@@ -37,16 +37,17 @@ SETS = {
     "blind_second": ("The second set", "183 of 200 and 0 of 120"),
     "blind_third": ("The third set", "185 of 200 and 1 of 120"),
 }
-INNOCENT = "innocent"
+INNOCENT, ANOTHER = "innocent", "near another"
+MISSED = ("", ANOTHER)  # what their cases show counts as evidence
 
 
 @dataclass(frozen=True)
 class Held:
-    """A row by the writer: its kind, the case that it leaks, and what became of it: refuse, review or nothing."""
+    """A row by the writer: its kind, the case that it leaks, and what becomes of it by default: nothing if missed."""
 
     kind: str
     case: str
-    threshold: str
+    outcome: str
 
 
 def measure(watch: Watch) -> dict[str, list[Held]]:
@@ -62,14 +63,17 @@ def held(file: Path, watch: Watch) -> list[Held]:
         path = Path(folder) / "rows.jsonl"
         path.write_text("".join(json.dumps(_row(each)) + "\n" for each in raw), "utf-8")
         rows = read_examples([path], tasks[0])
-    found: dict[int, str] = {}
-    for near, _ in decontaminate(rows, tasks, Decontaminate(), (), watch).pairs:
-        line = near.pair[1] - 1
-        found[line] = "refuse" if "refuse" in (near.threshold, found.get(line)) else near.threshold
-    return [
-        Held(each["kind"], f"support/{each['unit']}/{each['case']}", found.get(number, ""))
-        for number, each in enumerate(raw)
-    ]
+    found = defaultdict[int, dict[str, str]](dict)  # by row, what becomes of it for each case
+    for near, outcome in decontaminate(rows, tasks, Decontaminate(), (), watch).pairs:
+        found[near.pair[1] - 1][near.eval_text.case.key] = outcome
+    return [_held(each, found[number]) for number, each in enumerate(raw)]
+
+
+def _held(raw: Mapping[str, Any], found: Mapping[str, str]) -> Held:
+    """A row and its outcome: dropped, or its case is near; or only another case is, and its own counts as evidence."""
+    case = f"support/{raw['unit']}/{raw['case']}"
+    outcome = found.get(case) or next(iter(found.values()), "")
+    return Held(raw["kind"], case, ANOTHER if outcome == "near" and case not in found else outcome)
 
 
 def _row(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,20 +97,22 @@ def report(sets: Mapping[str, Sequence[Held]], made: str) -> str:
 def _of_set(name: str, rows: Sequence[Held]) -> Iterator[str]:
     planted = [each for each in rows if each.kind != INNOCENT]
     innocent = [each for each in rows if each.kind == INNOCENT]
-    found, alarms = (sum(bool(each.threshold) for each in those) for those in (planted, innocent))
+    found = sum(each.outcome not in MISSED for each in planted)
+    alarms = sum(bool(each.outcome) for each in innocent)
     heading, at_first = SETS[name]
     yield f"## {heading}"
     yield (
         f"**{found} of {len(planted)} planted leaks are found, {alarms} of {len(innocent)} innocent rows flagged.** "
-        f"When the set was scored for the first time: {at_first}."
+        f"When the set was scored for the first time: {at_first}. Found means: the row is dropped, or its case is no "
+        "evidence of a gain."
     )
-    yield table(["kind", "rows", "refused", "reviewed", "missed"], _by_kind(rows))
+    yield table(["kind", "rows", "dropped", "case near", "another case near", "missed"], _by_kind(rows))
     yield (
-        "\n".join(f"- missed: {each.kind}: {each.case}" for each in planted if not each.threshold)
+        "\n".join(f"- missed: {each.kind}: {each.case}" for each in planted if each.outcome in MISSED)
         or "Nothing is missed."
     )
     yield (
-        "\n".join(f"- flagged: an innocent row, {each.threshold}" for each in innocent if each.threshold)
+        "\n".join(f"- flagged: an innocent row, {each.outcome}" for each in innocent if each.outcome)
         or "Nothing innocent is flagged."
     )
 
@@ -114,9 +120,9 @@ def _of_set(name: str, rows: Sequence[Held]) -> Iterator[str]:
 def _by_kind(rows: Sequence[Held]) -> Iterator[list[str]]:
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for each in rows:
-        counts[each.kind][each.threshold] += 1
+        counts[each.kind][each.outcome] += 1
     for kind, count in counts.items():
-        yield [kind, str(count.total()), str(count["refuse"]), str(count["review"]), str(count[""])]
+        yield [kind, str(count.total()), *(str(count[outcome]) for outcome in ("dropped", "near", ANOTHER, ""))]
 
 
 def main(

@@ -6,8 +6,8 @@
     python benchmarks/hold_out_sets.py DATA     # an hour; writes results/hold_out_sets.md
 
 Of each set 96 texts of the official test part are the cases and 240 of the training part the rows. The commands are
-those of the README: `record`, `diagnose`, then `train` and `gate` for each policy and seed. A case is near or clean by the training
-record of `split`, for the adapters of both policies.
+those of the README: `record`, `diagnose`, then `train` and `gate` for each policy and seed. A case is near or clean by
+the training record of `split`, for the adapters of both policies.
 """
 
 from __future__ import annotations

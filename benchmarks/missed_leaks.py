@@ -23,7 +23,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.blind_leaks import INNOCENT, SETS, TEXTS, held
+from benchmarks.blind_leaks import INNOCENT, MISSED, SETS, TEXTS, held
 from benchmarks.frame import RESULTS, ROOT, carry_out, run_process
 from benchmarks.gate_markdown import table
 from benchmarks.hold_out_sets import Numbers, interval, points
@@ -64,7 +64,7 @@ def measure(watch: Watch) -> Found:
                 exact[arm].append([float(results[case].score or 0) for case in cases])
                 fields[arm].append([_right(results[case].fields) for case in cases])
                 done(1)
-    missed = {raw["case"]: raw["kind"] for raw in rows}
+    missed = {"sealed-" * raw["unit"].endswith("-sealed") + raw["case"]: raw["kind"] for raw in rows}
     return Found(missed, cases, _arrays(exact), _arrays(fields))
 
 
@@ -72,7 +72,7 @@ def _missed(name: str, watch: Watch) -> Iterator[dict[str, Any]]:
     """The rows of a set that leak a case and that nothing finds."""
     file = TEXTS / f"{name}.jsonl"
     for line, each in zip(file.read_text("utf-8").splitlines(), held(file, watch), strict=True):
-        if each.kind != INNOCENT and not each.threshold:
+        if each.kind != INNOCENT and each.outcome in MISSED:
             yield json.loads(line)
 
 
@@ -99,7 +99,7 @@ def _write_project(project: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     unit, sealed = (
         yaml.safe_load((ROOT / f"fixtures/support/{name}.yaml").read_text("utf-8")) for name in (UNIT, f"{UNIT}-sealed")
     )
-    unit["cases"] += sealed["cases"]
+    unit["cases"] += [each | {"id": f"sealed-{each['id']}"} for each in sealed["cases"]]
     (task / f"{UNIT}.yaml").write_text(json.dumps(unit), "utf-8")
     declared = {"version": 1, "units": {UNIT: {"role": "target", "reason": "a benchmark"}}}
     (task / "task.yaml").write_text(json.dumps(declared), "utf-8")

@@ -203,7 +203,9 @@ class _Preparation:
         self.rows = self.clean.rows
         left_out = self.reported.left_out + before - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
-        self._report([*render_dropped(self.clean.pairs, len(self.rows)), *render_near(self.clean.near, self.tasks)])
+        made = [f"  warning: {each}" for each in self.clean.found.reworded]
+        dropped = render_dropped(self.clean.pairs, len(self.rows))
+        self._report([*dropped, *made, *render_near(self.clean.near, self.tasks)])
         self.clean.check(recipe.path.parent)
         self.evidence["decontamination"] = self._with_near_of_parent(self.clean.evidence())
 

@@ -192,9 +192,9 @@ def _why(best: Trial, finished: Sequence[Trial], ready: Ready) -> str:
     against = "".join(f"; the unchanged recipe: {each.chosen or each.refused}" for each in others)
     scored = sum(bool(row.case) for row in ready.asked)
     return (
-        f"trial {best.number} of {len(finished)} is the best ({_render_settings(best.settings)}): on the validation split "
-        f"of {len(ready.validation)} rows its {by} ({best.chosen}{against}). The best of several trials looks better "
-        f"than it is; evaluate it with the suites{cannot_choose(best, finished, scored)}"
+        f"trial {best.number} of {len(finished)} is the best ({_render_settings(best.settings)}): on the validation "
+        f"split of {len(ready.validation)} rows its {by} ({best.chosen}{against}). The best of several trials looks "
+        f"better than it is; evaluate it with the suites{cannot_choose(best, finished, scored)}"
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Decontaminated:
         """The cases that trained rows come near, by their keys, each with its nearest row."""
         found: dict[str, Near] = {}
         for each in nearest_first([near for near, outcome in self.pairs if outcome == "near"]):
-            found.setdefault(each.eval_text.case.key, each)
+            for case in (each.eval_text.case, *each.eval_text.same):
+                found.setdefault(case.key, replace(each, eval_text=replace(each.eval_text, case=case)))
         return found
 
     @property
@@ -82,6 +83,7 @@ class Decontaminated:
             "thresholds": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
             "pairs": {"refuse": len(found.threshold("refuse")), "review": len(found.threshold("review"))},
             "other_slots": found.other_slots,
+            "reworded": {each.unit: [each.nearer, each.cases] for each in found.reworded},
             "dropped": {
                 "refuse": sum(each.threshold == "refuse" for each in dropped),
                 "review": sum(each.threshold == "review" for each in dropped),

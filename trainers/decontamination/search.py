@@ -16,7 +16,8 @@ from tunegate.harness.embeddings import embed
 from tunegate.harness.privacy.encodings import decodings
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import Wording, wording
-from tunegate.trainers.decontamination.overlap import EvalTexts
+from tunegate.trainers.decontamination.overlap import EvalTexts, Matrix
+from tunegate.trainers.decontamination.rewordings import LEAST, Reworded, find_reworded, stripped
 from tunegate.trainers.decontamination.slots import Slots
 from tunegate.trainers.decontamination.texts import (
     SIDES,
@@ -52,6 +53,7 @@ class Comparison:
     """The result of comparing rows with fixtures: pairs beyond a threshold, the most similar pairs, and counts.
 
     `other_slots` counts pairs that share a sentence and none of the values in it; they are beyond no threshold.
+    `reworded` are the units whose cases the rows were made from, as it looks.
     """
 
     rows: int
@@ -61,6 +63,7 @@ class Comparison:
     pairs: tuple[Near, ...]
     nearest: tuple[Near, ...]
     other_slots: int = 0
+    reworded: tuple[Reworded, ...] = ()
 
     def threshold(self, name: str) -> list[Near]:
         """The pairs beyond a threshold, most similar first."""
@@ -91,6 +94,8 @@ def search(
         text for each in plain for text in (each, *(replace(each, text=more) for more in decodings(each.text, words)))
     ]
     common = common_phrases(_by_row(texts), spelt)
+    vectors = _Remembering(vectors)
+    made = _find_reworded(rows, tasks, common, vectors, watch)
     near: list[Near] = []
     for side in SIDES:  # separately, since word frequencies of inputs do not apply to outputs
         against = [each for each in every if each.side == side]
@@ -103,10 +108,48 @@ def search(
     nearest = nlargest(NEAREST, found.values(), key=lambda each: each.values["likeness"])
     beyond = [each for each in found.values() if each.threshold != "clear"]
     slots = Slots(case for task in tasks for unit in task.units for case in unit.cases)
-    pairs = tuple(each for each in beyond if not slots.differ(each))
+    pairs = [each for each in beyond if not slots.differ(each)]
+    known = {each.pair for each in pairs}
+    more = [each for unit in made for each in unit.pairs if each.pair not in known]
     return Comparison(
-        len(rows), len(texts), len(every), len(common), pairs, tuple(nearest), len(beyond) - len(pairs)
+        len(rows), len(texts), len(every), len(common), tuple(nearest_first([*pairs, *more])), tuple(nearest),
+        len(beyond) - len(pairs), tuple(made),
     )  # fmt: skip
+
+
+class _Remembering:
+    """Embeds each text once."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed, self.known = embed, dict[str, Matrix]()
+
+    def __call__(self, texts: Sequence[str]) -> Matrix:
+        missing = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if missing:
+            self.known |= zip(missing, self._embed(missing), strict=True)
+        return np.stack([self.known[text] for text in texts])
+
+
+def _find_reworded(
+    rows: Sequence[Example], tasks: Sequence[Task], common: Mapping[str, int], vectors: _Remembering, watch: Watch
+) -> list[Reworded]:
+    """The units whose cases rows reword; nothing is embedded where there are too few of either."""
+    units = [unit for task in tasks for unit in task.units if unit.suite != "cost" and len(unit.cases) >= LEAST]
+    if len(rows) < LEAST or not units:
+        return []
+    asked = [row.input for row in rows] + [case.text for unit in units for case in unit.cases]
+    _embed_all(sorted({stripped(text, common) for text in asked}, key=len), vectors, watch)
+    return list(find_reworded(rows, units, vectors.known, common))
+
+
+def _embed_all(texts: Sequence[str], vectors: Embed, watch: Watch) -> Matrix:
+    """The embedding of each text, in batches of similar length if they are sorted by it."""
+    blocks = []
+    with watch(f"Comparing the meaning of {len(texts)} texts", len(texts)) as done:
+        for start in range(0, len(texts), BATCH):
+            blocks.append(vectors(texts[start : start + BATCH]))
+            done(len(blocks[-1]))
+    return np.concatenate(blocks)
 
 
 def _by_row(texts: Iterable[ExampleText]) -> list[list[str]]:
@@ -216,12 +259,7 @@ def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watc
     lefts, rights = [rows[at] for at in pairs.rows.tolist()], [against[at] for at in pairs.eval_texts.tolist()]
     different = sorted({*lefts, *rights}, key=lambda text: (len(text), text))
     place = {text: at for at, text in enumerate(different)}
-    blocks = []
-    with watch(f"Comparing the meaning of {len(different)} texts", len(different)) as done:
-        for start in range(0, len(different), BATCH):
-            blocks.append(vectors(different[start : start + BATCH]))
-            done(len(blocks[-1]))
-    table = np.concatenate(blocks)
+    table = _embed_all(different, vectors, watch)
     products = table[[place[text] for text in lefts]] * table[[place[text] for text in rights]]
     cosines[every.same_side] = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
     return cosines

@@ -9,7 +9,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,12 +27,16 @@ CLOSED = 3  # cases; an output or a passage shared by so many is not particular 
 
 @dataclass(frozen=True, slots=True)
 class EvalText:
-    """A text of a case that no row may repeat; the text of a sealed case is never shown."""
+    """A text of a case that no row may repeat; the text of a sealed case is never shown.
+
+    `same` are the cases of other units with the same input.
+    """
 
     text: str
     case: Case
     side: Side
     sealed: bool = False
+    same: tuple[Case, ...] = ()
 
 
 def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
@@ -41,16 +45,19 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
     The input of a conversation is all its turns, joined. The other texts are the context, long outputs, long turns of
     a conversation, and the texts whose likelihood is computed.
     """
-    inputs: dict[tuple[Side, str], EvalText] = {}
+    inputs: dict[tuple[Side, str], list[EvalText]] = defaultdict(list)
     others: dict[tuple[Side, str], list[EvalText]] = defaultdict(list)
     for unit in sorted((unit for task in tasks for unit in task.units), key=lambda unit: unit.suite == "cost"):
         for case in unit.cases:
-            inputs.setdefault(("input", normalise(case.text)), EvalText(case.text, case, "input", unit.sealed))
+            alike = inputs["input", normalise(case.text)]
+            if unit.suite != "cost" or not alike:  # a cost is no score that a copy lends to
+                alike.append(EvalText(case.text, case, "input", unit.sealed))
             for each in _others(unit, case):
                 others[each.side, normalise(each.text)].append(each)
     # inputs are not filtered: an input that many cases share is still a fixture
     few = {key: each for key, each in others.items() if len({one.case.key for one in each}) < CLOSED}
-    return [*inputs.values(), *(each[0] for key, each in few.items() if key not in inputs)]
+    first = (replace(each[0], same=tuple(one.case for one in each[1:])) for each in inputs.values())
+    return [*first, *(each[0] for key, each in few.items() if key not in inputs)]
 
 
 def _others(unit: Unit, case: Case) -> Iterator[EvalText]:

@@ -16,7 +16,7 @@ from tunegate.trainers.decontamination.texts import EvalText, ExampleText
 Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
 Threshold = Literal["refuse", "review", "clear"]
-EQUAL, TRANSLATION = "equal", "translation"
+EQUAL, TRANSLATION, NEAREST = "equal", "translation", "nearest"
 # From measurements (docs/decontamination.md, benchmarks/results/leaks.md). A copy is known by its wording: the refuse
 # limits separate edited copies from all of 2,501 clean rows. The review limits catch paraphrases, to which clean rows
 # come close: two replies in the same house voice reach a coverage of .31. A lower cosine is not sufficient: with no
@@ -39,6 +39,7 @@ SPOKEN: Mapping[str, str] = {
     "words": "{:.0%} of their words are the same, in another order (refused from {refuse})",
     "cosine": "similarity of meaning {:.2f} (reviewed from {review})",
     "likeness": "similarity of meaning and rare words {:.2f} (reviewed from {review:.2f})",
+    NEAREST: "similarity of meaning {:.2f}, more than to any other case, as with most cases of the unit",
     TRANSLATION: "similarity of meaning across languages {:.2f} (reviewed from {review:.2f})",
 }
 

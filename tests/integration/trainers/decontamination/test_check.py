@@ -316,6 +316,19 @@ def test_rows_that_may_be_a_fixture_are_trained_on_and_the_case_is_named(tmp_pat
     assert "stays inconclusive: it takes 59 cases" in lines[1]
 
 
+def test_a_row_comes_near_the_cases_of_all_units_that_ask_the_same(tmp_path):
+    case = {"id": "sold", "input": SOLD, "expect": {"product": "boiler"}}
+    for unit in ("triage", "routing"):
+        write_unit(tmp_path, [], name=unit, cases=[case])
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row(REWORDED)))
+    tasks = load_tasks(tmp_path)
+
+    found = decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+
+    assert sorted(found.near) == ["desk/routing/sold", "desk/triage/sold"]
+    assert [each["case"] for each in found.evidence()["near"]] == sorted(found.near)
+
+
 def test_rows_that_may_be_a_fixture_are_kept_where_the_recipe_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -516,4 +529,6 @@ def test_a_copy_in_another_order_is_refused(sold):
 
 def test_a_text_that_means_the_same_is_reviewed_and_no_copy(sold):
     with pytest.raises(Refused, match="may paraphrase fixtures"):
-        sold(row("Dear all, our house has been sold, completion is at next month's end: end the CarePlan then, please."))
+        sold(
+            row("Dear all, our house has been sold, completion is at next month's end: end the CarePlan then, please.")
+        )

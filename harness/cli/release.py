@@ -25,6 +25,7 @@ from tunegate.harness.cli.options import (
     shared,
 )
 from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import ModelOptions
 
@@ -219,6 +220,13 @@ def _show_parity(adapter: Path, record: Record, done: Parity, name: str, baselin
         print_record(console, done.record)
         for line in [*done.lines(), *kept]:
             console.print(line, markup=False, highlight=False)
+    if done.too_few:
+        errors.print(
+            f"not shown to be the evaluated model: too few cases in {listed(done.too_few)}; no cause of a difference "
+            f"was found, and {done.outputs.same} of {done.outputs.of} outputs are the same: write more cases",
+            markup=False,
+        )  # fmt: skip
+        raise typer.Exit(1)
     if not artefact.shown:
         why = ", ".join(each.rule for each in done.findings) or "the gate blocks"
         errors.print(f"not the evaluated model ({why}): do not serve {name} in the adapter's place", markup=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.record import Record, Result
 
@@ -19,6 +21,7 @@ MOST = 0.5  # of the outputs
 #: Share of the tokens of outputs before the first difference. Rounding to 16 bits leaves half of them or more, even
 #: where most outputs differ somewhere; another model leaves a few percent.
 AGREED = 0.25
+UNEXPLAINED = "unexplained"  # the cause where no other is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ class OutputParity:
 
 
 def output_parity(
-    tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, str]
-) -> OutputParity:
+    tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, str],
+    same_weights: bool = False,
+) -> OutputParity:  # fmt: skip
     """Compare the outputs of two records.
 
     Args:
@@ -62,6 +66,7 @@ def output_parity(
         expected: the adapter's record.
         served: the served model's record.
         base: the outputs of the base without the adapter, by case; empty if unknown.
+        same_weights: whether the weights were seen to be the evaluated ones.
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {
@@ -75,12 +80,12 @@ def output_parity(
     case = min(firsts, key=lambda key: firsts[key][0], default="")
     agreed = statistics.fmean([firsts[key][1] if key in firsts else 1.0 for key in outputs]) if outputs else None
     drifts = [gap for key in greedy for gap in _gaps(expected.cases.get(key), served.cases.get(key))]
-    findings = [*_not_applied(outputs, base), *_endless(pairs)]
+    findings = [*_not_applied(outputs, base), *_endless(pairs), *_cut(pairs)]
     return OutputParity(
         len(outputs) - len(firsts), len(outputs), agreed, firsts[case][0] if case else None, case,
         (statistics.fmean(drifts), max(drifts)) if drifts else None,
         sum(bool(served.cases[key].logprobs) for key in greedy if key in served.cases),
-        tuple(findings or _other_weights(agreed, drifts)),
+        tuple(findings or _other_weights(agreed, drifts, same_weights)),
     )  # fmt: skip
 
 
@@ -125,13 +130,35 @@ def _endless(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:
         )
 
 
-def _other_weights(agreed: float | None, drifts: Sequence[float]) -> Iterator[Finding]:
+def _cut(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:
+    """Served outputs that end where the evaluated ones go on."""
+    short = {
+        key: str(old.output)[len(str(new.output)) :] for key, (old, new) in pairs.items()
+        if new.finish == "stop" and new.output != old.output and str(old.output).startswith(str(new.output))
+    }  # fmt: skip
+    if len(short) > MOST * len(pairs):
+        at = Counter(rest[:1] for rest in short.values()).most_common(1)[0][0]
+        yield Finding(
+            "stop-strings",
+            f"outputs end early: {len(short)} of {len(pairs)} are the beginning of the evaluated output, most often up "
+            f"to {shown(repr(at))}; the server stops at a text of its own (first: {next(iter(short))})",
+        )
+
+
+def _other_weights(agreed: float | None, drifts: Sequence[float], same_weights: bool) -> Iterator[Finding]:
     """Differences too large for the same weights."""
     mean = statistics.fmean(drifts) if drifts else 0.0
     far = [f"log-probabilities are {mean:.2f} nats per token apart"] if mean > OTHER else []
     if agreed is not None and agreed < AGREED:
         far.append(f"outputs differ early, {percent(agreed)} of their tokens precede a difference")
-    if far:
+    if same_weights and (far or mean > ROUNDED):
+        seen = "; ".join(far) or f"log-probabilities are {mean:.2f} nats per token apart"
+        yield Finding(
+            UNEXPLAINED,
+            f"{seen}, although the weights are the evaluated ones: another setting of the server or of the model "
+            "(positions, attention, decoding)",
+        )
+    elif far:
         yield Finding(
             "other-weights",
             f"{'; '.join(far)}: another base, another adapter, or weights rounded beyond use",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tunegate.harness.baselines.lookup import record_reference
@@ -15,7 +16,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.rescoring import score_again
 from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
@@ -27,13 +28,15 @@ from tunegate.harness.models.local.placement import CPU, FLOAT32
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_prompts
 from tunegate.harness.models.served.server import Server
-from tunegate.harness.parity.outputs import OutputParity, output_parity
+from tunegate.harness.parity.configs import config_findings
+from tunegate.harness.parity.outputs import UNEXPLAINED, OutputParity, output_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.parity.served import ServedModel, find_served, opened
 from tunegate.harness.parity.weights import WeightParity, weight_parity
 
+SAME = 0.01  # nats per token; 16-bit arithmetic moves the embedded model by .0004 to .005
 LEFT_TO_THE_GATE = {"quantised"}  # reported, but not a failure: the verdicts show whether it does harm
 
 
@@ -52,19 +55,33 @@ class Parity:
     outputs: OutputParity
     weights: WeightParity | None = None
     unseen: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> list[Finding]:
         """The differences found, one for each cause."""
-        every = [*self.prompts.findings, *(self.weights.findings if self.weights else ()), *self.outputs.findings]
+        weights = self.weights.findings if self.weights else ()
+        every = [*self.prompts.findings, *self.settings, *weights, *self.outputs.findings]
         firsts = {rule: next(each for each in every if each.rule == rule) for rule in [each.rule for each in every]}
-        return list(firsts.values())
+        return [each for rule, each in firsts.items() if rule != UNEXPLAINED or len(firsts) == 1]
 
     @property
     def is_shown(self) -> bool:
         """Whether the served model matches the evaluated one: no cause of a difference, and every unit holds."""
         held = bool(self.record.verdicts) and not gate.blocked(self.record)
-        return held and {each.rule for each in self.findings} <= LEFT_TO_THE_GATE
+        return held and not self.causes
+
+    @property
+    def causes(self) -> list[str]:
+        """The causes by which it is not the evaluated model."""
+        return [each.rule for each in self.findings if each.rule not in LEFT_TO_THE_GATE]
+
+    @property
+    def too_few(self) -> list[str]:
+        """The units with too few cases to show that they hold, if nothing else is wrong; else empty."""
+        blocking = {unit: each["verdict"] for unit, each in self.record.verdicts.items() if each["blocks"]}
+        is_all = not self.causes and set(blocking.values()) == {"inconclusive"}
+        return list(blocking) if is_all else []
 
     def lines(self) -> Iterator[str]:
         """The lines that `tunegate parity` prints."""
@@ -136,8 +153,9 @@ def compare_served(
         CouldNotRun: it cannot be loaded, or does not respond.
     """
     served = find_served(artefact, scored.base, options, watch)
-    weights = None
+    weights, settings = None, []
     if served.files:
+        settings = config_findings(scored.base.folder, served.files)
         with watch(f"Comparing the weights of {served.files.name}"):
             weights = weight_parity(scored.base, scored.adapter, served.files)
         scored.base.forget()  # keep only one model in memory
@@ -145,10 +163,13 @@ def compare_served(
         record, unseen = _ask(scored, model, options, watch)
         prompts = _prompts(scored, model, record, options)
     outputs = output_parity(
-        scored.base.tokenizer, scored.units, scored.record, record, _outputs_of_base(scored, baselines)
-    )
+        scored.base.tokenizer, scored.units, scored.record, record, _outputs_of_base(scored, baselines),
+        weights is not None and weights.is_same,
+    )  # fmt: skip
     decided = _keep(scored, decide_served(scored, record, watch), runs)
-    return Parity(served.name, served.kind, served.digest, decided, prompts, outputs, weights, unseen)
+    return Parity(
+        served.name, served.kind, served.digest, decided, prompts, outputs, weights, unseen, tuple(settings)
+    )  # fmt: skip
 
 
 def _ask(
@@ -226,7 +247,7 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     reference = score_again(scored.units, scored.record, "the adapter", watch).record
     decided = gate.compare(scored.tasks, held, {"record": reference}, ())
     blocks = [key for key, verdict in decided.verdicts.items() if verdict["blocks"] and key in held.units]
-    same = {key for key in blocks if _outputs(held, key) == _outputs(reference, key)}
+    same = {key for key in blocks if _are_same(held.of_unit(key), reference.of_unit(key))}
     others = [replace(task, units=tuple(unit for unit in task.units if unit.key not in same)) for task in scored.tasks]
     rest = gate.compare(others, _without(held, same), {"record": _without(reference, same)}, ())
     return replace(decided, tasks=rest.tasks, verdicts={
@@ -234,10 +255,26 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     })  # fmt: skip
 
 
-def _outputs(record: Record, unit: str) -> list[Any]:
-    """The outputs and scores of a unit, to the last digit of every likelihood."""
-    results = record.of_unit(unit).items()
-    return [(key, one.output, one.logprobs, one.score) for key, each in results for one in each.repeats or (each,)]
+def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
+    """Whether all outputs of a unit are the same, and its log-probabilities as close as arithmetic in 16 bits is."""
+    one, other = (
+        [(key, *_shape(each)) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
+        for results in (served, evaluated)
+    )
+    if one != other:
+        return False
+    mine, theirs = (
+        [value for _, result in sorted(results.items()) for each in result.repeats or (result,)
+         for text in each.logprobs for value in text]
+        for results in (served, evaluated)
+    )  # fmt: skip
+    gaps = [abs(a - b) for a, b in zip(mine, theirs, strict=True)]
+    return not gaps or fmean(gaps) <= SAME
+
+
+def _shape(result: Result) -> tuple[str | None, list[int]]:
+    """The output, and the number of tokens of each text with log-probabilities."""
+    return result.output, [len(text) for text in result.logprobs]
 
 
 def _without(record: Record, units: Collection[str]) -> Record:
@@ -249,7 +286,7 @@ def _without(record: Record, units: Collection[str]) -> Record:
 
 def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
     # however few the cases: identical outputs cannot be worse
-    reason = f"Identical: all {verdict['n']} outputs match the evaluated ones."
+    reason = f"The same: all {verdict['n']} outputs match the evaluated ones."
     return {**verdict, "verdict": "held", "blocks": False, "reason": reason}
 
 

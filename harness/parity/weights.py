@@ -30,6 +30,9 @@ APART = 3.0  # times the median: a larger error is not from the rounding that al
 TINY = 1e-30  # smallest norm: a matrix of zeros has norm 0
 APPLIED = (0.5, 1.5)  # the adapter counts as applied once
 CERTAIN = 8.0  # standard errors, with rounding errors taken as random
+EXACT = 0.003  # 16 bits or more: nothing else about the weights can move an output
+#: What another adapter added is as large as the adapter's own part, and of low rank; rounding is of full rank.
+AS_LARGE, RANK, IN_RANK = 0.3, 64, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class WeightParity:
     findings: tuple[Finding, ...] = ()
     unread: tuple[str, ...] = ()
 
+    @property
+    def is_same(self) -> bool:
+        """Whether the weights are the evaluated ones, in 16 bits or more."""
+        return self.error is not None and self.error <= EXACT and not self.findings and not self.unread
+
     def line(self) -> str:
         """The line that `tunegate parity` prints."""
         if self.error is None:
@@ -56,13 +64,17 @@ class WeightParity:
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """The relative error of a tensor without the adapter's part; `times` is how often that is in it, +- `give`."""
+    """The relative error of a tensor without the adapter's part; `times` is how often that is in it, +- `give`.
+
+    `is_foreign`: in its place, or beside it, stands another part of low rank.
+    """
 
     name: str
     is_matrix: bool
     error: float
     times: float | None = None
     give: float = 0.0
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,8 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
     times = _median([gap.times for gap in found.gaps if gap.times is not None])
     otherwise = _laid_out_otherwise(found.gaps) if artefact.suffix == GGUF else set()
     known = [gap for gap in found.gaps if _sort(gap.name) not in otherwise]
-    findings = tuple(_named(error, times))
+    foreign = sum(gap.is_foreign for gap in found.gaps)
+    findings = tuple(_named(error, times, foreign, sum(gap.times is not None for gap in found.gaps)))
     if error is not None and all(each.rule == "quantised" for each in findings):
         findings += tuple(_singled_out(known, found.missing, error))
     unread = (*found.unread, *(gap.name for gap in found.gaps if gap not in known))
@@ -123,7 +136,22 @@ def _gap(name: str, weight: torch.Tensor, before: torch.Tensor, found: torch.Ten
         times = 1 + float((moved * added).sum()) / size
         moved = moved - (times - 1) * added  # without the adapter's part
         give = float(moved.norm()) / math.sqrt(size * added.numel())
-    return _Gap(name, weight.ndim == 2, float(moved.norm()) / max(float(weight.norm()), TINY), times, give)
+    left = float(moved.norm())
+    is_foreign = size > 0 and left > AS_LARGE * math.sqrt(size) and _is_of_low_rank(moved)
+    return _Gap(name, weight.ndim == 2, left / max(float(weight.norm()), TINY), times, give, is_foreign)
+
+
+def _is_of_low_rank(moved: torch.Tensor) -> bool:
+    """Whether a matrix is nearly the sum of its strongest directions (Halko et al. 2011)."""
+    import torch
+
+    rank = min(RANK, min(moved.shape) // 4) if moved.ndim == 2 else 0
+    if not rank:
+        return False
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        strongest = torch.svd_lowrank(moved, q=rank, niter=2)[1]
+    return float((strongest**2).sum()) > IN_RANK * float((moved**2).sum())
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -143,14 +171,19 @@ def _laid_out_otherwise(gaps: Sequence[_Gap]) -> set[str]:
     return {sort for sort, errors in by_sort.items() if len(errors) > 1 and min(errors) > OTHER}
 
 
-def _named(error: float | None, times: float | None) -> Iterator[Finding]:
-    """The findings that hold for the weights as a whole."""
+def _named(error: float | None, times: float | None, foreign: int, adapted: int) -> Iterator[Finding]:
+    """The findings that hold for the weights as a whole; `foreign` of the `adapted` matrices hold another adapter."""
     if error is None:
         return
     if error > OTHER:
         yield Finding("other-base", f"the weights are {100 * error:.0f} % off: this is another base than the adapter's")
     elif error > ROUNDED or times is None:
         pass  # the rounding error may exceed the adapter's part: the outputs decide
+    elif foreign > adapted / 2:
+        yield Finding(
+            "another-adapter",
+            f"another adapter is in the weights: {foreign} of {adapted} matrices hold a part that is not this one's",
+        )
     elif times < APPLIED[0]:
         yield Finding("adapter-not-applied", "the adapter is not in the weights: they are the base's")
     elif times > APPLIED[1]:

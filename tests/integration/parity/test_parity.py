@@ -22,6 +22,7 @@ from tests.support.served import (
     write_template,
 )
 from tests.support.stand_in import standing_in
+from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.gate.rule import blocked
@@ -30,8 +31,11 @@ from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_prompts
 from tunegate.harness.models.served.vllm_process import LOGS, PYTHON
-from tunegate.harness.parity.parity import decide_served
+from tunegate.harness.parity.outputs import output_parity
+from tunegate.harness.parity.parity import Parity, decide_served
+from tunegate.harness.parity.prompts import PromptParity
 from tunegate.harness.parity.weights import weight_parity
+from tunegate.harness.release.export import merge_adapter
 
 
 @pytest.fixture(scope="module")
@@ -225,15 +229,63 @@ def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_
     judged = scored(make_place(tmp_path / "few", tiny_model, tiny_adapter, cases=5))
     decided = decide_served(judged, judged.record, quiet())
     assert decided.verdicts["desk/passages"]["verdict"] == "held"
-    assert decided.verdicts["desk/passages"]["reason"] == "Identical: all 5 outputs match the evaluated ones."
+    assert decided.verdicts["desk/passages"]["reason"] == "The same: all 5 outputs match the evaluated ones."
     assert not blocked(decided)
 
     key = "desk/passages/p00"
     first = judged.record.cases[key]
     [text] = first.logprobs
-    moved = replace(first, logprobs=((text[0] - 1e-6, *text[1:]),))
-    other = replace(judged.record, cases={**judged.record.cases, key: moved})
-    assert decide_served(judged, other, quiet()).verdicts["desk/passages"]["verdict"] == "inconclusive"
+
+    def moved(by: float) -> str:
+        results = {**judged.record.cases, key: replace(first, logprobs=((text[0] - by, *text[1:]),))}
+        return str(
+            decide_served(judged, replace(judged.record, cases=results), quiet()).verdicts["desk/passages"]["verdict"]
+        )
+
+    assert moved(by=1e-3) == "held"  # as 16-bit arithmetic does
+    assert moved(by=10.0) == "inconclusive"
+
+
+def test_few_cases_that_differ_without_a_cause_are_told_apart_from_another_model(tmp_path, tiny_model, tiny_adapter):
+    judged = scored(make_place(tmp_path / "few", tiny_model, tiny_adapter, cases=5))
+    key = "desk/triage/c001"
+    other = replace(judged.record, cases={**judged.record.cases, key: replace(judged.record.cases[key], output="x")})
+    decided = decide_served(judged, other, quiet())
+    seen = output_parity(judged.base.tokenizer, judged.units, judged.record, other, {})
+    found = Parity("merged", "folder", None, decided, PromptParity("token ids", 5, 5), seen)
+
+    assert (found.is_shown, found.causes, found.too_few) == (False, [], ["desk/triage"])
+    wrong = replace(found, settings=(Finding("config", "rope_theta is 1 where 2 was evaluated"),))
+    assert (wrong.causes, wrong.too_few) == (["config"], [])
+
+
+def change_config(folder: Path, **settings: object) -> Path:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | settings))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"rms_norm_eps": 1e-2}, {"rope_parameters": {"rope_type": "default", "rope_theta": 2.0}}, {"hidden_act": "relu"}],
+    ids=lambda each: next(iter(each)),
+)
+def test_a_setting_of_the_model_is_named_with_both_values(place, merged, settings):
+    parity = compared(place, change_config(merged, **settings))
+
+    [name] = settings
+    assert (parity.is_shown, rules(parity)[0]) == (False, "config")
+    assert f"{name}" in parity.findings[0].message
+    assert " where " in parity.findings[0].message
+    assert "quantised" not in rules(parity)
+
+
+def test_another_adapter_in_the_place_of_the_adapter_is_named(place, make_adapter, tmp_path):
+    (tmp_path / "merged").mkdir()
+    merge_adapter(scored(place).base, make_adapter("another"), tmp_path / "merged")
+    [finding] = weight_parity(scored(place).base, place / "tuned", tmp_path / "merged").findings
+
+    assert finding.rule == "another-adapter"
 
 
 def test_token_ids_of_another_tokenizer_are_seen(place, tiny_model, tmp_path):

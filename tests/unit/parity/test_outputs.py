@@ -87,5 +87,25 @@ def test_a_drift_of_log_probabilities_is_named_by_its_size(units, off, rule):
     assert list(found.lines())[1] == f"log-probabilities: {off:.4f} nats per token apart, {off:.4f} at most (4 texts)"
 
 
+@pytest.mark.parametrize("off", [0.2, 2.0])
+def test_a_drift_of_the_same_weights_is_a_cause_of_its_own(units, off):
+    one, other = (answered(units, *GOOD, logprobs=(-1.0 - each, -2.0 - each)) for each in (0.0, off))
+    found = output_parity(words, units, one, other, {}, same_weights=True)
+
+    assert [str(each) for each in found.findings] == [
+        f"unexplained: log-probabilities are {off:.2f} nats per token apart, although the weights are the evaluated "
+        "ones: another setting of the server or of the model (positions, attention, decoding)"
+    ]
+
+
+def test_outputs_that_end_at_a_text_of_the_server_are_named(units):
+    [finding] = parity(units, answered(units, *GOOD), answered(units, "a b", "a b", "a b", "a b c g")).findings
+
+    assert finding.rule == "stop-strings"
+    assert finding.message.startswith(
+        "outputs end early: 3 of 4 are the beginning of the evaluated output, most often up to ' '"
+    )
+
+
 def test_no_answer_at_all_is_no_difference(units):
     assert parity(units, answered(units, *GOOD), Record(False, {}, {}, {}, {})).of == 0

@@ -1,0 +1,87 @@
+"""Compare the settings of an artefact's architecture with those of the evaluated model, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.extras import need
+from tunegate.harness.models.served.llama_cpp import GGUF
+from tunegate.harness.parity.stored_weights import UNREADABLE
+
+#: Settings of an architecture that change no output, or that are compared elsewhere.
+HARMLESS = {
+    "bos_token_id", "eos_token_id", "pad_token_id", "initializer_range", "max_position_embeddings", "pretraining_tp",
+    "use_cache", "vocab_size",
+}  # fmt: skip
+SHARED = ("model_type", "tie_word_embeddings")  # of every architecture
+#: What a GGUF file calls them, after the name of its architecture.
+IN_GGUF = {
+    "rope_parameters.rope_theta": "rope.freq_base", "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "layer_norm_eps": "attention.layer_norm_epsilon", "sliding_window": "attention.sliding_window",
+    "num_attention_heads": "attention.head_count", "num_key_value_heads": "attention.head_count_kv",
+    "num_hidden_layers": "block_count",
+}  # fmt: skip
+CLOSE = 1e-4  # relative: a GGUF file stores float32
+
+
+def config_findings(base: Path, artefact: Path) -> list[Finding]:
+    """The findings on settings that differ: one, which names each with both values.
+
+    Args:
+        base: the folder of the adapter's base.
+        artefact: a merged model folder or a GGUF file.
+
+    Raises:
+        CouldNotRun: the artefact's settings cannot be read.
+    """
+    expected = _of_folder(base)
+    if artefact.suffix == GGUF:
+        found = {name: value for name, value in _of_gguf(artefact).items() if name in expected}
+    else:
+        found = {**dict.fromkeys(expected), **_of_folder(artefact)}
+    wrong = [
+        f"{shown(name)} is {shown(str(value))} where {shown(str(expected.get(name)))} was evaluated"
+        for name, value in sorted(found.items()) if not _same(expected.get(name), value)
+    ]  # fmt: skip
+    return [Finding("config", "; ".join(wrong))] if wrong else []
+
+
+def _of_folder(folder: Path) -> dict[str, Any]:
+    """The settings that the architecture defines, with its defaults; a nested one as `outer.inner`."""
+    transformers = need("transformers")
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise CouldNotRun(f"{show_path(folder)}: expected a readable config.json, found: {error}") from error
+    own = type(config)().to_dict().keys() - transformers.PretrainedConfig().to_dict().keys() - HARMLESS
+    return dict(_flat({name: each for name, each in config.to_dict().items() if name in {*own, *SHARED}}))
+
+
+def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{outer}{name}.")
+        elif "dropout" not in name:
+            yield f"{outer}{name}", value
+
+
+def _of_gguf(file: Path) -> dict[str, Any]:
+    """The settings of `IN_GGUF` that a GGUF file holds."""
+    try:
+        fields = need("gguf").GGUFReader(file).fields
+        kind = fields["general.architecture"].contents()
+        known = {name: fields.get(f"{kind}.{key}") for name, key in IN_GGUF.items()}
+        return {name: each.contents() for name, each in known.items() if each is not None}
+    except UNREADABLE as error:
+        raise CouldNotRun(f"{show_path(file)}: expected a GGUF file of a language model, found: {error!r}") from error
+
+
+def _same(one: Any, other: Any) -> bool:
+    numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other)]
+    return math.isclose(one, other, rel_tol=CLOSE) if all(numbers) else bool(one == other)

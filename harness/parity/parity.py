@@ -78,7 +78,7 @@ class Parity:
 
     @property
     def too_few(self) -> list[str]:
-        """The units with too few cases to show that they hold, if nothing else is wrong; else empty."""
+        """The units with too few cases to show that they hold; empty if there is a cause of a difference."""
         blocking = {unit: each["verdict"] for unit, each in self.record.verdicts.items() if each["blocks"]}
         is_all = not self.causes and set(blocking.values()) == {"inconclusive"}
         return list(blocking) if is_all else []
@@ -258,7 +258,7 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
 def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
     """Whether all outputs of a unit are the same, and its log-probabilities as close as arithmetic in 16 bits is."""
     one, other = (
-        [(key, *_shape(each)) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
+        [(key, *_outline(each)) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
         for results in (served, evaluated)
     )
     if one != other:
@@ -272,7 +272,7 @@ def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> 
     return not gaps or fmean(gaps) <= SAME
 
 
-def _shape(result: Result) -> tuple[str | None, list[int]]:
+def _outline(result: Result) -> tuple[str | None, list[int]]:
     """The output, and the number of tokens of each text with log-probabilities."""
     return result.output, [len(text) for text in result.logprobs]
 

@@ -30,7 +30,7 @@ APART = 3.0  # times the median: a larger error is not from the rounding that al
 TINY = 1e-30  # smallest norm: a matrix of zeros has norm 0
 APPLIED = (0.5, 1.5)  # the adapter counts as applied once
 CERTAIN = 8.0  # standard errors, with rounding errors taken as random
-EXACT = 0.003  # 16 bits or more: nothing else about the weights can move an output
+EXACT = 0.003  # 16 bits or more: such weights count as the evaluated ones
 #: What another adapter added is as large as the adapter's own part, and of low rank; rounding is of full rank.
 AS_LARGE, RANK, IN_RANK = 0.3, 64, 0.9
 
@@ -182,7 +182,7 @@ def _named(error: float | None, times: float | None, foreign: int, adapted: int)
     elif foreign > adapted / 2:
         yield Finding(
             "another-adapter",
-            f"another adapter is in the weights: {foreign} of {adapted} matrices hold a part that is not this one's",
+            f"another adapter is in the weights: {foreign} of {adapted} matrices hold a part that the evaluated one lacks",
         )
     elif times < APPLIED[0]:
         yield Finding("adapter-not-applied", "the adapter is not in the weights: they are the base's")

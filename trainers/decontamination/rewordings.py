@@ -23,7 +23,7 @@ Vectors = npt.NDArray[np.float32]  # a text down, of length 1
 
 LEAST = 20  # cases, and rows
 # Ten sets of honest rows (docs/decontamination.md): at most .36 of the possible excess and a lead in 61 % of the pairs;
-# 200 rewordings alone, and among 900 other rows: .92 and 98 %, 94 %.
+# 200 rewordings: .92 and 98 %; among 900 other rows: 94 %.
 EXCESS, CONFIDENCE = 0.5, 0.99
 LEADS, LEVEL = 0.65, 1e-4
 SAMPLE = 500  # rows whose own lead is measured
@@ -41,8 +41,8 @@ class Reworded:
 
     def __str__(self) -> str:
         return (
-            f"{self.unit}: to {self.nearer} of {self.cases} cases a row is nearer than any other case, where about "
-            f"{self.expected:.0f} are expected of rows that know no case: they look reworded"
+            f"{self.unit}: for {self.nearer} of {self.cases} cases the nearest text is a row, not another case, where about "
+            f"{self.expected:.0f} are expected of rows that know no case: the rows look reworded from cases"
         )
 
 

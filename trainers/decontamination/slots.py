@@ -19,7 +19,7 @@ MISSPELLED = 0.75  # of two words that are one, misspelled (difflib)
 
 
 class Slots:
-    """The slots that cases fill; `differ` tells whether a row shares a case's sentence and none of its values."""
+    """The slots that cases fill; `differ` is whether a row shares a case's sentence and none of its values."""
 
     def __init__(self, cases: Iterable[Case]) -> None:
         counts = Counter(value for case in cases for value in set(_filled(case.input, case.expect)))

@@ -55,7 +55,7 @@ def test_rows_made_from_cases_are_named_with_their_cases(each, others, seed):
 
     assert unit.nearer > 90
     assert len({near.eval_text.case.key for near in unit.pairs}) == unit.nearer
-    assert f"to {unit.nearer} of 100 cases a row is nearer than any other case" in str(unit)
+    assert f"for {unit.nearer} of 100 cases the nearest text is a row" in str(unit)
 
 
 def test_rewordings_among_many_other_rows_lead_over_the_next():

@@ -182,7 +182,7 @@ def _named(error: float | None, times: float | None, foreign: int, adapted: int)
     elif foreign > adapted / 2:
         yield Finding(
             "another-adapter",
-            f"another adapter is in the weights: {foreign} of {adapted} matrices hold a part that the evaluated one lacks",
+            f"another adapter is in the weights: {foreign} of {adapted} matrices hold a part that it lacks",
         )
     elif times < APPLIED[0]:
         yield Finding("adapter-not-applied", "the adapter is not in the weights: they are the base's")

@@ -41,8 +41,8 @@ class Reworded:
 
     def __str__(self) -> str:
         return (
-            f"{self.unit}: for {self.nearer} of {self.cases} cases the nearest text is a row, not another case, where about "
-            f"{self.expected:.0f} are expected of rows that know no case: the rows look reworded from cases"
+            f"{self.unit}: for {self.nearer} of {self.cases} cases the nearest text is a row, not another case, "
+            f"where about {self.expected:.0f} are expected of rows that know no case: the rows look reworded from cases"
         )
 
 

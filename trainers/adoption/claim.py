@@ -59,14 +59,18 @@ class Claim:
 def weigh(rows: Losses, cases: Losses) -> Claim:
     """Decide whether the loss fell more on the claimed rows than on cases that no row comes near."""
     known = {ROWS: rows, CASES: cases}
-    mine = f"the loss on {len(rows.base)} claimed rows went from {rows} nats per token"
     if not rows.base:
         return Claim("untested", "no claimed row can be scored", {})
+    mine = f"the loss on {len(rows.base)} claimed rows went from {rows} nats per token"
     if _least(rows.falls) <= 0:
         return Claim("doubted", f"{mine}, which is no clear fall: they are another adapter's, or the base is", known)
     if min(len(rows.base), len(cases.base)) < LEAST:
-        few = f"only {len(cases.base)} cases with a certain output" if rows.base else ""
-        return Claim("untested", f"{mine}; there are {few} to compare with, of {LEAST} at least", known)
+        few = (
+            f"{len(cases.base)} cases with a certain output to compare with"
+            if len(rows.base) >= LEAST
+            else (f"{len(rows.base)} row{'s' * (len(rows.base) != 1)}")
+        )
+        return Claim("untested", f"{mine}; only {few}, of {LEAST} at least", known)
     theirs = f"that on {len(cases.base)} cases that no row comes near from {cases}"
     if _least(rows.falls, cases.falls) <= 0:
         why = (

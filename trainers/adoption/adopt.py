@@ -29,7 +29,7 @@ from tunegate.harness.diagnosis.eligibility import (
 )
 from tunegate.harness.models.adapter_reference import SUFFIX
 from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
-from tunegate.trainers.adoption.claim import SAMPLE, Claim, Losses, weigh
+from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, weigh
 from tunegate.trainers.adoption.foreign_rows import foreign_rows
 from tunegate.trainers.adoption.given import Given, copy_given, name_base
 from tunegate.trainers.adoption.losses import losses, sampled
@@ -142,7 +142,7 @@ class Adoption(Preparation):
 
     given: Given = field(init=False)
     model: Any = field(init=False)
-    claim: Claim = field(init=False)
+    claim: TestedClaim = field(init=False)
 
     @property
     def folder(self) -> Path:
@@ -189,7 +189,7 @@ class Adoption(Preparation):
         """Go on without rows: nothing is known to be held out."""
         self.rows, self.private = [], []
         self.evidence["rows"] = []
-        self.claim = Claim("unknown", str(self.claims.reason), {})
+        self.claim = TestedClaim("unknown", str(self.claims.reason), {})
 
     def test_claim(self) -> None:
         """Compare the loss on the claimed rows with that on cases."""
@@ -220,7 +220,7 @@ class Adoption(Preparation):
         notes = list(self.given.notes(recipe.model, self.base.model))
         adoption = {
             "model": recipe.model, "origin": self.given.origin, "named_base": self.given.named_base,
-            "trainer": self.claims.trainer, "notes": notes, "lora": self.given.shape, **self.claim.as_dict(),
+            "trainer": self.claims.trainer, "notes": notes, "lora": self.given.lora, **self.claim.as_dict(),
         }  # fmt: skip
         write_json(self.folder / TRAINING, stamped({
             "schema_version": 1, "created": datetime.now(UTC).isoformat(timespec="seconds"), "task": self.task.name,

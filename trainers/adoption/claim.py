@@ -43,7 +43,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Claim:
+class TestedClaim:
     """What was found of a claim: a key of `ADOPTED`, in words, and the losses."""
 
     found: str
@@ -56,29 +56,31 @@ class Claim:
         return {"claim": self.found, "said": self.said, **({"loss": loss} if loss else {})}
 
 
-def weigh(rows: Losses, cases: Losses) -> Claim:
+def weigh(rows: Losses, cases: Losses) -> TestedClaim:
     """Decide whether the loss fell more on the claimed rows than on cases that no row comes near."""
     known = {ROWS: rows, CASES: cases}
     if not rows.base:
-        return Claim("untested", "no claimed row can be scored", {})
+        return TestedClaim("untested", "no claimed row can be scored", {})
     mine = f"the loss on {len(rows.base)} claimed rows went from {rows} nats per token"
     if _least(rows.falls) <= 0:
-        return Claim("doubted", f"{mine}, which is no clear fall: they are another adapter's, or the base is", known)
+        return TestedClaim(
+            "doubted", f"{mine}, which is no clear fall: they are another adapter's, or the base is", known
+        )
     if min(len(rows.base), len(cases.base)) < LEAST:
         few = (
             f"{len(cases.base)} cases with a certain output to compare with"
             if len(rows.base) >= LEAST
             else (f"{len(rows.base)} row{'s' * (len(rows.base) != 1)}")
         )
-        return Claim("untested", f"{mine}; only {few}, of {LEAST} at least", known)
+        return TestedClaim("untested", f"{mine}; only {few}, of {LEAST} at least", known)
     theirs = f"that on {len(cases.base)} cases that no row comes near from {cases}"
     if _least(rows.falls, cases.falls) <= 0:
         why = (
             "not clearly more: the rows are others of this task, cases were among them, or the training fits its rows "
             "hardly better than others"
         )
-        return Claim("doubted", f"{mine}, {theirs}, {why}", known)
-    return Claim("supported", f"{mine}, {theirs}", known)
+        return TestedClaim("doubted", f"{mine}, {theirs}, {why}", known)
+    return TestedClaim("supported", f"{mine}, {theirs}", known)
 
 
 def _least(falls: Sequence[float], others: Sequence[float] = ()) -> float:

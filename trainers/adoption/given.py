@@ -20,7 +20,7 @@ from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, template_diges
 from tunegate.trainers.config.row_sources import hub_name
 
 LORA = "LORA"
-SHAPE = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
+LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
 MODEL_CONFIG = "config.json"
 WHOLE_MODEL = (
     "a whole model: a full fine-tune or a merged folder is evaluated by its own digest, with --model FOLDER "
@@ -45,9 +45,9 @@ class Given:
         return self.config.get("base_model_name_or_path")
 
     @property
-    def shape(self) -> dict[str, Any]:
+    def lora(self) -> dict[str, Any]:
         """Its rank, scale and modules, for the record."""
-        known = {key: self.config[key] for key in SHAPE if self.config.get(key) is not None}
+        known = {key: self.config[key] for key in LORA_KEYS if self.config.get(key) is not None}
         modules = known.get("target_modules")
         return known | ({"target_modules": sorted(modules)} if isinstance(modules, list) else {})
 

@@ -137,7 +137,7 @@ class Preparation:
         """Check that the recipe can be run on this machine."""
         check_output(self.recipe.output)
         _check_batch(self.recipe)
-        _check_rung(self.recipe)
+        check_rung(self.recipe)
         check_train()
 
     def load_rows(self) -> None:
@@ -297,7 +297,7 @@ def _check_batch(recipe: Recipe) -> None:
         )
 
 
-def _check_rung(recipe: Recipe) -> None:
+def check_rung(recipe: Recipe) -> None:
     """Refuse a prompting strategy whose prompt differs from that of the rows."""
     if recipe.rung not in TRAINED:
         raise Refused(

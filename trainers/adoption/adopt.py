@@ -37,7 +37,7 @@ from tunegate.trainers.config.recipe import HEED, Recipe
 from tunegate.trainers.config.row_sources import hub_name
 from tunegate.trainers.config.sections import ALREADY, SPLIT, Decontaminate
 from tunegate.trainers.pipeline import load_for, replace_folder
-from tunegate.trainers.preparation import RELEASE, Preparation, package_versions
+from tunegate.trainers.preparation import RELEASE, Preparation, check_rung, package_versions
 from tunegate.trainers.training.memorization import find_memorization
 from tunegate.trainers.training.update_size import measure_update
 
@@ -151,6 +151,7 @@ class Adoption(Preparation):
 
     def copy(self) -> None:
         """Copy the adapter, and check that it is a LoRA."""
+        check_rung(self.recipe)
         check_train()
         self.folder.mkdir()
         self.given = copy_given(self.claims.adapter, self.folder, self.watch)

@@ -21,11 +21,9 @@ from tunegate.trainers.config.row_sources import hub_name
 
 LORA = "LORA"
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
+KEEPING = ("gaussian", "orthogonal", "eva", "lora_ga")  # initial weights that leave the base as it is
 MODEL_CONFIG = "config.json"
-WHOLE_MODEL = (
-    "a whole model: a full fine-tune or a merged folder is evaluated by its own digest, with --model FOLDER "
-    "(docs/adopt.md)"
-)
+WHOLE_MODEL = "a whole model, which is recorded and gated by its own digest with --model FOLDER (docs/adopt.md)"
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,7 @@ def _read(folder: Path, origin: str) -> dict[str, Any]:
             f"{origin}: {CONFIG}: peft_type: expected {LORA}, found {config.get('peft_type')}: merge it into its base, "
             "and evaluate the merged folder with --model FOLDER"
         )
+    _check_base_kept(config, origin)
     peft = need("peft")
     unknown = sorted(key for key, value in config.items() if value and key not in peft.LoraConfig.__dataclass_fields__)
     if unknown:
@@ -127,6 +126,18 @@ def _read(folder: Path, origin: str) -> dict[str, Any]:
             "it would leave out; pip install -U peft"
         )
     return config
+
+
+def _check_base_kept(config: Mapping[str, Any], origin: str) -> None:
+    """Refuse a LoRA that alters the base's own weights when it is loaded: the base would not be the recorded one."""
+    begins = config.get("init_lora_weights")
+    if isinstance(begins, str) and begins not in KEEPING:
+        raise Refused(
+            f"{origin}: {CONFIG}: init_lora_weights: expected true, false or {', '.join(KEEPING)}, found {begins!r}, "
+            "which alters the base's weights; convert it (PEFT: path_initial_model_for_weight_conversion)"
+        )
+    if config.get("layer_replication"):
+        raise Refused(f"{origin}: {CONFIG}: layer_replication: expected none, found layers that the base does not have")
 
 
 def _found(folder: Path) -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -181,21 +182,49 @@ def test_claims_that_contradict_each_other(place, adopt, arguments, said):
 def test_what_is_no_lora_of_elsewhere_is_refused_by_name(place, adopt, trained, tiny_model):
     folder = Path("elsewhere")
     refuses(place, adopt(adapter="nowhere"), "nowhere: expected a LoRA of PEFT", "found no such folder")
-    refuses(place, adopt(adapter=str(tiny_model)), "a whole model: a full fine-tune or a merged folder is evaluated")
+    refuses(place, adopt(adapter=str(tiny_model)), "found a whole model, which is recorded and gated by")
     refuses(place, adopt(adapter=str(trained.path / "adapter")), "found one of tunegate train")
     refuses(place, adopt("--rows=rows.jsonl", "--output=elsewhere"), "which is never edited; name one with --output")
     refuses(place, adopt("--rows=rows.jsonl", "--output=fixtures"), "or an adapter that was adopted before")
     refuses(place, adopt(adapter="hub:owner/name"), "expected a revision", code=2)
+    refuses(place, adopt("--rows=rows.jsonl", "--rung=few-shot"), "--rung few-shot: expected as-is or constrained")
     refuses(place, adopt("--rows=rows.jsonl", "--task=other"), "task 'other': expected one of desk")
     edit(folder / CONFIG, a_new_key=3)
     refuses(place, adopt(), "found a_new_key too, which it would leave out; pip install -U peft")
-    edit(folder / CONFIG, a_new_key=None, peft_type="IA3")
+    edit(folder / CONFIG, a_new_key=None, init_lora_weights="pissa_niter_4")
+    refuses(place, adopt(), "found 'pissa_niter_4', which alters the base's weights; convert it")
+    edit(folder / CONFIG, init_lora_weights=True, layer_replication=[[0, 2], [0, 2]])
+    refuses(place, adopt(), "layer_replication: expected none")
+    edit(folder / CONFIG, layer_replication=None, peft_type="IA3")
     refuses(place, adopt(), "peft_type: expected LORA, found IA3")
     (folder / WEIGHTS).rename(folder / "adapter_model.bin")
     refuses(place, adopt(), "found adapter_model.bin, which may run code when loaded; save the adapter as safetensors")
     Path("run").mkdir()
     folder.rename("run/checkpoint-40")
     refuses(place, adopt(adapter="run"), "a folder of checkpoints; name the one that you mean: checkpoint-40")
+
+
+def test_an_adapter_of_the_hub_is_recorded_with_its_commit(place, adopt, monkeypatch):
+    asked, snapshot = [], Path("cache", "snapshots", "c0ffee")
+    shutil.copytree("elsewhere", snapshot)
+
+    def deliver(name: str, revision: str, **_: object) -> str:
+        asked.append((name, revision))
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", deliver)
+    done = adopt("--rows=none", "--reason=No card.", adapter="hub:someone/tuned@v1")
+    assert done.exit_code == 0, done.output
+    assert asked == [("someone/tuned", "v1")]
+    assert training_record(Path("adapters/tuned"))["adoption"]["origin"] == "hub:someone/tuned@c0ffee"
+
+
+def test_a_template_of_its_own_is_named(place, adopt):
+    Path("elsewhere/chat_template.jinja").write_text("{{ messages }}")
+
+    done = adopt("--rows=none", "--reason=x")
+    assert "the chat template in its folder is not that of the base" in done.output
+    assert any("chat template" in note for note in training_record(Path("adapters/elsewhere"))["adoption"]["notes"])
 
 
 def test_a_kill_at_the_end_leaves_the_old_one(place, adopt, monkeypatch):

@@ -15,7 +15,10 @@ from typing import Any
 
 SAMPLE = 64  # rows and cases each
 LEAST = 8  # of either; fewer show nothing
-LEVEL = 0.05  # one-sided: how often rows that it was not trained on pass as its own
+# One-sided: how often other rows of the same task pass as its own. Of two adapters on the embedded model, each trained
+# on 40 rows for three epochs, the own rows' falls exceed those of 30 cases by 1.1 and 1.7 standard errors, the falls of
+# the other adapter's rows of the same task by -.4 and .3. At 5 % (1.64) a true claim in two would be doubted.
+LEVEL = 0.2
 FLOOR = 1e-3  # nats per token; what is below is learned by heart, and only noise
 ROWS, CASES = "rows", "cases"
 

@@ -14,7 +14,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import CURVES, DROPPED, TRAINING, adapter_digest, load_adapter
-from tunegate.harness.models.local.huggingface import PROBE, load_base
+from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
 from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.privacy.memorization import HOW_TO_MEND
@@ -88,15 +88,19 @@ def train_in(ready: Ready, work: Path, watch: Watch, say: Say) -> dict[str, Any]
     # From disk and on a freshly loaded base, since the model in memory proves nothing about the files.
     with watch("Verifying that the adapter loads and has an effect"):
         is_quantized = ready.recipe.opened.quantization != NO_QUANTIZATION
-        _load(ready, adapter, ready.base.base.placement if is_quantized else Placement())
+        load_for(ready.base, adapter, ready.base.base.placement if is_quantized else Placement())
     return facts | {"seconds": round(time.monotonic() - start, 1)}
 
 
-def _load(ready: Ready, adapter: Path, placement: Placement) -> Any:
-    """Load the adapter on its base, and verify that it loads and has an effect."""
-    base = load_base(ready.base.folder, placement)
-    probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids.to(base.device)
-    return load_adapter(base, adapter, probe)
+def load_for(base: Local, adapter: Path, placement: Placement) -> Any:
+    """Load an adapter on its base, and verify that it loads and has an effect.
+
+    Raises:
+        Refused: it does not fit, does not load or has no effect.
+    """
+    model = load_base(base.folder, placement)
+    probe = base.tokenizer(PROBE, return_tensors="pt").input_ids.to(model.device)
+    return load_adapter(model, adapter, probe)
 
 
 def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, Any]:
@@ -109,7 +113,9 @@ def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, An
     places = {row.place for row in rows}
     private = [each for each in ready.private if each.row.place in places]
     with watch("Testing for memorized training text"):
-        model = _load(ready, adapter, ready.base.base.placement)  # where it is evaluated: on an accelerator, if any
+        model = load_for(
+            ready.base, adapter, ready.base.base.placement
+        )  # where it is evaluated: on an accelerator, if any
         size = measure_update(model)
         memorization = find_memorization(model, ready.base, rows, private, ready.recipe.seed)
     for line in [*memorization.render(), *size.render()]:
@@ -139,10 +145,11 @@ def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: M
     if ready.clean.dropped:
         write_atomically(adapter / DROPPED, ready.clean.dropped_file)
     write_json(adapter / TRAINING, stamped(_record(ready, adapter, facts) | {"seeds": dict(seeds), **more}))
-    _replace(adapter, output)
+    replace_folder(adapter, output)
 
 
-def _replace(new: Path, output: Path) -> None:
+def replace_folder(new: Path, output: Path) -> None:
+    """Move a folder to a place, over the folder that is there."""
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():

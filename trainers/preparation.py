@@ -16,7 +16,12 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
+from tunegate.harness.diagnosis.eligibility import (
+    eligibility,
+    find_diagnosis,
+    in_recipe,
+    render_eligibility,
+)
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
@@ -100,14 +105,14 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
             replaced.
         CouldNotRun: the training libraries are not installed, or the model is missing.
     """
-    preparation = _Preparation(recipe, cases, baselines, watch, say, report)
+    preparation = Preparation(recipe, cases, baselines, watch, say, report)
     for step in STEPS:
         step(preparation)
     return preparation.ready
 
 
 @dataclass
-class _Preparation:
+class Preparation:
     """The state of a preparation; each step uses the results of the steps before it."""
 
     recipe: Recipe
@@ -132,7 +137,7 @@ class _Preparation:
         """Check that the recipe can be run on this machine."""
         check_output(self.recipe.output)
         _check_batch(self.recipe)
-        _check_rung(self.recipe)
+        check_rung(self.recipe)
         check_train()
 
     def load_rows(self) -> None:
@@ -140,10 +145,11 @@ class _Preparation:
         recipe = self.recipe
         self.tasks = load_tasks(self.cases)
         self.task = _task(recipe, self.tasks)
-        files = read_row_files(recipe.rows, self.task, recipe.format)
+        files = read_row_files(recipe.rows, self.task, recipe.format, once=not recipe.adopts)
         for line in (line for file in files for line in file.render()):
             self.say(line)
-        self.rows = for_method([row for file in files for row in file.rows], recipe, self.say)
+        rows = [row for file in files for row in file.rows]
+        self.rows = rows if recipe.adopts else for_method(rows, recipe, self.say)
         self.evidence["rows"] = known = [_as_evidence(file) for file in files]
         for each in known:
             if "teacher" in each:
@@ -170,7 +176,7 @@ class _Preparation:
         """Check that the diagnosis names fine-tuning as the remedy."""
         recipe = self.recipe
         found = find_diagnosis(self.root, self.task, self.base.fingerprint.subject, recipe.model)
-        eligible = eligibility(self.task, found, recipe.override, show_path(recipe.path))
+        eligible = eligibility(self.task, found, recipe.override, in_recipe(show_path(recipe.path)))
         self.say("the diagnosis:")
         for line in render_eligibility(eligible):
             self.say(line)
@@ -240,16 +246,16 @@ class _Preparation:
             write_json(self.report, stamped(self.reported.as_dict()))
 
 
-STEPS: Sequence[Callable[[_Preparation], None]] = (
-    _Preparation.check_recipe,
-    _Preparation.load_rows,
-    _Preparation.open_base,
-    _Preparation.find_baselines,
-    _Preparation.find_diagnosis,
-    _Preparation.grade_rows,
-    _Preparation.find_private_data,
-    _Preparation.decontaminate,
-    _Preparation.divide,
+STEPS: Sequence[Callable[[Preparation], None]] = (
+    Preparation.check_recipe,
+    Preparation.load_rows,
+    Preparation.open_base,
+    Preparation.find_baselines,
+    Preparation.find_diagnosis,
+    Preparation.grade_rows,
+    Preparation.find_private_data,
+    Preparation.decontaminate,
+    Preparation.divide,
 )
 
 
@@ -293,7 +299,7 @@ def _check_batch(recipe: Recipe) -> None:
         )
 
 
-def _check_rung(recipe: Recipe) -> None:
+def check_rung(recipe: Recipe) -> None:
     """Refuse a prompting strategy whose prompt differs from that of the rows."""
     if recipe.rung not in TRAINED:
         raise Refused(

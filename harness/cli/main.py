@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
+from tunegate.harness.cli.adopt import adopt
 from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
@@ -56,6 +57,8 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
         (distil, "Turn a larger model's outputs into training rows.",
          "tunegate distil mail inputs.jsonl --output rows.jsonl"),
+        (adopt, "Adopt a LoRA adapter that was trained elsewhere.",
+         "tunegate adopt runs/axolotl-out --rows rows.jsonl --trainer axolotl --task support"),
     ),
     "Ship": (
         (release, "Evaluate an adapter again and release it.", "tunegate release adapters/support"),
@@ -90,7 +93,7 @@ app = typer.Typer(
     "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
 #: Commands that run a project's own checks in this process; gate, merge and release isolate them.
-SCORING = (record, compare, diagnose, distil, train, parity, export)
+SCORING = (record, compare, diagnose, distil, train, adopt, parity, export)
 for command, short, example in COMMANDS:
     kind = ScoringCommand if command in SCORING else Command
     app.command(command.__name__, cls=kind, short_help=short, epilog=f"Example: {example}")(command)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Diagnosis:
 
     `unpromptable` are the units that no prompt can change: likelihoods, costs, sealed ones. `unconstrainable` gives
     for other units the reason why outputs cannot be constrained to their schema. `optimised` has the optimised prompts;
-    it is None if no reflecting model was named.
+    it is None if no reflecting model was named. `created` is the date, in UTC; older files lack it.
     """
 
     task: str
@@ -62,6 +63,7 @@ class Diagnosis:
     unpromptable: tuple[str, ...] = ()
     unconstrainable: Mapping[str, str] = field(default_factory=dict)
     optimised: Optimisation | None = None
+    created: str = ""
 
     @property
     def cheaper(self) -> dict[str, Recommendation]:
@@ -78,6 +80,8 @@ class Diagnosis:
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         if not self.unconstrainable:  # older files lack the key
             del data["unconstrainable"]
+        if not self.created:
+            del data["created"]
         if self.optimised is None:
             del data["optimised"]
         for rung in (each for unit in data["units"].values() for each in unit["rungs"]):
@@ -138,7 +142,7 @@ def diagnose_task(
         questions={unit.key: asked_of(unit) for unit in whole},
         units={unit.key: _recommendation(task, unit, records) for unit in units},
         unpromptable=tuple(unit.key for unit in task.units if unit not in whole), unconstrainable=unconstrainable,
-        optimised=optimised,
+        optimised=optimised, created=datetime.now(UTC).date().isoformat(),
     )  # fmt: skip
     return found, records
 

@@ -66,18 +66,18 @@ def tuned_units(task: Task) -> Sequence[Unit]:
     return targets or promptable(task.units)
 
 
-def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) -> dict[str, Any]:
+def eligibility(task: Task, found: Diagnosis, override: str | None, how: str) -> dict[str, Any]:
     """Return a task's eligibility for the training record.
 
     Args:
         task: the task to train for.
         found: its diagnosis.
         override: the reason for fine-tuning against another remedy, or None.
-        where: the file that contains or could contain the override.
+        how: how to override it.
 
     Returns:
-        `digest`, `remedies` by unit, `against` (the units with another remedy) and `override` (the reason, None if
-        there was nothing to override).
+        `digest`, `created` (a date, if known), `remedies` by unit, `against` (the units with another remedy) and
+        `override` (the reason, None if there was nothing to override).
 
     Raises:
         Refused: another remedy, and no override.
@@ -88,19 +88,31 @@ def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) 
         lines = "\n".join(f"  {key}: {found.units[key].advice}" for key in against)
         raise Refused(
             f"{task.name}: expected a diagnosis that names fine-tuning, found another remedy:\n{lines}\n"
-            'apply it first; to fine-tune anyway, write `diagnosis: {override: "the reason"}` into '
-            f"{where}; the training record and the model card will state the reason"
+            f"apply it first; to fine-tune anyway, {how}; the training record and the model card will state the reason"
         )
     return {
         "digest": found.digest,
+        **({"created": found.created} if found.created else {}),
         "remedies": {key: found.units[key].remedy for key in keys},
         "against": against,
         "override": override if against else None,
     }
 
 
+def undiagnosed(override: str) -> dict[str, Any]:
+    """Return the eligibility of a task without a diagnosis, which an adoption may override, with the reason."""
+    return {"digest": None, "remedies": {}, "against": [], "override": override}
+
+
+def in_recipe(where: str) -> str:
+    """Return how to override a diagnosis in a recipe, or in what `where` names."""
+    return f'write `diagnosis: {{override: "the reason"}}` into {where}'
+
+
 def render_eligibility(eligible: Mapping[str, Any]) -> list[str]:
     """Return one line per unit with the basis of the training."""
+    if eligible["digest"] is None:
+        return [f"  none, overridden: {eligible['override']}"]
     lines = [f"  {key}: {remedy}" for key, remedy in eligible["remedies"].items()] or [
         "  no target that a prompt can change"
     ]
@@ -127,9 +139,12 @@ def check_eligibility(
     Raises:
         Refused: the diagnosis is missing, lacks a target, or names another remedy without an override.
     """
+    if eligible["digest"] is None and eligible.get("override"):
+        return
     path, how = diagnosis_path(root, str(subject["model"]), task.name), how_to_diagnose(task, model)
     committed = read_diagnosis(path, how)
     if committed.digest != eligible.get("digest"):
         committed = find_diagnosis(root, task, subject, model)
     _check_complete(task, committed, path, how)
-    eligibility(task, committed, eligible.get("override"), "the recipe, and train again")
+    again = f"{in_recipe('the recipe')}, and train again (or adopt it again with --override)"
+    eligibility(task, committed, eligible.get("override"), again)

@@ -177,6 +177,7 @@ class Record:
         sidecar: the digest of the sidecar (see sidecar.py).
         inconclusive: whether inconclusive units block or warn.
         near: by unit, the cases that the adapter's training rows come near; they are no evidence of a gain.
+        adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
         compared_as: its name in `tunegate compare`; such a record is for information only.
     """
 
@@ -203,6 +204,7 @@ class Record:
     sidecar: str = ""
     inconclusive: Literal["block", "warn"] = "block"
     near: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    adopted: str = ""
     compared_as: str = ""
     path: Path | None = field(default=None, compare=False)
 
@@ -275,6 +277,7 @@ class Record:
             **({"engines": _plain(self.engines)} if self.engines else {}),
             **({"references": _plain(self.references)} if self.references else {}),
             **({"near": {unit: list(cases) for unit, cases in self.near.items()}} if self.near else {}),
+            **({"adopted": self.adopted} if self.adopted else {}),
             **({"compared_as": self.compared_as} if self.compared_as else {}),
         }  # fmt: skip
 
@@ -347,7 +350,7 @@ def parse_record(data: Any, path: Path) -> Record:
         engines=data.get("engines", {}), references=data.get("references", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"),
-        near=data.get("near", {}), compared_as=data.get("compared_as", ""), path=path,
+        near=data.get("near", {}), adopted=data.get("adopted", ""), compared_as=data.get("compared_as", ""), path=path,
     )  # fmt: skip
     record.__dict__["digest"] = data["digest"]  # verified above
     if torn := next(_torn(record), ""):

@@ -100,6 +100,11 @@ class Shards:
         """The cases that training rows come near, by unit; a shard names those of its own units only."""
         return {unit: cases for each in self.files.values() for unit, cases in each.record.near.items()}
 
+    @property
+    def adopted(self) -> str:
+        """What is known of the training data of an adapter that was trained elsewhere; empty of any other."""
+        return self.first.record.adopted
+
     def model(self, units: Sequence[Unit]) -> Replay:
         """Return a model that replays the outputs of the shards for `units`.
 

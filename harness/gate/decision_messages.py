@@ -9,6 +9,7 @@ from typing import Literal
 from tunegate.harness.core.formatting import change, listed, ordinal, percent
 from tunegate.harness.gate.messages import by_chance, has_nothing_to_gain, ungated_falls
 from tunegate.harness.gate.verdict import UnitVerdict
+from tunegate.harness.models.adapters import ADOPTED
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Outlook:
         reused: open targets without a sealed unit, whose cases other adapters were evaluated on before.
         unseen: sealed units that were not evaluated.
         supplied: what of the candidate was made elsewhere: its outputs, its scores, or nothing.
+        adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
+        unsealable: its open targets that no sealed unit seals, if it was trained elsewhere.
     """
 
     task: str
@@ -35,6 +38,8 @@ class Outlook:
     reused: Sequence[str]
     unseen: Sequence[str]
     supplied: Literal["", "outputs", "scores"]
+    adopted: str = ""
+    unsealable: Sequence[str] = ()
 
 
 #: What to say of what was made elsewhere.
@@ -47,7 +52,7 @@ _SUPPLIED = {
 
 def decision(outlook: Outlook) -> str:
     """Return a task's decision; it says "Release" only if a release is possible."""
-    remark = _SUPPLIED[outlook.supplied]
+    remark = _SUPPLIED[outlook.supplied] + (f" {ADOPTED[outlook.adopted]}" if outlook.adopted else "")
     fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
     parts = f" Fell, but not gated: {listed(fallen)}." if fallen else ""
     never = [
@@ -95,6 +100,11 @@ def _decision(outlook: Outlook) -> str:
         return (
             f"Unproven: {won}; {_kept(outlook)}; but reused cases prove no gain: another adapter was evaluated on "
             f"{listed(outlook.reused)} before. Prove the gain on a sealed unit that `seals` it, or on new cases."
+        )
+    if outlook.unsealable:
+        return (
+            f"Unproven: {won}; {_kept(outlook)}; but the adapter was trained elsewhere, and may have seen the cases of "
+            f"{listed(outlook.unsealable)}. Prove the gain on a sealed unit that `seals` it."
         )
     unseen = f" Before a release, evaluate {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
     return f"Release: {_below_service(outlook)}{won}; {_kept(outlook)}.{unseen}"

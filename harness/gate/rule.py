@@ -347,17 +347,28 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         if not trained
         else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
+        adopted=candidate.adopted,
+        unsealable=_unsealable(task, targets) if candidate.adopted else [],
         supplied="scores" if candidate.has_supplied_scores else "outputs" if candidate.is_supplied else "",
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {
-        "decision": "block" if blocked else "unproven" if outlook.reused else "release",
+        "decision": "block" if blocked else "unproven" if outlook.reused or outlook.unsealable else "release",
         "reason": decision_messages.decision(outlook),
         "blocking": [each.unit for each in outlook.blocking],
         "short": [each.unit for each in outlook.short],
         "no_target": outlook.no_target,
         "reused": outlook.reused,
     }
+
+
+def _unsealable(task: Task, targets: Sequence[UnitVerdict]) -> list[str]:
+    """Return the open targets without a sealed unit: an adapter trained elsewhere may have been trained on any other.
+
+    What it was trained on is a claim, which may leave out the cases.
+    """
+    sealing = {task.policy.of(unit.name, unit.kind).seals for unit in task.units if unit.sealed}
+    return [each.unit for each in targets if not each.sealed and each.unit.partition("/")[2] not in sealing]
 
 
 def _is_won(target: UnitVerdict) -> bool:

@@ -128,7 +128,7 @@ def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
         part.mkdir()
         try:
             if source.startswith(HUB):
-                _from_hub(source.removeprefix(HUB), part)
+                copy_from_hub(source.removeprefix(HUB), part)
             elif _is_address(source):
                 _from_archive(source, part)
             else:
@@ -152,7 +152,12 @@ def _unknown(document: Document) -> Problem:
     return document.problem(("from",), expected, repr(found))
 
 
-def _from_hub(name: str, into: Path) -> None:
+def copy_from_hub(name: str, into: Path) -> str:
+    """Copy an adapter's files from the Hub, by OWNER/NAME@REVISION, into a folder; return the commit.
+
+    Raises:
+        CouldNotRun: the Hub does not deliver it.
+    """
     owner_and_name, _, revision = name.partition("@")
     hub = need("huggingface_hub")
     try:
@@ -162,6 +167,7 @@ def _from_hub(name: str, into: Path) -> None:
     for file in FILES:
         if (found / file).is_file():
             shutil.copyfile(found / file, into / file)
+    return found.name  # snapshots lie in folders that are named by their commit
 
 
 def _from_archive(address: str, into: Path) -> None:

@@ -21,6 +21,13 @@ from tunegate.harness.models.resolve import ModelFiles
 if TYPE_CHECKING:
     import torch
 
+#: What is said of an adapter that was trained elsewhere, by what its adoption found of its claimed training rows.
+ADOPTED = {
+    "supported": "Trained elsewhere: its training rows are a claim.",
+    "untested": "Trained elsewhere: its training rows are a claim that could not be tested.",
+    "doubted": "Trained elsewhere: its training rows are a claim, which is doubted.",
+    "unknown": "Trained elsewhere: training data unknown: contamination not checked.",
+}
 REPEATED_GROUP = re.compile(r"\)\s*[*+{]")
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -106,15 +113,30 @@ def near_cases(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+def claim_of(folder: Path) -> str:
+    """What its adoption found of an adapter's claimed rows, a key of `ADOPTED`; empty if Tunegate trained it.
+
+    Raises:
+        Refused: see `training_record`.
+    """
+    return str((training_record(folder) or {}).get("adoption", {}).get("claim", ""))
+
+
+def base_name(record: Mapping[str, Any]) -> str:
+    """The name of the base in a training record: as the recipe names it, or as it was declared at the adoption."""
+    return str((record.get("adoption") or record["recipe"])["model"])
+
+
 def check_base(folder: Path, base: ModelFiles) -> None:
     """Refuse an adapter whose training record names another base than `base`."""
     record = training_record(folder)
     trained = record["model"] if record else {}
+    how = "it was adopted for" if record and "adoption" in record else "it was trained on"
     for part in ("base", "tokenizer", "template"):
         # PEFT loads an adapter on any base of the same shape, without a warning: only digests show the difference
         if part in trained and trained[part] != getattr(base, part):
             raise Refused(
-                f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
+                f"adapter {folder}: expected the {part} {how} ({trained[part][:8]}), "
                 f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --tg-model"
             )
 

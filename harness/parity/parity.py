@@ -22,7 +22,7 @@ from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import case_contexts, sidecar_text
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
+from tunegate.harness.models.adapters import adapter_digest, base_name, check_base, training_record
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.local.placement import CPU, FLOAT32
 from tunegate.harness.models.model_options import ModelOptions
@@ -125,7 +125,7 @@ def read_scored(
         )
     if training is None:
         raise Refused(f"{show_path(adapter)}: expected a training record that names its base, found none")
-    base = Base(str(training["recipe"]["model"]), watch, ModelOptions(CPU, FLOAT32, template))
+    base = Base(base_name(training), watch, ModelOptions(CPU, FLOAT32, template))
     check_base(adapter, base.model)
     tasks = load_tasks(cases)
     scored = ScoredAdapter(adapter, record, tasks, base)

@@ -12,6 +12,7 @@ from tunegate.harness.evaluation.record import Record, results_of
 from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.privacy.detectors import find_private, squeezed, value_digest
 
+ADOPTED_MEND = "have it trained again for fewer epochs, with a lower rate or without the rows, and adopt that"
 HOW_TO_MEND = (
     'train fewer epochs or with a lower rate, remove the rows, or write `memorization: {override: "the reason"}` into '
     "the recipe, and train it again"
@@ -30,6 +31,7 @@ def check_memorization(training: Mapping[str, Any], where: str) -> None:
     Raises:
         Refused: it does, and the recipe does not override it; or it was not tested.
     """
+    how = how_to_mend(training)
     for each in _trainings(training):
         found = each.get("memorization")
         if found is None:
@@ -42,10 +44,15 @@ def check_memorization(training: Mapping[str, Any], where: str) -> None:
         if found["memorized"]:
             rows = listed([f"{row['row']} ({row['words']} words)" for row in found["memorized"]])
             share = f"{len(found['memorized'])} of {found['asked']} tested rows"
-            raise Refused(f"{where}: it reproduces {share} verbatim: {rows}; {HOW_TO_MEND}")
+            raise Refused(f"{where}: it reproduces {share} verbatim: {rows}; {how}")
         if found["leaked"]:
             rows = listed([f"{row['row']} ({row['kind']})" for row in found["leaked"]])
-            raise Refused(f"{where}: it leaks secrets of its rows: {rows}; revoke them, and {HOW_TO_MEND}")
+            raise Refused(f"{where}: it leaks secrets of its rows: {rows}; revoke them, and {how}")
+
+
+def how_to_mend(training: Mapping[str, Any]) -> str:
+    """What to do about an adapter that reproduces text or leaks secrets."""
+    return ADOPTED_MEND if "adoption" in training else HOW_TO_MEND
 
 
 def check_outputs(training: Mapping[str, Any], tasks: Sequence[Task], record: Record, name: str) -> None:
@@ -70,7 +77,8 @@ def check_outputs(training: Mapping[str, Any], tasks: Sequence[Task], record: Re
             leaking += [f"{key} ({secret['kind']} of {secret['row']})" for secret in found if secret]
     if leaking:
         raise Refused(
-            f"{name}: outputs that leak secrets of the rows: {listed(leaking)}; revoke them, and {HOW_TO_MEND}"
+            f"{name}: outputs that leak secrets of the rows: {listed(leaking)}; revoke them, and "
+            f"{how_to_mend(training)}"
         )
 
 
@@ -84,7 +92,8 @@ def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _is_exempted(each: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
     """Whether the recipe, or that of the last training, which knew of it, overrides the finding."""
-    return any(isinstance(recipe.get("memorization"), Mapping) for recipe in (each["recipe"], last["recipe"]))
+    recipes = (each.get("recipe", {}), last.get("recipe", {}))  # an adoption has none
+    return any(isinstance(recipe.get("memorization"), Mapping) for recipe in recipes)
 
 
 def _values(output: str, case: Case) -> Iterator[str]:

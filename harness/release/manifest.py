@@ -15,6 +15,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_BYTES, read_object, read_text
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.models.adapters import (
+    ADOPTED,
     CONFIG,
     CURVES,
     DROPPED,
@@ -113,6 +114,7 @@ def verify_release(adapter: Path) -> list[str]:
         *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
         manifest["ledger"]["said"] if "ledger" in manifest else UNSAID,
         *(f"served as evaluated: {each.name} ({each.when})" for each in artefacts if each.shown),
+        *([ADOPTED[record.adopted]] if record.adopted else []),
         f"evaluated on {on}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]

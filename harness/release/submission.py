@@ -14,7 +14,7 @@ from tunegate.harness.cases.model import Task, Unit, UnitConfiguration
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
+from tunegate.harness.models.adapters import TRAINING, adapter_digest, base_name, claim_of, near_cases, training_record
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.options.run import BASELINE
 from tunegate.harness.privacy.memorization import check_memorization, check_outputs
@@ -50,8 +50,8 @@ class Submission:
 
     @property
     def base_name(self) -> str:
-        """The base's name in the recipe."""
-        return str(self.training["recipe"]["model"])
+        """The base's name in the recipe, or as it was declared at the adoption."""
+        return base_name(self.training)
 
 
 def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
@@ -165,9 +165,13 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     training = training_record(adapter)
     where = show_path(adapter)
     if training is None:
-        raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes one")
+        raise Refused(
+            f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes one, and tunegate "
+            "adopt for an adapter trained elsewhere"
+        )
     if training["adapter"] != digest:
         raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
+    _check_said(adapter, record)
     for part in PARTS:
         if training["model"].get(part) != record.fingerprint["subject"].get(part):
             name = NAMES.get(part, part)
@@ -175,6 +179,16 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
                 f"{where}: it was trained on another {name} than the evaluated one; evaluate it on its own base"
             )
     return training
+
+
+def _check_said(adapter: Path, record: Record) -> None:
+    """Refuse a record that says other things of the training data than the training record: a file is a claim."""
+    near = {unit: cases for unit, cases in near_cases(adapter).items() if unit in record.units}
+    if {unit: list(cases) for unit, cases in record.near.items()} != near or record.adopted != claim_of(adapter):
+        raise Refused(
+            f"{record_name(record)}: it was not evaluated with this {TRAINING}, which names other cases that rows come "
+            "near, or other training data; evaluate again"
+        )
 
 
 def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None:

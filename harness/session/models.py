@@ -32,7 +32,7 @@ from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
-from tunegate.harness.models.adapters import near_cases, training_record
+from tunegate.harness.models.adapters import claim_of, near_cases, training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.local.huggingface import Base
@@ -206,8 +206,9 @@ class RunModels:
         partial = bool(self._selection.partial)
         found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
         return replace(
-            found, sealed=self._options.sealed, compared_as=self._options.compared_as, near=self._near(candidate)
-        )
+            found, sealed=self._options.sealed, compared_as=self._options.compared_as, near=self._near(candidate),
+            adopted=self._adopted(candidate),
+        )  # fmt: skip
 
     def _near(self, candidate: Candidate) -> Mapping[str, Sequence[str]]:
         """The evaluated cases that training rows of the adapter come near."""
@@ -215,6 +216,12 @@ class RunModels:
             return self._options.shards.near
         known = near_cases(candidate.adapter) if candidate.adapter else {}
         return {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
+
+    def _adopted(self, candidate: Candidate) -> str:
+        """What is known of the training data of an adapter that was trained elsewhere."""
+        if self._options.shards:
+            return self._options.shards.adopted
+        return claim_of(candidate.adapter) if candidate.adapter else ""
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}

@@ -70,6 +70,11 @@ def read_start(folder: Path) -> Start:
             f"start: {show_path(folder)}: expected {TRAINING}, found none: its training rows are unknown, "
             "so no case is known to be held out; train it with tunegate train"
         )
+    if "adoption" in record:
+        raise Refused(
+            f"start: {show_path(folder)}: expected an adapter that tunegate train wrote, found one trained elsewhere: "
+            "its rows are only claimed, so the new one could not be shown as trained by Tunegate; train from the base"
+        )
     _check_same(folder, str(record["adapter"]), digest)
     return Start(folder, record)
 

@@ -20,6 +20,7 @@ from tunegate.trainers.config.parent_adapter import Start, read_start
 from tunegate.trainers.config.row_sources import AUTO, FORM_NAMES, hub_name
 from tunegate.trainers.config.search_space import SEARCH_SCHEMA, SearchSpace, read_space
 from tunegate.trainers.config.sections import (
+    ALREADY,
     DROP,
     REFUSE,
     TEXT,
@@ -134,6 +135,11 @@ class Recipe:
     def override(self) -> str | None:
         """The reason for overriding the diagnosis; None if the recipe heeds it."""
         return None if isinstance(self.diagnosis, str) else self.diagnosis["override"]
+
+    @property
+    def adopts(self) -> bool:
+        """Whether its rows were trained on already, elsewhere: nothing can be left out any more."""
+        return self.failing_rows == ALREADY
 
     def effective(self) -> dict[str, Any]:
         """All effective values, including defaults, without paths."""

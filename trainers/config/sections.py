@@ -9,6 +9,7 @@ from typing import Any
 from tunegate.trainers.config.search_space import SCHEDULES
 
 REFUSE, DROP, KEEP, ASK, SPLIT = "refuse", "drop", "keep", "ask", "split"
+ALREADY = "trained on"  # of an adapter that was trained elsewhere: nothing can be left out any more
 
 COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
 FLAG = {"type": "boolean", "description": "true or false"}

@@ -131,13 +131,14 @@ def read_examples(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[E
     return [row for file in read_row_files(paths, task, form) for row in file.rows]
 
 
-def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[RowFile]:
+def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO, once: bool = True) -> list[RowFile]:
     """Read files of rows for a task.
 
     Args:
         paths: the files, or names of data sets of the Hub.
         task: the task.
         form: the form of all rows, one of `FORM_NAMES`; by default it is recognized by the keys, file by file.
+        once: whether a row that repeats another is a mistake.
 
     Raises:
         AuthoringError: lines that are not a row, name no unit of the task, or repeat another row; or a file with rows
@@ -157,7 +158,7 @@ def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[
             rows = [row for each in found for row in each]
             files.append(RowFile(path, name, _digest(path, rows), rows, unused))
             lines += found
-    problems += _repeated(lines)
+    problems += _repeated(lines) if once else []
     if problems:
         raise AuthoringError(problems)
     return files

@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import digest
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.config.sections import DROP
+from tunegate.trainers.config.sections import ALREADY, DROP
 from tunegate.trainers.data.duplicates import DuplicatePair
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, apart
@@ -195,6 +195,8 @@ def _consequence(report: ExampleReport) -> str:
     rule = report.recipe.failing_rows
     if rule == DROP:
         return f"  {_rows(report.failed)} dropped, as set in the recipe; {report.trained} left for training"
+    if rule == ALREADY:
+        return f"  {_rows(report.failed)} fail, and were trained on"
     if isinstance(rule, str):
         return f"  {_rows(report.failed)} to fix"
     return f"  {_rows(report.failed)} kept despite failing, as overridden in the recipe: {rule['override']}"

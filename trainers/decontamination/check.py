@@ -137,12 +137,14 @@ def decontaminate(
     return Decontaminated([row for row in rows if (row.file, row.line) not in gone], found, settled, exemptions)
 
 
+# SPLIT is an adoption's: an adapter that was trained elsewhere has seen the row already
+_COPIES: dict[str, Outcome] = {DROP: "dropped", SPLIT: "near"}
 _REVIEW: dict[str, Outcome] = {SPLIT: "near", DROP: "dropped", KEEP: "kept", ASK: "asked"}
 
 
 def _outcome(near: Near, policy: Decontaminate, exempted: set[tuple[str, int, str]]) -> Outcome:
     if near.threshold == "refuse":
-        return "dropped" if policy.refuse == DROP else "refused"
+        return _COPIES.get(policy.refuse, "refused")
     return "exempted" if near.pair in exempted else _REVIEW[policy.review]
 
 

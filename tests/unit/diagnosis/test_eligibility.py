@@ -11,7 +11,14 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, asked_of, diagnosis_path, write_diagnosis
-from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render_eligibility
+from tunegate.harness.diagnosis.eligibility import (
+    check_eligibility,
+    eligibility,
+    find_diagnosis,
+    in_recipe,
+    render_eligibility,
+    undiagnosed,
+)
 from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
 
 SUBJECT = LOCAL | {"adapter": None}
@@ -49,7 +56,7 @@ def test_targets_decide_and_guards_do_not(task):
 def test_any_other_remedy_is_refused(task):
     for remedy in ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"]:
         with pytest.raises(Refused) as refused:
-            eligibility(task, diagnosis(task, remedy), None, "recipe.yaml")
+            eligibility(task, diagnosis(task, remedy), None, in_recipe("recipe.yaml"))
         assert f"  desk/triage: {remedy.capitalize()}: so it is." in str(refused.value)
         assert 'write `diagnosis: {override: "the reason"}` into recipe.yaml' in str(refused.value)
 
@@ -137,6 +144,14 @@ def test_the_cited_diagnosis_stands_although_the_fixtures_grew(task, tmp_path, e
     write_desk(tmp_path / "fixtures", 9)
     [grown] = load_tasks(tmp_path / "fixtures")
     check_eligibility(tmp_path, grown, SUBJECT, eligible)
+
+
+def test_an_adoption_without_a_diagnosis_stands_on_its_reason(task, tmp_path):
+    none = undiagnosed("It has served since May.")
+    check_eligibility(tmp_path, task, SUBJECT, none)
+    assert render_eligibility(none) == ["  none, overridden: It has served since May."]
+    with pytest.raises(Refused, match="expected a diagnosis at"):
+        check_eligibility(tmp_path, task, SUBJECT, none | {"override": None})
 
 
 def test_the_cited_diagnosis_is_gone(task, tmp_path, eligible):

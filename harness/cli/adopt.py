@@ -1,0 +1,92 @@
+"""The command that adopts an adapter trained elsewhere."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunegate.harness.cli.common import chatter, console
+from tunegate.harness.cli.options import (
+    BASELINES,
+    FIXTURES,
+    LOCAL_MODEL,
+    Baselines,
+    Cases,
+    OfRung,
+    Quiet,
+    opens_model,
+    shared,
+)
+from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.models.model_options import ModelOptions
+
+ADAPTERS = Path("adapters")
+
+
+@opens_model(*LOCAL_MODEL)
+def adopt(
+    adapter: Annotated[
+        Path, typer.Argument(help="The adapter: a folder, a .ref, or hub:OWNER/NAME@REVISION.", metavar="ADAPTER")
+    ],
+    rows: Annotated[list[Path] | None, shared("rows", "adopt")] = None,
+    trainer: Annotated[str | None, shared("trainer")] = None,
+    task: Annotated[str | None, shared("task")] = None,
+    model: Annotated[str, shared("model", "adopt")] = "smollm2",
+    reason: Annotated[str | None, shared("reason", "adopt")] = None,
+    override: Annotated[str | None, shared("override")] = None,
+    output: Annotated[Path | None, shared("output", "adopt")] = None,
+    report: Annotated[Path | None, shared("report")] = None,
+    rung: OfRung = "as-is",
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
+) -> None:
+    """Adopt a LoRA adapter that was trained elsewhere: it can then be gated and released, on sealed cases.
+
+    The adapter is copied, and must fit --model and act on it. The --rows that it is said to be trained on are scored by
+    the checks, compared with the cases and searched for secrets; where its loss on them fell no more than on cases, the
+    claim is doubted, on the card and in every verdict. Cases that rows repeat or come near are no evidence of a gain.
+    The base needs its baseline, and a diagnosis or an --override. It is never shown as trained by Tunegate.
+    """
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.trainers.adoption.adopt import (
+        Adoption,
+        Claims,
+        adopt_adapter,
+        as_recipe,
+        default_name,
+        working_folder,
+    )
+
+    claims = Claims(adapter, tuple(rows or ()), trainer, reason)
+    claims.check()
+    if override is not None and not override.strip():
+        raise UsageError("--override: expected a reason, found none; add --override REASON")
+    aside = chatter(quiet)
+    place = output or ADAPTERS / default_name(adapter)
+    recipe = as_recipe(claims, override, place, task=task or _only_task(cases), model=model, opened=opened, rung=rung)
+    say = functools.partial(aside.print, markup=False)
+    with working_folder(place, adapter) as work:
+        state = Adoption(recipe, cases, baselines, watch_on(aside), say, report, claims=claims, work=work)
+        folder = adopt_adapter(state)
+    console.print(f"adapter: {show_path(folder)}", markup=False)
+    say(f"next: pytest fixtures/ --tg-adapter={show_path(folder)} --tg-against baseline --tg-sealed")
+
+
+def _only_task(cases: Path) -> str:
+    """The name of the only task.
+
+    Raises:
+        UsageError: there are several.
+    """
+    from tunegate.harness.cases.loader import load_tasks
+
+    names = [task.name for task in load_tasks(cases)]
+    if len(names) != 1:
+        raise UsageError(f"--task: expected the task that it was trained for, found {', '.join(names)}; add --task")
+    return names[0]

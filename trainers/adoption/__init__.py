@@ -1,0 +1,1 @@
+"""An adapter that was trained elsewhere becomes one that the gate and a release accept."""

@@ -1,0 +1,162 @@
+"""The adapter to adopt: a LoRA of PEFT in a folder, behind a `.ref` file or on the Hub; it is copied, never edited."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.files import write_json
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
+from tunegate.harness.models.adapter_reference import HUB, adapter_folder, copy_from_hub
+from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, template_digest
+from tunegate.trainers.config.row_sources import hub_name
+
+LORA = "LORA"
+LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
+KEEPING = ("gaussian", "orthogonal", "eva", "lora_ga")  # initial weights that leave the base as it is
+MODEL_CONFIG = "config.json"
+WHOLE_MODEL = "a whole model, which is recorded and gated by its own digest with --model FOLDER (docs/adopt.md)"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The adapter as it was given: where it comes from, its configuration, and the chat template beside it.
+
+    `template` is the digest of that template, empty if there is none.
+    """
+
+    origin: str
+    config: Mapping[str, Any] = field(repr=False)
+    template: str = ""
+
+    @property
+    def named_base(self) -> str | None:
+        """The base that its configuration names."""
+        return self.config.get("base_model_name_or_path")
+
+    @property
+    def lora(self) -> dict[str, Any]:
+        """Its rank, scale and modules, for the record."""
+        known = {key: self.config[key] for key in LORA_KEYS if self.config.get(key) is not None}
+        modules = known.get("target_modules")
+        return known | ({"target_modules": sorted(modules)} if isinstance(modules, list) else {})
+
+    def notes(self, model: str, base: ModelFiles) -> Iterator[str]:
+        """Yield what a reader has to know of an adapter that is adopted for the base `model`."""
+        if self.named_base != model:
+            named = f"names {self.named_base} as its base" if self.named_base else "names no base"
+            yield f"its {CONFIG} {named}; it is adopted for {model} (weights {base.base[:12]}), which was declared"
+        if self.template and self.template != base.template:
+            yield (
+                "the chat template in its folder is not that of the base, which the suites use; to use it, record the "
+                "baseline and adopt with --chat-template"
+            )
+
+
+def copy_given(adapter: Path, into: Path, watch: Watch) -> Given:
+    """Copy an adapter's two files into an empty folder, which its base name is left out of; the original is only read.
+
+    Args:
+        adapter: a folder, a `.ref` file, or `hub:OWNER/NAME@REVISION`.
+        into: the folder.
+        watch: shows the progress.
+
+    Raises:
+        UsageError: the name on the Hub has no revision.
+        Refused: it is no LoRA of PEFT, or one that Tunegate trained.
+        CouldNotRun: the Hub does not deliver it, or PEFT is not installed.
+    """
+    if name := hub_name(adapter):
+        owned, _, revision = name.removeprefix(HUB).partition("@")
+        if not revision:
+            raise UsageError(
+                f"{name}: expected a revision, since a name may change its content: {HUB}OWNER/NAME@REVISION"
+            )
+        commit = copy_from_hub(f"{owned}@{revision}", into)
+        source, origin = into, f"{HUB}{owned}@{commit}"
+    else:
+        source, origin = adapter_folder(adapter, watch), show_path(adapter)
+    config = _read(source, origin)
+    _check_untrained(source, origin)
+    for file in (WEIGHTS,) if source != into else ():
+        shutil.copyfile(source / file, into / file)
+    # PEFT and servers follow these keys: the declared base stands in their place once it is known
+    write_json(into / CONFIG, {**config, "base_model_name_or_path": None, "revision": None, "auto_mapping": None})
+    has_own = any((source / name).is_file() for name in (TEMPLATE, "tokenizer_config.json"))
+    return Given(origin, config, template_digest(source) if has_own and _has_template(source) else "")
+
+
+def name_base(folder: Path, model: str) -> None:
+    """Write the declared base into a copied adapter's configuration; its digest leaves the name out."""
+    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
+    write_json(folder / CONFIG, config | {"base_model_name_or_path": model})
+
+
+def _has_template(folder: Path) -> bool:
+    path = folder / "tokenizer_config.json"
+    in_settings = path.is_file() and read_object(path, most=MOST_SETTINGS).get("chat_template")
+    return bool(in_settings) or (folder / TEMPLATE).is_file()
+
+
+def _read(folder: Path, origin: str) -> dict[str, Any]:
+    """The configuration of a LoRA that this PEFT knows whole."""
+    if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
+        raise Refused(f"{origin}: expected a LoRA of PEFT ({CONFIG} and {WEIGHTS}), found {_found(folder)}")
+    adapter_digest(folder)  # whole, and readable
+    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
+    if config.get("peft_type") != LORA:
+        raise Refused(
+            f"{origin}: {CONFIG}: peft_type: expected {LORA}, found {config.get('peft_type')}: merge it into its base, "
+            "and evaluate the merged folder with --model FOLDER"
+        )
+    _check_base_kept(config, origin)
+    peft = need("peft")
+    unknown = sorted(key for key, value in config.items() if value and key not in peft.LoraConfig.__dataclass_fields__)
+    if unknown:
+        raise Refused(
+            f"{origin}: {CONFIG}: expected keys that PEFT {peft.__version__} knows, found {listed(unknown)} too, which "
+            "it would leave out; pip install -U peft"
+        )
+    return config
+
+
+def _check_base_kept(config: Mapping[str, Any], origin: str) -> None:
+    """Refuse a LoRA that alters the base's own weights when it is loaded: the base would not be the recorded one."""
+    begins = config.get("init_lora_weights")
+    if isinstance(begins, str) and begins not in KEEPING:
+        raise Refused(
+            f"{origin}: {CONFIG}: init_lora_weights: expected true, false or {', '.join(KEEPING)}, found {begins!r}, "
+            "which alters the base's weights; convert it (PEFT: path_initial_model_for_weight_conversion)"
+        )
+    if config.get("layer_replication"):
+        raise Refused(f"{origin}: {CONFIG}: layer_replication: expected none, found layers that the base does not have")
+
+
+def _found(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(path.name for path in folder.iterdir())
+    if MODEL_CONFIG in names and CONFIG not in names:
+        return WHOLE_MODEL
+    if pickles := [name for name in names if name.startswith("adapter_model") and name != WEIGHTS]:
+        return f"{listed(pickles)}, which may run code when loaded; save the adapter as safetensors"
+    if steps := [name for name in names if name.startswith("checkpoint-")]:
+        return f"a folder of checkpoints; name the one that you mean: {listed(steps)}"
+    return f"a folder without {CONFIG if CONFIG not in names else WEIGHTS}"
+
+
+def _check_untrained(folder: Path, origin: str) -> None:
+    record = training_record(folder)
+    if record and "adoption" not in record:
+        raise Refused(
+            f"{origin}: expected an adapter that was trained elsewhere, found one of tunegate train, with its training "
+            "record; evaluate and release it as it is"
+        )

@@ -1,0 +1,46 @@
+"""The loss of rows under an adapter and under its base."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tunegate.harness.cases.model import Decoding
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.local.batching import Encoded, plan_texts
+from tunegate.harness.models.local.huggingface import Local
+from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
+from tunegate.harness.models.tokenizer import render_prompt
+from tunegate.trainers.data.examples import Example
+
+LONGEST = 2048  # tokens of a row; longer ones are not sampled
+
+
+def sampled(rows: Sequence[Example], base: Local, count: int, seed: int = 0) -> list[tuple[Example, Encoded]]:
+    """The same `count` rows every time, each encoded as the suites send it; of the liked outputs, not the longest."""
+    found = list[tuple[Example, Encoded]]()
+    for row in sorted(rows, key=lambda row: digest([seed, row.messages, row.output])):
+        if len(found) < count and row.liked and row.output:
+            before, text = encode(base.tokenizer, _prompt(base, row), row.output)
+            if len(before) + len(text) < LONGEST:
+                found.append((row, (before, [*text, base.tokenizer.eos_token_id])))
+    return found
+
+
+def _prompt(base: Local, row: Example) -> str:
+    return render_prompt(base.tokenizer, Request(row.place, row.messages, Decoding()))
+
+
+def losses(model: Any, texts: Sequence[Encoded], watch: Watch, name: str) -> list[float]:
+    """The mean loss of each text per token, in nats."""
+    found: list[float] = [0.0] * len(texts)
+    size = model.config.get_text_config().vocab_size
+    with watch(f"Computing the loss of {name}", len(texts)) as done:
+        for indices in plan_texts([[text] for text in texts], size):
+            for index, values in zip(indices, log_probabilities(model, [texts[at] for at in indices]), strict=True):
+                found[index] = -statistics.fmean(values)
+            done(len(indices))
+    return found

@@ -35,7 +35,7 @@ def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]
     if reason := why_not_graded(found):
         raise Refused(f"{found.key}: expected a check that can reward an output, found none: {reason}")
     prepare_checks([found], quiet())
-    key, check, expect_of = found.key, found.cases[0].check, found.check_kind.expect_of  # nothing else is held
+    key, check, expect_of = found.key, found.cases[0].check, found.check_kind.expect_of  # no case is held
 
     def rewarded(row: Mapping[str, Any], output: str) -> Outcome:
         """Score an output for a row."""

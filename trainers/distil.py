@@ -163,13 +163,15 @@ def _sampled(request: Request, sampling: Sampling | None) -> list[Request]:
     return [replace(request, decoding=decoding, repeat=number) for number in range(sampling.count)]
 
 
-def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions) -> Model:
-    """Open the teacher that `--model` names.
+def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions, adapter: Path | None = None) -> Model:
+    """Open the teacher that `--model` names, with its adapter if it has one.
 
     Raises:
         AuthoringError: recorded outputs with a wrong or missing digest.
         Refused, CouldNotRun: there is no such model, or it cannot run.
     """
+    if adapter and (name.startswith(REPLAY) or is_server(name)):
+        raise Refused(f"--adapter: expected a local model with it, found {name}; a server holds its adapters itself")
     if name.startswith(REPLAY):
         called, path = split_replay(name)
         asked = dict.fromkeys((request.key for request in inputs.requests), 0)
@@ -178,7 +180,7 @@ def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions)
         return replayed
     if is_server(name):
         return Server(name, watch, options, inputs.rung)
-    return open_model(name, watch, rung=inputs.rung, options=options)
+    return open_model(name, watch, adapter, inputs.rung, options=options)
 
 
 def _check_digests(replayed: Replay, inputs: Asking) -> None:
@@ -275,7 +277,8 @@ def _who(teacher: Model, inputs: Asking) -> dict[str, Any]:
 
 
 def _name(who: Fingerprint) -> str:
-    return str(who.names.get("model") or who.subject["model"])
+    adapter = who.names.get("adapter")
+    return f"{who.names.get('model') or who.subject['model']}{f' with {show_path(Path(adapter))}' if adapter else ''}"
 
 
 def pairs_path(rows: Path) -> Path:

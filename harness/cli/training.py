@@ -107,6 +107,7 @@ def distil(
         list[Path], typer.Argument(help="Inputs: rows without an output, one per line.", metavar="INPUTS.jsonl")
     ],
     model: Annotated[str, shared("model", "distil")] = "smollm2",
+    adapter: Annotated[Path | None, shared("adapter", "distil")] = None,
     rung: OfRung = "as-is",
     output: Annotated[Path | None, shared("output", "distil")] = None,
     samples: Annotated[int | None, shared("samples")] = None,
@@ -158,7 +159,7 @@ def distil(
     for path in (output, pairs_path(output)) if pairs else (output,):
         check_rows(path)  # before the teacher runs for an hour
     watch = watch_on(aside)
-    made = distil_rows(asked, open_teacher(model, asked, watch, opened), watch, fresh)
+    made = distil_rows(asked, open_teacher(model, asked, watch, opened, adapter), watch, fresh)
     for line in made.render():
         console.print(line, markup=False)
     written = write_distilled(output, made, pairs)

@@ -102,7 +102,7 @@ TABLE = (
     Option("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is started for the run",
            "HOST:PORT", suites=True, stands=True, group=WORKERS_ON_RAY),
     Option("adapter", "LoRA adapter to evaluate, a folder or a NAME.ref; repeatable", "DIR", Path, many=True,
-           suites=True),
+           suites=True, by={"distil": "LoRA adapter of the teacher, a folder"}),
     Option("cases", "Folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
     Option("checks", "Python file with your own kinds of check", "FILE.py", Path, stands=True),
     Option("baselines", "Folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),

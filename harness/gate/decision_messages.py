@@ -59,8 +59,9 @@ def decision(outlook: Outlook) -> str:
         for each in outlook.verdicts if not each.blocks for value in each.never_right
     ]  # fmt: skip
     never_right = f" Never right: {listed(never)}." if never else ""
-    seen = "" if outlook.only_rewarded or not outlook.seen_by_reward else f" Not evidence: {_seen(outlook)}."
-    return _decision(outlook) + seen + parts + never_right + _held_late(outlook) + remark
+    main, saw = _decision(outlook), _seen(outlook)
+    seen = f" Not evidence: {saw}." if saw not in main else ""
+    return main + seen + parts + never_right + _held_late(outlook) + remark
 
 
 def _held_late(outlook: Outlook) -> str:

@@ -177,6 +177,23 @@ def test_a_guard_by_another_check_is_no_gain(gated, tmp_path):
     assert gated(form, reward_of(tmp_path))["decision"] == "block"
 
 
+def test_under_a_warning_for_inconclusive_units_the_reward_still_blocks_and_is_named(gated, tmp_path):
+    write_desk(tmp_path, 40, case_keys=unlabelled)
+    write_words(tmp_path, 4)  # too few to hold
+    write_policy(tmp_path, triage=TARGET, words=GUARD)
+    tasks = load_tasks(tmp_path)
+    candidate = outputs_of(tasks, form, rewards=(reward_of(tmp_path),))
+    found = gate.compare(tasks, candidate, {"baseline": outputs_of(tasks, form_of_words)}, ["desk"])
+
+    assert found.verdicts["desk/words"]["verdict"] == "inconclusive"
+    assert gate.blocked(found, "warn")
+    assert "Blocked: desk/words inconclusive. Not evidence: desk/triage (its schema" in found.tasks["desk"]["reason"]
+
+
+def form_of_words(case: Case) -> str:
+    return form(case) if "words" in case.unit else prose(case)
+
+
 def test_a_lower_price_counts_as_the_unit_that_is_priced(gated, tmp_path):
     write_desk(tmp_path, 40, case_keys=unlabelled)
     cost = {"version": 1, "suite": "cost", "of": "triage"}

@@ -12,6 +12,7 @@ from tunegate.harness.baselines.matching import matching
 from tunegate.harness.baselines.store import Baseline, digests
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
+from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import digest, stamped, write_json
@@ -40,7 +41,7 @@ from tunegate.trainers.data.private_data import (
 )
 from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.split import split
-from tunegate.trainers.data.teacher import read_teacher, render_teacher
+from tunegate.trainers.data.teacher import read_teacher, render_rewards, render_teacher, rewards_of_rows
 from tunegate.trainers.data.validation import grade, settle
 from tunegate.trainers.decontamination.check import Decontaminated, decontaminate
 from tunegate.trainers.decontamination.render import render_dropped, render_near
@@ -161,6 +162,16 @@ class Preparation:
         self.base = Local(recipe.model, self.watch, rung=recipe.rung, options=recipe.opened)
         if recipe.start:
             self.evidence |= {"start": recipe.start.history(self.base.model)}
+        if rewards := self._rewards():
+            self.evidence["rewards"] = [each.as_dict() for each in rewards]
+            for line in render_rewards(rewards, self.task):
+                self.say(line)
+
+    def _rewards(self) -> tuple[RewardingCheck, ...]:
+        """The checks that selected the rows, and those of the adapter that the training continues from."""
+        parent = self.recipe.start.record.get("rewards", ()) if self.recipe.start else ()
+        own = rewards_of_rows(self.evidence["rows"], self.base.model.base)
+        return tuple(sorted({*own, *read_rewards(parent)}))
 
     def find_baselines(self) -> None:
         """Find the recorded baselines of the base model."""

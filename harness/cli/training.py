@@ -107,8 +107,12 @@ def distil(
         list[Path], typer.Argument(help="Inputs: rows without an output, one per line.", metavar="INPUTS.jsonl")
     ],
     model: Annotated[str, shared("model", "distil")] = "smollm2",
+    adapter: Annotated[Path | None, shared("adapter", "distil")] = None,
     rung: OfRung = "as-is",
     output: Annotated[Path | None, shared("output", "distil")] = None,
+    samples: Annotated[int | None, shared("samples")] = None,
+    temperature: Annotated[float, shared("temperature")] = 0.8,
+    pairs: Annotated[bool, shared("pairs")] = False,
     prompts: Annotated[bool, shared("prompts")] = False,
     cases: Cases = FIXTURES,
     fresh: Annotated[bool, shared("fresh")] = False,
@@ -121,28 +125,45 @@ def distil(
     The teacher is a larger model, a server, or recorded outputs: replay:NAME=FILE with the outputs for --prompts. With
     --rung few-shot the teacher sees the unit's worked examples; the rows omit them. Next to the rows, one file names
     the teacher, which a training record keeps, and one lists the dropped outputs with reasons.
+
+    With --samples N each input is asked N times at --temperature; --pairs also writes ROWS.pairs.jsonl, preference
+    pairs of a passing and a failing sample of one input, for a recipe with `method: dpo`. The check has then rewarded
+    the adapter: a release needs evidence that this check did not see.
     """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.request_file import request_line
-    from tunegate.trainers.distil import check_rows, distil_rows, open_teacher, prepare_inputs, write_distilled
+    from tunegate.trainers.distil import (
+        Sampling,
+        check_rows,
+        distil_rows,
+        open_teacher,
+        pairs_path,
+        prepare_inputs,
+        write_distilled,
+    )
 
+    if pairs and not samples:
+        raise UsageError("--pairs: expected --samples N with it, found none: a pair is of two samples of one input")
+    if temperature <= 0:
+        raise UsageError(f"--temperature: expected a number above 0, found {temperature:g}")
     aside = chatter(quiet)
     [found] = find_tasks(load_tasks(cases), [task])
-    asked = prepare_inputs(found, inputs, rung)
+    asked = prepare_inputs(found, inputs, rung, Sampling(samples, temperature) if samples else None)
     if prompts:
         for request in asked.requests:
             print_json(request_line(request, asked.rung), indent=None)
         return
     if output is None:
         raise UsageError("--output: expected a file for the rows, found none; add --output rows.jsonl")
-    check_rows(output)  # before the teacher runs for an hour
+    for path in (output, pairs_path(output)) if pairs else (output,):
+        check_rows(path)  # before the teacher runs for an hour
     watch = watch_on(aside)
-    made = distil_rows(asked, open_teacher(model, asked, watch, opened), watch, fresh)
+    made = distil_rows(asked, open_teacher(model, asked, watch, opened, adapter), watch, fresh)
     for line in made.render():
         console.print(line, markup=False)
-    dropped, teacher = write_distilled(output, made)
-    console.print(f"rows: {show_path(output)}; teacher: {show_path(teacher)}; dropped: {show_path(dropped)}")
+    written = write_distilled(output, made, pairs)
+    console.print("; ".join(f"{what}: {show_path(path)}" for what, path in written.items()))
 
 
 @opens_model(*LOCAL_MODEL)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
 from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import digest_in_parts, is_as_stamped, json_by_line, write_atomically
@@ -178,6 +179,7 @@ class Record:
         inconclusive: whether inconclusive units block or warn.
         near: by unit, the cases that the adapter's training rows come near; they are no evidence of a gain.
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
+        rewards: the checks that the adapter was rewarded by; what they saw is no evidence of a gain.
         compared_as: its name in `tunegate compare`; such a record is for information only.
     """
 
@@ -205,6 +207,7 @@ class Record:
     inconclusive: Literal["block", "warn"] = "block"
     near: Mapping[str, Sequence[str]] = field(default_factory=dict)
     adopted: str = ""
+    rewards: tuple[RewardingCheck, ...] = ()
     compared_as: str = ""
     path: Path | None = field(default=None, compare=False)
 
@@ -278,6 +281,7 @@ class Record:
             **({"references": _plain(self.references)} if self.references else {}),
             **({"near": {unit: list(cases) for unit, cases in self.near.items()}} if self.near else {}),
             **({"adopted": self.adopted} if self.adopted else {}),
+            **({"rewards": [each.as_dict() for each in self.rewards]} if self.rewards else {}),
             **({"compared_as": self.compared_as} if self.compared_as else {}),
         }  # fmt: skip
 
@@ -350,7 +354,8 @@ def parse_record(data: Any, path: Path) -> Record:
         engines=data.get("engines", {}), references=data.get("references", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"),
-        near=data.get("near", {}), adopted=data.get("adopted", ""), compared_as=data.get("compared_as", ""), path=path,
+        near=data.get("near", {}), adopted=data.get("adopted", ""), rewards=read_rewards(data.get("rewards", ())),
+        compared_as=data.get("compared_as", ""), path=path,
     )  # fmt: skip
     record.__dict__["digest"] = data["digest"]  # verified above
     if torn := next(_torn(record), ""):

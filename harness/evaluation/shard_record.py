@@ -58,6 +58,7 @@ class ShardRecord:
         }  # fmt: skip
         return {f"{name} {key}": value for name, part in parts.items() for key, value in part.items()} | {
             "--tg-repeats": self.repeats, "--tg-sealed": self.record.sealed, "its training tasks": self.trained,
+            "the checks that rewarded it": self.record.rewards,
             "the number of shards": self.shard.count, "the served version": fingerprint["names"].get(SERVED),
         }  # fmt: skip
 

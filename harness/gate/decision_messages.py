@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tunegate.harness.core.formatting import change, listed, ordinal, percent
@@ -22,6 +22,8 @@ class Outlook:
         short: targets that show no gain.
         no_target: the adapter was trained for this task, which declares no target.
         reused: open targets without a sealed unit, whose cases other adapters were evaluated on before.
+        seen_by_reward: the improved targets that are no evidence, since the adapter's reward saw them, with the reason.
+        only_rewarded: these are all improved targets.
         unseen: sealed units that were not evaluated.
         supplied: what of the candidate was made elsewhere: its outputs, its scores, or nothing.
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
@@ -40,6 +42,8 @@ class Outlook:
     supplied: Literal["", "outputs", "scores"]
     adopted: str = ""
     unsealable: Sequence[str] = ()
+    seen_by_reward: Mapping[str, str] = field(default_factory=dict)
+    only_rewarded: bool = False
 
 
 #: What to say of what was made elsewhere.
@@ -60,7 +64,9 @@ def decision(outlook: Outlook) -> str:
         for each in outlook.verdicts if not each.blocks for value in each.never_right
     ]  # fmt: skip
     never_right = f" Never right: {listed(never)}." if never else ""
-    return _decision(outlook) + parts + never_right + _held_late(outlook) + remark
+    main, saw = _decision(outlook), _seen(outlook)
+    seen = f" Not evidence: {saw}." if saw not in main else ""
+    return main + seen + parts + never_right + _held_late(outlook) + remark
 
 
 def _held_late(outlook: Outlook) -> str:
@@ -94,6 +100,11 @@ def _decision(outlook: Outlook) -> str:
     if not outlook.aimed:
         return f"No target here: {_kept(outlook)}.{undeclared}"
     won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
+    if outlook.only_rewarded:
+        return (
+            f"Blocked: {won}; {_kept(outlook)}; but the adapter's reward saw that gain: {_seen(outlook)}. Show one by "
+            "another kind of check, or by cases with an `expect` that the reward did not see."
+        )
     if outlook.supplied:
         return f"Passed: {won}; {_kept(outlook)}."
     if outlook.reused:
@@ -108,6 +119,10 @@ def _decision(outlook: Outlook) -> str:
         )
     unseen = f" Before a release, evaluate {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
     return f"Release: {_below_service(outlook)}{won}; {_kept(outlook)}.{unseen}"
+
+
+def _seen(outlook: Outlook) -> str:
+    return "; ".join(f"{unit} ({why})" for unit, why in outlook.seen_by_reward.items())
 
 
 def _below_service(outlook: Outlook) -> str:

@@ -18,6 +18,7 @@ from tunegate.harness.gate.near import near_scores
 from tunegate.harness.gate.one_verdict import beside_service, combined, held_late, proven_by_another
 from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, outputs_needed, pair, skipped_tags
 from tunegate.harness.gate.parts import values_never_right
+from tunegate.harness.gate.rewarded import no_evidence
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
 from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
@@ -326,7 +327,8 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     An adapter must show a gain on the task it was trained for; without a target (so also without a task.yaml) that is
     impossible, and the decision blocks. A task without targets, or whose targets are guards, only has to hold. A target
     without a sealed unit is proven only for the first adapter: later ones are chosen by its failed cases, and of seven
-    such evaluations without a gain 59 % end "improved". A target score is required in addition to the gain, as an
+    such evaluations without a gain 59 % end "improved". Gains that the adapter's reward has seen are no evidence: at
+    least one must be shown otherwise. A target score is required in addition to the gain, as an
     equal model may reach a score by chance.
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
@@ -335,6 +337,8 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     if not verdicts or any(key not in by_unit for key in expected):
         return None
     targets = [each for each in verdicts if each.role == "target" and not each.proven_by]
+    won = [each.unit for each in targets if not each.blocks and _is_won(each)]
+    seen = no_evidence(task, won, candidate) if trained else {}
     outlook = decision_messages.Outlook(
         task=task.name,
         aimed=trained or bool(targets),
@@ -346,12 +350,14 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         reused=[]
         if not trained
         else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
+        seen_by_reward=seen,
+        only_rewarded=bool(won) and len(seen) == len(won),
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
         adopted=candidate.adopted,
         unsealable=_unsealable(task, targets) if candidate.adopted else [],
         supplied="scores" if candidate.has_supplied_scores else "outputs" if candidate.is_supplied else "",
     )
-    blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
+    blocked = bool(outlook.blocking or outlook.short or outlook.no_target or outlook.only_rewarded)
     return {
         "decision": "block" if blocked else "unproven" if outlook.reused or outlook.unsealable else "release",
         "reason": decision_messages.decision(outlook),
@@ -359,6 +365,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         "short": [each.unit for each in outlook.short],
         "no_target": outlook.no_target,
         "reused": outlook.reused,
+        **({"rewarded": list(seen)} if outlook.only_rewarded else {}),
     }
 
 
@@ -401,4 +408,5 @@ def unit_blocked(unit: str, verdict: Mapping[str, Any], soft: Collection[str] = 
 
 def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
     """Whether a task's decision blocks for more than the exempted units."""
-    return bool(task["short"] or task["no_target"] or set(task["blocking"]) - set(soft))
+    obstacles = task["short"] or task["no_target"] or task.get("rewarded")
+    return bool(obstacles or set(task["blocking"]) - set(soft))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
@@ -125,6 +126,15 @@ def claim_of(folder: Path) -> str:
 def base_name(record: Mapping[str, Any]) -> str:
     """The name of the base in a training record: as the recipe names it, or as it was declared at the adoption."""
     return str((record.get("adoption") or record["recipe"])["model"])
+
+
+def rewarding_checks(folder: Path) -> tuple[RewardingCheck, ...]:
+    """The checks that an adapter was rewarded by, from its training record.
+
+    Raises:
+        Refused: see `training_record`.
+    """
+    return read_rewards((training_record(folder) or {}).get("rewards", ()))
 
 
 def check_base(folder: Path, base: ModelFiles) -> None:

@@ -11,6 +11,7 @@ from tunegate.harness.baselines.diff import NAMES, configuration_differences, qu
 from tunegate.harness.baselines.lookup import is_last_release
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task, Unit, UnitConfiguration
+from tunegate.harness.cases.rewarding import read_rewards
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, read_record
@@ -178,6 +179,10 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
             raise Refused(
                 f"{where}: it was trained on another {name} than the evaluated one; evaluate it on its own base"
             )
+    if read_rewards(training.get("rewards", ())) != record.rewards:
+        raise Refused(
+            f"{where}: expected the rewards that {record_name(record)} was decided with, found others; evaluate again"
+        )
     return training
 
 

@@ -21,6 +21,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.service import records_in_service
 from tunegate.harness.baselines.store import as_reference, state
 from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.rewarding import RewardingCheck
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import ask_here, hosted_name, is_same_configuration, runs_beside
@@ -32,7 +33,7 @@ from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
-from tunegate.harness.models.adapters import claim_of, near_cases, training_record
+from tunegate.harness.models.adapters import claim_of, near_cases, rewarding_checks, training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.local.huggingface import Base
@@ -208,6 +209,7 @@ class RunModels:
         return replace(
             found, sealed=self._options.sealed, compared_as=self._options.compared_as, near=self._near(candidate),
             adopted=self._adopted(candidate),
+            rewards=self._rewards(candidate),
         )  # fmt: skip
 
     def _near(self, candidate: Candidate) -> Mapping[str, Sequence[str]]:
@@ -222,6 +224,12 @@ class RunModels:
         if self._options.shards:
             return self._options.shards.adopted
         return claim_of(candidate.adapter) if candidate.adapter else ""
+
+    def _rewards(self, candidate: Candidate) -> tuple[RewardingCheck, ...]:
+        """The checks that the adapter was rewarded by."""
+        if self._options.shards:
+            return self._options.shards.first.record.rewards
+        return rewarding_checks(candidate.adapter) if candidate.adapter else ()
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}

@@ -28,21 +28,23 @@ if TYPE_CHECKING:
     from tunegate.harness.evaluation.scoring import evaluate
     from tunegate.harness.gate.rule import compare
     from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+    from tunegate.trainers.data.reward import reward
 
 _HOMES = {
-    "authoring.document": ("Document", "Where"),
-    "cases.loader": ("load_tasks",),
-    "cases.model": ("Case", "Task", "Unit"),
-    "checks.base": ("Check", "CheckKind", "Finding", "Outcome"),
-    "core.errors": (
+    "harness.authoring.document": ("Document", "Where"),
+    "harness.cases.loader": ("load_tasks",),
+    "harness.cases.model": ("Case", "Task", "Unit"),
+    "harness.checks.base": ("Check", "CheckKind", "Finding", "Outcome"),
+    "harness.core.errors": (
         "AuthoringError", "CouldNotRun", "LintWarning", "Problem", "Refused", "TunegateError", "UsageError",
     ),
-    "evaluation.record": ("Record", "read_record"),
-    "evaluation.scoring": ("evaluate",),
-    "gate.rule": ("compare",),
-    "models.api": ("Completion", "Fingerprint", "Model", "Request"),
+    "harness.evaluation.record": ("Record", "read_record"),
+    "harness.evaluation.scoring": ("evaluate",),
+    "harness.gate.rule": ("compare",),
+    "harness.models.api": ("Completion", "Fingerprint", "Model", "Request"),
+    "trainers.data.reward": ("reward",),
 }  # fmt: skip
-_HOME = {name: f"tunegate.harness.{module}" for module, names in _HOMES.items() for name in names}
+_HOME = {name: f"tunegate.{module}" for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuthoringError",
@@ -71,6 +73,7 @@ __all__ = [
     "evaluate",
     "load_tasks",
     "read_record",
+    "reward",
 ]  # fmt: skip
 
 

@@ -112,6 +112,13 @@ def test_what_a_guide_shows_is_what_comes(tmp_path, home, guide):
     assert follow(guide, tmp_path / "project", home) == GUIDES[guide]
 
 
+def test_a_check_rewards_the_loops_of_others(tmp_path, home, tiny_model):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "model").symlink_to(tiny_model)
+
+    assert follow("reward.md", tmp_path / "project", home) == 3
+
+
 def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home):
     project = copy_example(tmp_path / "project")
     intake, questions = cases("intake"), [each.id for each in cases("questions")]

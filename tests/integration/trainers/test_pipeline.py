@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.records import write_policy
 from tests.support.training import Place, refuses
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import digest, file_digest, stamped
 from tunegate.harness.evaluation.record import read_record
@@ -466,6 +469,33 @@ def test_the_effective_values_come_first(place):
         "  optim.lr  0.05  peak learning rate",
     } <= set(shown)
     assert shown[-1] == "  seed  3  seed for the initial weights and the order of the rows"
+
+
+def test_rows_of_samples_make_an_adapter_that_their_check_rewarded(place, tiny_model):
+    [unit] = load_tasks(place.path / "fixtures")[0].units
+    reward = rewarding_check(unit).as_dict()
+    teacher = {"name": "tiny", "digest": "c" * 64, "samples": 8, "temperature": 0.8, "selected": [reward]}
+    record = {"schema_version": 1, "asked": 176, "kept": 22, "rows": file_digest(place.path / "rows.jsonl")}
+    (place.path / "rows.teacher.json").write_text(json.dumps(stamped(record | {"teacher": teacher})))
+    write_policy(place.path / "fixtures", triage={"role": "target"})
+
+    trained = place.train()
+    assert trained.exit_code == 0, trained.output
+    said = "rewarded by the schema check of desk/triage: what a reward saw is no evidence of a gain"
+    assert f"{said}\n  a release needs a gain on desk/triage\n" in trained.output
+    assert json.loads(place.read("adapter/training.json"))["rewards"] == [reward]
+    [judged] = place.evaluate(tiny_model, adapters=(Path("adapter"),), against="baseline")
+    assert [each.as_dict() for each in judged.rewards] == [reward]
+    assert read_record(judged.path).rewards == judged.rewards
+
+    (place.path / "rows.teacher.json").unlink()  # rows of another origin do not end what the start was rewarded by
+    place.recipe(start="adapter", output="second")
+    recipe = json.loads(place.read("recipe.yaml"))
+    del recipe["lora"]
+    (place.path / "recipe.yaml").write_text(json.dumps(recipe))
+    again = place.train()
+    assert again.exit_code == 0, again.output
+    assert json.loads(place.read("second/training.json"))["rewards"] == [reward]
 
 
 def test_the_gate_rests_on_the_cases_that_no_trained_row_comes_near(done, tiny_model):

@@ -31,6 +31,7 @@ from tests.support.records import (
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
@@ -372,7 +373,28 @@ def test_several_units_stand_in_one_table(desk):
     assert len(yaml.safe_load("\n".join(lines).split("---\n")[1])["model-index"][0]["results"]) == 2
 
 
+def test_the_model_card_names_the_check_that_rewarded_the_adapter(desk):
+    reward = RewardingCheck("desk/replies", "voice", "1" * 64)
+    adapter = desk.adapter(rewards=[reward.as_dict()])
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}, rewards=(reward,)))
+
+    assert (
+        "**Its outputs were rewarded** by the voice check of desk/replies: what" in (adapter / "README.md").read_text()
+    )
+
+
 # what is refused
+
+
+def test_when_the_reward_saw_the_only_gain(desk):
+    [unit] = load_tasks(desk.fixtures)[0].units
+    reward = rewarding_check(unit)
+    adapter = desk.adapter(rewards=[reward.as_dict()])
+    judged = desk.evaluate(adapter, {T: MOST}, rewards=(reward,))
+
+    why = "desk: not released. Blocked: desk/triage improved; .* but the adapter's reward saw that gain: desk/triage"
+    desk.refuses(adapter, judged, why)
+    desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "expected the rewards that .* was decided with, found oth")
 
 
 def test_without_a_training_record(desk):

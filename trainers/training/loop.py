@@ -23,7 +23,14 @@ from tunegate.trainers.training.best_checkpoint import keep_best, take_best, why
 from tunegate.trainers.training.checkpoints import saving, step_of
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations
-from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of
+from tunegate.trainers.training.trainers import (
+    build_trainer,
+    pass_of,
+    precision,
+    quiet_libraries,
+    steps_of,
+    weights_dtype,
+)
 
 ADAPTER = "adapter"  # the new adapter's place in the work folder
 MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
@@ -104,7 +111,7 @@ def fit(
                 take_best(job.work, job.work / ADAPTER)
                 say(f"the adapter of step {best.step} is kept: {why_best(best)}")
     bits = recipe.opened.quantization
-    more = {"quantization": bits} if bits != NO_QUANTIZATION else {}
+    more = {"quantization": bits} if bits != NO_QUANTIZATION else {"weights": weights_dtype(recipe)}
     return _facts(trainer.state, best) | more | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
 

@@ -22,7 +22,7 @@ from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt,
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.local.placement import CUDA, FLOAT32, Placement, load_placed, place
+from tunegate.harness.models.local.placement import CUDA, Placement, load_placed, place
 from tunegate.harness.models.memory import check_loading
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
@@ -347,9 +347,7 @@ def engine(placement: Placement) -> dict[str, str]:
     """Backend, library minor versions, dtype, device and planner: what may change a score without a change of model."""
     # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again
     versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
-    # `adapters`: the type of their weights; until it was said here, they were multiplied in float32 on any base
-    short = {} if placement.dtype == FLOAT32 else {"adapters": placement.dtype}
-    chosen = {"attention": placement.attention, "quantization": placement.quantization} | short
+    chosen = {"attention": placement.attention, "quantization": placement.quantization}
     return {
         "backend": "transformers", **versions, "dtype": placement.dtype, "device": placement.device,
         "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),

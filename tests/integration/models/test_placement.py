@@ -140,12 +140,11 @@ def test_base_and_adapter_answer_in_it(tiny_model, tiny_adapter, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_an_adapter_is_multiplied_in_the_type_of_its_base_and_the_engine_says_so(tiny_model, tiny_adapter, dtype):
+def test_an_adapter_is_multiplied_in_the_type_of_its_base(tiny_model, tiny_adapter, dtype):
     model = Local(str(tiny_model), quiet(), tiny_adapter, options=ModelOptions(dtype=dtype))
     tuned = model.base.with_adapter(tiny_adapter)
 
     assert {weight.dtype for weight in tuned.parameters()} == {getattr(torch, dtype)}
-    assert model.fingerprint.engine.get("adapters", "float32") == dtype
 
 
 # attention and quantization

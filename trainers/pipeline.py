@@ -27,6 +27,7 @@ from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import RowEvaluator
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
 from tunegate.trainers.training.memorization import find_memorization
+from tunegate.trainers.training.trainers import weights_dtype
 from tunegate.trainers.training.update_size import measure_update
 
 ONE_SEED = (
@@ -88,7 +89,8 @@ def train_in(ready: Ready, work: Path, watch: Watch, say: Say) -> dict[str, Any]
     # From disk and on a freshly loaded base, since the model in memory proves nothing about the files.
     with watch("Verifying that the adapter loads and has an effect"):
         is_quantized = ready.recipe.opened.quantization != NO_QUANTIZATION
-        load_for(ready.base, adapter, ready.base.base.placement if is_quantized else Placement())
+        as_trained = ready.base.base.placement if is_quantized else Placement(dtype=weights_dtype(ready.recipe))
+        load_for(ready.base, adapter, as_trained)
     return facts | {"seconds": round(time.monotonic() - start, 1)}
 
 

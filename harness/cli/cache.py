@@ -27,7 +27,7 @@ def cache(
     their folders yourself.
     """
     from tunegate.harness.models.cache import MEGABYTE, Store, clear_store, store_path
-    from tunegate.harness.models.resolve import cache_folder
+    from tunegate.harness.models.conversion import cache_folder
     from tunegate.harness.reporting.leaderboard import megabytes
 
     path = store_path()

@@ -183,7 +183,8 @@ def train(
     """Train a LoRA adapter, after the guards: baseline, diagnosis, and rows that pass the checks and repeat no case.
 
     Without --output, the recipe names the adapter's folder. The baseline may come from any engine; it uses the --rung
-    that will serve the adapter. Training uses float32 weights, whatever --dtype says. One seed is no measurement:
+    that will serve the adapter. Training keeps the base in float32 unless --dtype bfloat16 is given, and the adapter
+    in float32 always. One seed is no measurement:
     --trials first trains the recipe as it is, then with other rates, schedules, ranks and epochs (see the recipe's
     `search:`), then the best with further seeds.
     """

@@ -31,7 +31,7 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import locked
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
-from tunegate.harness.models.resolve import cache_folder
+from tunegate.harness.models.conversion import cache_folder
 
 SUFFIX = ".ref"
 HUB = "hub:"

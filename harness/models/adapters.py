@@ -196,7 +196,8 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
         model: the base, a transformers causal language model.
         folder: the adapter's folder.
         probe: token ids, shape (1, length), on which base and adapter must differ.
-        trainable: whether training continues from it.
+        trainable: whether training continues from it; its weights then stay in float32, and otherwise they get the
+            type of the base's.
 
     Returns:
         The PEFT model, in evaluation mode.
@@ -209,7 +210,11 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses
-            tuned = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+            # PEFT would keep the adapter in float32 on any base, and convert each activation there and back: servers
+            # multiply it in the base's type, too. A training needs float32, or small steps would be rounded away.
+            tuned = peft.PeftModel.from_pretrained(
+                model, str(folder), is_trainable=trainable, autocast_adapter_dtype=trainable
+            )
     except Exception as error:  # PEFT raises any kind of error on a damaged file
         raise _unfit(folder, error) from error
     # a trainable model comes back in training mode, where dropout would distort the proofs
@@ -271,8 +276,9 @@ def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) 
         odd = sorted(set(wanted) ^ set(loaded))
         raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")
     for name, weight in wanted.items():
-        # in the file's own type: float32 represents half-precision weights exactly, so any difference is real
-        if not torch.equal(weight, loaded[name].to(weight.dtype).cpu()):
+        # in the shorter of the two types: the longer one represents it exactly, so any difference is real
+        dtype = min(weight.dtype, loaded[name].dtype, key=lambda each: each.itemsize)
+        if not torch.equal(weight.to(dtype), loaded[name].to(dtype).cpu()):
             raise Refused(f"adapter {folder}: expected {name} as in the file, found other values after loading")
 
 

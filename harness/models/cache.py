@@ -20,8 +20,8 @@ from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+from tunegate.harness.models.conversion import cache_folder
 from tunegate.harness.models.model_options import CACHE_MEGABYTES
-from tunegate.harness.models.resolve import cache_folder
 
 MEGABYTE = 1_000_000  # bytes
 LEFT = 0.8  # of the bound, after an eviction: so that not every output evicts another

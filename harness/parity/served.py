@@ -10,10 +10,11 @@ from pathlib import Path
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.model_options import ModelOptions, is_server, is_vllm, vllm_model
 from tunegate.harness.models.resolve import identify, resolve
-from tunegate.harness.models.served.llama_cpp import GGUF, serving_gguf
+from tunegate.harness.models.served.llama_cpp import serving_gguf
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import Vllm, VllmBase
 from tunegate.harness.parity.scored_adapter import ScoredAdapter

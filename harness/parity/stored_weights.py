@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.extras import need
+from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.resolve import loaded_weights
-from tunegate.harness.models.served.llama_cpp import GGUF
 
 if TYPE_CHECKING:
     import torch

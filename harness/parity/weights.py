@@ -16,8 +16,8 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed, plain
 from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
-from tunegate.harness.models.served.llama_cpp import GGUF
 from tunegate.harness.parity.stored_weights import reader
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_js
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.placement import DEVICES
 from tunegate.harness.models.model_options import AUTO, ModelOptions
 from tunegate.harness.models.resolve import TEMPLATE
-from tunegate.harness.models.served.llama_cpp import GGUF
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 

@@ -21,9 +21,9 @@ from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.models.resolve import EMBEDDED
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, Drawn, check_roles, draw, read_drafts
 from tunegate.harness.scaffold.origin import requirement
 from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.authoring.yaml_writer import write_yaml
-from tunegate.harness.models.resolve import EMBEDDED
+from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.scaffold.drafts import Draft
 from tunegate.harness.scaffold.suites import SuiteDraft
 

@@ -15,8 +15,8 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
+from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.models.model_options import is_server, split_server
-from tunegate.harness.models.resolve import EMBEDDED
 from tunegate.harness.models.served.http_client import key_host
 from tunegate.harness.options.settings import read_settings
 from tunegate.harness.scaffold.origin import PLACEHOLDER, requirement

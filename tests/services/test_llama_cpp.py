@@ -15,7 +15,7 @@ import pytest
 from tests.support.project import Project
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.resolve import EMBEDDED
+from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.models.served.llama_cpp import serving_gguf
 
 SERVE = """

@@ -17,7 +17,7 @@ from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.ledger.journal import JOURNAL
 from tunegate.harness.ledger.ledger import Event, EventKind, append
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.resolve import cache_folder
+from tunegate.harness.models.conversion import cache_folder
 
 
 class Ran(NamedTuple):

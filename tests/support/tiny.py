@@ -43,6 +43,52 @@ def write_model(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
+def write_gguf(path: Path, folder: Path, kind: str = "F32", architecture: str = "llama", without: str = "") -> None:
+    """The tiny model as llama.cpp would ship it.
+
+    Args:
+        path: the file.
+        folder: the tiny model's folder.
+        kind: the type of its matrices, as GGUF names it.
+        architecture: what the file calls the model.
+        without: the name of a tensor that is left out.
+    """
+    from gguf import MODEL_ARCH, GGMLQuantizationType, GGUFWriter, get_tensor_name_map, quants
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    heads = config.num_attention_heads
+    # a file has at least one merge; these are bytes that no text has
+    known = tokenizer.convert_ids_to_tokens(range(config.vocab_size))
+    tokens = ["ÀÁ" if token == "ÿ" else token for token in known]
+    writer = GGUFWriter(path, architecture)
+    for name, value in {
+        "block_count": config.num_hidden_layers, "context_length": config.max_position_embeddings,
+        "embedding_length": config.hidden_size, "feed_forward_length": config.intermediate_size, "head_count": heads,
+        "head_count_kv": config.num_key_value_heads, "layer_norm_rms_eps": config.rms_norm_eps,
+        "rope_dimension_count": config.hidden_size // heads, "vocab_size": config.vocab_size,
+        "tokenizer_model": "gpt2", "tokenizer_pre": "default", "token_list": tokens, "token_merges": ["À Á"],
+        "token_types": [3] * 3 + [1] * (len(tokens) - 3), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
+        "unk_token_id": 0, "chat_template": tokenizer.chat_template,
+    }.items():  # fmt: skip
+        getattr(writer, f"add_{name}")(value)
+    names = get_tensor_name_map(MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, weight in AutoModelForCausalLM.from_pretrained(folder).state_dict().items():
+        called, data = names.get_name(name, try_suffixes=(".weight",)), weight.numpy()
+        if called == without:
+            continue
+        if count := {"attn_q": heads, "attn_k": config.num_key_value_heads}.get(str(called).split(".")[-2]):
+            # llama.cpp interleaves the two halves of each head's rotation
+            halves = data.reshape(count, 2, data.shape[0] // count // 2, *data.shape[1:])
+            data = halves.swapaxes(1, 2).reshape(data.shape)
+        packed = GGMLQuantizationType[kind if data.ndim > 1 else "F32"]
+        writer.add_tensor(called, quants.quantize(data, packed), raw_dtype=packed)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 @pytest.fixture(scope="session")
 def bare_model(kept: Kept, tiny_model: Path) -> Path:
     """The tiny model without its chat template, which lies beside it: `chat.jinja`. Both are to be read alone."""

@@ -23,7 +23,14 @@ from tunegate.trainers.training.best_checkpoint import keep_best, take_best, why
 from tunegate.trainers.training.checkpoints import saving, step_of
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations
-from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of
+from tunegate.trainers.training.trainers import (
+    build_trainer,
+    pass_of,
+    precision,
+    quiet_libraries,
+    steps_of,
+    weights_dtype,
+)
 
 ADAPTER = "adapter"  # the new adapter's place in the work folder
 MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
@@ -81,6 +88,8 @@ def fit(
     steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
     with quiet_libraries():
         trainer = build_trainer(recipe, base, data, job.work, watch, job.validation)
+        if hasattr(trainer, "token_weights"):
+            say(trainer.token_weights.render())
         if at:
             say(f"resuming at step {at} of {steps}")
         with watch(f"Training on {len(data)} rows, steps", steps - at) as done:
@@ -104,7 +113,7 @@ def fit(
                 take_best(job.work, job.work / ADAPTER)
                 say(f"the adapter of step {best.step} is kept: {why_best(best)}")
     bits = recipe.opened.quantization
-    more = {"quantization": bits} if bits != NO_QUANTIZATION else {}
+    more = {"quantization": bits} if bits != NO_QUANTIZATION else {"weights": weights_dtype(recipe)}
     return _facts(trainer.state, best) | more | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
 

@@ -1,4 +1,4 @@
-"""TRL's trainer as Tunegate uses it: quiet, without truncation, weights in float32, probed on its real batches."""
+"""TRL's trainer as Tunegate uses it: quiet, without truncation, probed on its real batches."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import Any, Literal
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.local.huggingface import PROBE, load_base
-from tunegate.harness.models.local.placement import CPU, CUDA, multiplies, place
+from tunegate.harness.models.local.placement import CPU, CUDA, Placement, multiplies, place
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
-from tunegate.trainers.config.recipe import DPO, KTO, Recipe
-from tunegate.trainers.data.preference import Data, check_labelled, check_pairs
+from tunegate.trainers.config.recipe import DPO, KTO, SFT, Recipe
+from tunegate.trainers.data.preference import Data, apart, check_labelled, check_pairs
+from tunegate.trainers.data.token_weights import weigh_tokens
 from tunegate.trainers.data.tokenize import check_batch
 from tunegate.trainers.training.checkpoints import KEPT
 from tunegate.trainers.training.distributed import on_cpu, processes
+from tunegate.trainers.training.memory_use import check_training_memory
 
 
 def steps_of(recipe: Recipe, rows: int) -> int:
@@ -46,8 +48,13 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
 
     Raises:
         Refused: the model lacks the recipe's modules, or a batch does not match the rows.
-        CouldNotRun: the libraries are not installed.
+        CouldNotRun: the libraries are not installed, or there is too little memory.
     """
+    if recipe.opened.quantization == NO_QUANTIZATION:
+        check_training_memory(
+            recipe, base, data, weights_dtype(recipe), precision(), processes().count,
+            None if on_cpu() else free_on_gpu(),
+        )  # fmt: skip
     with watch("Loading the model to train"), processes().together():
         trainer = _trainer(recipe, base, data, validation, work)
     probe: Any = {DPO: check_pairs, KTO: check_labelled}.get(recipe.method, check_batch)
@@ -82,6 +89,8 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
+    if recipe.method == SFT and recipe.optim.varying_weight != 1:
+        trainer.token_weights = weigh_tokens(apart(data)[0], recipe.optim.varying_weight)
     # it prints a dict per step; our progress line replaces it
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -106,7 +115,7 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
 def _base(recipe: Recipe, folder: Path) -> Any:
     """Load the base, quantized if requested: QLoRA (Dettmers et al. 2023, arXiv:2305.14314)."""
     if recipe.opened.quantization == NO_QUANTIZATION:
-        return load_base(folder)
+        return load_base(folder, Placement(dtype=weights_dtype(recipe)))
     from peft import prepare_model_for_kbit_training
 
     model = load_base(folder, place(recipe.opened, loaded_weights(folder)))
@@ -153,9 +162,25 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
 def precision() -> Literal["bfloat16", "float32"]:
     """The precision of matrix products: bfloat16 if the hardware supports it, float32 where it would be emulated.
 
-    bfloat16 doubles the speed on a CPU with AVX512-BF16 or AMX; TRL enables it everywhere. Weights stay in float32.
+    bfloat16 doubles the speed on a CPU with AVX512-BF16 or AMX; TRL enables it everywhere. The adapter's weights stay
+    in float32, and those of the base unless bfloat16 is asked for.
     """
     return "bfloat16" if multiplies(CPU if on_cpu() else CUDA, "bfloat16") else "float32"
+
+
+def weights_dtype(recipe: Recipe) -> Literal["bfloat16", "float32"]:
+    """The type of the base's weights in training: bfloat16 if it is asked for by name, and otherwise float32.
+
+    PEFT keeps the adapter's weights in float32 either way: in bfloat16 small steps would be rounded away.
+    """
+    return "bfloat16" if recipe.opened.dtype == "bfloat16" else "float32"
+
+
+def free_on_gpu() -> int:
+    """Bytes that are free on the GPU."""
+    import torch
+
+    return int(torch.cuda.mem_get_info()[0])
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt,
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.local.placement import Placement, load_placed, place
+from tunegate.harness.models.local.placement import CUDA, Placement, load_placed, place
+from tunegate.harness.models.memory import check_loading
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
@@ -121,7 +122,7 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
     """The model of a folder, in evaluation mode; without `placement`, in float32 on the CPU.
 
     Raises:
-        CouldNotRun: the library is not installed or cannot read it, or it does not fit on the device.
+        CouldNotRun: the library is not installed or cannot read it, or it does not fit into the memory.
         Refused: it needs custom code.
     """
     load = partial(
@@ -129,8 +130,11 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
     )  # fmt: skip
     check_layers(folder)
+    placement = placement or Placement()
+    if placement.device != CUDA:  # there accelerate divides it, see `load_placed`
+        check_loading(folder, loaded_weights(folder), placement.dtype)
     try:
-        return load_placed(load, placement or Placement()).eval()
+        return load_placed(load, placement).eval()
     except TunegateError:
         raise
     except Exception as error:

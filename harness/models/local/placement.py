@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -11,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.extras import need
+from tunegate.harness.models.memory import stored_tensors
 from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOptions
 
 DEVICES = CPU, CUDA, MPS = "cpu", "cuda", "mps"
@@ -75,18 +75,14 @@ def multiplies(device: str, dtype: str) -> bool:
 
 
 def stored_dtype(weights: Iterable[Path]) -> str:
-    """The type of most weights; float32 if torch does not multiply that type directly."""
-    safe_open, numbers = need("safetensors").safe_open, Counter[str]()
-    for path in (path for path in weights if path.suffix == ".safetensors"):  # their index may be among them
-        try:
-            with safe_open(path, "np") as file:
-                for name in file.keys():  # noqa: SIM118  (it is not a mapping)
-                    tensor = file.get_slice(name)
-                    numbers[tensor.get_dtype()] += math.prod(tensor.get_shape())
-        except (OSError, need("safetensors").SafetensorError) as error:
-            raise CouldNotRun(
-                f"{show_path(path)}: expected a model that transformers can load, found: {error}"
-            ) from error
+    """The type of most weights; float32 if torch does not multiply that type directly.
+
+    Raises:
+        CouldNotRun: a file is damaged.
+    """
+    numbers = Counter[str]()
+    for tensor in stored_tensors(weights):
+        numbers[tensor.dtype] += tensor.size
     return STORED.get(numbers.most_common(1)[0][0], FLOAT32) if numbers else FLOAT32
 
 

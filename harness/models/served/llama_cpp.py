@@ -17,7 +17,6 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.model_options import SERVER
 
-GGUF = ".gguf"
 NAME = "gguf"  # of the model, for the server
 SLOTS = 4  # concurrent outputs
 READY_SECONDS = 600

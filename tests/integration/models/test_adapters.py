@@ -15,6 +15,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
 from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.resolve import identify
 from tunegate.harness.models.tokenizer import load_tokenizer
 
@@ -39,6 +40,13 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[
 def edit_config(folder: Path, **changes: object) -> None:
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_training_goes_on_in_float32_on_any_base(adapter, tiny_model):
+    probe = load_tokenizer(tiny_model)(PROBE, return_tensors="pt").input_ids
+    tuned = load_adapter(load_base(tiny_model, Placement(dtype="bfloat16")), adapter, probe, trainable=True)
+
+    assert {str(each.dtype) for each in tuned.parameters() if each.requires_grad} == {"torch.float32"}
 
 
 # which one it is

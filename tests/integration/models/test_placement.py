@@ -139,6 +139,14 @@ def test_base_and_adapter_answer_in_it(tiny_model, tiny_adapter, dtype):
     assert told[0] != told[1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_an_adapter_is_multiplied_in_the_type_of_its_base(tiny_model, tiny_adapter, dtype):
+    model = Local(str(tiny_model), quiet(), tiny_adapter, options=ModelOptions(dtype=dtype))
+    tuned = model.base.with_adapter(tiny_adapter)
+
+    assert {weight.dtype for weight in tuned.parameters()} == {getattr(torch, dtype)}
+
+
 # attention and quantization
 
 

@@ -19,7 +19,8 @@ def test_a_name_that_is_nothing_says_what_names_there_are(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
 
-    expected = rf"model '{name}': expected one of smollm2, a folder with a config\.json, or a Hub id .*; found {found}"
+    known = r"one of smollm2, a folder with a config\.json, a GGUF file, or a Hub id .*"
+    expected = rf"model '{name}': expected {known}; found {found}"
     with pytest.raises(CouldNotRun, match=expected):
         resolve(name)
 

@@ -118,6 +118,16 @@ def test_a_mistake_is_named_with_its_line(write):
         assert mistake.startswith(said)
 
 
+def test_weights_of_tokens_are_for_outputs_only(write):
+    for method in ("dpo", "kto"):
+        (mistake,) = mistakes(write(f"{SHORT}method: {method}\noptim: {{varying_weight: 5}}\n"))
+
+        assert mistake == (
+            f"recipe.yaml:6: optim.varying_weight: expected none with method: {method}, found 5; {method} compares "
+            "whole outputs: delete it"
+        )
+
+
 def test_an_old_key_is_refused_with_the_new_one_named(write):
     for line, where, new in [
         ("failing_rows: {waive: a reason}", "failing_rows.waive", "override"),

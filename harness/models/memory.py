@@ -1,0 +1,98 @@
+"""The memory that a model needs, from the headers of its weights, and how much is free. Does not import torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.extras import need
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # of a number
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # of a container, whose limit may be below the machine's memory
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor in a file of weights; `dtype` as safetensors names it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of its values."""
+        return math.prod(self.shape)
+
+
+def stored_tensors(weights: Iterable[Path]) -> Iterator[StoredTensor]:
+    """Yield the tensors of safetensors files, from their headers; other files are skipped.
+
+    Raises:
+        CouldNotRun: a file is damaged.
+    """
+    safetensors = need("safetensors")
+    for path in (path for path in weights if path.suffix == ".safetensors"):  # their index may be among them
+        try:
+            with safetensors.safe_open(path, "np") as file:
+                for name in file.keys():  # noqa: SIM118  (it is not a mapping)
+                    tensor = file.get_slice(name)
+                    yield StoredTensor(name, tensor.get_dtype(), tuple(tensor.get_shape()))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise CouldNotRun(
+                f"{show_path(path)}: expected a model that transformers can load, found: {error}"
+            ) from error
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take: of the machine, or of its container if that has less."""
+    free = int(need("psutil").virtual_memory().available)
+    try:
+        most, used, *stat = (
+            (CONTROL_GROUP / name).read_text("ascii") for name in ("memory.max", "memory.current", "memory.stat")
+        )
+        files = int(dict(line.split() for line in stat[0].splitlines())["inactive_file"])
+        return min(free, int(most) - int(used) + files)
+    except (OSError, ValueError, KeyError):  # no container, or one without a limit ("max")
+        return free
+
+
+def check_memory(what: str, parts: Sequence[tuple[float, str]], remedy: str, free: int | None = None) -> None:
+    """Refuse what does not fit into the free memory.
+
+    Args:
+        what: the model or recipe that needs it.
+        parts: bytes, and what they hold.
+        remedy: what needs less.
+        free: bytes that are free; by default those of this machine.
+
+    Raises:
+        CouldNotRun: it does not fit.
+    """
+    wanted, free = sum(size for size, _ in parts), free_memory() if free is None else free
+    if wanted > free:
+        holds = ", ".join(f"{_giga(size)} {name}" for size, name in parts if size)
+        raise CouldNotRun(
+            f"{what}: expected {_giga(wanted)} GB of free memory ({holds}), found {_giga(free)} GB; {remedy}"
+        )
+
+
+def check_loading(folder: Path, weights: Iterable[Path], dtype: str) -> None:
+    """Refuse a model whose weights do not fit into the free memory.
+
+    Raises:
+        CouldNotRun: names what it needs, what is free, and what to do.
+    """
+    parameters = sum(each.size for each in stored_tensors(weights))
+    less = "use --dtype bfloat16, which takes half, " if dtype == "float32" else "use "
+    check_memory(
+        show_path(folder), [(parameters * BYTES[dtype], f"of weights, {parameters / 1e9:.2f} billion in {dtype}")],
+        f"{less}a smaller model, or a server (docs/servers.md)",
+    )  # fmt: skip
+
+
+def _giga(size: float) -> str:
+    return f"{size / 1e9:,.1f}" if size >= 1e8 else f"{size / 1e9:,.3f}"

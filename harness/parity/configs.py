@@ -11,7 +11,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
-from tunegate.harness.models.served.llama_cpp import GGUF
+from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.parity.stored_weights import UNREADABLE
 
 #: Settings of an architecture that change no output, or that are compared elsewhere.

@@ -67,6 +67,8 @@ def adopt(
     claims.check()
     if override is not None and not override.strip():
         raise UsageError("--override: expected a reason, found none; add --override REASON")
+    if report and not claims.known:
+        raise UsageError("--report: expected rows to report on, found --rows none; leave it out")
     aside = chatter(quiet)
     place = output or ADAPTERS / default_name(adapter)
     recipe = as_recipe(claims, override, place, task=task or _only_task(cases), model=model, opened=opened, rung=rung)

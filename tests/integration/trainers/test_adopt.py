@@ -172,6 +172,7 @@ def test_a_base_that_it_does_not_fit_is_refused(place, adopt, tiny_model, tmp_pa
         (["--rows=none"], "--rows none: expected a reason, found none; add --reason TEXT"),
         (["--rows=none", "--rows=rows.jsonl"], "--rows none: expected no file beside it"),
         (["--rows=rows.jsonl", "--reason=x"], "--reason: expected --rows none with it"),
+        (["--rows=none", "--reason=x", "--report=r.json"], "--report: expected rows to report on"),
         (["--rows=rows.jsonl", "--override= "], "--override: expected a reason, found none"),
     ],
 )

@@ -26,7 +26,7 @@ from tunegate.harness.cli.options import (
 )
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import print_json
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.model_options import ModelOptions, check_has_weights
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record
@@ -65,6 +65,7 @@ def release(
     if withdraw or reason is not None:
         _withdraw(adapter, baselines, reason if withdraw else None, as_json)
         return
+    check_has_weights(model)
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # the repository's own Python takes no part

@@ -102,4 +102,5 @@ def responses_only() -> IO[str]:
     """In the child: the stream of responses; what its code prints goes to the other one from now on."""
     responses = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # shown at once
     return responses

@@ -21,7 +21,7 @@ from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_BYTES, MOST_SETTINGS, read_object, read_text
-from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY
+from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has_weights
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
@@ -124,6 +124,7 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
             f"--model {name}: expected a model that generates, found recorded outputs; name a model, such as "
             "--model=smollm2, or a folder"
         )
+    check_has_weights(name)
     if name in EMBEDDED:
         return _converted(name, EMBEDDED[name], watch or quiet())
     folder = Path(name).expanduser()

@@ -138,7 +138,7 @@ def split_python(model: str) -> tuple[str, str]:
     if not is_named or not function.isidentifier() or not source.isprintable():
         raise Refused(
             f"--tg-model {PYTHON}FILE.py:FUNCTION: expected a file or an installed module, and a function in it, such "
-            f"as {PYTHON}bot.py:answer, found {shown(model)}"
+            f"as {PYTHON}bot.py:reply, found {shown(model)}"
         )
     return source, function
 

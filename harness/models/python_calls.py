@@ -20,10 +20,10 @@ from tunegate.harness.core.child import responses_only
 from tunegate.harness.core.errors import AuthoringError
 
 MOST_SAID = 500  # characters of an exception
-Answer = tuple[str, int, Any]  # its kind, the line where it failed, and the output or the exception
+Response = tuple[str, int, Any]  # its kind, the line where it failed, and the output or the exception
 
 
-def serve() -> None:
+def serve_function() -> None:
     """Respond to each line of the input: to the first with the loaded file, then with the function's outputs."""
     responses = responses_only()
     if platform.system() == "Linux":
@@ -33,15 +33,15 @@ def serve() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if function is None:
-            function, answer = _loaded(source, name)
+            function, response = _loaded(source, name)
         else:
-            answer = _called(function, asked, source)
-        json.dump(answer, responses)
+            response = _called(function, asked, source)
+        json.dump(response, responses)
         responses.write("\n")
         responses.flush()
 
 
-def _loaded(source: str, name: str) -> tuple[Callable[..., Any] | None, Answer]:
+def _loaded(source: str, name: str) -> tuple[Callable[..., Any] | None, Response]:
     try:
         module = _module(source)
     except AuthoringError as error:
@@ -63,7 +63,7 @@ def _module(source: str) -> ModuleType:
     return load_module(Path(source))
 
 
-def _called(function: Callable[..., Any], asked: Mapping[str, Any], source: str) -> Answer:
+def _called(function: Callable[..., Any], asked: Mapping[str, Any], source: str) -> Response:
     try:
         output = function(asked["messages"], asked["decoding"])
     except (Exception, SystemExit) as error:

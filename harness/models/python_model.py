@@ -32,7 +32,7 @@ from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import short_name
 
 VARIABLES, SETTING = "TUNEGATE_PYTHON_ENV", "python-env"
-START = "from tunegate.harness.models.python_calls import serve; serve()"
+START = "from tunegate.harness.models.python_calls import serve_function; serve_function()"
 BACKEND = "python"
 LEAST_OF_A_SECRET = 12  # characters: shorter values stand in texts by chance
 
@@ -148,7 +148,7 @@ class PythonModel:
         return Child(self._place, START, [what, self._code.function], folder, environment, _harmless)
 
     def _load(self, child: Child) -> None:
-        found = self._answer(child, {}, "")
+        found = self._response(child, {}, "")
         if found != str(self._code.file.resolve()):
             raise Refused(f"{self._place}: expected that file to be imported, found {shown(str(found))}")
 
@@ -163,9 +163,9 @@ class PythonModel:
                 "top_p": decoding.top_p, "seed": seed,
             },
         }  # fmt: skip
-        return _harmless(str(self._answer(child, asked, f"{shown(request.key)}: ")))
+        return _harmless(str(self._response(child, asked, f"{shown(request.key)}: ")))
 
-    def _answer(self, child: Child, asked: Any, case: str) -> Any:
+    def _response(self, child: Child, asked: Any, case: str) -> Any:
         """A response of the process; `case` begins the message where there is none."""
         here, wanted = f"{self._place}: {case}", f"expected an output of {self._code.function}"
         if not asked:

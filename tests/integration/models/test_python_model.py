@@ -67,9 +67,7 @@ def test_a_sampled_output_has_a_seed_by_case_and_repeat():
 
 
 def test_what_it_prints_is_shown_and_is_no_output(capfd):
-    bot(
-        "print('loading')\ndef answer(messages, decoding):\n    print('[\"output\", 0, \"forged\"]')\n    return 'own'\n"
-    )
+    bot("print('loading')\ndef answer(m, d):\n    print('[\"output\", 0, \"forged\"]')\n    return 'own'\n")
     assert [each.output for each in complete()] == ["own"]
     assert "bot.py: loading" in capfd.readouterr().err
 
@@ -146,9 +144,8 @@ def test_a_secret_stands_in_no_output_and_no_message(monkeypatch, capfd):
     monkeypatch.setenv("MY_API_KEY", "sk-0123456789abcdef")
     monkeypatch.setenv("TUNEGATE_PYTHON_ENV", "MY_API_KEY")
     assert seen()["MY_API_KEY"] == "[key]"
-    said = fails(
-        "import os\ndef answer(m, d):\n    print(os.environ['MY_API_KEY'])\n    raise OSError(os.environ['MY_API_KEY'])\n"
-    )
+    key = "os.environ['MY_API_KEY']"
+    said = fails(f"import os\ndef answer(m, d):\n    print({key})\n    raise OSError({key})\n")
     assert "OSError: [key]" in said
     assert "sk-0123456789abcdef" not in capfd.readouterr().err
 

@@ -13,6 +13,11 @@ from tunegate.harness.core.escaping import shown
 
 RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"]
 RUNGS: tuple[RungName, ...] = get_args(RungName)
+#: Types of GGUF files that llama.cpp quantises to without data of its own.
+GgufType = Literal[
+    "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_0", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"
+]
+GGUF_TYPES: tuple[GgufType, ...] = get_args(GgufType)
 AUTO = "auto"
 NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # value of --tg-chat-template for plain text

@@ -10,6 +10,7 @@ from typing import Any
 from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     DEADLINE,
+    GGUF_TYPES,
     IN_FLIGHT,
     WORKER_CPUS,
     WORKER_GPUS,
@@ -188,8 +189,8 @@ TABLE = (
     Option("output", "Folder of the adapter", "PATH", Path,
            by={"distil": "File of rows to write", "export": "Folder of the merged model, or the GGUF file"}),
     Option("prompts", "Print the prompts for the teacher, without running it", type=bool, default=False),
-    Option("to", "Format: a merged model folder, or a GGUF file", "merged|gguf", default="merged",
-           choices=("merged", "gguf")),
+    Option("gguf", "Write a GGUF file of this type instead, by llama.cpp's own programs", "|".join(GGUF_TYPES),
+           choices=GGUF_TYPES),
     Option("report", "Where to write the report on the rows", "FILE.json", Path),
     Option("trials", "Train this many times with other settings and seeds; the best on the validation split is kept",
            "N", int, least=2),

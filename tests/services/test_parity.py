@@ -172,7 +172,7 @@ def test_what_is_wrong_with_a_folder_is_named(place, merged, rule):
 
 def test_an_export_to_gguf_is_what_was_judged(place, on_path, tmp_path):
     output = tmp_path / "desk.gguf"
-    parity = export_adapter(scored(place), output, "gguf", place / "baselines", quiet(), place / "runs")
+    parity = export_adapter(scored(place), output, "F16", place / "baselines", quiet(), place / "runs")
 
     assert (parity.is_shown, rules(parity)) == (True, [])
     assert parity.prompts.line() == f"prompts: the same token ids in {CASES} of {CASES}"

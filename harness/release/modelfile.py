@@ -18,9 +18,9 @@ from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 
 SYSTEM = "system"
-MARKS = ("one0", "two0", "three0", "four0")  # stand for the texts of turns
+STAND_INS = ("one0", "two0", "three0", "four0")  # stand for the texts of turns
 LEAST_CONTEXT = 2048  # tokens
-UNWRITABLE = ("{{", "}}", '"""')  # in Ollama's language these mean something else
+UNWRITABLE = ("{{", "}}", '"""')  # they have a meaning in Ollama's language
 LOST = (
     "# The model's chat template cannot be written in Ollama's language, so Ollama guesses one. Before you serve it,",
     "# compare: tunegate parity ADAPTER --model openai:http://localhost:11434/v1#NAME",
@@ -45,11 +45,11 @@ class TurnTexts:
 
     def in_go(self) -> str:
         """The same as a template of Go, which Ollama reads."""
-        cases = " else ".join(
-            f'if eq .Role "{role}" }}}}{self.before[role]}{{{{ .Content }}}}{self.behind[role]}{{{{'
+        turns = "".join(
+            f'{{{{ if eq .Role "{role}" }}}}{self.before[role]}{{{{ .Content }}}}{self.behind[role]}{{{{ end }}}}'
             for role in (SYSTEM, USER, ASSISTANT)
         )
-        return f"{self.begin}{{{{ range .Messages }}}}{{{{ {cases} end }}}}{{{{ end }}}}{self.before[ASSISTANT]}"
+        return f"{self.begin}{{{{ range .Messages }}}}{turns}{{{{ end }}}}{self.before[ASSISTANT]}"
 
 
 def modelfile(scored: ScoredAdapter, file: Path, adds_begin: bool) -> str:
@@ -102,10 +102,10 @@ def turn_texts(render: Render, wanted: Iterable[tuple[Messages, str]]) -> TurnTe
         render: writes the prompt of some messages.
         wanted: messages with the prompts that have to come out.
     """
-    system, user, reply, last = MARKS
+    system, user, reply, last = STAND_INS
     talk, pair = ((SYSTEM, system), (USER, user), (ASSISTANT, reply), (USER, last)), ((USER, user), (USER, last))
     try:
-        whole, alone = _parts(render(talk), MARKS), _parts(render(((USER, user),)), (user,))
+        whole, alone = _parts(render(talk), STAND_INS), _parts(render(((USER, user),)), (user,))
     except Exception:  # a template is a program of the model's author: it may refuse a system turn
         return None
     try:
@@ -146,12 +146,12 @@ def _default(whole: Sequence[str], alone: Sequence[str], opening: str, shared: s
     return first[len(head) : len(first) - len(tail)] if is_added else ""
 
 
-def _parts(text: str, marks: Sequence[str]) -> list[str] | None:
-    """The texts around the marks; None if a mark does not stand there once, in its order."""
+def _parts(text: str, stand_ins: Sequence[str]) -> list[str] | None:
+    """The texts around the stand-ins; None if one does not stand there once, in its order."""
     parts = []
-    for mark in marks:
-        before, found, text = text.partition(mark)
-        if not found or mark in text:
+    for each in stand_ins:
+        before, found, text = text.partition(each)
+        if not found or each in text:
             return None
         parts.append(before)
     return [*parts, text]

@@ -27,6 +27,7 @@ def mlflow(kept, monkeypatch) -> None:
         monkeypatch.setattr(sys, "path", [*sys.path, str(kept("mlflow", install))])
 
 
+@pytest.mark.filterwarnings("ignore")  # of the libraries that it uses
 def test_the_losses_are_read_back_by_its_own_client(recorded, mlflow, tmp_path, monkeypatch):
     """They lie on this machine: no address is set, and none is asked."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_DISABLE_TELEMETRY"):

@@ -163,7 +163,10 @@ def test_a_search_of_nothing_but_seeds_is_refused(place):
 
 @pytest.mark.parametrize(
     ("more", "why"),
-    [({"search": {**SEARCH, "refit": False}}, "search.refit: false"), ({"stop": {"kl": 9}}, "nothing holds to stop.kl")],
+    [
+        ({"search": {**SEARCH, "refit": False}}, "search.refit: false"),
+        ({"stop": {"kl": 9}}, "nothing holds to stop.kl"),
+    ],
 )
 def test_the_best_trial_is_the_adapter_where_nothing_is_trained_again(place, more, why):
     place.recipe(**more)

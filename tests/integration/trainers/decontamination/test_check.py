@@ -516,4 +516,6 @@ def test_a_copy_in_another_order_is_refused(sold):
 
 def test_a_text_that_means_the_same_is_reviewed_and_no_copy(sold):
     with pytest.raises(Refused, match="may paraphrase fixtures"):
-        sold(row("Dear all, our house has been sold, completion is at next month's end: end the CarePlan then, please."))
+        sold(
+            row("Dear all, our house has been sold, completion is at next month's end: end the CarePlan then, please.")
+        )

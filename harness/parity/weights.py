@@ -56,13 +56,18 @@ class WeightParity:
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """The relative error of a tensor without the adapter's part; `times` is how often that is in it, +- `give`."""
+    """The relative error of a tensor without the adapter's part; `times` is how often that is in it, +- `give`.
+
+    `is_hidden` says that the rounding is larger than the adapter's part. It takes small changes back, all the more
+    where the base itself was rounded before: then the outputs decide.
+    """
 
     name: str
     is_matrix: bool
     error: float
     times: float | None = None
     give: float = 0.0
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,15 @@ def _compare(base: Base, adapter: Path, artefact: Path) -> _Compared:
 
 
 def _gap(name: str, weight: torch.Tensor, before: torch.Tensor, found: torch.Tensor) -> _Gap:
-    moved, times, give = found - weight, None, 0.0
+    moved, times, give, is_hidden = found - weight, None, 0.0, False
     added = weight - before if before.shape == weight.shape else weight * 0
     if size := float((added * added).sum()):
         times = 1 + float((moved * added).sum()) / size
         moved = moved - (times - 1) * added  # without the adapter's part
         give = float(moved.norm()) / math.sqrt(size * added.numel())
-    return _Gap(name, weight.ndim == 2, float(moved.norm()) / max(float(weight.norm()), TINY), times, give)
+        is_hidden = float(moved.norm()) > math.sqrt(size)
+    error = float(moved.norm()) / max(float(weight.norm()), TINY)
+    return _Gap(name, weight.ndim == 2, error, times, give, is_hidden)
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -170,8 +177,7 @@ def _singled_out(gaps: Sequence[_Gap], missing: Sequence[str], error: float) -> 
     for gap in gaps:
         if gap.error > max(ROUNDED, APART * error):
             wrong.append(f"{shown(gap.name)} is {100 * gap.error:.0f} % off")
-        # coarse rounding takes small changes back, all the more from a base that was rounded before: outputs decide
-        elif gap.error <= ROUNDED and gap.times is not None and _is_off(gap.times, gap.give):
+        elif gap.times is not None and not gap.is_hidden and _is_off(gap.times, gap.give):
             wrong.append(f"the adapter is {gap.times:.1f} times in {shown(gap.name)}")
     if wrong:
         yield Finding("wrong-weights", f"{listed(wrong)}, where the others are {plain(100 * error)} % off")

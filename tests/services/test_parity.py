@@ -185,7 +185,6 @@ def test_a_quantised_file_is_compared_and_has_a_modelfile(place, on_path, tmp_pa
     """Whether it is what was judged is for the gate to say; its causes are named either way."""
     output = tmp_path / "desk.gguf"
     parity = export_adapter(scored(place), output, "Q4_K_M", place / "baselines", quiet(), place / "runs")
-    print("\n".join(parity.lines()), parity.is_shown)
 
     assert parity.prompts.line() == f"prompts: the same token ids in {CASES} of {CASES}"
     assert set(rules(parity)) <= {"quantised"}

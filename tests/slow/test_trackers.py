@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.training import Place
+from tests.support.training import RECIPE, Place
 
 MLFLOW = ("mlflow-skinny==3.17.2",)
 
@@ -33,7 +33,7 @@ def test_the_losses_are_read_back_by_its_own_client(recorded, mlflow, tmp_path, 
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)
     place: Place = recorded.copy_to(tmp_path / "place")
-    place.recipe(report_to=["mlflow"])
+    place.recipe(report_to=["mlflow"], optim={**RECIPE["optim"], "epochs": 1})
     monkeypatch.chdir(place.path)
     done = place.train()
     assert done.exit_code == 0, done.output
@@ -47,8 +47,7 @@ def test_the_losses_are_read_back_by_its_own_client(recorded, mlflow, tmp_path, 
     assert (run.info.run_name, run.info.status) == ("adapter", "FINISHED")
     losses = [each.value for each in client.get_metric_history(run.info.run_id, "loss")]
     training = json.loads((place.path / "adapter/training.json").read_text())
-    assert len(losses) == 24
-    assert losses[0] == pytest.approx(training["training"]["first_loss"], rel=0.5)
-    assert losses[-1] < losses[0]
+    assert len(losses) == 6
+    assert sum(losses[-2:]) / 2 == pytest.approx(training["training"]["last_loss"], abs=1e-3)
     assert run.data.params["learning_rate"] == "0.05"
     assert "Ticket" not in json.dumps(run.data.params), "rows are none of its parameters"

@@ -28,13 +28,12 @@ from tunegate.harness.models.model_options import (
     REPLAY,
     ModelOptions,
     RungName,
-    is_server,
+    is_opaque,
     split_replay,
 )
-from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.opening import open_model, open_opaque
 from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
-from tunegate.harness.models.served.server import Server
 from tunegate.trainers.data.asked_rows import asked_rows
 from tunegate.trainers.data.examples import Example, read_row_inputs
 from tunegate.trainers.data.teacher import read_teacher, teacher_path
@@ -178,8 +177,8 @@ def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions,
         replayed = read_replay(path, asked, called, asked="an input, FILE:LINE")
         _check_digests(replayed, inputs)
         return replayed
-    if is_server(name):
-        return Server(name, watch, options, inputs.rung)
+    if is_opaque(name):
+        return open_opaque(name, watch, options, inputs.rung)
     return open_model(name, watch, adapter, inputs.rung, options=options)
 
 

@@ -14,7 +14,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.extras import check_train
+from tunegate.harness.core.extras import check_installed, check_train
 from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import (
@@ -140,6 +140,7 @@ class Preparation:
         _check_batch(self.recipe)
         check_rung(self.recipe)
         check_train()
+        check_installed(*self.recipe.report_to)
 
     def load_rows(self) -> None:
         """Load the task and the rows."""

@@ -24,7 +24,7 @@ from tunegate.harness.core.formatting import listed, percent, plain
 from tunegate.harness.evaluation.engines import SAME_CONFIGURATION
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.ledger import Ledger
-from tunegate.harness.models.model_options import REPLAY, SERVER, is_server, is_vllm
+from tunegate.harness.models.model_options import REPLAY, SERVER, is_python, is_server, is_vllm
 
 #: Settings of `[tool.tunegate]` that are part of the configuration; `model` is one if it stays of the same kind.
 SETTINGS = ("model", "rung", "chat-template", "reasoning-effort")
@@ -113,6 +113,8 @@ def _kind(model: str) -> str:
         return model  # supplied outputs: another file is another claim
     if is_server(model):
         return address(model)
+    if is_python(model):
+        return model  # other code
     return "vllm" if is_vllm(model) else "local"
 
 

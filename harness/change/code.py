@@ -1,4 +1,4 @@
-"""The code of own checks: what of it counts as a rule, and what must stay as it is while it runs."""
+"""The code of own checks and models: what of it counts as a rule, and what must stay as it is while it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
-from tunegate.harness.checks.imports import imports_digest
+from tunegate.harness.checks.imports import imported_files, imports_digest
 from tunegate.harness.checks.installed import distribution, installed_entries, module_file
 from tunegate.harness.checks.registry import declared_checks, kind_name, own_file
 from tunegate.harness.checks.unchanged import Snapshot, importing_unchanged
@@ -19,6 +19,8 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.ledger.ledger import LEDGER
+from tunegate.harness.models.model_options import PYTHON, is_python, is_python_file, split_python
+from tunegate.harness.models.python_model import find_code
 from tunegate.harness.options.run import Options
 
 HEAVY = ("torch", "transformers", "peft")  # what a local model is computed with
@@ -45,8 +47,47 @@ def code_of_checks(root: Path, tasks: Sequence[Task]) -> dict[str, str]:
     return found
 
 
+def file_of_model(model: str, root: Path) -> Path | None:
+    """The file of a `python:` model in the project at `root`, from there; None if the model has none in it.
+
+    Raises:
+        Refused: it is a link, or the module of a package that is installed from this project.
+    """
+    if not is_python(model):
+        return None
+    source, _ = split_python(model)
+    path = Path(source).absolute() if is_python_file(source) else find_code(model).file
+    home, real = Path(os.path.realpath(root)), Path(os.path.realpath(path))
+    named = next((each for each in (root, home) if path.is_relative_to(each)), None)
+    if named is None and not real.is_relative_to(home):
+        return None
+    if not is_python_file(source) or named is None or real != home / path.relative_to(named):
+        raise Refused(
+            f"{show_path(path)}: expected the model in a file of this project without links, or in a package that is "
+            "installed from a wheel, found a link or a package that a change edits; name the file itself"
+        )
+    return path.relative_to(named)
+
+
+def code_of_model(model: str, root: Path, home: Path) -> dict[str, str]:
+    """The digest of a `python:` model's code, by its name: of its file as it lies in `home`, a tree of the project.
+
+    Raises:
+        Refused: see `file_of_model`.
+    """
+    if not is_python(model):
+        return {}
+    file = file_of_model(model, root)
+    if file is None:
+        return {model: find_code(model).digest}
+    found, (_, function) = home / file, split_python(model)
+    return {f"{PYTHON}{file.as_posix()}:{function}": imports_digest(found)} if found.is_file() else {}
+
+
 def runs_code(options: Options) -> bool:
-    """Whether own checks run where the rules of a work tree decide."""
+    """Whether code of the project runs where the rules of a work tree decide: its model's, or that of its checks."""
+    if is_python(options.model):
+        return True
     if not (own_file(options.root) or installed_entries()):
         return False
     with declared_checks(), suppress(Refused):  # the reader of the fixtures reports what is wrong with them
@@ -55,13 +96,13 @@ def runs_code(options: Options) -> bool:
 
 
 @contextmanager
-def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_checks: bool) -> Iterator[None]:
-    """Hold what decides to what it is now, where own checks run meanwhile: the install, the rules, and their trees.
+def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_own_code: bool) -> Iterator[None]:
+    """Hold what decides to what it is now, where own code runs meanwhile: the install, the rules, and their trees.
 
     Raises:
         Refused: names the file that changed.
     """
-    if not runs_checks:
+    if not runs_own_code:
         yield
         return
     for name in HEAVY if runs[0].is_local else ():
@@ -71,6 +112,7 @@ def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_check
     for run in runs:
         read += [run.cases, run.baselines, run.root / PROJECT, *(path for _, path in run.reads)]
         read += [path for path in (own_file(run.root), run.opened.chat_template) if path]
+        read += imported_files(find_code(run.model, run.opened.code).file) if is_python(run.model) else ()
         growing += [run.baselines / LEDGER, run.root / RUNS.parts[0]]
     kept = Snapshot(read, growing)
     with importing_unchanged():

@@ -8,7 +8,7 @@ prompts, decoding) is evaluated by those, and rule changes are listed first and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +21,18 @@ from tunegate.harness.change.candidate import (
     configuration_changes,
     untrue_records,
 )
-from tunegate.harness.change.code import holding_unchanged, runs_code
+from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts
-from tunegate.harness.change.rules import RuleChanges, Rules, approval_digest, has_new_code, new_project, rule_changes
+from tunegate.harness.change.rules import (
+    RuleChanges,
+    Rules,
+    approval_digest,
+    has_new_code,
+    has_new_model,
+    new_project,
+    rule_changes,
+)
 from tunegate.harness.change.sides import (
     complete_baselines,
     project_at,
@@ -36,7 +44,7 @@ from tunegate.harness.change.sides import (
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.registry import declared_checks, isolating_checks, own_file
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.git import check_repository, commit_of, git
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import PROJECT, project_table
@@ -53,6 +61,7 @@ from tunegate.harness.session.run import Session
 
 HERE = "the rules of this change"
 WAITS = "not evaluated: its checks need approval"
+MODEL_WAITS = "not evaluated: its model is code that needs approval"
 ELSEWHERE = "not evaluated: its model is at an address that the branch does not name; approve the rule change first"
 
 
@@ -81,7 +90,7 @@ def decide_change(
         if ref is None:
             decision = _alone(options, watch)
         else:
-            folders = [Path(stack.enter_context(_folder())) for _ in range(2)]
+            folders = [Path(stack.enter_context(_folder())) for _ in range(3)]
             change = _Change(options, ref, approve, checks, *folders)
             for step in STEPS:
                 step(change)
@@ -114,6 +123,7 @@ class _Change:
         checks: where the checks of both sides run.
         home: a folder for the branch's tree.
         copy: a folder for what the work tree's checks find around them.
+        around: a folder for what a `python:` model of the work tree finds around it.
         before: the run in the branch's tree; None where it has no fixtures.
         waits: why the change's own rules are not applied yet; empty if they are.
     """
@@ -124,9 +134,11 @@ class _Change:
     checks: IsolatedChecks
     home: Path
     copy: Path
+    around: Path
 
     commit: str = field(init=False)
     before: Options | None = field(init=False)
+    code: Mapping[str, str] = field(init=False)  # of the `python:` model, as the branch has it
     older: Rules | None = field(init=False)
     newer: Rules = field(init=False)
     changes: RuleChanges = field(init=False)
@@ -147,20 +159,40 @@ class _Change:
         check_contains(options.baselines, read_ledger(options.baselines), self.ref, "--policy-from")
 
     def lay_trees(self) -> None:
-        """Lay out what the checks of both sides find around them, before any of them runs."""
+        """Lay out what the checks of both sides, and the model, find around them, before any of them runs."""
         options, root = self.options, self.options.root
+        but = [real_path(path) for path in (*options.adapters, *(path for _, path in options.reads))]
+        but += [real_path(options.baselines), root / RUNS.parts[0]]
         if (file := own_file(root)) and file.is_file():
-            but = [real_path(path) for path in (*options.adapters, *(path for _, path in options.reads))]
-            lay_work_tree(root, self.copy, file, [*but, real_path(options.baselines), root / RUNS.parts[0]])
+            lay_work_tree(root, self.copy, file, but)
             self.checks.copies[root] = self.copy
+        self.code = code_of_model(options.model, root, self.home) if self._is_named_by_branch() else {}
+        if name := file_of_model(options.model, root):
+            lay_work_tree(root, self.around, root / name, but)
+            self._run_copy(root / name, self.around / name)
         if (file := own_file(self.home)) and file.is_file():
             keep_importable(self.home, file)
+
+    def _is_named_by_branch(self) -> bool:
+        """Whether the model's name is the branch's, or that of the command line, which no change edits."""
+        root = self.options.root
+        if standing(root)["model"] != self.options.model:
+            return True
+        return project_table(root).get("model") == project_table(self.home).get("model")
+
+    def _run_copy(self, file: Path, copy: Path) -> None:
+        """Let a `python:` model run from a copy, which holds what is digested and no other Python."""
+        if not copy.is_file():
+            raise Refused(f"{show_path(file)}: expected a file that git does not ignore, found one that it does")
+        opened = replace(self.options.opened, code=copy)
+        self.options = replace(self.options, opened=opened)
+        self.before = self.before and replace(self.before, opened=opened)
 
     def compare_rules(self) -> None:
         """Compare the rules of both sides while none of their code runs."""
         with declared_checks():
-            self.older = rules_of(self.before) if self.before else None
-            self.newer = rules_of(self.options, self.copy)
+            self.older = self._rules(self.before) if self.before else None
+            self.newer = self._rules(self.options, self.copy)
         if self.older:
             changes = rule_changes(self.older, self.newer)
         else:
@@ -169,6 +201,13 @@ class _Change:
         self.digest = approval_digest(changes.modified, self.newer)
         self.approved = self.approve == self.digest
         self.changes = self._named(changes)
+
+    def _rules(self, options: Options, copy: Path | None = None) -> Rules:
+        """The rules of a side, with the code of its model; `copy` is the tree around the change's own checks."""
+        opened, root = self.options.opened, self.options.root
+        tree = self.around if opened.code else root
+        code = code_of_model(self.options.model, root, tree) if options is self.options else self.code
+        return replace(rules_of(options, copy), model=code)
 
     def _named(self, changes: RuleChanges) -> RuleChanges:
         return replace(changes, approve=self.digest if changes.modified else "")
@@ -180,6 +219,8 @@ class _Change:
             self.waits = WAITS if has_new_code(self.older, self.newer) else ""
             if self.before and self._is_elsewhere():
                 self.waits = ELSEWHERE
+            if has_new_model(self.older, self.newer):
+                self.waits = MODEL_WAITS
 
     def join_sides(self) -> None:
         """Give the branch's run the change's configuration, and both runs the branch's baselines to compare with."""
@@ -193,14 +234,14 @@ class _Change:
     def decide(self, watch: Watch, tell: Callable[[Decision], None]) -> Decision:
         """Decide by each set of rules whose code is approved, with the code of both sides held unchanged."""
         runs = [each for each in (self.options, self.before) if each]
-        has_code = bool(self.newer.checks or (self.older and self.older.checks))
-        with holding_unchanged(runs, [self.home, self.copy], has_code):
+        has_code = bool(self.newer.model or self.newer.checks or (self.older and self.older.checks))
+        with holding_unchanged(runs, [self.home, self.copy, self.around], has_code):
             if self.before and self.older and self.newer.checks and not self.waits:
                 self._compare_references()
             decision = self._announced()
             tell(decision)
             decision = self._by_own_rules(decision, watch)
-            if self.before and self.waits != ELSEWHERE:
+            if self.before and self.waits not in (ELSEWHERE, MODEL_WAITS):
                 decision = self._by_rules_of_the_branch(decision, self.before, watch)
             return decision
 
@@ -212,7 +253,7 @@ class _Change:
     def _compare_references(self) -> None:
         """Compare the rules once more, now with what the code of the checks itself says of its references."""
         if self.before:
-            self.changes = self._named(rule_changes(rules_of(self.before), rules_of(self.options, self.copy)))
+            self.changes = self._named(rule_changes(self._rules(self.before), self._rules(self.options, self.copy)))
 
     def _announced(self) -> Decision:
         """The decision before any evaluation: rule changes and edits."""

@@ -47,8 +47,8 @@ class Rules:
     """The rules of one side of a change: fixtures with their policies, baselines, settings and checks.
 
     `settings` are those of `[tool.tunegate]` that are rules. `chat_template` is the text of the configuration's own
-    template, which is searched for cases. `checks` are the digests of the project's own checks, by
-    their place; `data` is the digest of all files around them.
+    template, which is searched for cases. `model` is the digest of a `python:` model's code, by its name. `checks` are
+    the digests of the project's own checks, by their place; `data` is the digest of all files around them.
     """
 
     tasks: Sequence[Task]
@@ -57,6 +57,7 @@ class Rules:
     checks: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
     chat_template: str = ""
+    model: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def units(self) -> dict[str, Unit]:
@@ -88,6 +89,11 @@ def has_new_code(old: Rules | None, new: Rules) -> bool:
     return any((old.checks if old else {}).get(name) != sha for name, sha in new.checks.items())
 
 
+def has_new_model(old: Rules | None, new: Rules) -> bool:
+    """Whether the model is code that the branch does not name, or has otherwise: nothing of it runs until approved."""
+    return bool(new.model) and new.model != (old.model if old else {})
+
+
 def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """What a change does that brings a project to a folder (`here`) where the branch has none.
 
@@ -98,13 +104,13 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
-    modified += [*_checks(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template)]
+    modified += [*_code(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template)]
     return RuleChanges(tuple(modified), (), approval_digest(modified, new) if modified else "")
 
 
 def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     """Compare the rules that a change comes from with those that it brings."""
-    modified = [*_settings(old, new), *_checks(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
+    modified = [*_settings(old, new), *_code(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
     for key, unit in new.units.items():
         if key in old.units:
             modified += _unit_changes(old.units[key], unit)
@@ -124,7 +130,9 @@ def approval_digest(modified: Sequence[str], new: Rules) -> str:
     """Return the digest of the rule changes and of their result: a later edit is another rule change."""
     files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
     questions = {key: unit.questions for key, unit in new.units.items()}
-    return digest([modified, questions, new.policies, dict(new.settings), dict(new.checks), new.data, files])[:DIGITS]
+    return digest(
+        [modified, questions, new.policies, dict(new.settings), dict(new.checks), dict(new.model), new.data, files]
+    )[:DIGITS]
 
 
 def _settings(old: Rules, new: Rules) -> Iterator[str]:
@@ -134,16 +142,21 @@ def _settings(old: Rules, new: Rules) -> Iterator[str]:
             yield f"[tool.tunegate] {name}: {before or 'not set'} -> {now or 'not set'}"
 
 
-def _checks(old: Rules, new: Rules) -> Iterator[str]:
-    """Code of own checks that is new, gone or another one: it decides, and it runs."""
-    for name in sorted({*old.checks, *new.checks}):
-        before, now = old.checks.get(name), new.checks.get(name)
+def _code(old: Rules, new: Rules) -> Iterator[str]:
+    """Code of own checks, or of the model, that is new, gone or another one: it decides, and it runs."""
+    yield from _edited_code("checks of your own", old.checks, new.checks)
+    yield from _edited_code("the model's code", old.model, new.model)
+
+
+def _edited_code(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        before, now = old.get(name), new.get(name)
         if before and not now:
-            yield f"checks of your own: {name} is gone"
+            yield f"{what}: {name} is gone"
         elif now and not before:
-            yield f"checks of your own: {name} is new ({now[:8]}); it does not run until it is approved"
+            yield f"{what}: {name} is new ({now[:8]}); it does not run until it is approved"
         elif before and now and before != now:
-            yield f"checks of your own: {name}: {before[:8]} -> {now[:8]}; it does not run until it is approved"
+            yield f"{what}: {name}: {before[:8]} -> {now[:8]}; it does not run until it is approved"
 
 
 def _gone(old: Rules, new: Rules) -> Iterator[str]:

@@ -12,9 +12,7 @@ import base64
 import json
 import os
 import pickle
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,7 +20,7 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, Self, cast
+from typing import Any, Self, cast
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks import box
@@ -30,14 +28,11 @@ from tunegate.harness.checks.base import Check, CheckKind, FieldCount, Finding, 
 from tunegate.harness.checks.declared import FUNCTIONS, declared_kinds
 from tunegate.harness.checks.installed import declared_entry, load_entry
 from tunegate.harness.checks.own import load_own, loading_source
+from tunegate.harness.core.child import Child, responses_only
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
-from tunegate.harness.core.printing import Printer
-from tunegate.harness.core.processes import kill_group
 
 START = "from tunegate.harness.checks.isolated import serve; serve()"
 SECONDS = 60.0  # per response
-MOST_OF_A_RESPONSE = 1 << 26  # bytes
-MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines that a check may print, and bytes per line
 
 
 class IsolatedChecks:
@@ -112,60 +107,32 @@ class _Process:
         self._sent: dict[int, Document] = {}  # kept alive, so that their ids stay unique
         self._scratch = TemporaryDirectory(prefix="tunegate-check-")
         what = [str(self._inside(source))] if isinstance(source, Path) else [source.name, source.value, source.group]
-        self._child = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", START, self._scratch.name, *what],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self._copy,
-            env=box.scrubbed(os.environ, Path(self._scratch.name)), start_new_session=True,
-        )  # fmt: skip
-        self._requests = cast("IO[bytes]", self._child.stdin)
-        self._responses = cast("IO[bytes]", self._child.stdout)
-        self._printer = threading.Thread(target=self._print, daemon=True)
-        self._printer.start()
+        self._ends = ExitStack()
+        self._ends.callback(self._clean)
+        environment = box.scrubbed(os.environ, Path(self._scratch.name))
+        child = Child(self._name, START, [self._scratch.name, *what], self._copy, environment)
+        self._child = self._ends.enter_context(child)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pipe in (self._requests, self._responses):
-            with suppress(OSError):  # the process has ended
-                pipe.close()
-        self._kill()
-        self._child.wait()
-        self._printer.join(1)
-        if not self._printer.is_alive():  # a program that the check started may hold the other end
-            cast("IO[bytes]", self._child.stderr).close()
+        self._ends.close()
+
+    def _clean(self) -> None:
         with suppress(OSError, RecursionError):  # endlessly nested folders
             self._scratch.cleanup()
 
-    def _kill(self) -> None:
-        """Kill the process and everything in its group."""
-        kill_group(self._child)
-
-    def _print(self) -> None:
-        """Print the check's output, up to a limit, without interpreting markup."""
-        printer = Printer(stderr=True, soft_wrap=True)
-        printed = cast("IO[bytes]", self._child.stderr)
-        for number, line in enumerate(iter(lambda: printed.readline(LONGEST_PRINTED), b"")):
-            if number < MOST_PRINTED:
-                printer.print(f"{self._name}: {line.decode('utf-8', 'replace').rstrip()}", markup=False)
-
     def ask(self, what: str, *given: Any) -> Any:
         """Send a request to the process and wait for its response."""
-        # a killed process closes its output, which ends the read below
-        watchdog = threading.Timer(SECONDS, self._kill)
-        watchdog.daemon = True
-        watchdog.start()
         try:
-            self._requests.write(base64.b64encode(pickle.dumps((what, given))) + b"\n")
-            self._requests.flush()
-            kind, result = json.loads(self._responses.readline(MOST_OF_A_RESPONSE))
-        except (OSError, ValueError, RecursionError) as error:
+            response = self._child.ask(base64.b64encode(pickle.dumps((what, given))), SECONDS)
+            kind, result = json.loads(response)
+        except (TimeoutError, EOFError, ValueError, RecursionError) as error:
             raise CouldNotRun(
                 f"{self._name}: expected a response from the project's own checks within {SECONDS:.0f} "
                 "seconds, found that their process ended, did not respond, or wrote no JSON"
             ) from error
-        finally:
-            watchdog.cancel()
         if kind == "problems":
             raise AuthoringError(self._problems(result))
         if kind == "refused":
@@ -268,8 +235,7 @@ class PreparedCheck(IsolatedCheck):
 def serve() -> None:
     """Enter the sandbox, load what the command line names, and process requests until the input ends."""
     # keep the check's own prints out of the responses
-    outputs = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)
+    outputs = responses_only()
     scratch, *what = sys.argv[1:]
     served = _Served(what, box.enter(Path(scratch)))
     for line in sys.stdin.buffer:

@@ -26,7 +26,7 @@ def load_own(path: Path) -> Mapping[str, CheckKind]:
     """
     if not path.is_file():
         raise AuthoringError([Problem(path, 0, "", "a Python file with kinds of check", "nothing there")])
-    found = getattr(_module(path.resolve(), path.stat().st_mtime_ns), NAME, None)
+    found = getattr(load_module(path), NAME, None)
     if not isinstance(found, dict):
         raise AuthoringError([Problem(path, 1, "", EXPECTED, f"no {NAME}" if found is None else type(found).__name__)])
     wrong = [
@@ -37,6 +37,15 @@ def load_own(path: Path) -> Mapping[str, CheckKind]:
     if wrong:
         raise AuthoringError(wrong)
     return found
+
+
+def load_module(path: Path) -> ModuleType:
+    """A Python file of the project or of a user, loaded as a module.
+
+    Raises:
+        AuthoringError: loading fails.
+    """
+    return _module(path.resolve(), path.stat().st_mtime_ns)
 
 
 def loading_source(folder: Path) -> None:

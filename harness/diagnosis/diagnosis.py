@@ -25,9 +25,8 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store, store_path
-from tunegate.harness.models.model_options import RUNGS, ModelOptions, is_server
-from tunegate.harness.models.opening import open_model
-from tunegate.harness.models.served.server import Server
+from tunegate.harness.models.model_options import RUNGS, ModelOptions, is_opaque
+from tunegate.harness.models.opening import open_model, open_opaque
 
 SCHEMA_VERSION = 1
 RECORDS = Path(".tunegate/diagnose")
@@ -190,8 +189,8 @@ def asked_of(unit: Unit) -> dict[str, str]:
 
 def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Model]:
     """Return the opener of a model with a prompting strategy; a local model's weights are shared."""
-    if is_server(name):
-        return lambda rung: Server(name, watch, opened, rung)
+    if is_opaque(name):
+        return lambda rung: open_opaque(name, watch, opened, rung)
     base = open_model(name, watch, options=opened).base
     return lambda rung: open_model(name, watch, rung=rung, base=base)
 

@@ -19,7 +19,8 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint, Model
 
 HERE = ("transformers", "vllm")  # backends with local weights, which can run the base without its adapter
-HOSTED = "openai"  # the backend of models behind an address, which drift under one name
+HOSTED = "openai"  # the backend of models behind an address
+DRIFTING = (HOSTED, "python")  # they drift under one name; a function of the user's may ask a hosted one
 SAME_MODEL = ("base", "tokenizer", "template")
 SAME_CONFIGURATION = (*SAME_MODEL, "adapter", "rung")
 
@@ -59,13 +60,12 @@ def is_elsewhere(reference: Record, fingerprint: Fingerprint, units: Iterable[Un
 def runs_beside(reference: Record, fingerprint: Fingerprint, units: Sequence[Unit]) -> bool:
     """Whether a reference runs beside the candidate.
 
-    It does if some of `units` are sealed, if it was recorded on another engine, or if it is hosted and may have changed
-    since.
+    It does if some of `units` are sealed, if it was recorded on another engine, or if it may have changed since.
     """
     if not can_run(reference, fingerprint, units):
         return False
-    hosted, sealed = fingerprint.engine.get("backend") == HOSTED, any(unit.sealed for unit in units)
-    return hosted or sealed or reference.fingerprint["engine"] != fingerprint.engine
+    drifts, sealed = fingerprint.engine.get("backend") in DRIFTING, any(unit.sealed for unit in units)
+    return drifts or sealed or reference.fingerprint["engine"] != fingerprint.engine
 
 
 def can_run(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
@@ -79,7 +79,9 @@ def can_run(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) 
     if backend == HOSTED:
         there, here = hosted_name(reference), fingerprint.names.get("model", "")
         return bool(there) and there.rpartition("#")[0] == here.rpartition("#")[0]
-    return backend in HERE and all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
+    return backend in (*HERE, *DRIFTING) and all(
+        subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL
+    )
 
 
 def hosted_name(recorded: Record) -> str:
@@ -137,8 +139,8 @@ def _has_recorded(recorded: Record, unit: Unit) -> bool:
 
 
 def _runs_again(recorded: Record, engine: Mapping[str, str]) -> bool:
-    """Whether all of a reference runs again: it was recorded on another engine, or its model is hosted."""
-    return bool(recorded.fingerprint["engine"] != engine) or engine.get("backend") == HOSTED
+    """Whether all of a reference runs again: it was recorded on another engine, or its model may have changed."""
+    return bool(recorded.fingerprint["engine"] != engine) or engine.get("backend") in DRIFTING
 
 
 def _with_outputs(recorded: Record, here: Record) -> Record:

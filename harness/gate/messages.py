@@ -422,13 +422,13 @@ def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
 
 
 def engine_only(reference: str, changed: Mapping[str, Any] | None, is_drift: bool = False) -> str:
-    """Return a remark on a reference that was re-run: what its engine changed or, for a hosted one, its drift."""
+    """Return a remark on a reference that was re-run: what its engine changed, or its drift."""
     if changed is None:
         return ""
     moved = [f"{what} {len(changed[what])} ({listed(changed[what])})" for what in ("lost", "gained") if changed[what]]
     if is_drift:
         return (
-            f" The {reference}, which is hosted, was run again: {changed['other_outputs']} of {changed['cases']} "
+            f" The {reference}, which may drift, was run again: {changed['other_outputs']} of {changed['cases']} "
             f"outputs differ from its record{'; ' if moved else ''}{' and '.join(moved)}."
         )
     return (

@@ -118,7 +118,7 @@ def _verdicts(
     """Yield the verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     again = candidate.engines.get(name, {"engine": None, "units": {}})
-    is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a hosted model, which runs again on any engine
+    is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a model that runs again on any engine
     for each in pairs:
         if each.policy.margin is None and not each.problem:
             verdict = _ungated(each, reference)

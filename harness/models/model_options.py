@@ -9,15 +9,22 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown
 
 RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"]
 RUNGS: tuple[RungName, ...] = get_args(RungName)
+#: Types of GGUF files that llama.cpp quantises to without data of its own.
+GgufType = Literal[
+    "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_0", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"
+]
+GGUF_TYPES: tuple[GgufType, ...] = get_args(GgufType)
 AUTO = "auto"
 NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # value of --tg-chat-template for plain text
 SERVER = "openai:"
 VLLM = "vllm:"
 REPLAY = "replay:"
+PYTHON = "python:"
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9_+-])?")  # of outputs; it names a folder
 NAME_IS = "letters, digits, _ . + and -, at most 64, with a letter, digit or _ first and no dot last"
 IN_FLIGHT = 32  # concurrent requests: what a server with continuous batching takes together
@@ -61,6 +68,7 @@ class ModelOptions:
         attention: the attention implementation of a local model.
         quantization: the bits to which a local model's weights are quantized when it is loaded.
         ray: the Ray workers of a local model; None: it runs in this process.
+        code: a copy of the file of a `python:` model, which runs in its place.
     """
 
     device: str = AUTO
@@ -76,6 +84,7 @@ class ModelOptions:
     attention: str = AUTO
     quantization: str = NO_QUANTIZATION
     ray: RayOptions | None = None
+    code: Path | None = None
 
     def given(self, *names: str) -> tuple[str, ...]:
         """Those of `names` that differ from the defaults, as options of pytest."""
@@ -98,6 +107,50 @@ def is_server(model: str) -> bool:
 def is_vllm(model: str) -> bool:
     """Whether the model of this name runs in a vLLM that the run starts."""
     return model.startswith(VLLM)
+
+
+def is_python(model: str) -> bool:
+    """Whether the model of this name is a function of the user's."""
+    return model.startswith(PYTHON)
+
+
+def is_opaque(model: str) -> bool:
+    """Whether the weights of this model are not visible here: its outputs may change under the same name."""
+    return is_server(model) or is_python(model)
+
+
+def check_has_weights(model: str) -> None:
+    """Refuse a function of the user's where weights are trained, released or compared.
+
+    Raises:
+        Refused: it is one.
+    """
+    if is_python(model):
+        raise Refused(
+            f"model {shown(model)}: expected a model with weights, found a function, which is evaluated and gated, but "
+            "never trained or released; name a folder, a Hub id or smollm2"
+        )
+
+
+def split_python(model: str) -> tuple[str, str]:
+    """The file or module, and the function, of `python:FILE.py:FUNCTION` or `python:MODULE:FUNCTION`.
+
+    Raises:
+        Refused: it is not of this form.
+    """
+    source, _, function = model.removeprefix(PYTHON).rpartition(":")
+    is_named = is_python_file(source) or all(part.isidentifier() for part in source.split("."))
+    if not is_named or not function.isidentifier() or not source.isprintable():
+        raise Refused(
+            f"--tg-model {PYTHON}FILE.py:FUNCTION: expected a file or an installed module, and a function in it, such "
+            f"as {PYTHON}bot.py:reply, found {shown(model)}"
+        )
+    return source, function
+
+
+def is_python_file(source: str) -> bool:
+    """Whether the source of a `python:` model is a file, not a module."""
+    return source.endswith(".py")
 
 
 def vllm_model(model: str) -> str:

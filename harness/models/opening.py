@@ -1,4 +1,4 @@
-"""Models with local weights, by name: run in this process, by workers, or by the user's own vLLM."""
+"""Models by name: with local weights (in this process, by workers, by the user's vLLM), or without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.local.ray_model import RayBase, RayModel
-from tunegate.harness.models.model_options import ModelOptions, is_vllm
+from tunegate.harness.models.model_options import ModelOptions, is_python, is_vllm
+from tunegate.harness.models.python_model import PythonModel
+from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import Vllm, VllmBase
 
 
@@ -26,6 +28,11 @@ def open_model(
     if options and options.ray:
         return RayModel(name, watch, adapter, rung, base if isinstance(base, RayBase) else None, options)
     return Local(name, watch, adapter, rung, base if isinstance(base, Base) else None, options)
+
+
+def open_opaque(name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> Server | PythonModel:
+    """A model whose weights are not visible here: behind a server, or a function of the user's."""
+    return PythonModel(name, options, rung) if is_python(name) else Server(name, watch, options, rung)
 
 
 def opener(

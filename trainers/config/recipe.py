@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ from tunegate.trainers.config.sections import (
 SFT, DPO, KTO = "sft", "dpo", "kto"
 PREFERENCE_METHODS = (DPO, KTO)  # methods that compare with a frozen reference
 HEED = "heed"
-_NOT_DECIDING = ("diagnosis", "format", "memorization")  # the rows are compared as they are read
+TRACKERS = ("mlflow", "tensorboard", "trackio")
+_NOT_DECIDING = ("diagnosis", "format", "memorization", "report_to")  # the rows are compared as they are read
 
 _REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
 
@@ -96,6 +97,16 @@ RECIPE_SCHEMA = mapping(
             "seed for the initial weights and the order of the rows",
             {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
         ),
+        "report_to": about(
+            "where the training's losses are logged, too, by transformers",
+            {
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": True,
+                "items": {"enum": list(TRACKERS)},
+                "description": f"a list of {', '.join(TRACKERS)}",
+            },
+        ),
         "output": about("the adapter's folder, relative to the recipe", TEXT),
     },
     required=["version", "task", "rows", "output"],
@@ -127,6 +138,7 @@ class Recipe:
     stop: StopRule = field(default_factory=StopRule)
     search: SearchSpace = field(default_factory=SearchSpace)
     seed: int = 0
+    report_to: Sequence[str] = ()
     opened: ModelOptions = field(default_factory=ModelOptions)  # from the command line or pyproject.toml
     rung: str = "as-is"  # likewise; the prompting strategy of its baseline
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; with the start's shape
@@ -145,7 +157,8 @@ class Recipe:
         """All effective values, including defaults, without paths."""
         # Without paths, a recipe has the same digest on every machine; the start is identified by its digest.
         of_method = {self.method: asdict(getattr(self, self.method))} if self.method in PREFERENCE_METHODS else {}
-        if_given = {"stop": asdict(self.stop)} if self.stop.kl else {}
+        if_given: dict[str, Any] = {"stop": asdict(self.stop)} if self.stop.kl else {}
+        if_given |= {"report_to": list(self.report_to)} if self.report_to else {}
         return {
             "task": self.task, "model": self.model, "format": self.format, "failing_rows": self.failing_rows,
             "private_data": self.private_data, "memorization": self.memorization, "diagnosis": self.diagnosis,

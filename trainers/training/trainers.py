@@ -23,6 +23,7 @@ from tunegate.trainers.data.tokenize import check_batch
 from tunegate.trainers.training.checkpoints import KEPT
 from tunegate.trainers.training.distributed import on_cpu, processes
 from tunegate.trainers.training.memory_use import check_training_memory
+from tunegate.trainers.training.trackers import place_tensorboard, tracking
 
 
 def steps_of(recipe: Recipe, rows: int) -> int:
@@ -93,6 +94,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
         trainer.token_weights = weigh_tokens(apart(data)[0], recipe.optim.varying_weight)
     # it prints a dict per step; our progress line replaces it
     trainer.remove_callback(PrinterCallback)
+    place_tensorboard(trainer, recipe)
     return trainer
 
 
@@ -148,7 +150,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         save_strategy="no",  # our own callback decides
         save_total_limit=KEPT,
         logging_steps=1,
-        report_to="none",
+        **tracking(recipe),
         disable_tqdm=True,
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,  # a LoRA has none, and the search costs time at each step

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import urllib.request
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +22,11 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from platformdirs import user_config_path
-
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import find_root
-from tunegate.harness.core.reading import read_text
+from tunegate.harness.core.user_settings import user_setting
 from tunegate.harness.models.served import supervisor
 from tunegate.harness.models.served.http_client import KEY
 
@@ -101,23 +98,13 @@ def find_installation() -> Installation:
 
 
 def _named_python() -> Path:
-    named = os.environ.get(PYTHON) or _configured()
+    named = os.environ.get(PYTHON) or str(user_setting("vllm-python") or "")
     if not named:
         raise CouldNotRun(f"--tg-model vllm:MODEL: expected an installation of vLLM, found none; {HOW}")
     python = Path(os.path.expanduser(named))  # noqa: PTH111  (that of Path breaks at an unknown user)
     if not python.is_absolute():  # a relative one depends on the current directory, or on PATH
         raise Refused(f"{PYTHON}: expected an absolute path, found {shown(named)}; {HOW}")
     return python
-
-
-def _configured() -> str:
-    path = user_config_path("tunegate") / "config.toml"
-    if not path.is_file():
-        return ""
-    try:
-        return str(tomllib.loads(read_text(path, "TOML")).get("vllm-python", ""))
-    except ValueError as error:
-        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
 
 
 def further_arguments() -> list[str]:

@@ -15,7 +15,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import is_as_stamped, stamped
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.release import export
+from tunegate.harness.release import export, gguf
 from tunegate.harness.release.export import MARKER, export_adapter
 
 
@@ -24,8 +24,8 @@ def place(tmp_path_factory, tiny_model, tiny_adapter):
     return make_place(tmp_path_factory.mktemp("export"), tiny_model, tiny_adapter)
 
 
-def do(place, output, to="merged", template=None):
-    return export_adapter(scored(place, template), output, to, place / "baselines", quiet(), place / "runs")
+def do(place, output, gguf=None, template=None):
+    return export_adapter(scored(place, template), output, gguf, place / "baselines", quiet(), place / "runs")
 
 
 def test_a_merged_model_answers_as_its_adapter_and_is_held(place, tmp_path):
@@ -49,7 +49,7 @@ def test_what_a_vllm_judged_on_rocm_is_exported_on_what_there_is(place, tmp_path
     judged = scored(place)
     fingerprint = judged.record.fingerprint | {"engine": {"backend": "vllm", "device": "rocm", "dtype": "bfloat16"}}
     elsewhere = replace(judged, record=replace(judged.record, fingerprint=fingerprint))
-    done = export_adapter(elsewhere, tmp_path / "m", "merged", place / "baselines", quiet(), tmp_path / "runs")
+    done = export_adapter(elsewhere, tmp_path / "m", None, place / "baselines", quiet(), tmp_path / "runs")
     assert done.record.fingerprint["engine"]["dtype"] == "bfloat16"
 
 
@@ -193,19 +193,44 @@ def converter(folder: Path, body: str) -> Path:
 
 
 def test_gguf_without_a_converter_says_what_to_install(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "CONVERTERS", ("no-such-converter",))
+    monkeypatch.setattr(gguf, "CONVERTERS", ("no-such-converter",))
     with pytest.raises(CouldNotRun, match=r"expected llama.cpp's converter on the PATH .* pipx install convert-hf-to-"):
-        do(place, tmp_path / "model.gguf", "gguf")
+        do(place, tmp_path / "model.gguf", "F16")
 
 
 def test_a_converter_that_fails_is_told_with_what_it_said(place, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(converter(tmp_path, "echo 'Model TinyLlama is not supported' >&2; exit 1").parent))
     with pytest.raises(CouldNotRun, match="expected a GGUF file of the merged model, found none: Model TinyLlama is"):
-        do(place, tmp_path / "model.gguf", "gguf")
+        do(place, tmp_path / "model.gguf", "F16")
     assert not list(tmp_path.glob("*.gguf"))
 
 
 def test_gguf_wants_the_name_of_such_a_file(place, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(converter(tmp_path, "exit 1").parent))
     with pytest.raises(Refused, match=r"expected the name of a file that ends in \.gguf"):
-        do(place, tmp_path / "model", "gguf")
+        do(place, tmp_path / "model", "F16")
+
+
+def test_a_type_without_a_quantiser_says_what_to_install(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(converter(tmp_path, "exit 1").parent))
+    monkeypatch.setattr(gguf, "WHEEL", "no_such_wheel")
+    with pytest.raises(CouldNotRun, match=r"--gguf Q4_K_M: expected llama.cpp's llama-quantize on the PATH, or the wh"):
+        do(place, tmp_path / "model.gguf", "Q4_K_M")
+
+
+def test_a_quantiser_is_run_on_the_file_in_float16_and_its_fault_is_told(place, tmp_path, monkeypatch):
+    converter(tmp_path, 'touch "$5"')
+    quantiser = tmp_path / "llama-quantize"
+    quantiser.write_text('#!/bin/sh\necho "no: ${1##*/} ${2##*/} $3"\nexit 1\n')
+    quantiser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(CouldNotRun, match=r"expected a file of Q4_K_M, found none: no: m-f16\.gguf m\.gguf Q4_K_M"):
+        do(place, tmp_path / "m.gguf", "Q4_K_M")
+    assert not list(tmp_path.glob("*.gguf"))
+
+
+def test_a_modelfile_of_somebody_elses_is_not_replaced(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{converter(tmp_path, 'exit 1').parent}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "model.gguf.Modelfile").write_text("FROM ./mine.gguf\n")
+    with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
+        do(place, tmp_path / "model.gguf", "F16")

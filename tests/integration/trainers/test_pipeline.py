@@ -461,7 +461,7 @@ def test_the_effective_values_come_first(place):
     said = [re.sub(" {2,}", "  ", line) for line in place.train("--dry-run").output.splitlines()]
 
     shown = said[: said.index("the diagnosis:")]
-    assert len(shown) == 27
+    assert len(shown) == 28
     assert shown[0] == "  task  desk  the task whose units the rows name: a folder of the fixtures"
     assert {
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base model, as in --model",

@@ -169,8 +169,8 @@ def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions,
         AuthoringError: recorded outputs with a wrong or missing digest.
         Refused, CouldNotRun: there is no such model, or it cannot run.
     """
-    if adapter and (name.startswith(REPLAY) or is_server(name)):
-        raise Refused(f"--adapter: expected a local model with it, found {name}; a server holds its adapters itself")
+    if adapter and (name.startswith(REPLAY) or is_opaque(name)):
+        raise Refused(f"--adapter: expected a local model with it, found {name}, which holds its adapters itself")
     if name.startswith(REPLAY):
         called, path = split_replay(name)
         asked = dict.fromkeys((request.key for request in inputs.requests), 0)

@@ -276,8 +276,8 @@ def _who(teacher: Model, inputs: Asking) -> dict[str, Any]:
 
 
 def _name(who: Fingerprint) -> str:
-    model, adapter = who.names.get("model") or who.subject["model"], who.names.get("adapter")
-    return f"{model} with {show_path(Path(adapter))}" if adapter else str(model)
+    model, adapter = str(who.names.get("model") or who.subject["model"]), who.names.get("adapter")
+    return f"{model} with {show_path(Path(adapter))}" if adapter else model
 
 
 def pairs_path(rows: Path) -> Path:

@@ -163,15 +163,15 @@ class Preparation:
         self.base = Local(recipe.model, self.watch, rung=recipe.rung, options=recipe.opened)
         if recipe.start:
             self.evidence |= {"start": recipe.start.history(self.base.model)}
-        if rewards := self._rewards():
+        if rewards := self.rewards():
             self.evidence["rewards"] = [each.as_dict() for each in rewards]
             for line in render_rewards(rewards, self.task):
                 self.say(line)
 
-    def _rewards(self) -> tuple[RewardingCheck, ...]:
+    def rewards(self) -> tuple[RewardingCheck, ...]:
         """The checks that selected the rows, and those of the adapter that the training continues from."""
         parent = self.recipe.start.record.get("rewards", ()) if self.recipe.start else ()
-        own = rewards_of_rows(self.evidence["rows"], self.base.model.base)
+        own = rewards_of_rows(self.evidence.get("rows", ()), self.base.model.base)
         return tuple(sorted({*own, *read_rewards(parent)}))
 
     def find_baselines(self) -> None:

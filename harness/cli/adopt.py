@@ -33,6 +33,7 @@ def adopt(
     ],
     rows: Annotated[list[Path] | None, shared("rows", "adopt")] = None,
     trainer: Annotated[str | None, shared("trainer")] = None,
+    reward: Annotated[list[str] | None, shared("reward")] = None,
     task: Annotated[str | None, shared("task")] = None,
     model: Annotated[str, shared("model", "adopt")] = "smollm2",
     reason: Annotated[str | None, shared("reason", "adopt")] = None,
@@ -63,7 +64,7 @@ def adopt(
         working_folder,
     )
 
-    claims = Claims(adapter, tuple(rows or ()), trainer, reason)
+    claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
     claims.check()
     if override is not None and not override.strip():
         raise UsageError("--override: expected a reason, found none; add --override REASON")

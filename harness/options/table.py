@@ -178,6 +178,7 @@ TABLE = (
                "adopt": "Rows that it was trained on, by what is claimed, in any form that a recipe takes; repeatable; "
                         "or none, with --reason"},
            takes_by={"init": "N", "adopt": "FILE|none"}),
+    Option("reward", "Unit whose check rewarded its outputs in the training; repeatable", "UNIT", many=True),
     Option("trainer", "Who or what trained it, and claims the rows", "NAME"),
     Option("task", "Task that it was trained for; by default the only one", "TASK"),
     Option("override", "Why it is adopted without a diagnosis, or against what it says", "REASON"),

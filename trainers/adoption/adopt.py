@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.cases.loader import find_tasks, load_tasks
+from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import locked, stamped, write_json
@@ -47,12 +48,16 @@ NO_ROWS = Path("none")
 
 @dataclass(frozen=True)
 class Claims:
-    """What is claimed of an adapter: the rows it was trained on and who trained it, or why no rows are known."""
+    """What is claimed of an adapter: the rows it was trained on and who trained it, or why no rows are known.
+
+    `rewarded_by` are the units whose checks rewarded its outputs.
+    """
 
     adapter: Path
     rows: tuple[Path, ...]
     trainer: str | None = None
     reason: str | None = None
+    rewarded_by: tuple[str, ...] = ()
 
     @property
     def known(self) -> bool:
@@ -160,6 +165,19 @@ class Adoption(Preparation):
         """Load the task."""
         self.tasks = load_tasks(self.cases)
         [self.task] = find_tasks(self.tasks, [self.recipe.task])
+
+    def rewards(self) -> tuple[RewardingCheck, ...]:
+        """The checks that are declared as its reward, beside those that selected the claimed rows.
+
+        Raises:
+            UsageError: there is no such unit.
+        """
+        units = {unit.name: unit for unit in self.task.units}
+        if unknown := [name for name in self.claims.rewarded_by if name not in units]:
+            raise UsageError(f"--reward {unknown[0]}: expected a unit of {self.task.name}, found none; name one of "
+                             f"{', '.join(units)}")  # fmt: skip
+        declared = {rewarding_check(units[name], expectations=True) for name in self.claims.rewarded_by}
+        return tuple(sorted({*super().rewards(), *declared}))
 
     def load(self) -> None:
         """Load the adapter on its declared base, and prove that it fits and acts."""

@@ -81,6 +81,21 @@ def test_without_rows_the_record_says_so(place, adopt):
     assert "decontamination" not in record
 
 
+def test_a_declared_reward_is_in_the_record(place, adopt):
+    done = adopt("--rows=none", "--reason=Made by samples.", "--reward=triage")
+
+    assert done.exit_code == 0, done.output
+    [reward] = training_record(Path("adapters/elsewhere"))["rewards"]
+    assert (reward["unit"], reward["check"], reward["expectations"]) == ("desk/triage", "schema", True)
+
+
+def test_a_declared_reward_names_a_unit(place, adopt):
+    done = adopt("--rows=none", "--reason=Made by samples.", "--reward=nowhere")
+
+    assert done.exit_code == 2
+    assert "--reward nowhere: expected a unit of desk, found none; name one of triage" in done.output
+
+
 def test_cases_that_rows_repeat_are_no_evidence_of_a_gain(place, adopt):
     copies = [{"input": f"message {case}", "output": '{"product": "boiler"}'} for case in "ab"]
     Path("rows.jsonl").write_text(place.read("rows.jsonl") + "".join(json.dumps(row) + "\n" for row in copies))

@@ -1,4 +1,4 @@
-"""llama.cpp's own programs: a model folder becomes a GGUF file, and its weights are quantised."""
+"""GGUF files, by llama.cpp's own programs: a model folder becomes one, and its weights are quantised."""
 
 from __future__ import annotations
 

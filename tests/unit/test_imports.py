@@ -75,7 +75,7 @@ def test_every_module_says_what_it_is_for():
 def test_only_the_command_line_imports_trainers_and_only_when_it_needs_them():
     users = {(each.path, each.lazy) for each in imports("harness/") if each.module.startswith("tunegate.trainers")}
 
-    assert users <= {("harness/cli/training.py", True)}
+    assert users <= {("harness/cli/training.py", True), ("harness/cli/adopt.py", True)}
 
 
 def test_nothing_of_ours_imports_tests_or_benchmarks():

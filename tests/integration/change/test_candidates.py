@@ -379,5 +379,5 @@ def test_an_anchor_that_a_change_deletes_is_a_rule_change(desk):
 def test_the_drift_of_a_hosted_model_is_named_as_that(desk):
     prompt(REWORDED)
     said = invoke("gate", "--policy-from=main").output
-    assert "hosted, was run again: 0 of 120 outputs differ from its record" in said
+    assert "may drift, was run again: 0 of 120 outputs differ from its record" in said
     assert "recorded on another engine" not in said

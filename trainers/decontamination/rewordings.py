@@ -103,13 +103,17 @@ def _lead(near: Vectors, rows: Vectors) -> bool:
     chosen = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
     among = rows[chosen] @ rows.T
     among[np.arange(len(chosen)), chosen] = -1
-    test = mannwhitneyu(_leads(near), _leads(among), alternative="greater")
+    mine, usual = _leads(near), _leads(among)
+    if np.ptp(np.concatenate([mine, usual])) == 0:  # all texts are alike
+        return False
+    test = mannwhitneyu(mine, usual, alternative="greater")
     return bool(test.statistic >= LEADS * len(near) * len(chosen) and test.pvalue <= LEVEL)
 
 
-def _leads(cosines: Vectors) -> Vectors:
-    two = np.partition(cosines, -2, axis=1)[:, -2:]
-    return two[:, 1] - two[:, 0]
+def _leads(cosines: Vectors) -> npt.NDArray[np.float64]:
+    two = np.partition(cosines, -2, axis=1)[:, -2:].astype(np.float64)  # in float32, ties end in a root of less than 0
+    leads: npt.NDArray[np.float64] = two[:, 1] - two[:, 0]
+    return leads
 
 
 def _pairs(

@@ -63,6 +63,10 @@ def test_rewordings_among_many_other_rows_lead_over_the_next():
     assert found(cases, np.concatenate([reworded(cases, 1), drawn(3000, 2)]))
 
 
+def test_texts_that_are_all_alike_say_nothing():
+    assert found(np.ones((40, 4), np.float32) / 2, np.ones((60, 4), np.float32) / 2) == []
+
+
 def test_few_cases_or_rows_say_nothing():
     cases = drawn(LEAST - 1, 1)
     assert found(cases, reworded(cases, 1)) == []

@@ -67,8 +67,8 @@ class _Gap:
     """The relative error of a tensor without the adapter's part; `times` is how often that is in it, +- `give`.
 
     `is_foreign`: in its place, or beside it, stands another part of low rank.
-    `is_hidden` says that the rounding is larger than the adapter's part. It takes small changes back, all the more
-    where the base itself was rounded before: then the outputs decide.
+    `part` is the relative size of the adapter's part. Rounding that is coarser takes it back, all the more where the
+    base itself was rounded before: then the outputs decide.
     """
 
     name: str
@@ -77,7 +77,7 @@ class _Gap:
     times: float | None = None
     give: float = 0.0
     is_foreign: bool = False
-    is_hidden: bool = False
+    part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,8 @@ def _gap(name: str, weight: torch.Tensor, before: torch.Tensor, found: torch.Ten
         give = float(moved.norm()) / math.sqrt(size * added.numel())
     left = float(moved.norm())
     is_foreign = size > 0 and left > AS_LARGE * math.sqrt(size) and _is_of_low_rank(moved)
-    is_hidden = 0 < math.sqrt(size) < left and not is_foreign
-    error = left / max(float(weight.norm()), TINY)
-    return _Gap(name, weight.ndim == 2, error, times, give, is_foreign, is_hidden)
+    whole = max(float(weight.norm()), TINY)
+    return _Gap(name, weight.ndim == 2, left / whole, times, give, is_foreign, math.sqrt(size) / whole)
 
 
 def _is_of_low_rank(moved: torch.Tensor) -> bool:
@@ -208,7 +207,7 @@ def _singled_out(gaps: Sequence[_Gap], missing: Sequence[str], error: float) -> 
     for gap in gaps:
         if gap.error > max(ROUNDED, APART * error):
             wrong.append(f"{shown(gap.name)} is {100 * gap.error:.0f} % off")
-        elif gap.times is not None and not gap.is_hidden and _is_off(gap.times, gap.give):
+        elif gap.times is not None and gap.part > error and _is_off(gap.times, gap.give):
             wrong.append(f"the adapter is {gap.times:.1f} times in {shown(gap.name)}")
     if wrong:
         yield Finding("wrong-weights", f"{listed(wrong)}, where the others are {plain(100 * error)} % off")

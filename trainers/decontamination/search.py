@@ -41,11 +41,10 @@ from tunegate.trainers.decontamination.thresholds import (
     may_be_near,
     nearest_first,
 )
-from tunegate.trainers.decontamination.translations import Embed, embed_multilingual, translations
+from tunegate.trainers.decontamination.translations import Embed, embed_multilingual, embedded, translations
 
 BLOCK = 1024  # texts per block, which determines memory use
-BATCH = 128  # texts embedded between two updates of the progress bar
-NEAREST = 5  # pairs kept for the record
+MOST_SIMILAR = 5  # pairs kept for the record
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def search(
     found: dict[tuple[object, ...], Near] = {}
     for each in nearest_first(near):
         found.setdefault(each.pair, each)
-    nearest = nlargest(NEAREST, found.values(), key=lambda each: each.values["likeness"])
+    nearest = nlargest(MOST_SIMILAR, found.values(), key=lambda each: each.values["likeness"])
     beyond = [each for each in found.values() if each.threshold != "clear"]
     slots = Slots(case for task in tasks for unit in task.units for case in unit.cases)
     pairs = [each for each in beyond if not slots.differ(each)]
@@ -138,18 +137,8 @@ def _find_reworded(
     if len(rows) < LEAST or not units:
         return []
     asked = [row.input for row in rows] + [case.text for unit in units for case in unit.cases]
-    _embed_all(sorted({stripped(text, common) for text in asked}, key=len), vectors, watch)
+    embedded(sorted({stripped(text, common) for text in asked}, key=len), vectors, watch)
     return list(find_reworded(rows, units, vectors.known, common))
-
-
-def _embed_all(texts: Sequence[str], vectors: Embed, watch: Watch) -> Matrix:
-    """The embedding of each text, in batches of similar length if they are sorted by it."""
-    blocks = []
-    with watch(f"Comparing the meaning of {len(texts)} texts", len(texts)) as done:
-        for start in range(0, len(texts), BATCH):
-            blocks.append(vectors(texts[start : start + BATCH]))
-            done(len(blocks[-1]))
-    return np.concatenate(blocks)
 
 
 def _by_row(texts: Iterable[ExampleText]) -> list[list[str]]:
@@ -175,7 +164,7 @@ def _near(
     pairs = replace(pairs, cosine=_cosines(pairs, left, [each.text for each in stripped], watch, vectors))
     pairs = replace(pairs, limit=_limits(against, spelt, stripped, common, watch, vectors)[pairs.eval_texts])
     wanted = np.flatnonzero(pairs.refused | pairs.reviewed)
-    nearest = np.argsort(-pairs.likeness, kind="stable")[:NEAREST]
+    nearest = np.argsort(-pairs.likeness, kind="stable")[:MOST_SIMILAR]
     return [
         Near(texts[pairs.rows[at]], against[pairs.eval_texts[at]], *decided_by(pairs, at), pairs.values(at))
         for at in dict.fromkeys([*wanted.tolist(), *nearest.tolist()])
@@ -259,7 +248,7 @@ def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watc
     lefts, rights = [rows[at] for at in pairs.rows.tolist()], [against[at] for at in pairs.eval_texts.tolist()]
     different = sorted({*lefts, *rights}, key=lambda text: (len(text), text))
     place = {text: at for at, text in enumerate(different)}
-    table = _embed_all(different, vectors, watch)
+    table = embedded(different, vectors, watch)
     products = table[[place[text] for text in lefts]] * table[[place[text] for text in rights]]
     cosines[every.same_side] = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
     return cosines

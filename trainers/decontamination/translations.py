@@ -75,7 +75,7 @@ def translations(
         return
     known = [at for at, (language, _) in enumerate(spoken) if language]
     different = sorted({texts[at] for at in foreign} | {against[at] for at in known})
-    vectors = dict(zip(different, _embedded(different, embed, watch), strict=True))
+    vectors = dict(zip(different, embedded(different, embed, watch, " across languages"), strict=True))
     table, keys = np.stack([vectors[against[at]] for at in known]), np.array(cases)[known]
     languages = np.array([spoken[at][0] for at in known])
     for at in foreign:
@@ -121,9 +121,17 @@ def _readable(texts: Sequence[str]) -> list[str]:
     return [text[:LONGEST].encode("utf-8", "replace").decode() for text in texts]
 
 
-def _embedded(texts: Sequence[str], embed: Embed, watch: Watch) -> Matrix:
+def embedded(texts: Sequence[str], embed: Embed, watch: Watch, where: str = "") -> Matrix:
+    """The embedding of each text, in batches, which are of similar length if the texts are sorted by it.
+
+    Args:
+        texts: the texts.
+        embed: embeds texts.
+        watch: shows the progress.
+        where: is added to what it says.
+    """
     blocks = []
-    with watch(f"Comparing the meaning of {len(texts)} texts across languages", len(texts)) as done:
+    with watch(f"Comparing the meaning of {len(texts)} texts{where}", len(texts)) as done:
         for start in range(0, len(texts), BATCH):
             blocks.append(embed(texts[start : start + BATCH]))
             done(len(blocks[-1]))

@@ -242,7 +242,7 @@ def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_
             decide_served(judged, replace(judged.record, cases=results), quiet()).verdicts["desk/passages"]["verdict"]
         )
 
-    assert moved(by=1e-3) == "held"  # as 16-bit arithmetic does
+    assert moved(by=1e-3) == "held"  # less than float16 arithmetic does
     assert moved(by=10.0) == "inconclusive"
 
 

@@ -98,6 +98,12 @@ def test_a_drift_of_the_same_weights_is_a_cause_of_its_own(units, off):
     ]
 
 
+def test_other_arithmetic_on_the_same_weights_is_no_cause(units):
+    one, other = (answered(units, *GOOD, logprobs=(-1.0 - each, -2.0 - each)) for each in (0.0, 0.07))
+
+    assert output_parity(words, units, one, other, {}, same_weights=True).findings == ()
+
+
 def test_outputs_that_end_at_a_text_of_the_server_are_named(units):
     [finding] = parity(units, answered(units, *GOOD), answered(units, "a b", "a b", "a b", "a b c g")).findings
 

@@ -1,4 +1,4 @@
-"""Public sets with an official split, each written as a project: cases of the test part, rows of the training part."""
+"""Public sets with an official split, each written as a project; the commands that a project is taken through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.frame import run_process
 from benchmarks.public_sets import HOME, INPUT, LISTS, WHOLE, Files, Row, annotated, by_intent
+from tunegate.harness.evaluation.record import Record, read_record
 
 TASK, UNIT = "desk", "asked"
 KEY = f"{TASK}/{UNIT}"
@@ -78,6 +80,21 @@ def write_project(project: Path, source: Source, files: Files, recipes: Mapping[
             "diagnosis": WHY, "memorization": WHY, "private_data": WHY, **more,
         }  # fmt: skip
         (project / f"recipes/{name}.yaml").write_text(json.dumps(recipe), "utf-8")
+
+
+def prepare(project: Path, task: str = TASK) -> None:
+    """Record the baseline and diagnose, as a training asks for."""
+    for command in (["record"], ["diagnose", task, "--sample", "20"]):
+        run_process(["-m", "tunegate", *command, "--quiet"], project, project / "log")
+
+
+def trained(project: Path, name: str) -> tuple[Record, float]:
+    """Train by the recipe of this name, and gate the adapter; return the record, and the minutes of the training."""
+    train = ["-m", "tunegate", "train", f"recipes/{name}.yaml", "--quiet"]
+    used = run_process(train, project, project / "log")
+    gate = ["-m", "tunegate", "gate", "--adapter", f"adapters/{name}", "--out", f"{name}.json", "--quiet"]
+    run_process(gate, project, project / "log", fine=(0, 1))
+    return read_record(project / f"{name}.json"), used.wall / 60
 
 
 def _write_task(folder: Path, source: Source, intents: Sequence[str], cases: Sequence[Row]) -> None:

@@ -25,12 +25,12 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out, run_process
+from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import table
-from benchmarks.hold_out_projects import KEY, SOURCES, TASK, Source, write_project
+from benchmarks.hold_out_projects import KEY, SOURCES, Source, prepare, trained, write_project
 from benchmarks.public_sets import Files
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.record import Record
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft")
 SEEDS, POLICIES, KINDS = (0, 1, 2), ("drop", "split"), ("clean", "near")
@@ -88,12 +88,11 @@ def _measured(source: Source, files: Files, watch: Watch) -> Found:
     with tempfile.TemporaryDirectory() as folder, watch(source.name, len(recipes)) as done:
         project = Path(folder)
         write_project(project, source, files, recipes)
-        for command in (["record"], ["diagnose", TASK, "--sample", "20"]):
-            run_process(["-m", "tunegate", *command, "--quiet"], project, project / "log")
+        prepare(project)
         adapters, near = [], frozenset[str]()
         for name in recipes:
-            trained, cases = _trained(project, name)
-            adapters.append(trained)
+            one, cases = _trained(project, name)
+            adapters.append(one)
             near |= cases
             done(1)
         [baseline] = (project / "baselines").glob(f"*/{KEY}.json")
@@ -103,15 +102,11 @@ def _measured(source: Source, files: Files, watch: Watch) -> Found:
 
 def _trained(project: Path, name: str) -> tuple[Trained, frozenset[str]]:
     """Train and gate; return the adapter, and the cases that its rows come near."""
-    train = ["-m", "tunegate", "train", f"recipes/{name}.yaml", "--quiet"]
-    used = run_process(train, project, project / "train.log")
-    gate = ["-m", "tunegate", "gate", "--adapter", f"adapters/{name}", "--out", f"{name}.json", "--quiet"]
-    run_process(gate, project, project / "gate.log", fine=(0, 1))
-    record = read_record(project / f"{name}.json")
+    record, minutes = trained(project, name)
     facts = json.loads((project / f"adapters/{name}/training.json").read_text("utf-8"))["decontamination"]
     rows = facts["rows"] - facts["dropped"]["refuse"] - facts["dropped"]["review"]
     policy, _, seed = name.partition("-")
-    found = Trained(policy, int(seed), rows, used.wall / 60, _scores(record), record.verdicts[KEY]["verdict"])
+    found = Trained(policy, int(seed), rows, minutes, _scores(record), record.verdicts[KEY]["verdict"])
     return found, frozenset(record.near.get(KEY, ()))
 
 

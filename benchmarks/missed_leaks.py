@@ -24,11 +24,11 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.blind_leaks import INNOCENT, MISSED, SETS, TEXTS, held
-from benchmarks.frame import RESULTS, ROOT, carry_out, run_process
+from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
+from benchmarks.hold_out_projects import prepare, trained
 from benchmarks.hold_out_sets import Numbers, interval, points
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "sentence-transformers")
 SEEDS, TASK, UNIT = (0, 1, 2), "support", "triage"
@@ -52,13 +52,12 @@ def measure(watch: Watch) -> Found:
     with tempfile.TemporaryDirectory() as folder, watch("Training", len(ARMS) * len(SEEDS)) as done:
         project = Path(folder)
         _write_project(project, rows)
-        for words in (["record"], ["diagnose", TASK, "--sample", "20"]):
-            run_process(["-m", "tunegate", *words, "--quiet"], project, project / "log")
+        prepare(project, TASK)
         exact: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
         fields: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
         for arm in ARMS:
             for seed in SEEDS:
-                record = _trained(project, f"{arm}-{seed}")
+                record, _ = trained(project, f"{arm}-{seed}")
                 results = record.of_unit(f"{TASK}/{UNIT}")
                 cases = sorted(results)
                 exact[arm].append([float(results[case].score or 0) for case in cases])
@@ -83,13 +82,6 @@ def _arrays(values: Mapping[str, Any]) -> dict[str, Numbers]:
 def _right(fields: Mapping[str, Any]) -> float:
     """The share of a case's fields that are right."""
     return sum(each.is_right for each in fields.values()) / len(fields) if fields else 0.0
-
-
-def _trained(project: Path, name: str) -> Record:
-    run_process(["-m", "tunegate", "train", f"recipes/{name}.yaml", "--quiet"], project, project / "train.log")
-    gate = ["-m", "tunegate", "gate", "--adapter", f"adapters/{name}", "--out", f"{name}.json", "--quiet"]
-    run_process(gate, project, project / "gate.log", fine=(0, 1))
-    return read_record(project / f"{name}.json")
 
 
 def _write_project(project: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -25,13 +25,12 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out, run_process
+from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import table
-from benchmarks.hold_out_projects import KEY, SOURCES, TASK, Source, write_project
+from benchmarks.hold_out_projects import KEY, SOURCES, Source, prepare, trained, write_project
 from benchmarks.hold_out_sets import interval, points
 from benchmarks.public_sets import Files
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import read_record
 
 LIBRARIES = ("tunegate", "torch", "transformers", "trl", "peft")
 WEIGHTS, SETS = (1, 5), ("Banking77", "SNIPS, with slots")
@@ -74,15 +73,12 @@ def _measured(source: Source, files: Files, seeds: Sequence[int], watch: Watch) 
     with tempfile.TemporaryDirectory() as folder, watch(source.name, len(recipes)) as done:
         project = Path(folder)
         write_project(project, source, files, recipes)
-        for command in (["record"], ["diagnose", TASK, "--sample", "20"]):
-            run_process(["-m", "tunegate", *command, "--quiet"], project, project / "log")
+        prepare(project)
         for name in recipes:
             weight = int(name.partition("-")[0])
-            train = ["-m", "tunegate", "train", f"recipes/{name}.yaml", "--quiet"]
-            minutes[weight].append(run_process(train, project, project / "train.log").wall / 60)
-            gate = ["-m", "tunegate", "gate", "--adapter", f"adapters/{name}", "--out", f"{name}.json", "--quiet"]
-            run_process(gate, project, project / "gate.log", fine=(0, 1))
-            found = read_record(project / f"{name}.json").of_unit(KEY)
+            record, taken = trained(project, name)
+            minutes[weight].append(taken)
+            found = record.of_unit(KEY)
             scores[weight].append([float(found[case].score or 0) for case in sorted(found)])
             done(1)
     return Weighed(source, scores, minutes, files.digest)

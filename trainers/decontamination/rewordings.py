@@ -22,8 +22,7 @@ from tunegate.trainers.decontamination.thresholds import NEAREST, REFUSE, Near
 Vectors = npt.NDArray[np.float32]  # a text down, of length 1
 
 LEAST = 20  # cases, and rows
-# Ten sets of honest rows (docs/decontamination.md): at most .36 of the possible excess and a lead in 61 % of the pairs;
-# 200 rewordings: .92 and 98 %; among 900 other rows: 94 %.
+# From honest sets and from reworded cases (benchmarks/results/rewordings.md).
 EXCESS, CONFIDENCE = 0.5, 0.99
 LEADS, LEVEL = 0.65, 1e-4
 SAMPLE = 500  # rows whose own lead is measured
@@ -77,27 +76,62 @@ def _reworded(
     unit: Unit, cases: Mapping[str, Case], rows: Mapping[str, Example], vectors: Mapping[str, Vectors]
 ) -> Reworded | None:
     held, asked = (np.stack([vectors[text] for text in texts]) for texts in (cases, rows))
-    near, apart = held @ asked.T, held @ held.T
-    np.fill_diagonal(apart, -1)
-    others = apart.max(axis=1)
-    is_nearer = near.max(axis=1) > others
-    share = len(rows) / (len(rows) + len(cases) - 1)
-    if not (_exceeds(int(is_nearer.sum()), len(cases), share) or _lead(near, asked)):
+    found = standing_of(held, asked)
+    if not found.is_made:
         return None
+    near, others = held @ asked.T, _nearest_others(held)
     pairs = _pairs(unit, list(cases.values()), list(rows.values()), near, others)
-    return Reworded(unit.key, len(cases), int(is_nearer.sum()), share * len(cases), tuple(pairs))
+    return Reworded(unit.key, len(cases), round(found.share * len(cases)), found.expected * len(cases), tuple(pairs))
 
 
-def _exceeds(count: int, cases: int, share: float) -> bool:
-    """Whether far more cases have a row as their nearest than expected, by Clopper and Pearson's lower bound."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where rows stand beside cases.
+
+    Attributes:
+        share: of the cases, those to which a row is nearer than any other case.
+        expected: that share, of rows that know no case.
+        excess: the lower bound of `share` (Clopper and Pearson 1934), beyond what is expected, of what is possible.
+        lead: the share of pairs of a case and a row in which the case's nearest row leads over the next by more.
+        level: the p of that (Mann and Whitney 1947).
+    """
+
+    share: float
+    expected: float
+    excess: float
+    lead: float
+    level: float
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the rows look made from the cases."""
+        return self.excess > EXCESS or (self.lead >= LEADS and self.level <= LEVEL)
+
+
+def standing_of(cases: Vectors, rows: Vectors) -> Standing:
+    """Compare embedded rows with embedded cases; two of each at least."""
+    near = cases @ rows.T
+    nearer, expected = int((near.max(axis=1) > _nearest_others(cases)).sum()), len(rows) / (len(rows) + len(cases) - 1)
+    excess = (_lower_bound(nearer, len(cases)) - expected) / (1 - expected)
+    return Standing(nearer / len(cases), expected, excess, *_lead(near, rows))
+
+
+def _nearest_others(cases: Vectors) -> Vectors:
+    """The cosine of each case with the nearest other case."""
+    apart = cases @ cases.T
+    np.fill_diagonal(apart, -1)
+    nearest: Vectors = apart.max(axis=1)
+    return nearest
+
+
+def _lower_bound(count: int, of: int) -> float:
     from scipy.stats import beta
 
-    low = float(beta.ppf(1 - CONFIDENCE, count, cases - count + 1)) if count else 0.0
-    return low - share > EXCESS * (1 - share)
+    return float(beta.ppf(1 - CONFIDENCE, count, of - count + 1)) if count else 0.0
 
 
-def _lead(near: Vectors, rows: Vectors) -> bool:
-    """Whether the nearest row leads over the next by more, for cases, than it does for rows (Mann and Whitney 1947)."""
+def _lead(near: Vectors, rows: Vectors) -> tuple[float, float]:
+    """In how many pairs a case's nearest row leads over the next by more than a row's nearest does, and the p."""
     from scipy.stats import mannwhitneyu
 
     chosen = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
@@ -105,9 +139,9 @@ def _lead(near: Vectors, rows: Vectors) -> bool:
     among[np.arange(len(chosen)), chosen] = -1
     mine, usual = _leads(near), _leads(among)
     if np.ptp(np.concatenate([mine, usual])) == 0:  # all texts are alike
-        return False
+        return 0.5, 1.0
     test = mannwhitneyu(mine, usual, alternative="greater")
-    return bool(test.statistic >= LEADS * len(near) * len(chosen) and test.pvalue <= LEVEL)
+    return float(test.statistic) / (len(mine) * len(usual)), float(test.pvalue)
 
 
 def _leads(cosines: Vectors) -> npt.NDArray[np.float64]:

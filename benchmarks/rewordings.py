@@ -125,7 +125,7 @@ def report(found: Sequence[Compared], made: str) -> str:
         "know no case. *Excess*: the lower 99 % bound of what is beyond, in % of what is possible. *Lead*: in how many "
         "pairs of a case and a row, in %, the case's nearest row leads over the next by more, and the p of that.",
         table(["set", "cases", "rows", "nearest", "expected", "excess", "lead", "p", "named"], rows),
-        "Written down before: no honest set is named, and every set that rewords all cases is.",
+        "The limits were chosen on these sets. Promised: no honest set is named, and each that rewords all cases is.",
         "## How", made,
     ]) + "\n"  # fmt: skip
 

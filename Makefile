@@ -17,7 +17,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 # PyTorch's own CPU build of the version in the lock: Linux on x86-64, Python 3.11
 TORCH_CPU := 4f7e6cd74b42b250b2057d48c5b987cedb04544857c49424e144739180e70342
 
-.PHONY: install lock lowest demo suites unit test plugins search slow services vllm golden lint clean
+.PHONY: install lock lowest demo suites unit test plugins fuzz build slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -74,8 +74,14 @@ $(PLUGINS)/.installed: $(VENV)/.installed plugins/facts/pyproject.toml
 	$(BIN)/python -m pip --python $(PLUGINS)/bin/python install --quiet --no-deps --no-build-isolation -e plugins/facts
 	touch $@
 
-search: install
-	TUNEGATE_EXAMPLES=search $(PARALLEL) -m hypothesis tests/unit
+# a law is tried with so many examples never tried before
+EXAMPLES := 2000
+fuzz: install
+	TUNEGATE_EXAMPLES=$(EXAMPLES) $(PARALLEL) -m hypothesis tests/unit
+
+# sdist and wheel, built twice and equal
+build:
+	bash .github/build.sh dist
 
 slow: install
 	$(PARALLEL) tests/slow

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds sdist and wheel twice from what is committed, compares them byte by byte, and checks what PyPI asks for.
+# Builds sdist and wheel twice from what is committed, compares them byte by byte, and runs twine's checks.
 #   bash .github/build.sh FOLDER
 set -euo pipefail
 out=$(realpath -m "$1")
@@ -13,7 +13,14 @@ python3 -m venv "$work/venv"
 umask 022
 for n in 1 2; do
   git clone --quiet "$root" "$work/$n"
-  "$work/venv/bin/python" -m build --quiet --outdir "$work/dist-$n" "$work/$n"
+  "$work/venv/bin/python" -m build --outdir "$work/dist-$n" "$work/$n" >"$work/log" || { cat "$work/log"; exit 1; }
+  # setuptools keeps the times and owners of files in the sdist
+  mkdir "$work/sdist-$n"
+  tar -xzf "$work/dist-$n"/*.tar.gz -C "$work/sdist-$n"
+  tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=posix \
+    --pax-option=delete=atime,delete=ctime -C "$work/sdist-$n" -c "$(ls "$work/sdist-$n")" |
+    gzip -n >"$work/repacked.tar.gz"
+  mv "$work/repacked.tar.gz" "$work/dist-$n/$(basename "$work/dist-$n"/*.tar.gz)"
 done
 diff -r "$work/dist-1" "$work/dist-2"
 "$work/venv/bin/python" -m twine check --strict "$work"/dist-1/*

@@ -13,7 +13,10 @@ from tests.support.tiny import bare_model, make_adapter, tiny_adapter, tiny_mode
 from tests.support.training import recorded, trained  # noqa: F401
 from tests.support.untouched import _committed_ledger  # noqa: F401
 
-# A commit passes or not each time alike: its tests try the same few examples. `make search` tries others, and many.
-settings.register_profile("same", derandomize=True, max_examples=25, deadline=None)
-settings.register_profile("search", max_examples=2_000, deadline=None, print_blob=True)
-settings.load_profile(os.environ.get("TUNEGATE_EXAMPLES", "same"))
+# A commit passes or not each time alike: its tests try the same few examples. `make fuzz` tries others, and many.
+if tried := os.environ.get("TUNEGATE_EXAMPLES"):
+    settings.register_profile("fuzz", max_examples=int(tried), deadline=None, print_blob=True)
+    settings.load_profile("fuzz")
+else:
+    settings.register_profile("same", derandomize=True, max_examples=25, deadline=None)
+    settings.load_profile("same")

@@ -17,7 +17,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 # PyTorch's own CPU build of the version in the lock: Linux on x86-64, Python 3.11
 TORCH_CPU := 4f7e6cd74b42b250b2057d48c5b987cedb04544857c49424e144739180e70342
 
-.PHONY: install lock lowest demo suites unit test plugins fuzz build slow services vllm golden lint clean
+.PHONY: install lock lowest demo suites unit test plugins fuzz build site slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -41,6 +41,7 @@ lock:
 		torch { print "    --hash=sha256:$(TORCH_CPU) \\" > "requirements/torch.txt" }' requirements/all.txt
 	rm requirements/all.txt
 	$(COMPILE) pyproject.toml --extra test -c requirements/dev.txt -o requirements/core.txt
+	echo "zensical<0.1 mkdocstrings-python>=2" | tr ' ' '\n' | $(COMPILE) - -o requirements/site.txt
 
 # the tests of the core with the lowest versions that pyproject.toml admits
 LOWEST := .tunegate-services/lowest
@@ -82,6 +83,17 @@ fuzz: install
 # sdist and wheel, built twice and equal
 build:
 	bash .github/build.sh dist
+
+# the documentation; a broken link fails it
+SITE_VENV := .tunegate-services/site
+site: $(SITE_VENV)/.installed
+	bash .github/site.sh .tunegate/docs
+	$(SITE_VENV)/bin/zensical build --strict
+
+$(SITE_VENV)/.installed: requirements/site.txt
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/site.txt
+	touch $@
 
 slow: install
 	$(PARALLEL) tests/slow

@@ -25,7 +25,7 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.options.run import Options
 from tunegate.harness.session.run import Session
 
-PAGE = ROOT / "docs" / "mistakes.md"
+PAGE = ROOT / "tests" / "golden" / "mistakes.md"
 ROWS = {f"{title}: {row.what}": row for title, rows in MISTAKES.items() for row in rows}
 
 

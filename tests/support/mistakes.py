@@ -1,4 +1,4 @@
-"""Mistakes that could fool a gate, and what must catch each of them: the source of docs/mistakes.md.
+"""Mistakes that could fool a gate, and what must catch each of them: the source of tests/golden/mistakes.md.
 
 tests/integration/test_mistakes.py makes every one of them in a copy of a good project, and compares the page.
 """

@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tunegate.harness.cases.model import Unit
@@ -59,7 +60,7 @@ class OutputParity:
 
 def output_parity(
     tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, str],
-    same_weights: bool = False,
+    same_weights: bool = False, again: Mapping[str, str] = MappingProxyType({}),
 ) -> OutputParity:  # fmt: skip
     """Compare the outputs of two records.
 
@@ -70,6 +71,7 @@ def output_parity(
         served: the served model's record.
         base: the outputs of the base without the adapter, by case; empty if unknown.
         same_weights: whether the weights were seen to be the evaluated ones.
+        again: the second outputs of requests that were sent twice, by case.
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {
@@ -83,12 +85,15 @@ def output_parity(
     case = min(firsts, key=lambda key: firsts[key][0], default="")
     agreed = statistics.fmean([firsts[key][1] if key in firsts else 1.0 for key in outputs]) if outputs else None
     drifts = [gap for key in greedy for gap in _gaps(expected.cases.get(key), served.cases.get(key))]
-    findings = [*_not_applied(outputs, base), *_endless(pairs), *_cut(pairs)]
+    sampled = list(_sampled({key: (outputs[key][1], second) for key, second in again.items() if key in outputs}))
+    findings = [*_not_applied(outputs, base), *_endless(pairs), *_cut(pairs), *sampled]
+    # sampled outputs differ whatever the weights are
+    unnamed = _other_weights(None if sampled else agreed, drifts, same_weights)
     return OutputParity(
         len(outputs) - len(firsts), len(outputs), agreed, firsts[case][0] if case else None, case,
         (statistics.fmean(drifts), max(drifts)) if drifts else None,
         sum(bool(served.cases[key].logprobs) for key in greedy if key in served.cases),
-        tuple(findings or _other_weights(agreed, drifts, same_weights)),
+        tuple([*findings, *unnamed] if findings == sampled else findings),
     )  # fmt: skip
 
 
@@ -145,6 +150,17 @@ def _cut(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:
             "stop-strings",
             f"outputs end early: {len(short)} of {len(pairs)} are the beginning of the evaluated output, most often up "
             f"to {shown(repr(at))}; the server stops at a text of its own (first: {next(iter(short))})",
+        )
+
+
+def _sampled(twice: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+    """Outputs that change when the same request is sent again."""
+    changed = [key for key, (first, second) in twice.items() if first != second]
+    if len(changed) > MOST * len(twice):
+        yield Finding(
+            "sampling",
+            f"{len(changed)} of {len(twice)} outputs change when the same request is sent again: the server samples, "
+            f"although the request asks for temperature 0 (first: {changed[0]})",
         )
 
 

@@ -39,6 +39,7 @@ from tunegate.harness.parity.weights import WeightParity, weight_parity
 #: Nats per token, on average. In float16 the embedded model is .006 from itself in float32 (2,504 tokens of 60 texts;
 #: at most .008 over four texts).
 SAME = 0.01
+AGAIN = 12  # requests that are sent a second time, to see whether the server samples
 LEFT_TO_THE_GATE = {"quantised"}  # reported, but not a failure: the verdicts show whether it does harm
 
 
@@ -163,10 +164,11 @@ def compare_served(
         scored.base.forget()  # keep only one model in memory
     with opened(served, scored, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
+        again = {} if isinstance(model, Local) else _ask_again(scored, model, record, watch)
         prompts = _prompts(scored, model, record, options)
     outputs = output_parity(
         scored.base.tokenizer, scored.units, scored.record, record, _outputs_of_base(scored, baselines),
-        weights is not None and weights.is_same,
+        weights is not None and weights.is_same, again,
     )  # fmt: skip
     decided = _keep(scored, decide_served(scored, record, watch), runs)
     return Parity(
@@ -196,6 +198,25 @@ def _ask(
     if not found:
         raise Refused("none of the evaluated units can be run there:\n" + "\n".join(unseen.values()))
     return replace(_together(found, partial=bool(unseen)), sealed=record.sealed), unseen
+
+
+def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record, watch: Watch) -> dict[str, str]:
+    """The second outputs of some greedy cases whose first output is not the evaluated one."""
+    differing = [
+        case.key
+        for unit in scored.units
+        if unit.check_kind.asks == "generate" and not unit.of
+        for case in unit.cases
+        if not case.decoding.temperature and case.key in record.cases
+        and record.cases[case.key].first.output != scored.record.cases[case.key].first.output
+    ]  # fmt: skip
+    chosen = set(differing[:AGAIN])
+    asked = [replace(unit, cases=tuple(each for each in unit.cases if each.key in chosen)) for unit in scored.units]
+    units = [unit for unit in asked if unit.cases]
+    if not units:
+        return {}
+    second = evaluate(units, model, watch, repeats=1, partial=True)
+    return {key: str(each.first.output) for key, each in second.cases.items() if each.first.output is not None}
 
 
 def _together(found: Sequence[Record], partial: bool) -> Record:

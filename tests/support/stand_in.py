@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -38,6 +39,7 @@ class StandIn:
         twice: whether it begins every prompt twice.
         ends: whether answers end where the model ends them.
         shows: whether it shows prompts, and has likelihoods of given texts.
+        samples: whether it samples, whatever temperature a request asks for.
     """
 
     folder: Path
@@ -46,11 +48,13 @@ class StandIn:
     twice: bool = False
     ends: bool = True
     shows: bool = True
+    samples: bool = False
     address: str = ""
     _lock: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._waiting: Queue[Any] = Queue()
+        self._seeds = count()
         self._base = Base(str(self.folder), quiet())
         self._local = Local(str(self.folder), quiet(), self.adapter, base=self._base)
         if self.template:
@@ -105,11 +109,14 @@ class StandIn:
             if None in every:
                 return
             try:
-                self._batch([(RequestState(ids, "", Decoding(limit), seed=0), found) for ids, limit, found in every])
+                self._batch([(self._state(ids, limit), found) for ids, limit, found in every])
             except Exception as error:
                 for _, _, found in every:  # or whoever asked would wait for ever
                     if not found.done():
                         found.set_exception(error)
+
+    def _state(self, ids: list[int], limit: int) -> RequestState:
+        return RequestState(ids, "", Decoding(limit, temperature=2.0 * self.samples), seed=next(self._seeds))
 
     def _batch(self, asked: list[tuple[RequestState, Future[list[int]]]]) -> None:
         with self._lock:

@@ -337,6 +337,14 @@ def test_a_server_of_other_weights_is_named(place, tiny_model, tiny_adapter, tmp
     assert (parity.is_shown, rules(parity)) == (False, ["other-weights"])
 
 
+def test_a_server_that_samples_is_named(place, tiny_model):
+    with standing_in(tiny_model, place / "tuned", samples=True) as server:
+        parity = compared(place, server.model)
+
+    assert (parity.is_shown, rules(parity)) == (False, ["sampling"])
+    assert "of 12 outputs change when the same request is sent again" in str(parity.findings[0])
+
+
 @pytest.mark.parametrize("tokens", [[], None, ["a"], [-1], [10**30], [True]])
 def test_token_ids_that_are_none_could_not_run(tokens):
     with (

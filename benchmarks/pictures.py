@@ -25,7 +25,7 @@ MODEL = "--model=replay:smollm2=outputs/overtuned.jsonl"
 WIDTH = 1000
 #: GitHub's own sizes and lines, of what a comment is made of.
 STYLE = """
-body { margin: 24px; font: 14px/1.5 emoji, "DejaVu Sans Condensed", sans-serif; color: #1f2328; }
+body { margin: 24px; font: 14px/1.5 signs, "DejaVu Sans Condensed", sans-serif; color: #1f2328; }
 h3 { font-size: 17.5px; margin: 0 0 16px; } p, ul, table, pre { margin: 0 0 16px; }
 table { border-collapse: collapse; } th, td { border: 1px solid #d1d9e0; padding: 6px 13px; }
 pre { background: #f6f8fa; padding: 16px; border-radius: 6px; white-space: pre-wrap; }
@@ -57,9 +57,9 @@ def comment_page(folder: Path, emoji: Path | None) -> str:
     body = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(
         run(folder, "report", "decision.json", "--markdown", "--page=https://example.org/page.html")
     )  # fmt: skip
-    font = base64.b64encode(emoji.read_bytes()).decode() if emoji else ""
-    face = f"@font-face {{ font-family: emoji; src: url(data:font/woff2;base64,{font}); unicode-range: U+2190-1FAFF; }}"
-    style = STYLE + (face if emoji else "")
+    sign = f"data:font/woff2;base64,{base64.b64encode(emoji.read_bytes()).decode()}" if emoji else ""
+    source = f"url({sign})" if sign else 'local("Noto Color Emoji")'
+    style = f"{STYLE} @font-face {{ font-family: signs; src: {source}; unicode-range: U+2190-1FAFF; }}"
     others, _, worst = body.rpartition("<details>")
     return f"<!DOCTYPE html><meta charset=utf-8><style>{style}</style>{others}<details open>{worst}"
 

@@ -237,7 +237,7 @@ def _other() -> Iterator[Promise]:
     yield _about(GATE, rare, "a rare collapse unseen", 0.37, _absent)
     lie = "or as few as would have turned the decision, 95 % of the time"
     yield Promise("SECURITY.md", lie, "forged answers found", "at least", 0.95, _forged)
-    recite = "Where one row in twenty is recited, 64 find one 96 % of the time"
+    recite = "Where one row in twenty is memorized, 64 rows find one 96 % of the time"
     yield _about("docs/training.md", recite, "recitals found", 0.96, _memorized)
     copies = "13.7 % of the time; declared, 2.1 %"
     yield _about(PLAN, copies, "a loss of the margin held, one by one", 0.137, _copied("singly"))

@@ -114,7 +114,7 @@ def found_in(watch: Watch) -> Iterator[str]:
     false = {name: alarms(watch, vectors, name) for name in WRAPPINGS}
     yield "# Decontamination on planted leaks and innocent rows"
     limits = f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}"
-    yield f"{limits}. docs/decontamination.md tells what these are."
+    yield f"{limits}. docs/decontamination.md#thresholds defines them."
     yield "## Planted leaks: refused + reviewed, of all"
     yield (
         "In brackets Wilson's 95 % interval. The limits were chosen with the paraphrases in sight; the fresh ones were "

@@ -212,7 +212,7 @@ def _verdicts() -> Iterator[Promise]:
     yield from _at_most(MESSAGES, "before correction for other tests", found_of.IMPROVED)
     yield from _at_most("docs/cost.md", "the 95 % interval of the ratio of mean prices", found_of.MISSED, level=COVERED)
     yield from _at_most("docs/cost.md", "a one-sided sign-flip test of the prices at the gate's level", found_of.LOWER)
-    yield from _at_most("docs/diagnose.md", "beyond chance among the unit's rungs", found_of.IMPROVED)
+    yield from _at_most("docs/diagnose.md", "significant among the unit's strategies", found_of.IMPROVED)
 
 
 def _plans() -> Iterator[Promise]:
@@ -237,7 +237,7 @@ def _other() -> Iterator[Promise]:
     yield _about(GATE, rare, "a rare collapse unseen", 0.37, _absent)
     lie = "or as few as would have turned the decision, 95 % of the time"
     yield Promise("SECURITY.md", lie, "forged answers found", "at least", 0.95, _forged)
-    recite = "Where one row in twenty is recited, 64 find one 96 % of the time"
+    recite = "Where one row in twenty is memorized, 64 rows find one 96 % of the time"
     yield _about("docs/training.md", recite, "recitals found", 0.96, _memorized)
     copies = "13.7 % of the time; declared, 2.1 %"
     yield _about(PLAN, copies, "a loss of the margin held, one by one", 0.137, _copied("singly"))

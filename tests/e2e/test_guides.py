@@ -116,7 +116,7 @@ def test_a_check_rewards_the_loops_of_others(tmp_path, home, tiny_model):
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "model").symlink_to(tiny_model)
 
-    assert follow("reward.md", tmp_path / "project", home) == 3
+    assert follow("reward.md", tmp_path / "project", home) == 2
 
 
 def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home):

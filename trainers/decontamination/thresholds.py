@@ -17,7 +17,7 @@ Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
 Threshold = Literal["refuse", "review", "clear"]
 EQUAL, TRANSLATION, NEAREST = "equal", "translation", "nearest"
-# From measurements (docs/decontamination.md, benchmarks/results/leaks.md). A copy is known by its wording: the refuse
+# From measurements (benchmarks/results/leaks.md). A copy is known by its wording: the refuse
 # limits separate edited copies from all of 2,501 clean rows. The review limits catch paraphrases, to which clean rows
 # come close: two replies in the same house voice reach a coverage of .31. A lower cosine is not sufficient: with no
 # clean row flagged, it finds 60 % of the paraphrases; plus half of the shared rare words, 81 %.

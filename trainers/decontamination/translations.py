@@ -27,7 +27,7 @@ LONGEST = 2000  # characters of a text that are used; MiniLM uses about as many
 LEAST = 12  # characters; the language of shorter texts cannot be identified
 SURE = 0.9  # probability; the minimum over 64 translations and 72 clean rows in supported languages is .980
 BATCH = 128  # texts embedded between two updates of the progress bar
-# From 60 translations and 80 clean rows (docs/decontamination.md): a translation has a cosine of .54 to .90 with its
+# From 60 translations and 80 clean rows: a translation has a cosine of .54 to .90 with its
 # original, and of .36 to .60 with the next case. The meaning of a short text depends on one word: the number of legs of
 # an ant and that of a spider have a cosine of .81.
 LIKENESS, LIKENESS_OF_SHORT = 0.65, 0.85

@@ -88,6 +88,10 @@ class Labels:
         """Return what a person's own labels say; adjudications are not among them."""
         return {pair: said[False, by] for pair, said in self._current.items() if (False, by) in said}
 
+    def said_by(self, by: str, pair: Pair, adjudicates: bool = False) -> bool | None:
+        """Return what a person's label, or her adjudication, says of a pair; None if there is none."""
+        return self._current.get(pair, {}).get((adjudicates, by))
+
     def label_of(self, input_sha: str, output: str) -> bool | None:
         """Return whether an output is right; None if nobody labelled it, or people differ and nobody adjudicated.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import percent, plain
+from tunegate.harness.core.formatting import percent
 from tunegate.harness.labelling.questions import Question
 from tunegate.harness.traffic.labels import Labels
 
@@ -19,7 +19,7 @@ def summary_lines(questions: Sequence[Question], labels: Labels) -> Iterator[str
     if differing:
         yield f"people differ on {differing}, which count as not labelled: run it with --adjudicate"
     for (first, second), found in labels.agreements().items():
-        kappa = "" if found.kappa is None else f", Cohen's kappa {plain(found.kappa, 2)}"
+        kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:.2f}"
         yield (
             f"{shown(first)} and {shown(second)} both labelled {found.count} outputs and differ on {found.differing} "
             f"({percent(found.differing / found.count)}){kappa}; each errs on about {percent(found.error_rate)}, if "

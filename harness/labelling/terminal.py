@@ -44,7 +44,7 @@ def _print_question(console: Printer, screen: Shown) -> None:
         if text:
             console.print(f"\n{role}: {text}")
     console.print(_side_by_side(screen.outputs))
-    console.print("  ".join(f"{key} {name}" for key, name in (NAMED[len(screen.outputs)] | OTHER_KEYS).items()))
+    console.print("  ".join(f"{key} {name}" for key, name in {**NAMED[len(screen.outputs)], **OTHER_KEYS}.items()))
 
 
 def _side_by_side(outputs: tuple[str, ...]) -> Table:

@@ -28,6 +28,11 @@ def read_json_lines(path: Path, what: str, problems: list[Problem]) -> Iterator[
         text = read_text(path, f"a JSONL file of {what}").removeprefix("\ufeff")
     except Unreadable as error:
         raise AuthoringError([error.problem]) from error
+    yield from parse_json_lines(path, text, what, problems)
+
+
+def parse_json_lines(path: Path, text: str, what: str, problems: list[Problem]) -> Iterator[Document]:
+    """Yield one document per line of the text of the file at `path`; see `read_json_lines`."""
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines would split at U+2028
         if len(problems) >= MOST_MISTAKES:
             found = f"{len(problems):,} mistakes in the lines so far"

@@ -20,6 +20,7 @@ from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
+from tunegate.harness.cli.label import label
 from tunegate.harness.cli.merge import merge
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
@@ -41,6 +42,7 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
         (plan, "Show how many cases each unit needs.", "tunegate plan --unit support/triage --margin .03"),
         (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
+        (label, "Label outputs, blindly, on a page or in the terminal.", "tunegate label questions.jsonl --by anna"),
     ),
     "Evaluate": (
         (record, "Record a model's baseline.", "tunegate record --model openai:https://api.example.com/v1#gpt-5"),

@@ -208,6 +208,13 @@ TABLE = (
     Option("trials", "Train this many times with other settings and seeds; the best on the validation split is kept",
            "N", int, least=2),
     Option("dry-run", "Run all checks and estimate the work, without doing it", type=bool, default=False),
+    Option("labels", "File of labels to append to; by default beside the questions, NAME.labels.jsonl", "FILE.jsonl",
+           Path),
+    Option("by", "Who labels; by default git's user.name", "NAME"),
+    Option("double", "Have this many questions labelled by a second person, too, for the error rate", "N", int, 0,
+           least=0),
+    Option("adjudicate", "Decide where people's labels differ", type=bool, default=False),
+    Option("terminal", "Label in the terminal, by the same keys, instead of a page", type=bool, default=False),
     Option("format", "text, or github: annotations on the lines of a pull request", "FORMAT", default="text",
            by={"report": "text, github: annotations on the lines of a pull request, or csv: a line for each case, for "
                          "a spreadsheet"}),

@@ -101,7 +101,7 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
     # a script may load further scripts; scripts in the markup of the page may not
     loads = " 'strict-dynamic'" if files else ""
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'{loads}; style-src '{_hash(style)}'; base-uri 'none'; "
+        f"default-src 'none'; script-src '{csp_hash(script)}'{loads}; style-src '{csp_hash(style)}'; base-uri 'none'; "
         "form-action 'none'"
     )
     return environment.get_template("report.html.j2").render(
@@ -151,5 +151,6 @@ def _as_json(text: str) -> Markup:
     return Markup(text)  # noqa: S704
 
 
-def _hash(text: str) -> str:
+def csp_hash(text: str) -> str:
+    """Return the source by which a Content-Security-Policy allows a script or a style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

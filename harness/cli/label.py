@@ -1,0 +1,103 @@
+"""The command with which people label outputs."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunegate.harness.cli.common import console
+from tunegate.harness.cli.options import shared
+from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.escaping import shown
+
+if TYPE_CHECKING:
+    from tunegate.harness.labelling.labelling import Labelling
+
+MOST_LETTERS = 100  # of a name, as in the schema of labels
+
+
+def label(
+    questions: Annotated[
+        Path,
+        typer.Argument(help="Questions, one per line: an input, and one output or two.", metavar="QUESTIONS.jsonl"),
+    ],
+    labels: Annotated[Path | None, shared("labels")] = None,
+    by: Annotated[str | None, shared("by")] = None,
+    double: Annotated[int, shared("double")] = 0,
+    adjudicate: Annotated[bool, shared("adjudicate")] = False,
+    terminal: Annotated[bool, shared("terminal")] = False,
+) -> None:
+    """Label outputs, blindly: two side by side in random order without names, or one beside its notes.
+
+    A page opens on 127.0.0.1, or with --terminal the terminal asks. Every key is saved at once; run the command again
+    to go on. Several people label into one file, one after another.
+    """
+    from tunegate.harness.labelling.labelling import Labelling
+    from tunegate.harness.labelling.questions import read_questions
+    from tunegate.harness.labelling.summary import summary_lines
+
+    path = labels or questions.with_suffix(".labels.jsonl")
+    _check_path(path)
+    work = Labelling(read_questions(questions), path, _name(by), double, adjudicate)
+    for note in work.notes:
+        console.print(f"note: {note}")
+    if work.shown.outputs:
+        with suppress(KeyboardInterrupt):  # a usual way to stop: everything is saved
+            _in_terminal(work) if terminal else _on_page(work)
+    else:
+        console.print(f"nothing is left to label for {shown(_name(by))}")
+    for line in summary_lines(work.questions, work.labels):
+        console.print(line)
+    if path.exists():
+        console.print(f"labels: {show_path(path)}, to be committed")
+
+
+def _in_terminal(work: Labelling) -> None:
+    from tunegate.harness.labelling.terminal import label_in_terminal
+
+    label_in_terminal(work, console, typer.getchar if sys.stdin.isatty() else _piped_key)
+
+
+def _piped_key() -> str:
+    """Return the next character of standard input that is no line break."""
+    key = sys.stdin.read(1)
+    if not key:
+        raise EOFError
+    return key if key.strip() else _piped_key()
+
+
+def _on_page(work: Labelling) -> None:
+    import webbrowser
+
+    from tunegate.harness.labelling.server import LabelServer
+
+    with LabelServer(work) as server:
+        console.print(f"page: {server.address}")
+        if not (sys.stdout.isatty() and webbrowser.open(server.address)):  # no browser from a log
+            console.print("no browser was started: open the page's address; Ctrl+C stops")
+        server.serve_forever()
+
+
+def _check_path(path: Path) -> None:
+    """Refuse a labels file that would be written elsewhere than it says, before anybody labels."""
+    from tunegate.harness.core.files import check_writable
+
+    if path.is_symlink():
+        raise UsageError(f"--labels: expected a file, found a link at {show_path(path)}; name the file itself")
+    if not path.parent.is_dir():
+        raise UsageError(f"--labels: expected an existing folder, found none at {show_path(path.parent)}; create it")
+    check_writable(path.parent)
+
+
+def _name(by: str | None) -> str:
+    """Return who labels."""
+    from tunegate.harness.core.git import run_git
+
+    name = by if by is not None else run_git(Path(), "config", "user.name").stdout.decode("utf-8", "replace")
+    if not name.strip() or len(name.strip()) > MOST_LETTERS:
+        raise UsageError(f"--by: expected a name of 1 to {MOST_LETTERS} characters, found {shown(name)!r}")
+    return name.strip()

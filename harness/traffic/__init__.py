@@ -1,0 +1,1 @@
+"""Production inputs without expectations: frozen snapshots, and what people say of outputs that differ on them."""

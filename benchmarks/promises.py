@@ -156,13 +156,8 @@ def _drawn_topics(count: int) -> Callable[[Results], Figure]:
     return figure
 
 
-PLAN, README, GATE, MESSAGES = "docs/plan.md", "README.md", "docs/gate.md", "harness/gate/messages.py"
+PLAN, GATE, MESSAGES = "docs/plan.md", "docs/gate.md", "harness/gate/messages.py"
 EVIDENCE = "docs/evidence.md"
-HELD_ROW, IMPROVED_ROW = (
-    "the loss is within the margin, beyond what chance explains",
-    "better than the baseline, beyond chance",
-)
-REGRESSED_ROW = "worse than the baseline beyond chance, a slice fell"
 REPEATS = r"equal model is held {} times in 100"
 ANSWERS = r"(?m)^\| {} \|(?: [\d.]+ \|){{{}}} ([\d.]+) \|"
 
@@ -206,10 +201,6 @@ def _verdicts() -> Iterator[Promise]:
         GATE, regressed, found_of.REGRESSED, found_of.REGRESSED_SCORES, found_of.SLICES, found_of.TWICE,
         found_of.MINIMA, found_of.PARTS,
     )  # fmt: skip
-    yield from _at_most(README, IMPROVED_ROW, found_of.IMPROVED, found_of.CROSSED)
-    yield from _at_most(README, HELD_ROW, found_of.HELD, found_of.HELD_SCORES)
-    yield from _at_most(README, REGRESSED_ROW, found_of.REGRESSED, found_of.SLICES, found_of.TWICE)
-    yield from _at_most(README, "or below the minimum score", found_of.MINIMA)
     yield from _at_most(MESSAGES, "is at most {within}", found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)
     yield from _at_most(MESSAGES, "of cases fall by", found_of.MEAN_OR_SHARE)
     yield from _at_most(MESSAGES, "before correction for other tests", found_of.IMPROVED)

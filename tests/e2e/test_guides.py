@@ -98,8 +98,8 @@ def home(tmp_path):
 
 
 GUIDES = {
-    "first-suite.md": 8, "from-a-table.md": 7, "recorded.md": 9, "leaving-a-hosted-tune.md": 6, "distil.md": 8,
-    "new-suite.md": 4, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 8, "compare.md": 10,
+    "first-suite.md": 7, "from-a-table.md": 7, "recorded.md": 9, "leaving-a-hosted-tune.md": 6, "distil.md": 8,
+    "new-suite.md": 4, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 6, "compare.md": 8,
     "coming-from-promptfoo.md": 6, "coming-from-openai.md": 5, "coming-from-inspect.md": 5, "coming-from-lm-eval.md": 5,
     "coming-from-deepeval.md": 5, "label.md": 1,
 }  # fmt: skip
@@ -126,13 +126,10 @@ def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home)
     prose = "I am sorry to hear that! I will pass it on."
     write_answers(project / "outputs/old.jsonl", {*tenth, *(each.id for each in intake[::2]), *questions[::8]}, prose)
     write_answers(project / "outputs/better.jsonl", {*tenth, *questions[::8]})
-    write_answers(project / "outputs/narrow.jsonl", {*tenth, *questions[1:8]})
     chat = {each.id for each in intake if each.tags["channel"] == "chat"}
     write_answers(project / "outputs/careless.jsonl", {"kettle-flash", *chat, *questions[::8]})
-    for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@b -c commit.gpgsign=false commit -q -m first"):
-        subprocess.run(["git", *command.split()], cwd=project, check=True)
 
-    assert follow("review.md", project, home) == 16
+    assert follow("review.md", project, home) == 5
 
 
 def test_a_guide_that_shows_what_is_not_so_is_found_out(tmp_path):

@@ -83,7 +83,7 @@ def _on_page(work: Labelling) -> None:
 
 
 def _check_path(path: Path) -> None:
-    """Refuse a labels file that would be written elsewhere than it says, before anybody labels."""
+    """Refuse a labels file that would be written elsewhere than it says, before labelling starts."""
     from tunegate.harness.core.files import check_writable
 
     if path.is_symlink():

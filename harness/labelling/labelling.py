@@ -1,6 +1,6 @@
 """One person labels: what is left for her, in which order and on which side, and what a key does.
 
-Every key is on the disk before the next question is shown. Nothing else is kept: who has labelled what is read from
+Every key is on the disk before the next question is shown. Only that is kept: who has labelled what is read from
 the labels file, so that a kill loses nothing.
 """
 
@@ -59,9 +59,9 @@ class Shown:
 class Labelling:
     """The questions that one person labels into a labels file.
 
-    Without `adjudicates` she gets what nobody else has labelled, and of `double` questions, the same ones for
-    everybody, what only one other person has. With it she gets what others label differently. The order and the
-    sides are random, from a seed that is never shown or kept.
+    Without `adjudicates` she gets the questions without a label. Of `double` questions, the same ones for all people,
+    she also gets those that only one other person has labelled. With it she gets what others label differently. The
+    order and the sides are random, from a seed that is never shown or kept.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Labelling:
 
     @property
     def questions(self) -> Sequence[Question]:
-        """All questions, whoever labels them."""
+        """All questions, for every person."""
         return self._all
 
     @property

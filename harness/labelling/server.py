@@ -1,6 +1,6 @@
-"""The page of `tunegate label` on 127.0.0.1: only whoever has its address can read or label.
+"""The page of `tunegate label` on 127.0.0.1: it can be read and used only with its address.
 
-Its path is a random token. The `Host` header must be the address itself, so that a name that somebody points to
+Its path is a random token. The `Host` header must be the address itself, so that a name that was pointed to
 127.0.0.1 (DNS rebinding) leads nowhere. A key must be a POST of JSON to that path, which no form of another page can
 send, and from the page's own origin. The page loads nothing, and all texts become text nodes.
 """
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json({"error": str(error)}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _is_allowed(self, *names: str) -> bool:
-        """Whether the request may be answered; otherwise it is refused."""
+        """Whether the request is served; otherwise it is refused."""
         own = self._labels
         if self.headers.get_all("Host") != [own.host] or self.headers.get("Origin", f"http://{own.host}") != (
             f"http://{own.host}"

@@ -2,7 +2,7 @@
 
 A label speaks of one output of one input, so it serves every model that gives this output. The last line of a person
 on an output counts, and `right: null` withdraws it. Where people differ, the output counts as not labelled until
-somebody adjudicates.
+an adjudication settles it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Labels:
         return self._current.get(pair, {}).get((adjudicates, by))
 
     def label_of(self, input_sha: str, output: str) -> bool | None:
-        """Return whether an output is right; None if nobody labelled it, or people differ and nobody adjudicated.
+        """Return whether an output is right; None without a label, or if people differ and no adjudication settles it.
 
         An adjudication counts before labels; two that differ leave the output without a label.
         """
@@ -108,7 +108,7 @@ class Labels:
 
     @property
     def people(self) -> Sequence[str]:
-        """Everybody whose own label counts, in alphabetical order."""
+        """The people whose own labels count, in alphabetical order."""
         return sorted({by for said in self._current.values() for adjudicates, by in said if not adjudicates})
 
     def agreements(self) -> Mapping[tuple[str, str], Agreement]:

@@ -50,7 +50,7 @@ function end(text, isTrouble) {
 async function ask(path, options) {
   isBusy = true;
   try {
-    const answer = await fetch(path, { cache: "no-store", ...options }), state = await answer.json();
+    const response = await fetch(path, { cache: "no-store", ...options }), state = await response.json();
     if (state.error) say(`Not saved: ${state.error}`, true);
     else if (state.stopped) end(`${state.progress}. Everything is saved; this page can be closed.`, false);
     else show(state);

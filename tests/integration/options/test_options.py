@@ -421,6 +421,8 @@ def settings_table() -> str:
 def _expected(option: Option) -> str:
     if option.choices:
         return " or ".join(f'`"{choice}"`' for choice in option.choices)
+    if option.pattern:
+        return option.pattern[1]
     return {bool: "`true` or `false`", int: f"a whole number from {option.least}", Path: "a path"}.get(
         option.type, "text"
     )

@@ -91,7 +91,7 @@ TABLE = (
            stands=True, group=SERVER),
     Option("deadline", "Seconds for one request to a server or a function, retries included", "SECONDS", int, DEADLINE,
            least=1, suites=True, stands=True, group=SERVER),
-    Option("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default the model's own, at most 8,192",
+    Option("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its own, at most 8,192",
            "N", int, least=1, suites=True, stands=True, group=SERVER),
     Option("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: none, minimal, low, high",
            "EFFORT", suites=True, stands=True, group=SERVER),

@@ -17,7 +17,7 @@ from tunegate.harness.cases.model import Decoding
 from tunegate.harness.models.local.batching import shared_prefix
 from tunegate.harness.models.local.constrained import ConstrainedOutput
 from tunegate.harness.models.local.key_value_cache import key_value_cache
-from tunegate.harness.models.local.token_budget import TokenBudget, is_exhausted
+from tunegate.harness.models.local.token_budget import TokenBudget, is_out_of_memory
 
 JOIN = 4  # rows; fewer wait for others, since joining copies the cache of all rows
 
@@ -104,7 +104,7 @@ def generate(
                 batch.join(joining, of_opening[joining[0].opening])
             finished = batch.advance()
         except (RuntimeError, MemoryError) as error:
-            if not is_exhausted(error):
+            if not is_out_of_memory(error):
                 raise
             if len(together) == 1:
                 raise budget.too_small(together[0].key, together[0].room) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunegate.harness.models.api import LogProbs
 from tunegate.harness.models.local.batching import Encoded
-from tunegate.harness.models.local.token_budget import TokenBudget, is_exhausted
+from tunegate.harness.models.local.token_budget import TokenBudget, is_out_of_memory
 
 DECIMALS = 4  # stored, in nats: further digits may change with the number of threads
 
@@ -38,7 +38,7 @@ def within_memory(model: Any, texts: Sequence[tuple[str, Encoded]], budget: Toke
         try:
             found = log_probabilities(model, [text for _, text in texts])
         except (RuntimeError, MemoryError) as error:
-            if not is_exhausted(error):
+            if not is_out_of_memory(error):
                 raise
             if len(texts) == 1:
                 raise budget.too_small(key, held) from error

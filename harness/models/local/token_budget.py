@@ -67,12 +67,12 @@ class TokenBudget:
         try:
             yield
         except (RuntimeError, MemoryError) as error:
-            if is_exhausted(error):
+            if is_out_of_memory(error):
                 raise self.too_small(key, tokens) from error
             raise
 
 
-def is_exhausted(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that the memory of the machine or its GPU is exhausted."""
     from accelerate.utils.memory import should_reduce_batch_size
 

@@ -25,7 +25,7 @@ from tunegate.harness.models.local.token_budget import (
     TokenBudget,
     budget_for_outputs,
     budget_for_texts,
-    is_exhausted,
+    is_out_of_memory,
 )
 
 
@@ -84,7 +84,7 @@ def test_what_was_exhausted_is_never_asked_again(held, tokens):
     ],
 )
 def test_what_counts_as_exhausted(error, found):
-    assert is_exhausted(error) is found
+    assert is_out_of_memory(error) is found
 
 
 # what a model's tokens take

@@ -17,7 +17,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 # PyTorch's own CPU build of the version in the lock: Linux on x86-64, Python 3.11
 TORCH_CPU := 4f7e6cd74b42b250b2057d48c5b987cedb04544857c49424e144739180e70342
 
-.PHONY: install lock lowest demo suites unit test plugins fuzz build site slow services vllm golden lint clean
+.PHONY: install lock lowest demo suites unit test plugins fuzz build site slow services gpu vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -100,6 +100,10 @@ slow: install
 
 services: install
 	pytest tests/services
+
+# on a machine with an NVIDIA GPU and a torch for it
+gpu: install
+	pytest tests/gpu -s
 
 # 3.4 GB, kept by its version: `make services` asks a real vLLM where it is there
 vllm: $(VLLM)/.installed

@@ -32,7 +32,7 @@ from tunegate.harness.options.settings import standing
 #: evaluations of sealed cases. The model is one only if it is run in another way (see candidate.py).
 RULES = (
     "cases", "baselines", "inconclusive", "model", "tokenizer",
-    "device", "dtype", "attention", "quantization", "reasoning-tokens", "ledger-remote",
+    "device", "dtype", "attention", "quantization", "reasoning-tokens", "max-model-len", "ledger-remote",
 )  # fmt: skip
 
 

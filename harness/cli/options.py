@@ -62,7 +62,7 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
 
 
 LOCAL_MODEL = ("device", "dtype", "attention", "quantization", "chat-template")
-SERVED_MODEL = ("tokenizer", "in-flight", "deadline")
+SERVED_MODEL = ("tokenizer", "in-flight", "deadline", "max-model-len")
 HOSTED_MODEL = (
     "reasoning-effort", "reasoning-tokens", "requests-per-minute", "tokens-per-minute",
 )  # fmt: skip

@@ -189,6 +189,7 @@ def train(
     `search:`), then the best with further seeds.
     """
     from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.models.local.placement import hide_other_gpus
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
     from tunegate.trainers.preparation import prepare
     from tunegate.trainers.search import for_search
@@ -201,10 +202,11 @@ def train(
     with processes().leading():
         aside = chatter(quiet)
         say = functools.partial(aside.print, markup=False)
-        if (dry_run or trials) and processes().count > 1:
-            option = "--dry-run" if dry_run else "--trials"
+        alone = {"--dry-run": dry_run, "--trials": trials, f"--device {opened.device}": opened.gpu is not None}
+        if (option := next((name for name, given in alone.items() if given), None)) and processes().count > 1:
             raise UsageError(f"{option}: expected one process, found several; run it without a launcher")
         asked = read_recipe(recipe, output)
+        opened = hide_other_gpus(opened)
         read = replace(for_search(asked, trials) if trials else asked, opened=opened, rung=str(rung))
         for line in render_recipe(read):
             say(line)

@@ -10,7 +10,8 @@ from pathlib import Path
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.extras import need
 
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # of a number
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "8bit": 1, "4bit": 0.5}  # of a number
+NOT_QUANTIZED = ("embed", "lm_head")  # bitsandbytes leaves them as they are
 CONTROL_GROUP = Path("/sys/fs/cgroup")  # of a container, whose limit may be below the machine's memory
 
 
@@ -60,7 +61,9 @@ def free_memory() -> int:
         return free
 
 
-def check_memory(what: str, parts: Sequence[tuple[float, str]], remedy: str, free: int | None = None) -> None:
+def check_memory(
+    what: str, parts: Sequence[tuple[float, str]], remedy: str, free: int | None = None, where: str = ""
+) -> None:
     """Refuse what does not fit into the free memory.
 
     Args:
@@ -68,31 +71,45 @@ def check_memory(what: str, parts: Sequence[tuple[float, str]], remedy: str, fre
         parts: bytes, and what they hold.
         remedy: what needs less.
         free: bytes that are free; by default those of this machine.
+        where: what has them free, if not the machine.
 
     Raises:
         CouldNotRun: it does not fit.
     """
     wanted, free = sum(size for size, _ in parts), free_memory() if free is None else free
     if wanted > free:
-        holds = ", ".join(f"{_giga(size)} {name}" for size, name in parts if size)
+        holds = ", ".join(f"{gigabytes(size)} {name}" for size, name in parts if size)
+        memory = f"free memory on {where}" if where else "free memory"
         raise CouldNotRun(
-            f"{what}: expected {_giga(wanted)} GB of free memory ({holds}), found {_giga(free)} GB; {remedy}"
+            f"{what}: expected {gigabytes(wanted)} GB of {memory} ({holds}), found {gigabytes(free)} GB; {remedy}"
         )
 
 
-def check_loading(folder: Path, weights: Iterable[Path], dtype: str) -> None:
-    """Refuse a model whose weights do not fit into the free memory.
+def loaded_size(weights: Iterable[Path], dtype: str, bits: str) -> float:
+    """Bytes of a model's weights in memory; `bits` of a quantized weight, `8bit` or `4bit`, or none."""
+    return sum(
+        each.size * BYTES[dtype if bits not in BYTES or any(part in each.name for part in NOT_QUANTIZED) else bits]
+        for each in stored_tensors(weights)
+    )
+
+
+def check_loading(
+    folder: Path, weights: Sequence[Path], dtype: str, bits: str = "", free: int | None = None, where: str = ""
+) -> None:
+    """Refuse a model whose weights do not fit into the free memory; see `loaded_size` and `check_memory`.
 
     Raises:
         CouldNotRun: names what it needs, what is free, and what to do.
     """
-    parameters = sum(each.size for each in stored_tensors(weights))
-    less = "use --dtype bfloat16, which takes half, " if dtype == "float32" else "use "
+    billions = sum(each.size for each in stored_tensors(weights)) / 1e9
+    less = "use --dtype bfloat16, which takes half, " if dtype == "float32" and bits not in BYTES else "use "
+    kind = bits if bits in BYTES else dtype
     check_memory(
-        show_path(folder), [(parameters * BYTES[dtype], f"of weights, {parameters / 1e9:.2f} billion in {dtype}")],
-        f"{less}a smaller model, or a server (docs/servers.md)",
+        show_path(folder), [(loaded_size(weights, dtype, bits), f"of weights, {billions:.2f} billion in {kind}")],
+        f"{less}a smaller model, or a server (docs/servers.md)", free, where,
     )  # fmt: skip
 
 
-def _giga(size: float) -> str:
+def gigabytes(size: float) -> str:
+    """Bytes as GB, with the digits that tell small ones apart."""
     return f"{size / 1e9:,.1f}" if size >= 1e8 else f"{size / 1e9:,.3f}"

@@ -19,6 +19,8 @@ GgufType = Literal[
 ]
 GGUF_TYPES: tuple[GgufType, ...] = get_args(GgufType)
 AUTO = "auto"
+DEVICE = re.compile(r"auto|cpu|mps|cuda(?::(0|[1-9][0-9]?))?")  # with the number of one GPU
+DEVICE_IS = "auto, cpu, cuda, cuda:N or mps"
 NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # value of --tg-chat-template for plain text
 SERVER = "openai:"
@@ -54,7 +56,7 @@ class ModelOptions:
     """Options that decide how a model is opened.
 
     Attributes:
-        device: the device of a local model.
+        device: the device of a local model; `cuda:1` is one GPU of several, by its number.
         dtype: the precision of a local model.
         chat_template: a file whose template replaces the model's own.
         tokenizer: the model whose tokenizer turns prompts into token ids for a server; without it the server gets chat
@@ -69,6 +71,11 @@ class ModelOptions:
         quantization: the bits to which a local model's weights are quantized when it is loaded.
         ray: the Ray workers of a local model; None: it runs in this process.
         code: a copy of the file of a `python:` model, which runs in its place.
+        max_model_len: maximum tokens of prompt and output in a vLLM that the run starts; None: what the model sees, at
+            most 8,192.
+
+    Raises:
+        Refused: the device is none that this can be.
     """
 
     device: str = AUTO
@@ -85,6 +92,18 @@ class ModelOptions:
     quantization: str = NO_QUANTIZATION
     ray: RayOptions | None = None
     code: Path | None = None
+    max_model_len: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a device that cannot be; whether it is there shows when a model is placed."""
+        if not DEVICE.fullmatch(self.device):
+            raise Refused(f"--tg-device: expected {DEVICE_IS}, found {shown(self.device)}")
+
+    @property
+    def gpu(self) -> int | None:
+        """The number of the GPU that is asked for; None: any."""
+        found = DEVICE.fullmatch(self.device)
+        return int(found[1]) if found and found[1] else None
 
     def given(self, *names: str) -> tuple[str, ...]:
         """Those of `names` that differ from the defaults, as options of pytest."""

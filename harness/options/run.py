@@ -15,6 +15,7 @@ from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     NAME_IS,
     REPLAY,
+    VLLM,
     ModelOptions,
     RayOptions,
     RungName,
@@ -224,6 +225,8 @@ class Options:
     def _bad_vllm(self) -> Iterator[str]:
         here = "--tg-model vllm:MODEL"
         if not is_vllm(self.model):
+            if self.opened.max_model_len:
+                yield f"--tg-max-model-len with --tg-model {self.model}: it is the length of {VLLM}MODEL"
             return
         if self.timing:
             yield f"--tg-timing with {here}: timing runs one call after another on a local model"
@@ -231,6 +234,7 @@ class Options:
             yield f"--tg-device with {here}: vLLM runs on the device it was built for"
         if self.opened.tokenizer:
             yield f"--tg-tokenizer with {here}: prompts use the model's own tokenizer"
+        yield from _too_small({"max-model-len": (self.opened.max_model_len, 1)})
 
     def _bad_python(self) -> Iterator[str]:
         here = "--tg-model python:FILE.py:FUNCTION"
@@ -312,6 +316,7 @@ def standing_options(root: Path) -> Options:
         *SERVER_LIMITS,
         "chat-template",
         "reasoning-effort",
+        "max-model-len",
     )
     ray = RayOptions(*(stands[name] for name in ("workers", "worker-cpus", "worker-gpus", "ray-address")))
     opened = ModelOptions(

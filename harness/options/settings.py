@@ -98,11 +98,15 @@ def _setting_problem(key: str, value: Any) -> str:
 def _fits(option: Option, value: Any) -> bool:
     if option.type in (int, bool):  # exactly: in Python, true is a number
         return type(value) is option.type and (option.least is None or value >= option.least)
-    return isinstance(value, str) and (not option.choices or value in option.choices)
+    if not isinstance(value, str) or (option.choices and value not in option.choices):
+        return False
+    return option.pattern is None or bool(option.pattern[0].fullmatch(value))
 
 
 def _expected(option: Option) -> str:
     if option.choices:
         return f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
+    if option.pattern:
+        return option.pattern[1]
     kinds = {bool: "true or false", int: f"a whole number from {option.least}"}
     return kinds.get(option.type, "text in quotes")

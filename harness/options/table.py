@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     DEADLINE,
+    DEVICE,
+    DEVICE_IS,
     GGUF_TYPES,
     IN_FLIGHT,
     WORKER_CPUS,
@@ -23,8 +26,9 @@ class Option:
     """One option: its name, help text and value.
 
     It is `--tg-NAME` in pytest (if `suites`), `--NAME` in every command that has it, and the key NAME of
-    `[tool.tunegate]` (if `stands`). Without `takes` it is a flag. `least` is its minimum. `by` holds help texts that
-    differ by command, `takes_by` values that do. `group` is its section in the help.
+    `[tool.tunegate]` (if `stands`). Without `takes` it is a flag. `least` is its minimum, `pattern` what it looks like
+    (and what people call that) where its values are not listed by `choices`. `by` holds help texts that differ by
+    command, `takes_by` values that do. `group` is its section in the help.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Option:
     type: type = str
     default: Any = None
     choices: tuple[str, ...] = ()
+    pattern: tuple[re.Pattern[str], str] | None = None
     least: int | None = None
     many: bool = False
     suites: bool = False
@@ -67,8 +72,9 @@ TABLE = (
                          "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
                "init": "The model of the settings, the workflow and the recipe; without it or --rows, the expected "
                        "outputs stand in for one"}),
-    Option("device", "Device of a local model; auto: the first accelerator found", "auto|cpu|cuda|mps",
-           default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True, group=LOCAL),
+    Option("device", "Device of a local model; auto: the first accelerator found; cuda:N: one GPU of several",
+           "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS), suites=True, stands=True,
+           group=LOCAL),
     Option("dtype", "Precision of a local model; auto: as its weights are stored, if the device supports that",
            "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
            suites=True, stands=True, group=LOCAL),
@@ -85,6 +91,8 @@ TABLE = (
            stands=True, group=SERVER),
     Option("deadline", "Seconds for one request to a server or a function, retries included", "SECONDS", int, DEADLINE,
            least=1, suites=True, stands=True, group=SERVER),
+    Option("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its own, at most 8,192",
+           "N", int, least=1, suites=True, stands=True, group=SERVER),
     Option("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: none, minimal, low, high",
            "EFFORT", suites=True, stands=True, group=SERVER),
     Option("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to max_new_tokens", "N", int,

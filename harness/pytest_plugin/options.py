@@ -56,7 +56,7 @@ def read_options(config: pytest.Config) -> Options:
             attention=given.tg_attention or stands["attention"],
             quantization=given.tg_quantization or stands["quantization"],
             reasoning_effort=given.tg_reasoning_effort or stands["reasoning-effort"],
-            **{name.replace("-", "_"): _number(given, stands, name) for name in SERVER_LIMITS},
+            **{name.replace("-", "_"): _number(given, stands, name) for name in (*SERVER_LIMITS, "max-model-len")},
             ray=_ray(given, stands),
         ),
     )

@@ -12,7 +12,8 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.local.batching import Encoded, plan_texts
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
+from tunegate.harness.models.local.loglikelihood import encode, within_memory
+from tunegate.harness.models.local.token_budget import budget_for_texts
 from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.trainers.data.examples import Example
 
@@ -37,10 +38,11 @@ def _prompt(base: Local, row: Example) -> str:
 def losses(model: Any, texts: Sequence[Encoded], watch: Watch, name: str) -> list[float]:
     """The mean loss of each text per token, in nats."""
     found: list[float] = [0.0] * len(texts)
-    size = model.config.get_text_config().vocab_size
+    budget = budget_for_texts(model)
     with watch(f"Computing the loss of {name}", len(texts)) as done:
-        for indices in plan_texts([[text] for text in texts], size):
-            for index, values in zip(indices, log_probabilities(model, [texts[at] for at in indices]), strict=True):
+        for indices in plan_texts([[text] for text in texts], lambda: budget.tokens):
+            asked = [(f"row {index + 1} of the sample", texts[index]) for index in indices]
+            for index, values in zip(indices, within_memory(model, asked, budget), strict=True):
                 found[index] = -statistics.fmean(values)
             done(len(indices))
     return found

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.local.huggingface import PROBE, load_base
-from tunegate.harness.models.local.placement import CPU, CUDA, Placement, multiplies, place
+from tunegate.harness.models.local.placement import CPU, CUDA, Placement, free_on_gpu, multiplies, place
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
@@ -176,13 +176,6 @@ def weights_dtype(recipe: Recipe) -> Literal["bfloat16", "float32"]:
     PEFT keeps the adapter's weights in float32 either way: in bfloat16 small steps would be rounded away.
     """
     return "bfloat16" if recipe.opened.dtype == "bfloat16" else "float32"
-
-
-def free_on_gpu() -> int:
-    """Bytes that are free on the GPU."""
-    import torch
-
-    return int(torch.cuda.mem_get_info()[0])
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tunegate.harness.models.api import Request
 
 # A batch's shape can change a greedy output, so the way batches are made belongs to the engine that a baseline names:
 # raise this number when outputs in float32 on a CPU change with it. TOKEN_BUDGET is recorded separately.
 PLANNER = "2"
-TOKEN_BUDGET = 8192  # tokens of a batch, prompts and outputs, padding included
-LOGITS = 100_000_000  # numbers that a batch may produce: rows x width x vocabulary, 400 MB in float32
+TOKEN_BUDGET = 8192  # most tokens of a batch on a CPU, prompts and outputs, padding included
+LOGITS = 100_000_000  # most numbers that a batch produces there: rows x width x vocabulary, 400 MB in float32
 LEAST = 16  # tokens; a shorter prefix is not worth a pass of its own
 
 Encoded = tuple[list[int], list[int]]
@@ -32,14 +32,17 @@ def dealt(batches: Iterable[list[int]], requests: Sequence[Request]) -> Iterator
         yield from (each[part::parts] for part in range(min(parts, len(each))))
 
 
-def plan_texts(requests: Sequence[Sequence[Encoded]], vocabulary: int) -> Iterator[list[int]]:
-    """Batches of request indices, longest texts first; the texts of one request stay together."""
+def plan_texts(requests: Sequence[Sequence[Encoded]], budget: Callable[[], int]) -> Iterator[list[int]]:
+    """Batches of request indices, longest texts first; the texts of one request stay together.
+
+    `budget` is the tokens of the next batch, padding included.
+    """
     widths = [max(len(before) + len(text) for before, text in request) for request in requests]
     batch: list[int] = []
     rows = 0
     for index in sorted(range(len(requests)), key=lambda index: (-widths[index], index)):
         more = len(requests[index])
-        if batch and (rows + more) * widths[batch[0]] * vocabulary > LOGITS:
+        if batch and (rows + more) * widths[batch[0]] > budget():
             yield batch
             batch, rows = [], 0
         batch.append(index)

@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import Any
 
 from tunegate.harness.cases.model import Decoding
-from tunegate.harness.models.local.batching import TOKEN_BUDGET, shared_prefix
+from tunegate.harness.models.local.batching import shared_prefix
 from tunegate.harness.models.local.constrained import ConstrainedOutput
 from tunegate.harness.models.local.key_value_cache import key_value_cache
+from tunegate.harness.models.local.token_budget import TokenBudget, is_out_of_memory
 
 JOIN = 4  # rows; fewer wait for others, since joining copies the cache of all rows
 
@@ -26,7 +27,7 @@ class RequestState:
     """A row of a batch: a prompt as token ids, and the output tokens so far.
 
     Prompts of one `opening` start alike. A sampled output is drawn by its `seed`, independent of the rest of the batch.
-    `constrained` restricts the next tokens if the output is constrained to a schema.
+    `constrained` restricts the next tokens if the output is constrained to a schema. `key` names it in errors.
     """
 
     prompt: list[int]
@@ -36,6 +37,7 @@ class RequestState:
     tokens: list[int] = field(default_factory=list)
     generator: Any = None
     constrained: ConstrainedOutput | None = None
+    key: str = "a text to continue"
 
     @property
     def room(self) -> int:
@@ -70,7 +72,7 @@ def can_join(model: Any) -> bool:
 
 
 def generate(
-    model: Callable[[], Any], rows: Sequence[RequestState], pad: int, budget: int = TOKEN_BUDGET
+    model: Callable[[], Any], rows: Sequence[RequestState], pad: int, budget: TokenBudget, parts: int = 1
 ) -> Iterator[RequestState]:
     """Generate the outputs of `rows`, and yield each row when it is finished.
 
@@ -81,33 +83,44 @@ def generate(
             each pass, since another adapter may have been activated in the meantime.
         rows: the rows to generate.
         pad: the token id that pads shorter prompts.
-        budget: maximum tokens of a batch, prompts and outputs, padding included.
+        budget: the tokens of a batch, prompts and outputs, padding included; it learns from what the rows take.
+        parts: a batch gets this part of the budget, or of all rows if they are fewer.
 
     Raises:
-        RuntimeError, MemoryError: a single row exceeds the machine's memory, or the library failed.
+        CouldNotRun: a single row exceeds the machine's memory.
+        RuntimeError: the library failed.
     """
-    from accelerate.utils.memory import should_reduce_batch_size
-
     # by opening, which is then read once; the widest first, so that joining rows seldom widen a batch
     waiting = deque(sorted(rows, key=lambda row: (row.opening, -row.room)))
     of_opening: dict[str, list[RequestState]] = {}
     for row in waiting:
         of_opening.setdefault(row.opening, []).append(row)
-    batch = Batch(model, pad)
+    batch, every = Batch(model, pad), _room(rows)
     while waiting or batch.rows:
-        joining = _joining(waiting, batch.rows, budget)
+        joining = _joining(waiting, batch.rows, min(budget.tokens, every) // parts)
         together = [*batch.rows, *joining]
         try:
             if joining:
                 batch.join(joining, of_opening[joining[0].opening])
             finished = batch.advance()
         except (RuntimeError, MemoryError) as error:
-            if len(together) == 1 or not should_reduce_batch_size(error):
+            if not is_out_of_memory(error):
                 raise
+            if len(together) == 1:
+                raise budget.too_small(together[0].key, together[0].room) from error
             waiting.extendleft(reversed(together))
-            batch, budget = Batch(model, pad), max(row.room for row in together) * len(together) // 2
+            batch = Batch(model, pad)
         else:
+            if waiting and batch.rows:
+                budget.grow(batch.held)
             yield from finished
+            continue
+        budget.halve(_room(together))  # only here: the error holds what was computed
+
+
+def _room(rows: Sequence[RequestState]) -> int:
+    """The maximum tokens of rows in one batch, padding included."""
+    return max((row.room for row in rows), default=0) * len(rows)
 
 
 def _joining(waiting: deque[RequestState], inside: Sequence[RequestState], budget: int) -> list[RequestState]:
@@ -136,6 +149,11 @@ class Batch:
         self._opening: str | None = None
         self._prefix: tuple[list[int], Any] = [], None
         self.rows: list[RequestState] = []
+
+    @property
+    def held(self) -> int:
+        """The tokens in the cache, padding included."""
+        return int(self._mask.numel())
 
     @cached_property
     def _ends(self) -> set[int]:

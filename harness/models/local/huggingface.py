@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -21,9 +21,10 @@ from tunegate.harness.models.api import Completion, Fingerprint, Request, finger
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
-from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.local.placement import CUDA, Placement, load_placed, place
-from tunegate.harness.models.memory import check_loading
+from tunegate.harness.models.local.loglikelihood import encode, within_memory
+from tunegate.harness.models.local.placement import CUDA, Placement, choose_gpus, free_on_gpu, load_placed, place
+from tunegate.harness.models.local.token_budget import TokenBudget, budget_for_outputs, budget_for_texts
+from tunegate.harness.models.memory import check_loading, loaded_size
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
@@ -54,6 +55,7 @@ class Base:
         self.model = identify(name, self.folder, self.options.chat_template)
         self._active: Path | None = None
         self._in_memory: Any = None
+        self._budgets: dict[Callable[[Any], TokenBudget], TokenBudget] = {}
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -91,14 +93,22 @@ class Base:
             self._change(adapter, expected)
         return self._in_memory
 
+    def budget(self, of: Callable[[Any], TokenBudget]) -> TokenBudget:
+        """The token budget of the model in memory, kept with what it has learned until the model is forgotten."""
+        if of not in self._budgets:
+            self._budgets[of] = of(self.with_adapter(self._active))
+        return self._budgets[of]
+
     def lend(self, model: Any) -> None:
         """Use this model, which belongs to a trainer, until `forget`."""
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         self._in_memory, self._active = model, None
+        self._budgets.clear()
 
     def forget(self) -> None:
         """Release the model's memory; the next request loads it again."""
         self._in_memory = self._active = None
+        self._budgets.clear()
 
     def _load(self) -> Any:
         model = load_base(self.folder, self.placement)
@@ -131,14 +141,23 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
     )  # fmt: skip
     check_layers(folder)
     placement = placement or Placement()
-    if placement.device != CUDA:  # there accelerate divides it, see `load_placed`
-        check_loading(folder, loaded_weights(folder), placement.dtype)
+    gpus = _check_room(folder, placement)
     try:
-        return load_placed(load, placement).eval()
+        return load_placed(load, placement, gpus).eval()
     except TunegateError:
         raise
     except Exception as error:
         raise not_loaded(folder, "a model", error) from error
+
+
+def _check_room(folder: Path, placement: Placement) -> tuple[int, ...]:
+    """The GPUs of a model, none on another device; refuses one that fits neither there nor here."""
+    weights, bits = loaded_weights(folder), placement.quantization
+    gpus = choose_gpus(placement, loaded_size(weights, placement.dtype, bits))
+    where = f"{CUDA}:{gpus[0]}" if len(gpus) == 1 else f"{len(gpus)} GPUs" if gpus else ""
+    free = sum(map(free_on_gpu, gpus)) if gpus else None
+    check_loading(folder, weights, placement.dtype, bits, free, where)
+    return gpus
 
 
 def _transformers() -> Any:
@@ -239,9 +258,9 @@ class Local:
         rows = [_row(*each, self._constrained(*each)) for each in zip(requests, encoded, strict=True)]
         self._check_room(requests, [row.room for row in rows])
         asked = dict(zip(rows, requests, strict=True))
-        for part, budget in _apart(asked):
+        for repeat, part in _apart(asked):
             with self._trouble([request.key for request in requests]):
-                for row in self._finished(part, budget):
+                for row in self._finished(part, repeat + 1):
                     yield self._completion(asked[row], row)
 
     def continue_tokens(self, prompts: Sequence[tuple[list[int], int]]) -> list[str]:
@@ -251,16 +270,20 @@ class Local:
             CouldNotRun: the machine or a library failed.
         """
         rows = [RequestState(ids, "", Decoding(max_new_tokens=most), seed=0) for ids, most in prompts]
-        with self._trouble(["a text to continue"] * len(rows)):
-            list(self._finished(rows, TOKEN_BUDGET))
+        with self._trouble([row.key for row in rows]):
+            list(self._finished(rows))
         return [self.tokenizer.decode(row.tokens, skip_special_tokens=True) for row in rows]
 
-    def _finished(self, rows: Sequence[RequestState], budget: int) -> Iterator[RequestState]:
+    def _finished(self, rows: Sequence[RequestState], parts: int = 1) -> Iterator[RequestState]:
         tokenizer, model = self._loaded
+        budget = self.base.budget(budget_for_outputs)
         if can_join(model):
-            yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
-        else:
-            yield from (_generate_one(self._loaded[1], row) for row in rows)
+            yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget, parts)
+            return
+        for row in rows:
+            with budget.alone(row.key, row.room):
+                found = _generate_one(self._loaded[1], row)
+            yield found
 
     def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedOutput | None:
         """The constraint of an output; if its prompt opened a reasoning, it starts after the reasoning."""
@@ -307,10 +330,11 @@ class Local:
             for request in requests
         ]
         self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
-        planned = plan_texts(texts, model.config.get_text_config().vocab_size)
-        for indices in dealt(planned, requests):
-            with self._trouble([requests[index].key for index in indices]):
-                found = log_probabilities(model, [text for index in indices for text in texts[index]])
+        budget = self.base.budget(budget_for_texts)
+        for indices in dealt(plan_texts(texts, lambda: budget.tokens), requests):
+            asked = [(requests[index].key, text) for index in indices for text in texts[index]]
+            with self._trouble([key for key, _ in asked]):
+                found = within_memory(model, asked, budget)
             left = iter(found)
             for index in indices:
                 key, repeat = requests[index].key, requests[index].repeat
@@ -350,7 +374,7 @@ def engine(placement: Placement) -> dict[str, str]:
     chosen = {"attention": placement.attention, "quantization": placement.quantization}
     return {
         "backend": "transformers", **versions, "dtype": placement.dtype, "device": placement.device,
-        "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
+        "planner": PLANNER, "token_budget": "by memory" if placement.device == CUDA else str(TOKEN_BUDGET),
         **{name: value for name, value in chosen.items() if value not in UNSAID},
     }  # fmt: skip
 
@@ -358,19 +382,20 @@ def engine(placement: Placement) -> dict[str, str]:
 def _row(request: Request, prompt: list[int], constrained: ConstrainedOutput | None) -> RequestState:
     # By case and repeat, so that outputs do not depend on the order or selection of cases. 60 bits: torch takes 64.
     seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
-    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained)
+    return RequestState(
+        prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained, key=request.key
+    )
 
 
-def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[RequestState], int]]:
-    """Rows that may share batches, and the token budget of a batch.
+def _apart(asked: Mapping[RequestState, Request]) -> list[tuple[int, list[RequestState]]]:
+    """Rows that may share batches, with their repeat.
 
     Repeats of greedy outputs get other, smaller batches: in the same batches the outputs would be the same.
     """
     parts: dict[int, list[RequestState]] = {}
     for row, request in asked.items():
         parts.setdefault(0 if request.decoding.temperature else request.repeat, []).append(row)
-    for repeat, rows in sorted(parts.items()):
-        yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
+    return sorted(parts.items())
 
 
 def _masked(output: ConstrainedOutput, prompt: int, ids: Any, logits: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunegate.harness.models.api import LogProbs
 from tunegate.harness.models.local.batching import Encoded
+from tunegate.harness.models.local.token_budget import TokenBudget, is_out_of_memory
 
 DECIMALS = 4  # stored, in nats: further digits may change with the number of threads
 
@@ -25,12 +26,40 @@ def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
     return before, tokenizer(text, add_special_tokens=False).input_ids
 
 
+def within_memory(model: Any, texts: Sequence[tuple[str, Encoded]], budget: TokenBudget) -> LogProbs:
+    """As `log_probabilities`, of texts with their keys; in halves where all of them exhaust the memory.
+
+    Raises:
+        CouldNotRun: a single text exhausts it.
+    """
+    key, longest = max(texts, key=lambda text: _length(text[1]))
+    held = _length(longest) * len(texts)
+    if len(texts) == 1 or held <= budget.tokens or not budget.exhausted:
+        try:
+            found = log_probabilities(model, [text for _, text in texts])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(texts) == 1:
+                raise budget.too_small(key, held) from error
+        else:
+            budget.grow(held)
+            return found
+        budget.halve(held)  # only here: the error holds what was computed
+    half = len(texts) // 2
+    return within_memory(model, texts[:half], budget) + within_memory(model, texts[half:], budget)
+
+
+def _length(text: Encoded) -> int:
+    return len(text[0]) + len(text[1])
+
+
 def log_probabilities(model: Any, texts: Sequence[Encoded]) -> LogProbs:
     """The natural log-probabilities of each text's tokens, one tuple per text, with `DECIMALS` decimals."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    width = max(len(before) + len(text) for before, text in texts)
+    width = max(map(_length, texts))
     ids = torch.zeros((len(texts), width), dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, (before, text) in enumerate(texts):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.models.memory import stored_tensors
 from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOptions
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 DEVICES = CPU, CUDA, MPS = "cpu", "cuda", "mps"
 FLOAT32 = "float32"
 #: As a safetensors file names them. Weights of any other type are computed in float32.
@@ -23,19 +25,22 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
 NATIVE_ON_CPU = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
 #: Without any of these there is only the CPU, and torch, which takes seconds to import, is not needed.
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+ROOM = 1.2  # times its weights is free on a GPU that holds a model alone: the rest is for what it reads
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """The device of the weights (`cpu`, `cuda`, `mps`) and the type they are multiplied in (`float32`, ...).
 
-    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a weight, or `none`.
+    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a weight, or `none`;
+    `gpu` the number of the GPU that is asked for.
     """
 
     device: str = CPU
     dtype: str = FLOAT32
     attention: str = AUTO
     quantization: str = NO_QUANTIZATION
+    gpu: int | None = None
 
 
 def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
@@ -48,7 +53,7 @@ def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
         CouldNotRun: the device does not exist, it cannot quantize, a library is not installed, or a file of weights
             is damaged.
     """
-    device = _first_device() if options.device == AUTO else _present(options.device)
+    device = _first_device() if options.device == AUTO else _present(options)
     if options.quantization != NO_QUANTIZATION:
         if device != CUDA:
             raise CouldNotRun(
@@ -56,7 +61,7 @@ def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
                 f"{device}; leave it out, or serve a quantized model and name the server (docs/servers.md)"
             )
         need("bitsandbytes")
-    placed = partial(Placement, device, attention=options.attention, quantization=options.quantization)
+    placed = partial(Placement, device, attention=options.attention, quantization=options.quantization, gpu=options.gpu)
     if options.dtype != AUTO:
         return placed(options.dtype)
     stored = stored_dtype(weights)
@@ -92,13 +97,58 @@ def _first_device() -> str:
     return next((device for device in (CUDA, MPS) if _has(device)), CPU)
 
 
-def _present(device: str) -> str:
+def _present(options: ModelOptions) -> str:
+    device = options.device.partition(":")[0]
     if device != CPU and not _has(device):
         raise CouldNotRun(
-            f"--tg-device {device}: expected such a device and a torch built for it, found none; use auto or "
+            f"--tg-device {options.device}: expected such a device and a torch built for it, found none; use auto or "
             "cpu, or install torch as https://pytorch.org says"
         )
+    _check_number(options)
     return device
+
+
+def _check_number(options: ModelOptions) -> None:
+    count = 0 if options.gpu is None else need("torch").cuda.device_count()
+    if options.gpu is not None and options.gpu >= count:
+        raise CouldNotRun(
+            f"--tg-device {options.device}: expected a GPU of that number, counted from 0, found {count} that torch "
+            "sees; name another (CUDA_VISIBLE_DEVICES says which it sees)"
+        )
+
+
+def hide_other_gpus(options: ModelOptions) -> ModelOptions:
+    """The options of a process that sees only the GPU that is asked for, which is its `cuda`.
+
+    The trainer takes the first that it sees. CUDA reads the variable when it is first used: to be called before.
+
+    Raises:
+        CouldNotRun: there is no GPU of that number.
+    """
+    if options.gpu is None:
+        return options
+    _check_number(options)
+    seen = os.environ.get(VISIBLE) or ",".join(map(str, range(options.gpu + 1)))
+    os.environ[VISIBLE] = seen.split(",")[options.gpu]
+    return replace(options, device=CUDA)
+
+
+def choose_gpus(placement: Placement, size: float) -> tuple[int, ...]:
+    """The GPUs of a model whose weights take `size` bytes: the one that is asked for, the first with room, or all.
+
+    None if it is placed elsewhere.
+    """
+    if placement.device != CUDA:
+        return ()
+    if placement.gpu is not None:
+        return (placement.gpu,)
+    every = range(need("torch").cuda.device_count())
+    return next(((gpu,) for gpu in every if size * ROOM <= free_on_gpu(gpu)), tuple(every))
+
+
+def free_on_gpu(gpu: int | None = None) -> int:
+    """Bytes that are free on a GPU: the one of this number, or torch's present one."""
+    return int(need("torch").cuda.mem_get_info(gpu)[0])
 
 
 def _has(device: str) -> bool:
@@ -106,8 +156,8 @@ def _has(device: str) -> bool:
     return bool({CUDA: torch.cuda.is_available, MPS: torch.backends.mps.is_available}[device]())
 
 
-def load_placed(load: partial[Any], placement: Placement) -> Any:
-    """Let transformers `load` a model onto its device; on several GPUs layer by layer, as accelerate divides them.
+def load_placed(load: partial[Any], placement: Placement, gpus: Sequence[int] = ()) -> Any:
+    """Let transformers `load` a model onto its device; on several `gpus` layer by layer, as accelerate divides them.
 
     Raises:
         CouldNotRun: it does not fit into the memory of the GPUs.
@@ -121,7 +171,7 @@ def load_placed(load: partial[Any], placement: Placement) -> Any:
     need("accelerate")
     if placement.quantization != NO_QUANTIZATION:
         more["quantization_config"] = _quantized(placement.quantization, dtype)
-    model = load(dtype=dtype, device_map="auto", **more)
+    model = load(dtype=dtype, device_map={"": gpus[0]} if len(gpus) == 1 else "auto", **more)
     # accelerate silently moves what does not fit elsewhere, where it is a hundred times slower
     if left := sorted(name for name, where in model.hf_device_map.items() if where in (CPU, "disk")):
         raise CouldNotRun(

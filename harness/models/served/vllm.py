@@ -33,13 +33,19 @@ from tunegate.harness.models.served.dialect import Dialect
 from tunegate.harness.models.served.http_client import TRIES, HttpClient
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import LLGUIDANCE
-from tunegate.harness.models.served.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
+from tunegate.harness.models.served.vllm_process import (
+    ARGUMENTS,
+    VllmProcess,
+    find_installation,
+    further_arguments,
+    private_copy,
+)
 
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels
-LONGEST = 8192  # tokens of prompt and output, unless the model's context is shorter or the user's arguments set it
+LONGEST = 8192  # tokens of prompt and output, unless the model's context is shorter or the user sets it
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the machine's memory
 HEAD = "lm_head"
-SET_BY = ("dtype", "chat-template")
+SET_BY = ("dtype", "chat-template", "max-model-len")
 BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside the weights
 
 
@@ -53,6 +59,8 @@ class VllmBase:
         self.options = options or ModelOptions()
         self.installation = find_installation()
         self.arguments = further_arguments()
+        if self._has_length and self.options.max_model_len:
+            raise Refused(f"--tg-max-model-len: expected it once, found --max-model-len in {ARGUMENTS}, too; drop one")
         self.name = vllm_model(name)
         self.folder = resolve(self.name, watch)
         self.model = identify(self.name, self.folder, self.options.chat_template)
@@ -92,6 +100,8 @@ class VllmBase:
 
     @cached_property
     def _length(self) -> int:
+        if self.options.max_model_len:
+            return self.options.max_model_len
         config = read_object(self.folder / "config.json", most=MOST_SETTINGS)
         found = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
         return min(int(found or LONGEST), LONGEST)

@@ -176,7 +176,7 @@ def test_an_altered_rule_blocks_and_is_told_first(repository, what):
 def test_how_the_model_is_computed_and_where_openings_are_counted_are_rules(repository):
     git("init", "-q", "--bare", "elsewhere.git")
     settings = {"attention": "eager", "device": "cpu", "dtype": "float32", "ledger-remote": "elsewhere.git",
-                "quantization": "8bit"}  # fmt: skip
+                "max-model-len": 4096, "quantization": "8bit"}  # fmt: skip
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     Path("pyproject.toml").write_text("\n".join(["[tool.tunegate]", *lines, ""]))
 

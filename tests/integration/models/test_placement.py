@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from functools import partial
@@ -12,11 +13,19 @@ import pytest
 import torch
 
 from tests.integration.models.test_huggingface import answers, requests
-from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.local import placement
-from tunegate.harness.models.local.huggingface import Local, engine
-from tunegate.harness.models.local.placement import Placement, load_placed, place, stored_dtype
+from tunegate.harness.models.local.huggingface import Local, engine, load_base
+from tunegate.harness.models.local.placement import (
+    Placement,
+    choose_gpus,
+    hide_other_gpus,
+    load_placed,
+    place,
+    stored_dtype,
+)
+from tunegate.harness.models.memory import loaded_size, stored_tensors
 from tunegate.harness.models.model_options import ModelOptions
 
 HAS_BF16 = {"avx512_bf16": True}
@@ -41,13 +50,15 @@ def cpu_can(monkeypatch):
 
 @pytest.fixture
 def has_gpu(monkeypatch, tmp_path):
-    """A machine with an NVIDIA GPU, as far as torch tells; whether it multiplies bfloat16 is asked for."""
+    """A machine with NVIDIA GPUs, as far as torch tells: whether they multiply bfloat16, and what each has free."""
 
-    def has(bfloat16: bool) -> None:
+    def has(bfloat16: bool, *free: float) -> None:
         (tmp_path / "nvidiactl").touch()
         monkeypatch.setattr(placement, "ACCELERATORS", (str(tmp_path / "nvidiactl"),))
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(free))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda gpu: (int(free[gpu]), 80 * 10**9))
 
     return has
 
@@ -108,8 +119,103 @@ def test_what_does_not_fit_on_the_gpus_is_not_computed_elsewhere_unseen():
         return SimpleNamespace(hf_device_map={"model.layers.0": 0, "model.layers.1": "disk"}, name_or_path="big")
 
     with pytest.raises(CouldNotRun, match=r"big: expected room for the whole model on 0 GPUs, found none for 1 of its"):
-        load_placed(partial(load), Placement("cuda", "bfloat16"))
+        load_placed(partial(load), Placement("cuda", "bfloat16"), (0, 1))
     assert asked == [{"dtype": torch.bfloat16, "device_map": "auto"}]
+
+
+# several GPUs
+
+GIGA = 10**9
+
+
+def test_a_gpu_is_named_by_its_number_and_recorded_without(tiny_model, has_gpu):
+    has_gpu(True, GIGA, GIGA)
+    placed = place(ModelOptions("cuda:1"), weights(tiny_model))
+
+    assert placed == Placement("cuda", "float32", gpu=1)
+    assert engine(placed) == engine(Placement("cuda", "float32")), "the number is another on another machine"
+    assert engine(placed)["token_budget"] == "by memory"
+
+
+@pytest.mark.parametrize(
+    ("device", "found"),
+    [("cuda:2", 2), ("cuda:16", 2)],
+)
+def test_a_gpu_that_is_not_there_could_not_run(tiny_model, has_gpu, device, found):
+    has_gpu(True, GIGA, GIGA)
+    with pytest.raises(
+        CouldNotRun, match=f"--tg-device {device}: expected a GPU of that number, counted from 0, found {found} that"
+    ):
+        place(ModelOptions(device), weights(tiny_model))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda:01", "cuda:-1", "cpu:0", "CUDA", "", "cuda:100"])
+def test_a_device_that_cannot_be_is_refused(device):
+    with pytest.raises(Refused, match="--tg-device: expected auto, cpu, cuda, cuda:N or mps, found"):
+        ModelOptions(device)
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "gpus"),
+    [
+        (None, (GIGA, GIGA), (0,)),
+        (None, (0.5 * GIGA, 2 * GIGA), (1,)),
+        (None, (0.9 * GIGA, 0.9 * GIGA), (0, 1)),
+        (None, (0.9 * GIGA,), (0,)),
+        (1, (GIGA, 0.1 * GIGA), (1,)),
+    ],
+    ids=["the first", "the first with room", "over all", "there is one", "the one that is named"],
+)
+def test_one_gpu_is_used_where_it_suffices(has_gpu, asked, free, gpus):
+    has_gpu(True, *free)
+    placed = Placement("cuda", "bfloat16", gpu=asked)
+    given: dict = {}
+    load_placed(
+        lambda **options: given.update(options) or SimpleNamespace(hf_device_map={}), placed,
+        choose_gpus(placed, 0.8 * GIGA),
+    )  # fmt: skip
+
+    assert choose_gpus(placed, 0.8 * GIGA) == gpus
+    assert given["device_map"] == ({"": gpus[0]} if len(gpus) == 1 else "auto")
+    assert choose_gpus(Placement("cpu"), 0.8 * GIGA) == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "told"),
+    [
+        (
+            1,
+            (GIGA, 1000),
+            r"GB of free memory on cuda:1 \(\S+ of weights, .* in float32\), found 0\.000 GB; use --dtype",
+        ),
+        (None, (1000, 2000), r"GB of free memory on 2 GPUs \("),
+    ],
+)
+def test_what_the_gpus_cannot_hold_is_refused_before_it_is_loaded(tiny_model, has_gpu, asked, free, told):
+    has_gpu(True, *free)
+    with pytest.raises(CouldNotRun, match=told):
+        load_base(tiny_model, Placement("cuda", gpu=asked))
+
+
+def test_a_quantized_weight_takes_less(tiny_model):
+    every, four = (loaded_size(weights(tiny_model), "bfloat16", bits) for bits in ("none", "4bit"))
+    kept = sum(
+        each.size * 2 for each in stored_tensors(weights(tiny_model)) if "embed" in each.name or "lm_head" in each.name
+    )
+
+    assert four == kept + (every - kept) / 4
+
+
+@pytest.mark.parametrize(("visible", "left"), [(None, "1"), ("4,6", "6"), ("GPU-a,GPU-b", "GPU-b")])
+def test_a_training_sees_no_gpu_but_the_one_that_is_named(has_gpu, monkeypatch, visible, left):
+    has_gpu(True, GIGA, GIGA)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
+
+    assert hide_other_gpus(ModelOptions("cuda:1", "bfloat16")) == ModelOptions("cuda", "bfloat16")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == left
+    assert hide_other_gpus(ModelOptions()) == ModelOptions()
+    with pytest.raises(CouldNotRun, match="--tg-device cuda:2: expected a GPU of that number"):
+        hide_other_gpus(ModelOptions("cuda:2"))
 
 
 # what a model does there

@@ -158,6 +158,19 @@ def test_it_is_the_same_model_on_another_engine(opened, tiny_model, tiny_adapter
     assert other.fingerprint.engine["dtype"] == "bfloat16"
 
 
+def test_its_length_is_an_option_which_the_engine_names(tmp_path, tiny_model, monkeypatch):
+    model = Vllm(f"vllm:{tiny_model}", quiet(), options=ModelOptions(max_model_len=1024))
+    list(model.complete([HELLO]))
+    model.base.stop()
+
+    assert "--max-model-len 1024 " in logs(tmp_path)[0]
+    assert model.fingerprint.engine["max_model_len"] == "1024"
+    assert model.fingerprint.names["options"] == "--tg-max-model-len=1024"
+    monkeypatch.setenv(ARGUMENTS, "--max_model_len=2048")
+    with pytest.raises(Refused, match=f"--tg-max-model-len: .* found --max-model-len in {ARGUMENTS}, too; drop one"):
+        Vllm(f"vllm:{tiny_model}", quiet(), options=ModelOptions(max_model_len=1024))
+
+
 def test_it_loads_the_weights_that_were_digested_and_no_others(tmp_path, tiny_model):
     folder = shutil.copytree(tiny_model, tmp_path / "model")
     (folder / "more.safetensors").write_bytes(b"others")
@@ -366,5 +379,7 @@ def test_options_that_a_local_model_has_are_refused(options):  # noqa: F811
         Refused, match="--tg-device with --tg-model vllm:MODEL: vLLM runs on the device it was built for"
     ):
         judged(replace(options, model="vllm:smollm2", opened=ModelOptions(device="cpu")))
+    with pytest.raises(Refused, match="--tg-max-model-len with --tg-model smollm2: it is the length of vllm:MODEL"):
+        judged(replace(options, model="smollm2", opened=ModelOptions(max_model_len=512)))
     with pytest.raises(Refused, match="expected a folder, a Hub id or smollm2, found nothing"):
         judged(replace(options, model="vllm:"))

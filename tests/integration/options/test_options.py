@@ -306,6 +306,7 @@ def test_settings_of_a_run(project: Project):
             'rung = "up"',
             "rung: expected as-is, constrained, few-shot, few-shot-constrained, context or steps, found 'up'",
         ),
+        ('device = "cuda:x"', "device: expected auto, cpu, cuda, cuda:N or mps, found 'cuda:x'"),
         (
             "record = true",
             "expected one of model, device, dtype, attention, quantization, chat-template, tokenizer, in-flight, ",
@@ -328,6 +329,15 @@ def test_what_is_no_table_is_refused(tmp_path, text: str):
 
     with pytest.raises(Refused, match=r"pyproject\.toml: expected (TOML|a table \[tool\.tunegate\]), found"):
         read_settings(find_root(tmp_path))
+
+
+def test_a_device_that_cannot_be_is_refused_by_commands_and_by_pytest(home, project: Project):
+    done = CliRunner().invoke(app, ["record", "--device", "gpu"])
+    assert (done.exit_code, done.stderr) == (4, "--device: expected auto, cpu, cuda, cuda:N or mps, found gpu\n")
+    project.unit(["a"])
+    result = project.run("--tg-device=gpu")
+    assert result.ret == 4
+    assert "--tg-device: expected auto, cpu, cuda, cuda:N or mps, found gpu" in result.stderr.str()
 
 
 def test_settings_stand_beside_defaults(home):
@@ -421,6 +431,8 @@ def settings_table() -> str:
 def _expected(option: Option) -> str:
     if option.choices:
         return " or ".join(f'`"{choice}"`' for choice in option.choices)
+    if option.pattern:
+        return option.pattern[1]
     return {bool: "`true` or `false`", int: f"a whole number from {option.least}", Path: "a path"}.get(
         option.type, "text"
     )

@@ -13,7 +13,7 @@ encoded = st.tuples(st.lists(st.just(1), min_size=1, max_size=30), st.lists(st.j
 @given(st.lists(st.lists(encoded, min_size=1, max_size=2), max_size=40))
 def test_the_laws_of_the_plan(requests: list[list[tuple[list[int], list[int]]]]) -> None:
     vocabulary = 49_152
-    batches = list(plan_texts(requests, vocabulary))
+    batches = list(plan_texts(requests, lambda: LOGITS // vocabulary))
     assert sorted(index for batch in batches for index in batch) == list(range(len(requests)))
     for batch in batches:
         texts = [text for index in batch for text in requests[index]]

@@ -7,6 +7,7 @@ sqrt(effective / n) must then exceed `cluster_critical` as well as its critical 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,6 +59,21 @@ def spread(d: ArrayLike, labels: ArrayLike, margin: float, *, seed: int, level: 
     p = _permutation_p(values, sizes, float((sums**2 / sizes).sum()), seed)
     effect = _design_effect(values, sums, sizes, margin) if p <= level and len(sizes) > 1 else 1.0
     return Spread(len(sizes), p, p <= level, _intraclass(values, sums, sizes), effect, len(values) / effect)
+
+
+def cluster_statistic(sums: ArrayLike, sizes: ArrayLike, margin: float) -> float:
+    """Return (mean + margin) / (its standard error between clusters under the null); -inf if the mean is not above.
+
+    `sums` are the changes of each cluster in all, which may be estimates, and `sizes` its numbers of cases.
+    """
+    changes, counts = np.asarray(sums, float), np.asarray(sizes, float)
+    if changes.ndim != 1 or not changes.size == counts.size >= 2 or not (counts > 0).all():
+        raise ValueError(f"expected sums and sizes of two clusters or more, found {changes.size} and {counts.size}")
+    excess = changes + margin * counts
+    total, variance = float(excess.sum()), _variance_of_sum(excess)
+    if total <= TIE:
+        return -math.inf
+    return total / math.sqrt(variance) if variance > 0 else math.inf
 
 
 def _clusters(labels: ArrayLike, n: int) -> tuple[Integers, Integers]:
@@ -112,13 +128,17 @@ def _intraclass(values: Floats, sums: Floats, sizes: Integers) -> float:
 def _design_effect(values: Floats, sums: Floats, sizes: Integers, margin: float) -> float:
     """Return the variance of the sum by clusters over that by cases, at least 1."""
     excess = sums + margin * sizes  # of each cluster, above a loss of exactly the margin
-    weights = _null_weights(excess)
-    mean = float(weights @ excess)
-    by_clusters = len(sizes) ** 2 / (len(sizes) - 1) * float(weights @ (excess - mean) ** 2)
+    by_clusters = _variance_of_sum(excess)
     statistic, n = score_statistic(values, margin), len(values)
     # a loss not below the margin has no statistic and is not held: use the variance of the sample
     by_cases = (excess.sum() / statistic) ** 2 if 0 < statistic < np.inf else n * float(values.var())
     return max(1.0, by_clusters / by_cases) if by_cases > 0 else 1.0
+
+
+def _variance_of_sum(excess: Floats) -> float:
+    """Return the variance of the sum of the excess of two clusters or more, under the null."""
+    weights, clusters = _null_weights(excess), len(excess)
+    return clusters**2 / (clusters - 1) * float(weights @ (excess - float(weights @ excess)) ** 2)
 
 
 def _null_weights(excess: Floats) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from tunegate.harness.statistics.disagreements import (
     FEWEST_LABELS,
     PER_LABEL,
     check_inputs,
+    counted_inputs,
     disagreement_statistic,
     needs_no_labels,
 )
@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 BINS = 24  # of a count in a sum over its chances: within half a point of all counts
+EXACT = 4  # times the bins: so many numbers of decided labels are not grouped
 TAIL = 1e-9  # of a count: the probability left out at either end
 
 
@@ -99,12 +100,12 @@ def most_lost(
     full = rows <= labels
     least = critical(level) + ABOVE
     z = np.where(full, max(least, critical_value(inputs, margin, level)), least + PER_LABEL / labels)
-    possible = np.minimum(counts, labelled)
+    possible, n = np.minimum(counts, labelled), counted_inputs(inputs, margin)
 
     def held(lost: Integers) -> NDArray[np.bool_]:
         lost_ = np.minimum(lost, possible)
         won = possible - lost_
-        found = disagreement_statistic(inputs, rows, labelled, won, lost_, margin)
+        found = disagreement_statistic(n, rows / inputs * n, labelled, won, lost_, margin)
         if full.any():
             found = np.where(full, tango_statistic(lost_, won, inputs, margin), found)
         return np.asarray(found > z)
@@ -127,7 +128,8 @@ def _differing(n: int, p: float, least: int, bins: int) -> tuple[Floats, Floats]
 def _decided(least: int, most: int, p: float, bins: int) -> tuple[Integers, Integers]:
     """Return the likely numbers of labels that are won or lost, one for each bin, and the ends of the bins."""
     first, last = 0, most
-    if most >= bins:
+    if most > EXACT * bins:
         first, last = binom_range(least, p, TAIL).start, binom_range(most, p, TAIL).stop - 1
-    grouped = np.array_split(np.arange(first, last + 1), min(bins, last + 1 - first))
+    groups = bins if most > EXACT * bins else last + 1
+    grouped = np.array_split(np.arange(first, last + 1), min(groups, last + 1 - first))
     return np.array([each[len(each) // 2] for each in grouped]), np.array([first - 1, *(each[-1] for each in grouped)])

@@ -252,7 +252,7 @@ def p_of_flips(against: Integers, counts: Integers) -> Floats:
 
 
 def largest_passing(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> Integers:
-    """Return the largest k in 0 .. count that is fine, -1 if none is, for all counts at once; `fine` must be monotone."""
+    """Return the largest k in 0 .. count that is fine, or -1, for all counts at once; `fine` must be monotone."""
     low, high = np.full_like(counts, -1), counts.copy()
     while (low < high).any():
         middle = (low + high + 1) // 2

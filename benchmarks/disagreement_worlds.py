@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from benchmarks.gate_topics import BEARING
 from benchmarks.gate_worlds import Mismatch
-from tunegate.harness.statistics.disagreements import Disagreements, held_between_topics, needs_no_labels
+from tunegate.harness.statistics.disagreements import (
+    Disagreements,
+    effective_topics,
+    held_between_topics,
+    needs_no_labels,
+)
 from tunegate.harness.statistics.label_strata import (
     StratifiedDisagreements,
     Stratum,
@@ -199,6 +204,7 @@ class InTopics:
     """
 
     topics: int
+    effective: float
     labels: int
     margin: float
     uneven: bool
@@ -223,7 +229,9 @@ def in_topics(topics: int, labels: int, margin: float, uneven: bool, draws: int)
         rates = [_topic_table(_losses(how, sizes, margin, random), sizes, labels, margin, random) for _ in range(draws)]
         found[how] = np.mean(rates, axis=0)
     rare, these, equal = (found[how] for how in ("rare", "these", "equal"))
-    return InTopics(topics, labels, margin, uneven, rare[1], rare[0], these[1], equal[1], equal[0], draws)
+    return InTopics(
+        topics, effective_topics(sizes), labels, margin, uneven, rare[1], rare[0], these[1], equal[1], equal[0], draws
+    )
 
 
 def _losses(how: str, sizes: NDArray[np.int64], margin: float, random: np.random.Generator) -> Floats:

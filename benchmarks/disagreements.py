@@ -127,7 +127,7 @@ def broken(found: Found) -> Iterator[str]:
     for each in found.topics:
         if _exceeds(each.these, each.draws):
             yield f"{each.topics} topics, these: {number(each.these)} %"
-        if each.topics >= FEWEST_TOPICS and _exceeds(each.rare, each.draws):
+        if each.effective >= FEWEST_TOPICS and _exceeds(each.rare, each.draws):
             yield f"{each.topics} topics, at large: {number(each.rare)} %"
     for plan in found.needed:
         if plan.labels and plan.held is not None and plan.held < POWER - FORETOLD_WITHIN:
@@ -147,7 +147,7 @@ def report(found: Found, made: str) -> str:
         made,
         f"Written down before measuring: a loss of the margin is held at most {100 * BOUND:g} % of the time, also at "
         "any of seven tries, with strata, for the topics at hand, and for topics at large from "
-        f"{FEWEST_TOPICS} on (two standard errors more where it is drawn); with the labels that `plan` names equal "
+        f"{FEWEST_TOPICS} effective ones on (two standard errors more where it is drawn); with the labels that `plan` names equal "
         f"models are held {100 * POWER:g} % of the time, or up to {100 * FORETOLD_WITHIN:g} points less.",
         "## Plain samples",
         "The worst of 90 worlds or fewer: from the margin to 60 % of the inputs differ, and beside the loss none to "
@@ -176,7 +176,7 @@ def report(found: Found, made: str) -> str:
 SAMPLED_HEAD = ("inputs", "labels", "margin", "falsely held", "where differ", "rest decided", "seven tries")
 STRATA_HEAD = ("inputs", "labels", "verdicts", "falsely held", "equal", "equal, plain")
 TOPICS_HEAD = (
-    "topics", "sizes", "labels", "margin", "at large", "by T alone", "these topics", "equal", "equal, by T alone",
+    "topics", "effective", "labels", "margin", "at large", "by T alone", "these topics", "equal", "equal, by T alone",
 )  # fmt: skip
 NEEDED_HEAD = ("differ", "margin", "tied", "labels", "random pairs", "held")
 
@@ -201,7 +201,7 @@ def _strata_rows(cells: Sequence[Stratified]) -> Iterator[list[str]]:
 
 def _topics_row(each: InTopics) -> list[str]:
     return [
-        str(each.topics), "uneven" if each.uneven else "even", str(each.labels), f"{100 * each.margin:g}",
+        str(each.topics), f"{each.effective:.0f}", str(each.labels), f"{100 * each.margin:g}",
         f"{number(each.rare)} (± {number(standard_error(each.rare, each.draws))})", number(each.without),
         number(each.these), number(each.equal), number(each.equal_without),
     ]  # fmt: skip

@@ -62,7 +62,7 @@ def test_what_was_written_down_is_asked_of_each_part():
     found = Found(
         [Sampled(200, 10, 0.1, 0.032, 0.1, 1.0, 0.03)],
         [Stratified(2_000, 20, 0.1, 0.4, 1.0, "good", 0.03, 0.5, 0.4, 4_000)],
-        [InTopics(50, 40, 0.05, False, 0.035, 0.15, 0.0, 0.9, 0.92, 2_000)],
+        [InTopics(50, 50.0, 40, 0.05, False, 0.035, 0.15, 0.0, 0.9, 0.92, 2_000)],
         [Needed(0.1, 0.05, 0.0, 29, 288, 0.8), Needed(0.6, 0.03, 0.0, None, 4_518, None)],
         [Mislabelled("none", 40, 0.03)],
     )
@@ -73,7 +73,7 @@ def test_what_was_written_down_is_asked_of_each_part():
     wrong = Found(
         [replace(found.sampled[0], any_try=0.041)],
         [replace(found.stratified[0], held=0.06)],
-        [replace(found.topics[0], rare=0.06), replace(found.topics[0], topics=10, rare=0.2)],
+        [replace(found.topics[0], rare=0.06), replace(found.topics[0], effective=36.0, rare=0.2)],
         [replace(found.needed[0], held=0.7)],
         found.mislabelled,
     )

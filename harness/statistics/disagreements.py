@@ -32,7 +32,7 @@ ABOVE, PER_LABEL = 0.05, 5.0
 # margin: if it is known exactly, the few values that T takes err up to 8.6 % of the time; at 10,000 inputs and a margin
 # of .1 still 6.0 % (10 to 20 labels, nearly all that differ lost), with 200 losses 3.9 % (benchmarks/disagreements.py).
 MOST_INPUTS, MOST_LOST = 10_000, 200.0
-FEWEST_TOPICS = 50  # with fewer a verdict is about these topics, not about those of future traffic
+FEWEST_TOPICS = 50  # effective ones; with fewer a verdict is about these topics, not about those of future traffic
 SEARCHED = 10  # standard errors of that share, searched on either side
 SECTIONS = 32  # of the golden section: c to 1e-5 standard errors
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -162,6 +162,12 @@ def check_labels(differing: int, labelled: int, won: int, lost: int) -> None:
         raise ValueError(
             f"expected won + lost <= labelled <= differing, found {won} + {lost}, {labelled} and {differing}"
         )
+
+
+def effective_topics(sizes: ArrayLike) -> float:
+    """Return how many topics of one size those with so many inputs are worth (Kish, Survey Sampling, 1965)."""
+    counts = np.asarray(sizes, float)
+    return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def needs_no_labels(inputs: int, differing: int, margin: float, level: float = LEVEL) -> bool:

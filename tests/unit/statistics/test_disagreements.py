@@ -21,6 +21,7 @@ from tunegate.harness.statistics.disagreements import (
     Disagreements,
     counted_inputs,
     disagreement_statistic,
+    effective_topics,
     held_between_topics,
     needs_no_labels,
 )
@@ -157,7 +158,7 @@ def test_a_loss_that_some_topics_bear_is_not_held_between_topics():
     sizes, stands_for = np.full(50, 40), 200 / 40
     evenly = np.array([1] * 8 + [-1] * 12 + [0] * 30) * stands_for
     borne = np.array([4, 4, -6, -6] + [0] * 46) * stands_for
-    assert table.held
+    assert (table.held, effective_topics(sizes), effective_topics([90, 10])) == (True, 50, pytest.approx(1 / 0.82))
     assert held_between_topics(table, evenly, sizes)
     assert not held_between_topics(table, borne, sizes)
 

@@ -147,8 +147,8 @@ def report(found: Found, made: str) -> str:
         made,
         f"Written down before measuring: a loss of the margin is held at most {100 * BOUND:g} % of the time, also at "
         "any of seven tries, with strata, for the topics at hand, and for topics at large from "
-        f"{FEWEST_TOPICS} effective ones on (two standard errors more where it is drawn); with the labels that `plan` names equal "
-        f"models are held {100 * POWER:g} % of the time, or up to {100 * FORETOLD_WITHIN:g} points less.",
+        f"{FEWEST_TOPICS} effective ones on (two standard errors more where it is drawn); with the labels that `plan` "
+        f"names equal models are held {100 * POWER:g} % of the time, or up to {100 * FORETOLD_WITHIN:g} points less.",
         "## Plain samples",
         "The worst of 90 worlds or fewer: from the margin to 60 % of the inputs differ, and beside the loss none to "
         "all are won or lost. Enumerated: every table by its chance. *Seven tries*: the sum over tries at .8, .16, "

@@ -233,7 +233,7 @@ def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integ
 def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integers:
     """Return for each number of flips how many may regress with the margin still held (-1 if not held at all)."""
     z = critical_value(n, margin, level)
-    return _most(counts, lambda regressed: tango_statistic(regressed, counts - regressed, n, margin) > z)
+    return largest_passing(counts, lambda regressed: tango_statistic(regressed, counts - regressed, n, margin) > z)
 
 
 def _most_against(counts: Integers, level: float) -> Integers:
@@ -241,7 +241,7 @@ def _most_against(counts: Integers, level: float) -> Integers:
 
     The tests are those of `paired.p_better`.
     """
-    return _most(counts, lambda against: np.asarray(p_of_flips(against, counts) <= level))
+    return largest_passing(counts, lambda against: np.asarray(p_of_flips(against, counts) <= level))
 
 
 def p_of_flips(against: Integers, counts: Integers) -> Floats:
@@ -251,8 +251,8 @@ def p_of_flips(against: Integers, counts: Integers) -> Floats:
     return np.asarray(np.maximum(mid_p, score_p))
 
 
-def _most(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> Integers:
-    """Return the largest k in 0 .. count that is fine, for all counts at once; `fine` must be monotone."""
+def largest_passing(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> Integers:
+    """Return the largest k in 0 .. count that is fine, -1 if none is, for all counts at once; `fine` must be monotone."""
     low, high = np.full_like(counts, -1), counts.copy()
     while (low < high).any():
         middle = (low + high + 1) // 2

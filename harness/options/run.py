@@ -86,6 +86,7 @@ class Options:
     anchor: str = ""  # why a record becomes the anchor
     compared_as: str = ""  # its name in `tunegate compare`: the run is for information only
     run: Run | None = None  # the run that this one belongs to
+    traffic: Path | None = None  # the folder of snapshots, if the command line of pytest names one
 
     @property
     def replays(self) -> bool:

@@ -275,8 +275,14 @@ def _folded(value: Any) -> Any:
 
 
 def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
-    """Return the identifying digests of the cases of units, by unit key."""
-    return {unit.key: tuple(sorted({each for case in unit.cases for each in known_by(case)})) for unit in units}
+    """Return the identifying digests of the cases of units, by unit key; a snapshot of traffic counts as a whole."""
+    return {unit.key: _counted(unit) for unit in units}
+
+
+def _counted(unit: Unit) -> tuple[str, ...]:
+    if unit.traffic:
+        return (digest([unit.key, unit.traffic])[:CASE_DIGITS],)
+    return tuple(sorted({each for case in unit.cases for each in known_by(case)}))
 
 
 def configuration_digest(unit: Unit) -> str:
@@ -311,16 +317,16 @@ def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
 def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
     """Return the number of this evaluation of each unit, by its most used case; from 1.
 
-    For open cases, configurations are counted. For sealed cases, evaluations are counted: another engine gives the same
-    configuration other outputs, one set of which might pass. A repeated evaluation keeps its number, since it
-    reveals nothing new.
+    For open cases, configurations are counted. For sealed cases and labelled traffic, evaluations are counted: another
+    engine gives the same configuration other outputs, one set of which might pass. A repeated evaluation keeps its
+    number, since it reveals nothing new.
     """
     found = {}
     for unit in units:
         [this] = case_events("run", asked, [unit])
-        key = Event.look if unit.sealed else Event.model
+        key = Event.look if unit.sealed or unit.labels else Event.model
         before, mine = _asked(ledger, unit.task, key), key(this, unit.key)
-        those = [before.get(each, {}) for case in unit.cases for each in known_by(case)]
+        those = [before.get(each, {}) for each in _counted(unit)]
         found[unit.key] = max((each.get(mine, len(each)) for each in those), default=0) + 1
     return found
 
@@ -330,7 +336,7 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     found = {}
     for unit in units:
         before = _asked(ledger, unit.task, Event.look)
-        found[unit.key] = max((len(before.get(each, {})) for case in unit.cases for each in known_by(case)), default=0)
+        found[unit.key] = max((len(before.get(each, {})) for each in _counted(unit)), default=0)
     return found
 
 

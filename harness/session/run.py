@@ -131,8 +131,10 @@ class Session:
         """The evaluation number of this candidate for each unit; empty if evaluations are not counted."""
         if self.options.against != BASELINE or not candidate.counts:
             return {}
-        ledger = read_ledger(self.options.baselines)
-        return evaluation_numbers(ledger, self.selection.whole, record.run_by)
+        ledger, whole = read_ledger(self.options.baselines), self.selection.whole
+        found, elsewhere = evaluation_numbers(ledger, whole, record.run_by), self.options.tries.get(record.adapter, {})
+        labelled = {unit.key for unit in whole if unit.labels}
+        return {key: max(n, elsewhere.get(key, n)) if key in labelled else n for key, n in found.items()}
 
     @property
     def _targets_stay(self) -> bool:

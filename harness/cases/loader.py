@@ -102,7 +102,9 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
         scales = {file.name: file.check_kind.kind for file in files}
         with collecting(problems):
             sealed = {file.name for file in files if file.sealed}
-            policy = read_policy(folder / POLICY, task_schema(), scales, sealed, complete, partial(_parts, files))
+            labelled = {file.name for file in files if file.labels}
+            parts = partial(_parts, files)
+            policy = read_policy(folder / POLICY, task_schema(), scales, sealed, complete, parts, labelled)
         done(1)
     for file in files:
         problems += derived_problems(file, files, policy, folder / POLICY, complete)

@@ -47,7 +47,7 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     # Cases that training rows come near are no evidence of a gain, but count against the candidate.
     wholes = [each.with_near for each in gated if each.with_near]
     members = [*gated, *wholes, *(part for each in parts.values() for part in gated_parts(each))]
-    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members}
+    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members} | _labelled(pairs)
     minima = _minima(gated)
     lower = _family(worse | minima, {})
     is_better: set[PairKey] = set()
@@ -59,6 +59,16 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
     return Tests(worse, lower, is_better, below, _fallen_slices(gated), of_parts, len(worse) + len(minima))
+
+
+def _labelled(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:
+    """Test the labelled samples of traffic: worse where outputs differ is worse, since elsewhere nothing changes."""
+    samples = {each.key: each.disagreement for each in pairs if each.disagreement}
+    return {
+        key: stats.p_worse(found.d, seed=SEED)
+        for key, found in samples.items()
+        if found.sample and not found.missing
+    }
 
 
 def _minima(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:

@@ -115,8 +115,8 @@ TABLE = (
            suites=True, by={"distil": "LoRA adapter of the teacher, a folder"}),
     Option("cases", "Folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
     # not configurable: a repository must not choose which of the user's files are read
-    Option("traffic", "Folder of traffic snapshots; by default $TUNEGATE_TRAFFIC, or one in the user's data folder", "DIR",
-           Path, suites=True),
+    Option("traffic", "Folder of traffic snapshots; by default $TUNEGATE_TRAFFIC, or one in the user's data folder",
+           "DIR", Path, suites=True),
     Option("allow-personal", "Keep inputs with secrets or personal data, and why", "REASON"),
     Option("checks", "Python file with your own kinds of check", "FILE.py", Path, stands=True),
     Option("baselines", "Folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),

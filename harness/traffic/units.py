@@ -1,4 +1,4 @@
-"""Two configurations on one snapshot: on which inputs their outputs differ, and what labels say of a sample of these."""
+"""Two configurations on one snapshot: where their outputs differ, and what labels say of a sample of that."""
 
 from __future__ import annotations
 

@@ -109,7 +109,12 @@ def pair(
     if problem:
         return sides
     if unit.labels and declared.margin is not None:
-        found = labelled_outputs(unit, candidate, reference, number)
+        # inputs that training rows come near say nothing about the others
+        near = candidate.near.get(unit.key, ())
+        clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
+        if not clean.cases:
+            return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
+        found = labelled_outputs(clean, candidate, reference, number)
         return replace(sides, margin=declared.margin, disagreement=found)
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:

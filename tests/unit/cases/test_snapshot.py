@@ -8,6 +8,7 @@ import stat
 
 import pytest
 
+from tests.support.traffic import write_traffic
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.snapshot import (
@@ -45,12 +46,6 @@ def kept(path, lines=LINES):
     return write_snapshot([each for _, each in parse_traffic(write_lines(path / "log.jsonl", lines))])
 
 
-def write_traffic(root, sha, **more):
-    """A schema unit of traffic."""
-    path = write_unit(root, [])
-    data = {key: value for key, value in json.loads(path.read_text()).items() if key != "cases"}
-    path.write_text(json.dumps(data | {"traffic": f"sha256:{sha}"} | more))
-    return path
 
 
 def test_a_snapshot_is_named_by_its_content_and_private(tmp_path, folder):

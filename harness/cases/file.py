@@ -109,7 +109,8 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
         _read_traffic(file, problems)
     else:
         _read_cases(file, invalid, problems)
-    kept = [TRAFFIC, ("suite",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",), *map(file.place, file.ids)]
+    kept = [TRAFFIC, ("suite",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",)]
+    kept += map(file.place, file.ids)
     return replace(file, document=_narrowed(document, kept))
 
 

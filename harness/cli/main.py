@@ -22,10 +22,10 @@ from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.label import label
 from tunegate.harness.cli.merge import merge
+from tunegate.harness.cli.options import finds_traffic
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
-from tunegate.harness.cli.options import finds_traffic
 from tunegate.harness.cli.traffic import traffic
 from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun

@@ -68,6 +68,6 @@ def _refusal(file: Path, private: Sequence[tuple[int, Sequence[str]]]) -> str:
     lines = [str(Problem(file, number, "", "no private data", listed(kinds))) for number, kinds in private[:SHOWN]]
     more = [f"and {len(private) - SHOWN:,} more lines"] if len(private) > SHOWN else []
     return (
-        f"{show_path(file)}: {len(private):,} of its lines hold secrets or personal data; remove them, or keep them with "
-        "--allow-personal REASON:\n" + "\n".join(f"  {line}" for line in (*lines, *more))
+        f"{show_path(file)}: {len(private):,} of its lines hold secrets or personal data; remove them, or keep them "
+        "with --allow-personal REASON:\n" + "\n".join(f"  {line}" for line in (*lines, *more))
     )

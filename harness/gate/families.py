@@ -10,6 +10,8 @@ from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
 from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.disagreements import Disagreements
+from tunegate.harness.traffic.units import Disagreement
 
 LEVEL = stats.LEVEL  # one-sided, of held, worse and the family of targets: at .05 the rate of false held is 6.9 %
 SLICE_LEVEL = 0.02  # of all slices: five units and two references then give a false alarm under 5 % of the time
@@ -61,14 +63,17 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     return Tests(worse, lower, is_better, below, _fallen_slices(gated), of_parts, len(worse) + len(minima))
 
 
+def labelled_table(each: PairedScores, found: Disagreement) -> Disagreements:
+    """Return what is known of a pair of labelled traffic, as numbers."""
+    labelled = 0 if found.missing else len(found.sample)
+    won, lost = (len(found.better), len(found.worse)) if labelled else (0, 0)
+    return Disagreements(found.inputs, found.differing, labelled, won, lost, each.margin, each.level)
+
+
 def _labelled(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:
-    """Test the labelled samples of traffic: worse where outputs differ is worse, since elsewhere nothing changes."""
-    samples = {each.key: each.disagreement for each in pairs if each.disagreement}
-    return {
-        key: stats.p_worse(found.d, seed=SEED)
-        for key, found in samples.items()
-        if found.sample and not found.missing
-    }
+    """Test the labelled samples of traffic: elsewhere both outputs are the same."""
+    samples = {each.key: (each, each.disagreement) for each in pairs if each.disagreement}
+    return {key: labelled_table(each, found).p_worse for key, (each, found) in samples.items() if not found.missing}
 
 
 def _minima(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:

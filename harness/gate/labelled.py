@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tunegate.harness.gate import labelled_messages
-from tunegate.harness.gate.families import Tests
+from tunegate.harness.gate.families import Tests, labelled_table
 from tunegate.harness.gate.pairing import PairedScores
 from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
-from tunegate.harness.statistics import disagreements as stats
+from tunegate.harness.statistics.disagreements import needs_no_labels
+from tunegate.harness.statistics.labels_needed import prob_held_by_labels
 from tunegate.harness.traffic.units import Disagreement
 
 
@@ -27,8 +28,7 @@ def labelled_verdict(
         tests: the tests of the run, of which "worse" on the sample is one.
         number: the number of the try.
     """
-    counts = stats.Counts(found.inputs, found.differing, len(found.sample), len(found.better), len(found.worse))
-    no_label_needed = stats.needs_no_label(found.inputs, found.differing, each.margin, each.level)
+    table = labelled_table(each, found)
     facts = replace(
         facts,
         base=None, mean=None, observations=found.inputs, level=each.level,
@@ -39,19 +39,23 @@ def labelled_verdict(
             len(found.missing), number,
         ),
     )  # fmt: skip
-    if no_label_needed:
+    if needs_no_labels(found.inputs, found.differing, each.margin, each.level):
         return replace(facts, verdict="held", reason=labelled_messages.held_without_labels(facts))
     if found.missing:
-        return replace(facts, reason=labelled_messages.missing(facts), blocks=True)
-    lower, upper = stats.interval(counts, each.level)
+        return replace(facts, reason=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
     facts = replace(
-        facts,
-        difference=found.differing / found.inputs * (len(found.better) - len(found.worse)) / len(found.sample),
-        interval=(lower, upper), p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
+        facts, difference=table.difference, interval=(table.bounds.lower, table.bounds.upper),
+        p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
     )  # fmt: skip
-    verdict = _rule(facts, stats.is_held(counts, each.margin, each.level), each.policy.lower == "block")
-    reason = labelled_messages.verdict(facts, verdict)
+    verdict = _rule(facts, table.held, each.policy.lower == "block")
+    reason = labelled_messages.labelled_reason(facts, verdict)
     return replace(facts, verdict=verdict, reason=reason, blocks=verdict != "held")
+
+
+def _chance(each: PairedScores, found: Disagreement) -> float:
+    """Return how often the whole sample holds an equal model if half of what differs is equally right."""
+    share = found.differing / found.inputs
+    return prob_held_by_labels(found.inputs, len(found.sample), each.margin, share, 0.25, 0.25, each.level)
 
 
 def _rule(facts: UnitVerdict, held: bool, intolerant: bool) -> Verdict:

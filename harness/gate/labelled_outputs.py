@@ -7,13 +7,14 @@ from typing import cast
 
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import canonical_output
+from tunegate.harness.core.files import digest
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final
 from tunegate.harness.traffic.labels import read_labels
-from tunegate.harness.traffic.units import Disagreement, Given, disagreement
+from tunegate.harness.traffic.units import ComparedOutput, Disagreement, disagreement
 
-REJECTED = Given("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
+REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
 
 
 def labelled_outputs(unit: Unit, candidate: Record, reference: Record, number: int) -> Disagreement:
@@ -30,10 +31,15 @@ def labelled_outputs(unit: Unit, candidate: Record, reference: Record, number: i
     return disagreement(unit, old, new, read_labels(unit.labels.file), number)
 
 
-def _given(unit: Unit, record: Record) -> Mapping[str, Given]:
-    results, rung, found = record.of_unit(unit.key), cast("RungName", record.rung), dict[str, Given]()
+def outputs_digest(unit: Unit, record: Record) -> str:
+    """Return the digest (hex) of a record's outputs on a unit of labelled traffic, as they are compared."""
+    return digest({case: list(each) for case, each in _given(unit, record).items()})
+
+
+def _given(unit: Unit, record: Record) -> Mapping[str, ComparedOutput]:
+    results, rung, found = record.of_unit(unit.key), cast("RungName", record.rung), dict[str, ComparedOutput]()
     for case in unit.cases:
         first = results[case.id].first
         text = canonical_output(case.check, final(rung, first.output or ""))
-        found[case.id] = Given(text) if first.passed else REJECTED
+        found[case.id] = ComparedOutput(text) if first.passed else REJECTED
     return found

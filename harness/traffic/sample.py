@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 
-def draw(snapshot: str, number: int, inputs: Iterable[str], size: int) -> list[str]:
+def draw_sample(snapshot: str, number: int, inputs: Iterable[str], size: int) -> list[str]:
     """Return `size` of the inputs, or all if there are fewer: those of the smallest SHA-256.
 
     It is the digest of the snapshot's, the number of the try, and the input's: no outputs take part, and the snapshot

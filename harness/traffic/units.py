@@ -9,14 +9,17 @@ from typing import NamedTuple
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.traffic.labels import Labels
-from tunegate.harness.traffic.sample import draw
+from tunegate.harness.traffic.sample import draw_sample
 
 
-class Given(NamedTuple):
+class ComparedOutput(NamedTuple):
     """An output as it is compared, and whether its check rejects it, so that it needs no label."""
 
     output: str
     rejected: bool = False
+
+
+Outputs = Mapping[str, ComparedOutput]  # by case id
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Differing:
 
     case: str
     input: str
-    before: Given
-    after: Given
+    before: ComparedOutput
+    after: ComparedOutput
     was_right: bool | None
     is_right: bool | None
 
@@ -70,9 +73,7 @@ class Disagreement:
         return tuple(each for each in self.sample if not each.is_labelled)
 
 
-def disagreement(
-    unit: Unit, old: Mapping[str, Given], new: Mapping[str, Given], labels: Labels, number: int
-) -> Disagreement:
+def disagreement(unit: Unit, old: Outputs, new: Outputs, labels: Labels, number: int) -> Disagreement:
     """Compare the outputs of a unit of traffic with labels, and look up the labels of the sample.
 
     Args:
@@ -88,12 +89,12 @@ def disagreement(
         if old[case.id].output != new[case.id].output
     }
     size = unit.labels.sample if unit.labels else 0
-    drawn = draw(unit.traffic, number, differing, size)
+    drawn = draw_sample(unit.traffic, number, differing, size)
     return Disagreement(len(unit.cases), len(differing), tuple(_looked_up(drawn, differing, old, new, labels)))
 
 
 def _looked_up(
-    drawn: Sequence[str], cases: Mapping[str, str], old: Mapping[str, Given], new: Mapping[str, Given], labels: Labels
+    drawn: Sequence[str], cases: Mapping[str, str], old: Outputs, new: Outputs, labels: Labels
 ) -> Iterator[Differing]:
     for name in drawn:
         before, after = old[cases[name]], new[cases[name]]

@@ -50,7 +50,9 @@ def write_outputs(path: str, other: Callable[[str, int], str]) -> None:
 
 def write_candidate(differing: Collection[int], cases: Collection[int] = range(2)) -> None:
     """Outputs of a candidate that says something else on these inputs of traffic, and on these of the 60 cases."""
-    write_outputs("outputs.jsonl", lambda key, number: OTHER if number in (differing if key == KEY else cases) else GOOD)
+    write_outputs(
+        "outputs.jsonl", lambda key, number: OTHER if number in (differing if key == KEY else cases) else GOOD
+    )
 
 
 def make_traffic_repository(inputs: Sequence[str], sample: int = 40) -> None:

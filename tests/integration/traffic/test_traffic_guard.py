@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.gated import commit_to_main, git, invoke, ok
+from tests.support.gated import git, invoke, ok
 from tests.support.traffic import (
     GATE,
     LABELS,
@@ -19,18 +21,34 @@ from tests.support.traffic import (
 )
 from tunegate.harness.cases.snapshot import traffic_in
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.statistics.paired import sealed_level
 
 INPUTS = 600
 TENTH, FIFTH = range(0, INPUTS, 10), range(0, INPUTS, 5)
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The repository, to be copied."""
+    home, before = tmp_path_factory.mktemp("made") / "desk", Path.cwd()
+    home.mkdir()
+    try:
+        os.chdir(home)
+        with traffic_in(home / "traffic"):
+            make_traffic_repository([f"message {number}" for number in range(INPUTS)])
+    finally:
+        os.chdir(before)
+    return home
+
+
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def desk(made, tmp_path, monkeypatch):
     """A repository with 60 cases and labelled traffic of 600 inputs, whose base is right everywhere."""
-    monkeypatch.chdir(tmp_path)
-    with traffic_in(tmp_path / "traffic"):
-        make_traffic_repository([f"message {number}" for number in range(INPUTS)])
-        yield tmp_path
+    home = tmp_path / "desk"
+    shutil.copytree(made, home)
+    monkeypatch.chdir(home)
+    with traffic_in(home / "traffic"):
+        yield home
 
 
 def test_few_labels_hold_what_60_cases_cannot(desk):
@@ -39,8 +57,9 @@ def test_few_labels_hold_what_60_cases_cannot(desk):
     assert asked["desk/triage"]["verdict"] == "inconclusive"
     assert asked["desk/production"]["verdict"] == "inconclusive"
     said = asked["desk/production"]["reason"]
-    assert "40 of 40 labels are missing, of snapshot sha256:" in said
-    assert "tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
+    assert said.startswith("Inconclusive: 40 of 40 labels of the snapshot sha256:")
+    assert " are missing: tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
+    assert "40 labels hold an equal model about 97.4 % of the time" in said
 
     assert label(lambda output: True) == 40
 
@@ -72,15 +91,19 @@ def test_outputs_that_hardly_differ_need_no_label(desk):
     assert not LABELS.exists()
 
 
-def test_another_candidate_is_another_try_with_a_sample_of_its_own(desk):
+def test_another_candidate_is_another_try_with_another_sample(desk):
     write_candidate(TENTH)
-    verdicts()
+    first = {each["level"]: each["labelled"] for each in [verdicts()["desk/production"]]}
     label(lambda output: True)
-    assert verdicts()["desk/production"]["labelled"]["number"] == 1, "the same outputs again are the same try"
-    ok("report", "record.json")
+    again = verdicts()["desk/production"]
+    assert (again["labelled"]["number"], again["level"]) == (1, *first), "the same outputs are the same try"
 
-    write_candidate(TENTH)
-    invoke(*GATE[:1], "--model=replay:gpt-2=outputs.jsonl", "--requests=requests.jsonl")
+    write_candidate(range(1, INPUTS, 10))
+    other = verdicts()["desk/production"]
+
+    assert other["labelled"]["number"] == 2
+    assert other["level"] == pytest.approx(sealed_level(2))
+    assert "the 2nd try on this snapshot" in other["reason"]
 
 
 def test_a_warning_is_enough_where_inconclusive_units_only_warn(desk):
@@ -93,8 +116,9 @@ def test_a_warning_is_enough_where_inconclusive_units_only_warn(desk):
 
 def on_a_branch() -> None:
     """What is there is main; what follows is a change."""
-    git("init", "-q")
-    commit_to_main("base")
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-qm", "base")
     git("checkout", "-qb", "change")
 
 
@@ -147,6 +171,6 @@ def test_the_unit_stands_on_the_page_and_in_the_comment(desk):
     write_candidate(TENTH)
     invoke(*GATE, "--decision=decision.json")
 
-    assert "40 of 40 labels are missing" in ok("comment", "decision.json")
-    ok("view", "record.json", "--html=page.html")
-    assert "40 of 40 labels are missing" in Path("page.html").read_text()
+    assert "40 of 40 labels of the snapshot" in ok("comment", "decision.json")
+    ok("report", "record.json", "--html=page.html")
+    assert "40 of 40 labels of the snapshot" in Path("page.html").read_text()

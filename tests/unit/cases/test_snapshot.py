@@ -46,15 +46,17 @@ def kept(path, lines=LINES):
     return write_snapshot([each for _, each in parse_traffic(write_lines(path / "log.jsonl", lines))])
 
 
-
-
 def test_a_snapshot_is_named_by_its_content_and_private(tmp_path, folder):
     sha = kept(tmp_path)
 
     path = snapshot_path(sha)
     assert path.parent == folder
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 or os.name == "nt"
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [LINES[0], LINES[1], {"input": LINES[2]["input"]}]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        LINES[0],
+        LINES[1],
+        {"input": LINES[2]["input"]},
+    ]
     assert kept(tmp_path) == sha
 
 
@@ -96,7 +98,7 @@ def test_the_inputs_of_a_snapshot_are_the_cases(tmp_path, folder):
     assert (unit.traffic, unit.labels) == (sha, None)
     assert [case.written for case in unit.cases] == [line["input"] for line in LINES]
     assert [case.context for case in unit.cases] == [None, "a note", None]
-    assert [case.id for case in unit.cases][0] == "t-" + input_digest(LINES[0]["input"])[7:19]
+    assert next(case.id for case in unit.cases) == "t-" + input_digest(LINES[0]["input"])[7:19]
     assert TrafficInput("the boiler leaks").id == unit.cases[0].id
     assert all(case.expect is None for case in unit.cases)
 

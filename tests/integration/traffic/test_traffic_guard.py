@@ -114,6 +114,20 @@ def test_a_warning_is_enough_where_inconclusive_units_only_warn(desk):
     assert record.verdicts["desk/production"]["verdict"] == "inconclusive"
 
 
+def test_the_plan_says_how_many_labels_it_takes(desk):
+    [found] = json.loads(ok("plan", "--unit=desk/production", "--json"))
+    assert found["labels"][0] == {"differ": 0.05, "labels_needed": 10, "held": pytest.approx(1, abs=0.01)}
+    assert [each["labels_needed"] for each in found["labels"]] == sorted(
+        each["labels_needed"] for each in found["labels"]
+    )
+
+    write_candidate(TENTH)
+    verdicts()
+    said = ok("plan", "--run=record.json")
+    assert "desk/triage" in said
+    assert " 10.0 % " in said, "what the record shows of how often outputs differ"
+
+
 def on_a_branch() -> None:
     """What is there is main; what follows is a change."""
     git("init", "-q", "-b", "main")

@@ -44,9 +44,8 @@ def traffic(
     with traffic_in(folder):
         sha = write_snapshot(inputs)
         path = snapshot_path(sha)
-    aside, repeated = chatter(quiet), len(found) - len(inputs)
-    again = f"; {repeated:,} repeated ones are kept once" if repeated else ""
-    aside.print(f"{len(inputs):,} inputs{again}, in {show_path(path)}", markup=False)
+    aside = chatter(quiet)
+    aside.print(f"{len(inputs):,} different inputs of {len(found):,} lines, in {show_path(path)}", markup=False)
     if private:
         aside.print(f"lines with secrets or personal data are kept ({len(private):,}): {allow_personal}", markup=False)
     console.print(f"traffic: {PREFIX}{sha}", markup=False)

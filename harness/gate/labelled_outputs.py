@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
-from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.base import canonical_output
 from tunegate.harness.core.files import digest
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final
 from tunegate.harness.traffic.labels import read_labels
-from tunegate.harness.traffic.units import ComparedOutput, Disagreement, disagreement
+from tunegate.harness.traffic.units import ComparedOutput, Disagreement, Outputs, disagreement
 
 REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
 
@@ -27,19 +26,25 @@ def labelled_outputs(unit: Unit, candidate: Record, reference: Record, number: i
     """
     if unit.labels is None:
         raise ValueError(f"{unit.key} has no labels")
-    old, new = (_given(unit, record) for record in (reference, candidate))
+    old, new = (compared_outputs(unit, record) for record in (reference, candidate))
     return disagreement(unit, old, new, read_labels(unit.labels.file), number)
 
 
 def outputs_digest(unit: Unit, record: Record) -> str:
     """Return the digest (hex) of a record's outputs on a unit of labelled traffic, as they are compared."""
-    return digest({case: list(each) for case, each in _given(unit, record).items()})
+    return digest({case: list(each) for case, each in compared_outputs(unit, record).items()})
 
 
-def _given(unit: Unit, record: Record) -> Mapping[str, ComparedOutput]:
-    results, rung, found = record.of_unit(unit.key), cast("RungName", record.rung), dict[str, ComparedOutput]()
-    for case in unit.cases:
-        first = results[case.id].first
-        text = canonical_output(case.check, final(rung, first.output or ""))
-        found[case.id] = ComparedOutput(text) if first.passed else REJECTED
-    return found
+def compared_outputs(unit: Unit, record: Record) -> Outputs:
+    """Return a record's outputs on a unit of labelled traffic, by case id."""
+    firsts = {case: result.first for case, result in record.of_unit(unit.key).items()}
+    return {
+        case.id: compared_output(case, record.rung, firsts[case.id].passed, firsts[case.id].output)
+        for case in unit.cases
+    }
+
+
+def compared_output(case: Case, rung: str, passed: bool | None, output: str | None) -> ComparedOutput:
+    """Return an output as it is compared; `passed` says whether its check accepts it without an expectation."""
+    text = canonical_output(case.check, final(cast("RungName", rung), output or ""))
+    return ComparedOutput(text) if passed else REJECTED

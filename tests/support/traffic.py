@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.support.gated import GOOD, invoke, ok
 from tests.support.records import write_policy
 from tests.support.units import write_unit
-from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.gate.labelled_outputs import labelled_outputs
+from tunegate.harness.labelling.of_unit import unit_questions
 from tunegate.harness.traffic.labels import Label, append_label
 
 OTHER = '{"product": "radiator"}'
@@ -78,11 +76,8 @@ def verdicts(*options: str) -> dict[str, Any]:
 
 def label(right: Callable[[str], bool], by: str = "anna") -> int:
     """Label what the last gate lacked; return how many inputs that were."""
-    record, unit = read_record(Path("record.json")), units()[KEY]
-    base = read_baseline(Path("baselines/replay-gpt/desk/production.json"), KEY)
-    reference = replace(record, cases={f"{KEY}/{case}": each for case, each in base.results.items()})
-    found = labelled_outputs(unit, record, reference, record.verdicts[KEY]["labelled"]["number"])
-    for each in found.missing:
-        for given in (each.before, each.after):
-            append_label(LABELS, Label(each.input, given.output, right(given.output), by))
-    return len(found.missing)
+    asked = unit_questions(units()[KEY], read_record(Path("record.json")))
+    for each in asked:
+        for sha, output in each.pairs:
+            append_label(LABELS, Label(sha, output, right(output), by))
+    return len(asked)

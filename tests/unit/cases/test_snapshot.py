@@ -8,6 +8,7 @@ import stat
 
 import pytest
 
+from tests.support.records import write_policy
 from tests.support.traffic import write_traffic
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import find_unit, load_tasks
@@ -154,3 +155,20 @@ def test_cases_have_no_labels(tmp_path):
 
     with pytest.raises(AuthoringError, match="labels beside traffic only"):
         load_tasks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({"role": "target"}, "expected a guard, since triage is labelled traffic"),
+        ({"minimum_score": 0.5}, "expected no minimum_score, since triage is labelled traffic"),
+        ({"parts": {"adherence": {"margin": 0.1, "reason": "x"}}}, "expected no parts"),
+    ],
+)
+def test_labelled_traffic_only_guards(tmp_path, folder, policy, said):
+    labels = {"file": "a.jsonl", "sample": 40}
+    write_traffic(tmp_path / "fixtures", kept(tmp_path), labels=labels)
+    write_policy(tmp_path / "fixtures", triage=policy)
+
+    with pytest.raises(AuthoringError, match=said):
+        load_tasks(tmp_path / "fixtures")

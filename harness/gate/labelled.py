@@ -54,8 +54,8 @@ def labelled_verdict(
 
 def _chance(each: PairedScores, found: Disagreement) -> float:
     """Return how often the whole sample holds an equal model if half of what differs is equally right."""
-    share = found.differing / found.inputs
-    return prob_held_by_labels(found.inputs, len(found.sample), each.margin, share, 0.25, 0.25, each.level)
+    share, size = found.differing / found.inputs, each.unit.labels.sample if each.unit.labels else 0
+    return prob_held_by_labels(found.inputs, size, each.margin, share, 0.25, 0.25, each.level)
 
 
 def _rule(facts: UnitVerdict, held: bool, intolerant: bool) -> Verdict:

@@ -53,11 +53,6 @@ class Disagreement:
     sample: tuple[Differing, ...]
 
     @property
-    def d(self) -> tuple[int, ...]:
-        """The change of each input of the sample."""
-        return tuple(each.d for each in self.sample)
-
-    @property
     def better(self) -> tuple[str, ...]:
         """The cases of the sample where the candidate's output is better."""
         return tuple(each.case for each in self.sample if each.is_labelled and each.d > 0)

@@ -15,7 +15,7 @@ from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input
 from tunegate.harness.cases.json_schemas import loader_schema
-from tunegate.harness.cases.model import Case, Labelling, Prompt, Shot, Unit, UnitConfiguration, read_decoding
+from tunegate.harness.cases.model import Case, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.cases.snapshot import PREFIX, read_snapshot
 from tunegate.harness.cases.template import misspelt, unfilled
@@ -67,7 +67,7 @@ class FixtureFile:
     checks: dict[str, Check | AuthoringError] = field(default_factory=dict)
     of: str = ""
     traffic: str = ""
-    labels: Labelling | None = None
+    labels: LabelSource | None = None
 
     @property
     def kind_name(self) -> str:
@@ -194,7 +194,7 @@ def _of_traffic(file: FixtureFile) -> FixtureFile:
         hint = f"write labels: {{file: {file.name}.labels.jsonl, sample: 40}}"
         expected = f"labels, since {file.kind_name} needs an expectation and traffic has none"
         raise AuthoringError([document.problem(TRAFFIC, expected, "none", hint)])
-    where = Labelling(document.path.parent / labels["file"], labels["sample"]) if labels else None
+    where = LabelSource(document.path.parent / labels["file"], labels["sample"]) if labels else None
     return replace(file, traffic=named.removeprefix(PREFIX), labels=where)
 
 

@@ -165,7 +165,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelling:
+class LabelSource:
     """How labels decide a unit of traffic: their file, and how many of the inputs with differing outputs get some."""
 
     file: Path
@@ -192,7 +192,7 @@ class Unit:
     of: str = ""
     own_kind: CheckKind | None = field(default=None, repr=False)
     traffic: str = ""
-    labels: Labelling | None = None
+    labels: LabelSource | None = None
 
     @property
     def key(self) -> str:

@@ -30,7 +30,7 @@ def labelled_outputs(unit: Unit, candidate: Record, reference: Record, number: i
     return disagreement(unit, old, new, read_labels(unit.labels.file), number)
 
 
-def outputs_digest(unit: Unit, record: Record) -> str:
+def supplied_digest(unit: Unit, record: Record) -> str:
     """Return the digest (hex) of a record's outputs on a unit of labelled traffic, as they are compared."""
     return digest({case: list(each) for case, each in compared_outputs(unit, record).items()})
 

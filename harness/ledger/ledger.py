@@ -231,7 +231,7 @@ class Ledger:
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
         if event.kind == "tried":
-            return all(event.attempt(unit) in tries(self, event, unit) for unit in event.cases)
+            return all(event.attempt(unit) in known_tries(self, event, unit) for unit in event.cases)
         if event.kind == "searched":
             return any(each.trials >= event.trials for each in self.of(event.task, event.kind) if each.who == event.who)
         # repeating the same configuration, engine and cases reveals nothing new
@@ -336,7 +336,7 @@ def evaluation_numbers(
     for unit in units:
         if unit.labels:
             [this] = try_events(asked, [unit], supplied)
-            known = [*tries(ledger, this, unit.key), this.attempt(unit.key)]
+            known = [*known_tries(ledger, this, unit.key), this.attempt(unit.key)]
             found[unit.key] = known.index(known[-1]) + 1
             continue
         [this] = case_events("run", asked, [unit])
@@ -357,7 +357,7 @@ def try_events(asked: Fingerprint, units: Iterable[Unit], supplied: Mapping[str,
             for each in found]  # fmt: skip
 
 
-def tries(ledger: Ledger, event: Event, unit: str) -> list[Look]:
+def known_tries(ledger: Ledger, event: Event, unit: str) -> list[Look]:
     """Return the different tries on the snapshot that an event is of, in the order of the first of each."""
     alike = [each for each in ledger.of(event.task, "tried") if each.cases.get(unit) == event.cases[unit]]
     return list(dict.fromkeys(each.attempt(unit) for each in alike))

@@ -22,7 +22,7 @@ from tunegate.harness.evaluation.shard_record import ShardRecord
 from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
-from tunegate.harness.gate.labelled_outputs import outputs_digest
+from tunegate.harness.gate.labelled_outputs import supplied_digest
 from tunegate.harness.ledger.journal import undo_cut_off
 from tunegate.harness.ledger.ledger import append, evaluation_numbers, read_ledger, try_events
 from tunegate.harness.ledger.sealed import announce_evaluations, check_changed, check_remote, send_run
@@ -178,7 +178,7 @@ class Session:
 def _supplied(units: Sequence[Unit], record: Record) -> dict[str, str]:
     """The digests of supplied outputs on labelled traffic, by unit."""
     labelled = [unit for unit in units if unit.labels and not record.units[unit.key].unscored]
-    return {unit.key: outputs_digest(unit, record) for unit in labelled if record.is_supplied}
+    return {unit.key: supplied_digest(unit, record) for unit in labelled if record.is_supplied}
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

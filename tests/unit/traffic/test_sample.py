@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.cases.model import Case, Decoding, Labelling, Prompt, Unit
+from tunegate.harness.cases.model import Case, Decoding, LabelSource, Prompt, Unit
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.checks.short_answer import QuestionCheck
 from tunegate.harness.traffic.labels import Label, Labels
@@ -42,7 +42,7 @@ def unit(n: int, sample: int = 10) -> Unit:
         for number in range(n)
     )
     return Unit(
-        "desk", "production", "retention", cases, "questions", traffic="s", labels=Labelling(Path("a.jsonl"), sample)
+        "desk", "production", "retention", cases, "questions", traffic="s", labels=LabelSource(Path("a.jsonl"), sample)
     )
 
 

@@ -232,7 +232,7 @@ TABLE = (
                          "a spreadsheet"}),
     Option("decision", "Also write the decision to this file, for report, view and comment", "FILE.json", Path),
     Option("junit", "Also write the decision as JUnit XML, for a CI system to show", "FILE.xml", Path),
-    Option("html", "Write an offline page with every case: one file, or a folder if there are many",
+    Option("html", "Write an offline page of all cases: a file, or a folder if many",
            "FILE.html|DIR", Path),
     Option("tensorboard", "Also write the scores for TensorBoard", "DIR", Path),
     Option("page", "URL of the page, for links to its cases", "URL"),

@@ -170,7 +170,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
     for unit in task.units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
             yield from check.warnings if isinstance(check, HasWarnings) else ()
-        if unit.of or unit.traffic:  # nobody wrote these cases
+        if unit.of or unit.traffic:  # its cases were not written by people
             continue
         yield from _repeated(unit)
         yield from undeclared_families(unit)

@@ -1,4 +1,4 @@
-"""Which of the inputs whose outputs differ get labels: a draw that nobody can choose."""
+"""Which of the inputs whose outputs differ get labels: a draw that no author can choose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def draw_sample(snapshot: str, number: int, inputs: Iterable[str], size: int) ->
     """Return `size` of the inputs, or all if there are fewer: those of the smallest SHA-256.
 
     It is the digest of the snapshot's, the number of the try, and the input's: no outputs take part, and the snapshot
-    is fixed before the candidate is known. Another try draws anew.
+    is fixed before the candidate is known. Another try draws another sample.
 
     Args:
         snapshot: the digest (hex) of the snapshot.

@@ -18,8 +18,10 @@ from typing import Any, Literal
 
 from tests.support.gated import BAD, GOOD, OWN, make_repository, with_own_checks, write
 from tests.support.prompted import make_desk
+from tests.support.traffic import label, make_traffic_repository, verdicts, write_candidate
+from tunegate.harness.cases.snapshot import traffic_in
 
-Kind = Literal["plain", "checks", "adapter", "served"]
+Kind = Literal["plain", "checks", "adapter", "served", "traffic"]
 TOKEN = "tg-canary-hush-hush-token"  # noqa: S105  (a canary)
 #: Python that says that it ran, where anybody would see it, and what it could see.
 CANARY = """
@@ -46,6 +48,8 @@ GATE_ADAPTER = ("gate", "--model=model", "--adapter=tuned", "--policy-from=origi
 RELEASE = ("release", "tuned", "--model=model")
 RECORD = ("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
 ENVIRON = "/proc/self/environ"
+#: Text of a stranger: commands of a workflow and of a terminal, and markup.
+HOSTILE = "::set-env name=a::b\n\x1b[2J\x1b]0;x\x07<img src=x onerror=alert(1)> @everyone ![x](https://x.example) `"
 #: An own check that lets everything pass.
 PASSES_ALL = OWN.replace("float(len(output) < 60)", "1.0")
 
@@ -123,7 +127,8 @@ class Attempt:
         command: what is called then; without --approve, which is the reviewer's.
         world: `plain` has outputs only, `checks` an approved checks.py for the unit desk/brief too, `adapter` a tiny
             model with a released adapter `tuned` and its records, `served` a hosted model that is right as often as
-            its prompt deserves, with the record of the prompt in service.
+            its prompt deserves, with the record of the prompt in service, `traffic` labelled traffic whose labels say
+            that the candidate is wrong on a fifth of it.
         folder: where the command is called, from the repository.
         limit: where the documents say that this is not held, with their words; such an attempt may get through.
         approved: whether code of the change is approved, so that it may run.
@@ -149,6 +154,8 @@ def make_world(kind: Kind, home: Path, served: str = "") -> None:
     try:
         if kind == "adapter":
             _make_adapter(home)
+        elif kind == "traffic":
+            _make_traffic(home)
         elif kind == "served":
             make_desk(served)
             World(home).git("init", "-q", "-b", "main")
@@ -182,6 +189,15 @@ def _make_adapter(home: Path) -> None:
     write_model(model)
     make_good(home, model)
     (home / ".gitignore").write_text("*.lock\ncache/\n")
+    World(home).git("init", "-q", "-b", "main")
+
+
+def _make_traffic(home: Path) -> None:
+    with traffic_in(Path("traffic")):
+        make_traffic_repository([f"{HOSTILE} {number}" for number in range(300)])
+        write_candidate(range(0, 300, 5), cases=())
+        verdicts()
+        label(lambda output: "boiler" in output)
     World(home).git("init", "-q", "-b", "main")
 
 

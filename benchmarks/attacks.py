@@ -27,7 +27,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` and `tests` are, also for a script
 
-from benchmarks import attacks_candidates, attacks_change, attacks_files, attacks_known
+from benchmarks import attacks_candidates, attacks_change, attacks_files, attacks_known, attacks_traffic
 from benchmarks.attack_world import TOKEN, Attempt, copy_world, make_world
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import table
@@ -39,6 +39,7 @@ ATTEMPTS: Mapping[str, Mapping[str, Attempt]] = {
     "invented: by pull request, without sight of the code": attacks_change.ATTEMPTS,
     "invented: by files, ledger and release, without sight of the code": attacks_files.ATTEMPTS,
     "candidates: by prompts, records and the ledger": attacks_candidates.ATTEMPTS,
+    "traffic: by labels, snapshots and hostile text": attacks_traffic.ATTEMPTS,
 }
 SECONDS = 120
 CANARY = Path("/tmp/tg-canary")  # noqa: S108  (known to the hostile code, and to nobody else)

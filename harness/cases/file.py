@@ -15,8 +15,9 @@ from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input
 from tunegate.harness.cases.json_schemas import loader_schema
-from tunegate.harness.cases.model import Case, Prompt, Shot, Unit, UnitConfiguration, read_decoding
+from tunegate.harness.cases.model import Case, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
 from tunegate.harness.cases.policy import Policy
+from tunegate.harness.cases.snapshot import PREFIX, read_snapshot
 from tunegate.harness.cases.template import misspelt, unfilled
 from tunegate.harness.checks.base import Check, CheckKind
 from tunegate.harness.checks.cost import Prices
@@ -26,6 +27,8 @@ from tunegate.harness.core.errors import AuthoringError, Problem
 POLICY = "task.yaml"
 UNIQUE = "an id that is unique in its unit"
 OF: Where = ("of",)
+TRAFFIC: Where = ("traffic",)
+LABELS: Where = ("labels",)
 
 
 class collecting:  # noqa: N801  (reads as a statement)
@@ -47,7 +50,8 @@ class collecting:  # noqa: N801  (reads as a statement)
 class FixtureFile:
     """One parsed fixture file; a unit may have several. `ids` maps each id to its index in the file.
 
-    `of` names the source unit of a derived unit in the same task; such a file has no cases.
+    `of` names the source unit of a derived unit in the same task; such a file has no cases. `traffic` is the digest
+    (hex) of the snapshot that its cases are from.
     """
 
     document: Document
@@ -62,6 +66,8 @@ class FixtureFile:
     ids: dict[str, int] = field(default_factory=dict)
     checks: dict[str, Check | AuthoringError] = field(default_factory=dict)
     of: str = ""
+    traffic: str = ""
+    labels: LabelSource | None = None
 
     @property
     def kind_name(self) -> str:
@@ -70,7 +76,7 @@ class FixtureFile:
 
     def place(self, case_id: str) -> Where:
         """The place of the case's id."""
-        return ("cases", self.ids[case_id], "id")
+        return TRAFFIC if self.traffic else ("cases", self.ids[case_id], "id")
 
 
 def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> FixtureFile:
@@ -97,8 +103,14 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     problems += _ignored(file, data, ())
     if file.check_kind.derived:
         return replace(file, document=_narrowed(document, [("suite",), ("unit",), OF]), of=data["of"])
-    _read_cases(file, invalid, problems)
-    kept = [("suite",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",), *map(file.place, file.ids)]
+    if "traffic" in data or "labels" in data:
+        file = _of_traffic(file)
+    if file.traffic:
+        _read_traffic(file, problems)
+    else:
+        _read_cases(file, invalid, problems)
+    kept = [TRAFFIC, ("suite",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",)]
+    kept += map(file.place, file.ids)
     return replace(file, document=_narrowed(document, kept))
 
 
@@ -159,6 +171,45 @@ def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Prob
         if index not in invalid and not ignored:
             with collecting(problems):
                 file.cases.append(_read_case(file, raw, ("cases", index)))
+
+
+def _of_traffic(file: FixtureFile) -> FixtureFile:
+    """The file with its snapshot and its labels.
+
+    Raises:
+        AuthoringError: labels without traffic, or where nothing can be labelled; traffic that lacks labels.
+    """
+    document, kind = file.document, file.check_kind
+    named, labels = document.data.get("traffic"), document.data.get("labels")
+    if not named:
+        raise AuthoringError([document.problem(LABELS, "labels beside traffic only", "cases", "give cases an expect")])
+    can_be_labelled = kind.kind == "pass/fail" and bool(kind.by_expect)
+    if kind.needs_expect and not can_be_labelled:
+        expected = f"cases, since {file.kind_name} needs an expectation that no label can give"
+        raise AuthoringError([document.problem(TRAFFIC, expected, "traffic")])
+    if labels and not can_be_labelled:
+        expected = f"no labels, since {file.kind_name} needs no expectation"
+        raise AuthoringError([document.problem(LABELS, expected, "some", "delete them")])
+    if not labels and kind.needs_expect:
+        hint = f"write labels: {{file: {file.name}.labels.jsonl, sample: 40}}"
+        expected = f"labels, since {file.kind_name} needs an expectation and traffic has none"
+        raise AuthoringError([document.problem(TRAFFIC, expected, "none", hint)])
+    where = LabelSource(document.path.parent / labels["file"], labels["sample"]) if labels else None
+    return replace(file, traffic=named.removeprefix(PREFIX), labels=where)
+
+
+def _read_traffic(file: FixtureFile, problems: list[Problem]) -> None:
+    """Read the cases from the file's snapshot.
+
+    Raises:
+        Refused: the snapshot is not here.
+    """
+    problems += template_problems(file.document, file.configuration.prompt, ("prompt",))
+    for each in read_snapshot(file.traffic, f"{file.document.path.parent.name}/{file.name}"):
+        raw = {"id": each.id, "input": each.written} | ({"context": each.context} if each.context else {})
+        problems += _take_id(file, raw, 0)
+        with collecting(problems):
+            file.cases.append(_read_case(file, raw, TRAFFIC))
 
 
 def _without_check(file: FixtureFile) -> None:
@@ -279,7 +330,7 @@ def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where:
     kind = file.check_kind
     if expect is not None:
         return check.expect_problems(expect, file.document, where) if check else []
-    if not kind.needs_expect:
+    if not kind.needs_expect or file.traffic:
         return []
     keys = list(kind.expect["properties"])
     hint = f"write expect: {{{', '.join(f'{key}: ...' for key in kind.expect.get('required', keys[:1]))}}}"

@@ -102,7 +102,9 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
         scales = {file.name: file.check_kind.kind for file in files}
         with collecting(problems):
             sealed = {file.name for file in files if file.sealed}
-            policy = read_policy(folder / POLICY, task_schema(), scales, sealed, complete, partial(_parts, files))
+            labelled = {file.name for file in files if file.labels}
+            parts = partial(_parts, files)
+            policy = read_policy(folder / POLICY, task_schema(), scales, sealed, complete, parts, labelled)
         done(1)
     for file in files:
         problems += derived_problems(file, files, policy, folder / POLICY, complete)
@@ -142,6 +144,7 @@ def _unit(task: str, same: Sequence[FixtureFile]) -> Unit:
         sealed=first.sealed,
         asked={case_id: options for file in same for case_id, options in file.asked.items()},
         own_kind=None if first.kind_name in CHECKS else first.check_kind,
+        traffic=first.traffic, labels=first.labels,
     )  # fmt: skip
 
 
@@ -150,6 +153,9 @@ def _clashes(files: Sequence[FixtureFile]) -> Iterator[Problem]:
     for file in files:
         if file.of and file is not first and first.of:
             expected = f"one file for a derived unit, which is {first.document.name}"
+            yield file.document.problem(("unit",), expected, "a second one", "give this file a unit: of its own")
+        if file is not first and (file.traffic or first.traffic):
+            expected = "one file for a unit of traffic"
             yield file.document.problem(("unit",), expected, "a second one", "give this file a unit: of its own")
         for where, mine, theirs in (
             (("suite",), file.suite, first.suite),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from tunegate.harness.cases.conversation import USER, Turns, Written, joined, read_input, write_input
@@ -163,12 +164,21 @@ class Case:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """How labels decide a unit of traffic: their file, and how many of the inputs with differing outputs get some."""
+
+    file: Path
+    sample: int
+
+
 @dataclass(frozen=True)
 class Unit:
     """The cases with the same `unit:` key in one task; a unit has a baseline and a verdict.
 
     `of` is the key of the source of a derived unit, which scores the source's outputs and has its cases.
-    `own_kind` is the kind of check of a suite that is not built in.
+    `own_kind` is the kind of check of a suite that is not built in. `traffic` is the digest (hex) of the snapshot whose
+    inputs are the cases; with `labels`, the guard by disagreement decides, and scores are of what needs no expectation.
     """
 
     task: str
@@ -181,6 +191,8 @@ class Unit:
     asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     of: str = ""
     own_kind: CheckKind | None = field(default=None, repr=False)
+    traffic: str = ""
+    labels: LabelSource | None = None
 
     @property
     def key(self) -> str:

@@ -39,6 +39,7 @@ from tunegate.harness.change.sides import (
     real_path,
     rules_of,
     settings_of,
+    take_labels,
     without_new_outputs,
 )
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at
@@ -226,6 +227,8 @@ class _Change:
         """Give the branch's run the change's configuration, and both runs the branch's baselines to compare with."""
         if self.before and self.older:
             complete_baselines(self.older, self.options.baselines)
+            if self.approved:
+                take_labels(self.older, self.newer)
             before = without_new_outputs(self.before, self.older)
             branch = Branch(before.baselines, _configurations(self.older))
             self.before = replace(before, configurations=_configurations(self.newer), branch=branch)
@@ -273,7 +276,9 @@ class _Change:
         return replace(decision, untrue=tuple(self._untrue(decision)))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:
-        there = _decided_by(Decision(), before, f"the rules of {self.ref}", watch)
+        # the branch's ledger may know of fewer tries, and each try draws another sample
+        numbers = {each.record.adapter: each.record.sealed_evaluations for each in decision.by_rules}
+        there = _decided_by(Decision(), replace(before, tries=numbers), f"the rules of {self.ref}", watch)
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
         refused = there.refused.replace(f"{before.root}/", f"{self.ref}:")
         if refused and self.options.replays and decision.approved:

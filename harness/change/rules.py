@@ -6,6 +6,8 @@ configuration that is compared (see candidate.py).
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,7 @@ from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.reading import read_text
 from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, read_ledger, render_event, who
 
 DIGITS = 12  # of the digest by which a reviewer approves rule changes
@@ -84,6 +87,17 @@ class RuleChanges:
     records: Mapping[str, str] = field(default_factory=dict)
 
 
+def label_lines(unit: Unit) -> list[str]:
+    """Return the lines of a unit's labels file; none if there is no file.
+
+    Raises:
+        Unreadable: it is no text file.
+    """
+    if unit.labels is None or not os.path.lexists(unit.labels.file):
+        return []
+    return read_text(unit.labels.file, "a JSONL file of labels").removesuffix("\n").split("\n")
+
+
 def has_new_code(old: Rules | None, new: Rules) -> bool:
     """Whether there is code of own checks that the branch does not have, or has otherwise: it waits for approval."""
     return any((old.checks if old else {}).get(name) != sha for name, sha in new.checks.items())
@@ -112,8 +126,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     """Compare the rules that a change comes from with those that it brings."""
     modified = [*_settings(old, new), *_code(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
     for key, unit in new.units.items():
-        if key in old.units:
-            modified += _unit_changes(old.units[key], unit)
+        modified += _unit_changes(old.units[key], unit) if key in old.units else _label_changes(None, unit)
     before, now = read_ledger(old.baselines), read_ledger(new.baselines)
     events = [event for event in now.in_order if event.digest not in before.events]
     records = {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
@@ -130,8 +143,10 @@ def approval_digest(modified: Sequence[str], new: Rules) -> str:
     """Return the digest of the rule changes and of their result: a later edit is another rule change."""
     files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
     questions = {key: unit.questions for key, unit in new.units.items()}
+    labels = {key: lines for key, unit in new.units.items() if (lines := label_lines(unit))}
     return digest(
         [modified, questions, new.policies, dict(new.settings), dict(new.checks), dict(new.model), new.data, files]
+        + ([labels] if labels else [])
     )[:DIGITS]
 
 
@@ -193,7 +208,8 @@ def _seals(rules: Rules) -> dict[str, str]:
 
 
 def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
-    if gone := sorted({case.id for case in old.cases} - {case.id for case in new.cases}):
+    gone = sorted({case.id for case in old.cases} - {case.id for case in new.cases})
+    if gone and not (old.traffic and new.traffic):  # another snapshot is reported as such
         yield f"{new.key}: {_cases(gone)} removed"
     yield from _marks(old, new, looser=True)
     both = _both(old, new)
@@ -203,12 +219,28 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
             key for key, (was, now) in both.items() if canonical(part(old, was)) != canonical(part(new, now))
         ]:
             yield f"{new.key}: {name} of {_cases(edited)} edited"
+    before_k, after_k = (None if unit.labels is None else unit.labels.sample for unit in (old, new))
     for name, before, after in (
         ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),
         ("of", old.of, new.of),
+        ("traffic", old.traffic, new.traffic),
+        ("the number of labels", before_k, after_k),
     ):
         if before != after:
             yield f"{new.key}: {name} edited"
+    yield from _label_changes(old, new)
+
+
+def _label_changes(old: Unit | None, new: Unit) -> Iterator[str]:
+    """Labels that a change adds, edits or deletes: what its author says of outputs decides nothing until approved."""
+    before, now = label_lines(old) if old else [], label_lines(new)
+    name, found = new.labels.file.name if new.labels else "its labels", False
+    for lines, what in ((Counter(now) - Counter(before), "new"), (Counter(before) - Counter(now), "gone")):
+        if count := lines.total():
+            found = True
+            yield f"{new.key}: {count} line{'s' if count != 1 else ''} of {name} {what}"
+    if before != now and not found:  # the last line on an output counts
+        yield f"{new.key}: the lines of {name} in another order"
 
 
 def _both(old: Unit, new: Unit) -> dict[str, tuple[Case, Case]]:
@@ -381,7 +413,8 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
             if unit.task in known:
                 yield f"{key}: a new unit of {len(unit.cases)} cases"
             continue
-        if more := sorted({case.id for case in unit.cases} - {case.id for case in old.units[key].cases}):
+        more = sorted({case.id for case in unit.cases} - {case.id for case in old.units[key].cases})
+        if more and not (unit.traffic and old.units[key].traffic):
             yield f"{key}: {_cases(more)} added"
         yield from _marks(old.units[key], unit, looser=False)
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):

@@ -114,6 +114,14 @@ def _below(root: Path, path: Path, home: Path) -> Path:
         ) from None
 
 
+def take_labels(older: Rules, newer: Rules) -> None:
+    """Give the older rules the labels of the change, which a reviewer approved."""
+    for key, unit in older.units.items():
+        now = newer.units[key].labels if key in newer.units else None
+        if unit.labels and now and now.file.is_file():
+            shutil.copyfile(now.file, unit.labels.file)
+
+
 def complete_baselines(rules: Rules, now: Path) -> None:
     """Give the older rules the baselines that they lack: of a new base model, or of a unit that had none."""
     for key, unit in rules.units.items():

@@ -128,6 +128,19 @@ class HasExpectWarnings(Protocol):
         """One sentence per warning, with the place inside the case."""
 
 
+@runtime_checkable
+class HasCanonicalOutput(Protocol):
+    """A check that knows which outputs are the same to it."""
+
+    def canonical_output(self, output: str) -> str:
+        """The part of an output that is scored, in one form: equal texts are right or wrong together."""
+
+
+def canonical_output(check: object, output: str) -> str:
+    """An output as two are compared: what its check scores of it, or its text without differences of white space."""
+    return check.canonical_output(output) if isinstance(check, HasCanonicalOutput) else " ".join(output.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A JSON Schema, as JSON, that constrains decoding; `file` is its path, for messages."""

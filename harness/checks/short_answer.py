@@ -60,6 +60,10 @@ class QuestionCheck:
         wanted = " or ".join(show_value(completion) for completion in counted)
         return Outcome(0.0, (Finding("answer", f"expected {wanted}, found {show_value(output.strip()[:SHOWN])}"),))
 
+    def canonical_output(self, output: str) -> str:
+        """The output without case, white space and a final full stop."""
+        return _plain(output[:MAX_CHARS]).rstrip(".!")
+
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
         """Return no problems: the schema of `expect` covers everything."""
         return []

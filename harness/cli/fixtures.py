@@ -92,19 +92,28 @@ def plan(
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.planning.declare import print_proposal
     from tunegate.harness.planning.history import find_past
+    from tunegate.harness.planning.labelled import labels_table, plan_labels
     from tunegate.harness.planning.plan import plan_units
     from tunegate.harness.planning.proposal import proposals
     from tunegate.harness.planning.render import print_plans
 
     tasks = load_tasks(cases)
-    past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate, repeats)
+    record = read_record(run) if run else None
+    past = find_past(baselines, tasks, record, flip_rate, repeats)
     plans = plan_units(tasks, past, unit, margin, gain)
+    labelled = list(plan_labels(tasks, record, unit, margin))
     # for the declared task as a whole: no single unit, no other margin
     found = {} if unit or margin else proposals(tasks, plans, gain)
     if as_json:
         declare = {task: each.as_dict() for task, each in found.items()}
-        print_json([each.as_dict() | {"declare": declare.get(each.unit.task)} for each in plans])
+        print_json(
+            [each.as_dict() | {"declare": declare.get(each.unit.task)} for each in plans]
+            + [each.as_dict() for each in labelled]
+        )
     else:
-        print_plans(Printer(), plans)
+        if plans:
+            print_plans(Printer(), plans)
+        if labelled:
+            Printer().print(labels_table(labelled))
         for each in found.values():
             print_proposal(Printer(), each)

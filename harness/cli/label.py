@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import console
-from tunegate.harness.cli.options import shared
+from tunegate.harness.cli.common import console, project
+from tunegate.harness.cli.options import FIXTURES, Cases, Run, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.escaping import shown
 
 if TYPE_CHECKING:
     from tunegate.harness.labelling.labelling import Labelling
+    from tunegate.harness.labelling.questions import Question
 
 MOST_LETTERS = 100  # of a name, as in the schema of labels
 
@@ -23,13 +24,18 @@ MOST_LETTERS = 100  # of a name, as in the schema of labels
 def label(
     questions: Annotated[
         Path,
-        typer.Argument(help="Questions, one per line: an input, and one output or two.", metavar="QUESTIONS.jsonl"),
+        typer.Argument(
+            help="Questions, one per line: an input, and one output or two; or a unit of labelled traffic.",
+            metavar="QUESTIONS.jsonl|TASK/UNIT",
+        ),
     ],
     labels: Annotated[Path | None, shared("labels")] = None,
     by: Annotated[str | None, shared("by")] = None,
     double: Annotated[int, shared("double")] = 0,
     adjudicate: Annotated[bool, shared("adjudicate")] = False,
     terminal: Annotated[bool, shared("terminal")] = False,
+    cases: Cases = FIXTURES,
+    run: Run = None,
 ) -> None:
     """Label outputs, blindly: two side by side in random order without names, or one beside its notes.
 
@@ -37,12 +43,11 @@ def label(
     to go on. Several people label into one file, one after another.
     """
     from tunegate.harness.labelling.labelling import Labelling
-    from tunegate.harness.labelling.questions import read_questions
     from tunegate.harness.labelling.summary import summary_lines
 
-    path = labels or questions.with_suffix(".labels.jsonl")
+    asked, path = _questions(questions, labels, cases, run)
     _check_path(path)
-    work = Labelling(read_questions(questions), path, _name(by), double, adjudicate)
+    work = Labelling(asked, path, _name(by), double, adjudicate)
     for note in work.notes:
         console.print(f"note: {note}")
     if work.shown.outputs:
@@ -54,6 +59,23 @@ def label(
         console.print(line)
     if path.exists():
         console.print(f"labels: {show_path(path)}, to be committed")
+
+
+def _questions(given: Path, labels: Path | None, cases: Path, run: Path | None) -> tuple[list[Question], Path]:
+    """Return the questions of a file, or those of a unit of labelled traffic, and the file of their labels."""
+    from tunegate.harness.cases.loader import find_unit, load_tasks
+    from tunegate.harness.evaluation.record import read_record
+    from tunegate.harness.evaluation.runs import RUNS
+    from tunegate.harness.labelling.of_unit import newest_record, unit_questions
+    from tunegate.harness.labelling.questions import read_questions
+
+    if given.suffix or given.exists():
+        return read_questions(given), labels or given.with_suffix(".labels.jsonl")
+    unit = find_unit(load_tasks(cases), given.as_posix())
+    if unit.labels is None:
+        raise UsageError(f"label: expected a unit of traffic with labels, found {unit.key}, which has none")
+    record = read_record(run) if run else newest_record(project() / RUNS, unit.key)
+    return unit_questions(unit, record), labels or unit.labels.file
 
 
 def _in_terminal(work: Labelling) -> None:

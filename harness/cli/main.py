@@ -22,9 +22,11 @@ from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.label import label
 from tunegate.harness.cli.merge import merge
+from tunegate.harness.cli.options import finds_traffic
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
+from tunegate.harness.cli.traffic import traffic
 from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun
 
@@ -41,6 +43,7 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
         (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
         (plan, "Show how many cases each unit needs.", "tunegate plan --unit support/triage --margin .03"),
+        (traffic, "Freeze production inputs as a snapshot.", "tunegate traffic inputs.jsonl"),
         (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
         (label, "Label outputs, blindly, on a page or in the terminal.", "tunegate label questions.jsonl --by anna"),
     ),
@@ -98,7 +101,7 @@ app = typer.Typer(
 SCORING = (record, compare, diagnose, distil, train, adopt, parity, export)
 for command, short, example in COMMANDS:
     kind = ScoringCommand if command in SCORING else Command
-    app.command(command.__name__, cls=kind, short_help=short, epilog=f"Example: {example}")(command)
+    app.command(command.__name__, cls=kind, short_help=short, epilog=f"Example: {example}")(finds_traffic(command))
 
 
 def _show_version(wanted: bool) -> None:

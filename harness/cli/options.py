@@ -53,6 +53,28 @@ def opens_model(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
     return add
 
 
+def finds_traffic(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--traffic` to a command that reads fixtures, and use that folder for snapshots while it runs."""
+    signature = inspect.signature(command, eval_str=True)
+    if "cases" not in signature.parameters:
+        return command
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        from tunegate.harness.cases.snapshot import traffic_in
+
+        with traffic_in(given.pop("traffic")):
+            command(**given)
+
+    parameters = [
+        *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()),
+        _parameter("traffic", OPTIONS["traffic"]),
+    ]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
 def _parameter(name: str, option: Option) -> inspect.Parameter:
     kind: Any = Literal[option.choices] if option.choices else option.type
     if option.default is None:

@@ -56,8 +56,10 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
     return sha.hexdigest()
 
 
-def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+def write_atomically(path: Path, text: str | Iterable[str], private: bool = False) -> None:
     """Write `text`, or its pieces: readers see the old file or the complete new one, even after a power cut.
+
+    A `private` file can be read by its owner only.
 
     Raises:
         CouldNotRun: the disk is full, the folder is not writable, or similar; the old file is unchanged.
@@ -73,7 +75,7 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
                 # flush the content before the rename: a power cut could otherwise leave an empty file
                 os.fsync(stream.fileno())
             # mkstemp restricts reading to the owner, but baselines are for the whole team
-            Path(temporary).chmod(0o644)
+            Path(temporary).chmod(0o600 if private else 0o644)
             os.replace(temporary, path)
     except OSError as error:
         raise CouldNotRun(

@@ -10,6 +10,8 @@ from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
 from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.disagreements import Disagreements
+from tunegate.harness.traffic.units import Disagreement
 
 LEVEL = stats.LEVEL  # one-sided, of held, worse and the family of targets: at .05 the rate of false held is 6.9 %
 SLICE_LEVEL = 0.02  # of all slices: five units and two references then give a false alarm under 5 % of the time
@@ -47,7 +49,7 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     # Cases that training rows come near are no evidence of a gain, but count against the candidate.
     wholes = [each.with_near for each in gated if each.with_near]
     members = [*gated, *wholes, *(part for each in parts.values() for part in gated_parts(each))]
-    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members}
+    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members} | _labelled(pairs)
     minima = _minima(gated)
     lower = _family(worse | minima, {})
     is_better: set[PairKey] = set()
@@ -59,6 +61,19 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
     return Tests(worse, lower, is_better, below, _fallen_slices(gated), of_parts, len(worse) + len(minima))
+
+
+def labelled_table(each: PairedScores, found: Disagreement) -> Disagreements:
+    """Return what is known of a pair of labelled traffic, as numbers."""
+    labelled = 0 if found.missing else len(found.sample)
+    won, lost = (len(found.better), len(found.worse)) if labelled else (0, 0)
+    return Disagreements(found.inputs, found.differing, labelled, won, lost, each.margin, each.level)
+
+
+def _labelled(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:
+    """Test the labelled samples of traffic: elsewhere both outputs are the same."""
+    samples = {each.key: (each, each.disagreement) for each in pairs if each.disagreement}
+    return {key: labelled_table(each, found).p_worse for key, (each, found) in samples.items() if not found.missing}
 
 
 def _minima(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:

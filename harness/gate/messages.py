@@ -52,7 +52,7 @@ def critical_regressed(facts: UnitVerdict) -> str:
 
 def worse(facts: UnitVerdict) -> str:
     """Return a cause of "regressed": a loss beyond the margin, or a significant loss that may exceed it."""
-    sure = _sure(facts.level)
+    sure = confidence(facts.level)
     if facts.interval and facts.interval[1] < -(facts.margin or 0.0):
         return f"worse than the {facts.reference} by more than the margin of {_margin(facts)} ({sure})"
     return f"significantly worse than the {facts.reference}, by up to {_loss(facts)} ({sure}, margin {_margin(facts)})"
@@ -259,7 +259,7 @@ def verdict(
         "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
         "held": _held_together(facts, group, found) if group else _held(facts),
         "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards {_guarded(facts)}.",
-        "improved": f"Improved: significantly better than the {facts.reference} ({_sure(facts.level)}).",
+        "improved": f"Improved: significantly better than the {facts.reference} ({confidence(facts.level)}).",
     }[facts.verdict]
     return " ".join([*filter(None, [_parts_first(facts)]), sentence, _numbers(facts), *_remarks(facts)])
 
@@ -270,13 +270,13 @@ def _guarded(facts: UnitVerdict) -> str:
 
 
 def _held(facts: UnitVerdict) -> str:
-    within = f"{_loss(facts)} ({_sure(facts.level)}), within the margin of {_margin(facts)}"
+    within = f"{_loss(facts)} ({confidence(facts.level)}), within the margin of {_margin(facts)}"
     if facts.lower:
         return f"Held, but lower: significantly worse than the {facts.reference}, by at most {within}."
     if facts.gained:
         return f"Held, and gained: significantly better than the {facts.reference}, before correction for other tests."
     if _least(facts) >= 0:
-        return f"Held: a loss against the {facts.reference} is excluded ({_sure(facts.level)})."
+        return f"Held: a loss against the {facts.reference} is excluded ({confidence(facts.level)})."
     capped = "" if facts.bounded else f", capped at {_span(facts)} per case,"
     return f"Held: the loss against the {facts.reference}{capped} is at most {within}{_few_collapse(facts)}."
 
@@ -299,12 +299,12 @@ def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) ->
     mean = "mean loss" if group.even else "weighted mean loss"
     return (
         f"Held with {guards}: their {mean} against the {facts.reference} is at most {most} points "
-        f"({_sure(group.level)}), within the group's margin of "
+        f"({confidence(group.level)}), within the group's margin of "
         f"{points(group.margin, signed=False)}.{single}"
     )
 
 
-def _sure(level: float | None) -> str:
+def confidence(level: float | None) -> str:
     """Return the one-sided confidence of a bound, in words."""
     return f"one-sided {100 - 100 * (level or 0.0):.4g} %"
 
@@ -368,7 +368,7 @@ def _target_score(facts: UnitVerdict, target: float) -> str:
     if facts.reached:
         return f"The target score of {percent(target)} is reached."
     least = facts.score_bound or 0.0
-    sure = _sure(facts.level)
+    sure = confidence(facts.level)
     return f"The target score of {percent(target)} is not reached: the score is at least {percent(least)} ({sure})."
 
 

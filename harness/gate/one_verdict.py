@@ -68,6 +68,6 @@ def held_late(by_unit: Mapping[str, UnitVerdict], numbers: Mapping[str, int]) ->
     """
     for each in by_unit.values():
         number = numbers.get(each.unit, 1)
-        is_open_guard = each.role == "guard" and not each.sealed and not each.proven_by
+        is_open_guard = each.role == "guard" and not (each.sealed or each.proven_by or each.labelled)
         if is_open_guard and each.verdict == "held" and number > FEW_RUNS:
             yield replace(each, run=number, reason=f"{each.reason} {messages.at_late_run(number, each.level)}")

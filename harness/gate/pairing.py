@@ -13,10 +13,12 @@ from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate.call_costs import largest_difference
+from tunegate.harness.gate.labelled_outputs import labelled_outputs
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
+from tunegate.harness.traffic.units import Disagreement
 
 PairKey = tuple[str, str, str]
 WITH_NEAR = "all cases"  # in place of a part: the cases that training rows come near, together with the others
@@ -38,6 +40,7 @@ class PairedScores:
         topics: the source of the topics between which the change differs, leaving `effective` independent cases.
         part: the part of the unit's pass rule that was scored; empty for the whole unit.
         with_near: the same pair on all cases, if training rows come near some; this one is then on the others.
+        disagreement: of labelled traffic, in place of the differences: where the outputs differ, and a labelled sample.
     """
 
     unit: Unit
@@ -59,6 +62,7 @@ class PairedScores:
     effective: stats.Effective | None = None
     part: str = ""
     with_near: PairedScores | None = None
+    disagreement: Disagreement | None = None
 
     @property
     def key(self) -> PairKey:
@@ -91,8 +95,9 @@ def pair(
     declared = policy.of(unit.name, unit.kind)
     if not aimed:
         declared = replace(declared, role="guard")
-    # alpha spending: each evaluation of sealed cases uses up a part of the level
-    level = stats.sealed_level(candidate.sealed_evaluations.get(unit.key, 1)) if unit.sealed else stats.LEVEL
+    # alpha spending: each evaluation of sealed cases, and each try on labelled traffic, uses up a part of the level
+    number = candidate.sealed_evaluations.get(unit.key, 1)
+    level = stats.sealed_level(number) if unit.sealed or unit.labels else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = (
         known
@@ -103,6 +108,14 @@ def pair(
     sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:
         return sides
+    if unit.labels and declared.margin is not None:
+        # inputs that training rows come near say nothing about the others
+        near = candidate.near.get(unit.key, ())
+        clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
+        if not clean.cases:
+            return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
+        found = labelled_outputs(clean, candidate, reference, number)
+        return replace(sides, margin=declared.margin, disagreement=found)
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:
         return replace(sides, before=before, after=after)

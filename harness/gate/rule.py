@@ -14,6 +14,7 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.families import SEED, Tests, run_tests
+from tunegate.harness.gate.labelled import labelled_verdict
 from tunegate.harness.gate.near import near_scores
 from tunegate.harness.gate.one_verdict import beside_service, combined, held_late, proven_by_another
 from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, outputs_needed, pair, skipped_tags
@@ -122,6 +123,9 @@ def _verdicts(
     for each in pairs:
         if each.policy.margin is None and not each.problem:
             verdict = _ungated(each, reference)
+        elif each.disagreement:
+            number = candidate.sealed_evaluations.get(each.unit.key, 1)
+            verdict = labelled_verdict(each, each.disagreement, _facts(each, reference), tests, number)
         else:
             verdict = _unit_verdict(each, reference, tests, groups.get(each.key))
         moved = messages.engine_only(name, again["units"].get(each.unit.key), is_drift)
@@ -397,7 +401,8 @@ def exempted(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]
         return set()
     return {
         unit for unit, each in record.verdicts.items()
-        if each["verdict"] == "inconclusive" and each["difference"] is not None  # None: it could not be compared
+        # without a difference it could not be compared, or its labels are missing
+        if each["verdict"] == "inconclusive" and (each["difference"] is not None or each.get("labelled"))
     }  # fmt: skip
 
 

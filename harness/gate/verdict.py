@@ -89,6 +89,31 @@ class NearScores:
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledSample:
+    """Of traffic with labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample`.
+
+    Attributes:
+        snapshot: the digest (hex) of the traffic.
+        better, worse: inputs of the sample where the candidate's output is better or worse.
+        missing: inputs of the sample without labels of both outputs.
+        number: the number of the try on this snapshot, which decides the sample and the level.
+    """
+
+    snapshot: str
+    inputs: int
+    differing: int
+    sample: int
+    better: int
+    worse: int
+    missing: int
+    number: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its form in a record."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
 @dataclass(frozen=True)
 class UnitVerdict:
     """The verdict on one unit against one reference. Differences are tuned minus base, in the score's own unit.
@@ -118,6 +143,8 @@ class UnitVerdict:
         never_right: the field values that no output has right.
         near: the cases that training rows come near; the verdict then rests on the others, and only these count
             in `n`, `base`, `mean` and the tests. Regressed, fixed and critical cases are of all.
+        labelled: of traffic with labels, what the verdict rests on; regressed and fixed cases are of the sample, and no
+            mean is known.
     """
 
     unit: str
@@ -170,16 +197,18 @@ class UnitVerdict:
     parts: tuple[PartVerdict, ...] = ()
     never_right: tuple[NeverRight, ...] = ()
     near: NearScores | None = None
+    labelled: LabelledSample | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""
-        raw = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "unit"}
+        without = {"unit"} if self.labelled else {"unit", "labelled"}
+        raw = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in without}
         return {key: _plain(value) for key, value in raw.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, PartVerdict | NeverRight | NearScores):
+    if isinstance(value, PartVerdict | NeverRight | NearScores | LabelledSample):
         return value.as_dict()
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -27,9 +27,12 @@ from tunegate.harness.ledger.journal import check_finished
 from tunegate.harness.models.api import Fingerprint
 
 LEDGER = "ledger"
-EventKind = Literal["recorded", "serves", "anchored", "run", "opened", "searched", "released", "withdrawn", "retired"]
+EventKind = Literal[
+    "recorded", "serves", "anchored", "run", "opened", "tried", "searched", "released", "withdrawn", "retired"
+]
 WHO = ("adapter", "base", "tokenizer", "template")  # what identifies a model; its name and prompting strategy do not
 Look = tuple[str | None, ...]  # digests
+NOTHING: Mapping[str, str] = {}
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
 
 
@@ -39,11 +42,11 @@ class Event:
 
     `engine` is the engine of a run or of an evaluation of sealed cases.
 
-    `files` are the digests of recorded baselines, of the records of a configuration in service, or of a release's
-    outputs, by unit; `configurations` are the digests of the prompts, by unit; `cases` are the digests of the cases of
-    a run or an evaluation, and of their names. `record` is the digest of the run's record, `reason` the reason of a
-    withdrawal, a retirement or an anchor, `trials` the number of trainings from which a search chose its model, `when`
-    the time in UTC.
+    `files` are the digests of recorded baselines, of the records of a configuration in service, of a release's
+    outputs, or of supplied outputs on labelled traffic, by unit; `configurations` are the digests of the prompts, by
+    unit; `cases` are the digests of the cases of a run or an evaluation, and of their names. `record` is the digest of
+    the run's record, `reason` the reason of a withdrawal, a retirement or an anchor, `trials` the number of trainings
+    from which a search chose its model, `when` the time in UTC.
     """
 
     kind: EventKind
@@ -71,6 +74,10 @@ class Event:
     def model(self, unit: str) -> Look:
         """The model, the prompting strategy and the prompt that ran a unit, on whatever engine."""
         return *self.who, self.subject.get("rung"), self.configurations.get(unit)
+
+    def attempt(self, unit: str) -> Look:
+        """The key of a try on labelled traffic: the model on whatever engine, or the supplied outputs."""
+        return *self.model(unit), self.files.get(unit)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of its file."""
@@ -223,6 +230,8 @@ class Ledger:
             return self.withdrawal(event.task, event.who) is not None
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
+        if event.kind == "tried":
+            return all(event.attempt(unit) in known_tries(self, event, unit) for unit in event.cases)
         if event.kind == "searched":
             return any(each.trials >= event.trials for each in self.of(event.task, event.kind) if each.who == event.who)
         # repeating the same configuration, engine and cases reveals nothing new
@@ -275,8 +284,14 @@ def _folded(value: Any) -> Any:
 
 
 def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
-    """Return the identifying digests of the cases of units, by unit key."""
-    return {unit.key: tuple(sorted({each for case in unit.cases for each in known_by(case)})) for unit in units}
+    """Return the identifying digests of the cases of units, by unit key; a snapshot of traffic counts as a whole."""
+    return {unit.key: _counted(unit) for unit in units}
+
+
+def _counted(unit: Unit) -> tuple[str, ...]:
+    if unit.traffic:
+        return (digest([unit.key, unit.traffic])[:CASE_DIGITS],)
+    return tuple(sorted({each for case in unit.cases for each in known_by(case)}))
 
 
 def configuration_digest(unit: Unit) -> str:
@@ -308,21 +323,44 @@ def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
     return {case: len(models) for case, models in _asked(ledger, task, Event.model).items()}
 
 
-def evaluation_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
+def evaluation_numbers(
+    ledger: Ledger, units: Iterable[Unit], asked: Fingerprint, supplied: Mapping[str, str] = NOTHING
+) -> dict[str, int]:
     """Return the number of this evaluation of each unit, by its most used case; from 1.
 
     For open cases, configurations are counted. For sealed cases, evaluations are counted: another engine gives the same
-    configuration other outputs, one set of which might pass. A repeated evaluation keeps its number, since it
-    reveals nothing new.
+    configuration other outputs, one set of which might pass. For labelled traffic, tries are counted; `supplied` are as
+    in `try_events`. A repeated evaluation keeps its number, since it reveals nothing new.
     """
     found = {}
     for unit in units:
+        if unit.labels:
+            [this] = try_events(asked, [unit], supplied)
+            known = [*known_tries(ledger, this, unit.key), this.attempt(unit.key)]
+            found[unit.key] = known.index(known[-1]) + 1
+            continue
         [this] = case_events("run", asked, [unit])
         key = Event.look if unit.sealed else Event.model
         before, mine = _asked(ledger, unit.task, key), key(this, unit.key)
-        those = [before.get(each, {}) for case in unit.cases for each in known_by(case)]
+        those = [before.get(each, {}) for each in _counted(unit)]
         found[unit.key] = max((each.get(mine, len(each)) for each in those), default=0) + 1
     return found
+
+
+def try_events(asked: Fingerprint, units: Iterable[Unit], supplied: Mapping[str, str]) -> list[Event]:
+    """Return the events of a model's tries on units of labelled traffic, one per task.
+
+    `supplied` are the digests of supplied outputs, by unit: their name says nothing about them.
+    """
+    found = case_events("tried", asked, units)
+    return [replace(each, engine={}, files={key: supplied[key] for key in each.cases if key in supplied})
+            for each in found]  # fmt: skip
+
+
+def known_tries(ledger: Ledger, event: Event, unit: str) -> list[Look]:
+    """Return the different tries on the snapshot that an event is of, in the order of the first of each."""
+    alike = [each for each in ledger.of(event.task, "tried") if each.cases.get(unit) == event.cases[unit]]
+    return list(dict.fromkeys(each.attempt(unit) for each in alike))
 
 
 def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
@@ -330,7 +368,7 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     found = {}
     for unit in units:
         before = _asked(ledger, unit.task, Event.look)
-        found[unit.key] = max((len(before.get(each, {})) for case in unit.cases for each in known_by(case)), default=0)
+        found[unit.key] = max((len(before.get(each, {})) for each in _counted(unit)), default=0)
     return found
 
 
@@ -449,6 +487,7 @@ def render_event(event: Event) -> str:
         "serves": f"{name} in service, by the record of {units}",
         "anchored": f"the anchor of {units}, {name}: {shown(event.reason)}",
         "run": f"a run of {name} on {asked}",
+        "tried": f"a try of {name} on the labelled traffic of {asked}",
         "opened": f"the evaluation of sealed {asked} for {name}",
         "searched": f"a search of {event.trials} trials, which kept {name}",
         "released": f"the release of {name}",

@@ -40,7 +40,8 @@ def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
 
 
 def _named(folder: Path, task: Task) -> Iterator[Path]:
-    """The files that checks name, relative to the folder."""
+    """The files that checks name, relative to the folder, and those of labels."""
+    yield from (unit.labels.file for unit in task.units if unit.labels)
     asked = (options for unit in task.units for options in unit.asked.values())
     named = {value for options in asked for value in options.values() if isinstance(value, str)}
     yield from (folder / value for value in named)
@@ -155,6 +156,7 @@ def _holds_tasks(folder: Path) -> bool:
 def _counted(unit: Unit) -> str:
     critical = sum(case.critical for case in unit.cases)
     more = (f", {critical} critical" if critical else "") + (", sealed" if unit.sealed else "")
+    more += (", traffic" if unit.traffic else "") + (f", {unit.labels.sample} labels a try" if unit.labels else "")
     return f"{unit.key}: {_number(len(unit.cases), f'{unit.suite} case')}{more}"
 
 
@@ -168,7 +170,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
     for unit in task.units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
             yield from check.warnings if isinstance(check, HasWarnings) else ()
-        if unit.of:
+        if unit.of or unit.traffic:  # its cases were not written by people
             continue
         yield from _repeated(unit)
         yield from undeclared_families(unit)

@@ -86,6 +86,8 @@ class Options:
     anchor: str = ""  # why a record becomes the anchor
     compared_as: str = ""  # its name in `tunegate compare`: the run is for information only
     run: Run | None = None  # the run that this one belongs to
+    tries: Mapping[str | None, Mapping[str, int]] = field(default_factory=dict)  # known elsewhere: by adapter and unit
+    traffic: Path | None = None  # the folder of snapshots, if the command line of pytest names one
 
     @property
     def replays(self) -> bool:

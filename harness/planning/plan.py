@@ -236,7 +236,7 @@ class Plan:
 def plan_units(
     tasks: Sequence[Task], past: Past, only: str | None = None, margin: float | None = None, gain: float | None = None
 ) -> list[Plan]:
-    """Plan every unit, or the one called `only`.
+    """Plan every unit, or the one called `only`; labelled traffic has plans of its own: see `plan_labels`.
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
@@ -259,7 +259,7 @@ def plan_units(
         _plan(tasks, task, unit, look_up(unit, past), *_asked(unit, chosen, margin, gain))
         for task in tasks
         for unit in task.units
-        if chosen is None or unit is chosen
+        if chosen in (None, unit) and not unit.labels
     ]
 
 

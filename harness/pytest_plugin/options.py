@@ -33,6 +33,7 @@ def read_options(config: pytest.Config) -> Options:
         cases=here / given.tg_cases if given.tg_cases else stands["cases"],
         baselines=here / given.tg_baselines if given.tg_baselines else stands["baselines"],
         out=here / given.tg_out if given.tg_out else None,
+        traffic=here / given.tg_traffic if given.tg_traffic else None,
         against=against if against in (None, BASELINE) else str(here / against),
         record=given.tg_record,
         fresh=given.tg_fresh,

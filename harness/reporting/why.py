@@ -18,6 +18,12 @@ def why_lines(record: Record) -> Iterator[str]:
         yield from (f"  {line}" for line in _about(verdict, record.sealed_evaluations.get(unit)))
 
 
+def _test_of(verdict: Mapping[str, Any]) -> str:
+    if verdict.get("labelled"):
+        return "of all inputs, from the share of outputs that differ and the labels of a sample of them"
+    return "score test; for pass/fail Tango's, for other scores also the signed root of the likelihood ratio"
+
+
 def _about_span(verdict: Mapping[str, Any]) -> Iterator[str]:
     """Yield the span of a case, for a continuous score."""
     if verdict["span"] is None:
@@ -38,14 +44,13 @@ def _about(verdict: Mapping[str, Any], evaluation: int | None) -> Iterator[str]:
         reason = f": {shown(verdict['declared'])}" if verdict.get("declared") else ", the default"
         yield f"margin {change(verdict['margin'], verdict['kind'], signed=False)}{unit}{reason}"
     if verdict["interval"] is None:
-        yield "no test: it was not compared, or has no margin"
+        yield "no test: it was not compared, has no margin, or needs labels or none"
         return
     low, high = (change(bound, verdict["kind"]) for bound in verdict["interval"])
     excluded = "excluded" if verdict["interval"][0] > -verdict["margin"] else "not excluded"
     yield (
-        f"held: the difference lies from {low} to {high}{unit}, each end one-sided at {verdict['level']:.3g} (score "
-        f"test; for pass/fail Tango's, for other scores also the signed root of the likelihood ratio): a loss of the "
-        f"margin is {excluded}"
+        f"held: the difference lies from {low} to {high}{unit}, each end one-sided at {verdict['level']:.3g} "
+        f"({_test_of(verdict)}): a loss of the margin is {excluded}"
     )
     yield from _about_span(verdict)
     if verdict["together"]:

@@ -22,8 +22,9 @@ from tunegate.harness.evaluation.shard_record import ShardRecord
 from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.gate.labelled_outputs import supplied_digest
 from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.ledger import evaluation_numbers, read_ledger
+from tunegate.harness.ledger.ledger import append, evaluation_numbers, read_ledger, try_events
 from tunegate.harness.ledger.sealed import announce_evaluations, check_changed, check_remote, send_run
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
@@ -98,6 +99,7 @@ class Session:
         record = replace(record, sidecar=text_digest(sidecar))
         if candidate.counts:
             send_run(self.options, record, asked)  # now, so that the next adapter of this run gets the next number
+        self._send_tries(record)
         self.references.append(references)
         self.contexts.append({key: replace(each, prompt=(), texts=()) for key, each in contexts.items()})
         return record, sidecar
@@ -129,10 +131,20 @@ class Session:
 
     def _sealed_evaluations(self, candidate: Candidate, record: Record) -> dict[str, int]:
         """The evaluation number of this candidate for each unit; empty if evaluations are not counted."""
-        if self.options.against != BASELINE or not candidate.counts:
+        if self.options.against != BASELINE:
             return {}
-        ledger = read_ledger(self.options.baselines)
-        return evaluation_numbers(ledger, self.selection.whole, record.run_by)
+        ledger, elsewhere = read_ledger(self.options.baselines), self.options.tries.get(record.adapter, {})
+        counted = [unit for unit in self.selection.whole if candidate.counts or (unit.labels and record.is_supplied)]
+        found = evaluation_numbers(ledger, counted, record.run_by, _supplied(counted, record))
+        labelled = {unit.key for unit in counted if unit.labels}
+        return {key: max(number, elsewhere.get(key, 1) if key in labelled else 1) for key, number in found.items()}
+
+    def _send_tries(self, record: Record) -> None:
+        """Record in the ledger on which labelled traffic a candidate differs, before its record can be read."""
+        tried = [unit for unit in self.selection.whole if unit.labels and unit.key in record.sealed_evaluations]
+        tried = [unit for unit in tried if record.verdicts[unit.key].get("labelled", {}).get("differing")]
+        for event in try_events(record.run_by, tried, _supplied(tried, record)):
+            append(self.options.baselines, event)
 
     @property
     def _targets_stay(self) -> bool:
@@ -161,6 +173,12 @@ class Session:
                 "tunegate merge joins all shards and gives the verdict"
             )
         return partial
+
+
+def _supplied(units: Sequence[Unit], record: Record) -> dict[str, str]:
+    """The digests of supplied outputs on labelled traffic, by unit."""
+    labelled = [unit for unit in units if unit.labels and not record.units[unit.key].unscored]
+    return {unit.key: supplied_digest(unit, record) for unit in labelled if record.is_supplied}
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case, Task, Unit
+from tunegate.harness.cases.snapshot import traffic_in
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.shards import divide
@@ -26,7 +27,9 @@ class Selection:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """Every task of the fixtures, read once; their questions are put as the run's options say."""
-        tasks, put = load_tasks(self._options.cases, project=self._options.root), self._options.configurations
+        put = self._options.configurations
+        with traffic_in(self._options.traffic):
+            tasks = load_tasks(self._options.cases, project=self._options.root)
         return tuple(
             replace(task, units=tuple(unit.configured(put.get(unit.key, unit.configuration)) for unit in task.units))
             for task in tasks

@@ -1,1 +1,1 @@
-"""Production inputs without expectations: frozen snapshots, and what people say of outputs that differ on them."""
+"""Two configurations on a snapshot of traffic: where outputs differ, which inputs are drawn, and what labels say."""

@@ -20,10 +20,8 @@ from typing import Any
 
 from tunegate.harness.authoring.json_lines import parse_json_lines
 from tunegate.harness.authoring.validation import validate
-from tunegate.harness.cases.conversation import Written
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Unreadable, show_path
-from tunegate.harness.core.files import digest
 from tunegate.harness.core.reading import NotJson, parse_json, read_text
 from tunegate.harness.statistics.agreement import Agreement, agreement_of
 
@@ -33,7 +31,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 WHAT = "labels"
-PREFIX = "sha256:"
 _CHUNK = 1 << 16
 _WRITE = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NOFOLLOW"))
 Pair = tuple[str, str]  # the digest of an input, and an output as it is compared
@@ -119,11 +116,6 @@ class Labels:
             if shared := own[first].keys() & own[second].keys():
                 found[first, second] = agreement_of((own[first][pair], own[second][pair]) for pair in shared)
         return found
-
-
-def input_digest(written: Written, context: str | None = None) -> str:
-    """Return the name of an input in labels: `sha256:` and the digest of its canonical JSON, with a context if any."""
-    return PREFIX + digest({"input": written} | ({"context": context} if context else {}))
 
 
 def read_labels(path: Path) -> Labels:

@@ -30,7 +30,7 @@ from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fi
 from tunegate.harness.checks.schema.schema_file import SchemaFile, read_schema
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
-from tunegate.harness.core.files import digest
+from tunegate.harness.core.files import canonical, digest
 
 Match = Literal["subset", "whole"]
 
@@ -139,6 +139,11 @@ class SchemaCheck:
             right if self._by_share and not flaws else float(passed), (flaws + found)[:MAX_FINDINGS],
             rates | ({"passed": passed} if self._by_share else {}), counted(leaves), passed,
         )  # fmt: skip
+
+    def canonical_output(self, output: str) -> str:
+        """The canonical JSON of the output, whatever its key order and white space; a text if it is none."""
+        text = read_json_text(output, self.extract)
+        return " ".join(output.split()) if text.findings else canonical(text.value)
 
     def _violations(self, value: Any) -> tuple[Finding, ...]:
         return tuple(islice(self._validator.violations(value), MAX_FINDINGS))

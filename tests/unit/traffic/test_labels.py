@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun
-from tunegate.harness.traffic.labels import Label, Labels, append_label, input_digest, read_labels
+from tunegate.harness.traffic.labels import Label, Labels, append_label, read_labels
 
 INPUT, AT = input_digest("Where is my order?"), "2026-11-30T09:00:00Z"
 FILE = Path("production.labels.jsonl")

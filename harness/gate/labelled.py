@@ -1,0 +1,64 @@
+"""The verdict on labelled traffic: the guard by disagreement.
+
+Elsewhere both outputs are the same, so only inputs with differing outputs can lose, and a sample of them is labelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tunegate.harness.gate import labelled_messages
+from tunegate.harness.gate.families import Tests, labelled_table
+from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
+from tunegate.harness.statistics.disagreements import needs_no_labels
+from tunegate.harness.statistics.labels_needed import prob_held_by_labels
+from tunegate.harness.traffic.units import Disagreement
+
+
+def labelled_verdict(
+    each: PairedScores, found: Disagreement, facts: UnitVerdict, tests: Tests, number: int
+) -> UnitVerdict:
+    """Return the verdict of a pair of labelled traffic; held outweighs worse, as for cases.
+
+    Args:
+        each: the pair.
+        found: its disagreement.
+        facts: what is known of the pair without labels.
+        tests: the tests of the run, of which "worse" on the sample is one.
+        number: the number of the try.
+    """
+    table = labelled_table(each, found)
+    facts = replace(
+        facts,
+        base=None, mean=None, observations=found.inputs, level=each.level,
+        regressed_cases=found.worse, fixed_cases=found.better,
+        before={item.case: item.before.output for item in found.sample if item.case in found.worse},
+        labelled=LabelledSample(
+            each.unit.traffic, found.inputs, found.differing, len(found.sample), len(found.better), len(found.worse),
+            len(found.missing), number,
+        ),
+    )  # fmt: skip
+    if needs_no_labels(found.inputs, found.differing, each.margin, each.level):
+        return replace(facts, verdict="held", reason=labelled_messages.held_without_labels(facts))
+    if found.missing:
+        return replace(facts, reason=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
+    facts = replace(
+        facts, difference=table.difference, interval=(table.bounds.lower, table.bounds.upper),
+        p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
+    )  # fmt: skip
+    verdict = _rule(facts, table.held, each.policy.lower == "block")
+    reason = labelled_messages.labelled_reason(facts, verdict)
+    return replace(facts, verdict=verdict, reason=reason, blocks=verdict != "held")
+
+
+def _chance(each: PairedScores, found: Disagreement) -> float:
+    """Return how often the whole sample holds an equal model if half of what differs is equally right."""
+    share, size = found.differing / found.inputs, each.unit.labels.sample if each.unit.labels else 0
+    return prob_held_by_labels(found.inputs, size, each.margin, share, 0.25, 0.25, each.level)
+
+
+def _rule(facts: UnitVerdict, held: bool, intolerant: bool) -> Verdict:
+    if facts.lower and (intolerant or not held):
+        return "regressed"
+    return "held" if held else "inconclusive"

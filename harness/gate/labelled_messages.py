@@ -1,0 +1,66 @@
+"""The sentences of the guard by disagreement: the verdict and its reason, then the numbers."""
+
+from __future__ import annotations
+
+from tunegate.harness.core.formatting import ordinal, percent, points
+from tunegate.harness.gate.messages import confidence
+from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
+
+DIGITS = 12  # of a snapshot's digest
+
+
+def held_without_labels(facts: UnitVerdict) -> str:
+    """Return the reason of a unit whose outputs differ on too few inputs to lose its margin."""
+    few = f"outputs differ on fewer inputs than the margin of {_margin(facts)} points ({confidence(facts.level)})"
+    return f"Held without labels: {few}. {_numbers(facts)}"
+
+
+def missing(facts: UnitVerdict, chance: float) -> str:
+    """Return the reason of a unit whose sample lacks labels, with the command.
+
+    `chance` is how often the whole sample holds an equal model if half of what differs is equally right.
+    """
+    found = _sample(facts)
+    lack = f"{found.missing} of {found.sample} labels of the snapshot sha256:{found.snapshot[:DIGITS]} are missing"
+    worth = f"{found.sample} labels hold an equal model about {percent(chance)} of the time"
+    few = ", since outputs differ too often for labels to help" if chance < 0.5 else ""
+    return f"Inconclusive: {lack}: tunegate label {facts.unit}. {_numbers(facts)} {worth}{few}."
+
+
+def labelled_reason(facts: UnitVerdict, found: Verdict) -> str:
+    """Return the verdict on a labelled sample and its reason, then the numbers."""
+    margin, most, sure = _margin(facts), _loss(facts), confidence(facts.level)
+    sentence = {
+        "regressed": f"Regressed: significantly worse than the {facts.reference}, by up to {most} points ({sure}, "
+        f"margin {margin})",
+        "inconclusive": f"Inconclusive: the loss may be up to {most} points ({sure}, margin {margin}); a larger "
+        "sample of another snapshot could settle it",
+        "held": f"Held{', but lower' if facts.lower else ''}: the loss against the {facts.reference} is at most {most} "
+        f"points ({sure}), within the margin of {margin}",
+    }[found]
+    return f"{sentence}. {_numbers(facts)}"
+
+
+def _sample(facts: UnitVerdict) -> LabelledSample:
+    if facts.labelled is None:
+        raise ValueError(f"{facts.unit} is no labelled traffic")
+    return facts.labelled
+
+
+def _margin(facts: UnitVerdict) -> str:
+    return points(facts.margin, signed=False)
+
+
+def _loss(facts: UnitVerdict) -> str:
+    return points(max(0.0, -(facts.interval[0] if facts.interval else 0.0)), signed=False)
+
+
+def _numbers(facts: UnitVerdict) -> str:
+    """Return what was compared and labelled; a label missing on one output leaves its input without."""
+    found = _sample(facts)
+    parts = [f"{found.inputs:,} inputs; {found.differing:,} outputs differ ({percent(found.differing / found.inputs)})"]
+    if labelled := found.sample - found.missing:
+        parts.append(f"{labelled} labelled: {found.better} better, {found.worse} worse")
+    if found.number > 1:
+        parts.append(f"the {ordinal(found.number)} try on this snapshot")
+    return f"{'; '.join(parts)}."

@@ -1,0 +1,50 @@
+"""The outputs of two records on one snapshot of traffic, as labels speak of them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from tunegate.harness.cases.model import Case, Unit
+from tunegate.harness.checks.base import canonical_output
+from tunegate.harness.core.files import digest
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import final
+from tunegate.harness.traffic.labels import read_labels
+from tunegate.harness.traffic.units import ComparedOutput, Disagreement, Outputs, disagreement
+
+REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
+
+
+def labelled_outputs(unit: Unit, candidate: Record, reference: Record, number: int) -> Disagreement:
+    """Return on which inputs of a unit the outputs of two records differ, and what labels say of the sample.
+
+    Both records hold a scored output of every case. Of repeated outputs the first counts.
+
+    Raises:
+        AuthoringError: the labels file has mistakes.
+    """
+    if unit.labels is None:
+        raise ValueError(f"{unit.key} has no labels")
+    old, new = (compared_outputs(unit, record) for record in (reference, candidate))
+    return disagreement(unit, old, new, read_labels(unit.labels.file), number)
+
+
+def supplied_digest(unit: Unit, record: Record) -> str:
+    """Return the digest (hex) of a record's outputs on a unit of labelled traffic, as they are compared."""
+    return digest({case: list(each) for case, each in compared_outputs(unit, record).items()})
+
+
+def compared_outputs(unit: Unit, record: Record) -> Outputs:
+    """Return a record's outputs on a unit of labelled traffic, by case id."""
+    firsts = {case: result.first for case, result in record.of_unit(unit.key).items()}
+    return {
+        case.id: compared_output(case, record.rung, firsts[case.id].passed, firsts[case.id].output)
+        for case in unit.cases
+    }
+
+
+def compared_output(case: Case, rung: str, passed: bool | None, output: str | None) -> ComparedOutput:
+    """Return an output as it is compared; `passed` says whether its check accepts it without an expectation."""
+    text = canonical_output(case.check, final(cast("RungName", rung), output or ""))
+    return ComparedOutput(text) if passed else REJECTED

@@ -1,0 +1,97 @@
+"""Two configurations on one snapshot: where their outputs differ, and what labels say of a sample of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.snapshot import input_digest
+from tunegate.harness.traffic.labels import Labels
+from tunegate.harness.traffic.sample import draw_sample
+
+
+class ComparedOutput(NamedTuple):
+    """An output as it is compared, and whether its check rejects it, so that it needs no label."""
+
+    output: str
+    rejected: bool = False
+
+
+Outputs = Mapping[str, ComparedOutput]  # by case id
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """An input of the sample: both outputs, and whether each is right, None without a label."""
+
+    case: str
+    input: str
+    before: ComparedOutput
+    after: ComparedOutput
+    was_right: bool | None
+    is_right: bool | None
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it is known which output is right."""
+        return self.was_right is not None and self.is_right is not None
+
+    @property
+    def d(self) -> int:
+        """1 if the candidate's output is better, -1 if it is worse, 0 if both are right or both wrong."""
+        return int(bool(self.is_right)) - int(bool(self.was_right))
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How often two configurations differ on `inputs` inputs, and the labelled `sample` of those inputs."""
+
+    inputs: int
+    differing: int
+    sample: tuple[Differing, ...]
+
+    @property
+    def better(self) -> tuple[str, ...]:
+        """The cases of the sample where the candidate's output is better."""
+        return tuple(each.case for each in self.sample if each.is_labelled and each.d > 0)
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """The cases of the sample where the candidate's output is worse."""
+        return tuple(each.case for each in self.sample if each.is_labelled and each.d < 0)
+
+    @property
+    def missing(self) -> tuple[Differing, ...]:
+        """The inputs of the sample that lack a label."""
+        return tuple(each for each in self.sample if not each.is_labelled)
+
+
+def disagreement(unit: Unit, old: Outputs, new: Outputs, labels: Labels, number: int) -> Disagreement:
+    """Compare the outputs of a unit of traffic with labels, and look up the labels of the sample.
+
+    Args:
+        unit: the unit.
+        old: the outputs of the reference, by case id.
+        new: those of the candidate.
+        labels: what is known of outputs.
+        number: the number of the try, which decides the sample.
+    """
+    differing = {
+        input_digest(case.written, case.context): case.id
+        for case in unit.cases
+        if old[case.id].output != new[case.id].output
+    }
+    size = unit.labels.sample if unit.labels else 0
+    drawn = draw_sample(unit.traffic, number, differing, size)
+    return Disagreement(len(unit.cases), len(differing), tuple(_looked_up(drawn, differing, old, new, labels)))
+
+
+def _looked_up(
+    drawn: Sequence[str], cases: Mapping[str, str], old: Outputs, new: Outputs, labels: Labels
+) -> Iterator[Differing]:
+    for name in drawn:
+        before, after = old[cases[name]], new[cases[name]]
+        known = [False if each.rejected else labels.label_of(name, each.output) for each in (before, after)]
+        yield Differing(cases[name], name, before, after, *known)

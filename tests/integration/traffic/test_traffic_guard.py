@@ -1,0 +1,193 @@
+"""Traffic as a guard, by command: a snapshot, labels of what differs, and verdicts that 60 cases cannot give."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.gated import git, invoke, ok
+from tests.support.traffic import (
+    GATE,
+    LABELS,
+    label,
+    make_traffic_repository,
+    verdicts,
+    write_candidate,
+)
+from tunegate.harness.cases.snapshot import traffic_in
+from tunegate.harness.cli.main import app
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.statistics.paired import sealed_level
+
+INPUTS = 600
+TENTH, FIFTH = range(0, INPUTS, 10), range(0, INPUTS, 5)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The repository, to be copied."""
+    home, before = tmp_path_factory.mktemp("made") / "desk", Path.cwd()
+    home.mkdir()
+    try:
+        os.chdir(home)
+        with traffic_in(home / "traffic"):
+            make_traffic_repository([f"message {number}" for number in range(INPUTS)])
+    finally:
+        os.chdir(before)
+    return home
+
+
+@pytest.fixture
+def desk(made, tmp_path, monkeypatch):
+    """A repository with 60 cases and labelled traffic of 600 inputs, whose base is right everywhere."""
+    home = tmp_path / "desk"
+    shutil.copytree(made, home)
+    monkeypatch.chdir(home)
+    with traffic_in(home / "traffic"):
+        yield home
+
+
+def test_few_labels_hold_what_60_cases_cannot(desk):
+    write_candidate(TENTH)
+    asked = verdicts()
+    assert asked["desk/triage"]["verdict"] == "inconclusive"
+    assert asked["desk/production"]["verdict"] == "inconclusive"
+    said = asked["desk/production"]["reason"]
+    assert said.startswith("Inconclusive: 40 of 40 labels of the snapshot sha256:")
+    assert " are missing: tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
+    assert "40 labels hold an equal model about 97.4 % of the time" in said
+
+    done = CliRunner().invoke(app, ["label", "desk/production", "--terminal", "--by=anna"], input="3" * 40)
+    assert "labelled: 40 of 40" in done.output, done.output
+
+    found = verdicts()["desk/production"]
+    assert found["verdict"] == "held", found["reason"]
+    assert re.search(r"is at most \d\.\d points .*; 40 labelled: 0 better, 0 worse", found["reason"])
+    assert found["labelled"]["missing"] == 0
+
+
+def test_labels_show_a_loss(desk):
+    write_candidate(FIFTH)
+    verdicts()
+    label(lambda output: "boiler" in output)
+
+    found = verdicts()["desk/production"]
+
+    assert found["verdict"] == "regressed", found["reason"]
+    assert "40 labelled: 0 better, 40 worse" in found["reason"]
+    assert len(found["regressed_cases"]) == 40
+
+
+def test_outputs_that_hardly_differ_need_no_label(desk):
+    write_candidate(range(6))
+
+    found = verdicts()["desk/production"]
+
+    assert found["verdict"] == "held"
+    assert found["reason"].startswith("Held without labels")
+    assert not LABELS.exists()
+
+
+def test_another_candidate_is_another_try_with_another_sample(desk):
+    write_candidate(TENTH)
+    first = {each["level"]: each["labelled"] for each in [verdicts()["desk/production"]]}
+    label(lambda output: True)
+    again = verdicts()["desk/production"]
+    assert (again["labelled"]["number"], again["level"]) == (1, *first), "the same outputs are the same try"
+
+    write_candidate(range(1, INPUTS, 10))
+    other = verdicts()["desk/production"]
+
+    assert other["labelled"]["number"] == 2
+    assert other["level"] == pytest.approx(sealed_level(2))
+    assert "the 2nd try on this snapshot" in other["reason"]
+
+
+def test_a_warning_is_enough_where_inconclusive_units_only_warn(desk):
+    write_candidate(TENTH, cases=())
+    assert verdicts()["desk/production"]["blocks"]
+    assert "desk/production" in invoke(*GATE, "--inconclusive=warn").output
+    record = read_record(Path("record.json"))
+    assert record.verdicts["desk/production"]["verdict"] == "inconclusive"
+
+
+def test_the_plan_says_how_many_labels_it_takes(desk):
+    [found] = json.loads(ok("plan", "--unit=desk/production", "--json"))
+    assert found["labels"][0] == {"differ": 0.05, "labels_needed": 10, "held": pytest.approx(1, abs=0.01)}
+    assert [each["labels_needed"] for each in found["labels"]] == sorted(
+        each["labels_needed"] for each in found["labels"]
+    )
+
+    write_candidate(TENTH)
+    verdicts()
+    said = ok("plan", "--run=record.json")
+    assert "desk/triage" in said
+    assert " 10.0 % " in said, "what the record shows of how often outputs differ"
+
+
+def on_a_branch() -> None:
+    """What is there is main; what follows is a change."""
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    git("checkout", "-qb", "change")
+
+
+def test_labels_of_a_change_block_until_they_are_approved(desk):
+    write_candidate(TENTH, cases=())
+    on_a_branch()
+    verdicts("--policy-from=main")
+    label(lambda output: True)
+
+    blocked = invoke(*GATE, "--policy-from=main", "--json")
+    decision = json.loads(blocked.stdout)
+    assert blocked.exit_code == 1
+    assert decision["modified"] == ["desk/production: 80 lines of production.labels.jsonl new"]
+
+    passed = invoke(*GATE, "--policy-from=main", f"--approve={decision['approve']}", "--inconclusive=warn", "--json")
+    found = json.loads(passed.stdout)
+    assert [each["verdicts"]["desk/production"] for each in found["by_rules"]] == ["held", "held"]
+
+
+def test_an_edited_label_is_a_rule_change(desk):
+    write_candidate(FIFTH, cases=())
+    verdicts()
+    label(lambda output: "boiler" in output)
+    on_a_branch()
+    LABELS.write_text(LABELS.read_text().replace('"right": false', '"right": true'))
+
+    decision = json.loads(invoke(*GATE, "--policy-from=main", "--json").stdout)
+
+    assert not decision["passes"]
+    assert decision["modified"] == [
+        "desk/production: 40 lines of production.labels.jsonl new",
+        "desk/production: 40 lines of production.labels.jsonl gone",
+    ]
+    assert decision["by_rules"][0]["verdicts"]["desk/production"] == "regressed"
+
+
+def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):
+    write_candidate(TENTH)
+    for path in (desk / "traffic").iterdir():
+        path.rename(desk / path.name)
+
+    done = invoke(*GATE)
+
+    assert done.exit_code == 4
+    assert "tunegate traffic FILE.jsonl" in done.output
+    assert invoke(*GATE, f"--traffic={desk}").exit_code == 1
+
+
+def test_the_unit_stands_on_the_page_and_in_the_comment(desk):
+    write_candidate(TENTH)
+    invoke(*GATE, "--decision=decision.json")
+
+    assert "40 of 40 labels of the snapshot" in ok("comment", "decision.json")
+    ok("report", "record.json", "--html=page.html")
+    assert "40 of 40 labels of the snapshot" in Path("page.html").read_text()

@@ -1,0 +1,74 @@
+"""Which inputs are labelled, and what labels say of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunegate.harness.cases.model import Case, Decoding, LabelSource, Prompt, Unit
+from tunegate.harness.cases.snapshot import input_digest
+from tunegate.harness.checks.short_answer import QuestionCheck
+from tunegate.harness.traffic.labels import Label, Labels
+from tunegate.harness.traffic.sample import draw_sample
+from tunegate.harness.traffic.units import ComparedOutput, disagreement
+
+INPUTS = [f"input {number}" for number in range(50)]
+
+
+@given(st.permutations(INPUTS), st.integers(1, 60))
+def test_the_sample_is_the_same_whatever_the_order(inputs, size):
+    drawn = draw_sample("s", 1, inputs, size)
+    assert drawn == draw_sample("s", 1, INPUTS, size)
+    assert len(set(drawn)) == min(size, 50)
+
+
+@given(st.sets(st.sampled_from(INPUTS), min_size=10), st.integers(1, 9))
+def test_an_input_stays_in_the_sample_where_others_stop_to_differ(inputs, size):
+    whole = draw_sample("s", 1, INPUTS, size)
+    assert set(whole) & inputs <= set(draw_sample("s", 1, inputs, size))
+
+
+@pytest.mark.parametrize("other", [("s", 2), ("t", 1)])
+def test_another_try_and_another_snapshot_draw_anew(other):
+    assert draw_sample("s", 1, INPUTS, 10) != draw_sample(*other, INPUTS, 10)
+
+
+def unit(n: int, sample: int = 10) -> Unit:
+    cases = tuple(
+        Case(f"c{number}", "desk/production", f"input {number}", QuestionCheck(), Prompt(), Decoding())
+        for number in range(n)
+    )
+    return Unit(
+        "desk", "production", "retention", cases, "questions", traffic="s", labels=LabelSource(Path("a.jsonl"), sample)
+    )
+
+
+def outputs(*texts: str | None) -> dict[str, ComparedOutput]:
+    """Outputs by case; None is one that its check rejects."""
+    return {f"c{number}": ComparedOutput(text or "", text is None) for number, text in enumerate(texts)}
+
+
+def said(number: int, output: str, right: bool) -> Label:
+    return Label(input_digest(f"input {number}"), output, right, "anna")
+
+
+def test_only_inputs_with_differing_outputs_are_drawn_and_labels_decide():
+    labels = Labels(
+        (said(1, "x", False), said(1, "y", True), said(2, "x", True), said(2, "y", False), said(3, "x", True))
+    )
+
+    found = disagreement(unit(4), outputs("x", "x", "x", "x"), outputs("x", "y", "y", "y"), labels, 1)
+
+    assert (found.inputs, found.differing, found.better, found.worse) == (4, 3, ("c1",), ("c2",))
+    assert [each.case for each in found.missing] == ["c3"], "both outputs need a label"
+
+
+def test_a_rejected_output_needs_no_label():
+    labels = Labels((said(0, "x", True),))
+
+    found = disagreement(unit(2), outputs("x", None), outputs(None, None), labels, 1)
+
+    assert (found.differing, found.worse, found.missing) == (1, ("c0",), ())

@@ -26,7 +26,7 @@ from tunegate.harness.statistics.sample_size import p_of_flips
 Floats = NDArray[np.float64]
 
 FEWEST_LABELS = 10
-# Labels are few, and T comes in steps: with z(level) alone a margin is falsely held up to 9 % of the time at .04.
+# Labels are few, and T comes in steps: with only z(level) a margin is falsely held up to 9 % of the time at .04.
 ABOVE, PER_LABEL = 0.05, 5.0
 # The share that differs counts as if seen in at most so many inputs, of which at most so many would be lost at the
 # margin: if it is known exactly, the few values that T takes err up to 8.6 % of the time; at 10,000 inputs and a margin

@@ -47,6 +47,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/scaffold/origin.py", "if extra else ''"): "code in an f-string",
     ("harness/scaffold/starters.py", "signs with someone else."): "an example's text",
     ("harness/scaffold/suites.py", "Answer in "): "a prompt",
+    ("harness/statistics/label_strata.py", "judge model"): "the field's term",
     ("harness/scaffold/templates/README.md.j2", "--expect answer"): "a column's name",
     ("harness/models/replay.py", "rung: the prompting strategy"): "the name of an argument",
     ("harness/models/request_file.py", "rung: the prompting strategy"): "the name of an argument",

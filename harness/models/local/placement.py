@@ -25,7 +25,7 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
 NATIVE_ON_CPU = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
 #: Without any of these there is only the CPU, and torch, which takes seconds to import, is not needed.
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-ROOM = 1.2  # times its weights is free on a GPU that holds a model alone: the rest is for what it reads
+ROOM = 1.2  # times its weights is free on a GPU that holds a whole model: the rest is for what it reads
 
 
 @dataclass(frozen=True, slots=True)

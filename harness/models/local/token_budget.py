@@ -63,7 +63,7 @@ class TokenBudget:
 
     @contextmanager
     def alone(self, key: str, tokens: int) -> Iterator[None]:
-        """Raise `too_small` if the memory is exhausted by this sequence, asked alone."""
+        """Raise `too_small` if the memory is exhausted by this one sequence."""
         try:
             yield
         except (RuntimeError, MemoryError) as error:

@@ -837,7 +837,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "data-run": _of_checks(
         "An approved check runs a data file, which the change edits",
         _later("exec(open('rules.txt').read())\n", {"rules.txt": CANARY}, {"rules.txt": "LIMIT = 60\n"}),
-        limit="A data file that it runs as code is code that no digest of imports covers",
+        limit="A check may execute a data file, which is code that no digest of imports covers",
     ),
     "permit-used-again": _of_checks(
         "A permit is used again after bytecode was added",

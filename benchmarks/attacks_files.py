@@ -905,7 +905,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "The server that has a reference's adapter sends a byte a second",
         _server(DRIPS),
         GATE_REFERENCE,
-        limit="A `.ref` is fetched for at most 60 minutes",
+        limit="A `.ref` is fetched for at most 60 minutes and 4 GB",
     ),
     "reference-floods": _of_adapter("It sends without end", _server(FLOODS), GATE_REFERENCE),
     "reference-sends-on": _of_adapter("It sends on to a file", _server(SENDS_ON), GATE_REFERENCE),

@@ -148,7 +148,7 @@ TABLE = (
     Option("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; checked before any "
            "model runs", "REMOTE", suites=True, stands=True),
     Option("policy-from", "Also apply the rules of this branch or commit, which the change is merged into", "GITREF"),
-    Option("anchor", "Make this record the anchor, which later configurations must hold against; gives the reason", "REASON"),
+    Option("anchor", "Make this record the anchor of later configurations, for this reason", "REASON"),
     Option("approve", "Approve the rule changes with this digest", "DIGEST"),
     Option("contains", "Fail if an event of this branch or commit is missing here", "GITREF"),
     # not configurable: otherwise the released change could choose what it is compared with

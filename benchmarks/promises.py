@@ -256,7 +256,7 @@ def _other() -> Iterator[Promise]:
         yield _about(EVIDENCE, words, f"{answers} answers a case", found, _told("answers.md", column))
     right = "127 were right (91 %)"
     once = _told("vocabulary.md", r"(\d+) of 140 were right", 140)
-    yield _about("docs/vocabulary.md", right, "answers judged rightly", 0.91, once)
+    yield _about(EVIDENCE, right, "outputs scored correctly", 0.91, once)
 
 
 def promises() -> list[Promise]:

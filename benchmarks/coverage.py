@@ -2,7 +2,7 @@
 
     git clone --bare https://github.com/PolyAI-LDN/task-specific-datasets DATA/task-specific-datasets
     git clone --bare https://github.com/xliuhw/NLU-Evaluation-Data DATA/NLU-Evaluation-Data
-    python benchmarks/coverage.py DATA     # half an hour; writes results/coverage.md
+    python benchmarks/coverage.py DATA     # half an hour; writes results/coverage.md, and vectors into DATA
 
 Of each set 20 random intents are drawn, 1,000 of their texts as traffic and others as cases, both as often as the set
 has them. Once no text of the first three intents is a case, once none of them is traffic, once nothing is withheld. An
@@ -29,15 +29,17 @@ from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import table
 from benchmarks.hold_out_projects import BANKING
 from benchmarks.public_sets import HOME, INPUT, Files, annotated
+from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.coverage.clusters import far_clusters
 from tunegate.harness.coverage.drift import drift_p, moved_clusters
+from tunegate.harness.coverage.inputs import embed_texts
 from tunegate.harness.coverage.near import LEVEL, Integers, Vectors, nearness
-from tunegate.harness.embeddings import embed
+from tunegate.harness.embeddings import embedder_digest
 
 LIBRARIES = ("tunegate", "numpy", "scipy", "torch", "sentence-transformers")
 DRAWS, INTENTS, WITHHELD, TRAFFIC, SIZES = 40, 20, 3, 1000, (100, 200, 400)
-MOST, BATCH = 200, 256  # texts of an intent that are embedded, and at a time
+MOST = 200  # texts of an intent that are embedded
 SNAPSHOT, GROWN = 500, 3  # requests of a snapshot, and how many times as frequent three intents become
 # Promises, written down before the measurement.
 ALL_FOUND = 0.9  # of the draws with the most cases, on each set
@@ -91,23 +93,23 @@ def read_pools(data: Path, watch: Watch) -> list[Pool]:
     )  # fmt: skip
     at_home = ((row[INPUT], row["intent"]) for row in annotated(home))
     return [
-        _pool("Banking77", dict(asked), banking, watch), _pool("home assistant", dict(at_home), home, watch),
+        _pool("Banking77", dict(asked), banking, data, watch),
+        _pool("home assistant", dict(at_home), home, data, watch),
     ]  # fmt: skip
 
 
-def _pool(name: str, intent_of: dict[str, str], files: Files, watch: Watch) -> Pool:
+def _pool(name: str, intent_of: dict[str, str], files: Files, data: Path, watch: Watch) -> Pool:
+    """Embed the texts, or read the vectors of an earlier run."""
     taken: Counter[str] = Counter()
     texts = []
     for text, intent in intent_of.items():
         taken[intent] += 1
         if taken[intent] <= MOST:
             texts.append(text)
-    rows = []
-    with watch(f"Embedding {name}", len(texts)) as done:
-        for start in range(0, len(texts), BATCH):
-            rows.append(embed(texts[start : start + BATCH]))
-            done(len(rows[-1]))
-    return Pool(name, np.concatenate(rows), np.array([intent_of[text] for text in texts]), files.digest)
+    kept = data / f"vectors-{digest([embedder_digest(), texts])[:16]}.npy"
+    if not kept.is_file():
+        np.save(kept, embed_texts(texts, watch))
+    return Pool(name, np.load(kept), np.array([intent_of[text] for text in texts]), files.digest)
 
 
 def measure(data: Path, watch: Watch) -> tuple[list[Pool], list[Counted], list[Drifts]]:
@@ -195,9 +197,9 @@ def report(found: tuple[list[Pool], list[Counted], list[Drifts]], made: str) -> 
     pools, counted, drifts = found
     return "\n\n".join([
         "# Coverage, on public sets with three intents withheld",
-        f"{DRAWS} draws each: {INTENTS} intents, {TRAFFIC:,} inputs as traffic. *All three*: the draws in which each of "
-        "the three withheld intents was found, that is, a reported cluster is mainly of it. *Other clusters*: reported "
-        "ones that are mainly of other intents. *None withheld*: the draws in which any cluster was reported.",
+        f"{DRAWS} draws each: {INTENTS} intents, {TRAFFIC:,} inputs as traffic. *All three*: the draws in which each "
+        "of the three withheld intents was found, that is, a reported cluster is mainly of it. *Other clusters*: "
+        "reported ones that are mainly of other intents. *None withheld*: the draws in which any cluster was reported.",
         table(["set", "cases", "all three", "found of three", "their inputs that are reported", "clusters",
                "other clusters", "none withheld: a cluster", "an input"], map(_row, counted)),
         "Three intents withheld from the traffic: which share of the cases is reported as standing for none.",
@@ -209,8 +211,8 @@ def report(found: tuple[list[Pool], list[Counted], list[Drifts]], made: str) -> 
         table(["set", "drift, drawn alike", "drift, three grew", "named of three"],
               ([each.name, often(each.equal), often(each.grown), f"{np.mean(each.named):.1f}"] for each in drifts)),
         "## How", made,
-        "\n".join(f"- {each.name}: {len(each.points):,} texts of {len(np.unique(each.intents))} intents, SHA-256 of the "
-                  f"files that are read {each.digest}" for each in pools),
+        "\n".join(f"- {each.name}: {len(each.points):,} texts of {len(np.unique(each.intents))} intents, SHA-256 of "
+                  f"the files that are read {each.digest}" for each in pools),
     ]) + "\n"  # fmt: skip
 
 

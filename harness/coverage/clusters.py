@@ -13,7 +13,7 @@ from tunegate.harness.text.topics import split_words
 
 LEAST = 3  # inputs of a cluster; fewer are single inputs
 WORDS = 3  # that name a cluster
-IN_TWO = 2  # a word of one input alone could be somebody's
+IN_TWO = 2  # a word of a single input could be a person's name
 
 
 def far_clusters(points: Vectors, distance: Floats) -> list[Integers]:
@@ -40,8 +40,8 @@ def most_central(points: Vectors, members: Integers) -> Integers:
     return members[np.argsort(-closeness, kind="stable")]
 
 
-def telling_words(inside: Sequence[str], outside: Sequence[str]) -> tuple[str, ...]:
-    """The words that tell the texts of a cluster from those outside, at most three, most telling first.
+def distinctive_words(inside: Sequence[str], outside: Sequence[str]) -> tuple[str, ...]:
+    """The words that distinguish the texts of a cluster from those outside, at most three, the most distinctive first.
 
     A word is weighed by the share of the texts with it times the logarithm of how many times that is the share outside
     (its part of the Kullback-Leibler divergence).

@@ -73,7 +73,8 @@ def moved_clusters(before: Vectors, after: Vectors) -> list[Moved]:
     labels = spherical_clusters(both.astype(np.float64), topic_count(len(both)))
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     counts = [(int((each < len(before)).sum()), int((each >= len(before)).sum())) for each in members]
-    p = [fisher_exact([[old, len(before) - old], [new, len(after) - new]]).pvalue for old, new in counts]
+    tables = (np.array([[old, len(before) - old], [new, len(after) - new]]) for old, new in counts)
+    p = [fisher_exact(each).pvalue for each in tables]
     found = [
         Moved(each, old / len(before), new / len(after), float(level))
         for each, (old, new), level in zip(members, counts, false_discovery_control(p), strict=True)

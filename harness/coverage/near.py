@@ -60,7 +60,7 @@ def nearness(points: Vectors, references: Vectors, groups: Integers | None = Non
     own = np.arange(len(references)) if groups is None else groups
     nearest, distance, before = _runs(points, references)
     drawn = len(np.unique(own))
-    p = hypergeom.pmf(0, len(points) - 1 + drawn, drawn, before)
+    p: Floats = np.asarray(hypergeom.pmf(0, len(points) - 1 + drawn, drawn, before))
     usual = np.sort(_to_another_group(references, own))
     rank = (1 + len(usual) - np.searchsorted(usual, distance)) / (len(usual) + 1)
     far = (false_discovery_control(p) <= LEVEL) & (rank <= NEAR)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -109,7 +109,7 @@ def _inputs(path: Path, problems: list[Problem]) -> Iterator[tuple[int, TrafficI
     for document in read_json_lines(path, "inputs", problems):
         mistakes = validate(document, schema)
         mistakes = mistakes or list(last_turn_problem(document.data["input"], document, ("input",)))
-        problems += mistakes
+        problems += [replace(each, found="another value") for each in mistakes]  # which may be a person's
         if not mistakes:
             earlier, last = read_input(document.data["input"])
             yield document.line(()), TrafficInput(last, earlier, document.data.get("context"))

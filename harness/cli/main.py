@@ -16,6 +16,7 @@ from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.compare import compare
+from tunegate.harness.cli.coverage import coverage
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.gate import gate, isolate
@@ -44,6 +45,7 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
         (plan, "Show how many cases each unit needs.", "tunegate plan --unit support/triage --margin .03"),
         (traffic, "Freeze production inputs as a snapshot.", "tunegate traffic inputs.jsonl"),
+        (coverage, "Find what no case stands for.", "tunegate coverage traffic.jsonl --unit support/triage"),
         (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
         (label, "Label outputs, blindly, on a page or in the terminal.", "tunegate label questions.jsonl --by anna"),
     ),

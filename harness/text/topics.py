@@ -97,7 +97,7 @@ def _by_words(texts: Sequence[str]) -> tuple[int, ...] | None:
     if placed.sum() < FEWEST_CASES:
         return None
     labels = np.full(len(different), -1)
-    labels[placed] = _clusters(points[placed], topic_count(int(placed.sum())))
+    labels[placed] = spherical_clusters(points[placed], topic_count(int(placed.sum())))
     if len(set(labels[placed].tolist())) < FEWEST_TOPICS:
         return None
     of_text = dict(zip(different, labels.tolist(), strict=True))
@@ -122,7 +122,7 @@ def _weighted(texts: Sequence[str]) -> csr_array | None:
     half = min(CUT, READ // len(texts)) // 2
     for text in texts:
         # keep the beginning and the end: a question often follows its context
-        words = Counter(_words(text if len(text) <= 2 * half else f"{text[:half]} {text[-half:]}"))
+        words = Counter(split_words(text if len(text) <= 2 * half else f"{text[:half]} {text[-half:]}"))
         columns.append(np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int32, len(words)))
         counts.append(np.fromiter(words.values(), np.float32, len(words)))
     ends = np.cumsum([0, *map(len, columns)])
@@ -140,7 +140,8 @@ def _weighted(texts: Sequence[str]) -> csr_array | None:
     return table
 
 
-def _words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
+    """The words of a text, case-folded; in scripts without spaces every two characters."""
     folded = text.casefold()
     words: list[str] = _WORD.findall(folded)
     if not _UNSPACED.search(folded):
@@ -176,7 +177,7 @@ def _directions(table: csr_array, dimensions: int) -> tuple[Floats, NDArray[np.b
     return points / np.maximum(lengths, EMPTY)[:, None], placed
 
 
-def _clusters(points: Floats, count: int) -> Integers:
+def spherical_clusters(points: Floats, count: int) -> Integers:
     """Spherical k-means of unit vectors (Dhillon and Modha, Machine Learning 42, 2001), the best of a few starts."""
     random = np.random.default_rng(SEED)
     found = [_settled(points, _start(points, count, random)) for _ in range(STARTS)]

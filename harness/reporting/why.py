@@ -44,7 +44,7 @@ def _about(verdict: Mapping[str, Any], evaluation: int | None) -> Iterator[str]:
         reason = f": {shown(verdict['declared'])}" if verdict.get("declared") else ", the default"
         yield f"margin {change(verdict['margin'], verdict['kind'], signed=False)}{unit}{reason}"
     if verdict["interval"] is None:
-        yield "no test: it was not compared, has no margin, or needs labels or none"
+        yield "no test: it was not compared, or lacks a margin or labels"
         return
     low, high = (change(bound, verdict["kind"]) for bound in verdict["interval"])
     excluded = "excluded" if verdict["interval"][0] > -verdict["margin"] else "not excluded"

@@ -47,4 +47,4 @@ def test_a_sealed_unit_says_what_its_opening_leaves(tmp_path):
 def test_what_was_not_compared_has_no_test(tmp_path):
     write_desk(tmp_path, 3)
     write_policy(tmp_path, triage={})
-    assert told(tmp_path, {T: "111"}, {T: "11-"})[-1] == "  no test: it was not compared, or has no margin"
+    assert told(tmp_path, {T: "111"}, {T: "11-"})[-1] == "  no test: it was not compared, or lacks a margin or labels"

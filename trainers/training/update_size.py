@@ -66,6 +66,14 @@ def measure_update(model: Any) -> UpdateSize:
     return UpdateSize(dict(_ratios(model)))
 
 
+def measure_tensors(tuned: Mapping[str, Any], base: Mapping[str, Any]) -> UpdateSize:
+    """Measure how far the matrices of a tuned model are from those of its base, by the names of their modules."""
+    return UpdateSize({
+        name.removesuffix(".weight"): float((weight.detach().float() - base[name].detach().float()).norm()) / own
+        for name, weight in tuned.items() if weight.ndim == 2 and (own := float(base[name].detach().float().norm()))
+    })  # fmt: skip
+
+
 def _ratios(model: Any) -> Iterator[tuple[str, float]]:
     for name, module in model.named_modules():
         if "default" not in getattr(module, "lora_A", {}):

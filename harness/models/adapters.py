@@ -152,22 +152,14 @@ def rewarding_checks(folder: Path) -> tuple[RewardingCheck, ...]:
 
 
 def check_base(folder: Path, base: ModelFiles, found: str = "") -> None:
-    """Refuse an adapter whose training record names another base than `base`, or another digest than the one `found`.
+    """Refuse an adapter whose training record names another base than `base`.
 
     Raises:
-        Refused: names the part that differs; and a whole model without such a record, whose base is unknown.
+        Refused: names the part that differs. A whole model needs that record, with its digest, if that was `found`.
     """
     record = training_record(folder)
-    if record is None and is_whole_model(folder):
-        raise Refused(
-            f"{show_path(folder)}: expected an adapter, or a whole model that was adopted for its base, found one "
-            f"without {TRAINING}; run: tunegate adopt {show_path(folder)} --model BASE"
-        )
-    if record and found and record["adapter"] != found:
-        raise Refused(
-            f"{show_path(folder)}: expected the weights and settings that its {TRAINING} describes "
-            f"({record['adapter'][:8]}), found {found[:8]}: they changed; restore them, or adopt it again"
-        )
+    if is_whole_model(folder):
+        _check_whole_model(folder, record, found)
     trained = record["model"] if record else {}
     how = "it was adopted for" if record and "adoption" in record else "it was trained on"
     for part in ("base", "tokenizer", "template"):
@@ -177,6 +169,20 @@ def check_base(folder: Path, base: ModelFiles, found: str = "") -> None:
                 f"adapter {folder}: expected the {part} {how} ({trained[part][:8]}), "
                 f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --tg-model"
             )
+
+
+def _check_whole_model(folder: Path, record: Mapping[str, Any] | None, found: str) -> None:
+    # unlike a LoRA, it loads without its base: nothing but the record shows what it was adopted for
+    if record is None:
+        raise Refused(
+            f"{show_path(folder)}: expected an adapter, or a whole model that was adopted for its base, found one "
+            f"without {TRAINING}; run: tunegate adopt {show_path(folder)} --model BASE"
+        )
+    if found and record["adapter"] != found:
+        raise Refused(
+            f"{show_path(folder)}: expected the weights and settings that its {TRAINING} describes "
+            f"({record['adapter'][:8]}), found {found[:8]}: they changed; restore them, or adopt it again"
+        )
 
 
 def check_named_base(folder: Path, model: str) -> None:

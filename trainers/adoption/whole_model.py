@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,9 @@ from tunegate.harness.models.resolve import TEMPLATE, loaded_weights, not_loaded
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.models.whole_model import OF_TOKENIZER
 from tunegate.harness.parity.configs import config_findings
-from tunegate.harness.parity.weights import OTHER
 from tunegate.trainers.training.update_size import UpdateSize, measure_tensors
+
+UNRELATED = 0.1  # a cosine
 
 
 def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> tuple[Any, UpdateSize]:
@@ -113,12 +115,21 @@ def _check_tuned(base: Local, folder: Path, tuned: Any, plain: Any) -> UpdateSiz
     if all(torch.equal(weight.to(shorter), theirs[name].to(shorter)) for name, weight in mine.items()):
         raise Refused(f"{folder.name}: expected other weights than those of {base.model.name}, found the same: nothing "
                       "was tuned")  # fmt: skip
-    size = measure_tensors(mine, theirs)
-    if size.median > OTHER:
-        raise Refused(f"{folder.name}: expected a fine-tune of {base.model.name}, found weights that are "
-                      f"{100 * size.median:.0f} % off in the median matrix: those of another model; name its own base "
-                      "with --model")  # fmt: skip
-    return size
+    if (cosine := _median_cosine(mine, theirs)) < UNRELATED:
+        raise Refused(f"{folder.name}: expected a fine-tune of {base.model.name}, found the weights of another model: "
+                      f"their cosine with the base's is {cosine:.2f} in the median matrix; name its own base with "
+                      "--model")  # fmt: skip
+    return measure_tensors(mine, theirs)
+
+
+def _median_cosine(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> float:
+    """How alike the directions of the matrices are: 1 for the same, about 0 for two models trained apart."""
+    from torch.nn.functional import cosine_similarity
+
+    return statistics.median(
+        float(cosine_similarity(weight.detach().flatten().float(), theirs[name].detach().flatten().float(), dim=0))
+        for name, weight in mine.items() if weight.ndim == 2
+    )  # fmt: skip
 
 
 def _check_acting(base: Local, folder: Path, tuned: Any, plain: Any) -> None:

@@ -67,10 +67,11 @@ def measure_update(model: Any) -> UpdateSize:
 
 
 def measure_tensors(tuned: Mapping[str, Any], base: Mapping[str, Any]) -> UpdateSize:
-    """Measure how far the matrices of a tuned model are from those of its base, by the names of their modules."""
+    """Measure how far the matrices of a tuned model moved from those of its base, by name; others are left out."""
+    matrices = {name: (each.detach().float(), base[name].detach().float()) for name, each in tuned.items()}
     return UpdateSize({
-        name.removesuffix(".weight"): float((weight.detach().float() - base[name].detach().float()).norm()) / own
-        for name, weight in tuned.items() if weight.ndim == 2 and (own := float(base[name].detach().float().norm()))
+        name.removesuffix(".weight"): moved / own for name, (weight, before) in matrices.items()
+        if weight.ndim == 2 and (own := float(before.norm())) and (moved := float((weight - before).norm()))
     })  # fmt: skip
 
 

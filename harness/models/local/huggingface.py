@@ -108,7 +108,7 @@ class Base:
     def lend(self, model: Any) -> None:
         """Use this model, which belongs to a trainer, until `forget`."""
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
-        self._in_memory, self._active = model, None
+        self._in_memory, self._active, self._is_whole = model, None, False
         self._budgets.clear()
 
     def forget(self) -> None:

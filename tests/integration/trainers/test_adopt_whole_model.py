@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -29,7 +30,7 @@ def fine_tune(base: Path, rows: Path, folder: Path) -> None:
     for row in map(json.loads, rows.read_text().splitlines() * 3):
         turns = [{"role": "system", "content": "Sort it."}, {"role": "user", "content": row["input"]}]
         before = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-        text = tokenizer(row["output"]).input_ids + [tokenizer.eos_token_id]
+        text = [*tokenizer(row["output"]).input_ids, tokenizer.eos_token_id]
         labels = [-100] * len(before) + text
         model(torch.tensor([before + text]), labels=torch.tensor([labels])).loss.backward()
         optimizer.step()
@@ -118,7 +119,7 @@ def test_one_that_was_not_adopted_is_not_evaluated_as_a_tune(place, tiny_model):
     done = CliRunner().invoke(app, ["gate", f"--model={tiny_model}", "--adapter=tuned"])
 
     assert done.exit_code == 4
-    assert "tuned: expected an adapter, or a whole model that was adopted for its base, found one without" in done.output
+    assert "tuned: expected an adapter, or a whole model that was adopted for its base, found one" in done.output
 
 
 def test_a_merged_adapter_in_half_precision_is_adopted(place, adopt, tiny_model, tiny_adapter):
@@ -153,7 +154,7 @@ def test_another_model_of_the_same_shape_is_refused(place, adopt):
             weight.data.normal_(0, 0.02)
 
     alter("tuned", begin_anew)
-    refuses(adopt(), "in the median matrix: those of another model; name its own base with --model")
+    refuses(adopt(), "expected a fine-tune of tiny, found the weights of another model: their cosine with")
 
 
 def test_what_does_not_fit_the_base_is_refused_by_name(place, adopt, tiny_model):
@@ -188,7 +189,22 @@ def test_another_tokenizer_is_refused(place, adopt):
     vocabulary = settings["model"]["vocab"]
     vocabulary["!"], vocabulary["#"] = vocabulary["#"], vocabulary["!"]
     path.write_text(json.dumps(settings))
-    refuses(adopt(), 'expected the tokenizer of')
+    refuses(adopt(), "expected the tokenizer of")
+
+
+def test_one_of_the_hub_is_recorded_with_its_commit(place, adopt, monkeypatch):
+    patterns, snapshot = [], Path("cache", "snapshots", "c0ffee")
+    shutil.copytree("tuned", snapshot)
+
+    def deliver(name: str, revision: str, allow_patterns: list[str]) -> str:
+        patterns.append(allow_patterns)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", deliver)
+    done = adopt("--rows=none", "--reason=No card.", folder="hub:someone/tuned@v1")
+    assert done.exit_code == 0, done.output
+    assert ["*.safetensors" in each for each in patterns] == [False, True], "weights before it is known to be a model"
+    assert training_record(Path(TUNED))["adoption"]["origin"] == "hub:someone/tuned@c0ffee"
 
 
 def test_its_record_is_its_own(place, adopt):

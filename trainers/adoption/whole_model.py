@@ -12,9 +12,8 @@ from typing import Any
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.extras import need
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.huggingface import PROBE, Local, load_base, quiet_transformers
 from tunegate.harness.models.local.placement import stored_dtype
 from tunegate.harness.models.model_options import NO_QUANTIZATION, NO_TEMPLATE
 from tunegate.harness.models.resolve import TEMPLATE, loaded_weights, not_loaded, own_code
@@ -67,7 +66,7 @@ def _check_tokenizer(base: Local, folder: Path, texts: Iterable[str]) -> None:
     if differ := own.get_vocab().items() ^ expected.get_vocab().items():
         names = sorted({token for token, _ in differ})
         raise Refused(f"{folder.name}: expected the tokenizer of {base.model.name}, found one that differs in "
-                      f"{len(names)} tokens: {shown(listed(names))}")  # fmt: skip
+                      f"{shown(listed(names))}")  # fmt: skip
     for text in texts:
         if own(text, add_special_tokens=False).input_ids != expected(text, add_special_tokens=False).input_ids:
             raise Refused(f"{folder.name}: expected the tokenizer of {base.model.name}, found one that splits "
@@ -87,7 +86,7 @@ def _take_tokenizer(base: Local, folder: Path) -> None:
 def _check_names(folder: Path) -> None:
     """Refuse a file that lacks weights, which transformers would make up, or has others, which it would leave out."""
     try:
-        _, found = need("transformers").AutoModelForCausalLM.from_pretrained(
+        _, found = quiet_transformers().AutoModelForCausalLM.from_pretrained(
             folder, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True,
             use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip

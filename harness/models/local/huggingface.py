@@ -162,7 +162,7 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
         Refused: it needs custom code.
     """
     load = partial(
-        _transformers().AutoModelForCausalLM.from_pretrained,
+        quietquiet_transformers().AutoModelForCausalLM.from_pretrained,
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
     )  # fmt: skip
     check_layers(folder)
@@ -186,7 +186,12 @@ def _check_room(folder: Path, placement: Placement) -> tuple[int, ...]:
     return gpus
 
 
-def _transformers() -> Any:
+def quiet_transformers() -> Any:
+    """The library, without its progress bars.
+
+    Raises:
+        CouldNotRun: it is not installed, or torch is not.
+    """
     need("torch")  # without it transformers loads, but has no models
     transformers = need("transformers")
     transformers.utils.logging.disable_progress_bar()  # its progress bars would overwrite ours

@@ -49,7 +49,8 @@ def test_a_merged_folder_is_released_by_its_digest(place: Place) -> None:  # noq
 
     # the next candidate is compared with it
     told = ok(place, "pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-sealed")
-    assert "the last release, adapter " + sha[:8] in told
+    assert "Against the last release: held" in told
+    assert "evaluated beside the adapter: the baseline and the last release" in told
 
     rescaled(f"{WHOLE}/model.safetensors", "q_proj", 1.01)(place)
     changed = "expected the weights and settings that its training.json describes"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from tunegate.trainers.training.update_size import APART, LARGE, UpdateSize, measure_tensors
+from tunegate.trainers.training.update_size import APART, LARGE, UpdateSize
 
 
 def test_an_even_update_is_told_in_a_line():
@@ -28,10 +26,3 @@ def test_where_all_are_moved_as_far_as_the_weights_are_large_all_are_odd():
 def test_a_base_of_which_nothing_can_be_measured_has_no_size():
     assert list(UpdateSize({}).render()) == []
     assert UpdateSize({}).as_dict() == {"modules": 0}
-
-
-def test_of_a_whole_model_the_matrices_that_moved_are_measured():
-    base = {"a.weight": torch.tensor([[3.0, 4.0]]), "b.weight": torch.eye(2), "norm.weight": torch.ones(2)}
-    tuned = {**base, "a.weight": torch.tensor([[3.0, 5.0]]), "norm.weight": torch.zeros(2)}
-
-    assert measure_tensors(tuned, base).ratios == {"a": 0.2}

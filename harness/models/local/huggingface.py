@@ -162,7 +162,7 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
         Refused: it needs custom code.
     """
     load = partial(
-        quietquiet_transformers().AutoModelForCausalLM.from_pretrained,
+        quiet_transformers().AutoModelForCausalLM.from_pretrained,
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
     )  # fmt: skip
     check_layers(folder)

@@ -257,7 +257,7 @@ class Adoption(Preparation):
         check_place(output, self.claims.adapter)  # again, since the tests take minutes
         output.parent.mkdir(parents=True, exist_ok=True)
         replace_folder(self.folder, output)
-        self.say(f"{ADOPTED[self.claim.found]} {self.claim.said[:1].upper()}{self.claim.said[1:].rstrip(".")}.")
+        self.say(f"{ADOPTED[self.claim.found]} {self.claim.said[:1].upper()}{self.claim.said[1:].rstrip('.')}.")
 
 
 Steps = Sequence[Callable[[Adoption], None]]

@@ -21,7 +21,7 @@ def is_whole_model(folder: Path) -> bool:
 
 
 def whole_model_files(folder: Path) -> list[str]:
-    """The names of its files: weights, settings, tokenizer; whatever else is in the folder is not the model.
+    """The names of its files: weights, settings and tokenizer; other files of the folder are not the model.
 
     Raises:
         CouldNotRun: the weights are not safetensors files.

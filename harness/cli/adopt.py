@@ -29,7 +29,8 @@ ADAPTERS = Path("adapters")
 @opens_model(*LOCAL_MODEL)
 def adopt(
     adapter: Annotated[
-        Path, typer.Argument(help="The adapter: a folder, a .ref, or hub:OWNER/NAME@REVISION.", metavar="ADAPTER")
+        Path,
+        typer.Argument(help="The adapter or model: a folder, a .ref, or hub:OWNER/NAME@REVISION.", metavar="ADAPTER"),
     ],
     rows: Annotated[list[Path] | None, shared("rows", "adopt")] = None,
     trainer: Annotated[str | None, shared("trainer")] = None,
@@ -47,7 +48,7 @@ def adopt(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Adopt a LoRA adapter that was trained elsewhere: it can then be gated and released, on sealed cases.
+    """Adopt a LoRA or a whole model that was trained elsewhere: it can then be gated and released, on sealed cases.
 
     The adapter is copied, and must fit --model and act on it. The --rows that it is said to be trained on are scored by
     the checks, compared with the cases and searched for secrets; where its loss on them fell no more than on cases, the

@@ -14,7 +14,7 @@ from pathlib import Path
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, locked, remove_left, stamped, write_atomically, write_json
 from tunegate.harness.core.reading import read_object, read_text
-from tunegate.harness.models.adapters import WEIGHTS
+from tunegate.harness.models.adapters import TRAINING, WEIGHTS
 
 JOURNAL = ".unfinished.json"
 LOCK = ".recording"  # held by the writer
@@ -131,7 +131,8 @@ def _place(root: Path, path: Path, folder: Path | None) -> tuple[str, str]:
 
 def _path(root: Path, folder: str, where: str, name: str) -> Path:
     """Return the path of a file below the baselines, or of a release's file in an adapter's folder."""
-    if where == "folder" and folder and name in FOLDER_FILES and (Path(folder) / WEIGHTS).is_file():
+    is_adapter = any((Path(folder) / each).is_file() for each in (WEIGHTS, TRAINING))  # a whole model has the latter
+    if where == "folder" and folder and name in FOLDER_FILES and is_adapter:
         return Path(folder) / name
     target = root / name
     if where == "baselines" and root.resolve() in target.resolve().parents:  # a link may lead out of them

@@ -30,12 +30,14 @@ from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, R
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import locked
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
+from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, acting_files, adapter_digest
 from tunegate.harness.models.conversion import cache_folder
+from tunegate.harness.models.resolve import MODEL_PATTERNS
+from tunegate.harness.models.whole_model import MODEL_CONFIG, is_whole_model
 
 SUFFIX = ".ref"
 HUB = "hub:"
-FILES = (WEIGHTS, CONFIG, TRAINING)  # the only files that are fetched
+FILES = (WEIGHTS, CONFIG, TRAINING)  # the only files of an archive that are fetched
 SECONDS = 60  # without a response
 LONGEST = 3600.0  # seconds to fetch an archive or to unpack one file: a server may send a byte per minute
 MOST = 4 << 30  # bytes of either; adapters take tens of MB
@@ -80,7 +82,7 @@ def adapter_folder(given: Path, watch: Watch) -> Path:
 def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
     """The folder of the adapter with a digest: cached, or at `place`, or at the address in `place.ref`.
 
-    An adapter that is found is cached, so that later changes of its folder have no effect.
+    A LoRA that is found is cached, so that later changes of its folder have no effect.
 
     Raises:
         CouldNotRun: the adapter cannot be fetched.
@@ -88,7 +90,8 @@ def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
     """
     kept = cache_folder() / "adapters" / sha
     for folder in sorted(path for path in kept.glob("*") if path.is_dir() and not path.name.startswith(".")):
-        if (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file() and adapter_digest(folder) == sha:
+        is_lora = (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
+        if (is_lora or is_whole_model(folder)) and adapter_digest(folder) == sha:
             return folder
     beside = place.with_name(f"{place.name}{SUFFIX}")
     given = next((each for each in (place, beside) if each.exists()), None)
@@ -97,7 +100,8 @@ def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
     found = adapter_folder(given, watch)
     if (digest := adapter_digest(found)) != sha:
         raise Refused(f"expected the adapter {sha[:8]} at {show_path(given)}, found {digest[:8]}")
-    return found if found.parent == kept else _keep(found, kept / found.resolve().name, sha)
+    is_too_large = is_whole_model(found)  # to copy; its digest is computed again when it is loaded
+    return found if found.parent == kept or is_too_large else _keep(found, kept / found.resolve().name, sha)
 
 
 def _keep(folder: Path, kept: Path, sha: str) -> Path:
@@ -161,10 +165,13 @@ def copy_from_hub(name: str, into: Path) -> str:
     owner_and_name, _, revision = name.partition("@")
     hub = need("huggingface_hub")
     try:
-        found = Path(hub.snapshot_download(owner_and_name, revision=revision or None, allow_patterns=list(FILES)))
+        fetch = partial(hub.snapshot_download, owner_and_name, revision=revision or None)
+        found = Path(fetch(allow_patterns=[*FILES, MODEL_CONFIG]))
+        if is_whole_model(found):
+            found = Path(fetch(allow_patterns=list(MODEL_PATTERNS)))
     except Exception as error:  # the hub client raises many kinds of errors; all mean the same to the user
         raise CouldNotRun(f"{HUB}{name}: the hub did not deliver it: {error}") from error
-    for file in FILES:
+    for file in {*acting_files(found), TRAINING}:
         if (found / file).is_file():
             shutil.copyfile(found / file, into / file)
     return found.name  # snapshots lie in folders that are named by their commit

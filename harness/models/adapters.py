@@ -1,4 +1,7 @@
-"""LoRA adapters on disk and in memory: their digest, and checks that they fit, load and act."""
+"""Adapters on disk and in memory: their digest, and checks that they fit, load and act.
+
+An adapter is a LoRA, or a whole model that stands for its base and the adapter together.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.resolve import ModelFiles
+from tunegate.harness.models.resolve import ModelFiles, loaded_weights
+from tunegate.harness.models.whole_model import is_whole_model, whole_model_digest, whole_model_files
 
 if TYPE_CHECKING:
     import torch
@@ -41,12 +45,22 @@ UNCHECKED = 1 << 26  # bytes of weights; smaller files are read without a check 
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
 
 
+def acting_files(folder: Path) -> list[str]:
+    """The names of the files that determine how an adapter acts."""
+    return whole_model_files(folder) if is_whole_model(folder) else [WEIGHTS, CONFIG]
+
+
 def adapter_digest(folder: Path) -> str:
     """SHA-256 (hex) over an adapter's weights and the configuration that determines how they act.
 
     Raises:
         Refused: the folder or one of the two files is missing; the base is never used instead.
+        CouldNotRun: the weights of a whole model are not safetensors files.
     """
+    if is_whole_model(folder):
+        for path in (path for path in loaded_weights(folder) if path.suffix == ".safetensors"):
+            check_length(path)
+        return whole_model_digest(folder)
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         found = "a folder without it" if folder.is_dir() else "no such folder"
@@ -137,9 +151,15 @@ def rewarding_checks(folder: Path) -> tuple[RewardingCheck, ...]:
     return read_rewards((training_record(folder) or {}).get("rewards", ()))
 
 
-def check_base(folder: Path, base: ModelFiles) -> None:
-    """Refuse an adapter whose training record names another base than `base`."""
+def check_base(folder: Path, base: ModelFiles, found: str = "") -> None:
+    """Refuse an adapter whose training record names another base than `base`.
+
+    Raises:
+        Refused: names the part that differs. A whole model needs that record, with its digest, if that was `found`.
+    """
     record = training_record(folder)
+    if is_whole_model(folder):
+        _check_whole_model(folder, record, found)
     trained = record["model"] if record else {}
     how = "it was adopted for" if record and "adoption" in record else "it was trained on"
     for part in ("base", "tokenizer", "template"):
@@ -149,6 +169,20 @@ def check_base(folder: Path, base: ModelFiles) -> None:
                 f"adapter {folder}: expected the {part} {how} ({trained[part][:8]}), "
                 f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --tg-model"
             )
+
+
+def _check_whole_model(folder: Path, record: Mapping[str, Any] | None, found: str) -> None:
+    # unlike a LoRA, it loads without its base: nothing but the record shows what it was adopted for
+    if record is None:
+        raise Refused(
+            f"{show_path(folder)}: expected an adapter, or a whole model that was adopted for its base, found one "
+            f"without {TRAINING}; run: tunegate adopt {show_path(folder)} --model BASE"
+        )
+    if found and record["adapter"] != found:
+        raise Refused(
+            f"{show_path(folder)}: expected the weights and settings that its {TRAINING} describes "
+            f"({record['adapter'][:8]}), found {found[:8]}: they changed; restore them, or adopt it again"
+        )
 
 
 def check_named_base(folder: Path, model: str) -> None:

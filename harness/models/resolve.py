@@ -36,6 +36,8 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",
     "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "qwen.tiktoken", "tiktoken.model",
 )  # fmt: skip
+#: The files of a model on the Hub; safetensors only, since other weights are pickles, which `identify` does not digest.
+MODEL_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ENDS = "eos_token_id"
 TEMPLATE = "chat_template.jinja"
@@ -122,8 +124,7 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
 def _from_hub(name: str, weights: bool) -> Path:
     snapshot_download = need("huggingface_hub").snapshot_download
     try:
-        # safetensors only: other weights are pickles, which `identify` does not digest
-        patterns = ["*.json", *(["*.safetensors"] if weights else []), "*.jinja", "*.model", "*.txt"]
+        patterns = [each for each in MODEL_PATTERNS if weights or each != "*.safetensors"]
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the hub client raises many kinds of errors; all mean the same to the user
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error

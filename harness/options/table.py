@@ -111,8 +111,8 @@ TABLE = (
            group=WORKERS_ON_RAY),
     Option("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is started for the run",
            "HOST:PORT", suites=True, stands=True, group=WORKERS_ON_RAY),
-    Option("adapter", "LoRA adapter to evaluate, a folder or a NAME.ref; repeatable", "DIR", Path, many=True,
-           suites=True, by={"distil": "LoRA adapter of the teacher, a folder"}),
+    Option("adapter", "LoRA adapter to evaluate, or an adopted whole model: a folder or a NAME.ref; repeatable", "DIR",
+           Path, many=True, suites=True, by={"distil": "LoRA adapter of the teacher, a folder"}),
     Option("cases", "Folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
     # not configurable: a repository must not choose which of the user's files are read
     Option("traffic", "Folder of traffic snapshots; by default $TUNEGATE_TRAFFIC, or one in the user's data folder",

@@ -112,7 +112,7 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
 
 
 def _compare(base: Base, adapter: Path, artefact: Path) -> _Compared:
-    merged = base.with_adapter(adapter, adapter_digest(adapter)).merge_and_unload(safe_merge=True).state_dict()
+    merged = base.merged(adapter, adapter_digest(adapter)).state_dict()
     found, seen = _Compared(), set[int]()
     with ExitStack() as stack:
         before, served = reader(base.folder, stack), reader(artefact, stack)

@@ -14,12 +14,13 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.adapters import acting_files, adapter_digest
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.placement import DEVICES
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
 from tunegate.harness.models.resolve import TEMPLATE
+from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.release.gguf import find_tools, make_gguf
@@ -72,12 +73,12 @@ def export_adapter(
 def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
     """Write the base with the adapter merged into it, float32, as a standard model folder."""
     try:
-        # without `safe_merge`, NaN in the adapter would end in the weights silently
-        merged = base.with_adapter(adapter).merge_and_unload(safe_merge=True)
-        merged.save_pretrained(folder)
+        base.merged(adapter).save_pretrained(folder)
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
-    for path in base.folder.iterdir():  # tokenizer, template, generation settings
+    is_whole = is_whole_model(adapter)
+    beside = [adapter / name for name in acting_files(adapter)] if is_whole else base.folder.iterdir()
+    for path in beside:  # tokenizer, template, generation settings
         if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:

@@ -16,26 +16,30 @@ from tunegate.harness.core.reading import MOST_BYTES, read_object, read_text
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.models.adapters import (
     ADOPTED,
-    CONFIG,
     CURVES,
     DROPPED,
     TRAINING,
-    WEIGHTS,
+    acting_files,
     adapter_digest,
     check_length,
     training_record,
 )
+from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
-RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 UNSAID = "The release does not say whether the ledger was compared with a remote."
 MAYBE = (CURVES, DROPPED, PARITY)  # listed if they exist
 
 
+def released_files(adapter: Path) -> list[str]:
+    """The files that every manifest of this adapter lists."""
+    return [*acting_files(adapter), TRAINING, RECORD, CARD]
+
+
 def foreign_files(adapter: Path) -> list[str]:
     """The files in an adapter's folder that no manifest lists."""
-    known = {*RELEASED, *MAYBE, MANIFEST, SIGNATURE}
+    known = {*released_files(adapter), *MAYBE, MANIFEST, SIGNATURE}
     return sorted(path.name for path in adapter.iterdir() if path.name not in known)
 
 
@@ -52,7 +56,7 @@ def make_manifest(
     `ledger` is the entry about the comparison of the ledger; older releases have none.
     """
     # with the digest of every other file, including those about to be written, so that `verify` finds any change
-    names = [*RELEASED, *(name for name in MAYBE if name in texts or (adapter / name).exists())]
+    names = [*released_files(adapter), *(name for name in MAYBE if name in texts or (adapter / name).exists())]
     files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
     return stamped({
         "schema_version": 1,
@@ -75,7 +79,7 @@ def verify_release(adapter: Path) -> list[str]:
     """
     manifest = read_manifest(adapter)
     # a manifest must list every file, since it vouches for all of them
-    missing = sorted(set(RELEASED) - set(manifest["files"]))
+    missing = sorted(set(released_files(adapter)) - set(manifest["files"]))
     if foreign := foreign_files(adapter):
         raise Refused(
             f"{show_path(adapter)}: expected only the released files, found {listed(foreign)} too, which the manifest "
@@ -110,13 +114,14 @@ def verify_release(adapter: Path) -> list[str]:
     for name, each in record.engines.items():
         on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, re-run"
     artefacts = read_artefacts(adapter, manifest["adapter"], record)
+    kind = "whole model" if is_whole_model(adapter) else "adapter"
     return [
         *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
         manifest["ledger"]["said"] if "ledger" in manifest else UNSAID,
         *(f"served as evaluated: {each.name} ({each.when})" for each in artefacts if each.shown),
         *([ADOPTED[record.adopted]] if record.adopted else []),
         f"evaluated on {on}",
-        f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
+        f"{kind} {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]
 
 
@@ -146,7 +151,8 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
 
 def _is(path: Path, sha: str) -> bool:
     # no other released file is so large: a larger one has changed, and need not be read
-    sensible = path.is_file() and (path.name == WEIGHTS or path.stat().st_size <= MOST_BYTES)
-    if sensible and path.name == WEIGHTS:
+    is_weights = path.suffix == ".safetensors"
+    sensible = path.is_file() and (is_weights or path.stat().st_size <= MOST_BYTES)
+    if sensible and is_weights:
         check_length(path)
     return sensible and file_digest(path) == sha

@@ -10,6 +10,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.adapters import check_named_base
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.release.submission import PARTS
 
 
@@ -38,7 +39,8 @@ def check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
     Raises:
         Refused: the base is not found under that name, or is another one.
     """
-    check_named_base(adapter, name)
+    if not is_whole_model(adapter):
+        check_named_base(adapter, name)
     if name == asked.names["model"]:
         return
     try:

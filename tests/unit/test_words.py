@@ -54,6 +54,7 @@ ALLOWED = {
     ("harness/models/memory.py", "get_shape"): "of a tensor",
     ("harness/models/memory.py", "shape"): "of a tensor",
     ("trainers/training/memory_use.py", "shape"): "of a tensor",
+    ("trainers/adoption/whole_model.py", "shape"): "of a tensor",
     ("harness/parity/stored_weights.py", "shape"): "of a tensor",
     ("harness/parity/weights.py", "shape"): "of a tensor",
     ("harness/statistics/critical_values.py", "fixed"): "a count of fixed cases",

@@ -30,17 +30,19 @@ from tunegate.harness.diagnosis.eligibility import (
 )
 from tunegate.harness.models.adapter_reference import SUFFIX
 from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
+from tunegate.harness.models.prompts import requests
 from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, weigh
 from tunegate.trainers.adoption.foreign_rows import foreign_rows
 from tunegate.trainers.adoption.given import Given, copy_given, name_base
 from tunegate.trainers.adoption.losses import losses, sampled
+from tunegate.trainers.adoption.whole_model import load_whole_model
 from tunegate.trainers.config.recipe import HEED, Recipe
 from tunegate.trainers.config.row_sources import hub_name
 from tunegate.trainers.config.sections import ALREADY, SPLIT, Decontaminate
 from tunegate.trainers.pipeline import load_for, replace_folder
 from tunegate.trainers.preparation import RELEASE, Preparation, check_rung, package_versions
 from tunegate.trainers.training.memorization import find_memorization
-from tunegate.trainers.training.update_size import measure_update
+from tunegate.trainers.training.update_size import UpdateSize, measure_update
 
 OVERRIDE = "add --override REASON"
 NO_ROWS = Path("none")
@@ -147,6 +149,7 @@ class Adoption(Preparation):
 
     given: Given = field(init=False)
     model: Any = field(init=False)
+    size: UpdateSize = field(init=False)  # of the update
     claim: TestedClaim = field(init=False)
 
     @property
@@ -155,7 +158,7 @@ class Adoption(Preparation):
         return self.work / self.recipe.output.name
 
     def copy(self) -> None:
-        """Copy the adapter, and check that it is a LoRA."""
+        """Copy the adapter, and check that it is a LoRA or a whole model."""
         check_rung(self.recipe)
         check_train()
         self.folder.mkdir()
@@ -182,8 +185,13 @@ class Adoption(Preparation):
     def load(self) -> None:
         """Load the adapter on its declared base, and prove that it fits and acts."""
         with self.watch("Verifying that the adapter loads and has an effect"):
-            self.model = load_for(self.base, self.folder, self.base.base.placement)
-        name_base(self.folder, self.recipe.model)
+            if self.given.is_whole:
+                texts = [text for each in requests(self.task.units) for _, text in each.messages]
+                self.model, self.size = load_whole_model(self.base, self.folder, texts)
+            else:
+                self.model = load_for(self.base, self.folder, self.base.base.placement)
+                self.size = measure_update(self.model)
+                name_base(self.folder, self.recipe.model)
         for note in self.given.notes(self.recipe.model, self.base.model):
             self.say(f"note: {note}")
 
@@ -226,12 +234,11 @@ class Adoption(Preparation):
     def examine(self) -> None:
         """Test for memorized rows, and measure the update."""
         with self.watch("Testing for memorized training text"):
-            size = measure_update(self.model)
             found = find_memorization(self.model, self.base, self.rows, self.private, self.recipe.seed)
-        for line in [*(found.render() if self.claims.known else ()), *size.render()]:
+        for line in [*(found.render() if self.claims.known else ()), *self.size.render()]:
             self.say(line)
         self.evidence["memorization"] = found.as_dict(adapter_digest(self.folder))
-        self.evidence["update_size"] = size.as_dict()
+        self.evidence["update_size"] = self.size.as_dict()
 
     def write(self) -> None:
         """Write the record into the copy, and move the copy to its place."""
@@ -240,6 +247,7 @@ class Adoption(Preparation):
         adoption = {
             "model": recipe.model, "origin": self.given.origin, "named_base": self.given.named_base,
             "trainer": self.claims.trainer, "notes": notes, "lora": self.given.lora, **self.claim.as_dict(),
+            **({"whole": True} if self.given.is_whole else {}),
         }  # fmt: skip
         write_json(self.folder / TRAINING, stamped({
             "schema_version": 1, "created": datetime.now(UTC).isoformat(timespec="seconds"), "task": self.task.name,
@@ -249,7 +257,7 @@ class Adoption(Preparation):
         check_place(output, self.claims.adapter)  # again, since the tests take minutes
         output.parent.mkdir(parents=True, exist_ok=True)
         replace_folder(self.folder, output)
-        self.say(f"{ADOPTED[self.claim.found]} {self.claim.said[:1].upper()}{self.claim.said[1:]}.")
+        self.say(f"{ADOPTED[self.claim.found]} {self.claim.said[:1].upper()}{self.claim.said[1:].rstrip('.')}.")
 
 
 Steps = Sequence[Callable[[Adoption], None]]
@@ -270,7 +278,8 @@ def adopt_adapter(adoption: Adoption) -> Path:
     Raises:
         AuthoringError: mistakes in fixtures or rows.
         UsageError: no such task, or a name on the Hub without its revision.
-        Refused: it is no LoRA, does not fit the base or act on it, or there is no baseline or diagnosis of the base.
+        Refused: it is no LoRA and no whole model, does not fit the base or act on it, or there is no baseline or
+            diagnosis of the base.
         CouldNotRun: the libraries are not installed, or the model or the Hub's files are missing.
     """
     if adoption.claims.known:

@@ -1,4 +1,7 @@
-"""The adapter to adopt: a LoRA of PEFT in a folder, behind a `.ref` file or on the Hub; it is copied, never edited."""
+"""The adapter to adopt: a LoRA of PEFT or a whole model, in a folder, behind a `.ref` file or on the Hub.
+
+It is copied, never edited.
+"""
 
 from __future__ import annotations
 
@@ -15,45 +18,50 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapter_reference import HUB, adapter_folder, copy_from_hub
-from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.adapters import CONFIG, WEIGHTS, acting_files, adapter_digest, training_record
 from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, template_digest
+from tunegate.harness.models.whole_model import MODEL_CONFIG, is_whole_model
 from tunegate.trainers.config.row_sources import hub_name
 
 LORA = "LORA"
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
 KEEPING = ("gaussian", "orthogonal", "eva", "lora_ga")  # initial weights that leave the base as it is
-MODEL_CONFIG = "config.json"
-WHOLE_MODEL = "a whole model, which is recorded and gated by its own digest with --model FOLDER (docs/adopt.md)"
 
 
 @dataclass(frozen=True)
 class Given:
     """The adapter as it was given: where it comes from, its configuration, and the chat template beside it.
 
-    `template` is the digest of that template, empty if there is none.
+    `template` is the digest of that template, empty if there is none. `is_whole`: it is a whole model.
     """
 
     origin: str
     config: Mapping[str, Any] = field(repr=False)
     template: str = ""
+    is_whole: bool = False
 
     @property
     def named_base(self) -> str | None:
         """The base that its configuration names."""
-        return self.config.get("base_model_name_or_path")
+        return self.config.get("_name_or_path" if self.is_whole else "base_model_name_or_path")
 
     @property
     def lora(self) -> dict[str, Any]:
         """Its rank, scale and modules, for the record."""
+        if self.is_whole:
+            return {}
         known = {key: self.config[key] for key in LORA_KEYS if self.config.get(key) is not None}
         modules = known.get("target_modules")
         return known | ({"target_modules": sorted(modules)} if isinstance(modules, list) else {})
 
     def notes(self, model: str, base: ModelFiles) -> Iterator[str]:
         """Yield what a reader has to know of an adapter that is adopted for the base `model`."""
+        if self.is_whole:
+            yield "it is a whole model, a full fine-tune or a merged folder"
         if self.named_base != model:
             named = f"names {self.named_base} as its base" if self.named_base else "names no base"
-            yield f"its {CONFIG} {named}; it is adopted for {model} (weights {base.base[:12]}), which was declared"
+            file = MODEL_CONFIG if self.is_whole else CONFIG
+            yield f"its {file} {named}; it is adopted for {model} (weights {base.base[:12]}), which was declared"
         if self.template and self.template != base.template:
             yield (
                 "the chat template in its folder is not that of the base, which the suites use; to use it, record the "
@@ -62,7 +70,9 @@ class Given:
 
 
 def copy_given(adapter: Path, into: Path, watch: Watch) -> Given:
-    """Copy an adapter's two files into an empty folder, which its base name is left out of; the original is only read.
+    """Copy the files that make an adapter into an empty folder; the original is only read.
+
+    The copied configuration of a LoRA names no base.
 
     Args:
         adapter: a folder, a `.ref` file, or `hub:OWNER/NAME@REVISION`.
@@ -71,8 +81,8 @@ def copy_given(adapter: Path, into: Path, watch: Watch) -> Given:
 
     Raises:
         UsageError: the name on the Hub has no revision.
-        Refused: it is no LoRA of PEFT, or one that Tunegate trained.
-        CouldNotRun: the Hub does not deliver it, or PEFT is not installed.
+        Refused: it is no LoRA of PEFT and no whole model, or one that Tunegate trained.
+        CouldNotRun: the Hub does not deliver it, PEFT is not installed, or a whole model's weights are no safetensors.
     """
     if name := hub_name(adapter):
         owned, _, revision = name.removeprefix(HUB).partition("@")
@@ -84,14 +94,17 @@ def copy_given(adapter: Path, into: Path, watch: Watch) -> Given:
         source, origin = into, f"{HUB}{owned}@{commit}"
     else:
         source, origin = adapter_folder(adapter, watch), show_path(adapter)
-    config = _read(source, origin)
+    is_whole = is_whole_model(source)
+    config = read_object(source / MODEL_CONFIG, most=MOST_SETTINGS) if is_whole else _read(source, origin)
     _check_untrained(source, origin)
-    for file in (WEIGHTS,) if source != into else ():
+    for file in acting_files(source) if source != into else ():
         shutil.copyfile(source / file, into / file)
-    # PEFT and servers follow these keys: the declared base stands in their place once it is known
-    write_json(into / CONFIG, {**config, "base_model_name_or_path": None, "revision": None, "auto_mapping": None})
+    if not is_whole:
+        # PEFT and servers follow these keys: the declared base stands in their place once it is known
+        write_json(into / CONFIG, {**config, "base_model_name_or_path": None, "revision": None, "auto_mapping": None})
     has_own = any((source / name).is_file() for name in (TEMPLATE, "tokenizer_config.json"))
-    return Given(origin, config, template_digest(source) if has_own and _has_template(source) else "")
+    template = template_digest(source) if has_own and _has_template(source) else ""
+    return Given(origin, config, template, is_whole)
 
 
 def name_base(folder: Path, model: str) -> None:
@@ -109,13 +122,16 @@ def _has_template(folder: Path) -> bool:
 def _read(folder: Path, origin: str) -> dict[str, Any]:
     """The configuration of a LoRA that this PEFT knows whole."""
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
-        raise Refused(f"{origin}: expected a LoRA of PEFT ({CONFIG} and {WEIGHTS}), found {_found(folder)}")
+        raise Refused(
+            f"{origin}: expected a LoRA of PEFT ({CONFIG} and {WEIGHTS}) or a "
+            f"whole model ({MODEL_CONFIG} and its weights), found {_found(folder)}"
+        )
     adapter_digest(folder)  # whole, and readable
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     if config.get("peft_type") != LORA:
         raise Refused(
             f"{origin}: {CONFIG}: peft_type: expected {LORA}, found {config.get('peft_type')}: merge it into its base, "
-            "and evaluate the merged folder with --model FOLDER"
+            "and adopt the merged folder"
         )
     _check_base_kept(config, origin)
     peft = need("peft")
@@ -144,8 +160,6 @@ def _found(folder: Path) -> str:
     if not folder.is_dir():
         return "no such folder"
     names = sorted(path.name for path in folder.iterdir())
-    if MODEL_CONFIG in names and CONFIG not in names:
-        return WHOLE_MODEL
     if pickles := [name for name in names if name.startswith("adapter_model") and name != WEIGHTS]:
         return f"{listed(pickles)}, which may run code when loaded; save the adapter as safetensors"
     if steps := [name for name in names if name.startswith("checkpoint-")]:

@@ -66,6 +66,15 @@ def measure_update(model: Any) -> UpdateSize:
     return UpdateSize(dict(_ratios(model)))
 
 
+def measure_tensors(tuned: Mapping[str, Any], base: Mapping[str, Any]) -> UpdateSize:
+    """Measure how far the matrices of a tuned model moved from those of its base, by name; others are left out."""
+    matrices = {name: (each.detach().float(), base[name].detach().float()) for name, each in tuned.items()}
+    return UpdateSize({
+        name.removesuffix(".weight"): moved / own for name, (weight, before) in matrices.items()
+        if weight.ndim == 2 and (own := float(before.norm())) and (moved := float((weight - before).norm()))
+    })  # fmt: skip
+
+
 def _ratios(model: Any) -> Iterator[tuple[str, float]]:
     for name, module in model.named_modules():
         if "default" not in getattr(module, "lora_A", {}):

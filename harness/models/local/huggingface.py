@@ -1,4 +1,4 @@
-"""A transformers model, with or without a LoRA adapter."""
+"""A transformers model, with or without an adapter."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from tunegate.harness.models.resolve import (
     resolve,
 )
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
+from tunegate.harness.models.whole_model import is_whole_model
 
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
 
@@ -56,6 +57,7 @@ class Base:
         self._active: Path | None = None
         self._in_memory: Any = None
         self._budgets: dict[Callable[[Any], TokenBudget], TokenBudget] = {}
+        self._is_whole = False  # whether a whole model is in memory, in the place of base and adapter
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -82,13 +84,17 @@ class Base:
     def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
         """The model with this adapter (of the `expected` digest), proven to act, or with none.
 
+        A whole model takes the base's place in memory; that it acts was proven when it was adopted.
+
         Raises:
             Refused: the adapter does not fit, load or act.
             CouldNotRun: the model cannot be loaded.
         """
+        if adapter != self._active and (self._is_whole or (adapter and is_whole_model(adapter))):
+            self._take_whole(adapter, expected)
         if self._in_memory is None:
             with self._watch(f"Loading {self.model.name}"):
-                self._in_memory, self._active = self._load(), None
+                self._in_memory, self._active = self._load(self.folder), None
         if adapter != self._active:
             self._change(adapter, expected)
         return self._in_memory
@@ -102,17 +108,37 @@ class Base:
     def lend(self, model: Any) -> None:
         """Use this model, which belongs to a trainer, until `forget`."""
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
-        self._in_memory, self._active = model, None
+        self._in_memory, self._active, self._is_whole = model, None, False
         self._budgets.clear()
 
     def forget(self) -> None:
         """Release the model's memory; the next request loads it again."""
-        self._in_memory = self._active = None
+        self._in_memory, self._active, self._is_whole = None, None, False
         self._budgets.clear()
 
-    def _load(self) -> Any:
-        model = load_base(self.folder, self.placement)
-        _check_ends(model.generation_config.eos_token_id, self.folder)
+    def merged(self, adapter: Path, expected: str | None = None) -> Any:
+        """The model with the adapter (of the `expected` digest) merged into it.
+
+        Raises:
+            Refused: see `with_adapter`; or merging gives NaN.
+        """
+        model = self.with_adapter(adapter, expected)
+        return model if self._is_whole else model.merge_and_unload(safe_merge=True)
+
+    def _take_whole(self, adapter: Path | None, expected: str | None) -> None:
+        """Load a whole model, or make room where one is to leave."""
+        self.forget()
+        self.__dict__.pop("grammars", None)  # a whole model may have end tokens of its own
+        if adapter and is_whole_model(adapter):
+            with self._watch(f"Loading {adapter.name}, in the place of {self.model.name}"):
+                model = self._load(adapter)
+            if expected and adapter_digest(adapter) != expected:
+                raise Refused(f"adapter {adapter}: expected digest {expected[:8]}, found that it changed meanwhile")
+            self._in_memory, self._active, self._is_whole = model, adapter, True
+
+    def _load(self, folder: Path) -> Any:
+        model = load_base(folder, self.placement)
+        _check_ends(model.generation_config.eos_token_id, folder)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         return model
 
@@ -136,7 +162,7 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
         Refused: it needs custom code.
     """
     load = partial(
-        _transformers().AutoModelForCausalLM.from_pretrained,
+        quiet_transformers().AutoModelForCausalLM.from_pretrained,
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
     )  # fmt: skip
     check_layers(folder)
@@ -160,7 +186,12 @@ def _check_room(folder: Path, placement: Placement) -> tuple[int, ...]:
     return gpus
 
 
-def _transformers() -> Any:
+def quiet_transformers() -> Any:
+    """The library, without its progress bars.
+
+    Raises:
+        CouldNotRun: it is not installed, or torch is not.
+    """
     need("torch")  # without it transformers loads, but has no models
     transformers = need("transformers")
     transformers.utils.logging.disable_progress_bar()  # its progress bars would overwrite ours
@@ -208,7 +239,7 @@ class Local:
         self.base = base or Base(name, watch, options)
         self.folder, self.model = self.base.folder, self.base.model
         if adapter:
-            check_base(adapter, self.model)
+            check_base(adapter, self.model, self._adapter_digest or "")
         self._rung = rung
 
     @cached_property

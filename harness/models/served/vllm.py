@@ -40,6 +40,7 @@ from tunegate.harness.models.served.vllm_process import (
     further_arguments,
     private_copy,
 )
+from tunegate.harness.models.whole_model import is_whole_model
 
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels
 LONGEST = 8192  # tokens of prompt and output, unless the model's context is shorter or the user sets it
@@ -125,9 +126,12 @@ class VllmBase:
         """Add an adapter that the server is to serve.
 
         Raises:
-            Refused: it was trained on another base.
+            Refused: it was trained on another base, changed since, or is a whole model.
         """
-        check_base(adapter, self.model)
+        check_base(adapter, self.model, sha)
+        if is_whole_model(adapter):
+            raise Refused(f"{show_path(adapter)}: expected a LoRA, which vLLM serves beside its base, found a whole "
+                          "model; evaluate it without vllm:")  # fmt: skip
         if sha not in self._adapters:
             self.stop()  # it loads adapters when it starts
             self._adapters[sha] = adapter

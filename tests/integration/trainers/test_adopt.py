@@ -195,10 +195,9 @@ def test_claims_that_contradict_each_other(place, adopt, arguments, said):
     refuses(place, adopt(*arguments), said, code=2)
 
 
-def test_what_is_no_lora_of_elsewhere_is_refused_by_name(place, adopt, trained, tiny_model):
+def test_what_is_no_lora_of_elsewhere_is_refused_by_name(place, adopt, trained):
     folder = Path("elsewhere")
     refuses(place, adopt(adapter="nowhere"), "nowhere: expected a LoRA of PEFT", "found no such folder")
-    refuses(place, adopt(adapter=str(tiny_model)), "found a whole model, which is recorded and gated by")
     refuses(place, adopt(adapter=str(trained.path / "adapter")), "found one of tunegate train")
     refuses(place, adopt("--rows=rows.jsonl", "--output=elsewhere"), "which is never edited; name one with --output")
     refuses(place, adopt("--rows=rows.jsonl", "--output=fixtures"), "or an adapter that was adopted before")

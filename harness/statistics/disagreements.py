@@ -185,13 +185,16 @@ def disagreement_statistic(
 ) -> Floats:
     """Return T(margin) of tables, arrays of one shape, with fewer labels than outputs that differ; 0 <= margin < 1.
 
+    It is -inf without labels.
+
     The share that differs, c, and the chances of the labels are those of the largest likelihood under a loss of
     exactly the margin. Given c, a loss M = margin / c among those that differ gives the chance to win, q, in closed
     form (Tango, Statistics in Medicine 17, 1998, 891-908); c is found by golden section.
     """
     given = np.broadcast_arrays(*(np.asarray(each, float) for each in (differing, labelled, won, lost)))
-    k, won_, lost_ = given[1:]
+    _, labels_, won_, lost_ = given
     n, seen = float(inputs), given[0] / inputs
+    k = np.maximum(labels_, 1)
     tied = k - won_ - lost_
 
     def likelihood(c: Floats) -> Floats:
@@ -208,7 +211,7 @@ def disagreement_statistic(
     variance = c**2 * (2 * q + loss - loss**2) / k + c * (1 - c) * loss**2 / n
     excess = seen * (won_ - lost_) / k + margin
     # no variance: no margin, and nothing won or lost
-    return ratio_or_zero(excess, np.sqrt(variance))
+    return np.where(labels_ > 0, ratio_or_zero(excess, np.sqrt(variance)), -np.inf)
 
 
 def ratio_or_zero(above: Floats, below: Floats) -> Floats:

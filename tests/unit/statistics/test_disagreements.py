@@ -172,3 +172,7 @@ def test_the_condition_between_topics_is_a_t_test_where_no_topic_lost_the_margin
     assert cluster_critical(LEVEL, 50) == pytest.approx(1.788, abs=1e-3)
     with pytest.raises(ValueError, match="two clusters"):
         cluster_statistic([1.0], [20], 0.1)
+
+
+def test_without_labels_nothing_is_held():
+    assert list(disagreement_statistic(600, [60, 0, 60], [0, 0, 30], [0, 0, 9], [0, 0, 9], 0.05))[:2] == [-np.inf] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -176,7 +177,7 @@ def case_id(unit: Unit, incident: Incident, name: str | None) -> str:
 
 def _numbered(base: str) -> Iterator[str]:
     yield base
-    yield from (f"{base}-{number}" for number in range(2, 1_000_000))
+    yield from (f"{base}-{number}" for number in itertools.count(2))
 
 
 def add_case(unit: Unit, data: Mapping[str, Any], kinds: Kinds, comments: Sequence[str] = ()) -> Path:

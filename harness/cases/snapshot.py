@@ -73,6 +73,12 @@ def traffic_folder() -> Path:
     return _folder.get() or Path(os.environ.get(VARIABLE) or user_data_path("tunegate") / "traffic")
 
 
+def given_snapshots() -> tuple[Path, ...]:
+    """Return the snapshots in the folder of `--traffic`; none without it, since others may be of other projects."""
+    folder = _folder.get()
+    return tuple(sorted(folder.glob("*.jsonl"))) if folder else ()
+
+
 @contextmanager
 def traffic_in(folder: Path | None) -> Iterator[None]:
     """Use `folder` for snapshots meanwhile; None changes nothing."""

@@ -52,6 +52,8 @@ def lint(
         say, put = (annotation, print_line) if style == "github" else (str, console.print)
         for line in (*map(say, found.mistakes), *map(say, found.warnings)):
             put(line)
+        for proposal in found.proposals if style == "text" else ():
+            console.print(str(proposal))
         aside.print(found.summary, markup=False)
         for line in cards:
             console.print(line, markup=False)

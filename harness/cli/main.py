@@ -14,6 +14,7 @@ import typer
 from tunegate.harness.cli.adopt import adopt
 from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.cache import cache
+from tunegate.harness.cli.case import case
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.compare import compare
 from tunegate.harness.cli.coverage import coverage
@@ -46,6 +47,7 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (plan, "Show how many cases each unit needs.", "tunegate plan --unit support/triage --margin .03"),
         (traffic, "Freeze production inputs as a snapshot.", "tunegate traffic inputs.jsonl"),
         (coverage, "Find what no case stands for.", "tunegate coverage traffic.jsonl --unit support/triage"),
+        (case, "Make a case of an incident.", "tunegate case support/triage --from log.jsonl --id 4711"),
         (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
         (label, "Label outputs, blindly, on a page or in the terminal.", "tunegate label questions.jsonl --by anna"),
     ),

@@ -11,6 +11,7 @@ from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, LintWarning
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.lint.rules import Lint, lint_fixtures
+from tunegate.harness.lint.term_forms import proposed_forms
 from tunegate.harness.models.model_options import split_replay
 from tunegate.harness.models.replay import leftover_outputs, read_replay
 from tunegate.harness.options.run import Options, standing_options
@@ -33,6 +34,7 @@ def lint_project(root: Path, path: Path | None, cases: Path, baselines: Path, wa
     options = standing_options(root)
     options.check()
     found = lint_fixtures(path or cases, baselines, watch)
+    found = replace(found, proposals=tuple(proposed_forms(found.tasks, root)))
     if found.mistakes or path or cases != options.cases:
         return found
     vanished = replace(found, warnings=tuple(sorted([*found.warnings, *_vanished(baselines, found.tasks)])))

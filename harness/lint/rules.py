@@ -22,6 +22,7 @@ from tunegate.harness.lint.families import undeclared_families
 from tunegate.harness.lint.given_values import given_values
 from tunegate.harness.lint.leaks import leak_warnings
 from tunegate.harness.lint.sizes import undecidable
+from tunegate.harness.lint.term_forms import FormsProposal
 
 _NOTES = {".md", ".txt"}
 _COPIES = (".bak", ".orig", ".old", ".rej", "~")
@@ -65,11 +66,12 @@ def _holds_cases(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Lint:
-    """The results. With a mistake nothing can run; `tasks` is then empty and warnings are skipped."""
+    """The results. With a mistake nothing can run; `tasks` is then empty, and warnings and proposals are skipped."""
 
     tasks: tuple[Task, ...] = ()
     mistakes: tuple[Problem, ...] = ()
     warnings: tuple[LintWarning, ...] = ()
+    proposals: tuple[FormsProposal, ...] = ()
 
     @property
     def units(self) -> list[str]:
@@ -82,6 +84,7 @@ class Lint:
         return {
             "mistakes": [_as_dict(each) for each in self.mistakes],
             "warnings": [_as_dict(each) for each in self.warnings],
+            "proposals": [_as_dict(each) for each in self.proposals],
             "units": [{"unit": unit.key, "suite": unit.suite, "cases": len(unit.cases)} for unit in units],
         }
 
@@ -97,7 +100,7 @@ class Lint:
         return f"{', '.join(read)}: {', '.join(found)}" if self.tasks else ", ".join(found)
 
 
-def _as_dict(found: Problem | LintWarning) -> dict[str, Any]:
+def _as_dict(found: Problem | LintWarning | FormsProposal) -> dict[str, Any]:
     data = {**asdict(found), "file": show_path(found.file)}
     return {key: value for key, value in data.items() if key != "more" or value}
 

@@ -8,6 +8,7 @@ in its output, in that order, and `exit code N` is what it ends with (0 where no
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def follow(guide: str, project: Path, home: Path) -> int:
 
 def ask(folder: Path, line: str, is_merged: bool = False) -> subprocess.CompletedProcess[str]:
     """Run a command line as a user would, without this repository's own folders."""
-    program, *arguments = line.split()
+    program, *arguments = shlex.split(line)
     if program in MORE:
         given = (program, *MORE[program], *arguments)
         return run_program(*given, folder=folder, is_merged=is_merged, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
@@ -99,7 +100,7 @@ def home(tmp_path):
 
 GUIDES = {
     "first-suite.md": 7, "from-a-table.md": 7, "recorded.md": 9, "leaving-a-hosted-tune.md": 6, "distil.md": 8,
-    "new-suite.md": 4, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 6, "compare.md": 8,
+    "new-suite.md": 4, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 7, "compare.md": 8,
     "coming-from-promptfoo.md": 6, "coming-from-openai.md": 5, "coming-from-inspect.md": 5, "coming-from-lm-eval.md": 5,
     "coming-from-deepeval.md": 5, "label.md": 1, "traffic.md": 1,
 }  # fmt: skip

@@ -186,7 +186,7 @@ def _verdicts() -> Iterator[Promise]:
     )  # fmt: skip
     yield from _at_most(GATE, held, found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)
     yield from _at_most(
-        GATE, "at most 5.5 % are falsely held for every distribution", found_of.GRADED, level=GRADED_BOUND
+        GATE, "a loss of the margin is falsely held at most 5.5 % of the time", found_of.GRADED, level=GRADED_BOUND
     )
     yield from _at_most(GATE, "at most a share `collapse` of the cases loses C or more", found_of.MEAN_OR_SHARE)
     yield from _at_most(GATE, "*held* promises a loss within the margin in *these* topics", found_of.TOPICS)
@@ -229,9 +229,9 @@ def _other() -> Iterator[Promise]:
     yield _about(EVIDENCE, three, "three equal guards held", 0.08, _three_guards)
     rare = "a collapse of one case in a hundred is absent from 37 % of samples of a hundred"
     yield _about(EVIDENCE, rare, "a rare collapse unseen", 0.37, _absent)
-    lie = "or as few as would have turned the decision, 95 % of the time"
+    lie = "large enough to find a forgery 95 % of the time"
     yield Promise("SECURITY.md", lie, "forged answers found", "at least", 0.95, _forged)
-    recite = "Where one row in twenty is memorized, 64 rows find one 96 % of the time"
+    recite = "If one row in twenty is memorized, a sample of 64 rows contains one 96 % of the time"
     yield _about("docs/training.md", recite, "recitals found", 0.96, _memorized)
     copies = "13.9 % of the time; with `group` 2.0 %"
     yield _about(EVIDENCE, copies, "a loss of the margin held, one by one", 0.139, _copied("singly"))

@@ -63,7 +63,8 @@ class UnlistedForms:
         if parts := split_verb(word, self.forms.language):
             base, prefix = parts
             each = self.forms.of(base)
-            yield from (prefix + form for form in each)
+            # the bare stem follows its prefix in nouns only: `Anruf`
+            yield from (prefix + form for form in each if form != base.removesuffix("en"))
             participles = [form for form in each if form[:2] == "ge" and form[-1] in "tdn" and form[:-2] not in each]
             yield from (prefix + form + end for form in participles for end in _DECLINED)
             if code == "de":

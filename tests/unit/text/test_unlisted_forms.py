@@ -65,6 +65,10 @@ def test_what_is_listed_and_other_words_are_not_proposed(text):
     assert proposed(text) == {}
 
 
+def test_a_noun_of_a_verbs_stem_is_no_form_of_it():
+    assert proposed("Nach Ihrem Anruf, den Anrufen und dem Anruf", ("anrufen",)) == {}
+
+
 def test_english_terms_have_none():
     assert proposed("the boiler-room and the boilers", ("boiler",), "en") == {}
 

@@ -62,7 +62,7 @@ def compare(
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out", "compare")] = None,
     written: Annotated[Path | None, shared("decision")] = None,
-    model: Annotated[str, shared("model")] = "smollm2",
+    model: Annotated[str, shared("model", "compare")] = "smollm2",
     unit: Annotated[list[str] | None, shared("unit", "compare")] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,

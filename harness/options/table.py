@@ -65,7 +65,7 @@ OPTIMISE = "Optimised prompt"
 TABLE = (
     Option("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, vllm:MODEL, openai:URL#MODEL, "
            "python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
-           by={"compare": "Model of a configuration that names none",
+           by={"compare": "Model of configurations without one",
                "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or vllm:MODEL",
                "release": "The base of the adapter",
                "adopt": "The base of the adapter, as declared: PEFT keeps only a name",

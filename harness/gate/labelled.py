@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from tunegate.harness.gate import labelled_messages
 from tunegate.harness.gate.families import Tests, labelled_table
+from tunegate.harness.gate.labelled_topics import labelled_topics
 from tunegate.harness.gate.pairing import PairedScores
 from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.statistics.disagreements import needs_no_labels
@@ -28,7 +29,8 @@ def labelled_verdict(
         tests: the tests of the run, of which "worse" on the sample is one.
         number: the number of the try.
     """
-    table = labelled_table(each, found)
+    table, topics = labelled_table(each, found), labelled_topics(found)
+    counts = found.inputs, found.differing, each.margin, each.level
     facts = replace(
         facts,
         base=None, mean=None, observations=found.inputs, level=each.level,
@@ -36,19 +38,21 @@ def labelled_verdict(
         before={item.case: item.before.output for item in found.sample if item.case in found.worse},
         labelled=LabelledSample(
             each.unit.traffic, found.inputs, found.differing, len(found.sample), len(found.better), len(found.worse),
-            len(found.missing), number,
+            len(found.missing), number, topics.effective,
         ),
     )  # fmt: skip
-    if needs_no_labels(found.inputs, found.differing, each.margin, each.level):
+    if needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
         return replace(facts, verdict="held", reason=labelled_messages.held_without_labels(facts))
     if found.missing:
         return replace(facts, reason=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
+    stands_for = found.differing / max(len(found.sample), 1)
+    bounds = topics.widened(table, {item.case: item.d * stands_for for item in found.sample})
     facts = replace(
-        facts, difference=table.difference, interval=(table.bounds.lower, table.bounds.upper),
+        facts, difference=table.difference, interval=(bounds.lower, bounds.upper),
         p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
     )  # fmt: skip
-    verdict = _rule(facts, table.held, each.policy.lower == "block")
-    reason = labelled_messages.labelled_reason(facts, verdict)
+    verdict = _rule(facts, bounds.lower > -each.margin, each.policy.lower == "block")
+    reason = labelled_messages.labelled_reason(facts, verdict, by_topics=table.held)
     return replace(facts, verdict=verdict, reason=reason, blocks=verdict != "held")
 
 

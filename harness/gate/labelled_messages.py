@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunegate.harness.core.formatting import ordinal, percent, points
 from tunegate.harness.gate.messages import confidence
 from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
+from tunegate.harness.statistics.disagreements import FEWEST_TOPICS
 
 DIGITS = 12  # of a snapshot's digest
 
@@ -12,7 +13,7 @@ DIGITS = 12  # of a snapshot's digest
 def held_without_labels(facts: UnitVerdict) -> str:
     """Return the reason of a unit whose outputs differ on too few inputs to lose its margin."""
     few = f"outputs differ on fewer inputs than the margin of {_margin(facts)} points ({confidence(facts.level)})"
-    return f"Held without labels: {few}. {_numbers(facts)}"
+    return f"Held without labels{_for_these(facts)}: {few}. {_numbers(facts)}"
 
 
 def missing(facts: UnitVerdict, chance: float) -> str:
@@ -27,18 +28,30 @@ def missing(facts: UnitVerdict, chance: float) -> str:
     return f"Inconclusive: {lack}: tunegate label {facts.unit}. {_numbers(facts)} {worth}{few}."
 
 
-def labelled_reason(facts: UnitVerdict, found: Verdict) -> str:
-    """Return the verdict on a labelled sample and its reason, then the numbers."""
+def labelled_reason(facts: UnitVerdict, found: Verdict, by_topics: bool) -> str:
+    """Return the verdict on a labelled sample and its reason, then the numbers.
+
+    `by_topics` says that the margin would be held if inputs were of one topic.
+    """
     margin, most, sure = _margin(facts), _loss(facts), confidence(facts.level)
+    why = "; some topics bear more of it than others" if by_topics else ""
+    cure = "a snapshot of more topics" if by_topics else "a larger sample of another snapshot"
+    held = f"Held{', but lower' if facts.lower else ''}{_for_these(facts)}"
     sentence = {
         "regressed": f"Regressed: significantly worse than the {facts.reference}, by up to {most} points ({sure}, "
         f"margin {margin})",
-        "inconclusive": f"Inconclusive: the loss may be up to {most} points ({sure}, margin {margin}); a larger "
-        "sample of another snapshot could settle it",
-        "held": f"Held{', but lower' if facts.lower else ''}: the loss against the {facts.reference} is at most {most} "
-        f"points ({sure}), within the margin of {margin}",
+        "inconclusive": f"Inconclusive: the loss may be up to {most} points ({sure}, margin {margin}){why}; {cure} "
+        "could settle it",
+        "held": f"{held}: the loss against the {facts.reference} is at most {most} points ({sure}), within the margin "
+        f"of {margin}",
     }[found]
     return f"{sentence}. {_numbers(facts)}"
+
+
+def _for_these(facts: UnitVerdict) -> str:
+    """Return what a promise is restricted to where the topics are too few to speak of those of future traffic."""
+    topics = _sample(facts).topics
+    return " for these topics" if topics and topics < FEWEST_TOPICS else ""
 
 
 def _sample(facts: UnitVerdict) -> LabelledSample:
@@ -58,7 +71,9 @@ def _loss(facts: UnitVerdict) -> str:
 def _numbers(facts: UnitVerdict) -> str:
     """Return what was compared and labelled; a label missing on one output leaves its input without."""
     found = _sample(facts)
-    parts = [f"{found.inputs:,} inputs; {found.differing:,} outputs differ ({percent(found.differing / found.inputs)})"]
+    topics = f" of effectively {found.topics:.0f} topics" if found.topics else ""
+    share = percent(found.differing / found.inputs)
+    parts = [f"{found.inputs:,} inputs{topics}; {found.differing:,} outputs differ ({share})"]
     if labelled := found.sample - found.missing:
         parts.append(f"{labelled} labelled: {found.better} better, {found.worse} worse")
     if found.number > 1:

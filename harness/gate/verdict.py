@@ -98,6 +98,7 @@ class LabelledSample:
         better, worse: inputs of the sample where the candidate's output is better or worse.
         missing: inputs of the sample without labels of both outputs.
         number: the number of the try on this snapshot, which decides the sample and the level.
+        topics: how many topics of one size the inputs are worth; None if their words show none.
     """
 
     snapshot: str
@@ -108,6 +109,7 @@ class LabelledSample:
     worse: int
     missing: int
     number: int
+    topics: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""

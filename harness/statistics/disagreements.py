@@ -226,9 +226,31 @@ def held_between_topics(table: LabelTable, sums: ArrayLike, sizes: ArrayLike) ->
     of each topic, and `sums` their estimated changes: won - lost labels, each times the inputs that it stands for
     (differing / labelled; in strata, those of its stratum).
     """
+    return cluster_statistic(sums, sizes, table.margin) > _topics_critical(table, sizes)
+
+
+def largest_loss_between_topics(table: LabelTable, sums: ArrayLike, sizes: ArrayLike) -> float:
+    """Return the largest loss that is not excluded between topics: below the margin if `held_between_topics`, up to 1.
+
+    Below 0 it is a gain. `sums` and `sizes` are those of `held_between_topics`.
+    """
+    z = _topics_critical(table, sizes)
+
+    def excluded(loss: float) -> bool:
+        return cluster_statistic(sums, sizes, loss) > z
+
+    low, high = (-1.0, table.margin) if excluded(table.margin) else (table.margin, 1.0)
+    if not excluded(high):
+        return 1.0
+    while high - low > PRECISION:
+        middle = (low + high) / 2
+        low, high = (low, middle) if excluded(middle) else (middle, high)
+    return low
+
+
+def _topics_critical(table: LabelTable, sizes: ArrayLike) -> float:
     above = table.critical - critical(table.level)
-    z = cluster_critical(table.level, np.size(np.asarray(sizes))) + above
-    return cluster_statistic(sums, sizes, table.margin) > z
+    return cluster_critical(table.level, np.size(np.asarray(sizes))) + above
 
 
 def _largest_loss(table: LabelTable) -> float:

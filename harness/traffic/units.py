@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.traffic.labels import Labels
 from tunegate.harness.traffic.sample import draw_sample
@@ -46,11 +46,21 @@ class Differing:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How often two configurations differ on `inputs` inputs, and the labelled `sample` of those inputs."""
+    """The cases whose outputs were compared, the ids of those that `differ`, and the labelled `sample` of these."""
 
-    inputs: int
-    differing: int
+    cases: tuple[Case, ...]
+    differ: frozenset[str]
     sample: tuple[Differing, ...]
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs that were compared."""
+        return len(self.cases)
+
+    @property
+    def differing(self) -> int:
+        """The number of inputs whose outputs differ."""
+        return len(self.differ)
 
     @property
     def better(self) -> tuple[str, ...]:
@@ -85,7 +95,8 @@ def disagreement(unit: Unit, old: Outputs, new: Outputs, labels: Labels, number:
     }
     size = unit.labels.sample if unit.labels else 0
     drawn = draw_sample(unit.traffic, number, differing, size)
-    return Disagreement(len(unit.cases), len(differing), tuple(_looked_up(drawn, differing, old, new, labels)))
+    looked_up = tuple(_looked_up(drawn, differing, old, new, labels))
+    return Disagreement(unit.cases, frozenset(differing.values()), looked_up)
 
 
 def _looked_up(

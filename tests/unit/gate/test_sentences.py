@@ -10,16 +10,21 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
 
 from tests.support.paths import GOLDEN
 from tests.support.records import CaseKeys, record, write_desk, write_policy
+from tests.support.traffic import write_traffic
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.snapshot import VARIABLE, TrafficInput, write_snapshot
 from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.traffic.labels import Label
 
 REAL = json.loads((GOLDEN / "real_runs.json").read_text())
 SEALING = {"role": "target", "seals": "triage"}
@@ -36,12 +41,23 @@ class Unit:
     policy: dict[str, Any] | None = None
     case_keys: CaseKeys | None = None
     more: dict[str, Any] | None = None
+    topics: int = 0  # of traffic with labels: how many topics the inputs have
 
 
 def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
     """A base's and a tuned row: so many regressed, so many fixed, so many fail in both, the others pass in both."""
     rest = "1" * (n - regressed - fixed - failing)
     return "1" * regressed + "0" * (fixed + failing) + rest, "0" * regressed + "1" * fixed + "0" * failing + rest
+
+
+def in_one_topic(n: int, regressed: int, fixed: int = 0) -> tuple[str, str]:
+    """The same of labelled traffic: what regressed is of the first of six or twelve topics, what is fixed of all."""
+    base, tuned = ["1"] * n, ["1"] * n
+    for number in range(regressed):
+        tuned[12 * number] = "0"
+    for number in range(fixed):
+        base[13 * number + 1] = "0"
+    return "".join(base), "".join(tuned)
 
 
 def real(base: str, tuned: str, last: str | None = None) -> dict[str, Unit]:
@@ -158,6 +174,16 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "Trained for a task without a target": {"units": one(moved(200)), "trained": ("desk",)},
     "A task that the adapter was not trained for": {"units": one(moved(200), policy=TARGET), "trained": ()},
     "No task.yaml": {"units": one(moved(200)), "declared": False},
+    "Labelled traffic: losses in all topics": {
+        "units": one(moved(600, regressed=24, fixed=24), topics=12, policy={}),
+    },
+    "Labelled traffic: as many losses, in one topic": {
+        "units": one(in_one_topic(600, regressed=24, fixed=24), topics=12, policy={}),
+    },
+    "Labelled traffic: outputs hardly differ": {"units": one(moved(600, regressed=6), topics=12, policy={})},
+    "Labelled traffic: outputs hardly differ, but if so in one topic": {
+        "units": one(in_one_topic(240, regressed=5), topics=6, policy={}),
+    },
     "A baseline of another engine, asked again on this one": {
         "units": one(moved(200)),
         "engines": {"cases": 200, "other_outputs": 31, "lost": ["c003", "c017"], "gained": ["c150"]},
@@ -171,6 +197,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
     """Judges a scenario."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "traffic"))
 
     def evaluate(
         name: str,
@@ -186,7 +213,10 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind=kind))
         root = tmp_path / str(len(list(tmp_path.iterdir())))
         for unit, each in units.items():
-            write_desk(root, len(each.base), unit, each.case_keys, **(each.more or {}))
+            if each.topics:
+                write_labelled(root, len(each.base), each.topics)
+            else:
+                write_desk(root, len(each.base), unit, each.case_keys, **(each.more or {}))
         if declared:
             policies = {unit: each.policy or {} for unit, each in units.items()}
             write_policy(root, **policies)
@@ -205,6 +235,15 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         return gate.compare(tasks, tuned, references, list(trained))
 
     return evaluate
+
+
+def write_labelled(root: Path, n: int, topics: int) -> None:
+    """Labelled traffic with so many topics, in turn, each with words of its own; what passes is right."""
+    words = [f"{letter * 3} {letter * 4}" for letter in ascii_lowercase[:topics]]
+    inputs = [TrafficInput(f"{words[number % topics]} {number}") for number in range(n)]
+    path = write_traffic(root, write_snapshot(inputs), labels={"file": "triage.labels.jsonl", "sample": 40})
+    right = [Label(each.digest, canonical({"product": "boiler"}), True, "anna").line for each in inputs]
+    (path.parent / "triage.labels.jsonl").write_text("".join(right))
 
 
 def told(name: str, judged: Record) -> str:

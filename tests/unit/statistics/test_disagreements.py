@@ -23,6 +23,7 @@ from tunegate.harness.statistics.disagreements import (
     disagreement_statistic,
     effective_topics,
     held_between_topics,
+    largest_loss_between_topics,
     needs_no_labels,
 )
 from tunegate.harness.statistics.paired import LEVEL, p_worse, sealed_level
@@ -161,6 +162,16 @@ def test_a_loss_that_some_topics_bear_is_not_held_between_topics():
     assert (table.held, effective_topics(sizes), effective_topics([90, 10])) == (True, 50, pytest.approx(1 / 0.82))
     assert held_between_topics(table, evenly, sizes)
     assert not held_between_topics(table, borne, sizes)
+
+
+@examples(25)
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(4, 60)), min_size=2, max_size=12), st.floats(0.02, 0.3))
+def test_the_largest_loss_between_topics_agrees_with_held(topics: list[tuple[int, int]], margin: float):
+    changes, sizes = zip(*topics, strict=True)
+    table = Disagreements(2_000, 200, 40, 8, 12, margin)
+    loss = largest_loss_between_topics(table, changes, sizes)
+    assert (loss < margin) == held_between_topics(table, changes, sizes)
+    assert -sum(changes) / sum(sizes) - 1e-6 <= loss <= 1
 
 
 def test_the_condition_between_topics_is_a_t_test_where_no_topic_lost_the_margin():

@@ -15,7 +15,7 @@ from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input
 from tunegate.harness.cases.json_schemas import loader_schema
-from tunegate.harness.cases.model import Case, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
+from tunegate.harness.cases.model import Case, Judge, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.cases.snapshot import PREFIX, read_snapshot
 from tunegate.harness.cases.template import misspelt, unfilled
@@ -177,7 +177,8 @@ def _of_traffic(file: FixtureFile) -> FixtureFile:
     """The file with its snapshot and its labels.
 
     Raises:
-        AuthoringError: labels without traffic, or where nothing can be labelled; traffic that lacks labels.
+        AuthoringError: labels without traffic, or where nothing can be labelled; traffic that lacks labels; a judge
+            with too small a sample.
     """
     document, kind = file.document, file.check_kind
     named, labels = document.data.get("traffic"), document.data.get("labels")
@@ -194,8 +195,20 @@ def _of_traffic(file: FixtureFile) -> FixtureFile:
         hint = f"write labels: {{file: {file.name}.labels.jsonl, sample: 40}}"
         expected = f"labels, since {file.kind_name} needs an expectation and traffic has none"
         raise AuthoringError([document.problem(TRAFFIC, expected, "none", hint)])
-    where = LabelSource(document.path.parent / labels["file"], labels["sample"]) if labels else None
+    where = _label_source(document, labels) if labels else None
     return replace(file, traffic=named.removeprefix(PREFIX), labels=where)
+
+
+def _label_source(document: Document, labels: Mapping[str, Any]) -> LabelSource:
+    where, sample = document.path.parent / labels["file"], labels["sample"]
+    if "judge" not in labels:
+        return LabelSource(where, sample)
+    from tunegate.harness.statistics.label_strata import FEWEST_STRATIFIED  # scipy takes a while to import
+
+    if sample < FEWEST_STRATIFIED:
+        expected = f"{FEWEST_STRATIFIED} labels or more with a judge"
+        raise AuthoringError([document.problem((*LABELS, "sample"), expected, str(sample))])
+    return LabelSource(where, sample, Judge(**labels["judge"]))
 
 
 def _read_traffic(file: FixtureFile, problems: list[Problem]) -> None:

@@ -165,11 +165,35 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """A model that says by a rubric whether outputs are right; it only sorts inputs into strata before people label."""
+
+    model: str
+    rubric: str
+
+    @property
+    def by(self) -> str:
+        """Who labelled, in the lines of its file: another model or rubric is another judge."""
+        return f"{self.model} {digest(self.rubric)[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
 class LabelSource:
     """How labels decide a unit of traffic: their file, and how many of the inputs with differing outputs get some."""
 
     file: Path
     sample: int
+    judge: Judge | None = None
+
+    @property
+    def judge_file(self) -> Path:
+        """The file of what the judge says, in the form of labels."""
+        return self.file.with_suffix(".judge.jsonl")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are there or will be: labels, and what the judge says."""
+        return (self.file, self.judge_file) if self.judge else (self.file,)
 
 
 @dataclass(frozen=True)

@@ -87,15 +87,17 @@ class RuleChanges:
     records: Mapping[str, str] = field(default_factory=dict)
 
 
-def label_lines(unit: Unit) -> list[str]:
-    """Return the lines of a unit's labels file; none if there is no file.
+def label_lines(unit: Unit) -> dict[str, list[str]]:
+    """Return the lines of a unit's labels file, and those of its judge, by the file's name; only of files there are.
 
     Raises:
-        Unreadable: it is no text file.
+        Unreadable: one is no text file.
     """
-    if unit.labels is None or not os.path.lexists(unit.labels.file):
-        return []
-    return read_text(unit.labels.file, "a JSONL file of labels").removesuffix("\n").split("\n")
+    return {
+        path.name: read_text(path, "a JSONL file of labels").removesuffix("\n").split("\n")
+        for path in (unit.labels.files if unit.labels else ())
+        if os.path.lexists(path)
+    }
 
 
 def has_new_code(old: Rules | None, new: Rules) -> bool:
@@ -220,11 +222,13 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
         ]:
             yield f"{new.key}: {name} of {_cases(edited)} edited"
     before_k, after_k = (None if unit.labels is None else unit.labels.sample for unit in (old, new))
+    before_judge, judge = (None if unit.labels is None else unit.labels.judge for unit in (old, new))
     for name, before, after in (
         ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),
         ("of", old.of, new.of),
         ("traffic", old.traffic, new.traffic),
         ("the number of labels", before_k, after_k),
+        ("the judge", before_judge, judge),
     ):
         if before != after:
             yield f"{new.key}: {name} edited"
@@ -233,8 +237,13 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
 
 def _label_changes(old: Unit | None, new: Unit) -> Iterator[str]:
     """Labels that a change adds, edits or deletes: what its author says of outputs decides nothing until approved."""
-    before, now = label_lines(old) if old else [], label_lines(new)
-    name, found = new.labels.file.name if new.labels else "its labels", False
+    before, now = label_lines(old) if old else {}, label_lines(new)
+    for name in sorted({*before, *now}):
+        yield from _line_changes(new, name, before.get(name, []), now.get(name, []))
+
+
+def _line_changes(new: Unit, name: str, before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
+    found = False
     for lines, what in ((Counter(now) - Counter(before), "new"), (Counter(before) - Counter(now), "gone")):
         if count := lines.total():
             found = True

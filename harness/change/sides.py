@@ -118,8 +118,9 @@ def take_labels(older: Rules, newer: Rules) -> None:
     """Give the older rules the labels of the change, which a reviewer approved."""
     for key, unit in older.units.items():
         now = newer.units[key].labels if key in newer.units else None
-        if unit.labels and now and now.file.is_file():
-            shutil.copyfile(now.file, unit.labels.file)
+        for path, target in zip(now.files, unit.labels.files, strict=False) if unit.labels and now else ():
+            if path.is_file():
+                shutil.copyfile(path, target)
 
 
 def complete_baselines(rules: Rules, now: Path) -> None:

@@ -10,17 +10,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunegate.harness.cli.common import console, project
-from tunegate.harness.cli.options import FIXTURES, Cases, Run, shared
+from tunegate.harness.cli.options import (
+    FIXTURES,
+    HOSTED_MODEL,
+    LOCAL_MODEL,
+    SERVED_MODEL,
+    Cases,
+    Run,
+    opens_model,
+    shared,
+)
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
+    from tunegate.harness.cases.model import LabelSource, Unit
+    from tunegate.harness.evaluation.record import Record
     from tunegate.harness.labelling.labelling import Labelling
     from tunegate.harness.labelling.questions import Question
 
 MOST_LETTERS = 100  # of a name, as in the schema of labels
 
 
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
 def label(
     questions: Annotated[
         Path,
@@ -34,8 +47,11 @@ def label(
     double: Annotated[int, shared("double")] = 0,
     adjudicate: Annotated[bool, shared("adjudicate")] = False,
     terminal: Annotated[bool, shared("terminal")] = False,
+    judge: Annotated[str | None, shared("judge")] = None,
     cases: Cases = FIXTURES,
     run: Run = None,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Label outputs, blindly: two side by side in random order without names, or one beside its notes.
 
@@ -45,6 +61,9 @@ def label(
     from tunegate.harness.labelling.labelling import Labelling
     from tunegate.harness.labelling.summary import summary_lines
 
+    if judge:
+        _judge(questions, judge, cases, run, opened)
+        return
     asked, path = _questions(questions, labels, cases, run)
     _check_path(path)
     work = Labelling(asked, path, _name(by), double, adjudicate)
@@ -63,19 +82,40 @@ def label(
 
 def _questions(given: Path, labels: Path | None, cases: Path, run: Path | None) -> tuple[list[Question], Path]:
     """Return the questions of a file, or those of a unit of labelled traffic, and the file of their labels."""
-    from tunegate.harness.cases.loader import find_unit, load_tasks
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.evaluation.runs import RUNS
-    from tunegate.harness.labelling.of_unit import newest_record, unit_questions
+    from tunegate.harness.labelling.of_unit import unit_questions
     from tunegate.harness.labelling.questions import read_questions
 
     if given.suffix or given.exists():
         return read_questions(given), labels or given.with_suffix(".labels.jsonl")
+    unit, source, record = _labelled_unit(given, cases, run)
+    return unit_questions(unit, record), labels or source.file
+
+
+def _labelled_unit(given: Path, cases: Path, run: Path | None) -> tuple[Unit, LabelSource, Record]:
+    """Return a unit of labelled traffic, its labels, and the run that they are about."""
+    from tunegate.harness.cases.loader import find_unit, load_tasks
+    from tunegate.harness.evaluation.record import read_record
+    from tunegate.harness.evaluation.runs import RUNS
+    from tunegate.harness.labelling.of_unit import newest_record
+
     unit = find_unit(load_tasks(cases), given.as_posix())
     if unit.labels is None:
         raise UsageError(f"label: expected a unit of traffic with labels, found {unit.key}, which has none")
-    record = read_record(run) if run else newest_record(project() / RUNS, unit.key)
-    return unit_questions(unit, record), labels or unit.labels.file
+    return unit, unit.labels, read_record(run) if run else newest_record(project() / RUNS, unit.key)
+
+
+def _judge(given: Path, name: str, cases: Path, run: Path | None, opened: ModelOptions) -> None:
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.labelling.judge import judge_outputs
+    from tunegate.harness.labelling.of_unit import differing_outputs
+
+    unit, source, record = _labelled_unit(given, cases, run)
+    _check_path(source.judge_file)
+    asked = judge_outputs(source, differing_outputs(unit, record), name, watch_on(console), opened)
+    console.print(
+        f"the judge was asked about {asked} outputs that differ: {show_path(source.judge_file)}, to be committed"
+    )
+    console.print("run the gate again: it says whether its verdicts save labels, and what to label")
 
 
 def _in_terminal(work: Labelling) -> None:

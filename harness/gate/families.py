@@ -10,7 +10,8 @@ from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
 from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.statistics.disagreements import Disagreements
+from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
+from tunegate.harness.statistics.label_strata import StratifiedDisagreements, Stratum
 from tunegate.harness.traffic.units import Disagreement
 
 LEVEL = stats.LEVEL  # one-sided, of held, worse and the family of targets: at .05 the rate of false held is 6.9 %
@@ -63,11 +64,20 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     return Tests(worse, lower, is_better, below, _fallen_slices(gated), of_parts, len(worse) + len(minima))
 
 
-def labelled_table(each: PairedScores, found: Disagreement) -> Disagreements:
+def labelled_table(each: PairedScores, found: Disagreement) -> LabelTable:
     """Return what is known of a pair of labelled traffic, as numbers."""
+    if found.strata and not found.missing:
+        strata = tuple(_stratum(found, at) for at in sorted(set(found.strata.values())))
+        return StratifiedDisagreements(found.inputs, found.differing, strata, each.margin, each.level)
     labelled = 0 if found.missing else len(found.sample)
     won, lost = (len(found.better), len(found.worse)) if labelled else (0, 0)
     return Disagreements(found.inputs, found.differing, labelled, won, lost, each.margin, each.level)
+
+
+def _stratum(found: Disagreement, at: int) -> Stratum:
+    labels = [item.d for item in found.sample if found.strata[item.case] == at]
+    size = sum(each == at for each in found.strata.values())
+    return Stratum(size, len(labels), labels.count(1), labels.count(-1))
 
 
 def _labelled(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:

@@ -39,14 +39,16 @@ def labelled_verdict(
         labelled=LabelledSample(
             each.unit.traffic, found.inputs, found.differing, len(found.sample), len(found.better), len(found.worse),
             len(found.missing), number, topics.effective,
+            found.judge,
         ),
     )  # fmt: skip
     if needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
         return replace(facts, verdict="held", reason=labelled_messages.held_without_labels(facts))
+    if found.judge and found.judge.missing:
+        return replace(facts, reason=labelled_messages.verdicts_missing(facts, found.judge), blocks=True)
     if found.missing:
         return replace(facts, reason=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
-    stands_for = found.differing / max(len(found.sample), 1)
-    bounds = topics.widened(table, {item.case: item.d * stands_for for item in found.sample})
+    bounds = topics.widened(table, found.changes)
     facts = replace(
         facts, difference=table.difference, interval=(bounds.lower, bounds.upper),
         p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
@@ -59,6 +61,7 @@ def labelled_verdict(
 def _chance(each: PairedScores, found: Disagreement) -> float:
     """Return how often the whole sample holds an equal model if half of what differs is equally right."""
     share, size = found.differing / found.inputs, each.unit.labels.sample if each.unit.labels else 0
+    size += found.judge.saved if found.judge and found.strata else 0
     return prob_held_by_labels(found.inputs, size, each.margin, share, 0.25, 0.25, each.level)
 
 

@@ -6,6 +6,8 @@ from tunegate.harness.core.formatting import ordinal, percent, points
 from tunegate.harness.gate.messages import confidence
 from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.statistics.disagreements import FEWEST_TOPICS
+from tunegate.harness.traffic.strata import FEWEST_EARLIER
+from tunegate.harness.traffic.units import JudgeUse
 
 DIGITS = 12  # of a snapshot's digest
 
@@ -28,6 +30,12 @@ def missing(facts: UnitVerdict, chance: float) -> str:
     return f"Inconclusive: {lack}: tunegate label {facts.unit}. {_numbers(facts)} {worth}{few}."
 
 
+def verdicts_missing(facts: UnitVerdict, judge: JudgeUse) -> str:
+    """Return the reason of a unit whose judge did not see all outputs that differ, with the command."""
+    lack = f"verdicts of the judge are missing on {judge.missing} inputs"
+    return f"Inconclusive: {lack}: tunegate label {facts.unit} --judge MODEL. {_numbers(facts)}"
+
+
 def labelled_reason(facts: UnitVerdict, found: Verdict, by_topics: bool) -> str:
     """Return the verdict on a labelled sample and its reason, then the numbers.
 
@@ -46,6 +54,18 @@ def labelled_reason(facts: UnitVerdict, found: Verdict, by_topics: bool) -> str:
         f"of {margin}",
     }[found]
     return f"{sentence}. {_numbers(facts)}"
+
+
+def _judge(judge: JudgeUse) -> str:
+    """Return what a judge's verdicts are used for."""
+    if judge.saved > 0:
+        return f"drawn by the judge's verdicts, which save about {judge.saved} labels"
+    if judge.earlier < FEWEST_EARLIER:
+        return (
+            f"the judge is not used: {judge.earlier} labelled pairs outside of the sample show what its verdicts are "
+            f"worth, and it takes {FEWEST_EARLIER}"
+        )
+    return f"the judge is not used: by {judge.earlier} labelled pairs its verdicts save no label"
 
 
 def _for_these(facts: UnitVerdict) -> str:
@@ -76,6 +96,8 @@ def _numbers(facts: UnitVerdict) -> str:
     parts = [f"{found.inputs:,} inputs{topics}; {found.differing:,} outputs differ ({share})"]
     if labelled := found.sample - found.missing:
         parts.append(f"{labelled} labelled: {found.better} better, {found.worse} worse")
+    if found.judge and not found.judge.missing:
+        parts.append(_judge(found.judge))
     if found.number > 1:
         parts.append(f"the {ordinal(found.number)} try on this snapshot")
     return f"{'; '.join(parts)}."

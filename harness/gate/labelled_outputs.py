@@ -10,24 +10,24 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final
-from tunegate.harness.traffic.labels import read_labels
-from tunegate.harness.traffic.units import ComparedOutput, Disagreement, Outputs, disagreement
+from tunegate.harness.traffic.strata import labelled_disagreement
+from tunegate.harness.traffic.units import ComparedOutput, Disagreement, Outputs
 
 REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
 
 
-def labelled_outputs(unit: Unit, candidate: Record, reference: Record, number: int) -> Disagreement:
+def labelled_outputs(
+    unit: Unit, candidate: Record, reference: Record, number: int, margin: float, level: float
+) -> Disagreement:
     """Return on which inputs of a unit the outputs of two records differ, and what labels say of the sample.
 
     Both records hold a scored output of every case. Of repeated outputs the first counts.
 
     Raises:
-        AuthoringError: the labels file has mistakes.
+        AuthoringError: the labels file, or that of the judge, has mistakes.
     """
-    if unit.labels is None:
-        raise ValueError(f"{unit.key} has no labels")
     old, new = (compared_outputs(unit, record) for record in (reference, candidate))
-    return disagreement(unit, old, new, read_labels(unit.labels.file), number)
+    return labelled_disagreement(unit, old, new, number, margin, level)
 
 
 def supplied_digest(unit: Unit, record: Record) -> str:

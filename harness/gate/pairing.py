@@ -114,7 +114,7 @@ def pair(
         clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
         if not clean.cases:
             return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
-        found = labelled_outputs(clean, candidate, reference, number)
+        found = labelled_outputs(clean, candidate, reference, number, declared.margin, level)
         return replace(sides, margin=declared.margin, disagreement=found)
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tunegate.harness.checks.base import Kind
+from tunegate.harness.traffic.units import JudgeUse
 
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 
@@ -99,6 +100,7 @@ class LabelledSample:
         missing: inputs of the sample without labels of both outputs.
         number: the number of the try on this snapshot, which decides the sample and the level.
         topics: how many topics of one size the inputs are worth; None if their words show none.
+        judge: what a judge's verdicts are used for, if there is one and not all that differs is labelled.
     """
 
     snapshot: str
@@ -110,10 +112,12 @@ class LabelledSample:
     missing: int
     number: int
     topics: float | None = None
+    judge: JudgeUse | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        raw = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return raw | {"judge": asdict(self.judge) if self.judge else None}
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.model import Case, Unit
+from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.reading import read_object
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.gate.labelled_outputs import compared_output, compared_outputs
 from tunegate.harness.labelling.questions import Question
-from tunegate.harness.traffic.labels import Labels
-from tunegate.harness.traffic.units import Differing, disagreement
+from tunegate.harness.traffic.labels import Pair
+from tunegate.harness.traffic.strata import labelled_disagreement
+from tunegate.harness.traffic.units import Differing, Outputs
 
 
 def newest_record(runs: Path, unit: str) -> Record:
@@ -34,23 +37,61 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
     """Return a question for each input of the sample that a record's verdict rests on, beside every reference.
 
     Raises:
+        Refused: the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes first.
+    """
+    unit, verdict = _without_near(unit, record), record.verdicts.get(unit.key, {})
+    questions: dict[str, Question] = {}
+    for old, new in _sides(unit, record):
+        number = verdict["labelled"]["number"]
+        found = labelled_disagreement(unit, old, new, number, verdict["margin"], verdict["level"])
+        if found.judge and found.judge.missing:
+            raise Refused(
+                f"{unit.key}: expected verdicts of its judge on all outputs that differ, since they may decide what is "
+                f"labelled, found none on {found.judge.missing} inputs; run tunegate label {unit.key} --judge MODEL"
+            )
+        questions |= {each.digest: each for each in _questions(unit, found.sample)}
+    return list(questions.values())
+
+
+def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
+    """Return all outputs that a record compared and that differ, with their cases: what a judge is asked about.
+
+    Raises:
         Refused: the record did not compare the unit on this snapshot, or its sidecar is gone.
     """
+    unit = _without_near(unit, record)
+    found: dict[Pair, Case] = {}
+    for old, new in _sides(unit, record):
+        for case in unit.cases:
+            sides = old[case.id], new[case.id]
+            if sides[0].output != sides[1].output:
+                sha = input_digest(case.written, case.context)
+                found |= {(sha, side.output): case for side in sides if not side.rejected}
+    return found
+
+
+def _without_near(unit: Unit, record: Record) -> Unit:
+    """Return the unit without the inputs that training rows come near, as the gate compares it."""
+    near = record.near.get(unit.key, ())
+    return replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
+
+
+def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
+    """Yield the outputs of every reference, and those of the record."""
     found, contexts = record.verdicts.get(unit.key, {}).get("labelled"), read_sidecar(record)
     if not found or found["snapshot"] != unit.traffic or not contexts:
         name = show_path(record.path) if record.path else "the record"
         raise Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
-    names = dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before)
-    questions: dict[str, Question] = {}
-    for name in names:
-        old = {
-            case.id: compared_output(case, record.rung, before.passed, before.output)
-            for case in unit.cases
-            for before in [contexts[case.key].before[name]]
-        }
-        drawn = disagreement(unit, old, compared_outputs(unit, record), Labels(), found["number"]).sample
-        questions |= {each.digest: each for each in _questions(unit, drawn)}
-    return list(questions.values())
+    new = compared_outputs(unit, record)
+    for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
+        before = {case.id: contexts[case.key].before[name] for case in unit.cases}
+        yield (
+            {
+                case.id: compared_output(case, record.rung, before[case.id].passed, before[case.id].output)
+                for case in unit.cases
+            },
+            new,
+        )
 
 
 def _questions(unit: Unit, drawn: Sequence[Differing]) -> list[Question]:

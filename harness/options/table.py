@@ -236,6 +236,8 @@ TABLE = (
     Option("double", "Number of questions that a second person labels too, to estimate the error rate", "N", int, 0,
            least=0),
     Option("adjudicate", "Decide the questions on which people's labels differ", type=bool, default=False),
+    Option("judge", "Have the judge of the unit label all outputs that differ, to draw the sample by what it says",
+           "MODEL"),
     Option("terminal", "Label in the terminal instead of on a page, with the same keys", type=bool, default=False),
     Option("format", "text, or github: annotations on the lines of a pull request", "FORMAT", default="text",
            by={"report": "text, github: annotations on the lines of a pull request, or csv: one line per case"}),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from tunegate.harness.statistics.label_strata import allocate_labels
 
 
 def draw_sample(snapshot: str, number: int, inputs: Iterable[str], size: int) -> list[str]:
@@ -19,3 +21,14 @@ def draw_sample(snapshot: str, number: int, inputs: Iterable[str], size: int) ->
         size: how many are labelled.
     """
     return sorted(inputs, key=lambda each: hashlib.sha256(f"{snapshot} {number} {each}".encode()).digest())[:size]
+
+
+def draw_from_strata(snapshot: str, number: int, strata: Mapping[str, int], size: int) -> list[str]:
+    """Return `size` of the inputs, in proportion from the strata: of each those that `draw_sample` draws.
+
+    `strata` maps the digest of each input with differing outputs to its stratum; see `allocate_labels`.
+    """
+    inside = {name: [each for each, of in strata.items() if of == name] for name in sorted(set(strata.values()))}
+    parts = allocate_labels([len(each) for each in inside.values()], size)
+    drawn = [draw_sample(snapshot, number, each, part) for each, part in zip(inside.values(), parts, strict=True)]
+    return [each for of_one in drawn for each in of_one]

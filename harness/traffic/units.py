@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.traffic.labels import Labels
-from tunegate.harness.traffic.sample import draw_sample
+from tunegate.harness.traffic.sample import draw_from_strata, draw_sample
 
 
 class ComparedOutput(NamedTuple):
@@ -44,13 +45,45 @@ class Differing:
         return int(bool(self.is_right)) - int(bool(self.was_right))
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeUse:
+    """Whether a judge's verdicts are strata: only if they save labels, by pairs that people labelled `earlier`.
+
+    Attributes:
+        saved: how many labels they save beside a plain sample with the same power; 0 or less if they are not used.
+        earlier: outputs of one input that people and the judge compared, outside of the sample.
+        missing: the inputs with differing outputs without a verdict.
+    """
+
+    saved: int
+    earlier: int
+    missing: int
+
+
 @dataclass(frozen=True)
 class Disagreement:
-    """The cases whose outputs were compared, the ids of those that `differ`, and the labelled `sample` of these."""
+    """The cases whose outputs were compared, the ids of those that `differ`, and the labelled `sample` of these.
+
+    `strata` are a judge's verdicts (-1, 0, 1) by the id of each case that differs, if the sample was drawn from them.
+    """
 
     cases: tuple[Case, ...]
     differ: frozenset[str]
     sample: tuple[Differing, ...]
+    strata: Mapping[str, int] = field(default_factory=dict)
+    judge: JudgeUse | None = None
+
+    def stratum(self, case: str) -> int:
+        """Return the stratum of a case that differs; there is one without a judge."""
+        return self.strata.get(case, 0)
+
+    @property
+    def changes(self) -> Mapping[str, float]:
+        """The changes of the labelled cases, each times the inputs that it stands for."""
+        sizes = Counter(self.stratum(case) for case in self.differ)
+        labelled = Counter(self.stratum(each.case) for each in self.sample)
+        strata = {each.case: self.stratum(each.case) for each in self.sample}
+        return {each.case: each.d * sizes[at] / labelled[at] for each in self.sample for at in [strata[each.case]]}
 
     @property
     def inputs(self) -> int:
@@ -78,7 +111,9 @@ class Disagreement:
         return tuple(each for each in self.sample if not each.is_labelled)
 
 
-def disagreement(unit: Unit, old: Outputs, new: Outputs, labels: Labels, number: int) -> Disagreement:
+def disagreement(
+    unit: Unit, old: Outputs, new: Outputs, labels: Labels, number: int, strata: Mapping[str, int] | None = None
+) -> Disagreement:
     """Compare the outputs of a unit of traffic with labels, and look up the labels of the sample.
 
     Args:
@@ -87,6 +122,7 @@ def disagreement(unit: Unit, old: Outputs, new: Outputs, labels: Labels, number:
         new: those of the candidate.
         labels: what is known of outputs.
         number: the number of the try, which decides the sample.
+        strata: by the id of each case that differs, the stratum that its part of the sample is drawn from.
     """
     differing = {
         input_digest(case.written, case.context): case.id
@@ -94,9 +130,13 @@ def disagreement(unit: Unit, old: Outputs, new: Outputs, labels: Labels, number:
         if old[case.id].output != new[case.id].output
     }
     size = unit.labels.sample if unit.labels else 0
-    drawn = draw_sample(unit.traffic, number, differing, size)
+    if strata:
+        by_input = {name: strata[case] for name, case in differing.items()}
+        drawn = draw_from_strata(unit.traffic, number, by_input, size)
+    else:
+        drawn = draw_sample(unit.traffic, number, differing, size)
     looked_up = tuple(_looked_up(drawn, differing, old, new, labels))
-    return Disagreement(unit.cases, frozenset(differing.values()), looked_up)
+    return Disagreement(unit.cases, frozenset(differing.values()), looked_up, strata or {})
 
 
 def _looked_up(

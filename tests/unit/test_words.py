@@ -20,7 +20,7 @@ WORDS = {
     "churn": "flip rate", "clamp": "winsorise", "clamped": "winsorised", "climb": "run the ladder",
     "climbers": "promptable", "dev": "validation", "doubt": "warning", "doubts": "warnings",
     "dressed": "active adapter", "heldout": "eval texts", "holdout": "decontamination", "identity": "fingerprint",
-    "judge": "score, evaluate", "judged": "scored", "judging": "scoring", "lever": "remedy", "levers": "remedies",
+    "judged": "scored", "judging": "scoring", "lever": "remedy", "levers": "remedies",
     "ranks": "processes", "reread": "derived", "rereads": "derived", "shape": "schema, validate",
     "shapes": "schemas", "slip": "typo", "slips": "typos", "spelling": "character n-grams", "stray": "unused",
     "strays": "unused files", "subjects": "models", "told": "render, messages", "unarmed": "already failing",

@@ -11,19 +11,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.gated import git, invoke, ok
+from tests.support.gated import GOOD, git, invoke, ok
 from tests.support.traffic import (
     GATE,
+    KEY,
     LABELS,
+    OTHER,
     label,
     make_traffic_repository,
+    units,
     verdicts,
     write_candidate,
 )
-from tunegate.harness.cases.snapshot import traffic_in
+from tunegate.harness.cases.snapshot import input_digest, traffic_in
 from tunegate.harness.cli.main import app
+from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.labelling.judge import judge_requests
+from tunegate.harness.labelling.of_unit import differing_outputs, unit_questions
 from tunegate.harness.statistics.paired import sealed_level
+from tunegate.harness.traffic.labels import Label, append_label
 
 INPUTS = 600
 TENTH, FIFTH = range(0, INPUTS, 10), range(0, INPUTS, 5)
@@ -170,6 +177,96 @@ def test_an_edited_label_is_a_rule_change(desk):
         "desk/production: 40 lines of production.labels.jsonl gone",
     ]
     assert decision["by_rules"][0]["verdicts"]["desk/production"] == "regressed"
+
+
+def with_judge(right) -> None:
+    """The unit names a judge, which says of all outputs that differ what `right` says of a number and an output."""
+    path = Path("fixtures/desk/production.yaml")
+    data = json.loads(path.read_text())
+    data["labels"]["judge"] = {"model": "judge", "rubric": "The product is the one that the message names."}
+    path.write_text(json.dumps(data))
+    verdicts()
+    numbers = {case.id: number for number, case in enumerate(units()[KEY].cases)}
+    outputs = differing_outputs(units()[KEY], read_record(Path("record.json")))
+    judge = units()[KEY].labels.judge
+    lines = [
+        {"case": each.key, "repeat": each.repeat, "output": said}
+        for (_, output), each in judge_requests(judge, outputs).items()
+        for said in ["RIGHT." if right(numbers[each.key.rpartition("/")[2]], output) else "Wrong"]
+    ]
+    Path("said.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+JUDGE = ("label", "desk/production", "--judge=replay:judge=said.jsonl")
+
+
+def three_of_five_are_won(number: int, output: str) -> bool:
+    """Of every fifth input, three of five are won and two are lost."""
+    return ("boiler" in output) == (number % 25 in (0, 10))
+
+
+def label_inputs(right, skipped: set[str]) -> None:
+    """Label both outputs of all inputs that differ but those of these digests."""
+    for number in FIFTH:
+        case = units()[KEY].cases[number]
+        sha = input_digest(case.written, case.context)
+        for output in (GOOD, OTHER) if sha not in skipped else ():
+            append_label(LABELS, Label(sha, canonical(json.loads(output)), right(number, output), "anna"))
+
+
+def test_a_judge_that_earlier_labels_bear_out_saves_labels(desk):
+    write_candidate(FIFTH, cases=())
+    with_judge(three_of_five_are_won)
+    assert (
+        "verdicts of the judge are missing on 120 inputs: tunegate label desk/production --judge MODEL"
+        in (verdicts()["desk/production"]["reason"])
+    )
+    early = invoke("label", "desk/production", "--terminal", "--by=anna")
+    assert "run tunegate label desk/production --judge MODEL" in early.output
+    assert "asked about 240 outputs" in ok(*JUDGE)
+    assert "asked about 0 outputs" in ok(*JUDGE)
+
+    asked = verdicts()["desk/production"]
+    assert "the judge is not used: 0 labelled pairs outside of the sample" in asked["reason"]
+    assert asked["labelled"]["judge"] == {"saved": 0, "earlier": 0, "missing": 0}
+    sample = {sha for each in unit_questions(units()[KEY], read_record(Path("record.json"))) for sha, _ in each.pairs}
+    assert len(sample) == 40
+
+    label_inputs(three_of_five_are_won, sample)
+    used = verdicts()["desk/production"]
+    assert used["labelled"]["judge"]["saved"] > 20, used["reason"]
+    assert 0 < used["labelled"]["missing"] < 40
+    label_inputs(three_of_five_are_won, set())
+    found = verdicts()["desk/production"]
+    assert (found["verdict"], found["labelled"]["missing"], found["labelled"]["sample"]) == ("held", 0, 40)
+    assert re.search(r"drawn by the judge's verdicts, which save about \d+ labels", found["reason"])
+
+
+def test_a_judge_that_knows_nothing_is_not_used(desk):
+    write_candidate(FIFTH, cases=())
+    with_judge(lambda number, output: ("boiler" in output) == bool(number // 5 % 4 < 2))
+    ok(*JUDGE)
+    label_inputs(three_of_five_are_won, set())
+
+    found = verdicts()["desk/production"]
+
+    assert re.search(r"the judge is not used: by \d+ labelled pairs its verdicts save no label", found["reason"])
+    assert found["labelled"]["judge"]["saved"] <= 0
+
+
+def test_what_a_judge_says_and_another_judge_block_until_approved(desk):
+    write_candidate(FIFTH, cases=())
+    on_a_branch()
+    with_judge(three_of_five_are_won)
+    assert invoke("label", "desk/production", "--judge=smollm2").exit_code == 2
+    ok(*JUDGE)
+
+    decision = json.loads(invoke(*GATE, "--policy-from=main", "--json").stdout)
+
+    assert decision["modified"] == [
+        "desk/production: the judge edited",
+        "desk/production: 240 lines of production.labels.judge.jsonl new",
+    ]
 
 
 def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):

@@ -12,6 +12,7 @@ from tests.support.records import write_policy
 from tests.support.traffic import write_traffic
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Judge
 from tunegate.harness.cases.snapshot import (
     TrafficInput,
     input_digest,
@@ -113,6 +114,20 @@ def test_a_unit_with_labels_names_their_file_beside_its_own(tmp_path, folder):
     assert unit.labels
     assert unit.labels.file == tmp_path / "fixtures" / "desk" / "production.labels.jsonl"
     assert unit.labels.sample == 40
+
+
+def test_a_judge_needs_a_sample_of_20(tmp_path, folder):
+    judge = {"model": "smollm2", "rubric": "It names the product."}
+    labels = {"file": "production.labels.jsonl", "sample": 19, "judge": judge}
+    write_traffic(tmp_path / "fixtures", sha := kept(tmp_path), labels=labels)
+    with pytest.raises(AuthoringError, match=r"expected 20 labels or more with a judge, found 19"):
+        load_tasks(tmp_path / "fixtures")
+
+    write_traffic(tmp_path / "fixtures", sha, labels=labels | {"sample": 20})
+    found = find_unit(load_tasks(tmp_path / "fixtures"), "desk/triage").labels
+    assert found
+    assert found.judge == Judge(**judge)
+    assert [path.name for path in found.files] == ["production.labels.jsonl", "production.labels.judge.jsonl"]
 
 
 def test_a_snapshot_that_is_not_here_is_refused_with_the_command(tmp_path, folder):

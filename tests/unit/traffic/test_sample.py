@@ -12,7 +12,8 @@ from tunegate.harness.cases.model import Case, Decoding, LabelSource, Prompt, Un
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.checks.short_answer import QuestionCheck
 from tunegate.harness.traffic.labels import Label, Labels
-from tunegate.harness.traffic.sample import draw_sample
+from tunegate.harness.traffic.sample import draw_from_strata, draw_sample
+from tunegate.harness.traffic.strata import earlier_pairs
 from tunegate.harness.traffic.units import ComparedOutput, disagreement
 
 INPUTS = [f"input {number}" for number in range(50)]
@@ -34,6 +35,15 @@ def test_an_input_stays_in_the_sample_where_others_stop_to_differ(inputs, size):
 @pytest.mark.parametrize("other", [("s", 2), ("t", 1)])
 def test_another_try_and_another_snapshot_draw_anew(other):
     assert draw_sample("s", 1, INPUTS, 10) != draw_sample(*other, INPUTS, 10)
+
+
+@given(st.dictionaries(st.sampled_from(INPUTS), st.sampled_from([-1, 0, 1]), min_size=1), st.integers(20, 40))
+def test_of_each_stratum_the_same_are_drawn_as_of_a_plain_sample(strata, size):
+    drawn = draw_from_strata("s", 1, strata, size)
+    assert len(set(drawn)) == len(drawn) == min(size, len(strata))
+    for name in set(strata.values()):
+        inside = [each for each in drawn if strata[each] == name]
+        assert inside == draw_sample("s", 1, [each for each, of in strata.items() if of == name], len(inside))
 
 
 def unit(n: int, sample: int = 10) -> Unit:
@@ -72,3 +82,21 @@ def test_a_rejected_output_needs_no_label():
     found = disagreement(unit(2), outputs("x", None), outputs(None, None), labels, 1)
 
     assert (found.differing, found.worse, found.missing) == (1, ("c0",), ())
+
+
+def test_a_label_stands_for_the_inputs_of_its_stratum():
+    labels = Labels(tuple(said(number, text, text == "y") for number in range(60) for text in "xy"))
+    strata = {f"c{number}": int(number < 6) for number in range(60)}
+
+    found = disagreement(unit(60, 20), outputs(*"x" * 60), outputs(*"y" * 60), labels, 1, strata)
+
+    assert sum(found.changes.values()) == pytest.approx(60)
+    assert {found.changes[case] for case in found.changes if strata[case]} == {2.0}
+
+
+def test_what_verdicts_are_worth_is_seen_outside_of_the_sample():
+    labels = Labels(tuple(said(number, text, text == "y") for number in range(3) for text in "xy"))
+    verdicts = {(input_digest(f"input {number}"), text): number == 0 for number in range(4) for text in "xy"}
+    verdicts[input_digest("input 1"), "y"] = True
+
+    assert list(earlier_pairs(labels, verdicts, {input_digest("input 0")})) == [(-1, -1), (-1, 0)]

@@ -1,0 +1,72 @@
+"""A judge model says of outputs whether a rubric calls them right: one at a time, without names or another output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tunegate.harness.cases.model import Case, Decoding, Judge, LabelSource
+from tunegate.harness.core.errors import CouldNotRun, UsageError
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.api import Model, Request
+from tunegate.harness.models.model_options import REPLAY, ModelOptions, is_opaque, split_replay
+from tunegate.harness.models.opening import open_model, open_opaque
+from tunegate.harness.models.replay import read_replay
+from tunegate.harness.traffic.labels import Label, Pair, append_label, read_labels
+
+# a model that thinks aloud needs room; the answer is one word
+DECODING = Decoding(max_new_tokens=512)
+ASKED = "Is the output right? Answer with one word: RIGHT or WRONG."
+_WORD = re.compile(r"\b(RIGHT|WRONG)\b", re.IGNORECASE)
+
+
+def judge_requests(judge: Judge, outputs: Mapping[Pair, Case]) -> dict[Pair, Request]:
+    """Return a request for each output; those of one case are numbered as repeats."""
+    count: dict[str, int] = {}
+    found = {}
+    for pair, case in outputs.items():
+        repeat = count[case.key] = count.get(case.key, -1) + 1
+        text = "\n\n".join(filter(None, [case.text, f"Output:\n{pair[1]}", ASKED]))
+        found[pair] = Request(case.key, (("system", judge.rubric), ("user", text)), DECODING, repeat)
+    return found
+
+
+def judge_outputs(
+    source: LabelSource, outputs: Mapping[Pair, Case], name: str, watch: Watch, opened: ModelOptions
+) -> int:
+    """Append what the judge says of outputs to its file, each as it comes; return how many it was asked about.
+
+    What it said before is not asked again. An output without one of the two words counts as wrong, with a note.
+
+    Raises:
+        UsageError: the unit has no judge, or another one.
+        CouldNotRun: an output without an answer; those before are saved.
+    """
+    judge, called = source.judge, split_replay(name)[0] if name.startswith(REPLAY) else name
+    if judge is None or judge.model != called:
+        expected = f"`judge: {{model: {called}, rubric: ...}}` in the unit's labels"
+        raise UsageError(f"--judge: expected {expected}, found {judge.model if judge else 'no judge'}")
+    known = read_labels(source.judge_file).given(judge.by)
+    asked = {pair: each for pair, each in judge_requests(judge, outputs).items() if pair not in known}
+    if asked:
+        model, pairs = (
+            _open(name, outputs, watch, opened),
+            {(each.key, each.repeat): pair for pair, each in asked.items()},
+        )
+        for done in model.complete(list(asked.values())):
+            if done.output is None:
+                raise CouldNotRun(f"--judge: {name} gave no output for {done.key}; run the same command again")
+            append_label(source.judge_file, _label(judge, pairs[done.key, done.repeat], done.output))
+    return len(asked)
+
+
+def _open(name: str, outputs: Mapping[Pair, Case], watch: Watch, opened: ModelOptions) -> Model:
+    if name.startswith(REPLAY):
+        called, path = split_replay(name)
+        return read_replay(path, {case.key: 0 for case in outputs.values()}, called)
+    return open_opaque(name, watch, opened) if is_opaque(name) else open_model(name, watch, options=opened)
+
+
+def _label(judge: Judge, pair: Pair, said: str) -> Label:
+    word = _WORD.search(said)
+    return Label(*pair, word is not None and word[1].upper() == "RIGHT", judge.by, note="" if word else "neither word")

@@ -14,7 +14,7 @@ from tunegate.harness.models.opening import open_model, open_opaque
 from tunegate.harness.models.replay import read_replay
 from tunegate.harness.traffic.labels import Label, Pair, append_label, read_labels
 
-# a model that thinks aloud needs room; the answer is one word
+# a model that thinks aloud needs room; the verdict is one word
 DECODING = Decoding(max_new_tokens=512)
 ASKED = "Is the output right? Answer with one word: RIGHT or WRONG."
 _WORD = re.compile(r"\b(RIGHT|WRONG)\b", re.IGNORECASE)
@@ -40,7 +40,7 @@ def judge_outputs(
 
     Raises:
         UsageError: the unit has no judge, or another one.
-        CouldNotRun: an output without an answer; those before are saved.
+        CouldNotRun: the model gave nothing for an output; earlier verdicts are saved.
     """
     judge, called = source.judge, split_replay(name)[0] if name.startswith(REPLAY) else name
     if judge is None or judge.model != called:

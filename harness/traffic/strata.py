@@ -43,7 +43,7 @@ def labelled_disagreement(
 
 
 def _verdict(case: Case, old: Outputs, new: Outputs, said: Mapping[Pair, bool]) -> int | None:
-    """Return 1 if the candidate's output is right and the other is not, -1 if it is the other way round; else 0."""
+    """Return 1 if the candidate's output is right and the other is not, -1 the other way round, otherwise 0."""
     sha = input_digest(case.written, case.context)
     before, after = (False if side.rejected else said.get((sha, side.output)) for side in (old[case.id], new[case.id]))
     return None if before is None or after is None else int(after) - int(before)

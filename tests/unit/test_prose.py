@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 #: What no sentence says any more, and what it says instead.
 INSTEAD = {
     r"answer(s|ed|ing|able)?": "output (of a model), respond (of a server)",
-    r"judg(e|es|ed|ing|e?ments?)": "score (an output), evaluate (a model)",
+    r"judg(es|ed|ing|e?ments?)": "score (an output), evaluate (a model); a judge is a model that labels outputs",
     r"recit(e|es|ed|ing|al|ation)": "reproduce training text verbatim, memorization",
     r"(?<!-)rungs?": "prompting strategy; the option stays --rung",
     r"permit(s|ted|ting)?": "approve (a rule change), allow",
@@ -47,7 +47,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/scaffold/origin.py", "if extra else ''"): "code in an f-string",
     ("harness/scaffold/starters.py", "signs with someone else."): "an example's text",
     ("harness/scaffold/suites.py", "Answer in "): "a prompt",
-    ("harness/statistics/label_strata.py", "judge model"): "the field's term",
+    ("harness/labelling/judge.py", "Answer with one word"): "a prompt",
     ("harness/scaffold/templates/README.md.j2", "--expect answer"): "a column's name",
     ("harness/models/replay.py", "rung: the prompting strategy"): "the name of an argument",
     ("harness/models/request_file.py", "rung: the prompting strategy"): "the name of an argument",

@@ -5,6 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any
 
+from tunegate.harness.models.local.token_budget import TokenBudget
+
+
+def fixed_budget(tokens: int) -> TokenBudget:
+    """So many tokens at a time, whatever they take."""
+    return TokenBudget(lambda: 10**15, 1, 1, tokens)
+
 
 class FakeMemory:
     """So many bytes, of which each token that a model reads or keeps takes `per_token`, padding included.

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from tests.support.fake_memory import fixed_budget
 from tests.support.fault_server import Handler
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.progress import quiet
@@ -124,7 +125,7 @@ class StandIn:
             if not self.ends:
                 model.generation_config.eos_token_id = [-1]  # no token
             waiting = dict(asked)
-            for row in generate(lambda: model, list(waiting), self._base.tokenizer.pad_token_id):
+            for row in generate(lambda: model, list(waiting), self._base.tokenizer.pad_token_id, fixed_budget(8192)):
                 waiting[row].set_result(row.tokens)
 
 

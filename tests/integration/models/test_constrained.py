@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.models.test_huggingface import requests
+from tests.support.fake_memory import fixed_budget
 from tests.support.units import SCHEMA
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
@@ -87,10 +88,10 @@ def test_a_batch_that_did_not_fit_begins_its_answers_anew(tiny_model, local, mon
     def rows() -> list[RequestState]:
         return [RequestState([5, 6 + at], "", LONG, at, constrained=grammars.constrain(PRODUCT)) for at in range(4)]
 
-    expected = [next(generate(lambda: model, [row], 2)).tokens for row in rows()]
+    expected = [next(generate(lambda: model, [row], 2, fixed_budget(8192))).tokens for row in rows()]
     monkeypatch.setattr(Batch, "_read", at_first)
     asked = rows()
-    list(generate(lambda: model, asked, 2))
+    list(generate(lambda: model, asked, 2, fixed_budget(8192)))
     assert [row.tokens for row in asked] == expected
     assert len(calls) > 6
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.fake_memory import fixed_budget
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.local.continuous_batching import Batch, RequestState, can_join, generate
 from tunegate.harness.models.local.huggingface import Local, load_base
-from tunegate.harness.models.local.token_budget import TokenBudget
 
 PAD = 0
 LENGTHS = [(3, 9), (40, 2), (11, 30), (25, 1), (7, 17), (60, 12), (5, 5), (33, 21), (18, 8), (9, 26), (50, 4), (2, 14)]
@@ -32,16 +32,12 @@ def rows(temperature: float = 0.0, shared: int = 0) -> list[RequestState]:
     ]  # fmt: skip
 
 
-def fixed(tokens: int) -> TokenBudget:
-    return TokenBudget(lambda: 10**15, 1, 1, tokens)
-
-
 def alone(model: Any, asked: list[RequestState]) -> list[list[int]]:
-    return [next(generate(lambda: model, [row], PAD, fixed(1))).tokens for row in asked]
+    return [next(generate(lambda: model, [row], PAD, fixed_budget(1))).tokens for row in asked]
 
 
 def together(model: Any, asked: list[RequestState], budget: int) -> list[list[int]]:
-    finished = list(generate(lambda: model, asked, PAD, fixed(budget)))
+    finished = list(generate(lambda: model, asked, PAD, fixed_budget(budget)))
     assert sorted(map(id, finished)) == sorted(map(id, asked))
     return [row.tokens for row in asked]
 
@@ -68,7 +64,9 @@ def test_a_greedy_answer_is_the_librarys(model: Any) -> None:
     for row in rows():
         prompt = torch.tensor([row.prompt])
         answer = model.generate(prompt, max_new_tokens=row.decoding.max_new_tokens, do_sample=False, pad_token_id=PAD)
-        assert next(generate(lambda: model, [row], PAD, fixed(1))).tokens == answer[0, len(row.prompt) :].tolist()
+        assert (
+            next(generate(lambda: model, [row], PAD, fixed_budget(1))).tokens == answer[0, len(row.prompt) :].tolist()
+        )
 
 
 def test_a_batch_keeps_to_its_budget_and_is_filled_again(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +107,7 @@ def test_a_batch_that_does_not_fit_is_asked_again_in_smaller_ones(model: Any, cr
 def test_a_row_that_does_not_fit_alone_is_an_error(model: Any, crowded: Any) -> None:
     crowded(0)
     with pytest.raises(CouldNotRun, match=r"expected free memory for \d+ tokens"):
-        list(generate(lambda: model, rows(), PAD, fixed(8192)))
+        list(generate(lambda: model, rows(), PAD, fixed_budget(8192)))
 
 
 def test_another_error_is_not_tried_again(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +119,7 @@ def test_another_error_is_not_tried_again(model: Any, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Batch, "_read", fail)
     with pytest.raises(RuntimeError, match="mat1"):
-        list(generate(lambda: model, rows(), PAD, fixed(8192)))
+        list(generate(lambda: model, rows(), PAD, fixed_budget(8192)))
     assert len(calls) == 1
 
 

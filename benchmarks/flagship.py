@@ -1,7 +1,7 @@
 """The flagship: a ferry company's desk, on a model of 1.5 billion parameters; and what the embedded one makes of it.
 
     python benchmarks/larger.py --out MODELS
-    python benchmarks/flagship.py MODELS/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf WORK    # two and a half hours
+    python benchmarks/flagship.py MODELS/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf WORK    # hours
 
 Each message is sorted by topic (12 labels) and by whether it has to be dealt with today, as strict JSON: 192 open
 cases, 96 sealed ones, 145 general questions, 388 rows, all written for this (benchmarks/flagship). The commands are

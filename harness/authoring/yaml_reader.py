@@ -336,7 +336,15 @@ def read_yaml(path: Path) -> Document:
     Raises:
         AuthoringError: the file is missing, not UTF-8, not YAML, repeats a key, or has more than plain data.
     """
-    text = _read_text(path)
+    return parse_yaml(path, _read_text(path))
+
+
+def parse_yaml(path: Path, text: str) -> Document:
+    """Parse YAML; `path` names its source in errors.
+
+    Raises:
+        AuthoringError: it is not YAML, repeats a key, or has more than plain data.
+    """
     if not _is_read_otherwise(text):
         try:
             return _plain_data(path, text, _FastLoader(text))

@@ -63,9 +63,9 @@ def case(
 
 def _private(place: str, text: str, reason: str | None) -> list[str]:
     """Return the kinds of secrets and personal data in a text; without a reason to keep them, refuse it."""
-    from tunegate.harness.privacy.detectors import find_private
+    from tunegate.harness.privacy.detectors import private_kinds
 
-    kinds = sorted({kind for kind, _ in find_private(text)})
+    kinds = private_kinds(text)
     if kinds and not reason:
         raise Refused(
             f"{place}: expected no secrets or personal data, found {listed(kinds)}; replace them in a copy of the log, "

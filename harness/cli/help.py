@@ -80,6 +80,13 @@ class GroupedCommands(TyperGroup):
         """Parse the arguments before a command; this help always fits one screen."""
         return super().parse_args(ctx, [LONG if each == SHORT else each for each in args[:1]] + args[1:])
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options but those of shell completion, which docs/configuration.md has: a screen holds no more."""
+        shown = [each for each in self.get_params(ctx) if each.name and not each.name.endswith("_completion")]
+        with formatter.section(OWN[1]):
+            formatter.write_dl([found for each in shown if (found := each.get_help_record(ctx))])
+        self.format_commands(ctx, formatter)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (so typer calls it)
         """Write each group with its commands."""
         width = max(map(len, self.commands))

@@ -98,8 +98,7 @@ class Tunegate(GroupedCommands):
 app = typer.Typer(
     cls=Tunegate, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": [LONG], "max_content_width": WIDTH},
-    help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites run under pytest: "
-    "--tg-record, then --tg-adapter=DIR --tg-against=baseline.",
+    help="A regression harness: cases, a baseline, then a verdict on each change.",
 )  # fmt: skip
 #: Commands that run a project's own checks in this process; gate, merge and release isolate them.
 SCORING = (record, compare, diagnose, distil, train, adopt, parity, export)

@@ -53,11 +53,11 @@ def traffic(
 
 def _private_lines(found: Sequence[tuple[int, TrafficInput]], watch: Watch) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line with secrets or personal data, and the kinds."""
-    from tunegate.harness.privacy.detectors import find_private
+    from tunegate.harness.privacy.detectors import private_kinds
 
     with watch("Looking for secrets and personal data", len(found)) as done:
         for number, each in found:
-            if kinds := sorted({kind for kind, _ in find_private(each.text)}):
+            if kinds := private_kinds(each.text):
                 yield number, kinds
             done(1)
 

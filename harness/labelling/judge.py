@@ -17,7 +17,7 @@ from tunegate.harness.traffic.labels import Label, Pair, append_label, read_labe
 # a model that thinks aloud needs room; the verdict is one word
 DECODING = Decoding(max_new_tokens=512)
 ASKED = "Is the output right? Answer with one word: RIGHT or WRONG."
-_WORD = re.compile(r"\b(RIGHT|WRONG)\b", re.IGNORECASE)
+_WORD = re.compile(r"\b(?:RIGHT|WRONG)\b", re.IGNORECASE)
 
 
 def judge_requests(judge: Judge, outputs: Mapping[Pair, Case]) -> dict[Pair, Request]:
@@ -68,5 +68,11 @@ def _open(name: str, outputs: Mapping[Pair, Case], watch: Watch, opened: ModelOp
 
 
 def _label(judge: Judge, pair: Pair, said: str) -> Label:
-    word = _WORD.search(said)
-    return Label(*pair, word is not None and word[1].upper() == "RIGHT", judge.by, note="" if word else "neither word")
+    right = judge_verdict(said)
+    return Label(*pair, right or False, judge.by, note="neither word" if right is None else "")
+
+
+def judge_verdict(said: str) -> bool | None:
+    """Return the verdict in a text, True for right; None without one. A model that thinks aloud ends with it."""
+    words = _WORD.findall(said)
+    return words[-1].upper() == "RIGHT" if words else None

@@ -109,6 +109,15 @@ def find_private(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys(found for each in every for find in _FINDERS for found in find(each)))
 
 
+def private_kinds(text: str) -> list[str]:
+    """The kinds of secrets and personal data in a text, for messages that must not show them.
+
+    Raises:
+        CouldNotRun: the detectors' libraries are not installed.
+    """
+    return sorted({kind for kind, _ in find_private(text)})
+
+
 def _keys(text: str) -> Iterator[tuple[str, str]]:
     taken = False
     for detector in _detectors():

@@ -18,7 +18,7 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_append import append_item
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.authoring.yaml_reader import parse_yaml, read_yaml
 from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.cases.conversation import USER, Turns, Written, joined, last_turn_problem, read_input
 from tunegate.harness.cases.file import collecting, read_fixture_file
@@ -33,6 +33,7 @@ from tunegate.harness.scaffold.chat_rows import ANSWER, COMPLETION, MESSAGES, PR
 from tunegate.harness.scaffold.task import ONE_LINE
 from tunegate.harness.text.near_copies import folded_text
 
+EXPECT = Path("--expect")  # the source of a given expectation, in errors
 MOST_WORDS, MOST_LETTERS = 5, 48  # of an id
 _NO_ID = re.compile(r"[\W_]+")
 
@@ -125,21 +126,18 @@ def read_expectation(unit: Unit, text: str) -> Any:
         if reading is not None and not (problems := _expect_problems(unit, reading)):
             return reading
         first = first or (problems if reading is not None else [])
-    raise AuthoringError(first or [Problem(Path("--expect"), 0, "", unit.check_kind.expect["description"], "nothing")])
+    raise AuthoringError(first or [Problem(EXPECT, 0, "", unit.check_kind.expect["description"], "nothing")])
 
 
 def _as_yaml(text: str) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "expect.yaml"
-        path.write_text(text, "utf-8")
-        try:
-            return read_yaml(path).data
-        except AuthoringError:
-            return text
+    try:
+        return parse_yaml(EXPECT, text).data
+    except AuthoringError:
+        return text
 
 
 def _expect_problems(unit: Unit, value: Any) -> list[Problem]:
-    document = Document(Path("--expect"), {"expect": value}, {})
+    document = Document(EXPECT, {"expect": value}, {})
     wrong = validate(document, unit.check_kind.expect, ("expect",), value)
     return wrong or _check(unit).expect_problems(value, document, ("expect",))
 

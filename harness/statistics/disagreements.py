@@ -255,10 +255,10 @@ def _topics_critical(table: LabelTable, sizes: ArrayLike) -> float:
 
 def _largest_loss(table: LabelTable) -> float:
     """Return the largest loss that is not excluded: at most the upper bound of the share that differs."""
-    most = min(binom_bound(table.differing, table.inputs, table.level), 1 - PRECISION)
-    least = -table.difference
+    bound = binom_bound(table.differing, table.inputs, table.level)
+    most, least = min(bound, 1 - PRECISION), -table.difference
     if least >= most or table.surplus(most) <= 0:
-        return most
+        return bound
     from scipy.optimize import brentq  # takes a tenth of a second to import
 
     return float(brentq(table.surplus, least, most, xtol=PRECISION))

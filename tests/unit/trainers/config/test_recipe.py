@@ -168,11 +168,12 @@ def test_a_missing_recipe_is_refused(tmp_path):
 
 
 def keys(shape, prefix=""):
-    """Every key of a shape with its rule."""
+    """Every key of a shape with its rule; of a group its members."""
     for name, rule in shape["properties"].items():
-        yield f"{prefix}{name}", rule
         if "properties" in rule:
             yield from keys(rule, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", rule
 
 
 def test_every_key_says_what_it_is_and_the_guide_has_it():

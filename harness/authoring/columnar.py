@@ -81,9 +81,8 @@ def as_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str,
         try:
             yield {key: _plain(value) for key, value in row.items()}
         except TypeError as error:
-            raise AuthoringError(
-                [Problem(path, number, "", "texts, numbers, lists and objects", str(error))]
-            ) from error
+            problem = Problem(path, number, "", "texts, numbers, lists and objects", str(error))
+            raise AuthoringError([problem]) from error
 
 
 def _plain(value: Any) -> Any:

@@ -14,14 +14,9 @@ from tunegate.harness.core.errors import Problem, show_path
 Where = tuple[str | int, ...]
 SHOWN = 60
 TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-    "null": "nothing",
-}
+    "object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false",
+    "integer": "a whole number", "number": "a number", "null": "nothing",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,9 @@ MOST_HINTS = 500  # different words per file that are searched
 NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
 #: Renamed keys of fixture files, task files and recipes. The old names are refused, never read.
 RENAMED: Mapping[str, str] = {
-    "floor": "minimum_score",
-    "reach": "target_score",
-    "waivers": "exemptions",
-    "waive": "override",
+    "floor": "minimum_score", "reach": "target_score", "waivers": "exemptions", "waive": "override",
     "dev": "validation_split",
-}
+}  # fmt: skip
 
 
 def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:

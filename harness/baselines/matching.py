@@ -45,7 +45,7 @@ def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None
 
 def _folder(unit: Unit) -> str:
     """Return the folder of cases, as it appears in the unit's cases."""
-    file = Path(unit.cases[0].place.rpartition(":")[0]) if unit.cases else Path()
+    file = unit.cases[0].path if unit.cases else Path()
     return file.parent.parent.as_posix() if len(file.parts) > 2 else "fixtures"
 
 

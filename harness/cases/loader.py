@@ -20,15 +20,13 @@ from tunegate.harness.cases.file import (
     read_fixture_file,
 )
 from tunegate.harness.cases.json_schemas import task_schema
-from tunegate.harness.cases.model import Case, Decoding, Prompt, Task, Unit
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import Policy, read_policy
 from tunegate.harness.checks.base import HasParts
 from tunegate.harness.checks.registry import CHECKS, Kinds, project_kinds
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.progress import Advance, Watch, quiet
-
-__all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "is_fixture_file", "load_tasks"]
 
 MUCH = 1_000_000  # bytes of fixtures; reading them takes about a second
 

@@ -127,6 +127,11 @@ class Case:
         return os.path.basename(self.place.rpartition(":")[0])  # noqa: PTH119  (twice as fast, for thousands of cases)
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.place.rpartition(":")[0])
+
+    @property
     def line(self) -> int:
         """The line in the file, from 1."""
         return int(self.place.rpartition(":")[2])

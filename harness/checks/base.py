@@ -81,7 +81,8 @@ class Check(Protocol):
 
     @property
     def references(self) -> str:
-        """Digest of every file and option that can change an outcome (part of the unit's questions)."""
+        """Digest of every file and option that can change an outcome (part of the unit's questions); empty if none."""
+        return ""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
         """Score one output; `expect` is the case's, `prompt` the text of its input and context.
@@ -91,8 +92,9 @@ class Check(Protocol):
         other rules of the check.
         """
 
-    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
         """Problems of a case's `expect`, found at `where` in `document`, with this check's references."""
+        return []
 
 
 @runtime_checkable

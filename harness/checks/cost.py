@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.checks.base import CheckKind, Outcome
-from tunegate.harness.core.errors import Problem
+from tunegate.harness.checks.base import Check, CheckKind, Outcome
 from tunegate.harness.core.files import digest
 
 MILLION = 1_000_000
@@ -47,9 +46,8 @@ class Prices:
     def digest(self) -> str:
         """The digest of everything that can change a price."""
         every = [("", self.price), *sorted(self.models.items())]
-        return digest(
-            [self.currency, [[name, each.input_per_million, each.output_per_million] for name, each in every]]
-        )
+        prices = [[name, each.input_per_million, each.output_per_million] for name, each in every]
+        return digest([self.currency, prices])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class CostCheck:
+class CostCheck(Check):
     """Scores an output by its cost."""
 
     prices: Prices
@@ -76,10 +74,6 @@ class CostCheck:
         """Score a call by its negative price."""
         price = self.prices.of(output.model).of(output.tokens_in, output.tokens_out)
         return Outcome(0.0 - price)  # never -0.0
-
-    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Return no problems: a cost file has no cases of its own."""
-        return []
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> CostCheck:  # noqa: ARG001

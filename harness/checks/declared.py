@@ -12,7 +12,6 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Check, CheckKind, Kind, Outcome
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.reading import MOST_SETTINGS, read_bytes
@@ -57,23 +56,14 @@ def declared_kind(path: Path, name: str) -> CheckKind:
 
 
 @dataclass(frozen=True)
-class DeclaredCheck:
-    """A check known only by its declaration."""
+class DeclaredCheck(Check):
+    """A check known only by its declaration, whose code is not loaded."""
 
     path: Path
-    references: str = ""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
-        """Always fail: the code is not loaded.
-
-        Raises:
-            CouldNotRun: always.
-        """
+        """Raise CouldNotRun."""
         raise CouldNotRun(f"{show_path(self.path)}: this command runs no checks; score with pytest or tunegate gate")
-
-    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Return no problems: the code that could find them is not loaded."""
-        return []
 
 
 class _Source:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import text_schema
-from tunegate.harness.checks.base import CheckKind, Outcome
+from tunegate.harness.checks.base import Check, CheckKind, Outcome
 from tunegate.harness.core.errors import Problem
 
 Measure = Literal["passages", "pairs"]
@@ -30,15 +30,10 @@ EXPECT = {
 
 
 @dataclass(frozen=True)
-class LikelihoodCheck:
+class LikelihoodCheck(Check):
     """Scores a case by the log-probabilities of its texts."""
 
     measure: Measure
-
-    @property
-    def references(self) -> str:
-        """Empty: only the case decides an outcome."""
-        return ""
 
     def __call__(self, output: Sequence[Sequence[float]], expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
         """Score the log-probabilities of the tokens of each text, in nats.

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 from tunegate.harness.checks import cost, loglikelihood, short_answer
 from tunegate.harness.checks.base import CheckKind
@@ -41,37 +41,16 @@ CHECKS: dict[str, CheckKind] = {
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z][A-Za-z0-9_-]*)?")
 
 
-class Loader(Protocol):
-    """Loads external kinds of check for the project at `root`."""
+class _Loader(NamedTuple):
+    """How external kinds of check are loaded for a project's folder: of a file in it, and of an installed package."""
 
-    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:
-        """The kinds in a file of the project."""
-
-    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:
-        """The kind of an installed package."""
+    own: Callable[[Path, Path], Mapping[str, CheckKind]]
+    installed: Callable[[EntryPoint, Path], CheckKind]
 
 
-class _InProcess:
-    """Runs checks in this process, as in pytest."""
-
-    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:  # noqa: ARG002
-        return load_own(path)
-
-    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:  # noqa: ARG002
-        return load_entry(entry)
-
-
-class _Declared:
-    """Reads declarations and runs no code."""
-
-    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:  # noqa: ARG002
-        return declared_kinds(path)
-
-    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:  # noqa: ARG002
-        return declared_entry(entry)
-
-
-_loader: ContextVar[Loader] = ContextVar("loader", default=_InProcess())  # noqa: B039  (stateless)
+_IN_PROCESS = _Loader(lambda path, _: load_own(path), lambda entry, _: load_entry(entry))
+_DECLARED = _Loader(lambda path, _: declared_kinds(path), lambda entry, _: declared_entry(entry))
+_loader = ContextVar("loader", default=_IN_PROCESS)
 
 
 class Kinds:
@@ -124,17 +103,17 @@ def shipped_kinds() -> Kinds:
 @contextmanager
 def isolating_checks() -> Iterator[IsolatedChecks]:
     """Run external kinds of check in sandboxed processes, as the gate does."""
-    with IsolatedChecks() as checks, _loading(checks):
+    with IsolatedChecks() as checks, _loading(_Loader(checks.own, checks.installed)):
         yield checks
 
 
 def declared_checks() -> AbstractContextManager[None]:
     """Read the declarations of external kinds of check without running their code."""
-    return _loading(_Declared())
+    return _loading(_DECLARED)
 
 
 @contextmanager
-def _loading(loader: Loader) -> Iterator[None]:
+def _loading(loader: _Loader) -> Iterator[None]:
     token = _loader.set(loader)
     try:
         yield
@@ -148,10 +127,8 @@ def own_file(root: Path) -> Path | None:
     Raises:
         Refused: pyproject.toml cannot be read.
     """
-    named = project_table(root).get("checks")
-    return (
-        root / os.path.normpath(named) if isinstance(named, str) else None
-    )  # other types are reported with the other settings
+    named = project_table(root).get("checks")  # other types than text are reported with the other settings
+    return root / os.path.normpath(named) if isinstance(named, str) else None
 
 
 def project_kinds(cases: Path, root: Path | None = None) -> Kinds:
@@ -170,14 +147,11 @@ def project_kinds(cases: Path, root: Path | None = None) -> Kinds:
     file = own_file(home)
     own = loader.own(file, home) if file else {}
     installed = installed_entries()
-    for name, source in [*((name, f"{show_path(home / PROJECT)}: checks") for name in own), *_sources(installed)]:
+    sources = [(name, f"{show_path(home / PROJECT)}: checks") for name in own]
+    sources += [(name, f"entry point {each.value} of {distribution(each)}") for name, each in installed.items()]
+    for name, source in sources:
         if name in CHECKS or (name in own and name in installed):
             raise Refused(f"{source}: expected a kind of check of another name, found {name!r}, which is taken")
         if not _NAME.fullmatch(name):
             raise Refused(f"{source}: expected `suite` or `suite/measure`, found {name!r}")
     return Kinds(own, installed, lambda entry: loader.installed(entry, home))
-
-
-def _sources(installed: Mapping[str, EntryPoint]) -> Iterator[tuple[str, str]]:
-    for name, entry in installed.items():
-        yield name, f"entry point {entry.value} of {distribution(entry)}"

@@ -10,8 +10,7 @@ from typing import Any
 import regex
 
 from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.checks.base import CheckKind, Finding, Outcome
-from tunegate.harness.core.errors import Problem
+from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
 
 MAX_CHARS = 4_000  # checked before normalization, which takes quadratic time on endless marks
 MOST_WORDS = 40  # a longer output could pass by listing everything
@@ -39,13 +38,8 @@ EXPECT = {
 
 
 @dataclass(frozen=True)
-class QuestionCheck:
+class QuestionCheck(Check):
     """Scores a short output against the accepted ones."""
-
-    @property
-    def references(self) -> str:
-        """Empty: only the case decides an outcome."""
-        return ""
 
     def __call__(self, output: str, expect: Mapping[str, Sequence[str]] | None, prompt: str) -> Outcome:  # noqa: ARG002
         """Score one output: it must be short and contain an accepted output as separate words."""
@@ -63,10 +57,6 @@ class QuestionCheck:
     def canonical_output(self, output: str) -> str:
         """The output without case, white space and a final full stop."""
         return _plain(output[:MAX_CHARS]).rstrip(".!")
-
-    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Return no problems: the schema of `expect` covers everything."""
-        return []
 
 
 def _plain(text: str) -> str:

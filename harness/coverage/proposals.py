@@ -12,7 +12,6 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.coverage.coverage import InputCluster
-from tunegate.harness.lint.expectations import place_of
 
 A_CLUSTER = 3  # inputs
 TAG = "missing"  # the tag with the words of a case's cluster
@@ -46,7 +45,7 @@ def write_proposals(path: Path, unit: Unit, clusters: Sequence[InputCluster]) ->
     """
     cases = [case for cluster in clusters for case in _cases(cluster)]
     if cases:
-        source, _ = place_of(unit.cases[0])
+        source = unit.cases[0].path
         head = {key: value for key, value in read_yaml(source).data.items() if key not in ("cases", "shots")}
         write_atomically(path, HEAD + write_yaml({**head, "cases": cases}, ("tags",)))
     return len(cases)

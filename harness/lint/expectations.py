@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.base import HasExpectWarnings
@@ -22,7 +21,7 @@ def odd_expectations(unit: Unit) -> Iterator[LintWarning]:
             continue
         for case in cases:
             for text in check.expect_warnings(case.expect) if case.expect is not None else ():
-                yield LintWarning(*place_of(case), f"{case.key}: {text}")
+                yield LintWarning(case.path, case.line, f"{case.key}: {text}")
 
 
 def missing_expectations(unit: Unit) -> Iterator[LintWarning]:
@@ -37,10 +36,4 @@ def missing_expectations(unit: Unit) -> Iterator[LintWarning]:
     )
     any_object = unit.suite == "schema" and all(isinstance(case.expect, dict) for case in others)
     more = ", or `expect: {}` where any values will do" if any_object else ""
-    yield LintWarning(*place_of(without[0]), text + more)
-
-
-def place_of(case: Case) -> tuple[Path, int]:
-    """The file and the line of a case."""
-    file, _, line = case.place.rpartition(":")
-    return Path(file), int(line)
+    yield LintWarning(without[0].path, without[0].line, text + more)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import LintWarning
@@ -33,7 +32,7 @@ def _undeclared(unit: Unit, what: str, family: Sequence[Case]) -> Iterator[LintW
     listed = [f"{case.id} ({_where(case, loose[0])})" for case in family[:SHOWN]]
     more = f" and {len(family) - SHOWN} more" if len(family) > SHOWN else ""
     yield LintWarning(
-        Path(loose[0].place.rpartition(":")[0]), loose[0].line,
+        loose[0].path, loose[0].line,
         f"{unit.key}: {what}: {', '.join(listed)}{more}; likely to pass and fail together, yet "
         "counted one by one: with families of four the gate holds a loss of the margin 14 % of the time, and not "
         f"4 %; write `group: {name}` in each, or make them differ",

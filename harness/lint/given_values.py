@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import cast
 
 from tunegate.harness.cases.model import Case, Unit
@@ -27,8 +26,7 @@ def given_values(unit: Unit) -> Iterator[LintWarning]:
     cases = [case for case in unit.cases if case.expect is not None]
     if not cases or unit.of or unit.check_kind.knowledge:
         return
-    place = Path(cases[0].place.rpartition(":")[0])
-    advice = "which gives them away; take any text there, or write more cases of each value"
+    place, advice = cases[0].path, "which gives them away; take any text there, or write more cases of each value"
     for field, count in _of_schema(cases).items():
         yield LintWarning(
             place, 1, f"{unit.key}: the schema lists {count} values of {field} that one case each expects, {advice}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from tunegate.harness.cases.conversation import joined
@@ -219,4 +218,4 @@ def leak_warnings(unit: Unit) -> Iterator[LintWarning]:
     """Warn about cases that stand in a unit's prompt with their expected outputs."""
     if found := prompt_leaks(unit):
         text = "so it is not tested on them; take them out of the prompt, or out of the cases"
-        yield LintWarning(Path(unit.cases[0].place.rpartition(":")[0]), 1, f"{leak_line(unit, found)}, {text}")
+        yield LintWarning(unit.cases[0].path, 1, f"{leak_line(unit, found)}, {text}")

@@ -17,7 +17,7 @@ from tunegate.harness.checks.base import HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.lint.expectations import missing_expectations, odd_expectations, place_of
+from tunegate.harness.lint.expectations import missing_expectations, odd_expectations
 from tunegate.harness.lint.families import undeclared_families
 from tunegate.harness.lint.given_values import given_values
 from tunegate.harness.lint.leaks import leak_warnings
@@ -183,14 +183,14 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         yield from given_values(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
             text = "a target without shots: worked examples cannot be tried in place of training"
-            yield LintWarning(place_of(unit.cases[0])[0], 1, f"{unit.key}: {text}")
+            yield LintWarning(unit.cases[0].path, 1, f"{unit.key}: {text}")
 
 
 def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
     """Warn about what task.yaml leaves undeclared."""
     if not task.policy.declared:
         text = "no task.yaml, so every unit is a guard and nothing can be released"
-        yield LintWarning(place_of(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
+        yield LintWarning(task.units[0].cases[0].path, 1, f"{task.name}: {text}")
         return
     document = read_yaml(path)
     if not task.policy.targets:
@@ -213,10 +213,8 @@ def _repeated(unit: Unit) -> Iterator[LintWarning]:
     for case in unit.cases:
         other = first.setdefault(case.observation, case)
         if other is not case and not case.group:
-            text = (
-                f"{case.key} repeats the question of {other.id} (line {place_of(other)[1]}), so they count as one case"
-            )
-            yield LintWarning(*place_of(case), text)
+            text = f"{case.key} repeats the question of {other.id} (line {other.line}), so they count as one case"
+            yield LintWarning(case.path, case.line, text)
 
 
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:

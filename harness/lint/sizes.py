@@ -43,7 +43,7 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
         if each.margin is None:
             continue
         unit, declared = each.unit, policies[each.unit.task].of(each.unit.name, each.unit.kind)
-        cases = Path(unit.cases[0].place.rpartition(":")[0])
+        cases = unit.cases[0].path
         if unit.sealed and (spent := _spent(each, made[unit.key])):
             yield LintWarning(cases, 1, f"{unit.key}: {spent}")
         if few := _too_few(each):  # more cases also fix the other warnings

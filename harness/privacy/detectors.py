@@ -18,15 +18,10 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.privacy.encodings import decodings
 
 #: Detectors of detect-secrets with false positives on order numbers, versions and ordinary words.
-TOO_LOUD = frozenset(
-    {
-        "Base64 High Entropy String",
-        "Hex High Entropy String",
-        "Secret Keyword",
-        "Public IP (ipv4)",
-        "Cloudant Credentials",
-    }
-)
+TOO_LOUD = frozenset({
+    "Base64 High Entropy String", "Hex High Entropy String", "Secret Keyword", "Public IP (ipv4)",
+    "Cloudant Credentials",
+})  # fmt: skip
 #: Keys that detect-secrets does not know yet, by the prefixes that their issuers publish, and passwords in sentences.
 _KEYS: Mapping[str, Any] = {
     "Hugging Face token": regex.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
@@ -42,23 +37,11 @@ _KEYS: Mapping[str, Any] = {
 _EMAIL = regex.compile(r"(?<![:/])\b([\w.+-]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63}){1,5})")
 _RESERVED = regex.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$")  # RFC 2606
 #: Mailboxes of a role (RFC 2142 and other common ones), not of a person.
-ROLES = frozenset(
-    {
-        "info",
-        "sales",
-        "support",
-        "help",
-        "service",
-        "contact",
-        "office",
-        "hello",
-        "team",
-        "billing",
-        "accounts",
-        "orders",
-    }
-    | {"press", "privacy", "security", "abuse", "postmaster", "webmaster", "hostmaster", "admin", "noreply", "no-reply"}
-)
+ROLES = frozenset({
+    "info", "sales", "support", "help", "service", "contact", "office", "hello", "team", "billing", "accounts",
+    "orders", "press", "privacy", "security", "abuse", "postmaster", "webmaster", "hostmaster", "admin", "noreply",
+    "no-reply",
+})  # fmt: skip
 _DIGITS = regex.compile(r"(?<![\p{L}\p{N}+])(?:\d[ -]?){12,18}\d(?![\p{L}\p{N}])")
 _CARD = regex.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}")
 _IBAN = regex.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
@@ -67,11 +50,7 @@ _PERSONS: Sequence[tuple[str, Any, str]] = (
     ("US social security number", regex.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])"), "stdnum.us.ssn"),
     ("Spanish identity number", regex.compile(r"\b[XYZ]?\d{7,8}-?[A-Z]\b"), "stdnum.es.nif"),
     ("Italian tax code", regex.compile(r"\b[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]\b"), "stdnum.it.codicefiscale"),
-    (
-        "French social security number",
-        regex.compile(r"\b[12] ?\d\d ?\d\d ?\d\d ?\d{3} ?\d{3} ?\d\d\b"),
-        "stdnum.fr.nir",
-    ),
+    ("French social security number", regex.compile(r"\b[12](?: ?\d\d){3}(?: ?\d{3}){2} ?\d\d\b"), "stdnum.fr.nir"),
 )
 _INSURANCE = regex.compile(r"\b(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b")
 _POSTCODE = regex.compile(r"\d{5}-\d{4}")

@@ -191,7 +191,7 @@ def add_case(unit: Unit, data: Mapping[str, Any], kinds: Kinds, comments: Sequen
         AuthoringError: the case is no valid one of the unit; nothing was written.
         Refused: the file's list of cases cannot be added to; nothing was written.
     """
-    path = Path(os.path.realpath(unit.cases[-1].place.rpartition(":")[0]))
+    path = Path(os.path.realpath(unit.cases[-1].path))
     text = path.read_bytes().decode("utf-8")
     read_utf8(path)
     said = "".join(f"# {shown(line)}\n" for line in comments) + write_yaml([data], ONE_LINE)

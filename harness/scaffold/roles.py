@@ -16,15 +16,8 @@ from tunegate.harness.scaffold.table import Table, TableRow
 
 INSTRUCTION, INPUT, CONTEXT, METADATA = "instruction", "input", "context", "metadata"
 PROMPTFOO = (
-    "__expected",
-    "__prefix",
-    "__suffix",
-    "__description",
-    "__metric",
-    "__threshold",
-    "__metadata",
-    "__provider",
-)
+    "__expected", "__prefix", "__suffix", "__description", "__metric", "__threshold", "__metadata", "__provider",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

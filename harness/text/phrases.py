@@ -55,7 +55,7 @@ class Phrases:
         long = sorted({form for word in words for form in forms.of(word) if len(form) >= _LEAST_OF_COMPOUND})
         if language_of(self.language).links is None or not long:
             return None
-        inner, outer = _either(long), rf"\w{{1,{_MOST_OF_COMPOUND}}}"
+        inner, outer = one_of(long), rf"\w{{1,{_MOST_OF_COMPOUND}}}"
         return _compiled(
             rf"(?<!{_JOINED})(?:(?:{inner})(?P<after>{outer})|(?P<before>{outer}?)(?:{inner})(?P<after>{outer})?)"
             rf"(?!{_JOINED})"
@@ -64,7 +64,8 @@ class Phrases:
     def _split_verbs(self, words: Iterable[str], forms: WordForms) -> Any:
         parts = [split_verb(word, self.language) for word in words] if forms.inflects else []
         each = [
-            rf"(?:{_either(forms.of(verb))})(?!{_JOINED})[^.,;:!?()\n]{{1,{_MOST_OF_CLAUSE}}}?(?<!{_JOINED}){prefix}{_PREFIX_END}"
+            rf"(?:{one_of(forms.of(verb))})(?!{_JOINED})[^.,;:!?()\n]{{1,{_MOST_OF_CLAUSE}}}?"
+            rf"(?<!{_JOINED}){prefix}{_PREFIX_END}"
             for verb, prefix in filter(None, parts)
         ]
         return _compiled(rf"(?<!{_JOINED})(?:{'|'.join(each)})") if each else None
@@ -108,13 +109,13 @@ def phrase_book(phrases: Iterable[str], language: str) -> WordForms:
 
 def _choice(words: Sequence[str], forms: WordForms) -> str:
     """A pattern for a phrase: any form of each word, at word boundaries."""
-    each = [sorted(forms.of(word, len(words) > 1), key=lambda form: (-len(form), form)) for word in words]
-    inner = r"[ \n-]".join(f"(?:{_either(choices)})" for choices in each)
+    inner = r"[ \n-]".join(f"(?:{one_of(forms.of(word, len(words) > 1))})" for word in words)
     return f"{_before(words[0][0])}{inner}{_after(words[-1][-1])}"
 
 
-def _either(forms: Iterable[str]) -> str:
-    return "|".join(regex.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
+def one_of(words: Iterable[str]) -> str:
+    """A pattern of any of some words, the longest first."""
+    return "|".join(regex.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
 
 
 def _before(first: str) -> str:

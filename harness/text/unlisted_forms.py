@@ -15,7 +15,7 @@ from typing import Any
 import regex
 
 from tunegate.harness.text.languages import language_of
-from tunegate.harness.text.phrases import Occurrence, Phrases, words_of
+from tunegate.harness.text.phrases import Occurrence, Phrases, one_of, words_of
 from tunegate.harness.text.reading import Reading, read, within
 from tunegate.harness.text.words import WordForms, dictionary, is_compound, split_verb, word_forms
 
@@ -83,7 +83,7 @@ class UnlistedForms:
         for phrase in self.phrases:
             words = words_of(phrase, self.forms.language)
             if words and (self._has_compounds or any(map(self.of, words))):
-                choices = [rf"\b(?:{_either(self._every(word, len(words) > 1))})\b" for word in words]
+                choices = [rf"\b(?:{one_of(self._every(word, len(words) > 1))})\b" for word in words]
                 one: Iterable[str] = self._of_one(words[0]) if len(words) == 1 else ()
                 found[phrase] = regex.compile("|".join([*one, "[ \n-]".join(choices)]), regex.V1)
         return found
@@ -98,11 +98,11 @@ class UnlistedForms:
         if links is None:
             return
         if long := [form for form in self._every(word) if len(form) >= LEAST]:
-            inner = rf"(?:{_either(long)})"
-            yield rf"\b(?:\w{{1,40}}-){{1,4}}{inner}\b|\b{inner}(?:{_either(links)})(?:-\w{{2,40}}){{1,4}}\b"
+            inner = rf"(?:{one_of(long)})"
+            yield rf"\b(?:\w{{1,40}}-){{1,4}}{inner}\b|\b{inner}(?:{one_of(links)})(?:-\w{{2,40}}){{1,4}}\b"
         if word in self._splits:
             before, last = self._splits[word]
-            start, ends = regex.escape(_folded(before, language)), _either(self._lasts.of(last))
+            start, ends = regex.escape(_folded(before, language)), one_of(self._lasts.of(last))
             yield rf"\b{start}-\n?(?:{ends})\b"
             yield rf"\b{start}-(?:,? ?\w{{1,6}}\.? |, |/)[\w-]{{2,40}}?(?:{ends})\b"
 
@@ -147,7 +147,3 @@ def split_compound(word: str, language: str) -> tuple[str, str] | None:
 
 def _folded(text: str, language: str) -> str:
     return read(text, language).folded.text
-
-
-def _either(forms: Iterable[str]) -> str:
-    return "|".join(regex.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))

@@ -83,9 +83,7 @@ def _spellings(word: str) -> tuple[str, ...]:
 def word_forms(words: frozenset[str], language: str) -> WordForms:
     """Look up the forms of words in one pass through the dictionary of the language."""
     known = dictionary(language)
-    lemmas = {
-        word: frozenset(known[each] for each in _spellings(word) if each in known) for word in words
-    }  # fmt: skip
+    lemmas = {word: frozenset(known[each] for each in _spellings(word) if each in known) for word in words}
     wanted = frozenset[str]().union(*lemmas.values())
     found: dict[str, set[str]] = {lemma: set() for lemma in wanted}
     for form, lemma in known.items() if wanted else ():

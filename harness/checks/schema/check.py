@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, ClosedValue, Constraint, Finding, Outcome
@@ -33,6 +33,7 @@ from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import canonical, digest
 
 Match = Literal["subset", "whole"]
+_Found = TypeVar("_Found")
 
 OPTIONS = {
     "type": "object",
@@ -68,15 +69,7 @@ class SchemaCheck:
     match: Match = "subset"
     options: Mapping[str, Any] = field(default_factory=dict)
     read: SchemaFile | None = field(default=None, repr=False, compare=False)
-    _sound: set[str] = field(default_factory=set, repr=False, compare=False)
-    _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
-    _parts_of: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
-    _part_sets: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
-    _closed_of: dict[str, tuple[ClosedValue, ...]] = field(default_factory=dict, repr=False, compare=False)
-    _closed_sets: dict[tuple[ClosedValue, ...], tuple[ClosedValue, ...]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-    _keys_looked_at: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def references(self) -> str:
@@ -164,35 +157,31 @@ class SchemaCheck:
         """The names of the rates and fields that score an output for a case with this `expect`."""
         if expect is None:
             return frozenset({"adherence"})
-        key = repr(expect)
-        if key not in self._parts_of:
-            rates = ["adherence", "exact", *(["passed"] if self._by_share else [])]
-            found = self._grader.names(expect).union(rates)
-            self._parts_of[key] = self._part_sets.setdefault(found, found)
-        return self._parts_of[key]
+        rates = {"adherence", "exact", *(["passed"] if self._by_share else [])}
+        return self._once("parts", expect, lambda: self._grader.names(expect) | rates)
 
     def closed_values(self, expect: Any) -> tuple[ClosedValue, ...]:
         """The expected values of fields with a closed set of values."""
         if expect is None or not self._fields.closed_sets:
             return ()
-        key = repr(expect)
-        if key not in self._closed_of:
-            found = tuple(closed_values(expect, self._fields, self._rules))
-            self._closed_of[key] = self._closed_sets.setdefault(found, found)
-        return self._closed_of[key]
+        return self._once("closed", expect, lambda: tuple(closed_values(expect, self._fields, self._rules)))
 
-    def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
-        """The impossible values of `expect`, cached because many cases expect the same."""
-        key = repr(expect)
-        if key not in self._looked_at:
-            found = {
-                places[each.where]: replace(each, where=places[each.where])
-                for plain, places in plain_variants(expect)
-                for each in impossible(self._validator, plain)
-                if name_of_place(each.where) not in self._rules  # other values can count as equal
-            }
-            self._looked_at[key] = tuple(found.values())
-        return self._looked_at[key]
+    def _once(self, what: str, expect: Any, find: Callable[[], _Found]) -> _Found:
+        """What is found about an `expect`, cached because many cases expect the same; equal results are one object."""
+        key = what, repr(expect)
+        if key not in self._known:
+            found = find()
+            self._known[key] = self._known.setdefault(found, found)
+        return cast("_Found", self._known[key])
+
+    def _impossible(self, expect: Any) -> Iterator[Impossible]:
+        found = {
+            places[each.where]: replace(each, where=places[each.where])
+            for plain, places in plain_variants(expect)
+            for each in impossible(self._validator, plain)
+            if name_of_place(each.where) not in self._rules  # other values can count as equal
+        }
+        yield from found.values()
 
     def _is_too_long(self, expect: Any) -> bool:
         try:
@@ -203,12 +192,12 @@ class SchemaCheck:
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """Refuse values that the schema rules out and values that cannot be compared by the fixture's rules."""
-        key = repr(expect)
-        if key in self._sound:
+        key = "sound", repr(expect)
+        if key in self._known:
             return []
         problems = self._expect_problems(expect, document, where)
         if not problems:
-            self._sound.add(key)
+            self._known[key] = True
         return problems
 
     def _expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
@@ -227,11 +216,12 @@ class SchemaCheck:
 
     def expect_warnings(self, expect: Any) -> tuple[str, ...]:
         """Keys of `expect` that the schema does not name."""
-        key = repr(expect)
-        if key not in self._keys_looked_at:
-            said = [each for plain, _ in plain_variants(expect) for each in unknown_keys(self.schema, plain)]
-            self._keys_looked_at[key] = tuple(dict.fromkeys(said))
-        return self._keys_looked_at[key]
+
+        def said() -> Iterator[str]:
+            for plain, _ in plain_variants(expect):
+                yield from unknown_keys(self.schema, plain)
+
+        return self._once("keys", expect, lambda: tuple(dict.fromkeys(said())))
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:
@@ -246,9 +236,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Schema
     if of_fields and (problems := list(rule_problems(of_fields, schema_fields(read.schema), document, where))):
         raise AuthoringError(problems)
     read_rules(of_fields)
-    return SchemaCheck(
-        read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read,
-    )  # fmt: skip
+    return SchemaCheck(read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read)
 
 
 KIND = CheckKind(

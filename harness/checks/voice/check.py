@@ -98,8 +98,7 @@ OPTIONS: Mapping[str, Any] = {
 EXPECT: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["says"],
-    # an empty one is found by `expect_problems`, which knows the brand
+    "required": ["says"],  # an empty one is found by `expect_problems`, which knows the brand
     "properties": {"says": {"type": "string", "description": "what the output must say, in the brand's words"}},
 }
 
@@ -323,20 +322,12 @@ KIND = CheckKind(
     load=load,
     version=7,
     libraries=(
-        "confusable-homoglyphs",
-        "simplemma",
-        "regex",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "sentence-transformers",
-        "transformers",
-        "tokenizers",
-        "torch",
+        "confusable-homoglyphs", "simplemma", "regex", "numpy", "scipy", "scikit-learn", "sentence-transformers",
+        "transformers", "tokenizers", "torch",
     ),
     needs_expect=True,
     by_expect="the required content",
     expect_of=lambda _, output: {"says": output},
     parts={"style": "style", "rules": "house rules", "content": "content"},
     embeds=True,
-)
+)  # fmt: skip

@@ -10,13 +10,13 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate_facts.patterns import (
     DIGITS,
     Phrase,
     grouped_digits,
     in_small_letters,
-    one_of,
     value_of,
     whole_words,
 )

@@ -10,9 +10,10 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of
 from tunegate_facts.calendar_type import Calendar, Said
-from tunegate_facts.patterns import Phrase, in_small_letters, one_of, value_of, whole_words
+from tunegate_facts.patterns import Phrase, in_small_letters, value_of, whole_words
 
 HALF_DAY = 12 * 60  # minutes: `4:30` is morning or afternoon
 DAY = 2 * HALF_DAY

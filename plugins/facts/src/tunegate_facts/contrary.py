@@ -14,10 +14,11 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate_facts.calendar_type import Said
 from tunegate_facts.clock import DAY, HALF_DAY
-from tunegate_facts.patterns import COUNTED, MEASURES, Phrase, Values, one_of
+from tunegate_facts.patterns import COUNTED, MEASURES, Phrase, Values
 from tunegate_facts.rates import is_of_another_unit
 
 _LETTER = regex.compile(r"(?<![\w'’.-])(?!I)\p{Lu}(?![\w'’-]|\.\p{L})")

@@ -11,10 +11,11 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of
 from tunegate_facts.calendar_type import Calendar, Day, Said
 from tunegate_facts.clock import DAY
-from tunegate_facts.patterns import Phrase, in_small_letters, one_of, whole_words
+from tunegate_facts.patterns import Phrase, in_small_letters, whole_words
 
 _FIGURES = regex.compile(
     r"(?<![\w./-])(?:(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"

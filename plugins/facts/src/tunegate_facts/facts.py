@@ -15,6 +15,7 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate.harness.text.reading import read
 from tunegate_facts.amounts import amounts, hundreds_of, value_of_hundreds
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
@@ -25,7 +26,7 @@ from tunegate_facts.days import also_days, days_of_notes, is_day_first, named_da
 from tunegate_facts.implied import follows
 from tunegate_facts.listed import code_ranges, joined_numbers, lists, short_ranges, spaced_codes, things
 from tunegate_facts.names import misnamed, name_pairs, name_stems
-from tunegate_facts.patterns import DIGITS, Phrase, by_kind, grouped_digits, one_of, value_of
+from tunegate_facts.patterns import DIGITS, Phrase, by_kind, grouped_digits, value_of
 from tunegate_facts.rates import counts_of_things, prices_of_each
 from tunegate_facts.words import is_name, is_word, is_written_together
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
-from tunegate_facts.patterns import DIGITS, Phrase, one_of, value_of
+from tunegate_facts.patterns import DIGITS, Phrase, value_of
 
 _SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}){0,11}(?!\w)")
 _PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least

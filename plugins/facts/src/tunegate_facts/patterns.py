@@ -54,11 +54,6 @@ def in_small_letters(text: str) -> str:
     return plain_signs("".join(small if len(small := char.lower()) == 1 else char for char in text))
 
 
-def one_of(words: Iterable[str]) -> str:
-    """A pattern of any of some words, the longest first."""
-    return "|".join(regex.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
-
-
 def whole_words(pattern: str) -> Any:
     """A pattern at the edges of words and of numbers."""
     return regex.compile(rf"(?<![\w.,:/])(?:{pattern})(?!\w|[.:,/]\d)")

@@ -12,8 +12,9 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of
-from tunegate_facts.patterns import Phrase, Values, in_small_letters, one_of
+from tunegate_facts.patterns import Phrase, Values, in_small_letters
 
 _PER = (
     "a", "an", "per", "each", "every", "for each", "for every", "pro", "je", "für jede", "für jeden", "für jedes",

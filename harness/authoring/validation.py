@@ -21,11 +21,6 @@ MOST_LETTERS = 100  # longest word for which a similar one is searched
 MOST_WORDS = 2_000  # candidates searched
 MOST_HINTS = 500  # different words per file that are searched
 NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
-#: Renamed keys of fixture files, task files and recipes. The old names are refused, never read.
-RENAMED: Mapping[str, str] = {
-    "floor": "minimum_score", "reach": "target_score", "waivers": "exemptions", "waive": "override",
-    "dev": "validation_split",
-}  # fmt: skip
 
 
 def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
@@ -87,9 +82,7 @@ class _Finder:
             branch = error.schema_path[0] in {"then", "else"}  # the keys are described beside the condition
             yield from _missing(document, where, {**self._whole, **schema} if branch else schema, value)
         elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
-            branches = {key for each in schema[error.validator] for key in each.get("properties", ())}
-            old = (_renamed(document, where, key, branches) for key in value) if isinstance(value, dict) else ()
-            yield next(filter(None, old), document.problem(where, schema["description"], show_value(value)))
+            yield document.problem(where, schema["description"], show_value(value))
         else:
             hint = _hint(error, schema, self._meant)
             yield document.problem(where, _expected(error, schema), show_value(value), hint)
@@ -100,9 +93,7 @@ class _Finder:
         expected = f"one of the keys {', '.join(known)}"
         for number, key in enumerate(keys[:MOST_OF_A_KIND], start=1):
             more = len(keys) - number if number == MOST_OF_A_KIND else 0
-            found = _renamed(self._document, where, key, known)
-            if not found:
-                found = self._document.problem((*where, key), expected, show_value(key), self._meant(key, known))
+            found = self._document.problem((*where, key), expected, show_value(key), self._meant(key, known))
             yield replace(found, more=more)
 
     def _meant(self, word: str, known: Sequence[str]) -> str:
@@ -111,12 +102,6 @@ class _Finder:
         if key not in self._hints and len(self._hints) < MOST_HINTS:
             self._hints[key] = did_you_mean(word, known)
         return self._hints.get(key, "")
-
-
-def _renamed(document: Document, where: Where, key: Any, known: Collection[str]) -> Problem | None:
-    """The problem of a renamed key; None if it was not renamed, or its new name is not `known` here."""
-    new = RENAMED.get(key, "")
-    return document.problem((*where, key), new, f"{key} (its old name)") if new in known else None
 
 
 def _missing(document: Document, where: Where, schema: Mapping[str, Any], value: dict[Any, Any]) -> Iterator[Problem]:

@@ -282,8 +282,6 @@ MISTAKES: dict[str, list[Mistake]] = {
             ("A part that it does not have", "role: target", "parts: {urgnt: {margin: 0.1, reason: r}}, role: target"),
             ("A part without a reason", "role: target", "parts: {exact: {margin: 0.1}}, role: target"),
             ("A seal on an open unit", "passages: {role:", "passages: {seals: triage, role:"),
-            ("The old name of the minimum score", "role: target", "floor: 0.5, role: target"),
-            ("The old name of the target score", "role: target", "reach: 0.9, role: target"),
             ("A rate for a unit that has none", "passages: {role:", "passages: {minimum_score: 0.5, role:"),
             ("No target", "role: target", "role: guard"),
             ("A unit that is not named", "  choice: {role: guard, ungated: true, reason: Kept.}\n", ""),

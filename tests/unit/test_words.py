@@ -11,7 +11,6 @@ from functools import cache
 
 from tests.support.paths import ROOT
 from tests.support.sources import trees
-from tunegate.harness.authoring.validation import RENAMED
 
 #: Words that stand in no name and no key any more, whole or as a part of it, and what is said instead.
 WORDS = {
@@ -41,8 +40,6 @@ NAMES = {
 }  # fmt: skip
 #: Where a retired word means something else: the module (or schema), the name, and what it is there.
 ALLOWED = {
-    ("harness/authoring/validation.py", name): "the table of old keys itself" for name in RENAMED
-} | {
     ("harness/checks/voice/classifier.py", "shape"): "of an array",
     ("harness/cli/common.py", "BrokenPipeError"): "Python's",
     ("harness/core/printing.py", "BrokenPipeError"): "Python's",
@@ -141,11 +138,6 @@ def test_a_retired_key_of_a_schema_is_seen_however_deep_it_stands():
 def test_what_only_resembles_one_is_none():
     similar = ["reached", "fixed_cases", "leaves", "device", "words", "row", "AnswerTrainer"]
     assert list(filter(is_retired, similar)) == []
-
-
-def test_old_keys_of_files_are_retired_and_new_ones_are_not():
-    assert all(map(is_retired, RENAMED))
-    assert not any(map(is_retired, RENAMED.values()))
 
 
 def test_no_two_modules_have_a_public_function_or_class_of_one_name():

@@ -69,16 +69,6 @@ def test_all_mistakes_are_told_at_once_also_about_units_that_do_not_exist(read):
     ]
 
 
-@pytest.mark.parametrize(("old", "new"), [("floor", "minimum_score"), ("reach", "target_score")])
-def test_an_old_key_is_refused_with_the_new_one_named(read, old, new):
-    with pytest.raises(AuthoringError) as caught:
-        read(TEXT.replace(f"{new}:", f"{old}:"))
-
-    (problem,) = caught.value.problems
-    assert (problem.line, problem.where) == (4, f"units.triage.{old}")
-    assert f"expected {new}, found {old} (its old name)" in str(problem)
-
-
 def test_a_unit_may_be_missing_where_some_could_not_be_read(read):
     policy = read(TEXT.replace("triage:", "mail:").replace(", seals: triage", ""), complete=False)
 

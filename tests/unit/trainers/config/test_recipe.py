@@ -130,20 +130,6 @@ def test_weights_of_tokens_are_for_outputs_only(write):
         )
 
 
-def test_an_old_key_is_refused_with_the_new_one_named(write):
-    for line, where, new in [
-        ("failing_rows: {waive: a reason}", "failing_rows.waive", "override"),
-        ("diagnosis: {waive: a reason}", "diagnosis.waive", "override"),
-        ("waivers: []", "waivers", "exemptions"),
-        ("optim: {dev: 0.1}", "optim.dev", "validation_split"),
-    ]:
-        old = where.rpartition(".")[2]
-
-        assert mistakes(write(f"{SHORT}{line}\n")) == [
-            f"recipe.yaml:5: {where}: expected {new}, found {old} (its old name)"
-        ]
-
-
 def test_all_mistakes_are_told_at_once(write):
     told = mistakes(write("version: 2\ntask: desk\nrows: []\nseed: x\n"))
 

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,13 @@ TRAFFIC: Where = ("traffic",)
 LABELS: Where = ("labels",)
 
 
-class collecting:  # noqa: N801  (reads as a statement)
+@contextmanager
+def collecting(problems: list[Problem]) -> Iterator[None]:
     """Append the problems of an `AuthoringError` to a list and continue."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, AuthoringError):
-            self.problems += error.problems
-            return True
-        return False
+    try:
+        yield
+    except AuthoringError as error:
+        problems += error.problems
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.authoring.validation import did_you_mean
@@ -28,6 +29,7 @@ from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.progress import Advance, Watch, quiet
 
+_Found = TypeVar("_Found")
 MUCH = 1_000_000  # bytes of fixtures; reading them takes about a second
 
 
@@ -185,11 +187,7 @@ def find_unit(tasks: Sequence[Task], key: str) -> Unit:
     Raises:
         Refused: there is none; suggests a similar name.
     """
-    units = {unit.key: unit for task in tasks for unit in task.units}
-    if key in units:
-        return units[key]
-    hint = did_you_mean(key, units)
-    raise Refused(f"unit {key!r}: expected one of {', '.join(units)}{hint and '; ' + hint}")
+    return _find("unit", key, {unit.key: unit for task in tasks for unit in task.units})
 
 
 def find_tasks(tasks: Sequence[Task], names: Sequence[str]) -> list[Task]:
@@ -199,8 +197,11 @@ def find_tasks(tasks: Sequence[Task], names: Sequence[str]) -> list[Task]:
         Refused: there is no such task; suggests a similar name.
     """
     known = {task.name: task for task in tasks}
-    for name in names:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise Refused(f"task {name!r}: expected one of {', '.join(known)}{hint and '; ' + hint}")
-    return [known[name] for name in names] if names else list(tasks)
+    return [_find("task", name, known) for name in names] or list(tasks)
+
+
+def _find(what: str, name: str, known: Mapping[str, _Found]) -> _Found:
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise Refused(f"{what} {name!r}: expected one of {', '.join(known)}{hint and '; ' + hint}")
+    return known[name]

@@ -28,6 +28,12 @@ def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
     return {"type": "string", "pattern": NOT_BLANK, "description": what}
 
 
+def mapping_schema(properties: Mapping[str, Any], required: Sequence[str] = (), **rules: Any) -> dict[str, Any]:
+    """The JSON Schema of a mapping that has no other keys than `properties`."""
+    needed = {"required": [*required]} if required else {}
+    return {"type": "object", "additionalProperties": False, **needed, **rules, "properties": properties}
+
+
 def validate(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
     """Validate `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
     instance = document.data if data is None and not where else data

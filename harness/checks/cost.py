@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import Check, CheckKind, Outcome
 from tunegate.harness.core.files import digest
 
@@ -83,7 +84,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> CostCh
 
 KIND = CheckKind(
     kind="continuous",
-    options={"type": "object", "additionalProperties": False},
+    options=mapping_schema({}),
     expect={},
     load=load,
     version=1,

@@ -12,21 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import text_schema
+from tunegate.harness.authoring.validation import mapping_schema, text_schema
 from tunegate.harness.checks.base import Check, CheckKind, Outcome
 from tunegate.harness.core.errors import Problem
 
 Measure = Literal["passages", "pairs"]
-EXPECT = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["preferred", "other"],
-    "properties": {
+EXPECT = mapping_schema(
+    {
         "preferred": text_schema("the output in the house's words"),
         "other": text_schema("the same output in the words to avoid"),
     },
-    "description": "two outputs that differ in wording only: `preferred` has the house's words, `other` does not",
-}
+    required=["preferred", "other"],
+    description="two outputs that differ in wording only: `preferred` has the house's words, `other` does not",
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Likeli
 
 
 def _options(measure: Measure) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["measure"],
-        "properties": {"measure": {"const": measure, "description": "what the cases measure"}},
-    }
+    return mapping_schema({"measure": {"const": measure, "description": "what the cases measure"}}, ["measure"])
 
 
 def _passage(text: str, expect: Any) -> tuple[str, ...]:  # noqa: ARG001  (a passage has no expect)

@@ -10,31 +10,21 @@ from typing import Any
 import regex
 
 from tunegate.harness.authoring.document import Document, Where, show_value
+from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
 
 MAX_CHARS = 4_000  # checked before normalization, which takes quadratic time on endless marks
 MOST_WORDS = 40  # a longer output could pass by listing everything
 SHOWN = 60
-OPTIONS = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["measure"],
-    "properties": {"measure": {"const": "questions", "description": "what the cases measure"}},
+OPTIONS = mapping_schema({"measure": {"const": "questions", "description": "what the cases measure"}}, ["measure"])
+ACCEPTED = {
+    "type": "array",
+    "minItems": 1,
+    "uniqueItems": True,
+    "items": {"type": "string", "pattern": r"\w", "description": "a short text with a letter or a digit"},
+    "description": "a list of accepted outputs",
 }
-EXPECT = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["answer"],
-    "properties": {
-        "answer": {
-            "type": "array",
-            "minItems": 1,
-            "uniqueItems": True,
-            "items": {"type": "string", "pattern": r"\w", "description": "a short text with a letter or a digit"},
-            "description": "a list of accepted outputs",
-        }
-    },
-}
+EXPECT = mapping_schema({"answer": ACCEPTED}, ["answer"])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Literal, TypeVar, cast
 
 from tunegate.harness.authoring.document import Document, Where, show_value
+from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import CheckKind, ClosedValue, Constraint, Finding, Outcome
 from tunegate.harness.checks.schema.closed_values import closed_values
 from tunegate.harness.checks.schema.constraint import constraint_of
@@ -35,11 +36,8 @@ from tunegate.harness.core.files import canonical, digest
 Match = Literal["subset", "whole"]
 _Found = TypeVar("_Found")
 
-OPTIONS = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["schema"],
-    "properties": {
+OPTIONS = mapping_schema(
+    {
         "schema": {"type": ["string", "object"], "description": "the path of a JSON Schema, or the schema itself"},
         "extract": {
             "enum": ["strict", "fenced", "text"],
@@ -52,7 +50,8 @@ OPTIONS = {
         },
         **FIELD_OPTIONS,
     },
-}
+    required=["schema"],
+)
 EXPECT = {"description": "the values that the output must have; all of them with `match: whole`; any JSON value"}
 
 

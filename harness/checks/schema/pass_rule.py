@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.checks.schema.alternatives import ANY_OF, alternatives
 from tunegate.harness.checks.schema.grading import FieldRule, Leaf
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
@@ -16,57 +16,55 @@ from tunegate.harness.checks.schema.values import read_date, read_quantity, unit
 from tunegate.harness.core.errors import Problem
 
 _PATH = {"type": "string", "minLength": 1, "description": "the path of a field, such as `total` or `items[].price`"}
+RULE_OF_A_FIELD = mapping_schema(
+    {
+        "ignore": {"const": True, "description": "true: any value is right"},
+        "order": {
+            "enum": ["given", "any", "set"],
+            "description": "for lists; any: in any order; set: in any order and repeated",
+        },
+        "tolerance": {
+            "type": ["number", "string"],
+            "minimum": 0,
+            "pattern": r"^[0-9]+(\.[0-9]+)? ?%$(?!\n)",
+            "description": "a number from 0, or a share of the expected number, such as 1%",
+        },
+        "as": {
+            "enum": ["date", "quantity"],
+            "description": "date: a day or a moment; quantity: a number with a unit, such as `5 kg`",
+        },
+    },
+    minProperties=1,
+    description="how the field is compared",
+)
+PASS = mapping_schema(
+    {
+        "share": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "description": "the minimum share that is right, above 0 and at most 1",
+        },
+        "fields": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": _PATH,
+            "description": "a list of fields that must be right",
+        },
+    },
+    minProperties=1,
+    description="which partly wrong outputs pass: by the share that is right, by fields, or both",
+)
 FIELD_OPTIONS: Mapping[str, Any] = {
     "fields": {
         "type": "object",
         "minProperties": 1,
         "propertyNames": _PATH,
         "description": "how fields are compared, by their paths, such as `total` or `items[].price`",
-        "additionalProperties": {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": False,
-            "description": "how the field is compared",
-            "properties": {
-                "ignore": {"const": True, "description": "true: any value is right"},
-                "order": {
-                    "enum": ["given", "any", "set"],
-                    "description": "for lists; any: in any order; set: in any order and repeated",
-                },
-                "tolerance": {
-                    "type": ["number", "string"],
-                    "minimum": 0,
-                    "pattern": r"^[0-9]+(\.[0-9]+)? ?%$(?!\n)",
-                    "description": "a number from 0, or a share of the expected number, such as 1%",
-                },
-                "as": {
-                    "enum": ["date", "quantity"],
-                    "description": "date: a day or a moment; quantity: a number with a unit, such as `5 kg`",
-                },
-            },
-        },
+        "additionalProperties": RULE_OF_A_FIELD,
     },
-    "pass": {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": False,
-        "description": "which partly wrong outputs pass: by the share that is right, by fields, or both",
-        "properties": {
-            "share": {
-                "type": "number",
-                "exclusiveMinimum": 0,
-                "maximum": 1,
-                "description": "the minimum share that is right, above 0 and at most 1",
-            },
-            "fields": {
-                "type": "array",
-                "minItems": 1,
-                "uniqueItems": True,
-                "items": _PATH,
-                "description": "a list of fields that must be right",
-            },
-        },
-    },
+    "pass": PASS,
     "score": {
         "enum": ["pass", "share"],
         "description": "pass: a case scores 1 or 0; share: an adhering output scores the share that is right",

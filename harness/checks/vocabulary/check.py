@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.vocabulary.terms import forms_of, one_line, read_terms, wording_pattern
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
@@ -22,12 +22,7 @@ MAX_CHARS = 20_000  # every term is searched for in the whole output
 MAX_FINDINGS = 20
 AROUND = 25  # characters shown on each side of a match
 
-OPTIONS = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["terms"],
-    "properties": {"terms": {"type": "string", "description": "the path of a terms file"}},
-}
+OPTIONS = mapping_schema({"terms": {"type": "string", "description": "the path of a terms file"}}, ["terms"])
 
 
 def _ids(what: str) -> dict[str, Any]:
@@ -36,13 +31,9 @@ def _ids(what: str) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items, "description": description}
 
 
-EXPECT = {
-    "type": "object",
-    "additionalProperties": False,
-    "minProperties": 1,
-    "properties": {"terms": _ids("terms"), "wording": _ids("wording")},
-    "description": "terms, wording or both",
-}
+EXPECT = mapping_schema(
+    {"terms": _ids("terms"), "wording": _ids("wording")}, minProperties=1, description="terms, wording or both"
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import regex
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import text_schema, validate
+from tunegate.harness.authoring.validation import mapping_schema, text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.text.phrases import Phrases, phrase_book
@@ -35,53 +35,40 @@ def _texts(what: str) -> dict[str, Any]:
     return {"type": "array", "description": what, "items": _term()}
 
 
-TERMS_SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["version", "language"],
-    "anyOf": [{"required": ["terms"]}, {"required": ["wording"]}],
-    "description": "a terms file with terms, wording or both",
-    "properties": {
+ID = text_schema("the id by which cases name it")
+TERM = mapping_schema(
+    {
+        "id": ID,
+        "preferred": _term(f"the house's term, of at most {MOST_LETTERS:,} characters"),
+        "banned": _texts("variants that no output may contain, in any inflection"),
+        "forms": _texts("other forms of the term that count, such as an abbreviation"),
+        "mentions": {
+            "enum": ["banned", "allowed"],
+            "description": "`allowed`: a banned variant may be named in quotation marks or denied",
+        },
+    },
+    required=["id", "preferred"],
+)
+WORDING = mapping_schema({"id": ID, "text": text_schema("the text, word for word")}, ["id", "text"])
+TERMS_SCHEMA = mapping_schema(
+    {
         "version": {"const": 1, "description": "the file format's version, 1"},
         "language": {
             "type": "string",
             "pattern": "^[a-z]{2,3}(-[A-Za-z0-9]+)*$",
             "description": "a code such as en",
         },
-        "terms": {
-            "type": "array",
-            "description": "a list of terms, each with an id",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["id", "preferred"],
-                "properties": {
-                    "id": text_schema("the id by which cases name it"),
-                    "preferred": _term(f"the house's term, of at most {MOST_LETTERS:,} characters"),
-                    "banned": _texts("variants that no output may contain, in any inflection"),
-                    "forms": _texts("other forms of the term that count, such as an abbreviation"),
-                    "mentions": {
-                        "enum": ["banned", "allowed"],
-                        "description": "`allowed`: a banned variant may be named in quotation marks or denied",
-                    },
-                },
-            },
-        },
+        "terms": {"type": "array", "description": "a list of terms, each with an id", "items": TERM},
         "wording": {
             "type": "array",
             "description": "a list of texts that must appear word for word, each with an id",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["id", "text"],
-                "properties": {
-                    "id": text_schema("the id by which cases name it"),
-                    "text": text_schema("the text, word for word"),
-                },
-            },
+            "items": WORDING,
         },
     },
-}
+    required=["version", "language"],
+    anyOf=[{"required": ["terms"]}, {"required": ["wording"]}],
+    description="a terms file with terms, wording or both",
+)
 
 
 def read_terms(path: Path) -> Document:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import text_schema, validate
+from tunegate.harness.authoring.validation import mapping_schema, text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration
@@ -31,56 +31,46 @@ MAX_CHARS = 4_000  # far more than the words that `degeneration` allows
 LEAST_PAIRS = 21  # fewer cannot validate the metric, even if it separates them all
 LEAST_SUBTLE = 4
 
-REFERENCES: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["version", "brand", "pairs"],
-    "properties": {
+RULE = mapping_schema(
+    {
+        "id": text_schema("the rule's name"),
+        "never": {
+            "type": "array",
+            "minItems": 1,
+            "items": text_schema("a text that no output may contain"),
+            "description": "a list of texts that no output may contain",
+        },
+        "say": text_schema("the reason, and what to write instead"),
+    },
+    required=["id", "never", "say"],
+)
+PAIR = mapping_schema(
+    {
+        "id": text_schema("the pair's name"),
+        "topic": text_schema("the topic of both texts"),
+        "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
+        "on": text_schema("the text as the brand would write it"),
+        "off": text_schema("the same content, not as the brand would write it"),
+    },
+    required=["id", "topic", "on", "off"],
+)
+REFERENCES = mapping_schema(
+    {
         "version": {"const": 1, "description": "the file format's version, 1"},
         "brand": text_schema("the brand's name in messages"),
         "language": {"enum": list(LANGUAGES), "description": "the language of its texts; without it, en"},
-        "rules": {
-            "type": "array",
-            "description": "house rules that veto an output",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["id", "never", "say"],
-                "properties": {
-                    "id": text_schema("the rule's name"),
-                    "never": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": text_schema("a text that no output may contain"),
-                        "description": "a list of texts that no output may contain",
-                    },
-                    "say": text_schema("the reason, and what to write instead"),
-                },
-            },
-        },
+        "rules": {"type": "array", "description": "house rules that veto an output", "items": RULE},
         "pairs": {
             "type": "array",
             "description": "the same content written twice, on-brand and off-brand: 60 to 80 pairs, a fifth subtle",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["id", "topic", "on", "off"],
-                "properties": {
-                    "id": text_schema("the pair's name"),
-                    "topic": text_schema("the topic of both texts"),
-                    "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
-                    "on": text_schema("the text as the brand would write it"),
-                    "off": text_schema("the same content, not as the brand would write it"),
-                },
-            },
+            "items": PAIR,
         },
     },
-}
-OPTIONS: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["references"],
-    "properties": {
+    required=["version", "brand", "pairs"],
+)
+MINIMUM = "the minimum cosine between an output and the case's `says`"
+OPTIONS = mapping_schema(
+    {
         "references": text_schema("the path of a file with reference pairs and house rules"),
         "content": {
             "if": {"type": "boolean"},
@@ -89,18 +79,16 @@ OPTIONS: Mapping[str, Any] = {
                 "type": "number",
                 "exclusiveMinimum": 0,
                 "maximum": 1,
-                "description": "the minimum cosine between an output and the case's `says`, above 0 and at most 1",
+                "description": f"{MINIMUM}, above 0 and at most 1",
             },
-            "description": "the minimum cosine between an output and the case's `says`; false: content is not scored",
+            "description": f"{MINIMUM}; false: content is not scored",
         },
     },
-}
-EXPECT: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["says"],  # an empty one is found by `expect_problems`, which knows the brand
-    "properties": {"says": {"type": "string", "description": "what the output must say, in the brand's words"}},
-}
+    required=["references"],
+)
+# an empty text is found by `expect_problems`, which knows the brand
+SAYS = {"type": "string", "description": "what the output must say, in the brand's words"}
+EXPECT = mapping_schema({"says": SAYS}, ["says"])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import os
 import platform
 import signal
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,17 +147,12 @@ def _hold_files(system: Any, scratch: Path) -> bool:
     ruleset = system.syscall(CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), 0)
     if ruleset < 0:
         return False
+    writable = ((scratch, writes), (Path(os.devnull), writes & (WRITE_FILE | TRUNCATE)))
     try:
-        return all(_allow(system, ruleset, *each) for each in _writable(scratch, writes)) and not system.syscall(
-            RESTRICT_SELF, ctypes.c_int(ruleset), 0
-        )
+        is_allowed = all(_allow(system, ruleset, *each) for each in writable)
+        return is_allowed and not system.syscall(RESTRICT_SELF, ctypes.c_int(ruleset), 0)
     finally:
         os.close(ruleset)
-
-
-def _writable(scratch: Path, writes: int) -> Iterator[tuple[Path, int]]:
-    yield scratch, writes
-    yield Path(os.devnull), writes & (WRITE_FILE | TRUNCATE)
 
 
 def _allow(system: Any, ruleset: int, path: Path, rights: int) -> bool:

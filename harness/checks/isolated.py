@@ -20,7 +20,7 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks import box
@@ -35,17 +35,17 @@ START = "from tunegate.harness.checks.isolated import serve; serve()"
 SECONDS = 60.0  # per response
 
 
-class IsolatedChecks:
+class IsolatedChecks(ExitStack):
     """The processes of the loaded checks; they end with this context.
 
     `copies` maps a project's folder to the copy that checks see: its files as they were when they were read.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.copies: dict[Path, Path] = {}
         self._loaded: dict[tuple[Path, Path | str], Mapping[str, CheckKind]] = {}
         self._gaps: dict[str, None] = {}
-        self._processes = ExitStack()
 
     @property
     def notes(self) -> list[str]:
@@ -76,19 +76,13 @@ class IsolatedChecks:
         key = root, source if isinstance(source, Path) else source.name
         if key not in self._loaded:
             kinds = declared(source)
-            process = self._processes.enter_context(_Process(source, root, self.copies.get(root, root)))
+            process = self.enter_context(_Process(source, root, self.copies.get(root, root)))
             self._gaps |= dict.fromkeys(process.ask("gaps"))
             said = process.ask("kinds")
             for name in kinds.keys() | said.keys():
                 process.check_declared(name, kinds.get(name), said.get(name))
             self._loaded[key] = {name: process.bound(name, kind) for name, kind in kinds.items()}
         return self._loaded[key]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._processes.close()
 
 
 def _as_data(kind: CheckKind) -> dict[str, Any]:
@@ -97,27 +91,20 @@ def _as_data(kind: CheckKind) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(json.dumps(parts | {"texts": kind.texts is not None})))
 
 
-class _Process:
+class _Process(ExitStack):
     """The process of one file or entry point."""
 
     def __init__(self, source: Path | EntryPoint, root: Path, copy: Path) -> None:
+        super().__init__()
         self._name = show_path(source) if isinstance(source, Path) else f"entry point {source.name} = {source.value}"
         self._file = source if isinstance(source, Path) else root
         self._root, self._copy = root.resolve(), copy.resolve()
         self._sent: dict[int, Document] = {}  # kept alive, so that their ids stay unique
         self._scratch = TemporaryDirectory(prefix="tunegate-check-")
         what = [str(self._inside(source))] if isinstance(source, Path) else [source.name, source.value, source.group]
-        self._ends = ExitStack()
-        self._ends.callback(self._clean)
+        self.callback(self._clean)
         environment = box.scrubbed(os.environ, Path(self._scratch.name))
-        child = Child(self._name, START, [self._scratch.name, *what], self._copy, environment)
-        self._child = self._ends.enter_context(child)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.close()
+        self._child = self.enter_context(Child(self._name, START, [self._scratch.name, *what], self._copy, environment))
 
     def _clean(self) -> None:
         with suppress(OSError, RecursionError):  # endlessly nested folders
@@ -199,15 +186,11 @@ class IsolatedCheck:
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
         """Score one output in that process."""
         said = self.process.ask("score", self.number, output, expect, prompt)
-        findings = tuple(
-            Finding(str(each["rule"]), str(each["message"]), str(each["path"]), str(each["source"]))
-            for each in said["findings"]
-        )
+        parts = ("rule", "message", "path", "source")
+        findings = tuple(Finding(*(str(each[part]) for part in parts)) for each in said["findings"])
         rates = {str(name): bool(each) for name, each in said["rates"].items()}
-        passed = said["passed"]
-        return Outcome(
-            float(said["score"]), findings, rates, _fields(said["fields"]), None if passed is None else bool(passed)
-        )
+        passed = None if said["passed"] is None else bool(said["passed"])
+        return Outcome(float(said["score"]), findings, rates, _fields(said["fields"]), passed)
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """The problems that the check finds in a case's `expect`."""

@@ -11,7 +11,7 @@ from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.checks.schema.dialects import Dialects, id_keyword, name_of
 from tunegate.harness.checks.schema.json_reader import show_json
-from tunegate.harness.checks.schema.patterns import NO_PATTERN, patterns_in, why_not
+from tunegate.harness.checks.schema.patterns import NO_PATTERN, is_refused, patterns_in, why_not
 from tunegate.harness.checks.schema.references import References
 from tunegate.harness.checks.schema.wording import KINDS, found_at
 from tunegate.harness.core.errors import Problem
@@ -54,7 +54,7 @@ def _in_part(
         if why := why_not(pattern):
             yield document.problem((*where, keyword), A_PATTERN, f"{show_json(pattern)}: {why}")
     name = part.get(id_keyword(draft))
-    if isinstance(name, str) and _is_refused({"$id": name}):
+    if isinstance(name, str) and is_refused({"$id": name}):
         yield document.problem((*where, id_keyword(draft)), "a URI", show_json(name))
     for keyword, targets in references.of(part):
         if not targets:
@@ -63,14 +63,6 @@ def _in_part(
             found = show_json(reference) if fetched else f"{show_json(reference)}, which does not exist"
             hint = "references are not fetched: copy the target into this schema" if fetched else ""
             yield document.problem((*where, keyword), INSIDE, found, hint)
-
-
-def _is_refused(schema: Mapping[str, Any]) -> bool:
-    try:
-        jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
-    except ValueError:
-        return True
-    return False
 
 
 def _as_refused(

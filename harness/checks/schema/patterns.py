@@ -65,14 +65,19 @@ def patterns_in(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("patternProperties", key) for key in schema["patternProperties"])
 
 
-@lru_cache(maxsize=1024)
-def is_heavy(pattern: str) -> bool:
-    """Whether matching may take more than linear time."""
+def is_refused(schema: Mapping[str, Any], patterns: Any = None) -> bool:
+    """Whether the library refuses a schema, with its `patterns` matched in a certain way."""
     try:
-        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=LIGHT)
+        jsonschema_rs.Draft202012Validator(dict(schema), pattern_options=patterns, offline=True)
     except ValueError:
         return True
     return False
+
+
+@lru_cache(maxsize=1024)
+def is_heavy(pattern: str) -> bool:
+    """Whether matching may take more than linear time."""
+    return is_refused({"pattern": pattern}, LIGHT)
 
 
 @lru_cache(maxsize=1024)
@@ -81,11 +86,7 @@ def why_not(pattern: str) -> str:
     if found := foreign(pattern):
         instead = f"; write {_INSTEAD[found]}" if found in _INSTEAD else ""
         return f"{found}, which ECMA-262 does not have{instead}"
-    try:
-        jsonschema_rs.Draft202012Validator({"pattern": for_library(pattern)}, pattern_options=HEAVY)
-    except ValueError:
-        return NO_PATTERN
-    return ""
+    return NO_PATTERN if is_refused({"pattern": for_library(pattern)}, HEAVY) else ""
 
 
 def foreign(pattern: str) -> str:

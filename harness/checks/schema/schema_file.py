@@ -6,8 +6,8 @@ References stay inside the schema's own file, patterns are supported, and valida
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tunegate.harness.checks.schema.mistakes import mistakes
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 from tunegate.harness.core.garbage import no_collection
+
 
 UNFORESEEN = "a schema that the validator accepts"
 
@@ -75,10 +76,10 @@ def _read_json(path: Path) -> Document:
         read_yaml(path)  # also refuses it, with line numbers
     if read.findings:
         hint = "JSON has no comma after the last entry" if _TRAILING.search(text) else ""
-        problems = [Problem(path, read.line, flaw.path, "JSON", flaw.message, hint) for flaw in read.findings]
-        raise AuthoringError(
-            [replace(problem, found=problem.found.replace("not JSON", "a mistake", 1)) for problem in problems]
-        )
+        raise AuthoringError([
+            Problem(path, read.line, flaw.path, "JSON", flaw.message.replace("not JSON", "a mistake", 1), hint)
+            for flaw in read.findings
+        ])  # fmt: skip
     try:
         return Document(path, read.value, read_yaml(path).lines)
     except AuthoringError:
@@ -87,7 +88,8 @@ def _read_json(path: Path) -> Document:
 
 @no_collection()
 def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
-    _raise(_unfit(schema, document, where))
+    if problem := _unfit(schema, document, where):
+        raise AuthoringError([problem])
     try:
         validator = Validator(schema, part(document, where, schema))
     except TooLarge as error:
@@ -100,23 +102,14 @@ def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
         raise AuthoringError([document.problem((*where, *endless), "a schema that terminates", found)])
     parts, dialects = validator.parts, validator.dialects
     notes = [*dialect_notes(schema, dialects, where), *format_notes(parts, dialects, where)]
-    return SchemaFile(
-        schema, validator, (*schema_typos(parts, document, where), *warn_once(notes, document)),
-    )  # fmt: skip
+    return SchemaFile(schema, validator, (*schema_typos(parts, document, where), *warn_once(notes, document)))
 
 
-def _raise(problems: Iterable[Problem]) -> None:
-    found = list(problems)
-    if found:
-        raise AuthoringError(found)
-
-
-def _unfit(schema: Any, document: Document, where: Where) -> list[Problem]:
-    """Reasons why `schema` cannot be examined."""
+def _unfit(schema: Any, document: Document, where: Where) -> Problem | None:
+    """Why `schema` cannot be examined."""
     if not isinstance(schema, dict):
-        return [document.problem(where, "a JSON Schema (a mapping)", show_json(schema))]
+        return document.problem(where, "a JSON Schema (a mapping)", show_json(schema))
     if "$schema" in schema and draft_named(schema["$schema"]) is None:
-        expected = f"one of {', '.join(DRAFTS)}"
-        hint = "name the draft of the schema"
-        return [document.problem((*where, "$schema"), expected, show_json(schema["$schema"]), hint)]
-    return []
+        expected, hint = f"one of {', '.join(DRAFTS)}", "name the draft of the schema"
+        return document.problem((*where, "$schema"), expected, show_json(schema["$schema"]), hint)
+    return None

@@ -137,12 +137,8 @@ def _enum(wanted: Any, seen: str) -> str:
     return f"should be one of {', '.join(map(show_json, islice(wanted, MOST_CHOICES)))}, is {seen}"
 
 
-def _too_few(words: str) -> Callable[[Any, str], str]:
-    return lambda limit, seen: f"{seen} {'should be non-empty' if limit == 1 else words}"
-
-
-def _too_many(words: str) -> Callable[[Any, str], str]:
-    return lambda limit, seen: f"{seen} {'is expected to be empty' if limit == 0 else words}"
+def _size(words: str, edge: int, at_edge: str) -> Callable[[Any, str], str]:
+    return lambda limit, seen: f"{seen} {at_edge if limit == edge else words}"
 
 
 def _bound(words: str) -> Callable[[Any, str], str]:
@@ -161,7 +157,7 @@ _WORDS: Mapping[str, Callable[[Any, str], str]] = {
     "minContains": lambda wanted, _: f"too few items match the given schema (at least {wanted})",
     "maxContains": lambda wanted, _: f"too many items match the given schema (at most {wanted})",
     "not": lambda _, seen: f"matches what it must not match: {seen}",
-    **{keyword: _too_few(words) for keyword, words in _TOO_FEW.items()},
-    **{keyword: _too_many(words) for keyword, words in _TOO_MANY.items()},
+    **{keyword: _size(words, 1, "should be non-empty") for keyword, words in _TOO_FEW.items()},
+    **{keyword: _size(words, 0, "is expected to be empty") for keyword, words in _TOO_MANY.items()},
     **{keyword: _bound(words) for keyword, words in _BOUNDS.items()},
 }

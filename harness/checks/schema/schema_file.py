@@ -23,7 +23,6 @@ from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 from tunegate.harness.core.garbage import no_collection
 
-
 UNFORESEEN = "a schema that the validator accepts"
 
 

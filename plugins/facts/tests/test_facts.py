@@ -349,7 +349,7 @@ LIKE_FACTS = st.from_regex(r"([0-9]{1,4}|[./:',-]|[ap]m|[a-z]| |h|\u00ba|\u0663|
 
 
 @settings(deadline=None)
-@given(st.text() | LIKE_FACTS, st.sampled_from(sorted(CALENDARS)) | st.text(max_size=5))
+@given(st.text() | LIKE_FACTS, st.sampled_from(sorted(CALENDARS)))
 @example("24/7.", "en")
 @example("s\u0130xty-one, s\u0131x hundred and \u017fixty-\u017fix", "en")
 @example("1\u20442 h, \xbd h, 3 1/2 hours, TWO HUNDRED AND FIVE", "en")

@@ -73,7 +73,7 @@ def amounts(text: str, language: str) -> Iterator[Phrase]:
             yield Phrase.of(found, ("each", amount))
         if is_of_each or patterns.per.match(text, found.end()):
             yield Phrase.of(found, ("price", amount))
-        if patterns.about and patterns.about.search(text, *_before(found)):
+        if patterns.about.search(text, *_before(found)):
             yield Phrase.of(found, ("about", amount))
     for found in patterns.percent.finditer(text):
         yield Phrase.of(found, ("percent", _value(found["n"], language)))
@@ -85,9 +85,9 @@ def _before(found: Any) -> tuple[int, int]:
     return max(0, found.start() - 20), found.start()
 
 
-def hundreds_of(language: str) -> str | None:
-    """A pattern of numbers of three digits in words, without groups of its own; None where the language has none."""
-    return "|".join(regex.sub(r"\(\?P<\w>", "(?:", pattern.pattern) for pattern, _ in _hundreds(language)) or None
+def hundreds_of(language: str) -> str:
+    """A pattern of numbers of three digits in words, without groups of its own."""
+    return "|".join(regex.sub(r"\(\?P<\w>", "(?:", pattern.pattern) for pattern, _ in _hundreds(language))
 
 
 def value_of_hundreds(number: Any, language: str) -> Decimal:
@@ -131,7 +131,7 @@ def _patterns(language: str) -> _Patterns:
         regex.compile(rf" ?(?:/|(?:{one_of(_PER)})(?!\w))"),
         regex.compile(rf" ?(?:{one_of(_EACH)})(?!\w)"),
         regex.compile(r"(?:@|(?<!\w)(?:each|je|à)) ?$"),
-        regex.compile(rf"(?<!\w)(?:{'|'.join(own.about)}) $") if own.about else None,
+        regex.compile(rf"(?<!\w)(?:{'|'.join(own.about)}) $"),
         regex.compile(rf"(?<![\w.,:/])(?P<n>{number})\s?(?:{one_of(_PER_CENT)})(?!\w)"),
         tuple((whole_words(template), share) for template, share in own.shares.items()),
     )

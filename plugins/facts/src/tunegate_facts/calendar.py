@@ -15,8 +15,8 @@ CALENDARS: Mapping[str, Calendar] = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, 
 
 
 def calendar_of(code: str) -> Calendar:
-    """The words of a language code such as `de-AT`; none where nobody wrote them."""
-    return CALENDARS.get(code.split("-")[0], Calendar())
+    """The words of a language code such as `de-AT`."""
+    return CALENDARS[code.split("-")[0]]
 
 
 _ANY_I = str.maketrans({"\N{LATIN SMALL LETTER DOTLESS I}": "i", "\N{COMBINING DOT ABOVE}": None})

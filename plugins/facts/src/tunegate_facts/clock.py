@@ -88,11 +88,10 @@ def _lengths(text: str, templates: _Templates) -> Iterator[Phrase]:
             number = _number(found["n"], templates) if "n" in found.groupdict() else 0
             kind, each = templates.units[found["unit"]]
             yield Phrase.of(found, (kind, (number + part) * each), is_sure=True)
-    for found in templates.lengths.finditer(text) if templates.lengths else ():
+    for found in templates.lengths.finditer(text):
         kind, each = templates.units[found["unit"]]
-        said = (kind, _number(found["n"], templates) * each)
-        yield Phrase.of(found, said)
-    for found in templates.hours_and_minutes.finditer(text) if templates.hours_and_minutes else ():
+        yield Phrase.of(found, (kind, _number(found["n"], templates) * each))
+    for found in templates.hours_and_minutes.finditer(text):
         minutes = 60 * _number(found["n"], templates) + _number(found["m"], templates)
         yield Phrase.of(found, ("minutes", minutes))
 
@@ -106,7 +105,7 @@ def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
     for found in _POINTED.finditer(text):
         yield Phrase.of(found, ("clock", (int(found[1]) * 60 + int(found[2])) % HALF_DAY))
     templates, small = _templates(language.split("-")[0]), in_small_letters(text)
-    for found in templates.lengths.finditer(small) if templates.lengths else ():
+    for found in templates.lengths.finditer(small):
         yield from _days_apart(found, small, templates)
     for found in templates.ranges.finditer(small):
         if found["unit"] and int(found[3]) <= 12:
@@ -118,7 +117,7 @@ def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
             start, end = _in_minutes(found[1], found[2]), _in_minutes(found[3], found[4])
             yield Phrase.of(found, ("lasts", (end - start) % HALF_DAY))
     yield from _in_four_digits(text)
-    for found in templates.repeats.finditer(small) if templates.repeats else ():
+    for found in templates.repeats.finditer(small):
         yield Phrase.of(found, ("times", _number(found["n"], templates)))
 
 
@@ -164,9 +163,8 @@ def _templates(code: str) -> _Templates:
         for group, is_sure in ((own.clock, True), (own.hours, False))
         for template, offset in group.items()
     ]
-    if own.halves:
-        said_of = "|".join(own.halves)
-        times.append((_pattern(rf"{{h}}(?= (?:{said_of}))", own, numerals_of(code)), 0, False, False))
+    said_of = "|".join(own.halves)
+    times.append((_pattern(rf"{{h}}(?= (?:{said_of}))", own, numerals_of(code)), 0, False, False))
     spans = [(whole_words(template), said) for template, said in own.spans.items()]
     count, unit = rf"(?P<n>{_COUNT}|{one_of(numerals)})", rf"(?P<unit>{one_of(own.units)})"
     halved = one_of(word for word, (kind, _) in own.units.items() if kind not in _NOT_HALVED)
@@ -182,13 +180,13 @@ def _templates(code: str) -> _Templates:
         tuple(times),
         tuple(spans),
         tuple(parts),
-        whole_words(rf"{_before_unit(numerals)}{unit}") if own.units else None,
-        _hours_and_minutes(own, numerals) if own.units else None,
+        whole_words(rf"{_before_unit(numerals)}{unit}"),
+        _hours_and_minutes(own, numerals),
         _ranges(own),
         whole_words("|".join([r"(?P<n>\d{1,2}) ?[x×]", *(each.replace("{n}", count) for each in own.repeats)])),
         tuple((regex.compile(rf" (?:{words})(?!\w)"), half) for words, half in own.halves.items()),
         regex.compile(rf" (?P<m>[0-5]\d|{_minutes_in_words(own, numerals)})(?!\w)"),
-        tuple((regex.compile(rf" (?:{one_of(words)})(?!\w)"), sign) for words, sign in both if words),
+        tuple((regex.compile(rf" (?:{one_of(words)})(?!\w)"), sign) for words, sign in both),
     )
 
 
@@ -209,7 +207,7 @@ def _hours_and_minutes(own: Calendar, numerals: Mapping[str, int]) -> Any:
 
 def _ranges(own: Calendar) -> Any:
     time = one_of(word for word, (kind, _) in own.units.items() if kind in ("minutes", "months"))
-    unit = rf"(?P<unit> ?(?:\p{{L}}{{1,20}} )?(?:{time})\b)?" if time else "(?P<unit>)"
+    unit = rf"(?P<unit> ?(?:\p{{L}}{{1,20}} )?(?:{time})\b)?"
     until = rf"(?: ?[-\N{{EN DASH}}] ?| (?:{one_of(own.until)}) )"
     return regex.compile(rf"(?<![\w.,:/]){_SIDE}{until}{_SIDE}(?!\d|[.,:/-]\d| ?[%€£$]){unit}")
 

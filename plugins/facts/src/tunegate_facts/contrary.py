@@ -84,8 +84,7 @@ def how_numbers_stand(says: tuple[Said, ...]) -> Iterator[Said]:
 
 def labels(text: str, language: str, *, sure: bool) -> Iterator[Phrase]:
     """`desk B`, and what is not `sure`, `room 2 or 4`: each label with what bears it."""
-    pattern = _pattern(language)
-    for found in pattern.finditer(text) if pattern else ():
+    for found in _pattern(language).finditer(text):
         for start, end in found.spans("label")[: 1 if sure else None]:
             seen, what = text[start:end], calendar_of(language).labels[found["what"].casefold()]
             if len(seen) == 1 and seen.isalpha():
@@ -107,8 +106,8 @@ def ways(text: str, language: str) -> Iterator[Phrase]:
 
 def _ordinals(text: str, language: str) -> Iterator[Phrase]:
     """`the 2nd floor`, which is another than the first."""
-    pattern, own = _ordinal_pattern(language), calendar_of(language)
-    for found in pattern.finditer(text) if pattern else ():
+    own = calendar_of(language)
+    for found in _ordinal_pattern(language).finditer(text):
         order = found["order"].casefold()
         number = own.ordinals[order] if order in own.ordinals else int(regex.match(r"\d+", order)[0])
         said = (("label", (f"the {own.labels[found['what'].casefold()]}", number)), ("number", Decimal(number)))
@@ -117,8 +116,7 @@ def _ordinals(text: str, language: str) -> Iterator[Phrase]:
 
 def _free_letters(text: str, language: str) -> Iterator[Any]:
     """Letters in notes that stand on nothing, as in `use F`."""
-    pattern = _pattern(language)
-    taken = {place for found in pattern.finditer(text) for place in found.starts("label")} if pattern else set()
+    taken = {place for found in _pattern(language).finditer(text) for place in found.starts("label")}
     yield from (found for found in _LETTER.finditer(text) if found.start() not in taken)
 
 
@@ -132,8 +130,6 @@ def _way_pattern(language: str) -> Any:
 @cache
 def _ordinal_pattern(language: str) -> Any:
     own = calendar_of(language)
-    if not own.ordinals:
-        return None
     order = rf"(?P<order>\d{{1,2}}(?:st|nd|rd|th|er|re|e|ème|\.?[ºªoa]|\.)|{one_of(own.ordinals)})"
     return regex.compile(rf"(?<![\w.,-]){order} (?P<what>{one_of(own.labels)})(?!\w)", regex.IGNORECASE)
 
@@ -141,8 +137,6 @@ def _ordinal_pattern(language: str) -> Any:
 @cache
 def _pattern(language: str) -> Any:
     own = calendar_of(language)
-    if not own.labels:
-        return None
     numbers = one_of(word for word in numerals_of(language) if word not in own.articles)
     ends = r"(?![\w'’]|[.,:/\N{EN DASH}-]\d|-\p{L}| ?[%€]|[£$])"
     label = rf"(?P<label>\d{{1,4}}|(?!I)\p{{Lu}}|(?i:{numbers})){ends}"

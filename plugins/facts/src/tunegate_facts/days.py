@@ -58,18 +58,16 @@ def phrases_of_days(text: str, language: str) -> Iterator[Phrase]:
         before = _WEEKDAY_BEFORE.search(small, max(0, phrase.start - 30), phrase.start)
         for number in _weekdays_of(before[1], language) if before else ():
             yield Phrase(before.start(), phrase.end, ("dated", (number, phrase.said[1])))
-    left_out = _patterns(language).left_out
-    for found in left_out.finditer(small) if left_out else ():
+    for found in _patterns(language).left_out.finditer(small):
         for day in _weekdays_of(found["before"] or found["after"], language):
             yield Phrase.of(found, ("left_out", day))
-    holidays, pattern = list(calendar_of(language).holidays.values()), _patterns(language).holidays
-    for found in pattern.finditer(small) if pattern else ():
+    holidays = list(calendar_of(language).holidays.values())
+    for found in _patterns(language).holidays.finditer(small):
         yield Phrase.of(found, ("holiday", holidays[int(found.lastgroup[1:])]))
 
 
 def _named(text: str, small: str, language: str) -> Iterator[Phrase]:
-    patterns = _patterns(language)
-    for found in patterns.dates.finditer(small) if patterns.dates else ():
+    for found in _patterns(language).dates.finditer(small):
         word = found["month"] or found["month_first"]
         months = [number for kind, number in named_days(word, language, short=True) if kind == "month"]
         for each in ("from", "day", "day_after", "to"):
@@ -95,7 +93,7 @@ def days_of_notes(text: str, language: str) -> Iterator[Phrase]:
             yield from (Phrase.of(found, ("weekday", day)) for day in ends)
             yield Phrase.of(found, ("minutes", DAY * (ends[1] - ends[0] + 1)))
             yield from (Phrase.of(found, ("left_out", day)) for day in _left_out(*ends))
-    for found in patterns.weekday_ranges.finditer(small) if patterns.weekday_ranges else ():
+    for found in patterns.weekday_ranges.finditer(small):
         for first, last in product(*(_weekdays_of(found[each], language) for each in ("first", "last"))):
             yield from (Phrase.of(found, ("left_out", day)) for day in _left_out(first, last))
     for found in patterns.initials.finditer(text) if patterns.initials else ():
@@ -122,8 +120,7 @@ def also_days(found: Set[Said], language: str) -> Iterator[Said]:
 
 def wishes(text: str, language: str) -> Iterator[range]:
     """Where a text wishes a happy holiday, whatever its name: it states nothing."""
-    pattern = _patterns(language).wishes
-    yield from (range(*found.span()) for found in pattern.finditer(text)) if pattern else ()
+    yield from (range(*found.span()) for found in _patterns(language).wishes.finditer(text))
 
 
 def _left_out(first: int, last: int) -> Iterator[int]:
@@ -178,14 +175,14 @@ def _patterns(language: str) -> _Patterns:
     holidays = sorted(enumerate(own.holidays), key=lambda each: -len(each[1]))
     return _Patterns(
         _dates(own),
-        whole_words("|".join(f"(?P<h{number}>{template})" for number, template in holidays)) if holidays else None,
-        regex.compile(rf"\b(?i:{one_of(own.wishes)}) (?:\p{{Lu}}[\p{{L}}'’]{{1,30}} ?){{1,3}}") if own.wishes else None,
+        whole_words("|".join(f"(?P<h{number}>{template})" for number, template in holidays)),
+        regex.compile(rf"\b(?i:{one_of(own.wishes)}) (?:\p{{Lu}}[\p{{L}}'’]{{1,30}} ?){{1,3}}"),
         _initials(own),
         tuple((whole_words(template), ends) for template, ends in own.day_groups.items()),
         _in_days(own.relative),
         _in_days(own.beside),
-        whole_words(rf"(?P<first>{day})\.?{dash}(?P<last>{day})") if own.weekdays else None,
-        whole_words(rf"{left} (?P<before>{day})|(?P<after>{day})\.?:? {left}") if own.excepts else None,
+        whole_words(rf"(?P<first>{day})\.?{dash}(?P<last>{day})"),
+        whole_words(rf"{left} (?P<before>{day})|(?P<after>{day})\.?:? {left}"),
     )
 
 
@@ -212,7 +209,7 @@ def _dates(own: Calendar) -> Any:
     return whole_words(
         rf"(?:(?P<from>\d{{1,2}}){order}{dash})?(?P<day>\d{{1,2}}){order} ?(?:of |de )?(?P<month>{month})"
         rf"|(?P<month_first>{month})\.?,? ?(?:the )?(?P<day_after>\d{{1,2}}){order}(?:{dash}(?P<to>\d{{1,2}}){order})?"
-    ) if month else None  # fmt: skip
+    )
 
 
 def _initials(own: Calendar) -> Any:

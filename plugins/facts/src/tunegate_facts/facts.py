@@ -315,9 +315,8 @@ def _begins_sentence(token: Any, language: str) -> bool:
     """Whether nothing but a sentence's start explains a capital; one begins after a salutation, too."""
     if _SENTENCE_START.search(token.string, max(0, token.start() - 9), token.start()):
         return True
-    greetings = one_of(calendar_of(language).greetings)
-    opening = rf"(?i:{greetings})\b[^.!?\n]{{0,40}},\s{{1,3}}"
-    return bool(greetings and regex.fullmatch(opening, token.string, endpos=token.start()))
+    opening = rf"(?i:{one_of(calendar_of(language).greetings)})\b[^.!?\n]{{0,40}},\s{{1,3}}"
+    return bool(regex.fullmatch(opening, token.string, endpos=token.start()))
 
 
 def _is_a_name(token: Any, language: str, *, is_inside: bool) -> bool:

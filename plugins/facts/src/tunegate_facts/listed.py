@@ -52,8 +52,7 @@ def lists(text: str, language: str) -> Iterator[Phrase]:
 
 def things(text: str, language: str) -> Iterator[Phrase]:
     """`three items`, whatever they are."""
-    pattern = _counted_things(language)
-    for found in pattern.finditer(text) if pattern else ():
+    for found in _counted_things(language).finditer(text):
         number = found["n"]
         yield Phrase.of(found, ("things", int(number) if number.isdecimal() else value_of_numeral(number, language)))
 
@@ -62,7 +61,7 @@ def things(text: str, language: str) -> Iterator[Phrase]:
 def _counted_things(language: str) -> Any:
     words, numbers = one_of(calendar_of(language).things), one_of(numerals_of(language))
     pattern = rf"\b(?P<n>\d{{1,2}}|{numbers}) (?:\p{{Ll}}{{2,20}} )?(?:{words})\b"
-    return regex.compile(pattern, regex.IGNORECASE) if words else None
+    return regex.compile(pattern, regex.IGNORECASE)
 
 
 def joined_numbers(text: str, language: str) -> Iterator[Phrase]:

@@ -22,6 +22,7 @@ TOO_LOUD = frozenset({
     "Base64 High Entropy String", "Hex High Entropy String", "Secret Keyword", "Public IP (ipv4)",
     "Cloudant Credentials",
 })  # fmt: skip
+PREFIX = 6  # characters; what a pattern of detect-secrets captures is then no whole secret
 #: Keys that detect-secrets does not know yet, by the prefixes that their issuers publish, and passwords in sentences.
 _KEYS: Mapping[str, Any] = {
     "Hugging Face token": regex.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
@@ -98,13 +99,20 @@ def private_kinds(text: str) -> list[str]:
 
 
 def _keys(text: str) -> Iterator[tuple[str, str]]:
-    taken = False
-    for detector in _detectors():
-        for found in detector.analyze_string(text):
-            taken = True
-            yield detector.secret_type, str(found)
-    for kind, pattern in _KEYS.items() if not taken else ():
-        yield from ((kind, found[0]) for found in pattern.finditer(text))
+    found = [(each.secret_type, secret) for each in _detectors() for secret in _secrets(each, text)]
+    yield from found
+    known = " ".join(secret for _, secret in found)
+    for kind, pattern in _KEYS.items():
+        yield from ((kind, each[0]) for each in pattern.finditer(text) if each[0] not in known)
+
+
+def _secrets(detector: Any, text: str) -> Iterator[str]:
+    """The secrets that a detector finds, each whole: some of its patterns capture only a prefix such as `ghp`."""
+    yield from (found for found in map(str, detector.analyze_string(text)) if len(found) > PREFIX)
+    for pattern in detector.denylist:
+        for found in pattern.finditer(text) if pattern.groups else ():
+            if max(len(group or "") for group in found.groups()) <= PREFIX:
+                yield found[0]
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import pytest
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.privacy.detectors import find_private
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP
 from tunegate.trainers.data.examples import Example
@@ -55,6 +56,14 @@ def row(text, line=1, output="{}", **more):
 
 def kinds(*rows):
     return [each.kind for each in find_private_data(rows, quiet())]
+
+
+def test_each_secret_of_a_text_is_found_whole():
+    token = PLANTED["GitHub Token"].removeprefix("Use ")
+    found = [("AWS Access Key", KEY), ("GitHub Token", token), ("password", "Tr0ub4dor&3")]
+
+    assert list(find_private(f"{KEY}, {token}, my password is Tr0ub4dor&3")) == found
+    assert list(find_private(f"the access token is {token}")) == [found[1]]
 
 
 def test_what_is_private_is_found_wherever_it_stands():

@@ -65,15 +65,16 @@ class _Builder:
         is_list = isinstance(node, yaml.SequenceNode)
         if node.tag != (TAG + "seq" if is_list else TAG + "map"):
             self._tagged(node, where)
-        data = [self.build(item, (*where, index)) for index, item in enumerate(node.value)] if is_list else (
-            self._mapping(node, where)
-        )  # fmt: skip
+        data = self._list(node, where) if is_list else self._mapping(node, where)
         self._brackets -= in_brackets
         self._open.remove(id(node))
         values = self._values - before
         self._built[id(node)] = data, values
         self._check_aliases(node, where)
         return data
+
+    def _list(self, node: yaml.SequenceNode, where: Where) -> list[Any]:
+        return [self.build(item, (*where, index)) for index, item in enumerate(node.value)]
 
     def _check_aliases(self, node: yaml.Node, where: Where) -> None:
         repeated = self._values - self._nodes
@@ -272,9 +273,8 @@ def _syntax_problem(error: Exception, path: Path, text: str) -> Problem:
     for pattern, expected, found, hint, at_opening in _SYNTAX:
         if seen := re.search(pattern, said):
             values = (*seen.groups(), "")[0], opening
-            return Problem(
-                path, opening if at_opening else line, "", expected, found.format(*values), hint.format(*values)
-            )
+            line = opening if at_opening else line
+            return Problem(path, line, "", expected, found.format(*values), hint.format(*values))
     return Problem(path, line, "", "YAML", said, QUOTE)
 
 

@@ -120,9 +120,9 @@ def _parts(files: Sequence[FixtureFile], unit: str) -> set[str]:
 
 
 def _units(task: str, files: Sequence[FixtureFile], policy: Policy, problems: list[Problem]) -> tuple[Unit, ...]:
-    by_unit = {
-        name: [file for file in files if file.name == name] for name in dict.fromkeys(file.name for file in files)
-    }
+    by_unit: dict[str, list[FixtureFile]] = {}
+    for file in files:
+        by_unit.setdefault(file.name, []).append(file)
     found: dict[str, Unit] = {}
     for name, same in sorted(by_unit.items(), key=lambda each: bool(each[1][0].of)):  # derived units come last
         problems += _clashes(same)
@@ -134,13 +134,11 @@ def _units(task: str, files: Sequence[FixtureFile], policy: Policy, problems: li
 
 
 def _unit(task: str, same: Sequence[FixtureFile]) -> Unit:
-    first = same[0]
+    first, shots = same[0], tuple(shot for file in same for shot in file.configuration.shots)
     return Unit(
         task, first.name, first.suite, measure=first.measure,
         cases=tuple(case for file in same for case in file.cases),
-        configuration=replace(
-            first.configuration, shots=tuple(shot for file in same for shot in file.configuration.shots)
-        ),
+        configuration=replace(first.configuration, shots=shots),
         sealed=first.sealed,
         asked={case_id: options for file in same for case_id, options in file.asked.items()},
         own_kind=None if first.kind_name in CHECKS else first.check_kind,

@@ -34,9 +34,8 @@ def lint(
     quiet: Quiet = False,
 ) -> None:
     """Check all case files, references and task.yaml, without a model."""
-    from tunegate.harness.lint.github import annotation
     from tunegate.harness.lint.project import lint_project
-    from tunegate.harness.lint.rules import report_cards
+    from tunegate.harness.lint.rules import annotation, report_cards
 
     found = lint_project(project(), path, cases, baselines, watch_on(chatter(quiet, as_json=True)))
     cards = report_cards(found.tasks) if report_card else iter(())

@@ -28,9 +28,8 @@ def given_values(unit: Unit) -> Iterator[LintWarning]:
         return
     place, advice = cases[0].path, "which gives them away; take any text there, or write more cases of each value"
     for field, count in _of_schema(cases).items():
-        yield LintWarning(
-            place, 1, f"{unit.key}: the schema lists {count} values of {field} that one case each expects, {advice}"
-        )
+        what = f"{count} values of {field} that one case each expects"
+        yield LintWarning(place, 1, f"{unit.key}: the schema lists {what}, {advice}")
     if found := _of_prompt(unit, cases):
         which = f"{len(found)} of {len(cases)} cases ({listed(found)})"
         yield LintWarning(place, 1, f"{unit.key}: the prompt lists values that only {which} expect, {advice}")

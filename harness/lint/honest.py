@@ -37,9 +37,7 @@ def refusals(root: Path, tasks: Sequence[Task], plans: Sequence[Plan], short: Co
 
 def _refused(plans: Sequence[Plan], released: float) -> str:
     targets = [each.unit.name for each in plans if each.role == "target" and not each.unit.sealed]
-    gain = (
-        f", {in_points(HONEST_GAIN)} better on {listed(targets)}" if targets else f", {in_points(HONEST_GAIN)} better"
-    )
+    gain = f", {in_points(HONEST_GAIN)} better" + (f" on {listed(targets)}" if targets else "")
     return f"an honest adapter (equal on each guard{gain}) is released {often(released)}"
 
 

@@ -23,7 +23,9 @@ from tunegate.harness.lint.given_values import given_values
 from tunegate.harness.lint.leaks import leak_warnings
 from tunegate.harness.lint.sizes import undecidable
 from tunegate.harness.lint.term_forms import FormsProposal
+from tunegate.harness.reporting.workflow_commands import workflow_command
 
+TITLE = "tunegate lint"  # of annotations
 _NOTES = {".md", ".txt"}
 _COPIES = (".bak", ".orig", ".old", ".rej", "~")
 
@@ -62,6 +64,14 @@ def _holds_cases(path: Path) -> bool:
     except AuthoringError:
         return False
     return isinstance(data, dict) and "suite" in data
+
+
+def annotation(found: Problem | LintWarning) -> str:
+    """The command of GitHub Actions for a mistake or a warning."""
+    if isinstance(found, LintWarning):
+        return workflow_command("warning", found.file, found.line, TITLE, found.text)
+    more = f" (and {found.more:,} more of this kind)" if found.more else ""
+    return workflow_command("error", found.file, found.line, TITLE, str(found).removeprefix(f"{found.place}: ") + more)
 
 
 @dataclass(frozen=True)

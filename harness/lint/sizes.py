@@ -35,9 +35,7 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
     past = past_of(folders[0] if len(folders) == 1 else None)
     policies = {task.name: task.policy for task in tasks}
     plans = plan_units(tasks, past)
-    short = [
-        task.name for task in tasks if any(map(_is_short, (each for each in plans if each.unit.task == task.name)))
-    ]
+    short = {each.unit.task for each in plans if _is_short(each)}
     yield from refusals(root, tasks, plans, short)
     for each in plans:
         if each.margin is None:
@@ -67,11 +65,9 @@ def _declared_at(root: Path, unit: Unit) -> tuple[Path, int]:
 
 def _is_short(each: Plan) -> bool:
     """Whether a target gets the warning about too few cases."""
-    return (
-        each.role == "target"
-        and each.margin is not None
-        and bool(_too_few(each) or (each.unit.sealed and _shows_little(each)))
-    )
+    if each.role != "target" or each.margin is None:
+        return False
+    return bool(_too_few(each) or (each.unit.sealed and _shows_little(each)))
 
 
 def _too_few(each: Plan) -> str:

@@ -181,9 +181,8 @@ def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator
             name = _NO_NAME.sub("-", found).strip("-._+")
             other = seen.setdefault(name, row)
             if not name:
-                problems.append(
-                    Problem(table.path, row.line, columns.id, "an id with a letter or digit", repr(found), hint)
-                )
+                expected = "an id with a letter or digit"
+                problems.append(Problem(table.path, row.line, columns.id, expected, repr(found), hint))
             elif other is not row:
                 again = f"{name!r} again (first on line {other.line})"
                 problems.append(Problem(table.path, row.line, columns.id, "an id that is unique", again, hint))

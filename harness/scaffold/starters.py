@@ -10,11 +10,8 @@ from tunegate.harness.scaffold.table import Table, TableRow
 
 
 def _starter(columns: Sequence[str], *rows: Sequence[str]) -> tuple[Table, Columns]:
-    cells = (dict(zip(columns, row, strict=True)) for row in rows)
-    table = Table(
-        Path("example"), tuple(columns), tuple(TableRow(line, row) for line, row in enumerate(cells, start=1))
-    )
-    return table, Columns(columns[0], tuple(columns[1:]))
+    found = tuple(TableRow(line, dict(zip(columns, row, strict=True))) for line, row in enumerate(rows, start=1))
+    return Table(Path("example"), tuple(columns), found), Columns(columns[0], tuple(columns[1:]))
 
 
 #: By suite: a table, and the roles of its columns.

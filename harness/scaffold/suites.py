@@ -74,14 +74,13 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     _check_prose(drafts, schema, rows)
     outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
     match = {"match": "whole"} if _is_loose(schema) else {}
+    text = json.dumps({"$schema": DIALECT} | schema, indent=2, ensure_ascii=False) + "\n"
     return SuiteDraft(
         check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
         system=f"Reply with JSON only: {render_schema(schema)}",
         expect=lambda each: outputs[each.line],
         output=lambda each: json.dumps(outputs[each.line], ensure_ascii=False),
-        references={
-            "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | schema, indent=2, ensure_ascii=False)}\n"
-        },
+        references={"answer.schema.json": text},
         notes=notes,
     )
 

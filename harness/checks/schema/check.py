@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -11,23 +13,21 @@ from typing import Any, Literal, TypeVar, cast
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import CheckKind, ClosedValue, Constraint, Finding, Outcome
-from tunegate.harness.checks.schema.closed_values import closed_values
-from tunegate.harness.checks.schema.constraint import constraint_of
+from tunegate.harness.checks.schema.dialects import Dialects, subschemas
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, JsonText, read_json_text
-from tunegate.harness.checks.schema.lint import Impossible, impossible
+from tunegate.harness.checks.schema.lint import Impossible, impossible, unasserted
 from tunegate.harness.checks.schema.pass_rule import (
     FIELD_OPTIONS,
     PassRule,
-    is_below,
     name_of_place,
     plain_variants,
     read_rules,
     rule_problems,
     unreadable,
 )
-from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
+from tunegate.harness.checks.schema.schema_fields import SchemaFields, is_below, schema_fields
 from tunegate.harness.checks.schema.schema_file import SchemaFile, read_schema
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
@@ -35,6 +35,7 @@ from tunegate.harness.core.files import canonical, digest
 
 Match = Literal["subset", "whole"]
 _Found = TypeVar("_Found")
+GRAMMAR_OPTIONS = "x-guidance"  # of llguidance; all grammars here use the same
 
 OPTIONS = mapping_schema(
     {
@@ -163,7 +164,8 @@ class SchemaCheck:
         """The expected values of fields with a closed set of values."""
         if expect is None or not self._fields.closed_sets:
             return ()
-        return self._once("closed", expect, lambda: tuple(closed_values(expect, self._fields, self._rules)))
+        ignored = [name for name, rule in self._rules.items() if rule.ignore]
+        return self._once("closed", expect, lambda: tuple(self._fields.closed_values(expect, ignored)))
 
     def _once(self, what: str, expect: Any, find: Callable[[], _Found]) -> _Found:
         """What is found about an `expect`, cached because many cases expect the same; equal results are one object."""
@@ -221,6 +223,19 @@ class SchemaCheck:
                 yield from unknown_keys(self.schema, plain)
 
         return self._once("keys", expect, lambda: tuple(dict.fromkeys(said())))
+
+
+def constraint_of(schema: Mapping[str, Any], file: str) -> Constraint:
+    """The decoding constraint of the schema in `file`, as far as a grammar can express it; keys keep their order."""
+    kept = deepcopy(dict(schema))
+    kept.pop(GRAMMAR_OPTIONS, None)
+    parts = subschemas(kept)
+    dialects = Dialects.of(parts)
+    for where, each, _ in parts:
+        each.pop("uniqueItems", None)  # a grammar cannot compare items; the check verifies that they differ
+        if unasserted(each, dialects.draft(where)):  # an annotation, which a grammar would enforce
+            del each["format"]
+    return Constraint(json.dumps(kept, ensure_ascii=False), file)
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:

@@ -49,9 +49,7 @@ _ONE = {
     "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
 }  # fmt: skip
 _MANY = {"allOf", "anyOf", "items", "oneOf", "prefixItems"}
-_NAMED = {
-    "$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties",
-}  # fmt: skip
+_NAMED = {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
 HOLD_SCHEMAS = _ONE | _MANY | _NAMED
 
 

@@ -218,9 +218,8 @@ class Grader:
         self._extras -= 0 if self._assigning else len(names)
         self._spend(len(names))
         others = OTHER_KEYS if inside == ROOT else f"{inside}.{OTHER_KEYS}"
-        return [
-            Leaf(each if each == inside or each in self.schema.schemas else others, expected=False) for each in names
-        ]
+        known = (each if each == inside or each in self.schema.schemas else others for each in names)
+        return [Leaf(each, expected=False) for each in known]
 
     def _lists(self, expect: Sequence[Any], output: Sequence[Any], where: Where, name: str) -> Leaves:
         below = field_name(name, 0)

@@ -11,7 +11,7 @@ from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.checks.schema.alternatives import ANY_OF, alternatives
 from tunegate.harness.checks.schema.grading import FieldRule, Leaf
-from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
+from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, is_below, known_field_name
 from tunegate.harness.checks.schema.values import read_date, read_quantity, unit_registry
 from tunegate.harness.core.errors import Problem
 
@@ -87,11 +87,6 @@ class PassRule:
         return share >= (self.share or 0.0) and all(leaf.right for leaf in named)
 
 
-def is_below(name: str, field: str) -> bool:
-    """Whether a field is another one or inside it."""
-    return name == field or field == ROOT or (name.startswith(field) and name[len(field)] in ".[")
-
-
 def read_rules(options: Mapping[str, Any]) -> dict[str, FieldRule]:
     """Read the rules of fields by path.
 
@@ -99,11 +94,9 @@ def read_rules(options: Mapping[str, Any]) -> dict[str, FieldRule]:
         CouldNotRun: a rule needs pint, which is not installed.
     """
     rules = {
-        path: FieldRule(
-            raw.get("ignore", False), raw.get("order", "given"), raw.get("tolerance", 0), raw.get("as")
-        )
+        path: FieldRule(meaning=raw.get("as"), **{key: raw[key] for key in raw if key != "as"})
         for path, raw in options.get("fields", {}).items()
-    }  # fmt: skip
+    }
     if any(rule.meaning == "quantity" for rule in rules.values()):
         unit_registry()
     return rules

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from tunegate.harness.checks.base import ClosedValue
+from tunegate.harness.checks.schema.alternatives import alternatives
 from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_beside
 from tunegate.harness.checks.schema.json_reader import json_path, show_json
 from tunegate.harness.core.files import text_digest
@@ -37,6 +39,11 @@ def field_name(name: str, step: str | int) -> str:
 known_field_name = lru_cache(maxsize=4096)(field_name)
 
 
+def is_below(name: str, field: str) -> bool:
+    """Whether a field is another one or inside it."""
+    return name == field or field == ROOT or (name.startswith(field) and name[len(field)] in ".[")
+
+
 @dataclass(frozen=True)
 class SchemaFields:
     """The fields of a schema: by name, the schemas that apply to it.
@@ -49,9 +56,7 @@ class SchemaFields:
 
     def knows(self, name: str) -> bool:
         """Whether the schema names a field or leaves its name free."""
-        return name in self.schemas or any(
-            each == ROOT or (name.startswith(each) and name[len(each)] in ".[") for each in self.free if each != name
-        )
+        return name in self.schemas or any(is_below(name, each) for each in self.free if each != name)
 
     def closed(self, name: str) -> frozenset[str]:
         """The possible values of a field, as displayed; empty if they are not a closed set."""
@@ -82,6 +87,27 @@ class SchemaFields:
     def types(self, name: str) -> frozenset[str]:
         """The possible types of a field; empty if any type is possible."""
         return _types(self.schemas.get(name, ()))
+
+    def closed_values(
+        self, expect: Any, ignored: Collection[str], name: str = ROOT, is_only: bool = True
+    ) -> Iterator[ClosedValue]:
+        """Yield each expected value of a field with a closed set of values.
+
+        Alternatives are all accepted. `ignored` fields and values that the schema does not have are left out.
+        """
+        if name in ignored:
+            return
+        if options := alternatives(expect):
+            for each in options:
+                yield from self.closed_values(each, ignored, name, is_only=False)
+        elif isinstance(expect, dict):
+            for key, inner in expect.items():
+                yield from self.closed_values(inner, ignored, known_field_name(name, key), is_only)
+        elif isinstance(expect, list):
+            for inner in expect:
+                yield from self.closed_values(inner, ignored, known_field_name(name, 0), is_only)
+        elif name in self.closed_sets and (value := show_json(expect)) in self.closed_sets[name]:
+            yield name, value, is_only
 
 
 def _types(schemas: Sequence[Mapping[str, Any]]) -> frozenset[str]:

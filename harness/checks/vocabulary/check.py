@@ -136,15 +136,14 @@ class VocabularyCheck:
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """Refuse ids that the terms file does not have."""
-        known = {"terms": list(self.preferred), "wording": list(self.wording)}
-        return [
-            document.problem(
-                (*where, part, index), f"an id of the terms file's {part}", repr(entry), did_you_mean(entry, ids)
-            )
-            for part, ids in known.items()
-            for index, entry in enumerate(expect.get(part, ()))
-            if entry not in ids
-        ]
+        problems = []
+        for part, known in (("terms", self.preferred), ("wording", self.wording)):
+            expected = f"an id of the terms file's {part}"
+            for index, entry in enumerate(expect.get(part, ())):
+                if entry not in known:
+                    hint = did_you_mean(entry, known)
+                    problems.append(document.problem((*where, part, index), expected, repr(entry), hint))
+        return problems
 
 
 def _departure(wanted: str, said: str) -> str:

@@ -115,9 +115,8 @@ class Scorer:
 
     def scores(self, texts: Measured) -> Floats:
         """The on-brand probability of each text, in (0, 1)."""
-        drift = (
-            standard(texts.traits, self.mean, self.scale) @ self.weights + texts.char_ngrams @ self.letters + self.bias
-        )
+        traits = standard(texts.traits, self.mean, self.scale)
+        drift = traits @ self.weights + texts.char_ngrams @ self.letters + self.bias
         return np.asarray(1.0 / (1.0 + np.exp(-drift)), dtype=np.float64)
 
 

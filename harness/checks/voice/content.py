@@ -35,9 +35,8 @@ class ContentCard:
         return self.low >= LEAST_AUC
 
     def __str__(self) -> str:
-        return (
-            f"AUC {self.auc:.3f} [{self.low:.3f}, {self.high:.3f}], at least {LEAST_AUC} is needed at the lower bound"
-        )
+        interval = f"[{self.low:.3f}, {self.high:.3f}]"
+        return f"AUC {self.auc:.3f} {interval}, at least {LEAST_AUC} is needed at the lower bound"
 
 
 @functools.lru_cache(maxsize=8)

@@ -46,9 +46,8 @@ def curt(output: str, says: str) -> Iterator[Finding]:
     mine, theirs, share = _length(output), _length(says), length_share(output, says)
     if share < LEAST_LENGTH:
         lengths = " vs. ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
-        yield Finding(
-            "curt", f"{lengths} in the required content: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
-        )
+        said = f"{lengths} in the required content: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
+        yield Finding("curt", said)
 
 
 def length_share(output: str, says: str) -> float:

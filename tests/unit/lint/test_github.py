@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tunegate.harness.core.errors import LintWarning, Problem
-from tunegate.harness.lint.github import annotation
+from tunegate.harness.lint.rules import annotation
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import json
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import HasConstraint
-from tunegate.harness.checks.schema.constraint import constraint_of
+from tunegate.harness.checks.schema.check import constraint_of
 
 
 def held(schema: dict) -> dict:

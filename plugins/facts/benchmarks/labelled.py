@@ -43,78 +43,23 @@ def labelled(name: str) -> list[Answer]:
 
 @dataclass(frozen=True)
 class Answers:
-    """The labelled answers of one file: how the report calls them, and what it says of them first."""
+    """A file of labelled answers, and what was found and flagged when they were scored first."""
 
     file: str
     heading: str
-    about: str = ""
+    found: int
+    flagged: int
 
 
-MENDED = "What was wrong was then mended by its kind, with these answers in sight"
+#: Each set was written without sight of the code and scored once: wrong facts found, correct answers flagged, of 60
+#: each. The code was then improved with all but the fifth.
 SETS = (
-    Answers(
-        "ninth_blind",
-        "Written without sight of the code, in a ninth set",
-        "In this set and the three before it an answer without a wrong fact says nothing that does not stand in its "
-        "notes. Scored once, 58 of 60 with a wrong fact were found, and 3 of 60 without one were flagged: this is what "
-        f"to expect of texts by another hand. {MENDED}: `Sats`, and other names beside those of the notes. Now it is:",
-    ),
-    Answers(
-        "eighth_blind",
-        "An eighth set, also written without sight of the code",
-        f"Scored once, 53 of 60 with a wrong fact were found, and 5 of 60 without one were flagged. {MENDED}: another "
-        "name beside one that the notes have, thousands as `£385k`, `3 doz`, minutes as `30m`. Now it is:",
-    ),
-    Answers(
-        "seventh_blind",
-        "A seventh set, also written without sight of the code",
-        f"Scored once, 58 of 60 with a wrong fact were found, and 5 of 60 without one were flagged. {MENDED}: "
-        "`14 d` as a fortnight, `St-Aubin`, three euros and forty cents, `32-asteista`. Now it is:",
-    ),
-    Answers(
-        "sixth_blind",
-        "A sixth set, also written without sight of the code",
-        f"Scored once, 53 of 60 with a wrong fact were found, and 5 of 60 without one were flagged. {MENDED}: "
-        "the eighth of a month, `F11-F14`, under-18s, one euro twenty; and what goes against the notes, a way"
-        " in the other direction and an hour without its minutes. Now it is:",
-    ),
-    Answers(
-        "fifth_blind",
-        "A fifth set, also written without sight of the code",
-        "In this set and the three before it an answer may say what its notes imply: sums, lengths, a "
-        "weekday. Scored once, 55 of 60 with a wrong fact were found, and 16 of 60 without one were flagged; "
-        "what was wrong was not mended. Now it is:",
-    ),
-    Answers(
-        "fourth_blind",
-        "A fourth set, also written without sight of the code",
-        f"Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged. {MENDED}:"
-        " prices of each with all that they are for, repeats, numbers between two, parts of a currency, and "
-        "short words for days; and what goes against the notes, other units of measure and of prices, another"
-        " floor, another name that begins alike. Now it is:",
-    ),
-    Answers(
-        "third_blind",
-        "A third set, also written without sight of the code",
-        f"Scored once, 46 of 60 with a wrong fact were found, and 22 of 60 without one were flagged. {MENDED}:"
-        " what follows from days beside a named one and from prices of each; and what goes against the notes,"
-        " a number with another measure, a label on something else, a time in the other half of the day. Now "
-        "it is:",
-    ),
-    Answers(
-        "second_blind",
-        "A second set, also written without sight of the code",
-        "Scored once, 58 of 60 with a wrong fact were found, and 27 of 60 without one were flagged. The rule "
-        "worked out lengths of time alone. It has learnt since what follows from what, with these answers in "
-        "sight; now it is:",
-    ),
-    Answers(
-        "blind",
-        "An earlier set, also written without sight of the code",
-        "Scored once, by code whose writer had not seen these answers, 89 of 100 with a wrong fact were "
-        f"found, and 26 of 100 without one were flagged. {MENDED}; now it is:",
-    ),
-    Answers("cases", "Written before the code, which had them in sight"),
+    Answers("ninth_blind", "Ninth set", 58, 3),
+    Answers("eighth_blind", "Eighth set", 53, 5),
+    Answers("seventh_blind", "Seventh set", 58, 5),
+    Answers("sixth_blind", "Sixth set", 53, 5),
+    Answers("fifth_blind", "Fifth set, whose answers may say what their notes imply", 55, 16),
+    Answers("fourth_blind", "Fourth set, whose answers may say what their notes imply", 52, 19),
 )
 
 
@@ -123,12 +68,12 @@ def report() -> Iterator[str]:
     yield "# Facts on labelled answers"
     for each in SETS:
         yield f"## {each.heading}"
-        yield from filter(None, [each.about])
-        yield from _judged(labelled(f"{each.file}.yaml"))
+        yield f"Scored once: {each.found} of 60 with a wrong fact found, {each.flagged} of 60 without one flagged. Now:"
+        yield from _scored(labelled(f"{each.file}.yaml"))
     yield "## How\n\n    python plugins/facts/benchmarks/labelled.py"
 
 
-def _judged(answers: Sequence[Answer]) -> Iterator[str]:
+def _scored(answers: Sequence[Answer]) -> Iterator[str]:
     changed, true = ([each for each in answers if bool(each.wrong) is wrong] for wrong in (True, False))
     found, flagged = sum(bool(each.seen) for each in changed), sum(bool(each.seen) for each in true)
     yield (

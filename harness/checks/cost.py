@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import Check, CheckKind, Outcome
 from tunegate.harness.core.files import digest
 
@@ -84,7 +83,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> CostCh
 
 KIND = CheckKind(
     kind="continuous",
-    options=mapping_schema({}),
+    options={"type": "object", "additionalProperties": False},
     expect={},
     load=load,
     version=1,

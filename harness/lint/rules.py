@@ -44,7 +44,7 @@ def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
 
 def _named(folder: Path, task: Task) -> Iterator[Path]:
     """The files that checks name, relative to the folder, and those of labels."""
-    yield from (unit.labels.file for unit in task.units if unit.labels)
+    yield from (path for unit in task.units if unit.labels for path in unit.labels.files)
     asked = (options for unit in task.units for options in unit.asked.values())
     named = {value for options in asked for value in options.values() if isinstance(value, str)}
     yield from (folder / value for value in named)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Judge, LabelSource
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.lint.rules import unused_files
 
@@ -60,3 +63,15 @@ def test_notes_hidden_files_and_the_policy_are_not_unused(told):
     policy = "version: 1\nunits:\n  triage: {role: guard, reason: r}\n"
 
     assert told(README_dot_md="Notes.", _dot_DS_Store="x", refs___draft_dot_yaml="a: 1", task_dot_yaml=policy) == {}
+
+
+def test_labels_and_what_a_judge_says_of_them_are_not_unused(tmp_path):
+    write_unit(tmp_path, ["a"])
+    (task,), folder = load_tasks(tmp_path), tmp_path / "desk"
+    source = LabelSource(folder / "triage.labels.jsonl", 40, Judge("replay:judge", "Is it right?"))
+    for path in source.files:
+        path.write_text("")
+    labelled = replace(task, units=tuple(replace(unit, labels=source) for unit in task.units))
+
+    assert len(list(unused_files(folder, task))) == 2
+    assert list(unused_files(folder, labelled)) == []

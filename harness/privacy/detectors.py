@@ -10,6 +10,7 @@ import functools
 import hashlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import regex
@@ -156,13 +157,21 @@ def _is_a_call(text: str, start: int, end: int) -> bool:
 
 def _accounts(text: str) -> Iterator[tuple[str, str]]:
     luhn, iban = need("stdnum.luhn"), need("stdnum.iban")
-    for found in _DIGITS.finditer(text):
-        digits = regex.sub(r"[ -]", "", found[0])
-        if _CARD.fullmatch(digits) and luhn.is_valid(digits):
-            yield "card number", found[0]
-    for found in _IBAN.finditer(text):
-        if iban.is_valid(found[0]):
-            yield "IBAN", found[0]
+
+    def is_card(run: str) -> bool:
+        digits = regex.sub(r"[ -]", "", run)
+        return bool(_CARD.fullmatch(digits)) and luhn.is_valid(digits)
+
+    for kind, pattern, is_valid in (("card number", _DIGITS, is_card), ("IBAN", _IBAN, iban.is_valid)):
+        for found in pattern.finditer(text, overlapped=True):
+            yield from ((kind, run) for run in islice(filter(is_valid, _without_last_groups(found[0])), 1))
+
+
+def _without_last_groups(run: str) -> Iterator[str]:
+    """A run of groups, and the same without its last ones, which may be something else: `12/26`, `BIC`."""
+    while run:
+        yield run
+        run = run[: max(run.rfind(" "), run.rfind("-"), 0)]
 
 
 def _identities(text: str) -> Iterator[tuple[str, str]]:

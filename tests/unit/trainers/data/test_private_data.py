@@ -66,6 +66,16 @@ def test_each_secret_of_a_text_is_found_whole():
     assert list(find_private(f"the access token is {token}")) == [found[1]]
 
 
+def test_a_number_is_found_beside_other_groups():
+    for text, number in [
+        ("My card is 4539 1488 0343 6467 12/26, cvc 123.", "4539 1488 0343 6467"),
+        ("Order 12 4539-1488-0343-6467", "4539-1488-0343-6467"),
+        ("AT61 1904 3002 3457 3201 BIC BKAUATWW", "AT61 1904 3002 3457 3201"),
+        ("ES9121000418450200051332 EUR", "ES9121000418450200051332"),
+    ]:
+        assert [found for _, found in find_private(text)] == [number], text
+
+
 def test_what_is_private_is_found_wherever_it_stands():
     for kind, text in PLANTED.items():
         assert kinds(row(text)) == [kind]

@@ -36,7 +36,7 @@ _KEYS: Mapping[str, Any] = {
         r"[\"'`]?\K(?=\S*\d)(?=\S*[a-zA-Z])[^\s\"'`]{6,}"
     ),
 }
-_EMAIL = regex.compile(r"(?<![:/])\b([\w.+-]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63}){1,5})")
+_EMAIL = regex.compile(r"(?<!/|://[^\s/@]{1,128})\b([\w.+-]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63}){1,5})")
 _RESERVED = regex.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$")  # RFC 2606
 #: Mailboxes of a role (RFC 2142 and other common ones), not of a person.
 ROLES = frozenset({
@@ -46,6 +46,8 @@ ROLES = frozenset({
 })  # fmt: skip
 _DIGITS = regex.compile(r"(?<![\p{L}\p{N}+])(?:\d[ -]?){12,18}\d(?![\p{L}\p{N}])")
 _CARD = regex.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}")
+_NO_GROUPS = str.maketrans("", "", " -")
+SHORTEST = 13  # characters of a card number; an IBAN has 15
 _IBAN = regex.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
 #: Numbers of a person: the pattern, and the module of python-stdnum that checks the digits.
 _PERSONS: Sequence[tuple[str, Any, str]] = (
@@ -159,7 +161,7 @@ def _accounts(text: str) -> Iterator[tuple[str, str]]:
     luhn, iban = need("stdnum.luhn"), need("stdnum.iban")
 
     def is_card(run: str) -> bool:
-        digits = regex.sub(r"[ -]", "", run)
+        digits = run.translate(_NO_GROUPS)
         return bool(_CARD.fullmatch(digits)) and luhn.is_valid(digits)
 
     for kind, pattern, is_valid in (("card number", _DIGITS, is_card), ("IBAN", _IBAN, iban.is_valid)):
@@ -169,7 +171,7 @@ def _accounts(text: str) -> Iterator[tuple[str, str]]:
 
 def _without_last_groups(run: str) -> Iterator[str]:
     """A run of groups, and the same without its last ones, which may be something else: `12/26`, `BIC`."""
-    while run:
+    while len(run) >= SHORTEST:
         yield run
         run = run[: max(run.rfind(" "), run.rfind("-"), 0)]
 

@@ -66,12 +66,13 @@ def test_each_secret_of_a_text_is_found_whole():
     assert list(find_private(f"the access token is {token}")) == [found[1]]
 
 
-def test_a_number_is_found_beside_other_groups():
+def test_what_stands_beside_a_number_or_an_address_hides_none():
     for text, number in [
         ("My card is 4539 1488 0343 6467 12/26, cvc 123.", "4539 1488 0343 6467"),
         ("Order 12 4539-1488-0343-6467", "4539-1488-0343-6467"),
         ("AT61 1904 3002 3457 3201 BIC BKAUATWW", "AT61 1904 3002 3457 3201"),
         ("ES9121000418450200051332 EUR", "ES9121000418450200051332"),
+        ("E-mail:mary.okafor@gmail.com", "mary.okafor@gmail.com"),
     ]:
         assert [found for _, found in find_private(text)] == [number], text
 

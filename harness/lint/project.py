@@ -57,7 +57,7 @@ def _with_outputs(found: Lint, options: Options) -> Lint:
     try:
         outputs = read_replay(path, _known(found.tasks), name, options.rung, skips_unknown=True)
     except AuthoringError as error:
-        return replace(found, tasks=(), mistakes=tuple(error.problems), warnings=())
+        return Lint(mistakes=tuple(error.problems))
     left = [LintWarning(path, 1, leftover_outputs(outputs))] if outputs.unknown else []
     return replace(found, warnings=tuple(sorted([*found.warnings, *left])))
 

@@ -177,16 +177,12 @@ def _check_prose(drafts: Drafts, schema: Mapping[str, Any], rows: Sequence[Mappi
     for key, kind in schema["properties"].items():
         texts = [row[key] for row in rows if key in row]
         if kind.get("type") == "string" and is_prose(texts):
-            raise Refused(_prose(drafts, key, texts))
-
-
-def _prose(drafts: Drafts, key: str, texts: Sequence[str]) -> str:
-    return (
-        f"{drafts.table.name}: --expect {key}: expected labels, numbers or short values, found prose "
-        f"({max(map(len, texts))} characters at most), of which no two are alike. Score it by the house's terms "
-        "(--suite vocabulary, with a column of the expected terms), or by its voice, which needs labelled pairs of "
-        "texts (docs/voice.md)"
-    )
+            raise Refused(
+                f"{drafts.table.name}: --expect {key}: expected labels, numbers or short values, found prose "
+                f"({max(map(len, texts))} characters at most), of which no two are alike. Score it by the house's "
+                "terms (--suite vocabulary, with a column of the expected terms), or by its voice, which needs "
+                "labelled pairs of texts (docs/voice.md)"
+            )
 
 
 def retention_suite(drafts: Drafts) -> SuiteDraft:

@@ -170,7 +170,7 @@ def _accounts(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _without_last_groups(run: str) -> Iterator[str]:
-    """A run of groups, and the same without its last ones, which may be something else: `12/26`, `BIC`."""
+    """A run of groups, and the same without its last ones, which may be of another kind: `12/26`, `BIC`."""
     while len(run) >= SHORTEST:
         yield run
         run = run[: max(run.rfind(" "), run.rfind("-"), 0)]

@@ -38,7 +38,6 @@ def report(
     page: Annotated[str | None, shared("page")] = None,
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
-    tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
     style: Annotated[ReportFormat, shared("format", "report")] = "text",
     key: Annotated[Path | None, shared("key")] = None,
     baselines: Baselines = BASELINES,
@@ -55,7 +54,6 @@ def report(
     from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.origin import origin_of
     from tunegate.harness.reporting.report import with_origin, with_page
-    from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
     printed = sum([markdown, style != "text", as_json])
@@ -72,8 +70,6 @@ def report(
     if html:
         written = write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
-    if tensorboard:
-        write_scalars(tensorboard, found)
     if as_json:
         print_json(found.as_dict())
     elif markdown:

@@ -246,7 +246,6 @@ TABLE = (
     Option("html", "Write an offline page of all cases: a file, or a folder if many",
            "FILE.html|DIR", Path, by={"coverage": "Also draw a map of the inputs, as an offline page"},
            takes_by={"coverage": "FILE.html"}),
-    Option("tensorboard", "Also write the scores for TensorBoard", "DIR", Path),
     Option("page", "URL of the page, for links to its cases", "URL"),
     Option("gate-result", "Result of the gate's job; a decision that disagrees is not shown",
            "success|failure|cancelled|skipped"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tunegate.harness.cli.common import RUNS, console, errors, project
-from tunegate.harness.cli.options import BASELINES, Baselines, ChatTemplate, Json, shared
+from tunegate.harness.cli.options import BASELINES, Baselines, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import Printer, print_json, print_line
@@ -36,8 +36,6 @@ def report(
     html: Annotated[Path | None, shared("html")] = None,
     markdown: Annotated[bool, shared("markdown")] = False,
     page: Annotated[str | None, shared("page")] = None,
-    render: Annotated[str | None, shared("render")] = None,
-    chat_template: ChatTemplate = None,
     style: Annotated[ReportFormat, shared("format", "report")] = "text",
     key: Annotated[Path | None, shared("key")] = None,
     baselines: Baselines = BASELINES,
@@ -63,10 +61,8 @@ def report(
     found = with_origin(with_page(inputs.report(), page or ""), origin_of(os.environ))
     if html or as_json:
         found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
-        found = _with_prompts(found, inputs, render, chat_template) if render else found
-    elif render or key:
-        name, shows = ("render", "prompts") if render else ("key", "an adapter's signature")
-        raise UsageError(f"--{name} shows {shows} in the page and in JSON: expected --html or --json with it")
+    elif key:
+        raise UsageError("--key shows an adapter's signature in the page and in JSON: expected --html or --json with it")
     if html:
         written = write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
@@ -104,14 +100,6 @@ def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> 
         for each, digest in zip(inputs.records, digests, strict=True)
     ]
     return with_provenance(found, "signature", lines)
-
-
-def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | None) -> Report:
-    from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.tokenizer import prompt_renderer
-    from tunegate.harness.reporting.rendered_prompts import with_prompts
-
-    return with_prompts(found, inputs.records, prompt_renderer(model, watch_on(errors), template))
 
 
 def write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:

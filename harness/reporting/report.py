@@ -21,7 +21,6 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.origin import Origin
@@ -50,7 +49,6 @@ class CaseReport:
     findings: tuple[Finding, ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     context: CaseContext | None = None
-    rendered: RenderedPrompt | None = None
 
     @property
     def has_output(self) -> bool:

@@ -1,4 +1,4 @@
-"""Commands that show results: reports, the ledger, and the demo."""
+"""Commands that show results: reports and the ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunegate.harness.cli.common import RUNS, console, errors, project
 from tunegate.harness.cli.options import BASELINES, Baselines, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
-from tunegate.harness.core.printing import Printer, print_json, print_line
+from tunegate.harness.core.printing import print_json, print_line
 
 if TYPE_CHECKING:
     from tunegate.harness.reporting.decision import Inputs
@@ -220,15 +220,3 @@ def ledger(
         return
     for line in ledger_lines(found, shown):
         console.print(line)
-
-
-def demo(
-    home: Annotated[Path, shared("home")] = Path(".tunegate/demo"),
-    full: Annotated[bool, shared("full")] = False,
-) -> None:
-    """Run the whole loop on the embedded model: baseline, diagnosis, LoRA, gate, release."""
-    from tunegate.harness.cli.demo import run
-
-    code = run(Printer(), home, full)
-    if code:
-        raise typer.Exit(code)

@@ -1,7 +1,7 @@
 """The whole loop on the embedded model, with the commands that a user would type: `make demo`.
 
-    python benchmarks/demo.py           # one target and two guards: 6 to 12 minutes
-    python benchmarks/demo.py --full    # all units and rows: 83 minutes
+python benchmarks/demo.py           # one target and two guards: 6 to 12 minutes
+python benchmarks/demo.py --full    # all units and rows: 83 minutes
 """
 
 from __future__ import annotations

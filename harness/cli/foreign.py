@@ -22,7 +22,7 @@ def import_(
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
-    """Import tests of promptfoo, OpenAI's evals, deepeval, inspect_ai or lm-evaluation-harness as fixtures.
+    """Import tests of promptfoo, OpenAI's evals, deepeval or inspect_ai as fixtures.
 
     Nothing in the files is executed, and nothing is overwritten. What has no home here is listed, with its number.
     """

@@ -62,7 +62,9 @@ def report(
     if html or as_json:
         found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
     elif key:
-        raise UsageError("--key shows an adapter's signature in the page and in JSON: expected --html or --json with it")
+        raise UsageError(
+            "--key shows an adapter's signature in the page and in JSON: expected --html or --json with it"
+        )
     if html:
         written = write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")

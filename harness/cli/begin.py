@@ -142,7 +142,7 @@ def _prompt(question: str, read: Callable[[str], Given]) -> Given:
         try:
             return read(str(typer.prompt(question, default="", show_default=False)).strip())
         except TunegateError as error:
-            console.print(str(error), markup=False)
+            console.print(str(error))
 
 
 def _file(said: str) -> str | None:
@@ -174,7 +174,7 @@ def _table(
         named = " and ".join(missing)
         raise UsageError(f"{named}: expected a column of {table.name} ({there}), found none")
     if missing:
-        console.print(f"{table.name}: {len(table.rows):,} rows, columns {there}", markup=False)
+        console.print(f"{table.name}: {len(table.rows):,} rows, columns {there}")
     column = column or _prompt("Column with the input", lambda said: _columns(table, "--input", said))[0]
     several = "Columns with the expected values (separated by commas)"
     expected = tuple(expect) or _prompt(several, lambda said: _columns(table, "--expect", said))
@@ -190,12 +190,11 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
 
 def _report(changes: Changes, made: NewTask, then: str) -> None:
     for path in changes.new:
-        console.print(f"wrote {show_path(path)}", markup=False)
+        console.print(f"wrote {show_path(path)}")
     for path in changes.added:
-        console.print(f"added to {show_path(path)}", markup=False)
-    for line in (made.holds, *made.outlook):
-        console.print(line, markup=False)
+        console.print(f"added to {show_path(path)}")
+    console.lines((made.holds, *made.outlook))
     for note in (*made.notes, *changes.notes):
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     guide = next(path for path in changes.new if path.name == "README.md")
-    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps", markup=False)
+    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps")

@@ -97,5 +97,5 @@ def _ending(options: Collection[str]) -> Iterator[None]:
         raise typer.Exit(CouldNotRun.exit_code) from None
     except Exception as error:
         ours = as_tunegate_error(error, project())
-        errors.print(own_options(str(ours), options), markup=False)
+        errors.print(own_options(str(ours), options))
         raise typer.Exit(ours.exit_code) from error

@@ -14,9 +14,6 @@ from tunegate.harness.cli.gate import end_with_decision, kept_decision
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
     Baselines,
     Cases,
     Json,
@@ -44,7 +41,7 @@ OF_CONFIGURATIONS = ("model", "unit", "cases", "baselines", "rung", "repeats", "
 RESULTS = (".eval", ".jsonl", ".csv", ".json")
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def compare(
     ctx: typer.Context,
     given: Annotated[
@@ -228,15 +225,14 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
         "metrics": {key: dict(each) for key, each in record.verdicts.items()},
     }
     if not as_json:
-        console.print(_heading(paired), markup=False)
+        console.print(_heading(paired))
     if gate:
         end_with_decision(decision, as_json, more)
     elif as_json:
         print_json(decision.as_dict() | more)
     else:
         print_record(console, record)
-        for line in decision.notes:
-            console.print(line, markup=False)
+        console.lines(decision.notes)
         console.print("shown, not gated: with --gate the exit code is 1 if a metric blocks")
 
 

@@ -34,11 +34,10 @@ def import_(
     if quiet:
         return
     for path in written.paths:
-        console.print(f"wrote {show_path(path)}", markup=False)
-    for line in (*written.lines, *(f"note: {note}" for note in imported.notes)):
-        console.print(line, markup=False)
+        console.print(f"wrote {show_path(path)}")
+    console.lines((*written.lines, *(f"note: {note}" for note in imported.notes)))
     model = written.models[0] if written.models else "MODEL"
-    console.print(f"next: tunegate lint, then pytest {show_path(cases)}/ --tg-model={model}", markup=False)
+    console.print(f"next: tunegate lint, then pytest {show_path(cases)}/ --tg-model={model}")
 
 
 import_.__name__ = "import"  # the command's name, which as a keyword cannot be the function's

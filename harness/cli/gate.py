@@ -18,9 +18,6 @@ from tunegate.harness.cli.common import chatter, console, errors, project
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
     Baselines,
     Cases,
     Json,
@@ -72,7 +69,7 @@ def _be_untraceable() -> None:
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # Linux; other systems lack the function
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def gate(
     adapter: Annotated[list[Path] | None, shared("adapter")] = None,
     model: Annotated[str, shared("model")] = "smollm2",
@@ -197,8 +194,7 @@ def _print(decision: Decision) -> None:
             # both rules score the same outputs: print their cases once
             again = each.record.path is None and any(other.record.path for other in decision.by_rules)
             print_record(console, each.record, limit=0 if again else SHOWN_CASES)
-    for line in (*decision.notes, *decision.untrue):
-        console.print(line)
+    console.lines((*decision.notes, *decision.untrue))
     for each in decision.by_rules:
         if each.rules:
             verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
@@ -209,12 +205,11 @@ def _print(decision: Decision) -> None:
     if decision.passes:
         console.print("gate: passes")
     else:
-        for line in _headlines(decision):
-            errors.print(line, markup=False, soft_wrap=True)
-        errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
+        errors.lines(_headlines(decision))
+        errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}")
         if decision.changes and decision.is_modified and not decision.refused:
             # only once everything can be evaluated: a fix for that is another rule change
-            errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}", markup=False)
+            errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}")
 
 
 def _headlines(decision: Decision) -> Iterator[str]:
@@ -245,10 +240,8 @@ def _print_changes(decision: Decision) -> None:
     from tunegate.harness.reporting.edited import EditedPart, edited_lines
 
     changes = decision.changes
-    for line in edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]):
-        console.print(line, markup=False)
-    for line in change_lines(changes.modified, changes.added, decision.approved) if changes else ():
-        console.print(line)
+    console.lines(edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]))
+    console.lines(change_lines(changes.modified, changes.added, decision.approved) if changes else ())
 
 
 def _who(verdict: RulesVerdict) -> str:

@@ -135,5 +135,5 @@ def main() -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno != errno.EPIPE:  # EPIPE: the reader is gone
-            errors.print(f"cannot write the output ({error.strerror or error})", markup=False)
+            errors.print(f"cannot write the output ({error.strerror or error})")
         raise SystemExit(CouldNotRun.exit_code) from error

@@ -50,15 +50,14 @@ def report(
     from tunegate.harness.reporting.case_table import case_table
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
-    from tunegate.harness.reporting.origin import origin_of
-    from tunegate.harness.reporting.report import with_origin, with_page
+    from tunegate.harness.reporting.report import with_addresses
     from tunegate.harness.reporting.why import why_lines
 
     printed = sum([markdown, style != "text", as_json])
     if printed > 1:
         raise UsageError("--markdown, --format and --json: expected at most one of them, found several")
     inputs = read_inputs(record)
-    found = with_origin(with_page(inputs.report(), page or ""), origin_of(os.environ))
+    found = with_addresses(inputs.report(), page, os.environ)
     if html or as_json:
         found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
     elif key:
@@ -79,8 +78,7 @@ def report(
             print_line(line)
     elif not html:
         _print_inputs(inputs)
-        for line in (line for each in inputs.records if why for line in why_lines(each)):
-            console.print(line, markup=False)
+        console.lines(line for each in inputs.records if why for line in why_lines(each))
 
 
 def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
@@ -134,9 +132,8 @@ def _print_inputs(inputs: Inputs) -> None:
         rules = found.rules
         changed = change_lines(rules.modified, rules.added, rules.approved)
         edited = edited_lines(rules.configuration)
-        for line in (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules):
-            if line:
-                console.print(line, soft_wrap=True)
+        lines = (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules)
+        console.lines(filter(None, lines))
     if len(inputs.records) > MANY:
         print_leaderboard(console, inputs.records)
     elif len(inputs.records) > 1:
@@ -179,11 +176,10 @@ def comment(
     """
     from tunegate.harness.reporting.decision import of_artefact
     from tunegate.harness.reporting.markdown import markdown_report
-    from tunegate.harness.reporting.origin import origin_of
     from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
-    from tunegate.harness.reporting.report import with_origin, with_page
+    from tunegate.harness.reporting.report import with_addresses
 
-    found = with_origin(with_page(of_artefact(record, gate_result or ""), page or ""), origin_of(os.environ))
+    found = with_addresses(of_artefact(record, gate_result or ""), page, os.environ)
     markdown = markdown_report(found)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         add_to_summary(Path(summary), markdown)
@@ -220,5 +216,4 @@ def ledger(
     if as_json:
         print_json([event.as_dict() | {"digest": event.digest} for event in shown])
         return
-    for line in ledger_lines(found, shown):
-        console.print(line)
+    console.lines(ledger_lines(found, shown))

@@ -45,10 +45,10 @@ def traffic(
         sha = write_snapshot(inputs)
         path = snapshot_path(sha)
     aside = chatter(quiet)
-    aside.print(f"{len(inputs):,} different inputs of {len(found):,} lines, in {show_path(path)}", markup=False)
+    aside.print(f"{len(inputs):,} different inputs of {len(found):,} lines, in {show_path(path)}")
     if private:
-        aside.print(f"lines with secrets or personal data are kept ({len(private):,}): {allow_personal}", markup=False)
-    console.print(f"traffic: {PREFIX}{sha}", markup=False)
+        aside.print(f"lines with secrets or personal data are kept ({len(private):,}): {allow_personal}")
+    console.print(f"traffic: {PREFIX}{sha}")
 
 
 def _private_lines(found: Sequence[tuple[int, TrafficInput]], watch: Watch) -> Iterator[tuple[int, list[str]]]:

@@ -102,10 +102,9 @@ class Reader:
                 self._add(checks, each, values)
                 self.tally.taken[kind] += 1
             except (LeftOut, Refused) as error:
-                why = error.why if isinstance(error, LeftOut) else str(error)
-                self.tally.left[kind, why] += 1
+                self.tally.left[kind, str(error)] += 1
                 said = ": ".join(filter(None, [kind, text_of(each.get("value"), 100)]))
-                checks.comments.append(shown(f"left out: {said} ({why})"))
+                checks.comments.append(shown(f"left out: {said} ({error})"))
         return checks
 
     def _kind(self, assertion: Mapping[str, Any]) -> str:

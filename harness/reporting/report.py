@@ -23,7 +23,7 @@ from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
 from tunegate.harness.reporting.edited import EditedPart
-from tunegate.harness.reporting.origin import Origin
+from tunegate.harness.reporting.origin import Origin, origin_of
 from tunegate.harness.reporting.parts import PartReport, part_reports
 from tunegate.harness.reporting.provenance import provenance, rerun
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
@@ -223,20 +223,15 @@ def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
     )
 
 
-def with_page(report: Report, page: str) -> Report:
-    """Add the address of the page to the report.
+def with_addresses(report: Report, page: str | None, environment: Mapping[str, str]) -> Report:
+    """Add the address of the page to the report, and the pull request and commit that a workflow runs for.
 
     Raises:
         UsageError: the address cannot be linked.
     """
     if page and not PAGE.fullmatch(page):
         raise UsageError(f"--page: expected an address, https://HOST/PATH without a #, found {shown(page)}")
-    return replace(report, page=page)
-
-
-def with_origin(report: Report, origin: Origin | None) -> Report:
-    """Add the pull request and the commit to the report."""
-    return replace(report, origin=origin)
+    return replace(report, page=page or "", origin=origin_of(environment))
 
 
 def with_provenance(report: Report, name: str, values: Sequence[str]) -> Report:

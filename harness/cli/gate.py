@@ -214,14 +214,12 @@ def _print(decision: Decision) -> None:
 
 def _headlines(decision: Decision) -> Iterator[str]:
     """Yield a line for each blocked candidate: what regressed, with both scores, and the part that was edited."""
-    from tunegate.harness.reporting.edited import EditedPart
     from tunegate.harness.reporting.headline import candidate_head
     from tunegate.harness.reporting.report import candidate_report
 
-    edited = [EditedPart(**each.as_dict()) for each in decision.configuration]
     for record in (each.record for each in decision.by_rules if each.blocks and each.record.path):
         report = candidate_report(record, contexts={})
-        yield f"{report.name}: {candidate_head(report, report.verdict, edited)[0]}"
+        yield f"{report.name}: {candidate_head(report, report.verdict, decision.configuration)[0]}"
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
@@ -237,10 +235,10 @@ def _reasons(decision: Decision) -> Iterator[str]:
 def _print_changes(decision: Decision) -> None:
     """Print the edited parts of the configuration, and the rule changes."""
     from tunegate.harness.reporting.decision import change_lines
-    from tunegate.harness.reporting.edited import EditedPart, edited_lines
+    from tunegate.harness.reporting.edited import edited_lines
 
     changes = decision.changes
-    console.lines(edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]))
+    console.lines(edited_lines(decision.configuration))
     console.lines(change_lines(changes.modified, changes.added, decision.approved) if changes else ())
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.escaping import shown, visible_lines
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
@@ -315,8 +315,7 @@ def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str])
         return " ".join(blocking or decisions.values())
     if record.verdicts:
         return "No unit blocks; no task was evaluated completely, so none is decided."
-    cases, units = (f"{len(each)} {name}{'s' if len(each) != 1 else ''}"
-                    for each, name in ((record.cases, "case"), (record.units, "unit")))  # fmt: skip
+    cases, units = quantity(len(record.cases), "case"), quantity(len(record.units), "unit")
     return f"Scored: {cases} of {units}, without a comparison."
 
 

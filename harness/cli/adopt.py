@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console
+from tunegate.harness.cli.common import chatter, check_reason, console
 from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, OfRung, Quiet, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.models.model_options import ModelOptions
@@ -56,8 +56,7 @@ def adopt(
 
     claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
     claims.check()
-    if override is not None and not override.strip():
-        raise UsageError("--override: expected a reason, found none; add --override REASON")
+    check_reason("--override", override)
     if report and not claims.known:
         raise UsageError("--report: expected rows to report on, found --rows none; leave it out")
     aside = chatter(quiet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console
+from tunegate.harness.cli.common import chatter, check_reason, console
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown, shown_lines
@@ -39,8 +39,7 @@ def case(
     from tunegate.harness.cases.loader import find_unit, load_tasks
     from tunegate.harness.scaffold.incident import asks_expectation, case_id, check_unit, read_incident, same_case
 
-    if allow_personal is not None and not allow_personal.strip():
-        raise UsageError("--allow-personal: expected a reason, found none")
+    check_reason("--allow-personal", allow_personal)
     found = find_unit(load_tasks(cases), unit)
     check_unit(found)
     incident = read_incident(log, wanted)

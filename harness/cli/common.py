@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import typer
 
 from tunegate.harness.cli.help import SectionedCommand
 from tunegate.harness.core.crashes import as_tunegate_error
-from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
+from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.options.settings import standing
@@ -37,6 +38,38 @@ def project() -> Path:
     here = Path.cwd()
     root = find_root(here)
     return Path() if root == here else root
+
+
+def check_apart(writes: Iterable[tuple[str, Path | None]], taken: Iterable[tuple[str, Path]]) -> None:
+    """Refuse to write over another file of the same command; both are options with their files.
+
+    Raises:
+        UsageError: names both options.
+    """
+    taken = list(taken)
+    for option, path in writes:
+        if path and (name := same_file(path, taken)):
+            raise UsageError(
+                f"{option}: expected a file of its own, found that {name} uses {show_path(path)}; name another"
+            )
+        taken += [(option, path)] if path else []
+
+
+def check_reason(option: str, reason: str | None) -> None:
+    """Refuse a reason that is given and empty.
+
+    Raises:
+        UsageError: names the option.
+    """
+    if reason is not None and not reason.strip():
+        raise UsageError(f"{option}: expected a reason, found none; add {option} REASON")
+
+
+def open_page(address: str) -> bool:
+    """Open a page in a browser, but not from a log; return whether one was started."""
+    import webbrowser
+
+    return sys.stdout.isatty() and webbrowser.open(address)
 
 
 def is_given(ctx: typer.Context, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import console, is_given, project
+from tunegate.harness.cli.common import check_apart, console, is_given, project
 from tunegate.harness.cli.configurations import compare_configurations
 from tunegate.harness.cli.gate import end_with_decision, kept_decision
 from tunegate.harness.cli.options import (
@@ -24,7 +24,6 @@ from tunegate.harness.cli.options import (
     shared,
 )
 from tunegate.harness.core.errors import Refused, UsageError, show_path
-from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
@@ -134,13 +133,25 @@ def _compare_files(
     file: list[Path], gate: bool, margin: list[str], lower_is_better: list[str], policy: Path | None,
     inconclusive: Inconclusive, out: Path | None, written: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compare two result files of another tool."""
+    """Compare two result files of another tool; a decision names the record beside it, unless --out says where."""
+    from tunegate.harness.evaluation.sidecar import sidecar_path
+    from tunegate.harness.results.pairing import pair_files
+    from tunegate.harness.results.read import read_results
+    from tunegate.harness.results.settings import read_compare_settings
+
     old, new = _two(file)
-    _check_outputs(out, written, {"OLD": old, "NEW": new, "--policy": policy})
+    path = out or (written and written.with_name(f"{written.stem}.record.json"))
+    sidecar = path and sidecar_path(path)
+    reads = {"OLD": old, "NEW": new, "--policy": policy}
+    check_apart(
+        [("--out", path), ("the sidecar of --out", sidecar), ("--decision", written)],
+        [(name, each) for name, each in reads.items() if each],
+    )
     command = _command(old, new, margin, lower_is_better, policy)
     with kept_decision(written) as keep:
-        paired = _paired(old, new, policy, margin, lower_is_better)
-        record = _compared(paired, command, inconclusive, out or _beside(written))
+        settings = read_compare_settings(policy, margin, lower_is_better)
+        paired = pair_files(read_results(old), read_results(new), settings)
+        record = _compared(paired, command, inconclusive, path)
         _check_gated(record, gate)
         decision = _decision(record, paired)
         keep(decision)
@@ -156,38 +167,10 @@ def _two(files: list[Path]) -> tuple[Path, Path]:
     return old, new
 
 
-def _check_outputs(out: Path | None, written: Path | None, read: dict[str, Path | None]) -> None:
-    """See that no file is written over another one of the same command."""
-    from tunegate.harness.evaluation.sidecar import sidecar_path
-
-    record = out or _beside(written)
-    writes = [("--out", record), ("the sidecar of --out", record and sidecar_path(record)), ("--decision", written)]
-    taken = [(name, path) for name, path in read.items() if path]
-    for option, path in writes:
-        if path and (name := same_file(path, taken)):
-            raise UsageError(f"{option}: expected a file of its own, found that {name} is {show_path(path)}")
-        if path:
-            taken.append((option, path))
-
-
-def _beside(decision: Path | None) -> Path | None:
-    """Where the record goes that a decision names, unless --out says where."""
-    return decision and decision.with_name(f"{decision.stem}.record.json")
-
-
 def _command(old: Path, new: Path, margins: list[str], lower: list[str], policy: Path | None) -> str:
     options = [f"--margin={each}" for each in margins] + [f"--lower-is-better={each}" for each in lower]
     options += [f"--policy={policy}"] if policy else []
     return shlex.join(["tunegate", "compare", str(old), str(new), "--gate", *options])
-
-
-def _paired(old: Path, new: Path, policy: Path | None, margins: list[str], lower: list[str]) -> PairedFiles:
-    from tunegate.harness.results.pairing import pair_files
-    from tunegate.harness.results.read import read_results
-    from tunegate.harness.results.settings import read_compare_settings
-
-    settings = read_compare_settings(policy, margins, lower)
-    return pair_files(read_results(old), read_results(new), settings)
 
 
 def _compared(paired: PairedFiles, command: str, inconclusive: Inconclusive, path: Path | None) -> Record:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console, errors, project
+from tunegate.harness.cli.common import chatter, check_apart, console, errors, project
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
@@ -28,8 +28,8 @@ from tunegate.harness.cli.options import (
     opens_model,
     shared,
 )
-from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
-from tunegate.harness.core.files import same_file, write_atomically, write_json
+from tunegate.harness.core.errors import Refused, TunegateError, UsageError
+from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 from tunegate.harness.options.run import Inconclusive
@@ -107,7 +107,7 @@ def gate(
         inconclusive=inconclusive, ledger_remote=ledger_remote,
         cache_size=cache_size, opened=opened,
     )  # fmt: skip
-    _check_apart(written, junit, options)
+    check_apart([("--decision", written), ("--junit", junit)], [*options.reads, *options.writes])
     with kept_decision(written, junit) as keep:
         tell = (lambda _: None) if as_json else _print_changes
         decision = _decide(options, policy_from, approve, chatter(quiet, as_json), tell)
@@ -130,17 +130,6 @@ def end_with_decision(decision: Decision, as_json: bool, more: Mapping[str, Any]
         raise Refused(decision.refused)
     if not decision.passes:
         raise typer.Exit(1)
-
-
-def _check_apart(decision: Path | None, junit: Path | None, options: Options) -> None:
-    """Refuse to write the decision or its JUnit XML over another file of the run."""
-    taken = [*options.reads, *options.writes]
-    for option, path in (("--decision", decision), ("--junit", junit)):
-        if path and (name := same_file(path, taken)):
-            raise UsageError(
-                f"{option}: expected a file of its own, found that {name} uses {show_path(path)}; name another"
-            )
-        taken += [(option, path)] if path else []
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import console, project
+from tunegate.harness.cli.common import console, open_page, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Run, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.escaping import shown
@@ -123,13 +123,11 @@ def _piped_key() -> str:
 
 
 def _on_page(work: Labelling) -> None:
-    import webbrowser
-
     from tunegate.harness.labelling.server import LabelServer
 
     with LabelServer(work) as server:
         console.print(f"page: {server.address}")
-        if not (sys.stdout.isatty() and webbrowser.open(server.address)):  # no browser from a log
+        if not open_page(server.address):
             console.print("no browser was started: open the page's address; Ctrl+C stops")
         server.serve_forever()
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tunegate.harness.cli.common import RUNS, console, errors, project
+from tunegate.harness.cli.common import RUNS, console, errors, open_page, project
 from tunegate.harness.cli.options import BASELINES, Baselines, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
@@ -59,7 +58,7 @@ def report(
     inputs = read_inputs(record)
     found = with_addresses(inputs.report(), page, os.environ)
     if html or as_json:
-        found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
+        found = _whole(found, inputs, baselines, key)
     elif key:
         raise UsageError(
             "--key shows an adapter's signature in the page and in JSON: expected --html or --json with it"
@@ -81,15 +80,10 @@ def report(
         console.lines(line for each in inputs.records if why for line in why_lines(each))
 
 
-def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
-    from tunegate.harness.reporting.history import with_history
-
-    return with_history(found, inputs.records, baselines, project() / RUNS)
-
-
-def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> Report:
-    """Add the state of each adapter's signature to the report."""
+def _whole(found: Report, inputs: Inputs, baselines: Path, key: Path | None = None) -> Report:
+    """Add each unit's history and the state of each adapter's signature to the report."""
     from tunegate.harness.release.signing import signature_line
+    from tunegate.harness.reporting.history import with_history
     from tunegate.harness.reporting.report import with_provenance
 
     if key and not all(each.adapter for each in inputs.records):
@@ -99,7 +93,7 @@ def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> 
         signature_line(Path(each.adapter), digest, key) if each.adapter else ""
         for each, digest in zip(inputs.records, digests, strict=True)
     ]
-    return with_provenance(found, "signature", lines)
+    return with_provenance(with_history(found, inputs.records, baselines, project() / RUNS), "signature", lines)
 
 
 def write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
@@ -150,16 +144,14 @@ def _side_lines(found: Report) -> Iterator[str]:
 
 def view(record: Records, baselines: Baselines = BASELINES) -> None:
     """Write the page of a record next to it, and open it in a browser."""
-    import webbrowser
-
     from tunegate.harness.reporting.decision import read_inputs
 
     inputs = read_inputs(record)
-    found = _with_signatures(_with_history(inputs.report(), inputs, baselines), inputs)
+    found = _whole(inputs.report(), inputs, baselines)
     page = write_page(record[0].with_suffix(".html"), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
-    if not (sys.stdout.isatty() and webbrowser.open(address)):  # no browser from a log
+    if not open_page(address):
         console.print(f"no browser was started: open {address}")
 
 

@@ -1,4 +1,4 @@
-"""Commands to get started: the tour, and a new task."""
+"""Commands to get started: the tour, a new task, and tests of another tool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from tunegate.harness.cli.common import console, is_given, project
-from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.models.model_options import PYTHON, REPLAY, VLLM, is_server, split_server
@@ -198,3 +197,34 @@ def _report(changes: Changes, made: NewTask, then: str) -> None:
         console.print(f"note: {note}")
     guide = next(path for path in changes.new if path.name == "README.md")
     console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps")
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="The file, or the folder that holds it.", metavar="FILE|FOLDER")],
+    task: Annotated[
+        str | None, typer.Argument(help="Name of the task and its folder; by default the file's.", metavar="TASK")
+    ] = None,
+    match: Annotated[Literal["exact", "starts", "includes"] | None, shared("match")] = None,
+    column: Annotated[str | None, shared("input")] = None,
+    cases: Cases = FIXTURES,
+    quiet: Quiet = False,
+) -> None:
+    """Import tests of promptfoo, OpenAI's evals, deepeval or inspect_ai as fixtures.
+
+    Nothing in the files is executed, and nothing is overwritten. What has no home here is listed, with its number.
+    """
+    from tunegate.harness.imports.recognise import import_source
+    from tunegate.harness.imports.write import write_import
+
+    imported = import_source(source, match, column)
+    written = write_import(imported, task, project(), cases)
+    if quiet:
+        return
+    for path in written.paths:
+        console.print(f"wrote {show_path(path)}")
+    console.lines((*written.lines, *(f"note: {note}" for note in imported.notes)))
+    model = written.models[0] if written.models else "MODEL"
+    console.print(f"next: tunegate lint, then pytest {show_path(cases)}/ --tg-model={model}")
+
+
+import_.__name__ = "import"  # the command's name, which as a keyword cannot be the function's

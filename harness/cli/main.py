@@ -12,14 +12,13 @@ from typing import Annotated, ClassVar
 import typer
 
 from tunegate.harness.cli.adopt import adopt
-from tunegate.harness.cli.begin import init, tour
+from tunegate.harness.cli.begin import import_, init, tour
 from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.case import case
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.compare import compare
 from tunegate.harness.cli.coverage import coverage
 from tunegate.harness.cli.fixtures import lint, plan, schema
-from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.label import label

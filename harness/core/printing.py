@@ -29,9 +29,9 @@ class Printer(Console):
             yield Segment(text if control else self._plain(text), style, control)
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Print each line."""
+        """Print each line whole, however narrow the terminal is."""
         for line in lines:
-            self.print(line)
+            self.print(line, soft_wrap=True)
 
     def _plain(self, text: str) -> str:
         return _encodable(shown_lines(text), self.encoding)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.authoring.document import shortened
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import percent, quantity
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.coverage.coverage import Coverage, Drift, InputCluster
 
 LISTED = 20  # cases that are named
@@ -19,16 +19,14 @@ EXAMPLE = 100  # characters of an input
 HIDDEN = "(not shown: secrets or personal data)"
 
 
-def print_coverage(console: Console, found: Coverage) -> None:
+def print_coverage(console: Printer, found: Coverage) -> None:
     """Print the share without a near case, its clusters, the cases without traffic, and the drift."""
-    for line in opening(found):
-        console.print(Text(line), soft_wrap=True)
+    console.lines(opening(found))
     if found.clusters:
         console.print(_table("missing", found.clusters))
-    for line in closing(found):
-        console.print(Text(line), soft_wrap=True)
+    console.lines(closing(found))
     if found.drift:
-        console.print(Text(drift_sentence(found.drift)), soft_wrap=True)
+        console.lines([drift_sentence(found.drift)])
         if found.drift.moved:
             console.print(_table("grew or fell", found.drift.moved))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from tunegate.harness.cli.common import console, is_given, project
+from tunegate.harness.cli.common import console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.models.model_options import PYTHON, REPLAY, VLLM, is_server, split_server
@@ -42,6 +42,7 @@ Given = TypeVar("Given")
 
 
 Suite = Literal["schema", "vocabulary", "retention", "voice", "cost"]
+OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model")  # parameters that no other file takes
 
 
 def init(
@@ -73,7 +74,11 @@ def init(
 
     is_table = bool(column or expect or text or label)
     if source is not None and not is_table and is_source(Path(source)):
-        _check_no_table(ctx, source)
+        if option := first_given(ctx, OF_TABLES):
+            raise UsageError(
+                f"{option}: {source} is a file of another tool, whose tests are imported as they are; omit the option, "
+                "or read the file as a table: name its columns with --input and --expect"
+            )
         import_(Path(source), task, cases=cases, quiet=quiet)
         return
     chosen = _chosen(model, is_given(ctx, "model"), rows)
@@ -94,16 +99,6 @@ def init(
     changes = write_task(made, project(), cases, chosen)
     if not quiet:
         _report(changes, made, _next(chosen))
-
-
-def _check_no_table(ctx: typer.Context, source: str) -> None:
-    """Refuse options of tables with a file of another tool, which would be ignored."""
-    for each in ctx.command.params:
-        if each.name in ("names", "system", "goal", "limit", "rows", "suite", "model") and is_given(ctx, each.name):
-            raise UsageError(
-                f"{each.opts[0]}: {source} is a file of another tool, whose tests are imported as they are; omit the "
-                "option, or read the file as a table: name its columns with --input and --expect"
-            )
 
 
 def _chosen(model: str, is_named: bool, rows: int | None) -> str:

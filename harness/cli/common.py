@@ -78,6 +78,12 @@ def is_given(ctx: typer.Context, name: str) -> bool:
     return bool(source and source.name == "COMMANDLINE")
 
 
+def first_given(ctx: typer.Context, names: Collection[str]) -> str:
+    """Return the first of the named parameters that the command line sets, as an option; empty if there is none."""
+    given = (each for each in ctx.command.params if each.name in names and is_given(ctx, each.name))
+    return next((each.opts[0] for each in given), "")
+
+
 class Command(SectionedCommand):
     """A command with defaults from `[tool.tunegate]`, whose errors end with an exit code.
 

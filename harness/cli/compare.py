@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import check_apart, console, is_given, project
+from tunegate.harness.cli.common import check_apart, console, first_given, project
 from tunegate.harness.cli.configurations import compare_configurations
 from tunegate.harness.cli.gate import end_with_decision, kept_decision
 from tunegate.harness.cli.options import (
@@ -83,11 +83,14 @@ def compare(
     records are no evidence: tunegate gate decides on a change.
     """
     if _are_results(given):
-        _check_options(ctx, OF_CONFIGURATIONS, "result files are not run")
+        if option := first_given(ctx, OF_CONFIGURATIONS):
+            raise UsageError(f"{option}: result files are not run; omit it")
         files = [Path(each) for each in given]
         _compare_files(files, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
         return
-    _check_options(ctx, OF_FILES, "a comparison of configurations has no verdict: tunegate gate decides on a change")
+    if option := first_given(ctx, OF_FILES):
+        why = "a comparison of configurations has no verdict: tunegate gate decides on a change"
+        raise UsageError(f"{option}: {why}; omit it")
     from tunegate.harness.options.run import Options
 
     options = Options(
@@ -120,13 +123,6 @@ def _is_record(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
         start = file.read(200)
     return '"schema_version"' in start and '"partial"' in start
-
-
-def _check_options(ctx: typer.Context, names: tuple[str, ...], why: str) -> None:
-    """Refuse options of the other way to compare."""
-    for each in ctx.command.params:
-        if each.name in names and is_given(ctx, each.name):
-            raise UsageError(f"{each.opts[0]}: {why}; omit it")
 
 
 def _compare_files(

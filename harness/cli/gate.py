@@ -35,7 +35,7 @@ from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decision import Decision, RulesVerdict
+    from tunegate.harness.change.decision import Decision
     from tunegate.harness.options.run import Options
 
 PR_SET_DUMPABLE = 4
@@ -173,21 +173,22 @@ def _decide(
 
 
 def _print(decision: Decision) -> None:
+    from tunegate.harness.reporting.decision import rule_line
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     for each in decision.by_rules:
         # with the older rules only what blocks; the rest is printed once
         if each.blocks or each.record.path or not each.rules:
             if each.rules:
-                console.print(f"{_who(each)}by {each.rules}:")
+                who = f"{each.record.adapter}, " if each.record.adapter else ""
+                console.print(f"{who}by {each.rules}:")
             # both rules score the same outputs: print their cases once
             again = each.record.path is None and any(other.record.path for other in decision.by_rules)
             print_record(console, each.record, limit=0 if again else SHOWN_CASES)
     console.lines((*decision.notes, *decision.untrue))
     for each in decision.by_rules:
         if each.rules:
-            verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
-            console.print(f"{_who(each)}by {each.rules}: {verdict}")
+            console.print(rule_line(each.record.adapter, each.rules, each.blocks))
     for digest in dict.fromkeys(each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules):
         if digest:
             console.print(f"evaluated: the adapter {digest}")
@@ -229,7 +230,3 @@ def _print_changes(decision: Decision) -> None:
     changes = decision.changes
     console.lines(edited_lines(decision.configuration))
     console.lines(change_lines(changes.modified, changes.added, decision.approved) if changes else ())
-
-
-def _who(verdict: RulesVerdict) -> str:
-    return f"{verdict.record.adapter}, " if verdict.record.adapter else ""

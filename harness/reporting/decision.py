@@ -124,7 +124,10 @@ def decided(inputs: Inputs) -> Report:
         lines("modified"), lines("added"), next((each["approve"] for each in decisions if each["approve"]), ""),
         all(each["approved"] or not each["modified"] for each in decisions),
         "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])),
-        tuple(dict.fromkeys(line for each in decisions for line in _rule_lines(each))),
+        tuple(dict.fromkeys(
+            rule_line(each["adapter"], each["rules"], each["blocks"])
+            for decision in decisions for each in decision["by_rules"] if each["rules"]
+        )),
         tuple(dict.fromkeys(EditedPart(**part) for each in decisions for part in each["configuration"])),
         lines("untrue"),
     )  # fmt: skip
@@ -176,12 +179,10 @@ def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) 
     yield from (f"  {line}" for line in added)
 
 
-def _rule_lines(decision: Mapping[str, Any]) -> Iterator[str]:
-    for each in decision["by_rules"]:
-        if each["rules"]:
-            who = f"{each['adapter']}, " if each["adapter"] else ""
-            verdict = f"blocked by {', '.join(each['blocks'])}" if each["blocks"] else "passes"
-            yield f"{who}by {each['rules']}: {verdict}"
+def rule_line(adapter: str | None, rules: str, blocks: Sequence[str]) -> str:
+    """Return the verdict by one set of rules on one adapter (or the model), as a line."""
+    verdict = f"blocked by {', '.join(blocks)}" if blocks else "passes"
+    return f"{f'{adapter}, ' if adapter else ''}by {rules}: {verdict}"
 
 
 def _outcome(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import same_file
+from tunegate.harness.core.files import digest, same_file
 from tunegate.harness.models.model_options import (
     AUTO,
     CACHE_MEGABYTES,
@@ -108,6 +109,17 @@ class Options:
         """
         gated = bool(self.against or self.shard)  # merged shards may be gated
         return self.fresh or (is_opaque(self.model) and gated)
+
+    @contextmanager
+    def counting(self, notes: list[str]) -> Iterator[Run | None]:
+        """Yield the run that uses only its own outputs; None where all cached outputs count. Messages go to `notes`."""
+        from tunegate.harness.models.unfinished import asking_anew  # too heavy for the plugin
+
+        if self.run or not self.asks_anew:
+            yield self.run
+            return
+        with asking_anew(digest(repr(self)), self.fresh, notes, self.cache_size) as run:
+            yield run
 
     def out_of(self, adapter: Path | None) -> Path | None:
         """Path of an adapter's record under --tg-out (None: the model's own); a folder if there are several."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def flag(name: str, text: str, **more: Any) -> Option:
 
 def setting(name: str, text: str, *takes: Any, **more: Any) -> Option:
     """Return an option of the commands that pytest and `[tool.tunegate]` have, too."""
-    return Option(name, text, *takes, suites=True, stands=True, **more)
+    return replace(Option(name, text, *takes, **more), suites=True, stands=True)
 
 
 def choice_of(*choices: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, made_cases, prompt_of
 from tunegate.harness.imports.rules import Rule, literal, negated, pattern
 from tunegate.harness.imports.templates import filled_template
-from tunegate.harness.results.samples import inside, text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI Evals (hosted)"
 CRITERIA = "testing_criteria"
@@ -71,7 +71,7 @@ def _rows_inside(value: Mapping[str, Any]) -> Iterator[Any]:
 def _template(path: Path, value: Mapping[str, Any], item: Mapping[str, Any]) -> Any:
     """The messages around a row's values, or the item's own input."""
     for each in _mappings(value):
-        if isinstance(found := inside(each, "input_messages").get("template"), list):
+        if isinstance(found := mapping_at(each, "input_messages").get("template"), list):
             return found
     for key in ("input", "messages", "prompt", "question"):
         if key in item:
@@ -94,7 +94,7 @@ def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: A
             comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error.why})"))
     if not rules:
         raise LeftOut("without a criterion that has a home")
-    output = inside(row, "sample").get("output_text")
+    output = mapping_at(row, "sample").get("output_text")
     return ImportedCase(
         prompt_of(_messages(template, values, tally), tally), texts=tuple(rules), comments=tuple(comments),
         outputs={RECORDED: output} if isinstance(output, str) else {},
@@ -106,7 +106,7 @@ def _messages(template: Any, values: Mapping[str, Any], tally: Tally) -> Any:
         return filled_template(template, values, tally) if "{{" in template else values[template]
     made = []
     for each in template:
-        content = inside(each).get("content")
+        content = mapping_at(each).get("content")
         text = content.get("text") if isinstance(content, Mapping) else content
         if not isinstance(text, str):
             raise LeftOut("messages with content other than text")

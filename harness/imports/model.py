@@ -11,7 +11,7 @@ from typing import Any
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.results.samples import inside, text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 SYSTEM = "system"
 MOST_CASES = 20_000  # a product of lists of variables grows beyond any memory
@@ -206,7 +206,7 @@ def case_name(said: Any) -> str:
 
 def plain_tags(metadata: Any) -> dict[str, str]:
     """The metadata that can be tags: short texts, numbers, true and false."""
-    plain = {key: value for key, value in inside(metadata).items() if isinstance(value, str | int | float)}
+    plain = {key: value for key, value in mapping_at(metadata).items() if isinstance(value, str | int | float)}
     found = {str(key): _tag_text(value) for key, value in plain.items()}
     fits = {key: text for key, text in found.items() if len(text) <= 60 >= len(key)}
     return {key: text for key, text in fits.items() if text.strip() and "\n" not in text}

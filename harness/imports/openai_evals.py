@@ -14,7 +14,7 @@ from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, Lef
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.rules import target_rule
 from tunegate.harness.imports.targets import Match, targets_of
-from tunegate.harness.results.samples import inside, text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI evals"
 MATCH = "Match"
@@ -60,7 +60,7 @@ def read_registry(path: Path, registry: Mapping[str, Any]) -> Imported:
     found: dict[str, list[ImportedCase]] = {}
     for name, entry in evals.items():
         kind = text_of(entry["class"], 100).rpartition(":")[2]
-        arguments = inside(entry, "args")
+        arguments = mapping_at(entry, "args")
         try:
             if kind not in KINDS:
                 raise LeftOut(f"{kind} has no home here")

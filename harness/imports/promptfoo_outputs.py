@@ -22,7 +22,7 @@ from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
 from tunegate.harness.imports.promptfoo_tests import is_transformed
 from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.promptfoo_results import is_result, variables_of
-from tunegate.harness.results.samples import inside, text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 
 @dataclass
@@ -61,12 +61,12 @@ def read_outputs(path: Path, rows: list[Any]) -> Imported:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return text_of(row.get("promptId") or inside(row, "prompt").get("label"))
+    return text_of(row.get("promptId") or mapping_at(row, "prompt").get("label"))
 
 
 def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
     """The case of a result; None if it cannot be one."""
-    test = inside(row, "testCase")
+    test = mapping_at(row, "testCase")
     checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed(test))
     if checks.is_empty:
         tally.left["test", "none of its assertions has a home"] += 1
@@ -74,7 +74,7 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
     if test.get("threshold") not in (None, 1):
         tally.changed["threshold", "every check must hold"] += 1
     try:
-        return _Collected(_case(inside(row, "prompt").get("raw"), test, checks, name, tally))
+        return _Collected(_case(mapping_at(row, "prompt").get("raw"), test, checks, name, tally))
     except LeftOut as error:
         tally.left["test", error.why] += 1
         return None
@@ -89,7 +89,7 @@ def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: T
 
 
 def _add_output(collected: _Collected | None, row: Mapping[str, Any], tally: Tally) -> None:
-    provider, output = row.get("provider"), inside(row, "response").get("output")
+    provider, output = row.get("provider"), mapping_at(row, "response").get("output")
     said = provider.get("label") or provider.get("id") if isinstance(provider, Mapping) else provider
     model = text_of(said, 200)
     if collected is None:

@@ -13,7 +13,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.imports.model import MOST_CASES, LeftOut, Tally, too_many
 from tunegate.harness.imports.nearby import BINARY, DATA, FILE, Nearby
 from tunegate.harness.imports.promptfoo_checks import assertion_of_cell
-from tunegate.harness.results.samples import inside
+from tunegate.harness.results.samples import mapping_at
 
 MAGIC = "__"
 AFFIXES = frozenset({"prefix", "suffix"})  # the options of a test that are used
@@ -29,12 +29,12 @@ class PromptfooTest:
     @property
     def options(self) -> Mapping[str, Any]:
         """Its options; empty if it has none."""
-        return inside(self.raw, "options")
+        return mapping_at(self.raw, "options")
 
 
 def is_transformed(test: Mapping[str, Any]) -> bool:
     """Whether code changes the output of a test before its assertions see it."""
-    return any(inside(test, "options").get(key) for key in ("transform", "postprocess"))
+    return any(mapping_at(test, "options").get(key) for key in ("transform", "postprocess"))
 
 
 def test_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class TestReader:
                 raise too_many(self.path)
 
     def _mapping(self, said: Any) -> Mapping[str, Any]:
-        return inside(self.nearby.data(self.nearby.find(said)) if isinstance(said, str) else said)
+        return mapping_at(self.nearby.data(self.nearby.find(said)) if isinstance(said, str) else said)
 
     def _raw_tests(self, entry: Any) -> Iterator[Mapping[str, Any]]:
         """The tests that an entry is, or that the file holds which it names."""

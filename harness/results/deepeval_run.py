@@ -19,7 +19,7 @@ from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
-    inside,
+    mapping_at,
     question_of,
     score_of,
     text_of,
@@ -108,7 +108,7 @@ def _asked(case: Mapping[str, Any]) -> tuple[Any, Any]:
     """What a test case asks and expects; of a conversation its scenario and what its user says."""
     if "input" in case:
         return case["input"], case.get("expectedOutput")
-    said = [inside(each).get("content") for each in _list(case, "turns") if inside(each).get("role") == "user"]
+    said = [mapping_at(each).get("content") for each in _list(case, "turns") if mapping_at(each).get("role") == "user"]
     return case.get("scenario") or said, case.get("expectedOutcome")
 
 

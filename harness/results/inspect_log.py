@@ -18,8 +18,8 @@ from tunegate.harness.results.samples import (
     ScoredSample,
     brief,
     id_text,
-    inside,
     is_scalar,
+    mapping_at,
     question_of,
     score_of,
     text_of,
@@ -80,7 +80,7 @@ def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
     made = [reader.sample(each) for each in samples]
     _check_count(path, header, len(made))
     return ResultFile(
-        path, TOOL, tuple(made), text_of(inside(spec, "packages").get(TOOL)),
+        path, TOOL, tuple(made), text_of(mapping_at(spec, "packages").get(TOOL)),
         text_of(spec.get("task"), 200), text_of(spec.get("model"), 200), text_of(spec.get("created"), 40),
         left_out=reader.left_out(made),
     )  # fmt: skip
@@ -92,7 +92,7 @@ def _check_count(path: Path, header: Mapping[str, Any], found: int) -> None:
     Raises:
         Unreadable: there are none, or fewer than the header counts.
     """
-    total = inside(header, "results").get("total_samples")
+    total = mapping_at(header, "results").get("total_samples")
     if not found:
         raise Unreadable(path, f"{A_LOG} with its samples", "none", "run inspect eval without --no-log-samples")
     if isinstance(total, int) and found < total:
@@ -114,12 +114,12 @@ class _Samples:
         scores: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
         for scorer, score in given.items():
-            for name, part in _parts(scorer, inside(score).get("value")):
+            for name, part in _parts(scorer, mapping_at(score).get("value")):
                 scores[name] = None if raw.get("invalidation") else self._number(name, part)
                 if scores[name] != 1:
-                    reasons[name] = text_of(inside(score).get("explanation"), MOST_REASON)
+                    reasons[name] = text_of(mapping_at(score).get("explanation"), MOST_REASON)
         if raw.get("error") and not scores:
-            reasons[""] = text_of(inside(raw["error"]).get("message") or raw["error"], MOST_REASON)
+            reasons[""] = text_of(mapping_at(raw["error"]).get("message") or raw["error"], MOST_REASON)
         asked = _messages(raw.get("input"), raw.get("attachments"))
         return ScoredSample(
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
@@ -160,7 +160,7 @@ def value_of(value: Any) -> float | None:
 def _messages(value: Any, attachments: Any) -> Any:
     """An input without what differs from run to run: the ids of its messages."""
     if isinstance(value, str) and value.startswith(ATTACHMENT):
-        return inside(attachments).get(value.removeprefix(ATTACHMENT), value)
+        return mapping_at(attachments).get(value.removeprefix(ATTACHMENT), value)
     if not isinstance(value, list):
         return value
     kept = ("role", "content", "tool_calls", "tool_call_id")
@@ -173,5 +173,5 @@ def _output(value: Any) -> str | None:
     if isinstance(value.get("completion"), str):
         return text_of(value["completion"])
     choices = value.get("choices")
-    message = inside(choices[0], "message") if isinstance(choices, list) and choices else {}
+    message = mapping_at(choices[0], "message") if isinstance(choices, list) and choices else {}
     return text_of(message.get("content")) if message else None

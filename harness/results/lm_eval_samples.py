@@ -21,8 +21,8 @@ from tunegate.harness.results.samples import (
     ScoredSample,
     brief,
     id_text,
-    inside,
     is_scalar,
+    mapping_at,
     question_of,
     score_of,
     text_of,
@@ -103,7 +103,7 @@ def _sample(name: str, document: _Document) -> ScoredSample:
 
 
 def _prompt(raw: Mapping[str, Any]) -> str:
-    first = inside(raw, "arguments", "gen_args_0")
+    first = mapping_at(raw, "arguments", "gen_args_0")
     return text_of(first.get("arg_0") if first else raw["doc"])
 
 
@@ -115,11 +115,11 @@ def _with_results(found: ResultFile, documents: int) -> ResultFile:
     if beside is not None and beside.is_file():
         results = parse_file(beside, read_bytes(beside), "results of lm-evaluation-harness")
     task = named["task"] if named else ""
-    _check_documents(found.path, inside(results, "n-samples", task), documents)
-    better = inside(results, "higher_is_better", task)
+    _check_documents(found.path, mapping_at(results, "n-samples", task), documents)
+    better = mapping_at(results, "higher_is_better", task)
     return ResultFile(
-        found.path, TOOL, found.samples, text_of(inside(results).get("lm_eval_version"), 40), task,
-        text_of(inside(results).get("model_name"), 200), named["date"] if named else "",
+        found.path, TOOL, found.samples, text_of(mapping_at(results).get("lm_eval_version"), 40), task,
+        text_of(mapping_at(results).get("model_name"), 200), named["date"] if named else "",
         lower=dict(_lower(found, better, beside.name if beside else "")),
         amounts=frozenset(name for name in found.metrics if is_amount(name.partition(",")[0])),
         left_out=found.left_out, notes=tuple(_notes(found)),

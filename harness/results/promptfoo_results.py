@@ -18,7 +18,7 @@ from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
-    inside,
+    mapping_at,
     question_of,
     score_of,
     text_of,
@@ -40,7 +40,7 @@ def is_result(value: Any) -> bool:
 
 def is_results(value: Any) -> bool:
     """Whether a JSON value is what `promptfoo eval -o` writes."""
-    results = inside(value, "results")
+    results = mapping_at(value, "results")
     return isinstance(results.get("results"), list) and "stats" in results
 
 
@@ -52,11 +52,11 @@ def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
     """
     results = value["results"]
     rows = [(1, row) for row in results["results"]]
-    counted = [inside(results, "stats").get(name) for name in ("successes", "failures", "errors")]
+    counted = [mapping_at(results, "stats").get(name) for name in ("successes", "failures", "errors")]
     total = sum(each for each in counted if isinstance(each, int))
     if len(rows) < total:
         raise Unreadable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
-    version = inside(value, "metadata").get("promptfooVersion")
+    version = mapping_at(value, "metadata").get("promptfooVersion")
     return read_result_rows(path, rows, text_of(version, 40), text_of(results.get("timestamp"), 40))
 
 
@@ -84,7 +84,7 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
 
 
 def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
-    asked, checks = variables_of(row), inside(row, "testCase").get("assert")
+    asked, checks = variables_of(row), mapping_at(row, "testCase").get("assert")
     grading = row.get("gradingResult")
     reason = grading.get("reason") if isinstance(grading, dict) else row.get("error")
     scores = dict.fromkeys(_names(row), None) if _is_error(row) else dict(_scores(row))
@@ -112,7 +112,7 @@ def _names(row: Mapping[str, Any]) -> Iterator[str]:
 def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield PASS, score_of(row["success"])
     yield SCORE, score_of(row["score"])
-    for name, value in inside(row, "namedScores").items():
+    for name, value in mapping_at(row, "namedScores").items():
         yield (f"metric {name}" if name in {PASS, SCORE, LATENCY, COST} else name), score_of(value)
     yield LATENCY, score_of(row.get("latencyMs"))
     if "cost" in row:
@@ -121,7 +121,7 @@ def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 
 def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a test, without those of the run itself."""
-    given = inside(row, "vars").items()
+    given = mapping_at(row, "vars").items()
     return {name: value for name, value in given if not name.startswith("__") and name != "sessionId"}
 
 
@@ -140,7 +140,7 @@ def _expected(checks: Any) -> str:
 
 
 def _output(row: Mapping[str, Any]) -> str | None:
-    output = inside(row, "response").get("output")
+    output = mapping_at(row, "response").get("output")
     return None if output is None else text_of(output)
 
 
@@ -151,6 +151,6 @@ def _providers(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[str]:
 
 
 def _notes(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[str]:
-    responses = [inside(row, "response") for _, row in rows]
+    responses = [mapping_at(row, "response") for _, row in rows]
     if cached := sum(each.get("cached") is True for each in responses):
         yield f"{cached} of {len(responses)} outputs came from promptfoo's cache: their latency says little"

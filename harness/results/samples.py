@@ -124,7 +124,7 @@ def id_text(value: Any) -> str:
     return value if isinstance(value, str) else _as_json(value)
 
 
-def inside(value: Any, *keys: str) -> Mapping[str, Any]:
+def mapping_at(value: Any, *keys: str) -> Mapping[str, Any]:
     """The mapping at `keys` of a value; an empty one where there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -182,7 +182,8 @@ def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) 
 def rule_line(adapter: str | None, rules: str, blocks: Sequence[str]) -> str:
     """Return the verdict by one set of rules on one adapter (or the model), as a line."""
     verdict = f"blocked by {', '.join(blocks)}" if blocks else "passes"
-    return f"{f'{adapter}, ' if adapter else ''}by {rules}: {verdict}"
+    who = f"{adapter}, " if adapter else ""
+    return f"{who}by {rules}: {verdict}"
 
 
 def _outcome(

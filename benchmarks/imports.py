@@ -46,7 +46,7 @@ from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.imports.fixtures import task_of
 from tunegate.harness.imports.model import Imported
-from tunegate.harness.imports.promptfoo_checks import MAKERS
+from tunegate.harness.imports.promptfoo_checks import HOMES
 from tunegate.harness.imports.recognise import import_source
 from tunegate.harness.imports.write import write_import
 
@@ -245,7 +245,7 @@ def _with_outputs(config: dict[str, Any]) -> dict[str, Any]:
 
 def _home(checks: Any) -> list[dict[str, Any]]:
     """The assertions that score here as there, and read no file."""
-    kept = [each for each in checks or [] if str(each.get("type")).removeprefix("not-") in MAKERS]
+    kept = [each for each in checks or [] if str(each.get("type")).removeprefix("not-") in HOMES]
     kept = [each for each in kept if not each.get("transform") and each["type"] != "contains-json"]
     return [each for each in kept if not str(each.get("value")).startswith("file://")]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from pathlib import Path
@@ -25,28 +24,15 @@ from tunegate.harness.evaluation.engines import SAME_CONFIGURATION
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.ledger import Ledger
 from tunegate.harness.models.model_options import REPLAY, SERVER, is_python, is_server, is_vllm
+from tunegate.harness.reporting.edited import EditedPart
 
 #: Settings of `[tool.tunegate]` that are part of the configuration; `model` is one if it stays of the same kind.
 SETTINGS = ("model", "rung", "chat-template", "reasoning-effort")
 
 
-@dataclass(frozen=True)
-class ConfigurationChange:
-    """One part of a configuration that differs: of a unit (empty: of all), with both texts."""
-
-    unit: str
-    part: str
-    before: str
-    now: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return its form in a decision."""
-        return {"unit": self.unit, "part": self.part, "before": self.before, "now": self.now}
-
-
 def configuration_changes(
     old: Sequence[Task], new: Sequence[Task], before: Mapping[str, Any], now: Mapping[str, Any]
-) -> Iterator[ConfigurationChange]:
+) -> Iterator[EditedPart]:
     """Yield the parts in which two sides of a change differ.
 
     Args:
@@ -57,18 +43,18 @@ def configuration_changes(
     """
     for name in SETTINGS:
         if before.get(name) != now.get(name) and is_of_same_kind(name, before.get(name), now.get(name)):
-            yield ConfigurationChange("", name, before.get(name) or "not set", now.get(name) or "not set")
+            yield EditedPart("", name, before.get(name) or "not set", now.get(name) or "not set")
     known = {unit.key: unit.configuration for task in old for unit in task.units}
     for unit in (unit for task in new for unit in task.units if unit.key in known and not unit.of):
         yield from edited_parts(unit.key, known[unit.key], unit.configuration)
 
 
-def edited_parts(unit: str, old: UnitConfiguration, new: UnitConfiguration) -> Iterator[ConfigurationChange]:
+def edited_parts(unit: str, old: UnitConfiguration, new: UnitConfiguration) -> Iterator[EditedPart]:
     """Yield the parts in which two configurations of a unit differ."""
     before, now = (_texts(each) for each in (old, new))
     for part in dict.fromkeys([*before, *now]):
         if before.get(part) != now.get(part):
-            yield ConfigurationChange(unit, part, before.get(part, ""), now.get(part, ""))
+            yield EditedPart(unit, part, before.get(part, ""), now.get(part, ""))
     yield from _example_changes(unit, *(_examples(each) for each in (old, new)))
 
 
@@ -84,7 +70,7 @@ def _examples(configuration: UnitConfiguration) -> list[str]:
     return [f"{_text(each['input'])}\n-> {each['output']}" for each in shots]
 
 
-def _example_changes(unit: str, old: Sequence[str], new: Sequence[str]) -> Iterator[ConfigurationChange]:
+def _example_changes(unit: str, old: Sequence[str], new: Sequence[str]) -> Iterator[EditedPart]:
     """Yield a change for each worked example that is edited, added or removed; it has its number on its side."""
     for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal":
@@ -92,11 +78,11 @@ def _example_changes(unit: str, old: Sequence[str], new: Sequence[str]) -> Itera
         both = zip_longest(range(a, b), range(c, d))
         for before, now in both:
             if now is None:
-                yield ConfigurationChange(unit, f"worked example {before + 1}, removed", old[before], "")
+                yield EditedPart(unit, f"worked example {before + 1}, removed", old[before], "")
             elif before is None:
-                yield ConfigurationChange(unit, f"worked example {now + 1}, added", "", new[now])
+                yield EditedPart(unit, f"worked example {now + 1}, added", "", new[now])
             else:
-                yield ConfigurationChange(unit, f"worked example {now + 1}", old[before], new[now])
+                yield EditedPart(unit, f"worked example {now + 1}", old[before], new[now])
 
 
 def _text(written: Any) -> str:

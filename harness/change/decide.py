@@ -55,7 +55,6 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.models.model_options import is_server
-from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.run import Session
@@ -86,7 +85,7 @@ def decide_change(
     notes: list[str] = []
     with ExitStack() as stack:
         # both sides evaluate the same outputs
-        options = replace(options, run=stack.enter_context(counting(options, notes)))
+        options = replace(options, run=stack.enter_context(options.counting(notes)))
         checks = stack.enter_context(isolating_checks())
         if ref is None:
             decision = _alone(options, watch)

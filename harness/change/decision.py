@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from tunegate.harness.change.candidate import (
-    ConfigurationChange,
-)
 from tunegate.harness.change.rules import RuleChanges
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.reporting.edited import EditedPart
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Decision:
 
     by_rules: tuple[RulesVerdict, ...] = ()
     changes: RuleChanges | None = None
-    configuration: tuple[ConfigurationChange, ...] = ()
+    configuration: tuple[EditedPart, ...] = ()
     approved: bool = False
     untrue: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -73,6 +71,6 @@ class Decision:
         return {
             "passes": self.passes, "refused": self.refused, "modified": list(changes.modified),
             "added": list(changes.added), "approve": changes.approve, "approved": self.approved,
-            "configuration": [each.as_dict() for each in self.configuration], "untrue": list(self.untrue),
+            "configuration": [asdict(each) for each in self.configuration], "untrue": list(self.untrue),
             "by_rules": [each.as_dict() for each in self.by_rules], "notes": list(self.notes),
         }  # fmt: skip

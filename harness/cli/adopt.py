@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console
-from tunegate.harness.cli.options import (
-    BASELINES,
-    FIXTURES,
-    LOCAL_MODEL,
-    Baselines,
-    Cases,
-    OfRung,
-    Quiet,
-    opens_model,
-    shared,
-)
+from tunegate.harness.cli.common import chatter, check_reason, console
+from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, OfRung, Quiet, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.models.model_options import ModelOptions
 
 ADAPTERS = Path("adapters")
 
 
-@opens_model(*LOCAL_MODEL)
+@opens_model("local")
 def adopt(
     adapter: Annotated[
         Path,
@@ -67,18 +56,17 @@ def adopt(
 
     claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
     claims.check()
-    if override is not None and not override.strip():
-        raise UsageError("--override: expected a reason, found none; add --override REASON")
+    check_reason("--override", override)
     if report and not claims.known:
         raise UsageError("--report: expected rows to report on, found --rows none; leave it out")
     aside = chatter(quiet)
     place = output or ADAPTERS / default_name(adapter)
     recipe = as_recipe(claims, override, place, task=task or _only_task(cases), model=model, opened=opened, rung=rung)
-    say = functools.partial(aside.print, markup=False)
+    say = aside.print
     with working_folder(place, adapter) as work:
         state = Adoption(recipe, cases, baselines, watch_on(aside), say, report, claims=claims, work=work)
         folder = adopt_adapter(state)
-    console.print(f"adapter: {show_path(folder)}", markup=False)
+    console.print(f"adapter: {show_path(folder)}")
     say(f"next: pytest fixtures/ --tg-adapter={show_path(folder)} --tg-against baseline --tg-sealed")
 
 

@@ -1,4 +1,4 @@
-"""Commands to get started: the tour, and a new task."""
+"""Commands to get started: the tour, a new task, and tests of another tool."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from tunegate.harness.cli.common import console, is_given, project
-from tunegate.harness.cli.foreign import import_
+from tunegate.harness.cli.common import console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.models.model_options import PYTHON, REPLAY, VLLM, is_server, split_server
@@ -43,6 +42,7 @@ Given = TypeVar("Given")
 
 
 Suite = Literal["schema", "vocabulary", "retention", "voice", "cost"]
+OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model")  # parameters that no other file takes
 
 
 def init(
@@ -74,7 +74,11 @@ def init(
 
     is_table = bool(column or expect or text or label)
     if source is not None and not is_table and is_source(Path(source)):
-        _check_no_table(ctx, source)
+        if option := first_given(ctx, OF_TABLES):
+            raise UsageError(
+                f"{option}: {source} is a file of another tool, whose tests are imported as they are; omit the option, "
+                "or read the file as a table: name its columns with --input and --expect"
+            )
         import_(Path(source), task, cases=cases, quiet=quiet)
         return
     chosen = _chosen(model, is_given(ctx, "model"), rows)
@@ -95,16 +99,6 @@ def init(
     changes = write_task(made, project(), cases, chosen)
     if not quiet:
         _report(changes, made, _next(chosen))
-
-
-def _check_no_table(ctx: typer.Context, source: str) -> None:
-    """Refuse options of tables with a file of another tool, which would be ignored."""
-    for each in ctx.command.params:
-        if each.name in ("names", "system", "goal", "limit", "rows", "suite", "model") and is_given(ctx, each.name):
-            raise UsageError(
-                f"{each.opts[0]}: {source} is a file of another tool, whose tests are imported as they are; omit the "
-                "option, or read the file as a table: name its columns with --input and --expect"
-            )
 
 
 def _chosen(model: str, is_named: bool, rows: int | None) -> str:
@@ -142,7 +136,7 @@ def _prompt(question: str, read: Callable[[str], Given]) -> Given:
         try:
             return read(str(typer.prompt(question, default="", show_default=False)).strip())
         except TunegateError as error:
-            console.print(str(error), markup=False)
+            console.print(str(error))
 
 
 def _file(said: str) -> str | None:
@@ -174,7 +168,7 @@ def _table(
         named = " and ".join(missing)
         raise UsageError(f"{named}: expected a column of {table.name} ({there}), found none")
     if missing:
-        console.print(f"{table.name}: {len(table.rows):,} rows, columns {there}", markup=False)
+        console.print(f"{table.name}: {len(table.rows):,} rows, columns {there}")
     column = column or _prompt("Column with the input", lambda said: _columns(table, "--input", said))[0]
     several = "Columns with the expected values (separated by commas)"
     expected = tuple(expect) or _prompt(several, lambda said: _columns(table, "--expect", said))
@@ -190,12 +184,42 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
 
 def _report(changes: Changes, made: NewTask, then: str) -> None:
     for path in changes.new:
-        console.print(f"wrote {show_path(path)}", markup=False)
+        console.print(f"wrote {show_path(path)}")
     for path in changes.added:
-        console.print(f"added to {show_path(path)}", markup=False)
-    for line in (made.holds, *made.outlook):
-        console.print(line, markup=False)
+        console.print(f"added to {show_path(path)}")
+    console.lines((made.holds, *made.outlook))
     for note in (*made.notes, *changes.notes):
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     guide = next(path for path in changes.new if path.name == "README.md")
-    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps", markup=False)
+    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps")
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="The file, or the folder that holds it.", metavar="FILE|FOLDER")],
+    task: Annotated[
+        str | None, typer.Argument(help="Name of the task and its folder; by default the file's.", metavar="TASK")
+    ] = None,
+    match: Annotated[Literal["exact", "starts", "includes"] | None, shared("match")] = None,
+    column: Annotated[str | None, shared("input")] = None,
+    cases: Cases = FIXTURES,
+    quiet: Quiet = False,
+) -> None:
+    """Import tests of promptfoo, OpenAI's evals, deepeval or inspect_ai as fixtures.
+
+    Nothing in the files is executed, and nothing is overwritten. What has no home here is listed, with its number.
+    """
+    from tunegate.harness.imports.recognise import import_source
+    from tunegate.harness.imports.write import write_import
+
+    imported = import_source(source, match, column)
+    written = write_import(imported, task, project(), cases)
+    if quiet:
+        return
+    for path in written.paths:
+        console.print(f"wrote {show_path(path)}")
+    console.lines((*written.lines, *(f"note: {note}" for note in imported.notes)))
+    model = written.models[0] if written.models else "MODEL"
+    console.print(f"next: tunegate lint, then pytest {show_path(cases)}/ --tg-model={model}")
+
+
+import_.__name__ = "import"  # the command's name, which as a keyword cannot be the function's

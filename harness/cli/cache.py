@@ -57,5 +57,4 @@ def _print_or_json(as_json: bool, data: dict[str, object], *lines: str) -> None:
     if as_json:
         print_json(data)
         return
-    for line in lines:
-        console.print(line, markup=False, highlight=False)
+    console.lines(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console
+from tunegate.harness.cli.common import chatter, check_reason, console
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown, shown_lines
@@ -39,8 +39,7 @@ def case(
     from tunegate.harness.cases.loader import find_unit, load_tasks
     from tunegate.harness.scaffold.incident import asks_expectation, case_id, check_unit, read_incident, same_case
 
-    if allow_personal is not None and not allow_personal.strip():
-        raise UsageError("--allow-personal: expected a reason, found none")
+    check_reason("--allow-personal", allow_personal)
     found = find_unit(load_tasks(cases), unit)
     check_unit(found)
     incident = read_incident(log, wanted)
@@ -104,7 +103,7 @@ def _answer(unit: Unit, question: str) -> Any:
         try:
             return _given(unit, text)
         except AuthoringError as error:
-            console.print(str(error), markup=False)
+            console.print(str(error))
 
 
 def _add(unit: Unit, incident: Incident, data: dict[str, Any], comments: list[str], cases: Path, quiet: bool) -> None:
@@ -113,13 +112,13 @@ def _add(unit: Unit, incident: Incident, data: dict[str, Any], comments: list[st
     from tunegate.harness.scaffold.incident import add_case, findings_of
 
     path = add_case(unit, data, project_kinds(cases), comments)
-    console.print(f"{unit.key}/{data['id']}: added to {show_path(path)}", markup=False)
+    console.print(f"{unit.key}/{data['id']}: added to {show_path(path)}")
     aside = chatter(quiet)
     findings = findings_of(unit, incident, data.get("expect"))
     if findings:
-        aside.print(f"the output in the log fails it: {shown(findings[0])}", markup=False)
+        aside.print(f"the output in the log fails it: {shown(findings[0])}")
     elif findings is not None:
-        console.print("note: the output in the log passes it, so it does not hold this incident", markup=False)
+        console.print("note: the output in the log passes it, so it does not hold this incident")
     folder = cases.as_posix()
-    aside.print(f"next: tunegate lint {show_path(path)}", markup=False)
-    aside.print(f"then record again only this unit: pytest {folder} --tg-record -k {unit.key!r}", markup=False)
+    aside.print(f"next: tunegate lint {show_path(path)}")
+    aside.print(f"then record again only this unit: pytest {folder} --tg-record -k {unit.key!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import typer
 
 from tunegate.harness.cli.help import SectionedCommand
 from tunegate.harness.core.crashes import as_tunegate_error
-from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
+from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.options.settings import standing
@@ -39,10 +40,48 @@ def project() -> Path:
     return Path() if root == here else root
 
 
+def check_apart(writes: Iterable[tuple[str, Path | None]], taken: Iterable[tuple[str, Path]]) -> None:
+    """Refuse to write over another file of the same command; both are options with their files.
+
+    Raises:
+        UsageError: names both options.
+    """
+    taken = list(taken)
+    for option, path in writes:
+        if path and (name := same_file(path, taken)):
+            raise UsageError(
+                f"{option}: expected a file of its own, found that {name} uses {show_path(path)}; name another"
+            )
+        taken += [(option, path)] if path else []
+
+
+def check_reason(option: str, reason: str | None) -> None:
+    """Refuse a reason that is given and empty.
+
+    Raises:
+        UsageError: names the option.
+    """
+    if reason is not None and not reason.strip():
+        raise UsageError(f"{option}: expected a reason, found none; add {option} REASON")
+
+
+def open_page(address: str) -> bool:
+    """Open a page in a browser, but not from a log; return whether one was started."""
+    import webbrowser
+
+    return sys.stdout.isatty() and webbrowser.open(address)
+
+
 def is_given(ctx: typer.Context, name: str) -> bool:
     """Return whether the command line sets an option, regardless of other sources."""
     source = ctx.get_parameter_source(name)
     return bool(source and source.name == "COMMANDLINE")
+
+
+def first_given(ctx: typer.Context, names: Collection[str]) -> str:
+    """Return the first of the named parameters that the command line sets, as an option; empty if there is none."""
+    given = (each for each in ctx.command.params if each.name in names and is_given(ctx, each.name))
+    return next((each.opts[0] for each in given), "")
 
 
 class Command(SectionedCommand):
@@ -97,5 +136,5 @@ def _ending(options: Collection[str]) -> Iterator[None]:
         raise typer.Exit(CouldNotRun.exit_code) from None
     except Exception as error:
         ours = as_tunegate_error(error, project())
-        errors.print(own_options(str(ours), options), markup=False)
+        errors.print(own_options(str(ours), options))
         raise typer.Exit(ours.exit_code) from error

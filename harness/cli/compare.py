@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import console, is_given, project
+from tunegate.harness.cli.common import check_apart, console, first_given, project
 from tunegate.harness.cli.configurations import compare_configurations
 from tunegate.harness.cli.gate import end_with_decision, kept_decision
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
     Baselines,
     Cases,
     Json,
@@ -27,7 +24,6 @@ from tunegate.harness.cli.options import (
     shared,
 )
 from tunegate.harness.core.errors import Refused, UsageError, show_path
-from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
@@ -44,7 +40,7 @@ OF_CONFIGURATIONS = ("model", "unit", "cases", "baselines", "rung", "repeats", "
 RESULTS = (".eval", ".jsonl", ".csv", ".json")
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def compare(
     ctx: typer.Context,
     given: Annotated[
@@ -87,11 +83,14 @@ def compare(
     records are no evidence: tunegate gate decides on a change.
     """
     if _are_results(given):
-        _check_options(ctx, OF_CONFIGURATIONS, "result files are not run")
+        if option := first_given(ctx, OF_CONFIGURATIONS):
+            raise UsageError(f"{option}: result files are not run; omit it")
         files = [Path(each) for each in given]
         _compare_files(files, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
         return
-    _check_options(ctx, OF_FILES, "a comparison of configurations has no verdict: tunegate gate decides on a change")
+    if option := first_given(ctx, OF_FILES):
+        why = "a comparison of configurations has no verdict: tunegate gate decides on a change"
+        raise UsageError(f"{option}: {why}; omit it")
     from tunegate.harness.options.run import Options
 
     options = Options(
@@ -126,24 +125,29 @@ def _is_record(path: Path) -> bool:
     return '"schema_version"' in start and '"partial"' in start
 
 
-def _check_options(ctx: typer.Context, names: tuple[str, ...], why: str) -> None:
-    """Refuse options of the other way to compare."""
-    for each in ctx.command.params:
-        if each.name in names and is_given(ctx, each.name):
-            raise UsageError(f"{each.opts[0]}: {why}; omit it")
-
-
 def _compare_files(
     file: list[Path], gate: bool, margin: list[str], lower_is_better: list[str], policy: Path | None,
     inconclusive: Inconclusive, out: Path | None, written: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compare two result files of another tool."""
+    """Compare two result files of another tool; a decision names the record beside it, unless --out says where."""
+    from tunegate.harness.evaluation.sidecar import sidecar_path
+    from tunegate.harness.results.pairing import pair_files
+    from tunegate.harness.results.read import read_results
+    from tunegate.harness.results.settings import read_compare_settings
+
     old, new = _two(file)
-    _check_outputs(out, written, {"OLD": old, "NEW": new, "--policy": policy})
+    path = out or (written and written.with_name(f"{written.stem}.record.json"))
+    sidecar = path and sidecar_path(path)
+    reads = {"OLD": old, "NEW": new, "--policy": policy}
+    check_apart(
+        [("--out", path), ("the sidecar of --out", sidecar), ("--decision", written)],
+        [(name, each) for name, each in reads.items() if each],
+    )
     command = _command(old, new, margin, lower_is_better, policy)
     with kept_decision(written) as keep:
-        paired = _paired(old, new, policy, margin, lower_is_better)
-        record = _compared(paired, command, inconclusive, out or _beside(written))
+        settings = read_compare_settings(policy, margin, lower_is_better)
+        paired = pair_files(read_results(old), read_results(new), settings)
+        record = _compared(paired, command, inconclusive, path)
         _check_gated(record, gate)
         decision = _decision(record, paired)
         keep(decision)
@@ -159,38 +163,10 @@ def _two(files: list[Path]) -> tuple[Path, Path]:
     return old, new
 
 
-def _check_outputs(out: Path | None, written: Path | None, read: dict[str, Path | None]) -> None:
-    """See that no file is written over another one of the same command."""
-    from tunegate.harness.evaluation.sidecar import sidecar_path
-
-    record = out or _beside(written)
-    writes = [("--out", record), ("the sidecar of --out", record and sidecar_path(record)), ("--decision", written)]
-    taken = [(name, path) for name, path in read.items() if path]
-    for option, path in writes:
-        if path and (name := same_file(path, taken)):
-            raise UsageError(f"{option}: expected a file of its own, found that {name} is {show_path(path)}")
-        if path:
-            taken.append((option, path))
-
-
-def _beside(decision: Path | None) -> Path | None:
-    """Where the record goes that a decision names, unless --out says where."""
-    return decision and decision.with_name(f"{decision.stem}.record.json")
-
-
 def _command(old: Path, new: Path, margins: list[str], lower: list[str], policy: Path | None) -> str:
     options = [f"--margin={each}" for each in margins] + [f"--lower-is-better={each}" for each in lower]
     options += [f"--policy={policy}"] if policy else []
     return shlex.join(["tunegate", "compare", str(old), str(new), "--gate", *options])
-
-
-def _paired(old: Path, new: Path, policy: Path | None, margins: list[str], lower: list[str]) -> PairedFiles:
-    from tunegate.harness.results.pairing import pair_files
-    from tunegate.harness.results.read import read_results
-    from tunegate.harness.results.settings import read_compare_settings
-
-    settings = read_compare_settings(policy, margins, lower)
-    return pair_files(read_results(old), read_results(new), settings)
 
 
 def _compared(paired: PairedFiles, command: str, inconclusive: Inconclusive, path: Path | None) -> Record:
@@ -228,15 +204,14 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
         "metrics": {key: dict(each) for key, each in record.verdicts.items()},
     }
     if not as_json:
-        console.print(_heading(paired), markup=False)
+        console.print(_heading(paired))
     if gate:
         end_with_decision(decision, as_json, more)
     elif as_json:
         print_json(decision.as_dict() | more)
     else:
         print_record(console, record)
-        for line in decision.notes:
-            console.print(line, markup=False)
+        console.lines(decision.notes)
         console.print("shown, not gated: with --gate the exit code is 1 if a metric blocks")
 
 

@@ -45,8 +45,7 @@ def compare_configurations(
         print_json(comparison_data(found.records))
     else:
         print_comparison(console, found.records)
-    for line in found.notes:
-        aside.print(line, markup=False)
+    aside.lines(found.notes)
     if html:
         aside.print(f"page: {show_path(_page(html, found))}")
     aside.print(NO_EVIDENCE)
@@ -56,13 +55,13 @@ def _print_differences(
     aside: Printer, sides: Sequence[Side], configured: Mapping[str, Sequence[Unit]], model: str
 ) -> None:
     """Print how each later configuration differs from the first: model, adapter, prompt, decoding."""
-    from tunegate.harness.change.candidate import ConfigurationChange, edited_parts
+    from tunegate.harness.change.candidate import edited_parts
     from tunegate.harness.reporting.edited import EditedPart, part_lines
 
     first = sides[0]
     for side in sides[1:]:
         edits = [
-            ConfigurationChange("", name, before, now)
+            EditedPart("", name, before, now)
             for name, before, now in (
                 ("model", first.model or model, side.model or model),
                 ("adapter", str(first.adapter or "none"), str(side.adapter or "none")),
@@ -72,8 +71,7 @@ def _print_differences(
         both = zip(configured[first.name], configured[side.name], strict=True)
         edits += [each for old, new in both for each in edited_parts(old.key, old.configuration, new.configuration)]
         aside.print(f"{shown(side.name)}, against {shown(first.name)}:" + ("" if edits else " nothing differs"))
-        for line in part_lines([EditedPart(**each.as_dict()) for each in edits]):
-            aside.print(line, markup=False)
+        aside.lines(part_lines(edits))
 
 
 def _page(path: Path, found: Compared) -> Path:

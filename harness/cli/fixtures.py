@@ -45,17 +45,15 @@ def lint(
     elif found.mistakes and style == "text":
         raise AuthoringError(found.mistakes)
     else:
-        for line in found.units if style == "text" else ():
-            aside.print(line, markup=False)
+        aside.lines(found.units if style == "text" else ())
         # an annotation is a workflow command, which the console would wrap
         say, put = (annotation, print_line) if style == "github" else (str, console.print)
         for line in (*map(say, found.mistakes), *map(say, found.warnings)):
             put(line)
         for proposal in found.proposals if style == "text" else ():
             console.print(str(proposal))
-        aside.print(found.summary, markup=False)
-        for line in cards:
-            console.print(line, markup=False)
+        aside.print(found.summary)
+        console.lines(cards)
     if found.mistakes or (strict and found.warnings):
         raise typer.Exit(Refused.exit_code)
 

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console, errors, project
+from tunegate.harness.cli.common import chatter, check_apart, console, errors, project
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
     Baselines,
     Cases,
     Json,
@@ -31,14 +28,14 @@ from tunegate.harness.cli.options import (
     opens_model,
     shared,
 )
-from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
-from tunegate.harness.core.files import same_file, write_atomically, write_json
+from tunegate.harness.core.errors import Refused, TunegateError, UsageError
+from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decision import Decision, RulesVerdict
+    from tunegate.harness.change.decision import Decision
     from tunegate.harness.options.run import Options
 
 PR_SET_DUMPABLE = 4
@@ -72,7 +69,7 @@ def _be_untraceable() -> None:
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # Linux; other systems lack the function
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def gate(
     adapter: Annotated[list[Path] | None, shared("adapter")] = None,
     model: Annotated[str, shared("model")] = "smollm2",
@@ -110,7 +107,7 @@ def gate(
         inconclusive=inconclusive, ledger_remote=ledger_remote,
         cache_size=cache_size, opened=opened,
     )  # fmt: skip
-    _check_apart(written, junit, options)
+    check_apart([("--decision", written), ("--junit", junit)], [*options.reads, *options.writes])
     with kept_decision(written, junit) as keep:
         tell = (lambda _: None) if as_json else _print_changes
         decision = _decide(options, policy_from, approve, chatter(quiet, as_json), tell)
@@ -133,17 +130,6 @@ def end_with_decision(decision: Decision, as_json: bool, more: Mapping[str, Any]
         raise Refused(decision.refused)
     if not decision.passes:
         raise typer.Exit(1)
-
-
-def _check_apart(decision: Path | None, junit: Path | None, options: Options) -> None:
-    """Refuse to write the decision or its JUnit XML over another file of the run."""
-    taken = [*options.reads, *options.writes]
-    for option, path in (("--decision", decision), ("--junit", junit)):
-        if path and (name := same_file(path, taken)):
-            raise UsageError(
-                f"{option}: expected a file of its own, found that {name} uses {show_path(path)}; name another"
-            )
-        taken += [(option, path)] if path else []
 
 
 @contextmanager
@@ -187,46 +173,43 @@ def _decide(
 
 
 def _print(decision: Decision) -> None:
+    from tunegate.harness.reporting.decision import rule_line
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     for each in decision.by_rules:
         # with the older rules only what blocks; the rest is printed once
         if each.blocks or each.record.path or not each.rules:
             if each.rules:
-                console.print(f"{_who(each)}by {each.rules}:")
+                who = f"{each.record.adapter}, " if each.record.adapter else ""
+                console.print(f"{who}by {each.rules}:")
             # both rules score the same outputs: print their cases once
             again = each.record.path is None and any(other.record.path for other in decision.by_rules)
             print_record(console, each.record, limit=0 if again else SHOWN_CASES)
-    for line in (*decision.notes, *decision.untrue):
-        console.print(line)
+    console.lines((*decision.notes, *decision.untrue))
     for each in decision.by_rules:
         if each.rules:
-            verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
-            console.print(f"{_who(each)}by {each.rules}: {verdict}")
+            console.print(rule_line(each.record.adapter, each.rules, each.blocks))
     for digest in dict.fromkeys(each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules):
         if digest:
             console.print(f"evaluated: the adapter {digest}")
     if decision.passes:
         console.print("gate: passes")
     else:
-        for line in _headlines(decision):
-            errors.print(line, markup=False, soft_wrap=True)
-        errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
+        errors.lines(_headlines(decision))
+        errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}")
         if decision.changes and decision.is_modified and not decision.refused:
             # only once everything can be evaluated: a fix for that is another rule change
-            errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}", markup=False)
+            errors.print(f"to approve exactly these rule changes: --approve={decision.changes.approve}")
 
 
 def _headlines(decision: Decision) -> Iterator[str]:
     """Yield a line for each blocked candidate: what regressed, with both scores, and the part that was edited."""
-    from tunegate.harness.reporting.edited import EditedPart
     from tunegate.harness.reporting.headline import candidate_head
     from tunegate.harness.reporting.report import candidate_report
 
-    edited = [EditedPart(**each.as_dict()) for each in decision.configuration]
     for record in (each.record for each in decision.by_rules if each.blocks and each.record.path):
         report = candidate_report(record, contexts={})
-        yield f"{report.name}: {candidate_head(report, report.verdict, edited)[0]}"
+        yield f"{report.name}: {candidate_head(report, report.verdict, decision.configuration)[0]}"
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
@@ -242,14 +225,8 @@ def _reasons(decision: Decision) -> Iterator[str]:
 def _print_changes(decision: Decision) -> None:
     """Print the edited parts of the configuration, and the rule changes."""
     from tunegate.harness.reporting.decision import change_lines
-    from tunegate.harness.reporting.edited import EditedPart, edited_lines
+    from tunegate.harness.reporting.edited import edited_lines
 
     changes = decision.changes
-    for line in edited_lines([EditedPart(**each.as_dict()) for each in decision.configuration]):
-        console.print(line, markup=False)
-    for line in change_lines(changes.modified, changes.added, decision.approved) if changes else ():
-        console.print(line)
-
-
-def _who(verdict: RulesVerdict) -> str:
-    return f"{verdict.record.adapter}, " if verdict.record.adapter else ""
+    console.lines(edited_lines(decision.configuration))
+    console.lines(change_lines(changes.modified, changes.added, decision.approved) if changes else ())

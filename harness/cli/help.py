@@ -23,7 +23,7 @@ class SectionedCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line; `-h` prints the short help and exits."""
         if SHORT in args[: args.index("--") if "--" in args else None]:
-            Printer(soft_wrap=True).print(self._on_one_screen(ctx), markup=False, highlight=False)
+            Printer(soft_wrap=True).print(self._on_one_screen(ctx))
             ctx.exit()
         return super().parse_args(ctx, args)
 

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import console, project
-from tunegate.harness.cli.options import (
-    FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
-    Cases,
-    Run,
-    opens_model,
-    shared,
-)
+from tunegate.harness.cli.common import console, open_page, project
+from tunegate.harness.cli.options import FIXTURES, Cases, Run, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.model_options import ModelOptions
@@ -33,7 +24,7 @@ if TYPE_CHECKING:
 MOST_LETTERS = 100  # of a name, as in the schema of labels
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def label(
     questions: Annotated[
         Path,
@@ -74,8 +65,7 @@ def label(
             _in_terminal(work) if terminal else _on_page(work)
     else:
         console.print(f"nothing is left to label for {shown(_name(by))}")
-    for line in summary_lines(work.questions, work.labels):
-        console.print(line)
+    console.lines(summary_lines(work.questions, work.labels))
     if path.exists():
         console.print(f"labels: {show_path(path)}, to be committed")
 
@@ -133,13 +123,11 @@ def _piped_key() -> str:
 
 
 def _on_page(work: Labelling) -> None:
-    import webbrowser
-
     from tunegate.harness.labelling.server import LabelServer
 
     with LabelServer(work) as server:
         console.print(f"page: {server.address}")
-        if not (sys.stdout.isatty() and webbrowser.open(server.address)):  # no browser from a log
+        if not open_page(server.address):
             console.print("no browser was started: open the page's address; Ctrl+C stops")
         server.serve_forever()
 

@@ -12,14 +12,13 @@ from typing import Annotated, ClassVar
 import typer
 
 from tunegate.harness.cli.adopt import adopt
-from tunegate.harness.cli.begin import init, tour
+from tunegate.harness.cli.begin import import_, init, tour
 from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.case import case
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.compare import compare
 from tunegate.harness.cli.coverage import coverage
 from tunegate.harness.cli.fixtures import lint, plan, schema
-from tunegate.harness.cli.foreign import import_
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.label import label
@@ -27,7 +26,7 @@ from tunegate.harness.cli.merge import merge
 from tunegate.harness.cli.options import finds_traffic
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
-from tunegate.harness.cli.report import comment, demo, ledger, report, view
+from tunegate.harness.cli.report import comment, ledger, report, view
 from tunegate.harness.cli.traffic import traffic
 from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun
@@ -39,7 +38,6 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (init, "Start a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
         (import_, "Import tests of another tool as fixtures.", "tunegate import promptfooconfig.yaml"),
         (tour, "See the gate at work in a minute.", "tunegate tour try-it"),
-        (demo, "Run the whole loop on a small model.", "tunegate demo"),
     ),
     "Write": (
         (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
@@ -136,5 +134,5 @@ def main() -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno != errno.EPIPE:  # EPIPE: the reader is gone
-            errors.print(f"cannot write the output ({error.strerror or error})", markup=False)
+            errors.print(f"cannot write the output ({error.strerror or error})")
         raise SystemExit(CouldNotRun.exit_code) from error

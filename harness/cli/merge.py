@@ -57,11 +57,10 @@ def merge(
         print_json(made.as_dict())
     else:
         print_record(console, made)
-        for line in session.notes:
-            console.print(line, markup=False)
+        console.lines(session.notes)
     unscored = record and any(summary.unscored for summary in made.units.values())
     blocked = blocking(session, made) if against else ()
     if blocked:
-        errors.print(f"merge: blocked by {', '.join(blocked)}", markup=False)
+        errors.print(f"merge: blocked by {', '.join(blocked)}")
     if unscored or blocked:
         raise typer.Exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,11 @@ from tunegate.harness.models.model_options import ModelOptions, RungName
 from tunegate.harness.options.table import OPTIONS, Option
 
 FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
+MODEL_OPTIONS = {
+    "local": ("device", "dtype", "attention", "quantization", "chat-template"),
+    "served": ("tokenizer", "in-flight", "deadline", "max-model-len"),
+    "hosted": ("reasoning-effort", "reasoning-tokens", "requests-per-minute", "tokens-per-minute"),
+}
 
 
 def shared(name: str, command: str = "") -> Any:
@@ -29,9 +34,9 @@ def shared(name: str, command: str = "") -> Any:
     )
 
 
-def opens_model(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the options for opening a model to a command, which receives them as its parameter `opened`."""
-    options = {name.replace("-", "_"): OPTIONS[name] for name in names}
+def opens_model(*places: Literal["local", "served", "hosted"]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of models at these places to a command, which receives them as its parameter `opened`."""
+    options = {name.replace("-", "_"): OPTIONS[name] for place in places for name in MODEL_OPTIONS[place]}
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -41,16 +46,21 @@ def opens_model(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
 
         signature = inspect.signature(command, eval_str=True)
         own = [each for each in signature.parameters.values() if each.name != "opened"]
-        parameters = [
-            *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own),
-            *(_parameter(name, option) for name, option in options.items()),
-        ]
-        # typer derives the command's options from these two attributes
-        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
-        return run
+        return _with_parameters(run, signature, own, options)
 
     return add
+
+
+def _with_parameters(
+    run: Callable[..., None], signature: inspect.Signature, own: Iterable[inspect.Parameter],
+    more: Mapping[str, Option],
+) -> Callable[..., None]:  # fmt: skip
+    """Give a command its own parameters and more options, in the two attributes that typer reads."""
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    parameters += [_parameter(name, option) for name, option in more.items()]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def finds_traffic(command: Callable[..., None]) -> Callable[..., None]:
@@ -66,13 +76,7 @@ def finds_traffic(command: Callable[..., None]) -> Callable[..., None]:
         with traffic_in(given.pop("traffic")):
             command(**given)
 
-    parameters = [
-        *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()),
-        _parameter("traffic", OPTIONS["traffic"]),
-    ]
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
+    return _with_parameters(run, signature, signature.parameters.values(), {"traffic": OPTIONS["traffic"]})
 
 
 def _parameter(name: str, option: Option) -> inspect.Parameter:
@@ -83,11 +87,6 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=annotation)
 
 
-LOCAL_MODEL = ("device", "dtype", "attention", "quantization", "chat-template")
-SERVED_MODEL = ("tokenizer", "in-flight", "deadline", "max-model-len")
-HOSTED_MODEL = (
-    "reasoning-effort", "reasoning-tokens", "requests-per-minute", "tokens-per-minute",
-)  # fmt: skip
 ChatTemplate = Annotated[Path | None, shared("chat-template")]
 Cases = Annotated[Path, shared("cases")]
 Baselines = Annotated[Path, shared("baselines")]

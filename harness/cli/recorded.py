@@ -12,9 +12,6 @@ from tunegate.harness.cli.common import chatter, console, errors, is_given, proj
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
     Baselines,
     Cases,
     ChatTemplate,
@@ -67,10 +64,10 @@ def prompts(
         print_json(request_line(request, on, rendered), indent=None)
     for unit in hidden:
         ids = listed([case.id for case in unit.cases])
-        errors.print(f"{unit.key}: sealed, not written: {len(unit.cases)} cases ({ids}); add --sealed", markup=False)
+        errors.print(f"{unit.key}: sealed, not written: {len(unit.cases)} cases ({ids}); add --sealed")
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def record(
     ctx: typer.Context,
     units: Units = None,
@@ -127,15 +124,14 @@ def record(
     session.selection.select([], [unit for unit in chosen if sealed or not unit.sealed])
     watch = watch_on(aside)
     for each in session.estimate(watch):
-        aside.print(str(each), markup=False)
+        aside.print(str(each))
     if dry_run:
         aside.print("dry run: no request was sent")
         return
     session.execute(watch)
     [made] = session.records
     print_record(aside, made)
-    for line in session.notes:
-        console.print(line, markup=False)
+    console.lines(session.notes)
     if any(made.units[unit.key].unscored for unit in session.selection.selected):
         raise typer.Exit(1)
 

@@ -12,8 +12,6 @@ from tunegate.harness.cli.common import RUNS, chatter, console, errors, project
 from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    LOCAL_MODEL,
-    SERVED_MODEL,
     Adapter,
     Baselines,
     Cases,
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from tunegate.harness.parity.parity import Parity
 
 
-@opens_model(*LOCAL_MODEL)
+@opens_model("local")
 def release(
     adapter: Adapter,
     run: Run = None,
@@ -79,8 +77,7 @@ def release(
         ledger = done.ledger.as_dict()
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files), "ledger": ledger})
         return
-    for line in [*done.notes, done.ledger.said, *done.files]:
-        aside.print(line, markup=False)
+    aside.lines([*done.notes, done.ledger.said, *done.files])
     console.print(f"model card: {card}")
     console.print(f"release manifest: {manifest}")
 
@@ -94,8 +91,7 @@ def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool)
     if as_json:
         print_json({"withdrawn": lines})
         return
-    for line in lines:
-        console.print(line)
+    console.lines(lines)
     console.print("commit the changes below the baselines; the adapter's folder is unchanged: do not deploy it")
 
 
@@ -116,8 +112,7 @@ def retire(
         raise UsageError("--reason: expected the reason for retiring the unit, found none")
     if unit in {each.key for task in load_tasks(cases) for each in task.units}:
         raise UsageError(f"{unit}: expected a deleted unit, found it among the cases; delete it first")
-    for line in releases.retire_unit(baselines, unit, reason):
-        console.print(line, markup=False)
+    console.lines(releases.retire_unit(baselines, unit, reason))
     console.print("commit the changes below the baselines")
 
 
@@ -139,8 +134,7 @@ def verify(
     if as_json:
         print_json(read_manifest(adapter))
         return
-    for line in lines:
-        chatter(quiet).print(line, markup=False)
+    chatter(quiet).lines(lines)
 
 
 def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = False) -> None:
@@ -150,8 +144,7 @@ def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = F
     """
     from tunegate.harness.release.signing import sign_release
 
-    for line in sign_release(adapter, key):
-        chatter(quiet).print(line, markup=False)
+    chatter(quiet).lines(sign_release(adapter, key))
 
 
 def export(
@@ -181,7 +174,7 @@ def export(
     _show_parity(adapter, record, done, show_path(output), baselines, as_json)
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL)
+@opens_model("local", "served")
 def parity(
     adapter: Adapter,
     model: Annotated[str, shared("model", "parity")],
@@ -220,21 +213,19 @@ def _show_parity(adapter: Path, record: Record, done: Parity, name: str, baselin
         print_json(artefact.as_dict())
     else:
         print_record(console, done.record)
-        for line in [*done.lines(), *kept]:
-            console.print(line, markup=False, highlight=False)
+        console.lines([*done.lines(), *kept])
     if done.too_few:
         errors.print(
             f"not shown to be the evaluated model: too few cases in {listed(done.too_few)}; no cause of a difference "
-            f"was found, and {done.outputs.same} of {done.outputs.of} outputs are the same: write more cases",
-            markup=False,
+            f"was found, and {done.outputs.same} of {done.outputs.of} outputs are the same: write more cases"
         )  # fmt: skip
         raise typer.Exit(1)
     if not artefact.shown:
         why = ", ".join(each.rule for each in done.findings) or "the gate blocks"
-        errors.print(f"not the evaluated model ({why}): do not serve {name} in the adapter's place", markup=False)
+        errors.print(f"not the evaluated model ({why}): do not serve {name} in the adapter's place")
         raise typer.Exit(1)
     if not as_json:
-        console.print(f"parity: {name} matches the evaluated model", markup=False, highlight=False)
+        console.print(f"parity: {name} matches the evaluated model")
 
 
 def _record_of(adapter: Path, run: Path | None) -> Record:

@@ -1,20 +1,19 @@
-"""Commands that show results: reports, the ledger, and the demo."""
+"""Commands that show results: reports and the ledger."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tunegate.harness.cli.common import RUNS, console, errors, project
-from tunegate.harness.cli.options import BASELINES, Baselines, ChatTemplate, Json, shared
+from tunegate.harness.cli.common import RUNS, console, errors, open_page, project
+from tunegate.harness.cli.options import BASELINES, Baselines, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
-from tunegate.harness.core.printing import Printer, print_json, print_line
+from tunegate.harness.core.printing import print_json, print_line
 
 if TYPE_CHECKING:
     from tunegate.harness.reporting.decision import Inputs
@@ -36,9 +35,6 @@ def report(
     html: Annotated[Path | None, shared("html")] = None,
     markdown: Annotated[bool, shared("markdown")] = False,
     page: Annotated[str | None, shared("page")] = None,
-    render: Annotated[str | None, shared("render")] = None,
-    chat_template: ChatTemplate = None,
-    tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
     style: Annotated[ReportFormat, shared("format", "report")] = "text",
     key: Annotated[Path | None, shared("key")] = None,
     baselines: Baselines = BASELINES,
@@ -53,27 +49,23 @@ def report(
     from tunegate.harness.reporting.case_table import case_table
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
-    from tunegate.harness.reporting.origin import origin_of
-    from tunegate.harness.reporting.report import with_origin, with_page
-    from tunegate.harness.reporting.tensorboard import write_scalars
+    from tunegate.harness.reporting.report import with_addresses
     from tunegate.harness.reporting.why import why_lines
 
     printed = sum([markdown, style != "text", as_json])
     if printed > 1:
         raise UsageError("--markdown, --format and --json: expected at most one of them, found several")
     inputs = read_inputs(record)
-    found = with_origin(with_page(inputs.report(), page or ""), origin_of(os.environ))
+    found = with_addresses(inputs.report(), page, os.environ)
     if html or as_json:
-        found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
-        found = _with_prompts(found, inputs, render, chat_template) if render else found
-    elif render or key:
-        name, shows = ("render", "prompts") if render else ("key", "an adapter's signature")
-        raise UsageError(f"--{name} shows {shows} in the page and in JSON: expected --html or --json with it")
+        found = _whole(found, inputs, baselines, key)
+    elif key:
+        raise UsageError(
+            "--key shows an adapter's signature in the page and in JSON: expected --html or --json with it"
+        )
     if html:
         written = write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
-    if tensorboard:
-        write_scalars(tensorboard, found)
     if as_json:
         print_json(found.as_dict())
     elif markdown:
@@ -85,19 +77,13 @@ def report(
             print_line(line)
     elif not html:
         _print_inputs(inputs)
-        for line in (line for each in inputs.records if why for line in why_lines(each)):
-            console.print(line, markup=False)
+        console.lines(line for each in inputs.records if why for line in why_lines(each))
 
 
-def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
-    from tunegate.harness.reporting.history import with_history
-
-    return with_history(found, inputs.records, baselines, project() / RUNS)
-
-
-def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> Report:
-    """Add the state of each adapter's signature to the report."""
+def _whole(found: Report, inputs: Inputs, baselines: Path, key: Path | None = None) -> Report:
+    """Add each unit's history and the state of each adapter's signature to the report."""
     from tunegate.harness.release.signing import signature_line
+    from tunegate.harness.reporting.history import with_history
     from tunegate.harness.reporting.report import with_provenance
 
     if key and not all(each.adapter for each in inputs.records):
@@ -107,15 +93,7 @@ def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> 
         signature_line(Path(each.adapter), digest, key) if each.adapter else ""
         for each, digest in zip(inputs.records, digests, strict=True)
     ]
-    return with_provenance(found, "signature", lines)
-
-
-def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | None) -> Report:
-    from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.tokenizer import prompt_renderer
-    from tunegate.harness.reporting.rendered_prompts import with_prompts
-
-    return with_prompts(found, inputs.records, prompt_renderer(model, watch_on(errors), template))
+    return with_provenance(with_history(found, inputs.records, baselines, project() / RUNS), "signature", lines)
 
 
 def write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
@@ -148,9 +126,8 @@ def _print_inputs(inputs: Inputs) -> None:
         rules = found.rules
         changed = change_lines(rules.modified, rules.added, rules.approved)
         edited = edited_lines(rules.configuration)
-        for line in (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules):
-            if line:
-                console.print(line, soft_wrap=True)
+        lines = (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules)
+        console.lines(filter(None, lines))
     if len(inputs.records) > MANY:
         print_leaderboard(console, inputs.records)
     elif len(inputs.records) > 1:
@@ -167,16 +144,14 @@ def _side_lines(found: Report) -> Iterator[str]:
 
 def view(record: Records, baselines: Baselines = BASELINES) -> None:
     """Write the page of a record next to it, and open it in a browser."""
-    import webbrowser
-
     from tunegate.harness.reporting.decision import read_inputs
 
     inputs = read_inputs(record)
-    found = _with_signatures(_with_history(inputs.report(), inputs, baselines), inputs)
+    found = _whole(inputs.report(), inputs, baselines)
     page = write_page(record[0].with_suffix(".html"), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
-    if not (sys.stdout.isatty() and webbrowser.open(address)):  # no browser from a log
+    if not open_page(address):
         console.print(f"no browser was started: open {address}")
 
 
@@ -193,11 +168,10 @@ def comment(
     """
     from tunegate.harness.reporting.decision import of_artefact
     from tunegate.harness.reporting.markdown import markdown_report
-    from tunegate.harness.reporting.origin import origin_of
     from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
-    from tunegate.harness.reporting.report import with_origin, with_page
+    from tunegate.harness.reporting.report import with_addresses
 
-    found = with_origin(with_page(of_artefact(record, gate_result or ""), page or ""), origin_of(os.environ))
+    found = with_addresses(of_artefact(record, gate_result or ""), page, os.environ)
     markdown = markdown_report(found)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         add_to_summary(Path(summary), markdown)
@@ -234,17 +208,4 @@ def ledger(
     if as_json:
         print_json([event.as_dict() | {"digest": event.digest} for event in shown])
         return
-    for line in ledger_lines(found, shown):
-        console.print(line)
-
-
-def demo(
-    home: Annotated[Path, shared("home")] = Path(".tunegate/demo"),
-    full: Annotated[bool, shared("full")] = False,
-) -> None:
-    """Run the whole loop on the embedded model: baseline, diagnosis, LoRA, gate, release."""
-    from tunegate.harness.cli.demo import run
-
-    code = run(Printer(), home, full)
-    if code:
-        raise typer.Exit(code)
+    console.lines(ledger_lines(found, shown))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import chatter, console
+from tunegate.harness.cli.common import chatter, check_reason, console
 from tunegate.harness.cli.options import Quiet, shared
-from tunegate.harness.core.errors import Problem, Refused, UsageError, show_path
+from tunegate.harness.core.errors import Problem, Refused, show_path
 from tunegate.harness.core.formatting import listed
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def traffic(
     from tunegate.harness.cases.snapshot import PREFIX, parse_traffic, snapshot_path, traffic_in, write_snapshot
     from tunegate.harness.core.progress import watch_on
 
-    if allow_personal is not None and not allow_personal.strip():
-        raise UsageError("--allow-personal: expected a reason, found none")
+    check_reason("--allow-personal", allow_personal)
     found = parse_traffic(file)
     private = list(_private_lines(found, watch_on(chatter(quiet, as_json=True))))
     if private and not allow_personal:
@@ -45,10 +44,10 @@ def traffic(
         sha = write_snapshot(inputs)
         path = snapshot_path(sha)
     aside = chatter(quiet)
-    aside.print(f"{len(inputs):,} different inputs of {len(found):,} lines, in {show_path(path)}", markup=False)
+    aside.print(f"{len(inputs):,} different inputs of {len(found):,} lines, in {show_path(path)}")
     if private:
-        aside.print(f"lines with secrets or personal data are kept ({len(private):,}): {allow_personal}", markup=False)
-    console.print(f"traffic: {PREFIX}{sha}", markup=False)
+        aside.print(f"lines with secrets or personal data are kept ({len(private):,}): {allow_personal}")
+    console.print(f"traffic: {PREFIX}{sha}")
 
 
 def _private_lines(found: Sequence[tuple[int, TrafficInput]], watch: Watch) -> Iterator[tuple[int, list[str]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunegate.harness.cli.common import chatter, console
-from tunegate.harness.cli.options import (
-    BASELINES,
-    FIXTURES,
-    HOSTED_MODEL,
-    LOCAL_MODEL,
-    SERVED_MODEL,
-    Baselines,
-    Cases,
-    Json,
-    OfRung,
-    Quiet,
-    opens_model,
-    shared,
-)
+from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, Json, OfRung, Quiet, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import ModelOptions
@@ -34,7 +20,7 @@ if TYPE_CHECKING:
     from tunegate.harness.diagnosis.optimised import Optimiser
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def diagnose(
     tasks: Annotated[
         list[str] | None, typer.Argument(help="Tasks by name (default: all).", show_default=False, metavar="TASK")
@@ -76,9 +62,9 @@ def diagnose(
         if not as_json:
             print_diagnosis(Printer(), found)
         for path in keep_records(records, task.name):
-            aside.print(f"record: {show_path(path)}", markup=False)
+            aside.print(f"record: {show_path(path)}")
         keep_prompts(found.optimised, RECORDS)
-        aside.print(f"diagnosis, please commit: {show_path(write_diagnosis(baselines, found))}", markup=False)
+        aside.print(f"diagnosis, please commit: {show_path(write_diagnosis(baselines, found))}")
     if as_json:
         print_json(every)
 
@@ -100,7 +86,7 @@ def _optimiser(
     return RowOptimiser(reflecting, read_prompt_rows(rows, chosen[0], every, watch), budget, seed)
 
 
-@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
+@opens_model("local", "served", "hosted")
 def distil(
     task: Annotated[str, typer.Argument(help="The task.", metavar="TASK")],
     inputs: Annotated[
@@ -160,13 +146,12 @@ def distil(
         check_rows(path)  # before the teacher runs for an hour
     watch = watch_on(aside)
     made = distil_rows(asked, open_teacher(model, asked, watch, opened, adapter), watch, fresh)
-    for line in made.render():
-        console.print(line, markup=False)
+    console.lines(made.render())
     written = write_distilled(output, made, pairs)
     console.print("; ".join(f"{what}: {show_path(path)}" for what, path in written.items()))
 
 
-@opens_model(*LOCAL_MODEL)
+@opens_model("local")
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE.yaml")],
     cases: Cases = FIXTURES,
@@ -201,7 +186,7 @@ def train(
         return
     with processes().leading():
         aside = chatter(quiet)
-        say = functools.partial(aside.print, markup=False)
+        say = aside.print
         alone = {"--dry-run": dry_run, "--trials": trials, f"--device {opened.device}": opened.gpu is not None}
         if (option := next((name for name, given in alone.items() if given), None)) and processes().count > 1:
             raise UsageError(f"{option}: expected one process, found several; run it without a launcher")
@@ -223,13 +208,10 @@ def _estimate(ready: Any, trials: int, watch: Any, say: Callable[[str], None]) -
     from tunegate.trainers.training.estimate import estimate
 
     found = estimate(ready.recipe, ready.base.folder, ready.tokens, watch)
-    for line in found.render():
-        console.print(line, markup=False)
+    console.lines(found.render())
     if trials > 1:
         minutes = found.seconds * trials / 60
-        console.print(
-            f"  {trials} trials: about {minutes:.0f} minutes, with as many epochs as the recipe", markup=False
-        )
+        console.print(f"  {trials} trials: about {minutes:.0f} minutes, with as many epochs as the recipe")
     say("dry run: nothing was trained")
 
 

@@ -28,6 +28,11 @@ def ordinal(number: int) -> str:
     return f"{number}{last}"
 
 
+def quantity(number: int, name: str) -> str:
+    """Return a number with its noun: `1 case`, `1,200 cases`."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Return the first few names, and the number of further ones."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

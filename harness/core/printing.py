@@ -28,6 +28,11 @@ class Printer(Console):
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else self._plain(text), style, control)
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print each line whole, however narrow the terminal is."""
+        for line in lines:
+            self.print(line, soft_wrap=True)
+
     def _plain(self, text: str) -> str:
         return _encodable(shown_lines(text), self.encoding)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.authoring.document import shortened
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.formatting import percent, quantity
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.coverage.coverage import Coverage, Drift, InputCluster
 
 LISTED = 20  # cases that are named
@@ -19,16 +19,14 @@ EXAMPLE = 100  # characters of an input
 HIDDEN = "(not shown: secrets or personal data)"
 
 
-def print_coverage(console: Console, found: Coverage) -> None:
+def print_coverage(console: Printer, found: Coverage) -> None:
     """Print the share without a near case, its clusters, the cases without traffic, and the drift."""
-    for line in opening(found):
-        console.print(Text(line), soft_wrap=True)
+    console.lines(opening(found))
     if found.clusters:
         console.print(_table("missing", found.clusters))
-    for line in closing(found):
-        console.print(Text(line), soft_wrap=True)
+    console.lines(closing(found))
     if found.drift:
-        console.print(Text(drift_sentence(found.drift)), soft_wrap=True)
+        console.lines([drift_sentence(found.drift)])
         if found.drift.moved:
             console.print(_table("grew or fell", found.drift.moved))
 
@@ -39,10 +37,10 @@ def opening(found: Coverage) -> list[str]:
     compared = f"{found.total:,} different inputs{some}, beside {len(found.cases):,} cases."
     if not found.near.far.any():
         return [compared, f"None is found to be without a case near it. {_limit(found)}"]
-    single = f"{'; ' if found.clusters else ''}{_count(found.single, 'single input')}" if found.single else ""
-    clusters = _count(len(found.clusters), "cluster") if found.clusters else ""
+    single = f"{'; ' if found.clusters else ''}{quantity(found.single, 'single input')}" if found.single else ""
+    clusters = quantity(len(found.clusters), "cluster") if found.clusters else ""
     missing = f"No case near: {percent(found.share(found.near.far))} of the requests"
-    return [compared, f"{missing} ({_count(int(found.near.far.sum()), 'input')}: {clusters}{single})."]
+    return [compared, f"{missing} ({quantity(int(found.near.far.sum()), 'input')}: {clusters}{single})."]
 
 
 def closing(found: Coverage) -> Iterator[str]:
@@ -50,11 +48,12 @@ def closing(found: Coverage) -> Iterator[str]:
     if found.near.far.any():
         yield _limit(found)
     if found.private:
-        yield f"{_count(found.private, 'input')} of these hold secrets or personal data, and are counted but not shown."
+        private = quantity(found.private, "input")
+        yield f"{private} of these hold secrets or personal data, and are counted but not shown."
     if found.unvisited:
         names = [case.key for case in found.unvisited]
         more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-        yield f"No traffic near: {_count(len(names), 'case')}: {', '.join(map(shown, names[:LISTED]))}{more}"
+        yield f"No traffic near: {quantity(len(names), 'case')}: {', '.join(map(shown, names[:LISTED]))}{more}"
 
 
 def drift_sentence(drift: Drift) -> str:
@@ -85,7 +84,3 @@ def _table(title: str, clusters: Sequence[InputCluster]) -> Table:
         numbers = (percent(each.before), percent(each.share)) if has_before else (percent(each.share), str(each.inputs))
         table.add_row(*map(Text, (shown(each.name), *numbers, shown(shortened(each.example, EXAMPLE)) or HIDDEN)))
     return table
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

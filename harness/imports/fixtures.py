@@ -16,7 +16,7 @@ from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.imports.model import Imported, ImportedCase, Tally
+from tunegate.harness.imports.model import Imported, ImportedCase
 from tunegate.harness.imports.rules import all_rules
 from tunegate.harness.scaffold.outlook import look_ahead
 from tunegate.harness.scaffold.task import ONE_LINE, task_of_files
@@ -209,8 +209,3 @@ def _policy(imported: Imported, task: Task) -> str:
         units[unit.name] = {"role": "guard", "margin": ahead.margin, "reason": reason}
     about = f"Imported from {imported.path.name}, a file of {imported.tool}."
     return write_yaml({"version": 1, "about": about, "units": units})
-
-
-def report_lines(tally: Tally) -> list[str]:
-    """What was taken, left out and changed, for people."""
-    return [shown(line) for line in tally.lines()]

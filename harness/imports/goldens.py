@@ -13,7 +13,7 @@ from tunegate.harness.imports.model import (
     LeftOut,
     Tally,
     case_name,
-    counted_cases,
+    made_cases,
     objects_of,
     plain_tags,
     prompt_of,
@@ -55,14 +55,8 @@ def read_goldens(path: Path, rows: list[Any], match: str | None) -> Imported:
     tally, how = Tally(), Match(match, "exact", "deepeval's ExactMatchMetric")
     plain = [_plain(row) for row in objects_of(rows, tally)]
     how.check_prose(path, [[text_of(row["expected_output"])] for row in plain if "expected_output" in row])
-    cases = []
-    for row in plain:
-        try:
-            cases.append(_case(row, how, tally))
-            tally.taken["expected_output"] += 1
-        except LeftOut as error:
-            tally.left["golden", error.why] += 1
-    return Imported(TOOL, path, counted_cases(cases, path), tally, notes=tuple(filter(None, [how.note])))
+    cases = made_cases(plain, lambda row: _case(row, how, tally), tally, "golden", "expected_output")
+    return Imported(TOOL, path, cases, tally, notes=how.notes)
 
 
 def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
@@ -71,14 +65,12 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     if "expected_output" not in row:
         raise LeftOut("without an expected output")
     asked, targets = prompt_of(row["input"], tally), targets_of(row["expected_output"])
-    comments = []
-    for key in sorted(row.keys() - _USED):
-        tally.left[f"key {shown(key[:40])}", "no check here uses it"] += 1
-        comments.append(shown(f"left out: {key}: {text_of(row[key], 100)}"))
-    metadata, actual = row.get("additional_metadata"), row.get("actual_output")
+    unused, actual = sorted(row.keys() - _USED), row.get("actual_output")
+    tally.unused("key {}", unused, "no check here uses it")
     return ImportedCase(
         asked, case_name(row.get("name")), (how.rule(targets),), context=_passage(row.get("context")),
-        tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(comments),
+        tags=plain_tags(row.get("additional_metadata")),
+        comments=tuple(shown(f"left out: {key}: {text_of(row[key], 100)}") for key in unused),
         outputs={ACTUAL: actual} if isinstance(actual, str) else {},
     )  # fmt: skip
 

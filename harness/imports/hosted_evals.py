@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, counted_cases, prompt_of
+from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, made_cases, prompt_of
 from tunegate.harness.imports.rules import Rule, literal, negated, pattern
-from tunegate.harness.imports.templates import filled_template, template_fields
-from tunegate.harness.results.samples import text_of
+from tunegate.harness.imports.templates import filled_template
+from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI Evals (hosted)"
 CRITERIA = "testing_criteria"
-OUTPUTS = ("sample.output_text", "sample.output_json")
+MOST_LEVELS = 6  # of an eval and its runs
 RECORDED = "recorded"  # the model's name of outputs that rows hold
+_OUTPUT = re.compile(r"\{\{\s*sample\.output_text\s*\}\}")
 _WHY = {
     "text_similarity": "scored by similarity", "label_model": "scored by a model", "score_model": "scored by a model",
     "python": "code, which is not run",
@@ -46,51 +48,36 @@ def read_eval(path: Path, value: Mapping[str, Any], rows: list[Any]) -> Imported
         raise Refused(f'{show_path(path)}: expected rows {{"item": ...}}, found none; {hint}')
     criteria = [each for each in value[CRITERIA] if isinstance(each, Mapping)]
     template = _template(path, value, rows[0]["item"])
-    cases = []
-    for row in rows:
-        try:
-            cases.append(_case(row, criteria, template, tally))
-        except LeftOut as error:
-            tally.left["row", error.why] += 1
-    return Imported(TOOL, path, counted_cases(cases, path), tally)
+    cases = made_cases(rows, lambda row: _case(row, criteria, template, tally), tally, "row")
+    return Imported(TOOL, path, cases, tally)
 
 
-def _rows_inside(value: Any, level: int = 0) -> Iterator[Any]:
+def _mappings(value: Any, level: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Every mapping in a value, itself included, outer ones first."""
+    if isinstance(value, Mapping):
+        yield value
+    if level <= MOST_LEVELS:
+        for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+            yield from _mappings(each, level + 1)
+
+
+def _rows_inside(value: Mapping[str, Any]) -> Iterator[Any]:
     """The rows of a source `file_content`, wherever in the eval or its runs it stands."""
-    if level > 6:
-        return
-    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-        if (
-            isinstance(inner, Mapping)
-            and inner.get("type") == "file_content"
-            and isinstance(inner.get("content"), list)
-        ):
-            yield from inner["content"]
-        elif isinstance(inner, Mapping | list):
-            yield from _rows_inside(inner, level + 1)
+    for each in _mappings(value):
+        if each.get("type") == "file_content" and isinstance(each.get("content"), list):
+            yield from each["content"]
 
 
 def _template(path: Path, value: Mapping[str, Any], item: Mapping[str, Any]) -> Any:
     """The messages around a row's values, or the item's own input."""
-    for found in _input_messages(value):
-        return found
+    for each in _mappings(value):
+        if isinstance(found := mapping_at(each, "input_messages").get("template"), list):
+            return found
     for key in ("input", "messages", "prompt", "question"):
         if key in item:
             return f"{{{{item.{key}}}}}" if isinstance(item[key], str) else key
     there = ", ".join(shown(text_of(each, 40)) for each in list(item)[:8])
     raise Refused(f"{show_path(path)}: expected input_messages or items with `input`, found items with {there}")
-
-
-def _input_messages(value: Any, level: int = 0) -> Iterator[Any]:
-    if level > 6:
-        return
-    for key, inner in (
-        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    ):
-        if key == "input_messages" and isinstance(inner, Mapping) and isinstance(inner.get("template"), list):
-            yield inner["template"]
-        elif isinstance(inner, Mapping | list):
-            yield from _input_messages(inner, level + 1)
 
 
 def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: Any, tally: Tally) -> ImportedCase:
@@ -107,8 +94,7 @@ def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: A
             comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error.why})"))
     if not rules:
         raise LeftOut("without a criterion that has a home")
-    sample = row.get("sample")
-    output = sample.get("output_text") if isinstance(sample, Mapping) else None
+    output = mapping_at(row, "sample").get("output_text")
     return ImportedCase(
         prompt_of(_messages(template, values, tally), tally), texts=tuple(rules), comments=tuple(comments),
         outputs={RECORDED: output} if isinstance(output, str) else {},
@@ -120,7 +106,7 @@ def _messages(template: Any, values: Mapping[str, Any], tally: Tally) -> Any:
         return filled_template(template, values, tally) if "{{" in template else values[template]
     made = []
     for each in template:
-        content = each.get("content") if isinstance(each, Mapping) else None
+        content = mapping_at(each).get("content")
         text = content.get("text") if isinstance(content, Mapping) else content
         if not isinstance(text, str):
             raise LeftOut("messages with content other than text")
@@ -133,12 +119,7 @@ def _rule(criterion: Mapping[str, Any], values: Mapping[str, Any], tally: Tally)
     if kind != "string_check":
         raise LeftOut(_WHY.get(str(kind), "no check here scores it"))
     said, reference = criterion.get("input"), criterion.get("reference")
-    if (
-        not isinstance(said, str)
-        or template_fields(said) != [OUTPUTS[0]]
-        or said.strip() != said
-        or said.count("}}") != 1
-    ):
+    if not isinstance(said, str) or not _OUTPUT.fullmatch(said):
         raise LeftOut("it compares more than the output's text")
     if not isinstance(reference, str):
         raise LeftOut("a reference that is no text")

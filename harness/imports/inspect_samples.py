@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
 from tunegate.harness.imports.model import (
     Imported,
@@ -15,7 +15,7 @@ from tunegate.harness.imports.model import (
     LeftOut,
     Tally,
     case_name,
-    counted_cases,
+    made_cases,
     objects_of,
     plain_tags,
     prompt_of,
@@ -43,41 +43,28 @@ def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Impo
     tally, how = Tally(), Match(match, "includes", "includes() of inspect_ai", ignore_case=True)
     rows = objects_of(rows, tally)
     how.check_prose(path, [[text_of(row.get("target"))] for row in rows if not row.get("choices")])
-    cases = []
-    for row in rows:
-        try:
-            cases.append(_case(row, how, tally))
-            tally.taken["target"] += 1
-        except LeftOut as error:
-            tally.left["sample", error.why] += 1
+    cases = made_cases(rows, lambda row: _case(row, how, tally), tally, "sample", "target")
     several, by_letters = len({case.set_name for case in cases}) > 1, any(case.set_name for case in cases)
     cases = cases if several else [replace(case, set_name="") for case in cases]
     template = {CHOICES if several else "": BY_LETTER} if by_letters else {}
-    notes = (how.note,) if how.note and not all(map(_has_choices, rows)) else ()
-    return Imported(TOOL, path, counted_cases(cases, path), tally, template, notes)
-
-
-def _has_choices(row: Mapping[str, Any]) -> bool:
-    return bool(row.get("choices"))
+    notes = () if all(row.get("choices") for row in rows) else how.notes
+    return Imported(TOOL, path, cases, tally, template, notes)
 
 
 def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     if needed := next((key for key in _NEEDS if row.get(key)), ""):
         raise LeftOut(f"it needs its {needed}")
     asked, targets = prompt_of(row.get("input"), tally), targets_of(row.get("target"))
-    for key in sorted(row.keys() - _USED):
-        tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
-    is_choice = _has_choices(row)
-    if is_choice:
+    tally.unused("key {}", row.keys() - _USED)
+    tags = plain_tags(_metadata(row.get("metadata")))
+    if row.get("choices"):
         choices = _choices(row["choices"])
         right = [ord(each) - ord("A") for each in targets if len(each) == 1 and each.isupper()]
         if not all(0 <= each < len(choices) for each in right) or len(right) < len(targets):
             raise LeftOut("a target that is no letter of its choices")
         asked, rule = by_letter(asked, choices, right, tally)
-    else:
-        rule = how.rule(targets)
-    tags = plain_tags(_metadata(row.get("metadata")))
-    return ImportedCase(asked, case_name(row.get("id")), (rule,), tags=tags, set_name=CHOICES if is_choice else "")
+        return ImportedCase(asked, case_name(row.get("id")), (rule,), tags=tags, set_name=CHOICES)
+    return ImportedCase(asked, case_name(row.get("id")), (how.rule(targets),), tags=tags)
 
 
 def _choices(value: Any) -> list[str]:
@@ -87,10 +74,8 @@ def _choices(value: Any) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
-def _metadata(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = parse_foreign_json(value)
-        except NotJson:
-            value = None
-    return value if isinstance(value, Mapping) else {}
+def _metadata(value: Any) -> Any:
+    """The metadata of a sample; in a CSV they are JSON."""
+    with suppress(NotJson):
+        return parse_foreign_json(value) if isinstance(value, str) else value
+    return None

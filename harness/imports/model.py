@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.results.samples import mapping_at, text_of
 
 SYSTEM = "system"
 MOST_CASES = 20_000  # a product of lists of variables grows beyond any memory
@@ -32,6 +33,11 @@ class Tally:
     taken: Counter[str] = field(default_factory=Counter)
     left: Counter[tuple[str, str]] = field(default_factory=Counter)
     changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def unused(self, named: str, keys: Iterable[Any], why: str = "not used") -> None:
+        """Count keys that are left out; `named` says what they are, with `{}` in place of the key."""
+        for key in sorted(keys, key=str):
+            self.left[named.format(shown(text_of(key, 40))), why] += 1
 
     def lines(self) -> Iterator[str]:
         """A line for each of the three, and for each reason."""
@@ -83,11 +89,15 @@ class ImportedCase:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read from one file or folder. `templates` are user messages around `{input}`, by prompt."""
+    """What was read from one file or folder. `templates` are user messages around `{input}`, by prompt.
+
+    Raises:
+        Refused: it has no cases, or more than `MOST_CASES`.
+    """
 
     tool: str
     path: Path
-    cases: tuple[ImportedCase, ...]
+    cases: Sequence[ImportedCase]
     tally: Tally
     templates: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -95,21 +105,27 @@ class Imported:
     def __post_init__(self) -> None:
         if not self.cases:
             raise Refused(f"{show_path(self.path)}: expected {self.tool} cases that can be checked here, {self._why()}")
+        if len(self.cases) > MOST_CASES:
+            raise too_many(self.path)
 
     def _why(self) -> str:
         left = [shown(f"{kind} {count:,} ({why})") for (kind, why), count in self.tally.left.most_common(6)]
         return f"found none; left out: {', '.join(left)}" if left else "found none"
 
 
-def counted_cases(cases: Sequence[ImportedCase], path: Path) -> tuple[ImportedCase, ...]:
-    """The cases.
-
-    Raises:
-        Refused: there are more than `MOST_CASES`.
-    """
-    if len(cases) > MOST_CASES:
-        raise too_many(path)
-    return tuple(cases)
+def made_cases(
+    rows: Iterable[Any], make: Callable[[Any], ImportedCase], tally: Tally, row_is: str, taken: str = ""
+) -> list[ImportedCase]:
+    """The cases that `make` makes of rows, counted as `taken`; rows that it leaves out are counted as `row_is`."""
+    cases = []
+    for row in rows:
+        try:
+            cases.append(make(row))
+        except LeftOut as error:
+            tally.left[row_is, error.why] += 1
+    if cases and taken:
+        tally.taken[taken] += len(cases)
+    return cases
 
 
 def objects_of(rows: Sequence[Any], tally: Tally) -> list[Mapping[str, Any]]:
@@ -132,7 +148,7 @@ def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
         LeftOut: there is a role, an order of turns or content without a home here.
     """
     if isinstance(messages, str):
-        return _text_only(None, messages)
+        return _text_only(messages)
     if not isinstance(messages, list) or not messages:
         raise LeftOut("no text and no messages")
     turns = [_turn(each) for each in messages]
@@ -141,7 +157,7 @@ def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
         turns.pop(0)
     if not turns:  # common in samples of OpenAI's evals
         tally.changed["prompt", "only system messages: sent as the user's"] += 1
-        return _text_only(None, "\n\n".join(systems))
+        return _text_only("\n\n".join(systems))
     if any(role == SYSTEM for role, _ in turns):
         raise LeftOut("a system message between turns")
     if turns[-1][0] != USER:
@@ -153,10 +169,10 @@ def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
     return AskedPrompt("\n\n".join(systems) or None, tuple(turns[:-1]), turns[-1][1])
 
 
-def _text_only(system: str | None, text: str) -> AskedPrompt:
+def _text_only(text: str) -> AskedPrompt:
     if not text.strip():
         raise LeftOut("an empty prompt")
-    return AskedPrompt(system, (), text)
+    return AskedPrompt(None, (), text)
 
 
 def _turn(message: Any) -> tuple[str, str]:
@@ -185,17 +201,16 @@ def _content(content: Any) -> str:
 
 def case_name(said: Any) -> str:
     """The wanted id of a case, of few characters; empty if there is none."""
-    return tag_text(said)[:60] if isinstance(said, str | int) else ""
+    return _tag_text(said)[:60] if isinstance(said, str | int) else ""
 
 
-def plain_tags(metadata: Mapping[str, Any]) -> dict[str, str]:
+def plain_tags(metadata: Any) -> dict[str, str]:
     """The metadata that can be tags: short texts, numbers, true and false."""
-    found = {str(key): tag_text(value) for key, value in metadata.items() if isinstance(value, str | int | float)}
-    return {
-        key: text for key, text in found.items() if text.strip() and len(text) <= 60 >= len(key) and "\n" not in text
-    }
+    plain = {key: value for key, value in mapping_at(metadata).items() if isinstance(value, str | int | float)}
+    found = {str(key): _tag_text(value) for key, value in plain.items()}
+    fits = {key: text for key, text in found.items() if len(text) <= 60 >= len(key)}
+    return {key: text for key, text in fits.items() if text.strip() and "\n" not in text}
 
 
-def tag_text(value: Any) -> str:
-    """A value as the text of a tag."""
+def _tag_text(value: str | float) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

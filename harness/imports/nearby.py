@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,7 +131,8 @@ class Nearby:
         if kind in YAMLS:
             return self.yaml(path)
         if kind == ".jsonl":
-            return [row for _, row in self.lines(path)]
+            lines = enumerate(self.text(path).split("\n"), start=1)
+            return [_parsed(path, line, number) for number, line in lines if line.strip()]
         if kind == ".csv":
             return self.rows(path)
         return _parsed(path, self.text(path))
@@ -153,31 +153,21 @@ class Nearby:
             more = f"; and {count - 1} more" if count > 1 else ""
             raise Unreadable(first.file, first.expected, found + more, first.hint, first.line) from None
 
-    def lines(self, path: Path) -> Iterator[tuple[int, Any]]:
-        """The value of each line of a JSONL file that is not blank, with its number."""
-        for number, line in enumerate(self.text(path).split("\n"), start=1):
-            if line.strip():
-                yield number, _parsed(path, line, number)
-
-    def _cells(self, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-        """The header of a CSV file, and each row that is not blank with its line."""
-        reader = csv.reader(io.StringIO(self.text(path)), strict=True)
-        usual = csv.field_size_limit(MOST_CELL)
-        try:
-            header = [each.strip() for each in next(reader, [])]
-            return header, [(reader.line_num, row) for row in reader if any(row)]
-        except csv.Error as error:
-            raise Unreadable(path, "CSV", str(error), line=reader.line_num) from None
-        finally:
-            csv.field_size_limit(usual)
-
     def rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of a CSV file, by the columns of its header.
 
         Raises:
             Refused: see `text`; or it is no CSV, or a column is named twice.
         """
-        header, cells = self._cells(path)
+        reader = csv.reader(io.StringIO(self.text(path)), strict=True)
+        usual = csv.field_size_limit(MOST_CELL)
+        try:
+            header = [each.strip() for each in next(reader, [])]
+            cells = [(reader.line_num, row) for row in reader if any(row)]
+        except csv.Error as error:
+            raise Unreadable(path, "CSV", str(error), line=reader.line_num) from None
+        finally:
+            csv.field_size_limit(usual)
         if len(set(header)) < len(header):
             twice = next(name for name in header if header.count(name) > 1)
             raise Unreadable(path, "each column once", f"{shown(twice[:60])!r} twice", line=1)

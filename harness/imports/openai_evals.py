@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,16 @@ from typing import Any
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
-from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, LeftOut, Tally, counted_cases, prompt_of
+from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, LeftOut, Tally, made_cases, prompt_of
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.rules import target_rule
 from tunegate.harness.imports.targets import Match, targets_of
-from tunegate.harness.results.samples import text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI evals"
 MATCH = "Match"
 REGISTRY, DATA_FOLDER = "evals", "data"
-_NOT_USED = frozenset({"input", "ideal"})
+_USED = frozenset({"input", "ideal"})
 
 
 def is_samples(row: Any) -> bool:
@@ -43,8 +43,7 @@ def read_samples_file(path: Path, rows: list[Any], match: str | None) -> Importe
     """
     tally, how = Tally(), Match(match, "starts", f"{MATCH} of {TOOL}")
     kinds = {"exact": "exact", "starts": MATCH, "includes": "Includes"}
-    cases = tuple(_cases(rows, kinds[how.name], {}, tally))
-    return Imported(TOOL, path, counted_cases(cases, path), tally, notes=tuple(filter(None, [how.note])))
+    return Imported(TOOL, path, _cases(rows, kinds[how.name], {}, tally), tally, notes=how.notes)
 
 
 def read_registry(path: Path, registry: Mapping[str, Any]) -> Imported:
@@ -61,41 +60,34 @@ def read_registry(path: Path, registry: Mapping[str, Any]) -> Imported:
     found: dict[str, list[ImportedCase]] = {}
     for name, entry in evals.items():
         kind = text_of(entry["class"], 100).rpartition(":")[2]
-        arguments = entry.get("args")
+        arguments = mapping_at(entry, "args")
         try:
             if kind not in KINDS:
                 raise LeftOut(f"{kind} has no home here")
-            samples = arguments.get("samples_jsonl") if isinstance(arguments, Mapping) else None
-            if not isinstance(samples, str) or not isinstance(arguments, Mapping):
+            if not isinstance(arguments.get("samples_jsonl"), str):
                 raise LeftOut("without samples_jsonl")
-            rows = nearby.data(nearby.find(samples, data))
-            found[name] = list(_cases(rows, kind, arguments, tally))
+            rows = nearby.data(nearby.find(arguments["samples_jsonl"], data))
+            found[name] = _cases(rows, kind, arguments, tally)
         except (LeftOut, Refused) as error:
-            why = error.why if isinstance(error, LeftOut) else str(error)
-            tally.left[f"eval {shown(name[:60])}", why] += 1
+            tally.left[f"eval {shown(name[:60])}", str(error)] += 1
     several = len(found) > 1
     cases = [replace(case, set_name=name if several else "") for name, each in found.items() for case in each]
-    return Imported(TOOL, path, counted_cases(cases, path), tally)
+    return Imported(TOOL, path, cases, tally)
 
 
-def _cases(rows: Any, kind: str, arguments: Mapping[str, Any], tally: Tally) -> Iterator[ImportedCase]:
+def _cases(rows: Any, kind: str, arguments: Mapping[str, Any], tally: Tally) -> list[ImportedCase]:
     if arguments.get("num_few_shot"):
         tally.left["few-shot examples", "write them as shots, see docs/from-a-table.md"] += 1
     ignore_case = arguments.get("ignore_case") is True
-    for row in rows if isinstance(rows, list) else []:
-        try:
-            if not is_samples(row):
-                raise LeftOut("without input and ideal")
-            yield _case(row, kind, ignore_case, tally)
-            tally.taken[kind] += 1
-        except LeftOut as error:
-            tally.left["sample", error.why] += 1
+    samples = rows if isinstance(rows, list) else []
+    return made_cases(samples, lambda row: _case(row, kind, ignore_case, tally), tally, "sample", kind)
 
 
-def _case(row: Mapping[str, Any], kind: str, ignore_case: bool, tally: Tally) -> ImportedCase:
+def _case(row: Any, kind: str, ignore_case: bool, tally: Tally) -> ImportedCase:
+    if not is_samples(row):
+        raise LeftOut("without input and ideal")
     asked, ideals = prompt_of(row["input"], tally), targets_of(row["ideal"])
-    for key in sorted(row.keys() - _NOT_USED):
-        tally.left[f"key {shown(text_of(key, 40))}", "not used"] += 1
+    tally.unused("key {}", row.keys() - _USED)
     if kind == "JsonMatch":
         values = [_json(each) for each in ideals]
         return ImportedCase(asked, json=JsonRule(expect=values[0] if len(values) == 1 else {"any_of": values}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,10 +102,9 @@ class Reader:
                 self._add(checks, each, values)
                 self.tally.taken[kind] += 1
             except (LeftOut, Refused) as error:
-                why = error.why if isinstance(error, LeftOut) else str(error)
-                self.tally.left[kind, why] += 1
+                self.tally.left[kind, str(error)] += 1
                 said = ": ".join(filter(None, [kind, text_of(each.get("value"), 100)]))
-                checks.comments.append(shown(f"left out: {said} ({why})"))
+                checks.comments.append(shown(f"left out: {said} ({error})"))
         return checks
 
     def _kind(self, assertion: Mapping[str, Any]) -> str:
@@ -131,23 +130,34 @@ class Reader:
         found: Any = self.config
         for step in reference[2:].split("/"):
             found = found.get(step) if isinstance(found, Mapping) else None
-        return (
-            {**found, **{key: value for key, value in raw.items() if key != "$ref"}}
-            if isinstance(found, Mapping)
-            else raw
-        )
+        own = {key: value for key, value in raw.items() if key != "$ref"}
+        return {**found, **own} if isinstance(found, Mapping) else raw
 
     def _add(self, checks: Checks, assertion: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         kind = str(assertion.get("type"))
         is_negated, plain = kind.startswith("not-"), kind.removeprefix("not-")
         if assertion.get("metricOnly") or assertion.get("normalizeUnicode"):
             raise LeftOut("metricOnly" if assertion.get("metricOnly") else "normalizeUnicode")
-        if plain in WHY or plain not in MAKERS:
+        if plain in WHY or plain not in HOMES:
             raise LeftOut(WHY.get(plain, NO_HOME))
         value = self._value(assertion.get("value"), values)
         if assertion.get("weight", 1) != 1:
             self.tally.changed[kind, "its weight is not used: every check must hold"] += 1
-        MAKERS[plain](checks, value, is_negated, self.tally)
+        if plain in TEXT_RULES:
+            rule = TEXT_RULES[plain](value)
+            checks.texts.append(negated(rule) if is_negated else rule)
+        elif plain == EQUALS:
+            _add_equal(checks, value, is_negated)
+        elif is_negated:
+            raise LeftOut("not JSON")
+        else:
+            self._add_json(checks, value, JSON_TYPES[plain])
+
+    def _add_json(self, checks: Checks, value: Any, extract: str) -> None:
+        schema = _schema(value)
+        if extract == "fenced":
+            self.tally.changed["contains-json", "no text may stand around the JSON or its ```json block"] += 1
+        checks.json.append(JsonRule(schema, extract))
 
     def _value(self, value: Any, values: Mapping[str, Any]) -> Any:
         if isinstance(value, str) and value.startswith(FILE):
@@ -167,42 +177,25 @@ def _text_value(value: Any) -> str:
 def _several(value: Any) -> list[str]:
     """The texts of a list, or between the commas of a text."""
     if isinstance(value, str):
-        found = [(quoted, plain) for quoted, plain in _QUOTED.findall(value)]
-        value = [re.sub(r'\\(["\\])|""', lambda seen: seen[1] or '"', quoted) or plain.strip()
-                 for quoted, plain in found]  # fmt: skip
-        value = [each for each in value if each]
+        found = _QUOTED.findall(value)
+        texts = (re.sub(r'\\(["\\])|""', lambda seen: seen[1] or '"', text) or plain.strip() for text, plain in found)
+        value = list(filter(None, texts))
     if not isinstance(value, list) or not value:
         raise LeftOut("a value that is no list of texts")
     return [_text_value(each) for each in value]
 
 
-def _add_text(checks: Checks, rule: Rule, is_negated: bool) -> None:
-    checks.texts.append(negated(rule) if is_negated else rule)
-
-
-def _equals(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
+def _add_equal(checks: Checks, value: Any, is_negated: bool) -> None:
     if isinstance(value, dict | list):
         if is_negated:
             raise LeftOut("not equal to an object")
         checks.json.append(JsonRule(expect=value))
     elif is_negated:
-        checks.texts.append({"not": {"const": as_template_text(value)}})
+        checks.texts.append(negated({"const": as_template_text(value)}))
     elif checks.equals and as_template_text(value) not in checks.equals:
         checks.texts.append({"const": as_template_text(value)})
     else:
         checks.equals = [as_template_text(value)]
-
-
-def _json(extract: str) -> Callable[[Checks, Any, bool, Tally], None]:
-    def add(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:
-        if is_negated:
-            raise LeftOut("not JSON")
-        schema = _schema(value)
-        if extract == "fenced":
-            tally.changed["contains-json", "no text may stand around the JSON or its ```json block"] += 1
-        checks.json.append(JsonRule(schema, extract))
-
-    return add
 
 
 def _schema(value: Any) -> dict[str, Any]:
@@ -238,46 +231,20 @@ def _parsed_schema(text: str) -> Any:
         raise LeftOut("a schema that is no JSON") from None
 
 
-def _contains(ignore_case: bool) -> Callable[[Checks, Any, bool, Tally], None]:
-    def add(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
-        _add_text(checks, pattern(literal(_text_value(value), ignore_case)), is_negated)
-
-    return add
-
-
-def _contains_some(make: Callable[[Sequence[str], bool], Rule], ignore_case: bool) -> Callable[..., None]:
-    def add(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
-        _add_text(checks, make(_several(value), ignore_case), is_negated)
-
-    return add
-
-
-def _some(texts: Sequence[str], ignore_case: bool) -> Rule:
-    return any_of(texts, ignore_case=ignore_case)
-
-
-def _regex(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
-    _add_text(checks, pattern(_text_value(value)), is_negated)
-
-
-def _starts(checks: Checks, value: Any, is_negated: bool, tally: Tally) -> None:  # noqa: ARG001
-    _add_text(checks, pattern(f"^{literal(_text_value(value))}"), is_negated)
-
-
-#: By type, without `not-`: adds the rule of a value.
-MAKERS: Mapping[str, Callable[[Checks, Any, bool, Tally], None]] = {
-    "equals": _equals,
-    "contains": _contains(ignore_case=False),
-    "icontains": _contains(ignore_case=True),
-    "contains-any": _contains_some(_some, ignore_case=False),
-    "icontains-any": _contains_some(_some, ignore_case=True),
-    "contains-all": _contains_some(every, ignore_case=False),
-    "icontains-all": _contains_some(every, ignore_case=True),
-    "regex": _regex,
-    "starts-with": _starts,
-    "is-json": _json("strict"),
-    "contains-json": _json("fenced"),
+#: By type, without `not-`: the rule of a text for a value.
+TEXT_RULES: Mapping[str, Callable[[Any], Rule]] = {
+    "contains": lambda value: pattern(literal(_text_value(value))),
+    "icontains": lambda value: pattern(literal(_text_value(value), ignore_case=True)),
+    "contains-any": lambda value: any_of(_several(value)),
+    "icontains-any": lambda value: any_of(_several(value), ignore_case=True),
+    "contains-all": lambda value: every(_several(value)),
+    "icontains-all": lambda value: every(_several(value), ignore_case=True),
+    "regex": lambda value: pattern(_text_value(value)),
+    "starts-with": lambda value: pattern(f"^{literal(_text_value(value))}"),
 }
+EQUALS = "equals"
+JSON_TYPES = {"is-json": "strict", "contains-json": "fenced"}  # by type: how the JSON is found
+HOMES = frozenset({EQUALS, *TEXT_RULES, *JSON_TYPES})
 
 
 def assertion_of_cell(cell: str) -> dict[str, Any]:
@@ -289,8 +256,8 @@ def assertion_of_cell(cell: str) -> dict[str, Any]:
     if cell.startswith(FILE):
         return {"type": "python" if ".py" in cell else "javascript", "value": cell}
     found = _CSV_TYPE.fullmatch(cell)
-    if not found or (found[2] not in MAKERS and found[2] not in WHY and found[2] not in OTHER_TYPES):
-        return {"type": "equals", "value": cell}
+    if not found or found[2] not in {*HOMES, *WHY, *OTHER_TYPES}:
+        return {"type": EQUALS, "value": cell}
     kind, value = f"{found[1] or ''}{found[2]}", found[4]
     if found[2] in ("contains-any", "contains-all", "icontains-any", "icontains-all"):
         return {"type": kind, "value": [each.strip() for each in (value or "").split(",")]}

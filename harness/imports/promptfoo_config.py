@@ -27,7 +27,15 @@ from tunegate.harness.imports.model import (
 )
 from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
-from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
+from tunegate.harness.imports.promptfoo_tests import (
+    AFFIXES,
+    MAGIC,
+    PromptfooTest,
+    TestReader,
+    as_list,
+    is_transformed,
+    test_of_row,
+)
 from tunegate.harness.imports.templates import filled_template, template_fields
 from tunegate.harness.results.samples import text_of
 
@@ -69,7 +77,7 @@ def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
         Refused: it names no prompt or test that can be used, or too many.
     """
     reading = _Reading(path, config)
-    return Imported(TOOL, path, tuple(reading.cases()), reading.tally, reading.templates)
+    return reading.imported()
 
 
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
@@ -93,7 +101,7 @@ def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None
     reading = _Reading(path, {"prompts": [f"{{{{{PROMPT}}}}}"], "tests": tests})
     if others := [each for each in columns if each != name]:
         reading.tally.left["column", f"not in a prompt: {', '.join(map(shown, others))}"] += len(others)
-    return Imported(TOOL, path, tuple(reading.cases()), reading.tally, reading.templates)
+    return reading.imported()
 
 
 @dataclass
@@ -112,6 +120,9 @@ class _Reading:
     @cached_property
     def reader(self) -> Reader:
         return Reader(self.nearby, self.tally, self.config)
+
+    def imported(self) -> Imported:
+        return Imported(TOOL, self.path, tuple(self.cases()), self.tally, self.templates)
 
     def cases(self) -> Iterator[ImportedCase]:
         """Each test with each prompt, if it has a check."""
@@ -142,8 +153,7 @@ class _Reading:
             count = len(providers) if isinstance(providers, list) else 1
             self.tally.left["provider", "name a model with --tg-model"] += count
         known = KEYS | {"description", "tags", "assertionTemplates", "$schema", "providers"}
-        for key in sorted(self.config.keys() - known):
-            self.tally.left[f"setting {shown(text_of(key, 40))}", "not of a test"] += 1
+        self.tally.unused("setting {}", self.config.keys() - known, "not of a test")
 
     def _prompts(self) -> Iterator[_Prompt]:
         said = self.config.get("prompts")
@@ -159,8 +169,7 @@ class _Reading:
                     self.tally.taken["prompt"] += 1
                     yield _Prompt(found, label or text_of(entry, 100))
             except (LeftOut, Refused) as error:
-                why = error.why if isinstance(error, LeftOut) else str(error)
-                self.tally.left[f"prompt {shown(text_of(entry, 40))!r}", why] += 1
+                self.tally.left[f"prompt {shown(text_of(entry, 40))!r}", str(error)] += 1
 
     def _prompt_texts(self, entry: Any) -> list[Any]:
         """The prompts that an entry holds or names."""
@@ -194,13 +203,10 @@ class _Reading:
 
     def _checks(self, test: PromptfooTest) -> Checks | None:
         """The checks of a test; None if it has none."""
-        is_transformed = any(test.options.get(key) for key in ("transform", "postprocess"))
-        checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed)
+        checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed(test.raw))
         threshold = test.raw.get("threshold")
-        for key in sorted(test.raw.keys() - _READ):
-            self.tally.left[f"{shown(text_of(key, 40))} of a test", "not used"] += 1
-        for key in sorted(test.options.keys() - AFFIXES - _HANDLED):
-            self.tally.left[f"option {shown(text_of(key, 40))} of a test", "not used"] += 1
+        self.tally.unused("{} of a test", test.raw.keys() - _READ)
+        self.tally.unused("option {} of a test", test.options.keys() - AFFIXES - _HANDLED)
         if checks.is_empty:
             why = "none of its assertions has a home" if test.raw.get("assert") else "without an assertion"
             self.tally.left["test", why] += 1
@@ -221,7 +227,7 @@ class _Reading:
         values = [test.values.get(names[0]) for test in tests] if len(names) == 1 else [None]
         if not all(isinstance(value, str) and value.strip() and "{{" not in value for value in values):
             return ""
-        if has_placeholder(prompt.said) or ".strip()" in prompt.said:
+        if has_placeholder(prompt.said):
             return ""
         made = filled_template(prompt.said, {names[0]: "{input}"}, Tally())
         return made if made.count("{input}") == 1 and not misspelt(Document(self.path, None, {}), made, ()) else ""
@@ -234,11 +240,10 @@ class _Reading:
         except LeftOut as error:
             self.tally.left["test", error.why] += 1
             return None
-        metadata = test.raw.get("metadata")
         recorded = test.raw.get("providerOutput")
         return ImportedCase(
             asked, case_name(test.raw.get("description")), tuple(checks.texts), tuple(checks.equals),
-            checks.json_rule(), None, plain_tags(metadata if isinstance(metadata, Mapping) else {}),
+            checks.json_rule(), None, plain_tags(test.raw.get("metadata")),
             tuple(checks.comments), {RECORDED: recorded} if isinstance(recorded, str) else {}, name,
         )  # fmt: skip
 

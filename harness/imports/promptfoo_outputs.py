@@ -13,16 +13,16 @@ from tunegate.harness.imports.model import (
     LeftOut,
     Tally,
     case_name,
-    counted_cases,
     plain_tags,
     prompt_of,
 )
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
+from tunegate.harness.imports.promptfoo_tests import is_transformed
 from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.promptfoo_results import is_result, variables_of
-from tunegate.harness.results.samples import text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 
 @dataclass
@@ -57,30 +57,24 @@ def read_outputs(path: Path, rows: list[Any]) -> Imported:
         for each in found.values()
         if each
     ]
-    return Imported(TOOL, path, counted_cases(cases, path), tally)
+    return Imported(TOOL, path, cases, tally)
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    prompt = row.get("prompt")
-    label = prompt.get("label") if isinstance(prompt, Mapping) else None
-    return text_of(row.get("promptId") or label)
+    return text_of(row.get("promptId") or mapping_at(row, "prompt").get("label"))
 
 
 def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
     """The case of a result; None if it cannot be one."""
-    test, prompt = row.get("testCase"), row.get("prompt")
-    test = test if isinstance(test, Mapping) else {}
-    options = test.get("options") if isinstance(test.get("options"), Mapping) else {}
-    raw = prompt.get("raw") if isinstance(prompt, Mapping) else None
-    is_transformed = bool(options and (options.get("transform") or options.get("postprocess")))
-    checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed)
+    test = mapping_at(row, "testCase")
+    checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed(test))
     if checks.is_empty:
         tally.left["test", "none of its assertions has a home"] += 1
         return None
     if test.get("threshold") not in (None, 1):
         tally.changed["threshold", "every check must hold"] += 1
     try:
-        return _Collected(_case(raw, test, checks, name, tally))
+        return _Collected(_case(mapping_at(row, "prompt").get("raw"), test, checks, name, tally))
     except LeftOut as error:
         tally.left["test", error.why] += 1
         return None
@@ -88,24 +82,22 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
 
 def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: Tally) -> ImportedCase:
     asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
-    metadata = test.get("metadata")
     return ImportedCase(
         asked, case_name(test.get("description")), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
-        tags=plain_tags(metadata if isinstance(metadata, Mapping) else {}), comments=tuple(checks.comments),
-        set_name=name,
+        tags=plain_tags(test.get("metadata")), comments=tuple(checks.comments), set_name=name,
     )  # fmt: skip
 
 
 def _add_output(collected: _Collected | None, row: Mapping[str, Any], tally: Tally) -> None:
-    provider, response = row.get("provider"), row.get("response")
-    model = provider.get("label") or provider.get("id") if isinstance(provider, Mapping) else provider
-    output = response.get("output") if isinstance(response, Mapping) else None
+    provider, output = row.get("provider"), mapping_at(row, "response").get("output")
+    said = provider.get("label") or provider.get("id") if isinstance(provider, Mapping) else provider
+    model = text_of(said, 200)
     if collected is None:
         return
     if output is None:
         tally.left["output", "an error in its place"] += 1
-    elif text_of(model, 200) in collected.outputs:
+    elif model in collected.outputs:
         tally.left["output", "a repeat"] += 1
     else:
-        collected.outputs[text_of(model, 200)] = as_template_text(output)
+        collected.outputs[model] = as_template_text(output)
         tally.taken["output"] += 1

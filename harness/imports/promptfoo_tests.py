@@ -13,6 +13,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.imports.model import MOST_CASES, LeftOut, Tally, too_many
 from tunegate.harness.imports.nearby import BINARY, DATA, FILE, Nearby
 from tunegate.harness.imports.promptfoo_checks import assertion_of_cell
+from tunegate.harness.results.samples import mapping_at
 
 MAGIC = "__"
 AFFIXES = frozenset({"prefix", "suffix"})  # the options of a test that are used
@@ -28,8 +29,12 @@ class PromptfooTest:
     @property
     def options(self) -> Mapping[str, Any]:
         """Its options; empty if it has none."""
-        found = self.raw.get("options")
-        return found if isinstance(found, Mapping) else {}
+        return mapping_at(self.raw, "options")
+
+
+def is_transformed(test: Mapping[str, Any]) -> bool:
+    """Whether code changes the output of a test before its assertions see it."""
+    return any(mapping_at(test, "options").get(key) for key in ("transform", "postprocess"))
 
 
 def test_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class TestReader:
             try:
                 combinations = self._combinations(merged)
             except (LeftOut, Refused) as error:
-                self.tally.left["test", error.why if isinstance(error, LeftOut) else str(error)] += 1
+                self.tally.left["test", str(error)] += 1
                 continue
             for values in combinations:
                 count += 1
@@ -76,9 +81,7 @@ class TestReader:
                 raise too_many(self.path)
 
     def _mapping(self, said: Any) -> Mapping[str, Any]:
-        if isinstance(said, str):
-            said = self.nearby.data(self.nearby.find(said))
-        return said if isinstance(said, Mapping) else {}
+        return mapping_at(self.nearby.data(self.nearby.find(said)) if isinstance(said, str) else said)
 
     def _raw_tests(self, entry: Any) -> Iterator[Mapping[str, Any]]:
         """The tests that an entry is, or that the file holds which it names."""

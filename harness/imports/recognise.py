@@ -11,7 +11,6 @@ from tunegate.harness.imports import (
     goldens,
     hosted_evals,
     inspect_samples,
-    lm_eval_task,
     openai_evals,
     promptfoo_config,
     promptfoo_outputs,
@@ -21,7 +20,7 @@ from tunegate.harness.imports.nearby import DATA, MOST_FILES, SCRIPTS, YAMLS, Ne
 from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
 from tunegate.harness.results.samples import brief
 
-A_SOURCE = "tests of promptfoo, OpenAI's evals, deepeval, inspect_ai or lm-evaluation-harness"
+A_SOURCE = "tests of promptfoo, OpenAI's evals, deepeval or inspect_ai"
 RESULTS = "tunegate compare reads results"
 ROWS = "tunegate init --from reads tables and chat rows"
 #: What is known and holds no tests, with what to do.
@@ -29,6 +28,8 @@ KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (inspect_log.is_log, "a log of inspect_ai", RESULTS),
     (lm_eval_samples.is_sample, "samples with scores of lm-evaluation-harness", RESULTS),
     (lm_eval_samples.is_aggregate, "aggregated results of lm-evaluation-harness", RESULTS),
+    (lambda value: isinstance(value, Mapping) and {"task", "doc_to_text"} <= value.keys(),
+     "a task of lm-evaluation-harness", "import its logged samples, see docs/coming-from-lm-eval.md"),
     (deepeval_run.is_run, "a test run of deepeval", RESULTS),
     (lambda value: isinstance(value, Mapping) and isinstance(value.get("messages"), list), "chat rows", ROWS),
     (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo without "
@@ -141,8 +142,6 @@ def _importer(path: Path, data: Any) -> Importer | None:
         (promptfoo_config.is_config(data), lambda path, data, *_: promptfoo_config.read_config(path, data)),
         (path.suffix.lower() in YAMLS and openai_evals.is_registry(data),
          lambda path, data, *_: openai_evals.read_registry(path, data)),
-        (path.suffix.lower() in YAMLS and lm_eval_task.is_task(data),
-         lambda path, data, *_: lm_eval_task.read_lm_eval_task(path, data)),
         (openai_evals.is_samples(first), lambda path, _, match, __: openai_evals.read_samples_file(path, rows, match)),
         (goldens.is_golden(first), lambda path, _, match, __: goldens.read_goldens(path, rows, match)),
         (inspect_samples.is_inspect_sample(first),

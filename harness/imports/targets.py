@@ -33,10 +33,11 @@ class Match:
         return self.given or self.usual
 
     @property
-    def note(self) -> str:
-        """What was inferred; empty if the command line says it."""
+    def notes(self) -> tuple[str, ...]:
+        """What was inferred; nothing if the command line says it."""
         other = ", ".join(each for each in MATCHES if each != self.name)
-        return "" if self.given else f"the file names no scorer: --match {self.name}, as {self.like} does; or {other}"
+        said = f"the file names no scorer: --match {self.name}, as {self.like} does; or {other}"
+        return () if self.given else (said,)
 
     def rule(self, targets: Sequence[str]) -> Rule:
         """The rule of an output for its targets."""
@@ -78,7 +79,7 @@ def by_letter(
     """A question with its choices by letter, and the rule of its output.
 
     Raises:
-        LeftOut: there are too many choices, or not one right one.
+        LeftOut: there are too many choices, or several right ones.
     """
     if not 1 < len(choices) <= MOST_CHOICES:
         raise LeftOut(f"{len(choices)} choices")

@@ -1,4 +1,4 @@
-"""Fill templates of Nunjucks and Jinja that only name values, `{{name}}` or `{{item.name.strip()}}`.
+"""Fill templates of Nunjucks and Jinja that only name values, `{{name}}` or `{{item.parts[0]}}`.
 
 No template engine runs: filters, blocks and other expressions are code, and are refused by name.
 """
@@ -15,7 +15,7 @@ from tunegate.harness.imports.model import LeftOut, Tally
 MOST_CHARS = 1_000_000  # of a filled template
 MOST_ROUNDS = 5  # of variables inside variables
 _NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d{1,6}\]|\[\"[^\"\]]{1,100}\"\]|\['[^'\]]{1,100}'\])*"
-_FIELD = re.compile(rf"\{{\{{\s*({_NAME}?)(\.strip\(\))?\s*\}}\}}")
+_FIELD = re.compile(rf"\{{\{{\s*({_NAME})\s*\}}\}}")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _STEP = re.compile(r"[A-Za-z_]\w*|\[\d+\]|\[\"[^\"]+\"\]|\['[^']+'\]")
 _FILTER = re.compile(r"\{\{[^{}|]*\|\s*([A-Za-z_]\w*)")
@@ -70,7 +70,6 @@ def _pieces(text: str, values: Mapping[str, Any], tally: Tally) -> Iterator[str]
     for found in _FIELD.finditer(text):
         yield text[at : found.start()]
         value = _text(found[1], values, tally)
-        value = value.strip() if found[2] else value
         size += len(value)
         if size > MOST_CHARS:
             raise LeftOut(f"a prompt of more than {MOST_CHARS:,} characters")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunegate.harness.core.errors import UsageError, show_path
-from tunegate.harness.imports.fixtures import ImportedTask, report_lines, task_of
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import quantity
+from tunegate.harness.imports.fixtures import ImportedTask, task_of
 from tunegate.harness.imports.model import Imported
 from tunegate.harness.imports.promptfoo_config import CONFIGS
 from tunegate.harness.scaffold.task import check_name
@@ -46,8 +48,8 @@ def write_import(imported: Imported, name: str | None, root: Path, cases: Path) 
     units = ", ".join(f"{unit} {count:,}" for unit, count in task.cases.items())
     lines = (
         f"{show_path(imported.path)} is a file of {imported.tool}",
-        f"{task.name}: {total:,} case{'s' if total != 1 else ''} ({units})",
-        *report_lines(imported.tally),
+        f"{task.name}: {quantity(total, 'case')} ({units})",
+        *map(shown, imported.tally.lines()),
     )
     return Written((*changes.new, *changes.added), models, lines)
 

@@ -61,7 +61,8 @@ class Labelling:
 
     Without `adjudicates` she gets the questions without a label. Of `double` questions, the same ones for all people,
     she also gets those that only one other person has labelled. With it she gets what others label differently. The
-    order and the sides are random, from a seed that is never shown or kept.
+    order and the sides are random, from a seed that is never shown or kept. `questions` are those of every person,
+    `labels` all labels of the file.
     """
 
     def __init__(
@@ -69,24 +70,14 @@ class Labelling:
     ) -> None:
         self._path, self._by, self._adjudicates, self._double = path, by, adjudicates, double
         self._seed = secrets.token_bytes(16)
-        self._labels = read_labels(path)
-        self.notes = self._labels.notes
-        self._all = tuple(questions)
+        self.labels = read_labels(path)
+        self.notes = self.labels.notes
+        self.questions = tuple(questions)
         self._own = sorted(self._assigned(), key=lambda question: self._chance("order", question))
         self._skipped: set[str] = set()
         self._past = self._labelled_before()
         self._first = ""
         self._turn, self._said = 0, ""
-
-    @property
-    def labels(self) -> Labels:
-        """All labels of the file."""
-        return self._labels
-
-    @property
-    def questions(self) -> Sequence[Question]:
-        """All questions, for every person."""
-        return self._all
 
     @property
     def shown(self) -> Shown:
@@ -148,7 +139,7 @@ class Labelling:
         for (sha, output), said in sorted(zip(question.pairs, right, strict=True)):
             label = Label(sha, output, said, self._by, adjudicates=self._adjudicates)
             append_label(self._path, label)
-            self._labels = Labels((*self._labels.lines, label))
+            self.labels = Labels((*self.labels.lines, label))
 
     def _current(self) -> Question | None:
         """The question that was undone last, or the first that is left."""
@@ -163,26 +154,26 @@ class Labelling:
         return hashlib.sha256(self._seed + f"{what} {question.digest}".encode()).digest()
 
     def _is_done(self, question: Question, by: str = "") -> bool:
-        said = (self._labels.said_by(by or self._by, pair, self._adjudicates) for pair in question.pairs)
+        said = (self.labels.said_by(by or self._by, pair, self._adjudicates) for pair in question.pairs)
         return None not in said
 
     def _assigned(self) -> list[Question]:
         """What is left for her, and what she has labelled already."""
         if self._adjudicates:
-            disputed = set(self._labels.disputed)
-            return [each for each in self._all if self._is_done(each) or disputed & set(each.pairs)]
-        twice = {each.digest for each in sorted(self._all, key=lambda each: each.digest)[: self._double]}
-        others = [person for person in self._labels.people if person != self._by]
+            disputed = set(self.labels.disputed)
+            return [each for each in self.questions if self._is_done(each) or disputed & set(each.pairs)]
+        twice = {each.digest for each in sorted(self.questions, key=lambda each: each.digest)[: self._double]}
+        others = [person for person in self.labels.people if person != self._by]
 
         def wants_her(question: Question) -> bool:
             labelled = sum(self._is_done(question, person) for person in others)
             return labelled < (2 if question.digest in twice else 1)
 
-        return [each for each in self._all if self._is_done(each) or wants_her(each)]
+        return [each for each in self.questions if self._is_done(each) or wants_her(each)]
 
     def _labelled_before(self) -> list[Question]:
         """The questions that she labelled in earlier runs, the last one last, so that they can be undone."""
-        own = {line.pair: at for at, line in enumerate(self._labels.lines)
+        own = {line.pair: at for at, line in enumerate(self.labels.lines)
                if (line.by, line.adjudicates) == (self._by, self._adjudicates)}  # fmt: skip
         done = [each for each in self._own if self._is_done(each)]
         return sorted(done, key=lambda each: max(own[pair] for pair in each.pairs))

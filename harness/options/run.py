@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import same_file
+from tunegate.harness.core.files import digest, same_file
 from tunegate.harness.models.model_options import (
     AUTO,
     CACHE_MEGABYTES,
@@ -29,6 +30,7 @@ from tunegate.harness.models.model_options import (
     vllm_model,
 )
 from tunegate.harness.options.settings import standing
+from tunegate.harness.options.table import OPTIONS
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import UnitConfiguration
@@ -108,6 +110,17 @@ class Options:
         gated = bool(self.against or self.shard)  # merged shards may be gated
         return self.fresh or (is_opaque(self.model) and gated)
 
+    @contextmanager
+    def counting(self, notes: list[str]) -> Iterator[Run | None]:
+        """Yield the run that uses only its own outputs; None where all cached outputs count. Messages go to `notes`."""
+        from tunegate.harness.models.unfinished import asking_anew  # too heavy for the plugin
+
+        if self.run or not self.asks_anew:
+            yield self.run
+            return
+        with asking_anew(digest(repr(self)), self.fresh, notes, self.cache_size) as run:
+            yield run
+
     def out_of(self, adapter: Path | None) -> Path | None:
         """Path of an adapter's record under --tg-out (None: the model's own); a folder if there are several."""
         if self.out and adapter and len(self.adapters) > 1:
@@ -145,10 +158,9 @@ class Options:
             split_python(self.model)
         wrong = [
             *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_python(),
-            *self._bad_adapters(), *self._bad_out(), *self._bad_shard(), *self._bad_merge(), *self._bad_ray(),
+            *same_names(self.adapters), *self._bad_out(), *self._bad_shard(), *self._bad_merge(), *self._bad_ray(),
+            *self._too_small(),
         ]  # fmt: skip
-        if self.repeats < 1:
-            wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
         if wrong:
             raise Refused("\n".join(wrong))
 
@@ -187,7 +199,6 @@ class Options:
             yield f"{here} with --tg-model {self.model}: Ray workers run transformers; name the model without vllm:"
         if self.timing:
             yield f"{here} with --tg-timing: timing runs one call after another in this process"
-        yield from _too_small({"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)})
 
     def _bad_shard(self) -> Iterator[str]:
         here = f"--tg-shard {self.shard}"
@@ -236,7 +247,6 @@ class Options:
             yield f"--tg-device with {here}: vLLM runs on the device it was built for"
         if self.opened.tokenizer:
             yield f"--tg-tokenizer with {here}: prompts use the model's own tokenizer"
-        yield from _too_small({"max-model-len": (self.opened.max_model_len, 1)})
 
     def _bad_python(self) -> Iterator[str]:
         here = "--tg-model python:FILE.py:FUNCTION"
@@ -248,21 +258,9 @@ class Options:
             yield f"--tg-timing with {here}: timing needs base and adapter on one local engine"
         if given := self.opened.given(*NOT_OF_PYTHON):
             yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: the function decides that"
-        yield from _too_small({"deadline": (self.opened.deadline, 1)})
-
-    def _bad_limits(self) -> Iterator[str]:
-        opened = self.opened
-        limits = {
-            "in-flight": (opened.in_flight, 1), "deadline": (opened.deadline, 1),
-            "reasoning-tokens": (opened.reasoning_tokens, 0),
-            "requests-per-minute": (opened.requests_per_minute, 1), "tokens-per-minute": (opened.tokens_per_minute, 1),
-        }  # fmt: skip
-        yield from _too_small(limits)
 
     def _bad_server(self) -> Iterator[str]:
         opened, here = self.opened, "--tg-model openai:URL#MODEL"
-        if is_server(self.model) or is_vllm(self.model):
-            yield from self._bad_limits()
         if not is_server(self.model):
             return
         if self.adapters:
@@ -274,9 +272,6 @@ class Options:
         if opened.chat_template and not opened.tokenizer:
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
-    def _bad_adapters(self) -> Iterator[str]:
-        yield from same_names(self.adapters)
-
     def _bad_out(self) -> Iterator[str]:
         several = len(self.adapters) > 1
         if self.out and self.out.is_dir() and not several:
@@ -287,12 +282,14 @@ class Options:
             if named := same_file(path, self.reads):
                 yield f"{name}: expected a file of its own, found that {named} reads {show_path(path)}; name another"
 
-
-def _too_small(limits: Mapping[str, tuple[int | None, int]]) -> Iterator[str]:
-    """Messages for options below their minimum; each value comes with its minimum."""
-    for name, (value, least) in limits.items():
-        if value is not None and value < least:
-            yield f"--tg-{name}: expected a whole number from {least}, found {value}"
+    def _too_small(self) -> Iterator[str]:
+        given = {name: getattr(self.opened, name.replace("-", "_")) for name in (*SERVER_LIMITS, "max-model-len")}
+        if ray := self.opened.ray:
+            given |= {"workers": ray.workers, "worker-cpus": ray.cpus, "worker-gpus": ray.gpus}
+        for name, value in {"repeats": self.repeats, **given}.items():
+            least = OPTIONS[name].least or 0
+            if value is not None and value < least:
+                yield f"--tg-{name}: expected a whole number from {least}, found {value}"
 
 
 def same_names(adapters: Iterable[Path]) -> Iterator[str]:
@@ -310,16 +307,9 @@ def standing_options(root: Path) -> Options:
     """
     stands = standing(root)
     names = (
-        "device",
-        "dtype",
-        "tokenizer",
-        "attention",
-        "quantization",
-        *SERVER_LIMITS,
-        "chat-template",
-        "reasoning-effort",
-        "max-model-len",
-    )
+        "device", "dtype", "tokenizer", "attention", "quantization", *SERVER_LIMITS, "chat-template",
+        "reasoning-effort", "max-model-len",
+    )  # fmt: skip
     ray = RayOptions(*(stands[name] for name in ("workers", "worker-cpus", "worker-gpus", "ray-address")))
     opened = ModelOptions(
         **{name.replace("-", "_"): stands[name] for name in names}, ray=ray if stands["engine"] == "ray" else None

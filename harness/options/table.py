@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,207 +57,234 @@ class Option:
         return not self.takes
 
 
+def flag(name: str, text: str, **more: Any) -> Option:
+    """Return an option without a value."""
+    return Option(name, text, type=bool, default=False, **more)
+
+
+def setting(name: str, text: str, *takes: Any, **more: Any) -> Option:
+    """Return an option of the commands that pytest and `[tool.tunegate]` have, too."""
+    return replace(Option(name, text, *takes, **more), suites=True, stands=True)
+
+
+def choice_of(*choices: str) -> dict[str, Any]:
+    """Return what an option has that takes one of these values, by default the first."""
+    return {"takes": "|".join(choices), "choices": choices, "default": choices[0]}
+
+
 #: Groups of options in the help of a command; `-h` shows only their names.
 LOCAL, SERVER, WORKERS_ON_RAY, OUTPUT = "Local model", "Server", "Ray", "Output"
 OPTIMISE = "Optimised prompt"
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
-    Option("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, vllm:MODEL, openai:URL#MODEL, "
-           "python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
-           by={"compare": "Model of configurations without one",
-               "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or vllm:MODEL",
-               "release": "The base of the adapter",
-               "adopt": "The base of the adapter, as declared: PEFT keeps only a name",
-               "distil": "The teacher: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
-                         "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
-               "init": "Model to write into pyproject.toml, the workflow and the recipe; by default, without --rows, "
-                       "the expected outputs stand in for the model"}),
-    Option("device", "Device of a local model; auto: the first accelerator found; cuda:N: one GPU of several",
-           "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS), suites=True, stands=True,
-           group=LOCAL),
-    Option("dtype", "Precision of a local model; auto: as its weights are stored, if the device supports that",
-           "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
-           suites=True, stands=True, group=LOCAL),
-    Option("attention", "Attention implementation; auto: the default of transformers",
-           "auto|eager|sdpa|flash_attention_2", default="auto",
-           choices=("auto", "eager", "sdpa", "flash_attention_2"), suites=True, stands=True, group=LOCAL),
-    Option("quantization", "Quantize a local model's weights with bitsandbytes, on an NVIDIA GPU",
-           "none|8bit|4bit", default="none", choices=("none", "8bit", "4bit"), suites=True, stands=True, group=LOCAL),
-    Option("chat-template", "Jinja chat template to use instead of the model's own; none: plain text",
-           "FILE|none", Path, suites=True, stands=True, group=LOCAL),
-    Option("tokenizer", "Send token ids to the server, from the tokenizer of this model", "MODEL",
-           suites=True, stands=True, group=SERVER),
-    Option("in-flight", "Concurrent requests to a server", "N", int, IN_FLIGHT, least=1, suites=True,
-           stands=True, group=SERVER),
-    Option("deadline", "Seconds for one request to a server or a function, retries included", "SECONDS", int, DEADLINE,
-           least=1, suites=True, stands=True, group=SERVER),
-    Option("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its own, at most 8,192",
-           "N", int, least=1, suites=True, stands=True, group=SERVER),
-    Option("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: none, minimal, low, high",
-           "EFFORT", suites=True, stands=True, group=SERVER),
-    Option("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to max_new_tokens", "N", int,
-           0, least=0, suites=True, stands=True, group=SERVER),
-    Option("requests-per-minute", "Maximum requests per minute", "N", int, least=1, suites=True,
-           stands=True, group=SERVER),
-    Option("tokens-per-minute", "Maximum tokens per minute, of prompts and outputs together", "N", int, least=1,
-           suites=True, stands=True, group=SERVER),
-    Option("engine", "Where a local model runs: in this process, or on Ray workers", "local|ray",
-           default="local", choices=("local", "ray"), suites=True, stands=True, group=WORKERS_ON_RAY),
-    Option("workers", "Number of Ray workers", "N", int, WORKERS, least=1, suites=True, stands=True,
-           group=WORKERS_ON_RAY),
-    Option("worker-cpus", "CPUs per Ray worker", "N", int, WORKER_CPUS, least=1, suites=True, stands=True,
-           group=WORKERS_ON_RAY),
-    Option("worker-gpus", "GPUs per Ray worker", "N", int, WORKER_GPUS, least=0, suites=True, stands=True,
-           group=WORKERS_ON_RAY),
-    Option("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is started for the run",
-           "HOST:PORT", suites=True, stands=True, group=WORKERS_ON_RAY),
-    Option("adapter", "LoRA adapter to evaluate, or an adopted whole model: a folder or a NAME.ref; repeatable", "DIR",
-           Path, many=True, suites=True, by={"distil": "LoRA adapter of the teacher, a folder"}),
-    Option("cases", "Folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
+    setting("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, "
+            "vllm:MODEL, openai:URL#MODEL, python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl",
+            "MODEL", default="smollm2",
+            by={"compare": "Model of configurations without one",
+                "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or "
+                    "vllm:MODEL",
+                "release": "The base of the adapter",
+                "adopt": "The base of the adapter, as declared: PEFT keeps only a name",
+                "distil": "The teacher: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
+                    "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
+                "init": "Model to write into pyproject.toml, the workflow and the recipe; by "
+                    "default, without --rows, the expected outputs stand in for the model"}),
+    setting("device", "Device of a local model; auto: the first accelerator found; cuda:N: one GPU "
+            "of several", "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS),
+            group=LOCAL),
+    setting("dtype", "Precision of a local model; auto: as its weights are stored, if the device "
+            "supports that", **choice_of("auto", "float32", "bfloat16", "float16"), group=LOCAL),
+    setting("attention", "Attention implementation; auto: the default of transformers",
+            **choice_of("auto", "eager", "sdpa", "flash_attention_2"), group=LOCAL),
+    setting("quantization", "Quantize a local model's weights with bitsandbytes, on an NVIDIA GPU",
+            **choice_of("none", "8bit", "4bit"), group=LOCAL),
+    setting("chat-template", "Jinja chat template to use instead of the model's own; none: plain "
+            "text", "FILE|none", Path, group=LOCAL),
+    setting("tokenizer", "Send token ids to the server, from the tokenizer of this model", "MODEL",
+            group=SERVER),
+    setting("in-flight", "Concurrent requests to a server", "N", int, IN_FLIGHT, least=1,
+            group=SERVER),
+    setting("deadline", "Seconds for one request to a server or a function, retries included",
+            "SECONDS", int, DEADLINE, least=1, group=SERVER),
+    setting("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its "
+            "own, at most 8,192", "N", int, least=1, group=SERVER),
+    setting("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: "
+            "none, minimal, low, high", "EFFORT", group=SERVER),
+    setting("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to "
+            "max_new_tokens", "N", int, 0, least=0, group=SERVER),
+    setting("requests-per-minute", "Maximum requests per minute", "N", int, least=1, group=SERVER),
+    setting("tokens-per-minute", "Maximum tokens per minute, of prompts and outputs together", "N",
+            int, least=1, group=SERVER),
+    setting("engine", "Where a local model runs: in this process, or on Ray workers",
+            **choice_of("local", "ray"), group=WORKERS_ON_RAY),
+    setting("workers", "Number of Ray workers", "N", int, WORKERS, least=1, group=WORKERS_ON_RAY),
+    setting("worker-cpus", "CPUs per Ray worker", "N", int, WORKER_CPUS, least=1,
+            group=WORKERS_ON_RAY),
+    setting("worker-gpus", "GPUs per Ray worker", "N", int, WORKER_GPUS, least=0,
+            group=WORKERS_ON_RAY),
+    setting("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is "
+            "started for the run", "HOST:PORT", group=WORKERS_ON_RAY),
+    Option("adapter", "LoRA adapter to evaluate, or an adopted whole model: a folder or a "
+           "NAME.ref; repeatable", "DIR", Path, many=True, suites=True,
+           by={"distil": "LoRA adapter of the teacher, a folder"}),
+    setting("cases", "Folder of fixtures", "DIR", Path, Path("fixtures")),
     # not configurable: a repository must not choose which of the user's files are read
-    Option("traffic", "Folder of traffic snapshots; by default $TUNEGATE_TRAFFIC, or one in the user's data folder",
-           "DIR", Path, suites=True),
+    Option("traffic", "Folder of traffic snapshots; by default $TUNEGATE_TRAFFIC, or one in the "
+           "user's data folder", "DIR", Path, suites=True),
     Option("allow-personal", "Keep inputs with secrets or personal data, and why", "REASON"),
     Option("checks", "Python file with your own kinds of check", "FILE.py", Path, stands=True),
-    Option("baselines", "Folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),
-    Option("record", "Record the baseline; failing cases are expected failures", suites=True, type=bool,
-           default=False),
-    Option("fresh", "Run the model again with caching disabled", suites=True, type=bool, default=False),
-    Option("cache-size", "Maximum cache size in MB; the least recently used outputs are evicted", "MB", int,
-           CACHE_MEGABYTES, least=1, suites=True, stands=True, by={"cache": "Maximum cache size in MB"}),
-    Option("noise", "With --tg-record: run the model twice, and store which cases differ", suites=True, type=bool,
-           default=False, by={"record": "Run the model twice, and store which cases differ"}),
-    Option("shard", "Score only this share of the cases, into --tg-out; tunegate merge joins the shards",
-           "NUMBER/COUNT", suites=True),
-    Option("against", "Run the gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True,
-           by={"coverage": "Also compare with this earlier snapshot"}, takes_by={"coverage": "OTHER.jsonl"}),
-    Option("out", "Also write the record to this file; a folder if there are several adapters", "RECORD.json", Path,
-           suites=True, by={"compare": "Also write the record of NEW to this file, for report and view"}),
-    Option("write", "Also write inputs of what is missing, as cases without an expectation", "FILE.yaml", Path),
-    Option("requests", "Requests that belong to outputs without a digest, as written by tunegate prompts",
-           "REQUESTS.jsonl", Path, suites=True),
-    Option("rung", "Prompting strategy", "as-is|constrained|few-shot|few-shot-constrained|context|steps",
-           default="as-is", choices=("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"),
-           suites=True, stands=True),
-    Option("sealed", "Evaluate sealed units too, for the final decision", suites=True, type=bool, default=False,
-           by={"prompts": "Write the requests of sealed units too"}),
-    Option("repeats", "Outputs per case, for sampled decoding or where greedy outputs vary", "N", int, 1, least=1,
-           suites=True, stands=True),
-    Option("timing", "Also time base and adapter, one prompt at a time; the gate ignores it", suites=True, type=bool,
-           default=False, by={"compare": "Also time each model, one prompt at a time"}),
-    Option("inconclusive", "warn: inconclusive units do not fail the run", "block|warn", default="block",
-           choices=("block", "warn"), suites=True, stands=True),
-    Option("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; checked before any "
-           "model runs", "REMOTE", suites=True, stands=True),
-    Option("policy-from", "Also apply the rules of this branch or commit, which the change is merged into", "GITREF"),
-    Option("anchor", "Make this record the anchor of later configurations, for this reason", "REASON"),
+    setting("baselines", "Folder of recorded baselines", "DIR", Path, Path("baselines")),
+    flag("record", "Record the baseline; failing cases are expected failures", suites=True),
+    flag("fresh", "Run the model again with caching disabled", suites=True),
+    setting("cache-size", "Maximum cache size in MB; the least recently used outputs are evicted",
+            "MB", int, CACHE_MEGABYTES, least=1, by={"cache": "Maximum cache size in MB"}),
+    flag("noise", "With --tg-record: run the model twice, and store which cases differ",
+         suites=True, by={"record": "Run the model twice, and store which cases differ"}),
+    Option("shard", "Score only this share of the cases, into --tg-out; tunegate merge joins the "
+           "shards", "NUMBER/COUNT", suites=True),
+    Option("against", "Run the gate: fail if any unit or task blocks", "baseline|RECORD.json",
+           suites=True, by={"coverage": "Also compare with this earlier snapshot"},
+           takes_by={"coverage": "OTHER.jsonl"}),
+    Option("out", "Also write the record to this file; a folder if there are several adapters",
+           "RECORD.json", Path, suites=True, by={"compare": "Also write the record of NEW to this "
+           "file, for report and view"}),
+    Option("write", "Also write inputs of what is missing, as cases without an expectation",
+           "FILE.yaml", Path),
+    Option("requests", "Requests that belong to outputs without a digest, as written by tunegate "
+           "prompts", "REQUESTS.jsonl", Path, suites=True),
+    setting("rung", "Prompting strategy",
+            **choice_of("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps")),
+    flag("sealed", "Evaluate sealed units too, for the final decision", suites=True,
+         by={"prompts": "Write the requests of sealed units too"}),
+    setting("repeats", "Outputs per case, for sampled decoding or where greedy outputs vary", "N",
+            int, 1, least=1),
+    flag("timing", "Also time base and adapter, one prompt at a time; the gate ignores it",
+         suites=True, by={"compare": "Also time each model, one prompt at a time"}),
+    setting("inconclusive", "warn: inconclusive units do not fail the run",
+            **choice_of("block", "warn")),
+    setting("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; "
+            "checked before any model runs", "REMOTE"),
+    Option("policy-from", "Also apply the rules of this branch or commit, which the change is "
+           "merged into", "GITREF"),
+    Option("anchor", "Make this record the anchor of later configurations, for this reason",
+           "REASON"),
     Option("approve", "Approve the rule changes with this digest", "DIGEST"),
     Option("contains", "Fail if an event of this branch or commit is missing here", "GITREF"),
     # not configurable: otherwise the released change could choose what it is compared with
-    Option("into", "Branch that the release is merged into, and whose ledger is compared; by default that of origin or "
-           "of the only remote", "REMOTE/BRANCH"),
-    Option("withdraw", "Withdraw the release of the adapter; the previous release is in force again", type=bool,
-           default=False),
-    Option("key", "PEM key on an elliptic curve: the private key signs, the public key verifies", "FILE.pem", Path),
+    Option("into", "Branch that the release is merged into, and whose ledger is compared; by "
+           "default that of origin or of the only remote", "REMOTE/BRANCH"),
+    flag("withdraw", "Withdraw the release of the adapter; the previous release is in force again"),
+    Option("key", "PEM key on an elliptic curve: the private key signs, the public key verifies",
+           "FILE.pem", Path),
     Option("reason", "Why the release is withdrawn", "TEXT",
-           by={"retire": "Why the unit is retired", "adopt": "Why no rows are known, with --rows none"}),
+           by={"retire": "Why the unit is retired", "adopt": "Why no rows are known, with --rows "
+           "none"}),
     Option("name", "Name of the outputs; their baselines go to replay-NAME/", "NAME",
-           by={"case": "Id of the case; by default made of the input's first words"}, takes_by={"case": "ID"}),
-    Option("critical", "Make the case critical: one failed output blocks", type=bool, default=False),
-    Option("render", "Also write each prompt as this model's chat template renders it: smollm2, a folder, a Hub id",
-           "MODEL"),
-    Option("suite", "Suite that scores the new cases", "schema|vocabulary|retention", default="schema",
-           choices=("schema", "vocabulary", "retention")),
+           by={"case": "Id of the case; by default made of the input's first words"},
+           takes_by={"case": "ID"}),
+    flag("critical", "Make the case critical: one failed output blocks"),
+    Option("render", "Also write each prompt as this model's chat template renders it: smollm2, a "
+           "folder, a Hub id", "MODEL"),
+    Option("suite", "Suite that scores the new cases",
+           **choice_of("schema", "vocabulary", "retention")),
     Option("from", "Outputs to record, one per line", "FILE", Path,
-           by={"init": "Table of examples: .csv, .tsv, .json, .jsonl, .parquet, or hub:NAME@REVISION; or a file of "
-                       "another tool, as `import` takes it",
-               "case": "Log of production, one JSON object per line: id, input or messages, and perhaps output"}),
+           by={"init": "Table of examples: .csv, .tsv, .json, .jsonl, .parquet, or "
+           "hub:NAME@REVISION; or a file of another tool, as `import` takes it",
+           "case": "Log of production, one JSON object per line: id, input or messages, and "
+           "perhaps output"}),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True,
-           by={"case": "What is expected: YAML as in a case, or a right output; asked for if missing"},
-           takes_by={"case": "VALUE"}),
-    Option("match", "How targets are compared if the file names no scorer: exact, starts or includes",
-           "exact|starts|includes", choices=("exact", "starts", "includes")),
-    Option("text", "Column of expected values in which any text is allowed; repeatable", "COLUMN", many=True),
-    Option("label", "Column of expected values in which only the labels of the table are allowed; repeatable",
-           "COLUMN", many=True),
+           by={"case": "What is expected: YAML as in a case, or a right output; asked for if "
+           "missing"}, takes_by={"case": "VALUE"}),
+    Option("match", "How targets are compared if the file names no scorer: exact, starts or "
+           "includes", "exact|starts|includes", choices=("exact", "starts", "includes")),
+    Option("text", "Column of expected values in which any text is allowed; repeatable", "COLUMN",
+           many=True),
+    Option("label", "Column of expected values in which only the labels of the table are allowed; "
+           "repeatable", "COLUMN", many=True),
     Option("id", "Column with the names of cases; by default, cases are numbered", "COLUMN",
            by={"case": "The line of the log, by its id"}, takes_by={"case": "ID"}),
-    Option("system", "System message of the prompt; by default one that asks for what is expected", "TEXT"),
+    Option("system", "System message of the prompt; by default one that asks for what is expected",
+           "TEXT"),
     Option("goal", "What the task is for, in a sentence, for reviewers", "TEXT"),
     # 200 cases support a margin of five points; more take longer and add little
-    Option("limit", "Maximum number of cases; each run selects the same ones", "N", int, 200, least=1,
-           by={"record": "Maximum number of requests in this run"}),
+    Option("limit", "Maximum number of cases; each run selects the same ones", "N", int, 200,
+           least=1, by={"record": "Maximum number of requests in this run"}),
     Option("run", "Record to use instead of the newest complete one", "RECORD.json", Path),
     Option("larger", "A larger model to try as well", "MODEL", stands=True),
-    Option("optimise-with", "Model that rewrites the prompts of units below their goal, on --rows; named as --model",
-           "MODEL", group=OPTIMISE),
+    Option("optimise-with", "Model that rewrites the prompts of units below their goal, on --rows; "
+           "named as --model", "MODEL", group=OPTIMISE),
     Option("rows", "Training rows to optimise prompts on, or a recipe that names them; repeatable",
            "FILE.jsonl|RECIPE.yaml", Path, many=True, group=OPTIMISE,
            by={"init": "Keep this many rows for training, none of them a case, and write a recipe",
-               "adopt": "Rows that the adapter is claimed to be trained on, in any format of a recipe; repeatable; or "
-                        "none, with --reason"},
-           takes_by={"init": "N", "adopt": "FILE|none"}),
-    Option("reward", "Unit whose check rewarded outputs in the training; repeatable", "UNIT", many=True),
+           "adopt": "Rows that the adapter is claimed to be trained on, in any format of a recipe; "
+           "repeatable; or none, with --reason"}, takes_by={"init": "N", "adopt": "FILE|none"}),
+    Option("reward", "Unit whose check rewarded outputs in the training; repeatable", "UNIT",
+           many=True),
     Option("trainer", "Who or what trained the adapter and claims the rows", "NAME"),
     Option("task", "Task that the adapter was trained for; by default the only one", "TASK"),
-    Option("override", "Why the adapter is adopted without a diagnosis, or against its result", "REASON"),
-    Option("optimise-budget", "Maximum number of row evaluations per unit", "N", int, 400, least=60, group=OPTIMISE),
-    Option("optimise-seed", "Seed that divides the rows and selects the proposals", "N", int, 0, least=0,
+    Option("override", "Why the adapter is adopted without a diagnosis, or against its result",
+           "REASON"),
+    Option("optimise-budget", "Maximum number of row evaluations per unit", "N", int, 400, least=60,
            group=OPTIMISE),
-    Option("sample", "Cases to run per unit, passing and failing ones alike", "N", int, 40, least=10, stands=True),
-    Option("unit", "Only this unit", "TASK/UNIT", 
-           by={"compare": "Only this unit; repeatable", "coverage": "Only the cases of this unit"}),
-    Option("margin", "Use this margin instead of the declared one; .05 is five points", "SHARE", float,
-           by={"compare": "Margin of every metric from 0 to 1, or METRIC=NUMBER of one; repeatable"}),
-    Option("gate", "Exit with 1 if a metric blocks", type=bool, default=False),
+    Option("optimise-seed", "Seed that divides the rows and selects the proposals", "N", int, 0,
+           least=0, group=OPTIMISE),
+    Option("sample", "Cases to run per unit, passing and failing ones alike", "N", int, 40,
+           least=10, stands=True),
+    Option("unit", "Only this unit", "TASK/UNIT", by={"compare": "Only this unit; repeatable",
+           "coverage": "Only the cases of this unit"}),
+    Option("margin", "Use this margin instead of the declared one; .05 is five points", "SHARE",
+           float, by={"compare": "Margin of every metric from 0 to 1, or METRIC=NUMBER of one; "
+           "repeatable"}),
+    flag("gate", "Exit with 1 if a metric blocks"),
     Option("lower-is-better", "Metric of which less is better; repeatable", "METRIC", many=True),
     Option("policy", "Margins, targets and minimum scores of the metrics", "FILE.yaml", Path),
     Option("gain", "Plan for this improvement; .05 is five points", "SHARE", float),
-    Option("flip-rate", "Assume this flip rate instead of the measured one; .04 is 4 %", "SHARE", float),
+    Option("flip-rate", "Assume this flip rate instead of the measured one; .04 is 4 %", "SHARE",
+           float),
     Option("output", "Folder of the adapter", "PATH", Path,
            by={"adopt": "Folder of the adopted adapter; by default adapters/NAME",
-               "distil": "File of rows to write", "export": "Folder of the merged model, or the GGUF file"}),
-    Option("samples", "Sample this many outputs per input; distinct outputs that pass become rows", "N", int, least=2),
+               "distil": "File of rows to write",
+               "export": "Folder of the merged model, or the GGUF file"}),
+    Option("samples", "Sample this many outputs per input; distinct outputs that pass become rows",
+           "N", int, least=2),
     Option("temperature", "Temperature of --samples", "T", float, 0.8),
-    Option("pairs", "With --samples: also write preference pairs of a passing and a failing sample", type=bool,
-           default=False),
-    Option("prompts", "Print the prompts for the teacher, without running it", type=bool, default=False),
-    Option("gguf", f"Write a GGUF file of this type instead, by llama.cpp's own programs: {', '.join(GGUF_TYPES)}",
+    flag("pairs", "With --samples: also write preference pairs of a passing and a failing sample"),
+    flag("prompts", "Print the prompts for the teacher, without running it"),
+    Option("gguf",
+           f"Write a GGUF file of this type instead, by llama.cpp's own programs: {', '.join(GGUF_TYPES)}",
            "TYPE", choices=GGUF_TYPES),
     Option("report", "Where to write the report on the rows", "FILE.json", Path),
-    Option("trials", "Train this many times with other settings and seeds; the best on the validation split is kept",
-           "N", int, least=2),
-    Option("dry-run", "Run all checks and estimate the work, without doing it", type=bool, default=False),
-    Option("labels", "File of labels to append to; by default beside the questions, NAME.labels.jsonl", "FILE.jsonl",
-           Path),
+    Option("trials", "Train this many times with other settings and seeds; the best on the "
+           "validation split is kept", "N", int, least=2),
+    flag("dry-run", "Run all checks and estimate the work, without doing it"),
+    Option("labels", "File of labels to append to; by default beside the questions, "
+           "NAME.labels.jsonl", "FILE.jsonl", Path),
     Option("by", "Who labels; by default git's user.name", "NAME"),
-    Option("double", "Number of questions that a second person labels too, to estimate the error rate", "N", int, 0,
-           least=0),
-    Option("adjudicate", "Decide the questions on which people's labels differ", type=bool, default=False),
-    Option("judge", "Have the judge of the unit label all outputs that differ, to draw the sample by what it says",
-           "MODEL"),
-    Option("terminal", "Label in the terminal instead of on a page, with the same keys", type=bool, default=False),
-    Option("format", "text, or github: annotations on the lines of a pull request", "FORMAT", default="text",
-           by={"report": "text, github: annotations on the lines of a pull request, or csv: one line per case"}),
-    Option("decision", "Also write the decision to this file, for report, view and comment", "FILE.json", Path),
-    Option("junit", "Also write the decision as JUnit XML, for a CI system to show", "FILE.xml", Path),
+    Option("double", "Number of questions that a second person labels too, to estimate the error "
+           "rate", "N", int, 0, least=0),
+    flag("adjudicate", "Decide the questions on which people's labels differ"),
+    Option("judge", "Have the judge of the unit label all outputs that differ, to draw the sample "
+           "by what it says", "MODEL"),
+    flag("terminal", "Label in the terminal instead of on a page, with the same keys"),
+    Option("format", "text, or github: annotations on the lines of a pull request", "FORMAT",
+           default="text", by={"report": "text, github: annotations on the lines of a pull "
+           "request, or csv: one line per case"}),
+    Option("decision", "Also write the decision to this file, for report, view and comment",
+           "FILE.json", Path),
+    Option("junit", "Also write the decision as JUnit XML, for a CI system to show", "FILE.xml",
+           Path),
     Option("html", "Write an offline page of all cases: a file, or a folder if many",
-           "FILE.html|DIR", Path, by={"coverage": "Also draw a map of the inputs, as an offline page"},
-           takes_by={"coverage": "FILE.html"}),
-    Option("tensorboard", "Also write the scores for TensorBoard", "DIR", Path),
+           "FILE.html|DIR", Path),
     Option("page", "URL of the page, for links to its cases", "URL"),
     Option("gate-result", "Result of the gate's job; a decision that disagrees is not shown",
            "success|failure|cancelled|skipped"),
-    Option("markdown", "Print Markdown, for a job summary", type=bool, default=False, group=OUTPUT),
-    Option("strict", "Treat warnings as errors", type=bool, default=False, stands=True),
-    Option("report-card", "Show what each voice metric can detect; takes seconds", type=bool, default=False),
-    Option("home", "Folder the demo writes to; emptied first", "DIR", Path, Path(".tunegate/demo")),
-    Option("full", "All units and rows of the demo, not one target and two guards", type=bool, default=False),
-    Option("why", "Explain each verdict: tests, levels, p-values, and the reason for the margin", type=bool,
-           default=False),
-    Option("json", "Print only JSON to stdout", type=bool, default=False, group=OUTPUT),
-    Option("quiet", "Print only results and errors", type=bool, default=False, group=OUTPUT),
+    flag("markdown", "Print Markdown, for a job summary", group=OUTPUT),
+    flag("strict", "Treat warnings as errors", stands=True),
+    flag("report-card", "Show what each voice metric can detect; takes seconds"),
+    flag("why", "Explain each verdict: tests, levels, p-values, and the reason for the margin"),
+    flag("json", "Print only JSON to stdout", group=OUTPUT),
+    flag("quiet", "Print only results and errors", group=OUTPUT),
 )  # fmt: skip
 OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}

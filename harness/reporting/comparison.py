@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import difference, level
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.reporting.leaderboard import luck_lines
-from tunegate.harness.reporting.record import STYLE, laid_out, print_table
+from tunegate.harness.reporting.record import STYLE, laid_out, print_table, tokens_text
 
 SHOWN = 3  # cases per unit
 EXCERPT = 90  # characters of an output
 
 
-def print_comparison(console: Console, records: Sequence[Record]) -> None:
+def print_comparison(console: Printer, records: Sequence[Record]) -> None:
     """Print a table of the records, each later one against the first, then the cases of each unit that differ most."""
     print_table(console, _table(records))
     console.print()
-    for line in (*_different_lines(records), *luck_lines(records[1:]), *_record_lines(records)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.lines((*_different_lines(records), *luck_lines(records[1:])))
+    console.lines(f"record of {shown(each.compared_as)}: {show_path(each.path)}" for each in records if each.path)
 
 
 def comparison_data(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def _table(records: Sequence[Record]) -> Table:
     ]
     for unit, summary in first.units.items():
         if summary.tokens:
-            rows.append([f"{unit}: tokens in/out", "", *(_tokens(each, unit) for each in records)])
+            rows.append([f"{unit}: tokens in/out", "", *(tokens_text(each.units[unit]) for each in records)])
     if any(each.timing for each in records):
         rows.append(["median seconds per call", "", *map(_seconds, records)])
     names = [shown(each.compared_as) for each in records]
@@ -68,11 +68,6 @@ def _cell(record: Record, unit: str) -> Text:
         return Text(score)
     moved = difference(verdict["difference"], verdict["interval"], verdict["kind"])
     return Text(f"{score}\n{moved}\n{verdict['verdict']}", style=STYLE[verdict["verdict"]])
-
-
-def _tokens(record: Record, unit: str) -> str:
-    found = record.units[unit].tokens
-    return f"{found[0]:.0f}/{found[1]:.0f}" if found else "-"
 
 
 def _seconds(record: Record) -> str:
@@ -112,8 +107,3 @@ def _said(result: Result) -> str:
 def _excerpt(output: str) -> str:
     line = " ".join(output.split())
     return shown(line if len(line) <= EXCERPT else f"{line[:EXCERPT]}...")
-
-
-def _record_lines(records: Sequence[Record]) -> Iterator[str]:
-    kept: Mapping[str, str] = {each.compared_as: show_path(each.path) for each in records if each.path}
-    yield from (f"record of {shown(name)}: {path}" for name, path in kept.items())

@@ -11,7 +11,7 @@ from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import file_digest
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.sidecar import sidecar_path
@@ -115,24 +115,23 @@ def decided(inputs: Inputs) -> Report:
     """Return the report on decisions, each on one or several adapters."""
     decisions = inputs.decisions
     candidates = candidate_reports(inputs.records)
-    # one change for all adapters
-    modified, added, by_rules, notes = (
-        tuple(dict.fromkeys(line for each in decisions for line in lines(each)))
-        for lines in (
-            lambda each: each["modified"],
-            lambda each: each["added"],
-            _rule_lines,
-            lambda each: each["notes"],
-        )
-    )
+
+    def lines(name: str) -> tuple[str, ...]:
+        # one change for all adapters
+        return tuple(dict.fromkeys(line for each in decisions for line in each[name]))
+
     rules = RuleReport(
-        modified, added, next((each["approve"] for each in decisions if each["approve"]), ""),
+        lines("modified"), lines("added"), next((each["approve"] for each in decisions if each["approve"]), ""),
         all(each["approved"] or not each["modified"] for each in decisions),
-        "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])), by_rules,
+        "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])),
+        tuple(dict.fromkeys(
+            rule_line(each["adapter"], each["rules"], each["blocks"])
+            for decision in decisions for each in decision["by_rules"] if each["rules"]
+        )),
         tuple(dict.fromkeys(EditedPart(**part) for each in decisions for part in each["configuration"])),
-        tuple(dict.fromkeys(line for each in decisions for line in each["untrue"])),
+        lines("untrue"),
     )  # fmt: skip
-    return Report(*_outcome(decisions, rules, candidates), rules, candidates, notes)
+    return Report(*_outcome(decisions, rules, candidates), rules, candidates, lines("notes"))
 
 
 def of_artefact(paths: Sequence[Path], result: str) -> Report:
@@ -173,23 +172,18 @@ def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) 
     """Yield the rule changes, which a reviewer has to see."""
     if modified:
         how = "approved" if approved else "they block until a reviewer approves them"
-        yield f"{_number(modified, 'rule change')}; {how}"
+        yield f"{quantity(len(modified), 'rule change')}; {how}"
     yield from (f"  {line}" for line in modified)
     if added:
-        yield f"{_number(added, 'addition')}, blocking nothing"
+        yield f"{quantity(len(added), 'addition')}, blocking nothing"
     yield from (f"  {line}" for line in added)
 
 
-def _number(lines: Sequence[Any], name: str) -> str:
-    return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"
-
-
-def _rule_lines(decision: Mapping[str, Any]) -> Iterator[str]:
-    for each in decision["by_rules"]:
-        if each["rules"]:
-            who = f"{each['adapter']}, " if each["adapter"] else ""
-            verdict = f"blocked by {', '.join(each['blocks'])}" if each["blocks"] else "passes"
-            yield f"{who}by {each['rules']}: {verdict}"
+def rule_line(adapter: str | None, rules: str, blocks: Sequence[str]) -> str:
+    """Return the verdict by one set of rules on one adapter (or the model), as a line."""
+    verdict = f"blocked by {', '.join(blocks)}" if blocks else "passes"
+    who = f"{adapter}, " if adapter else ""
+    return f"{who}by {rules}: {verdict}"
 
 
 def _outcome(
@@ -203,9 +197,9 @@ def _outcome(
     if rules.refused:
         sentences.append("Refused: something is missing or has changed; nothing passes.")
     if rules.modified and not rules.approved:
-        sentences.append(f"Blocked by {_number(rules.modified, 'unapproved rule change')}.")
+        sentences.append(f"Blocked by {quantity(len(rules.modified), 'unapproved rule change')}.")
     if rules.untrue:
-        sentences.append(f"Blocked by {_number(rules.untrue, 'record')} that the gate does not find so.")
+        sentences.append(f"Blocked by {quantity(len(rules.untrue), 'record')} that the gate does not find so.")
     if outcome != "blocked":  # not covered by the candidates' sentences: older rules, or a task without a decision
         blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
         sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tunegate.harness.core.escaping import shown, shown_lines
+from tunegate.harness.core.formatting import quantity
 from tunegate.harness.reporting.differences import NONE, Piece, excerpts, word_diff, word_pieces
 
 MOST_IN_A_LINE = 60  # characters of both texts
@@ -77,8 +78,7 @@ def _kind(edit: EditedPart) -> str:
 def edited_lines(parts: Sequence[EditedPart]) -> Iterator[str]:
     """Yield the edited parts of a configuration, a prompt as a word diff."""
     if parts:
-        number = f"{len(parts)} part{'s' if len(parts) != 1 else ''}"
-        yield f"{number} of the configuration edited: compared with what is in service"
+        yield f"{quantity(len(parts), 'part')} of the configuration edited: compared with what is in service"
     yield from part_lines(parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunegate.harness.core.formatting import level
+from tunegate.harness.core.formatting import level, quantity
 from tunegate.harness.reporting.compared import THIS_CHANGE
 from tunegate.harness.reporting.edited import EditedPart, edited_name
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
@@ -33,7 +33,7 @@ def candidate_head(candidate: CandidateReport, verdict: str, edited: Sequence[Ed
         numbers = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
         return first, " ".join(filter(None, (rest, numbers)))
     unit = blocking[0]
-    more = f", and {len(blocking) - 1} more unit{'s' if len(blocking) > 2 else ''}" if blocking[1:] else ""
+    more = f", and {quantity(len(blocking) - 1, 'more unit')}" if blocking[1:] else ""
     what = f"; edited: {name}" if (name := edited_name(edited)) else ""
     line = f"Blocked: {unit.key} {unit.verdict}: {scores(unit)}{more}{what}."
     said = f"Blocked: {unit.key} {unit.verdict}."

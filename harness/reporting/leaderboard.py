@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import change, level
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.statistics.selection import excess_of_best
 
@@ -27,20 +27,15 @@ def megabytes(folder: Path) -> float:
 
 
 def print_leaderboard(
-    console: Console, records: Sequence[Record], base: Path | None = None, limit: int | None = None
+    console: Printer, records: Sequence[Record], base: Path | None = None, limit: int | None = None
 ) -> None:
     """Print the table of the best, at most `limit`, and the total size with the shared model (in the folder `base`)."""
     ranked = sorted(records, key=_rank, reverse=True)
     console.print(leaderboard_table(ranked[:limit], "\n" if len(records) <= MANY else " "))
-    for line in (*_rest_lines(ranked[len(ranked[:limit]) :]), *luck_lines(records)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    names = [name for record in records if (name := record.adapter)]
-    if base and names:
-        sizes = [megabytes(Path(name)) for name in names]
-        console.print(
-            f"{len(sizes)} adapters of {sum(sizes):.1f} MB in all on one base of {megabytes(base):.1f} MB",
-            highlight=False,
-        )
+    console.lines((*_rest_lines(ranked[len(ranked[:limit]) :]), *luck_lines(records)))
+    sizes = [megabytes(Path(record.adapter)) for record in records if record.adapter]
+    if base and sizes:
+        console.print(f"{len(sizes)} adapters of {sum(sizes):.1f} MB in all on one base of {megabytes(base):.1f} MB")
 
 
 def _rest_lines(rest: Sequence[Record]) -> Iterator[str]:
@@ -104,11 +99,9 @@ def _cell(record: Record, unit: str, between: str) -> Text:
         return Text("-")
     score = level(record.units[unit].mean, record.units[unit].kind)
     verdict = record.verdicts.get(unit)
-    return Text(f"{score}{between}{verdict['verdict']}" if verdict else score, style="red" if _blocks(verdict) else "")
-
-
-def _blocks(verdict: Mapping[str, object] | None) -> bool:
-    return bool(verdict and verdict["blocks"])
+    if not verdict:
+        return Text(score)
+    return Text(f"{score}{between}{verdict['verdict']}", style="red" if verdict["blocks"] else "")
 
 
 def _decision(found: Mapping[str, str] | None) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name, render_event, sealed_evaluations
 
 
@@ -14,7 +14,7 @@ def ledger_lines(ledger: Ledger, shown: Sequence[Event]) -> Iterator[str]:
         yield f"{event.digest[:12]}  {render_event(event)}"
     for task in dict.fromkeys(event.task for event in shown):
         yield f"{task}: {_release(ledger, task)}; {_sealed_evaluations(ledger, task)}"
-    yield f"{_number(len(ledger.events), 'event')}, {_number(len(ledger.heads), 'head')}; none is missing"
+    yield f"{quantity(len(ledger.events), 'event')}, {quantity(len(ledger.heads), 'head')}; none is missing"
 
 
 def _release(ledger: Ledger, task: str) -> str:
@@ -28,10 +28,6 @@ def _sealed_evaluations(ledger: Ledger, task: str) -> str:
     evaluated = {(*event.look(""), *sorted(event.configurations.items())) for event in ledger.of(task, "opened")}
     most = max(sealed_evaluations(ledger, task).values(), default=0)
     trials = sum(event.trials for event in ledger.of(task, "searched"))
-    searched = f"; {_number(trials, 'trial')} in searches" if trials else ""
-    times, models = _number(len(evaluated), "time"), _number(most, "model")
+    searched = f"; {quantity(trials, 'trial')} in searches" if trials else ""
+    times, models = quantity(len(evaluated), "time"), quantity(most, "model")
     return f"sealed cases evaluated {times}, a case by at most {models}{searched}"
-
-
-def _number(count: int, name: str) -> str:
-    return f"{count} {name}{'s' if count != 1 else ''}"

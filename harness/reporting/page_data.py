@@ -70,11 +70,10 @@ def _case(
     outputs: Sequence[CaseReport | None], candidates: Sequence[CandidateReport], texts: dict[str, int]
 ) -> dict[str, Any]:
     first, candidate = next((each, by) for each, by in zip(outputs, candidates, strict=True) if each is not None)
-    context, rendered = first.context, first.rendered
+    context = first.context
     asked = [*context.prompt, *(("text", text) for text in context.texts)] if context else []
     return {
         "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
-        "rendered": [visible_lines(rendered.text), " ".join(map(str, rendered.tokens))] if rendered else None,
         "expect": visible_lines(expected_text(context.expect)) if context and context.expect is not None else "",
         "before": dict(_before(outputs, candidates)),
         "outputs": [_output(each) if each else None for each in outputs],

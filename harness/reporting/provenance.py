@@ -12,36 +12,36 @@ from tunegate.harness.evaluation.record import Record
 
 def provenance(record: Record) -> dict[str, str]:
     """Return the basis of the verdict, as name and value; digests are complete."""
-    subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
-    if record.has_supplied_scores:
-        return _of_files(record)
     found = {
         "record": show_path(record.path) if record.path else "",
         "made": record.created,
         "record's digest": record.digest,
+        **(_of_files(record) if record.has_supplied_scores else _of_outputs(record)),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _of_outputs(record: Record) -> dict[str, str]:
+    subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
+    return {
         "cases": "with sealed ones" if record.sealed else "open ones only",
         "outputs": "supplied, not generated" if record.is_supplied else "generated",
         **{name: str(value) for name, value in subject.items() if value},
         **{f"engine: {name}": str(value) for name, value in engine.items()},
         **{f"{name}, re-run": text for name, text in asked_again(record).items()},
     }
-    return {name: value for name, value in found.items() if value}
 
 
 def _of_files(record: Record) -> dict[str, str]:
-    """What a comparison of two result files rests on."""
+    """Return what a comparison of two result files rests on."""
     names, engine = record.fingerprint.get("names", {}), record.fingerprint["engine"]
-    found = {
-        "record": show_path(record.path) if record.path else "",
-        "made": record.created,
-        "record's digest": record.digest,
+    return {
         "scores": "supplied: not re-scored, never released",
         "written by": engine.get("tool", ""),
         "old file": names.get("old", ""),
         "new file": names.get("new", ""),
         "model of the new file": str(record.fingerprint["subject"].get("model")),
     }
-    return {name: value for name, value in found.items() if value}
 
 
 def asked_again(record: Record) -> dict[str, str]:

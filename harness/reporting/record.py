@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich import box
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +14,7 @@ from tunegate.harness.cases.model import Case
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.formatting import difference, level, listed, points, rates
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.sidecar import CaseContext
@@ -37,7 +38,7 @@ LEFT = {"unit", "role", "verdict", "rates"}
 
 
 def print_record(
-    console: Console, record: Record, limit: int | None = SHOWN_CASES, without: Collection[str] = (),
+    console: Printer, record: Record, limit: int | None = SHOWN_CASES, without: Collection[str] = (),
     contexts: Mapping[str, CaseContext] | None = None,
 ) -> None:  # fmt: skip
     """Print a record: the verdict, a sentence per unit, the rates, then the table and the next steps.
@@ -47,25 +48,21 @@ def print_record(
     """
     report = candidate_report(record, contexts)
     first, rest = candidate_head(report, report.verdict)
-    console.print(f"{report.name}: {first}", style=OUTCOME[report.outcome], highlight=False, soft_wrap=True)
-    if rest:
-        _line(console, rest)
+    console.print(f"{report.name}: {first}", style=OUTCOME[report.outcome], soft_wrap=True)
+    console.lines([rest] if rest else [])
     for unit in report.units:
-        if unit.reason:
-            _line(console, f"{unit.key}: {unit.reason}")
-        for line in regressed_lines(report, unit, limit, without):
-            _line(console, line)
-    for line in (*_rate_lines(record), *_field_lines(report), *(render_timing(record.timing) if record.timing else ())):
-        _line(console, line)
-    for claim in record.claims.values():
-        _line(console, f"the claim: {claim['reason']}")
+        console.lines([f"{unit.key}: {unit.reason}"] if unit.reason else [])
+        console.lines(regressed_lines(report, unit, limit, without))
+    console.lines(_rate_lines(record))
+    for unit in report.units:
+        console.lines(field_lines(unit.key, unit.parts, unit.reference))
+    console.lines(render_timing(record.timing) if record.timing else [])
+    console.lines(f"the claim: {claim['reason']}" for claim in record.claims.values())
     console.print()
     print_table(console, record_table(record))
     console.print()
-    for task, sentence in report.decisions.items():
-        _line(console, f"{task}: {sentence}")
-    for line in next_lines(record, report):
-        _line(console, line)
+    console.lines(f"{task}: {sentence}" for task, sentence in report.decisions.items())
+    console.lines(next_lines(record, report))
 
 
 def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
@@ -82,16 +79,15 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
             yield f"next: tunegate plan --unit {unit.key} shows how many cases would settle it"
 
 
-def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
+def print_side_by_side(console: Printer, records: Sequence[Record]) -> None:
     """Print several records in one table: units down, a column of scores and verdicts for each record."""
     print_table(console, _beside(records))
     for record in records:
-        kept = f" ({show_path(record.path)})" if record.path else ""
-        for task, decision in record.tasks.items():
-            _line(console, f"{candidate_name(record)}: {task}: {decision['reason']}{kept}")
+        name, kept = candidate_name(record), f" ({show_path(record.path)})" if record.path else ""
+        console.lines(f"{name}: {task}: {decision['reason']}{kept}" for task, decision in record.tasks.items())
 
 
-def print_table(console: Console, table: Table) -> None:
+def print_table(console: Printer, table: Table) -> None:
     """Print a table in its full width: a narrow terminal wraps it without loss."""
     wide = console.options.update(width=max(console.width, COLUMNS, table.min_width or 0))
     console.print(Segments(console.render(table, wide)), crop=False, soft_wrap=True)
@@ -136,10 +132,6 @@ def regressed_lines(
         yield f"  and {len(left) - limit} more"
 
 
-def _line(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
-
-
 def _rate_lines(record: Record) -> Iterator[str]:
     """Yield the rates of gated units with several, such as adherence and exact; the table has only one score."""
     for unit, verdict in record.verdicts.items():
@@ -147,11 +139,6 @@ def _rate_lines(record: Record) -> Iterator[str]:
         if summary and summary.rates:
             before = verdict["base_rates"]
             yield f"{unit}: {rates(summary.rates, before, verdict['reference'], summary.cases_of_rates)}"
-
-
-def _field_lines(report: CandidateReport) -> Iterator[str]:
-    for unit in report.units:
-        yield from field_lines(unit.key, unit.parts, unit.reference)
 
 
 def record_table(record: Record) -> Table:
@@ -212,7 +199,7 @@ def _references(record: Record) -> str:
 def _alone(record: Record, who: str) -> Table:
     columns = ("unit", "cases", "passed", "95 %", "rates", "tokens in/out")
     rows = [
-        (unit, _count(each), _score(each), _interval(each), _rates(each), _tokens(each))
+        (unit, _count(each), _score(each), _interval(each), _rates(each), tokens_text(each))
         for unit, each in record.units.items()
     ]
     return laid_out(who, columns, rows)
@@ -237,7 +224,8 @@ def _rates(summary: Summary) -> str:
     return ", ".join(f"{name} {100 * rate:.0f} %{of.get(name, '')}" for name, rate in summary.rates.items())
 
 
-def _tokens(summary: Summary) -> str:
+def tokens_text(summary: Summary) -> str:
+    """Return the mean tokens of prompts and outputs: `231/18`."""
     return f"{summary.tokens[0]:.0f}/{summary.tokens[1]:.0f}" if summary.tokens else "-"
 
 

@@ -15,16 +15,15 @@ from urllib.parse import urlencode
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.escaping import shown, visible_lines
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
 from tunegate.harness.reporting.edited import EditedPart
-from tunegate.harness.reporting.origin import Origin
+from tunegate.harness.reporting.origin import Origin, origin_of
 from tunegate.harness.reporting.parts import PartReport, part_reports
 from tunegate.harness.reporting.provenance import provenance, rerun
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
@@ -50,7 +49,6 @@ class CaseReport:
     findings: tuple[Finding, ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     context: CaseContext | None = None
-    rendered: RenderedPrompt | None = None
 
     @property
     def has_output(self) -> bool:
@@ -225,20 +223,15 @@ def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
     )
 
 
-def with_page(report: Report, page: str) -> Report:
-    """Add the address of the page to the report.
+def with_addresses(report: Report, page: str | None, environment: Mapping[str, str]) -> Report:
+    """Add the address of the page to the report, and the pull request and commit that a workflow runs for.
 
     Raises:
         UsageError: the address cannot be linked.
     """
     if page and not PAGE.fullmatch(page):
         raise UsageError(f"--page: expected an address, https://HOST/PATH without a #, found {shown(page)}")
-    return replace(report, page=page)
-
-
-def with_origin(report: Report, origin: Origin | None) -> Report:
-    """Add the pull request and the commit to the report."""
-    return replace(report, origin=origin)
+    return replace(report, page=page or "", origin=origin_of(environment))
 
 
 def with_provenance(report: Report, name: str, values: Sequence[str]) -> Report:
@@ -322,8 +315,7 @@ def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str])
         return " ".join(blocking or decisions.values())
     if record.verdicts:
         return "No unit blocks; no task was evaluated completely, so none is decided."
-    cases, units = (f"{len(each)} {name}{'s' if len(each) != 1 else ''}"
-                    for each, name in ((record.cases, "case"), (record.units, "unit")))  # fmt: skip
+    cases, units = quantity(len(record.cases), "case"), quantity(len(record.units), "unit")
     return f"Scored: {cases} of {units}, without a comparison."
 
 

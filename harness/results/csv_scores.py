@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import UTF16
 from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.foreign_json import decoded
-from tunegate.harness.results.samples import ResultFile, ScoredSample, question_of, score_of, text_of, unusable
+from tunegate.harness.results.samples import ResultFile, ScoredSample, question_of, score_of, text_of
 
 TOOL = "CSV"
 A_FILE = "a CSV file with a column `id` and a column for each metric"
@@ -55,11 +55,11 @@ def csv_text(path: Path, content: bytes) -> str:
         try:
             text = content.decode("utf-16")
         except UnicodeDecodeError as error:
-            raise unusable(path, A_FILE, f"broken UTF-16 ({error.reason})", "was the file cut off?") from None
+            raise Unreadable(path, A_FILE, f"broken UTF-16 ({error.reason})", "was the file cut off?") from None
     else:
         text = decoded(path, content, A_FILE)
     if "\0" in text:
-        raise unusable(path, A_FILE, "the byte 0, which no text holds", "", text[: text.index("\0")].count("\n") + 1)
+        raise Unreadable(path, A_FILE, "the byte 0, which no text holds", "", text[: text.index("\0")].count("\n") + 1)
     return text
 
 
@@ -78,14 +78,14 @@ def read_scores(path: Path, text: str) -> ResultFile:
     """
     rows = _rows(path, text)
     if not rows.rows:
-        raise unusable(path, A_FILE, "no rows below the header")
+        raise Unreadable(path, A_FILE, "no rows below the header")
     numbers = {name: dict(_numbers(rows, name)) for name in rows.header if name not in {ID, *TEXTS}}
     texts = [name for name, found in numbers.items() if not any(each is not None for each in found.values())]
     empty = [name for name in texts if all(cell.lower() in EMPTY for _, cell in rows.column(name))]
     metrics = [name for name in numbers if name not in texts or name in empty]
     _check_cells(path, rows, [name for name in metrics if name not in empty])
     if not metrics:
-        raise unusable(path, A_FILE, f"the columns {listed(list(rows.header))}, none of them with a number")
+        raise Unreadable(path, A_FILE, f"the columns {listed(list(rows.header))}, none of them with a number")
     samples = tuple(_sample(rows, line, cells, numbers, metrics) for line, cells in rows.rows)
     return ResultFile(
         path, TOOL, samples, lower={name: "by its name" for name in metrics if is_lower_better(name)},

@@ -12,16 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
     ScoredSample,
     brief,
+    mapping_at,
     question_of,
     score_of,
     text_of,
-    unusable,
 )
 
 TOOL = "deepeval"
@@ -48,7 +49,7 @@ def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
     cases = [each for kind in KINDS for each in _list(value, kind)]
     for number, case in enumerate(cases, start=1):
         if not isinstance(case, dict) or "name" not in case:
-            raise unusable(path, f"{A_FILE} whose test cases have a name", f"{brief(case)} as number {number}")
+            raise Unreadable(path, f"{A_FILE} whose test cases have a name", f"{brief(case)} as number {number}")
     samples = [_sample(case) for case in cases]
     by_place = _is_ambiguous(samples)
     if by_place:
@@ -77,54 +78,51 @@ def _is_ambiguous(samples: Sequence[ScoredSample]) -> bool:
 
 
 def _sample(case: Mapping[str, Any]) -> ScoredSample:
-    metrics = [each for each in _list(case, "metricsData") if isinstance(each, dict)]
-    names = list(_names(metrics))
-    scores = {name: score_of(each.get("score")) for name, each in zip(names, metrics, strict=True)}
-    failed = any(each.get("error") for each in metrics)
+    metrics = _metrics(case)
+    scores = {name: score_of(each.get("score")) for name, each in metrics.items()}
+    failed = any(each.get("error") for each in metrics.values())
     success = case.get("success")
     asked, expected = _asked(case)
     return ScoredSample(
         text_of(case["name"]), scores | {PASS: None if failed or not isinstance(success, bool) else float(success)},
         question_of(asked, expected), text_of(asked), text_of(expected), _output(case),
-        passed={name: each["success"] for name, each in zip(names, metrics, strict=True)
-                if isinstance(each.get("success"), bool)},
+        passed={name: each["success"] for name, each in metrics.items() if isinstance(each.get("success"), bool)},
         reasons={name: text_of(each.get("error") or each.get("reason"), MOST_REASON)
-                 for name, each in zip(names, metrics, strict=True) if not each.get("success")},
+                 for name, each in metrics.items() if not each.get("success")},
     )  # fmt: skip
 
 
-def _names(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The names of metrics; of several of one name the later ones have a number."""
+def _metrics(case: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The metrics of a test case by name; of several of one name the later ones have a number."""
     seen: Counter[str] = Counter()
-    for each in metrics:
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in (each for each in _list(case, "metricsData") if isinstance(each, dict)):
         name = text_of(each.get("name"), 200) or "metric"
         name = f"metric {name}" if name == PASS else name
         seen[name] += 1
-        yield f"{name} {seen[name]}" if seen[name] > 1 else name
+        found[f"{name} {seen[name]}" if seen[name] > 1 else name] = each
+    return found
 
 
 def _asked(case: Mapping[str, Any]) -> tuple[Any, Any]:
     """What a test case asks and expects; of a conversation its scenario and what its user says."""
     if "input" in case:
         return case["input"], case.get("expectedOutput")
-    turns = _list(case, "turns")
-    said = [each.get("content") for each in turns if isinstance(each, dict) and each.get("role") == "user"]
+    said = [mapping_at(each).get("content") for each in _list(case, "turns") if mapping_at(each).get("role") == "user"]
     return case.get("scenario") or said, case.get("expectedOutcome")
 
 
 def _output(case: Mapping[str, Any]) -> str | None:
     if "input" in case:
         return text_of(case["actualOutput"]) if case.get("actualOutput") is not None else None
-    turns = _list(case, "turns")
-    return text_of([each.get("content") for each in turns if isinstance(each, dict)])
+    return text_of([each.get("content") for each in _list(case, "turns") if isinstance(each, dict)])
 
 
 def _lower(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """The metrics that pass below their threshold and fail above it."""
     found: dict[str, set[bool]] = {}
     for case in cases:
-        metrics = [each for each in _list(case, "metricsData") if isinstance(each, dict)]
-        for name, each in zip(_names(metrics), metrics, strict=True):
+        for name, each in _metrics(case).items():
             score, threshold, success = (
                 score_of(each.get("score")),
                 score_of(each.get("threshold")),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.results.foreign_json import parse_file
 from tunegate.harness.results.samples import (
     MOST_REASON,
@@ -18,10 +19,10 @@ from tunegate.harness.results.samples import (
     brief,
     id_text,
     is_scalar,
+    mapping_at,
     question_of,
     score_of,
     text_of,
-    unusable,
 )
 from tunegate.harness.results.zipped import open_zip
 
@@ -49,10 +50,10 @@ def read_zipped_log(path: Path) -> ResultFile:
         if HEADER not in archive.names:
             if START in archive.names:
                 found = f"one of an evaluation that has not ended (it has no {HEADER})"
-                raise unusable(
+                raise Unreadable(
                     path, f"{A_LOG} with the status success", found, "wait for it, or run inspect eval-retry"
                 )
-            raise unusable(path, A_LOG, f"a ZIP file without {HEADER}")
+            raise Unreadable(path, A_LOG, f"a ZIP file without {HEADER}")
         header = parse_file(path, archive.read(HEADER), f"{A_LOG}, its {HEADER}")
         names = [name for name in archive.names if name.startswith(SAMPLES) and name.endswith(".json")]
         samples = (parse_file(path, archive.read(name), f"{A_LOG}, its {name}") for name in names)
@@ -71,16 +72,15 @@ def read_log(path: Path, value: Mapping[str, Any]) -> ResultFile:
 
 def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
     if not is_log(header):
-        raise unusable(path, A_LOG, "a header without `status` and `eval`")
+        raise Unreadable(path, A_LOG, "a header without `status` and `eval`")
     if header["status"] != "success":
         found = f"the status {brief(header['status'])}"
-        raise unusable(path, f"{A_LOG} with the status success", found, "run inspect eval-retry, and name its log")
+        raise Unreadable(path, f"{A_LOG} with the status success", found, "run inspect eval-retry, and name its log")
     spec, reader = header["eval"], _Samples(path)
     made = [reader.sample(each) for each in samples]
     _check_count(path, header, len(made))
-    packages = spec.get("packages")
     return ResultFile(
-        path, TOOL, tuple(made), text_of(packages.get(TOOL)) if isinstance(packages, dict) else "",
+        path, TOOL, tuple(made), text_of(mapping_at(spec, "packages").get(TOOL)),
         text_of(spec.get("task"), 200), text_of(spec.get("model"), 200), text_of(spec.get("created"), 40),
         left_out=reader.left_out(made),
     )  # fmt: skip
@@ -92,12 +92,11 @@ def _check_count(path: Path, header: Mapping[str, Any], found: int) -> None:
     Raises:
         Unreadable: there are none, or fewer than the header counts.
     """
-    results = header.get("results")
-    total = results.get("total_samples") if isinstance(results, dict) else None
+    total = mapping_at(header, "results").get("total_samples")
     if not found:
-        raise unusable(path, f"{A_LOG} with its samples", "none", "run inspect eval without --no-log-samples")
+        raise Unreadable(path, f"{A_LOG} with its samples", "none", "run inspect eval without --no-log-samples")
     if isinstance(total, int) and found < total:
-        raise unusable(path, f"{A_LOG} with the {total:,} samples that its header counts", f"{found:,}")
+        raise Unreadable(path, f"{A_LOG} with the {total:,} samples that its header counts", f"{found:,}")
 
 
 class _Samples:
@@ -110,18 +109,17 @@ class _Samples:
     def sample(self, raw: Any) -> ScoredSample:
         """One sample of one epoch."""
         if not isinstance(raw, dict) or "id" not in raw or not isinstance(raw.get("scores") or {}, dict):
-            raise unusable(self._path, f"{A_LOG} whose samples have an id and scores", brief(raw))
+            raise Unreadable(self._path, f"{A_LOG} whose samples have an id and scores", brief(raw))
         given: dict[str, Any] = raw.get("scores") or {}
         scores: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
         for scorer, score in given.items():
-            value = score.get("value") if isinstance(score, dict) else None
-            for name, part in _parts(scorer, value):
+            for name, part in _parts(scorer, mapping_at(score).get("value")):
                 scores[name] = None if raw.get("invalidation") else self._number(name, part)
-                if isinstance(score, dict) and scores[name] != 1:
-                    reasons[name] = text_of(score.get("explanation"), MOST_REASON)
+                if scores[name] != 1:
+                    reasons[name] = text_of(mapping_at(score).get("explanation"), MOST_REASON)
         if raw.get("error") and not scores:
-            reasons[""] = _error(raw["error"])
+            reasons[""] = text_of(mapping_at(raw["error"]).get("message") or raw["error"], MOST_REASON)
         asked = _messages(raw.get("input"), raw.get("attachments"))
         return ScoredSample(
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
@@ -161,9 +159,8 @@ def value_of(value: Any) -> float | None:
 
 def _messages(value: Any, attachments: Any) -> Any:
     """An input without what differs from run to run: the ids of its messages."""
-    known = attachments if isinstance(attachments, dict) else {}
-    if isinstance(value, str):
-        return known.get(value.removeprefix(ATTACHMENT), value) if value.startswith(ATTACHMENT) else value
+    if isinstance(value, str) and value.startswith(ATTACHMENT):
+        return mapping_at(attachments).get(value.removeprefix(ATTACHMENT), value)
     if not isinstance(value, list):
         return value
     kept = ("role", "content", "tool_calls", "tool_call_id")
@@ -176,9 +173,5 @@ def _output(value: Any) -> str | None:
     if isinstance(value.get("completion"), str):
         return text_of(value["completion"])
     choices = value.get("choices")
-    message = choices[0].get("message") if isinstance(choices, list) and choices else None
-    return text_of(message.get("content")) if isinstance(message, dict) else None
-
-
-def _error(value: Any) -> str:
-    return text_of(value.get("message") if isinstance(value, dict) else value, MOST_REASON)
+    message = mapping_at(choices[0], "message") if isinstance(choices, list) and choices else {}
+    return text_of(message.get("content")) if message else None

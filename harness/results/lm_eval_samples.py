@@ -22,10 +22,10 @@ from tunegate.harness.results.samples import (
     brief,
     id_text,
     is_scalar,
+    mapping_at,
     question_of,
     score_of,
     text_of,
-    unusable,
 )
 
 TOOL = "lm-evaluation-harness"
@@ -68,7 +68,7 @@ def read_samples(path: Path) -> ResultFile:
     left_out: dict[str, str] = {}
     for number, raw in lines_of(path, A_FILE):
         if not is_sample(raw) or not isinstance(raw["metrics"], list):
-            raise unusable(path, f"{A_FILE}, each line with doc_id, doc, resps and metrics", brief(raw), "", number)
+            raise Unreadable(path, f"{A_FILE}, each line with doc_id, doc, resps and metrics", brief(raw), "", number)
         name, chosen = id_text(raw["doc_id"]), str(raw.get("filter", NO_FILTER))
         repeat = seen[name, chosen] = seen.get((name, chosen), -1) + 1
         document = documents.setdefault((name, repeat), _Document(number, raw))
@@ -103,9 +103,8 @@ def _sample(name: str, document: _Document) -> ScoredSample:
 
 
 def _prompt(raw: Mapping[str, Any]) -> str:
-    arguments = raw.get("arguments")
-    first = arguments.get("gen_args_0") if isinstance(arguments, dict) else None
-    return text_of(first.get("arg_0") if isinstance(first, dict) else raw["doc"])
+    first = mapping_at(raw, "arguments", "gen_args_0")
+    return text_of(first.get("arg_0") if first else raw["doc"])
 
 
 def _with_results(found: ResultFile, documents: int) -> ResultFile:
@@ -116,21 +115,15 @@ def _with_results(found: ResultFile, documents: int) -> ResultFile:
     if beside is not None and beside.is_file():
         results = parse_file(beside, read_bytes(beside), "results of lm-evaluation-harness")
     task = named["task"] if named else ""
-    _check_documents(found.path, _inside(results, "n-samples", task), documents)
-    better = _inside(results, "higher_is_better", task)
+    _check_documents(found.path, mapping_at(results, "n-samples", task), documents)
+    better = mapping_at(results, "higher_is_better", task)
     return ResultFile(
-        found.path, TOOL, found.samples, text_of(_inside(results).get("lm_eval_version"), 40), task,
-        text_of(_inside(results).get("model_name"), 200), named["date"] if named else "",
-        lower=dict(_lower(found, better, beside.name if beside else "")), amounts=_amounts(found),
+        found.path, TOOL, found.samples, text_of(mapping_at(results).get("lm_eval_version"), 40), task,
+        text_of(mapping_at(results).get("model_name"), 200), named["date"] if named else "",
+        lower=dict(_lower(found, better, beside.name if beside else "")),
+        amounts=frozenset(name for name in found.metrics if is_amount(name.partition(",")[0])),
         left_out=found.left_out, notes=tuple(_notes(found)),
     )  # fmt: skip
-
-
-def _inside(value: Any, *keys: str) -> Mapping[str, Any]:
-    """The mapping at `keys` of a value; an empty one where there is none."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def _check_documents(path: Path, counted: Mapping[str, Any], found: int) -> None:
@@ -152,10 +145,6 @@ def _lower(found: ResultFile, better: Mapping[str, Any], where: str) -> Iterator
                 yield metric, f"{where} says higher_is_better: false"
         elif is_lower_better(name):
             yield metric, "by its name"
-
-
-def _amounts(found: ResultFile) -> frozenset[str]:
-    return frozenset(name for name in found.metrics if is_amount(name.partition(",")[0]))
 
 
 def _notes(found: ResultFile) -> Iterator[str]:

@@ -91,8 +91,7 @@ class PairedFiles:
 
     def _missing(self) -> Iterator[str]:
         if gone := [name for name in self.before if name not in self.after]:
-            verb = "ids of OLD are" if len(gone) > 1 else "id of OLD is"
-            yield f"{len(gone):,} {verb} missing in NEW: {some_ids(gone)}"
+            yield _about_ids(gone, "id of OLD is missing in NEW", "ids of OLD are missing in NEW")
 
     def _other_questions(self) -> Iterator[str]:
         changed = [
@@ -101,12 +100,9 @@ class PairedFiles:
             if self.before[name][0].question not in ("", samples[0].question)
         ]
         if changed:
-            verb = "ids differ" if len(changed) > 1 else "id differ"
             hint = f" ({INSERTED})" if self.old.by_place else ""
-            yield (
-                f"the questions changed: the inputs or expected outputs of {len(changed):,} {verb}: "
-                f"{some_ids(changed)}{hint}"
-            )
+            differ = _about_ids(changed, "id differ", "ids differ")
+            yield f"the questions changed: the inputs or expected outputs of {differ}{hint}"
 
     def _other_counts(self) -> Iterator[str]:
         """Ids of which NEW has more or fewer samples than OLD, unless it has as many of each."""
@@ -114,8 +110,8 @@ class PairedFiles:
         counts = {name: len(samples) for name, samples in self.after.items()}
         odd = [name for name, count in counts.items() if count != len(self.before[name])]
         if odd and len(set(counts.values())) > 1:
-            verb = "ids have" if len(odd) > 1 else "id has"
-            yield f"{len(odd):,} {verb} another number of samples in NEW than in OLD: {some_ids(odd)}"
+            other = "another number of samples in NEW than in OLD"
+            yield _about_ids(odd, f"id has {other}", f"ids have {other}")
 
     def _unscored(self, metric: str) -> Iterator[str]:
         if metric not in self.new.metrics:
@@ -124,8 +120,8 @@ class PairedFiles:
         for side, samples in ((OLD, self.before), (NEW, self.after)):
             unscored = [name for name, each in samples.items() if any(one.scores.get(metric) is None for one in each)]
             if unscored:
-                count = f"{len(unscored):,} {'ids' if len(unscored) > 1 else 'id'}"
-                yield f"{side} has no score of {count}: {some_ids(unscored)}{self._error(samples[unscored[0]])}"
+                error = self._error(samples[unscored[0]])
+                yield f"{side} has no score of {_about_ids(unscored, 'id', 'ids')}{error}"
 
     def _other_scale(self, metric: str) -> Iterator[str]:
         """What NEW says of a metric that OLD does not, and that would turn its verdict."""
@@ -154,8 +150,8 @@ class PairedFiles:
             if kind == "continuous" and name not in self.settings.margins and name not in self.problems:
                 yield f"{shown(name)}: shown and not gated, since it has no bounds and no margin"
         if added := [name for name in self.new.by_id if name not in self.before]:
-            verb = "ids are" if len(added) > 1 else "id is"
-            yield f"{len(added):,} {verb} only in NEW and not compared: {some_ids(added)}"
+            only = "only in NEW and not compared"
+            yield _about_ids(added, f"id is {only}", f"ids are {only}")
         counts = {name: max(len(samples), len(self.after.get(name, ()))) for name, samples in self.before.items()}
         if repeats := [name for name, count in counts.items() if count > 1]:
             verb = "ids have" if len(repeats) > 1 else "id has"
@@ -194,6 +190,11 @@ def _outside(samples: Sequence[ScoredSample], metric: str) -> list[str]:
 
 def _asks(file: ResultFile) -> bool:
     return any(sample.question for sample in file.samples)
+
+
+def _about_ids(ids: Sequence[str], one: str, several: str) -> str:
+    """Something said of ids: their number, the words for one or several of them, and a few of them."""
+    return f"{len(ids):,} {several if len(ids) > 1 else one}: {some_ids(ids)}"
 
 
 def some_ids(ids: Sequence[str]) -> str:

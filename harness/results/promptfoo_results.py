@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.results.directions import is_amount, is_lower_better
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
     ScoredSample,
     brief,
+    mapping_at,
     question_of,
     score_of,
     text_of,
-    unusable,
 )
 
 TOOL = "promptfoo"
@@ -39,8 +40,8 @@ def is_result(value: Any) -> bool:
 
 def is_results(value: Any) -> bool:
     """Whether a JSON value is what `promptfoo eval -o` writes."""
-    inside = value.get("results") if isinstance(value, dict) else None
-    return isinstance(inside, dict) and isinstance(inside.get("results"), list) and "stats" in inside
+    results = mapping_at(value, "results")
+    return isinstance(results.get("results"), list) and "stats" in results
 
 
 def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
@@ -49,16 +50,14 @@ def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
     Raises:
         Unreadable: they are of an older version, or fewer than the file counts.
     """
-    inside = value["results"]
-    rows = [(1, row) for row in inside["results"]]
-    stats = inside["stats"] if isinstance(inside["stats"], dict) else {}
-    counted = [stats.get(name) for name in ("successes", "failures", "errors")]
+    results = value["results"]
+    rows = [(1, row) for row in results["results"]]
+    counted = [mapping_at(results, "stats").get(name) for name in ("successes", "failures", "errors")]
     total = sum(each for each in counted if isinstance(each, int))
     if len(rows) < total:
-        raise unusable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
-    metadata = value.get("metadata")
-    version = metadata.get("promptfooVersion") if isinstance(metadata, dict) else None
-    return read_result_rows(path, rows, text_of(version, 40), text_of(inside.get("timestamp"), 40))
+        raise Unreadable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
+    version = mapping_at(value, "metadata").get("promptfooVersion")
+    return read_result_rows(path, rows, text_of(version, 40), text_of(results.get("timestamp"), 40))
 
 
 def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str = "", made: str = "") -> ResultFile:
@@ -71,7 +70,7 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
     for line, row in found:
         if not is_result(row):
             expected = f"{A_FILE}: each with {', '.join(sorted(KEYS))}"
-            raise unusable(path, expected, brief(row), "run it again with a newer promptfoo", line)
+            raise Unreadable(path, expected, brief(row), "run it again with a newer promptfoo", line)
     several = len({row["promptIdx"] for _, row in found}) > 1
     samples = tuple(_sample(row, several, line) for line, row in found)
     metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
@@ -85,13 +84,10 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
 
 
 def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
-    asked = variables_of(row)
-    test = row.get("testCase")
-    checks = test.get("assert") if isinstance(test, dict) else None
+    asked, checks = variables_of(row), mapping_at(row, "testCase").get("assert")
     grading = row.get("gradingResult")
     reason = grading.get("reason") if isinstance(grading, dict) else row.get("error")
-    failed = _is_error(row)
-    scores = dict.fromkeys(_names(row), None) if failed else dict(_scores(row))
+    scores = dict.fromkeys(_names(row), None) if _is_error(row) else dict(_scores(row))
     return ScoredSample(
         f"{row['testIdx']}-{row['promptIdx']}" if several else str(row["testIdx"]), scores,
         question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
@@ -116,8 +112,7 @@ def _names(row: Mapping[str, Any]) -> Iterator[str]:
 def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield PASS, score_of(row["success"])
     yield SCORE, score_of(row["score"])
-    named = row.get("namedScores")
-    for name, value in (named if isinstance(named, dict) else {}).items():
+    for name, value in mapping_at(row, "namedScores").items():
         yield (f"metric {name}" if name in {PASS, SCORE, LATENCY, COST} else name), score_of(value)
     yield LATENCY, score_of(row.get("latencyMs"))
     if "cost" in row:
@@ -126,8 +121,8 @@ def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 
 def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a test, without those of the run itself."""
-    given = row["vars"] if isinstance(row["vars"], dict) else {}
-    return {name: value for name, value in given.items() if not name.startswith("__") and name != "sessionId"}
+    given = mapping_at(row, "vars").items()
+    return {name: value for name, value in given if not name.startswith("__") and name != "sessionId"}
 
 
 def _plain_checks(checks: Any) -> list[Any]:
@@ -145,8 +140,7 @@ def _expected(checks: Any) -> str:
 
 
 def _output(row: Mapping[str, Any]) -> str | None:
-    response = row.get("response")
-    output = response.get("output") if isinstance(response, dict) else None
+    output = mapping_at(row, "response").get("output")
     return None if output is None else text_of(output)
 
 
@@ -157,7 +151,6 @@ def _providers(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[str]:
 
 
 def _notes(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[str]:
-    responses = [row.get("response") for _, row in rows]
-    cached = sum(1 for each in responses if isinstance(each, dict) and each.get("cached") is True)
-    if cached:
+    responses = [mapping_at(row, "response") for _, row in rows]
+    if cached := sum(each.get("cached") is True for each in responses):
         yield f"{cached} of {len(responses)} outputs came from promptfoo's cache: their latency says little"

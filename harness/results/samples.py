@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,13 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Unreadable, show_path
+from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
 
 MOST_TEXT = 20_000  # characters of an input or an output that are kept
 MOST_REASON = 2_000  # characters of what a scorer says of a sample
-MISSING = "no score"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -116,7 +116,7 @@ def brief(value: Any, most: int = 60) -> str:
 
 def question_of(*parts: Any) -> str:
     """A digest of what was asked and expected; empty where no part says anything."""
-    return digest([_safe(part) for part in parts]) if any(part not in (None, "", [], {}) for part in parts) else ""
+    return digest([id_text(part) for part in parts]) if any(part not in (None, "", [], {}) for part in parts) else ""
 
 
 def id_text(value: Any) -> str:
@@ -124,17 +124,12 @@ def id_text(value: Any) -> str:
     return value if isinstance(value, str) else _as_json(value)
 
 
-def unusable(path: Path, expected: str, found: str, hint: str = "", line: int = 0) -> Unreadable:
-    """What to raise of a file that a reader recognised and cannot use."""
-    return Unreadable(path, expected, found, hint, line)
+def mapping_at(value: Any, *keys: str) -> Mapping[str, Any]:
+    """The mapping at `keys` of a value; an empty one where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _as_json(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-
-
-def _safe(part: Any) -> Any:
-    """A part of a question that canonical JSON can hold: NaN as a text."""
-    return part if isinstance(part, str) else _as_json(part)

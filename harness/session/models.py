@@ -46,7 +46,6 @@ from tunegate.harness.models.replay import Replay, leftover_outputs, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import VllmBase
-from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import BASELINE, Options, same_names
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.selection import Selection
@@ -91,7 +90,7 @@ class RunModels:
 
     def __enter__(self) -> RunModels:
         with ExitStack() as stack:
-            self._run = stack.enter_context(counting(self._options, self._notes))
+            self._run = stack.enter_context(self._options.counting(self._notes))
             stack.callback(self._stop)
             self._ends = stack.pop_all()
         return self

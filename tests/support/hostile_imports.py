@@ -46,20 +46,6 @@ def test(*assertions: Any, **more: Any) -> Put:
     return config(tests=[{"vars": {"x": "a"}, "assert": list(assertions), **more}])
 
 
-def task(**more: Any) -> Put:
-    """A task of lm-evaluation-harness."""
-    plain = {
-        "task": "t", "dataset_path": "json", "dataset_kwargs": {"data_files": "rows.jsonl"},
-        "doc_to_text": "{{q}}", "doc_to_target": "{{a}}",
-    }  # fmt: skip
-
-    def put(path: Path) -> None:
-        text(json.dumps({**plain, **more}))(path)
-        text('{"q": "x", "a": "y"}\n')(path.with_name("rows.jsonl"))
-
-    return put
-
-
 def rows(*each: Any) -> Put:
     return text("".join(json.dumps(row) + "\n" for row in each))
 
@@ -157,9 +143,6 @@ ATTACKS: Mapping[str, Attack] = {
     "a template of attributes": Attack(CONFIG, config(prompts=["{{ x.__class__.__init__ }}."]),
                                        "x.__class__.__init__ has no value: left empty", taken=True),
     "the environment": Attack(CONFIG, config(prompts=["{{ env.PATH }}"]), "a variable of the environment"),
-    "a template of a task": Attack(
-        "t.yaml", task(doc_to_text="{{ cycler.__init__.__globals__.os.popen('id').read() }}"),
-                                   "a template expression"),
     # tags and functions
     **{f"the tag {tag}": Attack(CONFIG, text(f"prompts: [a]\ntests:\n  - vars: {tag}\n"), "without a tag")
        for tag in ('!!python/object/apply:os.system ["touch canary"]', "!!python/name:os.system x",
@@ -167,9 +150,6 @@ ATTACKS: Mapping[str, Attack] = {
                    "!include /etc/passwd", "!ENV x", "!!binary aGk=")},
     "a function of a task": Attack(
         "t.yaml", text("task: t\ndataset_path: json\ndoc_to_text: !function evil.f\n"), "!function"),
-    "documents that a task processes": Attack("t.yaml", task(process_docs="evil.f"), NOT_RUN),
-    "a data set that code makes": Attack("t.yaml", task(custom_dataset="evil.f"), NOT_RUN),
-    "a class of a task": Attack("t.yaml", task(**{"class": "evil.Task"}), NOT_RUN),
     "a class of the registry": Attack("t.yaml", registry("Popen"), "Popen has no home here"),
     # bombs
     "aliases that grow": Attack(CONFIG, text(aliases()), "few aliases"),
@@ -195,7 +175,6 @@ ATTACKS: Mapping[str, Attack] = {
     "200 MB beside it": Attack(CONFIG, linked("big.txt", "../big", config(prompts=["file://big.txt"])), OUTSIDE),
     "a cell of 20 MB": Attack(
         "t.csv", text("q,__expected\na," + "x" * (20 << 20) + "\n"), "field larger than field limit"),
-    "a task that includes itself": Attack("t.yaml", task(include="t.yaml"), "files that include one another"),
     "sets in sets of assertions": Attack(CONFIG, config(tests=[{"vars": {"x": "a"}, "assert": [json.loads(
         '{"type": "assert-set", "assert": [' * 30 + json.dumps(OK) + "]}" * 30)]}]),
         "assert-set 1 (no check here scores it)"),
@@ -210,8 +189,6 @@ ATTACKS: Mapping[str, Attack] = {
     "a link to itself": Attack(CONFIG, linked("in.txt", "in.txt", config(prompts=["file://in.txt"])), "expected a"),
     "a null in a path": Attack(CONFIG, text('{"prompts": ["file://a\\u0000.txt"], "tests": []}'), "expected"),
     "samples of the registry outside": Attack("t.yaml", registry(samples="../secret.jsonl"), OUTSIDE),
-    "data of a task outside": Attack("t.yaml", task(dataset_kwargs={"data_files": "../secret.jsonl"}), OUTSIDE),
-    "an include outside": Attack("t.yaml", task(include="../secret.yaml"), OUTSIDE),
     "a schema outside": Attack(
         CONFIG, test(OK, {"type": "is-json", "value": "file://../secret.json"}), OUTSIDE, taken=True),
     "a schema that names a file": Attack(CONFIG, test(OK, {"type": "is-json", "value": {"$ref": "file:///etc/passwd"}}),

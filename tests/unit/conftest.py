@@ -23,7 +23,6 @@ ELSEWHERE = "expected a unit test, found one that {}; move it to tests/integrati
 #: What needs a further extra is left out where the core alone is installed, as by `make lowest`.
 NEEDS_MORE = [
     "release", "trainers", "models/test_constrained.py", "privacy/test_memorization.py",
-    "reporting/test_tensorboard.py",
 ]  # fmt: skip
 collect_ignore = [] if find_spec("torch") else NEEDS_MORE
 

@@ -184,7 +184,6 @@ function body(each) {
 
 function parts(held) {
   const made = held.prompt.map(([role, text]) => turn(role, text));
-  if (held.rendered) made.push(rendered(...held.rendered));
   if (held.expect) made.push(part("expected", pre(held.expect)));
   const columns = Object.entries(held.before).map(([name, text]) => part(name, pre(text ?? "(none)")));
   const side = columns.length ? "this change" : "output";
@@ -198,11 +197,6 @@ function parts(held) {
 function turn(role, text) {
   if (text.length <= LONG) return part(role, pre(text));
   return element("details", {}, element("summary", {}, `${role}, ${counted(text.length)} characters`), pre(text));
-}
-
-function rendered(text, tokens) {
-  const count = counted(tokens.split(" ").length);
-  return element("details", {}, element("summary", {}, `as rendered by the template, ${count} tokens`), pre(text), part("token ids", pre(tokens)));
 }
 
 function now(output, title) {

@@ -10,13 +10,13 @@ from tunegate.harness.models.model_options import ModelOptions
 
 
 def test_a_command_gets_the_options_of_its_model_as_one():
-    @opens_model("device", "chat-template", "deadline")
+    @opens_model("served")
     def command(adapter: Path, *, opened: ModelOptions) -> None:
         got.append((adapter, opened))
 
     got: list[tuple[Path, ModelOptions]] = []
     taken = inspect.signature(command).parameters
 
-    assert list(taken) == ["adapter", "device", "chat_template", "deadline"]
-    command(adapter=Path("a"), device="cpu", chat_template=Path("t"), deadline=5)
-    assert got == [(Path("a"), ModelOptions(device="cpu", chat_template=Path("t"), deadline=5))]
+    assert list(taken) == ["adapter", "tokenizer", "in_flight", "deadline", "max_model_len"]
+    command(adapter=Path("a"), tokenizer="t", in_flight=2, deadline=5, max_model_len=None)
+    assert got == [(Path("a"), ModelOptions(tokenizer="t", in_flight=2, deadline=5))]

@@ -77,8 +77,8 @@ def test_what_is_said_leads_to_the_page(record):
     assert link in ran("comment", "r.json", "--page", page).stdout
 
 
-def test_rendered_prompts_need_a_face_that_shows_them(record):
-    done = ran("report", "r.json", "--render", "smollm2")
+def test_a_signature_needs_a_format_that_shows_it(record):
+    done = ran("report", "r.json", "--key", "key.pem")
     assert done.exit_code == 2
     assert "expected --html or --json with it" in done.stderr
 

@@ -42,12 +42,6 @@ FILES: dict[str, Any] = {
         {"input": "x", "expected_output": "y", "context": ["c"], "name": "n", "additionalMetadata": {"a": 1}},
     ],
     "inspect.json": [{"input": "q", "target": ["A"], "choices": ["a", "b"], "id": 1, "metadata": {"a": "b"}}],
-    "task.yaml": {
-        "task": "t", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": ["v.json"]}, "field": "x"},
-        "test_split": "test", "output_type": "generate_until", "doc_to_text": "{{q}}", "doc_to_target": "a",
-        "doc_to_choice": ["{{a}}", "b"], "metric_list": [{"metric": "exact_match"}, {"metric": "acc"}],
-        "filter_list": [{"filter": [{"function": "take_first"}]}],
-    },
     "eval.json": {
         "testing_criteria": [{"type": "string_check", "input": "{{sample.output_text}}", "reference": "{{item.l}}",
                               "operation": "eq"}],

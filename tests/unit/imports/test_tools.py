@@ -1,4 +1,4 @@
-"""Samples of OpenAI's evals, hosted exports, goldens of deepeval, samples of inspect_ai, tasks of lm-eval."""
+"""Samples of OpenAI's evals, hosted exports, goldens of deepeval, samples of inspect_ai."""
 
 from __future__ import annotations
 
@@ -188,18 +188,6 @@ def test_choices_are_asked_for_by_letter(tmp_path):
     assert scored(tmp_path / "samples.jsonl", "min", outputs) == outputs
 
 
-TASK = {
-    "task": "sums", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "sums.jsonl"}},
-    "test_split": "test", "output_type": "generate_until", "doc_to_text": "Q: {{question}}\nA:",
-    "doc_to_target": "{{answer}}", "metric_list": [{"metric": "exact_match", "ignore_case": True}, {"metric": "bleu"}],
-}  # fmt: skip
-
-
-def sums(tmp_path, **more):
-    put(tmp_path / "sums.jsonl", [{"question": "2+2?", "answer": "four", "options": ["one", "four"], "right": 1}])
-    return put(tmp_path / "sums.yaml", {key: value for key, value in {**TASK, **more}.items() if value is not None})
-
-
 def test_choices_that_are_left_out_leave_the_prompt_of_the_others(tmp_path):
     rows = [{"input": "Which?", "target": "none", "choices": ["a", "b"]}, {"input": "Say x", "target": "x"}]
     [unit] = fixtures_of(import_source(put(tmp_path / "samples.jsonl", rows)), tmp_path).values()
@@ -207,73 +195,12 @@ def test_choices_that_are_left_out_leave_the_prompt_of_the_others(tmp_path):
     assert (unit["prompt"], len(unit["cases"])) == ({"template": "{input}"}, 1)
 
 
-def test_a_task_of_lm_eval_with_data_beside_it(tmp_path):
-    path = sums(tmp_path)
-    imported = import_source(path)
-
-    assert imported.cases[0].asked.text == "Q: 2+2?\nA:"
-    assert imported.tally.left == {("metric bleu", "no check here scores it"): 1}
-    outputs = {"Four": True, "four ": False, "4": False}
-    assert scored(path, "case-001", outputs) == outputs
-
-
-def test_white_space_that_a_template_strips(tmp_path):
-    put(tmp_path / "sums.jsonl", [{"question": " 2+2? ", "answer": "4"}])
-    path = put(tmp_path / "sums.yaml", {**TASK, "doc_to_text": "Q: {{question.strip()}}"})
-
-    assert import_source(path).cases[0].asked.text == "Q: 2+2?"
-
-
-def test_filters_that_only_remove_white_space(tmp_path):
-    path = sums(tmp_path, filter_list=[{"name": "x", "filter": [{"function": "remove_whitespace"}]}])
-
-    assert scored(path, "case-001", [" four\n", "for"]) == {" four\n": True, "for": False}
-
-
-def test_choices_of_a_task(tmp_path):
-    more = {"output_type": "multiple_choice", "doc_to_choice": "options", "metric_list": [{"metric": "acc"}]}
-
-    for target in ("right", "answer", "{{answer}}"):
-        path = sums(tmp_path, doc_to_target=target, **more)
-        assert scored(path, "case-001", "AB") == {"A": False, "B": True}
-
-
-@pytest.mark.parametrize(
-    ("more", "why"),
-    [
-        ({"dataset_path": "cais/mmlu"}, "dataset_path: expected local data (json, csv), found cais/mmlu; save its"),
-        ({"output_type": "loglikelihood"}, "output_type: expected generate_until or multiple_choice, found loglikeli"),
-        ({"output_type": "multiple_choice", "metric_list": None}, "doc_to_choice: expected the choices, found none"),
-        ({"process_docs": "utils.x"}, "process_docs: expected a template, found code, which is not run"),
-        ({"doc_to_text": "!function utils.x"}, "doc_to_text: expected a template, found code, which is not run"),
-        ({"doc_to_text": "{{question.upper()}}"}, "a template expression"),
-        ({"metric_list": [{"metric": "bleu"}]}, "metric_list: expected exact_match of whole texts, found bleu"),
-        ({"metric_list": [{"metric": "exact_match", "regexes_to_ignore": [","]}]}, "exact_match regexes_to_ignore"),
-        ({"filter_list": [{"filter": [{"function": "regex"}]}]}, "filter_list: expected take_first or remove_whitespa"),
-        ({"include": "../other.yaml"}, "found one outside"),
-        ({"include": "sums.yaml"}, "at most 5 files that include one another"),
-        ({"dataset_kwargs": {"data_files": "hf://datasets/x.jsonl"}}, "found an address"),
-        ({"task": [{"task": "a"}]}, "expected one task, found a group of tasks"),
-    ],
-)  # fmt: skip
-def test_a_task_that_cannot_be_taken_is_refused_in_one_line(tmp_path, more, why):
-    with pytest.raises(Refused, match=re.escape(why)) as caught:
-        import_source(sums(tmp_path, **more))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_function_tag_is_refused_with_its_line(tmp_path):
-    path = put(tmp_path / "t.yaml", "task: x\ndataset_path: json\ndoc_to_text: !function utils.doc_to_text\n")
-
-    with pytest.raises(Refused, match=r"t\.yaml:3: expected a value without a tag, found !function at doc_to_text"):
-        import_source(path)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
         ("log.json", {"version": 2, "status": "success", "eval": {"task": "x"}, "samples": []}, "tunegate compare"),
         ("rows.jsonl", [{"messages": CHAT}], "chat rows; tunegate init --from reads tables and chat rows"),
+        ("t.yaml", {"task": "t", "doc_to_text": "{{q}}"}, "a task of lm-evaluation-harness; import its logged samples"),
         ("any.json", {"a": 1}, "one with the keys a"),
         ("none.jsonl", "", "an empty file"),
         ("any.txt", "hello", "expected a name that ends in .yaml"),

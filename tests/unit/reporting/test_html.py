@@ -14,7 +14,6 @@ import pytest
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
 from tunegate.harness.reporting.edited import EditedPart
@@ -210,11 +209,6 @@ def test_a_case_holds_what_a_reader_needs():
     assert made["command"] == "pytest tuned fixtures/desk/yes.yaml::yes"
 
 
-def test_a_prompt_is_there_as_it_is_rendered_where_somebody_asked():
-    [made] = cases_of(Page(html_page(report(case(rendered=RenderedPrompt("<|user|>\u202e", (7, 300)))))))
-    assert made["rendered"] == ["<|user|>\\u202e", "7 300"]
-
-
 def test_json_differs_by_field():
     [made] = cases_of(Page(html_page(report(case(now='{"a": 1}', before={"baseline": '{"a": 2}'})))))
     assert (made["outputs"][0]["fields"], made["outputs"][0]["pieces"]) == ([["a", "2", "1"]], [])
@@ -225,7 +219,7 @@ def test_a_sealed_case_is_there_by_its_id_alone():
     [made] = cases_of(Page(html_page(report(sealed))))
     assert made == {
         "key": "desk/secret/c1", "unit": "desk/secret", "sealed": True, "critical": False, "tags": [], "rules": [],
-        "states": ["regressed"], "prompt": [], "rendered": None, "expect": "", "before": {}, "command": "", "place": "",
+        "states": ["regressed"], "prompt": [], "expect": "", "before": {}, "command": "", "place": "",
         "outputs": [{"now": None, "repeats": [], "findings": [], "fields": [], "pieces": []}],
     }  # fmt: skip
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from rich.console import Console
-
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.reporting.leaderboard import megabytes, print_leaderboard
 
@@ -22,7 +21,7 @@ def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
         (tmp_path / name / "adapter.bin").write_bytes(b"x" * 1_500_000)
         made = replace(record(tasks, {"desk/triage": scores}), adapter=str(tmp_path / name))
         judged.append(compare(tasks, made, {"baseline": base}, ["desk"]))
-    console = Console(file=io.StringIO(), width=200)
+    console = Printer(file=io.StringIO(), width=200)
 
     print_leaderboard(console, judged, base=tmp_path / "good")
 
@@ -52,7 +51,7 @@ def test_of_many_adapters_the_best_have_a_line_each_and_the_rest_are_counted(tmp
         for right in range(21)
     ]
     judged = [compare(tasks, each, {"baseline": base}, ["desk"]) for each in made]
-    console = Console(file=io.StringIO(), width=100)
+    console = Printer(file=io.StringIO(), width=100)
 
     print_leaderboard(console, judged, limit=3)
 

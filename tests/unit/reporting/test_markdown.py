@@ -12,7 +12,7 @@ from tests.support.hostile_page import HOSTILE
 from tests.unit.reporting.test_html import UNIT, Page, case, report
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.reporting.markdown import MOST_CHARACTERS, escaped, markdown_report, quoted
-from tunegate.harness.reporting.report import Report, RuleReport, with_page
+from tunegate.harness.reporting.report import Report, RuleReport, with_addresses
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -44,7 +44,7 @@ def test_the_worst_three_are_folded_with_the_command_that_asks_again():
 
 
 def test_the_worst_cases_lead_to_themselves_on_the_page_where_it_is_known():
-    found = with_page(report(case("a (b)")), "https://pages.example/o/r/7/report.html")
+    found = with_addresses(report(case("a (b)")), "https://pages.example/o/r/7/report.html", {})
     link = "[on the page](https://pages.example/o/r/7/report.html#case=desk%2Ftriage%2Fa+%28b%29)"
     assert f"**desk/triage/a (b)** (critical), {link}, fixtures/desk/a (b).yaml:7\n" in markdown_report(found)
     assert "on the page" not in markdown_report(report(case("a")))
@@ -55,7 +55,7 @@ def test_an_address_that_no_link_can_lead_to_is_refused():
         "javascript:alert(1)", "https://a.example/x) [y](z", "https://a.example/#x", "/page",
     ]:  # fmt: skip
         with pytest.raises(UsageError, match="--page: expected an address"):
-            with_page(report(), page)
+            with_addresses(report(), page, {})
 
 
 def test_what_others_wrote_is_text_wherever_it_stands():
@@ -63,7 +63,8 @@ def test_what_others_wrote_is_text_wherever_it_stands():
     for text in HOSTILE:
         plain = "line\n" * text.count("\n") + "line"
         hostile, harmless = (
-            with_page(report(case(each), text=each), "https://pages.example/report.html") for each in (text, plain)
+            with_addresses(report(case(each), text=each), "https://pages.example/report.html", {})
+            for each in (text, plain)
         )
         assert elements(markdown_report(hostile)) == elements(markdown_report(harmless))
 

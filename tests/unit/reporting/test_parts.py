@@ -7,10 +7,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from tests.support.records import units_of, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.scoring import evaluate
@@ -76,7 +76,7 @@ def addresses(tmp_path):
 
 
 def shown(made: Record) -> str:
-    console = Console(file=io.StringIO(), width=100)
+    console = Printer(file=io.StringIO(), width=100)
     print_record(console, made)
     return console.file.getvalue()
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from rich.console import Console
 
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.record import case_failure, print_record, print_side_by_side
@@ -21,7 +21,7 @@ T = "desk/triage"
 
 def shown(record: Record, width: int = 100) -> list[str]:
     """The lines that a console of that width prints."""
-    console = Console(file=io.StringIO(), width=width)
+    console = Printer(file=io.StringIO(), width=width)
     print_record(console, record)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -86,7 +86,7 @@ def test_several_records_stand_side_by_side(tasks, gated):
     few = record(tasks, {T: "0" * 50 + "1" * 50})
     few = replace(few, fingerprint={**few.fingerprint, "subject": {**few.fingerprint["subject"], "rung": "few-shot"}})
     asked = {T: {**few.questions[T], "prompt": "another"}}
-    console = Console(file=io.StringIO(), width=80)
+    console = Printer(file=io.StringIO(), width=80)
 
     print_side_by_side(console, [base, few, gated, replace(few, questions=asked)])
 
@@ -133,7 +133,7 @@ def test_where_inconclusive_only_warns_nothing_says_blocked(gated):
 
 
 def test_a_case_that_was_shown_before_is_not_shown_again(gated):
-    console = Console(file=io.StringIO(), width=100)
+    console = Printer(file=io.StringIO(), width=100)
     print_record(console, gated, without={"desk/first-contact-replies/c057", "desk/first-contact-replies/c058"})
     regressed = [line for line in console.file.getvalue().splitlines() if "regressed: " in line]
     assert regressed == ["  regressed: desk/first-contact-replies/c059"]

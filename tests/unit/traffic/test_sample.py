@@ -12,9 +12,8 @@ from tunegate.harness.cases.model import Case, Decoding, LabelSource, Prompt, Un
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.checks.short_answer import QuestionCheck
 from tunegate.harness.traffic.labels import Label, Labels
-from tunegate.harness.traffic.sample import draw_from_strata, draw_sample
 from tunegate.harness.traffic.strata import earlier_pairs
-from tunegate.harness.traffic.units import ComparedOutput, disagreement
+from tunegate.harness.traffic.units import ComparedOutput, disagreement, draw_from_strata, draw_sample
 
 INPUTS = [f"input {number}" for number in range(50)]
 

@@ -53,7 +53,7 @@ lowest:
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n logical --dist worksteal tests/unit
 
 demo: install
-	python benchmarks/demo.py
+	tunegate demo
 
 suites: install
 	pytest suites/

@@ -19,6 +19,7 @@ def coverage(
     against: Annotated[Path | None, shared("against", "coverage")] = None,
     cases: Cases = FIXTURES,
     unit: Annotated[str | None, shared("unit", "coverage")] = None,
+    html: Annotated[Path | None, shared("html", "coverage")] = None,
     write: Annotated[Path | None, shared("write")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -30,6 +31,7 @@ def coverage(
     from tunegate.harness.cases.loader import find_unit, load_tasks
     from tunegate.harness.coverage.coverage import cover
     from tunegate.harness.coverage.inputs import read_seen
+    from tunegate.harness.coverage.page import write_map
     from tunegate.harness.coverage.proposals import check_target, write_proposals
     from tunegate.harness.coverage.render import print_coverage
 
@@ -43,6 +45,9 @@ def coverage(
         print_json(found.as_dict())
     else:
         print_coverage(console, found)
+    if html:
+        write_map(html, found)
+        aside.print(f"Written: {show_path(html)}")
     if write and target:
         count = write_proposals(write, target, found.clusters)
         aside.print(

@@ -26,7 +26,7 @@ from tunegate.harness.cli.merge import merge
 from tunegate.harness.cli.options import finds_traffic
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
-from tunegate.harness.cli.report import comment, ledger, report, view
+from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.traffic import traffic
 from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun
@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
         (init, "Start a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
         (import_, "Import tests of another tool as fixtures.", "tunegate import promptfooconfig.yaml"),
         (tour, "See the gate at work in a minute.", "tunegate tour try-it"),
+        (demo, "Run the whole loop on a small model.", "tunegate demo"),
     ),
     "Write": (
         (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),

@@ -1,4 +1,4 @@
-"""Commands that show results: reports and the ledger."""
+"""Commands that show results: reports, the ledger, and the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunegate.harness.cli.common import RUNS, console, errors, open_page, projec
 from tunegate.harness.cli.options import BASELINES, Baselines, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
-from tunegate.harness.core.printing import print_json, print_line
+from tunegate.harness.core.printing import Printer, print_json, print_line
 
 if TYPE_CHECKING:
     from tunegate.harness.reporting.decision import Inputs
@@ -209,3 +209,15 @@ def ledger(
         print_json([event.as_dict() | {"digest": event.digest} for event in shown])
         return
     console.lines(ledger_lines(found, shown))
+
+
+def demo(
+    home: Annotated[Path, shared("home")] = Path(".tunegate/demo"),
+    full: Annotated[bool, shared("full")] = False,
+) -> None:
+    """Run the whole loop on the embedded model: baseline, diagnosis, LoRA, gate, release."""
+    from tunegate.harness.cli.demo import run
+
+    code = run(Printer(), home, full)
+    if code:
+        raise typer.Exit(code)

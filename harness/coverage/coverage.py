@@ -79,7 +79,9 @@ class Coverage:
 
     Attributes:
         total: the different inputs of the snapshot; `inputs` are those that were compared.
+        points, case_points: their embeddings.
         near: each input beside the cases.
+        members: the numbers of the inputs of each cluster, most central first.
         clusters: of the inputs without a near case, the largest first.
         unvisited: the cases that no traffic is near.
         smallest: the share of the traffic from which on a topic without a case is found.
@@ -89,7 +91,10 @@ class Coverage:
     total: int
     inputs: tuple[SeenInput, ...]
     cases: tuple[Case, ...]
+    points: Vectors
+    case_points: Vectors
     near: Nearness
+    members: tuple[Integers, ...]
     clusters: tuple[InputCluster, ...]
     unvisited: tuple[Case, ...]
     smallest: float
@@ -107,7 +112,7 @@ class Coverage:
     @property
     def single(self) -> int:
         """The inputs without a near case that are in no cluster."""
-        return int(self.near.far.sum()) - sum(each.inputs for each in self.clusters)
+        return int(self.near.far.sum()) - sum(map(len, self.members))
 
     @property
     def private(self) -> int:
@@ -148,8 +153,9 @@ def cover(
     first = np.unique(groups, return_index=True)[1]  # a group's first case stands for it
     unvisited = [cases[at] for at in first[nearness(held[first], points).far]]
     return Coverage(
-        len(traffic), tuple(inputs), tuple(cases), near, tuple(_cluster(inputs, each) for each in members),
-        tuple(unvisited), smallest_share(len(first)), _drift(inputs, points, earlier, watch) if earlier else None,
+        len(traffic), tuple(inputs), tuple(cases), points, held, near, tuple(members),
+        tuple(_cluster(inputs, each) for each in members), tuple(unvisited),
+        smallest_share(len(first)), _drift(inputs, points, earlier, watch) if earlier else None,
     )  # fmt: skip
 
 

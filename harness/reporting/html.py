@@ -92,11 +92,7 @@ def piece_files(pieces: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
-    environment = Environment(
-        loader=PackageLoader("tunegate.harness.reporting"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"visible": visible_lines, "level": level}
+    environment = _environment("tunegate.harness.reporting")
     style, script = _own("report.css"), _own("report.js")
     # a script may load further scripts; scripts in the markup of the page may not
     loads = " 'strict-dynamic'" if files else ""
@@ -113,6 +109,28 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
         interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
         cases_address=cases_address, head=head(report), edited=by_text(report.rules.configuration),
     )  # fmt: skip
+
+
+def static_page(package: str, template: str, more_style: str, **values: object) -> str:
+    """Return a page in the report's style that runs no script.
+
+    Args:
+        package: where the template is, in its folder `templates`.
+        template: the name of its file.
+        more_style: CSS of its own, after the report's.
+        values: what the template names.
+    """
+    style = _own("report.css") + Markup(more_style)  # noqa: S704  (from our own code)
+    policy = f"default-src 'none'; style-src '{csp_hash(style)}'; base-uri 'none'; form-action 'none'"
+    return _environment(package).get_template(template).render(policy=policy, style=style, **values)
+
+
+def _environment(package: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"visible": visible_lines, "level": level}
+    return environment
 
 
 def cases_address(**filters: str) -> str:

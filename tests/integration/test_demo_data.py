@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from benchmarks.demo import copy_units
 from tests.support.paths import ROOT
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.baselines.diff import question_differences
@@ -15,6 +14,7 @@ from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.vocabulary.terms import forms_of
+from tunegate.harness.cli.demo import copy_units
 from tunegate.harness.diagnosis.diagnosis import read_diagnosis
 from tunegate.harness.diagnosis.eligibility import find_diagnosis
 from tunegate.harness.models.prompts import requests

@@ -54,12 +54,12 @@ def do(*arguments: str):
     return CliRunner().invoke(app, ["coverage", *arguments])
 
 
-def test_what_is_missing_is_found_and_proposed(place):
+def test_what_is_missing_is_found_drawn_and_proposed(place):
     private = f"can I get a loan for a tent, write to {ADDRESS}"
     now = snapshot(place / "now.jsonl", "flight", "recipe", "music", "loan", more=(HOSTILE, private))
     before = snapshot(place / "before.jsonl", "flight", "recipe", "music", half=slice(12))
 
-    ended = do(now, "--against", before, "--write", "fixtures/desk/new.yaml", "--json")
+    ended = do(now, "--against", before, "--html", "map.html", "--write", "fixtures/desk/new.yaml", "--json")
 
     assert ended.exit_code == 0, ended.output
     found = json.loads(ended.stdout)
@@ -70,8 +70,9 @@ def test_what_is_missing_is_found_and_proposed(place):
     assert found["private_inputs"] == 1
     assert found["drift"]["drift"]
     assert "loan" in found["drift"]["moved"][0]["words"]
-    proposed = (place / "fixtures/desk/new.yaml").read_text("utf-8")
-    assert all(ADDRESS not in text and "\x1b" not in text for text in (ended.output, proposed))
+    page, proposed = ((place / name).read_text("utf-8") for name in ("map.html", "fixtures/desk/new.yaml"))
+    assert "<script" not in page
+    assert all(ADDRESS not in text and "\x1b" not in text for text in (ended.output, page, proposed))
     linted = lint_fixtures(place / "fixtures")
     assert not linted.mistakes
     assert any("no expect in t-" in each.text for each in linted.warnings)

@@ -1,12 +1,7 @@
-"""The whole loop on the embedded model, with the commands that a user would type: `make demo`.
-
-python benchmarks/demo.py           # one target and two guards: 6 to 12 minutes
-python benchmarks/demo.py --full    # all units and rows: 83 minutes
-"""
+"""The whole loop on the embedded model, with the commands that a user would type."""
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import shutil
 import subprocess
@@ -18,7 +13,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from tunegate.harness.core.printing import Printer
+from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.reporting.record import print_record
 
@@ -59,12 +54,19 @@ def steps(home: Path, full: bool) -> list[Step]:
 
 
 def run(console: Console, home: Path, full: bool) -> int:
-    """Run the loop; return 0 if the adapter was released, otherwise the exit code of the failed step."""
+    """Run the loop; return 0 if the adapter was released, otherwise the exit code of the failed step.
+
+    Raises:
+        CouldNotRun: the current directory is not in a checkout of the project.
+    """
+    for needed in (WHOLE, SHORT, TASK / "task.yaml"):
+        if not needed.is_file():
+            raise CouldNotRun(f"the demo runs in a checkout of the project: expected {needed} here, found none")
     shutil.rmtree(home, ignore_errors=True)
     if not full:
         left_out = copy_units(TASK, home / "fixtures" / TASK.name)
         console.print(f"One target ({UNITS[0]}), its sealed unit and two guards. Left out: {', '.join(left_out)}; "
-                      "run them with --full")  # fmt: skip
+                      "run them with: tunegate demo --full")  # fmt: skip
     start, code, todo = time.monotonic(), 0, steps(home, full)
     for number, step in enumerate(todo, start=1):
         console.print()
@@ -101,16 +103,3 @@ def _close(console: Console, home: Path, seconds: float) -> None:
                        ("release manifest", home / "adapter" / "release.json")):  # fmt: skip
         console.print(f"{name}: {path if path.exists() else 'none'}")
     console.print(f"The loop took {seconds / 60:.1f} minutes.")
-
-
-def main() -> int:
-    """Read the command line and run the loop; the folder is emptied first."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--full", action="store_true", help="all units and rows, not one target and two guards")
-    parser.add_argument("--home", type=Path, default=Path(".tunegate/demo"), help="folder to write to; emptied first")
-    given = parser.parse_args()
-    return run(Printer(), given.home, given.full)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

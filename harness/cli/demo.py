@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from rich.console import Console
 
 from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.reporting.record import print_record
 
@@ -53,7 +53,7 @@ def steps(home: Path, full: bool) -> list[Step]:
     ]  # fmt: skip
 
 
-def run(console: Console, home: Path, full: bool) -> int:
+def run(console: Printer, home: Path, full: bool) -> int:
     """Run the loop; return 0 if the adapter was released, otherwise the exit code of the failed step.
 
     Raises:
@@ -93,7 +93,7 @@ def copy_units(task: Path, to: Path) -> list[str]:
     return left_out
 
 
-def _close(console: Console, home: Path, seconds: float) -> None:
+def _close(console: Printer, home: Path, seconds: float) -> None:
     console.print()
     console.rule("The result", align="left")
     record = home / "record.json"

@@ -17,12 +17,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_installed, check_train
 from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import (
-    eligibility,
-    find_diagnosis,
-    in_recipe,
-    render_eligibility,
-)
+from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, in_recipe, render_eligibility
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
@@ -31,6 +26,7 @@ from tunegate.trainers.config.recipe import KTO, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, RowFile, read_row_files
+from tunegate.trainers.data.labels import render_lost_labels
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (
     PrivateData,
@@ -215,15 +211,17 @@ class Preparation:
 
     def decontaminate(self) -> None:
         """Compare the rows with the fixtures."""
-        recipe, before = self.recipe, len(self.rows)
-        given = self.rows
+        recipe, given = self.recipe, self.rows
         self.clean = decontaminate(given, self.tasks, recipe.decontaminate, recipe.exemptions, self.watch)
         self.rows = self.clean.rows
-        left_out = self.reported.left_out + before - len(self.rows)
+        left_out = self.reported.left_out + len(given) - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
-        made = [f"  warning: {each}" for each in self.clean.found.reworded]
-        dropped = render_dropped(self.clean.pairs, len(self.rows))
-        self._report([*dropped, *made, *render_near(self.clean.near, self.tasks)])
+        self._report([
+            *render_dropped(self.clean.pairs, len(self.rows)),
+            *render_lost_labels(given, self.rows),
+            *(f"  warning: {each}" for each in self.clean.found.reworded),
+            *render_near(self.clean.near, self.tasks),
+        ])
         self.clean.check(recipe.path.parent)
         self.evidence["decontamination"] = self._with_near_of_parent(self.clean.evidence())
 

@@ -119,6 +119,17 @@ def test_a_row_that_repeats_a_fixture_is_left_out_and_named(place):
     assert [case["case"] for case in report["near_fixtures"]["cases"]] == ["desk/triage/a"]
 
 
+def test_a_label_that_loses_half_of_its_rows_is_named(place):
+    copies = [{"input": f"message a{'!' * number}", "output": '{"product": "boiler"}'} for number in range(1, 12)]
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in copies)
+
+    result = place.train("--dry-run")
+
+    assert result.exit_code == 0, result.output
+    assert 'warning: product = "boiler" falls from 22 to 11 rows; write further rows for it' in result.output
+
+
 def with_an_address(place: Place) -> Place:
     """A place whose row 23 holds somebody's address."""
     with (place.path / "rows.jsonl").open("a") as file:

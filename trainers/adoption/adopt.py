@@ -37,7 +37,6 @@ from tunegate.trainers.adoption.given import Given, copy_given, name_base
 from tunegate.trainers.adoption.losses import losses, sampled
 from tunegate.trainers.adoption.whole_model import load_whole_model
 from tunegate.trainers.config.recipe import HEED, Recipe
-from tunegate.trainers.config.row_sources import hub_name
 from tunegate.trainers.config.sections import ALREADY, SPLIT, Decontaminate
 from tunegate.trainers.pipeline import load_for, replace_folder
 from tunegate.trainers.preparation import RELEASE, Preparation, check_rung, package_versions

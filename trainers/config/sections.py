@@ -9,6 +9,10 @@ from typing import Any
 from tunegate.trainers.config.search_space import SCHEDULES
 
 REFUSE, DROP, KEEP, ASK, SPLIT = "refuse", "drop", "keep", "ask", "split"
+AUTO, OWN, CHAT = "auto", "tunegate", "chat"  # forms of rows
+FORM_NAMES = (
+    AUTO, OWN, CHAT, "prompt-completion", "preference", "kto", "openai-preference", "sharegpt", "alpaca",
+)  # fmt: skip
 ALREADY = "trained on"  # of an adapter that was trained elsewhere: nothing can be left out any more
 
 COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}

@@ -20,7 +20,7 @@ from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages
-from tunegate.trainers.config.row_sources import AUTO, OWN, hub_name
+from tunegate.trainers.config.sections import AUTO, OWN
 from tunegate.trainers.data.row_files import read_row_documents
 from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
 

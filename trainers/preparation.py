@@ -216,12 +216,14 @@ class Preparation:
         self.rows = self.clean.rows
         left_out = self.reported.left_out + len(given) - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
-        self._report([
-            *render_dropped(self.clean.pairs, len(self.rows)),
-            *render_lost_labels(given, self.rows),
-            *(f"  warning: {each}" for each in self.clean.found.reworded),
-            *render_near(self.clean.near, self.tasks),
-        ])
+        self._report(
+            [
+                *render_dropped(self.clean.pairs, len(self.rows)),
+                *render_lost_labels(given, self.rows),
+                *(f"  warning: {each}" for each in self.clean.found.reworded),
+                *render_near(self.clean.near, self.tasks),
+            ]
+        )
         self.clean.check(recipe.path.parent)
         self.evidence["decontamination"] = self._with_near_of_parent(self.clean.evidence())
 

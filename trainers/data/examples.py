@@ -9,17 +9,18 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.cases.conversation import ASSISTANT, USER, joined, last_turn_problem, read_input
 from tunegate.harness.cases.file import collecting
-from tunegate.harness.cases.model import Prompt, Task, Unit
+from tunegate.harness.cases.model import Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.models.api import Messages
+from tunegate.harness.models.api import Messages, Request
 from tunegate.trainers.config.sections import AUTO, OWN
 from tunegate.trainers.data.row_files import read_row_documents
 from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
@@ -92,6 +93,11 @@ class Example:
     def place(self) -> str:
         """The file and line of the row, and its number within a conversation."""
         return f"{self.file}:{self.line}" + (f" (turn {self.turn})" if self.turn else "")
+
+    @property
+    def request(self) -> Request:
+        """The request for its output, decoded greedily."""
+        return Request(self.place, self.messages, Decoding())
 
 
 @dataclass(frozen=True)

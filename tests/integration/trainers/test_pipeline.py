@@ -306,9 +306,6 @@ def test_no_path_of_this_machine_gets_into_the_adapter_of_a_named_model(trained,
 def test_only_our_own_progress_is_printed(trained):
     said = trained.read("said.txt").splitlines()
     lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in said[said.index(GRADING) :]]
-    update, odd = (line for line in lines if "update" in line)  # the rate is far too high
-    assert update.startswith("  update size: ")
-    assert odd.startswith("  warning: unusually large update in 14 modules (model.layers.")
     now_and_then = [line for line in lines if " after " in line]  # none, where the machine is fast
 
     assert all(
@@ -338,8 +335,6 @@ def test_only_our_own_progress_is_printed(trained):
         "Testing for memorized training text ...",
         "  done in N s",
         "  memorization: not tested, no row has a long and distinctive output",
-        update,
-        odd,
         "one seed is not a measurement: another seed may change the score more than the settings do; "
         "run tunegate train --trials N to try several and see how far they spread",
         "adapter: adapter (N MB)",

@@ -17,7 +17,7 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
-from tunegate.trainers.config.search_space import SEARCH_SCHEMA, SearchSpace, read_space
+from tunegate.trainers.config.search_space import SearchSpace, read_space
 from tunegate.trainers.config.sections import (
     ALREADY,
     AUTO,
@@ -93,7 +93,7 @@ RECIPE_SCHEMA = mapping(
         "lora": section("the adapter's shape", Lora),
         "optim": section("optimizer and schedule", Optim),
         "stop": section("early stopping, when the model forgets too much", StopRule),
-        "search": about("the search space of --trials", SEARCH_SCHEMA),
+        "search": section("the search space of --trials", SearchSpace),
         "seed": about(
             "seed for the initial weights and the order of the rows",
             {"type": "integer", "minimum": 0, "description": "a whole number from 0"},

@@ -22,6 +22,7 @@ from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.prompts import TRAINED
+from tunegate.harness.release.manifest import MANIFEST
 from tunegate.trainers.config.recipe import KTO, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
@@ -44,7 +45,6 @@ from tunegate.trainers.decontamination.render import render_dropped, render_near
 from tunegate.trainers.training.distributed import processes
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
-RELEASE = "release.json"
 Say = Callable[[str], None]
 
 
@@ -185,6 +185,10 @@ class Preparation:
         recipe = self.recipe
         found = find_diagnosis(self.root, self.task, self.base.fingerprint.subject, recipe.model)
         eligible = eligibility(self.task, found, recipe.override, in_recipe(show_path(recipe.path)))
+        self.keep_diagnosis(eligible)
+
+    def keep_diagnosis(self, eligible: dict[str, Any]) -> None:
+        """Print what the diagnosis says, and keep it."""
         self.say("the diagnosis:")
         for line in render_eligibility(eligible):
             self.say(line)
@@ -281,7 +285,7 @@ def _not_scored(asked: Sequence[AskedRow]) -> Iterator[str]:
 def check_output(output: Path) -> None:
     """Refuse to replace a released adapter, or a folder that is not an adapter."""
     # its manifest lists the digests of these files
-    if (output / RELEASE).exists():
+    if (output / MANIFEST).exists():
         raise Refused(f"{show_path(output)} holds a released adapter; name another `output:` or --output")
     is_empty = output.is_dir() and not any(output.iterdir())
     if output.exists() and not is_empty and not (output / CONFIG).is_file():

@@ -24,12 +24,12 @@ from tunegate.harness.diagnosis.eligibility import (
     eligibility,
     find_diagnosis,
     how_to_diagnose,
-    render_eligibility,
     undiagnosed,
 )
 from tunegate.harness.models.adapter_reference import SUFFIX
 from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
 from tunegate.harness.models.prompts import requests
+from tunegate.harness.release.manifest import MANIFEST
 from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, weigh
 from tunegate.trainers.adoption.foreign_rows import foreign_rows
 from tunegate.trainers.adoption.given import Given, copy_given, name_base
@@ -38,7 +38,7 @@ from tunegate.trainers.adoption.whole_model import load_whole_model
 from tunegate.trainers.config.recipe import HEED, Recipe
 from tunegate.trainers.config.sections import ALREADY, SPLIT, Decontaminate
 from tunegate.trainers.pipeline import load_for, replace_folder
-from tunegate.trainers.preparation import RELEASE, Preparation, check_rung, package_versions
+from tunegate.trainers.preparation import Preparation, check_rung, package_versions
 from tunegate.trainers.training.memorization import find_memorization
 
 OVERRIDE = "add --override REASON"
@@ -110,7 +110,7 @@ def check_place(output: Path, given: Path) -> None:
         )
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if (output / RELEASE).exists():
+    if (output / MANIFEST).exists():
         raise Refused(f"{show_path(output)} holds a released adapter; name another --output")
     if not (output / TRAINING).is_file() or "adoption" not in (training_record(output) or {}):
         raise Refused(
@@ -184,10 +184,7 @@ class Adoption(Preparation):
         else:
             how = how_to_diagnose(self.task, recipe.model)
             raise Refused(f"expected a diagnosis at {show_path(path)}, found none; run: {how}, or {OVERRIDE}")
-        self.say("the diagnosis:")
-        for line in render_eligibility(eligible):
-            self.say(line)
-        self.evidence["diagnosis"] = eligible
+        self.keep_diagnosis(eligible)
 
     def find_no_rows(self) -> None:
         """Go on without rows: nothing is known to be held out."""

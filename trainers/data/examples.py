@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -168,6 +169,14 @@ def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO, once: bo
     if problems:
         raise AuthoringError(problems)
     return files
+
+
+def parsed_output(text: str) -> Any:
+    """The value of an output that is JSON; the text itself if it is not."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _digest(path: Path, rows: Sequence[Example]) -> str:

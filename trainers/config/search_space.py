@@ -55,4 +55,5 @@ class SearchSpace:
 
 def read_space(data: Mapping[str, Any]) -> SearchSpace:
     """Read the `search:` section of a validated recipe."""
-    return SearchSpace(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return SearchSpace(**known)

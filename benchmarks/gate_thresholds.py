@@ -154,7 +154,7 @@ def _judged(n: int, family: list[list[int]], minimum: float) -> list[Verdict]:
     """The verdicts of guards, their minimum scores tested in one family with "worse"."""
     units = [seen(n, regressed, fixed) for regressed, fixed, _ in family]
     scores = [_below(fixed + steady, n, minimum) for _, fixed, steady in family]
-    flags = significant([each.worse for each in units] + scores)
+    flags = significant([each.worse for each in units] + scores, LEVEL)
     return [
         _verdict(unit, lower, below)
         for unit, lower, below in zip(units, flags[: len(units)], flags[len(units) :], strict=True)

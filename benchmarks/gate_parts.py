@@ -11,7 +11,7 @@ from benchmarks.gate_passfail import Cell, seen
 from benchmarks.gate_rule import SUITES, Floats, significant
 from benchmarks.gate_slices import counts
 from benchmarks.gate_worlds import Mismatch, UnitWorld, World, decided
-from tunegate.harness.gate.families import SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 
 PARTS = 3  # of a unit: a case passes where all of them are met
 MET = 0.8  # of the cases, each part
@@ -69,7 +69,7 @@ def _regressed(family: Sequence[Sequence[tuple[Floats, Floats]]]) -> list[bool]:
     """Which units and parts, unit by unit and the parts after the whole, are worse in one family and not held."""
     sides = [each for parts in family for each in (_whole(parts), *parts)]
     found = [seen(*counts(after - before)) for before, after in sides]
-    flags = significant([each.worse for each in found])
+    flags = significant([each.worse for each in found], LEVEL)
     return [flag and not each.held for flag, each in zip(flags, found, strict=True)]
 
 

@@ -18,7 +18,7 @@ from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores, signif
 from benchmarks.gate_scores import UNIT_MARGIN, spread_of
 from benchmarks.gate_slices import SMALL, counts, fallen, large
 from benchmarks.gate_worlds import UnitWorld, World, check
-from tunegate.harness.gate.families import SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 
@@ -132,7 +132,7 @@ def _regressed(lost: Sequence[Sequence[Seen]], together: bool) -> list[bool]:
     flags = [
         flag and not each.held
         for family in families
-        for each, flag in zip(family, significant([e.worse for e in family]), strict=True)
+        for each, flag in zip(family, significant([e.worse for e in family], LEVEL), strict=True)
     ]
     units = len(lost[0])
     return [flags[place] or flags[place + units] for place in range(units)]

@@ -164,7 +164,7 @@ def _judged(n: int, family: list[list[int]], minimum: float) -> list[Verdict]:
 def _judged_before(n: int, family: list[list[int]], minimum: float) -> list[Verdict]:
     """The same where each minimum score is tested by itself: Wilson's upper bound at .05 below it."""
     units = [seen(n, regressed, fixed) for regressed, fixed, _ in family]
-    flags = significant([each.worse for each in units])
+    flags = significant([each.worse for each in units], LEVEL)
     below = [stats.wilson(fixed + steady, n, WILSON_LEVEL).upper < minimum for _, fixed, steady in family]
     return [_verdict(*each) for each in zip(units, flags, below, strict=True)]
 

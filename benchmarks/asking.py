@@ -1,9 +1,8 @@
-"""How often a release that asks again finds forged answers, and how often it refuses an honest record.
+"""How often a release that asks again finds forged answers.
 
 python benchmarks/asking.py            # a second; writes asking.md
 
-Exact, by the shipped sample sizes and the shipped rule: so many of a unit's answers are forged, so many are drawn, and
-the engine gives another outcome to the same question with a chance of `noise`.
+Exact, by the shipped sample sizes and the shipped rule: so many of a unit's answers are forged, so many are drawn.
 """
 
 from __future__ import annotations
@@ -20,12 +19,11 @@ from tunegate.harness.release.asking import SHARE, found, sample_size
 
 CASES = (50, 100, 200, 400, 1000)
 FORGED = (1, 2, 5, 10, 20)
-NOISE = (0.0, 0.01, 0.02)
 
 
-def drawn(cases: int, noise: float) -> int:
+def drawn(cases: int) -> int:
     """How many cases of a unit are asked, where nothing smaller than the least share would turn its decision."""
-    return sample_size(cases, max(1, int(SHARE * cases)), noise)
+    return sample_size(cases, max(1, int(SHARE * cases)))
 
 
 def report() -> Iterator[str]:
@@ -37,14 +35,11 @@ def report() -> Iterator[str]:
         "sealed cases, of which every one is asked: one that was forged is found every time.",
         "    python benchmarks/asking.py",
     )
-    for noise in NOISE:
-        rows = [
-            [str(cases), str(size := drawn(cases, noise)), f"{100 * found(cases, 0, size, noise):.3f}",
-             *(f"{100 * found(cases, forged, size, noise):.1f}" for forged in FORGED)]
-            for cases in CASES
-        ]  # fmt: skip
-        yield f"## An engine that gives another outcome {100 * noise:g} % of the time"
-        yield table(["cases", "asked", "honest", *(f"{count} forged" for count in FORGED)], rows)
+    rows = [
+        [str(cases), str(size := drawn(cases)), *(f"{100 * found(cases, forged, size):.1f}" for forged in FORGED)]
+        for cases in CASES
+    ]
+    yield table(["cases", "asked", *(f"{count} forged" for count in FORGED)], rows)
 
 
 if __name__ == "__main__":

@@ -134,8 +134,8 @@ class Project:
         kept = self.folder / f"{name}.minutes"
         if not kept.exists():
             with self._watch(f"{self._model}: {name}"):
-                used = run_process(["-m", *command], self.folder, self.folder / f"{name}.log", fine)
-            kept.write_text(str(used.wall / 60))
+                seconds = run_process(["-m", *command], self.folder, self.folder / f"{name}.log", fine)
+            kept.write_text(str(seconds / 60))
         return float(kept.read_text())
 
 

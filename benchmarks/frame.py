@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +20,7 @@ from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
 
 ROOT = Path(__file__).parent.parent
-PLUGIN = "tunegate.harness.pytest_plugin.plugin"
 RESULTS = ROOT / "benchmarks" / "results"
-MB = 2**20 if sys.platform == "darwin" else 2**10  # of the peak that the system reports
 Measured = TypeVar("Measured")
 
 
@@ -31,36 +28,22 @@ class Failed(Exception):
     """A measured command did not do what it should."""
 
 
-@dataclass(frozen=True)
-class Usage:
-    """What one process used: seconds of wall clock and of processor time, and its peak in MB."""
-
-    wall: float
-    cpu: float
-    peak: float
-
-
-def run_process(
-    command: Sequence[str | Path], folder: Path, log: Path, fine: Sequence[int] = (0,), **own: str
-) -> Usage:  # fmt: skip
-    """Run Python with these arguments inside `folder`, its words in `log`; `own` is added to the environment.
+def run_process(command: Sequence[str | Path], folder: Path, log: Path, fine: Sequence[int] = (0,)) -> float:
+    """Run Python with these arguments inside `folder`, its words in `log`; return the seconds that it took.
 
     Raises:
         Failed: it ended with a code that is not `fine`; the last of its words.
     """
+    start = time.perf_counter()
     with log.open("w", encoding="utf-8") as output:
-        start = time.perf_counter()
-        child = subprocess.Popen(
-            [sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **own},
-            stdout=output, stderr=subprocess.STDOUT,
+        done = subprocess.run(
+            [sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=output, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
-        _, status, used = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode not in fine:
+    if done.returncode not in fine:
         said = log.read_text("utf-8", errors="replace")[-2000:]
-        raise Failed(f"{' '.join(map(str, command))} ended with {child.returncode}:\n{said}")
-    return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / MB)
+        raise Failed(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}")
+    return time.perf_counter() - start
 
 
 def carry_out(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from benchmarks.gate_passfail import Cell, row, seen
-from benchmarks.gate_rule import MARGIN, SUITES, Floats, Seen
+from benchmarks.gate_passfail import Cell, seen
+from benchmarks.gate_rule import SUITES, Floats, significant
+from benchmarks.gate_slices import counts
 from benchmarks.gate_worlds import Mismatch, UnitWorld, World, decided
 from tunegate.harness.gate.families import LEVEL, SEED
-from tunegate.harness.statistics import paired as stats
 
 PARTS = 3  # of a unit: a case passes where all of them are met
 MET = 0.8  # of the cases, each part
@@ -66,17 +65,12 @@ def _whole(parts: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
     return before, after
 
 
-@cache
-def _seen(n: int, regressed: int, fixed: int) -> tuple[Seen, bool]:
-    return seen(n, regressed, fixed), stats.held(row(n, regressed, fixed), MARGIN, LEVEL)
-
-
 def _regressed(family: Sequence[Sequence[tuple[Floats, Floats]]]) -> list[bool]:
     """Which units and parts, unit by unit and the parts after the whole, are worse in one family and not held."""
     sides = [each for parts in family for each in (_whole(parts), *parts)]
-    found = [_seen(len(before), int((after < before).sum()), int((after > before).sum())) for before, after in sides]
-    flags = stats.tarone_holm([each.worse.p for each, _ in found], [each.worse.smallest for each, _ in found], LEVEL)
-    return [flag and not held for flag, (_, held) in zip(flags, found, strict=True)]
+    found = [seen(*counts(after - before)) for before, after in sides]
+    flags = significant([each.worse for each in found], LEVEL)
+    return [flag and not each.held for flag, each in zip(flags, found, strict=True)]
 
 
 def _tie(family: Sequence[Sequence[tuple[Floats, Floats]]], number: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate_passfail import seen
-from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores
+from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores, significant
 from benchmarks.gate_scores import UNIT_MARGIN, spread_of
 from benchmarks.gate_slices import SMALL, counts, fallen, large
 from benchmarks.gate_worlds import UnitWorld, World, check
@@ -132,11 +132,7 @@ def _regressed(lost: Sequence[Sequence[Seen]], together: bool) -> list[bool]:
     flags = [
         flag and not each.held
         for family in families
-        for each, flag in zip(
-            family,
-            stats.tarone_holm([e.worse.p for e in family], [e.worse.smallest for e in family], LEVEL),
-            strict=True,
-        )
+        for each, flag in zip(family, significant([e.worse for e in family], LEVEL), strict=True)
     ]
     units = len(lost[0])
     return [flags[place] or flags[place + units] for place in range(units)]

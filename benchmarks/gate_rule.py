@@ -83,12 +83,17 @@ def is_sound(lost: int, n: int, difference: float, margin: float, collapse: floa
     return difference >= -margin and binom_bound(lost, n, LEVEL) <= collapse
 
 
+def significant(tests: Sequence[PValue], level: float) -> list[bool]:
+    """Which tests of a family are significant (Tarone and Holm)."""
+    return stats.tarone_holm([each.p for each in tests], [each.smallest for each in tests], level)
+
+
 def verdicts(family: Sequence[Seen]) -> list[Verdict]:
     """The verdicts of units that are judged together: the first is a target, the others guard."""
     if all(each.held for each in family):
         lower: Sequence[bool] = [False] * len(family)  # or not: held wins
     else:
-        lower = stats.tarone_holm([each.worse.p for each in family], [each.worse.smallest for each in family], LEVEL)
+        lower = significant([each.worse for each in family], LEVEL)
     found = [_verdict(each, low) for each, low in zip(family, lower, strict=True)]
     if found[0] == "held" and _better(family[0]):
         found[0] = "improved"
@@ -97,7 +102,7 @@ def verdicts(family: Sequence[Seen]) -> list[Verdict]:
 
 def _better(target: Seen) -> bool:
     """Whether a target is better beyond chance, being the only one."""
-    return stats.tarone_holm([target.better.p], [target.better.smallest], LEVEL)[0]
+    return significant([target.better], LEVEL)[0]
 
 
 def _verdict(seen: Seen, lower: bool) -> Verdict:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate_passfail import Cell, Integers, row, seen
-from benchmarks.gate_rule import MARGIN, SUITES, Floats, verdicts
+from benchmarks.gate_rule import MARGIN, SUITES, Floats, significant, verdicts
 from benchmarks.gate_worlds import World, check, decided, passfail_unit
 from tunegate.harness.gate.families import LEVEL, SEED, SLICE_LEVEL
 from tunegate.harness.gate.verdict import Verdict
@@ -38,7 +38,7 @@ def _slice_seen(n: int, regressed: int, fixed: int) -> tuple[PValue, bool]:
 def fallen(slices: Sequence[tuple[int, int, int]]) -> list[bool]:
     """Which slices (cases, regressed, fixed) block, in one family: significant, and not themselves held."""
     found = [_slice_seen(*each) for each in slices]
-    flags = stats.tarone_holm([p.p for p, _ in found], [p.smallest for p, _ in found], SLICE_LEVEL)
+    flags = significant([p for p, _ in found], SLICE_LEVEL)
     return [flag and not held for flag, (_, held) in zip(flags, found, strict=True)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import binom
 
 from benchmarks.gate_passfail import Cell, row, seen, tables
-from benchmarks.gate_rule import Floats, Seen, share_regressed, verdicts
+from benchmarks.gate_rule import Floats, Seen, share_regressed, significant, verdicts
 from benchmarks.gate_worlds import TASK, Mismatch, UnitWorld, World, decided
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.verdict import Verdict
@@ -154,8 +154,7 @@ def _judged(n: int, family: list[list[int]], minimum: float) -> list[Verdict]:
     """The verdicts of guards, their minimum scores tested in one family with "worse"."""
     units = [seen(n, regressed, fixed) for regressed, fixed, _ in family]
     scores = [_below(fixed + steady, n, minimum) for _, fixed, steady in family]
-    tests = [each.worse for each in units] + scores
-    flags = stats.tarone_holm([each.p for each in tests], [each.smallest for each in tests], LEVEL)
+    flags = significant([each.worse for each in units] + scores, LEVEL)
     return [
         _verdict(unit, lower, below)
         for unit, lower, below in zip(units, flags[: len(units)], flags[len(units) :], strict=True)
@@ -165,7 +164,7 @@ def _judged(n: int, family: list[list[int]], minimum: float) -> list[Verdict]:
 def _judged_before(n: int, family: list[list[int]], minimum: float) -> list[Verdict]:
     """The same where each minimum score is tested by itself: Wilson's upper bound at .05 below it."""
     units = [seen(n, regressed, fixed) for regressed, fixed, _ in family]
-    flags = stats.tarone_holm([each.worse.p for each in units], [each.worse.smallest for each in units], LEVEL)
+    flags = significant([each.worse for each in units], LEVEL)
     below = [stats.wilson(fixed + steady, n, WILSON_LEVEL).upper < minimum for _, fixed, steady in family]
     return [_verdict(*each) for each in zip(units, flags, below, strict=True)]
 

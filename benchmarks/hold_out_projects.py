@@ -91,10 +91,10 @@ def prepare(project: Path, task: str = TASK) -> None:
 def trained(project: Path, name: str) -> tuple[Record, float]:
     """Train by the recipe of this name, and gate the adapter; return the record, and the minutes of the training."""
     train = ["-m", "tunegate", "train", f"recipes/{name}.yaml", "--quiet"]
-    used = run_process(train, project, project / "log")
+    seconds = run_process(train, project, project / "log")
     gate = ["-m", "tunegate", "gate", "--adapter", f"adapters/{name}", "--out", f"{name}.json", "--quiet"]
     run_process(gate, project, project / "log", fine=(0, 1))
-    return read_record(project / f"{name}.json"), used.wall / 60
+    return read_record(project / f"{name}.json"), seconds / 60
 
 
 def _write_task(folder: Path, source: Source, intents: Sequence[str], cases: Sequence[Row]) -> None:

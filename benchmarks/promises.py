@@ -114,7 +114,7 @@ def _forged(_: Results) -> Figure:
 
     def caught(cases: int) -> float:
         forged = max(1, int(asking.SHARE * cases))
-        return asking.found(cases, forged, asking.sample_size(cases, forged, 0.0), 0.0)
+        return asking.found(cases, forged, asking.sample_size(cases, forged))
 
     least = min(UNITS, key=caught)
     return Figure(caught(least), 0, f"{least} cases, an engine that repeats itself", "as asking.md")

@@ -16,14 +16,16 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.leak_rows import ROOT, by_hand, respaced
+from benchmarks.blind_leaks import TEXTS
+from benchmarks.frame import ROOT
+from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case, Shot, Unit
 from tunegate.harness.lint.leaks import prompt_leaks
@@ -34,6 +36,19 @@ PROJECTS = ("fixtures", "examples/returns/fixtures", "benchmarks/ladder_tasks")
 DEMO = "trainers/recipes/rows"
 ROWS = {DEMO: "support", "examples/returns/recipes/rows": "returns", "benchmarks/ladder_tasks/_training": ""}
 SINGLE, SEVERAL = 1, 4  # planted cases per prompt
+
+
+def by_hand(name: str) -> list[dict[str, str]]:
+    """The entries of a file of texts written by hand."""
+    return list(read_yaml(TEXTS / f"{name}.yaml").data["texts"])
+
+
+def respaced(text: str, rng: random.Random) -> str:
+    """A text in other case, with other white space and punctuation marks."""
+    cases: Sequence[Callable[[str], str]] = (str.upper, str.lower, str.title, str.swapcase)
+    words = rng.choice(cases)(text).split()
+    spaces = rng.choices([" ", "  ", "\n", "\t", "\N{NO-BREAK SPACE}", " - "], [6, 2, 1, 1, 1, 1], k=len(words))
+    return "".join(f"{word}{space}" for word, space in zip(words, spaces, strict=True)) + rng.choice(["", "!", " ..."])
 
 
 @dataclass(frozen=True)

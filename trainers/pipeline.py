@@ -28,7 +28,6 @@ from tunegate.trainers.training.evaluations import RowEvaluator
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
 from tunegate.trainers.training.memorization import find_memorization
 from tunegate.trainers.training.trainers import weights_dtype
-from tunegate.trainers.training.update_size import measure_update
 
 ONE_SEED = (
     "one seed is not a measurement: another seed may change the score more than the settings do; "
@@ -106,7 +105,7 @@ def load_for(base: Local, adapter: Path, placement: Placement) -> Any:
 
 
 def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, Any]:
-    """Measure an adapter's memorization and the size of its update, for its training record; a release reads both.
+    """Measure an adapter's memorization, for its training record; a release reads it.
 
     Raises:
         CouldNotRun: the model failed.
@@ -115,16 +114,14 @@ def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, An
     places = {row.place for row in rows}
     private = [each for each in ready.private if each.row.place in places]
     with watch("Testing for memorized training text"):
-        model = load_for(
-            ready.base, adapter, ready.base.base.placement
-        )  # where it is evaluated: on an accelerator, if any
-        size = measure_update(model)
+        # placed where it is evaluated: on an accelerator, if any
+        model = load_for(ready.base, adapter, ready.base.base.placement)
         memorization = find_memorization(model, ready.base, rows, private, ready.recipe.seed)
-    for line in [*memorization.render(), *size.render()]:
+    for line in memorization.render():
         say(line)
     if memorization.found and ready.recipe.memorization == REFUSE:
         say(MEMORIZES)
-    return {"memorization": memorization.as_dict(adapter_digest(adapter)), "update_size": size.as_dict()}
+    return {"memorization": memorization.as_dict(adapter_digest(adapter))}
 
 
 def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: Mapping[str, Any], **more: Any) -> None:

@@ -17,20 +17,17 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_installed, check_train
 from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import (
-    eligibility,
-    find_diagnosis,
-    in_recipe,
-    render_eligibility,
-)
+from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, in_recipe, render_eligibility
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.prompts import TRAINED
+from tunegate.harness.release.manifest import MANIFEST
 from tunegate.trainers.config.recipe import KTO, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, RowFile, read_row_files
+from tunegate.trainers.data.labels import render_lost_labels
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (
     PrivateData,
@@ -48,7 +45,6 @@ from tunegate.trainers.decontamination.render import render_dropped, render_near
 from tunegate.trainers.training.distributed import processes
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
-RELEASE = "release.json"
 Say = Callable[[str], None]
 
 
@@ -189,6 +185,10 @@ class Preparation:
         recipe = self.recipe
         found = find_diagnosis(self.root, self.task, self.base.fingerprint.subject, recipe.model)
         eligible = eligibility(self.task, found, recipe.override, in_recipe(show_path(recipe.path)))
+        self.keep_diagnosis(eligible)
+
+    def keep_diagnosis(self, eligible: dict[str, Any]) -> None:
+        """Print what the diagnosis says, and keep it."""
         self.say("the diagnosis:")
         for line in render_eligibility(eligible):
             self.say(line)
@@ -215,15 +215,19 @@ class Preparation:
 
     def decontaminate(self) -> None:
         """Compare the rows with the fixtures."""
-        recipe, before = self.recipe, len(self.rows)
-        given = self.rows
+        recipe, given = self.recipe, self.rows
         self.clean = decontaminate(given, self.tasks, recipe.decontaminate, recipe.exemptions, self.watch)
         self.rows = self.clean.rows
-        left_out = self.reported.left_out + before - len(self.rows)
+        left_out = self.reported.left_out + len(given) - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
-        made = [f"  warning: {each}" for each in self.clean.found.reworded]
-        dropped = render_dropped(self.clean.pairs, len(self.rows))
-        self._report([*dropped, *made, *render_near(self.clean.near, self.tasks)])
+        self._report(
+            [
+                *render_dropped(self.clean.pairs, len(self.rows)),
+                *render_lost_labels(given, self.rows),
+                *(f"  warning: {each}" for each in self.clean.found.reworded),
+                *render_near(self.clean.near, self.tasks),
+            ]
+        )
         self.clean.check(recipe.path.parent)
         self.evidence["decontamination"] = self._with_near_of_parent(self.clean.evidence())
 
@@ -281,7 +285,7 @@ def _not_scored(asked: Sequence[AskedRow]) -> Iterator[str]:
 def check_output(output: Path) -> None:
     """Refuse to replace a released adapter, or a folder that is not an adapter."""
     # its manifest lists the digests of these files
-    if (output / RELEASE).exists():
+    if (output / MANIFEST).exists():
         raise Refused(f"{show_path(output)} holds a released adapter; name another `output:` or --output")
     is_empty = output.is_dir() and not any(output.iterdir())
     if output.exists() and not is_empty and not (output / CONFIG).is_file():

@@ -6,7 +6,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,7 +72,7 @@ def search_adapter(ready: Ready, trials: int, baselines: Path, watch: Watch, say
     output = ready.recipe.output.resolve()
     with locked(output.with_name(f".{output.name}")):
         work = output.with_name(f".{output.name}.search")
-        open_work(work, {**ready.training, "search": digest(ready.recipe.search.as_dict())}, say)
+        open_work(work, {**ready.training, "search": digest(asdict(ready.recipe.search))}, say)
         finished = read_trials(work / TRIALS)
         if finished:
             say(f"finished trials found: {len(finished)}")
@@ -147,7 +147,7 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
         adapter, facts, sha = _refitted(one, work, watch, say)
     why, seeds = f"{_why(best, finished, ready)}; {kept or REFITTED}", _seeds(best, finished)
     search = {
-        "trials": len(finished), "space": ready.recipe.search.as_dict(), "chosen": best.number, "why": why,
+        "trials": len(finished), "space": asdict(ready.recipe.search), "chosen": best.number, "why": why,
         "each": [trial.as_dict() for trial in finished],
     }  # fmt: skip
     # before the adapter is moved; if a kill comes in between, the ledger skips the repeated event

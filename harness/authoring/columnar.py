@@ -22,6 +22,12 @@ HUB_NAME = re.compile(
 )
 
 
+def hub_name(path: Path) -> str:
+    """The name of a data set of the Hub that stands in place of a file; empty for a file."""
+    name = path.as_posix()
+    return name if name.startswith(HUB) else ""
+
+
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a Parquet file, with the values of Arrow.
 

@@ -44,14 +44,15 @@ def adopt(
     claim is doubted, on the card and in every verdict. Cases that rows repeat or come near are no evidence of a gain.
     The base needs its baseline, and a diagnosis or an --override. It is never shown as trained by Tunegate.
     """
+    from tunegate.harness.core.files import working_folder
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.adoption.adopt import (
         Adoption,
         Claims,
         adopt_adapter,
         as_recipe,
+        check_place,
         default_name,
-        working_folder,
     )
 
     claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
@@ -63,7 +64,8 @@ def adopt(
     place = output or ADAPTERS / default_name(adapter)
     recipe = as_recipe(claims, override, place, task=task or _only_task(cases), model=model, opened=opened, rung=rung)
     say = aside.print
-    with working_folder(place, adapter) as work:
+    check_place(place, adapter)
+    with working_folder(place, "adopting") as work:
         state = Adoption(recipe, cases, baselines, watch_on(aside), say, report, claims=claims, work=work)
         folder = adopt_adapter(state)
     console.print(f"adapter: {show_path(folder)}")

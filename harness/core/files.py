@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -215,3 +216,21 @@ def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=seconds):
         yield
+
+
+@contextmanager
+def working_folder(output: Path, doing: str) -> Iterator[Path]:
+    """An empty folder beside an output, to be filled and moved there in one step; removed whatever happens.
+
+    Args:
+        output: the path that it is for.
+        doing: ends its name, so that a folder left by a killed run is found.
+    """
+    work = output.with_name(f".{output.name}.{doing}")
+    with locked(work):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)

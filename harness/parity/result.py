@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,7 @@ class Artefact:
 
     def as_dict(self) -> dict[str, Any]:
         """The entry of `parity.json`."""
-        return {
-            "name": self.name, "kind": self.kind, "digest": self.digest, "shown": self.shown, "when": self.when,
-            "lines": list(self.lines), "verdicts": dict(self.verdicts),
-        }  # fmt: skip
+        return {**asdict(self), "lines": list(self.lines)}
 
 
 def outputs_digest(record: Record) -> str:

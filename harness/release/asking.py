@@ -9,14 +9,11 @@ are detected. Outcomes are compared, not texts.
 
 from __future__ import annotations
 
+import math
 import secrets
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-from scipy.special import gammaln
+from dataclasses import replace
 
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.core.errors import Refused
@@ -27,25 +24,9 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Model
-from tunegate.harness.statistics.distributions import Floats, binom_at, binom_beyond
 
 SHARE = 0.05  # of a unit's cases: this many changed ones are detected even if they turn nothing
 MISSED = 0.05  # probability per unit to miss the fewest changed outcomes that turn the decision
-NOISE_LEVEL = 0.001  # probability to refuse an honest record if the engine repeats itself only nearly
-
-
-@dataclass(frozen=True)
-class AskedAgain:
-    """The number of cases re-run on each side, and how many had another outcome than in their record, by side."""
-
-    cases: int
-    differing: Mapping[str, int]
-
-    def line(self) -> str:
-        """The line that the command prints and the model card quotes."""
-        differ = ", ".join(f"{count} of the {side}" for side, count in self.differing.items() if count)
-        sides = f"{self.cases} cases of base and adapter"
-        return f"re-run with caching disabled: {sides}; other outcomes: {differ or 'none'}"
 
 
 def ask_again(
@@ -55,9 +36,8 @@ def ask_again(
     trained: Sequence[str],
     models: Mapping[str, Model],
     watch: Watch,
-    noise: float = 0.0,
-) -> tuple[Record, dict[str, Record], AskedAgain]:
-    """Re-run both sides of a decision to release; returns them with the new outputs in place of the recorded ones.
+) -> tuple[Record, dict[str, Record], str]:
+    """Re-run both sides of a decision to release.
 
     Args:
         tasks: all tasks of the fixtures.
@@ -66,24 +46,26 @@ def ask_again(
         trained: the tasks that the adapter was trained for.
         models: the models, by the name of the reference; the adapter as `adapter`.
         watch: shows the progress.
-        noise: probability that the engine gives another outcome for the same question, in [0, 1].
+
+    Returns:
+        Both sides with the new outputs in place of the recorded ones, and the line that the model card quotes.
 
     Raises:
-        Refused: more outcomes differ than `noise` explains, or a critical case fails now.
+        Refused: an outcome differs, or a critical case fails now.
         CouldNotRun: a model does not respond.
     """
-    chosen = _chosen(tasks, candidate, references, trained, noise)
+    chosen = _chosen(tasks, candidate, references, trained)
     units = [_narrowed(unit, chosen) for task in tasks for unit in task.units if unit.key in candidate.units]
     units = [unit for unit in units if unit.cases]
     sides = {"adapter": candidate, **{name: references[name] for name in models if name != "adapter"}}
-    fresh, differing, wrong = {}, {}, []
+    fresh, wrong = {}, []
     for name, record in sides.items():
         # the base was evaluated on sealed cases for this release only, and no file holds its outputs
         asked = units if name == "adapter" else [unit for unit in units if not unit.sealed]
         again = evaluate(asked, models[name], watch, record.repeats, partial=True)
         differ = [key for key, result in again.cases.items() if _differs(key, result, record.cases[key], candidate)]
-        fresh[name], differing[name] = _with(record, again, tasks), len(differ)
-        if is_beyond(len(differ), len(again.cases), noise):
+        fresh[name] = _with(record, again, tasks)
+        if differ:
             wrong.append(
                 f"the {name}: {len(differ)} of {len(again.cases)} cases have another outcome than in its record: "
                 f"{listed(differ)}"
@@ -96,7 +78,8 @@ def ask_again(
             "--tg-fresh"
         )
     compared = {name: fresh.get(name, record) for name, record in references.items()}
-    return fresh["adapter"], compared, AskedAgain(len(chosen), differing)
+    said = f"re-run with caching disabled: {len(chosen)} cases of base and adapter; other outcomes: none"
+    return fresh["adapter"], compared, said
 
 
 def _differs(key: str, now: Result, before: Result, candidate: Record) -> bool:
@@ -118,13 +101,6 @@ def _critical_misses(units: Sequence[Unit], now: Record, references: Mapping[str
                 yield f"the adapter fails a critical case: {case.key}"
 
 
-def is_beyond(differing: int, asked: int, noise: float) -> bool:
-    """Whether more outcomes differ than noise explains: P(K >= differing) of K ~ Binomial(asked, noise)."""
-    if not differing:
-        return False
-    return not noise or float(binom_beyond(differing - 1, asked, noise)) < NOISE_LEVEL
-
-
 def _with(record: Record, again: Record, tasks: Sequence[Task]) -> Record:
     """A record with its outputs replaced by the new ones."""
     cases = {key: again.cases.get(key, result) for key, result in record.cases.items()}
@@ -140,7 +116,7 @@ def _narrowed(unit: Unit, chosen: set[tuple[str, str]]) -> Unit:
 
 
 def _chosen(
-    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str], noise: float
+    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str]
 ) -> set[tuple[str, str]]:
     """The cases to re-run, as (unit, case); a case of a derived unit counts for the unit that it derives from."""
     chosen: set[tuple[str, str]] = set()
@@ -150,42 +126,20 @@ def _chosen(
         others = [case for case in unit.cases if not (case.critical or unit.sealed)]
         share = max(1, int(SHARE * len(others)))
         changed = fewest_turning(tasks, candidate, references, trained, unit, others, share)
-        drawn = draw(others, sample_size(len(others), changed, noise))
+        drawn = draw(others, sample_size(len(others), changed))
         chosen |= {(unit.of or unit.key, case.id) for case in [*certain, *drawn]}
     return chosen
 
 
-def sample_size(cases: int, changed: int, noise: float = 0.0) -> int:
+def sample_size(cases: int, changed: int) -> int:
     """The number of `cases` to draw to find one of the `changed` ones 95 % of the time; all, if necessary."""
     sizes = range(1, cases)  # the whole number of cases is the fallback
-    return bisect_left(sizes, 1 - MISSED, key=lambda size: found(cases, changed, size, noise)) + 1 if cases else 0
+    return bisect_left(sizes, 1 - MISSED, key=lambda size: found(cases, changed, size)) + 1 if cases else 0
 
 
-def found(cases: int, changed: int, drawn: int, noise: float = 0.0) -> float:
-    """The probability to refuse a record with `changed` outcomes when `drawn` cases are re-run.
-
-    The number of changed outcomes among those drawn is hypergeometric. A changed outcome differs unless noise restores
-    it; any other outcome differs by noise only.
-    """
-    among = np.arange(max(0, drawn + changed - cases), min(changed, drawn) + 1, dtype=np.int64)
-    least = next(count for count in range(1, drawn + 2) if count > drawn or is_beyond(count, drawn, noise))
-    total = 0.0
-    for count, chance in zip(among, _hypergeometric(among, cases, changed, drawn), strict=True):
-        seen, others = (binom_at(np.arange(n + 1), n, p) for n, p in ((count, 1 - noise), (drawn - count, noise)))
-        total += float(chance * np.convolve(seen, others)[least:].sum())
-    return total
-
-
-def _hypergeometric(among: Any, cases: int, changed: int, drawn: int) -> Floats:
-    """P(this many changed cases are among those drawn), by logarithms of factorials."""
-    logs = gammaln(np.arange(cases + 2) + 1.0)
-
-    def ways(of: int, which: Floats) -> Floats:
-        return np.asarray(logs[of] - logs[which] - logs[of - which])
-
-    return np.asarray(
-        np.exp(ways(changed, among) + ways(cases - changed, drawn - among) - ways(cases, np.array(drawn)))
-    )
+def found(cases: int, changed: int, drawn: int) -> float:
+    """The probability that one of the `changed` cases is among those drawn (hypergeometric)."""
+    return 1 - math.comb(cases - changed, drawn) / math.comb(cases, drawn)
 
 
 def fewest_turning(

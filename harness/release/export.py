@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import need
-from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_atomically, write_json
+from tunegate.harness.core.files import is_as_stamped, stamped, working_folder, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import acting_files, adapter_digest
@@ -50,7 +48,7 @@ def export_adapter(
     """
     tools = find_tools(gguf) if gguf else None
     _check_output(output, gguf)
-    with _work(output) as work:
+    with working_folder(output, "exporting") as work:
         folder = work / output.stem
         folder.mkdir()
         with watch(f"Merging {scored.adapter.name} into {scored.base.model.name}"):
@@ -99,19 +97,6 @@ def _means(scored: ScoredAdapter, gguf: GgufType | None) -> ModelOptions:
     engine = {} if gguf else scored.record.fingerprint["engine"]
     device = engine.get("device", AUTO)  # a vLLM may use a name that torch does not, such as rocm
     return ModelOptions(device if device in DEVICES else AUTO, engine.get("dtype", AUTO))
-
-
-@contextmanager
-def _work(output: Path) -> Iterator[Path]:
-    """A working folder beside the output, so that the result is moved in one step."""
-    work = output.with_name(f".{output.name}.exporting")
-    with locked(work):
-        shutil.rmtree(work, ignore_errors=True)  # left by a killed run
-        work.mkdir(parents=True)
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _marker(output: Path, gguf: GgufType | None) -> Path:

@@ -28,7 +28,6 @@ from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
-UNSAID = "The release does not say whether the ledger was compared with a remote."
 MAYBE = (CURVES, DROPPED, PARITY)  # listed if they exist
 
 
@@ -49,11 +48,11 @@ def make_manifest(
     training: Mapping[str, Any],
     record: Record,
     texts: Mapping[str, str],
-    ledger: Mapping[str, Any] | None,
+    ledger: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The manifest of an adapter; `texts` are the contents of files that are about to be written.
 
-    `ledger` is the entry about the comparison of the ledger; older releases have none.
+    `ledger` is the entry about the comparison of the ledger.
     """
     # with the digest of every other file, including those about to be written, so that `verify` finds any change
     names = [*released_files(adapter), *(name for name in MAYBE if name in texts or (adapter / name).exists())]
@@ -67,7 +66,7 @@ def make_manifest(
         "decision": dict(record.tasks[training["task"]]),
         "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
         "files": files,
-        **({"ledger": dict(ledger)} if ledger else {}),
+        "ledger": dict(ledger),
     })  # fmt: skip
 
 
@@ -117,7 +116,7 @@ def verify_release(adapter: Path) -> list[str]:
     kind = "whole model" if is_whole_model(adapter) else "adapter"
     return [
         *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
-        manifest["ledger"]["said"] if "ledger" in manifest else UNSAID,
+        manifest["ledger"]["said"],
         *(f"served as evaluated: {each.name} ({each.when})" for each in artefacts if each.shown),
         *([ADOPTED[record.adopted]] if record.adopted else []),
         f"evaluated on {on}",
@@ -125,11 +124,10 @@ def verify_release(adapter: Path) -> list[str]:
     ]
 
 
-def _ledger_on_card(adapter: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The manifest's entry about the ledger, if the model card has the same sentence."""
-    ledger: dict[str, Any] = manifest.get("ledger") or {}
-    said = shown_in_markdown(ledger.get("said", ""))
-    return ledger if said and said in read_text(adapter / CARD) else None
+def _ledger_on_card(adapter: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest's entry about the ledger, if the model card has the same sentence; otherwise empty."""
+    ledger: dict[str, Any] = manifest["ledger"]
+    return ledger if shown_in_markdown(ledger["said"]) in read_text(adapter / CARD) else {}
 
 
 def read_manifest(adapter: Path) -> dict[str, Any]:

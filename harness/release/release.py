@@ -29,7 +29,7 @@ from tunegate.harness.planning.evaluations import evaluations_left, worth
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.release.anchor import DEFAULT, Anchor, Outside, check_unmoved, compare_ledger
-from tunegate.harness.release.asking import AskedAgain, ask_again
+from tunegate.harness.release.asking import ask_again
 from tunegate.harness.release.card import model_card
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest
 from tunegate.harness.release.same_models import check_base_name, check_same_models
@@ -115,7 +115,7 @@ class _Release:
     candidate: Record = field(init=False)
     compared: Mapping[str, Record] = field(init=False)  # the references, with their outputs on this engine
     decided: Record = field(init=False)
-    asked: AskedAgain = field(init=False)
+    asked: str = field(init=False)  # the line about the re-run
     done: Released = field(init=False)
 
     def read_files(self) -> None:
@@ -199,8 +199,9 @@ class _Release:
         models = {name: self.open_model(folder) for name, folder in sides.items() if name not in candidate.engines}
         check_same_models(models.values(), submission.record.run_by, submission.name)
         check_base_name(submission.adapter, submission.base_name, models["adapter"].fingerprint)
-        asked = ask_again(submission.tasks, candidate, self.compared, submission.trained, models, self.watch)
-        now, compared, self.asked = asked
+        now, compared, self.asked = ask_again(
+            submission.tasks, candidate, self.compared, submission.trained, models, self.watch
+        )
         decided = gate.compare(submission.tasks, now, compared, submission.trained)
         _check_decision(decided, submission.tasks, "Re-run with caching disabled: ")
 
@@ -227,7 +228,7 @@ class _Release:
         """The texts of the adapter's folder, by path."""
         submission, folder = self.submission, self.submission.adapter.resolve()
         sealed = _sealed_cases(submission, decided, self.baselines, self.numbers)
-        about = {"asked": self.asked.line(), "sealed": sealed, "ledger": self.anchor.said}
+        about = {"asked": self.asked, "sealed": sealed, "ledger": self.anchor.said}
         card = model_card(folder.name, submission.training, decided, about)
         card = with_section(card, read_artefacts(submission.adapter, submission.digest, decided))
         record = json_text(decided.as_dict())
@@ -241,7 +242,7 @@ class _Release:
             *self.scored.notes(submission.name),
             *(line for name, each in self.scored_references.items() for line in each.notes(f"the {name}")),
             *reference_notes(self.references, submission.record.run_by, submission.units),
-            self.asked.line(),
+            self.asked,
         )
 
 

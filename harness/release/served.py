@@ -68,6 +68,6 @@ def _released_texts(
     verify_release(folder)
     card = with_section(read_text(folder / CARD), artefacts)
     changed = {CARD: card, PARITY: parity}
-    ledger = read_manifest(folder).get("ledger")
+    ledger = read_manifest(folder)["ledger"]
     manifest = make_manifest(folder, sha, training_record(folder) or {}, released, changed, ledger)
     return {folder / CARD: card, folder / MANIFEST: json_text(manifest)}

@@ -5,6 +5,7 @@ What was answered whole is not asked twice, but for what was on its way when the
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,14 +19,38 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kills import left
 from tests.support.fault_server import Act, FaultServer, Handler, answers, serving
 from tests.support.paths import ROOT
 from tests.support.records import write_desk, write_policy
+from tunegate.harness.core.files import digest
+from tunegate.harness.ledger.ledger import LEDGER
 
 CASES, IN_FLIGHT = 40, 4
 MOMENTS = (1, 2, 3, 5, 8, 13, 21, 30, 39, 40)  # answers that came before the kill
 GATE = ["gate", "--out", "record.json"]
+TIMES = frozenset({"created", "when", "after", "digest"})  # and what they bring about
+PASSING = frozenset({"cache", "__pycache__", ".tunegate"})
+
+
+def left(home: Path) -> dict[str, str]:
+    """The digest of every file of a project, without times; the events of its ledger by what they say."""
+    found: dict[str, str] = {}
+    for path in sorted(path for path in home.rglob("*") if path.is_file()):
+        inside = path.relative_to(home)
+        if PASSING & set(inside.parts) or path.suffix == ".lock" or path.name in (".recording", ".unfinished.json"):
+            continue
+        text = path.read_bytes()
+        said = timeless(json.loads(text)) if path.suffix == ".json" else text.hex()
+        name = f"an event {digest(said)[:12]}" if inside.parent.name == LEDGER else inside.as_posix()
+        found[name] = digest(said)
+    return found
+
+
+def timeless(data: Any) -> Any:
+    """JSON data without what tells the time, or a digest of that."""
+    if isinstance(data, dict):
+        return {key: timeless(each) for key, each in data.items() if key not in TIMES}
+    return [timeless(each) for each in data] if isinstance(data, list) else data
 
 
 class Killing:

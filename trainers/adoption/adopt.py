@@ -7,42 +7,39 @@ private data or repeat a case are named, and the cases that they repeat are no e
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.cases.loader import find_tasks, load_tasks
 from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.extras import check_train
-from tunegate.harness.core.files import locked, stamped, write_json
+from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.diagnosis.diagnosis import diagnosis_path
 from tunegate.harness.diagnosis.eligibility import (
     eligibility,
     find_diagnosis,
     how_to_diagnose,
-    render_eligibility,
     undiagnosed,
 )
 from tunegate.harness.models.adapter_reference import SUFFIX
 from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
 from tunegate.harness.models.prompts import requests
+from tunegate.harness.release.manifest import MANIFEST
 from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, weigh
 from tunegate.trainers.adoption.foreign_rows import foreign_rows
 from tunegate.trainers.adoption.given import Given, copy_given, name_base
 from tunegate.trainers.adoption.losses import losses, sampled
 from tunegate.trainers.adoption.whole_model import load_whole_model
 from tunegate.trainers.config.recipe import HEED, Recipe
-from tunegate.trainers.config.row_sources import hub_name
 from tunegate.trainers.config.sections import ALREADY, SPLIT, Decontaminate
 from tunegate.trainers.pipeline import load_for, replace_folder
-from tunegate.trainers.preparation import RELEASE, Preparation, check_rung, package_versions
+from tunegate.trainers.preparation import Preparation, check_rung, package_versions
 from tunegate.trainers.training.memorization import find_memorization
-from tunegate.trainers.training.update_size import UpdateSize, measure_update
 
 OVERRIDE = "add --override REASON"
 NO_ROWS = Path("none")
@@ -99,24 +96,6 @@ def as_recipe(claims: Claims, override: str | None, output: Path, **more: Any) -
     )  # fmt: skip
 
 
-@contextmanager
-def working_folder(output: Path, given: Path) -> Iterator[Path]:
-    """A folder beside the output, to be filled and moved there in one step; removed whatever happens.
-
-    Raises:
-        Refused: the output must not be replaced.
-    """
-    check_place(output, given)
-    work = output.with_name(f".{output.name}.adopting")
-    with locked(work):
-        shutil.rmtree(work, ignore_errors=True)  # left by a killed run
-        work.mkdir(parents=True)
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
 def check_place(output: Path, given: Path) -> None:
     """Refuse to write into the given adapter's folder, or over anything but an adapter adopted before.
 
@@ -131,7 +110,7 @@ def check_place(output: Path, given: Path) -> None:
         )
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if (output / RELEASE).exists():
+    if (output / MANIFEST).exists():
         raise Refused(f"{show_path(output)} holds a released adapter; name another --output")
     if not (output / TRAINING).is_file() or "adoption" not in (training_record(output) or {}):
         raise Refused(
@@ -149,7 +128,6 @@ class Adoption(Preparation):
 
     given: Given = field(init=False)
     model: Any = field(init=False)
-    size: UpdateSize = field(init=False)  # of the update
     claim: TestedClaim = field(init=False)
 
     @property
@@ -187,10 +165,9 @@ class Adoption(Preparation):
         with self.watch("Verifying that the adapter loads and has an effect"):
             if self.given.is_whole:
                 texts = [text for each in requests(self.task.units) for _, text in each.messages]
-                self.model, self.size = load_whole_model(self.base, self.folder, texts)
+                self.model = load_whole_model(self.base, self.folder, texts)
             else:
                 self.model = load_for(self.base, self.folder, self.base.base.placement)
-                self.size = measure_update(self.model)
                 name_base(self.folder, self.recipe.model)
         for note in self.given.notes(self.recipe.model, self.base.model):
             self.say(f"note: {note}")
@@ -207,10 +184,7 @@ class Adoption(Preparation):
         else:
             how = how_to_diagnose(self.task, recipe.model)
             raise Refused(f"expected a diagnosis at {show_path(path)}, found none; run: {how}, or {OVERRIDE}")
-        self.say("the diagnosis:")
-        for line in render_eligibility(eligible):
-            self.say(line)
-        self.evidence["diagnosis"] = eligible
+        self.keep_diagnosis(eligible)
 
     def find_no_rows(self) -> None:
         """Go on without rows: nothing is known to be held out."""
@@ -232,13 +206,12 @@ class Adoption(Preparation):
         self.claim = weigh(Losses(without[:n], with_adapter[:n]), Losses(without[n:], with_adapter[n:]))
 
     def examine(self) -> None:
-        """Test for memorized rows, and measure the update."""
+        """Test for memorized rows."""
         with self.watch("Testing for memorized training text"):
             found = find_memorization(self.model, self.base, self.rows, self.private, self.recipe.seed)
-        for line in [*(found.render() if self.claims.known else ()), *self.size.render()]:
+        for line in found.render() if self.claims.known else ():
             self.say(line)
         self.evidence["memorization"] = found.as_dict(adapter_digest(self.folder))
-        self.evidence["update_size"] = self.size.as_dict()
 
     def write(self) -> None:
         """Write the record into the copy, and move the copy to its place."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import write_json
@@ -21,7 +22,6 @@ from tunegate.harness.models.adapter_reference import HUB, adapter_folder, copy_
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, acting_files, adapter_digest, training_record
 from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, template_digest
 from tunegate.harness.models.whole_model import MODEL_CONFIG, is_whole_model
-from tunegate.trainers.config.row_sources import hub_name
 
 LORA = "LORA"
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record

@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.api import Request
 from tunegate.harness.models.local.batching import Encoded, plan_texts
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.local.loglikelihood import encode, within_memory
@@ -20,19 +18,15 @@ from tunegate.trainers.data.examples import Example
 LONGEST = 2048  # tokens of a row; longer ones are not sampled
 
 
-def sampled(rows: Sequence[Example], base: Local, count: int, seed: int = 0) -> list[tuple[Example, Encoded]]:
+def sampled(rows: Sequence[Example], base: Local, count: int) -> list[tuple[Example, Encoded]]:
     """The same `count` rows every time, each encoded as the suites send it; of the liked outputs, not the longest."""
     found = list[tuple[Example, Encoded]]()
-    for row in sorted(rows, key=lambda row: digest([seed, row.messages, row.output])):
+    for row in sorted(rows, key=lambda row: digest([0, row.messages, row.output])):
         if len(found) < count and row.liked and row.output:
-            before, text = encode(base.tokenizer, _prompt(base, row), row.output)
+            before, text = encode(base.tokenizer, render_prompt(base.tokenizer, row.request), row.output)
             if len(before) + len(text) < LONGEST:
                 found.append((row, (before, [*text, base.tokenizer.eos_token_id])))
     return found
-
-
-def _prompt(base: Local, row: Example) -> str:
-    return render_prompt(base.tokenizer, Request(row.place, row.messages, Decoding()))
 
 
 def losses(model: Any, texts: Sequence[Encoded], watch: Watch, name: str) -> list[float]:

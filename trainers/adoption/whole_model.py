@@ -20,12 +20,11 @@ from tunegate.harness.models.resolve import TEMPLATE, loaded_weights, not_loaded
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.models.whole_model import OF_TOKENIZER
 from tunegate.harness.parity.configs import config_findings
-from tunegate.trainers.training.update_size import UpdateSize, measure_tensors
 
 UNRELATED = 0.1  # a cosine
 
 
-def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> tuple[Any, UpdateSize]:
+def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> Any:
     """Load a whole model beside its declared base, prove that it was tuned from it, and give it the base's tokenizer.
 
     Args:
@@ -34,8 +33,7 @@ def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> tuple[A
         texts: texts that both tokenizers must split into the same tokens.
 
     Returns:
-        The model, which gives way to the base within `disable_adapter()`, as one of PEFT does; and how far the weights
-        are from the base's.
+        The model, which gives way to the base within `disable_adapter()`, as one of PEFT does.
 
     Raises:
         Refused: tokenizer, settings, names or shapes of the weights are not the base's; or the weights are, or are
@@ -52,10 +50,10 @@ def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> tuple[A
         raise Refused(f"{folder.name}: expected the settings of {base.model.name}, found that {found[0].message}")
     _check_names(folder)
     tuned, plain = (load_base(each, base.base.placement) for each in (folder, base.folder))
-    size = _check_tuned(base, folder, tuned, plain)
+    _check_tuned(base, folder, tuned, plain)
     _check_acting(base, folder, tuned, plain)
     tuned.disable_adapter = partial(_as_base, tuned, plain)
-    return tuned, size
+    return tuned
 
 
 def _check_tokenizer(base: Local, folder: Path, texts: Iterable[str]) -> None:
@@ -98,8 +96,8 @@ def _check_names(folder: Path) -> None:
                           f"{said} {listed([shown(name) for name in names])}")  # fmt: skip
 
 
-def _check_tuned(base: Local, folder: Path, tuned: Any, plain: Any) -> UpdateSize:
-    """How far the weights are from the base's."""
+def _check_tuned(base: Local, folder: Path, tuned: Any, plain: Any) -> None:
+    """Refuse weights that are the base's, another model's or not finite."""
     import torch
 
     mine, theirs = dict(tuned.named_parameters()), dict(plain.named_parameters())
@@ -118,7 +116,6 @@ def _check_tuned(base: Local, folder: Path, tuned: Any, plain: Any) -> UpdateSiz
         raise Refused(f"{folder.name}: expected a fine-tune of {base.model.name}, found the weights of another model: "
                       f"their cosine with the base's is {cosine:.2f} in the median matrix; name its own base with "
                       "--model")  # fmt: skip
-    return measure_tensors(mine, theirs)
 
 
 def _median_cosine(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import HUB_FORM, HUB_NAME
+from tunegate.harness.authoring.columnar import HUB_FORM, HUB_NAME, hub_name
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
@@ -17,11 +17,12 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
-from tunegate.trainers.config.row_sources import AUTO, FORM_NAMES, hub_name
-from tunegate.trainers.config.search_space import SEARCH_SCHEMA, SearchSpace, read_space
+from tunegate.trainers.config.search_space import SearchSpace, read_space
 from tunegate.trainers.config.sections import (
     ALREADY,
+    AUTO,
     DROP,
+    FORM_NAMES,
     REFUSE,
     TEXT,
     Decontaminate,
@@ -92,7 +93,7 @@ RECIPE_SCHEMA = mapping(
         "lora": section("the adapter's shape", Lora),
         "optim": section("optimizer and schedule", Optim),
         "stop": section("early stopping, when the model forgets too much", StopRule),
-        "search": about("the search space of --trials", SEARCH_SCHEMA),
+        "search": section("the search space of --trials", SearchSpace),
         "seed": about(
             "seed for the initial weights and the order of the rows",
             {"type": "integer", "minimum": 0, "description": "a whole number from 0"},

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tunegate.trainers.config.search_space import SCHEDULES
-
 REFUSE, DROP, KEEP, ASK, SPLIT = "refuse", "drop", "keep", "ask", "split"
+AUTO, OWN, CHAT = "auto", "tunegate", "chat"  # forms of rows
+FORM_NAMES = (
+    AUTO, OWN, CHAT, "prompt-completion", "preference", "kto", "openai-preference", "sharegpt", "alpaca",
+)  # fmt: skip
 ALREADY = "trained on"  # of an adapter that was trained elsewhere: nothing can be left out any more
+
+SCHEDULES = ("cosine", "linear", "constant")
 
 COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
 FLAG = {"type": "boolean", "description": "true or false"}
@@ -38,7 +42,8 @@ def section(title: str, kind: type) -> dict[str, Any]:
     return about(title, mapping({each.name: dict(each.metadata) for each in fields(kind)}))
 
 
-def _key(default: Any, title: str, rule: Mapping[str, Any]) -> Any:
+def setting(default: Any, title: str, rule: Mapping[str, Any]) -> Any:
+    """A field of a section: the key's default, title and schema."""
     return field(default=default, metadata=about(title, rule))
 
 
@@ -48,10 +53,10 @@ class Lora:
 
     # defaults with the best published results for hundreds to thousands of rows
 
-    r: int = _key(16, "rank: the size of the adapter", COUNT)
-    alpha: int = _key(32, "scale: the adapter's output is multiplied by alpha / r", COUNT)
-    dropout: float = _key(0.0, "share of the adapter's inputs dropped at each step", RATIO)
-    target: str | list[str] = _key(  # noqa: RUF009  (a field, as above)
+    r: int = setting(16, "rank: the size of the adapter", COUNT)
+    alpha: int = setting(32, "scale: the adapter's output is multiplied by alpha / r", COUNT)
+    dropout: float = setting(0.0, "share of the adapter's inputs dropped at each step", RATIO)
+    target: str | list[str] = setting(  # noqa: RUF009  (a field, as above)
         "all-linear",
         "the modules that the adapter is attached to",
         {
@@ -59,8 +64,8 @@ class Lora:
             "description": "all-linear, or a list of modules",
         },
     )
-    rslora: bool = _key(False, "scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA)", FLAG)
-    dora: bool = _key(False, "train the magnitude of the weights separately from their direction (DoRA)", FLAG)
+    rslora: bool = setting(False, "scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA)", FLAG)
+    dora: bool = setting(False, "train the magnitude of the weights separately from their direction (DoRA)", FLAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +75,26 @@ class Optim:
     # Also from published results: learning rates from 1e-4 to 4e-4, batches of 8 to 16, and up to three epochs if the
     # checkpoint is chosen on a validation split. Larger updates raise the task's score and forget more elsewhere.
 
-    lr: float = _key(
+    lr: float = setting(
         2e-4,
         "peak learning rate",
         {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "a number above 0, at most 1"},
     )
-    epochs: float = _key(3, "epochs", ABOVE_0)
-    batch: int = _key(8, "rows per step, over all processes", COUNT)
-    validation_split: float = _key(
+    epochs: float = setting(3, "epochs", ABOVE_0)
+    batch: int = setting(8, "rows per step, over all processes", COUNT)
+    validation_split: float = setting(
         0.0, "share of each unit's rows in the validation split, on which the checkpoint is chosen", RATIO
     )
-    warmup: float = _key(0.05, "share of all steps in which the learning rate rises", RATIO)
-    schedule: str = _key("cosine", "learning-rate schedule after the warmup", {"enum": list(SCHEDULES)})
-    max_length: int = _key(1024, "maximum tokens per row; longer rows are refused, never truncated", COUNT)
-    varying_weight: float = _key(
+    warmup: float = setting(0.05, "share of all steps in which the learning rate rises", RATIO)
+    schedule: str = setting("cosine", "learning-rate schedule after the warmup", {"enum": list(SCHEDULES)})
+    max_length: int = setting(1024, "maximum tokens per row; longer rows are refused, never truncated", COUNT)
+    varying_weight: float = setting(
         1.0,
         "weight in the loss of tokens that vary between rows, relative to those that all rows share",
         {"type": "number", "minimum": 1, "description": "a number from 1"},
     )
-    checkpoint_steps: int | None = _key(None, "steps between checkpoints; by default every two minutes", COUNT)
-    validation_steps: int | None = _key(
+    checkpoint_steps: int | None = setting(None, "steps between checkpoints; by default every two minutes", COUNT)
+    validation_steps: int | None = setting(
         None, "steps between evaluations on the validation split; by default every epoch", COUNT
     )
 
@@ -101,21 +106,23 @@ class Decontaminate:
     # Copies are dropped. A row that only comes near a case teaches what production asks for, too. So it is trained on,
     # and the case that it comes near is no evidence of a gain.
 
-    refuse: str = _key(DROP, "what to do with rows that repeat a fixture", {"enum": [DROP, REFUSE]})
-    review: str = _key(SPLIT, "what to do with rows that may paraphrase a fixture", {"enum": [SPLIT, DROP, KEEP, ASK]})
+    refuse: str = setting(DROP, "what to do with rows that repeat a fixture", {"enum": [DROP, REFUSE]})
+    review: str = setting(
+        SPLIT, "what to do with rows that may paraphrase a fixture", {"enum": [SPLIT, DROP, KEEP, ASK]}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Preferring:
     """Options of the preference methods."""
 
-    beta: float = _key(0.1, "how strongly the model is kept close to its starting policy", ABOVE_0)  # as in TRL
+    beta: float = setting(0.1, "how strongly the model is kept close to its starting policy", ABOVE_0)  # as in TRL
 
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
     """When to stop early."""
 
-    kl: float | None = _key(
+    kl: float | None = setting(
         None, "maximum KL divergence from the base on the validation split, in nats per token", ABOVE_0
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunegate.harness.cases.model import Case, Decoding, Task, Unit
+from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.api import Completion, Request
@@ -47,7 +47,7 @@ def why_not_scored(rows: Sequence[AskedRow]) -> dict[str, int]:
 
 def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
     if row.unit is None:
-        return AskedRow(Request(row.place, row.messages, Decoding()), reason="rows of messages name no unit")
+        return AskedRow(row.request, reason="rows of messages name no unit")
     unit = units[row.unit]
     model = unit.cases[0]
     asked = with_shots(unit, model.prompt, row.messages) if rung in WITH_SHOTS else row.messages

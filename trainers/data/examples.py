@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,18 +10,19 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.cases.conversation import ASSISTANT, USER, joined, last_turn_problem, read_input
 from tunegate.harness.cases.file import collecting
-from tunegate.harness.cases.model import Prompt, Task, Unit
+from tunegate.harness.cases.model import Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.models.api import Messages
-from tunegate.trainers.config.row_sources import AUTO, OWN, hub_name
+from tunegate.harness.models.api import Messages, Request
+from tunegate.trainers.config.sections import AUTO, OWN
 from tunegate.trainers.data.row_files import read_row_documents
 from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
 
@@ -93,6 +95,11 @@ class Example:
         """The file and line of the row, and its number within a conversation."""
         return f"{self.file}:{self.line}" + (f" (turn {self.turn})" if self.turn else "")
 
+    @property
+    def request(self) -> Request:
+        """The request for its output, decoded greedily."""
+        return Request(self.place, self.messages, Decoding())
+
 
 @dataclass(frozen=True)
 class RowFile:
@@ -162,6 +169,14 @@ def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO, once: bo
     if problems:
         raise AuthoringError(problems)
     return files
+
+
+def parsed_output(text: str) -> Any:
+    """The value of an output that is JSON; the text itself if it is not."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _digest(path: Path, rows: Sequence[Example]) -> str:

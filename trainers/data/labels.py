@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunegate.harness.core.escaping import shown
-from tunegate.trainers.data.examples import Example
+from tunegate.trainers.data.examples import Example, parsed_output
 
 ROWS_PER_VALUE = 4  # on average, of a field whose values are labels
 FEWEST = 4  # rows of a label that may be warned about
@@ -39,14 +39,7 @@ def render_lost_labels(before: Sequence[Example], after: Sequence[Example]) -> I
 
 
 def _counted(rows: Sequence[Example]) -> Counter[Label]:
-    return Counter(label for row in rows for label in set(_leaves("", _json(row.output))))
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    return Counter(label for row in rows for label in set(_leaves("", parsed_output(row.output))))
 
 
 def _leaves(path: str, value: Any) -> Iterator[Label]:

@@ -49,6 +49,10 @@ class LabelledExample:
         return {"prompt_ids": self.tokens.prompt, "completion_ids": [*self.tokens.output], "label": self.liked}
 
 
+WANTED = {
+    DPO: "a `rejected` output, since method dpo compares two",
+    KTO: "a `rejected` output, or a `label: false`, in at least one row with method kto",
+}
 Data = Sequence[Tokens | Preference | LabelledExample]  # a method's training data
 
 
@@ -63,14 +67,20 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
     disliked = [row for row in rows if not row.liked]
     if recipe.method == KTO:
         if len(disliked) == len(rows):
-            raise AuthoringError([_all_disliked(rows[0])])
+            hint = "kto learns what to prefer from both"
+            raise AuthoringError([_problem(rows[0], "label", "true in at least one row", "false in all", hint)])
         if disliked or len(missing) < len(rows):
             return list(rows)
     elif disliked:
-        raise AuthoringError([_disliked(row, recipe.method) for row in disliked])
+        expected, hint = (
+            f"true, since method {recipe.method} learns each output",
+            "train with method kto, or delete the row",
+        )
+        raise AuthoringError([_problem(row, "label", expected, "false", hint) for row in disliked])
     if recipe.method in PREFERENCE_METHODS:
         if missing:
-            raise AuthoringError([_missing(row, recipe.method) for row in missing])
+            expected, hint = WANTED[recipe.method], "write a worse output, or train with method sft"
+            raise AuthoringError([_problem(row, "", expected, "none", hint) for row in missing])
         return list(rows)
     unused = sum(row.rejected is not None for row in rows)
     if unused:
@@ -78,24 +88,8 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
     return [replace(row, rejected=None) for row in rows]
 
 
-def _missing(row: Example, method: str) -> Problem:
-    wanted = (
-        "a `rejected` output, since method dpo compares two"
-        if method == DPO
-        else "a `rejected` output, or a `label: false`, in at least one row with method kto"
-    )
-    return Problem(Path(row.file), row.line, "", wanted, "none",
-                   "write a worse output, or train with method sft")  # fmt: skip
-
-
-def _disliked(row: Example, method: str) -> Problem:
-    return Problem(Path(row.file), row.line, "label", f"true, since method {method} learns each output", "false",
-                   "train with method kto, or delete the row")  # fmt: skip
-
-
-def _all_disliked(row: Example) -> Problem:
-    return Problem(Path(row.file), row.line, "label", "true in at least one row", "false in all",
-                   "kto learns what to prefer from both")  # fmt: skip
+def _problem(row: Example, key: str, expected: str, found: str, hint: str) -> Problem:
+    return Problem(Path(row.file), row.line, key, expected, found, hint)
 
 
 def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Data:

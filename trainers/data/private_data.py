@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.privacy.detectors import find_private
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.config.sections import DROP, REFUSE
 from tunegate.trainers.data.examples import Example
-
-SHOWN = 5
+from tunegate.trainers.data.validation import settle_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,17 @@ def settle_private_data(rows: Sequence[Example], found: Sequence[PrivateData], r
     Raises:
         Refused: rows contain private data and the recipe neither drops nor overrides, or no row is left.
     """
-    if found and recipe.private_data == REFUSE:
-        raise Refused(_refusal(found, recipe))
-    if recipe.private_data != DROP:
-        return list(rows)
-    holding = {id(each.row) for each in found}
-    left = [row for row in rows if id(row) not in holding]
-    if not left:
-        raise Refused(f"{show_path(recipe.path)}: private_data: expected a row without any, found none of {len(rows)}")
-    return left
+    refusal = (
+        f"Training rows with secrets or personal data: {_rows_of(found)}; a model may memorize them. Remove them, or "
+        f"set in {show_path(recipe.path)} `private_data: drop` to train without these rows or `private_data: "
+        '{override: "the reason"}` to train on them; revoke any secret that was stored in a file:'
+    )
+    wrong = [(each.row, str(each)) for each in found]
+    return settle_rows(rows, wrong, recipe, "private_data", "a row without any", refusal)
+
+
+def _rows_of(found: Sequence[PrivateData]) -> int:
+    return len({id(each.row) for each in found})
 
 
 def render_private_data(found: Sequence[PrivateData], recipe: Recipe) -> Iterator[str]:
@@ -68,7 +68,7 @@ def render_private_data(found: Sequence[PrivateData], recipe: Recipe) -> Iterato
         kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(each.kind for each in found).most_common())
         rule = recipe.private_data
         does = rule if isinstance(rule, str) else f"kept, as overridden in the recipe: {rule['override']}"
-        rows = len({id(each.row) for each in found})
+        rows = _rows_of(found)
         yield f"  secrets and personal data in {rows} {'row' if rows == 1 else 'rows'} ({kinds}): {does}"
 
 
@@ -76,21 +76,9 @@ def private_data_as_dict(found: Sequence[PrivateData], recipe: Recipe) -> dict[s
     """For the training record and the report: the rows, the kinds found, and the recipe's policy; no values."""
     return {
         "policy": recipe.private_data,
-        "rows": len({id(each.row) for each in found}),
+        "rows": _rows_of(found),
         "found": [{"row": each.row.place, "kind": each.kind} for each in found],
     }
-
-
-def _refusal(found: Sequence[PrivateData], recipe: Recipe) -> str:
-    lines = [f"  {each}" for each in found[:SHOWN]]
-    if len(found) > SHOWN:
-        lines.append(f"  and {len(found) - SHOWN} more; --report FILE.json lists them all")
-    rows = len({id(each.row) for each in found})
-    return (
-        f"Training rows with secrets or personal data: {rows}; a model may memorize them. Remove them, or set in "
-        f"{show_path(recipe.path)} `private_data: drop` to train without these rows or `private_data: {{override: "
-        '"the reason"}` to train on them; revoke any secret that was stored in a file:\n' + "\n".join(lines)
-    )
 
 
 def _texts(row: Example) -> Iterator[str]:

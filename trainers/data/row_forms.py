@@ -15,7 +15,7 @@ from tunegate.harness.authoring.document import Document, shortened, show_value
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.trainers.config.row_sources import CHAT, OWN
+from tunegate.trainers.config.sections import CHAT, OWN
 
 PASSED = ("unit", "context")  # keys of our own that every form may hold
 Rows = Iterator[dict[str, Any]]  # of our own form; `liked` is false for an output that is not to be learned

@@ -6,9 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.models.api import Request
 from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.trainers.data.examples import Example
 
@@ -70,7 +68,7 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
 
 def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
     # rendered by the code that the suites use, so that the two cannot diverge
-    prompt = render_prompt(tokenizer, Request(row.place, row.messages, Decoding()))
+    prompt = render_prompt(tokenizer, row.request)
     before = tokenizer(prompt, add_special_tokens=False).input_ids
     # Tokenized separately from the prompt, since a token that spans the boundary is never sent.
     completion = tokenizer(row.output, add_special_tokens=False).input_ids

@@ -96,28 +96,44 @@ def settle(rows: Sequence[Example], grades: Sequence[UnitGrades], recipe: Recipe
         Refused: rows fail and the recipe neither drops nor overrides, or no row is left.
     """
     failures = list(all_failures(grades))
-    if failures and recipe.failing_rows == REFUSE:
-        raise Refused(_refusal(failures, len(rows), recipe))
-    if recipe.failing_rows != DROP:
-        return list(rows)
-    failing = {id(failure.row) for failure in failures}
-    kept = [row for row in rows if id(row) not in failing]
-    if not kept:
-        raise Refused(f"{show_path(recipe.path)}: failing_rows: expected a row that passes, found none of {len(rows)}")
-    return kept
+    refusal = (
+        f"{len(failures)} of {len(rows)} training rows fail the task's own checks; the model would learn these "
+        f"mistakes. Fix them, or set in {show_path(recipe.path)} `failing_rows: drop` to train without them or "
+        '`failing_rows: {override: "the reason"}` to train on them:'
+    )
+    wrong = [(each.row, str(each)) for each in failures]
+    return settle_rows(rows, wrong, recipe, "failing_rows", "a row that passes", refusal)
+
+
+def settle_rows(
+    rows: Sequence[Example], wrong: Sequence[tuple[Example, str]], recipe: Recipe, key: str, expected: str, refusal: str
+) -> list[Example]:
+    """The rows to train on by the rule for `wrong` ones that the recipe sets with `key`.
+
+    Args:
+        rows: the rows.
+        wrong: those that something is wrong with, each with the line that says what.
+        recipe: the recipe.
+        key: the key of its rule.
+        expected: what a row is that is not wrong.
+        refusal: the beginning of the refusal.
+
+    Raises:
+        Refused: rows are wrong and the rule is to refuse them, or no row is left.
+    """
+    rule = getattr(recipe, key)
+    if wrong and rule == REFUSE:
+        lines = [refusal, *(f"  {line}" for _, line in wrong[:SHOWN])]
+        if len(wrong) > SHOWN:
+            lines.append(f"  and {len(wrong) - SHOWN} more; --report FILE.json lists them all")
+        raise Refused("\n".join(lines))
+    dropped = {id(row) for row, _ in wrong} if rule == DROP else set()
+    left = [row for row in rows if id(row) not in dropped]
+    if dropped and not left:
+        raise Refused(f"{show_path(recipe.path)}: {key}: expected {expected}, found none of {len(rows)}")
+    return left
 
 
 def all_failures(grades: Sequence[UnitGrades]) -> Iterator[Failure]:
     """All failures, by unit."""
     return (failure for unit in grades for failure in unit.failures)
-
-
-def _refusal(failures: Sequence[Failure], rows: int, recipe: Recipe) -> str:
-    lines = [f"  {failure}" for failure in failures[:SHOWN]]
-    if len(failures) > SHOWN:
-        lines.append(f"  and {len(failures) - SHOWN} more; --report FILE.json lists them all")
-    return (
-        f"{len(failures)} of {rows} training rows fail the task's own checks; the model would learn these mistakes. "
-        f"Fix them, or set in {show_path(recipe.path)} `failing_rows: drop` to train without them or "
-        '`failing_rows: {override: "the reason"}` to train on them:\n' + "\n".join(lines)
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from tunegate.harness.cases.model import Case
+from tunegate.trainers.data.examples import parsed_output
 from tunegate.trainers.decontamination.normalize import is_fact, wording
 from tunegate.trainers.decontamination.texts import CLOSED
 from tunegate.trainers.decontamination.thresholds import Near
@@ -32,7 +32,7 @@ class Slots:
             return False
         held, taught = (
             [value for value in _filled(text, answer) if value not in self._common]
-            for text, answer in ((case.input, case.expect), (row.input, _parsed(row.output)))
+            for text, answer in ((case.input, case.expect), (row.input, parsed_output(row.output)))
         )
         around = len(wording(case.input).plain) - sum(map(len, held))
         return (
@@ -74,10 +74,3 @@ def _values(answer: Any) -> Iterator[str]:
             yield from _values(inner)
     elif isinstance(answer, str | int | float) and not isinstance(answer, bool):
         yield str(answer)
-
-
-def _parsed(output: str) -> Any:
-    try:
-        return json.loads(output)
-    except (ValueError, RecursionError):
-        return output

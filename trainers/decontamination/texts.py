@@ -5,7 +5,6 @@ All texts of a case are compared with all texts of a row, since a leak may put a
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.cases.model import Case, Prompt, Task, Unit
-from tunegate.trainers.data.examples import Example
+from tunegate.trainers.data.examples import Example, parsed_output
 from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
 
 Side = Literal["input", "output"]
@@ -126,11 +125,7 @@ def _unwrapped(text: str, prompts: Iterable[Prompt]) -> str:
 
 def _output_texts(output: str) -> Iterator[str]:
     """The texts of an output: the output itself, or the strings in it if it is JSON."""
-    try:
-        value = json.loads(output) if output.lstrip().startswith(("{", "[")) else output
-    except (ValueError, RecursionError):
-        value = output
-    yield from _strings(value)
+    yield from _strings(parsed_output(output) if output.lstrip().startswith(("{", "[")) else output)
 
 
 def _strings(value: Any) -> Iterator[str]:

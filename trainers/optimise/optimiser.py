@@ -19,7 +19,6 @@ from tunegate.trainers.optimise.reflection import SYSTEM, Reflection
 from tunegate.trainers.optimise.rows import PromptRows
 
 BUDGET = 400  # row evaluations per unit
-LEAST_BUDGET = 60
 SEED = 0
 BATCH = 3  # rows whose findings the reflecting model sees at once, as in GEPA
 MOST_VALIDATION = 40  # rows on which a prompt is chosen

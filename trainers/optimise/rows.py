@@ -11,8 +11,7 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.config.row_sources import AUTO
-from tunegate.trainers.config.sections import DROP, Decontaminate
+from tunegate.trainers.config.sections import AUTO, DROP, Decontaminate
 from tunegate.trainers.data.asked_rows import asked_rows
 from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.private_data import find_private_data

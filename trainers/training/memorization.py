@@ -17,10 +17,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.models.api import Request
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.privacy.detectors import squeezed, value_digest
@@ -206,7 +204,7 @@ def _prompt(base: Local, row: Example, beginning: str) -> list[int]:
 
 
 def _asked(base: Local, row: Example) -> str:
-    return render_prompt(base.tokenizer, Request(row.place, row.messages, Decoding()))
+    return render_prompt(base.tokenizer, row.request)
 
 
 def _ids(base: Local, text: str) -> list[int]:

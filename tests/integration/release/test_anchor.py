@@ -28,7 +28,7 @@ from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.release import remote as remotes
 from tunegate.harness.release.anchor import Anchor, Outside, compare_ledger
-from tunegate.harness.release.manifest import MANIFEST, UNSAID, read_manifest, verify_release
+from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_release
 from tunegate.harness.release.release import Released, release_adapter
 
 MIDDLE = "1" * 48 + "0" * 12  # better than the baseline, worse than MOST
@@ -140,12 +140,13 @@ def test_a_manifest_that_says_another_comparison_than_the_card_is_found(desk: De
         verify_release(desk.home / "adapter")
 
 
-def test_an_older_release_does_not_say_it_and_is_verified(desk: Desk) -> None:
+def test_a_manifest_that_does_not_say_it_is_refused(desk: Desk) -> None:
     release(desk, "adapter", MOST)
     manifest = read_manifest(desk.home / "adapter")
     del manifest["ledger"]
     stamp(desk.home / "adapter" / MANIFEST, manifest)
-    assert UNSAID in verify_release(desk.home / "adapter")
+    with pytest.raises(Refused, match="expected a release manifest, found a damaged file"):
+        verify_release(desk.home / "adapter")
 
 
 @pytest.mark.parametrize(

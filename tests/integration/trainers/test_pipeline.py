@@ -119,6 +119,17 @@ def test_a_row_that_repeats_a_fixture_is_left_out_and_named(place):
     assert [case["case"] for case in report["near_fixtures"]["cases"]] == ["desk/triage/a"]
 
 
+def test_a_label_that_loses_half_of_its_rows_is_named(place):
+    copies = [{"input": f"message a{'!' * number}", "output": '{"product": "boiler"}'} for number in range(1, 12)]
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in copies)
+
+    result = place.train("--dry-run")
+
+    assert result.exit_code == 0, result.output
+    assert 'warning: product = "boiler" falls from 22 to 11 rows; write further rows for it' in result.output
+
+
 def with_an_address(place: Place) -> Place:
     """A place whose row 23 holds somebody's address."""
     with (place.path / "rows.jsonl").open("a") as file:
@@ -295,9 +306,6 @@ def test_no_path_of_this_machine_gets_into_the_adapter_of_a_named_model(trained,
 def test_only_our_own_progress_is_printed(trained):
     said = trained.read("said.txt").splitlines()
     lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in said[said.index(GRADING) :]]
-    update, odd = (line for line in lines if "update" in line)  # the rate is far too high
-    assert update.startswith("  update size: ")
-    assert odd.startswith("  warning: unusually large update in 14 modules (model.layers.")
     now_and_then = [line for line in lines if " after " in line]  # none, where the machine is fast
 
     assert all(
@@ -327,8 +335,6 @@ def test_only_our_own_progress_is_printed(trained):
         "Testing for memorized training text ...",
         "  done in N s",
         "  memorization: not tested, no row has a long and distinctive output",
-        update,
-        odd,
         "one seed is not a measurement: another seed may change the score more than the settings do; "
         "run tunegate train --trials N to try several and see how far they spread",
         "adapter: adapter (N MB)",

@@ -343,14 +343,10 @@ RECITES_ONE = RECITED | {"memorized": [{"row": "rows.jsonl:3", "words": 31}]}
 MODEL = {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"}
 
 
-def test_the_model_card_says_what_the_adapter_recites_and_how_far_it_moves_the_base(desk):
-    update = {"modules": 3, "median": 0.05, "most": 0.9, "odd": {"up": 0.9}}
-    body = desk.card(memorization=RECITED, update_size=update)
+def test_the_model_card_says_what_the_adapter_recites(desk):
+    body = desk.card(memorization=RECITED)
 
     assert "it reproduces none of 64 verbatim, of 90 that are long enough." in body
-    assert (
-        "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **an outlier** in" in body
-    )
 
 
 def test_the_model_card_says_why_an_adapter_that_recites_was_released(desk):

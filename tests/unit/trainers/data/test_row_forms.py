@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.trainers.config.row_sources import AUTO, FORM_NAMES, OWN
+from tunegate.trainers.config.sections import AUTO, FORM_NAMES, OWN
 from tunegate.trainers.data.examples import read_row_files
 from tunegate.trainers.data.row_forms import FORMS, without_nulls
 

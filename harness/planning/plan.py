@@ -126,14 +126,13 @@ class Plan:
             if self.power.deepest_drop <= share * self.margin <= self.power.widest_gain
         }
 
-    def chances_of(self, true: float, n: int | None = None) -> Chances:
-        """Return the chances of each verdict at a true change, with n observations or the present ones."""
+    def chances_of(self, true: float) -> Chances:
+        """Return the chances of each verdict at a true change."""
         if not (self.power and self.margin):
             raise ValueError(f"{self.unit.key} has no margin, or no data")
-        cases = n or self.n
-        regressed = self.power.prob_regressed(cases, self.margin, true)
-        held = self.power.prob_held(cases, self.margin, true)
-        improved = min(held, self.power.prob_improved(cases, self.margin, true))
+        regressed = self.power.prob_regressed(self.n, self.margin, true)
+        held = self.power.prob_held(self.n, self.margin, true)
+        improved = min(held, self.power.prob_improved(self.n, self.margin, true))
         return Chances(regressed, max(0.0, 1 - regressed - held), held - improved, improved)
 
     @property

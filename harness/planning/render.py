@@ -1,4 +1,4 @@
-"""Plans as text: tables, strips with the expected verdict of each true change, and sentences."""
+"""Plans as text: tables and sentences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.planning.advice import advice_table
 from tunegate.harness.planning.amounts import amount, case_count, often, short_number
@@ -27,13 +26,6 @@ COLUMNS = (
     "min.\ngain\nshown",
 )  # fmt: skip
 MANY_CUT = 0.05  # of the outputs: their mean length is then too short
-HALF = 30  # the most cells of a strip on either side of no change
-STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
-LEGEND = (
-    "Expected verdict: R regressed, ? inconclusive, H held, I improved.",
-    "Capital: four times in five. Lower case, ?: more often than not. Dot: none.",
-    "Regressed: significantly lower. Held: shown to be lower by less than the margin.",
-)
 FRESH = "Each evaluation of the same sealed cases has a smaller error level. New cases start at 1 again."
 MEASURE = (
     "A flip rate is the share of cases that differ between two equally good models. To measure it, evaluate an adapter "
@@ -42,14 +34,11 @@ MEASURE = (
 
 
 def print_plans(console: Console, plans: Sequence[Plan]) -> None:
-    """Print the advice for each unit and task, then its reasons: tables, strips and sentences, in 80 columns."""
+    """Print the advice for each unit and task, then its reasons: tables and sentences, in 80 columns."""
     console.print(advice_table(plans))
     _print_lines(console, [*tasks_together(plans), *seals(plans)])
     console.print()
     console.print(plan_table(plans))
-    drawn = list(strips(plans, console.width))
-    for line in (Text(), *drawn, *map(Text, LEGEND)) if drawn else ():
-        console.print(line, soft_wrap=True)
     if found := worths(plans):
         console.print()
         console.print(worth_table(found, plans))
@@ -185,63 +174,6 @@ def _seal(each: Plan, split: CaseSplit) -> str:
 def _later(split: CaseSplit) -> str:
     *first, last = map(_hundredths, split.later)
     return f"{', '.join(first)} and {last}"
-
-
-def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
-    """Yield a line per unit, with a letter for each true change up to two margins in either direction.
-
-    A single unit is also shown with half, twice and four times its cases. A continuous unit has its own scale.
-    """
-    drawn = [each for each in plans if each.power and each.margin]
-    passing = [each for each in drawn if each.unit.kind == "pass/fail"]
-    for block in filter(None, [passing, *([each] for each in drawn if each.unit.kind == "continuous")]):
-        rows = [(each.unit.key, each, each.n) for each in block]
-        if len(plans) == 1:
-            one = block[0]
-            rows = [
-                (f"{case_count(n, one)}{' now' if n == one.n else ''}", one, n)
-                for n in (one.n // 2 or 1, one.n, 2 * one.n, 4 * one.n)
-            ]
-        label = max(len(name) for name in ("true change", *(name for name, _, _ in rows))) + 1
-        half = max(min(HALF, (width - label - 1) // 2), 10)
-        span = 2 * max(each.margin or 0.0 for each in block)
-        span = min(span, 1.0) if block is passing else span
-        yield _scale(block[0].unit, label, half, span)
-        for name, each, n in rows:
-            yield Text(name.ljust(label)).append_text(_strip(each, n, half, span))
-
-
-def _scale(unit: Unit, label: int, half: int, span: float) -> Text:
-    """Return the true changes above the cells: at both ends, in the middle and halfway."""
-    line = [*"true change".ljust(label + 2 * half + 1)]
-    for part in (-1.0, -0.5, 0.0, 0.5, 1.0):
-        mark = f"{100 * part * span:+.4g}" if unit.kind == "pass/fail" else f"{part * span:+.2g}"
-        mark = mark if part else "0"
-        start = label + half + round(part * half) - (len(mark) - 1) // 2
-        start = min(max(start, label), len(line) - len(mark))
-        line[start : start + len(mark)] = mark
-    return Text("".join(line), style="dim")
-
-
-def _strip(each: Plan, n: int, half: int, span: float) -> Text:
-    out = Text()
-    for cell in range(-half, half + 1):
-        letter = _expected(each, n, span * cell / half)
-        out.append(letter, style=STYLE.get(letter.upper(), "dim"))
-    out.rstrip()
-    return out
-
-
-def _expected(each: Plan, n: int, true: float) -> str:
-    """Return the letter of the expected verdict of a true change; a blank if the change is impossible."""
-    if not (each.power and each.margin) or true > each.power.widest_gain:
-        return " "
-    found = each.chances_of(true, n)
-    chances = {"R": found.regressed, "?": found.inconclusive, "H": found.held, "I": found.improved}
-    letter = max(chances, key=lambda letter: chances[letter])
-    if chances[letter] <= 0.5:  # no verdict is likelier than not
-        return "."
-    return letter if chances[letter] >= POWER else letter.lower()
 
 
 def sentence(each: Plan) -> str:

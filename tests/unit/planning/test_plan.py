@@ -231,13 +231,12 @@ def desk(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_the_command_shows_table_strips_and_sentence_without_any_option(desk, tunegate):
+def test_the_command_shows_tables_and_a_sentence_without_any_option(desk, tunegate):
     run = tunegate("plan")
 
     assert (run.exit_code, run.stderr) == (0, "")
     assert "desk/triage  target    120" in run.stdout
     assert "desk/triage    10.0  ~4.0 %" in run.stdout
-    assert "\ntrue change " in run.stdout
     assert "desk/triage: 120 cases hold 10 points over 99 times in 100 if nothing changed; the base" in run.stdout
     assert f"Flip rate 4 %, assumed, as none was measured: desk/triage.\n{MEASURE}\n" in run.stdout
 

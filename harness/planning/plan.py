@@ -12,7 +12,6 @@ from tunegate.harness.cases.loader import find_unit
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import Together, UnitPolicy
 from tunegate.harness.core.errors import UsageError
-from tunegate.harness.planning.costs import CASES, held_with
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.distributions import binom_bound
@@ -171,17 +170,6 @@ class Plan:
         return math.ceil(1000 * binom_bound(0, self.n, self.bounds.levels.held)) / 1000
 
     @cached_property
-    def by_tokens(self) -> dict[str, tuple[int, tuple[float, ...]]]:
-        """For a cost unit, by choice of `max_new_tokens`: its value, and how often 100 and 200 cases hold."""
-        calls = self.seen.calls
-        if not (isinstance(self.power, Continuous) and self.margin and calls and calls.output):
-            return {}
-        return {
-            name: (limit, tuple(held_with(self.power, calls, n, self.margin, limit) for n in CASES))
-            for name, limit in calls.choices().items()
-        }
-
-    @cached_property
     def held_margin(self) -> float | None:
         """The smallest margin that it holds with the required chance, at a `collapse` that its cases can show."""
         power = self.power
@@ -225,10 +213,6 @@ class Plan:
             "chances": {name: asdict(each) for name, each in self.chances.items()},
             "span": self.seen.calls.span if self.bounds and self.seen.calls else None,
             "least_collapse": self.least_collapse,
-            "by_max_new_tokens": {
-                name: {"max_new_tokens": limit, "held": dict(zip(map(str, CASES), held, strict=True))}
-                for name, (limit, held) in self.by_tokens.items()
-            },
         }  # fmt: skip
 
 

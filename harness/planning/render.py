@@ -12,7 +12,6 @@ from rich.text import Text
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.planning.advice import advice_table
 from tunegate.harness.planning.amounts import amount, case_count, often, short_number
-from tunegate.harness.planning.costs import CASES
 from tunegate.harness.planning.evaluations import EVALUATIONS, Worth, worths
 from tunegate.harness.planning.history import USUAL_FLIP_RATES
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan
@@ -25,7 +24,6 @@ COLUMNS = (
     "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin\nheld", "min.\ndrop\ndetected",
     "min.\ngain\nshown",
 )  # fmt: skip
-MANY_CUT = 0.05  # of the outputs: their mean length is then too short
 FRESH = "Each evaluation of the same sealed cases has a smaller error level. New cases start at 1 again."
 MEASURE = (
     "A flip rate is the share of cases that differ between two equally good models. To measure it, evaluate an adapter "
@@ -43,10 +41,6 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
         console.print()
         console.print(worth_table(found, plans))
         console.print(Text(FRESH), soft_wrap=True)
-    if priced := [each for each in plans if each.by_tokens]:
-        console.print()
-        console.print(tokens_table(priced))
-        _print_cut(console, priced)
     if predicted := [each for each in plans if each.chances]:
         console.print()
         console.print(chances_table(predicted))
@@ -56,13 +50,6 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
 def _print_lines(console: Console, lines: Sequence[str]) -> None:
     for text in ("", *lines) if lines else ():
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_cut(console: Console, plans: Sequence[Plan]) -> None:
-    for each in plans:
-        if each.seen.calls and each.seen.calls.cut >= MANY_CUT:
-            cut = f"{each.unit.key}: {percent(each.seen.calls.cut)} of these outputs were cut at max_new_tokens."
-            console.print(Text(f"{cut} Their full length is unknown."), soft_wrap=True)
 
 
 def plan_table(plans: Sequence[Plan]) -> Table:
@@ -119,20 +106,6 @@ def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
         what = "an equal model" if each.what == "equal" else f"a gain of {gains.get(each.key, 'as much')}"
         what += " on each target" if whole and each.what == "gain" else ""
         out.add_row(f"{each.key}, whole task" if whole else each.key, what, *map(_hundredths, each.chances))
-    return out
-
-
-def tokens_table(plans: Sequence[Plan]) -> Table:
-    """Return a table of how often a cost guard is held with 100 and 200 cases, by max_new_tokens."""
-    out = _dim_table(
-        f"max_new_tokens, and the times in 100 that {' and '.join(map(str, CASES))} cases hold an equal model's cost"
-    )
-    names = list(dict.fromkeys(name for each in plans for name in each.by_tokens))
-    for name in ("unit", "mean\noutput", *names):
-        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
-    for each in plans:
-        cells = (f"{limit}: {'/'.join(map(_hundredths, held))}" for limit, held in each.by_tokens.values())
-        out.add_row(each.unit.key, f"{each.seen.calls.output or 0.0:.1f}" if each.seen.calls else "-", *cells)
     return out
 
 

@@ -99,12 +99,7 @@ def find_past(
 ) -> Past:
     """Find the model whose baselines count: that of the record, otherwise the only one.
 
-    Args:
-        baselines: the folder of all baselines, or that of one model in it.
-        tasks: all tasks of the fixtures.
-        record: a record to measure from.
-        flip_rate: the flip rate to assume instead.
-        outputs: the number of outputs per case to plan for.
+    `baselines` is the folder of all baselines, or that of one model in it; the rest is as in `Past`.
 
     Raises:
         UsageError: several models have baselines of these units, or the flip rate is invalid.

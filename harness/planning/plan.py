@@ -221,12 +221,8 @@ def plan_units(
 ) -> list[Plan]:
     """Plan every unit, or the one called `only`; labelled traffic has plans of its own: see `plan_labels`.
 
-    Args:
-        tasks: all tasks of the fixtures, with their policies.
-        past: the source of flip rates and pass rates.
-        only: `<task>/<unit>`.
-        margin: replaces the declared margins of pass/fail units and of the unit called `only`.
-        gain: the gain to show, for the same units; None for five points with pass/fail.
+    `margin` replaces the declared ones of pass/fail units and of the unit called `only`; `gain` is the one that these
+    have to show, None for five points with pass/fail.
 
     Raises:
         UsageError: an invalid margin or gain.

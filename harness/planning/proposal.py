@@ -183,17 +183,14 @@ def proposals(tasks: Sequence[Task], plans: Sequence[Plan], gain: float | None =
 
 
 def propose(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Proposal | None:
-    """Return the proposal for a task, from the plans of its units; None without data on a pass/fail unit.
+    """Return the proposal for a task, from the plans of all its units; None without data on a pass/fail unit.
 
-    Args:
-        task: the task, with its policy.
-        plans: the plans of all its units.
-        gain: the gain of an honest adapter on each target; None for 15 points.
+    `gain` is that of an honest adapter on each target; None for 15 points.
     """
     asked = _question(task, plans, gain or HONEST_GAIN)
     if not asked.works:
         return None
-    ways = [*_ways(asked)]
+    ways = _ways(asked)
     whole = [way for way in ways if not any(way.sealed.values())]
     sealable = None if len(ways) > len(whole) or not asked.is_open else _sealable(asked, whole[-1])
     return Proposal(

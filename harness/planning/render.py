@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.printing import figures_table
 from tunegate.harness.planning.advice import advice_table
 from tunegate.harness.planning.amounts import amount, case_count, often, short_number
 from tunegate.harness.planning.evaluations import EVALUATIONS, Worth, worths
@@ -54,12 +54,9 @@ def _print_lines(console: Console, lines: Sequence[str]) -> None:
 
 def plan_table(plans: Sequence[Plan]) -> Table:
     """Return a table of units: in points for pass/fail, otherwise in the score's own unit."""
-    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        number = name != "unit"
-        out.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    out = figures_table(COLUMNS)
     for each in plans:
-        out.add_row(*(Text(cell) for cell in _cells(each)))
+        out.add_row(*map(Text, _cells(each)))
     return out
 
 
@@ -77,9 +74,8 @@ def _cells(each: Plan) -> Iterator[str]:
 
 def chances_table(plans: Sequence[Plan]) -> Table:
     """Return a table of the chance of each verdict at true changes, in times in 100."""
-    out = _dim_table("Times in 100, by true change: regressed/inconclusive/held/improved")
-    for name in ("unit", *CHANGES):
-        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
+    title = "Times in 100, by true change: regressed/inconclusive/held/improved"
+    out = figures_table(("unit", *CHANGES), title=title)
     for each in plans:
         out.add_row(each.unit.key, *(_shares(each.chances.get(name)) for name in CHANGES))
     return out
@@ -96,24 +92,15 @@ def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
     gains = {each.unit.key: amount(each.gain, each.unit) for each in plans if each.gain}
     targets = [each for each in plans if each.role == "target" and each.gain]
     gains |= {each.unit.task: amount(each.gain, each.unit) for each in targets}
-    out = _dim_table("Times in 100, by the evaluation of the sealed cases")
-    out.add_column("unit or task", overflow="fold")
-    out.add_column("what passes")
-    for number in EVALUATIONS:
-        out.add_column(str(number), justify="right", no_wrap=True)
+    texts = ("unit or task", "what passes")
+    title = "Times in 100, by the evaluation of the sealed cases"
+    out = figures_table((*texts, *map(str, EVALUATIONS)), texts, title)
     for each in found:
         whole = "/" not in each.key
         what = "an equal model" if each.what == "equal" else f"a gain of {gains.get(each.key, 'as much')}"
         what += " on each target" if whole and each.what == "gain" else ""
         out.add_row(f"{each.key}, whole task" if whole else each.key, what, *map(_hundredths, each.chances))
     return out
-
-
-def _dim_table(title: str) -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        title=Text(title, style="dim"),
-    )  # fmt: skip
 
 
 def _hundredths(chance: float) -> str:

@@ -35,6 +35,10 @@ class Levels:
     worse: float = LEVEL
     better: float = LEVEL
 
+    def spent(self, part: float) -> Levels:
+        """Return the levels of sealed cases, of which a `part` is left; worse is tested at the full level."""
+        return Levels(part * self.held, self.worse, part * self.better)
+
 
 class Power(ABC):
     """The chance of each verdict for n observations, a margin and a true change, and the sizes derived from it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any, Literal
 
 from tunegate.harness.cases.model import Task, Unit
@@ -65,11 +66,7 @@ def claims(
 ) -> dict[str, dict[str, Any]]:
     """Return the claim for every cost unit whose source unit has a verdict, by the cost unit's key.
 
-    Args:
-        tasks: all tasks of the fixtures.
-        candidate: the cheaper record, with its verdicts against the reference.
-        reference: the costlier record.
-        name: the name of the reference in the verdicts.
+    The candidate is the cheaper record, with its verdicts against the reference of that name.
     """
     found = [
         _costs(task, unit, task.policy.prices, candidate, name, reference)
@@ -131,7 +128,7 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     remarks = [f"{unit}: {sentence}.", *_remarks(costs.prices, models)]
     return Claim(
         unit, outcome, " ".join(remarks), currency,
-        before=_mean(costs.before), now=_mean(costs.after),
+        before=fmean(costs.before), now=fmean(costs.after),
         ratio=costs.ratio.estimate if costs.ratio else None,
         interval=costs.ratio.interval if costs.ratio else None,
         p=costs.p.p,
@@ -155,7 +152,7 @@ def _quality(verdict: Mapping[str, Any]) -> str:
 
 
 def _cost(costs: _Costs) -> str:
-    amounts = [plain(CALLS * _mean(side)) for side in (costs.after, costs.before)]
+    amounts = [plain(CALLS * fmean(side)) for side in (costs.after, costs.before)]
     money = f"({costs.prices.currency} {' against '.join(amounts)} per {CALLS:,} calls)"
     if costs.ratio is None:
         return f"a cost, while the reference is free {money}"
@@ -171,11 +168,7 @@ def _percent(found: Ratio) -> str:
 
 
 def _is_lower(costs: _Costs) -> bool:
-    return _mean(costs.after) < _mean(costs.before)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return fmean(costs.after) < fmean(costs.before)
 
 
 def _remarks(prices: Prices, models: Sequence[str]) -> Iterator[str]:

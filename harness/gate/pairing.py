@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from statistics import fmean
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.policy import Policy, UnitPolicy
@@ -13,11 +14,12 @@ from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate.call_costs import largest_difference
-from tunegate.harness.gate.labelled_outputs import labelled_outputs
+from tunegate.harness.gate.labelled_outputs import compared_outputs
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
+from tunegate.harness.traffic.strata import labelled_disagreement
 from tunegate.harness.traffic.units import Disagreement
 
 PairKey = tuple[str, str, str]
@@ -114,7 +116,8 @@ def pair(
         clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
         if not clean.cases:
             return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
-        found = labelled_outputs(clean, candidate, reference, number, declared.margin, level)
+        outputs = (compared_outputs(clean, record) for record in (reference, candidate))
+        found = labelled_disagreement(clean, *outputs, number, declared.margin, level)
         return replace(sides, margin=declared.margin, disagreement=found)
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:
@@ -193,9 +196,7 @@ def means(observed: Sequence[Hashable], scores: Sequence[float]) -> tuple[float,
     groups: dict[Hashable, list[float]] = {}
     for each, score in zip(observed, scores, strict=True):
         groups.setdefault(each, []).append(score)
-    return tuple(
-        math.fsum(together) / len(together) if len(together) > 1 else together[0] for together in groups.values()
-    )
+    return tuple(map(fmean, groups.values()))
 
 
 def _with_differences(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tunegate.harness.cases.model import Case, Task, Unit
@@ -25,8 +26,6 @@ from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
-NONE_KNOWN: Mapping[str, str] = {}
-
 
 @no_collection()
 def compare(
@@ -35,7 +34,7 @@ def compare(
     references: Mapping[str, Record],
     trained: Sequence[str],
     targets_stay: bool = False,
-    problems: Mapping[str, str] = NONE_KNOWN,
+    problems: Mapping[str, str] = MappingProxyType({}),
 ) -> Record:
     """Compare a candidate record with each reference and decide every task.
 
@@ -222,8 +221,8 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     return UnitVerdict(
         unit.key, each.reference, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
         # if the two sides cannot be paired, the reference's own mean is still shown
-        base=_mean(each.before) if each.before or not known else known.mean,
-        mean=_mean(each.after),
+        base=fmean(each.before) if each.before else known.mean if known else None,
+        mean=fmean(each.after) if each.after else None,
         observations=len(each.after),
         margin=each.policy.margin,
         target_score=each.policy.target_score,
@@ -241,10 +240,6 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         base_rates=known.rates if known else {},
         near=near_scores(each),
     )  # fmt: skip
-
-
-def _mean(scores: Sequence[float]) -> float | None:
-    return math.fsum(scores) / len(scores) if scores else None
 
 
 def _regressed(case: Case, old: Result, new: Result) -> bool:
@@ -316,7 +311,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
             where = "the policy file" if each.unit.check_kind.supplied else "task.yaml"
             yield messages.collapse_not_excluded(facts, each.policy.collapse, where)
     minimum = each.policy.minimum_score
-    if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
+    if minimum is not None and fmean(each.after) < minimum:
         # an estimate below the minimum may be chance: regressed takes a significant result
         yield messages.maybe_below_minimum(facts, minimum)
 

@@ -14,10 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunegate.harness.statistics.distributions import binom_at, binom_range, norm_below, norm_exceeded
+from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, norm_below, norm_exceeded
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 #: What the gate asks of a candidate beside an equal second reference; nothing where there is none.
 Beside = Literal["", "held", "not worse"]
 #: Whether a candidate passes beside a reference, from its numbers of regressed and fixed cases.

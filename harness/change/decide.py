@@ -15,12 +15,7 @@ from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
-from tunegate.harness.change.candidate import (
-    SETTINGS,
-    address,
-    configuration_changes,
-    untrue_records,
-)
+from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes, untrue_records
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts

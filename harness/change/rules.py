@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tunegate.harness.baselines.diff import configuration_differences
 from tunegate.harness.baselines.releases import OUTPUTS
@@ -88,11 +88,7 @@ class RuleChanges:
 
 
 def label_lines(unit: Unit) -> dict[str, list[str]]:
-    """Return the lines of a unit's labels file, and those of its judge, by the file's name; only of files there are.
-
-    Raises:
-        Unreadable: one is no text file.
-    """
+    """Return the lines of a unit's labels file, and those of its judge, by the file's name; only of files there are."""
     return {
         path.name: read_text(path, "a JSONL file of labels").removesuffix("\n").split("\n")
         for path in (unit.labels.files if unit.labels else ())
@@ -113,10 +109,7 @@ def has_new_model(old: Rules | None, new: Rules) -> bool:
 def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """What a change does that brings a project to a folder (`here`) where the branch has none.
 
-    Args:
-        new: its rules.
-        here: the folder, from the top of the repository.
-        elsewhere: the folders of the branch's projects.
+    `elsewhere` are the folders of the branch's projects, from the top of the repository.
     """
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
@@ -135,9 +128,13 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
     modified += _unchecked_anchors(new, now, events, records)
-    put = [_put_in_service((old, before), (new, now), unit) for unit in records]
-    modified += [f"{each.line}, and nothing here can check it" for each in put if each and each.is_supplied]
-    added = [*_added(old, new), *(each.line for each in put if each and not each.is_supplied)]
+    added = [*_added(old, new)]
+    for record in filter(None, (_put_in_service((old, before), (new, now), unit) for unit in records)):
+        line = f"{record.unit}: this change's record is in service after the merge"
+        if record.is_supplied:
+            modified.append(f"{line}, and nothing here can check it")
+        else:
+            added.append(line)
     return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 
 
@@ -221,18 +218,17 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
             key for key, (was, now) in both.items() if canonical(part(old, was)) != canonical(part(new, now))
         ]:
             yield f"{new.key}: {name} of {_cases(edited)} edited"
-    before_k, after_k = (None if unit.labels is None else unit.labels.sample for unit in (old, new))
-    before_judge, judge = (None if unit.labels is None else unit.labels.judge for unit in (old, new))
-    for name, before, after in (
-        ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),
-        ("of", old.of, new.of),
-        ("traffic", old.traffic, new.traffic),
-        ("the number of labels", before_k, after_k),
-        ("the judge", before_judge, judge),
-    ):
-        if before != after:
-            yield f"{new.key}: {name} edited"
+    before, after = _terms(old), _terms(new)
+    yield from (f"{new.key}: {name} edited" for name in before if before[name] != after[name])
     yield from _label_changes(old, new)
+
+
+def _terms(unit: Unit) -> dict[str, object]:
+    """What decides in all cases of a unit."""
+    return {
+        "suite": kind_name(unit.suite, unit.measure), "of": unit.of, "traffic": unit.traffic,
+        "the number of labels": unit.labels and unit.labels.sample, "the judge": unit.labels and unit.labels.judge,
+    }  # fmt: skip
 
 
 def _label_changes(old: Unit | None, new: Unit) -> Iterator[str]:
@@ -278,7 +274,7 @@ def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[s
     """Yield baselines that are gone, or differ on a case that both sides have with the same question."""
     for path in _files(old.baselines):
         name = path.relative_to(old.baselines)
-        unit = "/".join(name.with_suffix("").parts[1:])
+        unit = _unit_of(name)
         if unit not in new.units:
             continue  # reported as a unit that is gone
         if not (new.baselines / name).is_file():
@@ -294,21 +290,13 @@ def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[s
         yield from _disarmed(was, now, old.units.get(unit))
 
 
-class _PutInService(NamedTuple):
-    """A record of another configuration than before that the change puts in service, as a line."""
-
-    line: str
-    is_supplied: bool
-
-
-def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: str) -> _PutInService | None:
+def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: str) -> Baseline | None:
+    """Return a record of another configuration than before that the change puts in service."""
     was, serves = (
         stored_record(rules.baselines, unit, event) if (event := ledger.in_service(unit)) else None
         for rules, ledger in (old, new)
     )
-    if was and serves and _is_other_configuration(was, serves):
-        return _PutInService(f"{unit}: this change's record is in service after the merge", serves.is_supplied)
-    return None
+    return serves if was and serves and _is_other_configuration(was, serves) else None
 
 
 def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
@@ -371,7 +359,7 @@ def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
         name = path.relative_to(new.baselines)
         if name in there:
             continue
-        unit = "/".join(name.with_suffix("").parts[1:])
+        unit = _unit_of(name)
         with suppress(Refused):  # the decision says why
             now = read_baseline(path, unit)
             others = [old_path for old_name, old_path in there.items() if old_name.parts[1:] == name.parts[1:]]
@@ -412,6 +400,11 @@ def _files(baselines: Path) -> list[Path]:
     ]  # fmt: skip
 
 
+def _unit_of(name: Path) -> str:
+    """Return the unit of a baseline, by its path in the folder of baselines."""
+    return "/".join(name.with_suffix("").parts[1:])
+
+
 def _added(old: Rules, new: Rules) -> Iterator[str]:
     known = {task.name for task in old.tasks}
     for task in new.tasks:
@@ -431,4 +424,4 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
     before = {path.relative_to(old.baselines) for path in _files(old.baselines)}
     for path in _files(new.baselines):
         if (name := path.relative_to(new.baselines)) not in before:
-            yield f"{'/'.join(name.with_suffix('').parts[1:])}: a new baseline ({name})"
+            yield f"{_unit_of(name)}: a new baseline ({name})"

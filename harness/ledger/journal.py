@@ -26,11 +26,8 @@ FOLDER_FILES = ("record.json", "README.md", "parity.json", "release.json")
 def write_together(root: Path, texts: Mapping[Path, str | None], command: str, folder: Path | None = None) -> None:
     """Write files and delete those without a text: all of them, or after a kill and `undo` none.
 
-    Args:
-        root: the folder of baselines, locked by the caller; the files are below it.
-        texts: the texts by path.
-        command: the command that writes them, reported if the change is unfinished.
-        folder: an adapter's folder, in which a release writes `FOLDER_FILES`.
+    The files are below `root`, the folder of baselines, which the caller has locked, or in the `folder` of an adapter,
+    where a release writes `FOLDER_FILES`. `command` writes them, and is named if the change is unfinished.
 
     Raises:
         CouldNotRun: a file cannot be written.
@@ -91,8 +88,7 @@ def _not_ours(path: Path, found: str) -> Refused:
 def check_finished(root: Path) -> None:
     """Refuse to read an unfinished change; wait briefly for a running writer.
 
-    Raises:
-        Refused: names the command to run again, or the one that is still writing.
+    The message names the command to run again, or the one that is still writing.
     """
     path = root / JOURNAL
     try:

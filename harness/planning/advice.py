@@ -39,7 +39,9 @@ def _needed(each: Plan) -> Iterator[str]:
 def next_steps(each: Plan) -> Iterator[str]:
     """Yield the advice for a unit."""
     if each.margin is None:
-        yield "declare a margin: it is not gated"
+        share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
+        held = f"; {amount(each.held_margin, each.unit)}{share} would be held" if each.power else ""
+        yield f"declare a margin: it is not gated{held}"
         return
     if each.power is None:
         if each.n < each.fewest:
@@ -53,7 +55,8 @@ def next_steps(each: Plan) -> Iterator[str]:
     if few and each.unit.kind == "continuous":
         yield _ways(each)
     elif few:
-        yield f"{_more(each.needed, each)}, or a margin of {amount(each.held_margin, each.unit)}"
+        outputs = f", or {each.outputs_needed} outputs per case" if each.outputs_needed else ""
+        yield f"{_more(each.needed, each)}{outputs}, or a margin of {amount(each.held_margin, each.unit)}"
     if each.role == "target" and not each.is_proven_elsewhere and each.gain_cases and each.gain_cases > each.n:
         shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
         yield f"{shown}, {_more(each.gain_cases, each)} would show {amount(each.gain, each.unit)}"

@@ -25,7 +25,6 @@ from tunegate.harness.statistics.second_reference import Beside
 # The share of cases that flip between two tunes of equal quality, if none was measured: a guess. The demo's general
 # questions flip 20 %.
 USUAL_FLIP_RATE = 0.04
-USUAL_FLIP_RATES = (0.02, 0.1)  # of most units: the range of error of the assumed rate
 COSTS_ASSUMED = "Costs of two models assumed to differ as much as those of two outputs of the baseline"
 
 

@@ -12,7 +12,7 @@ from tunegate.harness.cases.loader import find_unit
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import Together, UnitPolicy
 from tunegate.harness.core.errors import UsageError
-from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
+from tunegate.harness.planning.history import Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.joint import Sample, prob_passed_together
@@ -84,16 +84,6 @@ class Plan:
     def _can_hold(self) -> bool:
         """Whether any number of cases holds the margin: none does if too many scores move by ten margins."""
         return not isinstance(self.power, Continuous) or self.power.can_hold(self.margin or 0.0, self.asked)
-
-    @cached_property
-    def needed_between(self) -> tuple[int, int] | None:
-        """The needed observations at the usual flip rates; None if the rate was measured or given."""
-        if not (self.seen.is_assumed and isinstance(self.power, PassFail) and self.margin):
-            return None
-        low, high = (
-            replace(self.power, flip_rate=rate).cases_to_hold(self.margin, self.asked) for rate in USUAL_FLIP_RATES
-        )
-        return low, high
 
     @cached_property
     def outputs_needed(self) -> int | None:
@@ -207,8 +197,7 @@ class Plan:
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
-            "needed_between": self.needed_between, "outputs_needed": self.outputs_needed,
-            "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
+            "outputs_needed": self.outputs_needed, "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
             "span": self.seen.calls.span if self.bounds and self.seen.calls else None,

@@ -1,4 +1,4 @@
-"""Plans as text: tables and sentences."""
+"""Plans as text: tables, and sentences on tasks, on sealing and on sources."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from tunegate.harness.core.printing import figures_table
 from tunegate.harness.planning.advice import advice_table
 from tunegate.harness.planning.amounts import amount, case_count, often, short_number
 from tunegate.harness.planning.evaluations import EVALUATIONS, Worth, worths
-from tunegate.harness.planning.history import USUAL_FLIP_RATES
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan
-from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.planning.split import CaseSplit
 from tunegate.harness.planning.whole_tasks import tasks_together
 from tunegate.harness.statistics.power import POWER
@@ -32,7 +30,7 @@ MEASURE = (
 
 
 def print_plans(console: Console, plans: Sequence[Plan]) -> None:
-    """Print the advice for each unit and task, then its reasons: tables and sentences, in 80 columns."""
+    """Print the advice for each unit and task, then its reasons in tables, in 80 columns."""
     console.print(advice_table(plans))
     _print_lines(console, [*tasks_together(plans), *seals(plans)])
     console.print()
@@ -44,7 +42,7 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
     if predicted := [each for each in plans if each.chances]:
         console.print()
         console.print(chances_table(predicted))
-    _print_lines(console, [*(f"{each.unit.key}: {sentence(each)}" for each in plans), *sources(plans)])
+    _print_lines(console, [*sources(plans)])
 
 
 def _print_lines(console: Console, lines: Sequence[str]) -> None:
@@ -134,65 +132,6 @@ def _seal(each: Plan, split: CaseSplit) -> str:
 def _later(split: CaseSplit) -> str:
     *first, last = map(_hundredths, split.later)
     return f"{', '.join(first)} and {last}"
-
-
-def sentence(each: Plan) -> str:
-    """Return what the cases of a unit can and cannot detect."""
-    if each.margin is None:
-        share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
-        held = f"{amount(each.held_margin, each.unit)}{share}"
-        would = f"; {case_count(each.n, each)} would hold {held}" if each.power else ""
-        return f"not gated, as task.yaml declares no margin{would}."
-    if each.power is None:
-        never = f"{why_never(each)}; it needs {remedies(each)}. " if why_never(each) else ""
-        nothing = "No more data" if never else "no data to plan from"
-        return f"{never}{nothing} yet; evaluate a model with --tg-against, then: tunegate plan --run RECORD."
-    return f"{_held(each)}; {_drop(each)}; {_gain(each)}."
-
-
-def _held(each: Plan) -> str:
-    margin, chance = amount(each.margin, each.unit), each.chance or 0.0
-    grouped = f" ({len(each.unit.cases)} cases)" if each.n != len(each.unit.cases) else ""
-    cases = f"{case_count(each.n, each)}{grouped}"
-    held = f"{cases} hold {margin} {often(chance)} if nothing changed"
-    if each.group:
-        within = amount(each.group.margin, each.unit)
-        return f"{cases} share a margin of {within} for the mean loss with the other guards of its group"
-    if chance >= each.asked:
-        return held
-    if each.unit.kind == "continuous":
-        which = which_is_short(each)
-        short = why_never(each) or (f"{held} ({which})" if which else held)
-        return f"{short}; for all units of its task to hold four times in five, it needs {remedies(each)}"
-    if each.n < each.fewest:
-        held = f"{cases} cannot hold {margin} without a gain"
-    low, high = (percent(rate) for rate in USUAL_FLIP_RATES)
-    between = each.needed_between
-    rates = f" ({between[0]} to {between[1]} at flip rates of {low} to {high})" if between else ""
-    more = f", or {each.outputs_needed} outputs per case" if each.outputs_needed else ""
-    return f"{held}; for all units of its task to hold four times in five, it needs {each.needed}{more}{rates}"
-
-
-def _drop(each: Plan) -> str:
-    if each.drop is None or each.power is None or each.margin is None:
-        return "no drop is detected four times in five"
-    half = often(each.power.prob_regressed(each.n, each.margin, -each.drop / 2))
-    drop = f"a drop of {amount(each.drop, each.unit)} is detected four times in five, one of "
-    drop += f"{amount(each.drop / 2, each.unit)} {half}"
-    if not each.has_little_to_lose:
-        return drop
-    return f"the base passes {percent(each.seen.rate)}, so held says little; once it passes more, {drop}"
-
-
-def _gain(each: Plan) -> str:
-    known = each.seen.rate is not None and each.unit.kind == "pass/fail"
-    start = f"from {percent(each.seen.rate)} " if known else ""
-    shown = f"a gain of {amount(each.shown_gain, each.unit)}" if each.shown_gain else "no gain"
-    more = ""
-    if each.gain_cases:
-        takes = "needs" if each.gain_cases <= each.n else "would need"
-        more = f", one of {amount(each.gain, each.unit)} {takes} {case_count(each.gain_cases, each)}"
-    return f"{start}{shown} is shown four times in five{more}"
 
 
 def sources(plans: Sequence[Plan]) -> Iterator[str]:

@@ -22,7 +22,6 @@ from tunegate.harness.planning.costs import Calls, held_with, least_margin, most
 from tunegate.harness.planning.history import COSTS_ASSUMED, Past
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.remedies import why_never
-from tunegate.harness.planning.render import sentence
 from tunegate.harness.statistics.power import Continuous
 
 COST = "desk/spend"
@@ -102,7 +101,6 @@ def test_a_guard_of_too_few_cases_can_never_hold_its_margin_and_is_given_a_numbe
     assert warning.startswith(f"{COST}: 60 cases can never hold ")
     assert "it takes 74 cases, or max_new_tokens 4" in warning
     assert ", or a margin of 0." in warning
-    assert sentence(found).startswith("60 cases can never hold ")
 
 
 def test_the_numbers_for_each_way_out_hold_and_a_little_less_does_not():

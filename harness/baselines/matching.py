@@ -92,7 +92,6 @@ def matching(
 
 
 def _on_supplied(engine: Mapping[str, str]) -> Iterator[str]:
-    """Yield notes for supplied outputs."""
     if engine.get("backend") == SUPPLIED:
         yield (
             "OLD-OUTPUTS.jsonl are outputs of the present model; generate outputs for new or edited cases as well: "

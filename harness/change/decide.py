@@ -300,7 +300,6 @@ def _place_of(root: Path) -> str:
 
 
 def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) -> Decision:
-    """The decision with what these rules make of it."""
     try:
         session = Session(options)
         session.selection.select([], session.selection.units())

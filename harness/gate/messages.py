@@ -243,7 +243,6 @@ def _loss(facts: UnitVerdict) -> str:
 
 
 def _least(facts: UnitVerdict) -> float:
-    """Return the lower end of the difference's interval."""
     return facts.interval[0] if facts.interval else 0.0
 
 

@@ -115,7 +115,6 @@ def _verdicts(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores],
     tests: Tests, groups: Mapping[PairKey, GroupLoss],
 ) -> Iterator[UnitVerdict]:  # fmt: skip
-    """Yield the verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     again = candidate.engines.get(name, {"engine": None, "units": {}})
     is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a model that runs again on any engine

@@ -110,7 +110,6 @@ def _refuse_unfinished(path: Path) -> None:
 
 
 def _command(path: Path) -> str:
-    """Return the command in a journal."""
     try:
         return str(read_object(path, "what a command left unfinished").get("command", "the command"))
     except Unreadable as error:

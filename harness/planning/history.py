@@ -163,16 +163,12 @@ def _look_up(unit: Unit, past: Past) -> Seen:
         seen = Seen(calls.spread, COSTS_ASSUMED, is_assumed=True)
     given = seen.is_assumed or past.flip_rate is not None
     outputs = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
+    beside, serving = _beside(unit, past), past.ledger and past.ledger.in_service(unit.key)
     return replace(
         seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
-        outputs=outputs, armed=_armed(unit, base) if base else None, calls=calls,
-        beside=(beside := _beside(unit, past)), is_first=not beside and _serves(unit, past),
+        outputs=outputs, armed=_armed(unit, base) if base else None, calls=calls, beside=beside,
+        is_first=bool(serving and not beside),
     )  # fmt: skip
-
-
-def _serves(unit: Unit, past: Past) -> bool:
-    """Whether a record of the unit is in service."""
-    return bool(past.ledger and past.ledger.in_service(unit.key))
 
 
 def _beside(unit: Unit, past: Past) -> Beside:

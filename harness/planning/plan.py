@@ -320,5 +320,4 @@ def _levels(tasks: Sequence[Task], task: Task, unit: Unit, references: int) -> L
 
 
 def _gated(task: Task) -> list[Unit]:
-    """Return the units of a task that have a margin."""
     return [unit for unit in task.units if task.policy.of(unit.name, unit.kind).margin is not None]

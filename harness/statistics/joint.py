@@ -36,14 +36,6 @@ class Sample:
     weight: float = 1.0
     strict: bool = False
 
-    def changed(self, change: float) -> Sample:
-        """Return the same sample with another true change."""
-        return replace(self, change=change)
-
-    def with_margin(self, margin: float) -> Sample:
-        """Return the same sample with another margin."""
-        return replace(self, margin=margin)
-
 
 def prob_passed(part: Sample) -> float:
     """Return P(held and not regressed) of a unit that has to hold its own margin."""

@@ -168,7 +168,6 @@ class PassFail(Power):
         return _chance(n, flips, counts, 0 * counts, _most_against(counts, self.levels.better))
 
     def _flips(self, n: int, margin: float, change: float) -> tuple[Flips, Integers]:
-        """Return the chances of a flip, and the likely numbers of flips."""
         check_design(n, margin, most=1.0)
         flips = expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
         return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))

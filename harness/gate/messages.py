@@ -289,17 +289,13 @@ def _few_collapse(facts: UnitVerdict) -> str:
 
 def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
     most, others = points(max(0.0, -group.interval[0]), signed=False), len(group.units) - 1
-    single = (
-        f" On its own it would detect a loss of {points(found, signed=False)} points four times in five."
-        if found
-        else ""
-    )
+    alone = f" On its own it would detect a loss of {points(found, signed=False)} points four times in five."
     guards = f"{others} other guard{'s' if others > 1 else ''}{', but lower' if facts.lower else ''}"
     mean = "mean loss" if group.even else "weighted mean loss"
     return (
         f"Held with {guards}: their {mean} against the {facts.reference} is at most {most} points "
         f"({confidence(group.level)}), within the group's margin of "
-        f"{points(group.margin, signed=False)}.{single}"
+        f"{points(group.margin, signed=False)}.{alone if found else ''}"
     )
 
 

@@ -101,12 +101,8 @@ def pair(
     number = candidate.sealed_evaluations.get(unit.key, 1)
     level = stats.sealed_level(number) if unit.sealed or unit.labels else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
-    problem = (
-        known
-        or _absent(unit, candidate, name, reference)
-        or _mismatch(unit, name, old, new)
-        or _partless(declared, old, new)
-    )
+    problem = known or _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
+    problem = problem or _partless(declared, old, new)
     sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:
         return sides
@@ -119,12 +115,10 @@ def pair(
         outputs = (compared_outputs(clean, record) for record in (reference, candidate))
         found = labelled_disagreement(clean, *outputs, number, declared.margin, level)
         return replace(sides, margin=declared.margin, disagreement=found)
-    before, after = observations(unit.cases, old), observations(unit.cases, new)
+    sides = replace(sides, before=observations(unit.cases, old), after=observations(unit.cases, new))
     if declared.margin is None:
-        return replace(sides, before=before, after=after)
-    whole = _with_differences(
-        replace(sides, before=before, after=after), policy.prices, candidate, reference, declared.margin
-    )
+        return sides
+    whole = _with_differences(sides, policy.prices, candidate, reference, declared.margin)
     near = candidate.near.get(unit.of or unit.key, ())
     return _on_clean_cases(whole, near, policy.prices, candidate, reference) if near else whole
 
@@ -173,8 +167,6 @@ def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str
 
 
 def _partless(policy: UnitPolicy, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
-    if not policy.parts:
-        return ""
     known = {name for side in (old, new) for result in side.values() for name in result.parts}
     return next((f"no case has the part {name}, which has a margin" for name in policy.parts if name not in known), "")
 
@@ -203,17 +195,18 @@ def _with_differences(
     sides: PairedScores, prices: Prices | None, candidate: Record, reference: Record, margin: float
 ) -> PairedScores:
     if sides.unit.kind != "continuous":
-        d = tuple(b - a for a, b in zip(sides.before, sides.after, strict=True))
-        return replace(sides, d=d, margin=margin)
-    found = largest_difference(
-        sides.unit, prices, *((each, each.of_unit(sides.unit.key)) for each in (reference, candidate))
-    )
+        return replace(sides, d=_changes(sides.before, sides.after), margin=margin)
+    found = largest_difference(sides.unit, prices, (reference, sides.old), (candidate, sides.new))
     most, bounded = found or (0.0, False)
     # without a known bound, the span must not get narrower than the largest difference seen
     span = max(most, margin / WIDEST if bounded else stats.WINSOR_MARGINS * margin)
     # winsorised, not trimmed: a trimmed mean would drop the collapses that the gate looks for
     cut = stats.winsorise_differences(sides.before, sides.after, span)
     return replace(sides, d=cut.d, margin=margin / span, span=span, bounded=bounded, lost=cut.lost, gained=cut.gained)
+
+
+def _changes(before: Sequence[float], after: Sequence[float]) -> tuple[float, ...]:
+    return tuple(b - a for a, b in zip(before, after, strict=True))
 
 
 def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:
@@ -242,7 +235,7 @@ def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     before, after = observations(cases, pair.old), observations(cases, pair.new)
     if pair.unit.kind == "continuous":
         return stats.winsorise_differences(before, after, pair.span).d
-    return tuple(b - a for a, b in zip(before, after, strict=True))
+    return _changes(before, after)
 
 
 def cases_needed(pair: PairedScores) -> int | None:

@@ -36,7 +36,7 @@ def compare(
     targets_stay: bool = False,
     problems: Mapping[str, str] = MappingProxyType({}),
 ) -> Record:
-    """Compare a candidate record with each reference and decide every task.
+    """Return the candidate with `verdicts`, and `tasks`: the decisions on tasks whose units all have a verdict.
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
@@ -47,16 +47,12 @@ def compare(
         trained: the tasks the adapter was trained for, which must have a target. In other tasks targets are guards.
         targets_stay: targets are targets in every task, as if the candidate is not an adapter on the reference.
         problems: by unit, why it cannot be compared, if that was found out before; it blocks.
-
-    Returns:
-        The candidate with `verdicts`, and with `tasks`: the decisions on the tasks whose units all have a verdict.
     """
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
+    elsewhere = dict.fromkeys(references) | ({base: _of_others(references)} if base else {})
     pairs = {
-        name: _pairs(
-            tasks, candidate, name, reference, aimed, _of_others(references) if name == base else None, problems
-        )
+        name: _pairs(tasks, candidate, name, reference, aimed, elsewhere[name], problems)
         for name, reference in references.items()
     }
     every = [each for of_one in pairs.values() for each in of_one]
@@ -176,13 +172,10 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     )
     if each.unit.kind == "continuous":
         facts = replace(
-            facts,
+            facts, span=each.span, bounded=each.bounded, collapsed=each.lost,
             winsorised=0 if each.bounded else each.lost + each.gained,
-            span=each.span,
-            bounded=each.bounded,
-            collapsed=each.lost,
             collapse_bound=None if each.bounded else each.collapse_bound,
-        )
+        )  # fmt: skip
     verdict, causes = _rule(each, facts, tests, group)
     facts = replace(facts, verdict=verdict, blocks=verdict in {"regressed", "inconclusive"})
     found = drop_found(each, tests.count) if group and verdict == "held" else None
@@ -284,12 +277,9 @@ def _regressed_by(
             yield messages.mean_lost(facts, bool(each.unit.of))
     if facts.lower and held and intolerant:
         yield messages.lower(facts)
-    if (
-        each.with_near
-        and each.with_near.key in is_worse
-        and not stats.held(each.with_near.d, each.with_near.margin, each.level)
-    ):
-        yield messages.worse_with_near(facts, each.with_near.difference)
+    near = each.with_near
+    if near and near.key in is_worse and not stats.held(near.d, near.margin, each.level):
+        yield messages.worse_with_near(facts, near.difference)
     if facts.worse_slices:
         yield messages.fell(facts)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)
@@ -345,9 +335,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and not _is_won(each)],
         no_target=trained and not targets,
-        reused=[]
-        if not trained
-        else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
+        reused=[each.unit for each in targets if _is_reused(each, candidate)] if trained else [],
         seen_by_reward=seen,
         only_rewarded=bool(won) and len(seen) == len(won),
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
@@ -365,6 +353,10 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         "reused": outlook.reused,
         **({"rewarded": list(seen)} if outlook.only_rewarded else {}),
     }
+
+
+def _is_reused(target: UnitVerdict, candidate: Record) -> bool:
+    return not target.sealed and candidate.sealed_evaluations.get(target.unit, 1) > 1
 
 
 def _unsealable(task: Task, targets: Sequence[UnitVerdict]) -> list[str]:

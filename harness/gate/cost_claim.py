@@ -116,19 +116,19 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     unit, currency = costs.unit.of, costs.prices.currency
     if costs.problem:
         return Claim(unit, "not comparable", f"{unit}: no claim: {costs.problem}.", currency)
-    outcome = _outcome(verdict, lower)
+    outcome, before, now = _outcome(verdict, lower), fmean(costs.before), fmean(costs.after)
     sentence = {
         "proved": f"quality {verdict['verdict']}{_quality(verdict)} at {_cost(costs)}",
         "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}",
         "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}",
         "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not "
-        f"{'significantly ' if _is_lower(costs) else ''}lower: {_cost(costs)}",
+        f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
         "not comparable": f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
     }[outcome]
     remarks = [f"{unit}: {sentence}.", *_remarks(costs.prices, models)]
     return Claim(
         unit, outcome, " ".join(remarks), currency,
-        before=fmean(costs.before), now=fmean(costs.after),
+        before=before, now=now,
         ratio=costs.ratio.estimate if costs.ratio else None,
         interval=costs.ratio.interval if costs.ratio else None,
         p=costs.p.p,
@@ -165,10 +165,6 @@ def _percent(found: Ratio) -> str:
     digits = 0 if found.estimate >= 0.1 and high - low >= 0.02 else 1
     share = f"{100 * found.estimate:.{digits}f} % of the cost"
     return f"{share} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]" if found.interval else share
-
-
-def _is_lower(costs: _Costs) -> bool:
-    return fmean(costs.after) < fmean(costs.before)
 
 
 def _remarks(prices: Prices, models: Sequence[str]) -> Iterator[str]:

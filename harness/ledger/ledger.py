@@ -275,12 +275,8 @@ def _folded(value: Any) -> Any:
     return [_folded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
-    """Return the identifying digests of the cases of units, by unit key; a snapshot of traffic counts as a whole."""
-    return {unit.key: _counted(unit) for unit in units}
-
-
-def _counted(unit: Unit) -> tuple[str, ...]:
+def unit_digests(unit: Unit) -> tuple[str, ...]:
+    """Return the identifying digests of a unit's cases; a snapshot of traffic counts as a whole."""
     if unit.traffic:
         return (digest([unit.key, unit.traffic])[:CASE_DIGITS],)
     return tuple(sorted({each for case in unit.cases for each in known_by(case)}))
@@ -293,7 +289,8 @@ def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], reco
         by_task.setdefault(unit.task, []).append(unit)
     return [
         Event(
-            kind, task, asked.subject, cases=case_digests(of_task), engine=asked.engine, record=record,
+            kind, task, asked.subject, engine=asked.engine, record=record,
+            cases={unit.key: unit_digests(unit) for unit in of_task},
             configurations={unit.key: unit.configuration.digest[:CASE_DIGITS] for unit in of_task},
         )
         for task, of_task in by_task.items()
@@ -324,7 +321,7 @@ def evaluation_numbers(
         [this] = case_events("run", asked, [unit])
         key = Event.look if unit.sealed else Event.model
         before, mine = _asked(ledger, unit.task, key), key(this, unit.key)
-        those = [before.get(each, {}) for each in _counted(unit)]
+        those = [before.get(each, {}) for each in unit_digests(unit)]
         found[unit.key] = max((each.get(mine, len(each)) for each in those), default=0) + 1
     return found
 
@@ -350,7 +347,7 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     found = {}
     for unit in units:
         before = _asked(ledger, unit.task, Event.look)
-        found[unit.key] = max((len(before.get(each, {})) for each in _counted(unit)), default=0)
+        found[unit.key] = max((len(before.get(each, {})) for each in unit_digests(unit)), default=0)
     return found
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
 from tunegate.harness.statistics.paired import (
-    Bounds,
     Effective,
     PValue,
     critical,
@@ -472,8 +471,3 @@ def test_bad_input_is_named() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             call()
-
-
-def test_results_are_named() -> None:
-    assert isinstance(wilson(95, 100), Bounds)
-    assert wilson(95, 100).lower < 0.95 < wilson(95, 100).upper

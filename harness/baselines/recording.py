@@ -16,11 +16,11 @@ from tunegate.harness.baselines.service import find_anchor
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import digest_in_parts, json_by_line, locked
+from tunegate.harness.core.files import digest_in_parts, json_by_line
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.engines import hosted_name
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
-from tunegate.harness.ledger.journal import undo, write_together
+from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.ledger.ledger import Event, Ledger, event_path, model_name, next_events, read_ledger
 from tunegate.harness.models.api import SERVED
 
@@ -55,8 +55,7 @@ def write_baselines(
     """
     files = {unit.key: _file(record, unit, _adapter_at(root, released)) for unit in units}
     texts = {unit: file.text for unit, file in files.items()}
-    with locked(root / ".recording"):
-        undo(root)
+    with writing(root):
         _check_unchanged(root, slug, units, seen, bool(released), texts)
         ledger = read_ledger(root)
         paths = {unit.key: baseline_path(root, slug, unit.key, bool(released)) for unit in units}

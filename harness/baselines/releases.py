@@ -16,12 +16,11 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.journal import undo, write_together
+from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, event_path, model_name, next_events, read_ledger, who
 from tunegate.harness.models.adapter_reference import find_adapter
 from tunegate.harness.models.adapters import adapter_digest
@@ -158,8 +157,7 @@ def retire_unit(root: Path, unit: str, reason: str) -> list[str]:
     Raises:
         Refused: nothing was recorded of it, or it is already retired.
     """
-    with locked(root / ".recording"):
-        undo(root)
+    with writing(root):
         ledger = read_ledger(root)
         known = [event for event in ledger.in_order if event.kind in ("recorded", "released") and unit in event.files]
         files = [*sorted(root.glob(f"*/{glob.escape(unit)}.json")), *_released_files(root, unit)]
@@ -199,8 +197,7 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
     Raises:
         Refused: the ledger knows no such release, or the previous outputs are lost.
     """
-    with locked(root / ".recording"):
-        undo(root)
+    with writing(root):
         ledger = read_ledger(root)
         released = _releases_of(ledger, adapter)
         lines, changes = [], dict[Path, str | None]()

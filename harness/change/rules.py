@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.diff import configuration_differences
+from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.baselines.releases import OUTPUTS
 from tunegate.harness.baselines.service import find_anchor, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
@@ -140,7 +141,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
 
 def approval_digest(modified: Sequence[str], new: Rules) -> str:
     """Return the digest of the rule changes and of their result: a later edit is another rule change."""
-    files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
+    files = {name.as_posix(): file_digest(path) for name, path in _files(new.baselines).items()}
     questions = {key: unit.questions for key, unit in new.units.items()}
     labels = {key: lines for key, unit in new.units.items() if (lines := label_lines(unit))}
     return digest(
@@ -272,8 +273,7 @@ def _cases(ids: Sequence[str]) -> str:
 
 def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
     """Yield baselines that are gone, or differ on a case that both sides have with the same question."""
-    for path in _files(old.baselines):
-        name = path.relative_to(old.baselines)
+    for name, path in _files(old.baselines).items():
         unit = _unit_of(name)
         if unit not in new.units:
             continue  # reported as a unit that is gone
@@ -354,9 +354,8 @@ def _disarmed(was: Baseline | None, now: Baseline, unit: Unit | None) -> Iterato
 
 def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
     """What new baselines disarm, and those of a known model, by its digests, under another name that say otherwise."""
-    there = {path.relative_to(old.baselines): path for path in _files(old.baselines)}
-    for path in _files(new.baselines):
-        name = path.relative_to(new.baselines)
+    there = _files(old.baselines)
+    for name, path in _files(new.baselines).items():
         if name in there:
             continue
         unit = _unit_of(name)
@@ -391,13 +390,13 @@ def _events(events: Iterable[Event]) -> Iterator[str]:
             yield f"the ledger: {render_event(event)}"
 
 
-def _files(baselines: Path) -> list[Path]:
-    """The baselines of all models; releases and the ledger have guards of their own."""
-    return [
-        path for path in sorted(baselines.glob("*/*/*.json"))
-        if not path.name.endswith(".released.json") and path.name != "diagnosis.json"
-        and path.relative_to(baselines).parts[0] != LEDGER
-    ]  # fmt: skip
+def _files(baselines: Path) -> dict[Path, Path]:
+    """The baselines of all models, by their path from there; releases and the ledger have guards of their own."""
+    found = {path.relative_to(baselines): path for path in sorted(baselines.glob("*/*/*.json"))}
+    return {
+        name: path for name, path in found.items()
+        if not name.name.endswith(".released.json") and name.name != DIAGNOSIS and name.parts[0] != LEDGER
+    }  # fmt: skip
 
 
 def _unit_of(name: Path) -> str:
@@ -421,7 +420,5 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         yield from _marks(old.units[key], unit, looser=False)
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):
             yield f"{key}: task.yaml is stricter: {', '.join(terms)}"
-    before = {path.relative_to(old.baselines) for path in _files(old.baselines)}
-    for path in _files(new.baselines):
-        if (name := path.relative_to(new.baselines)) not in before:
-            yield f"{_unit_of(name)}: a new baseline ({name})"
+    new_files = sorted(_files(new.baselines).keys() - _files(old.baselines))
+    yield from (f"{_unit_of(name)}: a new baseline ({name})" for name in new_files)

@@ -13,6 +13,7 @@ from tunegate.harness.gate.verdict import NearScores, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
+TOO_CLOSE = "too close to the margin for more cases to settle it"
 
 
 def cannot_compare(problem: str) -> str:
@@ -161,7 +162,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
     if facts.effective is not None:
         advice = "the change differs between topics: add cases of other topics rather than more of these"
     elif needed is None:
-        advice = "too close to the margin for more cases to settle it"
+        advice = TOO_CLOSE
     elif needed > facts.observations:
         more = f"{outputs} outputs per case, or " if outputs else ""
         advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
@@ -183,7 +184,7 @@ def group_not_held(group: GroupLoss) -> str:
 
 def _to_settle(group: GroupLoss) -> str:
     if group.needed is None:
-        return "too close to the margin for more cases to settle it"
+        return TOO_CLOSE
     if group.needed <= group.cases:
         return f"a close call: {group.needed} cases of the group settle it four times in five"
     return f"about {group.needed} cases in the whole group would settle it"

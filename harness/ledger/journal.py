@@ -8,7 +8,8 @@ with the name of that command.
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
@@ -73,12 +74,20 @@ def undo(root: Path) -> None:
     path.unlink()
 
 
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Hold the folder of baselines as its only writer, with an unfinished change undone."""
+    with locked(root / LOCK):
+        undo(root)
+        yield
+
+
 def undo_cut_off(root: Path) -> None:
     """Run `undo` as the only writer, before anything is read, and delete the partial files of killed writers."""
     remove_left(root)
     if (root / JOURNAL).exists():
-        with locked(root / LOCK):
-            undo(root)
+        with writing(root):
+            pass
 
 
 def _not_ours(path: Path, found: str) -> Refused:

@@ -112,8 +112,8 @@ def pair(
         clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
         if not clean.cases:
             return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
-        outputs = (compared_outputs(clean, record) for record in (reference, candidate))
-        found = labelled_disagreement(clean, *outputs, number, declared.margin, level)
+        before, now = (compared_outputs(clean, record) for record in (reference, candidate))
+        found = labelled_disagreement(clean, before, now, number, declared.margin, level)
         return replace(sides, margin=declared.margin, disagreement=found)
     sides = replace(sides, before=observations(unit.cases, old), after=observations(unit.cases, new))
     if declared.margin is None:

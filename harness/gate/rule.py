@@ -377,7 +377,7 @@ def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") ->
     """Whether the gate's exit code is 1; under `warn` inconclusive units do not cause it."""
     # the record's decision stays `block` under `warn`: only the exit code changes
     soft = exempted(record, inconclusive)
-    units = any(each["blocks"] and unit not in soft for unit, each in record.verdicts.items())
+    units = any(unit_blocked(unit, each, soft) for unit, each in record.verdicts.items())
     return units or any(task_blocked(task, soft) for task in record.tasks.values())
 
 

@@ -53,7 +53,7 @@ class Work:
             raise ValueError(f"{self.name} has no cases")
         return part
 
-    def with_each(self, **values: float) -> Work:
+    def with_each(self, **values: Any) -> Work:
         """Return the unit with other values of its samples, open and sealed: another margin, or another true change."""
         open_, sealed = (part and replace(part, **values) for part in (self.open, self.sealed))
         return replace(self, open=open_, sealed=sealed)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range
 from tunegate.harness.statistics.power import check_design
-from tunegate.harness.statistics.sample_size import PassFail, expected_flips, p_of_flips, table_is_held
+from tunegate.harness.statistics.sample_size import PassFail, expected_flips, table_is_held
 from tunegate.harness.statistics.second_reference import prob_both
 
 TAIL = 1e-12  # of a number of flips: the probability left out at either end
@@ -105,11 +105,8 @@ def _cells(n: int, power: PassFail, margin: float, change: float, strict: bool) 
     share = flips.regressed / flips.either if flips.either else 0.5
     possible = np.minimum(counts, n)
     chances = binom_at(possible, n, flips.either) * binom_at(np.minimum(regressed, possible), possible, share)
-    against = p_of_flips(fixed, counts) <= power.levels.worse
-    if not strict:
-        against &= ~table_is_held(regressed, fixed, n, margin, power.levels.held)
-    out: Floats = np.where((counts > n) | against, 0.0, chances)
-    return out
+    passes = (power.is_not_worse if strict else power.is_not_regressed)(regressed, fixed, n, margin)
+    return np.where((counts <= n) & passes, chances, 0.0)
 
 
 def _held(part: Sample) -> NDArray[np.bool_]:

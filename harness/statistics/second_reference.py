@@ -110,9 +110,6 @@ def _prob_beside_one(n: int, own: float, steady: float, moved: tuple[float, floa
     """Return the chance to pass beside one reference; `moved` are the chances that the candidate loses and wins."""
     worse = moved[0] * (1 - own) + max(1 - steady - moved[1], 0.0) * own
     better = moved[1] * (1 - own) + max(steady - moved[0], 0.0) * own
-    likely = [np.array(binom_range(n, chance, tail=TAIL)) for chance in (worse, better)]
-    rows, columns = likely[0][:, None], likely[1][None, :]
-    rest = np.maximum(n - rows, 0)
-    chance = binom_at(rows, n, worse) * binom_at(np.minimum(columns, rest), rest, better / (1 - worse))
-    inside = columns <= rest
-    return float(np.where(inside & test(rows, np.where(inside, columns, 0)), chance, 0.0).sum())
+    lost, won = (binom_range(n, chance, tail=TAIL) for chance in (worse, better))
+    passes = test(np.array(lost)[:, None], np.array(won)[None, :])
+    return float((_candidates(n, lost, won, worse, better) * passes).sum())

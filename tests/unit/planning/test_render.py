@@ -124,7 +124,7 @@ def test_a_continuous_unit_speaks_in_its_own_unit(fluent):
     print_plans(console, [fluent(0.02, 0.07)])
     text = console.file.getvalue()
 
-    assert line(text.partition("flip")[2], "desk/triage ").split()[1:6] == ["0.02", "0.07", "86.9", "%", "0.01815"]
+    assert line(text.partition("flip")[2], "desk/triage ").split()[1:6] == ["0.02", "0.07", "86.6", "%", "0.0182"]
     assert "points" not in text
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tunegate.harness.statistics.distributions import Floats, Integers, find_root
+from tunegate.harness.statistics.distributions import Floats, Integers, root_between
 from tunegate.harness.statistics.paired import ROUNDING, differences, score_statistic
 
 PERMUTATIONS = 999
@@ -136,6 +136,6 @@ def _null_weights(excess: Floats) -> Floats:
         return float((excess / (1 - t * excess / least)).sum())
 
     # beyond the upper end a single cluster would weigh more than 1
-    t = find_root(mean, 0.0, 1 - 1 / (clusters + 1), xtol=1e-14)
+    t = root_between(mean, 0.0, 1 - 1 / (clusters + 1), xtol=1e-14)
     weights: Floats = 1 / (clusters * (1 - t * excess / least))
     return weights

@@ -19,7 +19,7 @@ from scipy.special import xlogy
 
 from tunegate.harness.statistics.clusters import cluster_statistic
 from tunegate.harness.statistics.critical_values import cluster_critical, critical, critical_value, tango_statistic
-from tunegate.harness.statistics.distributions import Floats, binom_bound, find_root
+from tunegate.harness.statistics.distributions import Floats, binom_bound, root_between
 from tunegate.harness.statistics.paired import LEVEL, Bounds, PValue
 from tunegate.harness.statistics.sample_size import p_of_flips
 
@@ -257,7 +257,7 @@ def _largest_loss(table: LabelTable) -> float:
     most, least = min(bound, 1 - PRECISION), -table.difference
     if least >= most or table.surplus(most) <= 0:
         return bound
-    return find_root(table.surplus, least, most, xtol=PRECISION)
+    return root_between(table.surplus, least, most, xtol=PRECISION)
 
 
 def _chance_to_win(labelled: Floats, won: Floats, lost: Floats, loss: Floats) -> Floats:

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def find_root(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
+def root_between(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
     """Return where a function of opposite signs at both ends is 0, to `xtol` (Brent, 1973)."""
     from scipy.optimize import brentq  # takes a tenth of a second to import, and lint needs none of it
 

@@ -19,9 +19,9 @@ from tunegate.harness.statistics.distributions import (
     Integers,
     binom_at,
     binom_to,
-    find_root,
     norm_above,
     norm_below,
+    root_between,
 )
 
 LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
@@ -145,7 +145,7 @@ def lower_bound(
 
     if start > 1 - ROUNDING or math.isinf(z) or surplus(end) < 0:
         return -1.0
-    return -find_root(surplus, start, end, xtol=1e-13)
+    return -root_between(surplus, start, end, xtol=1e-13)
 
 
 def interval(
@@ -332,7 +332,7 @@ def _tilted(d: Floats, counts: Integers, margin: float) -> Floats | None:
         return None
     top = 1.0 if d.min() > -1 else 1 - 1 / (n + 2)  # a case at -1 keeps the root below n / (n + 1)
     # no root up to `top`: no observed loss is large enough, and unseen cases at -1 take the rest of the weight
-    return tilted(top if slope(top) >= 0 else find_root(slope, 0.0, top, xtol=1e-15))
+    return tilted(top if slope(top) >= 0 else root_between(slope, 0.0, top, xtol=1e-15))
 
 
 def _score_p(d: Floats) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tunegate.harness.baselines.diff import (
-    question_differences,
-)
+from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.matching import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.service import anchor_records, records_in_service
@@ -16,10 +15,7 @@ from tunegate.harness.baselines.store import Baseline, as_reference, baseline_pa
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.evaluation.engines import (
-    can_ask_base,
-    is_same_configuration,
-)
+from tunegate.harness.evaluation.engines import can_ask_base, is_same_configuration
 from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.ledger.ledger import Ledger, read_ledger, who
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -48,13 +44,8 @@ def baseline_references(
 
     No baseline holds outputs for sealed cases: the base generates them together with an adapter.
 
-    Args:
-        root: the folder of baselines.
-        tasks: all tasks of the cases.
-        units: the units to compare.
-        fingerprint: the candidate's.
-        model: its `--tg-model`, for suggested commands; None for the default.
-        branch: the baselines of the branch that a change is to be merged into.
+    `fingerprint` is the candidate's, `model` its `--tg-model`, for suggested commands. `branch` has the baselines of
+    the branch that a change is to be merged into.
 
     Raises:
         Refused: a baseline is missing or differs in more than the adapter and, if the base can be re-run, the engine; a
@@ -107,12 +98,19 @@ def _named(
     name: str, ledger: Ledger, records: Sequence[Baseline], fingerprint: Fingerprint
 ) -> Iterator[tuple[str, Record]]:
     """Yield stored records as references, those of one model and prompting strategy together."""
-    by_model: dict[tuple[str | None, ...], list[Baseline]] = {}
+    by_model = _grouped(records, lambda each: (*who(each.subject), each.subject.get("rung")))
+    for number, (tasks, those) in enumerate(by_model):
+        yield f"{name} of {tasks}" if number else name, _reference(ledger, those, fingerprint)
+
+
+def _grouped(records: Sequence[Baseline], key: Callable[[Baseline], Hashable]) -> list[tuple[str, list[Baseline]]]:
+    """Return records in groups of one key, each with the names of its tasks."""
+    found: dict[Hashable, list[Baseline]] = {}
     for each in records:
-        by_model.setdefault((*who(each.subject), each.subject.get("rung")), []).append(each)
-    for number, those in enumerate(by_model.values()):
-        tasks = dict.fromkeys(each.unit.rpartition("/")[0] for each in those)
-        yield f"{name} of {', '.join(tasks)}" if number else name, _reference(ledger, those, fingerprint)
+        found.setdefault(key(each), []).append(each)
+    return [
+        (", ".join(dict.fromkeys(each.unit.rpartition("/")[0] for each in those)), those) for those in found.values()
+    ]
 
 
 def _reference(ledger: Ledger, baselines: Sequence[Baseline], fingerprint: Fingerprint) -> Record:
@@ -136,13 +134,7 @@ def last_releases(
 ) -> dict[str, Record]:
     """Return the outputs of the last releases of other models in a ledger, for `units`, by name.
 
-    Args:
-        root: the folder of baselines, where the outputs are found by their digest.
-        ledger: determines the last releases.
-        tasks: all tasks of the cases.
-        units: the units to compare.
-        fingerprint: the candidate's.
-        noise: that of the baseline.
+    `fingerprint` is the candidate's, and `noise` that of the baseline.
 
     Raises:
         Refused: see `baseline_references`.
@@ -151,18 +143,14 @@ def last_releases(
     _check_released_policies(outputs, tasks)
     # the released model is compared only with the base: against its own outputs it would always hold
     released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(fingerprint.subject)]
-    # cases flip by themselves whatever the reference
-    return {name: replace(_reference(ledger, each, fingerprint), noise=noise) for name, each in _by_release(released)}
-
-
-def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:
-    """Yield the outputs of each release, with its name."""
-    found: dict[tuple[str | None, ...], list[Baseline]] = {}
-    for each in released:
-        found.setdefault(who(each.subject), []).append(each)
-    for those in found.values():
-        tasks = dict.fromkeys(each.unit.rpartition("/")[0] for each in those)
-        yield LAST_RELEASE if len(found) == 1 else f"{LAST_RELEASE} of {', '.join(tasks)}", those
+    by_release = _grouped(released, lambda each: who(each.subject))
+    return {
+        # cases flip by themselves whatever the reference
+        LAST_RELEASE if len(by_release) == 1 else f"{LAST_RELEASE} of {names}": replace(
+            _reference(ledger, those, fingerprint), noise=noise
+        )
+        for names, those in by_release
+    }
 
 
 def _nothing_of_base(fingerprint: Fingerprint) -> Record:
@@ -177,7 +165,9 @@ def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint,
     All units are checked, since a unit that was sealed meanwhile is not among those to compare.
     """
     wrong = []
-    for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
+    policies = _policies(tasks)
+    for unit in (unit for task in tasks for unit in task.units):
+        policy = policies[unit.key]
         path = baseline_path(root, str(fingerprint.subject["model"]), unit.key)
         # without a baseline there is nothing to loosen; for an evaluated unit, `matching` refuses that
         known = read_baseline(path, unit.key).policy if path.exists() else policy
@@ -192,7 +182,7 @@ def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint,
 
 def _check_released_policies(released: Sequence[Baseline], tasks: Sequence[Task]) -> None:
     """Refuse policies looser than the last release's unless it is renewed, as for a baseline."""
-    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
+    policies = _policies(tasks)
     wrong = [
         f"  {each.unit}: {', '.join(looser)} ({show_path(each.path)})"
         for each in released
@@ -200,6 +190,10 @@ def _check_released_policies(released: Sequence[Baseline], tasks: Sequence[Task]
     ]
     if wrong:
         raise Refused("the rules of units are looser than at the last release:\n" + "\n".join(wrong) + f"\n{RENEW}")
+
+
+def _policies(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+    return {key: policy for task in tasks for key, policy in task.policies.items()}
 
 
 def _asked_alike(released: Sequence[Baseline], units: Sequence[Unit]) -> list[Baseline]:
@@ -248,7 +242,7 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit], c
         ):
             wrong.append(f"{name}: {unit.key} was evaluated with {', '.join(changed)}; evaluate it again with --tg-out")
     wrong += [f"{name}: expected the rules of {key}, found none" for key in record.units.keys() - record.policies]
-    for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
+    for key, policy in _policies(tasks).items():
         if looser := policy_changes(record.policies.get(key, policy), policy, looser=True):
             wrong.append(
                 f"{name}: {key} has looser rules than when it was evaluated ({', '.join(looser)}); "

@@ -7,16 +7,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tunegate.harness.baselines.diff import (
-    differing,
-    engine_differences,
-)
+from tunegate.harness.baselines.diff import differing, engine_differences
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.evaluation.engines import (
-    why_not_asked,
-)
+from tunegate.harness.evaluation.engines import why_not_asked
 from tunegate.harness.ledger.ledger import LEDGER, read_ledger
 from tunegate.harness.models.api import SUPPLIED, Fingerprint
 from tunegate.harness.models.model_options import REPLAY, split_replay
@@ -57,8 +52,7 @@ def matching(
     `model` is the subject's `--tg-model`, for the suggested command.
 
     Raises:
-        Refused: a baseline is missing, differs, or is not the ledger's last one; the message names the differences of
-            every unit and how to record again. Or the ledger is incomplete.
+        Refused: a baseline is missing, differs, or is not the ledger's last one; or the ledger is incomplete.
     """
     found, wrong, ledger, elsewhere = [], [], read_ledger(root), False
     subject, engine, slug = fingerprint.subject, fingerprint.engine, str(fingerprint.subject["model"])
@@ -98,7 +92,6 @@ def matching(
 
 
 def _on_supplied(engine: Mapping[str, str]) -> Iterator[str]:
-    """Yield notes for supplied outputs."""
     if engine.get("backend") == SUPPLIED:
         yield (
             "OLD-OUTPUTS.jsonl are outputs of the present model; generate outputs for new or edited cases as well: "
@@ -133,11 +126,7 @@ def vanished_units(folder: Path, tasks: Sequence[Task]) -> dict[str, Path]:
 
 
 def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
-    """Refuse baselines of units that are no longer among the cases: a deleted unit must not pass unscored.
-
-    Raises:
-        Refused: names them and what to do.
-    """
+    """Refuse baselines of units that are no longer among the cases: a deleted unit must not pass unscored."""
     if gone := vanished_units(root / slug, tasks):
         lines = "\n".join(f"  {unit} ({show_path(path)})" for unit, path in gone.items())
         retired = next(iter(gone))

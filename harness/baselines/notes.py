@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from tunegate.harness.baselines.diff import (
-    configuration_differences,
-    engine_differences,
-)
+from tunegate.harness.baselines.diff import configuration_differences, engine_differences
 from tunegate.harness.baselines.lookup import is_last_release
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.evaluation.engines import (
-    is_elsewhere,
-    runs_beside,
-)
+from tunegate.harness.evaluation.engines import is_elsewhere, runs_beside
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.ledger import model_name
 from tunegate.harness.models.api import ITSELF, SERVED, Fingerprint
@@ -24,8 +18,7 @@ from tunegate.harness.models.api import ITSELF, SERVED, Fingerprint
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
-    """Return a line for each reference that is re-run because it was recorded on another engine."""
+def _engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
     return [
         f"the {name} was recorded with "
         f"{', '.join(engine_differences(each.fingerprint['engine'], fingerprint.engine))}: re-run on this engine, "
@@ -34,8 +27,7 @@ def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint, uni
     ]  # fmt: skip
 
 
-def evaluation_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
-    """Return a line that names the sealed units and the references that run beside the candidate."""
+def _evaluation_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
     sealed = [unit for unit in units if unit.sealed]
     asked = [f"the {name}" for name, each in references.items() if runs_beside(each, fingerprint, sealed)]
     if not (sealed and asked):
@@ -45,7 +37,7 @@ def evaluation_notes(references: Mapping[str, Record], fingerprint: Fingerprint,
     ]  # fmt: skip
 
 
-def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:
+def _release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:
     """Return a line if the last release has another base than the candidate; it is compared anyway."""
     found = [reference.fingerprint["subject"] for name, reference in references.items() if is_last_release(name)]
     return [
@@ -58,14 +50,13 @@ def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | 
 def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
     """Return the notes on references beside the verdicts, one line each."""
     return [
-        *engine_notes(references, fingerprint, units), *release_notes(references, fingerprint.subject),
-        *evaluation_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
-        *configuration_notes(references, units),
+        *_engine_notes(references, fingerprint, units), *_release_notes(references, fingerprint.subject),
+        *_evaluation_notes(references, fingerprint, units), *_version_notes(references, fingerprint),
+        *_configuration_notes(references, units),
     ]  # fmt: skip
 
 
-def configuration_notes(references: Mapping[str, Record], units: Sequence[Unit]) -> list[str]:
-    """Return a line for each unit that a reference ran with another prompt, worked examples or decoding than now."""
+def _configuration_notes(references: Mapping[str, Record], units: Sequence[Unit]) -> list[str]:
     return [
         f"{unit.key}: the {name} and this run have different configurations: {', '.join(differs)}"
         for name, each in references.items()

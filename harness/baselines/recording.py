@@ -16,11 +16,11 @@ from tunegate.harness.baselines.service import find_anchor
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import digest_in_parts, json_by_line, locked
+from tunegate.harness.core.files import digest_in_parts, json_by_line
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.engines import hosted_name
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
-from tunegate.harness.ledger.journal import undo, write_together
+from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.ledger.ledger import Event, Ledger, event_path, model_name, next_events, read_ledger
 from tunegate.harness.models.api import SERVED
 
@@ -46,35 +46,30 @@ def write_baselines(
     """Write the files of whole units and return a line of changes each; unchanged files stay untouched.
 
     Compare and swap: `seen` is their `state` when the writer began. `released` is the adapter of these outputs, by its
-    folder or its `.ref`; None for a baseline, which is in service from now on if it `serves`, and the
-    anchor of later configurations for the reason `anchor`. All files and their
-    ledger events are one change, with `more` texts for the folder of a released adapter: a kill leaves all of it or
-    nothing.
+    folder or its `.ref`; None for a baseline, which is in service from now on if it `serves`, and the anchor of later
+    configurations for the reason `anchor`. All files and their ledger events are one change, with `more` texts for the
+    folder of a released adapter: a kill leaves all of it or nothing.
 
     Raises:
         Refused: another writer changed a file since, or the ledger is incomplete; nothing is written.
     """
     files = {unit.key: _file(record, unit, _adapter_at(root, released)) for unit in units}
     texts = {unit: file.text for unit, file in files.items()}
-    with locked(root / ".recording"):
-        undo(root)
+    with writing(root):
         _check_unchanged(root, slug, units, seen, bool(released), texts)
         ledger = read_ledger(root)
         paths = {unit.key: baseline_path(root, slug, unit.key, bool(released)) for unit in units}
         lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
         found = list(_events(ledger, record, units, files, bool(released)))
         if serves:
-            found += [each for each in map(_serving, found) if not ledger.release_in_service(each.task)]
+            found += [replace(each, kind="serves") for each in found if not ledger.release_in_service(each.task)]
         if anchor:
             found += [replace(each, kind="anchored", reason=anchor) for each in found if each.kind == "recorded"]
         events = next_events(ledger, found)
         lines += [_in_service(event) for event in events if event.kind == "serves"]
+        anchors = {} if released else _replaced_anchors(root, ledger, record, paths, files)
         changes: dict[Path, str | None] = {
-            **(
-                replaced_outputs(root, slug, texts, texts)
-                if released
-                else _replaced_anchors(root, ledger, record, paths, files)
-            ),
+            **(replaced_outputs(root, slug, texts, texts) if released else anchors),
             **{path: texts[unit] for unit, path in paths.items() if not _holds(path, texts[unit])},
             **(more or {}),
             **{event_path(root, event.digest): event.text for event in events},
@@ -88,10 +83,6 @@ def write_baselines(
 
 def _in_service(event: Event) -> str:
     return f"{event.task}: {model_name(event.subject)} is in service from now on (tunegate ledger)"
-
-
-def _serving(event: Event) -> Event:
-    return replace(event, kind="serves")
 
 
 def _replaced_anchors(
@@ -135,11 +126,7 @@ def _check_unchanged(
     released: bool,
     texts: Mapping[str, str],
 ) -> None:
-    """Refuse to overwrite another writer's newer files, unless the text is the same.
-
-    Raises:
-        Refused: names the files.
-    """
+    """Refuse to overwrite another writer's newer files, unless the text is the same."""
     # The lock is not enough: a run takes minutes, and the later of two would overwrite outputs that it never saw.
     now = state(root, slug, units, released)
     paths = {unit: baseline_path(root, slug, unit, released) for unit, sha in now.items() if sha != seen[unit]}

@@ -16,22 +16,12 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.journal import undo, write_together
-from tunegate.harness.ledger.ledger import (
-    LEDGER,
-    Event,
-    Ledger,
-    event_path,
-    model_name,
-    next_events,
-    read_ledger,
-    who,
-)
+from tunegate.harness.ledger.journal import write_together, writing
+from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, event_path, model_name, next_events, read_ledger, who
 from tunegate.harness.models.adapter_reference import find_adapter
 from tunegate.harness.models.adapters import adapter_digest
 
@@ -98,22 +88,8 @@ def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:
     )
 
 
-def lost_outputs(root: Path, event: Event) -> list[str]:
-    """Return the units of a release whose outputs, as its event names them, are missing here."""
-    return [unit for unit, sha in sorted(event.files.items()) if not _has_outputs(root, unit, sha, event)]
-
-
-def _has_outputs(root: Path, unit: str, sha: str, event: Event) -> bool:
-    expected = baseline_path(root, str(event.subject.get("model")), unit, released=True)
-    for path in _places(root, unit, expected, {sha}):
-        with suppress(Refused):  # damaged, or another release's
-            if read_baseline(path, unit).digest == sha:
-                return True
-    return False
-
-
 def _places(root: Path, unit: str, expected: Path, known: set[str]) -> list[Path]:
-    """Return the files that may hold a unit's outputs of a release, including replaced ones of the `known` digests."""
+    """Return the files that may hold a unit's outputs of a release, among them replaced ones of the `known` digests."""
     kept = [kept_path(root, sha) for sha in sorted(known)]
     return [path for path in dict.fromkeys([expected, *_released_files(root, unit), *kept]) if path.is_file()]
 
@@ -131,9 +107,6 @@ def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], mode
     """Refuse outputs of a release that the ledger does not know, since their origin is unknown.
 
     The `model` itself is exempt: a renewal overwrites its outputs.
-
-    Raises:
-        Refused: names the files and what to do.
     """
     wrong = []
     for unit in units:
@@ -151,11 +124,7 @@ def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], mode
 
 
 def check_not_withdrawn(ledger: Ledger, tasks: Iterable[str], subject: Mapping[str, str | None]) -> None:
-    """Refuse to release a withdrawn model again.
-
-    Raises:
-        Refused: states the date and the reason of the withdrawal.
-    """
+    """Refuse to release a withdrawn model again."""
     for task in tasks:
         if event := ledger.withdrawal(task, who(subject)):
             raise Refused(
@@ -169,9 +138,6 @@ def check_units_kept(ledger: Ledger, tasks: Iterable[str], units: Iterable[str])
     """Refuse cases without a unit, of any task, that the last release of one of `tasks` was evaluated on.
 
     Otherwise a guard deleted with its policy and its baselines would go unnoticed.
-
-    Raises:
-        Refused: names the units, and how to restore or retire them.
     """
     last = {event.who for task in tasks for event in ledger.last_release(task)}
     met = {unit for event in ledger.in_order if event.kind == "released" and event.who in last
@@ -191,8 +157,7 @@ def retire_unit(root: Path, unit: str, reason: str) -> list[str]:
     Raises:
         Refused: nothing was recorded of it, or it is already retired.
     """
-    with locked(root / ".recording"):
-        undo(root)
+    with writing(root):
         ledger = read_ledger(root)
         known = [event for event in ledger.in_order if event.kind in ("recorded", "released") and unit in event.files]
         files = [*sorted(root.glob(f"*/{glob.escape(unit)}.json")), *_released_files(root, unit)]
@@ -232,8 +197,7 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
     Raises:
         Refused: the ledger knows no such release, or the previous outputs are lost.
     """
-    with locked(root / ".recording"):
-        undo(root)
+    with writing(root):
         ledger = read_ledger(root)
         released = _releases_of(ledger, adapter)
         lines, changes = [], dict[Path, str | None]()

@@ -14,11 +14,7 @@ from tunegate.harness.models.api import Fingerprint
 
 
 def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repeats: int) -> None:
-    """Refuse to compare means of different numbers of outputs per case.
-
-    Raises:
-        Refused: names the units and the references' numbers.
-    """
+    """Refuse to compare means of different numbers of outputs per case."""
     wrong = [
         f"{unit.key}: the {name} holds {found} output{'s' if found > 1 else ''} per case, and this run {repeats}; "
         f"run with --tg-repeats={found}, or record it again with --tg-repeats={repeats}"
@@ -35,22 +31,12 @@ def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repea
 def check_greedy_repeats(
     units: Sequence[Unit], repeats: int, noise: Mapping[str, Noise], fingerprint: Fingerprint
 ) -> None:
-    """Refuse several outputs per case if they would be identical.
-
-    Args:
-        units: the units to evaluate.
-        repeats: outputs per case.
-        noise: the baseline's measurements by unit; missing for unmeasured units.
-        fingerprint: that of the model.
-
-    Raises:
-        Refused: names the units and the measurements.
-    """
+    """Refuse several outputs per case if they would be identical, by the measured `noise` of the baseline."""
     wrong = []
     for unit in units if repeats > 1 else ():
         if unit.check_kind.asks != "generate" or unit.of or all(case.decoding.temperature for case in unit.cases):
             continue
-        if unit.sealed:  # no baseline can have measured sealed units
+        if unit.sealed:  # no baseline can have measured it
             continue
         needs = f"{unit.key}: --tg-repeats needs `generate: {{temperature: ...}}`"
         known = noise.get(unit.key)

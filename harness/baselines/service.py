@@ -20,13 +20,8 @@ def records_in_service(
 ) -> list[Baseline]:
     """Return the record of the configuration in service of each unit; units that nothing serves yet are absent.
 
-    Args:
-        root: the folder of baselines.
-        ledger: what is in service.
-        units: the units to be compared.
-        supplied: whether the run's outputs are supplied, not generated; records of the other kind do not count.
-        branch: the baselines of the branch that a change is to be merged into. A record of it counts where it has the
-            questions of now; a change that edits a unit's questions brings the record of them.
+    If the run's outputs are `supplied`, not generated, only such records count, and otherwise none of them. Those of
+    the `branch` that a change is to be merged into count where they have the questions of now.
 
     Raises:
         Refused: a record is lost, or of other questions; names the units, and what to do.
@@ -91,11 +86,17 @@ def stored_record(root: Path, unit: str, event: Event) -> Baseline | None:
     return None
 
 
+def lost_outputs(root: Path, event: Event) -> list[str]:
+    """Return the units of a release whose outputs, as its event names them, are missing here."""
+    return [unit for unit in sorted(event.files) if stored_record(root, unit, event) is None]
+
+
 def _places(root: Path, unit: str, event: Event) -> Iterator[Path]:
     slug = str(event.subject.get("model"))
     stands = [baseline_path(root, slug, unit, released) for released in (False, True)]
     kept = kept_path(root, event.files[unit])
-    moved = sorted(root.glob(f"*/{glob.escape(unit)}.json"))  # the folder was renamed
+    names = (f"*/{glob.escape(unit)}{ending}" for ending in (".json", ".released.json"))
+    moved = [path for name in names for path in sorted(root.glob(name))]  # the folder was renamed
     yield from (path for path in dict.fromkeys([*stands, kept, *moved]) if path.is_file())
 
 

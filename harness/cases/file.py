@@ -94,6 +94,9 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     configuration = UnitConfiguration(prompt, decoding, tuple(read_shots(document, problems)))
     suite, _, measure = name.partition("/")
     unit, sealed = data.get("unit", suite), data.get("sealed", False)
+    if unit == "diagnosis":  # by its suite: as `unit` the schema refuses it
+        expected = "a unit of another name than diagnosis, which is a file beside the baselines"
+        raise AuthoringError([document.problem(("suite",), expected, "none", "give the unit another name")])
     file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, configuration)
     problems += _ignored(file, data, ())
     if file.check_kind.derived:

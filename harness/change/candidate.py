@@ -33,14 +33,7 @@ SETTINGS = ("model", "rung", "chat-template", "reasoning-effort")
 def configuration_changes(
     old: Sequence[Task], new: Sequence[Task], before: Mapping[str, Any], now: Mapping[str, Any]
 ) -> Iterator[EditedPart]:
-    """Yield the parts in which two sides of a change differ.
-
-    Args:
-        old: the tasks of the branch.
-        new: those of the change.
-        before: the settings of the branch, as texts.
-        now: those of the change.
-    """
+    """Yield the parts in which the tasks and settings of the branch (`old`, `before`) and the change's differ."""
     for name in SETTINGS:
         if before.get(name) != now.get(name) and is_of_same_kind(name, before.get(name), now.get(name)):
             yield EditedPart("", name, before.get(name) or "not set", now.get(name) or "not set")
@@ -75,8 +68,7 @@ def _example_changes(unit: str, old: Sequence[str], new: Sequence[str]) -> Itera
     for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal":
             continue
-        both = zip_longest(range(a, b), range(c, d))
-        for before, now in both:
+        for before, now in zip_longest(range(a, b), range(c, d)):
             if now is None:
                 yield EditedPart(unit, f"worked example {before + 1}, removed", old[before], "")
             elif before is None:
@@ -95,12 +87,10 @@ def is_of_same_kind(name: str, before: str | None, now: str | None) -> bool:
 
 
 def _kind(model: str) -> str:
-    if model.startswith(REPLAY):
-        return model  # supplied outputs: another file is another claim
+    if model.startswith(REPLAY) or is_python(model):
+        return model  # another file is another claim, or other code
     if is_server(model):
         return address(model)
-    if is_python(model):
-        return model  # other code
     return "vllm" if is_vllm(model) else "local"
 
 
@@ -115,12 +105,8 @@ def untrue_records(
 ) -> Iterator[str]:
     """Yield the records of a change that are not what the gate finds; a line each.
 
-    Args:
-        root: the folder of the change's baselines.
-        ledger: the change's ledger.
-        records: what the change puts in service, by unit: the digest of the record.
-        evaluated: what the gate evaluated by the change's rules.
-        tasks: the change's tasks, whose margins are what a record may be off.
+    `root`, `ledger` and `tasks` are the change's; `records` are the digests of what it puts in service, by unit, and
+    `evaluated` is what the gate found by its rules. A record may be off by the margin of its unit.
     """
     margins = {unit.key: task.policy.of(unit.name, unit.kind).margin for task in tasks for unit in task.units}
     critical = {unit.key: [case.id for case in unit.cases if case.critical] for task in tasks for unit in task.units}

@@ -100,7 +100,7 @@ def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_own_c
     """Hold what decides to what it is now, where own code runs meanwhile: the install, the rules, and their trees.
 
     Raises:
-        Refused: names the file that changed.
+        Refused: a file changed.
     """
     if not runs_own_code:
         yield

@@ -8,19 +8,14 @@ prompts, decoding) is evaluated by those, and rule changes are listed first and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
-from tunegate.harness.change.candidate import (
-    SETTINGS,
-    address,
-    configuration_changes,
-    untrue_records,
-)
+from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes, untrue_records
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts
@@ -70,12 +65,8 @@ def decide_change(
 ) -> Decision:
     """Evaluate what `options` name by the rules in the work tree and, with `ref`, by those of a branch or commit.
 
-    Args:
-        options: the run, against the baseline.
-        ref: where the change comes from, such as origin/main; None where nothing but the work tree counts.
-        approve: the digest of the rule changes that a reviewer approved.
-        watch: shows progress.
-        tell: is called with the rule changes before anything is evaluated.
+    `approve` is the digest of the rule changes that a reviewer approved; `tell` is called with all of them before
+    anything is evaluated.
 
     Raises:
         UsageError: there is no such branch or commit.
@@ -92,8 +83,11 @@ def decide_change(
         else:
             folders = [Path(stack.enter_context(_folder())) for _ in range(3)]
             change = _Change(options, ref, approve, checks, *folders)
-            for step in STEPS:
-                step(change)
+            change.find_branch()
+            change.lay_trees()
+            change.compare_rules()
+            change.hold_back()
+            change.join_sides()
             decision = change.decide(watch, tell)
         return replace(decision, notes=(*notes, *decision.notes, *checks.notes))
 
@@ -118,8 +112,6 @@ class _Change:
 
     Attributes:
         options: the run in the work tree.
-        ref: where the change comes from.
-        approve: the digest of the rule changes that a reviewer approved.
         checks: where the checks of both sides run.
         home: a folder for the branch's tree.
         copy: a folder for what the work tree's checks find around them.
@@ -239,7 +231,9 @@ class _Change:
         has_code = bool(self.newer.model or self.newer.checks or (self.older and self.older.checks))
         with holding_unchanged(runs, [self.home, self.copy, self.around], has_code):
             if self.before and self.older and self.newer.checks and not self.waits:
-                self._compare_references()
+                # once more, now with what the code of the checks itself says of its references
+                again = rule_changes(self._rules(self.before), self._rules(self.options, self.copy))
+                self.changes = self._named(again)
             decision = self._announced()
             tell(decision)
             decision = self._by_own_rules(decision, watch)
@@ -251,11 +245,6 @@ class _Change:
         """Whether the change itself names an address for its model that the branch does not: no input is sent there."""
         model, here, there = self.options.model, project_table(self.options.root), standing(self.home)
         return here.get("model") == model and is_server(model) and address(model) != address(there["model"])
-
-    def _compare_references(self) -> None:
-        """Compare the rules once more, now with what the code of the checks itself says of its references."""
-        if self.before:
-            self.changes = self._named(rule_changes(self._rules(self.before), self._rules(self.options, self.copy)))
 
     def _announced(self) -> Decision:
         """The decision before any evaluation: rule changes and edits."""
@@ -295,15 +284,6 @@ class _Change:
         yield from untrue_records(root, read_ledger(root), decision.changes.records, evaluated, self.newer.tasks)
 
 
-STEPS: Sequence[Callable[[_Change], None]] = (
-    _Change.find_branch,
-    _Change.lay_trees,
-    _Change.compare_rules,
-    _Change.hold_back,
-    _Change.join_sides,
-)
-
-
 def _configurations(rules: Rules) -> dict[str, UnitConfiguration]:
     return {unit.key: unit.configuration for unit in rules.units.values()}
 
@@ -320,7 +300,6 @@ def _place_of(root: Path) -> str:
 
 
 def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) -> Decision:
-    """The decision with what these rules make of it."""
     try:
         session = Session(options)
         session.selection.select([], session.selection.units())

@@ -22,11 +22,8 @@ def leaks_in_prompts(
 ) -> Iterator[str]:
     """Yield a line for each unit whose prompt holds expected outputs that the branch's prompt does not hold.
 
-    Args:
-        new: the units of the change, by key.
-        template: the text of its chat template; empty without one.
-        old: the units of the branch, whose cases count too; none if there is no branch.
-        old_template: the text of the branch's chat template.
+    `new` are the units of the change, by key, and `old` those of the branch, whose cases count too. The templates are
+    texts of chat templates; empty without one.
     """
     for key, unit in new.items():
         before = (old or {}).get(key)

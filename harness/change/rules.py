@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tunegate.harness.baselines.diff import configuration_differences
+from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.baselines.releases import OUTPUTS
 from tunegate.harness.baselines.service import find_anchor, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
@@ -88,11 +89,7 @@ class RuleChanges:
 
 
 def label_lines(unit: Unit) -> dict[str, list[str]]:
-    """Return the lines of a unit's labels file, and those of its judge, by the file's name; only of files there are.
-
-    Raises:
-        Unreadable: one is no text file.
-    """
+    """Return the lines of a unit's labels file, and those of its judge, by the file's name; only of files there are."""
     return {
         path.name: read_text(path, "a JSONL file of labels").removesuffix("\n").split("\n")
         for path in (unit.labels.files if unit.labels else ())
@@ -113,10 +110,7 @@ def has_new_model(old: Rules | None, new: Rules) -> bool:
 def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """What a change does that brings a project to a folder (`here`) where the branch has none.
 
-    Args:
-        new: its rules.
-        here: the folder, from the top of the repository.
-        elsewhere: the folders of the branch's projects.
+    `elsewhere` are the folders of the branch's projects, from the top of the repository.
     """
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
@@ -135,15 +129,19 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
     modified += _unchecked_anchors(new, now, events, records)
-    put = [_put_in_service((old, before), (new, now), unit) for unit in records]
-    modified += [f"{each.line}, and nothing here can check it" for each in put if each and each.is_supplied]
-    added = [*_added(old, new), *(each.line for each in put if each and not each.is_supplied)]
+    added = [*_added(old, new)]
+    for record in filter(None, (_put_in_service((old, before), (new, now), unit) for unit in records)):
+        line = f"{record.unit}: this change's record is in service after the merge"
+        if record.is_supplied:
+            modified.append(f"{line}, and nothing here can check it")
+        else:
+            added.append(line)
     return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 
 
 def approval_digest(modified: Sequence[str], new: Rules) -> str:
     """Return the digest of the rule changes and of their result: a later edit is another rule change."""
-    files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
+    files = {name.as_posix(): file_digest(path) for name, path in _files(new.baselines).items()}
     questions = {key: unit.questions for key, unit in new.units.items()}
     labels = {key: lines for key, unit in new.units.items() if (lines := label_lines(unit))}
     return digest(
@@ -221,18 +219,17 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
             key for key, (was, now) in both.items() if canonical(part(old, was)) != canonical(part(new, now))
         ]:
             yield f"{new.key}: {name} of {_cases(edited)} edited"
-    before_k, after_k = (None if unit.labels is None else unit.labels.sample for unit in (old, new))
-    before_judge, judge = (None if unit.labels is None else unit.labels.judge for unit in (old, new))
-    for name, before, after in (
-        ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),
-        ("of", old.of, new.of),
-        ("traffic", old.traffic, new.traffic),
-        ("the number of labels", before_k, after_k),
-        ("the judge", before_judge, judge),
-    ):
-        if before != after:
-            yield f"{new.key}: {name} edited"
+    before, after = _terms(old), _terms(new)
+    yield from (f"{new.key}: {name} edited" for name in before if before[name] != after[name])
     yield from _label_changes(old, new)
+
+
+def _terms(unit: Unit) -> dict[str, object]:
+    """What decides in all cases of a unit."""
+    return {
+        "suite": kind_name(unit.suite, unit.measure), "of": unit.of, "traffic": unit.traffic,
+        "the number of labels": unit.labels and unit.labels.sample, "the judge": unit.labels and unit.labels.judge,
+    }  # fmt: skip
 
 
 def _label_changes(old: Unit | None, new: Unit) -> Iterator[str]:
@@ -276,9 +273,8 @@ def _cases(ids: Sequence[str]) -> str:
 
 def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
     """Yield baselines that are gone, or differ on a case that both sides have with the same question."""
-    for path in _files(old.baselines):
-        name = path.relative_to(old.baselines)
-        unit = "/".join(name.with_suffix("").parts[1:])
+    for name, path in _files(old.baselines).items():
+        unit = _unit_of(name)
         if unit not in new.units:
             continue  # reported as a unit that is gone
         if not (new.baselines / name).is_file():
@@ -294,21 +290,13 @@ def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[s
         yield from _disarmed(was, now, old.units.get(unit))
 
 
-class _PutInService(NamedTuple):
-    """A record of another configuration than before that the change puts in service, as a line."""
-
-    line: str
-    is_supplied: bool
-
-
-def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: str) -> _PutInService | None:
+def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: str) -> Baseline | None:
+    """Return a record of another configuration than before that the change puts in service."""
     was, serves = (
         stored_record(rules.baselines, unit, event) if (event := ledger.in_service(unit)) else None
         for rules, ledger in (old, new)
     )
-    if was and serves and _is_other_configuration(was, serves):
-        return _PutInService(f"{unit}: this change's record is in service after the merge", serves.is_supplied)
-    return None
+    return serves if was and serves and _is_other_configuration(was, serves) else None
 
 
 def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
@@ -366,12 +354,11 @@ def _disarmed(was: Baseline | None, now: Baseline, unit: Unit | None) -> Iterato
 
 def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
     """What new baselines disarm, and those of a known model, by its digests, under another name that say otherwise."""
-    there = {path.relative_to(old.baselines): path for path in _files(old.baselines)}
-    for path in _files(new.baselines):
-        name = path.relative_to(new.baselines)
+    there = _files(old.baselines)
+    for name, path in _files(new.baselines).items():
         if name in there:
             continue
-        unit = "/".join(name.with_suffix("").parts[1:])
+        unit = _unit_of(name)
         with suppress(Refused):  # the decision says why
             now = read_baseline(path, unit)
             others = [old_path for old_name, old_path in there.items() if old_name.parts[1:] == name.parts[1:]]
@@ -403,13 +390,18 @@ def _events(events: Iterable[Event]) -> Iterator[str]:
             yield f"the ledger: {render_event(event)}"
 
 
-def _files(baselines: Path) -> list[Path]:
-    """The baselines of all models; releases and the ledger have guards of their own."""
-    return [
-        path for path in sorted(baselines.glob("*/*/*.json"))
-        if not path.name.endswith(".released.json") and path.name != "diagnosis.json"
-        and path.relative_to(baselines).parts[0] != LEDGER
-    ]  # fmt: skip
+def _files(baselines: Path) -> dict[Path, Path]:
+    """The baselines of all models, by their path from there; releases and the ledger have guards of their own."""
+    found = {path.relative_to(baselines): path for path in sorted(baselines.glob("*/*/*.json"))}
+    return {
+        name: path for name, path in found.items()
+        if not name.name.endswith(".released.json") and name.name != DIAGNOSIS and name.parts[0] != LEDGER
+    }  # fmt: skip
+
+
+def _unit_of(name: Path) -> str:
+    """Return the unit of a baseline, by its path in the folder of baselines."""
+    return "/".join(name.with_suffix("").parts[1:])
 
 
 def _added(old: Rules, new: Rules) -> Iterator[str]:
@@ -428,7 +420,5 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         yield from _marks(old.units[key], unit, looser=False)
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):
             yield f"{key}: task.yaml is stricter: {', '.join(terms)}"
-    before = {path.relative_to(old.baselines) for path in _files(old.baselines)}
-    for path in _files(new.baselines):
-        if (name := path.relative_to(new.baselines)) not in before:
-            yield f"{'/'.join(name.with_suffix('').parts[1:])}: a new baseline ({name})"
+    new_files = sorted(_files(new.baselines).keys() - _files(old.baselines))
+    yield from (f"{_unit_of(name)}: a new baseline ({name})" for name in new_files)

@@ -54,11 +54,7 @@ def tree_digest(tree: Path) -> str:
 
 
 def check_inside(root: Path, **named: Path | None) -> None:
-    """Refuse what a setting names outside of the project, and links in it that lead there.
-
-    Raises:
-        Refused: names the setting or the link, and where it leads.
-    """
+    """Refuse what a setting names outside of the project, and links in it that lead there."""
     home = Path(os.path.realpath(root))
     for name, path in named.items():
         inside = [path, *(each for each in path.rglob("*") if each.is_symlink())] if path else []

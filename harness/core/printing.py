@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from tunegate.harness.core.escaping import shown_in_json, shown_lines
 
@@ -39,6 +42,18 @@ class Printer(Console):
     def on_broken_pipe(self) -> None:
         """Leave the exit code to the caller: rich would exit with 1, which means that the gate blocked."""
         raise BrokenPipeError
+
+
+def figures_table(columns: Iterable[str], texts: Collection[str] = ("unit",), title: str = "") -> Table:
+    """Return an empty table; its columns of `texts` are aligned left and fold, those of figures right."""
+    out = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+        title=Text(title, style="dim") if title else None, title_justify="left",
+    )  # fmt: skip
+    for name in columns:
+        is_text = name in texts
+        out.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+    return out
 
 
 def print_json(value: Any, indent: int | None = 1) -> None:

@@ -98,19 +98,11 @@ def diagnose_task(
     opened: ModelOptions | None = None,
     optimiser: Optimiser | None = None,
 ) -> tuple[Diagnosis, dict[str, Record]]:
-    """Evaluate a sample of a task with each prompting strategy.
+    """Evaluate a sample of a task with each prompting strategy; return the diagnosis and the record of each strategy.
 
-    Args:
-        task: the task to diagnose.
-        model: the model's name, as --tg-model takes it.
-        larger: a further, larger model, or None.
-        watch: shows the progress.
-        cases: the number of cases per unit.
-        opened: options for opening the model; the larger model and the reflecting one have their own chat template.
-        optimiser: optimises the prompts of units below their goal; None: they are not optimised.
-
-    Returns:
-        The diagnosis, and the record of each prompting strategy.
+    `model` and `larger` are named as --tg-model takes them, `cases` are those per unit. `opened` has the options of the
+    model; the larger one and the reflecting one have their own chat template. The `optimiser`, if there is one,
+    rewrites the prompts of units below their goal.
 
     Raises:
         Refused: no unit of the task can be diagnosed.
@@ -122,17 +114,17 @@ def diagnose_task(
     units = [sample(unit, cases, SEED) for unit in whole]
     with closing(Store(store_path())) as store:
         opened = opened or ModelOptions()
-        asked = _opener(model, watch, opened)
-        rungs: dict[str, Callable[[], Model]] = {rung: partial(_cached, asked, rung, store) for rung in RUNGS}
+        asked = _opener(model, watch, opened, store)
+        rungs: dict[str, Callable[[], Model]] = {rung: partial(asked, rung) for rung in RUNGS}
         of_its_own = replace(opened, chat_template=None, tokenizer=None)
         if larger:
-            rungs[LARGER] = lambda: _cached(_opener(larger, watch, of_its_own), RUNGS[0], store)
+            rungs[LARGER] = lambda: _opener(larger, watch, of_its_own, store)(RUNGS[0])
         records, unconstrainable = run_ladder(units, rungs, watch)
         optimised = None
         if optimiser:
             name = optimiser.reflecting
-            reflecting = asked if name == model else _opener(name, watch, of_its_own)
-            models = _cached(asked, RUNGS[0], store), _cached(reflecting, RUNGS[0], store)
+            reflecting = asked if name == model else _opener(name, watch, of_its_own, store)
+            models = asked(RUNGS[0]), reflecting(RUNGS[0])
             optimised, scored = optimise(task, units, records[RUNGS[0]], optimiser, *models, watch)
             records = {rung: each for rung in LADDER if (each := scored if rung == OPTIMISED else records.get(rung))}
     fingerprint = records[RUNGS[0]].fingerprint
@@ -155,19 +147,10 @@ def optimise(
     reflecting: Model,
     watch: Watch,
 ) -> tuple[Optimisation, Record | None]:
-    """Optimise the prompts of the units that miss their goal as-is, and score them on the sampled cases.
+    """Optimise the prompts of the sampled units that miss their goal as-is, and score them on these cases.
 
-    Args:
-        task: the task, with the goals of its units.
-        units: its units, sampled.
-        first: the record of the units as they are.
-        optimiser: rewrites the prompts, on rows only.
-        model: the diagnosed model.
-        reflecting: the model that proposes prompts.
-        watch: shows the progress.
-
-    Returns:
-        The optimised prompts, and the record of the units with a new one; None if there is none.
+    `first` is the record of the units as they are. Return the optimised prompts, and the record of the units with a new
+    one; None if there is none.
     """
     below = [unit for unit in units if (first.units[unit.key].mean or 0.0) < _goal(task, unit)]
     found = optimiser(below, model, reflecting, watch)
@@ -187,16 +170,12 @@ def asked_of(unit: Unit) -> dict[str, str]:
     return {**unit.questions, "prompt, examples or decoding": unit.configuration.digest}
 
 
-def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Model]:
-    """Return the opener of a model with a prompting strategy; a local model's weights are shared."""
+def _opener(name: str, watch: Watch, opened: ModelOptions, store: Store) -> Callable[[str], Model]:
+    """Return the opener of a cached model with a prompting strategy; a local model's weights are shared."""
     if is_opaque(name):
-        return lambda rung: open_opaque(name, watch, opened, rung)
+        return lambda rung: Cached(open_opaque(name, watch, opened, rung), store)
     base = open_model(name, watch, options=opened).base
-    return lambda rung: open_model(name, watch, rung=rung, base=base)
-
-
-def _cached(asked: Callable[[str], Model], rung: str, store: Store) -> Model:
-    return Cached(asked(rung), store)
+    return lambda rung: Cached(open_model(name, watch, rung=rung, base=base), store)
 
 
 def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:
@@ -223,11 +202,7 @@ def write_diagnosis(root: Path, found: Diagnosis) -> Path:
 
 
 def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
-    """Read a diagnosis; `how` is the command that creates it.
-
-    Raises:
-        Refused: the file is missing, edited or not a diagnosis.
-    """
+    """Read a diagnosis that command `how` created; `Refused` if the file is missing, edited or not a diagnosis."""
     name = show_path(path)
     try:
         data = read_json(path, "a diagnosis", published_schema("diagnosis"))
@@ -238,13 +213,12 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
     if not is_as_stamped(data):
         raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
     known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable", "optimised"}}
-    units = {key: _read_recommendation(raw) for key, raw in data["units"].items()}
+    units = {
+        key: Recommendation(raw["remedy"], raw["advice"], raw["goal"], tuple(map(_read_rung, raw["rungs"])))
+        for key, raw in data["units"].items()
+    }
     optimised = read_optimisation(data["optimised"]) if "optimised" in data else None
     return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), optimised=optimised, **known)
-
-
-def _read_recommendation(raw: Mapping[str, Any]) -> Recommendation:
-    return Recommendation(raw["remedy"], raw["advice"], raw["goal"], tuple(map(_read_rung, raw["rungs"])))
 
 
 def _read_rung(raw: Mapping[str, Any]) -> RungResult:

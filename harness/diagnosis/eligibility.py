@@ -16,13 +16,9 @@ from tunegate.harness.diagnosis.ladder import promptable
 
 
 def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], model: str | None = None) -> Diagnosis:
-    """Return the task's diagnosis of this model and these questions.
+    """Return the task's diagnosis of this model and these questions, from the folder of baselines.
 
-    Args:
-        root: the folder of baselines, where it is kept.
-        task: the diagnosed task.
-        subject: the model that the diagnosis must be of.
-        model: the subject's `--model`, for the suggested command.
+    `model` is the subject's `--model`, for the suggested command.
 
     Raises:
         Refused: it is missing, edited, or of another model or other questions.
@@ -50,7 +46,7 @@ def _check_complete(task: Task, found: Diagnosis, path: Path, how: str) -> None:
 
 
 def _first_difference(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
-    """Return the first part of the questions that differs: other cases change every other part as well."""
+    # other cases change every other part as well
     return next((part for part in [*new, *old] if old.get(part) != new.get(part)), None)
 
 
@@ -67,17 +63,10 @@ def tuned_units(task: Task) -> Sequence[Unit]:
 
 
 def eligibility(task: Task, found: Diagnosis, override: str | None, how: str) -> dict[str, Any]:
-    """Return a task's eligibility for the training record.
+    """Return a task's eligibility for the training record, from its diagnosis.
 
-    Args:
-        task: the task to train for.
-        found: its diagnosis.
-        override: the reason for fine-tuning against another remedy, or None.
-        how: how to override it.
-
-    Returns:
-        `digest`, `created` (a date, if known), `remedies` by unit, `against` (the units with another remedy) and
-        `override` (the reason, None if there was nothing to override).
+    It has `digest`, `created` (a date, if known), `remedies` by unit, `against` (the units with another remedy) and
+    `override`, the reason to tune anyway (None if there was nothing to override). `how` says how to give one.
 
     Raises:
         Refused: another remedy, and no override.
@@ -127,17 +116,8 @@ def check_eligibility(
     """Refuse a release whose training has no valid diagnosis of the task's present targets.
 
     The committed diagnosis may cover fewer cases than exist now if the training cites it; a later one must cover these
-    questions.
-
-    Args:
-        root: the folder of baselines.
-        task: the task that the adapter was trained for.
-        subject: the diagnosed base model.
-        eligible: the result of `eligibility` at training.
-        model: the base's `--model`, for the suggested command.
-
-    Raises:
-        Refused: the diagnosis is missing, lacks a target, or names another remedy without an override.
+    questions. `eligible` is the result of `eligibility` at training, `model` the base's `--model`, for the suggested
+    command.
     """
     if eligible["digest"] is None and eligible.get("override"):
         return

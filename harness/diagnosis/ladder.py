@@ -54,16 +54,11 @@ def offers(unit: Unit, rung: str) -> bool:
 def run_ladder(
     units: Sequence[Unit], models: Mapping[str, Callable[[], Model]], watch: Watch
 ) -> tuple[dict[str, Record], dict[str, str]]:
-    """Score the units with each prompting strategy that they support.
+    """Score the sampled units with each prompting strategy that they support.
 
-    Args:
-        units: the units, already sampled.
-        models: opens the model of each strategy, cheapest first; only one is alive at a time.
-        watch: shows the progress.
-
-    Returns:
-        A record for each supported strategy, partial, so that it cannot be released; and for each unit whose outputs
-        cannot be constrained to its schema, the reason.
+    `models` opens the model of each strategy, cheapest first; only one is alive at a time. Return a record for each
+    supported strategy, partial, so that it cannot be released; and for each unit whose outputs cannot be constrained to
+    its schema, the reason.
     """
     records, unconstrainable = {}, dict[str, str]()
     for rung, model in models.items():

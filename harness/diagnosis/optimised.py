@@ -41,14 +41,12 @@ class OptimisedPrompt:
         system: the optimised one; equal to `before` if no proposal scored better.
         rows: rows whose findings the reflecting model saw.
         validation: further rows, on which the prompt was chosen.
-        score_before: the score of the validation rows with the unit's prompt.
-        score: the score of the validation rows with the optimised prompt.
+        score_before, score: the score of the validation rows with the unit's prompt and with the optimised one.
         evaluations: row evaluations; one is an output for a row, scored by the unit's check.
         proposals: prompts that the reflecting model proposed.
         rejected: proposals that were not tried, by reason.
         repeats: rows whose output, of 20 characters or more, the prompt repeats verbatim.
-        model: what the diagnosed model did.
-        reflecting: what the reflecting model did.
+        model, reflecting: what the diagnosed model and the reflecting one did.
     """
 
     file: str
@@ -81,7 +79,6 @@ class Optimisation:
         seed: the seed that divides the rows and selects the proposals.
         files: SHA-256 of each file of rows, by name.
         left_out: rows that were not used, by reason.
-        units: the optimised prompts.
         skipped: units without one, and why.
     """
 
@@ -102,24 +99,16 @@ class Optimiser(Protocol):
         """The model that proposes prompts, as --optimise-with names it."""
 
     def __call__(self, units: Sequence[Unit], model: Model, reflecting: Model, watch: Watch) -> Optimisation:
-        """Optimise the prompt of each unit.
-
-        Args:
-            units: the units whose prompts are optimised.
-            model: the diagnosed model.
-            reflecting: the model that proposes prompts.
-            watch: shows the progress.
-        """
+        """Optimise the prompt of each unit for the diagnosed `model`; `reflecting` proposes prompts."""
 
 
 def read_optimisation(raw: Mapping[str, Any]) -> Optimisation:
     """Read an optimisation from a diagnosis that is valid by its schema."""
-    units = {key: _read_prompt(each) for key, each in raw["units"].items()}
+    units = {
+        key: OptimisedPrompt(**{**each, "model": Spent(**each["model"]), "reflecting": Spent(**each["reflecting"])})
+        for key, each in raw["units"].items()
+    }
     return Optimisation(**{**raw, "units": units})
-
-
-def _read_prompt(raw: Mapping[str, Any]) -> OptimisedPrompt:
-    return OptimisedPrompt(**{**raw, "model": Spent(**raw["model"]), "reflecting": Spent(**raw["reflecting"])})
 
 
 def optimisation_sentences(found: Optimisation | None) -> Iterator[str]:

@@ -107,12 +107,9 @@ def _rung(rung: str, unit: Unit, record: Record, d: Sequence[float] = (), better
 
 
 def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
-    """Return the cheapest remedy that closes the gap between a unit and its goal.
+    """Return the cheapest remedy that closes the gap between a unit and its goal, a share of cases.
 
-    Args:
-        found: the unit's strategies, cheapest first.
-        goal: the share of cases that should pass.
-        knowledge: whether the suite tests a model's knowledge rather than its form.
+    `found` are the unit's strategies, cheapest first; `knowledge` says that the suite tests knowledge rather than form.
     """
     first = found[0]
     if first.mean >= goal:

@@ -24,9 +24,7 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
     """Print the table, then the advice for each unit and its basis."""
     console.print(diagnosis_table(found))
     console.print()
-    for line in sentences(found):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for line in prompt_lines(found):
+    for line in (*sentences(found), *prompt_lines(found)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any, Literal
 
 from tunegate.harness.cases.model import Task, Unit
@@ -65,11 +66,7 @@ def claims(
 ) -> dict[str, dict[str, Any]]:
     """Return the claim for every cost unit whose source unit has a verdict, by the cost unit's key.
 
-    Args:
-        tasks: all tasks of the fixtures.
-        candidate: the cheaper record, with its verdicts against the reference.
-        reference: the costlier record.
-        name: the name of the reference in the verdicts.
+    The candidate is the cheaper record, with its verdicts against the reference of that name.
     """
     found = [
         _costs(task, unit, task.policy.prices, candidate, name, reference)
@@ -119,19 +116,19 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     unit, currency = costs.unit.of, costs.prices.currency
     if costs.problem:
         return Claim(unit, "not comparable", f"{unit}: no claim: {costs.problem}.", currency)
-    outcome = _outcome(verdict, lower)
+    outcome, before, now = _outcome(verdict, lower), fmean(costs.before), fmean(costs.after)
     sentence = {
         "proved": f"quality {verdict['verdict']}{_quality(verdict)} at {_cost(costs)}",
         "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}",
         "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}",
         "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not "
-        f"{'significantly ' if _is_lower(costs) else ''}lower: {_cost(costs)}",
+        f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
         "not comparable": f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
     }[outcome]
     remarks = [f"{unit}: {sentence}.", *_remarks(costs.prices, models)]
     return Claim(
         unit, outcome, " ".join(remarks), currency,
-        before=_mean(costs.before), now=_mean(costs.after),
+        before=before, now=now,
         ratio=costs.ratio.estimate if costs.ratio else None,
         interval=costs.ratio.interval if costs.ratio else None,
         p=costs.p.p,
@@ -155,7 +152,7 @@ def _quality(verdict: Mapping[str, Any]) -> str:
 
 
 def _cost(costs: _Costs) -> str:
-    amounts = [plain(CALLS * _mean(side)) for side in (costs.after, costs.before)]
+    amounts = [plain(CALLS * fmean(side)) for side in (costs.after, costs.before)]
     money = f"({costs.prices.currency} {' against '.join(amounts)} per {CALLS:,} calls)"
     if costs.ratio is None:
         return f"a cost, while the reference is free {money}"
@@ -168,14 +165,6 @@ def _percent(found: Ratio) -> str:
     digits = 0 if found.estimate >= 0.1 and high - low >= 0.02 else 1
     share = f"{100 * found.estimate:.{digits}f} % of the cost"
     return f"{share} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]" if found.interval else share
-
-
-def _is_lower(costs: _Costs) -> bool:
-    return _mean(costs.after) < _mean(costs.before)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _remarks(prices: Prices, models: Sequence[str]) -> Iterator[str]:

@@ -20,14 +20,9 @@ from tunegate.harness.traffic.units import Disagreement
 def labelled_verdict(
     each: PairedScores, found: Disagreement, facts: UnitVerdict, tests: Tests, number: int
 ) -> UnitVerdict:
-    """Return the verdict of a pair of labelled traffic; held outweighs worse, as for cases.
+    """Return the verdict of a pair of labelled traffic with its disagreement; held outweighs worse, as for cases.
 
-    Args:
-        each: the pair.
-        found: its disagreement.
-        facts: what is known of the pair without labels.
-        tests: the tests of the run, of which "worse" on the sample is one.
-        number: the number of the try.
+    `facts` are known without labels, `tests` are those of the run, and `number` is that of the try.
     """
     table, topics = labelled_table(each, found), labelled_topics(found)
     counts = found.inputs, found.differing, each.margin, each.level
@@ -38,8 +33,7 @@ def labelled_verdict(
         before={item.case: item.before.output for item in found.sample if item.case in found.worse},
         labelled=LabelledSample(
             each.unit.traffic, found.inputs, found.differing, len(found.sample), len(found.better), len(found.worse),
-            len(found.missing), number, topics.effective,
-            found.judge,
+            len(found.missing), number, topics.effective, found.judge,
         ),
     )  # fmt: skip
     if needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):

@@ -57,7 +57,6 @@ def labelled_reason(facts: UnitVerdict, found: Verdict, by_topics: bool) -> str:
 
 
 def _judge(judge: JudgeUse) -> str:
-    """Return what a judge's verdicts are used for."""
     if judge.saved > 0:
         return f"drawn by the judge's verdicts, which save about {judge.saved} labels"
     if judge.earlier < FEWEST_EARLIER:

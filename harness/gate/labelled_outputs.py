@@ -10,24 +10,9 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final
-from tunegate.harness.traffic.strata import labelled_disagreement
-from tunegate.harness.traffic.units import ComparedOutput, Disagreement, Outputs
+from tunegate.harness.traffic.units import ComparedOutput, Outputs
 
 REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
-
-
-def labelled_outputs(
-    unit: Unit, candidate: Record, reference: Record, number: int, margin: float, level: float
-) -> Disagreement:
-    """Return on which inputs of a unit the outputs of two records differ, and what labels say of the sample.
-
-    Both records hold a scored output of every case. Of repeated outputs the first counts.
-
-    Raises:
-        AuthoringError: the labels file, or that of the judge, has mistakes.
-    """
-    old, new = (compared_outputs(unit, record) for record in (reference, candidate))
-    return labelled_disagreement(unit, old, new, number, margin, level)
 
 
 def supplied_digest(unit: Unit, record: Record) -> str:
@@ -36,7 +21,7 @@ def supplied_digest(unit: Unit, record: Record) -> str:
 
 
 def compared_outputs(unit: Unit, record: Record) -> Outputs:
-    """Return a record's outputs on a unit of labelled traffic, by case id."""
+    """Return a record's outputs on a unit of labelled traffic, by case id; of repeated outputs the first counts."""
     firsts = {case: result.first for case, result in record.of_unit(unit.key).items()}
     return {
         case.id: compared_output(case, record.rung, firsts[case.id].passed, firsts[case.id].output)

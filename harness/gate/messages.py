@@ -13,6 +13,7 @@ from tunegate.harness.gate.verdict import NearScores, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
+TOO_CLOSE = "too close to the margin for more cases to settle it"
 
 
 def cannot_compare(problem: str) -> str:
@@ -161,7 +162,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
     if facts.effective is not None:
         advice = "the change differs between topics: add cases of other topics rather than more of these"
     elif needed is None:
-        advice = "too close to the margin for more cases to settle it"
+        advice = TOO_CLOSE
     elif needed > facts.observations:
         more = f"{outputs} outputs per case, or " if outputs else ""
         advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
@@ -183,7 +184,7 @@ def group_not_held(group: GroupLoss) -> str:
 
 def _to_settle(group: GroupLoss) -> str:
     if group.needed is None:
-        return "too close to the margin for more cases to settle it"
+        return TOO_CLOSE
     if group.needed <= group.cases:
         return f"a close call: {group.needed} cases of the group settle it four times in five"
     return f"about {group.needed} cases in the whole group would settle it"
@@ -243,7 +244,6 @@ def _loss(facts: UnitVerdict) -> str:
 
 
 def _least(facts: UnitVerdict) -> float:
-    """Return the lower end of the difference's interval."""
     return facts.interval[0] if facts.interval else 0.0
 
 
@@ -290,17 +290,13 @@ def _few_collapse(facts: UnitVerdict) -> str:
 
 def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
     most, others = points(max(0.0, -group.interval[0]), signed=False), len(group.units) - 1
-    single = (
-        f" On its own it would detect a loss of {points(found, signed=False)} points four times in five."
-        if found
-        else ""
-    )
+    alone = f" On its own it would detect a loss of {points(found, signed=False)} points four times in five."
     guards = f"{others} other guard{'s' if others > 1 else ''}{', but lower' if facts.lower else ''}"
     mean = "mean loss" if group.even else "weighted mean loss"
     return (
         f"Held with {guards}: their {mean} against the {facts.reference} is at most {most} points "
         f"({confidence(group.level)}), within the group's margin of "
-        f"{points(group.margin, signed=False)}.{single}"
+        f"{points(group.margin, signed=False)}.{alone if found else ''}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, variance
 
 from scipy.special import stdtrit
 
@@ -19,28 +20,23 @@ def near_scores(pair: PairedScores) -> NearScores | None:
         return None
     cases = [case for case in pair.with_near.unit.cases if case.id not in pair.new]
     before, after = (observations(cases, side) for side in (pair.with_near.old, pair.with_near.new))
-    base, mean = (math.fsum(side) / len(side) for side in (before, after))
+    base, mean = fmean(before), fmean(after)
     gains = [b - a for a, b in zip(before, after, strict=True)]
     clean = [b - a for a, b in zip(pair.before, pair.after, strict=True)]
-    found = NearScores(len(cases), len(pair.unit.cases), base, mean)
     if not clean:
-        return found
-    excess = math.fsum(gains) / len(gains) - math.fsum(clean) / len(clean)
-    return NearScores(found.n, found.clean, base, mean, excess, _interval(gains, clean, excess))
+        return NearScores(len(cases), 0, base, mean)
+    excess = fmean(gains) - fmean(clean)
+    interval = _interval(gains, clean, excess)
+    return NearScores(len(cases), len(pair.unit.cases), base, mean, excess, interval)
 
 
 def _interval(near: Sequence[float], clean: Sequence[float], excess: float) -> tuple[float, float] | None:
     """Return Welch's interval of a difference of means (Biometrika 34, 1947); None with fewer than two on a side."""
     if min(len(near), len(clean)) < 2:
         return None
-    parts = [_variance(side) / len(side) for side in (near, clean)]
+    parts = [variance(side) / len(side) for side in (near, clean)]
     if not sum(parts):
         return None
     freedom = sum(parts) ** 2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (near, clean), strict=True))
     half = float(stdtrit(freedom, 1 - LEVEL / 2)) * math.sqrt(sum(parts))
     return excess - half, excess + half
-
-
-def _variance(values: Sequence[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)

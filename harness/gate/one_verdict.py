@@ -21,11 +21,9 @@ def proven_by_another(task: Task, by_unit: Mapping[str, UnitVerdict]) -> Iterato
     for unit in task.units:
         sealing = task.policy.of(unit.name, unit.kind).seals if unit.sealed and unit.key in by_unit else None
         if sealing and (facts := by_unit.get(f"{task.name}/{sealing}")):
-            unsettled = facts.verdict == "inconclusive" and facts.difference is not None
-            yield replace(
-                facts, proven_by=unit.key, blocks=facts.blocks and not unsettled,
-                reason=f"{facts.reason} {messages.proven_by(unit.key)}",
-            )  # fmt: skip
+            reason = f"{facts.reason} {messages.proven_by(unit.key)}"
+            blocks = facts.blocks and not facts.is_unsettled
+            yield replace(facts, proven_by=unit.key, blocks=blocks, reason=reason)
 
 
 def combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
@@ -46,16 +44,14 @@ def beside_service(verdict: UnitVerdict) -> UnitVerdict:
     Were it to be held of both, 41 % of equal adapters would be released where so 59 % are (5 units, n = 200, margin 5,
     flip rate 4 %).
     """
-    unsettled = verdict.verdict == "inconclusive" and verdict.difference is not None
-    below = max(0.0, -(verdict.difference or 0.0))
-    return replace(verdict, blocks=verdict.blocks and not unsettled, below_service=below, is_below_shown=verdict.lower)
+    below, blocks = max(0.0, -(verdict.difference or 0.0)), verdict.blocks and not verdict.is_unsettled
+    return replace(verdict, blocks=blocks, below_service=below, is_below_shown=verdict.lower)
 
 
 def _severity(verdict: UnitVerdict) -> int:
     if not verdict.blocks:
         return 0
-    # lowest: an inconclusive verdict, which may only warn, must not hide one that blocks
-    if verdict.verdict == "inconclusive" and verdict.difference is not None:
+    if verdict.is_unsettled:  # it may only warn, and must not hide a verdict that blocks
         return 1
     return 3 if verdict.verdict == "regressed" else 2
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from statistics import fmean
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.policy import Policy, UnitPolicy
@@ -13,11 +14,12 @@ from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate.call_costs import largest_difference
-from tunegate.harness.gate.labelled_outputs import labelled_outputs
+from tunegate.harness.gate.labelled_outputs import compared_outputs
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
+from tunegate.harness.traffic.strata import labelled_disagreement
 from tunegate.harness.traffic.units import Disagreement
 
 PairKey = tuple[str, str, str]
@@ -99,12 +101,8 @@ def pair(
     number = candidate.sealed_evaluations.get(unit.key, 1)
     level = stats.sealed_level(number) if unit.sealed or unit.labels else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
-    problem = (
-        known
-        or _absent(unit, candidate, name, reference)
-        or _mismatch(unit, name, old, new)
-        or _partless(declared, old, new)
-    )
+    problem = known or _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
+    problem = problem or _partless(declared, old, new)
     sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:
         return sides
@@ -114,14 +112,13 @@ def pair(
         clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
         if not clean.cases:
             return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
-        found = labelled_outputs(clean, candidate, reference, number, declared.margin, level)
+        before, now = (compared_outputs(clean, record) for record in (reference, candidate))
+        found = labelled_disagreement(clean, before, now, number, declared.margin, level)
         return replace(sides, margin=declared.margin, disagreement=found)
-    before, after = observations(unit.cases, old), observations(unit.cases, new)
+    sides = replace(sides, before=observations(unit.cases, old), after=observations(unit.cases, new))
     if declared.margin is None:
-        return replace(sides, before=before, after=after)
-    whole = _with_differences(
-        replace(sides, before=before, after=after), policy.prices, candidate, reference, declared.margin
-    )
+        return sides
+    whole = _with_differences(sides, policy.prices, candidate, reference, declared.margin)
     near = candidate.near.get(unit.of or unit.key, ())
     return _on_clean_cases(whole, near, policy.prices, candidate, reference) if near else whole
 
@@ -170,8 +167,6 @@ def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str
 
 
 def _partless(policy: UnitPolicy, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
-    if not policy.parts:
-        return ""
     known = {name for side in (old, new) for result in side.values() for name in result.parts}
     return next((f"no case has the part {name}, which has a margin" for name in policy.parts if name not in known), "")
 
@@ -193,26 +188,25 @@ def means(observed: Sequence[Hashable], scores: Sequence[float]) -> tuple[float,
     groups: dict[Hashable, list[float]] = {}
     for each, score in zip(observed, scores, strict=True):
         groups.setdefault(each, []).append(score)
-    return tuple(
-        math.fsum(together) / len(together) if len(together) > 1 else together[0] for together in groups.values()
-    )
+    return tuple(map(fmean, groups.values()))
 
 
 def _with_differences(
     sides: PairedScores, prices: Prices | None, candidate: Record, reference: Record, margin: float
 ) -> PairedScores:
     if sides.unit.kind != "continuous":
-        d = tuple(b - a for a, b in zip(sides.before, sides.after, strict=True))
-        return replace(sides, d=d, margin=margin)
-    found = largest_difference(
-        sides.unit, prices, *((each, each.of_unit(sides.unit.key)) for each in (reference, candidate))
-    )
+        return replace(sides, d=_changes(sides.before, sides.after), margin=margin)
+    found = largest_difference(sides.unit, prices, (reference, sides.old), (candidate, sides.new))
     most, bounded = found or (0.0, False)
     # without a known bound, the span must not get narrower than the largest difference seen
     span = max(most, margin / WIDEST if bounded else stats.WINSOR_MARGINS * margin)
     # winsorised, not trimmed: a trimmed mean would drop the collapses that the gate looks for
     cut = stats.winsorise_differences(sides.before, sides.after, span)
     return replace(sides, d=cut.d, margin=margin / span, span=span, bounded=bounded, lost=cut.lost, gained=cut.gained)
+
+
+def _changes(before: Sequence[float], after: Sequence[float]) -> tuple[float, ...]:
+    return tuple(b - a for a, b in zip(before, after, strict=True))
 
 
 def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:
@@ -241,7 +235,7 @@ def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     before, after = observations(cases, pair.old), observations(cases, pair.new)
     if pair.unit.kind == "continuous":
         return stats.winsorise_differences(before, after, pair.span).d
-    return tuple(b - a for a, b in zip(before, after, strict=True))
+    return _changes(before, after)
 
 
 def cases_needed(pair: PairedScores) -> int | None:

@@ -7,9 +7,9 @@ value, those whose output has none. The margin of the field applies to both rate
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from tunegate.harness.cases.model import Case
 from tunegate.harness.cases.policy import UnitPolicy
@@ -25,19 +25,9 @@ NONE_EXPECTED = " (none expected)"  # appended to a field's name: its rate among
 
 @dataclass(frozen=True)
 class PairedPart(PairedScores):
-    """A part of a unit: `base` and `mean` are over its `n` cases, `before`, `after` and `d` over their observations.
+    """A part of a unit, with the `facts` of its verdict that no test decides."""
 
-    `named` is its name in task.yaml. `base_only` and `mean_only` are the rates of each record on its own, if over fewer
-    cases: a custom check may not declare which cases ask for a part.
-    """
-
-    named: str = ""
-    n: int = 0
-    base: float = 0.0
-    mean: float = 0.0
-    whole: bool = False
-    base_only: PartialRate | None = None
-    mean_only: PartialRate | None = None
+    facts: PartVerdict = field(kw_only=True)
 
 
 def pair_parts(pair: PairedScores) -> list[PairedPart]:
@@ -58,8 +48,9 @@ def pair_parts(pair: PairedScores) -> list[PairedPart]:
             asked = [place for place, is_due in enumerate(due) if is_due]
             made = _paired(pair, name, name, asked, before, after)
             single = [_single(name, pair.unit.cases, results, of) for results, of in zip(sides, parts, strict=True)]
-            base, mean = (each if each and each[1] < made.n else None for each in single)
-            found.append(replace(made, base_only=base, mean_only=mean))
+            # a custom check may not declare which cases ask for a part
+            base, mean = (each if each and each[1] < made.facts.n else None for each in single)
+            found.append(replace(made, facts=replace(made.facts, base_only=base, mean_only=mean)))
         others = [place for place, is_due in enumerate(due) if not is_due]
         if name in fields and any(name in side[place] for side in parts for place in others):
             found.append(_paired(pair, f"{name}{NONE_EXPECTED}", name, others, before, after))
@@ -75,11 +66,15 @@ def _paired(
     grouped = [means(observed, side) for side in sides]
     declared = pair.policy.parts.get(named)
     policy = UnitPolicy(margin=declared.margin, reason=declared.reason) if declared else UnitPolicy(margin=None)
+    d = tuple(b - a for a, b in zip(*grouped, strict=True))
+    label = pair.unit.check_kind.parts.get(named, named) + part.removeprefix(named)
+    facts = PartVerdict(
+        part, label, len(places), fmean(sides[0]), fmean(sides[1]), named=named, observations=len(d),
+        difference=fmean(d), whole=(grouped[0], grouped[1]) == (pair.before, pair.after),
+    )  # fmt: skip
     return PairedPart(
         pair.unit, pair.reference, policy, pair.level, pair.old, pair.new, before=grouped[0], after=grouped[1],
-        d=tuple(b - a for a, b in zip(*grouped, strict=True)), margin=declared.margin if declared else 0.0, part=part,
-        named=named, n=len(places), base=math.fsum(sides[0]) / len(places), mean=math.fsum(sides[1]) / len(places),
-        whole=(grouped[0], grouped[1]) == (pair.before, pair.after),
+        d=d, margin=declared.margin if declared else 0.0, part=part, facts=facts,
     )  # fmt: skip
 
 
@@ -90,7 +85,7 @@ def _single(
     asked = [
         part for case, result, part in zip(cases, results, parts, strict=True) if asks_for(case, name, [result])
     ]  # fmt: skip
-    return (math.fsum(part.get(name, 1.0) for part in asked) / len(asked), len(asked)) if asked else None
+    return (fmean(part.get(name, 1.0) for part in asked), len(asked)) if asked else None
 
 
 def values_never_right(pair: PairedScores) -> tuple[NeverRight, ...]:
@@ -109,19 +104,11 @@ def gated_parts(parts: Sequence[PairedPart]) -> list[PairedPart]:
 
 
 def part_verdicts(
-    parts: Sequence[PairedPart],
-    worse: Mapping[PairKey, stats.PValue],
-    is_worse: Collection[PairKey],
+    parts: Sequence[PairedPart], worse: Mapping[PairKey, stats.PValue], is_worse: Collection[PairKey]
 ) -> Iterator[PartVerdict]:
     """Yield the verdict on each part; `worse` and `is_worse` come from the family that tests the gated parts."""
     for each in parts:
-        labels = each.unit.check_kind.parts
-        label = labels.get(each.named, each.named) + each.part.removeprefix(each.named)
-        found = PartVerdict(
-            each.part, label, each.n, each.base, each.mean, named=each.named, observations=len(each.d),
-            difference=math.fsum(each.d) / len(each.d), whole=each.whole, base_only=each.base_only,
-            mean_only=each.mean_only,
-        )  # fmt: skip
+        found = each.facts
         if each.policy.margin is not None:
             bounds = stats.interval(each.d, 2 * each.level, each.margin)
             found = replace(

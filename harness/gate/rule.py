@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tunegate.harness.cases.model import Case, Task, Unit
@@ -25,8 +26,6 @@ from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
-NONE_KNOWN: Mapping[str, str] = {}
-
 
 @no_collection()
 def compare(
@@ -35,9 +34,9 @@ def compare(
     references: Mapping[str, Record],
     trained: Sequence[str],
     targets_stay: bool = False,
-    problems: Mapping[str, str] = NONE_KNOWN,
+    problems: Mapping[str, str] = MappingProxyType({}),
 ) -> Record:
-    """Compare a candidate record with each reference and decide every task.
+    """Return the candidate with `verdicts`, and `tasks`: the decisions on tasks whose units all have a verdict.
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
@@ -48,16 +47,12 @@ def compare(
         trained: the tasks the adapter was trained for, which must have a target. In other tasks targets are guards.
         targets_stay: targets are targets in every task, as if the candidate is not an adapter on the reference.
         problems: by unit, why it cannot be compared, if that was found out before; it blocks.
-
-    Returns:
-        The candidate with `verdicts`, and with `tasks`: the decisions on the tasks whose units all have a verdict.
     """
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
+    elsewhere = dict.fromkeys(references) | ({base: _of_others(references)} if base else {})
     pairs = {
-        name: _pairs(
-            tasks, candidate, name, reference, aimed, _of_others(references) if name == base else None, problems
-        )
+        name: _pairs(tasks, candidate, name, reference, aimed, elsewhere[name], problems)
         for name, reference in references.items()
     }
     every = [each for of_one in pairs.values() for each in of_one]
@@ -116,7 +111,6 @@ def _verdicts(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores],
     tests: Tests, groups: Mapping[PairKey, GroupLoss],
 ) -> Iterator[UnitVerdict]:  # fmt: skip
-    """Yield the verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     again = candidate.engines.get(name, {"engine": None, "units": {}})
     is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a model that runs again on any engine
@@ -178,13 +172,10 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     )
     if each.unit.kind == "continuous":
         facts = replace(
-            facts,
+            facts, span=each.span, bounded=each.bounded, collapsed=each.lost,
             winsorised=0 if each.bounded else each.lost + each.gained,
-            span=each.span,
-            bounded=each.bounded,
-            collapsed=each.lost,
             collapse_bound=None if each.bounded else each.collapse_bound,
-        )
+        )  # fmt: skip
     verdict, causes = _rule(each, facts, tests, group)
     facts = replace(facts, verdict=verdict, blocks=verdict in {"regressed", "inconclusive"})
     found = drop_found(each, tests.count) if group and verdict == "held" else None
@@ -222,8 +213,8 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     return UnitVerdict(
         unit.key, each.reference, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
         # if the two sides cannot be paired, the reference's own mean is still shown
-        base=_mean(each.before) if each.before or not known else known.mean,
-        mean=_mean(each.after),
+        base=fmean(each.before) if each.before else known.mean if known else None,
+        mean=fmean(each.after) if each.after else None,
         observations=len(each.after),
         margin=each.policy.margin,
         target_score=each.policy.target_score,
@@ -241,10 +232,6 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         base_rates=known.rates if known else {},
         near=near_scores(each),
     )  # fmt: skip
-
-
-def _mean(scores: Sequence[float]) -> float | None:
-    return math.fsum(scores) / len(scores) if scores else None
 
 
 def _regressed(case: Case, old: Result, new: Result) -> bool:
@@ -290,12 +277,9 @@ def _regressed_by(
             yield messages.mean_lost(facts, bool(each.unit.of))
     if facts.lower and held and intolerant:
         yield messages.lower(facts)
-    if (
-        each.with_near
-        and each.with_near.key in is_worse
-        and not stats.held(each.with_near.d, each.with_near.margin, each.level)
-    ):
-        yield messages.worse_with_near(facts, each.with_near.difference)
+    near = each.with_near
+    if near and near.key in is_worse and not stats.held(near.d, near.margin, each.level):
+        yield messages.worse_with_near(facts, near.difference)
     if facts.worse_slices:
         yield messages.fell(facts)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)
@@ -316,7 +300,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
             where = "the policy file" if each.unit.check_kind.supplied else "task.yaml"
             yield messages.collapse_not_excluded(facts, each.policy.collapse, where)
     minimum = each.policy.minimum_score
-    if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
+    if minimum is not None and fmean(each.after) < minimum:
         # an estimate below the minimum may be chance: regressed takes a significant result
         yield messages.maybe_below_minimum(facts, minimum)
 
@@ -351,9 +335,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and not _is_won(each)],
         no_target=trained and not targets,
-        reused=[]
-        if not trained
-        else [each.unit for each in targets if not each.sealed and candidate.sealed_evaluations.get(each.unit, 1) > 1],
+        reused=[each.unit for each in targets if _is_reused(each, candidate)] if trained else [],
         seen_by_reward=seen,
         only_rewarded=bool(won) and len(seen) == len(won),
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
@@ -371,6 +353,10 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         "reused": outlook.reused,
         **({"rewarded": list(seen)} if outlook.only_rewarded else {}),
     }
+
+
+def _is_reused(target: UnitVerdict, candidate: Record) -> bool:
+    return not target.sealed and candidate.sealed_evaluations.get(target.unit, 1) > 1
 
 
 def _unsealable(task: Task, targets: Sequence[UnitVerdict]) -> list[str]:
@@ -391,7 +377,7 @@ def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") ->
     """Whether the gate's exit code is 1; under `warn` inconclusive units do not cause it."""
     # the record's decision stays `block` under `warn`: only the exit code changes
     soft = exempted(record, inconclusive)
-    units = any(each["blocks"] and unit not in soft for unit, each in record.verdicts.items())
+    units = any(unit_blocked(unit, each, soft) for unit, each in record.verdicts.items())
     return units or any(task_blocked(task, soft) for task in record.tasks.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -49,15 +50,13 @@ def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate
         if task.policy.together is None:
             continue
         names = dict.fromkeys(each.reference for each in pairs)
-        for name in names:
-            for sealed in (False, True):
-                members = list(_members(task, pairs, name, sealed))
-                missing = _missing(task, candidate, sealed) or next(
-                    (one.unit.key for one, _ in members if not one.d), ""
-                )
-                if len(members) > 1 or (members and missing):
-                    loss = _loss(task.policy.together, members, missing)
-                    found |= {one.key: loss for one, _ in members}
+        for name, sealed in product(names, (False, True)):
+            members = list(_members(task, pairs, name, sealed))
+            undone = (one.unit.key for one, _ in members if not one.d)
+            missing = _missing(task, candidate, sealed) or next(undone, "")
+            if len(members) > 1 or (members and missing):
+                loss = _loss(task.policy.together, members, missing)
+                found |= {one.key: loss for one, _ in members}
     return found
 
 

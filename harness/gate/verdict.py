@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from tunegate.harness.checks.base import Kind
@@ -46,10 +46,6 @@ class PartVerdict:
     base_only: PartialRate | None = None
     mean_only: PartialRate | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
-
 
 @dataclass(frozen=True, slots=True)
 class NeverRight:
@@ -62,10 +58,6 @@ class NeverRight:
     value: str
     n: int
     base: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        return {"field": self.field, "value": self.value, "n": self.n, "base": self.base}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +76,6 @@ class NearScores:
     mean: float
     excess: float | None = None
     interval: tuple[float, float] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +102,6 @@ class LabelledSample:
     topics: float | None = None
     judge: JudgeUse | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        raw = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return raw | {"judge": asdict(self.judge) if self.judge else None}
-
 
 @dataclass(frozen=True)
 class UnitVerdict:
@@ -127,26 +110,21 @@ class UnitVerdict:
     A guard whose reference passes nothing "cannot fall".
 
     Attributes:
-        base, mean: means over the `observations`; with groups there are fewer observations than cases.
+        base, mean: means over the `observations`, which with groups are fewer than the cases.
         interval: of the difference, each end one-sided at the `level` of the verdict.
         p_worse: the p-value of "worse", before correction for the number of `tests` of the run.
         declared: the reason given in task.yaml.
-        critical: critical cases that regressed.
         already_failing: critical cases that the reference failed.
         unstable: critical cases declared unstable, of which one output failed; two are needed to count.
         by_themselves: cases that flip when the base is re-run; the critical ones among them are `disarmed`.
         before: the reference's outputs for the regressed cases, unless the unit is sealed.
-        worse_slices: slices that fell.
         skipped: tags that are not slices.
         lower: the unit is significantly worse.
         gained: a guard is significantly better, before correction.
         proven_by: for an open unit, its sealed counterpart that was evaluated in the same run.
-        below_service: how far the candidate scores below the adapter in service, in the score's own unit; 0 if it
-            does not.
-        is_below_shown: it is significantly worse than that adapter.
+        below_service: how far it scores below the adapter in service, or 0, in the score's own unit; significantly if
+            `is_below_shown`.
         run: for an open guard that is held at a late run of its cases, the number of that run; otherwise 1.
-        parts: the parts of its pass rule.
-        never_right: the field values that no output has right.
         near: the cases that training rows come near; the verdict then rests on the others, and only these count
             in `n`, `base`, `mean` and the tests. Regressed, fixed and critical cases are of all.
         labelled: of traffic with labels, what the verdict rests on; regressed and fixed cases are of the sample, and no
@@ -205,16 +183,20 @@ class UnitVerdict:
     near: NearScores | None = None
     labelled: LabelledSample | None = None
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it was compared, and the cases are too few to decide."""
+        return self.verdict == "inconclusive" and self.difference is not None
+
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""
         without = {"unit"} if self.labelled else {"unit", "labelled"}
-        raw = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in without}
-        return {key: _plain(value) for key, value in raw.items()}
+        return {name: value for name, value in _plain(self).items() if name not in without}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, PartVerdict | NeverRight | NearScores | LabelledSample):
-        return value.as_dict()
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -8,7 +8,8 @@ with the name of that command.
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
@@ -26,11 +27,8 @@ FOLDER_FILES = ("record.json", "README.md", "parity.json", "release.json")
 def write_together(root: Path, texts: Mapping[Path, str | None], command: str, folder: Path | None = None) -> None:
     """Write files and delete those without a text: all of them, or after a kill and `undo` none.
 
-    Args:
-        root: the folder of baselines, locked by the caller; the files are below it.
-        texts: the texts by path.
-        command: the command that writes them, reported if the change is unfinished.
-        folder: an adapter's folder, in which a release writes `FOLDER_FILES`.
+    The files are below `root`, the folder of baselines, which the caller has locked, or in the `folder` of an adapter,
+    where a release writes `FOLDER_FILES`. `command` writes them, and is named if the change is unfinished.
 
     Raises:
         CouldNotRun: a file cannot be written.
@@ -76,12 +74,20 @@ def undo(root: Path) -> None:
     path.unlink()
 
 
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Hold the folder of baselines as its only writer, with an unfinished change undone."""
+    with locked(root / LOCK):
+        undo(root)
+        yield
+
+
 def undo_cut_off(root: Path) -> None:
     """Run `undo` as the only writer, before anything is read, and delete the partial files of killed writers."""
     remove_left(root)
     if (root / JOURNAL).exists():
-        with locked(root / LOCK):
-            undo(root)
+        with writing(root):
+            pass
 
 
 def _not_ours(path: Path, found: str) -> Refused:
@@ -91,8 +97,7 @@ def _not_ours(path: Path, found: str) -> Refused:
 def check_finished(root: Path) -> None:
     """Refuse to read an unfinished change; wait briefly for a running writer.
 
-    Raises:
-        Refused: names the command to run again, or the one that is still writing.
+    The message names the command to run again, or the one that is still writing.
     """
     path = root / JOURNAL
     try:
@@ -114,7 +119,6 @@ def _refuse_unfinished(path: Path) -> None:
 
 
 def _command(path: Path) -> str:
-    """Return the command in a journal."""
     try:
         return str(read_object(path, "what a command left unfinished").get("command", "the command"))
     except Unreadable as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -40,13 +40,11 @@ CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under
 class Event:
     """One event of a task: `subject` is its model, `after` the newest events before it.
 
-    `engine` is the engine of a run or of an evaluation of sealed cases.
-
-    `files` are the digests of recorded baselines, of the records of a configuration in service, of a release's
-    outputs, or of supplied outputs on labelled traffic, by unit; `configurations` are the digests of the prompts, by
-    unit; `cases` are the digests of the cases of a run or an evaluation, and of their names. `record` is the digest of
-    the run's record, `reason` the reason of a withdrawal, a retirement or an anchor, `trials` the number of trainings
-    from which a search chose its model, `when` the time in UTC.
+    `engine` is that of a run or of an evaluation of sealed cases. `files` are the digests of recorded baselines, of the
+    records of a configuration in service, of a release's outputs, or of supplied outputs on labelled traffic, by unit;
+    `configurations` are the digests of the prompts, by unit; `cases` are the digests of the cases of a run or an
+    evaluation, and of their names. `record` is the digest of the run's record, `reason` the reason of a withdrawal, a
+    retirement or an anchor, `trials` the number of trainings of the search that chose it, `when` the time in UTC.
     """
 
     kind: EventKind
@@ -203,9 +201,8 @@ class Ledger:
     def recorded(self, unit: str, slug: str) -> set[str]:
         """Return the digests of a unit's last baseline of a model; several after a merge, none without one."""
         task = unit.rpartition("/")[0]
-        about = [
-            event for event in self.of(task, "recorded") if unit in event.files and event.subject.get("model") == slug
-        ]
+        recorded = (event for event in self.of(task, "recorded") if event.subject.get("model") == slug)
+        about = [event for event in recorded if unit in event.files]
         return {event.files[unit] for event in self.newest(about)}
 
     def retirement(self, unit: str) -> Event | None:
@@ -260,11 +257,6 @@ def model_name(subject: Mapping[str, str | None]) -> str:
     return f"adapter {adapter[:8]} on {subject.get('model')}" if adapter else str(subject.get("model"))
 
 
-def cases_of(event: Event) -> Iterator[str]:
-    """Yield the digests of an event's cases, across units."""
-    return (case for cases in event.cases.values() for case in cases)
-
-
 def case_digest(case: Case) -> str:
     """Digest what a case asks and expects; its id, white space and letter case do not count."""
     return digest(_folded([case.written, case.context, case.expect]))[:CASE_DIGITS]
@@ -283,20 +275,11 @@ def _folded(value: Any) -> Any:
     return [_folded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
-    """Return the identifying digests of the cases of units, by unit key; a snapshot of traffic counts as a whole."""
-    return {unit.key: _counted(unit) for unit in units}
-
-
-def _counted(unit: Unit) -> tuple[str, ...]:
+def unit_digests(unit: Unit) -> tuple[str, ...]:
+    """Return the identifying digests of a unit's cases; a snapshot of traffic counts as a whole."""
     if unit.traffic:
         return (digest([unit.key, unit.traffic])[:CASE_DIGITS],)
     return tuple(sorted({each for case in unit.cases for each in known_by(case)}))
-
-
-def configuration_digest(unit: Unit) -> str:
-    """Return the digest of a unit's prompt, worked examples and decoding in the ledger."""
-    return unit.configuration.digest[:CASE_DIGITS]
 
 
 def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], record: str = "") -> list[Event]:
@@ -306,16 +289,12 @@ def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], reco
         by_task.setdefault(unit.task, []).append(unit)
     return [
         Event(
-            kind,
-            task,
-            asked.subject,
-            cases=case_digests(of_task),
-            engine=asked.engine,
-            record=record,
-            configurations={unit.key: configuration_digest(unit) for unit in of_task},
+            kind, task, asked.subject, engine=asked.engine, record=record,
+            cases={unit.key: unit_digests(unit) for unit in of_task},
+            configurations={unit.key: unit.configuration.digest[:CASE_DIGITS] for unit in of_task},
         )
         for task, of_task in by_task.items()
-    ]
+    ]  # fmt: skip
 
 
 def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
@@ -342,7 +321,7 @@ def evaluation_numbers(
         [this] = case_events("run", asked, [unit])
         key = Event.look if unit.sealed else Event.model
         before, mine = _asked(ledger, unit.task, key), key(this, unit.key)
-        those = [before.get(each, {}) for each in _counted(unit)]
+        those = [before.get(each, {}) for each in unit_digests(unit)]
         found[unit.key] = max((each.get(mine, len(each)) for each in those), default=0) + 1
     return found
 
@@ -368,7 +347,7 @@ def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     found = {}
     for unit in units:
         before = _asked(ledger, unit.task, Event.look)
-        found[unit.key] = max((len(before.get(each, {})) for each in _counted(unit)), default=0)
+        found[unit.key] = max((len(before.get(each, {})) for each in unit_digests(unit)), default=0)
     return found
 
 
@@ -392,8 +371,7 @@ def read_ledger(root: Path) -> Ledger:
     """Read the ledger below the folder of baselines `root`; a missing ledger has no events.
 
     Raises:
-        Refused: an event was edited, truncated or deleted; the message names its file and how to restore it. Or a
-            command left an unfinished change.
+        Refused: an event was edited, truncated or deleted, or a command left an unfinished change.
     """
     check_finished(root)
     events, wrong = {}, []
@@ -451,9 +429,6 @@ def append(root: Path, event: Event) -> bool:
     """Write an event after all existing ones; return False if its content is already known.
 
     No lock is needed: if two writers race, neither names the other's event, and both events stay.
-
-    Raises:
-        Refused: the ledger is incomplete.
     """
     new = next_events(read_ledger(root), [event])
     for each in new:

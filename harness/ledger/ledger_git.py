@@ -5,7 +5,6 @@ Only plumbing commands are used: no branch, index or work tree is touched, and n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
@@ -19,45 +18,31 @@ from tunegate.harness.ledger.ledger import (
     read_ledger,
     render_event,
     write_event,
-)
+)  # fmt: skip
 
 REF = "refs/tunegate/ledger"
 TRIES = 20  # of a push: a failure means that another clone's push succeeded
 
 
-def events_at(root: Path, ref: str, option: str = "--contains") -> dict[str, Event]:
-    """Return the events of the ledger below `root` in a branch or commit, by digest; `option` gave its name.
-
-    Raises:
-        UsageError: there is no such branch or commit.
-        CouldNotRun: `root` is in no git repository.
-        Refused: the content is not a ledger.
-    """
-    check_repository(root, "the folder of baselines")
-    return _events_of(root, commit_of(root, ref, option), f"{LEDGER}/", ref)
-
-
-def missing_events(theirs: Mapping[str, Event], here: Mapping[str, Event]) -> list[Event]:
-    """Return the events that another branch has and this one lacks, oldest first."""
-    return sorted((event for name, event in theirs.items() if name not in here), key=lambda event: event.when)
-
-
 def check_contains(root: Path, ledger: Ledger, ref: str, option: str = "--contains") -> None:
     """Refuse a ledger that lacks an event of a branch or commit, as after a deletion or a one-sided merge.
 
-    `option` gave its name.
-
     Raises:
-        Refused: names the events and how to restore them; see also `events_at`.
+        UsageError: there is no such branch or commit; `option` gave its name.
+        CouldNotRun: `root` is in no git repository.
+        Refused: events are missing, or the content is not a ledger.
     """
+    check_repository(root, "the folder of baselines")
+    theirs = _events_of(root, commit_of(root, ref, option), f"{LEDGER}/", ref)
+    missing = [event for name, event in theirs.items() if name not in ledger.events]
     lines = [
-        f"{show_path(event_path(root, event.digest))}: {render_event(event)}"
-        for event in missing_events(events_at(root, ref, option), ledger.events)
+        f"  {show_path(event_path(root, event.digest))}: {render_event(event)}"
+        for event in sorted(missing, key=lambda event: event.when)
     ]
     if lines:
         raise Refused(
             f"expected every event of {ref} in the ledger here, found {len(lines)} missing:\n"
-            + "\n".join(f"  {line}" for line in lines)
+            + "\n".join(lines)
             + f"\nmerge {ref}, or restore them: git checkout {ref} -- {show_path(root / LEDGER)}"
         )
 
@@ -67,7 +52,7 @@ def pull(root: Path, remote: str) -> str:
 
     Raises:
         CouldNotRun: the remote does not respond.
-        Refused: the remote's content is not a ledger.
+        Refused: its content is not a ledger.
     """
     check_repository(root, "the folder of baselines")
     listed = git(root, "ls-remote", "--end-of-options", remote, REF).decode().split()

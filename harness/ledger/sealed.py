@@ -15,11 +15,7 @@ from tunegate.harness.options.run import BASELINE, Options
 
 
 def check_openable(sealed: Sequence[Unit], options: Options) -> None:
-    """Refuse sealed units for several adapters, and refuse to record the base's outputs for them.
-
-    Raises:
-        Refused: names the units and what to do.
-    """
+    """Refuse sealed units for several adapters, and refuse to record the base's outputs for them."""
     names, found = ", ".join(unit.key for unit in sealed), len(options.adapters)
     if not sealed or found == 1:
         return
@@ -36,11 +32,7 @@ def check_openable(sealed: Sequence[Unit], options: Options) -> None:
 
 
 def check_changed(sealed: Sequence[Unit], options: Options) -> None:
-    """Refuse to evaluate what is in service on sealed cases: it would be compared with itself.
-
-    Raises:
-        Refused: names the units and what to do.
-    """
+    """Refuse to evaluate what is in service on sealed cases: it would be compared with itself."""
     if sealed and options.against == BASELINE:
         names = ", ".join(unit.key for unit in sealed)
         raise Refused(
@@ -55,7 +47,6 @@ def check_remote(options: Options, candidates: Sequence[Fingerprint], units: Seq
 
     Raises:
         CouldNotRun: the ledger is not writable.
-        Refused: the ledger is incomplete.
     """
     events = [event for each in candidates for event in case_events("run", each, units)]
     if options.record or (events and not all(map(read_ledger(options.baselines).knows, events))):
@@ -67,7 +58,6 @@ def announce_evaluations(options: Options, candidates: Sequence[Fingerprint], un
 
     Raises:
         CouldNotRun: the remote that counts them does not respond.
-        Refused: the ledger is incomplete.
     """
     opened = [unit for unit in units if unit.sealed]
     if not opened or not candidates:
@@ -84,10 +74,6 @@ def announce_evaluations(options: Options, candidates: Sequence[Fingerprint], un
 
 
 def send_run(options: Options, record: Record, units: Sequence[Unit]) -> None:
-    """Record the cases of a run in the ledger before its record can be read; each counts as evaluated.
-
-    Raises:
-        Refused: the ledger is incomplete.
-    """
+    """Record the cases of a run in the ledger before its record can be read; each counts as evaluated."""
     for event in case_events("run", record.run_by, units, record.digest):
         append(options.baselines, event)

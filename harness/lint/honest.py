@@ -9,8 +9,7 @@ from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.planning.amounts import often
-from tunegate.harness.planning.declare import in_points
+from tunegate.harness.planning.amounts import in_points, often
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.planning.proposal import HONEST_GAIN, Margins, honest_release, smallest_margins
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.formatting import listed, percent
+from tunegate.harness.core.printing import figures_table
 from tunegate.harness.planning.amounts import amount, plain_number
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.planning.remedies import remedies
@@ -19,10 +19,9 @@ TIGHTER = 0.6  # of the margin: if so small a margin is held too, the advice men
 def advice_table(plans: Sequence[Plan]) -> Table:
     """Return a table of units: their cases, the cases needed to hold the margin and to show the gain, and advice."""
     gain = next((f"+{plain_number(each.gain, each.unit)}" for each in plans if each.gain), "gain")
-    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("unit", "role", "cases", "to\nhold", f"to show\n{gain}", "what to do"):
-        number = name not in ("unit", "role", "what to do")
-        out.add_column(name, justify="right" if number else "left", no_wrap=number or name == "role", overflow="fold")
+    columns = ("unit", "role", "cases", "to\nhold", f"to show\n{gain}", "what to do")
+    out = figures_table(columns, texts=("unit", "role", "what to do"))
+    out.columns[1].no_wrap = True
     for each in plans:
         sealed = ", sealed" if each.unit.sealed else ""
         out.add_row(
@@ -40,12 +39,14 @@ def _needed(each: Plan) -> Iterator[str]:
 def next_steps(each: Plan) -> Iterator[str]:
     """Yield the advice for a unit."""
     if each.margin is None:
-        yield "declare a margin: it is not gated"
+        share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
+        held = f"; {amount(each.held_margin, each.unit)}{share} would be held" if each.power else ""
+        yield f"declare a margin: it is not gated{held}"
         return
     if each.power is None:
-        yield from filter(
-            None, [_ways(each) if each.n < each.fewest else "", "measure how far its scores move (--run)"]
-        )
+        if each.n < each.fewest:
+            yield _ways(each)
+        yield "measure how far its scores move (--run)"
         return
     if each.group:
         yield f"shares a margin of {amount(each.group.margin, each.unit)} with its group"
@@ -54,7 +55,8 @@ def next_steps(each: Plan) -> Iterator[str]:
     if few and each.unit.kind == "continuous":
         yield _ways(each)
     elif few:
-        yield f"{_more(each.needed, each)}, or a margin of {amount(each.held_margin, each.unit)}"
+        outputs = f", or {each.outputs_needed} outputs per case" if each.outputs_needed else ""
+        yield f"{_more(each.needed, each)}{outputs}, or a margin of {amount(each.held_margin, each.unit)}"
     if each.role == "target" and not each.is_proven_elsewhere and each.gain_cases and each.gain_cases > each.n:
         shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
         yield f"{shown}, {_more(each.gain_cases, each)} would show {amount(each.gain, each.unit)}"

@@ -23,7 +23,12 @@ def amount(value: float | None, unit: Unit) -> str:
     """Return `10 points`, or the bare number for continuous scores."""
     if value is None or unit.kind == "continuous":
         return plain_number(value, unit)
-    return f"{round(100 * value, 1):g} points"
+    return in_points(value)
+
+
+def in_points(share: float) -> str:
+    """Return `15 points`."""
+    return f"{round(100 * share, 1):g} points"
 
 
 def case_count(n: int, each: Plan) -> str:

@@ -14,9 +14,6 @@ from tunegate.harness.evaluation.record import Result
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.power import Continuous
 
-TIMES_MEAN = (2, 5, 10)  # choices of max_new_tokens, in mean output lengths
-CASES = (100, 200)
-
 
 @dataclass(frozen=True)
 class Calls:
@@ -28,7 +25,6 @@ class Calls:
         prompts: the largest observed price difference between prompts of one case, in the prices' currency.
         output: the mean number of output tokens; None without outputs.
         scatter: the standard deviation of the number of output tokens; None without outputs.
-        cut: the share of outputs that reached the limit.
         longest: the tokens of the longest output beyond its limit (supplied outputs may be longer), which means that
             the cost of a call is unbounded; otherwise None.
     """
@@ -38,7 +34,6 @@ class Calls:
     prompts: float = 0.0
     output: float | None = None
     scatter: float | None = None
-    cut: float = 0.0
     longest: int | None = None
 
     @property
@@ -60,11 +55,6 @@ class Calls:
         """The standard deviation of the cost difference of an equal model, if its lengths were independent."""
         return math.sqrt(2) * self.scatter * self.price if self.scatter else None
 
-    def choices(self) -> dict[str, int]:
-        """Return the `max_new_tokens` to compare: the present one, and multiples of the mean output."""
-        times = {f"{factor} x mean": math.ceil(factor * self.output) for factor in TIMES_MEAN} if self.output else {}
-        return {"now": self.limit} | times
-
 
 def calls_of(unit: Unit, model: str, sides: Sequence[Mapping[str, Result]]) -> Calls | None:
     """Return the calls of a cost unit from the results of models (`sides`); None for other units.
@@ -81,14 +71,12 @@ def calls_of(unit: Unit, model: str, sides: Sequence[Mapping[str, Result]]) -> C
         for side in sides
     ]  # fmt: skip
     limits = {case.id: case.decoding.max_new_tokens for case in unit.cases}
-    last = [(case, float(out)) for side in counts[-1:] for case, calls in side.items() for _, out in calls]
-    flat = [out for _, out in last]
+    last = [float(out) for side in counts[-1:] for calls in side.values() for _, out in calls]
     return Calls(
         max(limits.values()), price.of(0, 1),
         prompts=max((_prompts_apart(counts, case, price.of(1, 0)) for case in limits), default=0.0),
-        output=fmean(flat) if flat else None,
-        scatter=pstdev(flat) if flat else None,
-        cut=fmean(out >= limits.get(case, math.inf) for case, out in last) if last else 0.0,
+        output=fmean(last) if last else None,
+        scatter=pstdev(last) if last else None,
         longest=max(_beyond(counts, limits), default=None),
     )  # fmt: skip
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.formatting import listed, points
-from tunegate.harness.planning.amounts import often
+from tunegate.harness.core.printing import figures_table
+from tunegate.harness.planning.amounts import in_points, often
 from tunegate.harness.planning.proposal import Proposal, Way
 
 COLUMNS = ("guards", "cases", "margin", "released", "one\nguard's\nloss", "all\nguards'\nloss")
@@ -50,10 +50,7 @@ def said(found: Proposal) -> Iterator[str]:
 
 def ways_table(found: Proposal) -> Table:
     """Return a table of the ways: guards singly and together, open and split."""
-    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        text = name in ("guards", "cases")
-        out.add_column(name, justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    out = figures_table(COLUMNS, texts=("guards", "cases"))
     for way in found.ways:
         out.add_row(*_cells(found, way))
     return out
@@ -91,8 +88,3 @@ def _split(found: Proposal, way: Way) -> str:
 
 def _sizes(way: Way, name: str) -> str:
     return f"{way.open[name]} + {way.sealed[name]} sealed"
-
-
-def in_points(share: float) -> str:
-    """Return `15 points`."""
-    return f"{round(100 * share, 1):g} points"

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from tunegate.harness.planning.plan import Plan, passes_together
 from tunegate.harness.statistics.paired import sealed_level
-from tunegate.harness.statistics.power import Continuous, Levels
-from tunegate.harness.statistics.sample_size import PassFail
 
 EVALUATIONS = (1, 2, 3, 4)
 # Share of the chance at the first evaluation: below it, earlier evaluations are the main reason to block an honest
@@ -29,13 +27,8 @@ def at_evaluation(each: Plan, number: int) -> Plan:
     """Return the plan of a sealed unit at this evaluation of its cases; an open one is unchanged."""
     if not (each.unit.sealed and each.power):
         return each
-    return replace(each, power=power_at(each.power, number))
-
-
-def power_at(power: PassFail | Continuous, number: int) -> PassFail | Continuous:
-    """Return the power of sealed cases at an evaluation, from that at the first; a fall is tested at the full level."""
-    part, levels = sealed_level(number) / sealed_level(1), power.levels
-    return replace(power, levels=Levels(part * levels.held, levels.worse, part * levels.better))
+    levels = each.power.levels.spent(sealed_level(number) / sealed_level(1))
+    return replace(each, power=replace(each.power, levels=levels))
 
 
 def worth(each: Plan, number: int) -> float | None:

@@ -25,7 +25,6 @@ from tunegate.harness.statistics.second_reference import Beside
 # The share of cases that flip between two tunes of equal quality, if none was measured: a guess. The demo's general
 # questions flip 20 %.
 USUAL_FLIP_RATE = 0.04
-USUAL_FLIP_RATES = (0.02, 0.1)  # of most units: the range of error of the assumed rate
 COSTS_ASSUMED = "Costs of two models assumed to differ as much as those of two outputs of the baseline"
 
 
@@ -99,12 +98,7 @@ def find_past(
 ) -> Past:
     """Find the model whose baselines count: that of the record, otherwise the only one.
 
-    Args:
-        baselines: the folder of all baselines, or that of one model in it.
-        tasks: all tasks of the fixtures.
-        record: a record to measure from.
-        flip_rate: the flip rate to assume instead.
-        outputs: the number of outputs per case to plan for.
+    `baselines` is the folder of all baselines, or that of one model in it; the rest is as in `Past`.
 
     Raises:
         UsageError: several models have baselines of these units, or the flip rate is invalid.
@@ -169,16 +163,12 @@ def _look_up(unit: Unit, past: Past) -> Seen:
         seen = Seen(calls.spread, COSTS_ASSUMED, is_assumed=True)
     given = seen.is_assumed or past.flip_rate is not None
     outputs = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
+    beside, serving = _beside(unit, past), past.ledger and past.ledger.in_service(unit.key)
     return replace(
         seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
-        outputs=outputs, armed=_armed(unit, base) if base else None, calls=calls,
-        beside=(beside := _beside(unit, past)), is_first=not beside and _serves(unit, past),
+        outputs=outputs, armed=_armed(unit, base) if base else None, calls=calls, beside=beside,
+        is_first=bool(serving and not beside),
     )  # fmt: skip
-
-
-def _serves(unit: Unit, past: Past) -> bool:
-    """Whether a record of the unit is in service."""
-    return bool(past.ledger and past.ledger.in_service(unit.key))
 
 
 def _beside(unit: Unit, past: Past) -> Beside:

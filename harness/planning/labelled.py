@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.formatting import percent, points
+from tunegate.harness.core.printing import figures_table
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.statistics.labels_needed import labels_needed, prob_held_by_labels
 from tunegate.harness.statistics.paired import sealed_level
@@ -52,11 +52,7 @@ def plan_labels(
 ) -> Iterator[LabelPlan]:
     """Yield the plan of each unit of labelled traffic, or of the one called `only`.
 
-    Args:
-        tasks: all tasks of the fixtures, with their policies.
-        record: a compared record that shows how often outputs differ.
-        only: `<task>/<unit>`.
-        margin: replaces the declared margins.
+    A compared `record` shows how often outputs differ; `margin` replaces the declared ones.
     """
     for task in tasks:
         for unit in task.units:
@@ -68,32 +64,18 @@ def plan_labels(
 def _plan(unit: Unit, margin: float, record: Record | None) -> LabelPlan:
     found = record.verdicts.get(unit.key, {}).get("labelled") if record else None
     shares = (found["differing"] / found["inputs"],) if found else SHARES
-    inputs, sample, each = len(unit.cases), unit.labels.sample if unit.labels else 0, (1 - TIED) / 2
-    level = sealed_level(1)
-    return LabelPlan(
-        unit,
-        margin,
-        tuple(
-            (
-                share,
-                labels_needed(share, margin, TIED, inputs, level),
-                prob_held_by_labels(inputs, sample, margin, share, each, each, level),
-            )
-            for share in shares
-        ),
-        found is not None,
-    )
+    inputs, sample, level = len(unit.cases), unit.labels.sample if unit.labels else 0, sealed_level(1)
+    needed = [labels_needed(share, margin, TIED, inputs, level) for share in shares]
+    each = (1 - TIED) / 2
+    held = [prob_held_by_labels(inputs, sample, margin, share, each, each, level) for share in shares]
+    return LabelPlan(unit, margin, tuple(zip(shares, needed, held, strict=True)), found is not None)
 
 
 def labels_table(plans: Sequence[LabelPlan]) -> Table:
     """Return a table of labelled traffic, by the share of outputs that differ."""
     title = "Labels that hold an equal model four times in five, if half of the differing outputs are equally right"
-    out = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        title=Text(title, style="dim"),
-    )  # fmt: skip
-    for name in ("unit", "inputs", "margin", "outputs\ndiffer", "labels\nneeded", "sample", "held by\nsample"):
-        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
+    columns = ("unit", "inputs", "margin", "outputs\ndiffer", "labels\nneeded", "sample", "held by\nsample")
+    out = figures_table(columns, title=title)
     for each in plans:
         for share, needed, chance in each.rows:
             cells = (

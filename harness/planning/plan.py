@@ -12,8 +12,7 @@ from tunegate.harness.cases.loader import find_unit
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import Together, UnitPolicy
 from tunegate.harness.core.errors import UsageError
-from tunegate.harness.planning.costs import CASES, held_with
-from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
+from tunegate.harness.planning.history import Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.joint import Sample, prob_passed_together
@@ -87,16 +86,6 @@ class Plan:
         return not isinstance(self.power, Continuous) or self.power.can_hold(self.margin or 0.0, self.asked)
 
     @cached_property
-    def needed_between(self) -> tuple[int, int] | None:
-        """The needed observations at the usual flip rates; None if the rate was measured or given."""
-        if not (self.seen.is_assumed and isinstance(self.power, PassFail) and self.margin):
-            return None
-        low, high = (
-            replace(self.power, flip_rate=rate).cases_to_hold(self.margin, self.asked) for rate in USUAL_FLIP_RATES
-        )
-        return low, high
-
-    @cached_property
     def outputs_needed(self) -> int | None:
         """The fewest outputs per case with which the present cases would suffice; None if over 64 or unknown."""
         if not (self.power and self.margin and self.seen.noise) or (self.chance or 0.0) >= self.asked:
@@ -126,14 +115,13 @@ class Plan:
             if self.power.deepest_drop <= share * self.margin <= self.power.widest_gain
         }
 
-    def chances_of(self, true: float, n: int | None = None) -> Chances:
-        """Return the chances of each verdict at a true change, with n observations or the present ones."""
+    def chances_of(self, true: float) -> Chances:
+        """Return the chances of each verdict at a true change."""
         if not (self.power and self.margin):
             raise ValueError(f"{self.unit.key} has no margin, or no data")
-        cases = n or self.n
-        regressed = self.power.prob_regressed(cases, self.margin, true)
-        held = self.power.prob_held(cases, self.margin, true)
-        improved = min(held, self.power.prob_improved(cases, self.margin, true))
+        regressed = self.power.prob_regressed(self.n, self.margin, true)
+        held = self.power.prob_held(self.n, self.margin, true)
+        improved = min(held, self.power.prob_improved(self.n, self.margin, true))
         return Chances(regressed, max(0.0, 1 - regressed - held), held - improved, improved)
 
     @property
@@ -170,17 +158,6 @@ class Plan:
         if self.bounds is None or self.bounds.collapse is None:
             return None
         return math.ceil(1000 * binom_bound(0, self.n, self.bounds.levels.held)) / 1000
-
-    @cached_property
-    def by_tokens(self) -> dict[str, tuple[int, tuple[float, ...]]]:
-        """For a cost unit, by choice of `max_new_tokens`: its value, and how often 100 and 200 cases hold."""
-        calls = self.seen.calls
-        if not (isinstance(self.power, Continuous) and self.margin and calls and calls.output):
-            return {}
-        return {
-            name: (limit, tuple(held_with(self.power, calls, n, self.margin, limit) for n in CASES))
-            for name, limit in calls.choices().items()
-        }
 
     @cached_property
     def held_margin(self) -> float | None:
@@ -220,16 +197,11 @@ class Plan:
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
-            "needed_between": self.needed_between, "outputs_needed": self.outputs_needed,
-            "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
+            "outputs_needed": self.outputs_needed, "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
             "span": self.seen.calls.span if self.bounds and self.seen.calls else None,
             "least_collapse": self.least_collapse,
-            "by_max_new_tokens": {
-                name: {"max_new_tokens": limit, "held": dict(zip(map(str, CASES), held, strict=True))}
-                for name, (limit, held) in self.by_tokens.items()
-            },
         }  # fmt: skip
 
 
@@ -238,12 +210,8 @@ def plan_units(
 ) -> list[Plan]:
     """Plan every unit, or the one called `only`; labelled traffic has plans of its own: see `plan_labels`.
 
-    Args:
-        tasks: all tasks of the fixtures, with their policies.
-        past: the source of flip rates and pass rates.
-        only: `<task>/<unit>`.
-        margin: replaces the declared margins of pass/fail units and of the unit called `only`.
-        gain: the gain to show, for the same units; None for five points with pass/fail.
+    `margin` replaces the declared ones of pass/fail units and of the unit called `only`; `gain` is the one that these
+    have to show, None for five points with pass/fail.
 
     Raises:
         UsageError: an invalid margin or gain.
@@ -352,5 +320,4 @@ def _levels(tasks: Sequence[Task], task: Task, unit: Unit, references: int) -> L
 
 
 def _gated(task: Task) -> list[Unit]:
-    """Return the units of a task that have a margin."""
     return [unit for unit in task.units if task.policy.of(unit.name, unit.kind).margin is not None]

@@ -53,16 +53,10 @@ class Work:
             raise ValueError(f"{self.name} has no cases")
         return part
 
-    def with_margin(self, margin: float) -> Work:
-        """Return the unit with another margin, open and sealed."""
-        return self._each(lambda part: part.with_margin(margin))
-
-    def changed(self, change: float) -> Work:
-        """Return the unit with another true change."""
-        return self._each(lambda part: part.changed(change))
-
-    def _each(self, made: Callable[[Sample], Sample]) -> Work:
-        return replace(self, open=self.open and made(self.open), sealed=self.sealed and made(self.sealed))
+    def with_each(self, **values: Any) -> Work:
+        """Return the unit with other values of its samples, open and sealed: another margin, or another true change."""
+        open_, sealed = (part and replace(part, **values) for part in (self.open, self.sealed))
+        return replace(self, open=open_, sealed=sealed)
 
     @property
     def kept(self) -> float:
@@ -80,7 +74,6 @@ class Way:
         sealed: the number of sealed cases by unit name.
         released: the chance that an honest adapter is released.
         loss: the smallest true loss of one guard that is released at most once in five, or None.
-        named: the smallest true loss of one guard that is called regressed four times in five, or None.
     """
 
     together: bool
@@ -89,7 +82,6 @@ class Way:
     sealed: dict[str, int]
     released: float
     loss: float | None
-    named: float | None
 
     @property
     def passes(self) -> bool:
@@ -119,11 +111,6 @@ class Proposal:
     sealable: int | None
     is_split: bool
     ways: tuple[Way, ...]
-
-    @property
-    def refuses(self) -> bool:
-        """Whether today's declarations release an honest adapter less than four times in five."""
-        return self.declared < POWER
 
     def as_dict(self) -> dict[str, Any]:
         """Return the proposal as JSON data, by the names above."""
@@ -183,17 +170,14 @@ def proposals(tasks: Sequence[Task], plans: Sequence[Plan], gain: float | None =
 
 
 def propose(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Proposal | None:
-    """Return the proposal for a task, from the plans of its units; None without data on a pass/fail unit.
+    """Return the proposal for a task, from the plans of all its units; None without data on a pass/fail unit.
 
-    Args:
-        task: the task, with its policy.
-        plans: the plans of all its units.
-        gain: the gain of an honest adapter on each target; None for 15 points.
+    `gain` is that of an honest adapter on each target; None for 15 points.
     """
     asked = _question(task, plans, gain or HONEST_GAIN)
     if not asked.works:
         return None
-    ways = [*_ways(asked)]
+    ways = _ways(asked)
     whole = [way for way in ways if not any(way.sealed.values())]
     sealable = None if len(ways) > len(whole) or not asked.is_open else _sealable(asked, whole[-1])
     return Proposal(
@@ -226,7 +210,7 @@ def chance_targets(targets: Sequence[Work], gain: float) -> float:
     """Return P(every target shows its gain, and none of its open cases blocks); 1 without targets."""
     found = 1.0
     for work in targets:
-        better = work.changed(min(gain, work.decides.power.widest_gain))
+        better = work.with_each(change=min(gain, work.decides.power.widest_gain))
         found *= better.kept * prob_improved(better.decides)
     return found
 
@@ -322,7 +306,7 @@ def _way(asked: _Question, works: Sequence[Work], together: bool) -> Way:
         {work.name: work.open.n for work in works if work.open},
         {work.name: work.sealed.n for work in works if work.sealed},
         shown * (passing(margin) if margin else float(not guards)),
-        *(_stopped(guards, together, margin) if margin else (None, None)),
+        _stopped(guards, together, margin) if margin else None,
     )  # fmt: skip
 
 
@@ -330,31 +314,25 @@ def _passing(guards: Sequence[Work], together: bool) -> Callable[[float], float]
     """Return the chance that the guards pass a model, as a function of their margin, or of that of all together."""
 
     def passed(margin: float) -> float:
-        each = [work.with_margin(margin) for work in guards]
+        each = [work.with_each(margin=margin) for work in guards]
         return chance_together(each, margin) if together else chance_guards(each)
 
     return passed
 
 
-def _stopped(guards: Sequence[Work], together: bool, margin: float) -> tuple[float | None, float | None]:
-    """Return the loss of the weakest guard that is blocked four times in five, and the one that is called regressed."""
+def _stopped(guards: Sequence[Work], together: bool, margin: float) -> float | None:
+    """Return the loss of the weakest guard that is blocked four times in five; None if one has no such loss."""
     alike = {(work.open and work.open.n, work.sealed and work.sealed.n, work.decides.power): work for work in guards}
-    losses, drops = [], []
+    losses = []
     for one in alike.values():
         others = [work for work in guards if work is not one]
 
         def passed(loss: float, one: Work = one, others: Sequence[Work] = others) -> float:
-            return _passing([*others, one.changed(-loss)], together)(margin)
+            return _passing([*others, one.with_each(change=-loss)], together)(margin)
 
         losses.append(_loss(passed))
-        drops.append(one.decides.power.smallest_drop(one.decides.n, margin))
-    return _largest(losses), _largest(drops)
-
-
-def _largest(values: Sequence[float | None]) -> float | None:
-    """Return the largest value; None if one is unknown."""
-    known = [value for value in values if value is not None]
-    return max(known) if len(known) == len(values) else None
+    known = [loss for loss in losses if loss is not None]
+    return max(known) if len(known) == len(losses) else None
 
 
 def _smallest_margin(passed: Callable[[float], float], shown: float) -> float | None:
@@ -396,8 +374,7 @@ def _sealable(asked: _Question, way: Way) -> int | None:
 
     def released(n: int) -> float:
         works = [_cut(asked, work, 1 - LEAST_OPEN, n) for work in asked.works]
-        guards = [work.with_margin(way.margin or MARGINS[-1]) for work in works if not work.target]
-        held = chance_together(guards, way.margin or MARGINS[-1]) if way.together else chance_guards(guards)
+        held = _passing([work for work in works if not work.target], way.together)(way.margin or MARGINS[-1])
         return chance_targets([work for work in works if work.target], asked.gain) * held
 
     sizes = range(10, MOST_CASES + 1, 10)

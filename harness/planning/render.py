@@ -1,23 +1,19 @@
-"""Plans as text: tables, strips with the expected verdict of each true change, and sentences."""
+"""Plans as text: tables, and sentences on tasks, on sealing and on sources."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.printing import figures_table
 from tunegate.harness.planning.advice import advice_table
 from tunegate.harness.planning.amounts import amount, case_count, often, short_number
-from tunegate.harness.planning.costs import CASES
 from tunegate.harness.planning.evaluations import EVALUATIONS, Worth, worths
-from tunegate.harness.planning.history import USUAL_FLIP_RATES
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan
-from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.planning.split import CaseSplit
 from tunegate.harness.planning.whole_tasks import tasks_together
 from tunegate.harness.statistics.power import POWER
@@ -26,14 +22,6 @@ COLUMNS = (
     "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin\nheld", "min.\ndrop\ndetected",
     "min.\ngain\nshown",
 )  # fmt: skip
-MANY_CUT = 0.05  # of the outputs: their mean length is then too short
-HALF = 30  # the most cells of a strip on either side of no change
-STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
-LEGEND = (
-    "Expected verdict: R regressed, ? inconclusive, H held, I improved.",
-    "Capital: four times in five. Lower case, ?: more often than not. Dot: none.",
-    "Regressed: significantly lower. Held: shown to be lower by less than the margin.",
-)
 FRESH = "Each evaluation of the same sealed cases has a smaller error level. New cases start at 1 again."
 MEASURE = (
     "A flip rate is the share of cases that differ between two equally good models. To measure it, evaluate an adapter "
@@ -42,26 +30,19 @@ MEASURE = (
 
 
 def print_plans(console: Console, plans: Sequence[Plan]) -> None:
-    """Print the advice for each unit and task, then its reasons: tables, strips and sentences, in 80 columns."""
+    """Print the advice for each unit and task, then its reasons in tables, in 80 columns."""
     console.print(advice_table(plans))
     _print_lines(console, [*tasks_together(plans), *seals(plans)])
     console.print()
     console.print(plan_table(plans))
-    drawn = list(strips(plans, console.width))
-    for line in (Text(), *drawn, *map(Text, LEGEND)) if drawn else ():
-        console.print(line, soft_wrap=True)
     if found := worths(plans):
         console.print()
         console.print(worth_table(found, plans))
         console.print(Text(FRESH), soft_wrap=True)
-    if priced := [each for each in plans if each.by_tokens]:
-        console.print()
-        console.print(tokens_table(priced))
-        _print_cut(console, priced)
     if predicted := [each for each in plans if each.chances]:
         console.print()
         console.print(chances_table(predicted))
-    _print_lines(console, [*(f"{each.unit.key}: {sentence(each)}" for each in plans), *sources(plans)])
+    _print_lines(console, [*sources(plans)])
 
 
 def _print_lines(console: Console, lines: Sequence[str]) -> None:
@@ -69,21 +50,11 @@ def _print_lines(console: Console, lines: Sequence[str]) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_cut(console: Console, plans: Sequence[Plan]) -> None:
-    for each in plans:
-        if each.seen.calls and each.seen.calls.cut >= MANY_CUT:
-            cut = f"{each.unit.key}: {percent(each.seen.calls.cut)} of these outputs were cut at max_new_tokens."
-            console.print(Text(f"{cut} Their full length is unknown."), soft_wrap=True)
-
-
 def plan_table(plans: Sequence[Plan]) -> Table:
     """Return a table of units: in points for pass/fail, otherwise in the score's own unit."""
-    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        number = name != "unit"
-        out.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    out = figures_table(COLUMNS)
     for each in plans:
-        out.add_row(*(Text(cell) for cell in _cells(each)))
+        out.add_row(*map(Text, _cells(each)))
     return out
 
 
@@ -101,9 +72,8 @@ def _cells(each: Plan) -> Iterator[str]:
 
 def chances_table(plans: Sequence[Plan]) -> Table:
     """Return a table of the chance of each verdict at true changes, in times in 100."""
-    out = _dim_table("Times in 100, by true change: regressed/inconclusive/held/improved")
-    for name in ("unit", *CHANGES):
-        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
+    title = "Times in 100, by true change: regressed/inconclusive/held/improved"
+    out = figures_table(("unit", *CHANGES), title=title)
     for each in plans:
         out.add_row(each.unit.key, *(_shares(each.chances.get(name)) for name in CHANGES))
     return out
@@ -120,38 +90,15 @@ def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
     gains = {each.unit.key: amount(each.gain, each.unit) for each in plans if each.gain}
     targets = [each for each in plans if each.role == "target" and each.gain]
     gains |= {each.unit.task: amount(each.gain, each.unit) for each in targets}
-    out = _dim_table("Times in 100, by the evaluation of the sealed cases")
-    out.add_column("unit or task", overflow="fold")
-    out.add_column("what passes")
-    for number in EVALUATIONS:
-        out.add_column(str(number), justify="right", no_wrap=True)
+    texts = ("unit or task", "what passes")
+    title = "Times in 100, by the evaluation of the sealed cases"
+    out = figures_table((*texts, *map(str, EVALUATIONS)), texts, title)
     for each in found:
         whole = "/" not in each.key
         what = "an equal model" if each.what == "equal" else f"a gain of {gains.get(each.key, 'as much')}"
         what += " on each target" if whole and each.what == "gain" else ""
         out.add_row(f"{each.key}, whole task" if whole else each.key, what, *map(_hundredths, each.chances))
     return out
-
-
-def tokens_table(plans: Sequence[Plan]) -> Table:
-    """Return a table of how often a cost guard is held with 100 and 200 cases, by max_new_tokens."""
-    out = _dim_table(
-        f"max_new_tokens, and the times in 100 that {' and '.join(map(str, CASES))} cases hold an equal model's cost"
-    )
-    names = list(dict.fromkeys(name for each in plans for name in each.by_tokens))
-    for name in ("unit", "mean\noutput", *names):
-        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
-    for each in plans:
-        cells = (f"{limit}: {'/'.join(map(_hundredths, held))}" for limit, held in each.by_tokens.values())
-        out.add_row(each.unit.key, f"{each.seen.calls.output or 0.0:.1f}" if each.seen.calls else "-", *cells)
-    return out
-
-
-def _dim_table(title: str) -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        title=Text(title, style="dim"),
-    )  # fmt: skip
 
 
 def _hundredths(chance: float) -> str:
@@ -185,122 +132,6 @@ def _seal(each: Plan, split: CaseSplit) -> str:
 def _later(split: CaseSplit) -> str:
     *first, last = map(_hundredths, split.later)
     return f"{', '.join(first)} and {last}"
-
-
-def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
-    """Yield a line per unit, with a letter for each true change up to two margins in either direction.
-
-    A single unit is also shown with half, twice and four times its cases. A continuous unit has its own scale.
-    """
-    drawn = [each for each in plans if each.power and each.margin]
-    passing = [each for each in drawn if each.unit.kind == "pass/fail"]
-    for block in filter(None, [passing, *([each] for each in drawn if each.unit.kind == "continuous")]):
-        rows = [(each.unit.key, each, each.n) for each in block]
-        if len(plans) == 1:
-            one = block[0]
-            rows = [
-                (f"{case_count(n, one)}{' now' if n == one.n else ''}", one, n)
-                for n in (one.n // 2 or 1, one.n, 2 * one.n, 4 * one.n)
-            ]
-        label = max(len(name) for name in ("true change", *(name for name, _, _ in rows))) + 1
-        half = max(min(HALF, (width - label - 1) // 2), 10)
-        span = 2 * max(each.margin or 0.0 for each in block)
-        span = min(span, 1.0) if block is passing else span
-        yield _scale(block[0].unit, label, half, span)
-        for name, each, n in rows:
-            yield Text(name.ljust(label)).append_text(_strip(each, n, half, span))
-
-
-def _scale(unit: Unit, label: int, half: int, span: float) -> Text:
-    """Return the true changes above the cells: at both ends, in the middle and halfway."""
-    line = [*"true change".ljust(label + 2 * half + 1)]
-    for part in (-1.0, -0.5, 0.0, 0.5, 1.0):
-        mark = f"{100 * part * span:+.4g}" if unit.kind == "pass/fail" else f"{part * span:+.2g}"
-        mark = mark if part else "0"
-        start = label + half + round(part * half) - (len(mark) - 1) // 2
-        start = min(max(start, label), len(line) - len(mark))
-        line[start : start + len(mark)] = mark
-    return Text("".join(line), style="dim")
-
-
-def _strip(each: Plan, n: int, half: int, span: float) -> Text:
-    out = Text()
-    for cell in range(-half, half + 1):
-        letter = _expected(each, n, span * cell / half)
-        out.append(letter, style=STYLE.get(letter.upper(), "dim"))
-    out.rstrip()
-    return out
-
-
-def _expected(each: Plan, n: int, true: float) -> str:
-    """Return the letter of the expected verdict of a true change; a blank if the change is impossible."""
-    if not (each.power and each.margin) or true > each.power.widest_gain:
-        return " "
-    found = each.chances_of(true, n)
-    chances = {"R": found.regressed, "?": found.inconclusive, "H": found.held, "I": found.improved}
-    letter = max(chances, key=lambda letter: chances[letter])
-    if chances[letter] <= 0.5:  # no verdict is likelier than not
-        return "."
-    return letter if chances[letter] >= POWER else letter.lower()
-
-
-def sentence(each: Plan) -> str:
-    """Return what the cases of a unit can and cannot detect."""
-    if each.margin is None:
-        share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
-        held = f"{amount(each.held_margin, each.unit)}{share}"
-        would = f"; {case_count(each.n, each)} would hold {held}" if each.power else ""
-        return f"not gated, as task.yaml declares no margin{would}."
-    if each.power is None:
-        never = f"{why_never(each)}; it needs {remedies(each)}. " if why_never(each) else ""
-        nothing = "No more data" if never else "no data to plan from"
-        return f"{never}{nothing} yet; evaluate a model with --tg-against, then: tunegate plan --run RECORD."
-    return f"{_held(each)}; {_drop(each)}; {_gain(each)}."
-
-
-def _held(each: Plan) -> str:
-    margin, chance = amount(each.margin, each.unit), each.chance or 0.0
-    grouped = f" ({len(each.unit.cases)} cases)" if each.n != len(each.unit.cases) else ""
-    cases = f"{case_count(each.n, each)}{grouped}"
-    held = f"{cases} hold {margin} {often(chance)} if nothing changed"
-    if each.group:
-        within = amount(each.group.margin, each.unit)
-        return f"{cases} share a margin of {within} for the mean loss with the other guards of its group"
-    if chance >= each.asked:
-        return held
-    if each.unit.kind == "continuous":
-        which = which_is_short(each)
-        short = why_never(each) or (f"{held} ({which})" if which else held)
-        return f"{short}; for all units of its task to hold four times in five, it needs {remedies(each)}"
-    if each.n < each.fewest:
-        held = f"{cases} cannot hold {margin} without a gain"
-    low, high = (percent(rate) for rate in USUAL_FLIP_RATES)
-    between = each.needed_between
-    rates = f" ({between[0]} to {between[1]} at flip rates of {low} to {high})" if between else ""
-    more = f", or {each.outputs_needed} outputs per case" if each.outputs_needed else ""
-    return f"{held}; for all units of its task to hold four times in five, it needs {each.needed}{more}{rates}"
-
-
-def _drop(each: Plan) -> str:
-    if each.drop is None or each.power is None or each.margin is None:
-        return "no drop is detected four times in five"
-    half = often(each.power.prob_regressed(each.n, each.margin, -each.drop / 2))
-    drop = f"a drop of {amount(each.drop, each.unit)} is detected four times in five, one of "
-    drop += f"{amount(each.drop / 2, each.unit)} {half}"
-    if not each.has_little_to_lose:
-        return drop
-    return f"the base passes {percent(each.seen.rate)}, so held says little; once it passes more, {drop}"
-
-
-def _gain(each: Plan) -> str:
-    known = each.seen.rate is not None and each.unit.kind == "pass/fail"
-    start = f"from {percent(each.seen.rate)} " if known else ""
-    shown = f"a gain of {amount(each.shown_gain, each.unit)}" if each.shown_gain else "no gain"
-    more = ""
-    if each.gain_cases:
-        takes = "needs" if each.gain_cases <= each.n else "would need"
-        more = f", one of {amount(each.gain, each.unit)} {takes} {case_count(each.gain_cases, each)}"
-    return f"{start}{shown} is shown four times in five{more}"
 
 
 def sources(plans: Sequence[Plan]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tunegate.harness.statistics.paired import sealed_level
-from tunegate.harness.statistics.power import POWER, Continuous, Levels
+from tunegate.harness.statistics.power import POWER, Continuous
 from tunegate.harness.statistics.sample_size import PassFail
 
 LEAST_OPEN = 0.25  # of the cases: they show what fails, and gate pull requests
@@ -37,30 +37,18 @@ def best_split(
 
     It seals the fewest cases that show `gain` four times in five, or without a gain hold `margin` with the chance
     `asked`; at least half and at most three in four. At a release the open cases must not regress, and the sealed ones
-    must improve, or hold, at their first evaluation.
-
-    Args:
-        n: the number of observations.
-        power: of open cases.
-        margin: to hold, in the score's own unit.
-        gain: to show, for a target.
-        asked: the required chance to hold, so that all units of its task hold four times in five.
+    must improve, or hold, at their first evaluation. `power` is that of open cases; margin and gain are in the score's
+    own unit.
     """
-    sealed = replace(power, levels=_at_evaluation(power.levels))
+    sealed = replace(power, levels=power.levels.spent(sealed_level(1, 1.0)))
     needed = sealed.cases_to_improve(margin, gain) if gain else sealed.cases_to_hold(margin, asked)
     apart = min(max(needed, int(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
     left = max(n - apart, 1)  # one case cannot be split
 
     def passes(change: float, number: int = 1) -> float:
-        at = replace(power, levels=_at_evaluation(power.levels, number))
+        at = replace(power, levels=power.levels.spent(sealed_level(number, 1.0)))
         proven = at.prob_improved(apart, margin, change) if gain else at.prob_held(apart, margin, change)
         return (1 - power.prob_regressed(left, margin, change)) * proven
 
     later = tuple(passes(gain or 0.0, number) for number in LATER)
     return CaseSplit(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)), later)
-
-
-def _at_evaluation(levels: Levels, number: int = 1) -> Levels:
-    """Return the levels of sealed cases at this evaluation; worse is tested at the full level."""
-    part = sealed_level(number, levels.held) / levels.held
-    return Levels(part * levels.held, levels.worse, part * levels.better)

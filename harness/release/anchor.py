@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tunegate.harness.baselines.lookup import last_releases
-from tunegate.harness.baselines.releases import lost_outputs
+from tunegate.harness.baselines.service import lost_outputs
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path

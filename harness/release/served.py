@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import json_text, locked
+from tunegate.harness.core.files import json_text
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.ledger.journal import undo, write_together
+from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.harness.parity.result import (
     PARITY,
@@ -38,8 +38,7 @@ def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: 
         Refused: it was released on other outputs than those of `record`, or changed since.
     """
     folder, sha = adapter.resolve(), adapter_digest(adapter)
-    with locked(baselines / ".recording"):
-        undo(baselines)
+    with writing(baselines):
         artefacts = with_artefact(known_artefacts(folder, sha, record), _placed(artefact, folder))
         texts = {folder / PARITY: artefacts_text(sha, record, artefacts)}
         if released := released_record(folder):

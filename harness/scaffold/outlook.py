@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tunegate.harness.cases.model import Task
-from tunegate.harness.planning.amounts import often
-from tunegate.harness.planning.declare import in_points
+from tunegate.harness.planning.amounts import in_points, often
 from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.proposal import MARGINS, Proposal, propose

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tunegate.harness.statistics.distributions import Floats, Integers, root_between
 from tunegate.harness.statistics.paired import ROUNDING, differences, score_statistic
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 PERMUTATIONS = 999
 # p of a spread that counts as real: at .1 an equal model is held up to 3 points less often, at .05 up to 1.8, while the
@@ -31,16 +29,12 @@ TIE = 1e-10  # as a share of the sum of squares: sums that differ by float noise
 class Spread:
     """The differences of the change between `clusters` clusters, and the `effective` number of the n cases.
 
-    `p` is that of the permutation test, and the spread is `real` if it is at most `REAL`. `intraclass` is the
-    intraclass correlation of the differences, from -1 to 1. `design_effect` is that of a loss of the margin,
-    n / effective: 1 if the spread is not real.
+    `p` is that of the permutation test; the spread is `real` if it is at most `REAL`, otherwise all n cases count.
     """
 
     clusters: int
     p: float
     real: bool
-    intraclass: float
-    design_effect: float
     effective: float
 
 
@@ -58,7 +52,7 @@ def spread(d: ArrayLike, labels: ArrayLike, margin: float, *, seed: int, level: 
     sums: Floats = np.bincount(clusters, values).astype(float)
     p = _permutation_p(values, sizes, float((sums**2 / sizes).sum()), seed)
     effect = _design_effect(values, sums, sizes, margin) if p <= level and len(sizes) > 1 else 1.0
-    return Spread(len(sizes), p, p <= level, _intraclass(values, sums, sizes), effect, len(values) / effect)
+    return Spread(len(sizes), p, p <= level, len(values) / effect)
 
 
 def cluster_statistic(sums: ArrayLike, sizes: ArrayLike, margin: float) -> float:
@@ -112,19 +106,6 @@ def _dealt(moved: Floats, sizes: Integers, n: int, seed: int) -> Iterator[Floats
         yield (sums**2 / sizes).sum(axis=1)
 
 
-def _intraclass(values: Floats, sums: Floats, sizes: Integers) -> float:
-    """Return the intraclass correlation by analysis of variance (Donner, International Statistical Review 54, 1986)."""
-    n, clusters = len(values), len(sizes)
-    if not 1 < clusters < n:
-        return 0.0
-    squares = float((sums**2 / sizes).sum())
-    between = (squares - float(values.sum()) ** 2 / n) / (clusters - 1)
-    within = (float((values**2).sum()) - squares) / (n - clusters)
-    size = (n - float((sizes**2).sum()) / n) / (clusters - 1)
-    total = between + (size - 1) * within
-    return max(-1.0, (between - within) / total) if total > TIE else 0.0
-
-
 def _design_effect(values: Floats, sums: Floats, sizes: Integers, margin: float) -> float:
     """Return the variance of the sum by clusters over that by cases, at least 1."""
     excess = sums + margin * sizes  # of each cluster, above a loss of exactly the margin
@@ -154,9 +135,7 @@ def _null_weights(excess: Floats) -> Floats:
     def mean(t: float) -> float:
         return float((excess / (1 - t * excess / least)).sum())
 
-    from scipy.optimize import brentq  # takes a tenth of a second to import
-
     # beyond the upper end a single cluster would weigh more than 1
-    t = float(brentq(mean, 0.0, 1 - 1 / (clusters + 1), xtol=1e-14))
+    t = root_between(mean, 0.0, 1 - 1 / (clusters + 1), xtol=1e-14)
     weights: Floats = 1 / (clusters * (1 - t * excess / least))
     return weights

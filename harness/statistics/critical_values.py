@@ -4,13 +4,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln, stdtrit
 
-from tunegate.harness.statistics.distributions import norm_exceeded
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from tunegate.harness.statistics.distributions import Floats, Integers, norm_exceeded
 
 ENUMERATED_TO = 200  # cases; beyond, the error of the normal quantile at .04 is at most 4.6 %
 ALLOWED = 1.25  # times the level: a level of .04 guarantees an error of at most 5 %

@@ -14,16 +14,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from tunegate.harness.statistics.clusters import cluster_statistic
 from tunegate.harness.statistics.critical_values import cluster_critical, critical, critical_value, tango_statistic
-from tunegate.harness.statistics.distributions import binom_bound
+from tunegate.harness.statistics.distributions import Floats, binom_bound, root_between
 from tunegate.harness.statistics.paired import LEVEL, Bounds, PValue
 from tunegate.harness.statistics.sample_size import p_of_flips
-
-Floats = NDArray[np.float64]
 
 FEWEST_LABELS = 10
 # Labels are few, and T comes in steps: with only z(level) a margin is falsely held up to 9 % of the time at .04.
@@ -259,9 +257,7 @@ def _largest_loss(table: LabelTable) -> float:
     most, least = min(bound, 1 - PRECISION), -table.difference
     if least >= most or table.surplus(most) <= 0:
         return bound
-    from scipy.optimize import brentq  # takes a tenth of a second to import
-
-    return float(brentq(table.surplus, least, most, xtol=PRECISION))
+    return root_between(table.surplus, least, most, xtol=PRECISION)
 
 
 def _chance_to_win(labelled: Floats, won: Floats, lost: Floats, loss: Floats) -> Floats:

@@ -10,6 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincc, betaincinv, betaln, ndtr, ndtri, xlog1py, xlogy
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def root_between(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
+    """Return where a function of opposite signs at both ends is 0, to `xtol` (Brent, 1973)."""
+    from scipy.optimize import brentq  # takes a tenth of a second to import, and lint needs none of it
+
+    return float(brentq(function, low, high, xtol=xtol))
 
 
 def norm_below(z: ArrayLike) -> Floats:

@@ -13,14 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tunegate.harness.statistics.critical_values import critical_value, tango_statistic
-from tunegate.harness.statistics.distributions import binom_at, binom_range
+from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range
 from tunegate.harness.statistics.power import check_design
-from tunegate.harness.statistics.sample_size import PassFail, expected_flips, p_of_flips
+from tunegate.harness.statistics.sample_size import PassFail, expected_flips, table_is_held
 from tunegate.harness.statistics.second_reference import prob_both
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 TAIL = 1e-12  # of a number of flips: the probability left out at either end
 SAME = 1e-9  # relative tolerance of equal weights
@@ -39,14 +35,6 @@ class Sample:
     change: float = 0.0
     weight: float = 1.0
     strict: bool = False
-
-    def changed(self, change: float) -> Sample:
-        """Return the same sample with another true change."""
-        return replace(self, change=change)
-
-    def with_margin(self, margin: float) -> Sample:
-        """Return the same sample with another margin."""
-        return replace(self, margin=margin)
 
 
 def prob_passed(part: Sample) -> float:
@@ -85,7 +73,7 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
     if max(each) - min(each) <= SAME * max(each):
         tables = _summed([_table(part) for part in parts])
         regressed, fixed = _counts(*tables.shape)
-        return float(tables[_is_held(regressed, fixed, sum(part.n for part in parts), margin, level)].sum())
+        return float(tables[table_is_held(regressed, fixed, sum(part.n for part in parts), margin, level)].sum())
     n, power, change = _alike(parts, margin, level)
     return power.prob_held(n, margin, change) * math.prod(prob_not_regressed(part) for part in parts)
 
@@ -117,28 +105,19 @@ def _cells(n: int, power: PassFail, margin: float, change: float, strict: bool) 
     share = flips.regressed / flips.either if flips.either else 0.5
     possible = np.minimum(counts, n)
     chances = binom_at(possible, n, flips.either) * binom_at(np.minimum(regressed, possible), possible, share)
-    against = p_of_flips(fixed, counts) <= power.levels.worse
-    if not strict:
-        against &= ~_is_held(regressed, fixed, n, margin, power.levels.held)
-    out: Floats = np.where((counts > n) | against, 0.0, chances)
-    return out
+    passes = (power.is_not_worse if strict else power.is_not_regressed)(regressed, fixed, n, margin)
+    return np.where((counts <= n) & passes, chances, 0.0)
 
 
 def _held(part: Sample) -> NDArray[np.bool_]:
     regressed, fixed = _counts(*_table(part).shape)
-    return _is_held(regressed, fixed, part.n, part.margin, part.power.levels.held)
+    return table_is_held(regressed, fixed, part.n, part.margin, part.power.levels.held)
 
 
 def _counts(rows: int, columns: int) -> tuple[Integers, Integers]:
     """Return the numbers of regressed and of fixed cases for each cell of a table."""
     regressed, fixed = np.indices((rows, columns), dtype=np.int64)
     return np.asarray(regressed), np.asarray(fixed)
-
-
-def _is_held(regressed: Integers, fixed: Integers, n: int, margin: float, level: float) -> NDArray[np.bool_]:
-    possible = regressed + fixed <= n
-    found = tango_statistic(regressed, np.where(possible, fixed, 0), n, margin) > critical_value(n, margin, level)
-    return np.asarray(possible & found)
 
 
 def _summed(tables: Sequence[Floats]) -> Floats:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tunegate.harness.statistics.critical_values import critical
 from tunegate.harness.statistics.disagreements import (
@@ -24,10 +24,8 @@ from tunegate.harness.statistics.disagreements import (
     counted_inputs,
     ratio_or_zero,
 )
-from tunegate.harness.statistics.distributions import binom_bound, norm_above
+from tunegate.harness.statistics.distributions import Floats, binom_bound, norm_above
 from tunegate.harness.statistics.paired import LEVEL, PValue
-
-Floats = NDArray[np.float64]
 
 FEWEST_STRATIFIED = 20  # labels
 FEWEST_OF_A_STRATUM = 3

@@ -18,13 +18,10 @@ from tunegate.harness.statistics.disagreements import (
     disagreement_statistic,
     needs_no_labels,
 )
-from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to
+from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, binom_to
 from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER
 from tunegate.harness.statistics.sample_size import largest_passing
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 BINS = 24  # of a count in a sum over its chances: within half a point of all counts
 EXACT = 4  # times the bins: so many numbers of decided labels are not grouped

@@ -6,24 +6,27 @@ otherwise. Invalid input raises `ValueError` with the value found.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
 from tunegate.harness.statistics.critical_values import ALLOWED, cluster_critical, critical, critical_value
-from tunegate.harness.statistics.distributions import binom_at, binom_to, norm_above, norm_below
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from tunegate.harness.statistics.distributions import (
+    Floats,
+    Integers,
+    binom_at,
+    binom_to,
+    norm_above,
+    norm_below,
+    root_between,
+)
 
 LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
-SPENT_AT_ONCE = (
-    0.8  # share of the level used by the first evaluation of sealed cases, and of the rest by each later one
-)
-FLIPS = 9_999  # the minimum for scores that are not on a lattice: p then comes in steps of 1 / 10,000
+SPENT_AT_ONCE = 0.8  # of the level, by the first evaluation of sealed cases; of the rest by each later one
+FLIPS = 9_999  # for scores that are not on a lattice: p then comes in steps of 1 / 10,000
 FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
 # An unbounded change counts up to so many margins, as the statistic needs a worst case: without one (BCa) bounds fail
 # 7 to 34 % of the time on heavy tails. The share of cases beyond is bounded separately.
@@ -64,12 +67,11 @@ class Bounds:
 
 @dataclass(frozen=True)
 class SignFlip:
-    """One-sided p of the sign-flip test, the `smallest` possible p for these |d|, and whether signs were `sampled`."""
+    """One-sided p of the sign-flip test, and the `smallest` possible p for these |d|."""
 
     p_worse: float
     p_better: float
     smallest: float
-    sampled: bool
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def lower_bound(
 
     if start > 1 - ROUNDING or math.isinf(z) or surplus(end) < 0:
         return -1.0
-    return -_root(surplus, start, end, xtol=1e-13)
+    return -root_between(surplus, start, end, xtol=1e-13)
 
 
 def interval(
@@ -159,11 +161,11 @@ def interval(
     return Bounds(lower_bound(values, level / 2, z, effective), -lower_bound(-values, level / 2, z))
 
 
-def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> SignFlip:
+def sign_flip(d: ArrayLike, *, seed: int, mid: bool = True) -> SignFlip:
     """Test sum d against all sign changes of |d|: mid-p, or exact p if not `mid`; for pass/fail, McNemar's.
 
-    Exact if k d are integers for some k <= 240; otherwise (1 + count) / (flips + 1) from `flips` draws with `seed`,
-    regardless of `mid`. The order of the cases does not matter.
+    Exact if k d are integers for some k <= 240; otherwise (1 + count) / 10,000 from 9,999 draws with `seed`, regardless
+    of `mid`. The order of the cases does not matter.
     """
     values = differences(d)
     # a case that did not move is the same under either sign
@@ -171,29 +173,27 @@ def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) 
     # exact if possible: pass/fail, and means of k outputs, whose sums have few values
     steps = _on_lattice(moved)
     if steps is None:
-        return _sampled_flips(moved, seed, flips)
+        return _sampled_flips(moved, seed)
     # mid-p counts half of the tie: Holm on exact p misses 77 % of real drops of 5 points at n = 100
     chances, at, share = _flip_chances(np.abs(steps)), int(steps[steps > 0].sum()), 0.5 if mid else 1.0
     tie = share * float(chances[at])
     low, high = float(chances[:at].sum()) + tie, float(chances[at + 1 :].sum()) + tie
-    return SignFlip(min(low, 1.0), min(high, 1.0), share * float(chances[0]), sampled=False)
+    return SignFlip(min(low, 1.0), min(high, 1.0), share * float(chances[0]))
 
 
-def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
+def p_worse(d: ArrayLike, *, seed: int, mid: bool = True) -> PValue:
     """Return the p of "worse": the larger of the sign-flip p and that of T(0) on -d. Slices: `mid=False`."""
     values = differences(d)
     # The larger of two: the sign-flip test calls unchanged continuous scores with a skew worse up to 15 % of the time.
-    flip = sign_flip(values, seed=seed, flips=flips, mid=mid)
+    flip = sign_flip(values, seed=seed, mid=mid)
     # from |d| only: if the selection of the family depended on directions, the result would choose its own test
     smallest = max(flip.smallest, _score_p(np.abs(values)))
     return PValue(max(flip.p_worse, _score_p(-values)), smallest)
 
 
-def p_better(
-    d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True, effective: Effective | None = None
-) -> PValue:
+def p_better(d: ArrayLike, *, seed: int, mid: bool = True, effective: Effective | None = None) -> PValue:
     """Return the p of "better": `p_worse` of the negated differences, or that of the clusters if larger."""
-    found = p_worse(-differences(d), seed=seed, flips=flips, mid=mid)
+    found = p_worse(-differences(d), seed=seed, mid=mid)
     if effective is None:
         return found
     statistic = score_statistic(d, 0.0) * math.sqrt(_share(len(differences(d)), effective))
@@ -265,12 +265,6 @@ def differences(d: ArrayLike) -> Floats:
     return np.where(np.abs(values) < ROUNDING, 0.0, values)
 
 
-def _root(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
-    from scipy.optimize import brentq  # takes a tenth of a second to import, and lint needs none of it
-
-    return float(brentq(function, low, high, xtol=xtol))
-
-
 def _tally(d: ArrayLike) -> tuple[Floats, Integers]:
     """Return the distinct differences and their counts: equal ones weigh the same, and most are 0."""
     values, counts = np.unique(differences(d), return_counts=True)
@@ -338,7 +332,7 @@ def _tilted(d: Floats, counts: Integers, margin: float) -> Floats | None:
         return None
     top = 1.0 if d.min() > -1 else 1 - 1 / (n + 2)  # a case at -1 keeps the root below n / (n + 1)
     # no root up to `top`: no observed loss is large enough, and unseen cases at -1 take the rest of the weight
-    return tilted(top if slope(top) >= 0 else _root(slope, 0.0, top, xtol=1e-15))
+    return tilted(top if slope(top) >= 0 else root_between(slope, 0.0, top, xtol=1e-15))
 
 
 def _score_p(d: Floats) -> float:
@@ -365,19 +359,17 @@ def _flip_chances(steps: Integers) -> Floats:
     return chances
 
 
-def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
-    if flips < FLIPS:
-        raise ValueError(f"at least {FLIPS} flips are needed, found {flips}")
+def _sampled_flips(moved: Floats, seed: int) -> SignFlip:
     # sorted, so that p does not depend on the order of the cases
     sizes, random = np.sort(np.abs(moved)), np.random.default_rng(seed)
     total, tie = float(moved.sum()), 1e-10 * float(sizes.sum())  # sums that differ by float noise are a tie
     below = above = 0
-    rows = max(1, min(flips, FLIP_CELLS // len(sizes)))
-    for done in range(0, flips, rows):
-        kept = random.integers(0, 2, size=(min(rows, flips - done), len(sizes)), dtype=np.int8)
+    rows = max(1, min(FLIPS, FLIP_CELLS // len(sizes)))
+    for done in range(0, FLIPS, rows):
+        kept = random.integers(0, 2, size=(min(rows, FLIPS - done), len(sizes)), dtype=np.int8)
         sums = 2 * (kept @ sizes) - sizes.sum()
         below += int((sums <= total + tie).sum())
         above += int((sums <= tie - total).sum())  # the mirror image, so that -d swaps the two p
     # + 1: the observed signs are one of the flips, and p must not be 0
-    smallest = max(0.5 ** len(sizes), 1 / (flips + 1))
-    return SignFlip((1 + below) / (flips + 1), (1 + above) / (flips + 1), smallest, sampled=True)
+    smallest = max(0.5 ** len(sizes), 1 / (FLIPS + 1))
+    return SignFlip((1 + below) / (FLIPS + 1), (1 + above) / (FLIPS + 1), smallest)

@@ -14,14 +14,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunegate.harness.statistics.critical_values import critical, critical_value
-from tunegate.harness.statistics.distributions import binom_bound, binom_to, norm_below
+from tunegate.harness.statistics.distributions import Floats, binom_bound, binom_to, norm_below
 from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 from tunegate.harness.statistics.second_reference import Beside, prob_both
-
-Floats = NDArray[np.float64]
 
 POWER = 0.8  # four times in five
 WIDEST = 0.999  # a margin as a share of C: a wider one can never be lost
@@ -34,6 +31,10 @@ class Levels:
     held: float = LEVEL
     worse: float = LEVEL
     better: float = LEVEL
+
+    def spent(self, part: float) -> Levels:
+        """Return the levels of sealed cases, of which a `part` is left; worse is tested at the full level."""
+        return Levels(part * self.held, self.worse, part * self.better)
 
 
 class Power(ABC):

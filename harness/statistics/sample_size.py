@@ -16,13 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tunegate.harness.statistics.critical_values import critical_value, tango_statistic
-from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to, norm_above
+from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, binom_to, norm_above
 from tunegate.harness.statistics.paired import ROUNDING, differences, wilson
 from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design, fewest_cases
 from tunegate.harness.statistics.second_reference import Beside, prob_beside_both
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 _Rule = Callable[..., NDArray[np.bool_]]
 
 BOUND_LEVEL = 0.05  # one-sided, of a measured flip rate
@@ -145,9 +143,7 @@ class PassFail(Power):
 
     def is_held(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:
         """Whether so many regressed and fixed cases of n hold the margin."""
-        possible = regressed + fixed <= n
-        found = tango_statistic(regressed, np.where(possible, fixed, 0), n, margin)
-        return np.asarray(possible & (found > critical_value(n, margin, self.levels.held)))
+        return table_is_held(regressed, fixed, n, margin, self.levels.held)
 
     def is_not_worse(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:  # noqa: ARG002
         """Whether so many regressed and fixed cases show no loss."""
@@ -172,10 +168,16 @@ class PassFail(Power):
         return _chance(n, flips, counts, 0 * counts, _most_against(counts, self.levels.better))
 
     def _flips(self, n: int, margin: float, change: float) -> tuple[Flips, Integers]:
-        """Return the chances of a flip, and the likely numbers of flips."""
         check_design(n, margin, most=1.0)
         flips = expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
         return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
+
+
+def table_is_held(regressed: Integers, fixed: Integers, n: int, margin: float, level: float) -> NDArray[np.bool_]:
+    """Whether so many regressed and fixed cases of n hold the margin at a level; never if they are more than n."""
+    possible = regressed + fixed <= n
+    found = tango_statistic(regressed, np.where(possible, fixed, 0), n, margin)
+    return np.asarray(possible & (found > critical_value(n, margin, level)))
 
 
 def measured_noise(outputs: Iterable[Sequence[float]]) -> float | None:

@@ -14,10 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunegate.harness.statistics.distributions import binom_at, binom_range, norm_below, norm_exceeded
+from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, norm_below, norm_exceeded
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 #: What the gate asks of a candidate beside an equal second reference; nothing where there is none.
 Beside = Literal["", "held", "not worse"]
 #: Whether a candidate passes beside a reference, from its numbers of regressed and fixed cases.
@@ -112,9 +110,6 @@ def _prob_beside_one(n: int, own: float, steady: float, moved: tuple[float, floa
     """Return the chance to pass beside one reference; `moved` are the chances that the candidate loses and wins."""
     worse = moved[0] * (1 - own) + max(1 - steady - moved[1], 0.0) * own
     better = moved[1] * (1 - own) + max(steady - moved[0], 0.0) * own
-    likely = [np.array(binom_range(n, chance, tail=TAIL)) for chance in (worse, better)]
-    rows, columns = likely[0][:, None], likely[1][None, :]
-    rest = np.maximum(n - rows, 0)
-    chance = binom_at(rows, n, worse) * binom_at(np.minimum(columns, rest), rest, better / (1 - worse))
-    inside = columns <= rest
-    return float(np.where(inside & test(rows, np.where(inside, columns, 0)), chance, 0.0).sum())
+    lost, won = (binom_range(n, chance, tail=TAIL) for chance in (worse, better))
+    passes = test(np.array(lost)[:, None], np.array(won)[None, :])
+    return float((_candidates(n, lost, won, worse, better) * passes).sum())

@@ -17,7 +17,7 @@ from tests.unit.session.test_session import GOOD, IDS, answers, judged, options 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.ledger.ledger import Event, case_digests, read_ledger, sealed_evaluations
+from tunegate.harness.ledger.ledger import Event, read_ledger, sealed_evaluations, unit_digests
 from tunegate.harness.ledger.ledger_git import REF
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
@@ -215,7 +215,7 @@ def test_another_adapter_opens_again_and_so_does_a_part(local: Options, make_ada
     assert len(told(local, "opened")) == 2
     [unit] = [unit for task in load_tasks(gate.cases) for unit in task.units if unit.sealed]
     counts = sealed_evaluations(read_ledger(local.baselines), "desk")
-    assert {counts[case] for case in case_digests([unit])["desk/final"]} == {2}
+    assert {counts[case] for case in unit_digests(unit)} == {2}
 
 
 def test_a_run_of_an_adapter_is_told_once(local: Options, tiny_adapter: Path) -> None:

@@ -10,6 +10,7 @@ from tests.support.records import write_desk, write_policy
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Decoding, Prompt, UnitConfiguration, read_configuration
+from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import AuthoringError, Refused
 
 HEAD = "version: 1\nsuite: schema\ncheck: {schema: {type: object}}\n"  # lines 1 to 3
@@ -431,6 +432,16 @@ def test_a_task_file_by_another_name_is_told(tmp_path):
 
     with pytest.raises(AuthoringError, match=r"task\.yml:1: expected the name task\.yaml, found task\.yml; rename it"):
         load_tasks(root)
+
+
+def test_a_unit_is_not_called_like_the_file_beside_its_baseline_by_its_suite_either(tmp_path, monkeypatch):
+    monkeypatch.setitem(CHECKS, "diagnosis", CHECKS["schema"])
+    own = GOOD.replace("suite: schema", "suite: diagnosis")
+
+    with pytest.raises(AuthoringError, match=r"good\.yaml:2: suite: .* found none; give the unit another name"):
+        load_tasks(write(tmp_path, good=own))
+    [task] = load_tasks(write(tmp_path, good=f"{own}unit: illness\n"))
+    assert task.units[0].name == "illness"
 
 
 def test_files_in_any_spelling_are_read_and_hidden_ones_are_not(tmp_path):

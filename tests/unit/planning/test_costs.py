@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.support.records import ENGINE, LOCAL, save, write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
@@ -24,7 +22,6 @@ from tunegate.harness.planning.costs import Calls, held_with, least_margin, most
 from tunegate.harness.planning.history import COSTS_ASSUMED, Past
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.remedies import why_never
-from tunegate.harness.planning.render import print_plans, sentence
 from tunegate.harness.statistics.power import Continuous
 
 COST = "desk/spend"
@@ -104,7 +101,6 @@ def test_a_guard_of_too_few_cases_can_never_hold_its_margin_and_is_given_a_numbe
     assert warning.startswith(f"{COST}: 60 cases can never hold ")
     assert "it takes 74 cases, or max_new_tokens 4" in warning
     assert ", or a margin of 0." in warning
-    assert sentence(found).startswith("60 cases can never hold ")
 
 
 def test_the_numbers_for_each_way_out_hold_and_a_little_less_does_not():
@@ -155,28 +151,3 @@ def test_a_record_without_its_baseline_tells_how_far_costs_lie_apart_by_the_inte
     # every cost moves by 30 tokens, and C is 56 of them, in the interval as in the verdict
     assert found.seen.spread == pytest.approx(30 * OUT, rel=0.1)
     assert found.seen.source.endswith("against the baseline, from its interval")
-
-
-def test_a_plan_shows_what_max_new_tokens_makes_of_a_cost_guard(tmp_path):
-    desk = Desk(tmp_path, 100, 512, 6 * OUT)
-    desk.answer([40, 60])
-    found = desk.plan()
-
-    assert [(name, limit) for name, (limit, _) in found.by_tokens.items()] == [
-        ("now", 512), ("2 x mean", 100), ("5 x mean", 250), ("10 x mean", 500),
-    ]  # fmt: skip
-    assert all(few <= many for _, (few, many) in found.by_tokens.values())
-    console = Console(file=io.StringIO(), width=80)
-    print_plans(console, plan_units(desk.tasks, Past(folder=tmp_path / "baselines" / LOCAL["model"])))
-    row = next(each for each in console.file.getvalue().splitlines() if each.startswith(COST) and "512: " in each)
-    assert row.split()[1].startswith(f"{found.seen.calls.output:.1f}")
-    assert max(map(len, console.file.getvalue().split("max_new_tokens, and")[1].splitlines()[:6])) <= 80
-
-
-def test_outputs_that_were_cut_say_little_of_how_long_they_are(tmp_path):
-    desk = Desk(tmp_path, 100, 56, 20 * OUT)
-    desk.answer([56, 56, 56, 30])
-    console = Console(file=io.StringIO(), width=80)
-    print_plans(console, [desk.plan()])
-
-    assert f"{COST}: 75.0 % of these outputs were cut at max_new_tokens." in console.file.getvalue()

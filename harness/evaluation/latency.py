@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -26,16 +25,6 @@ SAMPLE = 20  # cases
 SEED = 20_260_101  # of the sample, fixed so that another run times the same cases
 WARM_UP = 2  # uncounted calls to each model
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """The speed of one model on the sample; `tokens_per_s` are output tokens over the total time of the calls."""
-
-    median_s: float
-    p95_s: float
-    tokens_out: int
-    tokens_per_s: float
 
 
 def time_calls(
@@ -71,7 +60,7 @@ def time_calls(
     return {
         "sample": len(sample), "of": len(calls), "seed": SEED, "warm_up": len(warm_up),
         "cases": [call.key for call in sample],
-        **{name: asdict(_speed(calls)) for name, calls in taken.items()},
+        **{name: _speed(calls) for name, calls in taken.items()},
         "ratio": found.as_dict() if found else None,
     }  # fmt: skip
 
@@ -99,11 +88,12 @@ def _timed(model: Model, call: Request, clock: Clock) -> tuple[Completion, float
     return completions[0], seconds
 
 
-def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
+def _speed(calls: Sequence[tuple[float, int]]) -> dict[str, float]:
+    """The speed of one model on the sample; `tokens_per_s` are output tokens over the total time of the calls."""
     seconds, tokens = [each for each, _ in calls], sum(each for _, each in calls)
     total = sum(seconds)
     median, p95 = np.quantile(seconds, [0.5, 0.95]).tolist()
-    return Speed(median, p95, tokens, tokens / total if total else 0.0)
+    return {"median_s": median, "p95_s": p95, "tokens_out": tokens, "tokens_per_s": tokens / total if total else 0.0}
 
 
 def render_timing(timing: Mapping[str, Any]) -> list[str]:

@@ -160,10 +160,8 @@ def _difference(stored: Result, now: Result) -> str:
 
 
 def _parts(stored: Result, now: Result) -> Iterator[tuple[str, Any, Any]]:
-    for part in ("score", "passed", "rates", "output", "tokens_in", "tokens_out"):
+    for part in ("score", "passed", "rates", "output", "tokens_in", "tokens_out", "fields"):
         yield part, getattr(stored, part), getattr(now, part)
-    if stored.fields:  # absent from older records
-        yield "fields", stored.fields, now.fields
     yield "findings", _places(stored), _places(now)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,9 +76,9 @@ def _context_of(
 ) -> CaseContext:  # fmt: skip
     asked = None if unit.of else request(unit, case, rung)
     before = {
-        name: _before(reference.cases[case.key])
+        name: Before(known.passed, known.score, known.output)
         for name, reference in references.items()
-        if case.key in reference.cases
+        if (known := reference.cases.get(case.key))
     }
     return CaseContext(
         case.place.rpartition(":")[0], case.line, case.expect, asked.messages if asked else (),
@@ -97,11 +97,7 @@ def _line(key: str, context: CaseContext) -> dict[str, Any]:
     more = {
         "prompt": [list(message) for message in context.prompt], "texts": list(context.texts),
         "tags": dict(context.tags), "critical": context.critical,
-        "before": {
-            name: {"passed": each.passed, "score": each.score, "output": each.output}
-            for name, each in context.before.items()
-        },
-        "sources": list(context.sources),
+        "before": {name: asdict(each) for name, each in context.before.items()}, "sources": list(context.sources),
     }  # fmt: skip
     where = {"case": key, "file": context.file, "line": context.line, "expect": context.expect}
     return where | {name: value for name, value in more.items() if value}
@@ -110,10 +106,6 @@ def _line(key: str, context: CaseContext) -> dict[str, Any]:
 def _sources(result: Result) -> tuple[str, ...]:
     sources = tuple(each.source for each in result.missed.findings)
     return sources if any(sources) else ()
-
-
-def _before(result: Result) -> Before:
-    return Before(result.passed, result.score, result.output)
 
 
 def write_with_sidecar(record: Record, text: str, path: Path) -> Record:
@@ -169,11 +161,11 @@ def _contexts(path: Path, file: BinaryIO) -> Iterator[tuple[str, CaseContext]]:
 
 
 def _context(data: Mapping[str, Any]) -> CaseContext:
+    before = data.get("before", {})
     return CaseContext(
         data["file"], data["line"], data["expect"],
         prompt=tuple((role, text) for role, text in data.get("prompt", ())),
         texts=tuple(data.get("texts", ())), tags=data.get("tags", {}), critical=data.get("critical", False),
-        before={name: Before(each["passed"], each["score"], each["output"])
-                for name, each in data.get("before", {}).items()},
+        before={name: Before(each["passed"], each["score"], each["output"]) for name, each in before.items()},
         sources=tuple(data.get("sources", ())),
     )  # fmt: skip

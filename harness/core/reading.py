@@ -176,16 +176,7 @@ def parse_json(text: str) -> Any:
     Raises:
         NotJson: names the mistake.
     """
-    try:
-        value = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise NotJson(f"a mistake in column {error.colno} ({error.msg})", error.lineno) from None
-    except _Flaw as flaw:
-        raise NotJson(str(flaw), _line_of(text, flaw.token)) from None
-    except RecursionError:
-        raise NotJson(TOO_DEEP) from None
-    if _is_too_deep(value):
-        raise NotJson(TOO_DEEP)
+    value = _decoded(text, _DECODER)
     if half := _half_character(text, value):
         raise NotJson(f"half a character (the surrogate {half})")
     return value
@@ -197,12 +188,15 @@ def parse_foreign_json(text: str) -> Any:
     Raises:
         NotJson: names what is wrong.
     """
+    return _decoded(text, _FOREIGN)
+
+
+def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
     try:
-        value = _FOREIGN.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        at_end = not text[error.pos :].strip()
-        found = f"a mistake in column {error.colno} ({error.msg}{', where the text ends' if at_end else ''})"
-        raise NotJson(found, error.lineno) from None
+        at_end = ", where the text ends" if decoder is _FOREIGN and not text[error.pos :].strip() else ""
+        raise NotJson(f"a mistake in column {error.colno} ({error.msg}{at_end})", error.lineno) from None
     except _Flaw as flaw:
         raise NotJson(str(flaw), _line_of(text, flaw.token)) from None
     except RecursionError:

@@ -20,7 +20,7 @@ from tunegate.harness.core.reading import read_json
 from tunegate.harness.evaluation.record import Record, parse_record
 from tunegate.harness.evaluation.rescoring import completions_of
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
-from tunegate.harness.models.api import SERVED, Completion, Fingerprint
+from tunegate.harness.models.api import SERVED, Completion
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.replay import Replay
 
@@ -101,11 +101,6 @@ class Shards:
         """The cases that training rows come near, by unit; a shard names those of its own units only."""
         return {unit: cases for each in self.files.values() for unit, cases in each.record.near.items()}
 
-    @property
-    def adopted(self) -> str:
-        """What is known of the training data of an adapter that was trained elsewhere; empty of any other."""
-        return self.first.record.adopted
-
     def model(self, units: Sequence[Unit]) -> Replay:
         """Return a model that replays the outputs of the shards for `units`.
 
@@ -122,8 +117,7 @@ class Shards:
         outputs: dict[tuple[str, int], Completion] = {}
         for each in self.files.values():
             outputs |= completions_of(units, each.record)
-        who = self.first.record.fingerprint
-        return Replay(outputs, Fingerprint(who["subject"], who["engine"], who.get("names", {})))
+        return Replay(outputs, self.first.record.run_by)
 
     def _other_configurations(self, units: Sequence[Unit]) -> Iterator[str]:
         """The shards that ran with another prompt or decoding than the fixtures have now."""

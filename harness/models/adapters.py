@@ -199,6 +199,18 @@ def check_named_base(folder: Path, model: str) -> None:
             )
 
 
+def copy_as_digested(folder: Path, copy: Path, expected: str | None) -> None:
+    """Copy an adapter to a new folder that no other process writes to; Refused if it changed since it was digested."""
+    copy.mkdir(parents=True)
+    try:
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(folder / name, copy / name)
+    except OSError as error:
+        raise Refused(f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror or error}") from error
+    if expected and adapter_digest(copy) != expected:
+        raise Refused(f"adapter {folder}: expected digest {expected[:8]}, found that it changed meanwhile")
+
+
 def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: str | None) -> Any:
     """Run `load_adapter` on a private copy, whose digest must be the `expected` one.
 
@@ -207,16 +219,7 @@ def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: st
     """
     with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
         copy = Path(made) / folder.resolve().name
-        copy.mkdir()
-        try:
-            for name in (CONFIG, WEIGHTS):
-                shutil.copyfile(folder / name, copy / name)
-        except OSError as error:
-            raise Refused(
-                f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror or error}"
-            ) from error
-        if expected and adapter_digest(copy) != expected:
-            raise Refused(f"adapter {folder}: expected digest {expected[:8]}, found that it changed meanwhile")
+        copy_as_digested(folder, copy, expected)
         try:
             return load_adapter(model, copy, probe)
         except Refused as error:

@@ -51,6 +51,11 @@ class Request:
         return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy", *held]]
 
     @property
+    def seed(self) -> int:
+        """The seed of a sampled output, 0 of a greedy one; it does not depend on the order or selection of cases."""
+        return int(digest([self.decoding.seed, self.key, self.repeat])[:7], 16) if self.decoding.temperature else 0
+
+    @property
     def work(self) -> int:
         """Estimated tokens: one to read per four letters, and all that may be written."""
         letters = sum(len(text) for text in (*(text for _, text in self.messages), *self.texts))

@@ -98,21 +98,15 @@ def convert_embedded(name: str, watch: Watch) -> Path:
         Refused: the packaged file is not the one this version expects.
     """
     source = EMBEDDED[name]
-    folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
     # Dequantizing takes about 25 s per load, loading the saved model half a second.
-    if _intact(folder):  # without the lock, for a read-only cache
+    if _intact(folder := _place(name, source.sha256)):
         return folder
-    with locked(folder):
-        if _intact(folder):
-            return folder
-        gguf = _packaged_file(source)
-        with watch(f"Checking {gguf.name}"):
-            found = file_digest(gguf)
-        if found != source.sha256:
-            raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
-        with watch(f"Converting {name} to safetensors (once)"):
-            _convert(gguf, folder, source.sha256, "float32")
-    return folder
+    gguf = _packaged_file(source)
+    with watch(f"Checking {gguf.name}"):
+        found = file_digest(gguf)
+    if found != source.sha256:
+        raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
+    return _converted(gguf, name, found, watch, "float32")
 
 
 def convert_gguf(gguf: Path, watch: Watch) -> Path:
@@ -126,16 +120,26 @@ def convert_gguf(gguf: Path, watch: Watch) -> Path:
     """
     with watch(f"Checking {gguf.name}"):
         sha256 = gguf_digest(gguf)
-    folder = cache_folder() / "models" / f"{gguf.stem}-{sha256[:12]}"
-    if _intact(folder):
+    return _converted(gguf, gguf.stem, sha256, watch)
+
+
+def _place(name: str, sha256: str) -> Path:
+    return cache_folder() / "models" / f"{name}-{sha256[:12]}"
+
+
+def _converted(gguf: Path, name: str, sha256: str, watch: Watch, dtype: str = "") -> Path:
+    """The converted folder; without a `dtype` in the type that fits its weights."""
+    folder = _place(name, sha256)
+    if _intact(folder):  # without the lock, for a read-only cache
         return folder
     with locked(folder):
         if not _intact(folder):
             header = read_header(gguf)
-            _check_room(gguf, header)
+            dtype = dtype or header.dtype
+            _check_room(gguf, header, dtype)
             try:
-                with watch(f"Converting {gguf.name} to {header.dtype} safetensors (once)"):
-                    _convert(gguf, folder, sha256, header.dtype)
+                with watch(f"Converting {name} to {dtype} safetensors (once)"):
+                    _convert(gguf, folder, sha256, dtype)
             except TunegateError:
                 raise
             except Exception as error:  # the libraries raise any kind of error
@@ -174,11 +178,11 @@ def read_header(gguf: Path) -> GgufHeader:
     return GgufHeader(kind, types, max(sizes))
 
 
-def _check_room(gguf: Path, header: GgufHeader) -> None:
-    weights = header.types.total() * BYTES[header.dtype]
+def _check_room(gguf: Path, header: GgufHeader, dtype: str) -> None:
+    weights = header.types.total() * BYTES[dtype]
     # unpacking takes two copies of a tensor in float32: of 1.78 billion weights, the largest with 233 million, 5.6 GB
     # were measured for the 5.4 that this adds up to
-    parts = [(weights, f"of weights in {header.dtype}"), (2 * header.largest * BYTES["float32"], "to unpack them")]
+    parts = [(weights, f"of weights in {dtype}"), (2 * header.largest * BYTES["float32"], "to unpack them")]
     check_memory(f"converting {show_path(gguf)}", parts, "end other programs, or use a smaller model")
     place = cache_folder() / "models"
     if (free := shutil.disk_usage(place).free) < weights:

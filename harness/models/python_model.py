@@ -154,13 +154,11 @@ class PythonModel:
 
     def _output(self, child: Child, request: Request) -> str:
         decoding = request.decoding
-        # by case and repeat, so that outputs do not depend on the order or selection of cases
-        seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
         asked = {
             "messages": [{"role": role, "content": text} for role, text in request.messages],
             "decoding": {
                 "max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature,
-                "top_p": decoding.top_p, "seed": seed,
+                "top_p": decoding.top_p, "seed": request.seed,
             },
         }  # fmt: skip
         return _harmless(str(self._response(child, asked, f"{shown(request.key)}: ")))

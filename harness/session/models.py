@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,6 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.service import records_in_service
 from tunegate.harness.baselines.store import as_reference, state
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.cases.rewarding import RewardingCheck
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import ask_here, hosted_name, is_same_configuration, runs_beside
@@ -206,30 +205,19 @@ class RunModels:
         known = list(candidate.compared.values())
         partial = bool(self._selection.partial)
         found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
-        return replace(
-            found, sealed=self._options.sealed, compared_as=self._options.compared_as, near=self._near(candidate),
-            adopted=self._adopted(candidate),
-            rewards=self._rewards(candidate),
-        )  # fmt: skip
+        options = self._options
+        trained_on = self._trained_on(candidate.adapter)
+        return replace(found, sealed=options.sealed, compared_as=options.compared_as, **trained_on)
 
-    def _near(self, candidate: Candidate) -> Mapping[str, Sequence[str]]:
-        """The evaluated cases that training rows of the adapter come near."""
-        if self._options.shards:
-            return self._options.shards.near
-        known = near_cases(candidate.adapter) if candidate.adapter else {}
-        return {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
-
-    def _adopted(self, candidate: Candidate) -> str:
-        """What is known of the training data of an adapter that was trained elsewhere."""
-        if self._options.shards:
-            return self._options.shards.adopted
-        return claim_of(candidate.adapter) if candidate.adapter else ""
-
-    def _rewards(self, candidate: Candidate) -> tuple[RewardingCheck, ...]:
-        """The checks that the adapter was rewarded by."""
-        if self._options.shards:
-            return self._options.shards.first.record.rewards
-        return rewarding_checks(candidate.adapter) if candidate.adapter else ()
+    def _trained_on(self, adapter: Path | None) -> dict[str, Any]:
+        """The training rows of the adapter as its record describes them: what came near, was claimed, was rewarded."""
+        if shards := self._options.shards:
+            return {"near": shards.near, "adopted": shards.first.record.adopted, "rewards": shards.first.record.rewards}
+        if not adapter:
+            return {}
+        known = near_cases(adapter)
+        near = {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
+        return {"near": near, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}

@@ -426,11 +426,9 @@ class Server:
     def _settings(self, request: Request) -> dict[str, Any]:
         """All decoding fields that servers know; without a field, some use values suggested by the model's makers."""
         decoding, effort = request.decoding, self._options.reasoning_effort
-        # by case and repeat, so that outputs do not depend on the order or selection of cases
-        seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
         return {
             "max_tokens": decoding.max_new_tokens + self._options.reasoning_tokens,
-            "temperature": decoding.temperature, "top_p": decoding.top_p,
-            "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": seed, "stop": None, "n": 1, "stream": False,
+            "temperature": decoding.temperature, "top_p": decoding.top_p, "seed": request.seed,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": None, "n": 1, "stream": False,
             **FURTHER, **({"reasoning_effort": effort} if effort else {}),
         }  # fmt: skip

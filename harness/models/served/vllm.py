@@ -22,7 +22,7 @@ from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
+from tunegate.harness.models.adapters import CONFIG, adapter_digest, check_base, copy_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.local.huggingface import PROBE
 from tunegate.harness.models.local.placement import CPU, stored_dtype
@@ -38,7 +38,6 @@ from tunegate.harness.models.served.vllm_process import (
     VllmProcess,
     find_installation,
     further_arguments,
-    private_copy,
 )
 from tunegate.harness.models.whole_model import is_whole_model
 
@@ -183,10 +182,8 @@ class VllmBase:
         self._copies = tempfile.TemporaryDirectory(prefix="tunegate-")
         folder, modules = Path(self._copies.name), []
         for sha, adapter in self._adapters.items():
-            copy = private_copy(adapter, (CONFIG, WEIGHTS), folder / sha)
-            if adapter_digest(copy) != sha:
-                raise Refused(f"adapter {adapter}: expected digest {sha[:8]}, found that it changed meanwhile")
-            modules.append(f"{_served_as(sha)}={copy}")
+            copy_as_digested(adapter, folder / sha, sha)
+            modules.append(f"{_served_as(sha)}={folder / sha}")
         served = [self._served, *map(_served_as, self._adapters)]
         command = self._command(self._digested(folder / "model"), modules)
         self._process = VllmProcess(self.installation.python, command, served, self.watch)

@@ -61,9 +61,8 @@ class Child:
     def ask(self, request: bytes, seconds: float) -> bytes:
         """Send a line, and wait for the response.
 
-        Raises:
-            TimeoutError: it did not respond in time, and was killed.
-            EOFError: it has ended, or its response is no line of at most `MOST_OF_A_RESPONSE`.
+        Raises TimeoutError if it did not respond in time, and was killed; EOFError if it has ended,
+        or its response is no line of at most `MOST_OF_A_RESPONSE`.
         """
         late = threading.Event()
 

@@ -60,7 +60,8 @@ def is_elsewhere(reference: Record, fingerprint: Fingerprint, units: Iterable[Un
 def runs_beside(reference: Record, fingerprint: Fingerprint, units: Sequence[Unit]) -> bool:
     """Whether a reference runs beside the candidate.
 
-    It does if some of `units` are sealed, if it was recorded on another engine, or if it may have changed since.
+    It does if some of `units` are sealed, if it was recorded on another engine, or if it may have
+    changed since.
     """
     if not can_run(reference, fingerprint, units):
         return False

@@ -30,8 +30,8 @@ def unmet_values(counts: Counts) -> Counts:
 def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
     """Return for each value of a closed set how many cases expect only it, and how many have it right.
 
-    If a case expects several values of a field and some are right, a value counts as right unless it was confused with
-    another.
+    If a case expects several values of a field and some are right, a value counts as right unless
+    it was confused with another.
     """
     found: Counts = {}
     for case, result in zip(cases, results, strict=True):

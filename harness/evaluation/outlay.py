@@ -41,8 +41,8 @@ def outlays(
 ) -> list[Outlay]:
     """Estimate each task with requests in `asked`.
 
-    Requests in the `store` are not sent again; the rest are sent `times` times. An output may take `more` tokens for
-    its reasoning.
+    Requests in the `store` are not sent again; the rest are sent `times` times. An output may take
+    `more` tokens for its reasoning.
     """
     who, found = model.fingerprint, []
     for task, own in _by_task(tasks, asked):

@@ -28,8 +28,9 @@ A_RECORD = "a record (JSON)"
 class Result:
     """The result of one case. `score` is None if unscored; `passed` is None for continuous units.
 
-    `reasoning` is the text of a thinking model before its output. `logprobs` replace the output if a case asks for the
-    likelihood of texts. With `repeats`, `score` is their mean, and `passed` is True if all passed.
+    `reasoning` is the text of a thinking model before its output. `logprobs` replace the output if
+    a case asks for the likelihood of texts. With `repeats`, `score` is their mean, and `passed` is
+    True if all passed.
     """
 
     passed: bool | None
@@ -104,8 +105,8 @@ class Result:
 class Summary:
     """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields.
 
-    `rates_of` holds the number of cases of each rate that is not over all cases. `never` holds the field values that no
-    output has right, each with the number of cases that expect it.
+    `rates_of` holds the number of cases of each rate that is not over all cases. `never` holds the
+    field values that no output has right, each with the number of cases that expect it.
     """
 
     suite: str
@@ -316,11 +317,7 @@ class _Results(Mapping[str, dict[str, Any]]):
 
 @no_collection()
 def read_record(path: Path) -> Record:
-    """Read a record.
-
-    Raises:
-        Refused: the file is missing, truncated, edited, or not a record.
-    """
+    """Read a record; Refused if the file is missing, truncated, edited, or not a record."""
     data = read_json(path, A_RECORD)
     if isinstance(data, dict) and "shard" in data:
         raise Refused(
@@ -331,11 +328,7 @@ def read_record(path: Path) -> Record:
 
 
 def parse_record(data: Any, path: Path) -> Record:
-    """Parse a record from the JSON form of the file at `path`.
-
-    Raises:
-        Refused: it is not a record, or was edited.
-    """
+    """Parse a record from the JSON form of the file at `path`; Refused if it is not a record, or was edited."""
     if mistakes := schema_mistakes(data, published_schema("record")):
         raise Unreadable(path, A_RECORD, "; ".join(mistakes))
     if not is_as_stamped(data):

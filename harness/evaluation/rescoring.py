@@ -29,8 +29,8 @@ TOLERANCE = 1e-9
 class Rescored:
     """A record with the present scores of its outputs.
 
-    `anew` are the units scored before by another version of their check or of its libraries: `why`, how many `cases`,
-    and the ids of those that `changed`.
+    `anew` are the units scored before by another version of their check or of its libraries: `why`,
+    how many `cases`, and the ids of those that `changed`.
     """
 
     record: Record

@@ -112,11 +112,7 @@ def score_call(case: Case, source: Result, model: str) -> Result:
 
 
 def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
-    """Prepare the checks that validate their metric first, before any model loads.
-
-    Raises:
-        Refused: a metric does not detect what it should score.
-    """
+    """Prepare the checks that validate their metric, before any model loads; Refused if one detects too little."""
     for unit in units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
             if hasattr(check, "prepare"):

@@ -28,11 +28,7 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """Parse a shard such as `3/8`.
-
-    Raises:
-        Refused: not a shard.
-    """
+    """Parse a shard such as `3/8`; Refused in any other form."""
     found = SHARD.fullmatch(text)
     shard = Shard(*map(int, found.groups())) if found else None
     if shard is None or shard.number > shard.count:

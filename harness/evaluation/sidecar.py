@@ -39,8 +39,8 @@ class Before:
 class CaseContext:
     """The facts about a case that a record lacks.
 
-    `prompt` holds roles and texts, `texts` the texts whose likelihood is scored instead. `sources` are the sources of
-    its findings, in order; empty for a finding without one.
+    `prompt` holds roles and texts, `texts` the texts whose likelihood is scored instead. `sources`
+    are the sources of its findings, in order; empty for a finding without one.
     """
 
     file: str
@@ -127,8 +127,7 @@ def copy_with_sidecar(record: Record, path: Path) -> Record:
 def read_sidecar(record: Record) -> dict[str, CaseContext]:
     """Read the contexts of a record's cases from its sidecar, by key; empty if there is no sidecar.
 
-    Raises:
-        Refused: the sidecar is not the one that the record names, or is unreadable.
+    Refused if the sidecar is not the one that the record names, or is unreadable.
     """
     path = sidecar_path(record.path) if record.path and record.sidecar else None
     if path is None:

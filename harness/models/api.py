@@ -28,8 +28,8 @@ SUPPLIED_SCORES = "supplied scores"  # the backend of scores that another tool g
 class Request:
     """One request: chat messages as (role, text), decoding settings, and an optional constraint.
 
-    With `texts` nothing is generated: the request asks for the likelihood of each text, as an output for the messages
-    or, without messages, by itself.
+    With `texts` nothing is generated: the request asks for the likelihood of each text, as an
+    output for the messages or, without messages, by itself.
     """
 
     key: str
@@ -95,9 +95,9 @@ class Completion:
     """The response to a request; tokens are counts, latency is in seconds.
 
     `output` is None if there is none (unscored, never zero). `finish` is "length" if the output was cut at
-    `max_new_tokens`; `generation` is the digest of everything that determined the output, empty if unknown. Requests
-    with `texts` get `logprobs` instead of an output: for each text the log-probabilities of its tokens, in nats.
-    `reasoning` is what a thinking model wrote before its output; its tokens count.
+    `max_new_tokens`; `generation` is the digest of everything that determined the output, empty if unknown.
+    Requests with `texts` get `logprobs` instead of an output: for each text the log-probabilities of its
+    tokens, in nats. `reasoning` is what a thinking model wrote before its output; its tokens count.
     """
 
     key: str

@@ -238,8 +238,7 @@ class Store:
 def clear_store(path: Path) -> int:
     """Delete every output, or the file if it is no store; return how many there were, 0 if they cannot be counted.
 
-    Raises:
-        CouldNotRun: another process is writing to it, and its outputs would be lost with the file.
+    Raises CouldNotRun if another process is writing to it: its outputs would be lost with the file.
     """
     try:
         with closing(Store(path)) as store:
@@ -289,8 +288,8 @@ def _open(path: Path) -> sqlite3.Connection:
 class Cached:
     """A model behind a cache: requests reach it only if neither the store nor `known` has their completion.
 
-    With a `run`, only that run's completions count. At most `most` requests reach the model; `left` counts those
-    beyond it.
+    With a `run`, only that run's completions count. At most `most` requests reach the model; `left`
+    counts those beyond it.
     """
 
     def __init__(

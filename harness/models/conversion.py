@@ -73,11 +73,7 @@ def gguf_file(name: str) -> Path | None:
 
 
 def gguf_digest(path: Path) -> str:
-    """SHA-256 (hex) of a GGUF file, which is read again only if it has changed.
-
-    Raises:
-        CouldNotRun: there is no such file.
-    """
+    """SHA-256 (hex) of a GGUF file, read again only if it has changed; raises CouldNotRun if there is none."""
     try:
         known = path.stat()
     except OSError as error:
@@ -91,11 +87,9 @@ def _digest_of(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  (th
 
 
 def convert_embedded(name: str, watch: Watch) -> Path:
-    """The folder of the embedded model, checked against its digest and converted at the first call.
+    """The folder of the embedded model, converted at the first call.
 
-    Raises:
-        CouldNotRun: its package is not installed.
-        Refused: the packaged file is not the one this version expects.
+    Raises CouldNotRun if its package is not installed, Refused if the packaged file has another digest.
     """
     source = EMBEDDED[name]
     # Dequantizing takes about 25 s per load, loading the saved model half a second.
@@ -112,11 +106,9 @@ def convert_embedded(name: str, watch: Watch) -> Path:
 def convert_gguf(gguf: Path, watch: Watch) -> Path:
     """The folder of a GGUF file, converted at the first call, with its tokenizer and chat template.
 
-    Weights in float32 and float16 become float32, all others bfloat16: a quantized weight has fewer digits still.
-
-    Raises:
-        CouldNotRun: there is no such file, it is damaged, transformers cannot read its architecture, or there is too
-            little memory or disk space.
+    Weights in float32 and float16 become float32, all others bfloat16: a quantized weight has fewer
+    digits still. Raises CouldNotRun if the file is missing or damaged, of another architecture, or
+    memory or disk space is short.
     """
     with watch(f"Checking {gguf.name}"):
         sha256 = gguf_digest(gguf)
@@ -148,11 +140,7 @@ def _converted(gguf: Path, name: str, sha256: str, watch: Watch, dtype: str = ""
 
 
 def read_header(gguf: Path) -> GgufHeader:
-    """Read what a GGUF file holds.
-
-    Raises:
-        CouldNotRun: it is damaged, truncated, or one part of several.
-    """
+    """Read what a GGUF file holds; raises CouldNotRun if it is damaged, truncated, or one part of several."""
     try:
         file = need("gguf").GGUFReader(gguf)
         kind = str(file.fields["general.architecture"].contents())
@@ -247,11 +235,7 @@ def _save_as_safetensors(gguf: Path, folder: Path, dtype: str) -> None:
 
 
 def check_converted(folder: Path) -> None:
-    """Refuse a converted folder whose files have changed.
-
-    Raises:
-        Refused: names the file.
-    """
+    """Refuse a converted folder whose files have changed."""
     for name, known in read_object(folder / MARKER, most=MOST_SETTINGS).get("sha256", {}).items():
         if file_digest(folder / name) != known:
             raise Refused(

@@ -11,11 +11,7 @@ from typing import NoReturn
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Limit the time of a block; no limit applies outside the main thread, or where alarms are not available.
-
-    Raises:
-        TimeoutError: it took longer.
-    """
+    """Raise TimeoutError if a block takes longer; no limit applies outside the main thread, or without alarms."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return

@@ -30,11 +30,7 @@ class StoredTensor:
 
 
 def stored_tensors(weights: Iterable[Path]) -> Iterator[StoredTensor]:
-    """Yield the tensors of safetensors files, from their headers; other files are skipped.
-
-    Raises:
-        CouldNotRun: a file is damaged.
-    """
+    """Yield the tensors of safetensors files (CouldNotRun if damaged) from their headers; skip other files."""
     safetensors = need("safetensors")
     for path in (path for path in weights if path.suffix == ".safetensors"):  # their index may be among them
         try:
@@ -96,11 +92,7 @@ def loaded_size(weights: Iterable[Path], dtype: str, bits: str) -> float:
 def check_loading(
     folder: Path, weights: Sequence[Path], dtype: str, bits: str = "", free: int | None = None, where: str = ""
 ) -> None:
-    """Refuse a model whose weights do not fit into the free memory; see `loaded_size` and `check_memory`.
-
-    Raises:
-        CouldNotRun: names what it needs, what is free, and what to do.
-    """
+    """Raise CouldNotRun if a model's weights do not fit into the free memory; see `loaded_size` and `check_memory`."""
     billions = sum(each.size for each in stored_tensors(weights)) / 1e9
     less = "use --dtype bfloat16, which takes half, " if dtype == "float32" and bits not in BYTES else "use "
     kind = bits if bits in BYTES else dtype

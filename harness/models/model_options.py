@@ -139,11 +139,7 @@ def is_opaque(model: str) -> bool:
 
 
 def check_has_weights(model: str) -> None:
-    """Refuse a function of the user's where weights are trained, released or compared.
-
-    Raises:
-        Refused: it is one.
-    """
+    """Refuse a function of the user's where weights are trained, released or compared."""
     if is_python(model):
         raise Refused(
             f"model {shown(model)}: expected a model with weights, found a function, which is evaluated and gated, but "
@@ -152,11 +148,7 @@ def check_has_weights(model: str) -> None:
 
 
 def split_python(model: str) -> tuple[str, str]:
-    """The file or module, and the function, of `python:FILE.py:FUNCTION` or `python:MODULE:FUNCTION`.
-
-    Raises:
-        Refused: it is not of this form.
-    """
+    """The source and function of `python:FILE.py:FUNCTION` or `python:MODULE:FUNCTION`; Refused otherwise."""
     source, _, function = model.removeprefix(PYTHON).rpartition(":")
     is_named = is_python_file(source) or all(part.isidentifier() for part in source.split("."))
     if not is_named or not function.isidentifier() or not source.isprintable():
@@ -173,21 +165,16 @@ def is_python_file(source: str) -> bool:
 
 
 def vllm_model(model: str) -> str:
-    """The model in `vllm:MODEL`: a folder, a Hub id, or the embedded one.
-
-    Raises:
-        Refused: nothing is named.
-    """
+    """The model in `vllm:MODEL`: a folder, a Hub id, or the embedded one; Refused if nothing is named."""
     if not (name := model.removeprefix(VLLM)):
         raise Refused(f"--tg-model {VLLM}MODEL: expected a folder, a Hub id or smollm2, found nothing")
     return name
 
 
 def split_server(model: str) -> tuple[str, str]:
-    """The address and the model's name in `openai:URL#MODEL`; the address without a slash at the end of its path.
+    """The address, without a slash at the end of its path, and the model's name in `openai:URL#MODEL`.
 
-    Raises:
-        Refused: it is not of this form, or the address holds a secret or a query other than api-version.
+    Refused if it is not of this form, or the address holds a secret or a query other than api-version.
     """
     url, _, name = model.removeprefix(SERVER).partition("#")
     try:

@@ -58,9 +58,7 @@ class PythonCode:
 def find_code(model: str, copy: Path | None = None) -> PythonCode:
     """The code of a model; `copy` runs in place of its file. Nothing is imported.
 
-    Raises:
-        Refused: the name has another form.
-        CouldNotRun: there is no such file or module.
+    Raises Refused if the name has another form, CouldNotRun if there is no such file or module.
     """
     source, function = split_python(model)
     if is_python_file(source):
@@ -78,11 +76,7 @@ def find_code(model: str, copy: Path | None = None) -> PythonCode:
 
 
 def passed_variables() -> tuple[str, ...]:
-    """The environment variables that the user's own configuration passes to `python:` models.
-
-    Raises:
-        Refused: the setting is no list of names.
-    """
+    """The environment variables that the user's own configuration passes to `python:` models."""
     listed = user_setting(SETTING) or []
     if not (isinstance(listed, list) and all(isinstance(each, str) for each in listed)):
         raise Refused(
@@ -106,11 +100,7 @@ class PythonModel:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The digest of the code, and the form of requests.
-
-        Raises:
-            Unconstrainable: the prompting strategy constrains outputs to schemas.
-        """
+        """The digest of the code, and the form of requests; raises Unconstrainable if outputs are to follow schemas."""
         if self._rung in CONSTRAINED:
             why = f"{shown(self._name)} is a function, whose outputs nothing here constrains"
             raise Unconstrainable(f"constrained decoding: {why}; use another prompting strategy", everywhere=why)

@@ -57,7 +57,8 @@ class Source:
 class Replay:
     """A model that returns supplied completions; the output of a case without one is None.
 
-    Completions from a file have its `path`, `sources` by case key and repeat, and the `unknown` cases of other lines.
+    Completions from a file have its `path`, `sources` by case key and repeat, and the `unknown`
+    cases of other lines.
     """
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})

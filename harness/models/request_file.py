@@ -68,11 +68,7 @@ def _seed(decoding: Decoding, repeat: int) -> int:
 
 
 def read_digests(path: Path) -> dict[tuple[str, int], str]:
-    """The digests of a file of requests.
-
-    Raises:
-        AuthoringError: a missing file, an invalid line, a repeated request; lists all of them.
-    """
+    """The digests of a file of requests; raises AuthoringError with all invalid lines and repeated requests."""
     problems: list[Problem] = []
     found: dict[tuple[str, int], str] = {}
     for line in read_json_lines(path, "requests", problems):

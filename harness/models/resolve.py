@@ -232,11 +232,7 @@ def template_text(given: Path) -> str:
 
 
 def loaded_weights(folder: Path) -> list[Path]:
-    """The files that transformers loads from a folder: one, or an index and its shards.
-
-    Raises:
-        CouldNotRun: they are not safetensors files.
-    """
+    """The safetensors files that transformers loads from a folder, an index first; CouldNotRun for others."""
     config = _json(folder / "config.json")
     named = str(config.get("transformers_weights") or "")
     first = folder / (named or (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX))
@@ -256,11 +252,7 @@ def loaded_weights(folder: Path) -> list[Path]:
 
 
 def check_layers(folder: Path) -> None:
-    """Refuse a configuration with an absurd number of layers, whose creation would not end.
-
-    Raises:
-        CouldNotRun: names the key.
-    """
+    """Raise CouldNotRun for a configuration with an absurd number of layers, whose creation would not end."""
     for key, value in _numbers(_json(folder / "config.json")):
         if key.rstrip("s").endswith("layer") and value > MOST_LAYERS:
             place = f"{show_path(folder / 'config.json')}: {key}"

@@ -22,9 +22,8 @@ SYSTEM = "You are asked whether you are there."  # a text that no template conta
 def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
     """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
 
-    Raises:
-        Refused: it has no chat template or no end token, or needs custom code.
-        CouldNotRun: the library is not installed, or cannot read it.
+    Raises Refused without a chat template or an end token, or if it needs custom code, CouldNotRun
+    if it cannot be read.
     """
     transformers = need("transformers")
     try:
@@ -56,12 +55,9 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
 
 
 def render_prompt(tokenizer: Any, request: Request) -> str:
-    """The prompt text of a request, up to where the output begins.
+    """The prompt text of a request, up to where the output begins; Refused if the chat template does not accept it.
 
     If the chat template refuses or drops a system turn, its text goes to the head of the first user turn.
-
-    Raises:
-        Refused: the model's chat template does not accept the messages.
     """
     messages = request.messages
     if messages[0][0] == "system" and not _takes_system(tokenizer):
@@ -110,12 +106,7 @@ def _without_system(messages: Messages) -> Messages:
 
 
 def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> PromptRenderer:
-    """A function that renders the prompt of a request with a model's chat template.
-
-    Raises:
-        CouldNotRun: the model does not exist, or its tokenizer cannot be read.
-        Refused: it has no chat template.
-    """
+    """A function that renders the prompt of a request with a model's chat template; raises as `load_tokenizer` does."""
     tokenizer = load_tokenizer(resolve(name, watch), template)
 
     def render(request: Request) -> RenderedPrompt:

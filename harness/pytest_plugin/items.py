@@ -169,11 +169,7 @@ class GateItem:
 
 
 class State:
-    """The plugin's state for one pytest run.
-
-    Raises:
-        TunegateError: invalid options, or mistakes in the fixtures, all of them.
-    """
+    """The plugin's state for one pytest run; raises all mistakes in the options and the fixtures."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -271,9 +267,9 @@ class State:
 
         Those are the cases of other shards, and the decisions that cannot be made.
 
-        A gate evaluates its whole unit. A decision does the same for its task if no other item of the task is
-        selected; beside other items it needs all units, since `-k voice` must not evaluate the schema unit too. --lf
-        repeats what failed, so there every decision is repeated.
+        A gate evaluates its whole unit. A decision does the same for its task if no other item of
+        the task is selected; beside other items it needs all units, since `-k voice` must not
+        evaluate the schema unit too. --lf repeats what failed, so there every decision is repeated.
         """
         gates = [handle for handle in handles if isinstance(handle, GateItem)]
         decisions = [handle for handle in gates if not handle.unit]

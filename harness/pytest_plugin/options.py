@@ -15,11 +15,7 @@ from tunegate.harness.options.table import OPTIONS, TABLE, Option
 
 
 def read_options(config: pytest.Config) -> Options:
-    """The run's options: the command line, then `[tool.tunegate]` of the root's pyproject.toml, then the defaults.
-
-    Raises:
-        Refused: a setting is invalid.
-    """
+    """The run's options: the command line, then `[tool.tunegate]` of the root's pyproject.toml, then the defaults."""
     from tunegate.harness.evaluation.shards import parse_shard  # a heavy import, not needed without fixtures
 
     here = config.invocation_params.dir

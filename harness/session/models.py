@@ -73,7 +73,8 @@ class Candidate:
 class RunModels:
     """The models of a run, each opened once. Messages are appended to `notes`.
 
-    As a context manager, it counts only this run's outputs if `options` ask for that, and stops what it started.
+    As a context manager, it counts only this run's outputs if `options` ask for that, and stops
+    what it started.
     """
 
     def __init__(self, options: Options, selection: Selection, watch: Watch, notes: list[str]) -> None:
@@ -124,9 +125,8 @@ class RunModels:
     def candidates(self) -> list[Candidate]:
         """The candidates: one per adapter, or the model itself. Everything that can be refused is, before any runs.
 
-        Raises:
-            Refused: a reference is missing or does not fit, or adapters share a name.
-            CouldNotRun: a model cannot be opened.
+        Raises Refused if a reference is missing or does not fit, or adapters share a name,
+        CouldNotRun if a model cannot be opened.
         """
         adapters = [adapter_folder(given, self._watch) for given in self._options.adapters]
         if wrong := list(same_names(adapters)):  # two .ref files may have one name
@@ -296,10 +296,8 @@ class RunModels:
     def _with_sealed(self, name: str, reference: Record) -> Record:
         """A reference with the configurations of sealed units, of which nothing is recorded.
 
-        They are those of the branch, or of the open unit that a sealed one proves, if both have one prompt.
-
-        Raises:
-            Refused: the configuration in service of a sealed unit is unknown.
+        They are those of the branch, or of the open unit that a sealed one proves, if both have one
+        prompt; Refused if one is unknown.
         """
         found, unknown = {}, []
         for unit in self._selection.selected:

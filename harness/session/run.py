@@ -57,9 +57,8 @@ class Session:
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that an existing record is complete).
 
-        Raises:
-            Refused: refused before generation; nothing was written.
-            CouldNotRun: the model failed; there is no record.
+        Raises Refused before generation, when nothing was written; CouldNotRun if the model failed:
+        there is no record.
         """
         self.selection.check()
         if self.options.record:

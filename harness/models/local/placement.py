@@ -32,8 +32,8 @@ ROOM = 1.2  # times its weights is free on a GPU that holds a whole model: the r
 class Placement:
     """The device of the weights (`cpu`, `cuda`, `mps`) and the type they are multiplied in (`float32`, ...).
 
-    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a weight, or `none`;
-    `gpu` the number of the GPU that is asked for.
+    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a
+    weight, or `none`; `gpu` the number of the GPU that is asked for.
     """
 
     device: str = CPU
@@ -80,11 +80,7 @@ def multiplies(device: str, dtype: str) -> bool:
 
 
 def stored_dtype(weights: Iterable[Path]) -> str:
-    """The type of most weights; float32 if torch does not multiply that type directly.
-
-    Raises:
-        CouldNotRun: a file is damaged.
-    """
+    """The type of most weights; float32 if torch does not multiply that type. CouldNotRun if a file is damaged."""
     numbers = Counter[str]()
     for tensor in stored_tensors(weights):
         numbers[tensor.dtype] += tensor.size
@@ -120,10 +116,8 @@ def _check_number(options: ModelOptions) -> None:
 def hide_other_gpus(options: ModelOptions) -> ModelOptions:
     """The options of a process that sees only the GPU that is asked for, which is its `cuda`.
 
-    The trainer takes the first that it sees. CUDA reads the variable when it is first used: to be called before.
-
-    Raises:
-        CouldNotRun: there is no GPU of that number.
+    The trainer takes the first that it sees. CUDA reads the variable when it is first used: to be
+    called before.
     """
     if options.gpu is None:
         return options

@@ -107,9 +107,8 @@ class HttpClient:
     async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> Reply:
         """Return the server's response object, without a `flaw`; errors start with the `case`.
 
-        Raises:
-            Rejected: the server returned an error that a retry does not fix.
-            CouldNotRun: it did not respond in time, or not validly.
+        Raises Rejected if the server returned an error that a retry does not fix, CouldNotRun if it
+        did not respond in time, or not validly.
         """
         place = f"{case}: {self.url}/{path}"
         trouble: list[str] = []

@@ -62,8 +62,8 @@ PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=ro
 class Server:
     """A model behind an address. It is identified by its name there: its weights are not visible.
 
-    The first requests are the fingerprint's: short ones that show whether it responds, as which model, and what it
-    accepts.
+    The first requests are the fingerprint's: short ones that show whether it responds, as which
+    model, and what it accepts.
     """
 
     #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
@@ -84,8 +84,8 @@ class Server:
     def fingerprint(self) -> Fingerprint:
         """The address and name, the tokenizer and template of prompts, and the form of requests.
 
-        Raises:
-            Unconstrainable: the prompting strategy constrains outputs to schemas, and the server does not.
+        Raises Unconstrainable if the prompting strategy constrains outputs to schemas, and the
+        server does not.
         """
         folder, who = self._folder, f"{self.url}#{self.name}"
         subject = {
@@ -189,11 +189,7 @@ class Server:
 
     @cached_property
     def _way(self) -> str:
-        """The field by which the server constrains an output to a schema; each way is tried with one word.
-
-        Raises:
-            Unconstrainable: no way works.
-        """
+        """The field by which the server constrains an output to a schema; each way is tried with one word."""
         found = []
         for way in WAYS:
             probe = constraint_probe()

@@ -122,11 +122,7 @@ class VllmBase:
         return self._client(self._served).tokenizer
 
     def register(self, adapter: Path, sha: str) -> None:
-        """Add an adapter that the server is to serve.
-
-        Raises:
-            Refused: it was trained on another base, changed since, or is a whole model.
-        """
+        """Add an adapter that the server is to serve; Refused if it has another base, or is a whole model."""
         check_base(adapter, self.model, sha)
         if is_whole_model(adapter):
             raise Refused(f"{show_path(adapter)}: expected a LoRA, which vLLM serves beside its base, found a whole "
@@ -148,9 +144,8 @@ class VllmBase:
     def client(self, sha: str | None) -> Server:
         """The client for the base, or for the adapter with a digest, which is proven to act first.
 
-        Raises:
-            CouldNotRun: the server did not start, or ended.
-            Refused: it serves another model, or the adapter does not act.
+        Raises CouldNotRun if the server did not start, or ended, Refused if it serves another model
+        or ignores the adapter.
         """
         if self._process is None or self._process.has_ended:
             self._start()
@@ -293,12 +288,7 @@ class Vllm:
         return Fingerprint(subject, self.base.engine | more, names)
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield completions as the server responds, many at a time.
-
-        Raises:
-            CouldNotRun: the server did not start, or ended; shows the end of its log.
-            Refused: it serves another model, or ignores the adapter.
-        """
+        """Yield completions as the server responds, many at a time; raises what `client` does."""
         if self._adapter and any(request.texts for request in requests):
             self.base.check_texts(self._adapter)
         try:
@@ -319,11 +309,7 @@ def _served_as(sha: str) -> str:
 
 
 def _rank(adapter: Path) -> int:
-    """The smallest of vLLM's ranks that fits an adapter.
-
-    Raises:
-        Refused: there is none, the configuration names no rank, or vLLM does not serve its kind.
-    """
+    """The smallest of vLLM's ranks that fits an adapter."""
     config = read_object(adapter / CONFIG, most=MOST_SETTINGS)
     if config.get("use_dora"):
         raise Refused(

@@ -71,9 +71,8 @@ class Installation:
 def find_installation() -> Installation:
     """The vLLM that the user named, in the environment or in the user's configuration; never in a repository.
 
-    Raises:
-        CouldNotRun: none is named, the named Python has no vLLM, or this is Windows, where vLLM does not run.
-        Refused: its path is not absolute.
+    Raises CouldNotRun if none is named, the named Python has no vLLM, or this is Windows, Refused
+    if its path is relative.
     """
     if os.name == "nt":
         raise CouldNotRun(
@@ -106,11 +105,7 @@ def _named_python() -> Path:
 
 
 def further_arguments() -> list[str]:
-    """The user's additional arguments for the server, from the environment.
-
-    Raises:
-        Refused: the run sets one of them, or they are not arguments; they appear in records and logs.
-    """
+    """The user's additional arguments for the server, from the environment; Refused if the run sets one of them."""
     try:
         given = shlex.split(os.environ.get(ARGUMENTS, ""))
     except ValueError as error:

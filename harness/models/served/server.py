@@ -16,14 +16,7 @@ from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.api import (
-    SERVED,
-    Completion,
-    Fingerprint,
-    Request,
-    Unconstrainable,
-    fingerprint_names,
-)
+from tunegate.harness.models.api import SERVED, Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
 from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, is_azure, split_server
 from tunegate.harness.models.prompts import CONSTRAINED
@@ -32,14 +25,7 @@ from tunegate.harness.models.resolve import resolve, short_name, template_digest
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
 from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected
 from tunegate.harness.models.served.pace import Pace
-from tunegate.harness.models.served.responses import (
-    ENDS,
-    flaw_of,
-    is_dated,
-    message_of,
-    tokens_read,
-    tokens_written,
-)
+from tunegate.harness.models.served.responses import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.served.structured_outputs import (
     WAYS,

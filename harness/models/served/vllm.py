@@ -33,12 +33,7 @@ from tunegate.harness.models.served.dialect import Dialect
 from tunegate.harness.models.served.http_client import TRIES, HttpClient
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import LLGUIDANCE
-from tunegate.harness.models.served.vllm_process import (
-    ARGUMENTS,
-    VllmProcess,
-    find_installation,
-    further_arguments,
-)
+from tunegate.harness.models.served.vllm_process import ARGUMENTS, VllmProcess, find_installation, further_arguments
 from tunegate.harness.models.whole_model import is_whole_model
 
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels

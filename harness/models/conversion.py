@@ -14,6 +14,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tunegate.harness.authoring.document import shortened
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import lacking, lacking_of, need
 from tunegate.harness.core.files import file_digest, locked, write_json
@@ -153,8 +154,8 @@ def read_header(gguf: Path) -> GgufHeader:
         raise
     except Exception as error:  # the library raises any kind of error on a damaged file
         raise CouldNotRun(
-            f"{show_path(gguf)}: expected a complete GGUF file of a language model, found {_said(error)}; copy it "
-            "again from its source"
+            f"{show_path(gguf)}: expected a complete GGUF file of a language model, found {library_said(error)}; copy "
+            "it again from its source"
         ) from error
     if parts > 1:
         raise CouldNotRun(
@@ -183,13 +184,13 @@ def _check_room(gguf: Path, header: GgufHeader, dtype: str) -> None:
 def _not_converted(gguf: Path, kind: str, error: Exception) -> TunegateError:
     return lacking_of(error) or CouldNotRun(
         f"{show_path(gguf)}: expected a GGUF file that transformers can read, found one of architecture {kind!r}: "
-        f"{_said(error)}; use the model's safetensors, or serve the file and name the server (docs/servers.md)"
+        f"{library_said(error)}; use the model's safetensors, or serve the file and name the server (docs/servers.md)"
     )
 
 
-def _said(error: Exception) -> str:
-    lines = " ".join(str(error).split())
-    return f"{type(error).__name__}: {lines[:MOST_SAID]}{'...' if len(lines) > MOST_SAID else ''}"
+def library_said(error: Exception) -> str:
+    """The error of a library, on one line of limited length."""
+    return f"{type(error).__name__}: {shortened(' '.join(str(error).split()), MOST_SAID)}"
 
 
 def _convert(gguf: Path, folder: Path, sha256: str, dtype: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import validate
-from tunegate.harness.cases.model import Case, Decoding, Unit
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import PromptRenderer, Request
@@ -58,13 +58,10 @@ def _wanted(asked: Request) -> dict[str, Any]:
     if asked.texts:
         return {"texts": list(asked.texts)}
     decoding = asked.decoding
-    sampled = {"top_p": decoding.top_p, "seed": _seed(decoding, asked.repeat)} if decoding.temperature else {}
+    # with one seed for all, a server gives every repeat the same output
+    sampled = {"top_p": decoding.top_p, "seed": decoding.seed + asked.repeat} if decoding.temperature else {}
     held = {"json_schema": json.loads(asked.constraint.schema)} if asked.constraint else {}
     return {"max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, **sampled, **held}
-
-
-def _seed(decoding: Decoding, repeat: int) -> int:
-    return decoding.seed + repeat  # with one seed for all, a server gives every repeat the same output
 
 
 def read_digests(path: Path) -> dict[tuple[str, int], str]:

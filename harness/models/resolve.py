@@ -23,6 +23,7 @@ from tunegate.harness.models.conversion import (
     convert_gguf,
     gguf_digest,
     gguf_file,
+    library_said,
 )
 from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has_weights
 
@@ -30,7 +31,7 @@ from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
 MOST_LAYERS = 10_000
 RESTORE = "copy the model again from its source"  # how to fix a damaged one
-MOST_SAID = 300  # characters of a library's message
+
 #: Which of them a tokenizer has depends on its kind; each shapes tokens.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",
@@ -200,12 +201,10 @@ def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:
         except Unreadable as damaged:
             found = damaged.problem
             return Unreadable(path, found.expected, found.found, RESTORE, found.line)
-    lines = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {lines[:MOST_SAID]}{'...' if len(lines) > MOST_SAID else ''}"
-    is_damage = not isinstance(error, MemoryError | ImportError) and "out of memory" not in lines
+    is_damage = not isinstance(error, MemoryError | ImportError) and "out of memory" not in str(error)
     hint = f"; {RESTORE}" if is_damage else ""
     return own_code(folder) or CouldNotRun(
-        f"{show_path(folder)}: expected {what} that transformers can load, found: {said}{hint}"
+        f"{show_path(folder)}: expected {what} that transformers can load, found: {library_said(error)}{hint}"
     )
 
 

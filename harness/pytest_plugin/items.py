@@ -245,11 +245,9 @@ class State:
     @property
     def _candidates(self) -> list[tuple[str, int]]:
         """The suffix of each candidate's item names, and its number."""
-        return [(suffix, number) for number, suffix in enumerate(self._suffixes())]
-
-    def _suffixes(self) -> list[str]:
         adapters = self.session.options.adapters
-        return [f"@{shown(adapter.name)}" for adapter in adapters] if len(adapters) > 1 else [""]
+        suffixes = [f"@{shown(adapter.name)}" for adapter in adapters] if len(adapters) > 1 else [""]
+        return [(suffix, number) for number, suffix in enumerate(suffixes)]
 
     def see(self, handles: Iterable[CaseItem | GateItem | None]) -> None:
         """Store the order of the collected suites: the last one of a task shows its decision."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 from tunegate.harness.baselines.lookup import (
@@ -71,11 +70,7 @@ class Candidate:
 
 
 class RunModels:
-    """The models of a run, each opened once. Messages are appended to `notes`.
-
-    As a context manager, it counts only this run's outputs if `options` ask for that, and stops
-    what it started.
-    """
+    """The models of a run, each opened once. Messages are appended to `notes`."""
 
     def __init__(self, options: Options, selection: Selection, watch: Watch, notes: list[str]) -> None:
         self._options = options
@@ -83,22 +78,18 @@ class RunModels:
         self._watch = watch
         self._notes = notes
         self._run: Run | None = None  # set if only this run's outputs count
-        self._ends = ExitStack()
         self._base: Base | VllmBase | RayBase | None = None
         self._opaque: Server | PythonModel | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
 
-    def __enter__(self) -> RunModels:
-        with ExitStack() as stack:
-            self._run = stack.enter_context(self._options.counting(self._notes))
-            stack.callback(self._stop)
-            self._ends = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ends.__exit__(kind, error, trace)  # whether the run can be resumed depends on this error
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count only this run's outputs if the options ask for that, and stop at the end what was started."""
+        with self._options.counting(self._notes) as self._run:  # an error decides whether the run can be resumed
+            try:
+                yield
+            finally:
+                self._stop()
 
     def _stop(self) -> None:
         if isinstance(self._base, RayBase):

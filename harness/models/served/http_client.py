@@ -190,7 +190,8 @@ class HttpClient:
             raise CouldNotRun(self.harmless(f"{place}: expected a response, found {error}")) from None
         # before it is parsed, so that no part of the key remains
         text = self.harmless(content.decode("utf-8", "replace"))
-        if status == 200 and not _is_utf8(content):  # decoded with replacements, it might look valid
+        # decoded with replacements, it might look valid
+        if status == 200 and content.decode("utf-8", "replace").encode() != content:
             raise _TryAgain(f"no UTF-8: {_cut(text)}")
         found = self._read(place, status, headers, text)
         if wrong := flaw(found):
@@ -300,14 +301,6 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return 0.0
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _parsed(text: str) -> tuple[Any, str]:

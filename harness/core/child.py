@@ -19,16 +19,7 @@ MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines that it may print, and bytes 
 
 
 class Child:
-    """A Python program in its own process group; what it prints is shown with its name.
-
-    Args:
-        name: shown before each printed line.
-        program: the text of the program.
-        arguments: its command line.
-        folder: its working folder.
-        environment: all its environment variables.
-        harmless: is applied to each printed line.
-    """
+    """A Python program in its own process group; what it prints is shown with its name, after `harmless`."""
 
     def __init__(
         self, name: str, program: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str],

@@ -117,11 +117,8 @@ def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:
 def write_tree(folder: Path, commit: str, into: Path) -> list[str]:
     """Write the files of a commit below `folder` into a folder of their own, byte for byte.
 
-    Links, submodules and files larger than `MOST_OF_A_FILE` are skipped, and their paths returned. No filter and no
-    hook runs, and nothing is written elsewhere.
-
-    Raises:
-        CouldNotRun: git fails, or a file cannot be written.
+    Links, submodules and files larger than `MOST_OF_A_FILE` are skipped, and their paths returned.
+    No filter and no hook runs, and nothing is written elsewhere.
     """
     listed = git(folder, "ls-tree", "-r", "-l", "-z", commit).decode("utf-8", "surrogateescape").split("\0")
     entries = [_entry(line) for line in listed if line]

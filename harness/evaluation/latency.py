@@ -36,16 +36,8 @@ def time_calls(
 ) -> dict[str, Any]:
     """Time models on a sample of the cases of `units`; return the result in its form in a record.
 
-    Args:
-        units: the units that are scored; those that generate nothing have no calls.
-        models: `tuned`, and perhaps `base`, without the adapter; both without a cache.
-        rung: the prompting strategy of all.
-        watch: shows the progress.
-        clock: returns seconds.
-
-    Raises:
-        Refused: no case generates an output.
-        CouldNotRun: a model gave no output.
+    `models` are `tuned`, and perhaps `base`, without the adapter; both without a cache. `clock` returns
+    seconds. Raises Refused if no case generates an output, CouldNotRun if a model gave none.
     """
     calls = [request for request in requests(units, rung) if not request.texts]
     if not calls:

@@ -56,16 +56,10 @@ def _some(changed: Sequence[str]) -> str:
 
 @no_collection()
 def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) -> Rescored:
-    """Score the outputs of a record with the present checks.
+    """Score the outputs of a record with the present checks, for complete units of the fixtures with its questions.
 
-    Args:
-        units: the complete units of the fixtures; other units of the record are left out.
-        record: a record with the questions of the units, scored by any version of their checks.
-        name: its name in messages, such as "the baseline".
-        watch: shows the progress.
-
-    Raises:
-        Refused: a score, rate or finding that the same check and libraries do not reproduce, or a wrong mean.
+    `name` names the record in messages. Refused for a score, rate or finding that the same check
+    and libraries do not reproduce, or a wrong mean.
     """
     known = [unit for unit in units if unit.key in record.units]
     fingerprint = Fingerprint(

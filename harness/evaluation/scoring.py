@@ -31,19 +31,11 @@ def evaluate(
     units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False,
     known: Sequence[Record] = (),
 ) -> Record:  # fmt: skip
-    """Run `model` on every case of `units` and score the outputs.
+    """Run `model` on every case of `units` and score the outputs; Refused if a unit does not support the model.
 
-    Args:
-        units: the units to run; if a unit holds only some of its cases, set `partial`.
-        model: the model; its fingerprint names the prompting strategy.
-        watch: shows the progress.
-        repeats: outputs per case, for sampled decoding.
-        partial: whether cases of the fixtures are missing.
-        known: records scored in this process by the same checks, whose scores of equal outputs are reused. Never pass
-            records from a file, which may have been edited.
-
-    Raises:
-        Refused: a unit does not support this prompting strategy or model.
+    Set `partial` if cases of the fixtures are missing. `repeats` is the number of outputs per case,
+    for sampled decoding. `known` are records scored in this process by the same checks, whose
+    scores of equal outputs are reused. Never pass records from a file, which may have been edited.
     """
     fingerprint = model.fingerprint
     rung = cast("RungName", fingerprint.subject.get("rung") or "as-is")

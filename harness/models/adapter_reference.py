@@ -79,13 +79,9 @@ def adapter_folder(given: Path, watch: Watch) -> Path:
 
 
 def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
-    """The folder of the adapter with a digest: cached, or at `place`, or at the address in `place.ref`.
+    """The folder of the adapter with a digest: cached, at `place`, or at the address in `place.ref`, else Refused.
 
     A LoRA that is found is cached, so that later changes of its folder have no effect.
-
-    Raises:
-        CouldNotRun: the adapter cannot be fetched.
-        Refused: no adapter or another one is there.
     """
     kept = cache_folder() / "adapters" / sha
     for folder in sorted(path for path in kept.glob("*") if path.is_dir() and not path.name.startswith(".")):

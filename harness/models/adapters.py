@@ -201,20 +201,11 @@ def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: st
 
 
 def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool = False) -> Any:
-    """Load an adapter onto a base model and prove that it loaded and acts.
+    """Load an adapter onto a base (a transformers causal language model), proven to be loaded and to act.
 
-    Args:
-        model: the base, a transformers causal language model.
-        folder: the adapter's folder.
-        probe: token ids, shape (1, length), on which base and adapter must differ.
-        trainable: whether training continues from it; its weights then stay in float32, and otherwise they get the
-            type of the base's.
-
-    Returns:
-        The PEFT model, in evaluation mode.
-
-    Raises:
-        Refused: the file does not fit the base, a weight differs from the file, or the logits do not change.
+    `probe` holds token ids, shape (1, length), on which base and adapter must differ. `trainable` weights
+    stay in float32, others get the type of the base's. Returns the PEFT model, in evaluation mode; Refused if
+    the file does not fit the base, a weight differs from the file, or the logits do not change.
     """
     _check_patterns(folder)
     peft, weights = need("peft"), _read_weights(folder)

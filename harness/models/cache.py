@@ -81,12 +81,7 @@ class Kept:
 class Store:
     """Generations on disk, one row each; each row is written atomically, and survives a kill.
 
-    Args:
-        path: the file.
-        megabytes: its maximum size, apart from what a run has just written.
-
-    Raises:
-        CouldNotRun: the file cannot be written, or is not a store.
+    The file has at most `megabytes`, apart from what a run has just written; CouldNotRun if it is no store.
     """
 
     def __init__(self, path: Path, megabytes: int = CACHE_MEGABYTES) -> None:

@@ -60,17 +60,10 @@ def free_memory() -> int:
 def check_memory(
     what: str, parts: Sequence[tuple[float, str]], remedy: str, free: int | None = None, where: str = ""
 ) -> None:
-    """Refuse what does not fit into the free memory.
+    """Raise CouldNotRun, with what needs less (`remedy`), if `what` does not fit into the free memory.
 
-    Args:
-        what: the model or recipe that needs it.
-        parts: bytes, and what they hold.
-        remedy: what needs less.
-        free: bytes that are free; by default those of this machine.
-        where: what has them free, if not the machine.
-
-    Raises:
-        CouldNotRun: it does not fit.
+    `parts` are bytes and what they hold, `free` the bytes free (by default on this machine) `where`
+    the model goes.
     """
     wanted, free = sum(size for size, _ in parts), free_memory() if free is None else free
     if wanted > free:

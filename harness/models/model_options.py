@@ -53,29 +53,11 @@ class RayOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Options that decide how a model is opened.
+    """Options that decide how a model is opened; most are described by their options (harness/options/table.py).
 
-    Attributes:
-        device: the device of a local model; `cuda:1` is one GPU of several, by its number.
-        dtype: the precision of a local model.
-        chat_template: a file whose template replaces the model's own.
-        tokenizer: the model whose tokenizer turns prompts into token ids for a server; without it the server gets chat
-            messages.
-        in_flight: concurrent requests to a server.
-        deadline: seconds a server has for one request, retries included.
-        reasoning_effort: the reasoning effort of a hosted model, in its provider's words; None: the provider's default.
-        reasoning_tokens: tokens a hosted model may write before its output, in addition to `max_new_tokens`.
-        requests_per_minute: maximum requests per minute to a server; None: no limit.
-        tokens_per_minute: maximum tokens per minute, of prompts and outputs together; None: no limit.
-        attention: the attention implementation of a local model.
-        quantization: the bits to which a local model's weights are quantized when it is loaded.
-        ray: the Ray workers of a local model; None: it runs in this process.
-        code: a copy of the file of a `python:` model, which runs in its place.
-        max_model_len: maximum tokens of prompt and output in a vLLM that the run starts; None: what the model sees, at
-            most 8,192.
-
-    Raises:
-        Refused: the device is none that this can be.
+    `ray` are the workers of a local model (None: this process), `code` a copy of the file of a
+    `python:` model, which runs in its place. Without a `tokenizer`, a server gets chat messages.
+    None is no limit, and the default of others.
     """
 
     device: str = AUTO

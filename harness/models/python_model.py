@@ -115,9 +115,8 @@ class PythonModel:
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield completions, in the order of the requests.
 
-        Raises:
-            CouldNotRun: the function cannot be loaded, fails, returns no text, or takes longer than the deadline.
-            Refused: its code changed since it was digested.
+        Raises CouldNotRun if the function fails, returns no text or takes longer than the deadline,
+        Refused if its code changed.
         """
         then = self.fingerprint.subject["base"]
         if not requests:

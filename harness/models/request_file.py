@@ -36,13 +36,7 @@ LINE = {
 
 
 def request_line(asked: Request, rung: RungName, render: PromptRenderer | None = None) -> dict[str, Any]:
-    """A request as a line of JSON.
-
-    Args:
-        asked: the request.
-        rung: the prompting strategy of its messages.
-        render: renders the prompt with a model's chat template; without it, the line holds only messages.
-    """
+    """A request as a line of JSON; with `render`, it holds the prompt that a model's chat template makes, too."""
     line: dict[str, Any] = {"case": asked.key, "rung": rung}
     if asked.repeat:
         line["repeat"] = asked.repeat
@@ -83,15 +77,8 @@ def read_digests(path: Path) -> dict[tuple[str, int], str]:
 def check_digests(outputs: Replay, units: Iterable[Unit], rung: RungName, given: Digests, needed: bool) -> int:
     """Refuse outputs whose request differs from their case's current one; return how many have no digest.
 
-    Args:
-        outputs: the supplied outputs; each line may carry the digest of its request.
-        units: all units with requests.
-        rung: the prompting strategy that the outputs are declared to use.
-        given: digests for the lines without one.
-        needed: refuse lines that have no digest at all.
-
-    Raises:
-        AuthoringError: one problem per unit and kind of mismatch.
+    `given` are digests for the lines without one; lines that have none at all are refused if
+    digests are `needed`.
     """
     cases = {case.key: (unit, case) for unit in units for case in unit.cases}
     wrong: dict[tuple[str, str], list[tuple[int, str]]] = {}

@@ -87,16 +87,10 @@ def stay_offline() -> None:
 
 
 def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path:
-    """The local folder of a model name: `smollm2`, a folder, a GGUF file, or a Hub id.
+    """The folder of a model name: `smollm2`, a folder, a GGUF file, or a Hub id; without `weights` for its tokenizer.
 
-    Args:
-        name: the model's name as given to `--tg-model`.
-        watch: shows a long step to the user while it runs; called with the step's name.
-        weights: whether the weights are needed, too; otherwise the tokenizer is enough.
-
-    Raises:
-        CouldNotRun: the package, folder or hub is not available.
-        Refused: the packaged file is not the one this version expects, or the name is that of recorded outputs.
+    Raises CouldNotRun if the package, folder or hub is not available, Refused if the name is that
+    of recorded outputs or the packaged file is not the one this version expects.
     """
     stay_offline()
     if name.startswith(REPLAY):
@@ -134,14 +128,9 @@ def _from_hub(name: str, weights: bool) -> Path:
 def identify(name: str, folder: Path, template: Path | None = None) -> ModelFiles:
     """Digest the model in `folder`: the weights that are loaded, its configuration, its tokenizer, its chat template.
 
-    The weights and configuration of a GGUF file are known by the file's own digest, whatever read it.
-
-    `template` is a file whose chat template replaces the model's own.
-
-    Raises:
-        CouldNotRun: the weights are not safetensors files.
-        Refused: the folder also holds an adapter, which transformers would load onto the weights, or a folder that
-            was converted has changed.
+    The weights and configuration of a GGUF file are known by the file's own digest, whatever read
+    it. `template` is a file whose chat template replaces the model's own. Refused if the folder
+    holds an adapter, which would be loaded, too.
     """
     if (folder / "adapter_config.json").exists():
         raise Refused(

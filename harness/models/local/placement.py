@@ -44,14 +44,10 @@ class Placement:
 
 
 def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
-    """The placement on this machine, for a model whose `weights` are in these files.
+    """The placement on this machine, for a model whose `weights` are in these files; CouldNotRun if there is none.
 
-    `auto` is the first accelerator, and the type of the stored weights if that device multiplies it natively,
-    otherwise float32.
-
-    Raises:
-        CouldNotRun: the device does not exist, it cannot quantize, a library is not installed, or a file of weights
-            is damaged.
+    `auto` is the first accelerator, and the type of the stored weights if that device multiplies it
+    natively, otherwise float32.
     """
     device = _first_device() if options.device == AUTO else _present(options)
     if options.quantization != NO_QUANTIZATION:
@@ -151,11 +147,7 @@ def _has(device: str) -> bool:
 
 
 def load_placed(load: partial[Any], placement: Placement, gpus: Sequence[int] = ()) -> Any:
-    """Let transformers `load` a model onto its device; on several `gpus` layer by layer, as accelerate divides them.
-
-    Raises:
-        CouldNotRun: it does not fit into the memory of the GPUs.
-    """
+    """Let transformers `load` a model onto its device (CouldNotRun without room), as accelerate divides it on `gpus`."""
     import torch
 
     dtype = getattr(torch, placement.dtype)

@@ -57,13 +57,8 @@ class _TryAgain(Exception):
 class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
-    Args:
-        url: the address, to which paths are added.
-        deadline: seconds per request, retries included.
-        in_flight: concurrent requests.
-        with_key: whether the key is sent.
-        tries: of a request that fails.
-        pace: of retries; the caller has already waited for the first try.
+    `deadline` is in seconds per request, retries included; `tries` are of a request that fails,
+    `pace` is of retries: the caller has already waited for the first try.
     """
 
     def __init__(
@@ -241,9 +236,8 @@ class HttpClient:
 def api_key(url: str) -> str:
     """The key for a server, empty if there is none.
 
-    Raises:
-        Refused: it is meant for another host or port, or for none: otherwise a change of the model's name could send
-            it to another host. Or it would be sent unencrypted, or is too short.
+    Refused if it is meant for another host or port, or for none (otherwise a change of the model's
+    name could send it to another host), would be sent unencrypted, or is too short.
     """
     key, meant = os.environ.get(KEY, ""), os.environ.get(HOST, "")
     if not key:

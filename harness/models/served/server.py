@@ -115,9 +115,8 @@ class Server:
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield completions as the server responds; likelihoods first, since not every server supports them.
 
-        Raises:
-            Refused: it serves another model, reads other tokens, or has no log-probabilities of given texts.
-            CouldNotRun: it does not respond in time, or not validly.
+        Raises Refused if it serves another model, reads other tokens, or has no log-probabilities
+        of given texts, CouldNotRun if it does not respond in time, or not validly.
         """
         # first: an event loop cannot run inside another one
         dialect, way = self._dialect, self._way if any(request.constraint for request in requests) else ""

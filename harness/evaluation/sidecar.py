@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,6 +54,7 @@ class CaseContext:
     sources: tuple[str, ...] = ()
 
 
+REQUIRED = ("file", "line", "expect")  # in each line; other values are left out if they are empty
 _A_SIDECAR = "the sidecar of a record (JSONL)"
 
 
@@ -94,13 +95,9 @@ def sidecar_text(contexts: Mapping[str, CaseContext]) -> str:
 
 
 def _line(key: str, context: CaseContext) -> dict[str, Any]:
-    more = {
-        "prompt": [list(message) for message in context.prompt], "texts": list(context.texts),
-        "tags": dict(context.tags), "critical": context.critical,
-        "before": {name: asdict(each) for name, each in context.before.items()}, "sources": list(context.sources),
-    }  # fmt: skip
-    where = {"case": key, "file": context.file, "line": context.line, "expect": context.expect}
-    return where | {name: value for name, value in more.items() if value}
+    values = {each.name: getattr(context, each.name) for each in fields(context)}
+    values["before"] = {name: asdict(each) for name, each in context.before.items()}
+    return {"case": key} | {name: value for name, value in values.items() if value or name in REQUIRED}
 
 
 def _sources(result: Result) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def _has(device: str) -> bool:
 
 
 def load_placed(load: partial[Any], placement: Placement, gpus: Sequence[int] = ()) -> Any:
-    """Let transformers `load` a model onto its device (CouldNotRun without room), as accelerate divides it on `gpus`."""
+    """Let transformers `load` a model onto its device, or onto several `gpus`; CouldNotRun if it does not fit."""
     import torch
 
     dtype = getattr(torch, placement.dtype)

@@ -79,7 +79,7 @@ def adapter_folder(given: Path, watch: Watch) -> Path:
 
 
 def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
-    """The folder of the adapter with a digest: cached, at `place`, or at the address in `place.ref`. Refused without it.
+    """The folder of the adapter with a digest: cached, at `place`, or at the address in `place.ref`; or Refused.
 
     A LoRA that is found is cached, so that later changes of its folder have no effect.
     """

@@ -31,7 +31,6 @@ from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
 MOST_LAYERS = 10_000
 RESTORE = "copy the model again from its source"  # how to fix a damaged one
-
 #: Which of them a tokenizer has depends on its kind; each shapes tokens.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",

@@ -15,6 +15,7 @@ import numpy as np
 
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.formatting import plain
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.model_options import RungName
@@ -95,10 +96,10 @@ def render_timing(timing: Mapping[str, Any]) -> list[str]:
         f"at a time, models in turn, nothing cached, after {timing['warm_up']} warm-up calls to each"
     )
     speeds = [
-        f"  {name}: median {timing[name]['median_s']:.3g} s per call, 95 % within {timing[name]['p95_s']:.3g} s, "
-        f"{timing[name]['tokens_per_s']:.3g} tokens/s"
+        f"  {name}: median {plain(each['median_s'], 3)} s per call, 95 % within {plain(each['p95_s'], 3)} s, "
+        f"{plain(each['tokens_per_s'], 3)} tokens/s"
         for name in ("base", "tuned")
-        if name in timing
+        if (each := timing.get(name))
     ]
     return [how, *speeds, *([f"  {_share(timing['ratio'])}"] if timing["ratio"] else [])]
 

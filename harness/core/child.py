@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, Any, Self, cast
 
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.core.processes import kill_group
 
 MOST_OF_A_RESPONSE = 1 << 26  # bytes
 MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines that it may print, and bytes per line
@@ -94,3 +94,11 @@ def responses_only() -> IO[str]:
     os.dup2(2, 1)
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # shown at once
     return responses
+
+
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """Kill a session's leading process with its group; on Windows, which has no groups, only the process."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):  # already ended
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tunegate.harness.cases.conversation import USER
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt, Request
-from tunegate.harness.models.deadlines import time_limit
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import not_loaded, resolve, template_text
 
@@ -88,6 +91,25 @@ def _apply(tokenizer: Any, messages: Messages) -> str:
     turns = [{"role": role, "content": text} for role, text in messages]
     with time_limit(TEMPLATE_SECONDS):
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError if a block takes longer; no limit applies outside the main thread, or without alarms."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise TimeoutError(f"still running after {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _takes_system(tokenizer: Any) -> bool:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, Any, Self, cast
 
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.core.processes import kill_group
 
 MOST_OF_A_RESPONSE = 1 << 26  # bytes
 MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines that it may print, and bytes per line
 
 
 class Child:
-    """A Python program in its own process group; what it prints is shown with its name.
-
-    Args:
-        name: shown before each printed line.
-        program: the text of the program.
-        arguments: its command line.
-        folder: its working folder.
-        environment: all its environment variables.
-        harmless: is applied to each printed line.
-    """
+    """A Python program in its own process group; what it prints is shown with its name, after `harmless`."""
 
     def __init__(
         self, name: str, program: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str],
@@ -61,9 +52,8 @@ class Child:
     def ask(self, request: bytes, seconds: float) -> bytes:
         """Send a line, and wait for the response.
 
-        Raises:
-            TimeoutError: it did not respond in time, and was killed.
-            EOFError: it has ended, or its response is no line of at most `MOST_OF_A_RESPONSE`.
+        Raises TimeoutError if it did not respond in time, and was killed; EOFError if it has ended,
+        or its response is no line of at most `MOST_OF_A_RESPONSE`.
         """
         late = threading.Event()
 
@@ -104,3 +94,11 @@ def responses_only() -> IO[str]:
     os.dup2(2, 1)
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # shown at once
     return responses
+
+
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """Kill a session's leading process with its group; on Windows, which has no groups, only the process."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):  # already ended
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

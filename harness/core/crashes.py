@@ -24,15 +24,7 @@ OUTSIDE = frozenset({
 
 
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
-    """Turn any error into one with a message for the user.
-
-    Tunegate's errors stay as they are. A missing extra says how to install it, a full disk that it is full, and any
-    other error where its details are.
-
-    Args:
-        error: the raised error.
-        root: the project, which keeps the details of an internal error.
-    """
+    """Turn any error into one with a message for the user; `root`, the project, keeps the details of a crash."""
     if isinstance(error, TunegateError):
         return error
     return extras.lacking_of(error) or _outside(error) or _unexpected(error, root)

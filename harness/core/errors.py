@@ -62,8 +62,9 @@ class Refused(TunegateError):
 class Problem:
     """One mistake in an edited file.
 
-    `line` counts from 1; 0 is the file or folder itself. `where` is the path inside the document (`cases[3].expect`),
-    empty for the whole file. `more` counts mistakes of its kind without a `Problem` of their own.
+    `line` counts from 1; 0 is the file or folder itself. `where` is the path inside the document
+    (`cases[3].expect`), empty for the whole file. `more` counts mistakes of its kind without a
+    `Problem` of their own.
     """
 
     file: Path

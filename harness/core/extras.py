@@ -41,11 +41,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 
 
 def need(module: str) -> Any:
-    """Import a module of an extra.
-
-    Raises:
-        CouldNotRun: the module is not installed or does not load; the message names the extra.
-    """
+    """Import a module of an extra; CouldNotRun names the extra if it is not installed or does not load."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -53,11 +49,7 @@ def need(module: str) -> Any:
 
 
 def check_train() -> None:
-    """Check that everything for a training is installed, without importing it.
-
-    Raises:
-        CouldNotRun: names the missing modules.
-    """
+    """Raise CouldNotRun unless everything for a training is installed; imports nothing."""
     needed = (*EXTRAS["models"], *EXTRAS["train"])
     gone = [module for module in needed if importlib.util.find_spec(module) is None]
     if gone:
@@ -65,11 +57,7 @@ def check_train() -> None:
 
 
 def check_installed(*modules: str) -> None:
-    """Check that modules of an extra are installed, without importing them.
-
-    Raises:
-        CouldNotRun: names the first missing module and its extra.
-    """
+    """Raise CouldNotRun unless these modules of an extra are installed; imports nothing."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise lacking(module)

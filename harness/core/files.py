@@ -43,11 +43,7 @@ def digest(value: Any) -> str:
 
 
 def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """Return the SHA-256 (hex) of a file's bytes; `progress` receives the number of bytes of each read.
-
-    Raises:
-        Unreadable: the path is not a regular file.
-    """
+    """Return the SHA-256 (hex) of a regular file's bytes; `progress` receives the number of bytes of each read."""
     sha = hashlib.sha256()
     with os.fdopen(open_file(path), "rb") as stream:
         while block := stream.read(CHUNK):
@@ -60,10 +56,8 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
 def write_atomically(path: Path, text: str | Iterable[str], private: bool = False) -> None:
     """Write `text`, or its pieces: readers see the old file or the complete new one, even after a power cut.
 
-    A `private` file can be read by its owner only.
-
-    Raises:
-        CouldNotRun: the disk is full, the folder is not writable, or similar; the old file is unchanged.
+    A `private` file can be read by its owner only. Raises CouldNotRun if the disk is full, the
+    folder is not writable, or similar; the old file is then unchanged.
     """
     if path.exists() and not path.is_file():
         raise CouldNotRun(f"{show_path(path)}: expected a file to write, found a folder, a device or a pipe")
@@ -89,8 +83,8 @@ def write_atomically(path: Path, text: str | Iterable[str], private: bool = Fals
 def _part_of(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the handle and the name of a temporary file next to `path`; it is deleted unless it is moved.
 
-    It is next to `path` because a rename across file systems is not atomic. It is locked while its writer runs: see
-    `remove_left`.
+    It is next to `path` because a rename across file systems is not atomic. It is locked while its
+    writer runs: see `remove_left`.
     """
     handle, temporary, lock = _locked_part(path)
     try:
@@ -132,11 +126,7 @@ def remove_left(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse an unwritable folder before there is something to write.
-
-    Raises:
-        CouldNotRun: the folder or its parent is not writable, or not a folder.
-    """
+    """Raise CouldNotRun for an unwritable folder before there is something to write."""
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
@@ -210,8 +200,8 @@ def same_file(path: Path, named: Iterable[tuple[str, Path]]) -> str:
 def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     """Hold the lock `<path>.lock` across processes; it is released when its holder dies.
 
-    Raises:
-        TimeoutError: another process holds it for longer than `seconds`; a negative value waits without a limit.
+    Raises TimeoutError if another process holds it for longer than `seconds`; a negative value
+    waits without a limit.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=seconds):

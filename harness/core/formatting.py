@@ -54,7 +54,7 @@ def change(value: float | None, kind: str, signed: bool = True, digits: int = DI
 def plain(value: float, digits: int = DIGITS) -> str:
     """Return a number with `digits` significant digits and no powers of ten, since the cost of a call is small."""
     if SMALL <= abs(value) < 10**digits - 0.5 or not value:
-        return f"{value:.{digits}g}"
+        return f"{value + 0.0:.{digits}g}"  # + 0.0: never -0
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:.{decimals}f}".rstrip("0") if decimals > 0 else f"{value:.0f}"
 

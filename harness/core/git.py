@@ -25,11 +25,7 @@ NOBODY = {"GIT_AUTHOR_NAME": "tunegate", "GIT_AUTHOR_EMAIL": "tunegate@localhost
 
 
 def git(folder: Path, *arguments: str, given: str = "") -> bytes:
-    """Return the output of a git command.
-
-    Raises:
-        CouldNotRun: the command fails, or git is missing.
-    """
+    """Return the output of a git command; raises CouldNotRun if it fails, or git is missing."""
     done = run_git(folder, *arguments, given=given)
     if done.returncode:
         raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: {git_said(done)}")
@@ -37,11 +33,7 @@ def git(folder: Path, *arguments: str, given: str = "") -> bytes:
 
 
 def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[bytes]:
-    """Run a git command that may fail.
-
-    Raises:
-        CouldNotRun: git is missing, the command does not end, or another repository is in the way.
-    """
+    """Run a git command that may fail; raises CouldNotRun if git is missing or does not end."""
     try:
         return subprocess.run(
             ["git", "-c", "safe.bareRepository=explicit", "-C", str(folder), *arguments], input=given.encode(),
@@ -61,8 +53,8 @@ def clean_environment() -> dict[str, str]:
 def _work_tree(folder: Path) -> dict[str, str]:
     """Return the folder with `.git` as the root of paths, whatever the repository's settings say.
 
-    Raises:
-        CouldNotRun: a folder below it resembles a repository; git would use it and run the commands that it names.
+    Raises CouldNotRun if a folder below it resembles a repository: git would use it and run the
+    commands that it names.
     """
     here = Path(os.path.realpath(folder))
     for each in (here, *here.parents):
@@ -82,11 +74,7 @@ def git_said(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def check_repository(folder: Path, what: str) -> None:
-    """Refuse a folder (described by `what`) outside a git repository.
-
-    Raises:
-        CouldNotRun: the folder is missing, or in no repository.
-    """
+    """Raise CouldNotRun for a folder (described by `what`) that is missing or outside a git repository."""
     if not folder.is_dir():
         raise CouldNotRun(f"{show_path(folder)}: expected {what} in a git repository, found no folder")
     if (done := run_git(folder, "rev-parse", "--git-dir")).returncode:
@@ -94,11 +82,7 @@ def check_repository(folder: Path, what: str) -> None:
 
 
 def commit_of(folder: Path, ref: str, option: str) -> str:
-    """Return the commit of a branch, tag or commit, given with `option`.
-
-    Raises:
-        UsageError: there is none, or the name is ambiguous.
-    """
+    """Return the commit of a branch, tag or commit, given with `option`; UsageError if there is none, or several."""
     found = _commit(folder, ref)
     if not found:
         raise UsageError(f"{option} {ref}: expected a branch or a commit of this repository, found none; git fetch?")
@@ -133,11 +117,8 @@ def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:
 def write_tree(folder: Path, commit: str, into: Path) -> list[str]:
     """Write the files of a commit below `folder` into a folder of their own, byte for byte.
 
-    Links, submodules and files larger than `MOST_OF_A_FILE` are skipped, and their paths returned. No filter and no
-    hook runs, and nothing is written elsewhere.
-
-    Raises:
-        CouldNotRun: git fails, or a file cannot be written.
+    Links, submodules and files larger than `MOST_OF_A_FILE` are skipped, and their paths returned.
+    No filter and no hook runs, and nothing is written elsewhere.
     """
     listed = git(folder, "ls-tree", "-r", "-l", "-z", commit).decode("utf-8", "surrogateescape").split("\0")
     entries = [_entry(line) for line in listed if line]

@@ -33,11 +33,7 @@ def project_of(cases: Path) -> Path:
 
 
 def check_one_root(root: Path, cases: Path) -> None:
-    """Refuse settings below the project, between it and its cases or among them.
-
-    Raises:
-        Refused: names the file and the line.
-    """
+    """Refuse settings below the project, between it and its cases or among them."""
     home, there = Path(os.path.realpath(root)), Path(os.path.realpath(cases))
     above = [each for each in (there, *there.parents) if each.is_relative_to(home)]
     inside = sorted(each for each in there.iterdir() if each.is_dir()) if there.is_dir() else []
@@ -60,11 +56,7 @@ def _line_of(path: Path, key: str) -> int:
 
 
 def project_table(root: Path) -> dict[str, Any]:
-    """Return the `[tool.tunegate]` table of `root`'s pyproject.toml; empty if there is none.
-
-    Raises:
-        Refused: the file is not TOML, or the value not a table.
-    """
+    """Return the `[tool.tunegate]` table of `root`'s pyproject.toml; empty if there is none."""
     path = root / PROJECT
     table = _tools(path).get("tunegate", {})
     if not isinstance(table, dict):

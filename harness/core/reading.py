@@ -52,11 +52,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def open_file(path: Path, what: str = "a file") -> int:
-    """Open the regular file at `path` and return its descriptor, without waiting.
-
-    Raises:
-        Unreadable: the path is missing, unreadable or not a regular file; `what` was expected.
-    """
+    """Open the regular file at `path` and return its descriptor, without waiting; Unreadable if there is none."""
     try:
         _check_kind(path, what, path.stat().st_mode)  # before opening: opening a device may have effects
         handle = os.open(path, READ_ONLY)
@@ -91,11 +87,7 @@ def _trouble(error: OSError) -> str:
 
 
 def read_bytes(path: Path, what: str = "a file", most: int = MOST_BYTES) -> bytes:
-    """Read a regular file of at most `most` bytes.
-
-    Raises:
-        Unreadable: see `open_file`; or the file is larger, or grows beyond the limit while it is read.
-    """
+    """Read a regular file; Unreadable if there is none, or it has more than `most` bytes."""
     handle = open_file(path, what)
     try:
         size, pieces = os.fstat(handle).st_size, []
@@ -113,11 +105,7 @@ def read_bytes(path: Path, what: str = "a file", most: int = MOST_BYTES) -> byte
 
 
 def read_text(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
-    """Read UTF-8 text, with Unix line breaks.
-
-    Raises:
-        Unreadable: see `read_bytes`; or the text is not UTF-8; the message names the line.
-    """
+    """Read UTF-8 text, with Unix line breaks; Unreadable as in `read_bytes`, or with the line that is not UTF-8."""
     content = read_bytes(path, what, most)
     try:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
@@ -130,11 +118,7 @@ def read_text(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
 
 
 def read_json(path: Path, what: str = "JSON", schema: Mapping[str, Any] | None = None, most: int = MOST_BYTES) -> Any:
-    """Read a JSON file; with a schema, the value must be valid.
-
-    Raises:
-        Unreadable: see `read_text`; or the text is not JSON (see `parse_json`), or violates the schema.
-    """
+    """Read a JSON file; Unreadable if it is not strict JSON (see `parse_json`), or violates the schema."""
     text = read_text(path, what, most)
     try:
         value = parse_json(text)
@@ -169,40 +153,28 @@ class NotJson(ValueError):
 
 
 def parse_json(text: str) -> Any:
-    """Parse strict JSON: unique keys, numbers within a float's range, complete characters, limited nesting.
+    """Parse strict JSON; NotJson names the mistake.
 
-    Python's parser accepts more: NaN, duplicate keys, lone surrogates.
-
-    Raises:
-        NotJson: names the mistake.
+    Python's parser accepts more: NaN, infinity, duplicate keys, lone surrogates, numbers of any
+    length, any nesting.
     """
-    try:
-        value = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise NotJson(f"a mistake in column {error.colno} ({error.msg})", error.lineno) from None
-    except _Flaw as flaw:
-        raise NotJson(str(flaw), _line_of(text, flaw.token)) from None
-    except RecursionError:
-        raise NotJson(TOO_DEEP) from None
-    if _is_too_deep(value):
-        raise NotJson(TOO_DEEP)
+    value = _decoded(text, _DECODER)
     if half := _half_character(text, value):
         raise NotJson(f"half a character (the surrogate {half})")
     return value
 
 
 def parse_foreign_json(text: str) -> Any:
-    """JSON as other programs write it: NaN, Infinity and half a character are values; the rest as in `parse_json`.
+    """JSON as other programs write it: NaN, Infinity and half a character are values; the rest as in `parse_json`."""
+    return _decoded(text, _FOREIGN)
 
-    Raises:
-        NotJson: names what is wrong.
-    """
+
+def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
     try:
-        value = _FOREIGN.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        at_end = not text[error.pos :].strip()
-        found = f"a mistake in column {error.colno} ({error.msg}{', where the text ends' if at_end else ''})"
-        raise NotJson(found, error.lineno) from None
+        at_end = ", where the text ends" if decoder is _FOREIGN and not text[error.pos :].strip() else ""
+        raise NotJson(f"a mistake in column {error.colno} ({error.msg}{at_end})", error.lineno) from None
     except _Flaw as flaw:
         raise NotJson(str(flaw), _line_of(text, flaw.token)) from None
     except RecursionError:

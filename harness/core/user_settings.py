@@ -18,11 +18,7 @@ def user_settings_file() -> Path:
 
 
 def user_setting(name: str) -> Any:
-    """A value of the user's configuration; None if it is not set.
-
-    Raises:
-        Refused: the file is not TOML.
-    """
+    """A value of the user's configuration; None if it is not set, Refused if the file is not TOML."""
     path = user_settings_file()
     if not path.is_file():
         return None

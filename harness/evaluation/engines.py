@@ -60,7 +60,8 @@ def is_elsewhere(reference: Record, fingerprint: Fingerprint, units: Iterable[Un
 def runs_beside(reference: Record, fingerprint: Fingerprint, units: Sequence[Unit]) -> bool:
     """Whether a reference runs beside the candidate.
 
-    It does if some of `units` are sealed, if it was recorded on another engine, or if it may have changed since.
+    It does if some of `units` are sealed, if it was recorded on another engine, or if it may have
+    changed since.
     """
     if not can_run(reference, fingerprint, units):
         return False
@@ -94,21 +95,10 @@ def hosted_name(recorded: Record) -> str:
 def ask_here(
     references: Mapping[str, Record], models: Mapping[str, Model], units: Sequence[Unit], watch: Watch, repeats: int
 ) -> tuple[dict[str, Record], dict[str, Any]]:
-    """Re-run references on this engine, with the same questions and number of outputs per case.
+    """Re-run references, the base first, with these models of this engine; return them, and what the engine changed.
 
-    Args:
-        references: as recorded, by name, the base first.
-        models: the models of the references to run, by name, on the candidate's engine.
-        units: the units of the candidate. A reference is run on the sealed ones, and on all that it contains if it was
-            recorded elsewhere.
-        watch: shows the progress.
-        repeats: outputs per case.
-
-    Returns:
-        The references, and what the engine changed of them, for the record of the run.
-
-    Raises:
-        CouldNotRun: a model gives no output.
+    They are run on the sealed ones of the candidate's `units`, and on all that they contain if they
+    were recorded elsewhere, with the same questions and `repeats` outputs per case.
     """
     here = {name: _run_here(references[name], model, units, watch, repeats) for name, model in models.items()}
     found = {name: _with_outputs(each, here[name]) if name in here else each for name, each in references.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from tunegate.harness.checks.base import FieldCount
 
 Taken = tuple[str, str, int]  # the expected value, the value found, and how often
+COUNTS = ("n", "right", "hits", "expected", "answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,8 @@ class FieldRate:
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""
-        counts = {name: getattr(self, name) for name in ("n", "right", "hits", "expected", "answered")}
         return (
-            counts
+            {name: getattr(self, name) for name in COUNTS}
             | ({"taken": [list(each) for each in self.taken]} if self.taken else {})
             | ({"invented": self.invented, "others": self.others} if self.invented else {})
         )
@@ -100,8 +100,6 @@ def read_count(raw: Sequence[Any]) -> FieldCount:
 
 def read_rate(raw: Mapping[str, Any]) -> FieldRate:
     """Read the rates of a field from their JSON form."""
-    taken = tuple((wanted, found, times) for wanted, found, times in raw.get("taken", ()))
-    return FieldRate(
-        raw["n"], raw["right"], raw["hits"], raw["expected"], raw["answered"], taken, raw.get("invented", 0),
-        raw.get("others", 0),
-    )  # fmt: skip
+    taken = tuple(tuple(each) for each in raw.get("taken", ()))
+    counts = {name: raw[name] for name in (*COUNTS, "invented", "others") if name in raw}
+    return FieldRate(**counts, taken=taken)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.formatting import plain
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.model_options import RungName
@@ -28,16 +28,6 @@ WARM_UP = 2  # uncounted calls to each model
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """The speed of one model on the sample; `tokens_per_s` are output tokens over the total time of the calls."""
-
-    median_s: float
-    p95_s: float
-    tokens_out: int
-    tokens_per_s: float
-
-
 def time_calls(
     units: Sequence[Unit],
     models: Mapping[str, Model],
@@ -47,16 +37,8 @@ def time_calls(
 ) -> dict[str, Any]:
     """Time models on a sample of the cases of `units`; return the result in its form in a record.
 
-    Args:
-        units: the units that are scored; those that generate nothing have no calls.
-        models: `tuned`, and perhaps `base`, without the adapter; both without a cache.
-        rung: the prompting strategy of all.
-        watch: shows the progress.
-        clock: returns seconds.
-
-    Raises:
-        Refused: no case generates an output.
-        CouldNotRun: a model gave no output.
+    `models` are `tuned`, and perhaps `base`, without the adapter; both without a cache. `clock` returns
+    seconds. Raises Refused if no case generates an output, CouldNotRun if a model gave none.
     """
     calls = [request for request in requests(units, rung) if not request.texts]
     if not calls:
@@ -71,7 +53,7 @@ def time_calls(
     return {
         "sample": len(sample), "of": len(calls), "seed": SEED, "warm_up": len(warm_up),
         "cases": [call.key for call in sample],
-        **{name: asdict(_speed(calls)) for name, calls in taken.items()},
+        **{name: _speed(calls) for name, calls in taken.items()},
         "ratio": found.as_dict() if found else None,
     }  # fmt: skip
 
@@ -99,11 +81,12 @@ def _timed(model: Model, call: Request, clock: Clock) -> tuple[Completion, float
     return completions[0], seconds
 
 
-def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
+def _speed(calls: Sequence[tuple[float, int]]) -> dict[str, float]:
+    """The speed of one model on the sample; `tokens_per_s` are output tokens over the total time of the calls."""
     seconds, tokens = [each for each, _ in calls], sum(each for _, each in calls)
     total = sum(seconds)
     median, p95 = np.quantile(seconds, [0.5, 0.95]).tolist()
-    return Speed(median, p95, tokens, tokens / total if total else 0.0)
+    return {"median_s": median, "p95_s": p95, "tokens_out": tokens, "tokens_per_s": tokens / total if total else 0.0}
 
 
 def render_timing(timing: Mapping[str, Any]) -> list[str]:
@@ -113,10 +96,10 @@ def render_timing(timing: Mapping[str, Any]) -> list[str]:
         f"at a time, models in turn, nothing cached, after {timing['warm_up']} warm-up calls to each"
     )
     speeds = [
-        f"  {name}: median {timing[name]['median_s']:.3g} s per call, 95 % within {timing[name]['p95_s']:.3g} s, "
-        f"{timing[name]['tokens_per_s']:.3g} tokens/s"
+        f"  {name}: median {plain(each['median_s'], 3)} s per call, 95 % within {plain(each['p95_s'], 3)} s, "
+        f"{plain(each['tokens_per_s'], 3)} tokens/s"
         for name in ("base", "tuned")
-        if name in timing
+        if (each := timing.get(name))
     ]
     return [how, *speeds, *([f"  {_share(timing['ratio'])}"] if timing["ratio"] else [])]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TypeGuard
 
 from tunegate.harness.cases.model import Case
-from tunegate.harness.checks.base import Check, ClosedValue, FieldCount, HasClosedValues
+from tunegate.harness.checks.base import Check, FieldCount, HasClosedValues
 from tunegate.harness.evaluation.record import Result
 
 LEAST_CASES = 3  # cases that expect a value: one right half of the time fails two of two a quarter of the time
@@ -30,12 +29,12 @@ def unmet_values(counts: Counts) -> Counts:
 def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
     """Return for each value of a closed set how many cases expect only it, and how many have it right.
 
-    If a case expects several values of a field and some are right, a value counts as right unless it was confused with
-    another.
+    If a case expects several values of a field and some are right, a value counts as right unless
+    it was confused with another.
     """
     found: Counts = {}
     for case, result in zip(cases, results, strict=True):
-        said = _closed_values(case) if result.score is not None else ()
+        said = case.check.closed_values(case.expect) if result.score is not None and _has_any(case.check) else ()
         times = Counter((field, value) for field, value, _ in said)
         certain = {(field, value) for field, value, is_only in said if is_only}
         for key in times:
@@ -45,13 +44,8 @@ def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
     return found
 
 
-def _closed_values(case: Case) -> Sequence[ClosedValue]:
-    return cast("HasClosedValues", case.check).closed_values(case.expect) if _has_any(type(case.check)) else ()
-
-
-@functools.cache  # `issubclass` of a protocol is slow
-def _has_any(check: type[Check]) -> bool:
-    return issubclass(check, HasClosedValues)
+def _has_any(check: Check) -> TypeGuard[HasClosedValues]:
+    return hasattr(check, "closed_values")  # `isinstance` of a protocol is slow
 
 
 def _is_right(fields: Mapping[str, FieldCount], key: tuple[str, str], times: int) -> bool:

@@ -20,16 +20,10 @@ TOLERANCE = 1e-3  # of continuous scores, absolute below 1: a batch of another s
 
 
 def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Watch) -> dict[str, Noise]:
-    """Re-run a model in another order and in batches of another shape; return the noise by unit.
+    """Re-run a model, without a cache, in another order and in batches of another shape; return the noise by unit.
 
-    Args:
-        units: the units of the record; sampled units are skipped, as they are meant to vary.
-        model: the model of the record, with caching disabled.
-        record: the first run; if it has several greedy outputs per case, these are compared instead.
-        watch: shows the progress.
-
-    Raises:
-        CouldNotRun: the model gives no output.
+    Sampled units are skipped, as they are meant to vary. If `record`, the first run, has several
+    greedy outputs per case, these are compared instead.
     """
     steady = [unit for unit in units if not unit.of and not _is_sampled(unit)]
     twice = {unit.key for unit in run_twice(steady, record)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tunegate.harness.cases.model import Task
+from tunegate.harness.core.formatting import plain
 from tunegate.harness.models.api import Model, Request
 from tunegate.harness.models.cache import Store
 
@@ -33,7 +34,7 @@ class Outlay:
         text += f": about {self.read:,} tokens to read, at most {self.written:,} to write"
         if self.cost is None:
             return f"{text}; cost unknown, as task.yaml declares no prices"
-        return f"{text}; at most {self.cost:.2g} {self.currency}"
+        return f"{text}; at most {plain(self.cost, 2)} {self.currency}"
 
 
 def outlays(
@@ -41,8 +42,8 @@ def outlays(
 ) -> list[Outlay]:
     """Estimate each task with requests in `asked`.
 
-    Requests in the `store` are not sent again; the rest are sent `times` times. An output may take `more` tokens for
-    its reasoning.
+    Requests in the `store` are not sent again; the rest are sent `times` times. An output may take
+    `more` tokens for its reasoning.
     """
     who, found = model.fingerprint, []
     for task, own in _by_task(tasks, asked):

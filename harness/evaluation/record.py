@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +28,9 @@ A_RECORD = "a record (JSON)"
 class Result:
     """The result of one case. `score` is None if unscored; `passed` is None for continuous units.
 
-    `reasoning` is the text of a thinking model before its output. `logprobs` replace the output if a case asks for the
-    likelihood of texts. With `repeats`, `score` is their mean, and `passed` is True if all passed.
+    `reasoning` is the text of a thinking model before its output. `logprobs` replace the output if
+    a case asks for the likelihood of texts. With `repeats`, `score` is their mean, and `passed` is
+    True if all passed.
     """
 
     passed: bool | None
@@ -104,8 +105,8 @@ class Result:
 class Summary:
     """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields.
 
-    `rates_of` holds the number of cases of each rate that is not over all cases. `never` holds the field values that no
-    output has right, each with the number of cases that expect it.
+    `rates_of` holds the number of cases of each rate that is not over all cases. `never` holds the
+    field values that no output has right, each with the number of cases that expect it.
     """
 
     suite: str
@@ -316,11 +317,7 @@ class _Results(Mapping[str, dict[str, Any]]):
 
 @no_collection()
 def read_record(path: Path) -> Record:
-    """Read a record.
-
-    Raises:
-        Refused: the file is missing, truncated, edited, or not a record.
-    """
+    """Read a record; Refused if the file is missing, truncated, edited, or not a record."""
     data = read_json(path, A_RECORD)
     if isinstance(data, dict) and "shard" in data:
         raise Refused(
@@ -331,32 +328,21 @@ def read_record(path: Path) -> Record:
 
 
 def parse_record(data: Any, path: Path) -> Record:
-    """Parse a record from the JSON form of the file at `path`.
-
-    Raises:
-        Refused: it is not a record, or was edited.
-    """
+    """Parse a record from the JSON form of the file at `path`; Refused if it is not a record, or was edited."""
     if mistakes := schema_mistakes(data, published_schema("record")):
         raise Unreadable(path, A_RECORD, "; ".join(mistakes))
     if not is_as_stamped(data):
         raise Refused(f"{show_path(path)}: expected a record as it was written, found an edited one; evaluate again")
     fingerprint = dict(data["fingerprint"])
-    questions, configurations, scorers = map(fingerprint.pop, ("questions", "configurations", "scorers"))
-    record = Record(
-        data["partial"], fingerprint, questions,
-        cases={key: read_result(raw) for key, raw in data["cases"].items()},
-        units={key: read_summary(raw) for key, raw in data["units"].items()},
-        verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
-        configurations=configurations, policies=data["policies"], scorers=scorers, timing=data.get("timing"),
-        rescored=data.get("rescored", {}),
-        sealed_evaluations=data.get("sealed_evaluations", {}),
-        noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
-        engines=data.get("engines", {}), references=data.get("references", {}),
-        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
-        sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"),
-        near=data.get("near", {}), adopted=data.get("adopted", ""), rewards=read_rewards(data.get("rewards", ())),
-        compared_as=data.get("compared_as", ""), path=path,
-    )  # fmt: skip
+    by_unit = {name: fingerprint.pop(name) for name in ("questions", "configurations", "scorers")}
+    read = {
+        "fingerprint": fingerprint,
+        "cases": {key: read_result(raw) for key, raw in data["cases"].items()},
+        "units": {key: read_summary(raw) for key, raw in data["units"].items()},
+        "noise": {key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
+        "rewards": read_rewards(data.get("rewards", ())),
+    }
+    record = Record(**_known(Record, data) | by_unit | read | {"path": path})
     record.__dict__["digest"] = data["digest"]  # verified above
     if torn := next(_torn(record), ""):
         raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; evaluate again")
@@ -414,21 +400,13 @@ def odd_noise(unit: str, noise: Noise, results: Mapping[str, Result]) -> Iterato
 
 def read_result(raw: Mapping[str, Any]) -> Result:
     """Read a result from its JSON form."""
-    return Result(
-        passed=raw.get("passed"),
-        score=raw["score"],
-        findings=tuple(Finding(f["rule"], f["message"], f.get("path", "")) for f in raw["findings"]),
-        rates=raw.get("rates", {}),
-        output=raw["output"],
-        tokens_in=raw.get("tokens_in"),
-        tokens_out=raw.get("tokens_out"),
-        finish=raw.get("finish"),
-        generation=raw.get("generation", ""),
-        repeats=tuple(read_result(each) for each in raw.get("repeats", ())),
-        logprobs=tuple(tuple(each) for each in raw.get("logprobs", ())),
-        fields={name: read_count(each) for name, each in raw.get("fields", {}).items()},
-        reasoning=raw.get("reasoning", ""),
-    )
+    read = {
+        "findings": tuple(Finding(each["rule"], each["message"], each.get("path", "")) for each in raw["findings"]),
+        "repeats": tuple(read_result(each) for each in raw.get("repeats", ())),
+        "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ())),
+        "fields": {name: read_count(each) for name, each in raw.get("fields", {}).items()},
+    }
+    return Result(**{"passed": None} | _known(Result, raw) | read)
 
 
 def results_of(record: Record) -> Iterator[tuple[str, int, Result]]:
@@ -440,19 +418,23 @@ def results_of(record: Record) -> Iterator[tuple[str, int, Result]]:
 
 def read_summary(raw: Mapping[str, Any]) -> Summary:
     """Read a summary from its JSON form."""
-    return Summary(
-        raw["suite"], raw["kind"], raw["n"], raw["unscored"], raw["mean"],
-        tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
-        tuple(raw["tokens"]) if raw.get("tokens") else None,
-        {name: read_rate(each) for name, each in raw.get("fields", {}).items()},
-        raw.get("rates_of", {}),
-        tuple((field, value, n) for field, value, n in raw.get("never", ())),
-    )  # fmt: skip
+    read = {
+        "interval": tuple(raw["interval"]) if raw["interval"] else None,
+        "tokens": tuple(raw["tokens"]) if raw.get("tokens") else None,
+        "fields": {name: read_rate(each) for name, each in raw.get("fields", {}).items()},
+        "never": tuple(tuple(each) for each in raw.get("never", ())),
+    }
+    return Summary(**_known(Summary, raw) | read)
 
 
 def read_noise(raw: Mapping[str, Any]) -> Noise:
     """Read a noise measurement from its JSON form."""
     return Noise(raw["asked"], raw["other_outputs"], tuple(raw["flips"]))
+
+
+def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a dataclass in its JSON form; the schema lets other keys pass."""
+    return {each.name: raw[each.name] for each in fields(kind) if each.name in raw}
 
 
 def _plain(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -29,8 +29,8 @@ TOLERANCE = 1e-9
 class Rescored:
     """A record with the present scores of its outputs.
 
-    `anew` are the units scored before by another version of their check or of its libraries: `why`, how many `cases`,
-    and the ids of those that `changed`.
+    `anew` are the units scored before by another version of their check or of its libraries: `why`,
+    how many `cases`, and the ids of those that `changed`.
     """
 
     record: Record
@@ -56,16 +56,10 @@ def _some(changed: Sequence[str]) -> str:
 
 @no_collection()
 def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) -> Rescored:
-    """Score the outputs of a record with the present checks.
+    """Score the outputs of a record with the present checks, for complete units of the fixtures with its questions.
 
-    Args:
-        units: the complete units of the fixtures; other units of the record are left out.
-        record: a record with the questions of the units, scored by any version of their checks.
-        name: its name in messages, such as "the baseline".
-        watch: shows the progress.
-
-    Raises:
-        Refused: a score, rate or finding that the same check and libraries do not reproduce, or a wrong mean.
+    `name` names the record in messages. Refused for a score, rate or finding that the same check
+    and libraries do not reproduce, or a wrong mean.
     """
     known = [unit for unit in units if unit.key in record.units]
     fingerprint = Fingerprint(
@@ -160,10 +154,8 @@ def _difference(stored: Result, now: Result) -> str:
 
 
 def _parts(stored: Result, now: Result) -> Iterator[tuple[str, Any, Any]]:
-    for part in ("score", "passed", "rates", "output", "tokens_in", "tokens_out"):
+    for part in ("score", "passed", "rates", "output", "tokens_in", "tokens_out", "fields"):
         yield part, getattr(stored, part), getattr(now, part)
-    if stored.fields:  # absent from older records
-        yield "fields", stored.fields, now.fields
     yield "findings", _places(stored), _places(now)
 
 

@@ -31,19 +31,11 @@ def evaluate(
     units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False,
     known: Sequence[Record] = (),
 ) -> Record:  # fmt: skip
-    """Run `model` on every case of `units` and score the outputs.
+    """Run `model` on every case of `units` and score the outputs; Refused if a unit does not support the model.
 
-    Args:
-        units: the units to run; if a unit holds only some of its cases, set `partial`.
-        model: the model; its fingerprint names the prompting strategy.
-        watch: shows the progress.
-        repeats: outputs per case, for sampled decoding.
-        partial: whether cases of the fixtures are missing.
-        known: records scored in this process by the same checks, whose scores of equal outputs are reused. Never pass
-            records from a file, which may have been edited.
-
-    Raises:
-        Refused: a unit does not support this prompting strategy or model.
+    Set `partial` if cases of the fixtures are missing. `repeats` is the number of outputs per case,
+    for sampled decoding. `known` are records scored in this process by the same checks, whose
+    scores of equal outputs are reused. Never pass records from a file, which may have been edited.
     """
     fingerprint = model.fingerprint
     rung = cast("RungName", fingerprint.subject.get("rung") or "as-is")
@@ -112,11 +104,7 @@ def score_call(case: Case, source: Result, model: str) -> Result:
 
 
 def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
-    """Prepare the checks that validate their metric first, before any model loads.
-
-    Raises:
-        Refused: a metric does not detect what it should score.
-    """
+    """Prepare the checks that validate their metric, before any model loads; Refused if one detects too little."""
     for unit in units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
             if hasattr(check, "prepare"):

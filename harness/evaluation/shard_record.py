@@ -20,7 +20,7 @@ from tunegate.harness.core.reading import read_json
 from tunegate.harness.evaluation.record import Record, parse_record
 from tunegate.harness.evaluation.rescoring import completions_of
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
-from tunegate.harness.models.api import SERVED, Completion, Fingerprint
+from tunegate.harness.models.api import SERVED, Completion
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.replay import Replay
 
@@ -29,8 +29,8 @@ from tunegate.harness.models.replay import Replay
 class ShardRecord:
     """The partial `record` of one shard, and the run that it belongs to.
 
-    `model` is the value of --tg-model, `trained` the tasks that its adapter was trained for, `questions` the questions
-    of each unit with the cases of all shards.
+    `model` is the value of --tg-model, `trained` the tasks that its adapter was trained for,
+    `questions` the questions of each unit with the cases of all shards.
     """
 
     shard: Shard
@@ -64,11 +64,7 @@ class ShardRecord:
 
 
 def read_shard(path: Path) -> ShardRecord:
-    """Read the file of a shard.
-
-    Raises:
-        Refused: the file is missing, truncated, edited, or not a shard.
-    """
+    """Read the file of a shard; Refused if it is missing, truncated, edited, or not a shard."""
     data = read_json(path, "a shard (JSON), as --tg-shard writes it", published_schema("shard"))
     if not is_as_stamped(data):
         raise Refused(f"{show_path(path)}: expected a shard as it was written, found an edited one; run it again")
@@ -101,16 +97,10 @@ class Shards:
         """The cases that training rows come near, by unit; a shard names those of its own units only."""
         return {unit: cases for each in self.files.values() for unit, cases in each.record.near.items()}
 
-    @property
-    def adopted(self) -> str:
-        """What is known of the training data of an adapter that was trained elsewhere; empty of any other."""
-        return self.first.record.adopted
-
     def model(self, units: Sequence[Unit]) -> Replay:
         """Return a model that replays the outputs of the shards for `units`.
 
-        Raises:
-            Refused: the fixtures changed, or a shard contains other cases than its own; lists all problems.
+        Refused if the fixtures changed, or a shard contains other cases than its own; lists all problems.
         """
         wrong = [*_other_questions(self.first.questions, units), *self._other_configurations(units)]
         if not wrong:
@@ -122,8 +112,7 @@ class Shards:
         outputs: dict[tuple[str, int], Completion] = {}
         for each in self.files.values():
             outputs |= completions_of(units, each.record)
-        who = self.first.record.fingerprint
-        return Replay(outputs, Fingerprint(who["subject"], who["engine"], who.get("names", {})))
+        return Replay(outputs, self.first.record.run_by)
 
     def _other_configurations(self, units: Sequence[Unit]) -> Iterator[str]:
         """The shards that ran with another prompt or decoding than the fixtures have now."""
@@ -138,11 +127,7 @@ class Shards:
 
 
 def read_shards(paths: Sequence[Path]) -> Shards:
-    """Read the shards of one run.
-
-    Raises:
-        Refused: a shard is unreadable, of another run, duplicate or missing; lists all problems.
-    """
+    """Read the shards of one run; Refused with every one that is unreadable, of another run, duplicate or missing."""
     wrong, found = [], dict[Path, ShardRecord]()
     for path in paths:
         try:

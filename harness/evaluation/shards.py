@@ -28,11 +28,7 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """Parse a shard such as `3/8`.
-
-    Raises:
-        Refused: not a shard.
-    """
+    """Parse a shard such as `3/8`; Refused in any other form."""
     found = SHARD.fullmatch(text)
     shard = Shard(*map(int, found.groups())) if found else None
     if shard is None or shard.number > shard.count:
@@ -43,11 +39,9 @@ def parse_shard(text: str) -> Shard:
 def divide(units: Sequence[Unit], count: int, rung: RungName = "as-is", repeats: int = 1) -> list[dict[str, set[str]]]:
     """Return the ids of the cases of each shard, by unit key: the same on every machine with the same cases.
 
-    Cases that the gate evaluates together stay in one shard: those of a group, those with the same question, all
-    outputs of a case, and the units derived from it. The shards are balanced by the tokens that their cases may take.
-
-    Raises:
-        Refused: a shard would have no case, or a unit does not support this prompting strategy.
+    Cases that the gate evaluates together stay in one shard: those of a group, those with the same
+    question, all outputs of a case, and the units derived from it. The shards are balanced by the
+    tokens that their cases may take. Refused if one would have no case.
     """
     together = _together(units)
     if count > len(together):

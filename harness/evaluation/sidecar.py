@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,8 +39,8 @@ class Before:
 class CaseContext:
     """The facts about a case that a record lacks.
 
-    `prompt` holds roles and texts, `texts` the texts whose likelihood is scored instead. `sources` are the sources of
-    its findings, in order; empty for a finding without one.
+    `prompt` holds roles and texts, `texts` the texts whose likelihood is scored instead. `sources`
+    are the sources of its findings, in order; empty for a finding without one.
     """
 
     file: str
@@ -54,6 +54,7 @@ class CaseContext:
     sources: tuple[str, ...] = ()
 
 
+REQUIRED = ("file", "line", "expect")  # in each line; other values are left out if they are empty
 _A_SIDECAR = "the sidecar of a record (JSONL)"
 
 
@@ -76,9 +77,9 @@ def _context_of(
 ) -> CaseContext:  # fmt: skip
     asked = None if unit.of else request(unit, case, rung)
     before = {
-        name: _before(reference.cases[case.key])
+        name: Before(known.passed, known.score, known.output)
         for name, reference in references.items()
-        if case.key in reference.cases
+        if (known := reference.cases.get(case.key))
     }
     return CaseContext(
         case.place.rpartition(":")[0], case.line, case.expect, asked.messages if asked else (),
@@ -94,26 +95,14 @@ def sidecar_text(contexts: Mapping[str, CaseContext]) -> str:
 
 
 def _line(key: str, context: CaseContext) -> dict[str, Any]:
-    more = {
-        "prompt": [list(message) for message in context.prompt], "texts": list(context.texts),
-        "tags": dict(context.tags), "critical": context.critical,
-        "before": {
-            name: {"passed": each.passed, "score": each.score, "output": each.output}
-            for name, each in context.before.items()
-        },
-        "sources": list(context.sources),
-    }  # fmt: skip
-    where = {"case": key, "file": context.file, "line": context.line, "expect": context.expect}
-    return where | {name: value for name, value in more.items() if value}
+    values = {each.name: getattr(context, each.name) for each in fields(context)}
+    values["before"] = {name: asdict(each) for name, each in context.before.items()}
+    return {"case": key} | {name: value for name, value in values.items() if value or name in REQUIRED}
 
 
 def _sources(result: Result) -> tuple[str, ...]:
     sources = tuple(each.source for each in result.missed.findings)
     return sources if any(sources) else ()
-
-
-def _before(result: Result) -> Before:
-    return Before(result.passed, result.score, result.output)
 
 
 def write_with_sidecar(record: Record, text: str, path: Path) -> Record:
@@ -135,8 +124,7 @@ def copy_with_sidecar(record: Record, path: Path) -> Record:
 def read_sidecar(record: Record) -> dict[str, CaseContext]:
     """Read the contexts of a record's cases from its sidecar, by key; empty if there is no sidecar.
 
-    Raises:
-        Refused: the sidecar is not the one that the record names, or is unreadable.
+    Refused if the sidecar is not the one that the record names, or is unreadable.
     """
     path = sidecar_path(record.path) if record.path and record.sidecar else None
     if path is None:
@@ -169,11 +157,11 @@ def _contexts(path: Path, file: BinaryIO) -> Iterator[tuple[str, CaseContext]]:
 
 
 def _context(data: Mapping[str, Any]) -> CaseContext:
+    before = data.get("before", {})
     return CaseContext(
         data["file"], data["line"], data["expect"],
         prompt=tuple((role, text) for role, text in data.get("prompt", ())),
         texts=tuple(data.get("texts", ())), tags=data.get("tags", {}), critical=data.get("critical", False),
-        before={name: Before(each["passed"], each["score"], each["output"])
-                for name, each in data.get("before", {}).items()},
+        before={name: Before(each["passed"], each["score"], each["output"]) for name, each in before.items()},
         sources=tuple(data.get("sources", ())),
     )  # fmt: skip

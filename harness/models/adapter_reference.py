@@ -58,9 +58,8 @@ SCHEMA = {
 def adapter_folder(given: Path, watch: Watch) -> Path:
     """The folder of an adapter: `given` itself, or what a `.ref` file refers to, fetched once and cached by its digest.
 
-    Raises:
-        AuthoringError: the file is not a valid `.ref` file, or refers to another adapter.
-        CouldNotRun: the adapter cannot be fetched.
+    Raises AuthoringError if the file is not a valid `.ref` file or refers to another adapter,
+    CouldNotRun if the adapter cannot be fetched.
     """
     if given.suffix != SUFFIX or given.is_dir():
         return given
@@ -80,13 +79,9 @@ def adapter_folder(given: Path, watch: Watch) -> Path:
 
 
 def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
-    """The folder of the adapter with a digest: cached, or at `place`, or at the address in `place.ref`.
+    """The folder of the adapter with a digest: cached, at `place`, or at the address in `place.ref`; or Refused.
 
     A LoRA that is found is cached, so that later changes of its folder have no effect.
-
-    Raises:
-        CouldNotRun: the adapter cannot be fetched.
-        Refused: no adapter or another one is there.
     """
     kept = cache_folder() / "adapters" / sha
     for folder in sorted(path for path in kept.glob("*") if path.is_dir() and not path.name.startswith(".")):
@@ -157,11 +152,7 @@ def _unknown(document: Document) -> Problem:
 
 
 def copy_from_hub(name: str, into: Path) -> str:
-    """Copy an adapter's files from the Hub, by OWNER/NAME@REVISION, into a folder; return the commit.
-
-    Raises:
-        CouldNotRun: the Hub does not deliver it.
-    """
+    """Copy an adapter's files from the Hub, by OWNER/NAME@REVISION; return the commit, or raise CouldNotRun."""
     owner_and_name, _, revision = name.partition("@")
     hub = need("huggingface_hub")
     try:
@@ -195,11 +186,7 @@ def _from_archive(address: str, into: Path) -> None:
 
 
 def _copy(source: Any, target: IO[bytes]) -> None:
-    """Copy a stream, within limits of size and time.
-
-    Raises:
-        OSError: it exceeds one of them.
-    """
+    """Copy a stream; raises OSError if it exceeds a limit of size or time."""
     left, until = MOST, time.monotonic() + LONGEST
     while part := source.read(1 << 20):
         left -= len(part)

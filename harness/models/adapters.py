@@ -53,9 +53,8 @@ def acting_files(folder: Path) -> list[str]:
 def adapter_digest(folder: Path) -> str:
     """SHA-256 (hex) over an adapter's weights and the configuration that determines how they act.
 
-    Raises:
-        Refused: the folder or one of the two files is missing; the base is never used instead.
-        CouldNotRun: the weights of a whole model are not safetensors files.
+    Raises Refused if the folder or a file is missing (the base is never used instead), CouldNotRun
+    if the weights of a whole model are not safetensors files.
     """
     if is_whole_model(folder):
         for path in (path for path in loaded_weights(folder) if path.suffix == ".safetensors"):
@@ -74,11 +73,7 @@ def adapter_digest(folder: Path) -> str:
 
 
 def check_length(weights: Path) -> None:
-    """Refuse a large safetensors file whose length differs from its header, before all of it is read.
-
-    Raises:
-        Refused: names the expected and the actual length.
-    """
+    """Refuse a large safetensors file whose length differs from its header, before all of it is read."""
     size = weights.stat().st_size
     if size <= UNCHECKED:
         return
@@ -100,11 +95,7 @@ def adapter_digests(folders: Iterable[Path]) -> list[str | None]:
 
 
 def training_record(folder: Path) -> dict[str, Any] | None:
-    """The training record in an adapter's folder; None for adapters made elsewhere.
-
-    Raises:
-        Refused: the file is not a training record, or was edited since it was written.
-    """
+    """The training record in an adapter's folder; None for adapters made elsewhere, Refused if edited."""
     path = folder / TRAINING
     if not path.is_file():
         return None
@@ -116,11 +107,7 @@ def training_record(folder: Path) -> dict[str, Any] | None:
 
 
 def near_cases(folder: Path) -> dict[str, list[str]]:
-    """The cases that training rows of an adapter come near, by unit, from its training record.
-
-    Raises:
-        Refused: see `training_record`.
-    """
+    """The cases that training rows of an adapter come near, by unit, from its training record."""
     record, found = training_record(folder), dict[str, list[str]]()
     for each in (record or {}).get("decontamination", {}).get("near", ()):
         unit, _, case = each["case"].rpartition("/")
@@ -129,11 +116,7 @@ def near_cases(folder: Path) -> dict[str, list[str]]:
 
 
 def claim_of(folder: Path) -> str:
-    """What its adoption found of an adapter's claimed rows, a key of `ADOPTED`; empty if Tunegate trained it.
-
-    Raises:
-        Refused: see `training_record`.
-    """
+    """What its adoption found of an adapter's claimed rows, a key of `ADOPTED`; empty if Tunegate trained it."""
     return str((training_record(folder) or {}).get("adoption", {}).get("claim", ""))
 
 
@@ -143,19 +126,14 @@ def base_name(record: Mapping[str, Any]) -> str:
 
 
 def rewarding_checks(folder: Path) -> tuple[RewardingCheck, ...]:
-    """The checks that an adapter was rewarded by, from its training record.
-
-    Raises:
-        Refused: see `training_record`.
-    """
+    """The checks that an adapter was rewarded by, from its training record."""
     return read_rewards((training_record(folder) or {}).get("rewards", ()))
 
 
 def check_base(folder: Path, base: ModelFiles, found: str = "") -> None:
     """Refuse an adapter whose training record names another base than `base`.
 
-    Raises:
-        Refused: names the part that differs. A whole model needs that record, with its digest, if that was `found`.
+    A whole model needs that record, with its digest, if that was `found`.
     """
     record = training_record(folder)
     if is_whole_model(folder):
@@ -199,24 +177,23 @@ def check_named_base(folder: Path, model: str) -> None:
             )
 
 
-def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: str | None) -> Any:
-    """Run `load_adapter` on a private copy, whose digest must be the `expected` one.
+def copy_as_digested(folder: Path, copy: Path, expected: str | None) -> None:
+    """Copy an adapter to a new folder that no other process writes to; Refused if it changed since it was digested."""
+    copy.mkdir(parents=True)
+    try:
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(folder / name, copy / name)
+    except OSError as error:
+        raise Refused(f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror or error}") from error
+    if expected and adapter_digest(copy) != expected:
+        raise Refused(f"adapter {folder}: expected digest {expected[:8]}, found that it changed meanwhile")
 
-    Raises:
-        Refused: the folder holds another adapter by now; and as `load_adapter`.
-    """
+
+def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: str | None) -> Any:
+    """Run `load_adapter` on a private copy, whose digest must be the `expected` one."""
     with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
         copy = Path(made) / folder.resolve().name
-        copy.mkdir()
-        try:
-            for name in (CONFIG, WEIGHTS):
-                shutil.copyfile(folder / name, copy / name)
-        except OSError as error:
-            raise Refused(
-                f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror or error}"
-            ) from error
-        if expected and adapter_digest(copy) != expected:
-            raise Refused(f"adapter {folder}: expected digest {expected[:8]}, found that it changed meanwhile")
+        copy_as_digested(folder, copy, expected)
         try:
             return load_adapter(model, copy, probe)
         except Refused as error:
@@ -224,20 +201,11 @@ def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: st
 
 
 def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool = False) -> Any:
-    """Load an adapter onto a base model and prove that it loaded and acts.
+    """Load an adapter onto a base (a transformers causal language model), proven to be loaded and to act.
 
-    Args:
-        model: the base, a transformers causal language model.
-        folder: the adapter's folder.
-        probe: token ids, shape (1, length), on which base and adapter must differ.
-        trainable: whether training continues from it; its weights then stay in float32, and otherwise they get the
-            type of the base's.
-
-    Returns:
-        The PEFT model, in evaluation mode.
-
-    Raises:
-        Refused: the file does not fit the base, a weight differs from the file, or the logits do not change.
+    `probe` holds token ids, shape (1, length), on which base and adapter must differ. `trainable` weights
+    stay in float32, others get the type of the base's. Returns the PEFT model, in evaluation mode; Refused if
+    the file does not fit the base, a weight differs from the file, or the logits do not change.
     """
     _check_patterns(folder)
     peft, weights = need("peft"), _read_weights(folder)

@@ -28,8 +28,8 @@ SUPPLIED_SCORES = "supplied scores"  # the backend of scores that another tool g
 class Request:
     """One request: chat messages as (role, text), decoding settings, and an optional constraint.
 
-    With `texts` nothing is generated: the request asks for the likelihood of each text, as an output for the messages
-    or, without messages, by itself.
+    With `texts` nothing is generated: the request asks for the likelihood of each text, as an
+    output for the messages or, without messages, by itself.
     """
 
     key: str
@@ -49,6 +49,11 @@ class Request:
         sampled = [decoding.temperature, decoding.top_p, decoding.seed, self.repeat, self.key]
         held = ["json schema", self.constraint.schema] if self.constraint else []
         return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy", *held]]
+
+    @property
+    def seed(self) -> int:
+        """The seed of a sampled output, 0 of a greedy one; it does not depend on the order or selection of cases."""
+        return int(digest([self.decoding.seed, self.key, self.repeat])[:7], 16) if self.decoding.temperature else 0
 
     @property
     def work(self) -> int:
@@ -90,9 +95,9 @@ class Completion:
     """The response to a request; tokens are counts, latency is in seconds.
 
     `output` is None if there is none (unscored, never zero). `finish` is "length" if the output was cut at
-    `max_new_tokens`; `generation` is the digest of everything that determined the output, empty if unknown. Requests
-    with `texts` get `logprobs` instead of an output: for each text the log-probabilities of its tokens, in nats.
-    `reasoning` is what a thinking model wrote before its output; its tokens count.
+    `max_new_tokens`; `generation` is the digest of everything that determined the output, empty if unknown.
+    Requests with `texts` get `logprobs` instead of an output: for each text the log-probabilities of its
+    tokens, in nats. `reasoning` is what a thinking model wrote before its output; its tokens count.
     """
 
     key: str

@@ -29,14 +29,17 @@ EVERY = 256  # outputs between two checks of the size
 DAY = 86_400  # seconds; the last use of an output is stored by day, so that most reads write nothing
 PATIENCE = 60  # seconds to wait for another process that writes
 VERSION = 2  # of the tables
-TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
-#: The day of the last use, and the run that made the request, if it counts only its own outputs.
-COLUMNS = {"used": "INTEGER NOT NULL DEFAULT 0", "run": "TEXT NOT NULL DEFAULT ''"}
-BY_USE = "CREATE INDEX IF NOT EXISTS by_use ON generations (used)"
-RUNS = (
-    "CREATE TABLE IF NOT EXISTS unfinished "
-    "(command TEXT PRIMARY KEY, run TEXT NOT NULL, begun REAL NOT NULL, machine TEXT NOT NULL)"
-)
+#: `used` is the day of the last use, `run` the run that made the request, if it counts only its own outputs.
+TABLES = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0, run TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS by_use ON generations (used);
+CREATE TABLE IF NOT EXISTS unfinished (command TEXT PRIMARY KEY, run TEXT NOT NULL, begun REAL NOT NULL,
+    machine TEXT NOT NULL);
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
 KEY = re.compile("[0-9a-f]{64}")
 _NONE = type(None)
 #: The types of the values in a row, by the attributes of a completion.
@@ -78,12 +81,7 @@ class Kept:
 class Store:
     """Generations on disk, one row each; each row is written atomically, and survives a kill.
 
-    Args:
-        path: the file.
-        megabytes: its maximum size, apart from what a run has just written.
-
-    Raises:
-        CouldNotRun: the file cannot be written, or is not a store.
+    The file has at most `megabytes`, apart from what a run has just written; CouldNotRun if it is no store.
     """
 
     def __init__(self, path: Path, megabytes: int = CACHE_MEGABYTES) -> None:
@@ -190,9 +188,8 @@ class Store:
         with self._transaction():  # another process may have made room in the meantime
             while (size := self._size()) > target:
                 [[count]] = self._connection.execute("SELECT COUNT(*) FROM generations")
-                share = max(
-                    1, int(count * (1 - target / size))
-                )  # as if all had the same length; the loop does the rest
+                # as if all had the same length; the loop does the rest
+                share = max(1, int(count * (1 - target / size)))
                 oldest = "SELECT rowid FROM generations ORDER BY used, rowid LIMIT ?"
                 gone = self._connection.execute(f"DELETE FROM generations WHERE rowid IN ({oldest})", (share,))  # noqa: S608
                 if not gone.rowcount:
@@ -236,8 +233,7 @@ class Store:
 def clear_store(path: Path) -> int:
     """Delete every output, or the file if it is no store; return how many there were, 0 if they cannot be counted.
 
-    Raises:
-        CouldNotRun: another process is writing to it, and its outputs would be lost with the file.
+    Raises CouldNotRun if another process is writing to it: its outputs would be lost with the file.
     """
     try:
         with closing(Store(path)) as store:
@@ -277,30 +273,18 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-            _make(connection)
+            connection.executescript(TABLES)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
 
 
-def _make(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
-    connection.execute(TABLE)
-    has = {row[1] for row in connection.execute("PRAGMA table_info(generations)")}
-    for name in COLUMNS.keys() - has:
-        connection.execute(f"ALTER TABLE generations ADD COLUMN {name} {COLUMNS[name]}")
-    connection.execute(BY_USE)
-    connection.execute(RUNS)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
 class Cached:
     """A model behind a cache: requests reach it only if neither the store nor `known` has their completion.
 
-    With a `run`, only that run's completions count. At most `most` requests reach the model; `left` counts those
-    beyond it.
+    With a `run`, only that run's completions count. At most `most` requests reach the model; `left`
+    counts those beyond it.
     """
 
     def __init__(
@@ -341,13 +325,12 @@ class Cached:
                 continue
             self.reused += 1
             yield replace(found, key=request.key, repeat=request.repeat, generation=key)
-        missing, rest = missing[: self._most], missing[len(missing[: self._most]) :]
-        self.left += len(rest)
-        if missing:
-            for completion in self._model.complete(missing):
-                key = keys[completion.key, completion.repeat]
-                if completion.is_given:  # otherwise the next run requests it again
-                    self._store.put(key, completion, run)
-                    if self._run:
-                        self._run.note(self._store)
-                yield replace(completion, generation=key)
+        asked = missing[: self._most]
+        self.left += len(missing) - len(asked)
+        for completion in self._model.complete(asked) if asked else ():
+            key = keys[completion.key, completion.repeat]
+            if completion.is_given:  # otherwise the next run requests it again
+                self._store.put(key, completion, run)
+                if self._run:
+                    self._run.note(self._store)
+            yield replace(completion, generation=key)

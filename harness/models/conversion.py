@@ -14,6 +14,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tunegate.harness.authoring.document import shortened
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import lacking, lacking_of, need
 from tunegate.harness.core.files import file_digest, locked, write_json
@@ -73,11 +74,7 @@ def gguf_file(name: str) -> Path | None:
 
 
 def gguf_digest(path: Path) -> str:
-    """SHA-256 (hex) of a GGUF file, which is read again only if it has changed.
-
-    Raises:
-        CouldNotRun: there is no such file.
-    """
+    """SHA-256 (hex) of a GGUF file, read again only if it has changed; raises CouldNotRun if there is none."""
     try:
         known = path.stat()
     except OSError as error:
@@ -91,51 +88,51 @@ def _digest_of(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  (th
 
 
 def convert_embedded(name: str, watch: Watch) -> Path:
-    """The folder of the embedded model, checked against its digest and converted at the first call.
+    """The folder of the embedded model, converted at the first call.
 
-    Raises:
-        CouldNotRun: its package is not installed.
-        Refused: the packaged file is not the one this version expects.
+    Raises CouldNotRun if its package is not installed, Refused if the packaged file has another digest.
     """
     source = EMBEDDED[name]
-    folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
     # Dequantizing takes about 25 s per load, loading the saved model half a second.
-    if _intact(folder):  # without the lock, for a read-only cache
+    if _intact(folder := _place(name, source.sha256)):
         return folder
-    with locked(folder):
-        if _intact(folder):
-            return folder
-        gguf = _packaged_file(source)
-        with watch(f"Checking {gguf.name}"):
-            found = file_digest(gguf)
-        if found != source.sha256:
-            raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
-        with watch(f"Converting {name} to safetensors (once)"):
-            _convert(gguf, folder, source.sha256, "float32")
-    return folder
+    gguf = _packaged_file(source)
+    with watch(f"Checking {gguf.name}"):
+        found = file_digest(gguf)
+    if found != source.sha256:
+        raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
+    return _converted(gguf, name, found, watch, "float32")
 
 
 def convert_gguf(gguf: Path, watch: Watch) -> Path:
     """The folder of a GGUF file, converted at the first call, with its tokenizer and chat template.
 
-    Weights in float32 and float16 become float32, all others bfloat16: a quantized weight has fewer digits still.
-
-    Raises:
-        CouldNotRun: there is no such file, it is damaged, transformers cannot read its architecture, or there is too
-            little memory or disk space.
+    Weights in float32 and float16 become float32, all others bfloat16: a quantized weight has fewer
+    digits still. Raises CouldNotRun if the file is missing or damaged, of another architecture, or
+    memory or disk space is short.
     """
     with watch(f"Checking {gguf.name}"):
         sha256 = gguf_digest(gguf)
-    folder = cache_folder() / "models" / f"{gguf.stem}-{sha256[:12]}"
-    if _intact(folder):
+    return _converted(gguf, gguf.stem, sha256, watch)
+
+
+def _place(name: str, sha256: str) -> Path:
+    return cache_folder() / "models" / f"{name}-{sha256[:12]}"
+
+
+def _converted(gguf: Path, name: str, sha256: str, watch: Watch, dtype: str = "") -> Path:
+    """The converted folder; without a `dtype` in the type that fits its weights."""
+    folder = _place(name, sha256)
+    if _intact(folder):  # without the lock, for a read-only cache
         return folder
     with locked(folder):
         if not _intact(folder):
             header = read_header(gguf)
-            _check_room(gguf, header)
+            dtype = dtype or header.dtype
+            _check_room(gguf, header, dtype)
             try:
-                with watch(f"Converting {gguf.name} to {header.dtype} safetensors (once)"):
-                    _convert(gguf, folder, sha256, header.dtype)
+                with watch(f"Converting {name} to {dtype} safetensors (once)"):
+                    _convert(gguf, folder, sha256, dtype)
             except TunegateError:
                 raise
             except Exception as error:  # the libraries raise any kind of error
@@ -144,11 +141,7 @@ def convert_gguf(gguf: Path, watch: Watch) -> Path:
 
 
 def read_header(gguf: Path) -> GgufHeader:
-    """Read what a GGUF file holds.
-
-    Raises:
-        CouldNotRun: it is damaged, truncated, or one part of several.
-    """
+    """Read what a GGUF file holds; raises CouldNotRun if it is damaged, truncated, or one part of several."""
     try:
         file = need("gguf").GGUFReader(gguf)
         kind = str(file.fields["general.architecture"].contents())
@@ -161,8 +154,8 @@ def read_header(gguf: Path) -> GgufHeader:
         raise
     except Exception as error:  # the library raises any kind of error on a damaged file
         raise CouldNotRun(
-            f"{show_path(gguf)}: expected a complete GGUF file of a language model, found {_said(error)}; copy it "
-            "again from its source"
+            f"{show_path(gguf)}: expected a complete GGUF file of a language model, found {library_said(error)}; copy "
+            "it again from its source"
         ) from error
     if parts > 1:
         raise CouldNotRun(
@@ -174,11 +167,11 @@ def read_header(gguf: Path) -> GgufHeader:
     return GgufHeader(kind, types, max(sizes))
 
 
-def _check_room(gguf: Path, header: GgufHeader) -> None:
-    weights = header.types.total() * BYTES[header.dtype]
+def _check_room(gguf: Path, header: GgufHeader, dtype: str) -> None:
+    weights = header.types.total() * BYTES[dtype]
     # unpacking takes two copies of a tensor in float32: of 1.78 billion weights, the largest with 233 million, 5.6 GB
     # were measured for the 5.4 that this adds up to
-    parts = [(weights, f"of weights in {header.dtype}"), (2 * header.largest * BYTES["float32"], "to unpack them")]
+    parts = [(weights, f"of weights in {dtype}"), (2 * header.largest * BYTES["float32"], "to unpack them")]
     check_memory(f"converting {show_path(gguf)}", parts, "end other programs, or use a smaller model")
     place = cache_folder() / "models"
     if (free := shutil.disk_usage(place).free) < weights:
@@ -191,13 +184,13 @@ def _check_room(gguf: Path, header: GgufHeader) -> None:
 def _not_converted(gguf: Path, kind: str, error: Exception) -> TunegateError:
     return lacking_of(error) or CouldNotRun(
         f"{show_path(gguf)}: expected a GGUF file that transformers can read, found one of architecture {kind!r}: "
-        f"{_said(error)}; use the model's safetensors, or serve the file and name the server (docs/servers.md)"
+        f"{library_said(error)}; use the model's safetensors, or serve the file and name the server (docs/servers.md)"
     )
 
 
-def _said(error: Exception) -> str:
-    lines = " ".join(str(error).split())
-    return f"{type(error).__name__}: {lines[:MOST_SAID]}{'...' if len(lines) > MOST_SAID else ''}"
+def library_said(error: Exception) -> str:
+    """The error of a library, on one line of limited length."""
+    return f"{type(error).__name__}: {shortened(' '.join(str(error).split()), MOST_SAID)}"
 
 
 def _convert(gguf: Path, folder: Path, sha256: str, dtype: str) -> None:
@@ -243,11 +236,7 @@ def _save_as_safetensors(gguf: Path, folder: Path, dtype: str) -> None:
 
 
 def check_converted(folder: Path) -> None:
-    """Refuse a converted folder whose files have changed.
-
-    Raises:
-        Refused: names the file.
-    """
+    """Refuse a converted folder whose files have changed."""
     for name, known in read_object(folder / MARKER, most=MOST_SETTINGS).get("sha256", {}).items():
         if file_digest(folder / name) != known:
             raise Refused(

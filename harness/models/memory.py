@@ -30,11 +30,7 @@ class StoredTensor:
 
 
 def stored_tensors(weights: Iterable[Path]) -> Iterator[StoredTensor]:
-    """Yield the tensors of safetensors files, from their headers; other files are skipped.
-
-    Raises:
-        CouldNotRun: a file is damaged.
-    """
+    """Yield the tensors of safetensors files (CouldNotRun if damaged) from their headers; skip other files."""
     safetensors = need("safetensors")
     for path in (path for path in weights if path.suffix == ".safetensors"):  # their index may be among them
         try:
@@ -64,17 +60,10 @@ def free_memory() -> int:
 def check_memory(
     what: str, parts: Sequence[tuple[float, str]], remedy: str, free: int | None = None, where: str = ""
 ) -> None:
-    """Refuse what does not fit into the free memory.
+    """Raise CouldNotRun, with what needs less (`remedy`), if `what` does not fit into the free memory.
 
-    Args:
-        what: the model or recipe that needs it.
-        parts: bytes, and what they hold.
-        remedy: what needs less.
-        free: bytes that are free; by default those of this machine.
-        where: what has them free, if not the machine.
-
-    Raises:
-        CouldNotRun: it does not fit.
+    `parts` are bytes and what they hold, `free` the bytes free (by default on this machine) `where`
+    the model goes.
     """
     wanted, free = sum(size for size, _ in parts), free_memory() if free is None else free
     if wanted > free:
@@ -96,11 +85,7 @@ def loaded_size(weights: Iterable[Path], dtype: str, bits: str) -> float:
 def check_loading(
     folder: Path, weights: Sequence[Path], dtype: str, bits: str = "", free: int | None = None, where: str = ""
 ) -> None:
-    """Refuse a model whose weights do not fit into the free memory; see `loaded_size` and `check_memory`.
-
-    Raises:
-        CouldNotRun: names what it needs, what is free, and what to do.
-    """
+    """Raise CouldNotRun if a model's weights do not fit into the free memory; see `loaded_size` and `check_memory`."""
     billions = sum(each.size for each in stored_tensors(weights)) / 1e9
     less = "use --dtype bfloat16, which takes half, " if dtype == "float32" and bits not in BYTES else "use "
     kind = bits if bits in BYTES else dtype

@@ -53,29 +53,11 @@ class RayOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Options that decide how a model is opened.
+    """Options that decide how a model is opened; most are described by their options (harness/options/table.py).
 
-    Attributes:
-        device: the device of a local model; `cuda:1` is one GPU of several, by its number.
-        dtype: the precision of a local model.
-        chat_template: a file whose template replaces the model's own.
-        tokenizer: the model whose tokenizer turns prompts into token ids for a server; without it the server gets chat
-            messages.
-        in_flight: concurrent requests to a server.
-        deadline: seconds a server has for one request, retries included.
-        reasoning_effort: the reasoning effort of a hosted model, in its provider's words; None: the provider's default.
-        reasoning_tokens: tokens a hosted model may write before its output, in addition to `max_new_tokens`.
-        requests_per_minute: maximum requests per minute to a server; None: no limit.
-        tokens_per_minute: maximum tokens per minute, of prompts and outputs together; None: no limit.
-        attention: the attention implementation of a local model.
-        quantization: the bits to which a local model's weights are quantized when it is loaded.
-        ray: the Ray workers of a local model; None: it runs in this process.
-        code: a copy of the file of a `python:` model, which runs in its place.
-        max_model_len: maximum tokens of prompt and output in a vLLM that the run starts; None: what the model sees, at
-            most 8,192.
-
-    Raises:
-        Refused: the device is none that this can be.
+    `ray` are the workers of a local model (None: this process), `code` a copy of the file of a
+    `python:` model, which runs in its place. Without a `tokenizer`, a server gets chat messages.
+    None is no limit, and the default of others.
     """
 
     device: str = AUTO
@@ -139,11 +121,7 @@ def is_opaque(model: str) -> bool:
 
 
 def check_has_weights(model: str) -> None:
-    """Refuse a function of the user's where weights are trained, released or compared.
-
-    Raises:
-        Refused: it is one.
-    """
+    """Refuse a function of the user's where weights are trained, released or compared."""
     if is_python(model):
         raise Refused(
             f"model {shown(model)}: expected a model with weights, found a function, which is evaluated and gated, but "
@@ -152,11 +130,7 @@ def check_has_weights(model: str) -> None:
 
 
 def split_python(model: str) -> tuple[str, str]:
-    """The file or module, and the function, of `python:FILE.py:FUNCTION` or `python:MODULE:FUNCTION`.
-
-    Raises:
-        Refused: it is not of this form.
-    """
+    """The source and function of `python:FILE.py:FUNCTION` or `python:MODULE:FUNCTION`; Refused otherwise."""
     source, _, function = model.removeprefix(PYTHON).rpartition(":")
     is_named = is_python_file(source) or all(part.isidentifier() for part in source.split("."))
     if not is_named or not function.isidentifier() or not source.isprintable():
@@ -173,21 +147,16 @@ def is_python_file(source: str) -> bool:
 
 
 def vllm_model(model: str) -> str:
-    """The model in `vllm:MODEL`: a folder, a Hub id, or the embedded one.
-
-    Raises:
-        Refused: nothing is named.
-    """
+    """The model in `vllm:MODEL`: a folder, a Hub id, or the embedded one; Refused if nothing is named."""
     if not (name := model.removeprefix(VLLM)):
         raise Refused(f"--tg-model {VLLM}MODEL: expected a folder, a Hub id or smollm2, found nothing")
     return name
 
 
 def split_server(model: str) -> tuple[str, str]:
-    """The address and the model's name in `openai:URL#MODEL`; the address without a slash at the end of its path.
+    """The address, without a slash at the end of its path, and the model's name in `openai:URL#MODEL`.
 
-    Raises:
-        Refused: it is not of this form, or the address holds a secret or a query other than api-version.
+    Refused if it is not of this form, or the address holds a secret or a query other than api-version.
     """
     url, _, name = model.removeprefix(SERVER).partition("#")
     try:

@@ -26,8 +26,7 @@ STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's ow
 def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) -> Iterator[Request]:
     """Every request of the units, `repeats` times each; none for units that are derived from another.
 
-    Raises:
-        Refused: a unit lacks what the prompting strategy needs.
+    Refused if a unit lacks what the prompting strategy needs.
     """
     for unit in units:
         if unit.of:
@@ -65,7 +64,8 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
 def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
     """The chat messages of a case; a training row with the same prompt and input must give the same messages.
 
-    In a conversation the template, the passage and the steps apply to the last turn; earlier turns stay as written.
+    In a conversation the template, the passage and the steps apply to the last turn; earlier turns
+    stay as written.
     """
     user = case.prompt.fill(case.input, case.context)
     if rung == "context" and "{context}" not in case.prompt.template:

@@ -58,9 +58,7 @@ class PythonCode:
 def find_code(model: str, copy: Path | None = None) -> PythonCode:
     """The code of a model; `copy` runs in place of its file. Nothing is imported.
 
-    Raises:
-        Refused: the name has another form.
-        CouldNotRun: there is no such file or module.
+    Raises Refused if the name has another form, CouldNotRun if there is no such file or module.
     """
     source, function = split_python(model)
     if is_python_file(source):
@@ -78,11 +76,7 @@ def find_code(model: str, copy: Path | None = None) -> PythonCode:
 
 
 def passed_variables() -> tuple[str, ...]:
-    """The environment variables that the user's own configuration passes to `python:` models.
-
-    Raises:
-        Refused: the setting is no list of names.
-    """
+    """The environment variables that the user's own configuration passes to `python:` models."""
     listed = user_setting(SETTING) or []
     if not (isinstance(listed, list) and all(isinstance(each, str) for each in listed)):
         raise Refused(
@@ -106,11 +100,7 @@ class PythonModel:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The digest of the code, and the form of requests.
-
-        Raises:
-            Unconstrainable: the prompting strategy constrains outputs to schemas.
-        """
+        """The digest of the code, and the form of requests; raises Unconstrainable if outputs are to follow schemas."""
         if self._rung in CONSTRAINED:
             why = f"{shown(self._name)} is a function, whose outputs nothing here constrains"
             raise Unconstrainable(f"constrained decoding: {why}; use another prompting strategy", everywhere=why)
@@ -125,9 +115,8 @@ class PythonModel:
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield completions, in the order of the requests.
 
-        Raises:
-            CouldNotRun: the function cannot be loaded, fails, returns no text, or takes longer than the deadline.
-            Refused: its code changed since it was digested.
+        Raises CouldNotRun if the function fails, returns no text or takes longer than the deadline,
+        Refused if its code changed.
         """
         then = self.fingerprint.subject["base"]
         if not requests:
@@ -154,13 +143,11 @@ class PythonModel:
 
     def _output(self, child: Child, request: Request) -> str:
         decoding = request.decoding
-        # by case and repeat, so that outputs do not depend on the order or selection of cases
-        seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
         asked = {
             "messages": [{"role": role, "content": text} for role, text in request.messages],
             "decoding": {
                 "max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature,
-                "top_p": decoding.top_p, "seed": seed,
+                "top_p": decoding.top_p, "seed": request.seed,
             },
         }  # fmt: skip
         return _harmless(str(self._response(child, asked, f"{shown(request.key)}: ")))

@@ -31,7 +31,8 @@ def _names(path: Path, token: str) -> bool:
 def part_ids(ids: Sequence[int], opening: int, closing: int, prompt: Sequence[int]) -> tuple[list[int], list[int]]:
     """The tokens of the reasoning, and those of the output after it; without a closing tag there is no output.
 
-    A template may write the opening tag itself: then the response to the `prompt` begins inside the reasoning.
+    A template may write the opening tag itself: then the response to the `prompt` begins inside the
+    reasoning.
     """
     if closing in ids:
         end = len(ids) - 1 - list(reversed(ids)).index(closing)

@@ -57,7 +57,8 @@ class Source:
 class Replay:
     """A model that returns supplied completions; the output of a case without one is None.
 
-    Completions from a file have its `path`, `sources` by case key and repeat, and the `unknown` cases of other lines.
+    Completions from a file have its `path`, `sources` by case key and repeat, and the `unknown`
+    cases of other lines.
     """
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
@@ -93,18 +94,11 @@ def read_replay(
     *,
     skips_unknown: bool = False,
 ) -> Replay:
-    """Read a file of outputs, one JSON object per line, and check it against all existing cases.
+    """Read a file of outputs, one JSON object per line; AuthoringError lists all lines that do not fit the known cases.
 
-    Args:
-        path: the file.
-        known: by case key the number of texts whose likelihood it asks for; 0 if it asks for an output.
-        name: the name of the outputs, independent of the file; without it they are identified by the file.
-        rung: the prompting strategy of their requests.
-        asked: what each key of `known` is, for the message about an unknown key.
-        skips_unknown: skip lines of cases that are not in `known`, unless all are.
-
-    Raises:
-        AuthoringError: a missing file, an invalid line, an unknown or repeated case; lists all of them.
+    `known` holds by case key the number of texts whose likelihood it asks for, 0 if it asks for an output;
+    `asked` is what its keys are called in messages. `name` names the outputs independently of the file,
+    `rung` their prompting strategy. `skips_unknown` skips lines of cases that are not known, unless all are.
     """
     problems: list[Problem] = []
     completions: dict[tuple[str, int], Completion] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import validate
-from tunegate.harness.cases.model import Case, Decoding, Unit
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import PromptRenderer, Request
@@ -36,13 +36,7 @@ LINE = {
 
 
 def request_line(asked: Request, rung: RungName, render: PromptRenderer | None = None) -> dict[str, Any]:
-    """A request as a line of JSON.
-
-    Args:
-        asked: the request.
-        rung: the prompting strategy of its messages.
-        render: renders the prompt with a model's chat template; without it, the line holds only messages.
-    """
+    """A request as a line of JSON; with `render`, it holds the prompt that a model's chat template makes, too."""
     line: dict[str, Any] = {"case": asked.key, "rung": rung}
     if asked.repeat:
         line["repeat"] = asked.repeat
@@ -58,21 +52,14 @@ def _wanted(asked: Request) -> dict[str, Any]:
     if asked.texts:
         return {"texts": list(asked.texts)}
     decoding = asked.decoding
-    sampled = {"top_p": decoding.top_p, "seed": _seed(decoding, asked.repeat)} if decoding.temperature else {}
+    # with one seed for all, a server gives every repeat the same output
+    sampled = {"top_p": decoding.top_p, "seed": decoding.seed + asked.repeat} if decoding.temperature else {}
     held = {"json_schema": json.loads(asked.constraint.schema)} if asked.constraint else {}
     return {"max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, **sampled, **held}
 
 
-def _seed(decoding: Decoding, repeat: int) -> int:
-    return decoding.seed + repeat  # with one seed for all, a server gives every repeat the same output
-
-
 def read_digests(path: Path) -> dict[tuple[str, int], str]:
-    """The digests of a file of requests.
-
-    Raises:
-        AuthoringError: a missing file, an invalid line, a repeated request; lists all of them.
-    """
+    """The digests of a file of requests; raises AuthoringError with all invalid lines and repeated requests."""
     problems: list[Problem] = []
     found: dict[tuple[str, int], str] = {}
     for line in read_json_lines(path, "requests", problems):
@@ -90,15 +77,8 @@ def read_digests(path: Path) -> dict[tuple[str, int], str]:
 def check_digests(outputs: Replay, units: Iterable[Unit], rung: RungName, given: Digests, needed: bool) -> int:
     """Refuse outputs whose request differs from their case's current one; return how many have no digest.
 
-    Args:
-        outputs: the supplied outputs; each line may carry the digest of its request.
-        units: all units with requests.
-        rung: the prompting strategy that the outputs are declared to use.
-        given: digests for the lines without one.
-        needed: refuse lines that have no digest at all.
-
-    Raises:
-        AuthoringError: one problem per unit and kind of mismatch.
+    `given` are digests for the lines without one; lines that have none at all are refused if
+    digests are `needed`.
     """
     cases = {case.key: (unit, case) for unit in units for case in unit.cases}
     wrong: dict[tuple[str, str], list[tuple[int, str]]] = {}

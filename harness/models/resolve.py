@@ -23,6 +23,7 @@ from tunegate.harness.models.conversion import (
     convert_gguf,
     gguf_digest,
     gguf_file,
+    library_said,
 )
 from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has_weights
 
@@ -30,7 +31,6 @@ from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
 MOST_LAYERS = 10_000
 RESTORE = "copy the model again from its source"  # how to fix a damaged one
-MOST_SAID = 300  # characters of a library's message
 #: Which of them a tokenizer has depends on its kind; each shapes tokens.
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",
@@ -86,16 +86,10 @@ def stay_offline() -> None:
 
 
 def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path:
-    """The local folder of a model name: `smollm2`, a folder, a GGUF file, or a Hub id.
+    """The folder of a model name: `smollm2`, a folder, a GGUF file, or a Hub id; without `weights` for its tokenizer.
 
-    Args:
-        name: the model's name as given to `--tg-model`.
-        watch: shows a long step to the user while it runs; called with the step's name.
-        weights: whether the weights are needed, too; otherwise the tokenizer is enough.
-
-    Raises:
-        CouldNotRun: the package, folder or hub is not available.
-        Refused: the packaged file is not the one this version expects, or the name is that of recorded outputs.
+    Raises CouldNotRun if the package, folder or hub is not available, Refused if the name is that
+    of recorded outputs or the packaged file is not the one this version expects.
     """
     stay_offline()
     if name.startswith(REPLAY):
@@ -133,14 +127,9 @@ def _from_hub(name: str, weights: bool) -> Path:
 def identify(name: str, folder: Path, template: Path | None = None) -> ModelFiles:
     """Digest the model in `folder`: the weights that are loaded, its configuration, its tokenizer, its chat template.
 
-    The weights and configuration of a GGUF file are known by the file's own digest, whatever read it.
-
-    `template` is a file whose chat template replaces the model's own.
-
-    Raises:
-        CouldNotRun: the weights are not safetensors files.
-        Refused: the folder also holds an adapter, which transformers would load onto the weights, or a folder that
-            was converted has changed.
+    The weights and configuration of a GGUF file are known by the file's own digest, whatever read
+    it. `template` is a file whose chat template replaces the model's own. Refused if the folder
+    holds an adapter, which would be loaded, too.
     """
     if (folder / "adapter_config.json").exists():
         raise Refused(
@@ -200,12 +189,10 @@ def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:
         except Unreadable as damaged:
             found = damaged.problem
             return Unreadable(path, found.expected, found.found, RESTORE, found.line)
-    lines = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {lines[:MOST_SAID]}{'...' if len(lines) > MOST_SAID else ''}"
-    is_damage = not isinstance(error, MemoryError | ImportError) and "out of memory" not in lines
+    is_damage = not isinstance(error, MemoryError | ImportError) and "out of memory" not in str(error)
     hint = f"; {RESTORE}" if is_damage else ""
     return own_code(folder) or CouldNotRun(
-        f"{show_path(folder)}: expected {what} that transformers can load, found: {said}{hint}"
+        f"{show_path(folder)}: expected {what} that transformers can load, found: {library_said(error)}{hint}"
     )
 
 
@@ -232,11 +219,7 @@ def template_text(given: Path) -> str:
 
 
 def loaded_weights(folder: Path) -> list[Path]:
-    """The files that transformers loads from a folder: one, or an index and its shards.
-
-    Raises:
-        CouldNotRun: they are not safetensors files.
-    """
+    """The safetensors files that transformers loads from a folder, an index first; CouldNotRun for others."""
     config = _json(folder / "config.json")
     named = str(config.get("transformers_weights") or "")
     first = folder / (named or (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX))
@@ -256,11 +239,7 @@ def loaded_weights(folder: Path) -> list[Path]:
 
 
 def check_layers(folder: Path) -> None:
-    """Refuse a configuration with an absurd number of layers, whose creation would not end.
-
-    Raises:
-        CouldNotRun: names the key.
-    """
+    """Raise CouldNotRun for a configuration with an absurd number of layers, whose creation would not end."""
     for key, value in _numbers(_json(folder / "config.json")):
         if key.rstrip("s").endswith("layer") and value > MOST_LAYERS:
             place = f"{show_path(folder / 'config.json')}: {key}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tunegate.harness.cases.conversation import USER
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt, Request
-from tunegate.harness.models.deadlines import time_limit
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import not_loaded, resolve, template_text
 
@@ -22,9 +25,8 @@ SYSTEM = "You are asked whether you are there."  # a text that no template conta
 def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
     """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
 
-    Raises:
-        Refused: it has no chat template or no end token, or needs custom code.
-        CouldNotRun: the library is not installed, or cannot read it.
+    Raises Refused without a chat template or an end token, or if it needs custom code, CouldNotRun
+    if it cannot be read.
     """
     transformers = need("transformers")
     try:
@@ -56,12 +58,9 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
 
 
 def render_prompt(tokenizer: Any, request: Request) -> str:
-    """The prompt text of a request, up to where the output begins.
+    """The prompt text of a request, up to where the output begins; Refused if the chat template does not accept it.
 
     If the chat template refuses or drops a system turn, its text goes to the head of the first user turn.
-
-    Raises:
-        Refused: the model's chat template does not accept the messages.
     """
     messages = request.messages
     if messages[0][0] == "system" and not _takes_system(tokenizer):
@@ -94,6 +93,25 @@ def _apply(tokenizer: Any, messages: Messages) -> str:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError if a block takes longer; no limit applies outside the main thread, or without alarms."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise TimeoutError(f"still running after {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _takes_system(tokenizer: Any) -> bool:
     try:
         return SYSTEM in _apply(tokenizer, (("system", SYSTEM), ("user", "?")))
@@ -110,12 +128,7 @@ def _without_system(messages: Messages) -> Messages:
 
 
 def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> PromptRenderer:
-    """A function that renders the prompt of a request with a model's chat template.
-
-    Raises:
-        CouldNotRun: the model does not exist, or its tokenizer cannot be read.
-        Refused: it has no chat template.
-    """
+    """A function that renders the prompt of a request with a model's chat template; raises as `load_tokenizer` does."""
     tokenizer = load_tokenizer(resolve(name, watch), template)
 
     def render(request: Request) -> RenderedPrompt:

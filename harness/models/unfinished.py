@@ -21,8 +21,8 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 def asking_anew(command: str, fresh: bool, notes: list[str], megabytes: int = CACHE_MEGABYTES) -> Iterator[Run]:
     """Yield the run of a `command`, identified by a digest: a new run, or one that was stopped.
 
-    A run is resumed only on the same machine, within a day, and not while another one is active; a `fresh` run never
-    resumes, and is never resumed. Messages are appended to `notes`.
+    A run is resumed only on the same machine, within a day, and not while another one is active; a
+    `fresh` run never resumes, and is never resumed. Messages are appended to `notes`.
     """
     if fresh:
         _end(command, megabytes)

@@ -21,20 +21,12 @@ def is_whole_model(folder: Path) -> bool:
 
 
 def whole_model_files(folder: Path) -> list[str]:
-    """The names of its files: weights, settings and tokenizer; other files of the folder are not the model.
-
-    Raises:
-        CouldNotRun: the weights are not safetensors files.
-    """
+    """The names of its files: weights, settings and tokenizer; other files of the folder are not the model."""
     more = [name for name in (GENERATION, *OF_TOKENIZER) if (folder / name).is_file()]
     return [*(path.name for path in loaded_weights(folder)), MODEL_CONFIG, *more]
 
 
 def whole_model_digest(folder: Path) -> str:
-    """SHA-256 (hex) over what `identify` digests of a model: weights and settings, tokenizer, chat template.
-
-    Raises:
-        CouldNotRun: the weights are not safetensors files.
-    """
+    """SHA-256 (hex) over what `identify` digests of a model: weights and settings, tokenizer, chat template."""
     found = identify(folder.name, folder)
     return digest([found.base, found.tokenizer, found.template])

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest, same_file
@@ -299,13 +300,13 @@ def same_names(adapters: Iterable[Path]) -> Iterator[str]:
             yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"
 
 
-def standing_options(root: Path) -> Options:
-    """The options of a run of the project in `root` for which the command line gives none.
+def standing_options(root: Path, given: Mapping[str, Any] = MappingProxyType({})) -> Options:
+    """The options of a run of the project in `root`: those `given` by name, and the project's for all others.
 
     Raises:
         Refused: a setting is invalid.
     """
-    stands = standing(root)
+    stands = standing(root) | dict(given)
     names = (
         "device", "dtype", "tokenizer", "attention", "quantization", *SERVER_LIMITS, "chat-template",
         "reasoning-effort", "max-model-len",

@@ -169,11 +169,7 @@ class GateItem:
 
 
 class State:
-    """The plugin's state for one pytest run.
-
-    Raises:
-        TunegateError: invalid options, or mistakes in the fixtures, all of them.
-    """
+    """The plugin's state for one pytest run; raises all mistakes in the options and the fixtures."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -249,11 +245,9 @@ class State:
     @property
     def _candidates(self) -> list[tuple[str, int]]:
         """The suffix of each candidate's item names, and its number."""
-        return [(suffix, number) for number, suffix in enumerate(self._suffixes())]
-
-    def _suffixes(self) -> list[str]:
         adapters = self.session.options.adapters
-        return [f"@{shown(adapter.name)}" for adapter in adapters] if len(adapters) > 1 else [""]
+        suffixes = [f"@{shown(adapter.name)}" for adapter in adapters] if len(adapters) > 1 else [""]
+        return [(suffix, number) for number, suffix in enumerate(suffixes)]
 
     def see(self, handles: Iterable[CaseItem | GateItem | None]) -> None:
         """Store the order of the collected suites: the last one of a task shows its decision."""
@@ -271,9 +265,9 @@ class State:
 
         Those are the cases of other shards, and the decisions that cannot be made.
 
-        A gate evaluates its whole unit. A decision does the same for its task if no other item of the task is
-        selected; beside other items it needs all units, since `-k voice` must not evaluate the schema unit too. --lf
-        repeats what failed, so there every decision is repeated.
+        A gate evaluates its whole unit. A decision does the same for its task if no other item of
+        the task is selected; beside other items it needs all units, since `-k voice` must not
+        evaluate the schema unit too. --lf repeats what failed, so there every decision is repeated.
         """
         gates = [handle for handle in handles if isinstance(handle, GateItem)]
         decisions = [handle for handle in gates if not handle.unit]

@@ -26,7 +26,8 @@ NO_WORKERS = (
 def collected(config: pytest.Config, make: Callable[[State], Sequence[Made]]) -> Sequence[Made]:
     """Call `make` with the run's state, which is created when the first suite or fixture file needs it.
 
-    Returns nothing if that fails: the error is raised after collection, since here it would be one module's or file's.
+    Returns nothing if that fails: the error is raised after collection, since here it would be one
+    module's or file's.
     """
     if FAILED in config.stash:
         return []

@@ -29,11 +29,7 @@ class YamlFile(pytest.File):
     """A fixture file. A file without cases (task.yaml, a sealed one) has no items."""
 
     def collect(self) -> Iterator[YamlItem]:
-        """Yield an item for each case, then the unit's gate and the task's decision if this is their last file.
-
-        Raises:
-            CollectError: this is a worker of pytest-xdist.
-        """
+        """Yield an item for each case, then the unit's gate and the task's decision if this is their last file."""
         if hasattr(self.config, "workerinput"):
             raise self.CollectError(NO_WORKERS)
         handles = collected(self.config, lambda state: state.file_items(self.path.parent.name, self.path.name))

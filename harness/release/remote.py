@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tunegate.harness.core.child import kill_group
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.git import clean_environment, git, run_git
-from tunegate.harness.core.processes import kill_group
 
 SECONDS = 30.0  # of one call
 THERE = "there"  # the remote's name in the temporary repository: git does not filter a fetch from a path

@@ -53,9 +53,8 @@ class ComparisonRun:
     def execute(self, watch: Watch) -> Compared:
         """Run every configuration that is not a record, and compare the later ones with the first.
 
-        Raises:
-            Refused: a record does not have the questions of now; the records of earlier configurations are kept.
-            CouldNotRun: a model failed.
+        Raises Refused if a record has other questions (the records of earlier configurations are
+        kept), CouldNotRun if a model failed.
         """
         first, *others = self._sides
         notes: list[str] = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 from tunegate.harness.baselines.lookup import (
@@ -21,7 +20,6 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.service import records_in_service
 from tunegate.harness.baselines.store import as_reference, state
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.cases.rewarding import RewardingCheck
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import ask_here, hosted_name, is_same_configuration, runs_beside
@@ -72,10 +70,7 @@ class Candidate:
 
 
 class RunModels:
-    """The models of a run, each opened once. Messages are appended to `notes`.
-
-    As a context manager, it counts only this run's outputs if `options` ask for that, and stops what it started.
-    """
+    """The models of a run, each opened once. Messages are appended to `notes`."""
 
     def __init__(self, options: Options, selection: Selection, watch: Watch, notes: list[str]) -> None:
         self._options = options
@@ -83,22 +78,18 @@ class RunModels:
         self._watch = watch
         self._notes = notes
         self._run: Run | None = None  # set if only this run's outputs count
-        self._ends = ExitStack()
         self._base: Base | VllmBase | RayBase | None = None
         self._opaque: Server | PythonModel | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
 
-    def __enter__(self) -> RunModels:
-        with ExitStack() as stack:
-            self._run = stack.enter_context(self._options.counting(self._notes))
-            stack.callback(self._stop)
-            self._ends = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ends.__exit__(kind, error, trace)  # whether the run can be resumed depends on this error
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count only this run's outputs if the options ask for that, and stop at the end what was started."""
+        with self._options.counting(self._notes) as self._run:  # an error decides whether the run can be resumed
+            try:
+                yield
+            finally:
+                self._stop()
 
     def _stop(self) -> None:
         if isinstance(self._base, RayBase):
@@ -125,9 +116,8 @@ class RunModels:
     def candidates(self) -> list[Candidate]:
         """The candidates: one per adapter, or the model itself. Everything that can be refused is, before any runs.
 
-        Raises:
-            Refused: a reference is missing or does not fit, or adapters share a name.
-            CouldNotRun: a model cannot be opened.
+        Raises Refused if a reference is missing or does not fit, or adapters share a name,
+        CouldNotRun if a model cannot be opened.
         """
         adapters = [adapter_folder(given, self._watch) for given in self._options.adapters]
         if wrong := list(same_names(adapters)):  # two .ref files may have one name
@@ -206,30 +196,19 @@ class RunModels:
         known = list(candidate.compared.values())
         partial = bool(self._selection.partial)
         found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
-        return replace(
-            found, sealed=self._options.sealed, compared_as=self._options.compared_as, near=self._near(candidate),
-            adopted=self._adopted(candidate),
-            rewards=self._rewards(candidate),
-        )  # fmt: skip
+        options = self._options
+        trained_on = self._trained_on(candidate.adapter)
+        return replace(found, sealed=options.sealed, compared_as=options.compared_as, **trained_on)
 
-    def _near(self, candidate: Candidate) -> Mapping[str, Sequence[str]]:
-        """The evaluated cases that training rows of the adapter come near."""
-        if self._options.shards:
-            return self._options.shards.near
-        known = near_cases(candidate.adapter) if candidate.adapter else {}
-        return {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
-
-    def _adopted(self, candidate: Candidate) -> str:
-        """What is known of the training data of an adapter that was trained elsewhere."""
-        if self._options.shards:
-            return self._options.shards.adopted
-        return claim_of(candidate.adapter) if candidate.adapter else ""
-
-    def _rewards(self, candidate: Candidate) -> tuple[RewardingCheck, ...]:
-        """The checks that the adapter was rewarded by."""
-        if self._options.shards:
-            return self._options.shards.first.record.rewards
-        return rewarding_checks(candidate.adapter) if candidate.adapter else ()
+    def _trained_on(self, adapter: Path | None) -> dict[str, Any]:
+        """The training rows of the adapter as its record describes them: what came near, was claimed, was rewarded."""
+        if shards := self._options.shards:
+            return {"near": shards.near, "adopted": shards.first.record.adopted, "rewards": shards.first.record.rewards}
+        if not adapter:
+            return {}
+        known = near_cases(adapter)
+        near = {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
+        return {"near": near, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}
@@ -308,10 +287,8 @@ class RunModels:
     def _with_sealed(self, name: str, reference: Record) -> Record:
         """A reference with the configurations of sealed units, of which nothing is recorded.
 
-        They are those of the branch, or of the open unit that a sealed one proves, if both have one prompt.
-
-        Raises:
-            Refused: the configuration in service of a sealed unit is unknown.
+        They are those of the branch, or of the open unit that a sealed one proves, if both have one
+        prompt; Refused if one is unknown.
         """
         found, unknown = {}, []
         for unit in self._selection.selected:

@@ -57,14 +57,14 @@ class Session:
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that an existing record is complete).
 
-        Raises:
-            Refused: refused before generation; nothing was written.
-            CouldNotRun: the model failed; there is no record.
+        Raises Refused before generation, when nothing was written; CouldNotRun if the model failed:
+        there is no record.
         """
         self.selection.check()
         if self.options.record:
             undo_cut_off(self.options.baselines)
-        with self._models_for(watch) as models:
+        models = self._models_for(watch)
+        with models.running():
             waiting = models.candidates()
             self._announce(waiting)
             evaluated = []
@@ -117,7 +117,9 @@ class Session:
         # a part of a unit has no verdict, since failing cases could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selection.whole}
         decidable = replace(record, units=whole, sealed_evaluations=self._sealed_evaluations(candidate, record))
-        evaluated = gate.compare(tasks, decidable, references, candidate.trained, self._targets_stay)
+        # a model without an adapter must show a gain, too: all but a base against its own baseline
+        targets_stay = self.options.replays or self.options.against != BASELINE
+        evaluated = gate.compare(tasks, decidable, references, candidate.trained, targets_stay)
         made = {} if self.options.against == BASELINE else claims(tasks, evaluated, references["record"])
         return replace(
             record,
@@ -145,11 +147,6 @@ class Session:
         tried = [unit for unit in tried if record.verdicts[unit.key].get("labelled", {}).get("differing")]
         for event in try_events(record.run_by, tried, _supplied(tried, record)):
             append(self.options.baselines, event)
-
-    @property
-    def _targets_stay(self) -> bool:
-        """Whether a model without an adapter must show a gain, too: all but a base against its own baseline."""
-        return self.options.replays or self.options.against != BASELINE
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
         if self.options.shard:

@@ -104,11 +104,7 @@ class Selection:
         return all(self.is_whole(unit) for unit in self.units(task=task.name))
 
     def check(self) -> None:
-        """Refuse to record parts of units, and refuse sealed cases that may not be evaluated now.
-
-        Raises:
-            Refused: names the units and what to select.
-        """
+        """Refuse to record parts of units, and refuse sealed cases that may not be evaluated now."""
         options = self._options
         if options.record:
             self._check_whole("--tg-record writes")

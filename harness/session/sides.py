@@ -30,12 +30,9 @@ class Side:
 
 
 def read_sides(given: Sequence[str]) -> list[Side]:
-    """Read configurations as they are named on the command line: `[NAME=]PART[+PART ...]`.
+    """Read configurations as they are named on the command line: `[NAME=]PART[+PART ...]`; UsageError if they clash.
 
     A part is a model, an adapter's folder or `.ref` file, a prompt file, or a record.
-
-    Raises:
-        UsageError: there are fewer than two, two have one name, or the parts of one do not go together.
     """
     if len(given) < 2:
         raise UsageError(f"compare: expected at least two configurations, found {len(given)}")

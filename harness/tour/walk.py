@@ -72,9 +72,7 @@ What to do next
 def walk(console: Console, folder: Path) -> int:
     """Write the repository into `folder` and run the steps; returns 0, or 3 if one ends with another exit code.
 
-    Raises:
-        Refused: the folder is not empty.
-        CouldNotRun: it cannot be written.
+    Raises Refused if the folder is not empty, CouldNotRun if it cannot be written.
     """
     start = time.monotonic()
     _write(folder)

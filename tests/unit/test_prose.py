@@ -49,9 +49,6 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/scaffold/suites.py", "Answer in "): "a prompt",
     ("harness/labelling/judge.py", "Answer with one word"): "a prompt",
     ("harness/scaffold/templates/README.md.j2", "--expect answer"): "a column's name",
-    ("harness/models/replay.py", "rung: the prompting strategy"): "the name of an argument",
-    ("harness/models/request_file.py", "rung: the prompting strategy"): "the name of an argument",
-    ("harness/evaluation/latency.py", "rung: the prompting strategy"): "the name of an argument",
 }
 
 #: What is not a sentence in a file of another language: keys, tags of templates, keywords, commands.

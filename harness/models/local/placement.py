@@ -32,8 +32,8 @@ ROOM = 1.2  # times its weights is free on a GPU that holds a whole model: the r
 class Placement:
     """The device of the weights (`cpu`, `cuda`, `mps`) and the type they are multiplied in (`float32`, ...).
 
-    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a weight, or `none`;
-    `gpu` the number of the GPU that is asked for.
+    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a
+    weight, or `none`; `gpu` the number of the GPU that is asked for.
     """
 
     device: str = CPU
@@ -44,14 +44,10 @@ class Placement:
 
 
 def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
-    """The placement on this machine, for a model whose `weights` are in these files.
+    """The placement on this machine, for a model whose `weights` are in these files; CouldNotRun if there is none.
 
-    `auto` is the first accelerator, and the type of the stored weights if that device multiplies it natively,
-    otherwise float32.
-
-    Raises:
-        CouldNotRun: the device does not exist, it cannot quantize, a library is not installed, or a file of weights
-            is damaged.
+    `auto` is the first accelerator, and the type of the stored weights if that device multiplies it
+    natively, otherwise float32.
     """
     device = _first_device() if options.device == AUTO else _present(options)
     if options.quantization != NO_QUANTIZATION:
@@ -80,11 +76,7 @@ def multiplies(device: str, dtype: str) -> bool:
 
 
 def stored_dtype(weights: Iterable[Path]) -> str:
-    """The type of most weights; float32 if torch does not multiply that type directly.
-
-    Raises:
-        CouldNotRun: a file is damaged.
-    """
+    """The type of most weights; float32 if torch does not multiply that type. CouldNotRun if a file is damaged."""
     numbers = Counter[str]()
     for tensor in stored_tensors(weights):
         numbers[tensor.dtype] += tensor.size
@@ -120,10 +112,8 @@ def _check_number(options: ModelOptions) -> None:
 def hide_other_gpus(options: ModelOptions) -> ModelOptions:
     """The options of a process that sees only the GPU that is asked for, which is its `cuda`.
 
-    The trainer takes the first that it sees. CUDA reads the variable when it is first used: to be called before.
-
-    Raises:
-        CouldNotRun: there is no GPU of that number.
+    The trainer takes the first that it sees. CUDA reads the variable when it is first used: to be
+    called before.
     """
     if options.gpu is None:
         return options
@@ -157,11 +147,7 @@ def _has(device: str) -> bool:
 
 
 def load_placed(load: partial[Any], placement: Placement, gpus: Sequence[int] = ()) -> Any:
-    """Let transformers `load` a model onto its device; on several `gpus` layer by layer, as accelerate divides them.
-
-    Raises:
-        CouldNotRun: it does not fit into the memory of the GPUs.
-    """
+    """Let transformers `load` a model onto its device, or onto several `gpus`; CouldNotRun if it does not fit."""
     import torch
 
     dtype = getattr(torch, placement.dtype)

@@ -279,7 +279,8 @@ class WorkerPool:
 def batches_for(requests: Sequence[Request], workers: int) -> Iterator[dict[tuple[str, int], Request]]:
     """Divide requests into batches for the workers, by key and repeat: those that start alike together, widest first.
 
-    A batch is large enough for continuous batching, and small enough that no worker waits long for the last one.
+    A batch is large enough for continuous batching, and small enough that no worker waits long for
+    the last one.
     """
     ordered = sorted(requests, key=lambda each: (bool(each.texts), str(each.messages[:-1]), -each.work))
     total = sum(request.work for request in ordered)

@@ -57,13 +57,8 @@ class _TryAgain(Exception):
 class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
-    Args:
-        url: the address, to which paths are added.
-        deadline: seconds per request, retries included.
-        in_flight: concurrent requests.
-        with_key: whether the key is sent.
-        tries: of a request that fails.
-        pace: of retries; the caller has already waited for the first try.
+    `deadline` is in seconds per request, retries included; `tries` are of a request that fails,
+    `pace` is of retries: the caller has already waited for the first try.
     """
 
     def __init__(
@@ -107,9 +102,8 @@ class HttpClient:
     async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> Reply:
         """Return the server's response object, without a `flaw`; errors start with the `case`.
 
-        Raises:
-            Rejected: the server returned an error that a retry does not fix.
-            CouldNotRun: it did not respond in time, or not validly.
+        Raises Rejected if the server returned an error that a retry does not fix, CouldNotRun if it
+        did not respond in time, or not validly.
         """
         place = f"{case}: {self.url}/{path}"
         trouble: list[str] = []
@@ -191,7 +185,8 @@ class HttpClient:
             raise CouldNotRun(self.harmless(f"{place}: expected a response, found {error}")) from None
         # before it is parsed, so that no part of the key remains
         text = self.harmless(content.decode("utf-8", "replace"))
-        if status == 200 and not _is_utf8(content):  # decoded with replacements, it might look valid
+        # decoded with replacements, it might look valid
+        if status == 200 and content.decode("utf-8", "replace").encode() != content:
             raise _TryAgain(f"no UTF-8: {_cut(text)}")
         found = self._read(place, status, headers, text)
         if wrong := flaw(found):
@@ -241,9 +236,8 @@ class HttpClient:
 def api_key(url: str) -> str:
     """The key for a server, empty if there is none.
 
-    Raises:
-        Refused: it is meant for another host or port, or for none: otherwise a change of the model's name could send
-            it to another host. Or it would be sent unencrypted, or is too short.
+    Refused if it is meant for another host or port, or for none (otherwise a change of the model's
+    name could send it to another host), would be sent unencrypted, or is too short.
     """
     key, meant = os.environ.get(KEY, ""), os.environ.get(HOST, "")
     if not key:
@@ -301,14 +295,6 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return 0.0
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _parsed(text: str) -> tuple[Any, str]:

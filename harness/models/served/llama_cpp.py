@@ -40,12 +40,9 @@ os._exit(0)  # a normal exit waits for active requests
 
 @contextmanager
 def serving_gguf(path: Path, room: int, watch: Watch, slots: int = SLOTS) -> Iterator[str]:
-    """The name (`openai:URL#MODEL`) of a server for the file.
+    """The name (`openai:URL#MODEL`) of a server for the file; CouldNotRun if llama.cpp is missing or cannot load it.
 
     `room` is the maximum of tokens, prompt and output together, `slots` the number of concurrent outputs.
-
-    Raises:
-        CouldNotRun: llama.cpp is not installed, or cannot load the file.
     """
     need("xllamacpp")
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:

@@ -28,7 +28,8 @@ class Pace:
 class Room:
     """Limits concurrent requests: fewer after the server was too busy, slowly more otherwise.
 
-    Additive increase, multiplicative decrease: Chiu and Jain, Computer Networks and ISDN Systems 17 (1989), 1-14.
+    Additive increase, multiplicative decrease: Chiu and Jain, Computer Networks and ISDN Systems 17
+    (1989), 1-14.
     """
 
     def __init__(self, most: int) -> None:

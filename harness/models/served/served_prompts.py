@@ -21,12 +21,9 @@ NOT_THERE = (400, 404, 405, 422, 501)
 
 
 def served_prompts(name: str, asked: Sequence[Messages], options: ModelOptions) -> list[list[int]] | None:
-    """The token ids that a server reads for each list of messages, including those it adds itself.
+    """The token ids that a server reads for each list of messages, with those it adds; None if it does not show them.
 
-    None if the server does not show them.
-
-    Raises:
-        CouldNotRun: it does not respond in time, or not with token ids.
+    Raises CouldNotRun if it does not respond in time, or not with token ids.
     """
     url, model = split_server(name)
     if not url.endswith(API) or not asked:

@@ -16,14 +16,7 @@ from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.api import (
-    SERVED,
-    Completion,
-    Fingerprint,
-    Request,
-    Unconstrainable,
-    fingerprint_names,
-)
+from tunegate.harness.models.api import SERVED, Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
 from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, is_azure, split_server
 from tunegate.harness.models.prompts import CONSTRAINED
@@ -32,14 +25,7 @@ from tunegate.harness.models.resolve import resolve, short_name, template_digest
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
 from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected
 from tunegate.harness.models.served.pace import Pace
-from tunegate.harness.models.served.responses import (
-    ENDS,
-    flaw_of,
-    is_dated,
-    message_of,
-    tokens_read,
-    tokens_written,
-)
+from tunegate.harness.models.served.responses import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.served.structured_outputs import (
     WAYS,
@@ -62,8 +48,8 @@ PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=ro
 class Server:
     """A model behind an address. It is identified by its name there: its weights are not visible.
 
-    The first requests are the fingerprint's: short ones that show whether it responds, as which model, and what it
-    accepts.
+    The first requests are the fingerprint's: short ones that show whether it responds, as which
+    model, and what it accepts.
     """
 
     #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
@@ -84,8 +70,8 @@ class Server:
     def fingerprint(self) -> Fingerprint:
         """The address and name, the tokenizer and template of prompts, and the form of requests.
 
-        Raises:
-            Unconstrainable: the prompting strategy constrains outputs to schemas, and the server does not.
+        Raises Unconstrainable if the prompting strategy constrains outputs to schemas, and the
+        server does not.
         """
         folder, who = self._folder, f"{self.url}#{self.name}"
         subject = {
@@ -129,9 +115,8 @@ class Server:
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield completions as the server responds; likelihoods first, since not every server supports them.
 
-        Raises:
-            Refused: it serves another model, reads other tokens, or has no log-probabilities of given texts.
-            CouldNotRun: it does not respond in time, or not validly.
+        Raises Refused if it serves another model, reads other tokens, or has no log-probabilities
+        of given texts, CouldNotRun if it does not respond in time, or not validly.
         """
         # first: an event loop cannot run inside another one
         dialect, way = self._dialect, self._way if any(request.constraint for request in requests) else ""
@@ -189,11 +174,7 @@ class Server:
 
     @cached_property
     def _way(self) -> str:
-        """The field by which the server constrains an output to a schema; each way is tried with one word.
-
-        Raises:
-            Unconstrainable: no way works.
-        """
+        """The field by which the server constrains an output to a schema; each way is tried with one word."""
         found = []
         for way in WAYS:
             probe = constraint_probe()
@@ -426,11 +407,9 @@ class Server:
     def _settings(self, request: Request) -> dict[str, Any]:
         """All decoding fields that servers know; without a field, some use values suggested by the model's makers."""
         decoding, effort = request.decoding, self._options.reasoning_effort
-        # by case and repeat, so that outputs do not depend on the order or selection of cases
-        seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
         return {
             "max_tokens": decoding.max_new_tokens + self._options.reasoning_tokens,
-            "temperature": decoding.temperature, "top_p": decoding.top_p,
-            "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": seed, "stop": None, "n": 1, "stream": False,
+            "temperature": decoding.temperature, "top_p": decoding.top_p, "seed": request.seed,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": None, "n": 1, "stream": False,
             **FURTHER, **({"reasoning_effort": effort} if effort else {}),
         }  # fmt: skip

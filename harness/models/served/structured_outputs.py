@@ -60,11 +60,7 @@ def constraint_probe() -> Request:
 
 
 def check_constrained(request: Request, output: str, server: str) -> None:
-    """Refuse a complete output that its schema does not allow: the server did not constrain it.
-
-    Raises:
-        Unconstrainable: names the case, and what is wrong with the output.
-    """
+    """Raise Unconstrainable for a complete output that its schema does not allow: the server did not constrain it."""
     constraint = request.constraint
     if constraint and (flaw := violation(constraint, output)):
         why = f"{server} does not constrain outputs to it: {flaw}"

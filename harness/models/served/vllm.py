@@ -22,7 +22,7 @@ from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
+from tunegate.harness.models.adapters import CONFIG, adapter_digest, check_base, copy_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.local.huggingface import PROBE
 from tunegate.harness.models.local.placement import CPU, stored_dtype
@@ -33,13 +33,7 @@ from tunegate.harness.models.served.dialect import Dialect
 from tunegate.harness.models.served.http_client import TRIES, HttpClient
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import LLGUIDANCE
-from tunegate.harness.models.served.vllm_process import (
-    ARGUMENTS,
-    VllmProcess,
-    find_installation,
-    further_arguments,
-    private_copy,
-)
+from tunegate.harness.models.served.vllm_process import ARGUMENTS, VllmProcess, find_installation, further_arguments
 from tunegate.harness.models.whole_model import is_whole_model
 
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels
@@ -123,11 +117,7 @@ class VllmBase:
         return self._client(self._served).tokenizer
 
     def register(self, adapter: Path, sha: str) -> None:
-        """Add an adapter that the server is to serve.
-
-        Raises:
-            Refused: it was trained on another base, changed since, or is a whole model.
-        """
+        """Add an adapter that the server is to serve; Refused if it has another base, or is a whole model."""
         check_base(adapter, self.model, sha)
         if is_whole_model(adapter):
             raise Refused(f"{show_path(adapter)}: expected a LoRA, which vLLM serves beside its base, found a whole "
@@ -149,9 +139,8 @@ class VllmBase:
     def client(self, sha: str | None) -> Server:
         """The client for the base, or for the adapter with a digest, which is proven to act first.
 
-        Raises:
-            CouldNotRun: the server did not start, or ended.
-            Refused: it serves another model, or the adapter does not act.
+        Raises CouldNotRun if the server did not start, or ended, Refused if it serves another model
+        or ignores the adapter.
         """
         if self._process is None or self._process.has_ended:
             self._start()
@@ -183,10 +172,8 @@ class VllmBase:
         self._copies = tempfile.TemporaryDirectory(prefix="tunegate-")
         folder, modules = Path(self._copies.name), []
         for sha, adapter in self._adapters.items():
-            copy = private_copy(adapter, (CONFIG, WEIGHTS), folder / sha)
-            if adapter_digest(copy) != sha:
-                raise Refused(f"adapter {adapter}: expected digest {sha[:8]}, found that it changed meanwhile")
-            modules.append(f"{_served_as(sha)}={copy}")
+            copy_as_digested(adapter, folder / sha, sha)
+            modules.append(f"{_served_as(sha)}={folder / sha}")
         served = [self._served, *map(_served_as, self._adapters)]
         command = self._command(self._digested(folder / "model"), modules)
         self._process = VllmProcess(self.installation.python, command, served, self.watch)
@@ -296,12 +283,7 @@ class Vllm:
         return Fingerprint(subject, self.base.engine | more, names)
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield completions as the server responds, many at a time.
-
-        Raises:
-            CouldNotRun: the server did not start, or ended; shows the end of its log.
-            Refused: it serves another model, or ignores the adapter.
-        """
+        """Yield completions as the server responds, many at a time; raises what `client` does."""
         if self._adapter and any(request.texts for request in requests):
             self.base.check_texts(self._adapter)
         try:
@@ -322,11 +304,7 @@ def _served_as(sha: str) -> str:
 
 
 def _rank(adapter: Path) -> int:
-    """The smallest of vLLM's ranks that fits an adapter.
-
-    Raises:
-        Refused: there is none, the configuration names no rank, or vLLM does not serve its kind.
-    """
+    """The smallest of vLLM's ranks that fits an adapter."""
     config = read_object(adapter / CONFIG, most=MOST_SETTINGS)
     if config.get("use_dora"):
         raise Refused(

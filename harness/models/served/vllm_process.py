@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,13 +13,12 @@ import tempfile
 import time
 import urllib.request
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.escaping import shown
@@ -73,9 +71,8 @@ class Installation:
 def find_installation() -> Installation:
     """The vLLM that the user named, in the environment or in the user's configuration; never in a repository.
 
-    Raises:
-        CouldNotRun: none is named, the named Python has no vLLM, or this is Windows, where vLLM does not run.
-        Refused: its path is not absolute.
+    Raises CouldNotRun if none is named, the named Python has no vLLM, or this is Windows, Refused
+    if its path is relative.
     """
     if os.name == "nt":
         raise CouldNotRun(
@@ -108,11 +105,7 @@ def _named_python() -> Path:
 
 
 def further_arguments() -> list[str]:
-    """The user's additional arguments for the server, from the environment.
-
-    Raises:
-        Refused: the run sets one of them, or they are not arguments; they appear in records and logs.
-    """
+    """The user's additional arguments for the server, from the environment; Refused if the run sets one of them."""
     try:
         given = shlex.split(os.environ.get(ARGUMENTS, ""))
     except ValueError as error:
@@ -152,8 +145,12 @@ class VllmProcess:
         command += ["--host", "127.0.0.1", "--port", str(port)]
         self._process = _start(command, self.log)
         self._finalizer = weakref.finalize(self, _stop, self._process)
-        with self._ending_on_error(), watch(f"Starting vLLM (log: {show_path(self.log)})") as progress:
-            self._wait(served, progress)
+        try:
+            with watch(f"Starting vLLM (log: {show_path(self.log)})") as progress:
+                self._wait(served, progress)
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def has_ended(self) -> bool:
@@ -171,14 +168,6 @@ class VllmProcess:
     def stop(self) -> None:
         """End the server, with all its children."""
         self._finalizer()
-
-    @contextmanager
-    def _ending_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.stop()
-            raise
 
     def _wait(self, served: Sequence[str], progress: Any) -> None:
         until = time.monotonic() + LOADING_SECONDS
@@ -204,18 +193,14 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as into:
         into.write(f"$ {shlex.join(command)}\n".encode())
         into.flush()
-        return _popen(guard, DEFAULTS | environment | SETTINGS, into)
-
-
-def _popen(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    try:
-        # in a session of its own, so that Ctrl-C reaches only this process, which ends the server
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=dict(environment),
-            cwd=tempfile.gettempdir(), start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise CouldNotRun(f"expected to start vLLM, found {error}") from error
+        try:
+            # in a session of its own, so that Ctrl-C reaches only this process, which ends the server
+            return subprocess.Popen(
+                guard, stdin=subprocess.PIPE, stdout=into, stderr=subprocess.STDOUT,
+                env=DEFAULTS | environment | SETTINGS, cwd=tempfile.gettempdir(), start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise CouldNotRun(f"expected to start vLLM, found {error}") from error
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -247,11 +232,3 @@ def _names(url: str) -> set[str]:
             return {str(each["id"]) for each in json.loads(output.read())["data"]}
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return set()
-
-
-def private_copy(folder: Path, names: Sequence[str], into: Path) -> Path:
-    """A copy of files that no other process writes to while the server may read them."""
-    into.mkdir(parents=True)
-    for name in names:
-        shutil.copyfile(folder / name, into / name)
-    return into

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tunegate.harness.cli.gate import _become
+from tunegate.harness.core.child import kill_group
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.core.processes import kill_group
 from tunegate.harness.models.served.vllm_process import find_installation
 
 IMPORT_ALL = """

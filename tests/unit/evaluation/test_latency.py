@@ -137,3 +137,9 @@ def test_without_calls_there_is_nothing_to_time(units):
 def test_what_cannot_be_timed_is_refused(tmp_path, more, message):
     with pytest.raises(Refused, match=message):
         Options(tmp_path, timing=True, **more).check()
+
+
+def test_long_times_have_no_powers_of_ten():
+    speed = {"median_s": 1234.5, "p95_s": 0.0004, "tokens_per_s": 12345.6}
+    lines = render_timing({"sample": 2, "of": 2, "seed": 1, "warm_up": 0, "tuned": speed, "ratio": None})
+    assert lines[1] == "  tuned: median 1234 s per call, 95 % within 0.0004 s, 12346 tokens/s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -214,18 +214,6 @@ def test_within_the_bound_nothing_goes(tmp_path):
     filled(path, 2, 100)
     with closing(Store(path, 2)) as store:
         assert store.kept().outputs == 100
-
-
-def test_a_store_of_an_earlier_version_is_read_on(tmp_path):
-    path = tmp_path / "generations.sqlite"
-    text = json.dumps(asdict(big(1)))
-    with closing(sqlite3.connect(path)) as old, old:
-        old.execute("CREATE TABLE generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
-        old.execute("INSERT INTO generations VALUES (?, ?)", (key(1), text))
-    with closing(Store(path)) as store:
-        assert store.get(key(1)) == big(1)
-        store.put(key(2), big(2))
-        assert store.kept().outputs == 2
 
 
 # looked at, checked and cleared

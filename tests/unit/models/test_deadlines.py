@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.support.systems import posix
-from tunegate.harness.models.deadlines import time_limit
+from tunegate.harness.models.tokenizer import time_limit
 
 
 @posix

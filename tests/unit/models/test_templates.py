@@ -33,7 +33,8 @@ class Tokenizer:
     ("{{ messages.nothing.there }}", "expected messages that the model's chat template accepts"),
 ])  # fmt: skip
 def test_a_template_that_does_not_do_is_refused(monkeypatch, template, said):
-    monkeypatch.setattr(tokenizer, "TEMPLATE_SECONDS", 2.0)
+    if said.startswith("still running"):  # the others take as long as they need
+        monkeypatch.setattr(tokenizer, "TEMPLATE_SECONDS", 2.0)
     with pytest.raises(Refused, match=said) as error:
         tokenizer.render_prompt(Tokenizer(template), REQUEST)
     assert "desk/triage/a" in str(error.value)

@@ -89,12 +89,12 @@ def test_false_and_missed_releases_are_counted_by_the_truth(tmp_path):
     assert passed(kept, LOSSES[0], 1)[2].upper == pytest.approx(1 - 0.025 ** (1 / 2))  # no pass of two
     text = report(kept, "made")
     assert f"| bad | 60.0 % | -20.0 [-22.0, -18.0] | -20.0 | inconclusive | 0 of {BLOCKS} | a -70.0 |" in text
-    assert "half or more in 2 candidates; of their gates 0 passed" in text
+    assert "by half or more in 2 candidates; of their gates 0 passed" in text
     draw(kept, tmp_path / "picture.svg")
     assert "<svg" in (tmp_path / "picture.svg").read_text("utf-8")
     assert list(broken(found_of(4, 12)))[1:] == [
         f"8 of {2 * BLOCKS} gates of a loss beyond the margin pass, all blocks",
-        f"8 of {2 * BLOCKS} gates of a loss within half of the margin pass",
+        f"8 of {2 * BLOCKS} gates of a loss within a quarter of the margin pass",
     ]
 
 

@@ -27,7 +27,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, ROOT, carry_out, run_process
+from benchmarks.frame import RESULTS, ROOT, carry_out, run_once
 from benchmarks.gate_markdown import number, table
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, read_diagnosis
@@ -131,12 +131,8 @@ class Project:
 
     def _run(self, name: str, *command: str, fine: Sequence[int] = (0,)) -> float:
         """Run a command once; return its minutes, also those of an earlier time."""
-        kept = self.folder / f"{name}.minutes"
-        if not kept.exists():
-            with self._watch(f"{self._model}: {name}"):
-                seconds = run_process(["-m", *command], self.folder, self.folder / f"{name}.log", fine)
-            kept.write_text(str(seconds / 60))
-        return float(kept.read_text())
+        with self._watch(f"{self._model}: {name}"):
+            return run_once(name, ["-m", *command], self.folder, fine)
 
 
 def measure(model: Path, work: Path, seeds: Sequence[int], watch: Watch) -> list[Found]:

@@ -46,6 +46,15 @@ def run_process(command: Sequence[str | Path], folder: Path, log: Path, fine: Se
     return time.perf_counter() - start
 
 
+def run_once(name: str, command: Sequence[str | Path], folder: Path, fine: Sequence[int] = (0,)) -> float:
+    """Run Python as `run_process` does, unless `folder` has the minutes of an earlier time; return the minutes."""
+    kept = folder / f"{name}.minutes"
+    if not kept.exists():
+        seconds = run_process(command, folder, folder / f"{name}.log", fine)
+        write_atomically(kept, str(seconds / 60))
+    return float(kept.read_text())
+
+
 def carry_out(
     result: Path, command: str, libraries: Sequence[str], measure: Callable[[Watch], Measured],
     report: Callable[[Measured, str], str], broken: Callable[[Measured], Iterable[str]],

@@ -57,17 +57,17 @@ class Option:
         return not self.takes
 
 
-def flag(name: str, text: str, **more: Any) -> Option:
+def _flag(name: str, text: str, **more: Any) -> Option:
     """Return an option without a value."""
     return Option(name, text, type=bool, default=False, **more)
 
 
-def setting(name: str, text: str, *takes: Any, **more: Any) -> Option:
+def _setting(name: str, text: str, *takes: Any, **more: Any) -> Option:
     """Return an option of the commands that pytest and `[tool.tunegate]` have, too."""
     return replace(Option(name, text, *takes, **more), suites=True, stands=True)
 
 
-def choice_of(*choices: str) -> dict[str, Any]:
+def _choice_of(*choices: str) -> dict[str, Any]:
     """Return what an option has that takes one of these values, by default the first."""
     return {"takes": "|".join(choices), "choices": choices, "default": choices[0]}
 
@@ -78,7 +78,7 @@ OPTIMISE = "Optimised prompt"
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
-    setting("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, "
+    _setting("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, "
             "vllm:MODEL, openai:URL#MODEL, python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl",
             "MODEL", default="smollm2",
             by={"compare": "Model of configurations without one",
@@ -90,56 +90,56 @@ TABLE = (
                     "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
                 "init": "Model to write into pyproject.toml, the workflow and the recipe; by "
                     "default, without --rows, the expected outputs stand in for the model"}),
-    setting("device", "Device of a local model; auto: the first accelerator found; cuda:N: one GPU "
+    _setting("device", "Device of a local model; auto: the first accelerator found; cuda:N: one GPU "
             "of several", "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS),
             group=LOCAL),
-    setting("dtype", "Precision of a local model; auto: as its weights are stored, if the device "
-            "supports that", **choice_of("auto", "float32", "bfloat16", "float16"), group=LOCAL),
-    setting("attention", "Attention implementation; auto: the default of transformers",
-            **choice_of("auto", "eager", "sdpa", "flash_attention_2"), group=LOCAL),
-    setting("quantization", "Quantize a local model's weights with bitsandbytes, on an NVIDIA GPU",
-            **choice_of("none", "8bit", "4bit"), group=LOCAL),
-    setting("chat-template", "Jinja chat template to use instead of the model's own; none: plain "
+    _setting("dtype", "Precision of a local model; auto: as its weights are stored, if the device "
+            "supports that", **_choice_of("auto", "float32", "bfloat16", "float16"), group=LOCAL),
+    _setting("attention", "Attention implementation; auto: the default of transformers",
+            **_choice_of("auto", "eager", "sdpa", "flash_attention_2"), group=LOCAL),
+    _setting("quantization", "Quantize a local model's weights with bitsandbytes, on an NVIDIA GPU",
+            **_choice_of("none", "8bit", "4bit"), group=LOCAL),
+    _setting("chat-template", "Jinja chat template to use instead of the model's own; none: plain "
             "text", "FILE|none", Path, group=LOCAL),
-    setting("tokenizer", "Send token ids to the server, from the tokenizer of this model", "MODEL",
+    _setting("tokenizer", "Send token ids to the server, from the tokenizer of this model", "MODEL",
             group=SERVER),
-    setting("in-flight", "Concurrent requests to a server", "N", int, IN_FLIGHT, least=1,
+    _setting("in-flight", "Concurrent requests to a server", "N", int, IN_FLIGHT, least=1,
             group=SERVER),
-    setting("deadline", "Seconds for one request to a server or a function, retries included",
+    _setting("deadline", "Seconds for one request to a server or a function, retries included",
             "SECONDS", int, DEADLINE, least=1, group=SERVER),
-    setting("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its "
+    _setting("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its "
             "own, at most 8,192", "N", int, least=1, group=SERVER),
-    setting("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: "
+    _setting("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: "
             "none, minimal, low, high", "EFFORT", group=SERVER),
-    setting("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to "
+    _setting("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to "
             "max_new_tokens", "N", int, 0, least=0, group=SERVER),
-    setting("requests-per-minute", "Maximum requests per minute", "N", int, least=1, group=SERVER),
-    setting("tokens-per-minute", "Maximum tokens per minute, of prompts and outputs together", "N",
+    _setting("requests-per-minute", "Maximum requests per minute", "N", int, least=1, group=SERVER),
+    _setting("tokens-per-minute", "Maximum tokens per minute, of prompts and outputs together", "N",
             int, least=1, group=SERVER),
-    setting("engine", "Where a local model runs: in this process, or on Ray workers",
-            **choice_of("local", "ray"), group=WORKERS_ON_RAY),
-    setting("workers", "Number of Ray workers", "N", int, WORKERS, least=1, group=WORKERS_ON_RAY),
-    setting("worker-cpus", "CPUs per Ray worker", "N", int, WORKER_CPUS, least=1,
+    _setting("engine", "Where a local model runs: in this process, or on Ray workers",
+            **_choice_of("local", "ray"), group=WORKERS_ON_RAY),
+    _setting("workers", "Number of Ray workers", "N", int, WORKERS, least=1, group=WORKERS_ON_RAY),
+    _setting("worker-cpus", "CPUs per Ray worker", "N", int, WORKER_CPUS, least=1,
             group=WORKERS_ON_RAY),
-    setting("worker-gpus", "GPUs per Ray worker", "N", int, WORKER_GPUS, least=0,
+    _setting("worker-gpus", "GPUs per Ray worker", "N", int, WORKER_GPUS, least=0,
             group=WORKERS_ON_RAY),
-    setting("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is "
+    _setting("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is "
             "started for the run", "HOST:PORT", group=WORKERS_ON_RAY),
     Option("adapter", "LoRA adapter to evaluate, or an adopted whole model: a folder or a "
            "NAME.ref; repeatable", "DIR", Path, many=True, suites=True,
            by={"distil": "LoRA adapter of the teacher, a folder"}),
-    setting("cases", "Folder of fixtures", "DIR", Path, Path("fixtures")),
+    _setting("cases", "Folder of fixtures", "DIR", Path, Path("fixtures")),
     # not configurable: a repository must not choose which of the user's files are read
     Option("traffic", "Folder of traffic snapshots; by default $TUNEGATE_TRAFFIC, or one in the "
            "user's data folder", "DIR", Path, suites=True),
     Option("allow-personal", "Keep inputs with secrets or personal data, and why", "REASON"),
     Option("checks", "Python file with your own kinds of check", "FILE.py", Path, stands=True),
-    setting("baselines", "Folder of recorded baselines", "DIR", Path, Path("baselines")),
-    flag("record", "Record the baseline; failing cases are expected failures", suites=True),
-    flag("fresh", "Run the model again with caching disabled", suites=True),
-    setting("cache-size", "Maximum cache size in MB; the least recently used outputs are evicted",
+    _setting("baselines", "Folder of recorded baselines", "DIR", Path, Path("baselines")),
+    _flag("record", "Record the baseline; failing cases are expected failures", suites=True),
+    _flag("fresh", "Run the model again with caching disabled", suites=True),
+    _setting("cache-size", "Maximum cache size in MB; the least recently used outputs are evicted",
             "MB", int, CACHE_MEGABYTES, least=1, by={"cache": "Maximum cache size in MB"}),
-    flag("noise", "With --tg-record: run the model twice, and store which cases differ",
+    _flag("noise", "With --tg-record: run the model twice, and store which cases differ",
          suites=True, by={"record": "Run the model twice, and store which cases differ"}),
     Option("shard", "Score only this share of the cases, into --tg-out; tunegate merge joins the "
            "shards", "NUMBER/COUNT", suites=True),
@@ -153,17 +153,17 @@ TABLE = (
            "FILE.yaml", Path),
     Option("requests", "Requests that belong to outputs without a digest, as written by tunegate "
            "prompts", "REQUESTS.jsonl", Path, suites=True),
-    setting("rung", "Prompting strategy",
-            **choice_of("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps")),
-    flag("sealed", "Evaluate sealed units too, for the final decision", suites=True,
+    _setting("rung", "Prompting strategy",
+            **_choice_of("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps")),
+    _flag("sealed", "Evaluate sealed units too, for the final decision", suites=True,
          by={"prompts": "Write the requests of sealed units too"}),
-    setting("repeats", "Outputs per case, for sampled decoding or where greedy outputs vary", "N",
+    _setting("repeats", "Outputs per case, for sampled decoding or where greedy outputs vary", "N",
             int, 1, least=1),
-    flag("timing", "Also time base and adapter, one prompt at a time; the gate ignores it",
+    _flag("timing", "Also time base and adapter, one prompt at a time; the gate ignores it",
          suites=True, by={"compare": "Also time each model, one prompt at a time"}),
-    setting("inconclusive", "warn: inconclusive units do not fail the run",
-            **choice_of("block", "warn")),
-    setting("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; "
+    _setting("inconclusive", "warn: inconclusive units do not fail the run",
+            **_choice_of("block", "warn")),
+    _setting("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; "
             "checked before any model runs", "REMOTE"),
     Option("policy-from", "Also apply the rules of this branch or commit, which the change is "
            "merged into", "GITREF"),
@@ -174,7 +174,7 @@ TABLE = (
     # not configurable: otherwise the released change could choose what it is compared with
     Option("into", "Branch that the release is merged into, and whose ledger is compared; by "
            "default that of origin or of the only remote", "REMOTE/BRANCH"),
-    flag("withdraw", "Withdraw the release of the adapter; the previous release is in force again"),
+    _flag("withdraw", "Withdraw the release of the adapter; the previous release is in force again"),
     Option("key", "PEM key on an elliptic curve: the private key signs, the public key verifies",
            "FILE.pem", Path),
     Option("reason", "Why the release is withdrawn", "TEXT",
@@ -183,11 +183,11 @@ TABLE = (
     Option("name", "Name of the outputs; their baselines go to replay-NAME/", "NAME",
            by={"case": "Id of the case; by default made of the input's first words"},
            takes_by={"case": "ID"}),
-    flag("critical", "Make the case critical: one failed output blocks"),
+    _flag("critical", "Make the case critical: one failed output blocks"),
     Option("render", "Also write each prompt as this model's chat template renders it: smollm2, a "
            "folder, a Hub id", "MODEL"),
     Option("suite", "Suite that scores the new cases",
-           **choice_of("schema", "vocabulary", "retention")),
+           **_choice_of("schema", "vocabulary", "retention")),
     Option("from", "Outputs to record, one per line", "FILE", Path,
            by={"init": "Table of examples: .csv, .tsv, .json, .jsonl, .parquet, or "
            "hub:NAME@REVISION; or a file of another tool, as `import` takes it",
@@ -237,7 +237,7 @@ TABLE = (
     Option("margin", "Use this margin instead of the declared one; .05 is five points", "SHARE",
            float, by={"compare": "Margin of every metric from 0 to 1, or METRIC=NUMBER of one; "
            "repeatable"}),
-    flag("gate", "Exit with 1 if a metric blocks"),
+    _flag("gate", "Exit with 1 if a metric blocks"),
     Option("lower-is-better", "Metric of which less is better; repeatable", "METRIC", many=True),
     Option("policy", "Margins, targets and minimum scores of the metrics", "FILE.yaml", Path),
     Option("gain", "Plan for this improvement; .05 is five points", "SHARE", float),
@@ -250,24 +250,24 @@ TABLE = (
     Option("samples", "Sample this many outputs per input; distinct outputs that pass become rows",
            "N", int, least=2),
     Option("temperature", "Temperature of --samples", "T", float, 0.8),
-    flag("pairs", "With --samples: also write preference pairs of a passing and a failing sample"),
-    flag("prompts", "Print the prompts for the teacher, without running it"),
+    _flag("pairs", "With --samples: also write preference pairs of a passing and a failing sample"),
+    _flag("prompts", "Print the prompts for the teacher, without running it"),
     Option("gguf",
            f"Write a GGUF file of this type instead, by llama.cpp's own programs: {', '.join(GGUF_TYPES)}",
            "TYPE", choices=GGUF_TYPES),
     Option("report", "Where to write the report on the rows", "FILE.json", Path),
     Option("trials", "Train this many times with other settings and seeds; the best on the "
            "validation split is kept", "N", int, least=2),
-    flag("dry-run", "Run all checks and estimate the work, without doing it"),
+    _flag("dry-run", "Run all checks and estimate the work, without doing it"),
     Option("labels", "File of labels to append to; by default beside the questions, "
            "NAME.labels.jsonl", "FILE.jsonl", Path),
     Option("by", "Who labels; by default git's user.name", "NAME"),
     Option("double", "Number of questions that a second person labels too, to estimate the error "
            "rate", "N", int, 0, least=0),
-    flag("adjudicate", "Decide the questions on which people's labels differ"),
+    _flag("adjudicate", "Decide the questions on which people's labels differ"),
     Option("judge", "Have the judge of the unit label all outputs that differ, to draw the sample "
            "by what it says", "MODEL"),
-    flag("terminal", "Label in the terminal instead of on a page, with the same keys"),
+    _flag("terminal", "Label in the terminal instead of on a page, with the same keys"),
     Option("format", "text, or github: annotations on the lines of a pull request", "FORMAT",
            default="text", by={"report": "text, github: annotations on the lines of a pull "
            "request, or csv: one line per case"}),
@@ -281,13 +281,13 @@ TABLE = (
     Option("page", "URL of the page, for links to its cases", "URL"),
     Option("gate-result", "Result of the gate's job; a decision that disagrees is not shown",
            "success|failure|cancelled|skipped"),
-    flag("markdown", "Print Markdown, for a job summary", group=OUTPUT),
-    flag("strict", "Treat warnings as errors", stands=True),
-    flag("report-card", "Show what each voice metric can detect; takes seconds"),
+    _flag("markdown", "Print Markdown, for a job summary", group=OUTPUT),
+    _flag("strict", "Treat warnings as errors", stands=True),
+    _flag("report-card", "Show what each voice metric can detect; takes seconds"),
     Option("home", "Folder the demo writes to; emptied first", "DIR", Path, Path(".tunegate/demo")),
-    flag("full", "All units and rows of the demo, not one target and two guards"),
-    flag("why", "Explain each verdict: tests, levels, p-values, and the reason for the margin"),
-    flag("json", "Print only JSON to stdout", group=OUTPUT),
-    flag("quiet", "Print only results and errors", group=OUTPUT),
+    _flag("full", "All units and rows of the demo, not one target and two guards"),
+    _flag("why", "Explain each verdict: tests, levels, p-values, and the reason for the margin"),
+    _flag("json", "Print only JSON to stdout", group=OUTPUT),
+    _flag("quiet", "Print only results and errors", group=OUTPUT),
 )  # fmt: skip
 OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.baselines.releases import OUTPUTS
 from tunegate.harness.baselines.service import find_anchor, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
-from tunegate.harness.cases.model import Case, Task, Unit
+from tunegate.harness.cases.model import Case, LabelSource, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.change.candidate import is_of_same_kind
 from tunegate.harness.change.leaks import leaks_in_prompts
@@ -143,11 +143,20 @@ def approval_digest(modified: Sequence[str], new: Rules) -> str:
     """Return the digest of the rule changes and of their result: a later edit is another rule change."""
     files = {name.as_posix(): file_digest(path) for name, path in _files(new.baselines).items()}
     questions = {key: unit.questions for key, unit in new.units.items()}
-    labels = {key: lines for key, unit in new.units.items() if (lines := label_lines(unit))}
+    labels = {key: [_source(unit.labels), label_lines(unit)] for key, unit in new.units.items() if unit.labels}
     return digest(
         [modified, questions, new.policies, dict(new.settings), dict(new.checks), dict(new.model), new.data, files]
         + ([labels] if labels else [])
     )[:DIGITS]
+
+
+def _source(labels: LabelSource | None) -> dict[str, Any]:
+    """Where the labels of a unit come from, as JSON data."""
+    return {
+        "the file of labels": labels and labels.file.name,
+        "the number of labels": labels and labels.sample,
+        "the judge": labels and labels.judge and asdict(labels.judge),
+    }
 
 
 def _settings(old: Rules, new: Rules) -> Iterator[str]:
@@ -227,8 +236,7 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
 def _terms(unit: Unit) -> dict[str, object]:
     """What decides in all cases of a unit."""
     return {
-        "suite": kind_name(unit.suite, unit.measure), "of": unit.of, "traffic": unit.traffic,
-        "the number of labels": unit.labels and unit.labels.sample, "the judge": unit.labels and unit.labels.judge,
+        "suite": kind_name(unit.suite, unit.measure), "of": unit.of, "traffic": unit.traffic, **_source(unit.labels),
     }  # fmt: skip
 
 

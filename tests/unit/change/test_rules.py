@@ -7,8 +7,10 @@ import shutil
 import pytest
 
 from tests.support.records import LOCAL, record, save, write_desk, write_policy
+from tests.support.traffic import write_traffic
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.change.rules import Rules, rule_changes
+from tunegate.harness.cases.snapshot import TrafficInput, traffic_in, write_snapshot
+from tunegate.harness.change.rules import Rules, approval_digest, rule_changes
 from tunegate.harness.evaluation.record import Noise
 
 T = "desk/triage"
@@ -111,3 +113,39 @@ def test_a_seal_on_a_known_unit_is_an_altered_rule(tmp_path):
     proven = "desk/triage: from now on desk/final proves it, and it need not be held"
     assert rule_changes(old, new).modified == (proven,)
     assert not rule_changes(new, new).modified
+
+
+FILE, SAMPLE, JUDGE = "production.labels.jsonl", 40, {"model": "judge", "rubric": "It is polite."}
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """The rules of a project whose labels come from this file, sample and judge; there are a judge's lines only."""
+    with traffic_in(tmp_path):
+        sha = write_snapshot([TrafficInput("hello")])
+
+        def made(name: str, file: str = FILE, sample: int = SAMPLE, rubric: str = JUDGE["rubric"]) -> Rules:
+            folder = tmp_path / name
+            labels = {"file": file, "sample": sample, "judge": JUDGE | {"rubric": rubric}}
+            path = write_traffic(folder, sha, "production", labels=labels)
+            (path.parent / "production.labels.judge.jsonl").write_text('{"a line": 1}\n')
+            return Rules(load_tasks(folder), tmp_path / "baselines")
+
+        yield made
+
+
+def test_the_file_of_a_judge_may_not_silently_become_that_of_people(labelled):
+    old, new = labelled("old"), labelled("new", file="production.labels.judge.jsonl")
+
+    assert rule_changes(old, new).modified == ("desk/production: the file of labels edited",)
+
+
+def test_an_approval_is_of_one_sample_and_one_rubric(labelled):
+    changed = [{"sample": 30}, {"sample": 20}, {"rubric": "It is short."}, {"rubric": "It is long."}]
+    old, sides = labelled("old"), [labelled(f"new{place}", **each) for place, each in enumerate(changed)]
+
+    said = [rule_changes(old, new).modified for new in sides]
+
+    edited = ["the number of labels"] * 2 + ["the judge"] * 2
+    assert said == [(f"desk/production: {name} edited",) for name in edited]
+    assert len({approval_digest(lines, new) for lines, new in zip(said, sides, strict=True)}) == 4

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.support.gated import BAD, GOOD, OWN, make_repository, with_own_checks, write
+from tests.support.gated import BAD, GOOD, OWN, make_repository, ok, with_own_checks, write
 from tests.support.prompted import make_desk
-from tests.support.traffic import label, make_traffic_repository, verdicts, write_candidate
+from tests.support.traffic import JUDGE, label, make_traffic_repository, verdicts, with_judge, write_candidate
 from tunegate.harness.cases.snapshot import traffic_in
 
-Kind = Literal["plain", "checks", "adapter", "served", "traffic"]
+Kind = Literal["plain", "checks", "adapter", "served", "traffic", "judge"]
 TOKEN = "tg-canary-hush-hush-token"  # noqa: S105  (a canary)
 #: Python that says that it ran, where anybody would see it, and what it could see.
 CANARY = """
@@ -128,7 +128,7 @@ class Attempt:
         world: `plain` has outputs only, `checks` an approved checks.py for the unit desk/brief too, `adapter` a tiny
             model with a released adapter `tuned` and its records, `served` a hosted model that is right as often as
             its prompt deserves, with the record of the prompt in service, `traffic` labelled traffic whose labels say
-            that the candidate is wrong on a fifth of it.
+            that the candidate is wrong on a fifth of it, `judge` the same with a judge that says so, too.
         folder: where the command is called, from the repository.
         limit: where the documents say that this is not held, with their words; such an attempt may get through.
         approved: whether code of the change is approved, so that it may run.
@@ -154,8 +154,8 @@ def make_world(kind: Kind, home: Path, served: str = "") -> None:
     try:
         if kind == "adapter":
             _make_adapter(home)
-        elif kind == "traffic":
-            _make_traffic(home)
+        elif kind in ("traffic", "judge"):
+            _make_traffic(home, kind == "judge")
         elif kind == "served":
             make_desk(served)
             World(home).git("init", "-q", "-b", "main")
@@ -192,12 +192,15 @@ def _make_adapter(home: Path) -> None:
     World(home).git("init", "-q", "-b", "main")
 
 
-def _make_traffic(home: Path) -> None:
+def _make_traffic(home: Path, has_judge: bool) -> None:
     with traffic_in(Path("traffic")):
         make_traffic_repository([f"{HOSTILE} {number}" for number in range(300)])
         write_candidate(range(0, 300, 5), cases=())
         verdicts()
         label(lambda output: "boiler" in output)
+        if has_judge:
+            with_judge(lambda _, output: "boiler" in output)
+            ok(*JUDGE)
     World(home).git("init", "-q", "-b", "main")
 
 

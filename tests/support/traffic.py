@@ -11,15 +11,17 @@ from tests.support.gated import GOOD, invoke, ok
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.labelling.of_unit import unit_questions
-from tunegate.harness.traffic.labels import Label, append_label
+from tunegate.harness.labelling.judge import judge_requests
+from tunegate.harness.labelling.of_unit import differing_outputs, unit_questions
+from tunegate.harness.traffic.labels import Label, Pair, append_label
 
 OTHER = '{"product": "radiator"}'
 KEY = "desk/production"
 LABELS = Path("fixtures/desk/production.labels.jsonl")
 SMALL = [f"c{number:02d}" for number in range(60)]
+JUDGE = ("label", KEY, "--judge=replay:judge=said.jsonl")
 GATE = ("gate", "--model=replay:gpt=outputs.jsonl", "--requests=requests.jsonl", "--out=record.json")
 
 
@@ -81,3 +83,25 @@ def label(right: Callable[[str], bool], by: str = "anna") -> int:
         for sha, output in each.pairs:
             append_label(LABELS, Label(sha, output, right(output), by))
     return len(asked)
+
+
+def differing() -> dict[Pair, Case]:
+    """All outputs of the last gate that differ, with their cases."""
+    return differing_outputs(units()[KEY], read_record(Path("record.json")))
+
+
+def with_judge(right: Callable[[int, str], bool]) -> None:
+    """Let the unit name a judge, which says of all outputs that differ what `right` says of a number and an output."""
+    path = Path("fixtures/desk/production.yaml")
+    data = json.loads(path.read_text())
+    data["labels"]["judge"] = {"model": "judge", "rubric": "The product is the one that the message names."}
+    path.write_text(json.dumps(data))
+    verdicts()
+    numbers = {case.key: number for number, case in enumerate(units()[KEY].cases)}
+    judge = units()[KEY].labels.judge
+    lines = [
+        {"case": each.key, "repeat": each.repeat, "output": said}
+        for (_, output), each in judge_requests(judge, differing()).items()
+        for said in ["RIGHT." if right(numbers[each.key], output) else "Wrong"]
+    ]
+    Path("said.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

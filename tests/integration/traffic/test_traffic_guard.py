@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from tests.support.gated import GOOD, git, invoke, ok
 from tests.support.traffic import (
     GATE,
+    JUDGE,
     KEY,
     LABELS,
     OTHER,
@@ -21,14 +22,14 @@ from tests.support.traffic import (
     make_traffic_repository,
     units,
     verdicts,
+    with_judge,
     write_candidate,
 )
 from tunegate.harness.cases.snapshot import input_digest, traffic_in
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.labelling.judge import judge_requests
-from tunegate.harness.labelling.of_unit import differing_outputs, unit_questions
+from tunegate.harness.labelling.of_unit import unit_questions
 from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.traffic.labels import Label, append_label
 
@@ -177,27 +178,6 @@ def test_an_edited_label_is_a_rule_change(desk):
         "desk/production: 40 lines of production.labels.jsonl gone",
     ]
     assert decision["by_rules"][0]["verdicts"]["desk/production"] == "regressed"
-
-
-def with_judge(right) -> None:
-    """The unit names a judge, which says of all outputs that differ what `right` says of a number and an output."""
-    path = Path("fixtures/desk/production.yaml")
-    data = json.loads(path.read_text())
-    data["labels"]["judge"] = {"model": "judge", "rubric": "The product is the one that the message names."}
-    path.write_text(json.dumps(data))
-    verdicts()
-    numbers = {case.id: number for number, case in enumerate(units()[KEY].cases)}
-    outputs = differing_outputs(units()[KEY], read_record(Path("record.json")))
-    judge = units()[KEY].labels.judge
-    lines = [
-        {"case": each.key, "repeat": each.repeat, "output": said}
-        for (_, output), each in judge_requests(judge, outputs).items()
-        for said in ["RIGHT." if right(numbers[each.key.rpartition("/")[2]], output) else "Wrong"]
-    ]
-    Path("said.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-JUDGE = ("label", "desk/production", "--judge=replay:judge=said.jsonl")
 
 
 def three_of_five_are_won(number: int, output: str) -> bool:

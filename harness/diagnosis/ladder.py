@@ -34,9 +34,11 @@ def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
 
 
 def promptable(units: Iterable[Unit]) -> list[Unit]:
-    """Return the units that a prompt can change: generating, pass/fail and not sealed."""
+    """Return the units whose score shows what a prompt changes: generating, pass/fail, not sealed, not by labels."""
     return [
-        unit for unit in units if unit.check_kind.asks == "generate" and unit.kind == "pass/fail" and not unit.sealed
+        unit
+        for unit in units
+        if unit.check_kind.asks == "generate" and unit.kind == "pass/fail" and not (unit.sealed or unit.labels)
     ]
 
 

@@ -66,7 +66,7 @@ def sentences(found: Diagnosis) -> Iterator[str]:
         yield f"{unit}: constrained decoding not tried: {why}."
     yield from optimisation_sentences(found.optimised)
     if found.unpromptable:
-        yield f"Not diagnosed, since no prompt changes them: {', '.join(found.unpromptable)}."
+        yield f"Not diagnosed: {', '.join(found.unpromptable)}."
     yield f"About {found.cases} cases per unit (seed {found.seed}), hits and misses in proportion; bold is significant."
 
 

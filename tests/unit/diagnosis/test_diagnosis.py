@@ -194,7 +194,7 @@ def test_shown():
     assert lines[4].split() == ["as-is", "40", "0.0", "%", "0.0", "%", "60", "1.0"]
     assert lines[5].split() == ["few-shot", "40", "100.0", "%", "95.0", "%", "+95.0", "[+80.0,", "+99.0]", "330", "5.5"]
     assert "desk/facts: Retrieval: ..." in lines
-    assert "Not diagnosed, since no prompt changes them: desk/passages." in lines
+    assert "Not diagnosed: desk/passages." in lines
 
 
 def test_an_unknown_task(tmp_path, monkeypatch):

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.records import write_desk
+from tests.support.traffic import write_traffic
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.snapshot import TrafficInput, traffic_in, write_snapshot
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, offers, promptable, run_ladder, sample
 from tunegate.harness.models.api import Completion, Fingerprint, Request, Unconstrainable
@@ -74,6 +76,16 @@ def test_who_can_climb(tmp_path):
         'cases:\n  - {id: a, input: "Some text."}\n'
     )
     [task] = load_tasks(tmp_path)
+    assert [unit.name for unit in promptable(task.units)] == ["triage"]
+
+
+def test_what_labels_decide_is_not_diagnosed(tmp_path):
+    write_desk(tmp_path / "fixtures", 3)
+    with traffic_in(tmp_path):
+        sha = write_snapshot([TrafficInput("hello")])
+        write_traffic(tmp_path / "fixtures", sha, "production", labels={"file": "some.jsonl", "sample": 40})
+        [task] = load_tasks(tmp_path / "fixtures")
+
     assert [unit.name for unit in promptable(task.units)] == ["triage"]
 
 

@@ -79,52 +79,52 @@ OPTIMISE = "Optimised prompt"
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
     _setting("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, "
-            "vllm:MODEL, openai:URL#MODEL, python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl",
-            "MODEL", default="smollm2",
-            by={"compare": "Model of configurations without one",
-                "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or "
-                    "vllm:MODEL",
-                "release": "The base of the adapter",
-                "adopt": "The base of the adapter, as declared: PEFT keeps only a name",
-                "distil": "The teacher: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
-                    "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
-                "init": "Model to write into pyproject.toml, the workflow and the recipe; by "
-                    "default, without --rows, the expected outputs stand in for the model"}),
+             "vllm:MODEL, openai:URL#MODEL, python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl",
+             "MODEL", default="smollm2",
+             by={"compare": "Model of configurations without one",
+                 "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or "
+                     "vllm:MODEL",
+                 "release": "The base of the adapter",
+                 "adopt": "The base of the adapter, as declared: PEFT keeps only a name",
+                 "distil": "The teacher: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
+                     "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
+                 "init": "Model to write into pyproject.toml, the workflow and the recipe; by "
+                     "default, without --rows, the expected outputs stand in for the model"}),
     _setting("device", "Device of a local model; auto: the first accelerator found; cuda:N: one GPU "
-            "of several", "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS),
-            group=LOCAL),
+             "of several", "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS),
+             group=LOCAL),
     _setting("dtype", "Precision of a local model; auto: as its weights are stored, if the device "
-            "supports that", **_choice_of("auto", "float32", "bfloat16", "float16"), group=LOCAL),
+             "supports that", **_choice_of("auto", "float32", "bfloat16", "float16"), group=LOCAL),
     _setting("attention", "Attention implementation; auto: the default of transformers",
-            **_choice_of("auto", "eager", "sdpa", "flash_attention_2"), group=LOCAL),
+             **_choice_of("auto", "eager", "sdpa", "flash_attention_2"), group=LOCAL),
     _setting("quantization", "Quantize a local model's weights with bitsandbytes, on an NVIDIA GPU",
-            **_choice_of("none", "8bit", "4bit"), group=LOCAL),
+             **_choice_of("none", "8bit", "4bit"), group=LOCAL),
     _setting("chat-template", "Jinja chat template to use instead of the model's own; none: plain "
-            "text", "FILE|none", Path, group=LOCAL),
+             "text", "FILE|none", Path, group=LOCAL),
     _setting("tokenizer", "Send token ids to the server, from the tokenizer of this model", "MODEL",
-            group=SERVER),
+             group=SERVER),
     _setting("in-flight", "Concurrent requests to a server", "N", int, IN_FLIGHT, least=1,
-            group=SERVER),
+             group=SERVER),
     _setting("deadline", "Seconds for one request to a server or a function, retries included",
-            "SECONDS", int, DEADLINE, least=1, group=SERVER),
+             "SECONDS", int, DEADLINE, least=1, group=SERVER),
     _setting("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its "
-            "own, at most 8,192", "N", int, least=1, group=SERVER),
+             "own, at most 8,192", "N", int, least=1, group=SERVER),
     _setting("reasoning-effort", "Reasoning effort of a hosted model, in its provider's words: "
-            "none, minimal, low, high", "EFFORT", group=SERVER),
+             "none, minimal, low, high", "EFFORT", group=SERVER),
     _setting("reasoning-tokens", "Tokens for the reasoning of a hosted model, in addition to "
-            "max_new_tokens", "N", int, 0, least=0, group=SERVER),
+             "max_new_tokens", "N", int, 0, least=0, group=SERVER),
     _setting("requests-per-minute", "Maximum requests per minute", "N", int, least=1, group=SERVER),
     _setting("tokens-per-minute", "Maximum tokens per minute, of prompts and outputs together", "N",
-            int, least=1, group=SERVER),
+             int, least=1, group=SERVER),
     _setting("engine", "Where a local model runs: in this process, or on Ray workers",
-            **_choice_of("local", "ray"), group=WORKERS_ON_RAY),
+             **_choice_of("local", "ray"), group=WORKERS_ON_RAY),
     _setting("workers", "Number of Ray workers", "N", int, WORKERS, least=1, group=WORKERS_ON_RAY),
     _setting("worker-cpus", "CPUs per Ray worker", "N", int, WORKER_CPUS, least=1,
-            group=WORKERS_ON_RAY),
+             group=WORKERS_ON_RAY),
     _setting("worker-gpus", "GPUs per Ray worker", "N", int, WORKER_GPUS, least=0,
-            group=WORKERS_ON_RAY),
+             group=WORKERS_ON_RAY),
     _setting("ray-address", "Ray cluster to use; by default that of RAY_ADDRESS, or one that is "
-            "started for the run", "HOST:PORT", group=WORKERS_ON_RAY),
+             "started for the run", "HOST:PORT", group=WORKERS_ON_RAY),
     Option("adapter", "LoRA adapter to evaluate, or an adopted whole model: a folder or a "
            "NAME.ref; repeatable", "DIR", Path, many=True, suites=True,
            by={"distil": "LoRA adapter of the teacher, a folder"}),
@@ -138,9 +138,9 @@ TABLE = (
     _flag("record", "Record the baseline; failing cases are expected failures", suites=True),
     _flag("fresh", "Run the model again with caching disabled", suites=True),
     _setting("cache-size", "Maximum cache size in MB; the least recently used outputs are evicted",
-            "MB", int, CACHE_MEGABYTES, least=1, by={"cache": "Maximum cache size in MB"}),
+             "MB", int, CACHE_MEGABYTES, least=1, by={"cache": "Maximum cache size in MB"}),
     _flag("noise", "With --tg-record: run the model twice, and store which cases differ",
-         suites=True, by={"record": "Run the model twice, and store which cases differ"}),
+          suites=True, by={"record": "Run the model twice, and store which cases differ"}),
     Option("shard", "Score only this share of the cases, into --tg-out; tunegate merge joins the "
            "shards", "NUMBER/COUNT", suites=True),
     Option("against", "Run the gate: fail if any unit or task blocks", "baseline|RECORD.json",
@@ -154,17 +154,17 @@ TABLE = (
     Option("requests", "Requests that belong to outputs without a digest, as written by tunegate "
            "prompts", "REQUESTS.jsonl", Path, suites=True),
     _setting("rung", "Prompting strategy",
-            **_choice_of("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps")),
+             **_choice_of("as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps")),
     _flag("sealed", "Evaluate sealed units too, for the final decision", suites=True,
-         by={"prompts": "Write the requests of sealed units too"}),
+          by={"prompts": "Write the requests of sealed units too"}),
     _setting("repeats", "Outputs per case, for sampled decoding or where greedy outputs vary", "N",
-            int, 1, least=1),
+             int, 1, least=1),
     _flag("timing", "Also time base and adapter, one prompt at a time; the gate ignores it",
-         suites=True, by={"compare": "Also time each model, one prompt at a time"}),
+          suites=True, by={"compare": "Also time each model, one prompt at a time"}),
     _setting("inconclusive", "warn: inconclusive units do not fail the run",
-            **_choice_of("block", "warn")),
+             **_choice_of("block", "warn")),
     _setting("ledger-remote", "Git remote that counts evaluations of sealed cases across clones; "
-            "checked before any model runs", "REMOTE"),
+             "checked before any model runs", "REMOTE"),
     Option("policy-from", "Also apply the rules of this branch or commit, which the change is "
            "merged into", "GITREF"),
     Option("anchor", "Make this record the anchor of later configurations, for this reason",

@@ -108,7 +108,27 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
         done(1)
     for file in files:
         problems += derived_problems(file, files, policy, folder / POLICY, complete)
-    return Task(folder.name, _units(folder.name, files, policy, problems), policy)
+    task = Task(folder.name, _units(folder.name, files, policy, problems), policy)
+    problems += _weaker_seals(task, folder / POLICY)
+    return task
+
+
+def _weaker_seals(task: Task, path: Path) -> Iterator[Problem]:
+    """Sealed units that expect less than the units that they seal: they would prove the form of an output only."""
+    units = {unit.name: unit for unit in task.units}
+    for name, declared in task.policy.units.items():
+        if name not in units or declared.seals not in units:
+            continue
+        sealed, unit = units[name], units[declared.seals]
+        own, other = _expecting(sealed), _expecting(unit)
+        if 2 * own < other:
+            expected = f"`expect` in the cases of {name}, as in those of {unit.name}"
+            found = f"it in {100 * own:.0f} % of them, and in {100 * other:.0f} % of those of {unit.name}"
+            yield Problem(path, 0, f"units.{name}.seals", expected, found, "write what each sealed case expects")
+
+
+def _expecting(unit: Unit) -> float:
+    return sum(case.expect is not None for case in unit.cases) / max(1, len(unit.cases))
 
 
 def _parts(files: Sequence[FixtureFile], unit: str) -> set[str]:

@@ -126,7 +126,7 @@ def record(
     for each in session.estimate(watch):
         aside.print(str(each))
     if dry_run:
-        aside.print("dry run: no request was sent")
+        aside.print("dry run: no case was sent")
         return
     session.execute(watch)
     [made] = session.records

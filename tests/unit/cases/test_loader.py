@@ -621,3 +621,14 @@ def test_an_option_of_fields_is_read_from_a_fixture_file(tmp_path):
     write_desk(tmp_path, 3, check={"schema": "refs/product.schema.json", "fields": {"produkt": {"ignore": True}}})
     with pytest.raises(AuthoringError, match=r"triage.yaml:1: check.fields.produkt: expected a field that the schema"):
         load_tasks(tmp_path)
+
+
+def test_a_sealed_unit_expects_what_the_unit_expects_that_it_seals(mistakes) -> None:
+    expecting = GOOD.replace("input: hello", "input: hello, expect: {team: a}")
+    sealed = "version: 1\nsuite: schema\nunit: last\nsealed: true\n" + GOOD.partition("\n")[2].partition("\n")[2]
+    policy = POLICY + "  last: {role: guard, margin: 0.1, seals: schema, reason: tickets}\n"
+    [found] = mistakes(a=expecting, b=sealed.replace("id: a", "id: b"), task=policy)
+    assert found == (
+        "task.yaml: units.last.seals: expected `expect` in the cases of last, as in those of schema, found it in 0 % of "
+        "them, and in 100 % of those of schema; write what each sealed case expects"
+    )

@@ -206,7 +206,7 @@ def _verdicts() -> Iterator[Promise]:
     yield from _at_most(MESSAGES, "before correction for other tests", found_of.IMPROVED)
     yield from _at_most("docs/cost.md", "the 95 % interval of the ratio of mean prices", found_of.MISSED, level=COVERED)
     yield from _at_most("docs/cost.md", "a one-sided sign-flip test of the prices at the gate's level", found_of.LOWER)
-    yield from _at_most("docs/diagnose.md", "significant among the unit's strategies", found_of.IMPROVED)
+    yield from _at_most("docs/diagnose.md", "significantly better than `as-is` on the same cases", found_of.IMPROVED)
 
 
 def _plans() -> Iterator[Promise]:

@@ -307,7 +307,7 @@ def confidence(level: float | None) -> str:
 
 def _numbers(facts: UnitVerdict) -> str:
     means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
-    grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
+    grouped = f" ({facts.observations} observations: a group counts once)" if facts.observations != facts.n else ""
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
         sure = f"{100 - 200 * (facts.level or 0.0):.4g} %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.formatting import percent, quantity
 from tunegate.harness.labelling.questions import Question
 from tunegate.harness.traffic.labels import Labels
 
@@ -17,7 +17,11 @@ def summary_lines(questions: Sequence[Question], labels: Labels) -> Iterator[str
     differing = sum(bool(disputed & set(each.pairs)) for each in questions)
     yield f"labelled: {whole} of {len(questions)}"
     if differing:
-        yield f"people differ on {differing}, which count as not labelled: run it with --adjudicate"
+        counts = "counts" if differing == 1 else "count"
+        yield (
+            f"people differ on {quantity(differing, 'question')}, which {counts} as not labelled: "
+            "run this command with --adjudicate"
+        )
     for (first, second), found in labels.agreements().items():
         kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:.2f}"
         yield (

@@ -49,8 +49,8 @@ class OutputParity:
     def lines(self) -> Iterator[str]:
         """The lines that `tunegate parity` prints."""
         where = (
-            f"; {percent(self.agreed)} of the tokens precede a difference, the earliest at token "
-            f"{self.earliest + 1} of {self.case}" if self.earliest is not None else ""
+            f"; on average {percent(self.agreed)} of an output's tokens come before its first difference; the earliest "
+            f"difference is at token {self.earliest + 1} of {self.case}" if self.earliest is not None else ""
         )  # fmt: skip
         yield f"outputs: {self.same} of {self.of} the same{where}"
         if self.drift:
@@ -169,7 +169,9 @@ def _other_weights(agreed: float | None, drifts: Sequence[float], same_weights: 
     mean = statistics.fmean(drifts) if drifts else 0.0
     far = [f"log-probabilities are {mean:.2f} nats per token apart"] if mean > OTHER else []
     if agreed is not None and agreed < AGREED:
-        far.append(f"outputs differ early, {percent(agreed)} of their tokens precede a difference")
+        far.append(
+            f"outputs differ early: on average {percent(agreed)} of an output's tokens come before its first difference"
+        )
     if same_weights:
         if not far and mean <= ARITHMETIC:
             return

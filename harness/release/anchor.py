@@ -280,7 +280,9 @@ def _check_own(root: Path, ledger: Ledger, known: Ledger, name: str, units: Sequ
     wrong = [(event, why) for event in own if (why := _why_not(root, ledger, known, name, event, sealed))]
     if wrong:
         lines = [f"  {show_path(event_path(root, event.digest))}: {render_event(event)}: {why}" for event, why in wrong]
-        expected = f"local events that {name} lacks to rest on files here, and to revoke nothing"
+        expected = (
+            f"each event here that {name} lacks to have its files, and to withdraw or retire nothing that {name} has"
+        )
         raise Refused(f"expected {expected}, found others:\n" + "\n".join(lines))
 
 

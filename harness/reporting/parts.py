@@ -53,9 +53,9 @@ class PartReport:
 
     @property
     def confusions(self) -> str:
-        """The most frequent confusions: `"soon" taken for "now" 22 times`."""
+        """The most frequent confusions: `outputs "now" instead of "soon" 22 times`."""
         return ", ".join(
-            f"{wanted} taken for {found} " + ("once" if times == 1 else f"{times} times")
+            f"outputs {found} instead of {wanted} " + ("once" if times == 1 else f"{times} times")
             for wanted, found, times in self.taken[:SHOWN_TAKEN]
         )
 

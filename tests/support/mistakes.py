@@ -145,7 +145,7 @@ MISTAKES = {
         caught("a worked example is edited", GATE, 4, UNKNOWN_PROMPT,
                put(TRIAGE, "shots", [{"input": "How many?", "output": "2"}])),
         caught("the same question stands under two ids, and makes fewer observations", GATE, 0,
-               "on 40 cases in 39 observations",
+               "on 40 cases (39 observations: a group counts once)",
                put(TRIAGE, "cases.4.input", "How many boilers are in house 3?"),
                ran(RECORD), ran(f"{RECORD} --tg-adapter=tuned")),
         caught("a case stands twice", GATE, 4, "expected an id that is unique in its unit, found 'c03' again",

@@ -165,7 +165,7 @@ def render_grades(report: ExampleReport) -> Iterator[str]:
             yield f"  {name}: {_rows(unit.rows)}, not graded: {unit.not_scored}"
             continue
         failed = len(unit.failures)
-        result = f"{failed} fail" if failed else "all pass"
+        result = f"{failed} fail the check" if failed else "all pass the check"
         yield f"  {name}: {_rows(unit.rows)}, {result}; not scored: {unit.not_scored}"
         yield from (f"    {failure}" for failure in unit.failures[:SHOWN])
     yield from _duplicates(report.duplicates)

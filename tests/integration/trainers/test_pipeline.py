@@ -314,7 +314,7 @@ def test_only_our_own_progress_is_printed(trained):
     assert [line for line in lines if line not in now_and_then] == [
         GRADING,
         "  done in N s",
-        "  triage: 22 rows, all pass; not scored: which values are right",
+        "  triage: 22 rows, all pass the check; not scored: which values are right",
         "Looking for secrets and personal data: 22",
         "  done in N s",
         "Comparing 44 texts of rows with 2 inputs of fixtures: 44",

@@ -40,7 +40,7 @@ def test_liked_and_disliked_outputs_train_by_kto(place):
 
     assert done.exit_code == 0, done.output
     assert "rows.jsonl: form kto, 12 rows; columns not used: id\n" in done.output
-    assert "triage: 12 rows, all pass" in done.output
+    assert "triage: 12 rows, all pass the check" in done.output
     [file] = files(place)
     assert (file["form"], file["rows"], file["unused"]) == ("kto", 12, {"id": 12})
 

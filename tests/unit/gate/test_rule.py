@@ -102,7 +102,7 @@ def test_cases_of_one_group_are_one_observation(evaluate, tmp_path):
     found = verdict(evaluate(*moved(100, regressed=20)))  # one conversation of five went wrong
     assert (found["n"], found["observations"]) == (100, 5)
     assert found["verdict"] == "inconclusive"
-    assert "on 100 cases in 5 observations, -20.0 points" in found["reason"]
+    assert "on 100 cases (5 observations: a group counts once), -20.0 points" in found["reason"]
     assert "observations in total would settle it" in found["reason"]
 
 
@@ -117,7 +117,7 @@ def test_the_same_question_under_another_id_is_no_further_observation(evaluate, 
     write_desk(tmp_path, 80, case_keys=lambda index: {"input": f"message {index // 2}"})
     found = verdict(evaluate("1" * 80, "1" * 80))
     assert found["verdict"] == "inconclusive"  # forty questions
-    assert "on 80 cases in 40 observations" in found["reason"]
+    assert "on 80 cases (40 observations: a group counts once)" in found["reason"]
 
 
 def test_repeats_are_averaged_not_pooled(evaluate, tmp_path):

@@ -160,7 +160,7 @@ def test_what_people_label_differently_is_adjudicated_and_can_be_undone():
     lines = list(summary_lines(two_outputs(3), read_labels(FILE)))
     assert lines == [
         "labelled: 2 of 3",
-        "people differ on 1, which count as not labelled: run it with --adjudicate",
+        "people differ on 1 question, which counts as not labelled: run this command with --adjudicate",
         "anna and ben both labelled 6 outputs and differ on 1 (16.7 %), Cohen's kappa 0.67; each errs on about 9.2 %, "
         "if both err independently and equally often",
     ]

@@ -44,7 +44,8 @@ def test_the_earliest_difference_is_told_with_its_case(units):
     found = parity(units, answered(units, *GOOD), answered(units, "a b c d", "a x c e", "a b c f", "a b c"))
 
     assert list(found.lines()) == [
-        "outputs: 2 of 4 the same; 75.0 % of the tokens precede a difference, the earliest at token 2 "
+        "outputs: 2 of 4 the same; on average 75.0 % of an output's tokens come before its first "
+        "difference; the earliest difference is at token 2 "
         "of desk/triage/c001"
     ]
     assert found.findings == ()
@@ -75,7 +76,7 @@ def test_answers_that_go_on_behind_their_end_are_named(units):
 
 def test_answers_that_differ_from_the_start_are_of_other_weights(units):
     [finding] = parity(units, answered(units, *GOOD), answered(units, "q", "r", "s", "a b c h")).findings
-    assert str(finding).startswith("other-weights: outputs differ early, 18.8 % of their tokens")
+    assert str(finding).startswith("other-weights: outputs differ early: on average 18.8 % of an output's tokens")
 
 
 @pytest.mark.parametrize(("off", "rule"), [(0.01, None), (0.2, "quantised"), (2.0, "other-weights")])

@@ -84,15 +84,15 @@ def shown(made: Record) -> str:
 def test_a_field_is_told_with_its_rate_and_what_was_taken_for_what(tasks):
     made = answered(tasks(), *[SOON] * 22, *[{"product": "radiator", "urgency": "now"}] * 3, *["x"], RIGHT)
 
-    assert 'desk/triage: urgency: 77.0 % of 100 right, "now" taken for "soon" 22 times\n' in shown(made)
-    assert 'desk/triage: product: 96.0 % of 100 right, "boiler" taken for "radiator" 3 times\n' in shown(made)
+    assert 'desk/triage: urgency: 77.0 % of 100 right, outputs "soon" instead of "now" 22 times\n' in shown(made)
+    assert 'desk/triage: product: 96.0 % of 100 right, outputs "radiator" instead of "boiler" 3 times\n' in shown(made)
 
 
 def test_beside_a_reference_the_rate_of_each_field_has_the_other_one(tasks):
     both = tasks()
     made = gate.compare(both, answered(both, *[SOON] * 22, RIGHT), {"baseline": answered(both, RIGHT)}, [])
 
-    assert 'urgency: 78.0 % of 100 right (baseline: 100.0 %), "now" taken for "soon" 22 times' in shown(made)
+    assert 'urgency: 78.0 % of 100 right (baseline: 100.0 %), outputs "soon" instead of "now" 22 times' in shown(made)
     assert "product" not in shown(made)
 
 
@@ -106,12 +106,13 @@ def test_every_face_shows_the_parts(tasks):
         "urgency", 100, 1.0, 0.78, 0.05, True,
     )  # fmt: skip
     assert part["taken"] == (('"now"', '"soon"', 22),)
-    assert '| **fell**: urgency | 100 | 100.0 % | 78.0 % | 5.0 | "now" taken for "soon" 22 times |' in markdown_report(
-        report
+    assert (
+        '| **fell**: urgency | 100 | 100.0 % | 78.0 % | 5.0 | outputs "soon" instead of "now" 22 times |'
+        in markdown_report(report)
     )
     page = html_page(report)
     assert "parts of desk/triage" in page
-    assert "&#34;now&#34; taken for &#34;soon&#34; 22 times" in page
+    assert "outputs &#34;soon&#34; instead of &#34;now&#34; 22 times" in page
 
 
 def test_of_a_sealed_unit_nothing_is_told_of_what_was_taken_for_what(tasks):
@@ -220,8 +221,8 @@ def test_a_value_that_is_never_answered_stands_in_the_report_of_a_record(tasks, 
 
     assert "never" not in shown(made)
     assert (
-        'desk/triage: urgency: 0.0 % of 100 right, "now" taken for "soon" 100 times; never outputs "now" (0 of 100)'
-        in shown(never)
+        'desk/triage: urgency: 0.0 % of 100 right, outputs "soon" instead of "now" 100 times; '
+        'never outputs "now" (0 of 100)' in shown(never)
     )
     report = report_of([read_record(never.write(tmp_path / "r.json").path)])
     assert 'never outputs "now" (0 of 100)' in markdown_report(report)

@@ -172,7 +172,7 @@ def report(grades, **changes) -> ExampleReport:
 def test_the_report_in_words(grades):
     said = list(render_grades(report(grades, failing_rows=DROP)))
 
-    assert said[0] == "  triage: 8 rows, 7 fail; not scored: which values are right"
+    assert said[0] == "  triage: 8 rows, 7 fail the check; not scored: which values are right"
     assert said[1].startswith("    rows.jsonl:2: schema.required: ")
     assert said[1].endswith("(and 2 more)")
     assert len([line for line in said if line.startswith("    rows.jsonl:")]) == 5

@@ -629,6 +629,6 @@ def test_a_sealed_unit_expects_what_the_unit_expects_that_it_seals(mistakes) -> 
     policy = POLICY + "  last: {role: guard, margin: 0.1, seals: schema, reason: tickets}\n"
     [found] = mistakes(a=expecting, b=sealed.replace("id: a", "id: b"), task=policy)
     assert found == (
-        "task.yaml: units.last.seals: expected `expect` in the cases of last, as in those of schema, found it in 0 % of "
-        "them, and in 100 % of those of schema; write what each sealed case expects"
+        "task.yaml: units.last.seals: expected `expect` in the cases of last, as in those of schema, found it in 0 % "
+        "of them, and in 100 % of those of schema; write what each sealed case expects"
     )

@@ -186,10 +186,15 @@ def _verdicts() -> Iterator[Promise]:
     )  # fmt: skip
     yield from _at_most(GATE, held, found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)
     yield from _at_most(
-        GATE, "a loss of the margin is falsely held at most 5.5 % of the time", found_of.GRADED, level=GRADED_BOUND
+        GATE,
+        "a loss as large as the margin wrongly gets held at most 5.5 % of the time",
+        found_of.GRADED,
+        level=GRADED_BOUND,
     )
     yield from _at_most(GATE, "at most a share `collapse` of the cases loses C or more", found_of.MEAN_OR_SHARE)
-    yield from _at_most(GATE, "*held* promises a loss within the margin in *these* topics", found_of.TOPICS)
+    yield from _at_most(
+        GATE, "*held* promises a loss within the margin over the topics in your cases, taken together", found_of.TOPICS
+    )
     rare = (
         ("at most 8 % with 50 topics", 50, 0.08), ("at most 12 % with 20", 20, 0.12), ("a quarter with ten", 10, 0.25),
     )  # fmt: skip
@@ -211,16 +216,14 @@ def _verdicts() -> Iterator[Promise]:
 
 def _plans() -> Iterator[Promise]:
     hold, show, drop = (_planned(of) for of in ("held", "improved", "regressed"))
-    yield _at_least(
-        PLAN, "so that all units of the task hold their margins four times in five", "an equal unit held", hold
-    )
-    yield _at_least(PLAN, "to be called improved four times in five", "ten points improved", show)
-    yield _at_least(PLAN, "the smallest true drop that is called regressed four times in five", "that drop", drop)
-    yield _at_least(PLAN, "that is called improved four times in five", "that gain", show)
-    yield _at_least(MESSAGES, "settle it four times in five", "an equal unit held", hold)
-    yield _at_least(MESSAGES, "points four times in five", "that drop", drop)
+    yield _at_least(PLAN, "gets held in all units of the task 80 % of the time", "an equal unit held", hold)
+    yield _at_least(PLAN, "to be called improved 80 % of the time", "ten points improved", show)
+    yield _at_least(PLAN, "the smallest true drop that is called regressed 80 % of the time", "that drop", drop)
+    yield _at_least(PLAN, "that is called improved 80 % of the time", "that gain", show)
+    yield _at_least(MESSAGES, "settle it 80 % of the time", "an equal unit held", hold)
+    yield _at_least(MESSAGES, "points 80 % of the time", "that drop", drop)
     yield from _at_most(PLAN, "how often the gate passes an equal model", found_of.PLANNED, level=EXACT)
-    covers = "covers the rate 85 times in 100 or more"
+    covers = "at or above the true rate at least 85 % of the time"
     yield Promise(PLAN, covers, "a flip rate above it", "at most", 0.15, _bounded)
 
 

@@ -181,7 +181,7 @@ def _row(found: Found, flip_rate: float, way: Way) -> list[str]:
 
 
 def _why(each: Proposal) -> str:
-    short = f"; {each.target_cases} cases would do so four times in five" if each.target_cases else ""
+    short = f"; {each.target_cases} cases would do so 80 % of the time" if each.target_cases else ""
     seal = f"; it takes about {each.sealable} cases a unit to seal some" if each.sealable else ""
     return (
         f"with margins of 5 points each, as declared, an honest adapter is released {number(each.declared)} % of the "

@@ -116,9 +116,9 @@ def _add(unit: Unit, incident: Incident, data: dict[str, Any], comments: list[st
     aside = chatter(quiet)
     findings = findings_of(unit, incident, data.get("expect"))
     if findings:
-        aside.print(f"the output in the log fails it: {shown(findings[0])}")
+        aside.print(f"the output in the log fails this case: {shown(findings[0])}")
     elif findings is not None:
-        console.print("note: the output in the log passes it, so it does not hold this incident")
+        console.print("note: the output in the log passes this case, so the case does not catch the incident")
     folder = cases.as_posix()
     aside.print(f"next: tunegate lint {show_path(path)}")
     aside.print(f"then record again only this unit: pytest {folder} --tg-record -k {unit.key!r}")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tunegate.harness.session.comparison import Compared
     from tunegate.harness.session.sides import Side
 
-NO_EVIDENCE = "for information only: open cases, no verdict of a gate; tunegate gate decides on a change"
+NO_EVIDENCE = (
+    "for information only: it compares open cases and blocks nothing; to decide on a change, use tunegate gate"
+)
 
 
 def compare_configurations(

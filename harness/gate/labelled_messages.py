@@ -25,7 +25,7 @@ def missing(facts: UnitVerdict, chance: float) -> str:
     """
     found = _sample(facts)
     lack = f"{found.missing} of {found.sample} labels of the snapshot sha256:{found.snapshot[:DIGITS]} are missing"
-    worth = f"{found.sample} labels hold an equal model about {percent(chance)} of the time"
+    worth = f"With {found.sample} labels an equal model gets held about {percent(chance)} of the time"
     few = ", since outputs differ too often for labels to help" if chance < 0.5 else ""
     return f"Inconclusive: {lack}: tunegate label {facts.unit}. {_numbers(facts)} {worth}{few}."
 

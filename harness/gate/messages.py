@@ -167,7 +167,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
         more = f"{outputs} outputs per case, or " if outputs else ""
         advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
     else:
-        advice = f"a close call: this many {_noun(facts)} settle it four times in five"
+        advice = f"a close call: this many {_noun(facts)} settle it 80 % of the time"
     return f"the loss may be up to {_loss(facts)} (margin {_margin(facts)}); {advice}"
 
 
@@ -186,7 +186,7 @@ def _to_settle(group: GroupLoss) -> str:
     if group.needed is None:
         return TOO_CLOSE
     if group.needed <= group.cases:
-        return f"a close call: {group.needed} cases of the group settle it four times in five"
+        return f"a close call: {group.needed} cases of the group settle it 80 % of the time"
     return f"about {group.needed} cases in the whole group would settle it"
 
 
@@ -290,7 +290,7 @@ def _few_collapse(facts: UnitVerdict) -> str:
 
 def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
     most, others = points(max(0.0, -group.interval[0]), signed=False), len(group.units) - 1
-    alone = f" On its own it would detect a loss of {points(found, signed=False)} points four times in five."
+    alone = f" On its own it would detect a loss of {points(found, signed=False)} points 80 % of the time."
     guards = f"{others} other guard{'s' if others > 1 else ''}{', but lower' if facts.lower else ''}"
     mean = "mean loss" if group.even else "weighted mean loss"
     return (
@@ -396,7 +396,8 @@ def by_chance(number: int, level: float | None) -> str:
     """Return how often at least one of so many candidates is held, each of which loses the whole margin."""
     chance = 1 - (1 - (level or 0.0)) ** number
     return (
-        f"of {number} candidates that each lose the whole margin, one or more is held {100 * chance:.0f} % of the time"
+        f"of {number} candidates that each lose as much as the margin, one or more gets held {100 * chance:.0f} % of "
+        "the time"
     )
 
 

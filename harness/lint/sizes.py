@@ -50,8 +50,8 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
         if unit.sealed and not declared.target_score and (little := _shows_little(each)):
             yield LintWarning(cases, 1, f"{unit.key}: {little}")
         if each.n < SHARE_PAYS and any(asked.get("score") == "share" for asked in unit.asked.values()):
-            text = f"with {each.n} cases `score: share` is held less often than the share of cases that pass; it pays "
-            yield LintWarning(cases, 1, f"{unit.key}: {text}from about 200 on")
+            text = f"with {each.n} cases `score: share` gets the verdict held less often than pass or fail; it pays "
+            yield LintWarning(cases, 1, f"{unit.key}: {text}from about 200 cases on")
         if not declared.parts and (text := _lets_pass(each)):  # a unit that passes nothing may still guard its parts
             place = _declared_at(root, unit) if policies[unit.task].declared else (cases, 1)
             yield LintWarning(*place, f"{unit.key}: {text}")
@@ -73,15 +73,15 @@ def _is_short(each: Plan) -> bool:
 def _too_few(each: Plan) -> str:
     """Why an unchanged model would rarely or never be held; empty if it would be."""
     rests = ", although the unit is sealed and a release depends on it" if each.unit.sealed else ""
-    holds = f"they can hold {_size(each, each.held_margin)}" if each.held_margin else "they can hold no margin"
+    enough = f"a margin of {_size(each, each.held_margin)}" if each.held_margin else "no margin"
     if each.unit.kind == "continuous" and (never := why_never(each)):
         return f"{never}{rests}; it takes {remedies(each)}"
     if each.group:  # it need not hold individually
         return ""
     if each.n < each.fewest:
         return (
-            f"{each.n} cases cannot hold a margin of {_size(each, each.margin)} without a gain{rests}; it takes "
-            f"{each.fewest}, and {each.needed} to be held reliably; {holds}"
+            f"{each.n} cases cannot rule out a loss of {_size(each, each.margin)} unless the score rises{rests}; it "
+            f"takes {each.fewest} if nothing changes, {each.needed} to do so reliably; these are enough for {enough}"
         )
     if each.chance is None or each.chance >= each.asked:
         return ""
@@ -89,16 +89,16 @@ def _too_few(each: Plan) -> str:
         known = "assumed" if each.seen.is_assumed else "measured"
         which = f": {short}" if (short := which_is_short(each)) else ""
         return (
-            f"with {each.n} cases an unchanged model is held to {_size(each, each.margin)} only "
+            f"with {each.n} cases an unchanged model is shown to lose less than {_size(each, each.margin)} only "
             f"{100 * each.chance:.0f} % of the time (at the {known} spread{which})"
             f"{rests}; it takes {remedies(each)}: see tunegate plan"
         )
     margin = _size(each, each.held_margin) if each.held_margin else "its own"
     rate = f"{percent(each.seen.spread)} flip rate"
     return (
-        f"with {each.n} cases an unchanged model is held to {_size(each, each.margin)} only {100 * each.chance:.0f} % "
-        f"of the time (at {rate}){rests}; about {each.needed} cases would do, or a margin of {margin}: see tunegate "
-        "plan"
+        f"with {each.n} cases an unchanged model is shown to lose less than {_size(each, each.margin)} only "
+        f"{100 * each.chance:.0f} % of the time (at {rate}){rests}; about {each.needed} cases would do, or a margin of "
+        f"{margin}: see tunegate plan"
     )
 
 
@@ -108,11 +108,11 @@ def _spent(each: Plan, made: int) -> str:
     if not is_spent(each, made) or first is None or following is None:
         return ""
     gain = each.shown_gain if each.role == "target" else None
-    what = f"a gain of {_size(each, gain)} is shown" if gain else "an unchanged model is held"
+    what = f"a gain of {_size(each, gain)} is shown" if gain else "an unchanged model gets the verdict held"
     times = "once" if made == 1 else f"{made} times"
     return (
         f"its sealed cases are spent: they were evaluated {times}; at the next evaluation {what} "
-        f"{100 * following:.0f} times in 100, at the first {100 * first:.0f}; write new ones and unseal these"
+        f"{100 * following:.0f} % of the time, at the first {100 * first:.0f} %; write new ones and unseal these"
     )
 
 
@@ -130,12 +130,13 @@ def _lets_pass(each: Plan) -> str:
     if rate is not None and max(rate, each.seen.released_rate or 0.0) <= margin:
         if not rate:
             return (
-                f"a guard of which the baseline passes none of {len(each.unit.cases)} cases cannot fall, so it guards "
-                "nothing; make it a target, or write cases that the model can pass"
+                f"the baseline passes none of the {len(each.unit.cases)} cases of this guard, so it cannot fall and "
+                "guards nothing; make it a target, or write cases that the model can pass"
             )
         return (
-            f"a guard of which the baseline passes {percent(rate)} may lose all of it within its margin of "
-            f"{_size(each, margin)}; narrow the margin, make it a target, or write cases that the model can pass"
+            f"the baseline passes only {percent(rate)} of this guard, which is within its margin of "
+            f"{_size(each, margin)}, so losing all of it may not block; narrow the margin, make it a target, or write "
+            "cases that the model can pass"
         )
     found = each.chances_of(-LARGE).regressed
     if found >= 0.5 or (rate or 1.0) < LARGE or not each.held_margin or each.held_margin > NARROWER * margin:
@@ -143,8 +144,8 @@ def _lets_pass(each: Plan) -> str:
     guess = ", assumed" if each.seen.is_assumed else ""
     return (
         f"{len(each.unit.cases)} cases with a margin of {_size(each, margin)} let a large loss pass: a true loss of "
-        f"{100 * LARGE:g} points is called regressed {100 * found:.0f} times in 100; they can hold "
-        f"{_size(each, each.held_margin)} (at {percent(each.seen.spread)} flip rate{guess})"
+        f"{100 * LARGE:g} points is called regressed only {100 * found:.0f} % of the time; the cases are enough for a "
+        f"margin of {_size(each, each.held_margin)} (at {percent(each.seen.spread)} flip rate{guess})"
     )
 
 
@@ -158,5 +159,5 @@ def _shows_little(each: Plan) -> str:
     needed = each.power.cases_to_improve(each.margin or 0.0, LARGE)
     return (
         f"{each.n} sealed cases prove little: a true gain of {100 * LARGE:g} points is called improved "
-        f"{100 * shown:.0f} times in 100; about {needed} cases would do"
+        f"{100 * shown:.0f} % of the time; about {needed} cases would do"
     )

@@ -19,7 +19,7 @@ TIGHTER = 0.6  # of the margin: if so small a margin is held too, the advice men
 def advice_table(plans: Sequence[Plan]) -> Table:
     """Return a table of units: their cases, the cases needed to hold the margin and to show the gain, and advice."""
     gain = next((f"+{plain_number(each.gain, each.unit)}" for each in plans if each.gain), "gain")
-    columns = ("unit", "role", "cases", "to\nhold", f"to show\n{gain}", "what to do")
+    columns = ("unit", "role", "cases", "for the\nmargin", f"to show\n{gain}", "what to do")
     out = figures_table(columns, texts=("unit", "role", "what to do"))
     out.columns[1].no_wrap = True
     for each in plans:
@@ -40,7 +40,7 @@ def next_steps(each: Plan) -> Iterator[str]:
     """Yield the advice for a unit."""
     if each.margin is None:
         share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
-        held = f"; {amount(each.held_margin, each.unit)}{share} would be held" if each.power else ""
+        held = f"; {amount(each.held_margin, each.unit)}{share} would do" if each.power else ""
         yield f"declare a margin: it is not gated{held}"
         return
     if each.power is None:
@@ -64,13 +64,13 @@ def next_steps(each: Plan) -> Iterator[str]:
         but = f" except its parts: {listed(each.parts)}" if each.parts else ""
         yield f"the base passes {percent(each.seen.rate)}: nothing to guard yet{but}"
     elif not few and each.role != "target" and each.held_margin and each.held_margin < TIGHTER * each.margin:
-        yield f"enough; {amount(each.held_margin, each.unit)} would be held too"
+        yield f"enough, also for a margin of {amount(each.held_margin, each.unit)}"
     elif not few:
         yield "enough"
 
 
 def _ways(each: Plan) -> str:
-    return f"to hold {amount(each.margin, each.unit)}: {remedies(each)}"
+    return f"for a margin of {amount(each.margin, each.unit)}: {remedies(each)}"
 
 
 def _more(count: int | None, each: Plan) -> str:

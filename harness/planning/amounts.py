@@ -38,7 +38,7 @@ def case_count(n: int, each: Plan) -> str:
 
 
 def often(chance: float) -> str:
-    """Return a chance in times in 100."""
+    """Return a chance in percent of the time."""
     if chance >= 0.995:
-        return "over 99 times in 100"
-    return f"{round(100 * chance)} times in 100" if chance >= 0.005 else "less than once in 100"
+        return "over 99 % of the time"
+    return f"{round(100 * chance)} % of the time" if chance >= 0.005 else "less than 1 % of the time"

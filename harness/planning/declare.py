@@ -15,10 +15,10 @@ from tunegate.harness.planning.proposal import Proposal, Way
 
 COLUMNS = ("guards", "cases", "margin", "released", "one\nguard's\nloss", "all\nguards'\nloss")
 LEGEND = (
-    "Released: times in 100. Loss, in points: a loss of one guard is blocked four times in five, one of all guards 19 "
-    "times in 20."
+    "Released: in % of the time. Loss, in points: such a loss is blocked 80 % of the time if one guard has it, 95 % "
+    "if all have it."
 )
-STOPPED = " The smallest margins with which the guards block at most one honest adapter in twenty:"
+STOPPED = " The smallest margins with which the guards block at most 5 % of honest adapters:"
 ONCE = "Without sealed cases only the first complete run of the task proves a gain."
 
 
@@ -41,11 +41,11 @@ def said(found: Proposal) -> Iterator[str]:
     if found.target_cases:
         yield (
             f"{start} {often(found.declared)}. The targets' own cases show {in_points(found.gain)} "
-            f"{often(found.shown)}, regardless of the margins; {found.target_cases} per target would do so four times "
-            "in five." + (STOPPED if found.guards else "")
+            f"{often(found.shown)}, regardless of the margins; {found.target_cases} per target would do so 80 % "
+            "of the time." + (STOPPED if found.guards else "")
         )
     else:
-        yield f"{start} {often(found.declared)}. The smallest margins with which it {passes} four times in five:"
+        yield f"{start} {often(found.declared)}. The smallest margins with which it {passes} 80 % of the time:"
 
 
 def ways_table(found: Proposal) -> Table:

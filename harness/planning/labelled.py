@@ -73,8 +73,8 @@ def _plan(unit: Unit, margin: float, record: Record | None) -> LabelPlan:
 
 def labels_table(plans: Sequence[LabelPlan]) -> Table:
     """Return a table of labelled traffic, by the share of outputs that differ."""
-    title = "Labels that hold an equal model four times in five, if half of the differing outputs are equally right"
-    columns = ("unit", "inputs", "margin", "outputs\ndiffer", "labels\nneeded", "sample", "held by\nsample")
+    title = "Labels with which an equal model gets held 80 % of the time, if half of the differences do not matter"
+    columns = ("unit", "inputs", "margin", "outputs\ndiffer", "labels\nneeded", "sample", "held with\nsample")
     out = figures_table(columns, title=title)
     for each in plans:
         for share, needed, chance in each.rows:

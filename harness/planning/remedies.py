@@ -1,4 +1,4 @@
-"""Why a unit cannot hold its margin with the present cases, and the remedies."""
+"""Why a unit cannot show that its margin is kept with the present cases, and the remedies."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ def why_never(each: Plan) -> str:
     if calls and calls.span:
         more = amount(calls.span, each.unit)
         return (
-            f"{cases} can never hold {held}: at max_new_tokens {calls.limit} one call may cost {more} more than another"
+            f"{cases} can never show that the mean cost rises by less than {held}: at max_new_tokens {calls.limit} one "
+            f"call may cost {more} more than another"
         )
     if bounds and bounds.collapse and each.n >= bounds.fewest_for_mean(each.margin):
         few = f"fewer than {percent(each.least_collapse)} fall by {amount(_room(each), each.unit)} or more"
         return f"{cases} cannot show that {few}, but `collapse` allows {percent(bounds.collapse)}"
-    return f"{cases} cannot hold {held} without a gain"
+    return f"{cases} cannot rule out a loss of {held} unless the score rises"
 
 
 def remedies(each: Plan) -> str:
     """Return what would hold its margin with the required chance, or if nothing moves if its spread is unknown."""
-    return ", or ".join(_remedies(each)) or "no number of cases would hold it"
+    return ", or ".join(_remedies(each)) or "a wider margin, as no number of cases is enough"
 
 
 def _remedies(each: Plan) -> Iterator[str]:
@@ -68,7 +69,8 @@ def which_is_short(each: Plan) -> str:
     mean = replace(power, collapse=None).prob_held(each.n, each.margin)
     share = power.prob_few_collapse(each.n, each.margin)
     far = amount(_room(each), each.unit)
-    return f"the mean is held {often(mean)}, few enough cases fall by {far} or more {often(share)}"
+    few = f"few enough cases fall by {far} or more {often(share)}"
+    return f"the mean is shown to be within the margin {often(mean)}, {few}"
 
 
 def _room(each: Plan) -> float:

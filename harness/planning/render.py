@@ -19,7 +19,7 @@ from tunegate.harness.planning.whole_tasks import tasks_together
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
-    "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin\nheld", "min.\ndrop\ndetected",
+    "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin", "min.\ndrop\ndetected",
     "min.\ngain\nshown",
 )  # fmt: skip
 FRESH = "Each evaluation of the same sealed cases has a smaller error level. New cases start at 1 again."
@@ -71,8 +71,8 @@ def _cells(each: Plan) -> Iterator[str]:
 
 
 def chances_table(plans: Sequence[Plan]) -> Table:
-    """Return a table of the chance of each verdict at true changes, in times in 100."""
-    title = "Times in 100, by true change: regressed/inconclusive/held/improved"
+    """Return a table of the chance of each verdict at true changes, in percent."""
+    title = "In % of the time, by true change: regressed/inconclusive/held/improved"
     out = figures_table(("unit", *CHANGES), title=title)
     for each in plans:
         out.add_row(each.unit.key, *(_shares(each.chances.get(name)) for name in CHANGES))
@@ -86,12 +86,12 @@ def _shares(found: Chances | None) -> str:
 
 
 def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
-    """Return a table of how often sealed cases pass a model, by the number of their evaluation, in times in 100."""
+    """Return a table of how often sealed cases pass a model, by the number of their evaluation, in percent."""
     gains = {each.unit.key: amount(each.gain, each.unit) for each in plans if each.gain}
     targets = [each for each in plans if each.role == "target" and each.gain]
     gains |= {each.unit.task: amount(each.gain, each.unit) for each in targets}
     texts = ("unit or task", "what passes")
-    title = "Times in 100, by the evaluation of the sealed cases"
+    title = "Passes, in %, by evaluation of the same sealed cases"
     out = figures_table((*texts, *map(str, EVALUATIONS)), texts, title)
     for each in found:
         whole = "/" not in each.key
@@ -118,13 +118,13 @@ def _seal(each: Plan, split: CaseSplit) -> str:
             f"too few cases to prove a gain at a release with sealed ones; {split.needed} would do, "
             f"{split.needed - split.needed // 4} of them sealed. Until then only the task's first complete run does."
         )
-    gain = f"a gain of {amount(each.gain, each.unit)}" if each.gain else f"{amount(each.margin, each.unit)} held"
+    gain = f"{'a gain of' if each.gain else 'a loss below'} {amount(each.gain or each.margin, each.unit)}"
     short = split.gained < POWER and split.needed > each.n
-    more = f" ({split.needed} cases in total would, four times in five)" if short else ""
+    more = f" ({split.needed} cases in total would, 80 % of the time)" if short else ""
     return (
         f"seal {split.sealed} of these {case_count(each.n, each)} for releases, and work with the other {split.open}: "
         f"a release then shows {gain} {often(split.gained)}{more}, and at the second, third and fourth evaluation of "
-        f"the same sealed cases {_later(split)} times. Open cases prove a gain only in the task's first complete run, "
+        f"the same sealed cases {_later(split)} %. Open cases prove a gain only in the task's first complete run, "
         "as later adapters are chosen by them."
     )
 

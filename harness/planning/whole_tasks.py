@@ -13,8 +13,8 @@ from tunegate.harness.statistics.second_reference import Beside
 
 USUALLY = 0.9  # if the weakest unit passes less often, it is named
 ASKED: dict[Beside, str] = {
-    "held": " (held of what is in service and of the anchor)",
-    "not worse": " (held of the base, and not worse than the adapter in service)",
+    "held": " (if it gets held against what is in service and against the anchor)",
+    "not worse": " (if it gets held against the base and is not worse than the adapter in service)",
 }
 
 
@@ -73,4 +73,4 @@ def once_anchored(plans: Sequence[Plan]) -> str:
     if not any(each.seen.is_first for each in plans):
         return ""
     later, _ = passes_together([with_anchor(each) for each in plans])
-    return f" ({often(later)} once another record is in service, as it then must be held of the first one too)"
+    return f" ({often(later)} once another record is in service, as it must then get held against the first one too)"

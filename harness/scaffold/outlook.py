@@ -30,18 +30,19 @@ def look_ahead(task: Task) -> FirstGuess:
     """Estimate for a task with one unit, before any measurement."""
     [plan] = plan_units([task], Past(flip_rate=REWORDED_FLIP_RATE))
     margin = rewording_margin(plan)
-    says = f"{plan.n} cases hold {{}} four times in five, of what is in service and of the first record"
+    usual = f"with {plan.n} cases and a margin of {{}}, an equal model gets held 80 % of the time"
+    says = f"{usual}, against what is in service and against the first record"
     if margin is None or margin > WIDE:
         [plan] = plan_units([task], Past(flip_rate=USUAL_FLIP_RATE))
-        margin, few = half_points(plan.held_margin), f"too few to hold {in_points(WIDE)} of the first record, too"
-        says = f"{plan.n} cases hold {{}} four times in five, of what is in service ({few})"
+        margin, few = half_points(plan.held_margin), f"too few for {in_points(WIDE)} against the first record too"
+        says = f"{usual}, against what is in service ({few})"
     flips = f" (at a flip rate of {100 * plan.seen.spread:g} %, assumed)" if plan.seen.spread else ""
     if margin is None or margin > WIDEST_MARGIN:
-        margin, says = WIDEST_MARGIN, f"{plan.n} cases hold no margin four times in five"
+        margin, says = WIDEST_MARGIN, f"{plan.n} cases are too few for any margin"
     says = says.format(in_points(margin)) + flips
     found = propose(task, [plan])
     if found and found.targets:
-        says += f", and show a gain of {in_points(found.gain)} {often(found.shown)}"
+        says += f", and a gain of {in_points(found.gain)} is shown {often(found.shown)}"
     return FirstGuess(margin, says, _note(found) if found and found.targets else "")
 
 
@@ -62,7 +63,7 @@ def half_points(margin: float | None) -> float | None:
 def _note(found: Proposal) -> str:
     """How to reach a release for adapters with a real gain, now and later."""
     if found.target_cases:
-        return f"write {found.target_cases} cases to show a gain of {in_points(found.gain)} four times in five"
+        return f"write {found.target_cases} cases to show a gain of {in_points(found.gain)} 80 % of the time"
     split = next((way for way in found.ways if way.sealed), None)
     once = "without sealed cases, only the first complete run can prove a gain"
     if split:

@@ -176,7 +176,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
     if not hosted and Path(model).is_dir() and model:
         changes.notes.append(f"{show_path(file)} runs {model}: the runner needs that folder, or name a Hub id")
     if PLACEHOLDER in installed:
-        changes.notes.append(f"{show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256=")
+        changes.notes.append(f"{show_path(file)} fails until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
         requirement=installed,

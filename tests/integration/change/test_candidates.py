@@ -182,7 +182,7 @@ def test_a_guard_that_is_held_at_a_late_run_says_so_on_terminal_and_comment(desk
         assert done.exit_code == 0, done.output
         assert ("Held at the" in done.output) == (step == 4)
     said = ok("report", "d.json", "--markdown")
-    worth = "of 4 candidates that each lose the whole margin, one or more is held 15 % of the time"
+    worth = "of 4 candidates that each lose as much as the margin, one or more gets held 15 % of the time"
     assert f"Held at a late run of its cases: desk/triage at the 4th; {worth}" in said
     prompt(REWORDED)
     assert "at the 5th" in invoke("gate", "--policy-from=main").output

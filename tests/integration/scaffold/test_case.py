@@ -55,7 +55,7 @@ def test_an_incident_becomes_the_last_case_and_the_rest_of_the_file_stays(unit):
         "  - id: the-boiler-leaks-again-since\n    input: The boiler leaks again, since Monday\n    critical: true\n"
         "    expect: {product: boiler}\n"
     )
-    assert "the output in the log fails it: " in done.output
+    assert "the output in the log fails this case: " in done.output
     assert "next: tunegate lint fixtures/desk/triage.yaml" in done.output
     assert "pytest fixtures --tg-record -k 'desk/triage'" in done.output
 
@@ -84,7 +84,7 @@ def test_without_a_terminal_and_without_an_expectation_it_is_a_usage_error(unit)
 
 
 def test_an_output_that_passes_is_told(unit):
-    assert "the output in the log passes it" in run("--expect={product: radiator}").output
+    assert "the output in the log passes this case" in run("--expect={product: radiator}").output
 
 
 def test_messages_are_an_input_of_turns_and_a_right_output_is_an_expectation(unit):

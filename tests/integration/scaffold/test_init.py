@@ -224,7 +224,7 @@ def test_the_workflow_installs_the_very_commit_that_init_was_installed_from(shop
 
     env = yaml.safe_load((shop / ".github/workflows/tunegate.yml").read_text())["env"]
     assert env == {"TUNEGATE": f"tunegate @ git+https://github.com/o/tunegate@{'a' * 40}"}
-    assert "stops until its TUNEGATE" not in done.stdout
+    assert "fails until its TUNEGATE" not in done.stdout
     guide = (shop / "fixtures/desk/README.md").read_text()
     assert f"pip install 'tunegate[models] @ git+https://github.com/o/tunegate@{'a' * 40}'" in guide
 
@@ -232,7 +232,7 @@ def test_the_workflow_installs_the_very_commit_that_init_was_installed_from(shop
 def test_the_workflow_stops_where_nobody_knows_what_to_install(shop):
     done = init(shop, "desk", *FLAGS)
 
-    assert "note: .github/workflows/tunegate.yml stops until its TUNEGATE names a commit" in done.stdout
+    assert "note: .github/workflows/tunegate.yml fails until its TUNEGATE names a commit" in done.stdout
     gate = yaml.safe_load((shop / ".github/workflows/tunegate.yml").read_text())
     assert gate["env"] == {"TUNEGATE": "tunegate @ git+https://github.com/<OWNER>/tunegate@<COMMIT>"}
 

@@ -69,7 +69,7 @@ def test_few_labels_hold_what_60_cases_cannot(desk):
     said = asked["desk/production"]["reason"]
     assert said.startswith("Inconclusive: 40 of 40 labels of the snapshot sha256:")
     assert " are missing: tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
-    assert "40 labels hold an equal model about 97.7 % of the time" in said
+    assert "With 40 labels an equal model gets held about 97.7 % of the time" in said
 
     done = CliRunner().invoke(app, ["label", "desk/production", "--terminal", "--by=anna"], input="3" * 40)
     assert "labelled: 40 of 40" in done.output, done.output

@@ -235,7 +235,7 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
         assert found.verdicts[unit]["reason"].startswith(
             "Inconclusive: the 3 guards of its group lose 3.3 points on average and may lose up to 6.6 "
-            "(group margin 5.0); a close call: 126 cases of the group settle it four times in five. "
+            "(group margin 5.0); a close call: 126 cases of the group settle it 80 % of the time. "
         )
 
 

@@ -119,7 +119,7 @@ def test_a_guard_that_is_held_at_a_late_run_says_so(evaluate, tmp_path):
     judged = evaluate(same, None, (), numbered(7), baseline=same)
     [found] = judged.verdicts.values()
     assert (found["run"], found["blocks"]) == (7, False)
-    chance = "of 7 candidates that each lose the whole margin, one or more is held 25 % of the time."
+    chance = "of 7 candidates that each lose as much as the margin, one or more gets held 25 % of the time."
     assert found["reason"].endswith(f"Held at the 7th run of these cases: {chance}")
     assert judged.tasks["desk"]["reason"] == (
         f"No target here: every unit of desk held. Held at a late run of its cases: desk/triage at the 7th; {chance}"

@@ -26,7 +26,10 @@ Each edit below is made in a copy of a small valid project, and `tunegate lint` 
 (but that its units are small). With a mistake nothing runs, exit code 4; with a warning all does.
 
 """
-USUAL = ("cannot hold a margin", " is held to ")  # the project is small: that its units are is no news
+USUAL = (
+    "cannot rule out a loss",
+    " is shown to lose less than ",
+)  # the project is small, so its units are
 
 
 @pytest.fixture(autouse=True)

@@ -24,9 +24,9 @@ def told(tmp_path):
 
 def test_a_policy_that_refuses_an_honest_adapter_is_told_the_smallest_margins(told):
     assert told() == [
-        "desk: an honest adapter (equal on each guard, 15 points better on triage) is released 7 times in 100; a "
-        "margin of 13 points for each guard or one of 5.5 points for all guards together would release it 81 times in "
-        "100: see tunegate plan"
+        "desk: an honest adapter (equal on each guard, 15 points better on triage) is released 7 % of the time; a "
+        "margin of 13 points for each guard or one of 5.5 points for all guards together would release it 81 % of "
+        "the time: see tunegate plan"
     ]
 
 
@@ -38,8 +38,8 @@ def test_one_that_releases_it_every_second_time_is_not(told, policy):
 def test_targets_with_too_few_cases_are_told_so_once(told):
     assert told(20) == []  # that 20 cases hold no margin of five points is told already
     assert told(20, margin=0.4) == [
-        "desk: an honest adapter (equal on each guard, 15 points better on triage) is released 34 times in 100; the "
-        "targets' cases show its gain 34 times in 100, whatever the margins; it takes more of them: see tunegate plan"
+        "desk: an honest adapter (equal on each guard, 15 points better on triage) is released 34 % of the time; the "
+        "targets' cases show its gain 34 % of the time, whatever the margins; it takes more of them: see tunegate plan"
     ]
 
 
@@ -56,6 +56,6 @@ def test_guards_that_hold_together_need_not_hold_singly(told, tmp_path):
     told(together=0.06)
     found = lint_fixtures(tmp_path / "fixtures", tmp_path / "baselines").warnings
 
-    held = [each.text for each in found if "unchanged model is held" in each.text]
+    held = [each.text for each in found if "unchanged model is shown" in each.text]
     assert [text.partition(":")[0] for text in held] == ["desk/triage"]
     assert Path(found[0].file).is_relative_to(tmp_path)

@@ -59,17 +59,19 @@ def test_a_task_without_a_policy_is_warned_of(tmp_path):
 
 def test_a_unit_that_can_never_hold_its_margin_is_told_how_many_it_takes(tmp_path):
     assert warnings(tmp_path, 20) == [
-        "desk/triage: 20 cases cannot hold a margin of 10 points without a gain; it takes 29, "
-        "and 46 to be held reliably; they can hold 21.7 points"
+        "desk/triage: 20 cases cannot rule out a loss of 10 points unless the score rises; it takes 29 if nothing "
+        "changes, 46 to do so reliably; these are enough for a margin of 21.7 points"
     ]
-    assert "cannot hold" in warnings(tmp_path, 28)[0]
-    assert "cannot hold" not in warnings(tmp_path, 29)[0]
+    assert "cannot rule out" in warnings(tmp_path, 28)[0]
+    assert "cannot rule out" not in warnings(tmp_path, 29)[0]
 
 
 def test_a_unit_that_seldom_holds_its_margin_is_told_how_many_would_do(tmp_path):
     (warning,) = warnings(tmp_path, 100, "0.05")
 
-    assert warning.startswith("desk/triage: with 100 cases an unchanged model is held to 5 points only 6")
+    assert warning.startswith(
+        "desk/triage: with 100 cases an unchanged model is shown to lose less than 5 points only "
+    )
     assert warning.endswith("cases would do, or a margin of 6.5 points: see tunegate plan")
     enough = int(warning.rpartition("about ")[2].split()[0])
     assert 130 <= enough <= 170  # by enumeration 149 cases for one unit at 4 % flip rate
@@ -240,8 +242,8 @@ def watched(tmp_path, n, scores, margin=0.1, released="", **more):
 
 def test_a_guard_of_which_the_baseline_passes_nothing_cannot_fall(tmp_path):
     nothing = (
-        "desk/triage: a guard of which the baseline passes none of 100 cases cannot fall, so it guards nothing; make "
-        "it a target, or write cases that the model can pass"
+        "desk/triage: the baseline passes none of the 100 cases of this guard, so it cannot fall and guards "
+        "nothing; make it a target, or write cases that the model can pass"
     )
 
     assert watched(tmp_path, 100, "0" * 100) == [nothing]
@@ -252,7 +254,8 @@ def test_a_guard_of_which_the_baseline_passes_nothing_cannot_fall(tmp_path):
 
 def test_a_guard_may_not_lose_all_it_has_within_its_margin(tmp_path):
     assert watched(tmp_path, 100, "1" * 8 + "0" * 92) == [
-        "desk/triage: a guard of which the baseline passes 8.0 % may lose all of it within its margin of 10 points; "
+        "desk/triage: the baseline passes only 8.0 % of this guard, which is within its margin of 10 points, so losing "
+        "all of it may not block; "
         "narrow the margin, make it a target, or write cases that the model can pass"
     ]
     assert watched(tmp_path, 100, "1" * 12 + "0" * 88) == []
@@ -265,7 +268,7 @@ def test_a_release_gives_a_guard_something_to_lose(tmp_path):
 def test_a_margin_that_lets_a_large_loss_pass_is_told_with_its_line_in_task_yaml(tmp_path):
     expected = (
         "desk/triage: 60 cases with a margin of 40 points let a large loss pass: a true loss of 20 points is called "
-        "regressed 6 times in 100; they can hold 8.8 points (at 4.0 % flip rate, assumed)"
+        "regressed only 6 % of the time; the cases are enough for a margin of 8.8 points (at 4.0 % flip rate, assumed)"
     )
 
     assert watched(tmp_path, 60, "", 0.4) == [expected]
@@ -285,8 +288,9 @@ def sealing(tmp_path, n, margin):
 
 def test_a_sealed_unit_that_is_too_small_is_what_a_release_rests_on(tmp_path):
     assert sealing(tmp_path, 5, 0.1) == [
-        "desk/final: 5 cases cannot hold a margin of 10 points without a gain, although the unit is sealed and a "
-        "release depends on it; it takes 31, and 65 to be held reliably; they can hold 47.5 points"
+        "desk/final: 5 cases cannot rule out a loss of 10 points unless the score rises, although the unit is sealed "
+        "and a release depends on it; it takes 31 if nothing changes, 65 to do so reliably; these are enough for a "
+        "margin of 47.5 points"
     ]
     assert "a release depends on it; about 65 cases would do" in sealing(tmp_path, 50, 0.1)[0]
     assert sealing(tmp_path, 80, 0.1) == []
@@ -294,7 +298,7 @@ def test_a_sealed_unit_that_is_too_small_is_what_a_release_rests_on(tmp_path):
 
 def test_a_sealed_target_that_seldom_shows_a_gain_proves_little(tmp_path):
     assert sealing(tmp_path, 16, 0.4) == [
-        "desk/final: 16 sealed cases prove little: a true gain of 20 points is called improved 20 times in 100; about "
+        "desk/final: 16 sealed cases prove little: a true gain of 20 points is called improved 20 % of the time; about "
         "46 cases would do"
     ]
     assert sealing(tmp_path, 50, 0.4) == []
@@ -306,9 +310,9 @@ def test_a_continuous_unit_is_told_how_seldom_it_is_held_once_its_spread_is_know
 
     assert watched(tmp_path, 40, before, 0.1, collapse=0.1) == []
     assert watched(tmp_path, 40, before, 0.1, released=after, collapse=0.1) == [
-        "desk/triage: with 40 cases an unchanged model is held to 0.1 only 12 % of the time (at the measured "
-        "spread: the mean is held 31 times in 100, few enough cases fall by 1 or more 38 times in 100); it takes "
-        "178 cases, or a margin of 0.218: see tunegate plan"
+        "desk/triage: with 40 cases an unchanged model is shown to lose less than 0.1 only 12 % of the time (at the "
+        "measured spread: the mean is shown to be within the margin 31 % of the time, few enough cases fall by 1 or "
+        "more 38 % of the time); it takes 178 cases, or a margin of 0.218: see tunegate plan"
     ]
 
 
@@ -323,13 +327,14 @@ def test_a_continuous_unit_of_too_few_cases_for_its_share_of_collapsed_ones_is_t
     ]
     assert watched(tmp_path, 60, [], 0.1, collapse=0.053) == []
     assert watched(tmp_path, 20, [], 0.1, collapse=0.5) == [
-        "desk/triage: 20 cases cannot hold 0.1 without a gain; it takes 29 cases"
+        "desk/triage: 20 cases cannot rule out a loss of 0.1 unless the score rises; it takes 29 cases"
     ]
 
 
 def test_a_share_that_few_cases_score_is_warned_of(tmp_path):
     shared = {"check": {"schema": "refs/product.schema.json", "score": "share"}}
-    few = "with 70 cases `score: share` is held less often than the share of cases that pass; it pays from about 200 on"
+    few = "with 70 cases `score: share` gets the verdict held less often than pass or fail; it pays from about 200 "
+    few += "cases on"
 
     assert f"{T}: {few}" in warnings(tmp_path, 70, "0.2", **shared)
     assert [each for each in warnings(tmp_path, 170, "0.2", **shared) if "score: share" in each] == []
@@ -343,4 +348,4 @@ def test_a_guard_that_passes_nothing_may_watch_its_parts(tmp_path):
         tasks = load_tasks(tmp_path / "fixtures")
         save(tmp_path / "baselines", record(tasks, {T: "0" * 170}), tasks[0].units)
         found = said(tmp_path / "fixtures", tmp_path / "baselines")
-        assert any("cannot fall, so it guards nothing" in each for each in found) == warned
+        assert any("cannot fall and guards nothing" in each for each in found) == warned

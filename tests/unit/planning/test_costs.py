@@ -95,10 +95,10 @@ def test_a_guard_of_too_few_cases_can_never_hold_its_margin_and_is_given_a_numbe
     found = desk.plan()
 
     assert found.fewest == math.floor(1.7507**2 * 24) + 1 == 74
-    assert why_never(found).startswith("60 cases can never hold 0.")
+    assert why_never(found).startswith("60 cases can never show that the mean cost rises by less than 0.")
     assert "at max_new_tokens 500 one call may cost" in why_never(found)
     (warning,) = desk.lint()
-    assert warning.startswith(f"{COST}: 60 cases can never hold ")
+    assert warning.startswith(f"{COST}: 60 cases can never show that the mean cost rises by less than ")
     assert "it takes 74 cases, or max_new_tokens 4" in warning
     assert ", or a margin of 0." in warning
 

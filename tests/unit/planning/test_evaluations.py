@@ -60,7 +60,7 @@ def test_a_target_is_to_show_the_gain_that_is_hoped_for(tmp_path):
     found = worths(plan_units(load_tasks(tmp_path), Past(flip_rate=0.1), gain=0.15))
 
     assert [(each.key, each.what) for each in found] == [(FINAL, "gain"), ("desk", "equal"), ("desk", "gain")]
-    # by a simulation of the gate: 91, 74, 50 and 29 times in 100
+    # by a simulation of the gate: 91, 74, 50 and 29 % of the time
     assert found[0].chances == pytest.approx((0.91, 0.74, 0.5, 0.29), abs=0.05)
 
 
@@ -94,7 +94,7 @@ def test_a_plan_prints_four_evaluations(tmp_path):
     print_plans(console, plans(tmp_path, role="target", gain=0.15))
     text = console.file.getvalue()
 
-    assert "Times in 100, by the evaluation of the sealed cases" in text
+    assert "Passes, in %, by evaluation of the same sealed cases" in text
     row = next(each for each in text.splitlines() if each.startswith(f"{FINAL} ") and "a gain of 15 points" in each)
     assert len(row.removeprefix(FINAL).replace("a gain of 15 points", "").split()) == 4
     assert FRESH in text
@@ -128,10 +128,10 @@ def test_lint_says_when_sealed_cases_are_spent_and_what_to_do(warned):
     assert text.startswith(
         f"{FINAL}: its sealed cases are spent: they were evaluated 2 times; at the next evaluation a gain of "
     )
-    assert text.endswith(" times in 100, at the first 80; write new ones and unseal these")
+    assert text.endswith(" % of the time, at the first 80 %; write new ones and unseal these")
 
 
 def test_lint_says_it_of_a_guard_by_how_often_it_is_held(warned):
     (text,) = warned(5)
 
-    assert "at the next evaluation an unchanged model is held " in text
+    assert "at the next evaluation an unchanged model gets the verdict held " in text

@@ -1,4 +1,4 @@
-"""What to declare: the smallest margins and the split with which an honest adapter is released four times in five."""
+"""What to declare: the smallest margins and the split with which an honest adapter is released 80 % of the time."""
 
 from __future__ import annotations
 
@@ -209,16 +209,16 @@ def test_plan_prints_what_to_declare(root):
 
     block = plan().partition("desk, what to declare: ")[2]
     assert block.splitlines() == [
-        "today an honest adapter (equal on each guard, 15 points better on triage) is released 7 times in 100. The "
-        "smallest margins with which it is released four times in five:",
+        "today an honest adapter (equal on each guard, 15 points better on triage) is released 7 % of the time. The "
+        "smallest margins with which it is released 80 % of the time:",
         "                                          one      all",
         "                                      guard's  guards'",
         "guards    cases     margin  released     loss     loss",
         "──────────────────────────────────────────────────────",
         "singly    all open    13.0        82      8.0     13.0",
         "together  all open     5.5        81     10.0      5.5",
-        "Released: times in 100. Loss, in points: a loss of one guard is blocked four times in five, one of all "
-        "guards 19 times in 20.",
+        "Released: in % of the time. Loss, in points: such a loss is blocked 80 % of the time if one guard has it, "
+        "95 % if all have it.",
         "Together, in task.yaml: guards: {together: {one: 1, three: 1, two: 1}, margin: .., reason: ..}",
         "Without sealed cases only the first complete run of the task proves a gain. Sealing some needs about "
         "100 cases per unit.",
@@ -230,9 +230,9 @@ def test_plan_says_that_targets_have_too_few_cases(root):
 
     out = plan("--flip-rate", ".1")
     assert (
-        "The targets' own cases show 15 points 75 times in 100, regardless of the margins; 68 per target "
-        "would do so four times in five. The smallest margins with which the guards block at most one honest "
-        "adapter in twenty:"
+        "The targets' own cases show 15 points 75 % of the time, regardless of the margins; 68 per target "
+        "would do so 80 % of the time. The smallest margins with which the guards block at most 5 % of "
+        "honest adapters:"
     ) in out
 
 
@@ -248,9 +248,9 @@ def test_plan_of_a_target_alone_says_how_many_cases_it_takes(root):
     team(root, 40, names=("triage",))
 
     assert plan().partition("desk, what to declare: ")[2].splitlines() == [
-        "today an honest adapter (equal on each guard, 15 points better on triage) is released 72 times in 100. "
-        "The targets' own cases show 15 points 72 times in 100, regardless of the margins; 49 per target "
-        "would do so four times in five.",
+        "today an honest adapter (equal on each guard, 15 points better on triage) is released 72 % of the time. "
+        "The targets' own cases show 15 points 72 % of the time, regardless of the margins; 49 per target "
+        "would do so 80 % of the time.",
         "Without sealed cases only the first complete run of the task proves a gain. Sealing some needs about 90 cases "
         "per unit.",
     ]

@@ -83,7 +83,7 @@ def test_the_table_fits_80_columns_and_long_names_fold(told, tmp_path):
 
     assert max(len(each) for each in table) <= 80
     assert " 120 " in line("\n".join(table), "desk/a-name-that-is-")
-    assert table[-1].split()[0] == "er-than-the-column"
+    assert table[-1].split()[0] == "nger-than-the-column"
 
 
 def test_a_sealed_unit_takes_a_few_more_cases(planned):
@@ -164,14 +164,15 @@ def test_a_task_is_told_as_a_whole(planned):
     target = {"role": "target", "margin": 0.1}
     found = planned(200, target, case_keys=lambda index: {"critical": index < 5})
     assert next(tasks_together([found])) == (
-        "desk: an equal model passes 90 times in 100; critical cases block it 10 times in 100; a release "
-        "also requires its targets to improve: a model with a gain of 5 points on each (triage) passes 75 times in 100."
+        "desk: an equal model passes 90 % of the time; critical cases block it 10 % of the time; a release "
+        "also requires its targets to improve: a model with a gain of 5 points on each (triage) passes 75 % "
+        "of the time."
     )
 
 
 ADVICE = {
     "enough": (120, {"margin": 0.08}, "1" * 90 + "0" * 30, ["enough"]),
-    "a margin that could be smaller": (400, {"margin": 0.15}, "1" * 400, ["enough; 2.8 points would be held too"]),
+    "a margin that could be smaller": (400, {"margin": 0.15}, "1" * 400, ["enough, also for a margin of 2.8 points"]),
     "a guard without anything to lose": (
         120, {"margin": 0.1}, "0" * 120, ["the base passes 0.0 %: nothing to guard yet"],
     ),
@@ -189,7 +190,7 @@ def test_what_to_do(planned, n, policy, base, expected):
 
 
 def test_what_is_not_known_has_to_be_measured_and_what_has_no_margin_declared(fluent):
-    would = "0.02134 with `collapse: 0.032` would be held"
+    would = "0.02134 with `collapse: 0.032` would do"
     assert [*next_steps(fluent(None, 0.07))] == [f"declare a margin: it is not gated; {would}"]
     assert [*next_steps(fluent(0.02, None))] == ["measure how far its scores move (--run)"]
 

@@ -58,8 +58,8 @@ def test_a_plan_says_it_of_a_target_that_nothing_seals(tmp_path):
     [line] = seals(plans)
     assert line == (
         "desk/triage: seal 100 of these 200 cases for releases, and work with the other 100: a release then "
-        "shows a gain of 10 points 83 times in 100, and at the second, third and fourth evaluation of the same sealed "
-        "cases 61, 33 and 14 times. Open cases prove a gain only in the task's first complete run, as later adapters "
+        "shows a gain of 10 points 83 % of the time, and at the second, third and fourth evaluation of the same sealed "
+        "cases 61, 33 and 14 %. Open cases prove a gain only in the task's first complete run, as later adapters "
         "are chosen by them."
     )
     [plan] = [each for each in plans if each.unit.name == "triage"]

@@ -61,8 +61,8 @@ def test_the_first_record_is_one_reference_and_what_comes_is_told(home):
     assert later == pytest.approx(0.43, abs=0.02)
     [line] = tasks_together(plans)
     assert line.startswith(
-        f"desk: an equal model passes {100 * equal:.0f} times in 100 ({100 * later:.0f} times in 100 once another "
-        "record is in service, as it then must be held of the first one too)"
+        f"desk: an equal model passes {100 * equal:.0f} % of the time ({100 * later:.0f} % of the time once another "
+        "record is in service, as it must then get held against the first one too)"
     )
 
 
@@ -83,10 +83,10 @@ def test_another_record_in_service_makes_the_first_the_anchor(home):
 
     assert {(each.seen.beside, each.seen.is_first) for each in plans} == {("held", False)}
     assert passes_together(plans)[0] == pytest.approx(before, abs=0.01)
-    assert asked_of_next(plans) == " (held of what is in service and of the anchor)"
+    assert asked_of_next(plans) == " (if it gets held against what is in service and against the anchor)"
     out = CliRunner().invoke(app, ["plan", "--flip-rate", ".04"], env={"COLUMNS": "100"}).output
-    now = f"an equal model passes {100 * passes_together(plans)[0]:.0f} times in 100"
-    assert f"{now} (held of what is in service and of the anchor)" in out
+    now = f"an equal model passes {100 * passes_together(plans)[0]:.0f} % of the time"
+    assert f"{now} (if it gets held against what is in service and against the anchor)" in out
 
 
 def test_a_release_in_service_must_not_be_beaten_beyond_chance(home):
@@ -96,7 +96,7 @@ def test_a_release_in_service_must_not_be_beaten_beyond_chance(home):
 
     assert {each.seen.beside for each in plans} == {"not worse"}
     assert passes_together(plans)[0] == pytest.approx(0.59, abs=0.03)
-    assert asked_of_next(plans) == " (held of the base, and not worse than the adapter in service)"
+    assert asked_of_next(plans) == " (if it gets held against the base and is not worse than the adapter in service)"
 
 
 def test_what_is_foretold_is_what_the_gate_does(home):

@@ -611,7 +611,7 @@ def test_the_card_says_at_which_run_an_open_guard_was_held(desk):
     adapter = desk.adapter()
     card = desk.release(adapter, desk.evaluate(adapter, {T: MOST} | same)).card.read_text()
 
-    worth = "of 5 candidates that each lose the whole margin, one or more is held 18 % of the time"
+    worth = "of 5 candidates that each lose as much as the margin, one or more gets held 18 % of the time"
     assert f"Held at a late run of its cases: desk/replies at the 5th; {worth}" in card
 
 

@@ -224,22 +224,23 @@ def test_the_margin_is_the_smallest_that_so_many_cases_hold():
 
 
 def test_the_outlook_says_what_so_many_cases_hold_and_show():
-    assumed = ", of what is in service and of the first record (at a flip rate of 5 %, assumed)"
+    usual = "an equal model gets held 80 % of the time, against what is in service and against the first record"
+    assumed = f"{usual} (at a flip rate of 5 %, assumed)"
     once = "without sealed cases, only the first complete run can prove a gain"
     many, some, few = begin(rows(400)), begin(rows(63)), begin(rows(4))
 
     assert many.outlook == (
-        f"200 cases hold 5.5 points four times in five{assumed}, and show a gain of 15 points over 99 times in 100",
+        f"with 200 cases and a margin of 5.5 points, {assumed}, and a gain of 15 points is shown over 99 % of the time",
         f"{once}; seal 100 of the cases and keep 100 unsealed, so that later runs can (tunegate plan)",
     )
     assert some.outlook == (
-        f"60 cases hold 11.5 points four times in five{assumed}, and show a gain of 15 points 85 times in 100",
+        f"with 60 cases and a margin of 11.5 points, {assumed}, and a gain of 15 points is shown 85 % of the time",
         f"{once}; with about 100 cases some can be sealed",
     )
     assert few.outlook == (
-        "4 cases hold no margin four times in five (at a flip rate of 4 %, assumed), and show a gain of 15 points "
-        "less than once in 100",
-        "write 49 cases to show a gain of 15 points four times in five",
+        "4 cases are too few for any margin (at a flip rate of 4 %, assumed), and a gain of 15 points is shown "
+        "less than 1 % of the time",
+        "write 49 cases to show a gain of 15 points 80 % of the time",
     )
     assert f"A first guess: {many.outlook[0]}. Write here" in " ".join(many.files["task.yaml"].split())
 

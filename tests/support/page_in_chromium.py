@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.html import INDEX, MOST_INSIDE, PIECES, write_html
@@ -63,7 +62,6 @@ def case(number: int, text: str, state: CaseState) -> CaseReport:
             if state in ("regressed", "failed") else ()
         ),
         before={"baseline": f"It was {text} before, number {number}."}, context=context,
-        rendered=RenderedPrompt(f"<|user|>{text}<|end|>", tuple(range(900, 900 + 40))),
     )  # fmt: skip
 
 

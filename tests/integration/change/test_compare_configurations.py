@@ -55,7 +55,7 @@ def test_the_terminal_shows_differences_the_table_and_the_most_telling_cases(pro
     assert "temperature: 0.0 -> 1.0" in said
     assert "regressed" in said
     assert "c091" in said
-    assert said.rstrip().endswith("tunegate gate decides on a change")
+    assert said.rstrip().endswith("to decide on a change, use tunegate gate")
     assert Path("page.html").is_file()
 
 

@@ -95,7 +95,7 @@ def test_messages_are_an_input_of_turns_and_a_right_output_is_an_expectation(uni
     done = run('--expect={"product": "boiler"}', "--name=small-one", lines=[line], wanted="x")
 
     assert done.exit_code == 0, done.output
-    assert "fails it" in done.output
+    assert "fails this case" in done.output
     asked = [{"user": "It leaks."}, {"assistant": "Which?"}, {"user": "The small one."}]
     assert added(unit) == [{"id": "small-one", "input": asked, "expect": {"product": "boiler"}}]
 

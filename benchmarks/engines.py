@@ -109,8 +109,8 @@ def report(found: Mapping[str, Timed], made: str) -> str:
 def broken(found: Mapping[str, Timed]) -> Iterator[str]:
     """What was written down before and does not hold."""
     for engine, each in found.items():
-        for other, most in (engine.replace("tunegate", "vllm"), MOST), (engine.removesuffix(", adapter"), MOST):
-            if other != engine and other in found and each.seconds > most * found[other].seconds:
+        for other in (engine.replace("tunegate", "vllm"), engine.removesuffix(", adapter")):
+            if other != engine and other in found and each.seconds > MOST * found[other].seconds:
                 yield f"{engine} takes {each.seconds / found[other].seconds:.2f} times as long as {other}"
     ours, served = found.get("tunegate, float32"), found.get("vllm, float32")
     if ours and served and ours.same(served) < len(ours.outputs):

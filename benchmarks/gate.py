@@ -204,7 +204,7 @@ def measure(settings: Settings, watch: Watch, workers: int) -> Results:
     """Find every part; the same settings give the same results, however many workers there are.
 
     Raises:
-        Mismatch: the shipped gate judged a world differently.
+        Mismatch: the shipped gate evaluated a world differently.
     """
     every = list(jobs(settings))
     order = sorted(every, key=lambda job: job.part in {"scores", "tails", "minima"}, reverse=True)  # the longest first

@@ -112,7 +112,7 @@ def cost_guard(lengths: Lengths, n: int, margin: float, draws: int, worlds: int)
     """Judge equal models, and rambling ones.
 
     Raises:
-        Mismatch: the shipped gate judged one of the first `worlds` pairs differently.
+        Mismatch: the shipped gate evaluated one of the first `worlds` pairs differently.
     """
     random = np.random.default_rng([SEED, n, round(1e4 * margin), lengths.limit, round(100 * lengths.correlation)])
     before, after = lengths.draw(SAMPLE, random)

@@ -37,7 +37,7 @@ def evaluation(opening: int, worlds: int) -> Evaluation:
     """Judge the k-th evaluation.
 
     Raises:
-        Mismatch: the shipped gate judged one of `worlds` seeded releases differently.
+        Mismatch: the shipped gate evaluated one of `worlds` seeded releases differently.
     """
     level, (same, gained) = sealed_level(opening), _flips()
     plan = PassFail(FLIP_RATE, levels=Levels(level, level, level))

@@ -38,7 +38,7 @@ def findings(results: Results) -> list[str]:
         f"{most[of.HELD_SCORES]}.",
         f"Beside them, {of.IMPROVED}: at most {most[of.IMPROVED]}.",
         *(f"{what[0].upper()}{what[1:]}: at most {most[what]}." for what in ALSO),
-        f"The shipped gate judged {results.worlds:,} whole worlds, from records to the decision, and each verdict, "
+        f"The shipped gate evaluated {results.worlds:,} whole worlds, from records to the decision, and each verdict, "
         "fallen slice and decision was the one counted here.",
         "Promises broken: " + ("; ".join(f"{each.what}, {each}" for each in wrong) if wrong else "none") + ".",
         "A limit: a continuous score counts up to ten margins a case. Before that, a true change of "

@@ -36,7 +36,7 @@ def falling_parts(n: int, flip_rate: float, change: float, draws: int, worlds: i
     """Draw families; a part flips with a chance of its own, and what the unit makes of it is the AND of its parts.
 
     Raises:
-        Mismatch: the shipped gate judged one of `worlds` further families differently.
+        Mismatch: the shipped gate evaluated one of `worlds` further families differently.
     """
     random = np.random.default_rng([SEED, n, round(1e4 * flip_rate), round(100 * -change)])
     for number in range(worlds):

@@ -93,7 +93,7 @@ def row(n: int, regressed: int, fixed: int) -> Floats:
 
 
 def alone(cell: Cell) -> dict[str, Rates]:
-    """The exact rates of a unit judged alone, by rule."""
+    """The exact rates of a unit evaluated alone, by rule."""
     found = tables(cell)
     rivals = {
         name: rates([rule(*each, cell.n) for each in found.counts], found.chance) for name, rule in RIVALS.items()
@@ -102,7 +102,7 @@ def alone(cell: Cell) -> dict[str, Rates]:
 
 
 def ours(cell: Cell) -> Rates:
-    """The exact rates of the shipped rule for a unit judged alone."""
+    """The exact rates of the shipped rule for a unit evaluated alone."""
     found = tables(cell)
     return rates([verdicts([seen(cell.n, *each)])[0] for each in found.counts], found.chance)
 
@@ -121,7 +121,7 @@ def in_five(cell: Cell, draws: int, worlds: int) -> InFive:
     """Judge seeded families of five units, the first of which changed, and hold some of them against the gate.
 
     Raises:
-        Mismatch: the shipped gate judged one of the first `worlds` families differently.
+        Mismatch: the shipped gate evaluated one of the first `worlds` families differently.
     """
     random = np.random.default_rng([SEED, cell.n, round(1e4 * cell.flip_rate), round(100 * abs(cell.change))])
     changed = random.multinomial(cell.n, cell.chances, size=(draws, 1))

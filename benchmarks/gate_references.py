@@ -73,7 +73,7 @@ def twice(family: Family, draws: int, worlds: int) -> Twice:
     """Draw families of a base, a last release and a candidate, which share most of their answers.
 
     Raises:
-        Mismatch: the shipped gate judged one of the first `worlds` families differently.
+        Mismatch: the shipped gate evaluated one of the first `worlds` families differently.
     """
     n = family.n
     random = np.random.default_rng([SEED, n, round(1e4 * family.flip_rate), family.units, round(100 * family.alike)])

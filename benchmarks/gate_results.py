@@ -82,7 +82,7 @@ class Results:
 
     @property
     def worlds(self) -> int:
-        """How many whole worlds the shipped gate judged, each with the verdicts that the tables count."""
+        """How many whole worlds the shipped gate evaluated, each with the verdicts that the tables count."""
         families = [each.five.worlds for each in self.passfail] + [each.five.worlds for each in self.scores]
         slices = [each.worlds for each in self.innocents] + [each.worlds for each in self.twice]
         more = [each.worlds for each in self.tails] + [each.worlds for each in self.costs]

@@ -85,7 +85,7 @@ def is_sound(lost: int, n: int, difference: float, margin: float, collapse: floa
 
 def significant(tests: Sequence[PValue], level: float) -> list[bool]:
     """Which tests of a family are significant (Tarone and Holm)."""
-    return stats.tarone_holm([each.p for each in tests], [each.smallest for each in tests], level)
+    return list(stats.tarone_holm([each.p for each in tests], [each.smallest for each in tests], level))
 
 
 def verdicts(family: Sequence[Seen]) -> list[Verdict]:

@@ -178,7 +178,7 @@ def scores(n: int, flip_rate: float, shape: Shape, sizes: Sizes) -> list[Scores]
     """Each true change at n cases, this noise and shape.
 
     Raises:
-        Mismatch: the shipped gate judged one of the first `worlds` families of a cell differently.
+        Mismatch: the shipped gate evaluated one of the first `worlds` families of a cell differently.
     """
     random = np.random.default_rng([SEED, n, round(1e4 * flip_rate), SHAPES.index(shape)])
     unchanged = pool(shape, Cell(n, flip_rate), max(sizes.families * SUITES, sizes.held), random)

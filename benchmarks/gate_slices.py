@@ -58,7 +58,7 @@ def innocents(n: int, flip_rate: float, sizes: tuple[int, ...], draws: int, worl
     """Draw families without a change. A slice is a random part of its unit, so that slices may overlap.
 
     Raises:
-        Mismatch: the shipped gate judged one of `worlds` further families differently.
+        Mismatch: the shipped gate evaluated one of `worlds` further families differently.
     """
     cell, random = Cell(n, flip_rate), np.random.default_rng([SEED, n, round(1e4 * flip_rate), max(sizes)])
     for number in range(worlds):

@@ -161,7 +161,7 @@ def tails(n: int, collapse: float, draws: int, worlds: int) -> list[Tail]:
     """Every law at n cases, where so large a share may collapse.
 
     Raises:
-        Mismatch: the shipped gate judged one of the first `worlds` units of a law differently.
+        Mismatch: the shipped gate evaluated one of the first `worlds` units of a law differently.
     """
     random = np.random.default_rng([SEED, n, round(1e4 * collapse)])
     return [_tail(law, n, collapse, draws, worlds, random) for law in laws(collapse)]

@@ -93,7 +93,7 @@ def minima(n: int, flip_rate: float, units: int, rate: float, draws: int, worlds
     """Draw families of so many units, each at the same pass rate before and after.
 
     Raises:
-        Mismatch: the shipped gate judged one of the first `worlds` families differently.
+        Mismatch: the shipped gate evaluated one of the first `worlds` families differently.
     """
     random = np.random.default_rng([SEED, n, round(1e4 * flip_rate), units, round(1e4 * rate)])
     family = _drawn(n, flip_rate, np.full(units, rate), draws, random)

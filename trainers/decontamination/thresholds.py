@@ -17,17 +17,16 @@ Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
 Threshold = Literal["refuse", "review", "clear"]
 EQUAL, TRANSLATION, NEAREST = "equal", "translation", "nearest"
-# From measurements. A copy is known by its wording: the refuse limits separate edited copies from all of 2,501 clean
-# rows. The review limits catch paraphrases, to which clean rows come close: two replies in the same house voice reach a
-# coverage of .31. A lower cosine is not sufficient: with no clean row flagged, it finds 60 % of the paraphrases; plus
-# half of the shared rare words, 81 %.
+# benchmarks/blind_leaks.py measures what these limits find and flag. A copy is known by its wording: the refuse limits
+# separate edited copies from clean rows. The review limits catch paraphrases, to which clean rows come close, such as
+# two replies in the same house voice. A lower cosine would flag clean rows, so half of the shared rare words is
+# added.
 REFUSE: Mapping[str, float] = {"coverage": 0.5, "letters": 0.7, "words": 0.9}
 REVIEW: Mapping[str, float] = {"coverage": 0.35, "cosine": 0.9, "likeness": 0.86}
 # Fixtures of one domain are similar to each other. A row is reviewed if it is more similar to a fixture than any other
-# fixture is, and always from 1.0: such rows raise a score by .6 points of 100, those from .86 by 2.0.
+# fixture is, and always from 1.0.
 MOST_LIKENESS = 1.0
-# Pairs with fewer shared rare words are not compared by meaning. This loses 1 of 47 paraphrases and avoids embedding
-# four of five texts, which takes most of the time.
+# Pairs with fewer shared rare words are not compared by meaning: embedding all texts would take most of the time.
 WORDS = 0.14
 WORDS_COUNT = 0.5  # of the shared rare words, in `likeness`
 SPOKEN: Mapping[str, str] = {

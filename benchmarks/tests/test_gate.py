@@ -210,7 +210,7 @@ def test_the_report_has_every_part_and_says_how_many_worlds_were_checked(results
         "## The rivals in full",
     ]  # fmt: skip
     assert results.worlds == 4 + 2 + 3 + 3 * 4
-    assert "judged 21 whole worlds" in text
+    assert "evaluated 21 whole worlds" in text
     assert "| 50 | 4 | 0/26/74 |" in text or "| 50 | 4 | 0/26/73 |" in text
 
 

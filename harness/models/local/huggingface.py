@@ -22,7 +22,7 @@ from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt,
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.local.loglikelihood import encode, within_memory
-from tunegate.harness.models.local.packed_linear import pack, unpack
+from tunegate.harness.models.local.packed_linear import keep_contiguous, pack, unpack
 from tunegate.harness.models.local.placement import CPU, CUDA, Placement, choose_gpus, free_on_gpu, load_placed, place
 from tunegate.harness.models.local.token_budget import TokenBudget, budget_for_outputs, budget_for_texts
 from tunegate.harness.models.memory import check_loading, free_memory, loaded_size
@@ -143,6 +143,7 @@ class Base:
         _check_ends(model.generation_config.eos_token_id, folder)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         if self.placement.device == CPU:
+            keep_contiguous(model)
             pack(model, free_memory())
         return model
 

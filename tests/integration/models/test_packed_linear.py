@@ -51,6 +51,16 @@ def test_without_memory_for_a_copy_nothing_is_packed() -> None:
     assert kinds(layer) == {"Linear"}
 
 
+def test_the_head_reads_no_slice(tiny_model: Path) -> None:
+    model = Base(str(tiny_model), quiet(), ModelOptions(device="cpu", dtype="bfloat16")).with_adapter(None)
+    unpack(model)  # as without memory for a copy
+    read: list[bool] = []
+    model.get_output_embeddings().register_forward_hook(lambda _, given, __: read.append(given[0].is_contiguous()))
+    with torch.inference_mode():
+        model(torch.tensor([[5, 6, 7], [8, 9, 10]]), logits_to_keep=1)
+    assert read == [True]
+
+
 def test_a_copy_that_is_changed_computes_with_its_own_weight() -> None:
     layer = torch.nn.Linear(8, 8)
     pack(layer, ENOUGH)

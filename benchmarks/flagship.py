@@ -16,6 +16,7 @@ form; the general questions are held within 10 points; the gate says "improved" 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from benchmarks.frame import RESULTS, ROOT, carry_out, run_once
 from benchmarks.gate_markdown import number, table
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, read_diagnosis
+from tunegate.harness.diagnosis.optimised import OPTIMISED
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.rule import task_blocked
 
@@ -94,12 +96,15 @@ class Project:
         rows = "rows/desk.jsonl"
         tuned = {f"seed-{seed}": self._tuned(f"seed-{seed}", rows, seed) for seed in seeds}
         tuned[ARCHIVE] = self._tuned(ARCHIVE, self._without_today(rows), seeds[0])
-        seconds = self._seconds("few-shot", {"base": "few-shot"})
-        seconds |= self._seconds(
-            "as-is", {"base": "as-is", "tuned": "tuned"}, "--tg-adapter", f"adapters/seed-{seeds[0]}"
-        )
-        [diagnosis] = self.folder.glob(f"baselines/*/{TASK}/diagnosis.json")
-        return Found(Path(self._model).stem, read_diagnosis(diagnosis), seconds, tuned)
+        [found] = self.folder.glob(f"baselines/*/{TASK}/diagnosis.json")
+        diagnosis = read_diagnosis(found)
+        seconds = {rung: self._seconds(rung, rung)["base"] for rung in ("constrained", "few-shot")}
+        timed = self._seconds("as-is", "as-is", "--tg-adapter", f"adapters/seed-{seeds[0]}")
+        seconds |= {"as-is": timed["base"], "tuned": timed["tuned"]}
+        if diagnosis.optimised:
+            prompted = self._with_prompt(diagnosis.optimised.units[DESK].system)
+            seconds[OPTIMISED] = self._seconds(OPTIMISED, "as-is", fixtures=prompted)["base"]
+        return Found(Path(self._model).stem, diagnosis, seconds, tuned)
 
     def _tuned(self, name: str, rows: str, seed: int) -> Tuned:
         recipe = {
@@ -121,13 +126,23 @@ class Project:
         (self.folder / "recipes" / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
         return name
 
-    def _seconds(self, rung: str, names: Mapping[str, str], *options: str) -> dict[str, float]:
-        """The medians of a call, one prompt at a time, each named as here."""
-        out, asked = f"timing-{rung}.json", [f"--tg-{each[2:]}" if each[:2] == "--" else each for each in self._asked]
+    def _with_prompt(self, system: str) -> str:
+        """Write the fixtures with this system prompt of the desk; return their folder's name."""
+        here, line = self.folder / OPTIMISED, f"  system: {json.dumps(system)}"
+        if not here.exists():
+            copytree(self.folder / "fixtures", here)
+            desk = here / TASK / "desk.yaml"
+            text = re.sub(r"^  system: .*", lambda _: line, desk.read_text("utf-8"), count=1, flags=re.MULTILINE)
+            desk.write_text(text, "utf-8")
+        return OPTIMISED
+
+    def _seconds(self, name: str, rung: str, *options: str, fixtures: str = "fixtures") -> dict[str, float]:
+        """The median seconds of a call, one prompt at a time, of the base and of an adapter."""
+        out, asked = f"timing-{name}.json", [f"--tg-{each[2:]}" if each[:2] == "--" else each for each in self._asked]
         timing = ("--tg-timing", "--tg-rung", rung, "--tg-out", out, *asked, *options)
-        self._run(f"timing-{rung}", "pytest", "fixtures/", "-k", f"{DESK}/", *timing, fine=(0, 1))
+        self._run(f"timing-{name}", "pytest", f"{fixtures}/", "-k", f"{DESK}/", *timing, fine=(0, 1))
         timed = read_record(self.folder / out).timing or {}
-        return {name: timed[each]["median_s"] for each, name in names.items()}
+        return {"base" if each == "base" else "tuned": found["median_s"] for each, found in timed.items()}
 
     def _run(self, name: str, *command: str, fine: Sequence[int] = (0,)) -> float:
         """Run a command once; return its minutes, also those of an earlier time."""

@@ -24,14 +24,17 @@ from pathlib import Path
 from shutil import copytree
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.frame import RESULTS, ROOT, carry_out, run_once
 from benchmarks.gate_markdown import number, table
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, read_diagnosis
+from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.diagnosis.optimised import OPTIMISED
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.rule import task_blocked
@@ -173,7 +176,18 @@ def _prompted(found: Found) -> str:
         for rung in unit.rungs
     ]
     head = ["prompting strategy", "right, %", "right form, %", "tokens a call", "seconds a call"]
+    rows.append(_beside(found))
     return f"{table(head, rows)}\n\n{unit.rungs[0].n} open cases. The diagnosis: {unit.advice}"
+
+
+def _beside(found: Found) -> list[str]:
+    """The adapters on the cases of the diagnosis: means over the seeds."""
+    [desk] = (each for each in load_tasks(ROOT / "benchmarks" / "flagship" / "fixtures")[0].units if each.key == DESK)
+    keys = [f"{DESK}/{case.id}" for case in sample(desk, SAMPLE, found.diagnosis.seed).cases]
+    results = [each.record.cases[key] for each in found.seeds for key in keys]
+    right, form = (number(float(np.mean([each.rates[name] for each in results]))) for name in ("exact", "adherence"))
+    tokens = np.mean([(each.tokens_in or 0) + (each.tokens_out or 0) for each in results])
+    return [f"tuned, {len(found.seeds)} seeds", right, form, f"{tokens:.0f}", _timed(found, "tuned")]
 
 
 def _timed(found: Found, name: str) -> str:

@@ -1,84 +1,78 @@
-"""The data of `tunegate tour`, made anew: part of the demo's fixtures, and what three models answered to it.
+"""The data of `tunegate tour`, made anew: the flagship's open fixtures, and the outputs of its base and two adapters.
 
-    tunegate train benchmarks/tour_recipes/tuned.yaml
-    tunegate train benchmarks/tour_recipes/overtuned.yaml
-    pytest suites/ -k 'support/triage/ or support/questions' --tg-out=.tunegate/tour/records
-        --tg-adapter=.tunegate/tour/tuned --tg-adapter=.tunegate/tour/overtuned
-    python benchmarks/tour_data.py .tunegate/tour/records
+    python benchmarks/flagship.py MODEL.gguf WORK    # hours
+    python benchmarks/tour_data.py WORK/large
 
-The base's answers come from baselines/. Nothing is chosen: these are the first hundred cases of triage and all general
-questions, in the order of the files.
+Nothing is chosen: these are all open cases, and all general questions.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+import typer
 
-from tunegate.harness.cases.loader import load_tasks  # noqa: E402
-from tunegate.harness.evaluation.record import read_record  # noqa: E402
-from tunegate.harness.models.prompts import requests  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.flagship import ARCHIVE, DESK, QUESTIONS, SEALED, TASK
+from benchmarks.frame import ROOT
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.prompts import requests
 
 DATA = ROOT / "harness" / "tour" / "data"
-FIXTURES = ROOT / "fixtures" / "support"
-TRIAGE_CASES = 100
+ADAPTERS = {"tuned": "seed-0", "archive": ARCHIVE}
 
 
-def main() -> int:
-    """Write the fixtures and the outputs of the three models."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, help="the folder of the records of tuned and overtuned")
-    records = parser.parse_args().records
-    here = DATA / "fixtures" / "support"
-    (here / "triage.yaml").write_text(first_cases((FIXTURES / "triage.yaml").read_text("utf-8")), "utf-8")
-    (here / "questions.yaml").write_text(without_schema((FIXTURES / "questions.yaml").read_text("utf-8")), "utf-8")
-    shutil.copy(FIXTURES / "refs" / "triage.schema.json", here / "refs")
-    [task] = load_tasks(here.parent)
+def main(folder: Annotated[Path, typer.Argument(help="The larger model's folder.", exists=True)]) -> None:
+    """See the module."""
+    fixtures = DATA / "fixtures" / TASK
+    shutil.copytree(folder / "fixtures" / TASK, fixtures, dirs_exist_ok=True)
+    _leave_out_sealed(fixtures)
+    [task] = load_tasks(fixtures.parent)
     digests = {asked.key: asked.digest for asked in requests(task.units, "as-is", repeats=1)}
-    write("base", base_answers(), digests)
-    for name in ("tuned", "overtuned"):
-        record = read_record(records / f"{name}.json")
-        write(name, {key: vars_of(record.cases[key]) for key in digests}, digests)
-    print("\n".join(f"{path.stat().st_size:8,} {path.relative_to(ROOT)}" for path in sorted(DATA.rglob("*.*"))))
-    return 0
+    _write("base", _baseline(folder), digests)
+    for name, record in ADAPTERS.items():
+        cases = read_record(folder / f"{record}.json").cases
+        _write(name, {key: _kept(cases[key]) for key in digests}, digests)
+    for path in sorted(DATA.rglob("*.*")):
+        print(f"{path.stat().st_size:8,} {path.relative_to(ROOT)}")
 
 
-def without_schema(text: str) -> str:
-    """A fixture file without the line that names its schema by a path of this repository."""
-    return text.partition("\n")[2]
+def _leave_out_sealed(fixtures: Path) -> None:
+    """Sealed cases are for a release, and nothing is released on recorded outputs."""
+    unit = SEALED.partition("/")[2]
+    (fixtures / f"{unit}.yaml").unlink()
+    policy = read_yaml(fixtures / "task.yaml").data
+    units = {name: each for name, each in policy["units"].items() if name != unit}
+    (fixtures / "task.yaml").write_text(write_yaml({**policy, "units": units}), "utf-8")
 
 
-def first_cases(text: str) -> str:
-    """A fixture file cut before the case that is one too many."""
-    starts = [found.start() for found in re.finditer(r"^  - id: ", text, re.MULTILINE)]
-    return without_schema(text[: starts[TRIAGE_CASES]])
+def _baseline(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """The base's outputs, by case."""
+    [kept] = (folder / "baselines").glob(f"*/{TASK}/desk.json")
+    units = {
+        unit: json.loads((kept.parent / f"{unit.partition('/')[2]}.json").read_text()) for unit in (DESK, QUESTIONS)
+    }
+    return {f"{unit}/{case}": each for unit, read in units.items() for case, each in read["cases"].items()}
 
 
-def base_answers() -> dict[str, Mapping[str, Any]]:
-    """What the base model answered, from its committed baseline."""
-    [folder] = (ROOT / "baselines").glob("smollm2-*/support")
-    units = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("triage", "questions")}
-    return {f"support/{name}/{case}": each for name, unit in units.items() for case, each in unit["cases"].items()}
-
-
-def vars_of(result: Any) -> Mapping[str, Any]:
+def _kept(result: Any) -> Mapping[str, Any]:
     """A result of a record as a baseline keeps it."""
     return {"output": result.output, "tokens_in": result.tokens_in, "tokens_out": result.tokens_out}
 
 
-def write(name: str, answers: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
-    """One line a case, as `replay:` reads them, each with the digest of what was asked."""
+def _write(name: str, outputs: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+    """One line a case, as `replay:` reads them, each with the digest of the request."""
     lines = (
-        {"case": key} | {part: answers[key][part] for part in ("output", "tokens_in", "tokens_out")} | {"digest": asked}
+        {"case": key} | {part: outputs[key][part] for part in ("output", "tokens_in", "tokens_out")} | {"digest": asked}
         for key, asked in digests.items()
     )
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -86,4 +80,5 @@ def write(name: str, answers: Mapping[str, Mapping[str, Any]], digests: Mapping[
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main.__doc__ = __doc__
+    typer.run(main)

@@ -228,7 +228,7 @@ def _plans() -> Iterator[Promise]:
 
 
 def _other() -> Iterator[Promise]:
-    three = "three equal guards of 60 cases hold five points together 8 % of the time"
+    three = "three equal guards of 60 cases are all held 8 % of the time"
     yield _about(EVIDENCE, three, "three equal guards held", 0.08, _three_guards)
     rare = "a collapse of one case in a hundred is absent from 37 % of samples of a hundred"
     yield _about(EVIDENCE, rare, "a rare collapse unseen", 0.37, _absent)

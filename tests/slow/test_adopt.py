@@ -11,4 +11,4 @@ from tests.e2e.test_guides import follow, home  # noqa: F401  (a fixture)
 def test_what_the_guide_shows_is_what_comes(tmp_path, home):  # noqa: F811
     (tmp_path / "project").mkdir()
 
-    assert follow("adopt.md", tmp_path / "project", home) == 4
+    assert follow("adopt.md", tmp_path / "project", home) == 3

@@ -424,11 +424,18 @@ MODEL_COMMANDS = ("pytest", "`record`", "`diagnose`", "`compare`", "`gate`", "`d
 
 def settings_table() -> str:
     rows = [
-        f"| `{option.name}` | {_meaning(option)} | {_expected(option)} | {_default(option)} | {', '.join(_places(option)) or 'none'} |"
+        (
+            f"`{option.name}`",
+            _meaning(option),
+            _expected(option),
+            _default(option),
+            ", ".join(_places(option)) or "none",
+        )
         for option in TABLE
         if option.stands
     ]
-    return "\n".join(["| key | meaning | value | default | option of |", "|---|---|---|---|---|", *rows])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(["| key | meaning | value | default | option of |", "|---|---|---|---|---|", *lines])
 
 
 def _meaning(option: Option) -> str:
@@ -445,12 +452,10 @@ def _places(option: Option) -> list[str]:
 
 def _expected(option: Option) -> str:
     if option.choices:
-        return " or ".join(f'`"{choice}"`' for choice in option.choices)
+        return ", ".join(f'`"{choice}"`' for choice in option.choices)
     if option.pattern:
         return option.pattern[1]
-    return {bool: "`true` or `false`", int: f"a whole number from {option.least}", Path: "a path"}.get(
-        option.type, "text"
-    )
+    return {bool: "`true` or `false`", int: f"{option.least} or more", Path: "path"}.get(option.type, "text")
 
 
 def _default(option: Option) -> str:

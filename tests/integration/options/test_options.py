@@ -446,6 +446,8 @@ def _meaning(option: Option) -> str:
 def _places(option: Option) -> list[str]:
     commands = [f"`{name}`" for name, param in params() if param.opts[0] == f"--{option.name}"]
     places = [*(["pytest"] if option.suites else []), *commands]
+    if len(places) > len(BY_NAME) / 2:
+        return ["most commands"]
     rest = [place for place in places if place not in MODEL_COMMANDS]
     return ["*model commands*", *rest] if set(MODEL_COMMANDS) <= set(places) else places
 
@@ -460,7 +462,7 @@ def _expected(option: Option) -> str:
 
 def _default(option: Option) -> str:
     if option.default is None:
-        return "none"
+        return ""
     shown = option.default if isinstance(option.default, int) else str(option.default)
     return f"`{json.dumps(shown)}`"
 

@@ -18,7 +18,7 @@ CacheAction = Literal["look", "check", "clear"]
 
 def cache(
     action: Annotated[CacheAction, typer.Argument(help="What to do.", metavar="look|check|clear")] = "look",
-    cache_size: Annotated[int, shared("cache-size", "cache")] = CACHE_MEGABYTES,
+    cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
     as_json: Json = False,
 ) -> None:
     """Show the cache, check that it is readable, or clear it, so that models generate their outputs again.

@@ -65,7 +65,7 @@ def compare(
     rung: OfRung = "as-is",
     repeats: Repeats = 1,
     fresh: Annotated[bool, shared("fresh")] = False,
-    timing: Annotated[bool, shared("timing", "compare")] = False,
+    timing: Annotated[bool, shared("timing")] = False,
     html: Annotated[Path | None, shared("html")] = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -18,7 +18,7 @@ def coverage(
     file: Annotated[Path, typer.Argument(help="Inputs of production, JSONL.", metavar="TRAFFIC.jsonl")],
     against: Annotated[Path | None, shared("against", "coverage")] = None,
     cases: Cases = FIXTURES,
-    unit: Annotated[str | None, shared("unit", "coverage")] = None,
+    unit: Annotated[str | None, shared("unit")] = None,
     html: Annotated[Path | None, shared("html", "coverage")] = None,
     write: Annotated[Path | None, shared("write")] = None,
     as_json: Json = False,

@@ -41,7 +41,7 @@ def prompts(
     cases: Cases = FIXTURES,
     rung: OfRung = "as-is",
     repeats: Repeats = 1,
-    sealed: Annotated[bool, shared("sealed", "prompts")] = False,
+    sealed: Annotated[bool, shared("sealed")] = False,
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
 ) -> None:
@@ -78,7 +78,7 @@ def record(
     limit: Annotated[int | None, shared("limit", "record")] = None,
     dry_run: Annotated[bool, shared("dry-run")] = False,
     fresh: Annotated[bool, shared("fresh")] = False,
-    noise: Annotated[bool, shared("noise", "record")] = False,
+    noise: Annotated[bool, shared("noise")] = False,
     anchor: Annotated[str | None, shared("anchor")] = None,
     out: Annotated[Path | None, shared("out")] = None,
     cases: Cases = FIXTURES,

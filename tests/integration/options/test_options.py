@@ -418,28 +418,51 @@ def test_a_setting_with_a_dash_holds_for_the_commands(home, tiny_model):
 # --- what the documents say
 
 
+#: The commands that run a model on the cases.
+MODEL_COMMANDS = ("pytest", "`record`", "`diagnose`", "`compare`", "`gate`", "`distil`")
+
+
 def settings_table() -> str:
     rows = [
-        f"| `{option.name}` | {option.help} | {_expected(option)} | {_default(option)} |"
+        (
+            f"`{option.name}`",
+            _meaning(option),
+            _expected(option),
+            _default(option),
+            ", ".join(_places(option)) or "none",
+        )
         for option in TABLE
         if option.stands
     ]
-    return "\n".join(["| key | what it says | it takes | default |", "|---|---|---|---|", *rows])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(["| key | meaning | value | default | option of |", "|---|---|---|---|---|", *lines])
+
+
+def _meaning(option: Option) -> str:
+    texts = [option.help, *(f"`{command}`: {text}" for command, text in option.by.items())]
+    return "; ".join(texts).replace("|", "\\|")
+
+
+def _places(option: Option) -> list[str]:
+    commands = [f"`{name}`" for name, param in params() if param.opts[0] == f"--{option.name}"]
+    places = [*(["pytest"] if option.suites else []), *commands]
+    if len(places) > len(BY_NAME) / 2:
+        return ["most commands"]
+    rest = [place for place in places if place not in MODEL_COMMANDS]
+    return ["*model commands*", *rest] if set(MODEL_COMMANDS) <= set(places) else places
 
 
 def _expected(option: Option) -> str:
     if option.choices:
-        return " or ".join(f'`"{choice}"`' for choice in option.choices)
+        return ", ".join(f'`"{choice}"`' for choice in option.choices)
     if option.pattern:
         return option.pattern[1]
-    return {bool: "`true` or `false`", int: f"a whole number from {option.least}", Path: "a path"}.get(
-        option.type, "text"
-    )
+    return {bool: "`true` or `false`", int: f"{option.least} or more", Path: "path"}.get(option.type, "text")
 
 
 def _default(option: Option) -> str:
     if option.default is None:
-        return "none"
+        return ""
     shown = option.default if isinstance(option.default, int) else str(option.default)
     return f"`{json.dumps(shown)}`"
 
@@ -448,16 +471,9 @@ def options_table() -> str:
     rows = []
     for option in TABLE:
         takes = f" {option.takes}".replace("|", "\\|") if option.takes else ""
-        commands = [name for name, param in params() if param.opts[0] == f"--{option.name}"]
-        places = [*(["pytest"] if option.suites else []), *(f"`{name}`" for name in commands)]
-        named = [f"`--tg-{option.name}{takes}`"] if option.suites else []
-        named += [f"`--{option.name}{takes}`"] if commands else []
-        if not named:
-            continue  # a setting only
-        texts = [option.help, *(f"`{command}`: {text}" for command, text in option.by.items())]
-        said = "; ".join(texts).replace("|", "\\|")
-        rows.append(f"| {', '.join(named)} | {said} | {', '.join(places)} |")
-    return "\n".join(["| option | what it does | in |", "|---|---|---|", *rows])
+        if not option.stands:
+            rows.append(f"| `--{option.name}{takes}` | {_meaning(option)} | {', '.join(_places(option))} |")
+    return "\n".join(["| option | meaning | of |", "|---|---|---|", *rows])
 
 
 @pytest.mark.golden

@@ -187,17 +187,23 @@ def _verdicts() -> Iterator[Promise]:
     yield from _at_most(GATE, held, found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)
     yield from _at_most(
         GATE,
-        "a loss as large as the margin wrongly gets held at most 5.5 % of the time",
+        "a loss as large as the margin is wrongly held at most 5.5 % of the time",
         found_of.GRADED,
         level=GRADED_BOUND,
     )
-    yield from _at_most(GATE, "at most a share `collapse` of the cases loses C or more", found_of.MEAN_OR_SHARE)
     yield from _at_most(
-        GATE, "*held* promises a loss within the margin over the topics in your cases, taken together", found_of.TOPICS
+        GATE, "few cases lose C or more: at most the share that `collapse` sets", found_of.MEAN_OR_SHARE
+    )
+    yield from _at_most(
+        GATE,
+        "*held* promises only that the mean loss over the topics of your cases is within the margin",
+        found_of.TOPICS,
     )
     rare = (
-        ("at most 8 % with 50 topics", 50, 0.08), ("at most 12 % with 20", 20, 0.12), ("a quarter with ten", 10, 0.25),
-    )  # fmt: skip
+        ("at most 8 % of the time with 50 topics", 50, 0.08),
+        ("12 % with 20, and", 20, 0.12),
+        ("25 % with ten; the worst", 10, 0.25),
+    )
     for words, count, level in rare:
         yield Promise(EVIDENCE, words, f"held, {count} topics", "at most", level, _drawn_topics(count))
     yield from _at_most(GATE, improved, found_of.IMPROVED)
@@ -236,7 +242,7 @@ def _other() -> Iterator[Promise]:
     yield Promise("SECURITY.md", lie, "forged answers found", "at least", 0.95, _forged)
     recite = "If one row in twenty is memorized, a sample of 64 rows contains one 96 % of the time"
     yield _about("docs/training.md", recite, "recitals found", 0.96, _memorized)
-    copies = "13.9 % of the time; with `group` 2.0 %"
+    copies = "13.9 % of the time, with `group` 2.0 %"
     yield _about(EVIDENCE, copies, "a loss of the margin held, one by one", 0.139, _copied("singly"))
     yield _about(EVIDENCE, copies, "as groups", 0.020, _copied("grouped"))
     teams = "82 of 100 teams without a gain get a release"

@@ -101,12 +101,13 @@ class Project:
         tuned[ARCHIVE] = self._tuned(ARCHIVE, self._without_today(rows), seeds[0])
         [found] = self.folder.glob(f"baselines/*/{TASK}/diagnosis.json")
         diagnosis = read_diagnosis(found)
-        seconds = {rung: self._seconds(rung, rung)["tuned"] for rung in ("constrained", "few-shot")}
-        timed = self._seconds("as-is", "as-is", "--tg-adapter", f"adapters/seed-{seeds[0]}")
+        adapter = f"adapters/seed-{seeds[0]}"
+        seconds = {rung: self._seconds(rung, rung, adapter)["base"] for rung in ("constrained", "few-shot")}
+        timed = self._seconds("as-is", "as-is", adapter)
         seconds |= {"as-is": timed["base"], "tuned": timed["tuned"]}
         if diagnosis.optimised:
             prompted = self._with_prompt(diagnosis.optimised.units[DESK].system)
-            seconds[OPTIMISED] = self._seconds(OPTIMISED, "as-is", fixtures=prompted)["tuned"]
+            seconds[OPTIMISED] = self._seconds(OPTIMISED, "as-is", adapter, prompted)["base"]
         return Found(Path(self._model).stem, diagnosis, seconds, tuned)
 
     def _tuned(self, name: str, rows: str, seed: int) -> Tuned:
@@ -139,13 +140,13 @@ class Project:
             desk.write_text(text, "utf-8")
         return OPTIMISED
 
-    def _seconds(self, name: str, rung: str, *options: str, fixtures: str = "fixtures") -> dict[str, float]:
-        """The median seconds of a call, one prompt at a time: *tuned* is the adapter, or the base if there is none."""
+    def _seconds(self, name: str, rung: str, adapter: str, fixtures: str = "fixtures") -> dict[str, float]:
+        """The median seconds of a call, one prompt at a time, of *base* and of *tuned*, with the adapter."""
         out, asked = f"timing-{name}.json", [f"--tg-{each[2:]}" if each[:2] == "--" else each for each in self._asked]
-        timing = ("--tg-timing", "--tg-rung", rung, "--tg-out", out, *asked, *options)
+        timing = ("--tg-timing", "--tg-rung", rung, "--tg-adapter", adapter, "--tg-out", out, *asked)
         self._run(f"timing-{name}", "pytest", f"{fixtures}/", "-k", f"{DESK}/", *timing, fine=(0, 1))
         timed = read_record(self.folder / out).timing or {}
-        return {each: timed[each]["median_s"] for each in ("base", "tuned") if each in timed}
+        return {each: timed[each]["median_s"] for each in ("base", "tuned")}
 
     def _run(self, name: str, *command: str, fine: Sequence[int] = (0,)) -> float:
         """Run a command once; return its minutes, also those of an earlier time."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
-from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts
+from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts, value_changes
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
@@ -109,14 +109,28 @@ def _family(values: Mapping[PairKey, stats.PValue], levels: Mapping[PairKey, flo
 
 
 def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[str, ...]]:
-    """Return the slices that block: significant in the family of all slices, and not held themselves."""
-    found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
+    """Return the slices that block: tags, and field values that the candidate never has right."""
+    of_tags = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
+    of_values = [(each, value, *found) for each in pairs for value, found in value_changes(each).items()]
+    never = {(each.key, value) for each, value, _, is_never in of_values if is_never}
+    fallen: dict[PairKey, tuple[str, ...]] = {}
+    for each, tag in _fallen(of_tags):
+        fallen[each.key] = (*fallen.get(each.key, ()), tag)
+    # A weak reference that always gives one value has it right in every case that expects it, so fewer are no loss.
+    for each, value in _fallen([(each, value, d) for each, value, d, _ in of_values]):
+        if (each.key, value) in never:
+            # the values that sealed cases expect are not shown
+            shown = value.partition("=")[0] if each.unit.sealed else value
+            fallen[each.key] = (*fallen.get(each.key, ()), shown)
+    return fallen
+
+
+def _fallen(found: Sequence[tuple[PairedScores, str, tuple[float, ...]]]) -> Iterator[tuple[PairedScores, str]]:
+    """Yield those that are significant in one family, and not held themselves."""
     # exact p: slices are small, where mid-p is more liberal
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], SLICE_LEVEL)
-    fallen: dict[PairKey, tuple[str, ...]] = {}
     for (each, tag, d), flag in zip(found, flags, strict=True):
         # the unit's margin applies to its slices too
         if flag and not stats.held(d, each.margin, each.level):
-            fallen[each.key] = (*fallen.get(each.key, ()), tag)
-    return fallen
+            yield each, tag

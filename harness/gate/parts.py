@@ -98,6 +98,24 @@ def values_never_right(pair: PairedScores) -> tuple[NeverRight, ...]:
     )
 
 
+def value_changes(pair: PairedScores) -> dict[str, tuple[tuple[float, ...], bool]]:
+    """Return by `field=value` what changed where the value is expected, and whether the candidate never has it right.
+
+    A change is -1 for a case that lost the value, 1 for one that gained it; a group counts as one observation.
+    """
+    changes: dict[tuple[str, str], dict[tuple[str | None, ...], list[int]]] = {}
+    for case in pair.unit.cases:
+        before, after = (value_counts([case], [side[case.id]]) for side in (pair.old, pair.new))
+        for key in {key for key, (expected, _) in after.items() if expected}:
+            change = after[key][1] - before.get(key, (0, 0))[1]
+            changes.setdefault(key, {}).setdefault(case.observation, []).append(change)
+    never = set(unmet_values(value_counts(pair.unit.cases, [pair.new[case.id] for case in pair.unit.cases])))
+    return {
+        f"{field}={value}": (tuple(fmean(each) for each in by.values()), (field, value) in never)
+        for (field, value), by in changes.items()
+    }
+
+
 def gated_parts(parts: Sequence[PairedPart]) -> list[PairedPart]:
     """Return the parts with a margin of their own."""
     return [each for each in parts if each.policy.margin is not None]

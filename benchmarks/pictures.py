@@ -1,4 +1,4 @@
-"""The pictures in the README: the page and the comment on the tour's overtuned model, as they are.
+"""The pictures in the README: the page and the comment on the tour's blocked model, as they are.
 
 pip install playwright           # and a Chromium: /usr/bin/chromium, or CHROMIUM=PATH
 python benchmarks/pictures.py    # seconds; writes docs/page.png and docs/comment.png; --emoji FONT.woff2 for its signs
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `tests` is, also 
 from tests.support.page_in_chromium import CHROMIUM, FLAGS
 
 DOCS = Path(__file__).parent.parent / "docs"
-MODEL = "--model=replay:smollm2=outputs/overtuned.jsonl"
+MODEL = "--model=replay:qwen2.5-coder-1.5b=outputs/archive.jsonl"
 WIDTH = 1000
 #: GitHub's own sizes and lines, of what a comment is made of.
 STYLE = """
@@ -43,7 +43,7 @@ def run(folder: Path, *command: str, code: int = 0) -> str:
 
 
 def decided(folder: Path) -> None:
-    """The tour's repository with its first commit, and what the gate decides on the overtuned model there."""
+    """The tour's repository with its first commit, and what the gate decides on the archive's model there."""
     run(folder.parent, "tour", folder.name)
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "fixtures", "baselines", "outputs", "pyproject.toml")

@@ -35,9 +35,17 @@ def candidate_head(candidate: CandidateReport, verdict: str, edited: Sequence[Ed
     unit = blocking[0]
     more = f", and {quantity(len(blocking) - 1, 'more unit')}" if blocking[1:] else ""
     what = f"; edited: {name}" if (name := edited_name(edited)) else ""
-    line = f"Blocked: {unit.key} {unit.verdict}: {scores(unit)}{more}{what}."
+    line = f"Blocked: {unit.key} {unit.verdict}{_although_higher(unit)}: {scores(unit)}{more}{what}."
     said = f"Blocked: {unit.key} {unit.verdict}."
     return line, verdict.removeprefix(said).lstrip() if verdict.startswith(said) else verdict
+
+
+def _although_higher(unit: UnitReport) -> str:
+    """Return the cause in brackets where the scores do not show it: the mean did not fall."""
+    if unit.verdict != "regressed" or (unit.difference or 0.0) < 0:
+        return ""
+    cause = first_sentence(unit.reason)[0].removeprefix("Regressed: ").removesuffix(".")
+    return f" ({cause})"
 
 
 def _scored(candidate: CandidateReport) -> list[UnitReport]:

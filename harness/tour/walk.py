@@ -27,34 +27,33 @@ class Stop:
     seen: str
 
 
+MODEL = "--tg-model=replay:qwen2.5-coder-1.5b="
 STOPS = (
     Stop(
         "Fixtures come first, and lint checks them without a model", ("tunegate", "lint"), 0,
-        "A support desk: messages to be sorted into strict JSON (the target: it must improve), and general questions "
-        "(a guard: it must hold). fixtures/support/task.yaml says so, with the reasons.",
+        "A ferry company's desk: messages to be sorted by topic and urgency, as strict JSON (the target: it must "
+        "improve), and general questions (a guard: it must hold). fixtures/ferry/task.yaml says so, with the reasons.",
     ),
     Stop(
         "The baseline: the base model's outputs, scored",
-        ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "smollm2"), 0,
-        "SmolLM2-135M gets most general questions right, but writes no JSON. Its outputs were recorded once, in "
-        "outputs/base.jsonl; the baseline is now in baselines/, to be committed beside the fixtures.",
+        ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "qwen2.5-coder-1.5b"), 0,
+        "Qwen2.5-Coder-1.5B-Instruct answers 91 % of the general questions, but sorts only 8 % of the messages right. "
+        "Its outputs were recorded once; the baseline is now in baselines/, to be committed beside the fixtures.",
     ),
     Stop(
         "The gate on a tuned model: better on the target, and no worse on the guard?",
-        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/tuned.jsonl", "--tg-against=baseline"), 0,
-        "It passes. One epoch over 400 rows taught the format: JSON every time, and right in 6 of 100 cases. The gain "
-        "is small, but beyond chance. The base model's knowledge is kept.",
+        ("pytest", "fixtures/", f"{MODEL}outputs/tuned.jsonl", "--tg-against=baseline"), 0,
+        "It passes. A LoRA, trained for one epoch on 388 rows, sorts 82 % right, and the general questions hold.",
     ),
     Stop(
-        "The gate on another one: the same training rows, but three epochs at three times the rate",
-        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline",
-         "--tg-out=overtuned.json"), 1,
-        "It blocks, and would stop a pull request: ten times as many are right, but snow is grey now. By the "
-        "target only, it would have shipped. Next, try a point between the two: fewer epochs, more general rows.",
+        "The gate on another one: the same rows, but from an archive in which nobody ever marked a message as urgent",
+        ("pytest", "fixtures/", f"{MODEL}outputs/archive.jsonl", "--tg-against=baseline", "--tg-out=archive.json"), 1,
+        "It blocks, and would stop a pull request. The average rose from 8 to 59 %, but `today: true` is never output "
+        "any more: each message that cannot wait would wait. By the average, this model would have shipped.",
     ),
     Stop(
         "The page for a reviewer, from the same record",
-        ("tunegate", "report", "overtuned.json", "--html=page.html"), 0,
+        ("tunegate", "report", "archive.json", "--html=page.html"), 0,
         "One file with every case, its prompt, its outputs before and now, and filters. It opens without a network; "
         "CI keeps it beside the record.",
     ),

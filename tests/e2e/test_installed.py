@@ -250,12 +250,12 @@ def test_the_tour_shows_its_commands_a_release_and_a_block_without_torch(place, 
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 45  # of a processor; 15 are usual
     assert [stop.command for stop in STOPS if f"$ {' '.join(stop.command)}" not in done.stdout] == []
     good, bad = done.stdout.split("$ pytest")[1:]
-    assert "support/triage: Improved: significantly better than the baseline" in good
-    assert "support/questions: Held" in good
-    assert "support/questions: Regressed" in bad
-    assert "support: Blocked: support/questions regressed" in bad
+    assert "ferry/desk: Improved: significantly better than the baseline" in good
+    assert "ferry/questions: Held" in good
+    assert "ferry/desk: Regressed: the slice today=true fell" in bad
+    assert "Blocked: ferry/desk regressed (the slice today=true fell): in service 8.3 %, this change 58.9 %." in bad
     assert "What to do next" in bad
-    assert (tmp_path / "tunegate-tour" / "baselines" / "replay-smollm2" / "support" / "triage.json").is_file()
+    assert (tmp_path / "tunegate-tour" / "baselines" / "replay-qwen2.5-coder-1.5b" / "ferry" / "desk.json").is_file()
     assert "No module named 'torch'" in place.run("python", "-c", "import torch").stderr
 
 

@@ -59,11 +59,6 @@ def settings(file: str, **values: Any) -> Change:
     return change
 
 
-def weights(change: Callable[[str, Any], Any]) -> Change:
-    """Change every tensor, by name."""
-    return lambda folder: change_weights(folder, change)
-
-
 def cut_merges(folder: Path) -> None:
     """Leave out the later half of a tokenizer's merges."""
     path = folder / "tokenizer.json"
@@ -82,8 +77,8 @@ def cut_template(folder: Path) -> None:
 #: none of the command's then. Rounding that the gate may hold is no damage, so that the rounded ones are coarse.
 FOLDERS: tuple[tuple[Any, ...], ...] = (
     (Artefact("a layer of zeros", "wrong-weights"),
-     weights(lambda name, each: each * 0 if name.startswith(LAYER) else each)),
-    (Artefact("2 bits per weight", "quantised"), weights(two_bits)),
+     partial(change_weights, change=lambda name, each: each * 0 if name.startswith(LAYER) else each)),
+    (Artefact("2 bits per weight", "quantised"), partial(change_weights, change=two_bits)),
     (Artefact("rope_theta 10,000", "config"),
      settings("config.json", rope_parameters={"rope_theta": 10_000.0, "rope_type": "default"})),
     (Artefact("a sliding window of 32 tokens", "config"),
@@ -100,7 +95,7 @@ FOLDERS: tuple[tuple[Any, ...], ...] = (
     (Artefact("merged, float32", cases=4),),
     (Artefact("merged, float32", cases=120),),
     (Artefact("merged, bfloat16", cases=12),
-     weights(lambda _, each: each.bfloat16()), settings("config.json", dtype="bfloat16")),
+     partial(change_weights, change=lambda _, each: each.bfloat16()), settings("config.json", dtype="bfloat16")),
 )  # fmt: skip
 ADAPTERS = {
     HALVED: Artefact("the adapter at half its alpha", "adapter-scaled or wrong-weights"),
@@ -184,28 +179,22 @@ class Workshop:
         yield Artefact("merged"), f"vllm:{self._tuned}"
         with self._merged(EARLIER) as folder:
             yield Artefact("the earlier adapter, merged", "another-adapter"), f"vllm:{folder}"
-        with self._on_vllm("--max-model-len", str(ROOM)) as address:
+        with self._on_vllm() as address:
             for name, artefact in OVER_NETWORK.items():
                 yield artefact, f"openai:{address}/v1#{name}"
             for artefact, changes in GATEWAYS:
                 with serving(partial(pass_on, address, changes)) as gateway:
                     yield artefact, f"openai:{gateway.address}/v1#{TUNED}"
-        with self._on_vllm("--max-model-len", str(SHORT)) as address:
+        with self._on_vllm(room=SHORT) as address:
             yield Artefact(f"--max-model-len {SHORT}", "context"), f"openai:{address}/v1#{TUNED}"
-        with TemporaryDirectory(dir=self.work) as place:
-            shutil.copy(self.base / TEMPLATE, place)
-            cut_template(Path(place))
-            with self._on_vllm("--max-model-len", str(ROOM), "--chat-template", f"{place}/{TEMPLATE}") as address:
-                yield FILES[0][0], f"openai:{address}/v1#{TUNED}"
+        with self._folder(cut_template) as folder, self._on_vllm(f"--chat-template={folder / TEMPLATE}") as address:
+            yield FILES[0][0], f"openai:{address}/v1#{TUNED}"
 
     @cached_property
     def _tuned(self) -> Path:
         """The base with the adapter merged into it."""
-        folder = self.work / "merged"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        merge_adapter(Base(MODEL, quiet()), self.adapters / TUNED, folder)
-        return folder
+        shutil.rmtree(self.work / "merged", ignore_errors=True)
+        return merged(self.adapters / TUNED, self.work / "merged")
 
     @contextmanager
     def _folder(self, *changes: Change) -> Iterator[Path]:
@@ -219,8 +208,7 @@ class Workshop:
     @contextmanager
     def _merged(self, adapter: str) -> Iterator[Path]:
         with TemporaryDirectory(dir=self.work) as place:
-            merge_adapter(Base(MODEL, quiet()), self.adapters / adapter, Path(place))
-            yield Path(place)
+            yield merged(self.adapters / adapter, Path(place) / adapter)
 
     @contextmanager
     def _file(self, folder: Path, kind: GgufType = "F16") -> Iterator[Path]:
@@ -228,19 +216,27 @@ class Workshop:
             yield make_gguf(find_tools(kind), folder, Path(place) / "model.gguf", quiet())
 
     @contextmanager
-    def _on_vllm(self, *arguments: str) -> Iterator[str]:
+    def _on_vllm(self, *arguments: str, room: int = ROOM) -> Iterator[str]:
         """The address of a vLLM with the base and adapters, by their names."""
         names = [name for name in OVER_NETWORK if name != MODEL]
         command = [
             "--model", str(self.base), "--served-model-name", MODEL, "--dtype", "float32", "--enable-lora",
-            "--max-lora-rank", "16", "--max-loras", "1", "--max-cpu-loras", str(len(names)), *arguments,
-            "--lora-modules", *(f"{name}={self.adapters / name}" for name in names),
+            "--max-lora-rank", "16", "--max-loras", "1", "--max-cpu-loras", str(len(names)),
+            "--max-model-len", str(room), *arguments, "--lora-modules",
+            *(f"{name}={self.adapters / name}" for name in names),
         ]  # fmt: skip
         process = VllmProcess(find_installation().python, command, [MODEL, *names], quiet())
         try:
             yield process.url.removesuffix("/v1")
         finally:
             process.stop()
+
+
+def merged(adapter: Path, folder: Path) -> Path:
+    """A new folder of the base with an adapter merged into it."""
+    folder.mkdir()
+    merge_adapter(Base(MODEL, quiet()), adapter, folder)
+    return folder
 
 
 @contextmanager
@@ -254,5 +250,5 @@ def on_llama_cpp(file: Path, setting: str) -> Iterator[str]:
 def pass_on(address: str, changes: Mapping[str, float], handler: Handler, body: Mapping[str, Any]) -> None:
     """A gateway: send a request on to a server, changed where it asks for an output; return its response."""
     more = changes if "max_tokens" in body and not body.get("echo") else {}
-    found = httpx2.post(f"{address}{handler.path}", json={**body, **more}, timeout=600)
+    found = httpx2.post(f"{address}{handler.path}", json={**body, **more}, timeout=600, trust_env=False)
     handler.send(found.content, found.status_code)

@@ -34,6 +34,7 @@ from benchmarks.frame import RESULTS, ROOT, carry_out, run_once
 from benchmarks.gate_markdown import table
 from benchmarks.parity_artefacts import EARLIER, MODEL, TUNED, Artefact, Made, Workshop
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.served.vllm_process import find_installation
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "xllamacpp", "gguf")
 TASK, UNITS, FEWEST = "support", {"triage": 1, "passages": 4}, 4  # a fourth as many passages as messages
@@ -117,7 +118,7 @@ class Project:
         self._run("gate", "--adapter", f"../adapters/{TUNED}", "--out", "run.json")
 
     def _run(self, *command: str) -> None:
-        name = "-".join(Path(each).stem for each in command[:2])
+        name = f"{command[0]}-{Path(command[-1]).stem}"
         run_once(name, ["-m", "tunegate", *command, "--quiet"], self.folder, (0, 1) if command[0] == "gate" else (0,))
 
     def compare(self, by: str, artefact: Artefact, model: str) -> Row:
@@ -150,6 +151,8 @@ def _of_demo(name: str) -> dict[str, Any]:
 
 def measure(work: Path, kinds: Sequence[str], most: int, watch: Watch) -> list[Row]:
     """Make each artefact of these kinds in a folder, and compare it on at most so many cases."""
+    if "vllm" in kinds:
+        find_installation()  # before the rest takes an hour
     work.mkdir(parents=True, exist_ok=True)
     work = work.resolve()
     Project(work, FEWEST).train()

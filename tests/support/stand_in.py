@@ -115,7 +115,7 @@ class StandIn:
                         found.set_exception(error)
 
     def _state(self, ids: list[int], limit: int, seed: int) -> RequestState:
-        return RequestState(ids, "", Decoding(limit, temperature=2.0 * self.samples), seed=seed)
+        return RequestState(ids, "", Decoding(limit, temperature=20.0 * self.samples), seed=seed)
 
     def _batch(self, asked: list[tuple[RequestState, Future[list[int]]]]) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.converter import interleaved
 from tests.support.fake_vllm import install
 from tests.support.fault_server import says, serving
 from tests.support.served import (
@@ -145,8 +146,7 @@ def write_gguf(folder: Path, file: Path, change=lambda name, each: each) -> Path
         heads = {"q": 2, "k": 1}.get(name.partition("self_attn.")[2][:1])
         each = change(name, weight)
         if heads:
-            halves = each.reshape(heads, 2, each.shape[0] // heads // 2, *each.shape[1:])
-            each = halves.swapaxes(1, 2).reshape(each.shape)
+            each = interleaved(each, heads)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), each.contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -364,16 +364,6 @@ def test_a_server_of_other_weights_is_named(place, tiny_model, tiny_adapter, tmp
         parity = compared(place, server.model)
 
     assert (parity.is_shown, rules(parity)) == (False, ["other-weights"])
-
-
-def test_a_server_with_the_adapter_at_half_scale_is_named(place, tiny_model, tmp_path):
-    half = shutil.copytree(place / "tuned", tmp_path / "half")
-    settings = json.loads((half / "adapter_config.json").read_text())
-    (half / "adapter_config.json").write_text(json.dumps(settings | {"lora_alpha": settings["lora_alpha"] / 2}))
-    with standing_in(tiny_model, half) as server:
-        parity = compared(place, server.model)
-
-    assert (parity.is_shown, rules(parity)) == (False, ["adapter-scaled"])
 
 
 def test_a_server_that_samples_is_named(place, tiny_model):

@@ -106,8 +106,9 @@ def test_other_arithmetic_on_the_same_weights_is_no_cause(units):
     assert output_parity(words, units, one, other, {}, same_weights=True).findings == ()
 
 
-def test_outputs_that_differ_early_beside_the_same_log_probabilities_are_not_of_other_weights(units):
-    one, other = answered(units, *GOOD, logprobs=(-1.0,)), answered(units, "q", "r", "s", "t", logprobs=(-1.001,))
+@pytest.mark.parametrize("outputs", [("q", "r", "s", "t"), ("a q q q", "a q q q", "a b q q", "a b q q")])
+def test_outputs_that_differ_early_beside_the_same_log_probabilities_are_not_of_other_weights(units, outputs):
+    one, other = answered(units, *GOOD, logprobs=(-1.0,)), answered(units, *outputs, logprobs=(-1.001,))
     [finding] = parity(units, one, other).findings
 
     assert finding.rule == "unexplained"

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -130,6 +130,8 @@ class Workshop:
     def __init__(self, work: Path) -> None:
         self.work, self.adapters, self.base = work, work / "adapters", resolve(MODEL)
         alpha = json.loads((self.adapters / TUNED / CONFIG).read_text("utf-8"))["lora_alpha"]
+        shutil.rmtree(work / "merged", ignore_errors=True)
+        self.tuned = merged(self.adapters / TUNED, work / "merged")
         for name in (HALVED, PERMUTED):
             shutil.rmtree(self.adapters / name, ignore_errors=True)
             shutil.copytree(self.adapters / TUNED, self.adapters / name)
@@ -166,9 +168,9 @@ class Workshop:
         context = settings("config.json", max_position_embeddings=SHORT)  # a server has at least 256 tokens, but for it
         with self._folder(context) as folder, self._file(folder) as file, on_llama_cpp(file, "pass") as server:
             yield Artefact(f"a server with a context of {SHORT} tokens", "context"), server
-        with self._file(self._tuned, "Q2_K") as file:
+        with self._file(self.tuned, "Q2_K") as file:
             yield Artefact("Q2_K", "quantised"), file
-        with self._file(self._tuned) as file:
+        with self._file(self.tuned) as file:
             for setting, artefact in SETTINGS.items():
                 with on_llama_cpp(file, setting) as server:
                     yield artefact, server
@@ -176,7 +178,7 @@ class Workshop:
     def servers(self) -> Made:
         """What vLLM serves: started by the command itself, and asked over the network."""
         yield Artefact("LoRA, on its base", cases=4), f"vllm:{MODEL}"
-        yield Artefact("merged"), f"vllm:{self._tuned}"
+        yield Artefact("merged"), f"vllm:{self.tuned}"
         with self._merged(EARLIER) as folder:
             yield Artefact("the earlier adapter, merged", "another-adapter"), f"vllm:{folder}"
         with self._on_vllm() as address:
@@ -190,17 +192,11 @@ class Workshop:
         with self._folder(cut_template) as folder, self._on_vllm(f"--chat-template={folder / TEMPLATE}") as address:
             yield FILES[0][0], f"openai:{address}/v1#{TUNED}"
 
-    @cached_property
-    def _tuned(self) -> Path:
-        """The base with the adapter merged into it."""
-        shutil.rmtree(self.work / "merged", ignore_errors=True)
-        return merged(self.adapters / TUNED, self.work / "merged")
-
     @contextmanager
     def _folder(self, *changes: Change) -> Iterator[Path]:
-        """A changed copy of it."""
+        """A changed copy of the base with the adapter merged into it."""
         with TemporaryDirectory(dir=self.work) as place:
-            shutil.copytree(self._tuned, place, dirs_exist_ok=True)
+            shutil.copytree(self.tuned, place, dirs_exist_ok=True)
             for change in changes:
                 change(Path(place))
             yield Path(place)

@@ -28,9 +28,9 @@ UNEXPLAINED = "unexplained"  # the cause where no other is found
 #: Of the same weights: bfloat16 arithmetic moves the embedded model by .047, which is no cause (2,504 tokens of 60
 #: texts; at most .074 over four texts).
 ARITHMETIC = 0.15
-#: A scaled adapter moves log-probabilities along the way from the base's to the adapter's: this share of the squared
-#: difference lies there. Rounding and other adapters lead elsewhere.
-ALONG, SCALED = 0.9, 0.25
+#: Of the squared difference of log-probabilities, the share that lies on the way from the base's to the adapter's. An
+#: adapter at half its scale has .96 on the embedded model, an earlier one .5, rounding little.
+ALONG, BACK, SCALED = 0.9, 0.25, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def output_parity(
     agreed = statistics.fmean([firsts[key][1] if key in firsts else 1.0 for key in outputs]) if outputs else None
     drifts = [gap for key in greedy for gap in _gaps(expected.cases.get(key), served.cases.get(key))]
     sampled = list(_sampled({key: (outputs[key][1], second) for key, second in again.items() if key in outputs}))
-    scaled = _scaled([(expected.cases.get(key), served.cases.get(key), base.get(key)) for key in greedy])
-    of_adapter = [*_not_applied(outputs, base)] or [*scaled]
+    moved = _moved_along([(expected.cases.get(key), served.cases.get(key), base.get(key)) for key in greedy])
+    of_adapter = [*_not_applied(outputs, base)] or [*moved]
     findings = [*of_adapter, *_endless(pairs), *_cut(pairs), *sampled]
     # sampled outputs differ whatever the weights are
     unnamed = _other_weights(None if sampled else agreed, drifts, same_weights)
@@ -131,8 +131,8 @@ def _not_applied(outputs: Mapping[str, tuple[str, str]], base: Mapping[str, Resu
         )
 
 
-def _scaled(results: Sequence[tuple[Result | None, Result | None, Result | None]]) -> Iterator[Finding]:
-    """Served log-probabilities between the base's and the adapter's, or beyond: evaluated, served and the base's."""
+def _moved_along(results: Sequence[tuple[Result | None, Result | None, Result | None]]) -> Iterator[Finding]:
+    """Log-probabilities between the base's and the adapter's, or beyond, of evaluated, served and base results."""
     texts = [
         texts for each in results if all(each) for texts in zip(*(one.logprobs for one in each if one), strict=False)
     ]
@@ -140,12 +140,16 @@ def _scaled(results: Sequence[tuple[Result | None, Result | None, Result | None]
     part = sum((old - base) ** 2 for old, _, base in tokens)
     moved = sum((new - old) ** 2 for old, new, _ in tokens)
     along = sum((new - old) * (old - base) for old, new, base in tokens)
-    if along**2 > ALONG * part * moved and abs(along) > SCALED * part:
-        times = 1 + along / part
-        yield Finding(
-            "adapter-not-applied" if times < SCALED else "adapter-scaled",
-            f"log-probabilities are {times:.2g} times as far from the base's as evaluated: another alpha, or scale",
-        )
+    if abs(along) <= SCALED * part or along**2 <= BACK * part * moved:
+        return
+    times, is_straight = 1 + along / part, along**2 > ALONG * part * moved
+    where = f"log-probabilities are {times:.2g} times as far from the base's as evaluated"
+    if is_straight and times < SCALED:
+        yield Finding("adapter-not-applied", f"{where}: they are the base's")
+    elif is_straight:
+        yield Finding("adapter-scaled", f"{where}: another alpha, or scale")
+    elif along < 0:
+        yield Finding("another-adapter", f"{where}, and move elsewhere, as with another adapter")
 
 
 def _endless(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:

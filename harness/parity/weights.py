@@ -105,7 +105,7 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
     otherwise = _laid_out_otherwise(found.gaps) if artefact.suffix == GGUF else set()
     known = [gap for gap in found.gaps if _sort(gap.name) not in otherwise]
     adapted = [gap for gap in found.gaps if gap.times is not None]
-    findings = tuple(_named(error, times, _scale(adapted, error), sum(gap.is_foreign for gap in adapted), len(adapted)))
+    findings = tuple(_named(error, times, _scale(adapted), sum(gap.is_foreign for gap in adapted), len(adapted)))
     if error is not None and all(each.rule == "quantised" for each in findings):
         findings += tuple(_singled_out(known, found.missing, error))
     unread = (*found.unread, *(gap.name for gap in found.gaps if gap not in known))
@@ -176,10 +176,10 @@ def _laid_out_otherwise(gaps: Sequence[_Gap]) -> set[str]:
     return {sort for sort, errors in by_sort.items() if len(errors) > 1 and min(errors) > OTHER}
 
 
-def _scale(adapted: Sequence[_Gap], error: float | None) -> float | None:
-    """How often the adapter is in matrices whose rounding is too small to take any of it back; None without any."""
-    sure = [gap.times for gap in adapted if error is not None and gap.part > APART * error]
-    return _median([each for each in sure if each is not None])
+def _scale(adapted: Sequence[_Gap]) -> float | None:
+    """How often the adapter is in matrices whose rounding is too small to take any of it back; None if few are."""
+    sure = [gap.times for gap in adapted if gap.times is not None and gap.part > APART * gap.error]
+    return _median(sure) if len(sure) > len(adapted) / 2 else None
 
 
 def _named(

@@ -129,13 +129,16 @@ def test_a_scaled_adapter_is_named_by_the_way_that_log_probabilities_went(units,
     assert [each.rule for each in found] == ([rule] if rule else [])
 
 
-def test_log_probabilities_that_went_another_way_are_of_no_scaled_adapter(units):
+@pytest.mark.parametrize(
+    ("served", "rule"), [((-0.9, -2.1, -3.3), "quantised"), ((-1.0, -2.0, -3.1), "another-adapter")]
+)
+def test_log_probabilities_that_went_another_way_are_of_no_scaled_adapter(units, served, rule):
     plain, one, other = (
-        answered(units, *GOOD, logprobs=each) for each in ((-1.0, -2.0, -3.0), (-0.9, -2.1, -3.0), (-1.0, -2.0, -3.3))
+        answered(units, *GOOD, logprobs=each) for each in ((-1.0, -2.0, -3.0), (-0.9, -2.1, -3.0), served)
     )
     [finding] = output_parity(words, units, one, other, plain.cases).findings
 
-    assert finding.rule == "quantised"
+    assert finding.rule == rule
 
 
 def test_outputs_that_end_at_a_text_of_the_server_are_named(units):

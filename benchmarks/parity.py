@@ -99,7 +99,7 @@ class Project:
 
     def train(self) -> None:
         """Train both adapters, unless they are there."""
-        self._run("diagnose", TASK, "--sample", str(FEWEST))
+        self._run("diagnose", TASK, "--sample", "10")
         recipes = self.folder / "recipes"
         recipes.mkdir(exist_ok=True)
         rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines(keepends=True)

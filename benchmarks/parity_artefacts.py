@@ -19,6 +19,7 @@ from tests.support.converter import install_converter, write_lora
 from tests.support.fault_server import Handler, serving
 from tests.support.served import change_weights, two_bits, write_template
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.core.reading import read_object
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.adapters import WEIGHTS as ADAPTER
 from tunegate.harness.models.local.huggingface import Base
@@ -51,21 +52,14 @@ Made = Iterator[tuple[Artefact, str | Path]]  # and how --model names it
 
 def settings(file: str, **values: Any) -> Change:
     """Set values in a JSON file of a folder."""
-
-    def change(folder: Path) -> None:
-        path = folder / file
-        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | values), "utf-8")
-
-    return change
+    return lambda folder: (folder / file).write_text(json.dumps(read_object(folder / file) | values), "utf-8")
 
 
 def cut_merges(folder: Path) -> None:
     """Leave out the later half of a tokenizer's merges."""
-    path = folder / "tokenizer.json"
-    found = json.loads(path.read_text("utf-8"))
-    merges = found["model"]["merges"]
-    del merges[len(merges) // 2 :]
-    path.write_text(json.dumps(found), "utf-8")
+    model = read_object(folder / "tokenizer.json")["model"]
+    half = model["merges"][: len(model["merges"]) // 2]
+    settings("tokenizer.json", model=model | {"merges": half})(folder)
 
 
 def cut_template(folder: Path) -> None:
@@ -129,13 +123,13 @@ class Workshop:
 
     def __init__(self, work: Path) -> None:
         self.work, self.adapters, self.base = work, work / "adapters", resolve(MODEL)
-        alpha = json.loads((self.adapters / TUNED / CONFIG).read_text("utf-8"))["lora_alpha"]
+        alpha = read_object(self.adapters / TUNED / CONFIG)["lora_alpha"]
         shutil.rmtree(work / "merged", ignore_errors=True)
         self.tuned = merged(self.adapters / TUNED, work / "merged")
         for name in (HALVED, PERMUTED):
             shutil.rmtree(self.adapters / name, ignore_errors=True)
             shutil.copytree(self.adapters / TUNED, self.adapters / name)
-        settings(CONFIG, lora_alpha=alpha / 2)(self.adapters / HALVED)
+        settings(CONFIG, lora_alpha=alpha // 2)(self.adapters / HALVED)
         change_weights(self.adapters / PERMUTED, lambda name, each: each.flip(0) if "lora_B" in name else each, ADAPTER)
 
     def folders(self) -> Made:

@@ -47,7 +47,7 @@ KINDS: dict[str, Callable[[Workshop], Made]] = {
 DAMAGED, HEALTHY, MISNAMED, QUICK = 30, 10, 2, 12
 ERRORS, TOO_FEW = (3, 4), "too few cases in"
 #: What the command calls the causes of a difference.
-CAUSES = frozenset(re.findall(r"`([a-z-]+)`", (ROOT / "docs/parity.md").read_text("utf-8").split("\n## ")[2]))
+CAUSES = frozenset(re.findall(r"`([a-z-]+)`", (ROOT / "docs/parity.md").read_text("utf-8").split("## Causes")[1]))
 
 
 class Row(NamedTuple):

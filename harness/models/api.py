@@ -52,8 +52,9 @@ class Request:
 
     @property
     def seed(self) -> int:
-        """The seed of a sampled output, 0 of a greedy one; it does not depend on the order or selection of cases."""
-        return int(digest([self.decoding.seed, self.key, self.repeat])[:7], 16) if self.decoding.temperature else 0
+        """The seed of an output, 0 of a greedy one's first; it does not depend on the order or selection of cases."""
+        is_drawn = self.decoding.temperature or self.repeat  # a greedy output that depends on its seed was sampled
+        return int(digest([self.decoding.seed, self.key, self.repeat])[:7], 16) if is_drawn else 0
 
     @property
     def work(self) -> int:

@@ -11,13 +11,14 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.parity.stored_weights import UNREADABLE
 
 #: Settings of an architecture that change no output, or that are compared elsewhere.
 HARMLESS = {
-    "bos_token_id", "eos_token_id", "pad_token_id", "initializer_range", "max_position_embeddings", "pretraining_tp",
-    "use_cache", "vocab_size",
+    "bos_token_id", "eos_token_id", "pad_token_id", "initializer_range", "pretraining_tp", "use_cache",
+    "vocab_size",
 }  # fmt: skip
 SHARED = ("model_type", "tie_word_embeddings")  # of every architecture
 #: What a GGUF file calls them, after the name of its architecture.
@@ -25,7 +26,14 @@ IN_GGUF = {
     "rope_parameters.rope_theta": "rope.freq_base", "rms_norm_eps": "attention.layer_norm_rms_epsilon",
     "layer_norm_eps": "attention.layer_norm_epsilon", "sliding_window": "attention.sliding_window",
     "num_attention_heads": "attention.head_count", "num_key_value_heads": "attention.head_count_kv",
-    "num_hidden_layers": "block_count",
+    "num_hidden_layers": "block_count", "max_position_embeddings": "context_length",
+}  # fmt: skip
+CONTEXT = "max_position_embeddings"  # a longer one changes no output
+#: Settings of generation_config.json that servers apply to greedy outputs, and the values that change none. The base's
+#: own are not compared with the evaluation, which does without them.
+DECODING = {
+    "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "min_length": 0, "min_new_tokens": 0, "num_beams": 1,
+    "bad_words_ids": None, "suppress_tokens": None, "begin_suppress_tokens": None, "forced_eos_token_id": None,
 }  # fmt: skip
 CLOSE = 1e-4  # relative: a GGUF file stores float32
 
@@ -44,10 +52,12 @@ def config_findings(base: Path, artefact: Path) -> list[Finding]:
     if artefact.suffix == GGUF:
         found = {name: value for name, value in _of_gguf(artefact).items() if name in expected}
     else:
-        found = {**dict.fromkeys(expected), **_of_folder(artefact)}
+        found = {**dict.fromkeys(expected), **_of_folder(artefact), **_decoding(artefact)}
+        expected |= _decoding(base)
     wrong = [
         f"{shown(name)} is {shown(str(value))} where {shown(str(expected.get(name)))} was evaluated"
-        for name, value in sorted(found.items()) if not _same(expected.get(name), value)
+        for name, value in sorted(found.items())
+        if not _same(expected.get(name), value) and not _is_longer(name, expected.get(name), value)
     ]  # fmt: skip
     return [Finding("config", "; ".join(wrong))] if wrong else []
 
@@ -61,6 +71,13 @@ def _of_folder(folder: Path) -> dict[str, Any]:
         raise CouldNotRun(f"{show_path(folder)}: expected a readable config.json, found: {error}") from error
     own = type(config)().to_dict().keys() - transformers.PretrainedConfig().to_dict().keys() - HARMLESS
     return dict(_flat({name: each for name, each in config.to_dict().items() if name in {*own, *SHARED}}))
+
+
+def _decoding(folder: Path) -> dict[str, Any]:
+    """The settings of `DECODING` that a folder has."""
+    path = folder / "generation_config.json"
+    found = read_object(path, most=MOST_SETTINGS) if path.is_file() else {}
+    return {name: found[name] for name, neutral in DECODING.items() if found.get(name) not in (None, neutral)}
 
 
 def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
@@ -80,6 +97,11 @@ def _of_gguf(file: Path) -> dict[str, Any]:
         return {name: each.contents() for name, each in known.items() if each is not None}
     except UNREADABLE as error:
         raise CouldNotRun(f"{show_path(file)}: expected a GGUF file of a language model, found: {error!r}") from error
+
+
+def _is_longer(name: str, expected: Any, found: Any) -> bool:
+    is_context = name.rpartition(".")[2] == CONTEXT and isinstance(expected, int) and isinstance(found, int)
+    return is_context and found > expected
 
 
 def _same(one: Any, other: Any) -> bool:

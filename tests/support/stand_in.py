@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -40,7 +39,7 @@ class StandIn:
         twice: whether it begins every prompt twice.
         ends: whether answers end where the model ends them.
         shows: whether it shows prompts, and has likelihoods of given texts.
-        samples: whether it samples, whatever temperature a request asks for.
+        samples: whether it samples, whatever temperature a request asks for, by the seed of the request.
     """
 
     folder: Path
@@ -55,7 +54,6 @@ class StandIn:
 
     def __post_init__(self) -> None:
         self._waiting: Queue[Any] = Queue()
-        self._seeds = count()
         self._base = Base(str(self.folder), quiet())
         self._local = Local(str(self.folder), quiet(), self.adapter, base=self._base)
         if self.template:
@@ -95,7 +93,7 @@ class StandIn:
 
     def _generate(self, ids: list[int], body: dict[str, Any]) -> dict[str, Any]:
         found: Future[list[int]] = Future()
-        self._waiting.put((ids, body["max_tokens"], found))
+        self._waiting.put((ids, body["max_tokens"], body.get("seed") or 0, found))
         tokens = found.result()
         text = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
         said = {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}}
@@ -110,14 +108,14 @@ class StandIn:
             if None in every:
                 return
             try:
-                self._batch([(self._state(ids, limit), found) for ids, limit, found in every])
+                self._batch([(self._state(*asked), found) for *asked, found in every])
             except Exception as error:
-                for _, _, found in every:  # or whoever asked would wait for ever
+                for *_, found in every:  # or whoever asked would wait for ever
                     if not found.done():
                         found.set_exception(error)
 
-    def _state(self, ids: list[int], limit: int) -> RequestState:
-        return RequestState(ids, "", Decoding(limit, temperature=2.0 * self.samples), seed=next(self._seeds))
+    def _state(self, ids: list[int], limit: int, seed: int) -> RequestState:
+        return RequestState(ids, "", Decoding(limit, temperature=20.0 * self.samples), seed=seed)
 
     def _batch(self, asked: list[tuple[RequestState, Future[list[int]]]]) -> None:
         with self._lock:

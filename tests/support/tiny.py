@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.converter import interleaved
 from tests.support.kept import Kept
 
 
@@ -78,9 +79,7 @@ def write_gguf(path: Path, folder: Path, kind: str = "F32", architecture: str = 
         if called == without:
             continue
         if count := {"attn_q": heads, "attn_k": config.num_key_value_heads}.get(str(called).split(".")[-2]):
-            # llama.cpp interleaves the two halves of each head's rotation
-            halves = data.reshape(count, 2, data.shape[0] // count // 2, *data.shape[1:])
-            data = halves.swapaxes(1, 2).reshape(data.shape)
+            data = interleaved(data, count)
         packed = GGMLQuantizationType[kind if data.ndim > 1 else "F32"]
         writer.add_tensor(called, quants.quantize(data, packed), raw_dtype=packed)
     writer.write_header_to_file()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.converter import interleaved
 from tests.support.fake_vllm import install
 from tests.support.fault_server import says, serving
 from tests.support.served import (
@@ -31,6 +32,7 @@ from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_prompts
 from tunegate.harness.models.served.vllm_process import LOGS, PYTHON
+from tunegate.harness.parity.configs import config_findings
 from tunegate.harness.parity.outputs import output_parity
 from tunegate.harness.parity.parity import Parity, decide_served
 from tunegate.harness.parity.prompts import PromptParity
@@ -144,8 +146,7 @@ def write_gguf(folder: Path, file: Path, change=lambda name, each: each) -> Path
         heads = {"q": 2, "k": 1}.get(name.partition("self_attn.")[2][:1])
         each = change(name, weight)
         if heads:
-            halves = each.reshape(heads, 2, each.shape[0] // heads // 2, *each.shape[1:])
-            each = halves.swapaxes(1, 2).reshape(each.shape)
+            each = interleaved(each, heads)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), each.contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -267,7 +268,12 @@ def change_config(folder: Path, **settings: object) -> Path:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"rms_norm_eps": 1e-2}, {"rope_parameters": {"rope_type": "default", "rope_theta": 2.0}}, {"hidden_act": "relu"}],
+    [
+        {"rms_norm_eps": 1e-2},
+        {"max_position_embeddings": 2048},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 2.0}},
+        {"hidden_act": "relu"},
+    ],
     ids=lambda each: next(iter(each)),
 )
 def test_a_setting_of_the_model_is_named_with_both_values(place, merged, settings):
@@ -278,6 +284,29 @@ def test_a_setting_of_the_model_is_named_with_both_values(place, merged, setting
     assert f"{name}" in parity.findings[0].message
     assert " where " in parity.findings[0].message
     assert "quantised" not in rules(parity)
+
+
+def test_a_longer_context_changes_nothing_and_a_penalty_does(tiny_model, merged):
+    assert config_findings(tiny_model, change_config(merged, max_position_embeddings=8192)) == []
+
+    (merged / "generation_config.json").write_text('{"repetition_penalty": 1.3, "min_length": 0, "top_p": 0.9}')
+    [finding] = config_findings(tiny_model, merged)
+    assert str(finding) == "config: repetition_penalty is 1.3 where None was evaluated"
+    assert config_findings(merged, merged) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "rule"), [(0.5, "adapter-scaled"), (0.8, "adapter-scaled"), (2.0, "adapter-applied-twice")]
+)
+def test_an_adapter_at_another_scale_is_named(place, merged, tiny_model, times, rule):
+    from safetensors.torch import load_file
+
+    before = load_file(tiny_model / "model.safetensors")
+    change_weights(merged, lambda name, each: before[name] + times * (each - before[name]) if name in before else each)
+    found = weight_parity(scored(place).base, place / "tuned", merged)
+
+    assert [each.rule for each in found.findings] == [rule]
+    assert f"is in the weights {times} times" in found.findings[0].message
 
 
 def test_another_adapter_in_the_place_of_the_adapter_is_named(place, make_adapter, tmp_path):

@@ -34,7 +34,8 @@ def answered(units, *outputs: str, finish: str = "stop", logprobs: tuple[float, 
 
 def parity(units, expected: Record, served: Record, *base: str):
     cases = [case.key for unit in units for case in unit.cases]
-    return output_parity(words, units, expected, served, dict(zip(cases, base, strict=False)))
+    plain = {case: Result(False, 0.0, output=each) for case, each in zip(cases, base, strict=False)}
+    return output_parity(words, units, expected, served, plain)
 
 
 GOOD = ("a b c d", "a b c e", "a b c f", "a b c g")
@@ -103,6 +104,41 @@ def test_other_arithmetic_on_the_same_weights_is_no_cause(units):
     one, other = (answered(units, *GOOD, logprobs=(-1.0 - each, -2.0 - each)) for each in (0.0, 0.07))
 
     assert output_parity(words, units, one, other, {}, same_weights=True).findings == ()
+
+
+@pytest.mark.parametrize("outputs", [("q", "r", "s", "t"), ("a q q q", "a q q q", "a b q q", "a b q q")])
+def test_outputs_that_differ_early_beside_the_same_log_probabilities_are_not_of_other_weights(units, outputs):
+    one, other = answered(units, *GOOD, logprobs=(-1.0,)), answered(units, *outputs, logprobs=(-1.001,))
+    [finding] = parity(units, one, other).findings
+
+    assert finding.rule == "unexplained"
+    assert "although log-probabilities of given texts are the same" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("times", "rule"), [(0.0, "adapter-not-applied"), (0.5, "adapter-scaled"), (1.0, None), (2.0, "adapter-scaled")]
+)
+def test_a_scaled_adapter_is_named_by_the_way_that_log_probabilities_went(units, times, rule):
+    base, part = (-1.0, -2.0, -3.0), (0.4, -0.3, 0.1)
+    plain, one, other = (
+        answered(units, *GOOD, logprobs=tuple(old + scale * each for old, each in zip(base, part, strict=True)))
+        for scale in (0.0, 1.0, times)
+    )
+    found = output_parity(words, units, one, other, plain.cases).findings
+
+    assert [each.rule for each in found] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(
+    ("served", "rule"), [((-0.9, -2.1, -3.3), "quantised"), ((-1.0, -2.0, -3.1), "another-adapter")]
+)
+def test_log_probabilities_that_went_another_way_are_of_no_scaled_adapter(units, served, rule):
+    plain, one, other = (
+        answered(units, *GOOD, logprobs=each) for each in ((-1.0, -2.0, -3.0), (-0.9, -2.1, -3.0), served)
+    )
+    [finding] = output_parity(words, units, one, other, plain.cases).findings
+
+    assert finding.rule == rule
 
 
 def test_outputs_that_end_at_a_text_of_the_server_are_named(units):

@@ -47,6 +47,12 @@ def test_of_several_units_the_one_that_lost_most_is_named_and_the_verdict_names_
     assert head(gated(verdict, UNIT, worst)) == (first, verdict)
 
 
+def test_what_regressed_although_its_mean_rose_is_named_with_the_cause():
+    risen = replace(UNIT, base=0.1, mean=0.6, difference=0.5, reason="Regressed: the slice today=true fell. More.")
+    line = "Blocked: desk/triage regressed (the slice today=true fell): in service 10.0 %, this change 60.0 %."
+    assert head(gated(REGRESSED, risen)) == (line, "")
+
+
 def test_rule_changes_stay_first():
     first, rest = head(gated(f"Blocked by 1 unapproved rule change. {REGRESSED}", UNIT, edited=(PROMPT,)))
     assert first == "Blocked by 1 unapproved rule change."

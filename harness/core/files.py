@@ -25,6 +25,7 @@ except ImportError:  # Windows
     fcntl = None
 CHUNK = 1 << 20
 FOR_ALL, FOR_OWNER = 0o644, 0o600  # who may read a file
+STATE = ".tunegate"  # the project's folder of what runs leave, which is never committed
 PART = ".part"  # suffix of a file being written
 CLOSING = "\n}"  # end of an indented object
 _ENCODER = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False)
@@ -207,6 +208,19 @@ def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=seconds):
         yield
+
+
+def state_folder(folder: Path) -> Path:
+    """Make a folder, and have git ignore all of the `.tunegate` that it is in; return it.
+
+    Raises:
+        OSError, CouldNotRun: the place is not writable.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for top in (folder, *folder.parents):
+        if top.name == STATE and not top.is_symlink() and not (top / ".gitignore").exists():
+            write_atomically(top / ".gitignore", "*\n")
+    return folder
 
 
 @contextmanager

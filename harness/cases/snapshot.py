@@ -21,7 +21,7 @@ from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.conversation import Turns, Written, joined, last_turn_problem, read_input, write_input
 from tunegate.harness.cases.json_schemas import snapshot_schema
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
-from tunegate.harness.core.files import canonical, digest, file_digest, text_digest, write_atomically
+from tunegate.harness.core.files import FOR_OWNER, canonical, digest, file_digest, text_digest, write_atomically
 
 VARIABLE, PREFIX = "TUNEGATE_TRAFFIC", "sha256:"
 ID_DIGITS = 12
@@ -132,7 +132,7 @@ def write_snapshot(inputs: Sequence[TrafficInput]) -> str:
     path = snapshot_path(sha)
     if not path.is_file() or file_digest(path) != sha:
         _make_private(path.parent)
-        write_atomically(path, text, private=True)
+        write_atomically(path, text, FOR_OWNER)
     return sha
 
 

@@ -62,8 +62,9 @@ class Decision:
 
     @property
     def passes(self) -> bool:
-        """Whether nothing blocks."""
-        return not (self.is_modified or self.refused or self.untrue or any(each.blocks for each in self.by_rules))
+        """Whether something was evaluated and nothing blocks."""
+        blocks = self.is_modified or self.refused or self.untrue or any(each.blocks for each in self.by_rules)
+        return bool(self.by_rules) and not blocks
 
     def as_dict(self) -> dict[str, Any]:
         """For scripts."""

@@ -16,6 +16,10 @@ from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
 MAX_CHARS = 4_000  # checked before normalization, which takes quadratic time on endless marks
 MOST_WORDS = 40  # a longer output could pass by listing everything
 SHOWN = 60
+MINUS = str.maketrans("\u2212\u2013", "--")  # the minus sign and the dash that is typed for it
+WORD = r"[\w\p{M}]"
+NUMBER = regex.compile(r"\p{Sc}?\d")
+UNSIGNED = rf"(?<!(?<!{WORD}|\d )-\p{{Sc}}?)"  # behind a word or a number a hyphen is no sign: covid-6, 5-6, 5 -6
 OPTIONS = mapping_schema({"measure": {"const": "questions", "description": "what the cases measure"}}, ["measure"])
 ACCEPTED = {
     "type": "array",
@@ -50,14 +54,15 @@ class QuestionCheck(Check):
 
 
 def _plain(text: str) -> str:
-    """`text` without case, with straight quotes and single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").split())
+    """`text` without case, with straight quotes, hyphens for minus signs, and single spaces."""
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").translate(MINUS)
+    return " ".join(plain.split())
 
 
 def _stands_in(output: str, text: str) -> bool:
-    """Whether `output` occurs in `text` as separate words; 6 does not occur in 6.5, nor 203 in 1,203."""
-    before, after = r"(?<![\w\p{M}])", r"(?![\w\p{M}])"
-    before += r"(?<!\d[.,:])" if output[0].isdigit() else ""
+    """Whether `output` occurs in `text` as separate words; 6 does not occur in 6.5 or -6, nor 203 in 1,203."""
+    before, after = f"(?<!{WORD})", f"(?!{WORD})"
+    before += rf"(?<!\d[.,:]){UNSIGNED}" if NUMBER.match(output) else ""
     after += r"(?![.,:]\d)" if output[-1].isdigit() else ""
     return bool(regex.search(before + regex.escape(output) + after, text))
 
@@ -78,7 +83,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=1,
+    version=2,
     libraries=("regex",),
     needs_expect=True,
     knowledge=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from tunegate.harness.cli.common import chatter, check_reason, console
 from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, OfRung, Quiet, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.models.model_options import ModelOptions
+
+if TYPE_CHECKING:
+    from tunegate.harness.cases.model import Task
+
 
 ADAPTERS = Path("adapters")
 
@@ -46,6 +50,12 @@ def adopt(
     """
     from tunegate.harness.core.files import working_folder
     from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.diagnosis.eligibility import check_any_diagnosis
+
+    check_reason("--override", override)
+    tuned = _tuned(cases, task)
+    if not override:
+        check_any_diagnosis(baselines, tuned, model)  # before the libraries load, which takes long
     from tunegate.trainers.adoption.adopt import (
         Adoption,
         Claims,
@@ -57,12 +67,11 @@ def adopt(
 
     claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
     claims.check()
-    check_reason("--override", override)
     if report and not claims.known:
         raise UsageError("--report: expected rows to report on, found --rows none; leave it out")
     aside = chatter(quiet)
     place = output or ADAPTERS / default_name(adapter)
-    recipe = as_recipe(claims, override, place, task=task or _only_task(cases), model=model, opened=opened, rung=rung)
+    recipe = as_recipe(claims, override, place, task=tuned.name, model=model, opened=opened, rung=rung)
     say = aside.print
     check_place(place, adapter)
     with working_folder(place, "adopting") as work:
@@ -72,15 +81,17 @@ def adopt(
     say(f"next: pytest fixtures/ --tg-adapter={show_path(folder)} --tg-against baseline --tg-sealed")
 
 
-def _only_task(cases: Path) -> str:
-    """The name of the only task.
+def _tuned(cases: Path, name: str | None) -> Task:
+    """The task with a name, or the only one.
 
     Raises:
-        UsageError: there are several.
+        Refused: there is no such task.
+        UsageError: there are several, and no name.
     """
-    from tunegate.harness.cases.loader import load_tasks
+    from tunegate.harness.cases.loader import find_tasks, load_tasks
 
-    names = [task.name for task in load_tasks(cases)]
-    if len(names) != 1:
-        raise UsageError(f"--task: expected the task that it was trained for, found {', '.join(names)}; add --task")
-    return names[0]
+    found = find_tasks(load_tasks(cases), [name] if name else [])
+    if len(found) != 1:
+        names = ", ".join(task.name for task in found)
+        raise UsageError(f"--task: expected the task that it was trained for, found {names}; add --task")
+    return found[0]

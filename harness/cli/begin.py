@@ -74,11 +74,7 @@ def init(
 
     is_table = bool(column or expect or text or label)
     if source is not None and not is_table and is_source(Path(source)):
-        if option := first_given(ctx, OF_TABLES):
-            raise UsageError(
-                f"{option}: {source} is a file of another tool, whose tests are imported as they are; omit the option, "
-                "or read the file as a table: name its columns with --input and --expect"
-            )
+        _refuse_table_options(ctx, source)
         import_(Path(source), task, cases=cases, quiet=quiet)
         return
     chosen = _chosen(model, is_given(ctx, "model"), rows)
@@ -99,6 +95,15 @@ def init(
     changes = write_task(made, project(), cases, chosen)
     if not quiet:
         _report(changes, made, _next(chosen))
+
+
+def _refuse_table_options(ctx: typer.Context, source: str) -> None:
+    """Refuse the options of a table for a file of another tool."""
+    if option := first_given(ctx, OF_TABLES):
+        raise UsageError(
+            f"{option}: {source} is a file of another tool, whose tests are imported as they are; omit the option, "
+            "or read the file as a table: name its columns with --input and --expect"
+        )
 
 
 def _chosen(model: str, is_named: bool, rows: int | None) -> str:

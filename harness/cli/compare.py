@@ -24,6 +24,7 @@ from tunegate.harness.cli.options import (
     shared,
 )
 from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
@@ -109,11 +110,37 @@ def _are_results(given: list[str]) -> bool:
     from tunegate.harness.session.sides import named_parts
 
     paths = [(each, Path(named_parts(each)[1])) for each in given]
+    _refuse_folders([path for _, path in paths])
     files = [each for each, path in paths if path.suffix in RESULTS and not _is_record(path)]
     if files and len(files) < len(given):
         other = next(each for each in given if each not in files)
         raise UsageError(f"compare: expected result files or configurations, found both: {files[0]} and {other}")
     return bool(files)
+
+
+def _refuse_folders(paths: list[Path]) -> None:
+    """Refuse folders of lm-evaluation-harness, and say which files to compare: those of one task at a time.
+
+    Raises:
+        UsageError: there is such a folder.
+    """
+    if not any(path.is_dir() for path in paths):
+        return
+    from tunegate.harness.results.lm_eval_samples import samples_in
+
+    found = {path: samples_in(path) for path in paths if path.is_dir()}
+    folder = next((path for path, tasks in found.items() if tasks), None)
+    if folder is None:
+        return
+    old, new = (found.get(path, {}) for path in (paths[0], paths[-1]))
+    commands = [shlex.join(["tunegate", "compare", str(old[task]), str(new[task])]) for task in old if task in new]
+    lines = "".join(f"\n  {shown(command)}" for command in commands)
+    how = (
+        f"one command for each task, with the same options:{lines}" if lines else "name a samples_*.jsonl of each side"
+    )
+    raise UsageError(
+        f"compare: expected result files, found {show_path(folder)}, a folder of lm-evaluation-harness; {how}"
+    )
 
 
 def _is_record(path: Path) -> bool:

@@ -217,6 +217,8 @@ def _reasons(decision: Decision) -> Iterator[str]:
         yield "rule changes"
     if decision.refused:
         yield "an evaluation error"
+    elif not decision.by_rules and not decision.is_modified:
+        yield "the lack of an evaluation"
     if decision.untrue:
         yield "records that the gate does not find so"
     yield from dict.fromkeys(each.rules or ", ".join(each.blocks) for each in decision.by_rules if each.blocks)

@@ -24,11 +24,12 @@ from tunegate.harness.cli.options import (
 )
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.printing import print_json
+from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import Task, Unit
+    from tunegate.harness.session.run import Session
 
 
 Units = Annotated[
@@ -105,7 +106,6 @@ def record(
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.options.run import Options
-    from tunegate.harness.reporting.record import print_record
     from tunegate.harness.session.run import Session
 
     if source:
@@ -129,6 +129,13 @@ def record(
         aside.print("dry run: no case was sent")
         return
     session.execute(watch)
+    _print_recorded(session, aside)
+
+
+def _print_recorded(session: Session, aside: Printer) -> None:
+    """Print the record, and end with 1 if outputs are missing."""
+    from tunegate.harness.reporting.record import print_record
+
     [made] = session.records
     print_record(aside, made)
     console.lines(session.notes)

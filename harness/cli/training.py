@@ -129,10 +129,7 @@ def distil(
         write_distilled,
     )
 
-    if pairs and not samples:
-        raise UsageError("--pairs: expected --samples N with it, found none: a pair is of two samples of one input")
-    if temperature <= 0:
-        raise UsageError(f"--temperature: expected a number above 0, found {temperature:g}")
+    _check_sampling(samples, temperature, pairs)
     aside = chatter(quiet)
     [found] = find_tasks(load_tasks(cases), [task])
     asked = prepare_inputs(found, inputs, rung, Sampling(samples, temperature) if samples else None)
@@ -149,6 +146,13 @@ def distil(
     console.lines(made.render())
     written = write_distilled(output, made, pairs)
     console.print("; ".join(f"{what}: {show_path(path)}" for what, path in written.items()))
+
+
+def _check_sampling(samples: int | None, temperature: float, pairs: bool) -> None:
+    if pairs and not samples:
+        raise UsageError("--pairs: expected --samples N with it, found none: a pair is of two samples of one input")
+    if temperature <= 0:
+        raise UsageError(f"--temperature: expected a number above 0, found {temperature:g}")
 
 
 @opens_model("local")

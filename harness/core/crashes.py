@@ -52,12 +52,13 @@ def _keep(text: str, root: Path) -> Path | None:
     """Write the details into the project, or otherwise into the user's state folder."""
     from platformdirs import user_state_path
 
+    from tunegate.harness.core.files import state_folder
+
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.txt"
     for folder in (root / FOLDER, user_state_path("tunegate") / "errors"):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, "utf-8", errors="backslashreplace", newline="\n")
-        except OSError:
+            (state_folder(folder) / name).write_text(text, "utf-8", errors="backslashreplace", newline="\n")
+        except (OSError, CouldNotRun):
             continue
         return folder / name
     return None

@@ -24,6 +24,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 CHUNK = 1 << 20
+FOR_ALL, FOR_OWNER = 0o644, 0o600  # who may read a file
+STATE = ".tunegate"  # the project's folder of what runs leave, which is never committed
 PART = ".part"  # suffix of a file being written
 CLOSING = "\n}"  # end of an indented object
 _ENCODER = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False)
@@ -53,10 +55,10 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
     return sha.hexdigest()
 
 
-def write_atomically(path: Path, text: str | Iterable[str], private: bool = False) -> None:
+def write_atomically(path: Path, text: str | Iterable[str], mode: int = FOR_ALL) -> None:
     """Write `text`, or its pieces: readers see the old file or the complete new one, even after a power cut.
 
-    A `private` file can be read by its owner only. Raises CouldNotRun if the disk is full, the
+    `mode` are the file's permissions. Raises CouldNotRun if the disk is full, the
     folder is not writable, or similar; the old file is then unchanged.
     """
     if path.exists() and not path.is_file():
@@ -70,7 +72,7 @@ def write_atomically(path: Path, text: str | Iterable[str], private: bool = Fals
                 # flush the content before the rename: a power cut could otherwise leave an empty file
                 os.fsync(stream.fileno())
             # mkstemp restricts reading to the owner, but baselines are for the whole team
-            Path(temporary).chmod(0o600 if private else 0o644)
+            Path(temporary).chmod(mode)
             os.replace(temporary, path)
     except OSError as error:
         raise CouldNotRun(
@@ -206,6 +208,19 @@ def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock", timeout=seconds):
         yield
+
+
+def state_folder(folder: Path) -> Path:
+    """Make a folder, and have git ignore all of the `.tunegate` that it is in; return it.
+
+    Raises:
+        OSError, CouldNotRun: the place is not writable.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for top in (folder, *folder.parents):
+        if top.name == STATE and not top.is_symlink() and not (top / ".gitignore").exists():
+            write_atomically(top / ".gitignore", "*\n")
+    return folder
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.files import is_as_stamped, stamped, write_atomically
+from tunegate.harness.core.files import is_as_stamped, stamped, state_folder, write_atomically
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_json
 from tunegate.harness.diagnosis.ladder import LADDER, LARGER, SAMPLE, SEED, promptable, run_ladder, sample
@@ -228,7 +228,7 @@ def _read_rung(raw: Mapping[str, Any]) -> RungResult:
 
 def keep_records(records: Mapping[str, Record], task: str, folder: Path = RECORDS) -> Sequence[Path]:
     """Write each prompting strategy's record below `folder`; return the paths."""
-    paths = {rung: folder / task / f"{rung}.json" for rung in records}
+    paths = {rung: state_folder(folder) / task / f"{rung}.json" for rung in records}
     for rung, path in paths.items():
         records[rung].write(path)
     return list(paths.values())

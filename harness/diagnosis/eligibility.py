@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.diff import MUST_EQUAL, NAMES
-from tunegate.harness.baselines.matching import DEFAULT_MODEL
+from tunegate.harness.baselines.matching import DEFAULT_MODEL, DIAGNOSIS
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, asked_of, diagnosis_path, read_diagnosis
 from tunegate.harness.diagnosis.ladder import promptable
+
+OVERRIDE = "add --override REASON"
 
 
 def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], model: str | None = None) -> Diagnosis:
@@ -37,6 +39,17 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
         if differs := _first_difference(found.questions[unit.key], asked_of(unit)):
             raise Refused(f"{unit.key}: {show_path(path)} was made with other {differs}; run: {how}")
     return found
+
+
+def check_any_diagnosis(root: Path, task: Task, model: str) -> None:
+    """Refuse a task without a diagnosis of any model, by a look at the files.
+
+    Raises:
+        Refused: there is none.
+    """
+    if not any(root.glob(f"*/{task.name}/{DIAGNOSIS}")):
+        path, how = show_path(diagnosis_path(root, "*", task.name)), how_to_diagnose(task, model)
+        raise Refused(f"expected a diagnosis at {path}, found none; run: {how}, or {OVERRIDE}")
 
 
 def _check_complete(task: Task, found: Diagnosis, path: Path, how: str) -> None:

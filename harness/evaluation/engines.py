@@ -100,7 +100,7 @@ def ask_here(
     They are run on the sealed ones of the candidate's `units`, and on all that they contain if they
     were recorded elsewhere, with the same questions and `repeats` outputs per case.
     """
-    here = {name: _run_here(references[name], model, units, watch, repeats) for name, model in models.items()}
+    here = {name: _run_here(name, references[name], model, units, watch, repeats) for name, model in models.items()}
     found = {name: _with_outputs(each, here[name]) if name in here else each for name, each in references.items()}
     if (base := next(iter(references), "")) in here:
         noise = _noise(references[base], here[base], models[base], units, watch)
@@ -109,11 +109,14 @@ def ask_here(
     return found, {name: _engine_changes(references[name], each) for name, each in moved.items()}
 
 
-def _run_here(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
+def _run_here(
+    name: str, recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int
+) -> Record:  # fmt: skip
     again = _runs_again(recorded, model.fingerprint.engine)
     opened = [unit.key for unit in units if unit.sealed and _has_recorded(recorded, unit)]
     asked = [unit for unit in units if unit.key in opened or (again and unit.key in recorded.units)]
-    return evaluate([as_recorded(unit, recorded) for unit in asked], model, watch, repeats, partial=True)
+    configured = [as_recorded(unit, recorded) for unit in asked]
+    return evaluate(configured, model, watch, repeats, partial=True, what=f"the {name}")
 
 
 def as_recorded(unit: Unit, recorded: Record) -> Unit:

@@ -28,7 +28,7 @@ def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Wa
     steady = [unit for unit in units if not unit.of and not _is_sampled(unit)]
     twice = {unit.key for unit in run_twice(steady, record)}
     once = [unit for unit in steady if unit.key not in twice]
-    again = evaluate(once, _OtherBatches(model), watch, partial=True).by_unit if once else {}
+    again = evaluate(once, _OtherBatches(model), watch, partial=True, what="again").by_unit if once else {}
     return {unit.key: compare_outputs(record.of_unit(unit.key), again.get(unit.key, {})) for unit in steady}
 
 

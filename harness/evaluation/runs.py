@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tunegate.harness.core.files import locked, remove_left
+from tunegate.harness.core.files import locked, remove_left, state_folder
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.sidecar import write_with_sidecar
 
@@ -15,7 +15,7 @@ RUN_NAME = "%Y%m%dT%H%M%S.%f"
 
 def keep_run(record: Record, sidecar: str, runs: Path) -> Record:
     """Write a record and its sidecar to the runs; return the record with its path."""
-    with locked(runs / ".naming"):
+    with locked(state_folder(runs) / ".naming"):
         remove_left(runs)
         return write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
 

@@ -29,13 +29,14 @@ UNSCORED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 def evaluate(
     units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False,
-    known: Sequence[Record] = (),
+    known: Sequence[Record] = (), what: str = "",
 ) -> Record:  # fmt: skip
     """Run `model` on every case of `units` and score the outputs; Refused if a unit does not support the model.
 
     Set `partial` if cases of the fixtures are missing. `repeats` is the number of outputs per case,
     for sampled decoding. `known` are records scored in this process by the same checks, whose
     scores of equal outputs are reused. Never pass records from a file, which may have been edited.
+    `what` says which of several runs of a model this is.
     """
     fingerprint = model.fingerprint
     rung = cast("RungName", fingerprint.subject.get("rung") or "as-is")
@@ -49,7 +50,8 @@ def evaluate(
     who = fingerprint.names.get("adapter") or fingerprint.names["model"]
     alike = [each for each in known if each.rung == rung]
     work = {(request.key, request.repeat): request.work for request in asked}
-    with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked), sum(work.values())) as done:
+    step = f"Scoring {who}" + (f", {what}" if what else "") + (f" ({rung})" if rung != "as-is" else "")
+    with watch(step, len(asked), sum(work.values()), getattr(model, "if_silent", "")) as done:
         for completion in model.complete(asked):
             key = completion.key
             results[key, completion.repeat] = _known_result(completion, alike) or score_completion(

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tunegate.harness.core.formatting import change, listed, ordinal, percent
-from tunegate.harness.gate.messages import by_chance, has_nothing_to_gain, ungated_falls
+from tunegate.harness.gate.messages import (
+    PROVES_NOTHING,
+    by_chance,
+    has_nothing_to_gain,
+    is_all_wrong,
+    ungated_falls,
+)
 from tunegate.harness.gate.verdict import UnitVerdict
 from tunegate.harness.models.adapters import ADOPTED
 
@@ -155,19 +161,24 @@ def _no_gain(short: Sequence[UnitVerdict]) -> str:
 
 
 def _kept(outlook: Outlook) -> str:
-    ungated, floored = (
-        [each.unit for each in outlook.verdicts if each.verdict == kind] for kind in ("ungated", "cannot fall")
-    )
+    """Return what held, and the units whose verdict shows no loss whatever happens."""
     aimed = outlook.aimed and not outlook.no_target
-    kept = [
-        each for each in outlook.verdicts
-        if ((each.role == "guard" and each.unit not in floored) or not aimed) and not each.proven_by
+    held = [
+        each for each in outlook.verdicts if (each.role == "guard" or not aimed) and not each.proven_by
     ]  # fmt: skip
-    return (
-        f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard"
-    ) + "".join(
-        f", {listed(names)} {what}" for names, what in ((floored, "cannot fall"), (ungated, "is not gated")) if names
-    )
+    wrong = [each.unit for each in held if is_all_wrong(each)]
+    floored = [each.unit for each in held if each.verdict == "cannot fall" and each.unit not in wrong]
+    ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
+    kind, other = "guard" if aimed else "unit", "other " if wrong or floored else ""
+    if len(held) > len(wrong) + len(floored):
+        kept = f"every {other}{kind} of {outlook.task} held"
+    else:
+        kept = "" if other and not aimed else f"{outlook.task} has no guard"
+    return ", ".join(filter(None, [
+        kept,
+        f"nothing was right in {listed(wrong)} before or after ({PROVES_NOTHING})" if wrong else "",
+        *(f"{listed(names)} {what}" for names, what in ((floored, "cannot fall"), (ungated, "is not gated")) if names),
+    ]))  # fmt: skip
 
 
 def _trouble(facts: UnitVerdict) -> str:

@@ -13,6 +13,7 @@ from tunegate.harness.gate.verdict import NearScores, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
+PROVES_NOTHING = "a score of 0 % cannot fall, so this proves nothing"
 TOO_CLOSE = "too close to the margin for more cases to settle it"
 
 
@@ -269,7 +270,14 @@ def _guarded(facts: UnitVerdict) -> str:
     return f"only {listed([repr(part) for part in parts])}" if parts else "nothing"
 
 
+def is_all_wrong(facts: UnitVerdict) -> bool:
+    """Whether no case passes, in the reference or now."""
+    return facts.kind == "pass/fail" and facts.base == 0 == facts.mean
+
+
 def _held(facts: UnitVerdict) -> str:
+    if is_all_wrong(facts):
+        return f"Held: nothing was right in the {facts.reference}, and nothing is now: {PROVES_NOTHING}."
     within = f"{_loss(facts)} ({confidence(facts.level)}), within the margin of {_margin(facts)}"
     if facts.lower:
         return f"Held, but lower: significantly worse than the {facts.reference}, by at most {within}."

@@ -301,6 +301,7 @@ class Cached:
         self._run = run
         self._most = most
         self.reused = self.left = 0
+        self.if_silent: str = getattr(model, "if_silent", "")
 
     @property
     def fingerprint(self) -> Fingerprint:

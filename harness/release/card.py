@@ -68,7 +68,8 @@ def _difference(*numbers: Any) -> _AsItIs:
 
 
 def _in_card(value: Any) -> Any:
-    """The escaped text of a template value."""
+    """The escaped text of a template value; a space that joins it to the words beside it stays."""
     if isinstance(value, Undefined | _AsItIs):
         return value
-    return shown_in_markdown(str(value))
+    text = str(value)
+    return " " * text.startswith(" ") + shown_in_markdown(text) + " " * text.endswith(" ")

@@ -18,6 +18,7 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.reporting.all_wrong import all_wrong_lines
 from tunegate.harness.reporting.compared import columns, side_name
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.headline import candidate_head
@@ -53,6 +54,7 @@ def print_record(
     for unit in report.units:
         console.lines([f"{unit.key}: {unit.reason}"] if unit.reason else [])
         console.lines(regressed_lines(report, unit, limit, without))
+    console.lines(all_wrong_lines(report))
     console.lines(_rate_lines(record))
     for unit in report.units:
         console.lines(field_lines(unit.key, unit.parts, unit.reference))

@@ -62,10 +62,11 @@ def _mean(scores: Sequence[float | None]) -> float | None:
 
 def patterns_of(findings: Iterable[tuple[str, str]]) -> set[str]:
     """Return the patterns of a case's findings: their rules, and their texts without variable parts."""
-    return {each for rule, text in findings for each in (rule, _pattern(text))}
+    return {each for rule, text in findings for each in (rule, pattern_of(text))}
 
 
-def _pattern(text: str) -> str:
+def pattern_of(text: str) -> str:
+    """Return the text of a finding without its variable parts."""
     alike = _PLACE.sub("", text.partition(": expected ")[0])
     return _NUMBER.sub("N", _QUOTED.sub("...", alike))[:MOST_PATTERN]
 

@@ -42,6 +42,13 @@ def is_sample(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() >= KEYS
 
 
+def samples_in(folder: Path) -> dict[str, Path]:
+    """Return the newest file of samples of each task in a folder that `--output_path` named, or in one below it."""
+    found = [*folder.glob("samples_*.jsonl"), *folder.glob("*/samples_*.jsonl")]
+    named = [(name, path) for path in found if (name := _NAME.fullmatch(path.name))]
+    return {name["task"]: path for name, path in sorted(named, key=lambda each: each[0]["date"])}
+
+
 def is_aggregate(value: Any) -> bool:
     """Whether a JSON value is what `results_*.json` holds, which has no samples."""
     return isinstance(value, dict) and {"results", "configs", "versions", "n-shot"} <= value.keys()

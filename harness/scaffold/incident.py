@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +25,9 @@ from tunegate.harness.cases.json_schemas import snapshot_schema
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.base import Check
 from tunegate.harness.checks.registry import Kinds
-from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, UsageError, show_path
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import ANSWER, COMPLETION, MESSAGES, PROMPT, split_messages
 from tunegate.harness.scaffold.task import ONE_LINE
@@ -206,23 +206,15 @@ def add_case(unit: Unit, data: Mapping[str, Any], kinds: Kinds, comments: Sequen
 
 def _replaced(path: Path, text: str, wanted: Any, kinds: Kinds) -> bool:
     """Put a text in a file's place if it holds the wanted data and valid cases; return whether it holds the data."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)  # beside it, for its references
-    new = Path(name)
+    new = path.with_name(f".new-{path.name}")  # beside it, for its references
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_atomically(new, text)
         if read_yaml(new).data != wanted:
             return False
         _check_file(new, path, kinds)
-        new.chmod(path.stat().st_mode & 0o777)
-        new.replace(path)
-    except OSError as error:
-        said = f"it cannot be written ({error.strerror or error}) and is unchanged"
-        raise CouldNotRun(f"{show_path(path)}: {said}") from error
     finally:
         new.unlink(missing_ok=True)
+    write_atomically(path, text, path.stat().st_mode & 0o777)
     return True
 
 

@@ -26,6 +26,7 @@ EXPECTED = Path("outputs/expected.jsonl")
 MODEL = f"replay:expected={EXPECTED.as_posix()}"
 WORKFLOW = Path(".github/workflows/tunegate.yml")
 CHECKED = "# no model, but the expected outputs, with which `pytest` checks the fixtures; name your model here\n"
+LOCKS = ".*.lock"  # of Tunegate; uv.lock is none
 SERVER_EXTRA, LOCAL_EXTRA = "server", "models"
 
 
@@ -53,9 +54,9 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
     _settle_settings(changes, task, root, cases, model)
     _settle_workflow(changes, root, cases, model)
     if not (ignored := root / ".gitignore").exists():
-        changes.new[ignored] = "# runs and locks, recreated at any time\n.tunegate/\n*.lock\n"
-    elif ".tunegate/" not in read_text(ignored).split():
-        changes.notes.append("add .tunegate/ and *.lock to .gitignore: runs and locks do not belong in git")
+        changes.new[ignored] = f"# runs and locks, recreated at any time\n.tunegate/\n{LOCKS}\n"
+    elif LOCKS not in read_text(ignored).split():
+        changes.notes.append(f"add {LOCKS} to .gitignore: locks do not belong in git")
     _refuse_standing(changes, cases / task.name)
     _write(changes)
     return changes

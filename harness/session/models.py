@@ -194,9 +194,9 @@ class RunModels:
     def _scored(self, model: Model, candidate: Candidate) -> Record:
         # all references were scored in this run, whatever their files say
         known = list(candidate.compared.values())
-        partial = bool(self._selection.partial)
-        found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
-        options = self._options
+        partial, options = bool(self._selection.partial), self._options
+        what = options.compared_as or ("this change" if candidate.beside else "")
+        found = evaluate(self._selection.asked, model, self._watch, options.repeats, partial, known, what)
         trained_on = self._trained_on(candidate.adapter)
         return replace(found, sealed=options.sealed, compared_as=options.compared_as, **trained_on)
 

@@ -69,7 +69,7 @@ REPLIES = [
 ]  # fmt: skip
 ANSWERS = [
     "Paris", "The capital is Paris.", "paris.", "Lutetia", "It is not Paris, it is Lyon.", "Parisian", "PARIS!", "", "P a r i s",
-    "The answer is " + "very " * 50 + "Paris", "Pa\u0301ris", "203", "1,203",
+    "The answer is " + "very " * 50 + "Paris", "Pa\u0301ris", "203", "1,203", "-203",
 ]  # fmt: skip
 PRICES = Prices("USD", Price(0.15, 0.6), {"large": Price(3.0, 15.0)})
 CALLS = [

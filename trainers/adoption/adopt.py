@@ -21,6 +21,7 @@ from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.diagnosis.diagnosis import diagnosis_path
 from tunegate.harness.diagnosis.eligibility import (
+    OVERRIDE,
     eligibility,
     find_diagnosis,
     how_to_diagnose,
@@ -41,7 +42,6 @@ from tunegate.trainers.pipeline import load_for, replace_folder
 from tunegate.trainers.preparation import Preparation, check_rung, package_versions
 from tunegate.trainers.training.memorization import find_memorization
 
-OVERRIDE = "add --override REASON"
 NO_ROWS = Path("none")
 
 

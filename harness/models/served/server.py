@@ -107,6 +107,15 @@ class Server:
             return []
         return [f"{self.name} does not support temperature, so its outputs vary: --tg-repeats averages over several"]
 
+    @property
+    def if_silent(self) -> str:
+        """What to say while no response comes."""
+        most, wait = self._options.in_flight, f"at most {self._options.deadline:.0f} s each (--deadline)"
+        if most == 1:
+            return f"one request is under way, {wait}"
+        fewer = "for a server that runs few at a time: --in-flight 1"
+        return f"up to {most} requests are under way, {wait}; {fewer}"
+
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that turns prompts into token ids; None if the server gets chat messages."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.files import state_folder
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import find_root
 from tunegate.harness.core.user_settings import user_setting
@@ -213,8 +214,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _log_path() -> Path:
-    logs = find_root(Path.cwd()) / LOGS
-    logs.mkdir(parents=True, exist_ok=True)
+    logs = state_folder(find_root(Path.cwd()) / LOGS)
     return logs / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.log"
 
 

@@ -47,6 +47,19 @@ def ran(*arguments: object):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
+@pytest.mark.parametrize("options", [[], ["--gate"]])
+def test_folders_of_samples_are_refused_with_the_files_to_compare(options):
+    for kind in ("old", "better"):
+        shutil.copytree(DATA / f"lm_{kind}", Path(kind, "model"))
+    done = ran("old", "better", *options)
+    assert done.exit_code == 2
+    said = str(done.exception) + done.output
+    assert "found old, a folder of lm-evaluation-harness; one command for each task" in said
+    for task in ("mc", "sums"):
+        [old], [new] = (list(Path(kind, "model").glob(f"samples_{task}_*")) for kind in ("old", "better"))
+        assert f"tunegate compare {old} {new}" in said
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_worse_file_is_red_and_a_better_one_green(tool):
     old, worse = pair_of(tool, "worse")

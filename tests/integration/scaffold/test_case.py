@@ -48,6 +48,7 @@ def added(unit):
 
 
 def test_an_incident_becomes_the_last_case_and_the_rest_of_the_file_stays(unit):
+    unit.chmod(0o640)
     done = run("--expect={product: boiler}", "--critical")
 
     assert done.exit_code == 0, done.output
@@ -55,6 +56,8 @@ def test_an_incident_becomes_the_last_case_and_the_rest_of_the_file_stays(unit):
         "  - id: the-boiler-leaks-again-since\n    input: The boiler leaks again, since Monday\n    critical: true\n"
         "    expect: {product: boiler}\n"
     )
+    assert unit.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in unit.parent.iterdir()) == ["refs", "triage.yaml"]
     assert "the output in the log fails this case: " in done.output
     assert "next: tunegate lint fixtures/desk/triage.yaml" in done.output
     assert "pytest fixtures --tg-record -k 'desk/triage'" in done.output

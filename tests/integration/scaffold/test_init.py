@@ -55,6 +55,14 @@ def test_it_writes_a_task_and_what_its_repository_needs_once(shop):
     assert lint(shop) == 0
 
 
+def test_git_ignores_the_tools_locks_and_no_other_ones(shop):
+    init(shop, "desk", *FLAGS)
+    subprocess.run(["git", "init", "-q"], cwd=shop, check=True)
+    locks = ["baselines/.recording.lock", "adapters/.desk.adopting.lock", "uv.lock", "poetry.lock"]
+    done = subprocess.run(["git", "check-ignore", *locks], cwd=shop, capture_output=True, text=True)
+    assert done.stdout.split() == locks[:2]
+
+
 def test_a_second_task_adds_its_answers_and_leaves_the_rest(shop):
     init(shop, "desk", *FLAGS)
     before = files(shop)

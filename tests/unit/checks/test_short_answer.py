@@ -36,6 +36,20 @@ def test_a_number_is_not_a_part_of_another_one() -> None:
         ("It comes to \u00a3203.", "\u00a3203", True),
         ("It comes to \u00a31,203.", "203", False),
         ("16", "6", False),
+        ("-6", "6", False),
+        ("x = \u22126", "6", False),
+        ("It is (\u20136).", "6", False),
+        ("-$6", "$6", False),
+        ("-$6", "6", False),
+        ("\u22126", "-6", True),
+        ("8-6", "-6", False),
+        ("6-8 weeks", "6", True),
+        ("6\u20138 weeks", "8", True),
+        ("1990 -2024", "2024", True),
+        ("8 - 6", "6", True),
+        ("- 6", "6", True),
+        ("covid-6", "6", True),
+        ("-6, no, 6", "6", True),
     ]:
         assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
 

@@ -18,6 +18,7 @@ from tunegate.harness.core.files import (
     file_digest,
     json_by_line,
     remove_left,
+    state_folder,
     write_atomically,
     write_json,
 )
@@ -109,6 +110,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_git_ignores_all_that_runs_leave(tmp_path):
+    top = tmp_path / "shop" / ".tunegate"
+
+    assert state_folder(top / "runs") == top / "runs"
+    assert [(path.name, path.is_dir()) for path in sorted(top.iterdir())] == [(".gitignore", False), ("runs", True)]
+    assert (top / ".gitignore").read_text() == "*\n"
+
+    (top / ".gitignore").write_text("ours")
+    state_folder(top / "errors")
+    assert (top / ".gitignore").read_text() == "ours"
 
 
 @posix

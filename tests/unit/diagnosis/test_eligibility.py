@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.records import LOCAL, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
+from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, asked_of, diagnosis_path, write_diagnosis
 from tunegate.harness.diagnosis.eligibility import (
@@ -93,6 +95,13 @@ def test_found(task, tmp_path):
 def test_missing(task, tmp_path):
     with pytest.raises(Refused, match=r"expected a diagnosis at .*desk/diagnosis.json, found none; run: .* desk"):
         find_diagnosis(tmp_path, task, SUBJECT)
+
+
+def test_a_missing_one_is_noticed_before_the_adapter_is_read(task, tmp_path):
+    command = ["adopt", "no-such-folder", f"--cases={tmp_path / 'fixtures'}", f"--baselines={tmp_path / 'baselines'}"]
+    done = CliRunner().invoke(app, [*command, "--rows=no-such-file"])
+    said = " ".join(f"{done.output} {done.exception}".split())
+    assert "desk/diagnosis.json, found none; run: tunegate diagnose desk, or add --override REASON" in said
 
 
 def test_of_another_model(task, tmp_path):

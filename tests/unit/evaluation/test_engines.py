@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -32,6 +33,19 @@ def scored(tasks, scores: str, engine: dict, adapter: str | None = None, **more)
 def asked(tasks, references, **answers):
     models = {name.replace("_", " "): answering(each) for name, each in answers.items()}
     return ask_here(references, models, tasks[0].units, quiet(), 1)
+
+
+def test_a_run_says_which_reference_it_is_of(tasks):
+    steps = []
+
+    @contextmanager
+    def watch(step, *_):
+        steps.append(step)
+        yield lambda *_, **__: None
+
+    base, here = scored(tasks, "111000", ENGINE), answering(scored(tasks, "111000", HALF))
+    ask_here({"baseline": base}, {"baseline": here}, tasks[0].units, watch, 1)
+    assert steps == ["Scoring tiny, the baseline"]
 
 
 def test_the_base_of_an_adapter_whose_weights_lie_here_can_be_asked():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunegate.harness.core import formatting
-from tunegate.harness.gate import decision_messages
+from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.verdict import UnitVerdict
 
 
@@ -91,6 +91,22 @@ def test_units_that_did_not_hold_are_not_said_to():
 def test_a_guard_that_cannot_fall_is_none():
     said = decision_messages.decision(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
     assert said == "Release: desk/triage improved; desk has no guard, desk/orders cannot fall."
+
+
+def test_a_task_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
+    proves = "nothing was right in desk/triage before or after (a score of 0 % cannot fall, so this proves nothing)"
+    for wrong in (judged("held", role="target", base=0.0, mean=0.0), judged("cannot fall", base=0.0, mean=0.0)):
+        assert decision_messages.decision(outlook(wrong, aimed=False)) == f"No target here: {proves}."
+        both = decision_messages.decision(outlook(wrong, judged(unit="desk/replies"), aimed=False))
+        assert both == f"No target here: every other unit of desk held, {proves}."
+    guard = decision_messages.decision(outlook(judged("improved", "desk/a", role="target"), wrong))
+    assert guard == f"Release: desk/a improved; desk has no guard, {proves}."
+
+
+def test_a_unit_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
+    facts = judged("held", base=0.0, mean=0.0, role="target", interval=(0.0, 0.0), level=0.04, observations=100)
+    said = messages.verdict(facts, [])
+    assert said.startswith("Held: nothing was right in the baseline, and nothing is now: a score of 0 % cannot fall")
 
 
 def test_a_gain_on_reused_cases_is_unproven():

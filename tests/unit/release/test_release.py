@@ -210,6 +210,17 @@ def test_the_model_card_is_silent_about_what_was_not_done(desk):
     assert [word for word in ("diagnosis", "continues the", "validation split", "constrained") if word in card] == []
 
 
+def test_the_words_of_the_model_card_are_apart(desk):
+    against = {"digest": DIAGNOSIS.digest, "remedies": {T: "retrieval", "desk/b": "prompt"}, "against": [T, "desk/b"]}
+    recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
+    recipe["lora"] |= {"rslora": True}
+    card = desk.card(recipe=recipe, diagnosis=against | {"override": "To show that it fails."})
+
+    assert "for the task `desk` on tiny (base weights" in card
+    assert "rank 16 (scaled by its root) on " in card
+    assert "for desk/triage (retrieval), desk/b (prompt); it was overridden" in card
+
+
 def test_the_release_is_what_the_next_tune_is_held_to(desk):
     adapter = desk.adapter()
     done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))

@@ -177,6 +177,22 @@ def test_a_record_alone_shows_scores_rates_and_tokens(tasks):
     )
 
 
+def test_a_unit_of_which_nothing_is_right_shows_its_most_frequent_finding(tasks):
+    wrong = record(tasks, {T: "0" * 100, "desk/first-contact-replies": "0" * 59 + "1"})
+    finding = 'json.syntax: the output does not begin with JSON but with "Dear ..."'
+    other = Result(0.0, False, (Finding("json.syntax", "the output is empty"),))
+    cases = {key: Result(0.0, False, (Finding(*finding.split(": ", 1)),)) for key in wrong.cases}
+    lines = shown(replace(wrong, cases=cases | {f"{T}/c000": other}))
+    assert [line for line in lines if "nothing is right" in line] == [
+        f"{T}: nothing is right. Most frequent finding, in 99 of 100 cases: {finding} (c001)"
+    ]
+
+
+def test_the_findings_of_a_sealed_unit_of_which_nothing_is_right_stay_hidden(tasks):
+    wrong = replace(record(tasks, {T: "0" * 100}), sealed=True, policies={})
+    assert not [line for line in shown(wrong) if "finding" in line]
+
+
 def test_a_kept_record_says_where(tasks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kept = record(tasks, {T: "1" * 100}).write(tmp_path / "out" / "record.json")

@@ -144,7 +144,8 @@ class Project:
         """The median seconds of a call, one prompt at a time, of *base* and of *tuned*, with the adapter."""
         out, asked = f"timing-{name}.json", [f"--tg-{each[2:]}" if each[:2] == "--" else each for each in self._asked]
         timing = ("--tg-timing", "--tg-rung", rung, "--tg-adapter", adapter, "--tg-out", out, *asked)
-        self._run(f"timing-{name}", "pytest", f"{fixtures}/", "-k", f"{DESK}/", *timing, fine=(0, 1))
+        chosen = (f"{fixtures}/", "--tg-cases", fixtures, "-k", f"{DESK}/")
+        self._run(f"timing-{name}", "pytest", *chosen, *timing, fine=(0, 1))
         timed = read_record(self.folder / out).timing or {}
         return {each: timed[each]["median_s"] for each in ("base", "tuned")}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.formatting import SHOWN, change, level, listed, ordinal, percent, points
 from tunegate.harness.gate.together import GroupLoss
-from tunegate.harness.gate.verdict import NearScores, PartVerdict, UnitVerdict
+from tunegate.harness.gate.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
@@ -88,11 +88,25 @@ def rests_on(facts: UnitVerdict, near: NearScores) -> str:
     return f"{rests}, {more}."
 
 
-def fell(facts: UnitVerdict) -> str:
-    """Return a cause of "regressed"; the tags of sealed cases are not shown."""
-    if facts.sealed:
-        return "a slice fell" if len(facts.worse_slices) == 1 else f"{len(facts.worse_slices)} slices fell"
-    return f"the slice {listed(facts.worse_slices)} fell"
+def fell(facts: UnitVerdict) -> Iterator[str]:
+    """Yield causes of "regressed": tags, which are not shown for sealed cases, and values that are never right now."""
+    values = {_name(each): each for each in facts.never_right}
+    tags = [each for each in facts.worse_slices if each not in values]
+    if tags and facts.sealed:
+        yield "a slice fell" if len(tags) == 1 else f"{len(tags)} slices fell"
+    elif tags:
+        yield f"the slice {listed(tags)} fell"
+    yield from (_never(values[each], facts.reference) for each in facts.worse_slices if each in values)
+
+
+def _name(value: NeverRight) -> str:
+    return f"{value.field}={value.value}" if value.value else value.field
+
+
+def _never(value: NeverRight, reference: str) -> str:
+    where = f"{value.value} is" if value.value else "one of its values is"
+    base = f"{value.base or 'none'} in the {reference}"
+    return f"'{value.field}' is never right where {where} expected: 0 of {value.n} cases, {base}"
 
 
 def part_fell(part: PartVerdict) -> str:
@@ -329,13 +343,10 @@ def _numbers(facts: UnitVerdict) -> str:
 
 
 def _never_right(facts: UnitVerdict) -> list[str]:
-    """Return a sentence for each value that no output has right; the values of sealed units are not shown."""
-    found = []
-    for each in facts.never_right[:SHOWN]:
-        value = f"{each.value} is" if each.value else "one of its values is"
-        base = f"{each.base or 'none'} in the {facts.reference}"
-        found.append(f"'{each.field}' is never right where {value} expected: 0 of {each.n} cases, {base}.")
-    rest = len(facts.never_right) - SHOWN
+    """Return a sentence for each value that no output has right and that is no cause of the verdict."""
+    others = [each for each in facts.never_right if _name(each) not in facts.worse_slices]
+    found = [f"{_never(each, facts.reference)}." for each in others[:SHOWN]]
+    rest = len(others) - SHOWN
     more = f"{rest} other expected value{' is' if rest == 1 else 's are'} never right."
     return [*found, *([more] if rest > 0 else [])]
 

@@ -280,8 +280,7 @@ def _regressed_by(
     near = each.with_near
     if near and near.key in is_worse and not stats.held(near.d, near.margin, each.level):
         yield messages.worse_with_near(facts, near.difference)
-    if facts.worse_slices:
-        yield messages.fell(facts)
+    yield from messages.fell(facts)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)
     if below:
         yield messages.below_minimum(facts, each.policy.minimum_score)

@@ -42,7 +42,7 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
 
 
 def check_any_diagnosis(root: Path, task: Task, model: str) -> None:
-    """Refuse a task without a diagnosis of any model, by a look at the files.
+    """Refuse a task without a diagnosis of any model, by the names of the files.
 
     Raises:
         Refused: there is none.

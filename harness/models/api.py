@@ -52,7 +52,7 @@ class Request:
 
     @property
     def seed(self) -> int:
-        """The seed of an output, 0 of a greedy one's first; it does not depend on the order or selection of cases."""
+        """The seed of an output: 0 for the first greedy output; the order and selection of cases do not change it."""
         is_drawn = self.decoding.temperature or self.repeat  # a greedy output that depends on its seed was sampled
         return int(digest([self.decoding.seed, self.key, self.repeat])[:7], 16) if is_drawn else 0
 

@@ -37,7 +37,7 @@ STOPS = (
     Stop(
         "The baseline: the base model's outputs, scored",
         ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "qwen2.5-coder-1.5b"), 0,
-        "Qwen2.5-Coder-1.5B-Instruct answers 91 % of the general questions, but sorts only 8 % of the messages right. "
+        "Qwen2.5-Coder-1.5B-Instruct gets 91 % of the general questions right, but only 8 % of the messages. "
         "Its outputs were recorded once; the baseline is now in baselines/, to be committed beside the fixtures.",
     ),
     Stop(
@@ -46,7 +46,7 @@ STOPS = (
         "It passes. A LoRA, trained for one epoch on 388 rows, sorts 82 % right, and the general questions hold.",
     ),
     Stop(
-        "The gate on another one: the same rows, but from an archive in which nobody ever marked a message as urgent",
+        "The gate on another one: the same rows, but from an archive in which no message was ever marked as urgent",
         ("pytest", "fixtures/", f"{MODEL}outputs/archive.jsonl", "--tg-against=baseline", "--tg-out=archive.json"), 1,
         "It blocks, and would stop a pull request. The average rose from 8 to 59 %, but `today: true` is never output "
         "any more: each message that cannot wait would wait. By the average, this model would have shipped.",

@@ -55,7 +55,7 @@ class Outlook:
 #: What to say of what was made elsewhere.
 _SUPPLIED = {
     "": "",
-    "outputs": " Outputs supplied, not generated: they are gated, but cannot be released.",
+    "outputs": " The outputs come from a file: they can be compared, but not released.",
     "scores": " Supplied scores: not re-scored, never released.",
 }
 

@@ -433,7 +433,7 @@ def beside(facts: UnitVerdict) -> str:
 def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
     """Return a remark on outputs made elsewhere, whose model and prompts were not observed."""
     if candidate_is:
-        return " Outputs supplied, not generated."
+        return " The outputs come from a file."
     return f" The outputs of the {reference} were supplied, not generated." if reference_is else ""
 
 

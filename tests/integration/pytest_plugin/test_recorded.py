@@ -59,13 +59,13 @@ def test_asked_answered_recorded_and_gated(desk: Project) -> None:
     answer(desk, asked(), wrong=2, file="same.jsonl")
     same = desk.run("--tg-model=replay:gpt=same.jsonl", "--tg-against=baseline")
     same.assert_outcomes(passed=20, xfailed=2)
-    same.stdout.fnmatch_lines(["desk/triage: Held: *Outputs supplied, not generated.", "desk: No target here: *"])
+    same.stdout.fnmatch_lines(["desk/triage: Held: *The outputs come from a file.", "desk: No target here: *"])
 
     answer(desk, asked(), wrong=18, file="worse.jsonl")
     worse = desk.run("--tg-model=replay:gpt=worse.jsonl", "--tg-against=baseline")
     assert worse.ret == 1
     worse.stdout.fnmatch_lines(
-        ["desk: Blocked: desk/triage regressed. Outputs supplied, not generated: *cannot be released."]
+        ["desk: Blocked: desk/triage regressed. The outputs come from a file: *not released."]
     )
 
 

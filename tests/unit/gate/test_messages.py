@@ -65,13 +65,13 @@ def test_supplied_outputs_are_never_told_to_be_released():
     passed = decision_messages.decision(outlook(target, supplied="outputs", unseen=["desk/final"]))
     assert passed == (
         "Passed: desk/triage improved; desk has no guard. "
-        "Outputs supplied, not generated: they are gated, but cannot be released."
+        "The outputs come from a file: they can be compared, but not released."
     )
     blocked = decision_messages.decision(
         outlook(judged(role="target"), short=[judged(role="target")], supplied="outputs")
     )
     assert blocked.startswith("Blocked: no gain on desk/triage")
-    assert "Outputs supplied, not generated" in blocked
+    assert "The outputs come from a file" in blocked
 
 
 def test_a_blocked_task_says_what_is_wrong_with_each_unit():

@@ -806,7 +806,7 @@ def test_supplied_outputs_are_told(tmp_path):
     def reason(candidate: Record, reference: Record) -> str:
         return str(verdict(gate.compare(tasks, candidate, {"record": reference}, []))["reason"])
 
-    assert reason(supplied, supplied).endswith(" Outputs supplied, not generated.")
-    assert reason(supplied, made).endswith(" Outputs supplied, not generated.")
+    assert reason(supplied, supplied).endswith(" The outputs come from a file.")
+    assert reason(supplied, made).endswith(" The outputs come from a file.")
     assert reason(made, supplied).endswith(" The outputs of the record were supplied, not generated.")
     assert "supplied" not in reason(made, made)

@@ -117,8 +117,8 @@ def test_they_are_gated_against_their_baseline(supply: Supply) -> None:
     session = judged(replace(supply(wrong=15), against="baseline"))
     record = session.records[0]
     assert record.verdicts["desk/triage"]["verdict"] == "regressed"
-    assert record.verdicts["desk/triage"]["reason"].endswith("Outputs supplied, not generated.")
-    assert "Outputs supplied, not generated: they are gated, but cannot be released." in record.tasks["desk"]["reason"]
+    assert record.verdicts["desk/triage"]["reason"].endswith("The outputs come from a file.")
+    assert "The outputs come from a file: they can be compared, but not released." in record.tasks["desk"]["reason"]
     assert record.is_supplied
 
 

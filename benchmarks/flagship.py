@@ -155,12 +155,12 @@ class Project:
             return run_once(name, ["-m", *command], self.folder, fine)
 
 
-def measure(model: Path, work: Path, seeds: Sequence[int], watch: Watch) -> list[Found]:
-    """Take both models through all commands."""
+def measure(model: Path, work: Path, seeds: Sequence[int], small_too: bool, watch: Watch) -> list[Found]:
+    """Take one model or both through all commands."""
     optimised = ("--optimise-with", str(model), "--rows", "recipes/rows/desk.jsonl", "--optimise-budget", str(BUDGET))
     large = Project(work / "large", str(model), LARGE_OPTIM, "bfloat16", watch)
     small = Project(work / "small", SMALL, SMALL_OPTIM, "float32", watch)
-    return [large.read(seeds, optimised), small.read(seeds, ())]
+    return [large.read(seeds, optimised), *([small.read(seeds, ())] if small_too else [])]
 
 
 def report(found: Sequence[Found], made: str) -> str:
@@ -233,16 +233,17 @@ def main(
     model: Annotated[Path, typer.Argument(help="The GGUF file.", exists=True)],
     work: Annotated[Path, typer.Argument(help="Folder of what is kept between runs.", metavar="WORK")],
     seeds: Annotated[int, typer.Option(help="How many.")] = len(SEEDS),
+    small: Annotated[bool, typer.Option(help="The embedded model, too.")] = True,
     out: Annotated[Path, typer.Option("--out", help="Where it goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """See the module."""
     chosen = SEEDS[:seeds]
-    command = f"python benchmarks/flagship.py {model.name} WORK"
+    command = f"python benchmarks/flagship.py {model.name} WORK{' --no-small' * (not small)}"
     carry_out(
         out / "flagship.md",
         command,
         LIBRARIES,
-        lambda watch: measure(model.resolve(), work.resolve(), chosen, watch),
+        lambda watch: measure(model.resolve(), work.resolve(), chosen, small, watch),
         report,
         broken,
     )

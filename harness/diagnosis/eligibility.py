@@ -42,12 +42,13 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
 
 
 def check_any_diagnosis(root: Path, task: Task, model: str) -> None:
-    """Refuse a task without a diagnosis of any model, by the names of the files.
+    """Refuse a task with baselines but without a diagnosis of any model, by the names of the files.
 
     Raises:
         Refused: there is none.
     """
-    if not any(root.glob(f"*/{task.name}/{DIAGNOSIS}")):
+    names = {path.name for path in root.glob(f"*/{task.name}/*.json")}
+    if names and DIAGNOSIS not in names:
         path, how = show_path(diagnosis_path(root, "*", task.name)), how_to_diagnose(task, model)
         raise Refused(f"expected a diagnosis at {path}, found none; run: {how}, or {OVERRIDE}")
 

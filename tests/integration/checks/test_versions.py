@@ -56,9 +56,11 @@ def test_a_changed_outcome_without_a_raised_version_is_told():
 
     changed = replace(kind, load=lambda *_: Lenient())
 
+    now, raised = kind.version, kind.version + 1
     [told] = unraised(golden, {"retention/questions": outcomes(changed, asked)})
-    assert told.startswith("retention/questions: expected version 2, since outcomes changed, found 1; raise `version`")
-    assert unraised(golden, {"retention/questions": outcomes(replace(changed, version=2), asked)}) == []
+    said = f"retention/questions: expected version {raised}, since outcomes changed, found {now}; raise `version`"
+    assert told.startswith(said)
+    assert unraised(golden, {"retention/questions": outcomes(replace(changed, version=raised), asked)}) == []
 
 
 def test_questions_hold_the_version():

@@ -98,6 +98,9 @@ def test_missing(task, tmp_path):
 
 
 def test_a_missing_one_is_noticed_before_the_adapter_is_read(task, tmp_path):
+    baseline = tmp_path / "baselines" / "m" / "desk" / "triage.json"
+    baseline.parent.mkdir(parents=True)
+    baseline.write_text("{}")
     command = ["adopt", "no-such-folder", f"--cases={tmp_path / 'fixtures'}", f"--baselines={tmp_path / 'baselines'}"]
     done = CliRunner().invoke(app, [*command, "--rows=no-such-file"])
     said = " ".join(f"{done.output} {done.exception}".split())

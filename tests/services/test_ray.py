@@ -40,7 +40,7 @@ class Killing:
         self.left, self.killed = answers, []
 
     @contextmanager
-    def __call__(self, step, total=None, work=None):
+    def __call__(self, step, *_):
         yield lambda more, note="", work=None: self.done() if step.startswith("Scoring") else None
 
     def done(self) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
-from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts, value_changes
+from tunegate.harness.gate.parts import FieldValue, gated_parts, pair_parts, part_verdicts, value_changes
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
 from tunegate.harness.statistics.label_strata import StratifiedDisagreements, Stratum
 from tunegate.harness.traffic.units import Disagreement
 
+_Name = TypeVar("_Name")
 LEVEL = stats.LEVEL  # one-sided, of held, worse and the family of targets: at .05 the rate of false held is 6.9 %
 SLICE_LEVEL = 0.02  # of all slices: five units and two references then give a false alarm under 5 % of the time
 SEED = 20_260_101  # of the sign flips, fixed so that a re-run repeats the verdict
@@ -33,6 +35,7 @@ class Tests:
     is_better: Collection[PairKey]
     below: Collection[str]
     fallen: Mapping[PairKey, tuple[str, ...]]
+    lost: Mapping[PairKey, tuple[FieldValue, ...]]
     parts: Mapping[PairKey, tuple[PartVerdict, ...]]
     count: int
 
@@ -61,7 +64,9 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
         is_better |= _family(better, {each.key: each.level for each in targets})
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
-    return Tests(worse, lower, is_better, below, _fallen_slices(gated), of_parts, len(worse) + len(minima))
+    return Tests(
+        worse, lower, is_better, below, _fallen_slices(gated), _lost_values(gated), of_parts, len(worse) + len(minima)
+    )
 
 
 def labelled_table(each: PairedScores, found: Disagreement) -> LabelTable:
@@ -109,29 +114,28 @@ def _family(values: Mapping[PairKey, stats.PValue], levels: Mapping[PairKey, flo
 
 
 def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[str, ...]]:
-    """Return the slices that block: tags, and field values that the candidate never has right."""
-    of_tags = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
-    of_values = [(each, value, *found) for each in pairs for value, found in value_changes(each).items()]
-    never = {(each.key, value) for each, value, _, is_never in of_values if is_never}
-    fallen: dict[PairKey, tuple[str, ...]] = {}
-    for each, tag in _fallen(of_tags):
-        fallen[each.key] = (*fallen.get(each.key, ()), tag)
-    # A weak reference that always gives one value has it right in every case that expects it, so fewer are no loss.
-    # If two runs of one model are independent, that blocks at most 0.5 % of the time (binomial, 1 to 40 values).
-    for each, value in _fallen([(each, value, d) for each, value, d, _ in of_values]):
-        if (each.key, value) in never:
-            # the values that sealed cases expect are not shown
-            shown = value.partition("=")[0] if each.unit.sealed else value
-            fallen[each.key] = (*fallen.get(each.key, ()), shown)
-    return fallen
+    """Return the tags whose slices block."""
+    return _fallen([(each.key, tag, each, d) for each in pairs for tag, d in slices(each).items()])
 
 
-def _fallen(found: Sequence[tuple[PairedScores, str, tuple[float, ...]]]) -> Iterator[tuple[PairedScores, str]]:
-    """Yield those that are significant in one family, and not held themselves."""
+def _lost_values(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[FieldValue, ...]]:
+    """Return the field values that the reference has right significantly more often."""
+    # Only those that are never right block: a weak reference that always gives one value has it right wherever it is
+    # expected, so fewer are no loss. In two independent runs of one model, that happens at most 0.5 % of the time
+    # (binomial, 1 to 40 values), so they are a family of their own.
+    return _fallen([(each.key, value, each, d) for each in pairs for value, d in value_changes(each).items()])
+
+
+def _fallen(
+    found: Sequence[tuple[PairKey, _Name, PairedScores, tuple[float, ...]]],
+) -> dict[PairKey, tuple[_Name, ...]]:
+    """Return those that are significant in one family, and not held themselves."""
     # exact p: slices are small, where mid-p is more liberal
-    values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
+    values = [stats.p_worse(d, seed=SEED, mid=False) for *_, d in found]
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], SLICE_LEVEL)
-    for (each, tag, d), flag in zip(found, flags, strict=True):
+    fallen: dict[PairKey, tuple[_Name, ...]] = {}
+    for (key, name, each, d), flag in zip(found, flags, strict=True):
         # the unit's margin applies to its slices too
         if flag and not stats.held(d, each.margin, each.level):
-            yield each, tag
+            fallen[key] = (*fallen.get(key, ()), name)
+    return fallen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
@@ -88,22 +88,15 @@ def rests_on(facts: UnitVerdict, near: NearScores) -> str:
     return f"{rests}, {more}."
 
 
-def fell(facts: UnitVerdict) -> Iterator[str]:
-    """Yield causes of "regressed": tags, which are not shown for sealed cases, and values that are never right now."""
-    values = {_name(each): each for each in facts.never_right}
-    tags = [each for each in facts.worse_slices if each not in values]
-    if tags and facts.sealed:
-        yield "a slice fell" if len(tags) == 1 else f"{len(tags)} slices fell"
-    elif tags:
-        yield f"the slice {listed(tags)} fell"
-    yield from (_never(values[each], facts.reference) for each in facts.worse_slices if each in values)
+def fell(facts: UnitVerdict) -> str:
+    """Return a cause of "regressed"; the tags of sealed cases are not shown."""
+    if facts.sealed:
+        return "a slice fell" if len(facts.worse_slices) == 1 else f"{len(facts.worse_slices)} slices fell"
+    return f"the slice {listed(facts.worse_slices)} fell"
 
 
-def _name(value: NeverRight) -> str:
-    return f"{value.field}={value.value}" if value.value else value.field
-
-
-def _never(value: NeverRight, reference: str) -> str:
+def never_right(value: NeverRight, reference: str) -> str:
+    """Say of a value that no output has it right, without its name if the unit is sealed."""
     where = f"{value.value} is" if value.value else "one of its values is"
     base = f"{value.base or 'none'} in the {reference}"
     return f"'{value.field}' is never right where {where} expected: 0 of {value.n} cases, {base}"
@@ -344,8 +337,8 @@ def _numbers(facts: UnitVerdict) -> str:
 
 def _never_right(facts: UnitVerdict) -> list[str]:
     """Return a sentence for each value that no output has right and that is no cause of the verdict."""
-    others = [each for each in facts.never_right if _name(each) not in facts.worse_slices]
-    found = [f"{_never(each, facts.reference)}." for each in others[:SHOWN]]
+    others = [each for each in facts.never_right if not each.lost]
+    found = [f"{never_right(each, facts.reference)}." for each in others[:SHOWN]]
     rest = len(others) - SHOWN
     more = f"{rest} other expected value{' is' if rest == 1 else 's are'} never right."
     return [*found, *([more] if rest > 0 else [])]

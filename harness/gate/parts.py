@@ -20,6 +20,7 @@ from tunegate.harness.gate.pairing import PairedScores, PairKey, means
 from tunegate.harness.gate.verdict import NeverRight, PartialRate, PartVerdict
 from tunegate.harness.statistics import paired as stats
 
+FieldValue = tuple[str, str]  # a field of a closed set, and the value as JSON
 NONE_EXPECTED = " (none expected)"  # appended to a field's name: its rate among the cases that expect no value
 
 
@@ -88,32 +89,25 @@ def _single(
     return (fmean(part.get(name, 1.0) for part in asked), len(asked)) if asked else None
 
 
-def values_never_right(pair: PairedScores) -> tuple[NeverRight, ...]:
+def values_never_right(pair: PairedScores, lost: Collection[FieldValue] = ()) -> tuple[NeverRight, ...]:
     """Return the field values that enough cases expect and no output of the candidate has right."""
     cases = pair.unit.cases
     before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
     return tuple(
-        NeverRight(field, "" if pair.unit.sealed else value, n, before[field, value][1])
-        for (field, value), (n, _) in unmet_values(after).items()
+        NeverRight(key[0], "" if pair.unit.sealed else key[1], n, before[key][1], key in lost)
+        for key, (n, _) in unmet_values(after).items()
     )
 
 
-def value_changes(pair: PairedScores) -> dict[str, tuple[tuple[float, ...], bool]]:
-    """Return by `field=value` what changed where the value is expected, and whether the candidate never has it right.
-
-    A change is -1 for a case that lost the value, 1 for one that gained it; a group counts as one observation.
-    """
-    changes: dict[tuple[str, str], dict[tuple[str | None, ...], list[int]]] = {}
+def value_changes(pair: PairedScores) -> dict[FieldValue, tuple[float, ...]]:
+    """Return what changed where each field value is expected: -1 if it was lost, 1 if gained, a group's mean."""
+    changes: dict[FieldValue, dict[tuple[str | None, ...], list[int]]] = {}
     for case in pair.unit.cases:
         before, after = (value_counts([case], [side[case.id]]) for side in (pair.old, pair.new))
-        for key in {key for key, (expected, _) in after.items() if expected}:
+        for key in (key for key, (expected, _) in after.items() if expected):
             change = after[key][1] - before.get(key, (0, 0))[1]
             changes.setdefault(key, {}).setdefault(case.observation, []).append(change)
-    never = set(unmet_values(value_counts(pair.unit.cases, [pair.new[case.id] for case in pair.unit.cases])))
-    return {
-        f"{field}={value}": (tuple(fmean(each) for each in by.values()), (field, value) in never)
-        for (field, value), by in changes.items()
-    }
+    return {key: tuple(fmean(each) for each in by.values()) for key, by in changes.items()}
 
 
 def gated_parts(parts: Sequence[PairedPart]) -> list[PairedPart]:

@@ -163,7 +163,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         tests=tests.count,
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
-        never_right=values_never_right(each),
+        never_right=values_never_right(each, tests.lost.get(each.key, ())),
         score_bound=least,
         reached=least is not None and target is not None and least >= target,
         lower=each.key in tests.is_worse,
@@ -280,7 +280,9 @@ def _regressed_by(
     near = each.with_near
     if near and near.key in is_worse and not stats.held(near.d, near.margin, each.level):
         yield messages.worse_with_near(facts, near.difference)
-    yield from messages.fell(facts)
+    if facts.worse_slices:
+        yield messages.fell(facts)
+    yield from (messages.never_right(each, facts.reference) for each in facts.never_right if each.lost)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)
     if below:
         yield messages.below_minimum(facts, each.policy.minimum_score)

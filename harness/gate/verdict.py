@@ -51,13 +51,15 @@ class PartVerdict:
 class NeverRight:
     """A field value that `n` cases expect and no output has right; the reference has it right in `base` of them.
 
-    `value` is JSON. It is empty for sealed units, as it would reveal what their cases expect.
+    `value` is JSON. It is empty for sealed units, as it would reveal what their cases expect. If it is `lost`,
+    significantly many cases lost it, and the unit is regressed.
     """
 
     field: str
     value: str
     n: int
     base: int
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ def _about(verdict: Mapping[str, Any], evaluation: int | None) -> Iterator[str]:
         slices = verdict["worse_slices"]
         fell = str(len(slices)) if verdict["sealed"] else listed([shown(each) for each in slices])
         yield f"slices: {fell} fell (exact p, Tarone-Holm at {SLICE_LEVEL})"
+    if lost := [shown(f"{each['field']} {each['value']}".rstrip()) for each in verdict["never_right"] if each["lost"]]:
+        yield f"values: {listed(lost)} lost (exact p, Tarone-Holm at {SLICE_LEVEL})"
     for part in verdict["parts"]:
         if part["margin"] is not None:
             low, high = (points(bound) for bound in part["interval"])

@@ -58,9 +58,9 @@ def test_a_value_that_the_reference_has_right_and_the_candidate_never_blocks(com
     verdict, _ = compared(expected, [TRUE] * 39 + ["x"] * 161, [FALSE] * 200)  # 122 more are right on the whole
 
     assert verdict["difference"] > 0.5
-    assert (verdict["verdict"], verdict["worse_slices"], verdict["blocks"]) == ("regressed", ["urgent=true"], True)
+    assert (verdict["verdict"], verdict["worse_slices"], verdict["blocks"]) == ("regressed", [], True)
     assert "'urgent' is never right where true is expected: 0 of 39 cases, 39 in the baseline." in verdict["reason"]
-    assert verdict["never_right"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39}]
+    assert verdict["never_right"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39, "lost": True}]
 
 
 def test_a_value_that_few_lost_is_told_in_the_verdict_and_in_the_decision(compared):
@@ -76,7 +76,7 @@ def test_a_value_that_is_right_less_often_does_not_block_by_itself(compared):
     expected = [TRUE] * 39 + [FALSE] * 161
     verdict, _ = compared(expected, [TRUE] * 200, [TRUE] * 10 + [FALSE] * 190)  # a base that always says true
 
-    assert (verdict["worse_slices"], verdict["blocks"]) == ([], False)
+    assert (verdict["never_right"], verdict["blocks"]) == ([], False)
 
 
 def test_it_is_told_where_the_base_never_answered_it_either(compared):

@@ -237,7 +237,7 @@ def test_of_a_sealed_unit_the_value_that_is_never_answered_is_not_told(tasks):
 
     said = "'urgency' is never right where one of its values is expected: 0 of 100 cases, 100 in the baseline"
     assert said in made.verdicts[T]["reason"]
-    assert made.verdicts[T]["never_right"] == [{"field": "urgency", "value": "", "n": 100, "base": 100}]
+    assert made.verdicts[T]["never_right"] == [{"field": "urgency", "value": "", "n": 100, "base": 100, "lost": True}]
     assert "never outputs one of its values (0 of 100)" in shown(never)
     for each in (made, never):
         report = report_of([each])

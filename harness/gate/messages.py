@@ -95,7 +95,7 @@ def fell(facts: UnitVerdict) -> str:
     return f"the slice {listed(facts.worse_slices)} fell"
 
 
-def never_right(value: NeverRight, reference: str) -> str:
+def not_right_once(value: NeverRight, reference: str) -> str:
     """Say of a value that no output has it right, without its name if the unit is sealed."""
     where = f"{value.value} is" if value.value else "one of its values is"
     base = f"{value.base or 'none'} in the {reference}"
@@ -338,7 +338,7 @@ def _numbers(facts: UnitVerdict) -> str:
 def _never_right(facts: UnitVerdict) -> list[str]:
     """Return a sentence for each value that no output has right and that is no cause of the verdict."""
     others = [each for each in facts.never_right if not each.lost]
-    found = [f"{never_right(each, facts.reference)}." for each in others[:SHOWN]]
+    found = [f"{not_right_once(each, facts.reference)}." for each in others[:SHOWN]]
     rest = len(others) - SHOWN
     more = f"{rest} other expected value{' is' if rest == 1 else 's are'} never right."
     return [*found, *([more] if rest > 0 else [])]

@@ -282,7 +282,7 @@ def _regressed_by(
         yield messages.worse_with_near(facts, near.difference)
     if facts.worse_slices:
         yield messages.fell(facts)
-    yield from (messages.never_right(each, facts.reference) for each in facts.never_right if each.lost)
+    yield from (messages.not_right_once(each, facts.reference) for each in facts.never_right if each.lost)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)
     if below:
         yield messages.below_minimum(facts, each.policy.minimum_score)

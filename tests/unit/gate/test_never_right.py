@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.records import units_of, write_desk, write_policy
@@ -12,8 +13,10 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.families import SLICE_LEVEL
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
+from tunegate.harness.statistics.paired import p_worse, tarone_holm
 
 T = "desk/triage"
 SCHEMA = {
@@ -61,6 +64,25 @@ def test_a_value_that_the_reference_has_right_and_the_candidate_never_blocks(com
     assert (verdict["verdict"], verdict["worse_slices"], verdict["blocks"]) == ("regressed", [], True)
     assert "'urgent' is never right where true is expected: 0 of 39 cases, 39 in the baseline." in verdict["reason"]
     assert verdict["never_right"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39, "lost": True}]
+
+
+@pytest.mark.parametrize("rates", [[3.0], [2.5] * 5, [1.5] * 20, [3.0, 3.0] + [1.25] * 38], ids=len)
+def test_a_value_is_lost_by_chance_in_fewer_than_one_of_a_hundred_pairs_of_runs(rates):
+    worlds, places = 4000, range(len(rates))
+    draw = np.random.default_rng(0)
+    # many cases, a value seldom right: no case has it right in both runs
+    before, after = draw.poisson(rates, (2, worlds, len(rates)))
+
+    def is_lost(world: int) -> bool:
+        changes = [[-1.0] * before[world, at] + [1.0] * after[world, at] + [0.0] * 100 for at in places]
+        values = [p_worse(each, seed=0, mid=False) for each in changes]
+        flags = tarone_holm([each.p for each in values], [each.smallest for each in values], SLICE_LEVEL)
+        return any(flag and not after[world, at] for at, flag in zip(places, flags, strict=True))
+
+    possible = np.flatnonzero(((after == 0) & (before > 5)).any(axis=1))  # .5 ** 5 is more than the level
+    alarms = sum(map(is_lost, possible)) / worlds
+
+    assert 0 < alarms < 0.01
 
 
 def test_a_value_that_few_lost_is_told_in_the_verdict_and_in_the_decision(compared):

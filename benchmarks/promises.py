@@ -187,7 +187,7 @@ def _verdicts() -> Iterator[Promise]:
     yield from _at_most(GATE, held, found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)
     yield from _at_most(
         GATE,
-        "a loss as large as the margin is wrongly held at most 5.5 % of the time",
+        "loses as much as the margin is wrongly called *held* at most 5.5 % of the time",
         found_of.GRADED,
         level=GRADED_BOUND,
     )
@@ -202,7 +202,7 @@ def _verdicts() -> Iterator[Promise]:
     rare = (
         ("at most 8 % of the time with 50 topics", 50, 0.08),
         ("12 % with 20, and", 20, 0.12),
-        ("25 % with ten; the worst", 10, 0.25),
+        ("25 % with ten. Measured", 10, 0.25),
     )
     for words, count, level in rare:
         yield Promise(EVIDENCE, words, f"held, {count} topics", "at most", level, _drawn_topics(count))
@@ -245,12 +245,12 @@ def _other() -> Iterator[Promise]:
     copies = "13.9 % of the time, with `group` 2.0 %"
     yield _about(EVIDENCE, copies, "a loss of the margin held, one by one", 0.139, _copied("singly"))
     yield _about(EVIDENCE, copies, "as groups", 0.020, _copied("grouped"))
-    teams = "82 of 100 teams without a gain get a release"
+    teams = "82 of 100 get a release on these open cases"
     looks = r"seven adaptive looks, nobody counts \| ([\d.]+)"
     yield _about(EVIDENCE, teams, "released without a gain, unsealed", 0.82, _told("releases.md", looks))
     sealed = r"sealed cases opened ten times, edited by a letter or not \| ([\d.]+)"
     yield Promise(
-        EVIDENCE, "with sealed cases at most 4", "released without a gain, opened ten times", "at most", BOUND,
+        EVIDENCE, "With sealed cases that nobody learns from, at most 4", "released without a gain, opened ten times", "at most", BOUND,
         _told("releases.md", sealed),
     )  # fmt: skip
     for place, told in enumerate((0.22, 0.60, 0.85)):

@@ -250,8 +250,8 @@ def _other() -> Iterator[Promise]:
     yield _about(EVIDENCE, teams, "released without a gain, unsealed", 0.82, _told("releases.md", looks))
     sealed = r"sealed cases opened ten times, edited by a letter or not \| ([\d.]+)"
     yield Promise(
-        EVIDENCE, "With sealed cases that nobody learns from, at most 4", "released without a gain, opened ten times", "at most", BOUND,
-        _told("releases.md", sealed),
+        EVIDENCE, "With sealed cases that nobody learns from, at most 4", "released without a gain, opened ten times",
+        "at most", BOUND, _told("releases.md", sealed),
     )  # fmt: skip
     for place, told in enumerate((0.22, 0.60, 0.85)):
         pattern = REPEATS.format(" / ".join("([\\d]+)" if i == place else "\\d+" for i in range(3)))

@@ -13,15 +13,10 @@ MOST_MISTAKES = 100_000  # more than this is the wrong file
 
 
 def read_json_lines(path: Path, what: str, problems: list[Problem]) -> Iterator[Document]:
-    """Yield one document per line of JSON; mistakes are appended to `problems`.
+    """Yield one document per line of JSON; mistakes are appended to `problems`, as those of the caller may be.
 
-    Args:
-        path: the file, UTF-8; empty lines are skipped.
-        what: the content, for the message about a missing file.
-        problems: receives invalid lines; the caller may append others.
-
-    Raises:
-        AuthoringError: no such file, it cannot be read, or there are `MOST_MISTAKES` already.
+    The file is UTF-8, empty lines are skipped; `what` it holds is for the message about a missing file. Raises
+    AuthoringError if it cannot be read, or there are `MOST_MISTAKES` already.
     """
     try:
         # some editors write a byte order mark

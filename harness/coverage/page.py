@@ -50,11 +50,7 @@ class MapLabel:
 
 
 def write_map(path: Path, found: Coverage) -> None:
-    """Write the page.
-
-    Raises:
-        CouldNotRun: it cannot be written.
-    """
+    """Write the page; CouldNotRun if that fails."""
     write_atomically(path, coverage_page(found))
 
 

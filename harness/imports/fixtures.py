@@ -50,11 +50,7 @@ class _Unit:
 
 
 def task_of(name: str, imported: Imported) -> ImportedTask:
-    """Make the files of a task, and load them.
-
-    Raises:
-        Refused: they do not load, an internal error or a text that a fixture cannot hold.
-    """
+    """Make the files of a task, and load them; Refused if a text cannot be held by a fixture."""
     tags = _label_keys(imported)
     units = [unit for unit in _units(imported) if unit.cases]
     files: dict[str, str] = {}

@@ -73,8 +73,7 @@ class _Prompt:
 def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
     """Import a configuration, with the files beside it.
 
-    Raises:
-        Refused: it names no prompt or test that can be used, or too many.
+    Raises Refused if it names no prompt or test that can be used, or too many.
     """
     reading = _Reading(path, config)
     return reading.imported()
@@ -83,8 +82,7 @@ def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
     """Import a CSV of tests without a prompt: one column is the prompt.
 
-    Raises:
-        UsageError: it has several columns of variables, and none is named.
+    Raises UsageError if it has several columns of variables, and none is named.
     """
     columns = [key for key in rows[0] if not key.startswith(MAGIC)]
     if column is None and len(columns) != 1:
@@ -272,11 +270,7 @@ def prompt_messages(text: str) -> Any:
 
 
 def _check_fields(said: Any) -> None:
-    """Look for what cannot be filled.
-
-    Raises:
-        LeftOut: names it.
-    """
+    """Raise LeftOut for what cannot be filled."""
     if isinstance(said, str):
         template_fields(said)
     elif isinstance(said, Mapping | list):

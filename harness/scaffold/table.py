@@ -51,11 +51,7 @@ class Table:
         return show_path(self.path)
 
     def check_columns(self, option: str, names: Sequence[str]) -> None:
-        """Check that the table has each column exactly once.
-
-        Raises:
-            UsageError: names the option, and the existing columns.
-        """
+        """Raise UsageError for the option unless the table has each column exactly once."""
         for name in names:
             if self.columns.count(name) == 1:
                 continue

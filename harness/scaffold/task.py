@@ -87,22 +87,14 @@ class NewTask:
 
 
 def check_name(task: str) -> str:
-    """Check that a name is valid as the folder of a task, and return it.
-
-    Raises:
-        UsageError: it is not; the message names the valid characters.
-    """
+    """Return a name that is valid as the folder of a task; UsageError for others."""
     if not NAME.fullmatch(task):
         raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
     return task
 
 
 def check_suite(suite: str) -> None:
-    """Refuse a suite that needs more than examples.
-
-    Raises:
-        UsageError: the message names what it needs.
-    """
+    """Raise UsageError for a suite that needs more than examples."""
     if suite in NOT_FROM_EXAMPLES:
         raise UsageError(f"--suite {suite}: {NOT_FROM_EXAMPLES[suite]}; expected one of {', '.join(SUITES)}")
 
@@ -110,9 +102,7 @@ def check_suite(suite: str) -> None:
 def new_task(asked: InitOptions) -> NewTask:
     """Make the files of a task, and check them.
 
-    Raises:
-        UsageError: a name, suite or column is invalid.
-        Refused: rows that the suite cannot score or, an internal error, files that do not load or pass.
+    Raises UsageError for an invalid name, suite or column, Refused for rows that the suite cannot score.
     """
     check_name(asked.task)
     check_suite(asked.suite)
@@ -201,11 +191,7 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
 
 
 def task_of_files(name: str, files: Mapping[str, str]) -> Task:
-    """Load a task from the texts of its files, before any of them is written into a project.
-
-    Raises:
-        AuthoringError: mistakes in them.
-    """
+    """Load a task from the texts of its files; AuthoringError for mistakes in them."""
     with tempfile.TemporaryDirectory() as folder:
         for file, text in files.items():
             path = Path(folder) / name / file

@@ -12,7 +12,7 @@ from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Written, joined, read_input
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
 from tunegate.harness.core.files import canonical
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.infer import cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
@@ -141,7 +141,9 @@ def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str
         (repeated, "repeated"),
         (disputed, "with contradictory expectations for the same input: decide which is right"),
     )
-    return kept, [f"left out: {_rows(rows)} {why} (line {_lines(rows)})" for rows, why in left_out if rows]
+    return kept, [
+        f"left out: {quantity(len(rows), 'row')} {why} (line {_lines(rows)})" for rows, why in left_out if rows
+    ]
 
 
 def _is_whole(row: TableRow, columns: Columns) -> bool:
@@ -156,10 +158,6 @@ def as_part(value: Any) -> str:
 
 def _expected(row: TableRow, columns: Columns) -> dict[str, Any]:
     return {column: row.cells[column] for column in columns.expect if column in row.cells}
-
-
-def _rows(rows: Sequence[TableRow]) -> str:
-    return f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
 
 
 def _lines(rows: Sequence[TableRow]) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -161,12 +161,8 @@ def case_id(unit: Unit, incident: Incident, name: str | None) -> str:
     words = _NO_ID.sub(" ", read_input(incident.written)[1].lower()).split()[:MOST_WORDS]
     base = "-".join(words)[:MOST_LETTERS].strip("-") or "incident"
     taken = {case.id for case in unit.cases}
-    return next(each for each in _numbered(base) if each not in taken)
-
-
-def _numbered(base: str) -> Iterator[str]:
-    yield base
-    yield from (f"{base}-{number}" for number in itertools.count(2))
+    numbered = (f"{base}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([base], numbered) if each not in taken)
 
 
 def add_case(unit: Unit, data: Mapping[str, Any], kinds: Kinds, comments: Sequence[str] = ()) -> Path:

@@ -64,11 +64,13 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     AuthoringError for JSON in only most cells.
     """
     values = {column: _column(drafts, column) for column in drafts.columns.expect}
-    if is_whole := _is_object(drafts, values):
-        rows = list(values[drafts.columns.expect[0]])
+    first = values[drafts.columns.expect[0]]
+    if len(values) == 1 and all(isinstance(value, dict) for value in first):  # the column holds whole outputs
+        rows, schema = first, object_schema(first)
     else:
-        rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
-    schema = object_schema(rows) if is_whole else _of_columns(values)
+        pairs = (zip(values, row, strict=True) for row in zip(*values.values(), strict=True))
+        rows = [{column: value for column, value in row if value is not None} for row in pairs]
+        schema = _of_columns(values)
     notes = tuple(_settle_kinds(drafts, schema, rows))
     _check_prose(drafts, schema, rows)
     outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
@@ -127,15 +129,6 @@ def _check_json(drafts: Drafts, column: str) -> None:
             Problem(drafts.table.path, each.line, column, expected, show_value(each.expected[column]), hint)
             for each in others
         ])  # fmt: skip
-
-
-def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {column: value for column, value in row.items() if value is not None}
-
-
-def _is_object(drafts: Drafts, values: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether the only expected column holds the whole output, as an object."""
-    return len(values) == 1 and all(isinstance(value, dict) for value in values[drafts.columns.expect[0]])
 
 
 def _settle_kinds(drafts: Drafts, schema: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

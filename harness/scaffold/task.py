@@ -18,6 +18,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -153,7 +154,7 @@ def _check_rows(asked: InitOptions, suite: SuiteDraft) -> None:
 
 def _holds(drawn: Drawn) -> str:
     counts = ((drawn.cases, "case"), (drawn.shots, "worked example"), (drawn.rows, "training row"))
-    return ", ".join(f"{len(each):,} {name}{'s' if len(each) != 1 else ''}" for each, name in counts if each)
+    return ", ".join(quantity(len(each), name) for each, name in counts if each)
 
 
 def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tunegate.harness.imports.model import JsonRule, LeftOut, Tally
 from tunegate.harness.imports.nearby import FILE, Nearby
 from tunegate.harness.imports.rules import Rule, all_rules, any_of, every, literal, negated, pattern
 from tunegate.harness.imports.templates import as_template_text, filled_template
-from tunegate.harness.results.samples import text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # of a schema without one, as promptfoo reads it
 CODE = "code, which is not run"
@@ -85,16 +85,11 @@ class Reader:
     tally: Tally
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    def read(self, assertions: Any, values: Mapping[str, Any], is_transformed: bool = False) -> Checks:
-        """The checks of one test.
-
-        Args:
-            assertions: its list of assertions.
-            values: its variables, which assertions may name.
-            is_transformed: whether code changes the output first, so that no assertion has a home.
-        """
+    def read(self, test: Mapping[str, Any], values: Mapping[str, Any]) -> Checks:
+        """The checks of one test; `values` are its variables, which assertions may name."""
         checks = Checks()
-        for each in self._flat(assertions, 0):
+        is_transformed = any(mapping_at(test, "options").get(key) for key in ("transform", "postprocess"))
+        for each in self._flat(test.get("assert"), 0):
             kind = self._kind(each)
             try:
                 if is_transformed or each.get("transform"):

@@ -33,7 +33,6 @@ from tunegate.harness.imports.promptfoo_tests import (
     PromptfooTest,
     TestReader,
     as_list,
-    is_transformed,
     test_of_row,
 )
 from tunegate.harness.imports.templates import filled_template, template_fields
@@ -75,8 +74,7 @@ def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
 
     Raises Refused if it names no prompt or test that can be used, or too many.
     """
-    reading = _Reading(path, config)
-    return reading.imported()
+    return _Reading(path, config).imported()
 
 
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
@@ -201,7 +199,7 @@ class _Reading:
 
     def _checks(self, test: PromptfooTest) -> Checks | None:
         """The checks of a test; None if it has none."""
-        checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed(test.raw))
+        checks = self.reader.read(test.raw, test.values)
         threshold = test.raw.get("threshold")
         self.tally.unused("{} of a test", test.raw.keys() - _READ)
         self.tally.unused("option {} of a test", test.options.keys() - AFFIXES - _HANDLED)

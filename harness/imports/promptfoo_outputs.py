@@ -19,7 +19,6 @@ from tunegate.harness.imports.model import (
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
-from tunegate.harness.imports.promptfoo_tests import is_transformed
 from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.promptfoo_results import is_result, variables_of
 from tunegate.harness.results.samples import mapping_at, text_of
@@ -66,7 +65,7 @@ def _label(row: Mapping[str, Any]) -> str:
 def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
     """The case of a result; None if it cannot be one."""
     test = mapping_at(row, "testCase")
-    checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed(test))
+    checks = Reader(Nearby(path.parent), tally).read(test, variables_of(row))
     if checks.is_empty:
         tally.left["test", "none of its assertions has a home"] += 1
         return None

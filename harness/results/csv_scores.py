@@ -27,6 +27,7 @@ ID, INPUT, EXPECTED, OUTPUT = "id", "input", "expected", "output"
 TEXTS = (INPUT, EXPECTED, OUTPUT)
 WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "pass": 1.0, "fail": 0.0}
 EMPTY = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
+CUT_OFF = "does not end with a line break: if it was cut off, its last number may be a shorter one"
 MOST_CELL = 1 << 24  # characters
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -86,7 +87,7 @@ def read_scores(path: Path, text: str) -> ResultFile:
         path, TOOL, samples, lower={name: "by its name" for name in metrics if is_lower_better(name)},
         amounts=frozenset(filter(is_amount, metrics)),
         left_out={name: "the column has no numbers" for name in texts if name not in empty},
-        notes=tuple(_notes(path, text)),
+        notes=() if text.endswith(("\n", "\r")) else (f"{path.name} {CUT_OFF}",),
     )  # fmt: skip
 
 
@@ -189,8 +190,3 @@ def _delimiter(text: str) -> str:
         return ID in header, len(header)
 
     return max(DELIMITERS, key=found)
-
-
-def _notes(path: Path, text: str) -> Iterator[str]:
-    if not text.endswith(("\n", "\r")):
-        yield f"{path.name} does not end with a line break: if it was cut off, its last number may be a shorter one"

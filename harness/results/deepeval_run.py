@@ -119,11 +119,8 @@ def _lower(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     found: dict[str, set[bool]] = {}
     for case in cases:
         for name, each in _metrics(case).items():
-            score, threshold, success = (
-                score_of(each.get("score")),
-                score_of(each.get("threshold")),
-                each.get("success"),
-            )
+            score, threshold = score_of(each.get("score")), score_of(each.get("threshold"))
+            success = each.get("success")
             if score is not None and threshold is not None and score != threshold and isinstance(success, bool):
                 found.setdefault(name, set()).add(success == (score < threshold))
     yield from ((name, "it passes below its threshold") for name, below in found.items() if below == {True})

@@ -77,7 +77,7 @@ class Settings:
         Raises UsageError if an option names no metric, or says of it what cannot be, AuthoringError, with the lines, if
         the policy file does.
         """
-        for option, name in self._named_by_options():
+        for option, _, name in (each.partition(" ") for each in self.options):
             if name not in known:
                 hint = did_you_mean(name, known)
                 found = f"{option}: expected a metric of the files ({_some(known)}), found {shown(name)}"
@@ -88,11 +88,6 @@ class Settings:
             if kind == "pass/fail" and self.margins.get(name, 0) >= 1:
                 found = f"{self.margins[name]:g}"
                 raise UsageError(f"--margin {shown(name)}: expected a share below 1, found {found}; .05 is five points")
-
-    def _named_by_options(self) -> Iterator[tuple[str, str]]:
-        for each in self.options:
-            option, _, name = each.partition(" ")
-            yield option, name
 
     def _problems(self, kinds: Mapping[str, Kind], lower: Collection[str], known: Collection[str]) -> Iterator[Problem]:
         document = self.document

@@ -47,10 +47,8 @@ def judge_outputs(
     known = read_labels(source.judge_file).given(judge.by)
     asked = {pair: each for pair, each in judge_requests(judge, outputs).items() if pair not in known}
     if asked:
-        model, pairs = (
-            _open(name, outputs, watch, opened),
-            {(each.key, each.repeat): pair for pair, each in asked.items()},
-        )
+        model = _open(name, outputs, watch, opened)
+        pairs = {(each.key, each.repeat): pair for pair, each in asked.items()}
         for done in model.complete(list(asked.values())):
             if done.output is None:
                 raise CouldNotRun(f"--judge: {name} gave no output for {done.key}; run the same command again")

@@ -82,14 +82,11 @@ class ComparisonRun:
         if side.record:
             options = self._replayed(options, side)
         session = Session(options)
-        session.selection.select([], [unit for unit in session.selection.units() if unit.key in self._keys])
+        keys = {unit.key for unit in self.units}
+        session.selection.select([], [unit for unit in session.selection.units() if unit.key in keys])
         session.execute(watch)
         notes += session.notes
         return session
-
-    @property
-    def _keys(self) -> set[str]:
-        return {unit.key for unit in self.units}
 
     def _replayed(self, options: Options, side: Side) -> Options:
         """Options that score the outputs of a record."""

@@ -85,9 +85,7 @@ class Grammars:
         """
         if constraint not in self._made:
             self._made[constraint] = need(LIBRARY).LLMatcher(self._tokenizer, _grammar(constraint), log_level=0)
-        output = ConstrainedOutput(self._made[constraint].deep_copy(), constraint.file, after)
-        output.begin()
-        return output
+        return ConstrainedOutput(self._made[constraint].deep_copy(), constraint.file, after)
 
 
 class ConstrainedOutput:
@@ -95,7 +93,7 @@ class ConstrainedOutput:
 
     def __init__(self, matcher: Any, file: str, after: int | None) -> None:
         self._matcher, self._file, self._after = matcher, file, after
-        self._free = after is not None
+        self.begin()
 
     def begin(self) -> None:
         """Start the output again."""

@@ -217,11 +217,8 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     """Print the result; under --gate end as it says."""
     from tunegate.harness.reporting.record import print_record
 
-    more = {
-        "tool": paired.old.tool,
-        "gated": gate,
-        "metrics": {key: dict(each) for key, each in record.verdicts.items()},
-    }
+    metrics = {key: dict(each) for key, each in record.verdicts.items()}
+    more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
         console.print(_heading(paired))
     if gate:

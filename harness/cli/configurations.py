@@ -60,14 +60,9 @@ def _print_differences(
 
     first = sides[0]
     for side in sides[1:]:
-        edits = [
-            EditedPart("", name, before, now)
-            for name, before, now in (
-                ("model", first.model or model, side.model or model),
-                ("adapter", str(first.adapter or "none"), str(side.adapter or "none")),
-            )
-            if before != now and not (first.record or side.record)
-        ]
+        named = EditedPart("", "model", first.model or model, side.model or model)
+        tuned = EditedPart("", "adapter", str(first.adapter or "none"), str(side.adapter or "none"))
+        edits = [each for each in (named, tuned) if each.before != each.now and not (first.record or side.record)]
         both = zip(configured[first.name], configured[side.name], strict=True)
         edits += [each for old, new in both for each in edited_parts(old.key, old.configuration, new.configuration)]
         aside.print(f"{shown(side.name)}, against {shown(first.name)}:" + ("" if edits else " nothing differs"))

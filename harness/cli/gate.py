@@ -103,9 +103,8 @@ def gate(
 
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
-        requests=requests, rung=rung, sealed=sealed, repeats=repeats,
-        inconclusive=inconclusive, ledger_remote=ledger_remote,
-        cache_size=cache_size, opened=opened,
+        requests=requests, rung=rung, sealed=sealed, repeats=repeats, inconclusive=inconclusive,
+        ledger_remote=ledger_remote, cache_size=cache_size, opened=opened,
     )  # fmt: skip
     check_apart([("--decision", written), ("--junit", junit)], [*options.reads, *options.writes])
     with kept_decision(written, junit) as keep:

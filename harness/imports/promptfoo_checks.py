@@ -63,18 +63,15 @@ class Checks:
         """One rule for all of them."""
         if len(self.json) < 2:
             return self.json[0] if self.json else None
-        strict = any(rule.extract == "strict" for rule in self.json)
+        extract = "strict" if any(rule.extract == "strict" for rule in self.json) else "fenced"
         expected = [rule.expect for rule in self.json if rule.expect is not None]
         draft = next((rule.schema["$schema"] for rule in self.json if "$schema" in rule.schema), DRAFT)
         plain = [{key: value for key, value in rule.schema.items() if key != "$schema"} for rule in self.json]
         if expected and any(plain):  # one schema, for a value that breaks it is a mistake of a fixture
             plain, expected = [*plain, {"const": expected[0]}], []
         schema = all_rules([each for each in plain if each])
-        return JsonRule(
-            {"$schema": draft, **schema} if schema else {},
-            "strict" if strict else "fenced",
-            expected[0] if expected else None,
-        )
+        held = {"$schema": draft, **schema} if schema else {}
+        return JsonRule(held, extract, expected[0] if expected else None)
 
 
 @dataclass(frozen=True)

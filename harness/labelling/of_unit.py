@@ -79,14 +79,8 @@ def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
         raise Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
     new = compared_outputs(unit, record)
     for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
-        before = {case.id: contexts[case.key].before[name] for case in unit.cases}
-        yield (
-            {
-                case.id: compared_output(case, record.rung, before[case.id].passed, before[case.id].output)
-                for case in unit.cases
-            },
-            new,
-        )
+        before = [(case, contexts[case.key].before[name]) for case in unit.cases]
+        yield {case.id: compared_output(case, record.rung, old.passed, old.output) for case, old in before}, new
 
 
 def _questions(unit: Unit, drawn: Sequence[Differing]) -> list[Question]:

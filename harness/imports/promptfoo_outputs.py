@@ -74,7 +74,7 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
     try:
         return _Collected(_case(mapping_at(row, "prompt").get("raw"), test, checks, name, tally))
     except LeftOut as error:
-        tally.left["test", error.why] += 1
+        tally.left["test", str(error)] += 1
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Source:
     digest: str
 
 
+@dataclass(eq=False)
 class Replay:
     """A model that returns supplied completions; the output of a case without one is None.
 
@@ -56,26 +57,17 @@ class Replay:
     cases of other lines.
     """
 
-    can: frozenset[Can] = frozenset({"generate", "loglik"})
-
-    def __init__(
-        self,
-        completions: Mapping[tuple[str, int], Completion],
-        fingerprint: Fingerprint,
-        path: Path = Path(),
-        sources: Mapping[tuple[str, int], Source] | None = None,
-        unknown: Sequence[str] = (),
-    ) -> None:
-        self._completions = completions
-        self.fingerprint = fingerprint
-        self.path = path
-        self.sources = sources or {}
-        self.unknown = unknown
+    completions: Mapping[tuple[str, int], Completion]
+    fingerprint: Fingerprint
+    path: Path = Path()
+    sources: Mapping[tuple[str, int], Source] = field(default_factory=dict)
+    unknown: Sequence[str] = ()
+    can = frozenset[Can]({"generate", "loglik"})
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the supplied completions, in the order of the requests."""
         for request in requests:
-            known = self._completions.get((request.key, request.repeat))
+            known = self.completions.get((request.key, request.repeat))
             yield known or Completion(request.key, None, repeat=request.repeat)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -40,18 +40,18 @@ class RayBase:
         self.pool.stop()
 
 
+@dataclass
 class WorkerOpener:
-    """Opens a model and its adapters on a worker: the base is loaded once for all of them."""
+    """Opens a model and its adapters on a worker: the `base` is loaded once for all of them."""
 
-    def __init__(self, name: str, options: ModelOptions) -> None:
-        self._name = name
-        self._options = options
-        self._base: Base | None = None
+    name: str
+    options: ModelOptions
+    base: Base | None = None
 
     def __call__(self, adapter: Path | None) -> Local:
         """The base with an adapter, or without."""
-        model = Local(self._name, quiet(), adapter, base=self._base, options=self._options)
-        self._base = model.base
+        model = Local(self.name, quiet(), adapter, base=self.base, options=self.options)
+        self.base = model.base
         return model
 
 

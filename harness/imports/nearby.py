@@ -68,9 +68,9 @@ class Nearby:
             raise Refused(f"{shown(text_of(name, 100))}: expected a file beside the import, found one outside; {hint}")
         return path
 
-    def glob(self, name: Any, start: Path | None = None) -> list[Path]:
+    def glob(self, name: Any) -> list[Path]:
         """The files that a text with `*` names, or the one; Refused for none or too many."""
-        path = self.find(name, start)
+        path = self.find(name)
         if "*" not in name:
             return [path]
         listed = sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []

@@ -15,7 +15,7 @@ from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
-from tunegate.harness.imports.model import JsonRule, LeftOut, Tally
+from tunegate.harness.imports.model import AskedPrompt, ImportedCase, JsonRule, LeftOut, Tally, case_name, plain_tags
 from tunegate.harness.imports.nearby import FILE, Nearby
 from tunegate.harness.imports.rules import Rule, all_rules, any_of, every, literal, negated, pattern
 from tunegate.harness.imports.templates import as_template_text, filled_template
@@ -72,6 +72,13 @@ class Checks:
         schema = all_rules([each for each in plain if each])
         held = {"$schema": draft, **schema} if schema else {}
         return JsonRule(held, extract, expected[0] if expected else None)
+
+    def case(self, asked: AskedPrompt, test: Mapping[str, Any], **more: Any) -> ImportedCase:
+        """The case of a test with this prompt and these rules."""
+        return ImportedCase(
+            asked, case_name(test.get("description")), tuple(self.texts), tuple(self.equals), self.json_rule(),
+            tags=plain_tags(test.get("metadata")), comments=tuple(self.comments), **more,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,6 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
-    case_name,
-    plain_tags,
     prompt_of,
     too_many,
 )
@@ -237,11 +235,8 @@ class _Reading:
             self.tally.left["test", str(error)] += 1
             return None
         recorded = test.raw.get("providerOutput")
-        return ImportedCase(
-            asked, case_name(test.raw.get("description")), tuple(checks.texts), tuple(checks.equals),
-            checks.json_rule(), None, plain_tags(test.raw.get("metadata")),
-            tuple(checks.comments), {RECORDED: recorded} if isinstance(recorded, str) else {}, name,
-        )  # fmt: skip
+        outputs = {RECORDED: recorded} if isinstance(recorded, str) else {}
+        return checks.case(asked, test.raw, outputs=outputs, set_name=name)
 
     def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:
         if is_plain:

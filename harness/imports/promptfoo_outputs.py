@@ -12,12 +12,10 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
-    case_name,
-    plain_tags,
     prompt_of,
 )
 from tunegate.harness.imports.nearby import Nearby
-from tunegate.harness.imports.promptfoo_checks import Checks, Reader
+from tunegate.harness.imports.promptfoo_checks import Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
 from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.promptfoo_results import is_result, variables_of
@@ -71,19 +69,13 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
         return None
     if test.get("threshold") not in (None, 1):
         tally.changed["threshold", "every check must hold"] += 1
+    raw = mapping_at(row, "prompt").get("raw")
     try:
-        return _Collected(_case(mapping_at(row, "prompt").get("raw"), test, checks, name, tally))
+        asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
+        return _Collected(checks.case(asked, test, set_name=name))
     except LeftOut as error:
         tally.left["test", str(error)] += 1
         return None
-
-
-def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: Tally) -> ImportedCase:
-    asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
-    return ImportedCase(
-        asked, case_name(test.get("description")), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
-        tags=plain_tags(test.get("metadata")), comments=tuple(checks.comments), set_name=name,
-    )  # fmt: skip
 
 
 def _add_output(collected: _Collected | None, row: Mapping[str, Any], tally: Tally) -> None:

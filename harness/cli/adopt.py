@@ -56,14 +56,7 @@ def adopt(
     tuned = _tuned(cases, task)
     if not override:
         check_any_diagnosis(baselines, tuned, model)  # before the libraries load, which takes long
-    from tunegate.trainers.adoption.adopt import (
-        Adoption,
-        Claims,
-        adopt_adapter,
-        as_recipe,
-        check_place,
-        default_name,
-    )
+    from tunegate.trainers.adoption.adopt import Adoption, Claims, adopt_adapter, as_recipe, check_place, default_name
 
     claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
     claims.check()

@@ -25,14 +25,7 @@ from tunegate.harness.imports.model import (
 )
 from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
-from tunegate.harness.imports.promptfoo_tests import (
-    AFFIXES,
-    MAGIC,
-    PromptfooTest,
-    TestReader,
-    as_list,
-    test_of_row,
-)
+from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
 from tunegate.harness.imports.templates import filled_template, template_fields
 from tunegate.harness.results.samples import text_of
 

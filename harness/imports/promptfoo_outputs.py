@@ -7,13 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.imports.model import (
-    Imported,
-    ImportedCase,
-    LeftOut,
-    Tally,
-    prompt_of,
-)
+from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, prompt_of
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.promptfoo_checks import Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages

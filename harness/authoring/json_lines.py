@@ -6,28 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
-from tunegate.harness.core.reading import NotJson, parse_json, read_text
+from tunegate.harness.authoring.utf8 import read_utf8
+from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.reading import MOST_BYTES, NotJson, parse_json
 
 MOST_MISTAKES = 100_000  # more than this is the wrong file
 
 
 def read_json_lines(path: Path, what: str, problems: list[Problem]) -> Iterator[Document]:
-    """Yield one document per line of JSON; mistakes are appended to `problems`.
+    """Yield one document per line of JSON; mistakes are appended to `problems`, as those of the caller may be.
 
-    Args:
-        path: the file, UTF-8; empty lines are skipped.
-        what: the content, for the message about a missing file.
-        problems: receives invalid lines; the caller may append others.
-
-    Raises:
-        AuthoringError: no such file, it cannot be read, or there are `MOST_MISTAKES` already.
+    The file is UTF-8, empty lines are skipped; `what` it holds is for the message about a missing file. Raises
+    AuthoringError if it cannot be read, or there are `MOST_MISTAKES` already.
     """
-    try:
-        # some editors write a byte order mark
-        text = read_text(path, f"a JSONL file of {what}").removeprefix("\ufeff")
-    except Unreadable as error:
-        raise AuthoringError([error.problem]) from error
+    text = read_utf8(path, f"a JSONL file of {what}", MOST_BYTES).removeprefix("\ufeff")  # as some editors write
     yield from parse_json_lines(path, text, what, problems)
 
 

@@ -168,11 +168,7 @@ class _NodeLines(Mapping[Where, int]):
         return self._find(where)[1]
 
     def at(self, where: Where) -> _NodeLines:
-        """The lines below a path, with paths relative to it.
-
-        Raises:
-            KeyError: the path does not exist.
-        """
+        """The lines below a path, with paths relative to it; KeyError if there is none."""
         return _NodeLines(self._find(where)[0])
 
     def _find(self, where: Where) -> tuple[yaml.Node, int]:
@@ -182,11 +178,7 @@ class _NodeLines(Mapping[Where, int]):
         return node, line
 
     def _step(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, int]:
-        """The node at a key or index of `node`, and its line.
-
-        Raises:
-            KeyError: there is none.
-        """
+        """The node at a key or index of `node`, and its line; KeyError if there is none."""
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             return node.value[part], node.value[part].start_mark.line + 1
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
@@ -333,18 +325,13 @@ class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc] 
 def read_yaml(path: Path) -> Document:
     """Parse one YAML file.
 
-    Raises:
-        AuthoringError: the file is missing, not UTF-8, not YAML, repeats a key, or has more than plain data.
+    Raises AuthoringError if it is missing, not UTF-8, not YAML, repeats a key, or has more than plain data.
     """
     return parse_yaml(path, _read_text(path))
 
 
 def parse_yaml(path: Path, text: str) -> Document:
-    """Parse YAML; `path` names its source in errors.
-
-    Raises:
-        AuthoringError: it is not YAML, repeats a key, or has more than plain data.
-    """
+    """Parse YAML, whose source in errors is `path`; AuthoringError as in `read_yaml`."""
     if not _is_read_otherwise(text):
         try:
             return _plain_data(path, text, _FastLoader(text))
@@ -408,8 +395,7 @@ def _read_text(path: Path) -> str:
     # most text is plain ASCII, which bytes.translate removes much faster than a regular expression
     if not UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
         return text
-    unseen = list(_unseen(path, text))
-    if unseen:
+    if unseen := list(_unseen(path, text)):
         raise AuthoringError(unseen)
     return text
 

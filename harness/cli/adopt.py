@@ -56,14 +56,7 @@ def adopt(
     tuned = _tuned(cases, task)
     if not override:
         check_any_diagnosis(baselines, tuned, model)  # before the libraries load, which takes long
-    from tunegate.trainers.adoption.adopt import (
-        Adoption,
-        Claims,
-        adopt_adapter,
-        as_recipe,
-        check_place,
-        default_name,
-    )
+    from tunegate.trainers.adoption.adopt import Adoption, Claims, adopt_adapter, as_recipe, check_place, default_name
 
     claims = Claims(adapter, tuple(rows or ()), trainer, reason, tuple(reward or ()))
     claims.check()
@@ -82,12 +75,7 @@ def adopt(
 
 
 def _tuned(cases: Path, name: str | None) -> Task:
-    """The task with a name, or the only one.
-
-    Raises:
-        Refused: there is no such task.
-        UsageError: there are several, and no name.
-    """
+    """The task with a name, or the only one; UsageError if there are several."""
     from tunegate.harness.cases.loader import find_tasks, load_tasks
 
     found = find_tasks(load_tasks(cases), [name] if name else [])

@@ -41,11 +41,7 @@ def project() -> Path:
 
 
 def check_apart(writes: Iterable[tuple[str, Path | None]], taken: Iterable[tuple[str, Path]]) -> None:
-    """Refuse to write over another file of the same command; both are options with their files.
-
-    Raises:
-        UsageError: names both options.
-    """
+    """Raise UsageError if one option would write over the file of another."""
     taken = list(taken)
     for option, path in writes:
         if path and (name := same_file(path, taken)):
@@ -56,11 +52,7 @@ def check_apart(writes: Iterable[tuple[str, Path | None]], taken: Iterable[tuple
 
 
 def check_reason(option: str, reason: str | None) -> None:
-    """Refuse a reason that is given and empty.
-
-    Raises:
-        UsageError: names the option.
-    """
+    """Raise UsageError for a reason that is given and empty."""
     if reason is not None and not reason.strip():
         raise UsageError(f"{option}: expected a reason, found none; add {option} REASON")
 

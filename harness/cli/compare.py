@@ -102,11 +102,7 @@ def compare(
 
 
 def _are_results(given: list[str]) -> bool:
-    """Whether result files are named, not configurations.
-
-    Raises:
-        UsageError: both are named.
-    """
+    """Whether result files are named, not configurations; UsageError if both are."""
     from tunegate.harness.session.sides import named_parts
 
     paths = [(each, Path(named_parts(each)[1])) for each in given]
@@ -119,11 +115,7 @@ def _are_results(given: list[str]) -> bool:
 
 
 def _refuse_folders(paths: list[Path]) -> None:
-    """Refuse folders of lm-evaluation-harness, and say which files to compare: those of one task at a time.
-
-    Raises:
-        UsageError: there is such a folder.
-    """
+    """Refuse folders of lm-evaluation-harness, and say which files of a task to compare."""
     if not any(path.is_dir() for path in paths):
         return
     from tunegate.harness.results.lm_eval_samples import samples_in
@@ -225,11 +217,8 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     """Print the result; under --gate end as it says."""
     from tunegate.harness.reporting.record import print_record
 
-    more = {
-        "tool": paired.old.tool,
-        "gated": gate,
-        "metrics": {key: dict(each) for key, each in record.verdicts.items()},
-    }
+    metrics = {key: dict(each) for key, each in record.verdicts.items()}
+    more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
         console.print(_heading(paired))
     if gate:

@@ -28,10 +28,8 @@ def compare_configurations(
 ) -> None:
     """Run the named configurations on the open cases, and print how the later ones differ from the first.
 
-    Raises:
-        UsageError: a configuration, a unit or their combination is not understood.
-        Refused: a record has other questions.
-        CouldNotRun: a model cannot be opened, or failed.
+    Raises UsageError if a configuration, a unit or their combination is not understood, Refused if a record has other
+    questions, CouldNotRun if a model cannot be opened, or failed.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.reporting.comparison import comparison_data, print_comparison
@@ -62,14 +60,9 @@ def _print_differences(
 
     first = sides[0]
     for side in sides[1:]:
-        edits = [
-            EditedPart("", name, before, now)
-            for name, before, now in (
-                ("model", first.model or model, side.model or model),
-                ("adapter", str(first.adapter or "none"), str(side.adapter or "none")),
-            )
-            if before != now and not (first.record or side.record)
-        ]
+        named = EditedPart("", "model", first.model or model, side.model or model)
+        tuned = EditedPart("", "adapter", str(first.adapter or "none"), str(side.adapter or "none"))
+        edits = [each for each in (named, tuned) if each.before != each.now and not (first.record or side.record)]
         both = zip(configured[first.name], configured[side.name], strict=True)
         edits += [each for old, new in both for each in edited_parts(old.key, old.configuration, new.configuration)]
         aside.print(f"{shown(side.name)}, against {shown(first.name)}:" + ("" if edits else " nothing differs"))

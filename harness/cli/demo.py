@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -25,40 +24,28 @@ UNITS = ("replies", "replies-sealed", "questions", "passages")
 REFERENCES = "refs/voice.yaml"  # their reference file
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One command of the loop, and its purpose."""
-
-    why: str
-    command: tuple[str, ...]
-
-
-def steps(home: Path, full: bool) -> list[Step]:
-    """Return the loop's commands; everything they write is below `home`."""
+def steps(home: Path, full: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the purpose of each of the loop's commands, and the command; everything they write is below `home`."""
     cases, recipe = (TASK.parent, WHOLE) if full else (home / "fixtures", SHORT)
     baselines, adapter, record = f"{home}/baselines", f"{home}/adapter", f"{home}/record.json"
     asked, named = f"--tg-cases={cases}", f"--cases={cases}"
     return [
-        Step("Record the baseline: the base model's scores today",
-             ("pytest", "suites/", "--tg-record", asked, f"--tg-baselines={baselines}")),
-        Step("Diagnose on a few cases: is a better prompt enough?",
-             ("tunegate", "diagnose", "support", "--sample=10", named, f"--baselines={baselines}")),
-        Step("Train a LoRA adapter, which baseline and diagnosis now allow",
-             ("tunegate", "train", str(recipe), named, f"--baselines={baselines}", f"--output={adapter}")),
-        Step("Run the gate: evaluate the adapter against the baseline, with sealed cases",
-             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed", asked,
-              f"--tg-baselines={baselines}", f"--tg-out={record}")),
-        Step("Release it: evaluate both models again, then write manifest and ledger",
-             ("tunegate", "release", adapter, f"--run={record}", named, f"--baselines={baselines}")),
+        ("Record the baseline: the base model's scores today",
+         ("pytest", "suites/", "--tg-record", asked, f"--tg-baselines={baselines}")),
+        ("Diagnose on a few cases: is a better prompt enough?",
+         ("tunegate", "diagnose", "support", "--sample=10", named, f"--baselines={baselines}")),
+        ("Train a LoRA adapter, which baseline and diagnosis now allow",
+         ("tunegate", "train", str(recipe), named, f"--baselines={baselines}", f"--output={adapter}")),
+        ("Run the gate: evaluate the adapter against the baseline, with sealed cases",
+         ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed", asked,
+          f"--tg-baselines={baselines}", f"--tg-out={record}")),
+        ("Release it: evaluate both models again, then write manifest and ledger",
+         ("tunegate", "release", adapter, f"--run={record}", named, f"--baselines={baselines}")),
     ]  # fmt: skip
 
 
 def run(console: Printer, home: Path, full: bool) -> int:
-    """Run the loop; return 0 if the adapter was released, otherwise the exit code of the failed step.
-
-    Raises:
-        CouldNotRun: the current directory is not in a checkout of the project.
-    """
+    """Run the loop in a checkout; return 0 if it released the adapter, or a failed step's code."""
     for needed in (WHOLE, SHORT, TASK / "task.yaml"):
         if not needed.is_file():
             raise CouldNotRun(f"the demo runs in a checkout of the project: expected {needed} here, found none")
@@ -68,12 +55,12 @@ def run(console: Printer, home: Path, full: bool) -> int:
         console.print(f"One target ({UNITS[0]}), its sealed unit and two guards. Left out: {', '.join(left_out)}; "
                       "run them with: tunegate demo --full")  # fmt: skip
     start, code, todo = time.monotonic(), 0, steps(home, full)
-    for number, step in enumerate(todo, start=1):
+    for number, (why, command) in enumerate(todo, start=1):
         console.print()
-        console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
-        console.print(f"$ {shlex.join(step.command)}", markup=False, soft_wrap=True)
+        console.rule(f"{number} of {len(todo)}: {why}", align="left")
+        console.print(f"$ {shlex.join(command)}", markup=False, soft_wrap=True)
         # with this interpreter: `pytest` on the path may belong to another environment
-        code = subprocess.run((sys.executable, "-m", *step.command)).returncode
+        code = subprocess.run((sys.executable, "-m", *command)).returncode
         if code:
             console.print(f"stopped: exit code {code}", style="bold red")
             break

@@ -103,9 +103,8 @@ def gate(
 
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
-        requests=requests, rung=rung, sealed=sealed, repeats=repeats,
-        inconclusive=inconclusive, ledger_remote=ledger_remote,
-        cache_size=cache_size, opened=opened,
+        requests=requests, rung=rung, sealed=sealed, repeats=repeats, inconclusive=inconclusive,
+        ledger_remote=ledger_remote, cache_size=cache_size, opened=opened,
     )  # fmt: skip
     check_apart([("--decision", written), ("--junit", junit)], [*options.reads, *options.writes])
     with kept_decision(written, junit) as keep:
@@ -116,12 +115,7 @@ def gate(
 
 
 def end_with_decision(decision: Decision, as_json: bool, more: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Print the decision, in JSON with `more` keys, and exit with its code.
-
-    Raises:
-        Refused: something could not be evaluated.
-        Exit: with 1, if anything blocks.
-    """
+    """Print the decision, in JSON with `more` keys; exit with 1 if anything blocks, or Refused."""
     if as_json:
         print_json({**decision.as_dict(), **more})
     else:

@@ -25,6 +25,7 @@ from tunegate.harness.cli.options import (
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import Printer, print_json
+from tunegate.harness.core.progress import watch_on
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def prompts(
     With --render, also the prompt in that model's chat template, and its tokens.
     """
     from tunegate.harness.cases.loader import load_tasks
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.prompts import requests
     from tunegate.harness.models.request_file import request_line
     from tunegate.harness.models.tokenizer import prompt_renderer
@@ -104,7 +104,6 @@ def record(
     file of requests. Outputs under the same name can then be gated:
     --tg-model=replay:NAME=FILE --tg-against=baseline.
     """
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.options.run import Options
     from tunegate.harness.session.run import Session
 

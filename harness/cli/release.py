@@ -25,6 +25,7 @@ from tunegate.harness.cli.options import (
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.core.progress import watch_on
 from tunegate.harness.models.model_options import GgufType, ModelOptions, check_has_weights
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def release(
     The ledger is first compared with the remote branch that the release will be merged into (--into).
     """
     from tunegate.harness.checks.registry import isolating_checks
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.opening import opener
     from tunegate.harness.release.anchor import Outside
     from tunegate.harness.release.release import release_adapter
@@ -163,7 +163,6 @@ def export(
     The comparison is that of tunegate parity, and is recorded on the model card. --output is the folder or, with
     --gguf, the file; a Modelfile for Ollama is written beside it.
     """
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.parity.parity import read_scored
     from tunegate.harness.release.export import export_adapter
 
@@ -191,7 +190,6 @@ def parity(
     Without --run, the reference is the record of the release, otherwise the adapter's newest complete run.
     --chat-template is the template of the evaluation. A server receives chat messages, or token ids with --tokenizer.
     """
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.parity.parity import compare_served, read_scored
 
     options = opened if opened.tokenizer else replace(opened, chat_template=None)

@@ -13,6 +13,7 @@ from tunegate.harness.cli.common import chatter, console
 from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, Json, OfRung, Quiet, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
+from tunegate.harness.core.progress import watch_on
 from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ def diagnose(
     left out. After an interruption, the same command continues with the outputs in the cache.
     """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.diagnosis.diagnosis import RECORDS, diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.optimised import keep_prompts
     from tunegate.harness.diagnosis.render import print_diagnosis
@@ -117,7 +117,6 @@ def distil(
     the adapter: a release needs evidence that this check did not see.
     """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.request_file import request_line
     from tunegate.trainers.distil import (
         Sampling,
@@ -177,7 +176,6 @@ def train(
     --trials first trains the recipe as it is, then with other rates, schedules, ranks and epochs (see the recipe's
     `search:`), then the best with further seeds.
     """
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.local.placement import hide_other_gpus
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
     from tunegate.trainers.preparation import prepare

@@ -22,7 +22,6 @@ class Moved:
     members: Integers
     before: float
     after: float
-    p: float
 
 
 def drift_p(before: Vectors, after: Vectors) -> float:
@@ -46,9 +45,7 @@ def drift_p(before: Vectors, after: Vectors) -> float:
 def energy_distances(distances: NDArray[np.floating], is_before: NDArray[np.bool_]) -> Floats:
     """The energy distance of n points, 2 E|X - Y| - E|X - X'| - E|Y - Y'|, for each way to divide them.
 
-    Args:
-        distances: n by n.
-        is_before: n by ways; whether a point belongs to the first sample.
+    `distances` is n by n, `is_before` n by ways: whether a point belongs to the first sample.
     """
     first = is_before.astype(distances.dtype)
     sums = distances @ first
@@ -76,7 +73,7 @@ def moved_clusters(before: Vectors, after: Vectors) -> list[Moved]:
     tables = (np.array([[old, len(before) - old], [new, len(after) - new]]) for old, new in counts)
     p = [fisher_exact(each).pvalue for each in tables]
     found = [
-        Moved(each, old / len(before), new / len(after), float(level))
+        Moved(each, old / len(before), new / len(after))
         for each, (old, new), level in zip(members, counts, false_discovery_control(p), strict=True)
         if level <= LEVEL
     ]

@@ -39,19 +39,14 @@ class SeenInput:
 
 
 def read_seen(path: Path) -> list[SeenInput]:
-    """Read a snapshot or a file of inputs; equal ones count together.
-
-    Raises:
-        AuthoringError: lists the mistakes of all lines.
-    """
+    """Read a snapshot or a file of inputs, or AuthoringError; equal ones count together."""
     return [SeenInput(each, count) for each, count in Counter(each for _, each in parse_traffic(path)).items()]
 
 
 def drawn(inputs: Sequence[SeenInput], most: int, watch: Watch) -> list[SeenInput]:
     """Draw at most `most` inputs, the same ones every time, and find those with secrets or personal data.
 
-    Raises:
-        CouldNotRun: the detectors' libraries are not installed.
+    Raises CouldNotRun if the detectors' libraries are not installed.
     """
     chosen = np.random.default_rng(SEED).permutation(len(inputs))[:most]
     kept = []
@@ -64,11 +59,7 @@ def drawn(inputs: Sequence[SeenInput], most: int, watch: Watch) -> list[SeenInpu
 
 
 def embed_texts(texts: Sequence[str], watch: Watch) -> Vectors:
-    """Embed n texts: n unit vectors.
-
-    Raises:
-        CouldNotRun: the embedding model is not installed.
-    """
+    """Embed n texts: n unit vectors; CouldNotRun without the embedding model."""
     rows = [embed([])]
     with watch("Embedding inputs", len(texts)) as done:
         for start in range(0, len(texts), BATCH):

@@ -28,14 +28,12 @@ class Nearness:
     """Where each of N points stands beside m references.
 
     Attributes:
-        nearest: the number of the nearest reference.
-        distance: the cosine distance to it, from 0 to 2.
-        p: the chance of so many points being nearer than it, if the references were drawn like the points.
+        distance: the cosine distance to the nearest reference, from 0 to 2.
+        p: the chance of so many points being nearer than that, if the references were drawn like the points.
         rank: the share of references that are at least as far from their nearest other one (conformal p-value).
         far: whether no reference is near.
     """
 
-    nearest: Integers
     distance: Floats
     p: Floats
     rank: Floats
@@ -58,27 +56,26 @@ def nearness(points: Vectors, references: Vectors, groups: Integers | None = Non
     from scipy.stats import false_discovery_control, hypergeom
 
     own = np.arange(len(references)) if groups is None else groups
-    nearest, distance, before = _runs(points, references)
+    distance, before = _runs(points, references)
     drawn = len(np.unique(own))
     p: Floats = np.asarray(hypergeom.pmf(0, len(points) - 1 + drawn, drawn, before))
     usual = np.sort(_to_another_group(references, own))
     rank = (1 + len(usual) - np.searchsorted(usual, distance)) / (len(usual) + 1)
     far = (false_discovery_control(p) <= LEVEL) & (rank <= NEAR)
-    return Nearness(nearest, distance, p, rank, far)
+    return Nearness(distance, p, rank, far)
 
 
-def _runs(points: Vectors, references: Vectors) -> tuple[Integers, Floats, Integers]:
-    """The nearest reference of each point, its distance, and the number of other points that are nearer than it."""
-    nearest, distance, before = [], [], []
+def _runs(points: Vectors, references: Vectors) -> tuple[Floats, Integers]:
+    """The distance of each point to its nearest reference, and the number of other points that are nearer than it."""
+    distance, before = [], []
     for start in range(0, len(points), ROWS):
         rows = points[start : start + ROWS]
         near, among = rows @ references.T, rows @ points.T
         among[np.arange(len(rows)), start + np.arange(len(rows))] = -np.inf
         best = near.max(axis=1)
-        nearest.append(near.argmax(axis=1))
         distance.append(1 - best.astype(np.float64))
         before.append((among > best[:, None]).sum(axis=1))
-    return np.concatenate(nearest), np.concatenate(distance), np.concatenate(before)
+    return np.concatenate(distance), np.concatenate(before)
 
 
 def _to_another_group(references: Vectors, groups: Integers) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from tunegate.harness.coverage.render import HIDDEN, closing, drift_sentence, op
 from tunegate.harness.reporting.html import static_page
 
 WIDTH, HEIGHT, EDGE = 900, 600, 24
+Mark = tuple[float, float, str]  # a place on the map, and its class
 DRAWN, DRAWN_CASES = 1_500, 500  # points of a map; those without a case near come first
 STYLE = """\
 .map { max-width: none; border: 1px solid var(--line); background: var(--raised); }
@@ -30,31 +30,8 @@ STYLE = """\
 """
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A point of the map, its class, and whether it is a case."""
-
-    x: float
-    y: float
-    kind: str
-    is_case: bool
-
-
-@dataclass(frozen=True)
-class MapLabel:
-    """The number of a cluster at its centre."""
-
-    x: float
-    y: float
-    number: int
-
-
 def write_map(path: Path, found: Coverage) -> None:
-    """Write the page.
-
-    Raises:
-        CouldNotRun: it cannot be written.
-    """
+    """Write the page; CouldNotRun if that fails."""
     write_atomically(path, coverage_page(found))
 
 
@@ -93,16 +70,17 @@ def _map_points(found: Coverage, inputs: Integers, cases: Integers, places: Floa
     unvisited = {case.key for case in found.unvisited}
     rounded = np.round(places, 1).tolist()
     missing = found.near.far[inputs]
-    yield from (Mark(x, y, "near", False) for x, y in (rounded[at] for at in np.flatnonzero(~missing)))
+    yield from ((x, y, "near") for x, y in (rounded[at] for at in np.flatnonzero(~missing)))
     for (x, y), case in zip(rounded[len(inputs) :], cases, strict=True):
-        yield Mark(x, y, "case unvisited" if found.cases[case].key in unvisited else "case", True)
-    yield from (Mark(x, y, "far", False) for x, y in (rounded[at] for at in np.flatnonzero(missing)))
+        yield x, y, "case unvisited" if found.cases[case].key in unvisited else "case"
+    yield from ((x, y, "far") for x, y in (rounded[at] for at in np.flatnonzero(missing)))
 
 
-def _labels(found: Coverage, inputs: Integers, places: Floats) -> Iterator[MapLabel]:
+def _labels(found: Coverage, inputs: Integers, places: Floats) -> Iterator[tuple[float, float, int]]:
+    """The centre of each cluster, and its number."""
     drawn = {number: at for at, number in enumerate(inputs.tolist())}
     for number, members in enumerate(found.members, start=1):
         at = [drawn[each] for each in members.tolist() if each in drawn]
         if at:
             x, y = np.median(places[at], axis=0).round(1).tolist()
-            yield MapLabel(x, y, number)
+            yield x, y, number

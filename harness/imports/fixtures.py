@@ -50,11 +50,7 @@ class _Unit:
 
 
 def task_of(name: str, imported: Imported) -> ImportedTask:
-    """Make the files of a task, and load them.
-
-    Raises:
-        Refused: they do not load, an internal error or a text that a fixture cannot hold.
-    """
+    """Make the files of a task, and load them; Refused if a text cannot be held by a fixture."""
     tags = _label_keys(imported)
     units = [unit for unit in _units(imported) if unit.cases]
     files: dict[str, str] = {}
@@ -129,7 +125,7 @@ def _unit_files(unit: _Unit, imported: Imported, tags: set[str]) -> dict[str, st
     head: dict[str, Any] = {"version": 1, "suite": "schema", "unit": unit.name, "prompt": prompt}
     head["generate"] = {"max_new_tokens": MOST_TOKENS}
     head |= {"check": check} if check else {}
-    lines = [_comments(_head_comments(imported)), _open(write_yaml(head, ONE_LINE)), "cases:\n"]
+    lines = [_comments([_about(imported), *imported.tally.lines()]), _open(write_yaml(head, ONE_LINE)), "cases:\n"]
     for case_id, case in unit.cases.items():
         data = _case(unit, case_id, case, shared, check, tags)
         said = _comments(case.comments) + _open(write_yaml([data], (*ONE_LINE, "tags")))
@@ -147,8 +143,8 @@ def _comments(lines: Sequence[str]) -> str:
     return "".join(f"# {shown(line)}\n" for line in lines)
 
 
-def _head_comments(imported: Imported) -> list[str]:
-    return [f"Imported from {imported.path.name}, a file of {imported.tool}.", *imported.tally.lines()]
+def _about(imported: Imported) -> str:
+    return f"Imported from {imported.path.name}, a file of {imported.tool}."
 
 
 def _shared_check(unit: _Unit, cases: Sequence[ImportedCase]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -207,5 +203,4 @@ def _policy(imported: Imported, task: Task) -> str:
         ahead = look_ahead(replace(task, units=(unit,)))
         reason = f"A first guess: {ahead.says}. Write here what a wrong output costs, and set the margin by it."
         units[unit.name] = {"role": "guard", "margin": ahead.margin, "reason": reason}
-    about = f"Imported from {imported.path.name}, a file of {imported.tool}."
-    return write_yaml({"version": 1, "about": about, "units": units})
+    return write_yaml({"version": 1, "about": _about(imported), "units": units})

@@ -38,8 +38,7 @@ def is_item(row: Any) -> bool:
 def read_eval(path: Path, value: Mapping[str, Any], rows: list[Any]) -> Imported:
     """Import an eval with its rows; those in the eval itself come first.
 
-    Raises:
-        Refused: it has no rows or no prompt, or no criterion has a home.
+    Raises Refused if it has no rows or no prompt, or no criterion has a home.
     """
     tally, inside = Tally(), [row for row in _rows_inside(value) if is_item(row)]
     rows = inside or [row for row in rows if is_item(row)]
@@ -90,8 +89,8 @@ def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: A
             rules.append(_rule(each, values, tally))
             tally.taken[kind] += 1
         except LeftOut as error:
-            tally.left[kind, error.why] += 1
-            comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error.why})"))
+            tally.left[kind, str(error)] += 1
+            comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error!s})"))
     if not rules:
         raise LeftOut("without a criterion that has a home")
     output = mapping_at(row, "sample").get("output_text")

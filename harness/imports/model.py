@@ -19,11 +19,7 @@ EXAMPLES = {"example_user": USER, "example_assistant": ASSISTANT}  # names of sy
 
 
 class LeftOut(Exception):
-    """A test or sample without a home here; `why` is counted in the report."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    """A test or sample without a home here; why is counted in the report."""
 
 
 @dataclass
@@ -89,10 +85,9 @@ class ImportedCase:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read from one file or folder. `templates` are user messages around `{input}`, by prompt.
+    """What was read from one file or folder; Refused if it has no cases, or more than `MOST_CASES`.
 
-    Raises:
-        Refused: it has no cases, or more than `MOST_CASES`.
+    `templates` are user messages around `{input}`, by prompt.
     """
 
     tool: str
@@ -122,7 +117,7 @@ def made_cases(
         try:
             cases.append(make(row))
         except LeftOut as error:
-            tally.left[row_is, error.why] += 1
+            tally.left[row_is, str(error)] += 1
     if cases and taken:
         tally.taken[taken] += len(cases)
     return cases
@@ -142,11 +137,7 @@ def too_many(path: Path) -> Refused:
 
 
 def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
-    """The prompt of chat messages, or of a text.
-
-    Raises:
-        LeftOut: there is a role, an order of turns or content without a home here.
-    """
+    """The prompt of chat messages, or of a text; LeftOut for what has no home here."""
     if isinstance(messages, str):
         return _text_only(messages)
     if not isinstance(messages, list) or not messages:

@@ -15,11 +15,11 @@ from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
-from tunegate.harness.imports.model import JsonRule, LeftOut, Tally
+from tunegate.harness.imports.model import AskedPrompt, ImportedCase, JsonRule, LeftOut, Tally, case_name, plain_tags
 from tunegate.harness.imports.nearby import FILE, Nearby
 from tunegate.harness.imports.rules import Rule, all_rules, any_of, every, literal, negated, pattern
 from tunegate.harness.imports.templates import as_template_text, filled_template
-from tunegate.harness.results.samples import text_of
+from tunegate.harness.results.samples import mapping_at, text_of
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # of a schema without one, as promptfoo reads it
 CODE = "code, which is not run"
@@ -63,18 +63,22 @@ class Checks:
         """One rule for all of them."""
         if len(self.json) < 2:
             return self.json[0] if self.json else None
-        strict = any(rule.extract == "strict" for rule in self.json)
+        extract = "strict" if any(rule.extract == "strict" for rule in self.json) else "fenced"
         expected = [rule.expect for rule in self.json if rule.expect is not None]
         draft = next((rule.schema["$schema"] for rule in self.json if "$schema" in rule.schema), DRAFT)
         plain = [{key: value for key, value in rule.schema.items() if key != "$schema"} for rule in self.json]
         if expected and any(plain):  # one schema, for a value that breaks it is a mistake of a fixture
             plain, expected = [*plain, {"const": expected[0]}], []
         schema = all_rules([each for each in plain if each])
-        return JsonRule(
-            {"$schema": draft, **schema} if schema else {},
-            "strict" if strict else "fenced",
-            expected[0] if expected else None,
-        )
+        held = {"$schema": draft, **schema} if schema else {}
+        return JsonRule(held, extract, expected[0] if expected else None)
+
+    def case(self, asked: AskedPrompt, test: Mapping[str, Any], **more: Any) -> ImportedCase:
+        """The case of a test with this prompt and these rules."""
+        return ImportedCase(
+            asked, case_name(test.get("description")), tuple(self.texts), tuple(self.equals), self.json_rule(),
+            tags=plain_tags(test.get("metadata")), comments=tuple(self.comments), **more,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,16 +89,11 @@ class Reader:
     tally: Tally
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    def read(self, assertions: Any, values: Mapping[str, Any], is_transformed: bool = False) -> Checks:
-        """The checks of one test.
-
-        Args:
-            assertions: its list of assertions.
-            values: its variables, which assertions may name.
-            is_transformed: whether code changes the output first, so that no assertion has a home.
-        """
+    def read(self, test: Mapping[str, Any], values: Mapping[str, Any]) -> Checks:
+        """The checks of one test; `values` are its variables, which assertions may name."""
         checks = Checks()
-        for each in self._flat(assertions, 0):
+        is_transformed = any(mapping_at(test, "options").get(key) for key in ("transform", "postprocess"))
+        for each in self._flat(test.get("assert"), 0):
             kind = self._kind(each)
             try:
                 if is_transformed or each.get("transform"):
@@ -199,11 +198,7 @@ def _add_equal(checks: Checks, value: Any, is_negated: bool) -> None:
 
 
 def _schema(value: Any) -> dict[str, Any]:
-    """The JSON Schema of an assertion, as JSON or YAML of few lines; empty if it has none.
-
-    Raises:
-        LeftOut: it is not valid here.
-    """
+    """The JSON Schema of an assertion, as JSON or YAML; empty without one, LeftOut if not valid."""
     if isinstance(value, str) and value.strip():
         value = _parsed_schema(value)
     if value in (None, ""):

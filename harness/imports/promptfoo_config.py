@@ -20,22 +20,12 @@ from tunegate.harness.imports.model import (
     ImportedCase,
     LeftOut,
     Tally,
-    case_name,
-    plain_tags,
     prompt_of,
     too_many,
 )
 from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
-from tunegate.harness.imports.promptfoo_tests import (
-    AFFIXES,
-    MAGIC,
-    PromptfooTest,
-    TestReader,
-    as_list,
-    is_transformed,
-    test_of_row,
-)
+from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
 from tunegate.harness.imports.templates import filled_template, template_fields
 from tunegate.harness.results.samples import text_of
 
@@ -73,18 +63,15 @@ class _Prompt:
 def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
     """Import a configuration, with the files beside it.
 
-    Raises:
-        Refused: it names no prompt or test that can be used, or too many.
+    Raises Refused if it names no prompt or test that can be used, or too many.
     """
-    reading = _Reading(path, config)
-    return reading.imported()
+    return _Reading(path, config).imported()
 
 
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
     """Import a CSV of tests without a prompt: one column is the prompt.
 
-    Raises:
-        UsageError: it has several columns of variables, and none is named.
+    Raises UsageError if it has several columns of variables, and none is named.
     """
     columns = [key for key in rows[0] if not key.startswith(MAGIC)]
     if column is None and len(columns) != 1:
@@ -203,7 +190,7 @@ class _Reading:
 
     def _checks(self, test: PromptfooTest) -> Checks | None:
         """The checks of a test; None if it has none."""
-        checks = self.reader.read(test.raw.get("assert"), test.values, is_transformed(test.raw))
+        checks = self.reader.read(test.raw, test.values)
         threshold = test.raw.get("threshold")
         self.tally.unused("{} of a test", test.raw.keys() - _READ)
         self.tally.unused("option {} of a test", test.options.keys() - AFFIXES - _HANDLED)
@@ -238,14 +225,11 @@ class _Reading:
         try:
             asked = self._asked(prompt, test, is_plain)
         except LeftOut as error:
-            self.tally.left["test", error.why] += 1
+            self.tally.left["test", str(error)] += 1
             return None
         recorded = test.raw.get("providerOutput")
-        return ImportedCase(
-            asked, case_name(test.raw.get("description")), tuple(checks.texts), tuple(checks.equals),
-            checks.json_rule(), None, plain_tags(test.raw.get("metadata")),
-            tuple(checks.comments), {RECORDED: recorded} if isinstance(recorded, str) else {}, name,
-        )  # fmt: skip
+        outputs = {RECORDED: recorded} if isinstance(recorded, str) else {}
+        return checks.case(asked, test.raw, outputs=outputs, set_name=name)
 
     def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:
         if is_plain:
@@ -272,11 +256,7 @@ def prompt_messages(text: str) -> Any:
 
 
 def _check_fields(said: Any) -> None:
-    """Look for what cannot be filled.
-
-    Raises:
-        LeftOut: names it.
-    """
+    """Raise LeftOut for what cannot be filled."""
     if isinstance(said, str):
         template_fields(said)
     elif isinstance(said, Mapping | list):

@@ -7,19 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.imports.model import (
-    Imported,
-    ImportedCase,
-    LeftOut,
-    Tally,
-    case_name,
-    plain_tags,
-    prompt_of,
-)
+from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, prompt_of
 from tunegate.harness.imports.nearby import Nearby
-from tunegate.harness.imports.promptfoo_checks import Checks, Reader
+from tunegate.harness.imports.promptfoo_checks import Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
-from tunegate.harness.imports.promptfoo_tests import is_transformed
 from tunegate.harness.imports.templates import as_template_text
 from tunegate.harness.results.promptfoo_results import is_result, variables_of
 from tunegate.harness.results.samples import mapping_at, text_of
@@ -36,8 +27,7 @@ class _Collected:
 def read_outputs(path: Path, rows: list[Any]) -> Imported:
     """Import results: a case for each test and prompt, with an output of each provider.
 
-    Raises:
-        Refused: no test has a check with a home.
+    Raises Refused if no test has a check with a home.
     """
     tally, found = Tally(), dict[tuple[str, int], _Collected | None]()
     labels: dict[str, str] = {}
@@ -67,25 +57,19 @@ def _label(row: Mapping[str, Any]) -> str:
 def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
     """The case of a result; None if it cannot be one."""
     test = mapping_at(row, "testCase")
-    checks = Reader(Nearby(path.parent), tally).read(test.get("assert"), variables_of(row), is_transformed(test))
+    checks = Reader(Nearby(path.parent), tally).read(test, variables_of(row))
     if checks.is_empty:
         tally.left["test", "none of its assertions has a home"] += 1
         return None
     if test.get("threshold") not in (None, 1):
         tally.changed["threshold", "every check must hold"] += 1
+    raw = mapping_at(row, "prompt").get("raw")
     try:
-        return _Collected(_case(mapping_at(row, "prompt").get("raw"), test, checks, name, tally))
+        asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
+        return _Collected(checks.case(asked, test, set_name=name))
     except LeftOut as error:
-        tally.left["test", error.why] += 1
+        tally.left["test", str(error)] += 1
         return None
-
-
-def _case(raw: Any, test: Mapping[str, Any], checks: Checks, name: str, tally: Tally) -> ImportedCase:
-    asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
-    return ImportedCase(
-        asked, case_name(test.get("description")), tuple(checks.texts), tuple(checks.equals), checks.json_rule(),
-        tags=plain_tags(test.get("metadata")), comments=tuple(checks.comments), set_name=name,
-    )  # fmt: skip
 
 
 def _add_output(collected: _Collected | None, row: Mapping[str, Any], tally: Tally) -> None:

@@ -32,11 +32,6 @@ class PromptfooTest:
         return mapping_at(self.raw, "options")
 
 
-def is_transformed(test: Mapping[str, Any]) -> bool:
-    """Whether code changes the output of a test before its assertions see it."""
-    return any(mapping_at(test, "options").get(key) for key in ("transform", "postprocess"))
-
-
 def test_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of CSV or JSONL without `vars` as a test; the magic columns are its parts."""
     test: dict[str, Any] = {"vars": {key: value for key, value in row.items() if not key.startswith(MAGIC)}}

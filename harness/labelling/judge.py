@@ -36,11 +36,9 @@ def judge_outputs(
 ) -> int:
     """Append what the judge says of outputs to its file, each as it comes; return how many it was asked about.
 
-    What it said before is not asked again. An output without one of the two words counts as wrong, with a note.
-
-    Raises:
-        UsageError: the unit has no judge, or another one.
-        CouldNotRun: the model gave nothing for an output; earlier verdicts are saved.
+    What it said before is not asked again. An output without one of the two words counts as wrong, with a note. Raises
+    UsageError if the unit has no judge or another one, CouldNotRun if the model gave nothing for an output; earlier
+    verdicts are saved.
     """
     judge, called = source.judge, split_replay(name)[0] if name.startswith(REPLAY) else name
     if judge is None or judge.model != called:
@@ -49,10 +47,8 @@ def judge_outputs(
     known = read_labels(source.judge_file).given(judge.by)
     asked = {pair: each for pair, each in judge_requests(judge, outputs).items() if pair not in known}
     if asked:
-        model, pairs = (
-            _open(name, outputs, watch, opened),
-            {(each.key, each.repeat): pair for pair, each in asked.items()},
-        )
+        model = _open(name, outputs, watch, opened)
+        pairs = {(each.key, each.repeat): pair for pair, each in asked.items()}
         for done in model.complete(list(asked.values())):
             if done.output is None:
                 raise CouldNotRun(f"--judge: {name} gave no output for {done.key}; run the same command again")

@@ -20,11 +20,7 @@ from tunegate.harness.traffic.units import Differing, Outputs
 
 
 def newest_record(runs: Path, unit: str) -> Record:
-    """Return the newest record in a folder of runs that compared a unit of labelled traffic.
-
-    Raises:
-        Refused: there is none.
-    """
+    """Return the newest of the runs that compared a unit of labelled traffic; or Refused."""
     for path in sorted(runs.glob("*.json"), reverse=True):
         if read_object(path, "a record").get("verdicts", {}).get(unit, {}).get("labelled"):
             return read_record(path)
@@ -36,8 +32,8 @@ def newest_record(runs: Path, unit: str) -> Record:
 def unit_questions(unit: Unit, record: Record) -> list[Question]:
     """Return a question for each input of the sample that a record's verdict rests on, beside every reference.
 
-    Raises:
-        Refused: the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes first.
+    Raises Refused if the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes
+    first.
     """
     unit, verdict = _without_near(unit, record), record.verdicts.get(unit.key, {})
     questions: dict[str, Question] = {}
@@ -56,8 +52,7 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
 def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
     """Return all outputs that a record compared and that differ, with their cases: what a judge is asked about.
 
-    Raises:
-        Refused: the record did not compare the unit on this snapshot, or its sidecar is gone.
+    Raises Refused if the record did not compare the unit on this snapshot, or its sidecar is gone.
     """
     unit = _without_near(unit, record)
     found: dict[Pair, Case] = {}
@@ -84,14 +79,8 @@ def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
         raise Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
     new = compared_outputs(unit, record)
     for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
-        before = {case.id: contexts[case.key].before[name] for case in unit.cases}
-        yield (
-            {
-                case.id: compared_output(case, record.rung, before[case.id].passed, before[case.id].output)
-                for case in unit.cases
-            },
-            new,
-        )
+        before = [(case, contexts[case.key].before[name]) for case in unit.cases]
+        yield {case.id: compared_output(case, record.rung, old.passed, old.output) for case, old in before}, new
 
 
 def _questions(unit: Unit, drawn: Sequence[Differing]) -> list[Question]:

@@ -119,10 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_allowed(self, *names: str) -> bool:
         """Whether the request is served; otherwise it is refused."""
-        own = self._labels
-        if self.headers.get_all("Host") != [own.host] or self.headers.get("Origin", f"http://{own.host}") != (
-            f"http://{own.host}"
-        ):
+        own, origin = self._labels, f"http://{self._labels.host}"
+        if self.headers.get_all("Host") != [own.host] or self.headers.get("Origin", origin) != origin:
             return self._refuse(HTTPStatus.FORBIDDEN)
         path = self.path.encode("utf-8", "replace")
         if not any(hmac.compare_digest(path, f"/{own.token}/{name}".encode()) for name in names):

@@ -71,9 +71,7 @@ class _Text:
 def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
     """The cases of a unit whose input and expected output stand in its prompt, each once.
 
-    Args:
-        unit: its prompt, its worked examples, and its cases' own prompts are searched.
-        more: further texts that belong to the prompt, such as a chat template.
+    Its prompt, its worked examples, its cases' own prompts and `more` texts, such as a chat template, are searched.
     """
     cases = [case for case in unit.cases if case.expect is not None and not unit.of]
     texts = list(prompt_texts(unit, more))

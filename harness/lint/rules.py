@@ -16,6 +16,7 @@ from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.checks.base import HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
+from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.lint.expectations import missing_expectations, odd_expectations
 from tunegate.harness.lint.families import undeclared_families
@@ -102,11 +103,11 @@ class Lint:
     def summary(self) -> str:
         """One line with what was read and what was found."""
         count = sum(1 + each.more for each in self.mistakes)
-        found = [_number(count, "mistake")] if self.mistakes else ["no mistakes"]
-        found += [_number(len(self.warnings), "warning")] if self.warnings else []
+        found = [quantity(count, "mistake")] if self.mistakes else ["no mistakes"]
+        found += [quantity(len(self.warnings), "warning")] if self.warnings else []
         units = [unit for task in self.tasks for unit in task.units]
         cases = sum(len(unit.cases) for unit in units if not unit.of)
-        read = [_number(len(self.tasks), "task"), _number(len(units), "unit"), _number(cases, "case")]
+        read = [quantity(len(self.tasks), "task"), quantity(len(units), "unit"), quantity(cases, "case")]
         return f"{', '.join(read)}: {', '.join(found)}" if self.tasks else ", ".join(found)
 
 
@@ -118,10 +119,8 @@ def _as_dict(found: Problem | LintWarning | FormsProposal) -> dict[str, Any]:
 def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch | None = None) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in it.
 
-    Flip rates and pass rates come from `baselines` if it holds those of one model.
-
-    Raises:
-        Refused: there are no fixtures, or a baseline is damaged.
+    Flip rates and pass rates come from `baselines` if it holds those of one model. Raises Refused if there are no
+    fixtures, or a baseline is damaged.
     """
     root, only, file = _scope(path)
     try:
@@ -170,11 +169,7 @@ def _counted(unit: Unit) -> str:
     critical = sum(case.critical for case in unit.cases)
     more = (f", {critical} critical" if critical else "") + (", sealed" if unit.sealed else "")
     more += (", traffic" if unit.traffic else "") + (f", {unit.labels.sample} labels a try" if unit.labels else "")
-    return f"{unit.key}: {_number(len(unit.cases), f'{unit.suite} case')}{more}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{unit.key}: {quantity(len(unit.cases), f'{unit.suite} case')}{more}"
 
 
 def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
@@ -230,8 +225,7 @@ def _repeated(unit: Unit) -> Iterator[LintWarning]:
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:
     """Report how well each unit's voice metric performs on its own references; fitting needs scikit-learn.
 
-    Raises:
-        Refused: a metric is not measurable; raised after all report cards.
+    Raises Refused, after all report cards, if a metric is not measurable.
     """
     wrong = []
     for unit in (unit for task in tasks for unit in task.units):

@@ -43,9 +43,7 @@ class FormsProposal:
 def proposed_forms(tasks: Sequence[Task], root: Path) -> Iterator[FormsProposal]:
     """Yield for each term the unlisted forms that stand in inputs, expectations, references, rows or traffic.
 
-    Args:
-        tasks: the tasks, whose terms files are looked at.
-        root: the project's folder; rows are those of its `recipes/`.
+    Rows are those of the `recipes/` in the project's folder `root`.
     """
     checks = {
         case.check.document.path: case.check
@@ -59,16 +57,11 @@ def proposed_forms(tasks: Sequence[Task], root: Path) -> Iterator[FormsProposal]
         unlisted = UnlistedForms(phrases, forms_of(check.data))
         near = [placed for placed in texts if len(placed[1]) <= MAX_CHARS and unlisted.may_be_in(placed[1])]
         for index, term in enumerate(terms):
-            for key, listed in (("forms", check.preferred), ("banned", check.banned)):
-                if term["id"] in listed and (
-                    found := _found(near, unlisted, _of_term(term, key), listed[term["id"]][1])
-                ):
+            named = ("forms", [term["preferred"]], check.preferred), ("banned", term.get("banned", []), check.banned)
+            for key, own, listed in named:
+                if term["id"] in listed and (found := _found(near, unlisted, own, listed[term["id"]][1])):
                     line = check.document.line(("terms", index, "preferred")) if check.document else 1
                     yield FormsProposal(path, line, _proposal(term["id"], key, found))
-
-
-def _of_term(term: Mapping[str, Any], key: str) -> list[str]:
-    return [term["preferred"]] if key == "forms" else term["banned"]
 
 
 def _found(

@@ -24,7 +24,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import validate
+from tunegate.harness.authoring.validation import mapping_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.extras import need
@@ -43,16 +43,12 @@ LONGEST = 3600.0  # seconds to fetch an archive or to unpack one file: a server 
 MOST = 4 << 30  # bytes of either; adapters take tens of MB
 CREDENTIALS = re.compile(r"//[^/]*@")
 LOOPBACK = {"127.0.0.1", "localhost"}  # http to other hosts can be read in transit
-SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["version", "adapter", "from"],
-    "properties": {
-        "version": {"const": 1, "description": "1"},
-        "adapter": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "its digest, 64 digits from 0 to f"},
-        "from": {"type": "string", "minLength": 1, "description": "a folder, an address of an archive, or hub:ID"},
-    },
+_PARTS = {
+    "version": {"const": 1, "description": "1"},
+    "adapter": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "its digest, 64 digits from 0 to f"},
+    "from": {"type": "string", "minLength": 1, "description": "a folder, an address of an archive, or hub:ID"},
 }
+SCHEMA = mapping_schema(_PARTS, [*_PARTS])
 
 
 def adapter_folder(given: Path, watch: Watch) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, shortened
 from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.validation import did_you_mean, validate
+from tunegate.harness.authoring.validation import did_you_mean, mapping_schema, validate
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import file_digest
@@ -23,25 +23,20 @@ DIGEST = {
     "description": "the digest of its request, 64 digits from 0 to f",
 }  # fmt: skip
 _LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "minimum": -1e6, "maximum": 0}}
-LINE = {
-    "type": "object",
-    "$comment": 'write {"case": "<task>/<unit>/<id>", "output": "..."}',
-    "additionalProperties": False,
-    "required": ["case"],
-    "properties": {
-        "case": {"type": "string", "description": "the case of the output, <task>/<unit>/<id>"},
-        "output": {"type": ["string", "null"], "description": "the output; null if there is none"},
-        "logprobs": {
-            "anyOf": [{"type": "null"}, _LOGPROBS, {"type": "array", "minItems": 1, "items": _LOGPROBS}],
-            "description": "log-probabilities of tokens, -1e6 to 0: a list, for a pair two; null if there are none",
-        },
-        "tokens_in": _COUNT,
-        "tokens_out": _COUNT,
-        "latency_s": {"type": "number", "minimum": 0, "description": "a number of seconds from 0"},
-        "repeat": _COUNT,
-        "digest": DIGEST,
+_PARTS = {
+    "case": {"type": "string", "description": "the case of the output, <task>/<unit>/<id>"},
+    "output": {"type": ["string", "null"], "description": "the output; null if there is none"},
+    "logprobs": {
+        "anyOf": [{"type": "null"}, _LOGPROBS, {"type": "array", "minItems": 1, "items": _LOGPROBS}],
+        "description": "log-probabilities of tokens, -1e6 to 0: a list, for a pair two; null if there are none",
     },
+    "tokens_in": _COUNT,
+    "tokens_out": _COUNT,
+    "latency_s": {"type": "number", "minimum": 0, "description": "a number of seconds from 0"},
+    "repeat": _COUNT,
+    "digest": DIGEST,
 }
+LINE = mapping_schema(_PARTS, ["case"], **{"$comment": 'write {"case": "<task>/<unit>/<id>", "output": "..."}'})
 MOST_SHOWN = 200  # characters of a case's name
 LOOKED_THROUGH = 200_000  # names of cases to search for a suggestion, which takes seconds; 20 lines of 10,000 cases
 
@@ -54,6 +49,7 @@ class Source:
     digest: str
 
 
+@dataclass(eq=False)
 class Replay:
     """A model that returns supplied completions; the output of a case without one is None.
 
@@ -61,26 +57,17 @@ class Replay:
     cases of other lines.
     """
 
-    can: frozenset[Can] = frozenset({"generate", "loglik"})
-
-    def __init__(
-        self,
-        completions: Mapping[tuple[str, int], Completion],
-        fingerprint: Fingerprint,
-        path: Path = Path(),
-        sources: Mapping[tuple[str, int], Source] | None = None,
-        unknown: Sequence[str] = (),
-    ) -> None:
-        self._completions = completions
-        self.fingerprint = fingerprint
-        self.path = path
-        self.sources = sources or {}
-        self.unknown = unknown
+    completions: Mapping[tuple[str, int], Completion]
+    fingerprint: Fingerprint
+    path: Path = Path()
+    sources: Mapping[tuple[str, int], Source] = field(default_factory=dict)
+    unknown: Sequence[str] = ()
+    can = frozenset[Can]({"generate", "loglik"})
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the supplied completions, in the order of the requests."""
         for request in requests:
-            known = self._completions.get((request.key, request.repeat))
+            known = self.completions.get((request.key, request.repeat))
             yield known or Completion(request.key, None, repeat=request.repeat)
 
 

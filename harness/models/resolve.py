@@ -159,13 +159,9 @@ def tokenizer_digest(folder: Path) -> str:
     # a custom class may split and normalise differently; fast and slow ones give the same tokens
     kind = str(settings.get("tokenizer_class") or "").removesuffix("Fast")
     more |= {} if kind in FILE_ONLY else {"tokenizer_class": kind}
-    return digest(
-        [
-            _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
-            {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
-            *([more] if more else []),
-        ]
-    )
+    files = _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file())
+    named = {key: _token(settings.get(key)) for key in TOKENIZER_KEYS}
+    return digest([files, named, *([more] if more else [])])
 
 
 def template_digest(folder: Path, given: Path | None = None) -> str:

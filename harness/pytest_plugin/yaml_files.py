@@ -122,7 +122,8 @@ def _asked(config: pytest.Config) -> Asked:
         cases = _absolute(configured or root / OPTIONS["cases"].default)
         # arguments of the command line: `testpaths`, or the current directory, names no fixture file
         typed = _arguments(config) if config.args_source is pytest.Config.ArgsSource.ARGS else []
-        named = [path for path in typed if _is_within(path, cases)]
+        real = _real(cases)
+        named = [path for path in typed if path.is_relative_to(cases) or _real(path).is_relative_to(real)]
         config.stash[ASKED] = Asked(cases, frozenset([*named, cases] if configured else named))
     return config.stash[ASKED]
 
@@ -133,10 +134,6 @@ def _arguments(config: pytest.Config) -> list[Path]:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  (like pytest: without dots, and without resolving links)
-
-
-def _is_within(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) or _real(path).is_relative_to(_real(folder))
 
 
 def _real(path: Path) -> Path:

@@ -166,17 +166,13 @@ def difference_lines(before: str | None, now: str | None) -> Iterator[str]:
     yield f"now:    {''.join(_short(pieces, 'now'))}"
 
 
-def excerpts(pieces: Sequence[Piece], kept: int = KEPT_ON_PAGE) -> tuple[Piece, ...]:
-    """Return pieces with a gap in each long one of both sides, which says how much is left out."""
-    return tuple(_excerpts(pieces, kept))
-
-
-def _excerpts(pieces: Sequence[Piece], kept: int) -> Iterator[Piece]:
+def excerpts(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """Yield pieces with a gap in each long one of both sides, which says how much is left out."""
     for number, piece in enumerate(pieces):
-        head = _first_words(piece.text, kept) if number else ""
-        tail = _first_words(piece.text[::-1], kept)[::-1] if number < len(pieces) - 1 else ""
+        head = _first_words(piece.text, KEPT_ON_PAGE) if number else ""
+        tail = _first_words(piece.text[::-1], KEPT_ON_PAGE)[::-1] if number < len(pieces) - 1 else ""
         left = len(piece.text) - len(head) - len(tail)
-        if piece.side != "same" or left <= kept:
+        if piece.side != "same" or left <= KEPT_ON_PAGE:
             yield piece
         else:
             yield Piece("same", head)

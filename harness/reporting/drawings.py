@@ -14,22 +14,17 @@ LEFT, WIDTH, TOP, HEIGHT = 6, 188, 6, 28  # of a line in a drawing 200 by 40
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """A number of a scale, and its position."""
-
-    x: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class IntervalDrawing:
-    """Positions of the parts of an interval, in a width of 200, with the numbers of its scale and its description."""
+    """Positions of the parts of an interval, in a width of 200, with its description.
+
+    `ticks` are the positions and numbers of its scale.
+    """
 
     low: float
     high: float
     point: float
     margin: float | None
-    ticks: tuple[Tick, ...]
+    ticks: tuple[tuple[float, str], ...]
     label: str
 
 
@@ -69,14 +64,14 @@ def interval_drawing(unit: UnitReport) -> IntervalDrawing | None:
     return IntervalDrawing(low, high, point, None if unit.margin is None else margin, _ticks(most, unit.kind), said)
 
 
-def _ticks(most: float, kind: str) -> tuple[Tick, ...]:
+def _ticks(most: float, kind: str) -> tuple[tuple[float, str], ...]:
     """Return zero and a round number on each side of it, the largest one that is within the reach."""
     power = 10.0 ** math.floor(math.log10(most))
     step = max(each * power for each in STEPS if each * power <= most * (1 + 1e-9))
     shown = 100 * step if kind == "pass/fail" else step
     texts = (f"-{plain(shown)}", "0", f"+{plain(shown)}")
     return tuple(
-        Tick(round(MIDDLE + REACH * end / most, 1), text) for end, text in zip((-step, 0.0, step), texts, strict=True)
+        (round(MIDDLE + REACH * end / most, 1), text) for end, text in zip((-step, 0.0, step), texts, strict=True)
     )
 
 

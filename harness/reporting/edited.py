@@ -48,7 +48,7 @@ class EditedPart:
     @property
     def excerpts(self) -> tuple[Piece, ...]:
         """Its word diff without long equal texts; a gap gives the length of each."""
-        return excerpts(self.pieces)
+        return tuple(excerpts(self.pieces))
 
 
 def by_text(parts: Sequence[EditedPart]) -> list[EditedPart]:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlencode
@@ -27,22 +26,13 @@ from tunegate.harness.reporting.drawings import history_drawing, interval_drawin
 from tunegate.harness.reporting.edited import by_text
 from tunegate.harness.reporting.headline import head
 from tunegate.harness.reporting.leaderboard import MANY
-from tunegate.harness.reporting.page_data import PageData, page_data, script_json
+from tunegate.harness.reporting.page_data import page_data, script_json
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
 
 MOST_INSIDE = 2_000  # cases up to which a page in a folder is one file
 HEAD = 2_000  # bytes
 INDEX, PIECES = "index.html", "cases"
 _PIECE_NAME = re.compile(r"[0-9a-f]{16}\.js")
-
-
-@dataclass(frozen=True, slots=True)
-class UnitRow:
-    """A unit across candidates: its score before, and each candidate's."""
-
-    key: str
-    before: str
-    units: tuple[UnitReport | None, ...]
 
 
 def page_file(path: Path) -> Path:
@@ -57,21 +47,18 @@ def is_page(path: Path) -> bool:
 
 
 def write_html(path: Path, report: Report) -> Path:
-    """Write the report as one file or as a folder; return the path of the page.
+    """Write the report as one file or as a folder; return the path of the page, CouldNotRun if it cannot be written.
 
     In a folder, a page of more than 2,000 cases stores them in pieces beside it. They are named by content and written
     first, so that a page always finds its own; those of an earlier page are deleted last.
-
-    Raises:
-        CouldNotRun: the page cannot be written.
     """
     page = page_file(path)
-    data = page_data(report)
+    index, pieces = page_data(report)
     is_split = page != path and len({case.key for each in report.candidates for case in each.cases}) > MOST_INSIDE
-    files = dict(piece_files(data.pieces)) if is_split else {}
+    files = dict(piece_files(pieces)) if is_split else {}
     for name, text in files.items():
         write_atomically(path / name, text)
-    write_atomically(page, _page(report, data, list(files)))
+    write_atomically(page, _page(report, index, pieces, list(files)))
     if page != path:
         for old in (path / PIECES).glob("*.js"):
             if _PIECE_NAME.fullmatch(old.name) and f"{PIECES}/{old.name}" not in files:
@@ -81,7 +68,7 @@ def write_html(path: Path, report: Report) -> Path:
 
 def html_page(report: Report) -> str:
     """Return the report as a page in one file."""
-    return _page(report, page_data(report), [])
+    return _page(report, *page_data(report), [])
 
 
 def piece_files(pieces: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -91,7 +78,7 @@ def piece_files(pieces: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield name, f"tunegatePiece({json.dumps(name)},{json.dumps(piece)});\n"
 
 
-def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
+def _page(report: Report, index: str, pieces: Sequence[str], files: Sequence[str]) -> str:
     environment = _environment("tunegate.harness.reporting")
     style, script = _own("report.css"), _own("report.js")
     # a script may load further scripts; scripts in the markup of the page may not
@@ -102,8 +89,8 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
     )
     return environment.get_template("report.html.j2").render(
         report=report, policy=policy, style=style, script=script,
-        index=_as_json(data.index), files=_as_json(script_json(files)),
-        pieces=[] if files else [_as_json(piece) for piece in data.pieces],
+        index=_as_json(index), files=_as_json(script_json(files)),
+        pieces=[] if files else [_as_json(piece) for piece in pieces],
         rows=unit_rows(report) if len(report.candidates) > 1 else [],
         ranking=ranking(report) if len(report.candidates) > MANY else [],
         interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
@@ -112,13 +99,9 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
 
 
 def static_page(package: str, template: str, more_style: str, **values: object) -> str:
-    """Return a page in the report's style that runs no script.
+    """Return a page in the report's style, with `more_style` after it, that runs no script.
 
-    Args:
-        package: where the template is, in its folder `templates`.
-        template: the name of its file.
-        more_style: CSS of its own, after the report's.
-        values: what the template names.
+    The template is in the folder `templates` of a package; `values` are what it names.
     """
     style = _own("report.css") + Markup(more_style)  # noqa: S704  (from our own code)
     policy = f"default-src 'none'; style-src '{csp_hash(style)}'; base-uri 'none'; form-action 'none'"
@@ -138,14 +121,14 @@ def cases_address(**filters: str) -> str:
     return f"#{urlencode({name: visible_lines(value) for name, value in filters.items()})}"
 
 
-def unit_rows(report: Report) -> list[UnitRow]:
-    """Return the units of several candidates side by side."""
+def unit_rows(report: Report) -> list[tuple[str, str, tuple[UnitReport | None, ...]]]:
+    """Return the units of several candidates side by side: the key, the score before, and each candidate's report."""
     by_key = [{unit.key: unit for unit in each.units} for each in report.candidates]
     rows = []
     for key in dict.fromkeys(key for units in by_key for key in units):
         units = tuple(each.get(key) for each in by_key)
         before = dict.fromkeys(level(unit.base, unit.kind) for unit in units if unit and unit.base is not None)
-        rows.append(UnitRow(key, " or ".join(before) or "-", units))
+        rows.append((key, " or ".join(before) or "-", units))
     return rows
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.core.escaping import visible_lines
@@ -20,16 +19,11 @@ PIECE = 500  # cases
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
 
-@dataclass(frozen=True, slots=True)
-class PageData:
-    """The index, and the pieces in the order of its cases, all as JSON for a script element."""
+def page_data(report: Report) -> tuple[str, tuple[str, ...]]:
+    """Return the cases of a report, each with the outputs of all candidates: the index, and the pieces in its order.
 
-    index: str
-    pieces: tuple[str, ...]
-
-
-def page_data(report: Report) -> PageData:
-    """Return the cases of a report, each with the outputs of all candidates."""
+    All are JSON for a script element.
+    """
     by_key: dict[str, list[CaseReport | None]] = {}
     for number, candidate in enumerate(report.candidates):
         for case in candidate.cases:
@@ -39,7 +33,7 @@ def page_data(report: Report) -> PageData:
     index = {"candidates": names, "piece": PIECE, "cases": entries}
     starts = range(0, len(cases), PIECE)
     pieces = (_piece(cases[start : start + PIECE], report.candidates) for start in starts)
-    return PageData(script_json(index), tuple(script_json(piece) for piece in pieces))
+    return script_json(index), tuple(script_json(piece) for piece in pieces)
 
 
 def script_json(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich import box
@@ -18,12 +19,12 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.reporting.all_wrong import all_wrong_lines
 from tunegate.harness.reporting.compared import columns, side_name
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.headline import candidate_head
 from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
+from tunegate.harness.reporting.slices import pattern_of
 
 SHOWN_OUTPUT = 600
 SHOWN_CASES = 3  # regressed cases per unit
@@ -54,7 +55,7 @@ def print_record(
     for unit in report.units:
         console.lines([f"{unit.key}: {unit.reason}"] if unit.reason else [])
         console.lines(regressed_lines(report, unit, limit, without))
-    console.lines(all_wrong_lines(report))
+    console.lines(_all_wrong_lines(report))
     console.lines(_rate_lines(record))
     for unit in report.units:
         console.lines(field_lines(unit.key, unit.parts, unit.reference))
@@ -65,6 +66,22 @@ def print_record(
     console.print()
     console.lines(f"{task}: {sentence}" for task, sentence in report.decisions.items())
     console.lines(next_lines(record, report))
+
+
+def _all_wrong_lines(report: CandidateReport) -> Iterator[str]:
+    """Yield the most frequent finding of each open pass/fail unit that passes no case, with an example."""
+    for unit in report.units:
+        cases = [case for case in report.cases if case.unit == unit.key and case.findings]
+        if unit.kind != "pass/fail" or unit.mean != 0 or not cases:
+            continue
+        # a check's first finding is the cause of those behind it
+        patterns = [pattern_of(str(case.findings[0])) for case in cases]
+        [(pattern, count)] = Counter(patterns).most_common(1)
+        example = cases[patterns.index(pattern)]
+        yield (
+            f"{unit.key}: nothing is right. Most frequent finding, in {count} of {unit.n} cases: "
+            f"{shown(str(example.findings[0]))} ({shown(example.key.removeprefix(f'{unit.key}/'))})"
+        )
 
 
 def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:

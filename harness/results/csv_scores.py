@@ -27,6 +27,7 @@ ID, INPUT, EXPECTED, OUTPUT = "id", "input", "expected", "output"
 TEXTS = (INPUT, EXPECTED, OUTPUT)
 WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "pass": 1.0, "fail": 0.0}
 EMPTY = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
+CUT_OFF = "does not end with a line break: if it was cut off, its last number may be a shorter one"
 MOST_CELL = 1 << 24  # characters
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -46,11 +47,7 @@ class _Rows:
 
 
 def csv_text(path: Path, content: bytes) -> str:
-    """The text of a CSV file, in UTF-8 or UTF-16.
-
-    Raises:
-        Unreadable: it is neither, or holds the byte 0.
-    """
+    """The text of a CSV file, in UTF-8 or UTF-16; Unreadable for others, or the byte 0."""
     if content.startswith(UTF16):
         try:
             text = content.decode("utf-16")
@@ -72,9 +69,8 @@ def is_scores(text: str) -> bool:
 def read_scores(path: Path, text: str) -> ResultFile:
     """Read a CSV file of scores.
 
-    Raises:
-        AuthoringError: rows or cells that are none, with their lines.
-        Unreadable: it has no rows, or no column with a number.
+    Raises AuthoringError for rows or cells that are none, with their lines, Unreadable if it has no rows, or no column
+    with a number.
     """
     rows = _rows(path, text)
     if not rows.rows:
@@ -91,7 +87,7 @@ def read_scores(path: Path, text: str) -> ResultFile:
         path, TOOL, samples, lower={name: "by its name" for name in metrics if is_lower_better(name)},
         amounts=frozenset(filter(is_amount, metrics)),
         left_out={name: "the column has no numbers" for name in texts if name not in empty},
-        notes=tuple(_notes(path, text)),
+        notes=() if text.endswith(("\n", "\r")) else (f"{path.name} {CUT_OFF}",),
     )  # fmt: skip
 
 
@@ -121,11 +117,7 @@ def _number(cell: str, delimiter: str) -> float | None:
 
 
 def _check_cells(path: Path, rows: _Rows, metrics: Sequence[str]) -> None:
-    """See that each cell of a metric is a number or is empty.
-
-    Raises:
-        AuthoringError: every cell that is something other.
-    """
+    """Raise AuthoringError for cells of a metric that are neither a number nor empty."""
     problems = [
         Problem(path, line, name, "a number, true, false or nothing", repr(cell[:40]))
         for name in metrics
@@ -198,8 +190,3 @@ def _delimiter(text: str) -> str:
         return ID in header, len(header)
 
     return max(DELIMITERS, key=found)
-
-
-def _notes(path: Path, text: str) -> Iterator[str]:
-    if not text.endswith(("\n", "\r")):
-        yield f"{path.name} does not end with a line break: if it was cut off, its last number may be a shorter one"

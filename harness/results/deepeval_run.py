@@ -41,11 +41,7 @@ def is_run(value: Any) -> bool:
 
 
 def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
-    """Read a test run, which `value` holds.
-
-    Raises:
-        Unreadable: a test case is none.
-    """
+    """Read a test run, which `value` holds; Unreadable if a test case is none."""
     cases = [each for kind in KINDS for each in _list(value, kind)]
     for number, case in enumerate(cases, start=1):
         if not isinstance(case, dict) or "name" not in case:
@@ -123,11 +119,8 @@ def _lower(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     found: dict[str, set[bool]] = {}
     for case in cases:
         for name, each in _metrics(case).items():
-            score, threshold, success = (
-                score_of(each.get("score")),
-                score_of(each.get("threshold")),
-                each.get("success"),
-            )
+            score, threshold = score_of(each.get("score")), score_of(each.get("threshold"))
+            success = each.get("success")
             if score is not None and threshold is not None and score != threshold and isinstance(success, bool):
                 found.setdefault(name, set()).add(success == (score < threshold))
     yield from ((name, "it passes below its threshold") for name, below in found.items() if below == {True})

@@ -162,14 +162,14 @@ class PairedFiles:
         """What says little of the files, and what makes it doubtful that they belong together."""
         if self.old.task != self.new.task:
             yield f"the tasks have two names: {shown(self.old.task) or 'none'} and {shown(self.new.task) or 'none'}"
-        if without := [side for side, file in ((OLD, self.old), (NEW, self.new)) if not _asks(file)]:
+        sides = (OLD, self.old), (NEW, self.new)
+        if without := [side for side, file in sides if not any(sample.question for sample in file.samples)]:
             yield f"no inputs in {' and '.join(without)}: whether the questions are the same cannot be checked"
         if self.old.made and self.new.made and self.new.made < self.old.made:
             yield f"NEW was made before OLD ({shown(self.new.made)}, {shown(self.old.made)}): are they swapped?"
         if self.old.samples == self.new.samples:
             yield "both files hold the same samples"
-        for side, file in ((OLD, self.old), (NEW, self.new)):
-            yield from (f"{side}: {shown(note)}" for note in file.notes)
+        yield from (f"{side}: {shown(note)}" for side, file in sides for note in file.notes)
 
     def _which_are_compared(self) -> Iterator[str]:
         for name, other in self._repeated(self.old.metrics):
@@ -188,10 +188,6 @@ def _outside(samples: Sequence[ScoredSample], metric: str) -> list[str]:
     return [name for name, score in found if score is not None and not -ROUNDED <= score <= 1 + ROUNDED]
 
 
-def _asks(file: ResultFile) -> bool:
-    return any(sample.question for sample in file.samples)
-
-
 def _about_ids(ids: Sequence[str], one: str, several: str) -> str:
     """Something said of ids: their number, the words for one or several of them, and a few of them."""
     return f"{len(ids):,} {several if len(ids) > 1 else one}: {some_ids(ids)}"
@@ -205,10 +201,8 @@ def some_ids(ids: Sequence[str]) -> str:
 def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFiles:
     """Pair two result files.
 
-    Raises:
-        Refused: they are of two tools, share no id, have nothing to compare, or one id asks several questions.
-        UsageError: an option does not fit the files.
-        AuthoringError: the policy file does not.
+    Raises Refused if they are of two tools, share no id, have nothing to compare, or one id asks several questions,
+    UsageError if an option does not fit the files, AuthoringError if the policy file does not.
     """
     if old.tool != new.tool:
         raise Refused(f"{new.name}: expected results of {old.tool}, as {old.name} holds, found those of {new.tool}")
@@ -222,20 +216,13 @@ def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFi
         raise Refused(
             "\n".join([f"{old.name}: expected a metric with a score for each sample, found none", *paired.notes])
         )
-    settings.check(paired.kinds, paired.lower, _known(paired))
+    known = list(dict.fromkeys((*paired.metrics, *paired.old.metrics, *paired.new.metrics)))
+    settings.check(paired.kinds, paired.lower, known)
     return paired
 
 
-def _known(paired: PairedFiles) -> list[str]:
-    return list(dict.fromkeys((*paired.metrics, *paired.old.metrics, *paired.new.metrics)))
-
-
 def _check_questions(file: ResultFile) -> None:
-    """See that samples of one id ask one question.
-
-    Raises:
-        Refused: they do not, so that they are no repeats of one case.
-    """
+    """Refuse samples of one id that ask several questions: they are no repeats of one case."""
     torn = [name for name, samples in file.by_id.items() if len({each.question for each in samples}) > 1]
     if torn:
         raise Refused(

@@ -40,11 +40,7 @@ class SuppliedCheck:
         return ""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> NoReturn:  # noqa: ARG002
-        """Refuse to score.
-
-        Raises:
-            Refused: always.
-        """
+        """Refuse to score."""
         raise Refused("expected scores of another tool, which are not re-scored")
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002

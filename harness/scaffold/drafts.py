@@ -12,7 +12,7 @@ from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Written, joined, read_input
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
 from tunegate.harness.core.files import canonical
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.infer import cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
@@ -70,9 +70,7 @@ class Drafts:
 def check_roles(table: Table, columns: Columns) -> None:
     """Check that a table has the columns that options name, and that its inputs are texts or turns.
 
-    Raises:
-        UsageError: a column is missing, or has two roles.
-        AuthoringError: an input is neither; names all of them.
+    Raises UsageError for a missing column, or one with two roles, AuthoringError, with all of them, for other inputs.
     """
     table.check_columns("--input", [columns.input])
     table.check_columns("--expect", columns.expect)
@@ -88,8 +86,7 @@ def check_roles(table: Table, columns: Columns) -> None:
 def read_drafts(table: Table, columns: Columns) -> Drafts:
     """Read the examples of a table: each input once, and none with contradictory expectations.
 
-    Raises:
-        AuthoringError: no row is usable, or ids are not valid.
+    Raises AuthoringError if no row is usable, or ids are not valid.
     """
     table = _with_values(table, columns)
     kept, notes = _each_once(table, columns)
@@ -144,7 +141,9 @@ def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str
         (repeated, "repeated"),
         (disputed, "with contradictory expectations for the same input: decide which is right"),
     )
-    return kept, [f"left out: {_rows(rows)} {why} (line {_lines(rows)})" for rows, why in left_out if rows]
+    return kept, [
+        f"left out: {quantity(len(rows), 'row')} {why} (line {_lines(rows)})" for rows, why in left_out if rows
+    ]
 
 
 def _is_whole(row: TableRow, columns: Columns) -> bool:
@@ -159,10 +158,6 @@ def as_part(value: Any) -> str:
 
 def _expected(row: TableRow, columns: Columns) -> dict[str, Any]:
     return {column: row.cells[column] for column in columns.expect if column in row.cells}
-
-
-def _rows(rows: Sequence[TableRow]) -> str:
-    return f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
 
 
 def _lines(rows: Sequence[TableRow]) -> str:
@@ -204,9 +199,7 @@ def draw(drafts: Drafts, limit: int, with_shots: bool = True, rows: int = 0) -> 
     """Draw the examples that become cases, at most `limit`, the few that become `shots`, and so many training `rows`.
 
     A digest of the input decides, so the draw does not depend on the order of rows, and a new row moves few others.
-
-    Raises:
-        Refused: no example would be left for a case.
+    Raises Refused if no example would be left for a case.
     """
     drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.text.encode()).hexdigest())
     spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0

@@ -94,11 +94,9 @@ def rare(texts: Sequence[str]) -> list[str]:
 
 
 def schema_of(values: Sequence[Any], rows: int | None = None) -> dict[str, Any]:
-    """The JSON Schema that all values satisfy, with an enum for labels, and properties for objects.
+    """The JSON Schema that all values of a column, or of an inner place of it, satisfy; without any, that of a text.
 
-    Args:
-        values: what stands in a column, or in an inner place of it; none: any text.
-        rows: of the table; None if the values are those of all rows.
+    It has an enum for labels, and properties for objects. `rows` of the table: None if all of them have a value.
     """
     rows = len(values) if rows is None else rows
     kinds = {_kind(value) for value in values}

@@ -60,16 +60,17 @@ class SuiteDraft:
 def schema_suite(drafts: Drafts) -> SuiteDraft:
     """JSON with a key for each expected column, or the object that the only column holds.
 
-    Raises:
-        UsageError: --text or --label names none of the keys.
-        Refused: a column holds prose, which an exact match cannot score, or JSON in most cells.
+    Raises UsageError if --text or --label names none of the keys, Refused for prose, which an exact match cannot score,
+    AuthoringError for JSON in only most cells.
     """
     values = {column: _column(drafts, column) for column in drafts.columns.expect}
-    if is_whole := _is_object(drafts, values):
-        rows = list(values[drafts.columns.expect[0]])
+    first = values[drafts.columns.expect[0]]
+    if len(values) == 1 and all(isinstance(value, dict) for value in first):  # the column holds whole outputs
+        rows, schema = first, object_schema(first)
     else:
-        rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
-    schema = object_schema(rows) if is_whole else _of_columns(values)
+        pairs = (zip(values, row, strict=True) for row in zip(*values.values(), strict=True))
+        rows = [{column: value for column, value in row if value is not None} for row in pairs]
+        schema = _of_columns(values)
     notes = tuple(_settle_kinds(drafts, schema, rows))
     _check_prose(drafts, schema, rows)
     outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
@@ -128,15 +129,6 @@ def _check_json(drafts: Drafts, column: str) -> None:
             Problem(drafts.table.path, each.line, column, expected, show_value(each.expected[column]), hint)
             for each in others
         ])  # fmt: skip
-
-
-def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {column: value for column, value in row.items() if value is not None}
-
-
-def _is_object(drafts: Drafts, values: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether the only expected column holds the whole output, as an object."""
-    return len(values) == 1 and all(isinstance(value, dict) for value in values[drafts.columns.expect[0]])
 
 
 def _settle_kinds(drafts: Drafts, schema: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -201,11 +193,7 @@ def retention_suite(drafts: Drafts) -> SuiteDraft:
 
 
 def _texts(drafts: Drafts, example: Draft) -> list[str]:
-    """The texts in the expected columns of a row, each once; a cell of JSONL may be a list of them.
-
-    Raises:
-        Refused: it holds other values.
-    """
+    """The texts in the expected columns of a row, each once; in JSONL a cell may be a list."""
     cells = [item for cell in example.expected.values() for item in (cell if isinstance(cell, list) else [cell])]
     if wrong := [cell for cell in cells if isinstance(cell, (dict, list)) or cell is None]:
         raise Refused(f"{drafts.table.name}:{example.line}: expected texts or a list of them, found {wrong[0]!r}")

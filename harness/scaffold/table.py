@@ -51,11 +51,7 @@ class Table:
         return show_path(self.path)
 
     def check_columns(self, option: str, names: Sequence[str]) -> None:
-        """Check that the table has each column exactly once.
-
-        Raises:
-            UsageError: names the option, and the existing columns.
-        """
+        """Raise UsageError for the option unless the table has each column exactly once."""
         for name in names:
             if self.columns.count(name) == 1:
                 continue
@@ -70,17 +66,12 @@ class Table:
 
 
 def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
-    """Read a table.
+    """Read a table: a .csv, .tsv, .jsonl, .json (a list of objects) or .parquet file, or a data set of the Hub.
 
-    Args:
-        source: a file that ends in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet, or
-            `hub:NAME@REVISION#SPLIT`, of which the first 100,000 rows are read.
-        named: expected columns, by which the delimiter of a CSV is detected.
-
-    Raises:
-        UsageError: another kind of file, or a data set without its revision.
-        AuthoringError: no such file, not UTF-8 or UTF-16, or invalid rows, with their lines.
-        CouldNotRun: a library is missing, or the data set cannot be loaded.
+    Of `hub:NAME@REVISION#SPLIT` the first 100,000 rows are read. The delimiter of a CSV is detected by the `named`
+    columns, which are expected. Raises UsageError for another kind of file, or a data set without its revision,
+    AuthoringError for no such file, not UTF-8 or UTF-16, or invalid rows, with their lines, CouldNotRun if a library is
+    missing, or the data set cannot be loaded.
     """
     path = Path(source)
     kind = path.suffix.lower()

@@ -18,6 +18,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -87,22 +88,14 @@ class NewTask:
 
 
 def check_name(task: str) -> str:
-    """Check that a name is valid as the folder of a task, and return it.
-
-    Raises:
-        UsageError: it is not; the message names the valid characters.
-    """
+    """Return a name that is valid as the folder of a task; UsageError for others."""
     if not NAME.fullmatch(task):
         raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
     return task
 
 
 def check_suite(suite: str) -> None:
-    """Refuse a suite that needs more than examples.
-
-    Raises:
-        UsageError: the message names what it needs.
-    """
+    """Raise UsageError for a suite that needs more than examples."""
     if suite in NOT_FROM_EXAMPLES:
         raise UsageError(f"--suite {suite}: {NOT_FROM_EXAMPLES[suite]}; expected one of {', '.join(SUITES)}")
 
@@ -110,9 +103,7 @@ def check_suite(suite: str) -> None:
 def new_task(asked: InitOptions) -> NewTask:
     """Make the files of a task, and check them.
 
-    Raises:
-        UsageError: a name, suite or column is invalid.
-        Refused: rows that the suite cannot score or, an internal error, files that do not load or pass.
+    Raises UsageError for an invalid name, suite or column, Refused for rows that the suite cannot score.
     """
     check_name(asked.task)
     check_suite(asked.suite)
@@ -163,7 +154,7 @@ def _check_rows(asked: InitOptions, suite: SuiteDraft) -> None:
 
 def _holds(drawn: Drawn) -> str:
     counts = ((drawn.cases, "case"), (drawn.shots, "worked example"), (drawn.rows, "training row"))
-    return ", ".join(f"{len(each):,} {name}{'s' if len(each) != 1 else ''}" for each, name in counts if each)
+    return ", ".join(quantity(len(each), name) for each, name in counts if each)
 
 
 def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) -> dict[str, str]:
@@ -201,11 +192,7 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
 
 
 def task_of_files(name: str, files: Mapping[str, str]) -> Task:
-    """Load a task from the texts of its files, before any of them is written into a project.
-
-    Raises:
-        AuthoringError: mistakes in them.
-    """
+    """Load a task from the texts of its files; AuthoringError for mistakes in them."""
     with tempfile.TemporaryDirectory() as folder:
         for file, text in files.items():
             path = Path(folder) / name / file

@@ -19,15 +19,9 @@ SPLIT, LEAST_SPLIT = 0.1, 100  # the share of the rows that selects the checkpoi
 def training_files(
     task: str, unit: str, model: str, system: str, suite: SuiteDraft, rows: Sequence[Draft]
 ) -> Mapping[str, str]:
-    """The recipe and its rows, by path relative to the project.
+    """The recipe of a task and its rows, by path relative to the project.
 
-    Args:
-        task: the task's name.
-        unit: the unit that the rows belong to.
-        model: the base model, as in --model.
-        system: the system message of their prompt.
-        suite: the form of their outputs.
-        rows: the examples; none of them is a case or a worked example.
+    The rows belong to a `unit`; their prompt has the `system` message. None of them is a case or a worked example.
     """
     lines = [{"unit": unit, "input": each.input, "output": suite.output(each)} for each in rows]
     longest = max(len(each.text) + len(suite.output(each)) for each in rows) + len(system)

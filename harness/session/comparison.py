@@ -82,14 +82,11 @@ class ComparisonRun:
         if side.record:
             options = self._replayed(options, side)
         session = Session(options)
-        session.selection.select([], [unit for unit in session.selection.units() if unit.key in self._keys])
+        keys = {unit.key for unit in self.units}
+        session.selection.select([], [unit for unit in session.selection.units() if unit.key in keys])
         session.execute(watch)
         notes += session.notes
         return session
-
-    @property
-    def _keys(self) -> set[str]:
-        return {unit.key for unit in self.units}
 
     def _replayed(self, options: Options, side: Side) -> Options:
         """Options that score the outputs of a record."""
@@ -143,15 +140,9 @@ def _without_context(units: Sequence[Unit], put: Mapping[str, UnitConfiguration]
 def _narrowed(record: Record, units: Sequence[Unit]) -> Record:
     """Return a record with only the results of `units`."""
     keys = {unit.key for unit in units}
-
-    def kept(parts: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: each for key, each in parts.items() if key in keys}
-
-    return replace(
-        record,
-        cases={key: each for key, each in record.cases.items() if key.rpartition("/")[0] in keys},
-        questions=kept(record.questions),
-        configurations=kept(record.configurations),
-        units=kept(record.units),
-        policies=kept(record.policies),
-    )
+    by_unit = {name: getattr(record, name) for name in ("questions", "configurations", "units", "policies")}
+    kept: dict[str, Any] = {
+        name: {key: each for key, each in parts.items() if key in keys} for name, parts in by_unit.items()
+    }
+    cases = {key: each for key, each in record.cases.items() if key.rpartition("/")[0] in keys}
+    return replace(record, cases=cases, **kept)

@@ -360,10 +360,8 @@ class RunModels:
         self._note(*found.notes(f"the {name}"))
         return found
 
-    @contextmanager
-    def _store(self) -> Iterator[Store]:
-        with closing(Store(store_path(), self._options.cache_size)) as store:
-            yield store
+    def _store(self) -> closing[Store]:
+        return closing(Store(store_path(), self._options.cache_size))
 
     def _note(self, *notes: str) -> None:
         self._notes.extend(note for note in dict.fromkeys(notes) if note not in self._notes)

@@ -121,8 +121,7 @@ class Labels:
 def read_labels(path: Path) -> Labels:
     """Read a labels file; a missing one holds no labels, and a last line torn by a kill is skipped with a note.
 
-    Raises:
-        AuthoringError: invalid lines, all of them with their numbers, or the file cannot be read.
+    Raises AuthoringError for invalid lines, all of them with their numbers, or if the file cannot be read.
     """
     try:
         text, note = _without_torn_line(path, read_text(path, f"a JSONL file of {WHAT}").removeprefix("\ufeff"))
@@ -165,10 +164,8 @@ def _is_torn(last: str) -> bool:
 def append_label(path: Path, label: Label) -> None:
     """Append one line: it is on the disk when this returns, and a kill leaves all earlier lines whole.
 
-    What is in the file stays, except for a last line that a kill cut off. A link is refused.
-
-    Raises:
-        CouldNotRun: the disk is full, the path is a link or not writable, or similar.
+    What is in the file stays, except for a last line that a kill cut off. Raises CouldNotRun if the disk is full, the
+    path is a link or not writable, or similar.
     """
     try:
         is_new = not path.exists()

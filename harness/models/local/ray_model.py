@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -40,18 +40,18 @@ class RayBase:
         self.pool.stop()
 
 
+@dataclass
 class WorkerOpener:
-    """Opens a model and its adapters on a worker: the base is loaded once for all of them."""
+    """Opens a model and its adapters on a worker: the `base` is loaded once for all of them."""
 
-    def __init__(self, name: str, options: ModelOptions) -> None:
-        self._name = name
-        self._options = options
-        self._base: Base | None = None
+    name: str
+    options: ModelOptions
+    base: Base | None = None
 
     def __call__(self, adapter: Path | None) -> Local:
         """The base with an adapter, or without."""
-        model = Local(self._name, quiet(), adapter, base=self._base, options=self._options)
-        self._base = model.base
+        model = Local(self.name, quiet(), adapter, base=self.base, options=self.options)
+        self.base = model.base
         return model
 
 
@@ -71,9 +71,7 @@ class RayModel:
     def fingerprint(self) -> Fingerprint:
         """The model of this machine, and the engine of the workers, which must have the same model.
 
-        Raises:
-            CouldNotRun: there are no workers.
-            Refused: they have another model.
+        Raises CouldNotRun if there are no workers, Refused if they have another model.
         """
         with self.base.watch("Starting workers on Ray"):
             found = self.base.pool.fingerprint(self._adapter)

@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import NotJson, parse_json
-from tunegate.harness.models.model_options import is_azure
+from tunegate.harness.models.model_options import ModelOptions, is_azure
 from tunegate.harness.models.served.pace import Pace, Room
 from tunegate.harness.models.served.server_errors import Said, is_exhausted, read_error, says_again
 
@@ -57,27 +57,19 @@ class _TryAgain(Exception):
 class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
-    `deadline` is in seconds per request, retries included; `tries` are of a request that fails,
-    `pace` is of retries: the caller has already waited for the first try.
+    The options' `deadline` is in seconds per request, retries included; `tries` are of a request that fails, `pace` is
+    of retries: the caller has already waited for the first try.
     """
 
     def __init__(
-        self,
-        url: str,
-        deadline: float,
-        in_flight: int,
-        with_key: bool = True,
-        tries: int = TRIES,
-        pace: Pace | None = None,
+        self, url: str, options: ModelOptions, with_key: bool = True, tries: int = TRIES, pace: Pace | None = None
     ) -> None:
         self.url, _, self._query = url.partition("?")
-        self._deadline = deadline
-        self._in_flight = in_flight
-        self._tries = tries
+        self._deadline, self._in_flight, self._tries = options.deadline, options.in_flight, tries
         key = api_key(url) if with_key else ""
         self._key = _spellings(key) if key else None
         self._httpx, self._tenacity = need("httpx2"), need("tenacity")
-        self._room, self._pace = Room(in_flight), pace or Pace(None)
+        self._room, self._pace = Room(self._in_flight), pace or Pace(None)
         self._over = asyncio.Event()  # no more retries
         self._rest_until = 0.0  # when the server accepts requests again, on the monotonic clock
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
@@ -87,7 +79,7 @@ class HttpClient:
         self._client = self._httpx.AsyncClient(
             headers=headers,
             timeout=self._httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=self._httpx.Limits(max_connections=in_flight),
+            limits=self._httpx.Limits(max_connections=self._in_flight),
             trust_env=urlsplit(url).scheme == "https",  # a proxy could read plain http, including the key
         )
 

@@ -39,14 +39,14 @@ os._exit(0)  # a normal exit waits for active requests
 
 
 @contextmanager
-def serving_gguf(path: Path, room: int, watch: Watch, slots: int = SLOTS) -> Iterator[str]:
+def serving_gguf(path: Path, room: int, watch: Watch) -> Iterator[str]:
     """The name (`openai:URL#MODEL`) of a server for the file; CouldNotRun if llama.cpp is missing or cannot load it.
 
-    `room` is the maximum of tokens, prompt and output together, `slots` the number of concurrent outputs.
+    `room` is the maximum of tokens, prompt and output together.
     """
     need("xllamacpp")
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        command = [sys.executable, "-I", "-c", PROGRAM, str(path), NAME, str(slots), str(slots * room)]
+        command = [sys.executable, "-I", "-c", PROGRAM, str(path), NAME, str(SLOTS), str(SLOTS * room)]
         process = subprocess.Popen(
             command, encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
         )  # fmt: skip

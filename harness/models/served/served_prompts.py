@@ -32,7 +32,7 @@ def served_prompts(name: str, asked: Sequence[Messages], options: ModelOptions) 
 
 
 async def _all(root: str, model: str, asked: Sequence[Messages], options: ModelOptions) -> list[list[int]] | None:
-    client, room = HttpClient(root, options.deadline, options.in_flight), asyncio.Semaphore(options.in_flight)
+    client, room = HttpClient(root, options), asyncio.Semaphore(options.in_flight)
 
     async def one(show: Show, messages: Messages) -> list[int]:
         async with room:

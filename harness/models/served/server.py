@@ -219,8 +219,7 @@ class Server:
         return asyncio.run(ask())
 
     def _client(self, tries: int = TRIES) -> HttpClient:
-        options = self._options
-        return HttpClient(self.url, options.deadline, options.in_flight, tries=tries, pace=self._requests)
+        return HttpClient(self.url, self._options, tries=tries, pace=self._requests)
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """Completions as they arrive; the event loop runs while the next one is awaited."""

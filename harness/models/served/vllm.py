@@ -245,8 +245,7 @@ class _Client(Server):
         return 1 if is_beside_lora else self._base.options.in_flight
 
     def _client(self, tries: int = TRIES) -> HttpClient:
-        options = self._base.options
-        return HttpClient(self.url, options.deadline, options.in_flight, with_key=False, tries=tries)
+        return HttpClient(self.url, self._base.options, with_key=False, tries=tries)
 
 
 class Vllm:

@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
 from tunegate.harness.reporting.edited import EditedPart
-from tunegate.harness.reporting.html import MOST_INSIDE, UnitRow, html_page, piece_files, unit_rows, write_html
+from tunegate.harness.reporting.html import MOST_INSIDE, html_page, piece_files, unit_rows, write_html
 from tunegate.harness.reporting.origin import Origin
 from tunegate.harness.reporting.page_data import page_data
 from tunegate.harness.reporting.report import (
@@ -237,7 +237,7 @@ def test_several_candidates_stand_beside_each_other():
 def test_an_interval_is_drawn_to_scale_beside_its_margin():
     drawn = interval_drawing(UNIT)
     assert (drawn.low, drawn.margin, drawn.point, drawn.high) == (20.0, 65.7, 54.3, 77.1)
-    assert [(tick.x, tick.text) for tick in drawn.ticks] == [(54.3, "-20"), (100.0, "0"), (145.7, "+20")]
+    assert list(drawn.ticks) == [(54.3, "-20"), (100.0, "0"), (145.7, "+20")]
     assert drawn.label == "difference -20.0 [-35.0, -10.0], margin -15.0"
     assert interval_drawing(replace(UNIT, interval=None)) is None
     assert interval_drawing(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100
@@ -248,9 +248,9 @@ def test_an_interval_is_drawn_to_scale_beside_its_margin():
 ])  # fmt: skip
 def test_a_scale_ends_at_a_round_number_that_a_bar_reaches(most, kind, end):
     drawn = interval_drawing(replace(UNIT, kind=kind, difference=0.0, interval=(-most, most), margin=0.0))
-    assert [tick.text for tick in drawn.ticks] == [f"-{end}", "0", f"+{end}"]
-    assert drawn.low <= drawn.ticks[0].x <= 60
-    assert 140 <= drawn.ticks[2].x <= drawn.high
+    assert [text for _, text in drawn.ticks] == [f"-{end}", "0", f"+{end}"]
+    assert drawn.low <= drawn.ticks[0][0] <= 60
+    assert 140 <= drawn.ticks[2][0] <= drawn.high
 
 
 def test_a_long_edited_prompt_is_folded_and_stands_whole_below():
@@ -316,7 +316,7 @@ def test_a_page_of_one_file_holds_all_of_them(tmp_path):
 
 def test_what_stands_in_a_file_of_cases_is_a_text():
     for text in HOSTILE:
-        [(name, call)] = piece_files(page_data(report(case(text))).pieces)
+        [(name, call)] = piece_files(page_data(report(case(text)))[1])
         assert call.isascii()
         assert not set("<>&") & set(call)
         [said, literal] = json.loads(f"[{call.removeprefix('tunegatePiece(').removesuffix(');' + chr(10))}]")
@@ -342,7 +342,7 @@ def test_the_units_of_several_candidates_stand_side_by_side_the_base_leftmost():
     one = report(case("a"))
     other = replace(one.candidates[0], name="other", units=(replace(UNIT, key="tuned", mean=0.9, base=0.95),))
     both = replace(one, candidates=(*one.candidates, other))
-    assert unit_rows(both) == [UnitRow("tuned", "100.0 % or 95.0 %", (one.candidates[0].units[0], other.units[0]))]
+    assert unit_rows(both) == [("tuned", "100.0 % or 95.0 %", (one.candidates[0].units[0], other.units[0]))]
     text = html_page(both)
     heading = text.partition('id="beside"')[2].partition("</thead>")[0]
     assert re.findall(r"<th [^>]*>([^<]*)</th>", heading) == ["unit", "before", "tuned", "other"]

@@ -104,14 +104,9 @@ class Parity:
 def read_scored(
     adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
 ) -> ScoredAdapter:
-    """Read the adapter that artefacts are compared with.
+    """Read the adapter that artefacts are compared with, by the complete `record` of its evaluation.
 
-    Args:
-        adapter: the adapter's folder, with its training record.
-        record: its evaluation; complete.
-        cases: the folder of fixtures.
-        watch: shows the progress.
-        template: the chat template of that evaluation, if not the base's own.
+    `template` is the chat template of that evaluation, if not the base's own.
 
     Raises:
         Refused: the record is another adapter's, or the fixtures changed since.
@@ -137,16 +132,10 @@ def read_scored(
 def compare_served(
     scored: ScoredAdapter, artefact: str, options: ModelOptions, baselines: Path, watch: Watch, runs: Path
 ) -> Parity:
-    """Run the adapter's cases on an artefact, and compare.
+    """Run the adapter's cases on an artefact, as `find_served` takes its name, and compare.
 
-    Args:
-        scored: the adapter.
-        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or with the
-            adapter's base, which then serves the adapter.
-        options: how the artefact is loaded.
-        baselines: the folder of baselines, which hold the outputs of the base without the adapter.
-        watch: shows the progress.
-        runs: the folder for the record of the served outputs.
+    `baselines` hold the outputs of the base without the adapter, and `runs` gets the record of the
+    served outputs.
 
     Raises:
         Refused: the artefact turns out to be another model, or supports none of the evaluated cases.

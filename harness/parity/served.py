@@ -40,12 +40,8 @@ class Served:
 def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) -> Served:
     """Find an artefact by its name.
 
-    Args:
-        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or with the
-            adapter's base, which then serves the adapter.
-        base: the adapter's.
-        options: how the artefact is loaded.
-        watch: shows the progress.
+    It is a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or
+    with the adapter's `base`, which then serves the adapter.
 
     Raises:
         CouldNotRun: the name is none of these.

@@ -53,12 +53,9 @@ class TurnTexts:
 
 
 def modelfile(scored: ScoredAdapter, file: Path, adds_begin: bool) -> str:
-    """The text of a Modelfile.
+    """The text of a Modelfile beside a GGUF file, whose template writes the prompts of the evaluation.
 
-    Args:
-        scored: the evaluation, whose prompts the template has to write.
-        file: the GGUF file, beside it.
-        adds_begin: whether llama.cpp begins a text by itself, so that the template must not.
+    If llama.cpp `adds_begin`, it begins a text by itself, and the template must not.
     """
     tokenizer = scored.base.tokenizer
     begin = tokenizer.bos_token or "" if adds_begin else ""
@@ -96,11 +93,9 @@ def _template_lines(found: TurnTexts) -> Iterable[str]:
 
 
 def turn_texts(render: Render, wanted: Iterable[tuple[Messages, str]]) -> TurnTexts | None:
-    """Take a chat template apart; None if what is put together again differs.
+    """Take a chat template apart, by the prompts that it renders; None if what is put together again differs.
 
-    Args:
-        render: writes the prompt of some messages.
-        wanted: messages with the prompts that have to come out.
+    `wanted` are messages with the prompts that have to come out.
     """
     system, user, reply, last = STAND_INS
     talk, pair = ((SYSTEM, system), (USER, user), (ASSISTANT, reply), (USER, last)), ((USER, user), (USER, last))

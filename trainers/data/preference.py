@@ -134,9 +134,8 @@ def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
 def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
     """The template probe for preferences: both halves of a batch match the rows, and each other.
 
-    Args:
-        batch: the collator's output: outputs in the first half, rejected ones in the second, in the same order.
-        data: the preferences from which the batch was drawn.
+    The collator's `batch` has outputs in the first half and rejected ones in the second, in the
+    same order.
 
     Raises:
         Refused: as in `check_batch`, or an output is paired with another row's rejected output.

@@ -51,12 +51,8 @@ class Split:
 def split(rows: Sequence[Example], recipe: Recipe) -> Split:
     """Select the recipe's share of each unit's rows for validation, by the seed.
 
-    Rows with nearly the same input, and those of one conversation, stay on one side, whatever their units; otherwise
-    the training would include paraphrases of validation rows.
-
-    Args:
-        rows: the rows of the recipe.
-        recipe: the recipe, with the share and the seed.
+    Rows with nearly the same input, and those of one conversation, stay on one side, whatever their
+    units; otherwise the training would include paraphrases of validation rows.
 
     Raises:
         Refused: the share is too small for a single validation row.

@@ -76,14 +76,9 @@ def search(
     vectors: Embed = embed,
     multilingual: Embed = embed_multilingual,
 ) -> Comparison:
-    """Compare all texts of the rows, including their decoded forms, with all texts of the cases.
+    """Compare all texts of the rows, including their decoded forms, with all texts of the cases of all tasks.
 
-    Args:
-        rows: the rows.
-        tasks: all tasks whose cases are held out.
-        watch: shows the progress.
-        vectors: embeds texts in one language.
-        multilingual: embeds texts in several languages.
+    `vectors` embeds texts in one language, `multilingual` in several.
     """
     every, templates = eval_texts(tasks), prompt_templates(tasks)
     spelt = [wording(each.text) for each in every]

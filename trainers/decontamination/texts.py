@@ -152,9 +152,7 @@ PARTICULAR = 2  # fixtures; a phrase of so few identifies a fixture, however man
 def common_phrases(rows: Iterable[Sequence[str]], eval_texts: Sequence[Wording]) -> dict[str, int]:
     """The masked five-word phrases that many rows share and that identify no fixture, with the number of rows.
 
-    Args:
-        rows: the texts of each row.
-        eval_texts: the held-out texts.
+    `rows` are the texts of each row, `eval_texts` the held-out ones.
     """
     hashes, count = [], 0
     for texts in rows:

@@ -22,10 +22,8 @@ OF = "of.json"
 def open_work(work: Path, training: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Make the folder `work`, or keep its content if it is from an interrupted run of the same training.
 
-    Args:
-        work: the training's work folder.
-        training: digests, by name, of everything that determines the adapter.
-        say: prints a line; used if the folder is discarded because something changed.
+    `training` has the digests, by name, of everything that determines the adapter. A line is said
+    if the folder is discarded because something changed.
     """
     found = _read(work / OF)
     # a checkpoint with other rows, another base or another library would load silently and train something different

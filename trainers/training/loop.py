@@ -66,14 +66,9 @@ def follow() -> None:
 def fit(
     job: Job, base: Path, watch: Watch, say: Callable[[str], None], evaluator: RowEvaluator | None = None
 ) -> dict[str, Any]:
-    """Run a job's training, and save the adapter in its work folder.
+    """Run a job's training on the base model in a folder, and save the adapter in its work folder.
 
-    Args:
-        job: the job.
-        base: the base model's folder.
-        watch: shows the steps, the loss and the speed.
-        say: prints a line.
-        evaluator: evaluates on the validation split; only in the first process.
+    Only the first process has the `evaluator` on the validation split.
 
     Returns:
         Steps, losses and speed, for the training record; with dpo and kto also the reward margin, and with dpo the

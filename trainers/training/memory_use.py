@@ -26,13 +26,8 @@ def training_memory(
 ) -> list[tuple[float, str]]:
     """The bytes that a training needs, and what they hold.
 
-    Args:
-        recipe: the recipe.
-        base: the base model's folder.
-        data: the training rows as token ids.
-        weights: the type of the base's weights, such as `float32`.
-        products: the type of matrix products.
-        processes: the number of processes that share each step's rows.
+    `weights` and `products` are the types of the base's weights and of matrix products, such as
+    `float32`. Each step's rows are shared by so many `processes`.
     """
     tensors = list(stored_tensors(loaded_weights(base)))
     linear = [each for each in tensors if _is_linear(each)]

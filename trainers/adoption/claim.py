@@ -38,8 +38,8 @@ class Losses:
 
     def as_dict(self) -> dict[str, Any]:
         """For the training record."""
-        means = {"base": statistics.fmean(self.base), "adapter": statistics.fmean(self.adapter)}
-        return {"n": len(self.base), **{name: round(value, 4) for name, value in means.items()}}
+        base, adapter = (round(statistics.fmean(each), 4) for each in (self.base, self.adapter))
+        return {"n": len(self.base), "base": base, "adapter": adapter}
 
     def __str__(self) -> str:
         return f"{statistics.fmean(self.base):.3f} to {statistics.fmean(self.adapter):.3f}"
@@ -70,11 +70,9 @@ def weigh(rows: Losses, cases: Losses) -> TestedClaim:
             "doubted", f"{mine}, which is no clear fall: they are another adapter's, or the base is", known
         )
     if min(len(rows.base), len(cases.base)) < LEAST:
-        few = (
-            f"{len(cases.base)} cases with a certain output to compare with"
-            if len(rows.base) >= LEAST
-            else (f"{len(rows.base)} row{'s' * (len(rows.base) != 1)}")
-        )
+        few = f"{len(rows.base)} row{'s' * (len(rows.base) != 1)}"
+        if len(rows.base) >= LEAST:
+            few = f"{len(cases.base)} cases with a certain output to compare with"
         return TestedClaim("untested", f"{mine}; only {few}, of {LEAST} at least", known)
     theirs = f"that on {len(cases.base)} cases that no row comes near from {cases}"
     if _least(rows.falls, cases.falls) <= 0:

@@ -72,10 +72,8 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
         if disliked or len(missing) < len(rows):
             return list(rows)
     elif disliked:
-        expected, hint = (
-            f"true, since method {recipe.method} learns each output",
-            "train with method kto, or delete the row",
-        )
+        expected = f"true, since method {recipe.method} learns each output"
+        hint = "train with method kto, or delete the row"
         raise AuthoringError([_problem(row, "label", expected, "false", hint) for row in disliked])
     if recipe.method in PREFERENCE_METHODS:
         if missing:

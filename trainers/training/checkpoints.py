@@ -82,11 +82,10 @@ def saving(every: int | None) -> Any:
             self.last = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-            is_due = (
-                state.global_step % every == 0
-                if every
-                else processes().broadcast(self.last + SECONDS <= time.monotonic())
-            )
+            if every:
+                is_due = state.global_step % every == 0
+            else:
+                is_due = processes().broadcast(self.last + SECONDS <= time.monotonic())
             # not after the last step, when the adapter itself is saved
             control.should_save = is_due and state.global_step < state.max_steps
 

@@ -94,9 +94,7 @@ def opened(served: Served, scored: ScoredAdapter, options: ModelOptions, watch: 
         finally:
             base.stop()
     elif served.files:
-        tokens = scored.prompts(scored.base.tokenizer)
-        room = max((len(ids) + scored.asked[key].decoding.max_new_tokens for key, ids in tokens.items()), default=0)
-        with serving_gguf(served.files, room + SPARE, watch) as name:
+        with serving_gguf(served.files, scored.longest + SPARE, watch) as name:
             yield Server(name, watch, options, scored.rung)
     else:
         yield Server(served.name, watch, options, scored.rung)

@@ -259,23 +259,15 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
 def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
     """Whether all outputs of a unit are the same, and its log-probabilities as close as float16 arithmetic is."""
     one, other = (
-        [(key, *_outline(each)) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
+        [(key, each) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
         for results in (served, evaluated)
     )
-    if one != other:
+    outlines = ([(key, each.output, list(map(len, each.logprobs))) for key, each in side] for side in (one, other))
+    if next(outlines) != next(outlines):
         return False
-    mine, theirs = (
-        [value for _, result in sorted(results.items()) for each in result.repeats or (result,)
-         for text in each.logprobs for value in text]
-        for results in (served, evaluated)
-    )  # fmt: skip
+    mine, theirs = ([value for _, each in side for text in each.logprobs for value in text] for side in (one, other))
     gaps = [abs(a - b) for a, b in zip(mine, theirs, strict=True)]
     return not gaps or fmean(gaps) <= SAME
-
-
-def _outline(result: Result) -> tuple[str | None, list[int]]:
-    """The output, and the number of tokens of each text with log-probabilities."""
-    return result.output, [len(text) for text in result.logprobs]
 
 
 def _without(record: Record, units: Collection[str]) -> Record:

@@ -42,7 +42,8 @@ class Validator:
             raise ValueError("an invalid pattern")
         if not references.is_whole:  # the library knows the schemas of all drafts
             raise ValueError("a reference without a target in the schema")
-        if not all(_is_schema(each.schema, self.dialects.whole) for each in references.unlisted):
+        uri = uri_of(self.dialects.whole)
+        if not all(jsonschema_rs.meta.is_valid({"$schema": uri, **each.schema}) for each in references.unlisted):
             raise ValueError("a reference to a value that is not a schema")
         prepared = _for_library(schema, self.parts, set(self.dialects.ignored))
         references = references if prepared is schema else References(prepared)
@@ -81,10 +82,6 @@ class Validator:
 def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
     """The findings of a valid schema on `value`."""
     return Validator(schema).violations(value)
-
-
-def _is_schema(schema: Mapping[str, Any], draft: Any) -> bool:
-    return bool(jsonschema_rs.meta.is_valid({"$schema": uri_of(draft), **schema}))
 
 
 def _library(parts: Sequence[Subschema], patterns: Any) -> jsonschema_rs.Validator:

@@ -41,16 +41,13 @@ class Rarity:
     def of(cls, texts: Sequence[Iterable[str]]) -> Rarity:
         """Count the words of texts."""
         used = Counter(stem for words in texts for stem in set(stems(words)))
-        return cls({stem: _weight(stem, count, len(texts)) for stem, count in used.items()}, _rarity(0, len(texts)))
+        weights = {stem: _rarity(count, len(texts)) * _share(stem) for stem, count in used.items()}
+        return cls(weights, _rarity(0, len(texts)))
 
     def __call__(self, stem: str) -> float:
         """The weight of a word, by its stem."""
         known = self.weights.get(stem)
         return self.unknown * _share(stem) if known is None else known
-
-
-def _weight(stem: str, count: int, texts: int) -> float:
-    return _rarity(count, texts) * _share(stem)
 
 
 def _share(stem: str) -> float:

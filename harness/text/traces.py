@@ -71,15 +71,10 @@ def stems(words: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The part of a longer text that is most like a short one.
+    """The part of a longer text that is most like a short one, from its first word to before its `end`.
 
-    Attributes:
-        start: its first word.
-        end: the word after its last one.
-        alike: the share of both that they have in common, by weight (Dice), from 0 to 1.
-        shared: the weight in nats of the words that they have in common.
-        words: the number of these words.
-        verbatim: whether the short text stands there word for word.
+    The two have `words` in common, of the weight `shared` in nats; `alike` is that share of both (Dice), from 0 to 1.
+    If `verbatim`, the short text stands there word for word.
     """
 
     start: int

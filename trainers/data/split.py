@@ -18,13 +18,7 @@ from tunegate.trainers.data.preference import Data
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The training rows and the validation split.
-
-    Attributes:
-        train: the indices of the training rows, in order.
-        validation: the indices of the validation rows, in order.
-        units: the number of validation rows, by unit.
-    """
+    """The indices of the training rows and of the validation split, in order; `units` counts the latter by unit."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]

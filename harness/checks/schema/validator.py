@@ -14,7 +14,7 @@ import jsonschema_rs
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.schema.dialects import Dialects, Subschema, rebuilt, uri_of
+from tunegate.harness.checks.schema.dialects import Dialects, Subschema, uri_of
 from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS, Width
 from tunegate.harness.checks.schema.patterns import HEAVY, LIGHT, for_library, foreign, patterns_in
 from tunegate.harness.checks.schema.references import References
@@ -100,10 +100,15 @@ def _for_library(schema: Mapping[str, Any], parts: Sequence[Subschema], ignored:
     if not changed:
         return schema
 
-    def change(where: Where, part: dict[str, Any]) -> dict[str, Any]:
+    def copied(value: Any, where: Where = ()) -> Any:
+        if isinstance(value, list):
+            return [copied(inner, (*where, index)) for index, inner in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        part = {key: copied(inner, (*where, key)) for key, inner in value.items()}
         return _rewritten(part, where in ignored) if where in changed else part
 
-    return rebuilt(schema, change)  # type: ignore[no-any-return]  # a mapping of a mapping
+    return copied(schema)  # type: ignore[no-any-return]  # a mapping of a mapping
 
 
 def _reads_otherwise(part: Mapping[str, Any]) -> bool:

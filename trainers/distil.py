@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,8 @@ def distil_rows(inputs: Asking, teacher: Model, watch: Watch, fresh: bool = Fals
         first = f"; the first: {dropped[0].why} ({dropped[0].row.place})"
         raise Refused(f"expected an output that passes the task's checks, found none of {len(made)}{first}")
     not_scored = {unit.name: unit.not_scored for unit in grades if unit.not_scored}
-    pairs = [line for own in _by_input(made) for line in _pairs(own)]
+    by_input = groupby(made, key=lambda each: each.row.place)
+    pairs = [line for _, own in by_input for line in _pairs(list(own))]
     return Distilled(inputs, _who(teacher, inputs), [each.as_row() for each in kept], pairs, dropped, not_scored)
 
 
@@ -246,13 +248,6 @@ def _without_repeats(outputs: Iterable[Output]) -> Iterator[Output]:
         known = (each.row.place, each.row.output) in seen
         seen.add((each.row.place, each.row.output))
         yield replace(each, why=REPEATS) if known and not each.why else each
-
-
-def _by_input(outputs: Iterable[Output]) -> list[list[Output]]:
-    found: dict[str, list[Output]] = {}
-    for each in outputs:
-        found.setdefault(each.row.place, []).append(each)
-    return list(found.values())
 
 
 def _pairs(outputs: Sequence[Output]) -> Iterator[dict[str, Any]]:

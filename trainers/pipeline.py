@@ -127,12 +127,8 @@ def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, An
 def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: Mapping[str, Any], **more: Any) -> None:
     """Write the training record into a new adapter's folder, and move the folder to the recipe's output.
 
-    Args:
-        ready: the preparation.
-        adapter: the adapter's folder.
-        facts: results of the training.
-        seeds: the seeds that were tried, with a note on their spread.
-        more: further parts of the record.
+    The record has the `facts` of the training, the `seeds` that were tried with a note on their
+    spread, and `more` parts.
 
     Raises:
         Refused: the output must not be replaced.

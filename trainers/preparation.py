@@ -85,15 +85,9 @@ class Ready:
 
 
 def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
-    """Run all checks that can refuse a training, cheapest first; write nothing but the report.
+    """Run all checks that can refuse a training, cheapest first; write nothing but the `report` on the rows.
 
-    Args:
-        recipe: the recipe.
-        cases: the folder of fixtures.
-        baselines: the folder of baselines.
-        watch: shows the progress of the slower steps.
-        say: prints a line.
-        report: path of the report on the rows; written even if they are refused.
+    The report is written even if they are refused.
 
     Raises:
         AuthoringError: mistakes in fixtures or rows.

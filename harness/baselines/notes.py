@@ -32,9 +32,7 @@ def _evaluation_notes(references: Mapping[str, Record], fingerprint: Fingerprint
     asked = [f"the {name}" for name, each in references.items() if runs_beside(each, fingerprint, sealed)]
     if not (sealed and asked):
         return []
-    return [
-        f"sealed: {listed([unit.key for unit in sealed])}; evaluated beside the adapter: {' and '.join(asked)}"
-    ]  # fmt: skip
+    return [f"sealed: {listed([unit.key for unit in sealed])}; evaluated beside the adapter: {' and '.join(asked)}"]
 
 
 def _release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:

@@ -62,11 +62,13 @@ def write_baselines(
         lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
         found = list(_events(ledger, record, units, files, bool(released)))
         if serves:
-            found += [replace(each, kind="serves") for each in found if not ledger.release_in_service(each.task)]
+            # the record of a base does not replace an adapter in service
+            found += [replace(each, kind="serves") for each in found if not ledger.live_releases(each.task)]
         if anchor:
             found += [replace(each, kind="anchored", reason=anchor) for each in found if each.kind == "recorded"]
         events = next_events(ledger, found)
-        lines += [_in_service(event) for event in events if event.kind == "serves"]
+        serving = [f"{each.task}: {model_name(each.subject)}" for each in events if each.kind == "serves"]
+        lines += [f"{each} is in service from now on (tunegate ledger)" for each in serving]
         anchors = {} if released else _replaced_anchors(root, ledger, record, paths, files)
         changes: dict[Path, str | None] = {
             **(replaced_outputs(root, slug, texts, texts) if released else anchors),
@@ -79,10 +81,6 @@ def write_baselines(
             command = f"tunegate release {show_path(folder)}" if folder else "pytest fixtures/ --tg-record"
             write_together(root, changes, command, folder)
     return lines
-
-
-def _in_service(event: Event) -> str:
-    return f"{event.task}: {model_name(event.subject)} is in service from now on (tunegate ledger)"
 
 
 def _replaced_anchors(

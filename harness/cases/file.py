@@ -367,12 +367,8 @@ def derived_problems(
 ) -> Iterator[Problem]:
     """Problems of a derived unit's file; none for other files.
 
-    Args:
-        file: the file.
-        files: the files of its task; if not `complete`, the source unit may be in an unreadable file.
-        policy: the task's policy.
-        path: the path of the policy, even if it does not exist.
-        complete: see `files`.
+    `files` are those of its task; if not `complete`, the source unit may be in an unreadable one.
+    `path` is that of the policy, even if it does not exist.
     """
     if not file.of:
         return

@@ -188,7 +188,9 @@ class _Change:
         if self.older:
             changes = rule_changes(self.older, self.newer)
         else:
-            here, there = _place_of(self.options.root), projects_at(self.options.root, self.commit)
+            root = self.options.root
+            prefix = git(root, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip()
+            here, there = prefix.rstrip("/") or ".", projects_at(root, self.commit)
             changes = new_project(self.newer, here, [] if here in there else there)
         self.digest = approval_digest(changes.modified, self.newer)
         self.approved = self.approve == self.digest
@@ -292,11 +294,6 @@ def _configurations(rules: Rules) -> dict[str, UnitConfiguration]:
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
         yield Path(made).resolve()
-
-
-def _place_of(root: Path) -> str:
-    """A folder, from the top of its repository."""
-    return git(root, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip().rstrip("/") or "."
 
 
 def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) -> Decision:

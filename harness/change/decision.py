@@ -35,16 +35,10 @@ class RulesVerdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """The decision of the gate.
+    """The decision of the gate: the verdicts by each set of rules, and the rule changes with their approval.
 
-    Attributes:
-        by_rules: the verdicts, by each set of rules.
-        changes: the rule changes.
-        configuration: the parts of the configuration that the change edits.
-        approved: whether a reviewer approved exactly these rule changes.
-        untrue: the records of the change that are not what the gate finds; they block.
-        notes: messages.
-        refused: why something could not be evaluated; then nothing passes.
+    `configuration` are the parts of it that the change edits. `untrue` are the records of the change that are not what
+    the gate finds; they block. `refused` says why something could not be evaluated; then nothing passes.
     """
 
     by_rules: tuple[RulesVerdict, ...] = ()

@@ -92,10 +92,9 @@ def scrubbed(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
 
 
 def enter(scratch: Path) -> Box:
-    """Move this process into the sandbox before any code of a check is loaded; it cannot leave.
+    """Move this process into the sandbox, before any code of a check is loaded; it cannot leave.
 
-    Args:
-        scratch: the folder that it may write to.
+    It can write to `scratch` only.
 
     Raises:
         RuntimeError: other threads exist; they would stay outside.

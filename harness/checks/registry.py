@@ -134,9 +134,7 @@ def own_file(root: Path) -> Path | None:
 def project_kinds(cases: Path, root: Path | None = None) -> Kinds:
     """The kinds for a folder of fixtures: built-in, from installed packages, and from its project.
 
-    Args:
-        cases: the folder of fixtures.
-        root: the project's folder; by default as `project_of` finds it.
+    `root` is the project's folder; by default as `project_of` finds it.
 
     Raises:
         AuthoringError: the project's own file is missing or cannot be used.

@@ -28,9 +28,8 @@ OURS = (".lock", ".part")
 class Snapshot:
     """The current state of some files, by content and change time.
 
-    Args:
-        folders: folders whose files must not change, including files added later, or single files.
-        growing: folders to which files may be added.
+    No file of `folders` may change or be added later (each may also be a single file); files may be
+    added to those that are `growing`.
     """
 
     def __init__(self, folders: Iterable[Path], growing: Iterable[Path] = ()) -> None:

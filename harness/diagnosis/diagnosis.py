@@ -77,12 +77,9 @@ class Diagnosis:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the file."""
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        if not self.unconstrainable:  # older files lack the key
-            del data["unconstrainable"]
-        if not self.created:
-            del data["created"]
-        if self.optimised is None:
-            del data["optimised"]
+        for name in ("unconstrainable", "created", "optimised"):  # older files lack these
+            if not data[name]:
+                del data[name]
         for rung in (each for unit in data["units"].values() for each in unit["rungs"]):
             if not rung["cut"]:
                 del rung["cut"]

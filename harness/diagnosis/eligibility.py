@@ -36,7 +36,9 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
     for unit in tuned_units(task):
         if unit.key in found.unpromptable:
             continue
-        if differs := _first_difference(found.questions[unit.key], asked_of(unit)):
+        old, new = found.questions[unit.key], asked_of(unit)
+        # the first, as other cases change every other part as well
+        if differs := next((part for part in [*new, *old] if old.get(part) != new.get(part)), None):
             raise Refused(f"{unit.key}: {show_path(path)} was made with other {differs}; run: {how}")
     return found
 
@@ -57,11 +59,6 @@ def _check_complete(task: Task, found: Diagnosis, path: Path, how: str) -> None:
     known = {*found.units, *found.unpromptable}
     if missing := [unit.key for unit in tuned_units(task) if unit.key not in known]:
         raise Refused(f"{show_path(path)}: expected a diagnosis of {', '.join(missing)}, found none; run: {how}")
-
-
-def _first_difference(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
-    # other cases change every other part as well
-    return next((part for part in [*new, *old] if old.get(part) != new.get(part)), None)
 
 
 def how_to_diagnose(task: Task, model: str | None) -> str:

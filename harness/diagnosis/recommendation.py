@@ -76,15 +76,13 @@ def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
     Raises:
         CouldNotRun: a strategy left cases unscored.
     """
-    first, *rest = [(rung, record) for rung, record in records.items() if unit.key in record.units]
-    d = {rung: _differences(unit, rung, record, first[1]) for rung, record in rest}
+    scored = {rung: record for rung, record in records.items() if unit.key in record.units}
+    first, *rest = scored
+    d = {rung: _differences(unit, rung, scored[rung], scored[first]) for rung in rest}
     values = [stats.p_better(each, seed=SEED) for each in d.values()]
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], LEVEL)
     better = dict(zip(d, flags, strict=True))
-    return [
-        _rung(first[0], unit, first[1]),
-        *(_rung(rung, unit, record, d[rung], better[rung]) for rung, record in rest),
-    ]
+    return [_rung(rung, unit, each, d.get(rung, ()), better.get(rung, False)) for rung, each in scored.items()]
 
 
 def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[float, ...]:
@@ -95,7 +93,7 @@ def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[
     return found.d
 
 
-def _rung(rung: str, unit: Unit, record: Record, d: Sequence[float] = (), better: bool = False) -> RungResult:
+def _rung(rung: str, unit: Unit, record: Record, d: Sequence[float], better: bool) -> RungResult:
     summary, cut = record.units[unit.key], sum(each.finish == "length" for each in record.of_unit(unit.key).values())
     mean = summary.mean if summary.mean is not None else 0.0
     bounds = stats.interval(d) if d else None

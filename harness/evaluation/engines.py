@@ -171,17 +171,14 @@ def _changes(before: Mapping[str, Result], now: Mapping[str, Result]) -> dict[st
     """Count the cases scored on both engines and their other outputs, and list the ids of those that fell or rose."""
     pairs = {case: (before[case], result) for case, result in now.items() if case in before}
     scored = {case: (old, new) for case, (old, new) in pairs.items() if None not in (old.score, new.score)}
-    moved = {case: _rise(*pair) for case, pair in scored.items() if not is_same_outcome(*pair)}
+    changed = {case: pair for case, pair in scored.items() if not is_same_outcome(*pair)}
+    moved = {case: (new.score or 0.0) - (old.score or 0.0) for case, (old, new) in changed.items()}
     others = [case for case, (old, new) in scored.items() if case in moved or _outputs(old) != _outputs(new)]
     return {
         "cases": len(scored), "other_outputs": len(others),
         "lost": [case for case, rise in moved.items() if rise < 0],
         "gained": [case for case, rise in moved.items() if rise >= 0],
     }  # fmt: skip
-
-
-def _rise(old: Result, new: Result) -> float:
-    return (new.score or 0.0) - (old.score or 0.0)
 
 
 def _outputs(result: Result) -> list[str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tunegate.harness.cases.model import Task
@@ -46,18 +46,15 @@ def outlays(
     `more` tokens for its reasoning.
     """
     who, found = model.fingerprint, []
-    for task, own in _by_task(tasks, asked):
+    for task in tasks:
+        own = [each for each in asked if each.key.startswith(f"{task.name}/")]
+        if not own:
+            continue
         new = [each for each in own if store is None or store.get(who.generation(each)) is None]
         left = new + own * (times - 1)
         made = Outlay(task.name, len(left), len(own) - len(new), *_tokens(left, more))
         found.append(_with_cost(made, task, str(who.subject.get("model"))))
     return found
-
-
-def _by_task(tasks: Sequence[Task], asked: Sequence[Request]) -> Iterator[tuple[Task, list[Request]]]:
-    for task in tasks:
-        if own := [each for each in asked if each.key.startswith(f"{task.name}/")]:
-            yield task, own
 
 
 def _tokens(asked: Sequence[Request], more: int) -> tuple[int, int]:

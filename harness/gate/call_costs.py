@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.cost import CostCheck, Prices
@@ -30,7 +30,8 @@ def _most(case: Case, prices: Prices, *sides: Side) -> tuple[float, bool]:
     ins, outs, limit, within = [], [], case.decoding.max_new_tokens, True
     for record, results in sides:
         price = prices.of(str(record.fingerprint["subject"].get("model")))
-        calls = list(_calls(results[case.id]))
+        outputs = results[case.id].repeats or (results[case.id],)
+        calls = [(each.tokens_in or 0, each.tokens_out or 0) for each in outputs]
         longest = max((tokens_out for _, tokens_out in calls), default=0)
         within = within and longest <= limit
         ins.append([price.of(tokens_in, 0) for tokens_in, _ in calls])
@@ -38,8 +39,3 @@ def _most(case: Case, prices: Prices, *sides: Side) -> tuple[float, bool]:
     before, after = ins
     prompts = max((abs(one - other) for one in before for other in after), default=0.0)
     return prompts + max(outs), within
-
-
-def _calls(result: Result) -> Iterator[tuple[int, int]]:
-    for each in result.repeats or (result,):
-        yield each.tokens_in or 0, each.tokens_out or 0

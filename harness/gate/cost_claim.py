@@ -7,7 +7,7 @@ claims of a comparison by Tarone-Holm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
@@ -125,9 +125,11 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
         f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
         "not comparable": f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
     }[outcome]
-    remarks = [f"{unit}: {sentence}.", *_remarks(costs.prices, models)]
+    reason, (base, cheaper) = f"{unit}: {sentence}.", models
+    if base != cheaper and costs.prices.of(base) == costs.prices.of(cheaper):
+        reason += f" task.yaml gives {base} and {cheaper} the same price per token."
     return Claim(
-        unit, outcome, " ".join(remarks), currency,
+        unit, outcome, reason, currency,
         before=before, now=now,
         ratio=costs.ratio.estimate if costs.ratio else None,
         interval=costs.ratio.interval if costs.ratio else None,
@@ -165,9 +167,3 @@ def _percent(found: Ratio) -> str:
     digits = 0 if found.estimate >= 0.1 and high - low >= 0.02 else 1
     share = f"{100 * found.estimate:.{digits}f} % of the cost"
     return f"{share} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]" if found.interval else share
-
-
-def _remarks(prices: Prices, models: Sequence[str]) -> Iterator[str]:
-    before, now = models
-    if before != now and prices.of(before) == prices.of(now):
-        yield f"task.yaml gives {before} and {now} the same price per token."

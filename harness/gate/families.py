@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
-from tunegate.harness.gate.parts import FieldValue, gated_parts, pair_parts, part_verdicts, value_changes
+from tunegate.harness.gate.parts import FieldValue, pair_parts, part_verdicts, value_changes
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
@@ -52,7 +52,8 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     # A part with a margin is another member, so the family's error does not depend on what is declared.
     # Cases that training rows come near are no evidence of a gain, but count against the candidate.
     wholes = [each.with_near for each in gated if each.with_near]
-    members = [*gated, *wholes, *(part for each in parts.values() for part in gated_parts(each))]
+    of_rules = [part for each in parts.values() for part in each if part.policy.margin is not None]
+    members = [*gated, *wholes, *of_rules]
     worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members} | _labelled(pairs)
     minima = _minima(gated)
     lower = _family(worse | minima, {})
@@ -64,9 +65,8 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
         is_better |= _family(better, {each.key: each.level for each in targets})
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
-    return Tests(
-        worse, lower, is_better, below, _fallen_slices(gated), _lost_values(gated), of_parts, len(worse) + len(minima)
-    )
+    fallen = _fallen([(each.key, tag, each, d) for each in gated for tag, d in slices(each).items()])
+    return Tests(worse, lower, is_better, below, fallen, _lost_values(gated), of_parts, len(worse) + len(minima))
 
 
 def labelled_table(each: PairedScores, found: Disagreement) -> LabelTable:
@@ -111,11 +111,6 @@ def _family(values: Mapping[PairKey, stats.PValue], levels: Mapping[PairKey, flo
         LEVEL,
     )
     return {key for key, flag in zip(values, flags, strict=True) if flag}
-
-
-def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[str, ...]]:
-    """Return the tags whose slices block."""
-    return _fallen([(each.key, tag, each, d) for each in pairs for tag, d in slices(each).items()])
 
 
 def _lost_values(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[FieldValue, ...]]:

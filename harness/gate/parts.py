@@ -110,11 +110,6 @@ def value_changes(pair: PairedScores) -> dict[FieldValue, tuple[float, ...]]:
     return {key: tuple(fmean(each) for each in by.values()) for key, by in changes.items()}
 
 
-def gated_parts(parts: Sequence[PairedPart]) -> list[PairedPart]:
-    """Return the parts with a margin of their own."""
-    return [each for each in parts if each.policy.margin is not None]
-
-
 def part_verdicts(
     parts: Sequence[PairedPart], worse: Mapping[PairKey, stats.PValue], is_worse: Collection[PairKey]
 ) -> Iterator[PartVerdict]:

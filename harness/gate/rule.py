@@ -328,6 +328,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     targets = [each for each in verdicts if each.role == "target" and not each.proven_by]
     won = [each.unit for each in targets if not each.blocks and _is_won(each)]
     seen = no_evidence(task, won, candidate) if trained else {}
+    runs = candidate.sealed_evaluations if trained else {}
     outlook = decision_messages.Outlook(
         task=task.name,
         aimed=trained or bool(targets),
@@ -336,7 +337,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and not _is_won(each)],
         no_target=trained and not targets,
-        reused=[each.unit for each in targets if _is_reused(each, candidate)] if trained else [],
+        reused=[each.unit for each in targets if not each.sealed and runs.get(each.unit, 1) > 1],
         seen_by_reward=seen,
         only_rewarded=bool(won) and len(seen) == len(won),
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
@@ -354,10 +355,6 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         "reused": outlook.reused,
         **({"rewarded": list(seen)} if outlook.only_rewarded else {}),
     }
-
-
-def _is_reused(target: UnitVerdict, candidate: Record) -> bool:
-    return not target.sealed and candidate.sealed_evaluations.get(target.unit, 1) > 1
 
 
 def _unsealable(task: Task, targets: Sequence[UnitVerdict]) -> list[str]:

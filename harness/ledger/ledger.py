@@ -184,10 +184,6 @@ class Ledger:
         live = [event for event in served if event.kind == "serves" or not self.withdrawal(task, event.who)]
         return live[-1] if live else None
 
-    def release_in_service(self, task: str) -> bool:
-        """Whether an adapter is in service for a task, which the record of a base does not replace."""
-        return bool(self.live_releases(task))
-
     def anchors(self, unit: str) -> list[Event]:
         """Return the events whose records can be the anchor of a unit, in the order in which they are tried.
 

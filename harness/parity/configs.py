@@ -39,11 +39,7 @@ CLOSE = 1e-4  # relative: a GGUF file stores float32
 
 
 def config_findings(base: Path, artefact: Path) -> list[Finding]:
-    """The findings on settings that differ: one, which names each with both values.
-
-    Args:
-        base: the folder of the adapter's base.
-        artefact: a merged model folder or a GGUF file.
+    """The findings on settings that differ from those of the adapter's base: one, which names each with both values.
 
     Raises:
         CouldNotRun: the artefact's settings cannot be read.

@@ -67,16 +67,12 @@ def output_parity(
     tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, Result],
     same_weights: bool = False, again: Mapping[str, str] = MappingProxyType({}),
 ) -> OutputParity:  # fmt: skip
-    """Compare the outputs of two records.
+    """Compare the outputs of the adapter's record with those of the served model's, by the evaluated model's tokens.
 
-    Args:
-        tokenizer: the evaluated model's, whose tokens are compared.
-        units: the units of both records; sampled outputs are skipped, since they vary from run to run.
-        expected: the adapter's record.
-        served: the served model's record.
-        base: the results of the base without the adapter, by case; empty if unknown.
-        same_weights: whether the weights were seen to be the evaluated ones.
-        again: the second outputs of requests that were sent twice, by case.
+    Sampled outputs are skipped, since they vary from run to run. `base` are the results of the base
+    without the adapter, by case; empty if unknown. `same_weights` says that the weights were seen
+    to be the evaluated ones. `again` are the second outputs of requests that were sent twice, by
+    case.
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {

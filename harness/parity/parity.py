@@ -104,14 +104,9 @@ class Parity:
 def read_scored(
     adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
 ) -> ScoredAdapter:
-    """Read the adapter that artefacts are compared with.
+    """Read the adapter that artefacts are compared with, by the complete `record` of its evaluation.
 
-    Args:
-        adapter: the adapter's folder, with its training record.
-        record: its evaluation; complete.
-        cases: the folder of fixtures.
-        watch: shows the progress.
-        template: the chat template of that evaluation, if not the base's own.
+    `template` is the chat template of that evaluation, if not the base's own.
 
     Raises:
         Refused: the record is another adapter's, or the fixtures changed since.
@@ -137,16 +132,10 @@ def read_scored(
 def compare_served(
     scored: ScoredAdapter, artefact: str, options: ModelOptions, baselines: Path, watch: Watch, runs: Path
 ) -> Parity:
-    """Run the adapter's cases on an artefact, and compare.
+    """Run the adapter's cases on an artefact, as `find_served` takes its name, and compare.
 
-    Args:
-        scored: the adapter.
-        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or with the
-            adapter's base, which then serves the adapter.
-        options: how the artefact is loaded.
-        baselines: the folder of baselines, which hold the outputs of the base without the adapter.
-        watch: shows the progress.
-        runs: the folder for the record of the served outputs.
+    `baselines` hold the outputs of the base without the adapter, and `runs` gets the record of the
+    served outputs.
 
     Raises:
         Refused: the artefact turns out to be another model, or supports none of the evaluated cases.
@@ -270,23 +259,15 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
 def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
     """Whether all outputs of a unit are the same, and its log-probabilities as close as float16 arithmetic is."""
     one, other = (
-        [(key, *_outline(each)) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
+        [(key, each) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
         for results in (served, evaluated)
     )
-    if one != other:
+    outlines = ([(key, each.output, list(map(len, each.logprobs))) for key, each in side] for side in (one, other))
+    if next(outlines) != next(outlines):
         return False
-    mine, theirs = (
-        [value for _, result in sorted(results.items()) for each in result.repeats or (result,)
-         for text in each.logprobs for value in text]
-        for results in (served, evaluated)
-    )  # fmt: skip
+    mine, theirs = ([value for _, each in side for text in each.logprobs for value in text] for side in (one, other))
     gaps = [abs(a - b) for a, b in zip(mine, theirs, strict=True)]
     return not gaps or fmean(gaps) <= SAME
-
-
-def _outline(result: Result) -> tuple[str | None, list[int]]:
-    """The output, and the number of tokens of each text with log-probabilities."""
-    return result.output, [len(text) for text in result.logprobs]
 
 
 def _without(record: Record, units: Collection[str]) -> Record:

@@ -36,12 +36,9 @@ class PromptParity:
 def prompt_parity(
     tokenizer: Any, expected: Mapping[str, list[int]], served: Mapping[str, Sequence[int]]
 ) -> PromptParity:
-    """Compare prompts by their token ids, keyed by case.
+    """Compare the token ids that were evaluated with those that the served model reads, by case.
 
-    Args:
-        tokenizer: the evaluated model's.
-        expected: the token ids that were evaluated.
-        served: the token ids that the served model reads.
+    `tokenizer` is the evaluated model's.
     """
     by_rule: dict[str, dict[str, str]] = {}
     for key, ids in expected.items():

@@ -91,11 +91,6 @@ def artefacts_text(adapter: str, record: Record, artefacts: list[Artefact]) -> s
     }))  # fmt: skip
 
 
-def with_artefact(before: list[Artefact], new: Artefact) -> list[Artefact]:
-    """The comparisons, with the newest one of each name."""
-    return [*(each for each in before if each.name != new.name), new]
-
-
 def card_section(artefacts: list[Artefact]) -> str:
     """The last part of the model card: the artefacts that match the evaluated model."""
     lines = list(_card_lines(artefacts))

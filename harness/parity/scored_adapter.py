@@ -47,3 +47,9 @@ class ScoredAdapter:
             key: list(tokenizer(render_prompt(tokenizer, each), add_special_tokens=False).input_ids)
             for key, each in self.asked.items()
         }
+
+    @cached_property
+    def longest(self) -> int:
+        """The tokens of the longest prompt with the longest output that it may get."""
+        tokens = self.prompts(self.base.tokenizer)
+        return max((len(ids) + self.asked[key].decoding.max_new_tokens for key, ids in tokens.items()), default=0)

@@ -40,12 +40,8 @@ class Served:
 def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) -> Served:
     """Find an artefact by its name.
 
-    Args:
-        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or with the
-            adapter's base, which then serves the adapter.
-        base: the adapter's.
-        options: how the artefact is loaded.
-        watch: shows the progress.
+    It is a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with a merged folder or
+    with the adapter's `base`, which then serves the adapter.
 
     Raises:
         CouldNotRun: the name is none of these.
@@ -98,9 +94,7 @@ def opened(served: Served, scored: ScoredAdapter, options: ModelOptions, watch: 
         finally:
             base.stop()
     elif served.files:
-        tokens = scored.prompts(scored.base.tokenizer)
-        room = max((len(ids) + scored.asked[key].decoding.max_new_tokens for key, ids in tokens.items()), default=0)
-        with serving_gguf(served.files, room + SPARE, watch) as name:
+        with serving_gguf(served.files, scored.longest + SPARE, watch) as name:
             yield Server(name, watch, options, scored.rung)
     else:
         yield Server(served.name, watch, options, scored.rung)

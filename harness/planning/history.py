@@ -176,7 +176,7 @@ def _beside(unit: Unit, past: Past) -> Beside:
     serving = past.ledger.in_service(unit.key) if past.ledger else None
     if not (past.ledger and past.folder and serving):
         return ""
-    if past.ledger.release_in_service(unit.task):
+    if past.ledger.live_releases(unit.task):
         return "not worse"  # the next change is an adapter, and the first reference its base
     oldest = find_anchor(past.folder.parent, past.ledger, unit.key, unit.questions)
     return "held" if oldest and oldest.digest != serving.files[unit.key] else ""

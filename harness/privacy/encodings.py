@@ -32,9 +32,8 @@ _JOINED = regex.compile(rf"\p{{L}}{{{LEAST_JOINED},}}")
 def decodings(text: str, vocabulary: Set[str]) -> Iterator[str]:
     """The texts that `text` may encode; usually none.
 
-    Args:
-        text: as written.
-        vocabulary: known words, case folded; a decoding without a distinctive form must contain some.
+    A decoding without a distinctive form must contain some words of the `vocabulary`, which is case
+    folded.
     """
     text = text[:LONGEST_TEXT]
     unpacked = _unpacked(text)

@@ -22,11 +22,8 @@ HOW_TO_MEND = (
 def check_memorization(training: Mapping[str, Any], where: str) -> None:
     """Refuse an adapter that reproduces rows verbatim or leaks their secrets, and one that was not tested for it.
 
-    The rows of the adapters that it continues count as well.
-
-    Args:
-        training: its training record.
-        where: the adapter's name in messages.
+    The rows of the adapters that it continues count as well. `training` is its training record,
+    `where` its name in messages.
 
     Raises:
         Refused: it does, and the recipe does not override it; or it was not tested.

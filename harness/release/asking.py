@@ -39,13 +39,9 @@ def ask_again(
 ) -> tuple[Record, dict[str, Record], str]:
     """Re-run both sides of a decision to release.
 
-    Args:
-        tasks: all tasks of the fixtures.
-        candidate: the adapter's record, scored again, which the gate releases.
-        references: the records that it is compared with, by name, scored again; those in `models` are re-run.
-        trained: the tasks that the adapter was trained for.
-        models: the models, by the name of the reference; the adapter as `adapter`.
-        watch: shows the progress.
+    `models` are by the name of the reference, that of the adapter is `adapter`. The candidate,
+    which the gate releases, and the references were scored again; references without a model are
+    not re-run. `trained` are the tasks that the adapter was trained for.
 
     Returns:
         Both sides with the new outputs in place of the recorded ones, and the line that the model card quotes.

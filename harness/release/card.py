@@ -29,7 +29,8 @@ def model_card(name: str, training: Mapping[str, Any], decided: Record, about: M
         loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
         finalize=_in_card,
     )  # fmt: skip
-    environment.filters |= {"level": level, "json": _in_head, "metric_args": _metric_args, "capital": _capital}
+    environment.filters |= {"level": level, "json": _in_head, "metric_args": _metric_args}
+    environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     environment.globals |= {"difference": _difference, "rates": rates}
     try:
         return environment.get_template("model_card.md.j2").render(
@@ -41,10 +42,6 @@ def model_card(name: str, training: Mapping[str, Any], decided: Record, about: M
         raise Refused(
             f"{TRAINING}: expected a training record with every value of the model card, found {error}"
         ) from None
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 class _AsItIs(str):

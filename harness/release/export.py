@@ -31,16 +31,11 @@ MERGED = ("config.json", "model.safetensors.index.json")  # written by merging; 
 def export_adapter(
     scored: ScoredAdapter, output: Path, gguf: GgufType | None, baselines: Path, watch: Watch, runs: Path
 ) -> Parity:  # fmt: skip
-    """Merge an adapter into a model folder or a GGUF file, and compare it with the evaluated model.
+    """Merge an adapter into a model folder, or a GGUF file of the type `gguf`, and compare it with the evaluated model.
 
-    Args:
-        scored: the adapter and its record.
-        output: the new folder or file; must not exist, or be an export to replace. It is written only if it matches
-            the evaluated model, a GGUF file with a Modelfile.
-        gguf: the type of a GGUF file; None: a folder.
-        baselines: the folder of baselines.
-        watch: shows the progress.
-        runs: the folder for the record of the exported model's outputs.
+    `output` must not exist, or be an export to replace. It is written only if it matches the
+    evaluated model, a GGUF file with a Modelfile. `runs` gets the record of the exported model's
+    outputs.
 
     Raises:
         Refused: the output exists and is not an export.

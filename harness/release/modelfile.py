@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.models.api import Messages
@@ -53,12 +52,9 @@ class TurnTexts:
 
 
 def modelfile(scored: ScoredAdapter, file: Path, adds_begin: bool) -> str:
-    """The text of a Modelfile.
+    """The text of a Modelfile beside a GGUF file, whose template writes the prompts of the evaluation.
 
-    Args:
-        scored: the evaluation, whose prompts the template has to write.
-        file: the GGUF file, beside it.
-        adds_begin: whether llama.cpp begins a text by itself, so that the template must not.
+    If llama.cpp `adds_begin`, it begins a text by itself, and the template must not.
     """
     tokenizer = scored.base.tokenizer
     begin = tokenizer.bos_token or "" if adds_begin else ""
@@ -69,24 +65,15 @@ def modelfile(scored: ScoredAdapter, file: Path, adds_begin: bool) -> str:
 
     wanted = [(each.messages, render_prompt(tokenizer, each).removeprefix(begin)) for each in scored.asked.values()]
     found = turn_texts(render, wanted)
-    longest = max((len(ids) + scored.asked[key].decoding.max_new_tokens for key, ids in _tokens(scored)), default=0)
     lines = [
         f"FROM ./{file.name}",
         *(_template_lines(found) if found else LOST),
-        *(f"PARAMETER {name} {value}" for name, value in _parameters(longest)),
+        # greedy decoding without penalties, as evaluated, and room for the longest prompt and output
+        "PARAMETER temperature 0",
+        "PARAMETER repeat_penalty 1.0",
+        f"PARAMETER num_ctx {max(LEAST_CONTEXT, 1 << (scored.longest - 1).bit_length())}",
     ]
     return "".join(f"{line}\n" for line in lines)
-
-
-def _tokens(scored: ScoredAdapter) -> Iterable[tuple[str, Sequence[int]]]:
-    return scored.prompts(scored.base.tokenizer).items()
-
-
-def _parameters(longest: int) -> Iterable[tuple[str, Any]]:
-    """Greedy decoding without penalties, as evaluated, and room for the longest prompt and output."""
-    yield "temperature", 0
-    yield "repeat_penalty", 1.0
-    yield "num_ctx", max(LEAST_CONTEXT, 1 << (longest - 1).bit_length())
 
 
 def _template_lines(found: TurnTexts) -> Iterable[str]:
@@ -96,11 +83,9 @@ def _template_lines(found: TurnTexts) -> Iterable[str]:
 
 
 def turn_texts(render: Render, wanted: Iterable[tuple[Messages, str]]) -> TurnTexts | None:
-    """Take a chat template apart; None if what is put together again differs.
+    """Take a chat template apart, by the prompts that it renders; None if what is put together again differs.
 
-    Args:
-        render: writes the prompt of some messages.
-        wanted: messages with the prompts that have to come out.
+    `wanted` are messages with the prompts that have to come out.
     """
     system, user, reply, last = STAND_INS
     talk, pair = ((SYSTEM, system), (USER, user), (ASSISTANT, reply), (USER, last)), ((USER, user), (USER, last))

@@ -70,14 +70,10 @@ def release_adapter(
 ) -> Released:
     """Release `adapter` based on `record` and on a re-run; writes nothing unless every check passes.
 
-    Args:
-        adapter: its folder, with only files that the trainer and an earlier release wrote.
-        record: a complete run of it against the baseline.
-        cases: the folder of fixtures.
-        baselines: the folder of baselines.
-        watch: shows the progress.
-        open_model: loads the evaluated base, with an adapter or without one.
-        outside: the ledgers to compare with, by default the default branch of the remote.
+    Its folder holds only files that the trainer and an earlier release wrote, and the record is a
+    complete run against the baseline. `open_model` loads the evaluated base, with an adapter or
+    without one. `outside` names the ledgers to compare with, by default the default branch of the
+    remote.
 
     Raises:
         UsageError: the remote or the branch is ambiguous.

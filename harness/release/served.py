@@ -18,7 +18,6 @@ from tunegate.harness.parity.result import (
     artefacts_text,
     known_artefacts,
     outputs_digest,
-    with_artefact,
     with_section,
 )
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, read_manifest, verify_release
@@ -39,7 +38,8 @@ def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: 
     """
     folder, sha = adapter.resolve(), adapter_digest(adapter)
     with writing(baselines):
-        artefacts = with_artefact(known_artefacts(folder, sha, record), _placed(artefact, folder))
+        new = _placed(artefact, folder)
+        artefacts = [*(each for each in known_artefacts(folder, sha, record) if each.name != new.name), new]
         texts = {folder / PARITY: artefacts_text(sha, record, artefacts)}
         if released := released_record(folder):
             texts |= _released_texts(folder, sha, record, released, artefacts, texts[folder / PARITY])

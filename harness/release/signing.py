@@ -21,11 +21,10 @@ PASSWORD = "TUNEGATE_KEY_PASSWORD"  # noqa: S105  # the name of the variable
 
 
 def sign_release(adapter: Path, key: Path) -> list[str]:
-    """Verify a released adapter's files and sign them; returns a line for each step.
+    """Verify a released adapter's files and sign them in `release.sig`; returns a line for each step.
 
-    Args:
-        adapter: its folder; the signature, `release.sig`, replaces an earlier one.
-        key: a private key on an elliptic curve, as PEM; an environment variable may hold its password.
+    `key` is a private key on an elliptic curve, as PEM; an environment variable may hold its
+    password.
 
     Raises:
         Refused: the adapter changed since its release, or the key is not usable.
@@ -68,12 +67,10 @@ def verify_signature(adapter: Path, key: Path) -> str:
 
 
 def signature_line(adapter: Path, digest: str, key: Path | None = None) -> str:
-    """Describe the signature of an adapter's folder: the key that it names, proven if `key` is given.
+    """Describe the signature of an adapter's folder: the key that it names, proven if the public `key` is given.
 
-    Args:
-        adapter: the folder, which need not exist any more.
-        digest: that of the evaluated adapter; another adapter's signature does not count.
-        key: the public key that must have signed it.
+    The folder need not exist any more. `digest` is that of the evaluated adapter: another adapter's
+    signature does not count.
 
     Raises:
         Refused: `key` did not sign the folder in its current state, or the folder has another adapter.

@@ -305,13 +305,9 @@ def _evidence(values: Floats, counts: Integers, margin: float) -> tuple[float, f
 def _surplus(values: Floats, counts: Integers, margin: float, z: float, share: float) -> float:
     """Return by how much the evidence for a mean above -margin exceeds its critical value `z`; held if above 0."""
     statistic, root = (math.sqrt(share) * each for each in _evidence(values, counts, margin))
-    if _is_passfail(values):
+    if np.isin(values, (-1.0, 0.0, 1.0)).all():  # pass/fail
         return statistic - z
     return min(statistic - z, root - z - ROOT_ABOVE - ROOT_ABOVE_PER_CASE / int(counts.sum()))
-
-
-def _is_passfail(values: Floats) -> bool:
-    return bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
 
 
 def _tilted(d: Floats, counts: Integers, margin: float) -> Floats | None:

@@ -68,10 +68,7 @@ LANGUAGES: Mapping[str, Language] = {
     ),
     "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
     "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),
-    "fr": Language(
-        denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"),
-        only=("seulement",),
-    ),
+    "fr": Language(denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"), only=("seulement",)),
     "es": Language(
         denials=("no", "nunca", "sin", "ni", "ningún", "ninguna"),
         only=("solo", "sólo", "solamente"),

@@ -76,16 +76,12 @@ def _pairs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     opened: dict[str, tuple[int, int]] = {}
     for sign in _DELIMITER.finditer(text, start, end):
         before, after = text[sign.start() - 1 : sign.start()], text[sign.end() : sign.end() + 1]
-        inside_word = sign[0][0] == "_" and _is_letter(before) and _is_letter(after)
+        inside_word = sign[0][0] == "_" and before.isalnum() and after.isalnum()
         if sign[0] in opened and before.strip() and not inside_word:
             yield opened.pop(sign[0])
             yield sign.span()
-        elif after.strip() and not (sign[0][0] == "_" and _is_letter(before)):
+        elif after.strip() and not (sign[0][0] == "_" and before.isalnum()):
             opened[sign[0]] = sign.span()
-
-
-def _is_letter(char: str) -> bool:
-    return char.isalnum()
 
 
 def escapes(text: str) -> Iterator[Edit]:

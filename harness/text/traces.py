@@ -41,16 +41,13 @@ class Rarity:
     def of(cls, texts: Sequence[Iterable[str]]) -> Rarity:
         """Count the words of texts."""
         used = Counter(stem for words in texts for stem in set(stems(words)))
-        return cls({stem: _weight(stem, count, len(texts)) for stem, count in used.items()}, _rarity(0, len(texts)))
+        weights = {stem: _rarity(count, len(texts)) * _share(stem) for stem, count in used.items()}
+        return cls(weights, _rarity(0, len(texts)))
 
     def __call__(self, stem: str) -> float:
         """The weight of a word, by its stem."""
         known = self.weights.get(stem)
         return self.unknown * _share(stem) if known is None else known
-
-
-def _weight(stem: str, count: int, texts: int) -> float:
-    return _rarity(count, texts) * _share(stem)
 
 
 def _share(stem: str) -> float:
@@ -74,15 +71,10 @@ def stems(words: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The part of a longer text that is most like a short one.
+    """The part of a longer text that is most like a short one, from its first word to before its `end`.
 
-    Attributes:
-        start: its first word.
-        end: the word after its last one.
-        alike: the share of both that they have in common, by weight (Dice), from 0 to 1.
-        shared: the weight in nats of the words that they have in common.
-        words: the number of these words.
-        verbatim: whether the short text stands there word for word.
+    The two have `words` in common, of the weight `shared` in nats; `alike` is that share of both (Dice), from 0 to 1.
+    If `verbatim`, the short text stands there word for word.
     """
 
     start: int

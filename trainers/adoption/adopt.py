@@ -31,10 +31,9 @@ from tunegate.harness.models.adapter_reference import SUFFIX
 from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.release.manifest import MANIFEST
-from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, weigh
+from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, losses, sampled, weigh
 from tunegate.trainers.adoption.foreign_rows import foreign_rows
 from tunegate.trainers.adoption.given import Given, copy_given, name_base
-from tunegate.trainers.adoption.losses import losses, sampled
 from tunegate.trainers.adoption.whole_model import load_whole_model
 from tunegate.trainers.config.recipe import HEED, Recipe
 from tunegate.trainers.config.sections import ALREADY, SPLIT, Decontaminate

@@ -13,6 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.local.batching import Encoded, plan_texts
+from tunegate.harness.models.local.huggingface import Local
+from tunegate.harness.models.local.loglikelihood import encode, within_memory
+from tunegate.harness.models.local.token_budget import budget_for_texts
+from tunegate.harness.models.tokenizer import render_prompt
+from tunegate.trainers.data.examples import Example
+
 SAMPLE = 64  # rows and cases each
 LEAST = 8  # of either; fewer show nothing
 # One-sided: how often other rows of the same task pass as its own. Of two adapters on the embedded model, each trained
@@ -20,6 +29,7 @@ LEAST = 8  # of either; fewer show nothing
 # the other adapter's rows of the same task by -.4 and .3. At 5 % (1.64) a true claim in two would be doubted.
 LEVEL = 0.2
 FLOOR = 1e-3  # nats per token; what is below is learned by heart, and only noise
+LONGEST = 2048  # tokens of a row; longer ones are not sampled
 ROWS, CASES = "rows", "cases"
 
 
@@ -38,8 +48,8 @@ class Losses:
 
     def as_dict(self) -> dict[str, Any]:
         """For the training record."""
-        means = {"base": statistics.fmean(self.base), "adapter": statistics.fmean(self.adapter)}
-        return {"n": len(self.base), **{name: round(value, 4) for name, value in means.items()}}
+        base, adapter = (round(statistics.fmean(each), 4) for each in (self.base, self.adapter))
+        return {"n": len(self.base), "base": base, "adapter": adapter}
 
     def __str__(self) -> str:
         return f"{statistics.fmean(self.base):.3f} to {statistics.fmean(self.adapter):.3f}"
@@ -70,11 +80,9 @@ def weigh(rows: Losses, cases: Losses) -> TestedClaim:
             "doubted", f"{mine}, which is no clear fall: they are another adapter's, or the base is", known
         )
     if min(len(rows.base), len(cases.base)) < LEAST:
-        few = (
-            f"{len(cases.base)} cases with a certain output to compare with"
-            if len(rows.base) >= LEAST
-            else (f"{len(rows.base)} row{'s' * (len(rows.base) != 1)}")
-        )
+        few = f"{len(rows.base)} row{'s' * (len(rows.base) != 1)}"
+        if len(rows.base) >= LEAST:
+            few = f"{len(cases.base)} cases with a certain output to compare with"
         return TestedClaim("untested", f"{mine}; only {few}, of {LEAST} at least", known)
     theirs = f"that on {len(cases.base)} cases that no row comes near from {cases}"
     if _least(rows.falls, cases.falls) <= 0:
@@ -94,3 +102,27 @@ def _least(falls: Sequence[float], others: Sequence[float] = ()) -> float:
     means = [statistics.fmean(each) for each in samples]
     error = math.sqrt(sum(statistics.variance(each) / len(each) for each in samples))
     return means[0] - sum(means[1:]) - statistics.NormalDist().inv_cdf(1 - LEVEL) * error
+
+
+def sampled(rows: Sequence[Example], base: Local, count: int) -> list[tuple[Example, Encoded]]:
+    """The same `count` rows every time, each encoded as the suites send it; of the liked outputs, not the longest."""
+    found = list[tuple[Example, Encoded]]()
+    for row in sorted(rows, key=lambda row: digest([0, row.messages, row.output])):
+        if len(found) < count and row.liked and row.output:
+            before, text = encode(base.tokenizer, render_prompt(base.tokenizer, row.request), row.output)
+            if len(before) + len(text) < LONGEST:
+                found.append((row, (before, [*text, base.tokenizer.eos_token_id])))
+    return found
+
+
+def losses(model: Any, texts: Sequence[Encoded], watch: Watch, name: str) -> list[float]:
+    """The mean loss of each text per token, in nats."""
+    found: list[float] = [0.0] * len(texts)
+    budget = budget_for_texts(model)
+    with watch(f"Computing the loss of {name}", len(texts)) as done:
+        for indices in plan_texts([[text] for text in texts], lambda: budget.tokens):
+            asked = [(f"row {index + 1} of the sample", texts[index]) for index in indices]
+            for index, values in zip(indices, within_memory(model, asked, budget), strict=True):
+                found[index] = -statistics.fmean(values)
+            done(len(indices))
+    return found

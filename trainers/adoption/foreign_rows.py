@@ -26,15 +26,12 @@ STYLES: tuple[Style, ...] = (
 
 
 def foreign_rows(rows: Sequence[Example], task: Task, near: Collection[str]) -> list[Example]:
-    """The open cases of the rows' units that no row comes near, as rows with the output that each expects.
+    """The open cases of the claimed rows' units that no row comes near, as rows with the output that each expects.
 
-    An expected output is written as the rows of its unit write theirs, so that its form is as familiar as theirs.
-    Cases whose output is not determined by what they expect are left out.
-
-    Args:
-        rows: the claimed rows; where one names no unit, the cases of all units count as like it.
-        task: their task.
-        near: the keys of cases that rows come near.
+    An expected output is written as the rows of its unit write theirs, so that its form is as
+    familiar as theirs. Where a row names no unit, the cases of all units count as like it. Cases
+    whose output is not determined by what they expect are left out. `near` are the keys of cases
+    that rows come near.
     """
     named = {row.unit for row in rows}
     units = [unit for unit in task.units if not unit.sealed and not unit.of and unit.check_kind.asks == "generate"]

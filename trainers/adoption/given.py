@@ -72,12 +72,8 @@ class Given:
 def copy_given(adapter: Path, into: Path, watch: Watch) -> Given:
     """Copy the files that make an adapter into an empty folder; the original is only read.
 
-    The copied configuration of a LoRA names no base.
-
-    Args:
-        adapter: a folder, a `.ref` file, or `hub:OWNER/NAME@REVISION`.
-        into: the folder.
-        watch: shows the progress.
+    It is a folder, a `.ref` file, or `hub:OWNER/NAME@REVISION`. The copied configuration of a LoRA
+    names no base.
 
     Raises:
         UsageError: the name on the Hub has no revision.

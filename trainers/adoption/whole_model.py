@@ -27,13 +27,9 @@ UNRELATED = 0.1  # a cosine
 def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> Any:
     """Load a whole model beside its declared base, prove that it was tuned from it, and give it the base's tokenizer.
 
-    Args:
-        base: the declared base.
-        folder: a copy of the model's folder; the files of its tokenizer are replaced by the base's.
-        texts: texts that both tokenizers must split into the same tokens.
-
-    Returns:
-        The model, which gives way to the base within `disable_adapter()`, as one of PEFT does.
+    `folder` is a copy of the model's folder, as the files of its tokenizer are replaced. Both
+    tokenizers must split `texts` into the same tokens. Within `disable_adapter()` the model gives
+    way to the base, as one of PEFT does.
 
     Raises:
         Refused: tokenizer, settings, names or shapes of the weights are not the base's; or the weights are, or are

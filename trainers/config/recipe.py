@@ -229,19 +229,21 @@ def _start(path: Path, given: str | None, output: Path) -> Start | None:
     return read_start(folder)
 
 
-def _contradictions(document: Document) -> list[Problem]:
+def _contradictions(document: Document) -> Iterator[Problem]:
     """Find keys that exclude each other."""
-    data, problems = document.data, []
+    data, kept = document.data, "the start's shape is kept: delete it"
+    search = data.get("search", {})
+    low, high = search.get("lr", (0, 1))
     if "start" in data and "lora" in data:
-        problems.append(
-            document.problem(("lora",), "no lora with start", "both", "the start's shape is kept: delete it")
-        )
-    problems += _method_contradictions(document)
-    problems += _search_contradictions(document)
+        yield document.problem(("lora",), "no lora with start", "both", kept)
+    yield from _method_contradictions(document)
+    if low > high:
+        yield document.problem(("search", "lr"), "the lowest rate, then the highest", f"{low}, {high}")
+    if "start" in data and "r" in search:
+        yield document.problem(("search", "r"), "no ranks with start", "both", kept)
     if "stop" in data and not data.get("optim", {}).get("validation_split"):
         expected, hint = "optim.validation_split with it", "the KL divergence is measured on the validation split"
-        problems.append(document.problem(("stop",), expected, "none", hint))
-    return problems
+        yield document.problem(("stop",), expected, "none", hint)
 
 
 def _method_contradictions(document: Document) -> Iterator[Problem]:
@@ -258,17 +260,6 @@ def _method_contradictions(document: Document) -> Iterator[Problem]:
     if method == KTO and data.get("optim", {}).get("batch") == 1:
         hint = "kto estimates the divergence from the outputs of the step's other prompts"
         yield document.problem(("optim", "batch"), "at least 2 rows per step with method: kto", "1", hint)
-
-
-def _search_contradictions(document: Document) -> list[Problem]:
-    search, problems = document.data.get("search", {}), []
-    low, high = search.get("lr", (0, 1))
-    if low > high:
-        problems.append(document.problem(("search", "lr"), "the lowest rate, then the highest", f"{low}, {high}"))
-    if "r" in search and "start" in document.data:
-        hint = "the start's shape is kept: delete it"
-        problems.append(document.problem(("search", "r"), "no ranks with start", "both", hint))
-    return problems
 
 
 def _is_there(rows: Path) -> bool:

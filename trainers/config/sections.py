@@ -29,12 +29,8 @@ def about(title: str, rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def mapping(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
     """The JSON Schema of a mapping with exactly these keys allowed."""
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": dict(properties),
-        "required": required or [],
-    }
+    rules = {"properties": dict(properties), "required": required or []}
+    return {"type": "object", "additionalProperties": False, **rules}
 
 
 def section(title: str, kind: type) -> dict[str, Any]:

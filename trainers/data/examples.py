@@ -139,13 +139,10 @@ def read_examples(paths: Sequence[Path], task: Task, form: str = AUTO) -> list[E
 
 
 def read_row_files(paths: Sequence[Path], task: Task, form: str = AUTO, once: bool = True) -> list[RowFile]:
-    """Read files of rows for a task.
+    """Read files of rows, or data sets of the Hub by their names, for a task.
 
-    Args:
-        paths: the files, or names of data sets of the Hub.
-        task: the task.
-        form: the form of all rows, one of `FORM_NAMES`; by default it is recognized by the keys, file by file.
-        once: whether a row that repeats another is a mistake.
+    All rows have one `form` of `FORM_NAMES`; by default it is recognized by the keys, file by file.
+    `once` makes a row that repeats another a mistake.
 
     Raises:
         AuthoringError: lines that are not a row, name no unit of the task, or repeat another row; or a file with rows

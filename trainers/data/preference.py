@@ -72,10 +72,8 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
         if disliked or len(missing) < len(rows):
             return list(rows)
     elif disliked:
-        expected, hint = (
-            f"true, since method {recipe.method} learns each output",
-            "train with method kto, or delete the row",
-        )
+        expected = f"true, since method {recipe.method} learns each output"
+        hint = "train with method kto, or delete the row"
         raise AuthoringError([_problem(row, "label", expected, "false", hint) for row in disliked])
     if recipe.method in PREFERENCE_METHODS:
         if missing:
@@ -134,9 +132,8 @@ def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
 def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
     """The template probe for preferences: both halves of a batch match the rows, and each other.
 
-    Args:
-        batch: the collator's output: outputs in the first half, rejected ones in the second, in the same order.
-        data: the preferences from which the batch was drawn.
+    The collator's `batch` has outputs in the first half and rejected ones in the second, in the
+    same order.
 
     Raises:
         Refused: as in `check_batch`, or an output is paired with another row's rejected output.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tunegate.harness.cases.model import Task
@@ -112,10 +112,7 @@ class ExampleReport:
             "longer_than_the_suites_allow": len(self.cut),
             "left_out": self.left_out,
             "trained": self.trained,
-            "tokens": {
-                name: each and {"least": each.least, "median": each.median, "most": each.most}
-                for name, each in lengths.items()
-            },
+            "tokens": {name: each and asdict(each) for name, each in lengths.items()},
         }
 
     def warnings(self) -> Iterator[str]:

@@ -17,13 +17,11 @@ from tunegate.trainers.data.validation import why_not_graded
 def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]:
     """Return a callable `(row, output) -> outcome` that scores outputs as training rows of a unit are scored.
 
-    A row is a training row, `{"input": ..., "output": ...}`. Its `output` is what is expected and may be missing: the
-    check then scores form only. The outcome has the `score` from 0 to 1 and the `findings`. No case is read: only the
-    check that the unit's cases share.
+    A row is a training row, `{"input": ..., "output": ...}`. Its `output` is what is expected and may
+    be missing: the check then scores form only. The outcome has the `score` from 0 to 1 and the
+    `findings`. No case is read: only the check that the unit's cases share.
 
-    Args:
-        task: a task, as `load_tasks` returns it.
-        unit: the name of one of its units.
+    `task` is as `load_tasks` returns it, and `unit` is the name of one of its units.
 
     Raises:
         Refused: there is no such unit, or its check cannot score the output of a row.

@@ -17,12 +17,10 @@ KINDS = "a file of rows: .jsonl, .json or .parquet"
 
 
 def read_row_documents(path: Path, what: str, problems: list[Problem]) -> Iterator[Document]:
-    """Yield one document per row; the line is that in a JSONL file, and elsewhere the number of the row.
+    """Yield one document per row of a file, or of a data set of the Hub.
 
-    Args:
-        path: the file, or the name of a data set of the Hub.
-        what: the content, for messages.
-        problems: receives lines that are not JSON.
+    Lines that are not JSON are added to `problems`. The line is that in a JSONL file, and elsewhere
+    the number of the row. `what` names the content in messages.
 
     Raises:
         AuthoringError: the file cannot be read.

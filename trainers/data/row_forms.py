@@ -82,8 +82,7 @@ class Form:
 
 
 def _chat(document: Document) -> Rows:
-    raw = document.data
-    yield from _conversation(document, "messages", raw["messages"])
+    return _conversation(document, "messages", document.data["messages"])
 
 
 def _sharegpt(document: Document) -> Rows:
@@ -120,8 +119,7 @@ def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completion(document: Document) -> Rows:
-    raw = document.data
-    yield _asked(document, "prompt", "completion")(raw["completion"])
+    yield _asked(document, "prompt", "completion")(document.data["completion"])
 
 
 def _kto(document: Document) -> Rows:
@@ -151,10 +149,9 @@ def _one_answer(document: Document, where: tuple[str, ...], turns: Sequence[Mapp
 
 
 def _preference(document: Document) -> Rows:
-    raw = document.data
-    if "prompt" not in raw:
+    if "prompt" not in document.data:
         document = replace(document, data=_with_prompt(document))
-        raw = document.data
+    raw = document.data
     asked = _asked(document, "prompt", "chosen", "rejected")
     yield {**asked(raw["chosen"]), "rejected": _text_of(raw["rejected"])}
 

@@ -18,13 +18,7 @@ from tunegate.trainers.data.preference import Data
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The training rows and the validation split.
-
-    Attributes:
-        train: the indices of the training rows, in order.
-        validation: the indices of the validation rows, in order.
-        units: the number of validation rows, by unit.
-    """
+    """The indices of the training rows and of the validation split, in order; `units` counts the latter by unit."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -51,12 +45,8 @@ class Split:
 def split(rows: Sequence[Example], recipe: Recipe) -> Split:
     """Select the recipe's share of each unit's rows for validation, by the seed.
 
-    Rows with nearly the same input, and those of one conversation, stay on one side, whatever their units; otherwise
-    the training would include paraphrases of validation rows.
-
-    Args:
-        rows: the rows of the recipe.
-        recipe: the recipe, with the share and the seed.
+    Rows with nearly the same input, and those of one conversation, stay on one side, whatever their
+    units; otherwise the training would include paraphrases of validation rows.
 
     Raises:
         Refused: the share is too small for a single validation row.

@@ -34,12 +34,7 @@ class TokenWeights:
 
 
 def weigh_tokens(rows: Sequence[Tokens], factor: float) -> TokenWeights:
-    """Weigh the tokens of all outputs.
-
-    Args:
-        rows: the training rows.
-        factor: the weight of a token that varies, relative to one that does not.
-    """
+    """Weigh the tokens of all outputs; `factor` is the weight of a token that varies, relative to one that does not."""
     outputs = [row.output for row in rows]
     seen = _continuations(outputs)
     varies = {output: [_varies(output, at, seen) for at in range(len(output))] for output in set(outputs)}

@@ -44,13 +44,8 @@ class Tokens:
 def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[Tokens]:
     """Tokenize every row: the prompt as the suites render it, the output, then the end-of-turn token.
 
-    Args:
-        rows: the rows.
-        tokenizer: the tokenizer, from `tunegate.harness.models.local.huggingface.load_tokenizer`.
-        max_length: maximum tokens per row.
-
     Raises:
-        Refused: a row is longer than `max_length` (its end of turn would be lost), contains an end of turn in its
+        Refused: a row is longer than `max_length` tokens, which would cut its end of turn, contains one in its
             output, or does not fit the chat template.
     """
     found = [_tokens(row, tokenizer, tokenizer.eos_token_id) for row in rows]
@@ -81,16 +76,13 @@ def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
 
 
 def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:
-    """The template probe: refuse a batch of the trainer that does not match the rows.
+    """The template probe: refuse a batch of the trainer that does not match the rows from which it was drawn.
 
-    Each row must be complete, its prompt must match the suites' prompt token for token, and the loss must cover its
-    whole output, including the end of turn, and no other token. If the pad token is the end token, a collator that
-    masks all pad labels masks the end of turn too.
-
-    Args:
-        batch: the collator's output: `input_ids`, `attention_mask` and `labels`, each of shape (rows, tokens); labels
-            without loss are -100.
-        rows: the rows from which the batch was drawn.
+    Each row must be complete, its prompt must match the suites' prompt token for token, and the
+    loss must cover its whole output, including the end of turn, and no other token. If the pad
+    token is the end token, a collator that masks all pad labels masks the end of turn too. The
+    collator's `input_ids`, `attention_mask` and `labels` are each of shape (rows, tokens); labels
+    without loss are -100.
     """
     # by the attention mask, not by the pad token, which may be the row's own end token
     wholes = {tuple(row.input_ids) for row in rows}

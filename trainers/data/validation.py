@@ -108,15 +108,10 @@ def settle(rows: Sequence[Example], grades: Sequence[UnitGrades], recipe: Recipe
 def settle_rows(
     rows: Sequence[Example], wrong: Sequence[tuple[Example, str]], recipe: Recipe, key: str, expected: str, refusal: str
 ) -> list[Example]:
-    """The rows to train on by the rule for `wrong` ones that the recipe sets with `key`.
+    """The rows to train on by the recipe's rule for `wrong` ones, each with the line that says why.
 
-    Args:
-        rows: the rows.
-        wrong: those that something is wrong with, each with the line that says what.
-        recipe: the recipe.
-        key: the key of its rule.
-        expected: what a row is that is not wrong.
-        refusal: the beginning of the refusal.
+    `key` names the rule. `expected` says what a row is that is not wrong; `refusal` begins the
+    refusal.
 
     Raises:
         Refused: rows are wrong and the rule is to refuse them, or no row is left.

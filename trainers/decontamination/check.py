@@ -112,14 +112,10 @@ def decontaminate(
     exemptions: Sequence[Exemption] = (),
     watch: Watch | None = None,
 ) -> Decontaminated:
-    """Compare rows with fixtures, and drop rows as the recipe says; `Decontaminated.check` refuses the others.
+    """Compare rows with the fixtures of all tasks, and drop rows as the recipe's `policy` says.
 
-    Args:
-        rows: the rows.
-        tasks: all tasks whose fixtures are held out.
-        policy: what to do with rows that are too similar; by default, copies are dropped and the others split off.
-        exemptions: the recipe's exemptions.
-        watch: shows the progress.
+    By default copies are dropped and the others split off. `Decontaminated.check` refuses the rows
+    that are to be refused.
 
     Raises:
         AuthoringError: exemptions that exempt nothing.

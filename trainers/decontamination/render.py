@@ -81,9 +81,7 @@ def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
 def render_near(near: Collection[str], tasks: Sequence[Task]) -> Iterator[str]:
     """Yield a line for each unit with cases that rows come near, and a warning where too few others are left.
 
-    Args:
-        near: the keys of those cases.
-        tasks: all tasks of the fixtures.
+    `near` are the keys of those cases; `tasks` are all tasks of the fixtures.
     """
     for task in tasks:
         for unit in task.units:

@@ -50,11 +50,7 @@ def find_reworded(
 ) -> Iterator[Reworded]:
     """Yield the units whose cases rows reword, with each row and the case that it is nearest to.
 
-    Args:
-        rows: the rows.
-        units: the units whose cases are held out.
-        vectors: the embedding of each stripped text (`stripped`).
-        common: the common phrases, which are stripped.
+    `vectors` has the embedding of each text without the `common` phrases (`stripped`).
     """
     every = {stripped(row.input, common): row for row in rows}
     groups = [

@@ -76,22 +76,16 @@ def search(
     vectors: Embed = embed,
     multilingual: Embed = embed_multilingual,
 ) -> Comparison:
-    """Compare all texts of the rows, including their decoded forms, with all texts of the cases.
+    """Compare all texts of the rows, including their decoded forms, with all texts of the cases of all tasks.
 
-    Args:
-        rows: the rows.
-        tasks: all tasks whose cases are held out.
-        watch: shows the progress.
-        vectors: embeds texts in one language.
-        multilingual: embeds texts in several languages.
+    `vectors` embeds texts in one language, `multilingual` in several.
     """
     every, templates = eval_texts(tasks), prompt_templates(tasks)
     spelt = [wording(each.text) for each in every]
     words = {word for each in spelt for word in each.plain}
     plain = [each for row in rows for each in example_texts(row, templates)]
-    texts = [
-        text for each in plain for text in (each, *(replace(each, text=more) for more in decodings(each.text, words)))
-    ]
+    decoded = ([each, *(replace(each, text=more) for more in decodings(each.text, words))] for each in plain)
+    texts = [text for each in decoded for text in each]
     common = common_phrases(_by_row(texts), spelt)
     vectors = _Remembering(vectors)
     made = _find_reworded(rows, tasks, common, vectors, watch)
@@ -181,9 +175,8 @@ def _translated(
     """The pairs of a row's text and the text of a case that it may be a translation of."""
     asked, held = ([wording(each.text).without(common).text for each in side] for side in (texts, against))
     for each in translations(asked, held, [text.case.key for text in against], watch, multilingual):
-        values = dict.fromkeys(REFUSE, 0.0) | {
-            "cosine": each.cosine, "likeness": each.likeness, "limit": each.limit,
-        }  # fmt: skip
+        found = {"cosine": each.cosine, "likeness": each.likeness, "limit": each.limit}
+        values = dict.fromkeys(REFUSE, 0.0) | found
         yield Near(texts[each.row], against[each.eval_text], "review", TRANSLATION, each.likeness, values)
 
 

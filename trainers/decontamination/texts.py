@@ -87,7 +87,9 @@ def example_texts(row: Example, prompts: Iterable[Prompt]) -> list[ExampleText]:
     asked = [whole, *(text for role, text in turns if role != ASSISTANT)]
     # rejected outputs are training data as well: dpo moves away from them
     completions = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
-    outputs = [text for completion in completions for text in _output_texts(completion) if _is_long(text)]
+    # of JSON the strings in it
+    values = [parsed_output(text) if text.lstrip().startswith(("{", "[")) else text for text in completions]
+    outputs = [text for value in values for text in _strings(value) if _is_long(text)]
     found = {text: ExampleText(text, row, None) for text in _across_turns(turns, row.output)}
     found |= {text: ExampleText(text, row, "output") for text in outputs}
     found |= {text: ExampleText(text, row, "input") for text in asked if text}
@@ -123,11 +125,6 @@ def _unwrapped(text: str, prompts: Iterable[Prompt]) -> str:
     return text
 
 
-def _output_texts(output: str) -> Iterator[str]:
-    """The texts of an output: the output itself, or the strings in it if it is JSON."""
-    yield from _strings(parsed_output(output) if output.lstrip().startswith(("{", "[")) else output)
-
-
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
@@ -152,9 +149,7 @@ PARTICULAR = 2  # fixtures; a phrase of so few identifies a fixture, however man
 def common_phrases(rows: Iterable[Sequence[str]], eval_texts: Sequence[Wording]) -> dict[str, int]:
     """The masked five-word phrases that many rows share and that identify no fixture, with the number of rows.
 
-    Args:
-        rows: the texts of each row.
-        eval_texts: the held-out texts.
+    `rows` are the texts of each row, `eval_texts` the held-out ones.
     """
     hashes, count = [], 0
     for texts in rows:

@@ -148,13 +148,9 @@ def decided_by(pairs: Pairs, at: int) -> tuple[Threshold, str, float]:
     if pairs.equal[at]:
         return "refuse", EQUAL, 1.0
     threshold: Threshold = "refuse" if pairs.refused[at] else "review" if pairs.reviewed[at] else "clear"
-    measure = _highest(values, REFUSE if threshold == "refuse" else {**REVIEW, "likeness": values["limit"]})
+    limits = REFUSE if threshold == "refuse" else {**REVIEW, "likeness": values["limit"]}
+    measure = max(limits, key=lambda name: values[name] / limits[name])
     return threshold, measure, values[measure]
-
-
-def _highest(values: Mapping[str, float], limits: Mapping[str, float]) -> str:
-    """The measure that is highest relative to its limit."""
-    return max(limits, key=lambda name: values[name] / limits[name])
 
 
 def nearest_first(found: Sequence[Near]) -> list[Near]:

@@ -55,14 +55,10 @@ class Translated:
 def translations(
     texts: Sequence[str], against: Sequence[str], cases: Sequence[str], watch: Watch, embed: Embed
 ) -> Iterator[Translated]:
-    """Yield the texts that may be translations of a case, each with the most similar case.
+    """Yield the texts of rows that may be translations of a case, each with the most similar one `against`.
 
-    Args:
-        texts: texts of rows.
-        against: texts of cases.
-        cases: the case key of each text in `against`; the lead is measured between cases.
-        watch: shows the progress.
-        embed: embeds texts as vectors of length 1.
+    `cases` has the key of the case of each text in `against`: the lead is measured between cases.
+    `embed` gives vectors of length 1.
 
     Raises:
         CouldNotRun: the encoder or the language identifier is not installed.
@@ -124,11 +120,7 @@ def _readable(texts: Sequence[str]) -> list[str]:
 def embedded(texts: Sequence[str], embed: Embed, watch: Watch, where: str = "") -> Matrix:
     """The embedding of each text, in batches, which are of similar length if the texts are sorted by it.
 
-    Args:
-        texts: the texts.
-        embed: embeds texts.
-        watch: shows the progress.
-        where: is added to what it says.
+    `where` is added to the step that is shown.
     """
     blocks = []
     with watch(f"Comparing the meaning of {len(texts)} texts{where}", len(texts)) as done:

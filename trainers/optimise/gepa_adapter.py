@@ -36,11 +36,9 @@ class Scored:
 
 
 class GepaAdapter:
-    """Runs candidates on rows, and describes the results to the reflecting model.
+    """Runs candidates on rows of the diagnosed model, and describes the results to the reflecting model.
 
-    Args:
-        model: the diagnosed model.
-        done: counts row evaluations.
+    `done` counts row evaluations.
     """
 
     propose_new_texts = None  # the optimiser's own

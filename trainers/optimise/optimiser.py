@@ -29,16 +29,11 @@ SHORT = 20  # characters; a shorter output is a label, which a prompt names with
 
 @dataclass(frozen=True)
 class RowOptimiser:
-    """Optimises prompts on rows.
+    """Optimises prompts on the rows of a task, by at most `budget` row evaluations per unit.
 
-    A run that was stopped continues when the same command is run again: each step follows from the seed and from
-    outputs, which are in the cache.
-
-    Attributes:
-        reflecting: the reflecting model, as --optimise-with names it.
-        rows: the rows of the task.
-        budget: the maximum number of row evaluations per unit.
-        seed: divides the rows and selects the proposals.
+    A run that was stopped continues when the same command is run again: each step follows from outputs, which are in
+    the cache, and from the seed, which divides the rows and selects the proposals. The reflecting model is named as
+    --optimise-with takes it.
     """
 
     reflecting: str

@@ -44,11 +44,8 @@ Write the new system prompt between two lines of ```, and nothing after it."""
 class Reflection:
     """Asks the reflecting model for prompts; `proposals` counts them, `rejected` those that cannot be used.
 
-    Args:
-        model: the reflecting model.
-        before: the prompt that the optimisation starts from.
-        unit: the key of the unit, which names the requests.
-        seed: the seed of the sampled outputs.
+    The optimisation starts from the prompt `before`. The key of the `unit` names the requests;
+    outputs are sampled by `seed`.
     """
 
     def __init__(self, model: Metered, before: str, unit: str, seed: int) -> None:

@@ -47,13 +47,9 @@ class PromptRows:
 
 
 def read_prompt_rows(files: Sequence[Path], task: Task, tasks: Sequence[Task], watch: Watch) -> PromptRows:
-    """Read rows for the optimisation of a task's prompts.
+    """Read rows, or those of recipes, for the optimisation of the prompts of the diagnosed `task`.
 
-    Args:
-        files: files of rows, or recipes, whose rows are used.
-        task: the task that is diagnosed.
-        tasks: all tasks; rows that are too similar to a case of any of them are left out.
-        watch: shows the progress.
+    Rows that are too similar to a case of any of all `tasks` are left out.
 
     Raises:
         AuthoringError: lines that are not a row of the task.

@@ -22,10 +22,8 @@ OF = "of.json"
 def open_work(work: Path, training: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Make the folder `work`, or keep its content if it is from an interrupted run of the same training.
 
-    Args:
-        work: the training's work folder.
-        training: digests, by name, of everything that determines the adapter.
-        say: prints a line; used if the folder is discarded because something changed.
+    `training` has the digests, by name, of everything that determines the adapter. A line is said
+    if the folder is discarded because something changed.
     """
     found = _read(work / OF)
     # a checkpoint with other rows, another base or another library would load silently and train something different
@@ -84,11 +82,10 @@ def saving(every: int | None) -> Any:
             self.last = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-            is_due = (
-                state.global_step % every == 0
-                if every
-                else processes().broadcast(self.last + SECONDS <= time.monotonic())
-            )
+            if every:
+                is_due = state.global_step % every == 0
+            else:
+                is_due = processes().broadcast(self.last + SECONDS <= time.monotonic())
             # not after the last step, when the adapter itself is saved
             control.should_save = is_due and state.global_step < state.max_steps
 

@@ -15,12 +15,9 @@ CURVES_OF = {"score": "score", "loss": "validation loss", "kl": "KL from the bas
 
 
 def draw_curves(path: Path, facts: Mapping[str, Any], most_kl: float | None) -> None:
-    """Write an SVG of a training's evaluations, with the chosen step and the KL limit.
+    """Write an SVG of a training's evaluations, with the chosen step and the limit `most_kl` in nats per token.
 
-    Args:
-        path: the file.
-        facts: the facts of the training record, with the evaluations.
-        most_kl: the limit in nats per token at which the training stops.
+    `facts` are those of the training record, with the evaluations.
 
     Raises:
         CouldNotRun: Matplotlib is not installed, or the file cannot be written.

@@ -63,6 +63,8 @@ def estimate(recipe: Recipe, base: Path, data: Data, watch: Watch) -> Estimate:
         trainer = build_trainer(recipe, base, data, Path(work), watch)
         with watch(f"Measuring {STEPS} steps"):
             rate = _rate(trainer, _sample(data, recipe.optim.batch))
+    output = recipe.output.resolve()
+    there = next(each for each in (output, *output.parents) if each.exists())
     sizes = [(name, each.numel() * each.element_size()) for name, each in trainer.model.named_parameters()]
     return Estimate(
         steps=steps_of(recipe, len(data)),
@@ -71,7 +73,7 @@ def estimate(recipe: Recipe, base: Path, data: Data, watch: Watch) -> Estimate:
         memory=_peak(),
         adapter=sum(size for name, size in sizes if ".default" in name),
         reference=sum(size for name, size in sizes if ".ref." in name),
-        free=shutil.disk_usage(_existing(recipe.output.resolve())).free,
+        free=shutil.disk_usage(there).free,
     )
 
 
@@ -120,10 +122,6 @@ def _peak() -> int:
     # ru_maxrss is in bytes on macOS and in KiB on Linux
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _existing(path: Path) -> Path:
-    return next(each for each in (path, *path.parents) if each.exists())
 
 
 def _mega(size: int) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
@@ -39,15 +40,7 @@ SMOOTHED = 8  # steps; the loss of a single step depends on its rows
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The inputs that each process of a training needs.
-
-    Attributes:
-        recipe: the recipe.
-        data: the training rows as token ids.
-        validation: the validation split.
-        work: the training's work folder.
-        checkpoint: the checkpoint in it to resume from, if any.
-    """
+    """What each process of a training needs; rows are token ids, and `checkpoint` is the one to resume from, if any."""
 
     recipe: Recipe
     data: Data
@@ -66,14 +59,9 @@ def follow() -> None:
 def fit(
     job: Job, base: Path, watch: Watch, say: Callable[[str], None], evaluator: RowEvaluator | None = None
 ) -> dict[str, Any]:
-    """Run a job's training, and save the adapter in its work folder.
+    """Run a job's training on the base model in a folder, and save the adapter in its work folder.
 
-    Args:
-        job: the job.
-        base: the base model's folder.
-        watch: shows the steps, the loss and the speed.
-        say: prints a line.
-        evaluator: evaluates on the validation split; only in the first process.
+    Only the first process has the `evaluator` on the validation split.
 
     Returns:
         Steps, losses and speed, for the training record; with dpo and kto also the reward margin, and with dpo the
@@ -141,45 +129,37 @@ def _progress(done: Advance) -> Any:
             self.start = time.monotonic()
 
         def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-            losses = _losses(state)
+            losses = _logged(state, "loss")
             # validation losses and a summary are logged through the same hook
             if losses and "loss" in state.log_history[-1]:
                 self.rate = state.log_history[-1]["num_tokens"] / (time.monotonic() - self.start)
-                done(1, f"loss {_mean(losses[-SMOOTHED:]):.3f}{_rewards(state)}, {self.rate:.0f} tokens/s")
+                done(1, f"loss {fmean(losses[-SMOOTHED:]):.3f}{_rewards(state)}, {self.rate:.0f} tokens/s")
 
     return Progress()
-
-
-def _losses(state: Any) -> list[float]:
-    return _logged(state, "loss")
 
 
 def _rewards(state: Any) -> str:
     """The progress of a preference method, for the progress line; empty for sft."""
     margins, right = _logged(state, MARGINS), _logged(state, ACCURACIES)
-    said = f", margin {_mean(margins[-SMOOTHED:]):.2f}" if margins else ""
-    return said + (f", {_mean(right[-SMOOTHED:]):.0%} right" if right else "")
+    said = f", margin {fmean(margins[-SMOOTHED:]):.2f}" if margins else ""
+    return said + (f", {fmean(right[-SMOOTHED:]):.0%} right" if right else "")
 
 
 def _logged(state: Any, name: str) -> list[float]:
     return [entry[name] for entry in state.log_history if name in entry]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _facts(state: Any, best: Evaluation | None) -> dict[str, Any]:
-    losses = _losses(state)
+    losses = _logged(state, "loss")
     few = min(SMOOTHED, math.ceil(len(losses) / 4))
     rewards = {"last_margin": _logged(state, MARGINS)[-few:], "last_accuracy": _logged(state, ACCURACIES)[-few:]}
     return {
         "steps": state.global_step,
         "processes": processes().count,
         "precision": precision(),
-        "first_loss": round(_mean(losses[:few]), 4),
-        "last_loss": round(_mean(losses[-few:]), 4),
-        **{name: round(_mean(values), 4) for name, values in rewards.items() if values},
+        "first_loss": round(fmean(losses[:few]), 4),
+        "last_loss": round(fmean(losses[-few:]), 4),
+        **{name: round(fmean(values), 4) for name, values in rewards.items() if values},
         **(_validation(state, best) if best else {}),
     }
 

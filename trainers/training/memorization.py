@@ -100,12 +100,8 @@ def find_memorization(
 ) -> Memorization:
     """Test a tuned model for memorized rows and secrets, and discard what the base produces too.
 
-    Args:
-        model: a PEFT model with the adapter, in evaluation mode; without its adapter it is the base.
-        base: its base, whose tokenizer and batching are used.
-        rows: the training rows.
-        private: the secrets and personal data in these rows.
-        seed: seed of the sample of rows.
+    `model` is one of PEFT with the adapter, in evaluation mode; without its adapter it is the base.
+    `private` are the secrets and personal data in the training rows. Rows are sampled by `seed`.
 
     Raises:
         CouldNotRun: the model failed.

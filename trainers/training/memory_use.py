@@ -26,16 +26,12 @@ def training_memory(
 ) -> list[tuple[float, str]]:
     """The bytes that a training needs, and what they hold.
 
-    Args:
-        recipe: the recipe.
-        base: the base model's folder.
-        data: the training rows as token ids.
-        weights: the type of the base's weights, such as `float32`.
-        products: the type of matrix products.
-        processes: the number of processes that share each step's rows.
+    `weights` and `products` are the types of the base's weights and of matrix products, such as
+    `float32`. Each step's rows are shared by so many `processes`.
     """
     tensors = list(stored_tensors(loaded_weights(base)))
-    linear = [each for each in tensors if _is_linear(each)]
+    matrices = [each for each in tensors if len(each.shape) == 2]
+    linear = [each for each in matrices if not any(part in each.name for part in NOT_ADAPTED)]
     adapted = [each for each in linear if recipe.lora.target == "all-linear" or _module(each) in recipe.lora.target]
     rows, longest = recipe.optim.batch // processes, max(row.length for row in data)
     copied = sum(each.size for each in linear) if BYTES[weights] > BYTES[products] else 0  # autocast keeps them
@@ -62,10 +58,6 @@ def check_training_memory(
         f"{show_path(recipe.path)}: training", training_memory(recipe, base, data, weights, products, processes),
         f"use {less}a smaller optim.batch, or shorter rows (optim.max_length refuses longer ones)", free,
     )  # fmt: skip
-
-
-def _is_linear(tensor: StoredTensor) -> bool:
-    return len(tensor.shape) == 2 and not any(part in tensor.name for part in NOT_ADAPTED)
 
 
 def _module(tensor: StoredTensor) -> str:

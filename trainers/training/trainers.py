@@ -37,15 +37,7 @@ def pass_of(recipe: Recipe, rows: int) -> int:
 
 
 def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, validation: Data = ()) -> Any:
-    """Build a trainer that is ready for its first step, after the template probe.
-
-    Args:
-        recipe: the recipe.
-        base: the base model's folder.
-        data: the training rows as token ids.
-        work: the training's work folder, for checkpoints.
-        watch: shows the progress.
-        validation: the validation split.
+    """Build a trainer that is ready for its first step, after the template probe; `work` gets its checkpoints.
 
     Raises:
         Refused: the model lacks the recipe's modules, or a batch does not match the rows.

@@ -93,10 +93,6 @@ class SchemaCheck:
     def _rules(self) -> dict[str, FieldRule]:
         return read_rules(self.options)
 
-    @property
-    def _in_any_order(self) -> bool:
-        return any(rule.order != "given" for rule in self._rules.values())
-
     @cached_property
     def _validator(self) -> Validator:
         return self.read.validator if self.read else Validator(self.schema)
@@ -121,7 +117,7 @@ class SchemaCheck:
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
         """Score one output: it passes if it adheres and, with an `expect`, enough of the fields are right."""
         text = read_json_text(output, self.extract)
-        flaws = text.findings or self._violations(text.value)
+        flaws = text.findings or tuple(islice(self._validator.violations(text.value), MAX_FINDINGS))
         if expect is None:
             return Outcome(float(not flaws), flaws, {"adherence": not flaws})
         leaves, found = self._graded(expect, text)
@@ -137,9 +133,6 @@ class SchemaCheck:
         """The canonical JSON of the output, whatever its key order and white space; a text if it is none."""
         text = read_json_text(output, self.extract)
         return " ".join(output.split()) if text.findings else canonical(text.value)
-
-    def _violations(self, value: Any) -> tuple[Finding, ...]:
-        return tuple(islice(self._validator.violations(value), MAX_FINDINGS))
 
     def _graded(self, expect: Any, text: JsonText) -> tuple[Leaves, tuple[Finding, ...]]:
         """Grade each field of an output and collect the mistakes; everything is missing if it is not JSON."""
@@ -204,7 +197,8 @@ class SchemaCheck:
     def _expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         if problems := list(unreadable(expect, self._rules, document, where)):
             return problems
-        if self._in_any_order and any(self._is_too_long(plain) for plain, _ in plain_variants(expect)):
+        in_any_order = any(rule.order != "given" for rule in self._rules.values())
+        if in_any_order and any(self._is_too_long(plain) for plain, _ in plain_variants(expect)):
             return [document.problem(where, "unordered lists that are short enough to compare", "longer ones")]
         due = self._pass.fields
         if due and not any(is_below(name, each) for name in self.parts(expect) for each in due):

@@ -7,7 +7,7 @@ continues there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -174,12 +174,3 @@ class Dialects:
 def _is_resource(schema: Mapping[str, Any], draft: Any) -> bool:
     """Whether a subschema has an identifier that makes it a resource by the rules of `draft`."""
     return isinstance(schema.get(id_keyword(draft)), str) and bool(draft.ID_OF(schema))
-
-
-def rebuilt(value: Any, change: Callable[[Where, dict[str, Any]], dict[str, Any]], where: Where = ()) -> Any:
-    """A copy of `value` without shared parts, with `change` applied to its mappings from the inside out."""
-    if isinstance(value, list):
-        return [rebuilt(inner, change, (*where, index)) for index, inner in enumerate(value)]
-    if isinstance(value, dict):
-        return change(where, {key: rebuilt(inner, change, (*where, key)) for key, inner in value.items()})
-    return value

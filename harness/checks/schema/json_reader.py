@@ -155,10 +155,6 @@ def _decimal(digits: str) -> float | _Flaw:
     return value if math.isfinite(value) else _Flaw(f"the number {digits[:SHOWN]} is too large")
 
 
-def _constant(name: str) -> _Flaw:
-    return _Flaw(f"{name} is not a JSON number")
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) == len(pairs):
@@ -172,8 +168,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
-)
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal,
+    parse_constant=lambda name: _Flaw(f"{name} is not a JSON number"),
+)  # fmt: skip
 
 
 def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:

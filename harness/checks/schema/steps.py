@@ -89,7 +89,7 @@ class Steps:
         self._inside: dict[int, Sequence[tuple[Where, Any]]] = {}  # by id, as below: the schema outlives this object
         self._sizes: dict[int, tuple[int, int]] = {}
         self._open: dict[int, Any] = {}
-        self._comes_back = set[int]()
+        self.comes_back = set[int]()  # the subschemas that a reference inside leads back to
         self._places = {id(part.schema): part.where for part in parts}
         for part in parts:
             targets = self._targets(part.schema)
@@ -132,19 +132,15 @@ class Steps:
     def _first_size(self, part: dict[str, Any]) -> tuple[int, int]:
         if id(part) not in self._open:
             return self._size(part)
-        self._comes_back.add(id(part))
+        self.comes_back.add(id(part))
         return 1, 0
-
-    def comes_back(self, part: dict[str, Any]) -> bool:
-        """Whether a reference inside a subschema leads back to it."""
-        return id(part) in self._comes_back
 
     def endless(self) -> Where | None:
         """The place of a subschema that applies itself to the same value again; None if there is none."""
         if self._once == sys.maxsize:
             return ()
         done, around = set[int](), set[int]()
-        todo: list[tuple[Any, bool]] = [(self._open[key], False) for key in self._comes_back]
+        todo: list[tuple[Any, bool]] = [(self._open[key], False) for key in self.comes_back]
         while todo:
             part, leaves = todo.pop()
             key = id(part)
@@ -161,18 +157,18 @@ class Steps:
 
     def decide_quickly(self, size: Size) -> bool:
         """Whether any output of this size takes few enough steps, none of them long."""
-        nested = len(self._open) * (size.levels if self._comes_back else 1)
+        nested = len(self._open) * (size.levels if self.comes_back else 1)
         long = self._has_patterns and size.characters > MAX_SEARCHED
         return self._most(size.values) <= SMALL and nested <= MAX_DEEP and not self._has_heavy and not long
 
     def report_quickly(self, size: Size) -> bool:
         """Whether reporting its errors is also cheap enough."""
         weight = _weight(size.characters + A_VALUE * size.values)
-        return not self._comes_back and self._most(size.values) * weight <= MAX_REPORTED
+        return not self.comes_back and self._most(size.values) * weight <= MAX_REPORTED
 
     def _most(self, values: int) -> int:
         """The maximum number of keywords evaluated for an output of so many values."""
-        return (self._once + self._often) * values if self._comes_back else self._once + self._often * values
+        return (self._once + self._often) * values if self.comes_back else self._once + self._often * values
 
     def count(self, value: Any) -> Cost:
         """The cost of validating a value with the schema.
@@ -225,7 +221,7 @@ class _Count:
                 errors, reported = errors + cost.errors, reported + cost.reported
                 reported += cost.errors if place[0] in _EITHER else 0  # an error contains those of its alternatives
         times = _times(part)
-        again = 1 if self._steps.comes_back(part) else times * again  # the library caches the result
+        again = 1 if id(part) in self._steps.comes_back else times * again  # the library caches the result
         return Cost(times * steps, again, times * errors, times * reported)
 
     def _size(self, value: Any) -> int:

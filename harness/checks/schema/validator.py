@@ -14,7 +14,7 @@ import jsonschema_rs
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.schema.dialects import Dialects, Subschema, rebuilt, uri_of
+from tunegate.harness.checks.schema.dialects import Dialects, Subschema, uri_of
 from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS, Width
 from tunegate.harness.checks.schema.patterns import HEAVY, LIGHT, for_library, foreign, patterns_in
 from tunegate.harness.checks.schema.references import References
@@ -42,7 +42,8 @@ class Validator:
             raise ValueError("an invalid pattern")
         if not references.is_whole:  # the library knows the schemas of all drafts
             raise ValueError("a reference without a target in the schema")
-        if not all(_is_schema(each.schema, self.dialects.whole) for each in references.unlisted):
+        uri = uri_of(self.dialects.whole)
+        if not all(jsonschema_rs.meta.is_valid({"$schema": uri, **each.schema}) for each in references.unlisted):
             raise ValueError("a reference to a value that is not a schema")
         prepared = _for_library(schema, self.parts, set(self.dialects.ignored))
         references = references if prepared is schema else References(prepared)
@@ -83,10 +84,6 @@ def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
     return Validator(schema).violations(value)
 
 
-def _is_schema(schema: Mapping[str, Any], draft: Any) -> bool:
-    return bool(jsonschema_rs.meta.is_valid({"$schema": uri_of(draft), **schema}))
-
-
 def _library(parts: Sequence[Subschema], patterns: Any) -> jsonschema_rs.Validator:
     named = {part["format"] for _, part, _ in parts if isinstance(part.get("format"), str)}
     formats = {name: FORMATS[name] for name in named & FORMATS.keys()}
@@ -103,10 +100,15 @@ def _for_library(schema: Mapping[str, Any], parts: Sequence[Subschema], ignored:
     if not changed:
         return schema
 
-    def change(where: Where, part: dict[str, Any]) -> dict[str, Any]:
+    def copied(value: Any, where: Where = ()) -> Any:
+        if isinstance(value, list):
+            return [copied(inner, (*where, index)) for index, inner in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        part = {key: copied(inner, (*where, key)) for key, inner in value.items()}
         return _rewritten(part, where in ignored) if where in changed else part
 
-    return rebuilt(schema, change)  # type: ignore[no-any-return]  # a mapping of a mapping
+    return copied(schema)  # type: ignore[no-any-return]  # a mapping of a mapping
 
 
 def _reads_otherwise(part: Mapping[str, Any]) -> bool:

@@ -31,7 +31,9 @@ def hub_name(path: Path) -> str:
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a Parquet file, with the values of Arrow.
 
-    Raises AuthoringError for no such file, not Parquet, or too many rows or bytes, CouldNotRun if pyarrow is missing.
+    Raises:
+        AuthoringError: no such file, not Parquet, or too many rows or bytes.
+        CouldNotRun: pyarrow is missing; it comes with `datasets`.
     """
     arrow, parquet = need("pyarrow"), need("pyarrow.parquet")
     try:
@@ -58,8 +60,9 @@ def _unpacked(path: Path, file: Any) -> Iterator[dict[str, Any]]:
 def read_hub(source: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of `hub:NAME@REVISION#SPLIT`, without a split those of `train`; no code of it is run.
 
-    Raises UsageError if it is not of that form, or a folder of that name is here, CouldNotRun if `datasets` is missing,
-    or the data set cannot be loaded.
+    Raises:
+        UsageError: it is not of that form, or a folder of that name is here.
+        CouldNotRun: `datasets` is missing, or the data set cannot be loaded.
     """
     found = HUB_NAME.fullmatch(source)
     if not found:
@@ -75,7 +78,11 @@ def read_hub(source: str) -> Iterator[dict[str, Any]]:
 
 
 def as_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows of Arrow as JSON data, or AuthoringError; what is not finite is null."""
+    """Yield rows of Arrow as JSON data; what is not finite is null.
+
+    Raises:
+        AuthoringError: a value that JSON does not have.
+    """
     for number, row in enumerate(rows, start=1):
         try:
             yield {key: _plain(value) for key, value in row.items()}
@@ -85,7 +92,11 @@ def as_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str,
 
 
 def _plain(value: Any) -> Any:
-    """A value of Arrow as JSON data; TypeError if JSON has no such value."""
+    """A value of Arrow as JSON data.
+
+    Raises:
+        TypeError: JSON has no such value.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return None  # how pandas writes an empty cell
     if value is None or isinstance(value, (str, bool, int, float)):

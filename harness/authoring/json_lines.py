@@ -14,10 +14,15 @@ MOST_MISTAKES = 100_000  # more than this is the wrong file
 
 
 def read_json_lines(path: Path, what: str, problems: list[Problem]) -> Iterator[Document]:
-    """Yield one document per line of JSON; mistakes are appended to `problems`, as those of the caller may be.
+    """Yield one document per line of JSON; mistakes are appended to `problems`.
 
-    The file is UTF-8, empty lines are skipped; `what` it holds is for the message about a missing file. Raises
-    AuthoringError if it cannot be read, or there are `MOST_MISTAKES` already.
+    Args:
+        path: the file, UTF-8; empty lines are skipped.
+        what: the content, for the message about a missing file.
+        problems: receives invalid lines; the caller may append others.
+
+    Raises:
+        AuthoringError: no such file, it cannot be read, or there are `MOST_MISTAKES` already.
     """
     text = read_utf8(path, f"a JSONL file of {what}", MOST_BYTES).removeprefix("\ufeff")  # as some editors write
     yield from parse_json_lines(path, text, what, problems)

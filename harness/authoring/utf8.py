@@ -13,8 +13,9 @@ MOST_BYTES = 1 << 26  # 64 MB; a fixture file of 10,000 cases has a tenth of tha
 def read_utf8(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
     """Read a file with Unix line endings; a byte order mark is kept.
 
-    Raises AuthoringError if it is missing (`what` was expected) or unreadable, or with the line of the first byte that
-    is not UTF-8.
+    Raises:
+        AuthoringError: no such file (`what` was expected), an unreadable file, or the line of the first byte that
+                is not UTF-8.
     """
     try:
         return read_text(path, what, most)

@@ -168,7 +168,11 @@ class _NodeLines(Mapping[Where, int]):
         return self._find(where)[1]
 
     def at(self, where: Where) -> _NodeLines:
-        """The lines below a path, with paths relative to it; KeyError if there is none."""
+        """The lines below a path, with paths relative to it.
+
+        Raises:
+            KeyError: the path does not exist.
+        """
         return _NodeLines(self._find(where)[0])
 
     def _find(self, where: Where) -> tuple[yaml.Node, int]:
@@ -178,7 +182,11 @@ class _NodeLines(Mapping[Where, int]):
         return node, line
 
     def _step(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, int]:
-        """The node at a key or index of `node`, and its line; KeyError if there is none."""
+        """The node at a key or index of `node`, and its line.
+
+        Raises:
+            KeyError: there is none.
+        """
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             return node.value[part], node.value[part].start_mark.line + 1
         pairs = node.value if isinstance(node, yaml.MappingNode) else []

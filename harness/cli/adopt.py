@@ -75,7 +75,12 @@ def adopt(
 
 
 def _tuned(cases: Path, name: str | None) -> Task:
-    """The task with a name, or the only one; UsageError if there are several."""
+    """The task with a name, or the only one.
+
+    Raises:
+        Refused: there is no such task.
+        UsageError: there are several, and no name.
+    """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
 
     found = find_tasks(load_tasks(cases), [name] if name else [])

@@ -41,7 +41,11 @@ def project() -> Path:
 
 
 def check_apart(writes: Iterable[tuple[str, Path | None]], taken: Iterable[tuple[str, Path]]) -> None:
-    """Raise UsageError if one option would write over the file of another."""
+    """Refuse to write over another file of the same command; both are options with their files.
+
+    Raises:
+        UsageError: names both options.
+    """
     taken = list(taken)
     for option, path in writes:
         if path and (name := same_file(path, taken)):
@@ -52,7 +56,11 @@ def check_apart(writes: Iterable[tuple[str, Path | None]], taken: Iterable[tuple
 
 
 def check_reason(option: str, reason: str | None) -> None:
-    """Raise UsageError for a reason that is given and empty."""
+    """Refuse a reason that is given and empty.
+
+    Raises:
+        UsageError: names the option.
+    """
     if reason is not None and not reason.strip():
         raise UsageError(f"{option}: expected a reason, found none; add {option} REASON")
 

@@ -102,7 +102,11 @@ def compare(
 
 
 def _are_results(given: list[str]) -> bool:
-    """Whether result files are named, not configurations; UsageError if both are."""
+    """Whether result files are named, not configurations.
+
+    Raises:
+        UsageError: both are named.
+    """
     from tunegate.harness.session.sides import named_parts
 
     paths = [(each, Path(named_parts(each)[1])) for each in given]
@@ -115,7 +119,11 @@ def _are_results(given: list[str]) -> bool:
 
 
 def _refuse_folders(paths: list[Path]) -> None:
-    """Refuse folders of lm-evaluation-harness, and say which files of a task to compare."""
+    """Refuse folders of lm-evaluation-harness, and say which files to compare: those of one task at a time.
+
+    Raises:
+        UsageError: there is such a folder.
+    """
     if not any(path.is_dir() for path in paths):
         return
     from tunegate.harness.results.lm_eval_samples import samples_in

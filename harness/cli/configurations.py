@@ -28,8 +28,10 @@ def compare_configurations(
 ) -> None:
     """Run the named configurations on the open cases, and print how the later ones differ from the first.
 
-    Raises UsageError if a configuration, a unit or their combination is not understood, Refused if a record has other
-    questions, CouldNotRun if a model cannot be opened, or failed.
+    Raises:
+        UsageError: a configuration, a unit or their combination is not understood.
+        Refused: a record has other questions.
+        CouldNotRun: a model cannot be opened, or failed.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.reporting.comparison import comparison_data, print_comparison

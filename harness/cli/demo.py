@@ -45,7 +45,11 @@ def steps(home: Path, full: bool) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def run(console: Printer, home: Path, full: bool) -> int:
-    """Run the loop in a checkout; return 0 if it released the adapter, or a failed step's code."""
+    """Run the loop; return 0 if the adapter was released, otherwise the exit code of the failed step.
+
+    Raises:
+        CouldNotRun: the current directory is not in a checkout of the project.
+    """
     for needed in (WHOLE, SHORT, TASK / "task.yaml"):
         if not needed.is_file():
             raise CouldNotRun(f"the demo runs in a checkout of the project: expected {needed} here, found none")

@@ -115,7 +115,12 @@ def gate(
 
 
 def end_with_decision(decision: Decision, as_json: bool, more: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Print the decision, in JSON with `more` keys; exit with 1 if anything blocks, or Refused."""
+    """Print the decision, in JSON with `more` keys, and exit with its code.
+
+    Raises:
+        Refused: something could not be evaluated.
+        Exit: with 1, if anything blocks.
+    """
     if as_json:
         print_json({**decision.as_dict(), **more})
     else:

@@ -136,8 +136,9 @@ def cover(
 ) -> Coverage:
     """Compare traffic with cases, and with an earlier snapshot if there is one.
 
-    Raises Refused for fewer than 20 different cases or inputs, CouldNotRun without the embedding model or the
-    detectors.
+    Raises:
+        Refused: there are fewer than 20 different cases or inputs.
+        CouldNotRun: the embedding model or the detectors' libraries are not installed.
     """
     groups = group_numbers([case.observation for case in cases])
     _check_size("cases", len(set(groups.tolist())))

@@ -45,7 +45,9 @@ def drift_p(before: Vectors, after: Vectors) -> float:
 def energy_distances(distances: NDArray[np.floating], is_before: NDArray[np.bool_]) -> Floats:
     """The energy distance of n points, 2 E|X - Y| - E|X - X'| - E|Y - Y'|, for each way to divide them.
 
-    `distances` is n by n, `is_before` n by ways: whether a point belongs to the first sample.
+    Args:
+        distances: n by n.
+        is_before: n by ways; whether a point belongs to the first sample.
     """
     first = is_before.astype(distances.dtype)
     sums = distances @ first

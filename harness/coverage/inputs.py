@@ -39,7 +39,11 @@ class SeenInput:
 
 
 def read_seen(path: Path) -> list[SeenInput]:
-    """Read a snapshot or a file of inputs, or AuthoringError; equal ones count together."""
+    """Read a snapshot or a file of inputs; equal ones count together.
+
+    Raises:
+        AuthoringError: lists the mistakes of all lines.
+    """
     return [SeenInput(each, count) for each, count in Counter(each for _, each in parse_traffic(path)).items()]
 
 
@@ -59,7 +63,11 @@ def drawn(inputs: Sequence[SeenInput], most: int, watch: Watch) -> list[SeenInpu
 
 
 def embed_texts(texts: Sequence[str], watch: Watch) -> Vectors:
-    """Embed n texts: n unit vectors; CouldNotRun without the embedding model."""
+    """Embed n texts: n unit vectors.
+
+    Raises:
+        CouldNotRun: the embedding model is not installed.
+    """
     rows = [embed([])]
     with watch("Embedding inputs", len(texts)) as done:
         for start in range(0, len(texts), BATCH):

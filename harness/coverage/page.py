@@ -31,7 +31,11 @@ STYLE = """\
 
 
 def write_map(path: Path, found: Coverage) -> None:
-    """Write the page; CouldNotRun if that fails."""
+    """Write the page.
+
+    Raises:
+        CouldNotRun: it cannot be written.
+    """
     write_atomically(path, coverage_page(found))
 
 

@@ -22,7 +22,12 @@ HEAD = """\
 
 
 def check_target(path: Path, units: Sequence[Unit]) -> Unit:
-    """Return the unit for proposals in a new file: UsageError for several, Refused if it exists."""
+    """Return the unit that the proposals of a new file belong to.
+
+    Raises:
+        UsageError: there are several units.
+        Refused: the file exists.
+    """
     if path.exists():
         raise Refused(f"{show_path(path)}: expected a new file, found one; name another, or delete it")
     if len(units) != 1:
@@ -33,7 +38,10 @@ def check_target(path: Path, units: Sequence[Unit]) -> Unit:
 def write_proposals(path: Path, unit: Unit, clusters: Sequence[InputCluster]) -> int:
     """Write up to three inputs of each cluster as cases of `unit` without `expect`; return how many.
 
-    Nothing is written if there are none. Raises CouldNotRun if the file cannot be written.
+    Nothing is written if there are none.
+
+    Raises:
+        CouldNotRun: the file cannot be written.
     """
     cases = [case for cluster in clusters for case in _cases(cluster)]
     if cases:

@@ -50,7 +50,11 @@ class _Unit:
 
 
 def task_of(name: str, imported: Imported) -> ImportedTask:
-    """Make the files of a task, and load them; Refused if a text cannot be held by a fixture."""
+    """Make the files of a task, and load them.
+
+    Raises:
+        Refused: they do not load, an internal error or a text that a fixture cannot hold.
+    """
     tags = _label_keys(imported)
     units = [unit for unit in _units(imported) if unit.cases]
     files: dict[str, str] = {}

@@ -49,7 +49,8 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 def read_goldens(path: Path, rows: list[Any], match: str | None) -> Imported:
     """Import goldens: `--match`, by default `exact`, as deepeval's ExactMatchMetric.
 
-    Raises Refused if no golden can be used, or their expected outputs are prose.
+    Raises:
+        Refused: no golden can be used, or their expected outputs are prose.
     """
     tally, how = Tally(), Match(match, "exact", "deepeval's ExactMatchMetric")
     plain = [_plain(row) for row in objects_of(rows, tally)]

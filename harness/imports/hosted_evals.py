@@ -38,7 +38,8 @@ def is_item(row: Any) -> bool:
 def read_eval(path: Path, value: Mapping[str, Any], rows: list[Any]) -> Imported:
     """Import an eval with its rows; those in the eval itself come first.
 
-    Raises Refused if it has no rows or no prompt, or no criterion has a home.
+    Raises:
+        Refused: it has no rows or no prompt, or no criterion has a home.
     """
     tally, inside = Tally(), [row for row in _rows_inside(value) if is_item(row)]
     rows = inside or [row for row in rows if is_item(row)]

@@ -37,7 +37,8 @@ def is_inspect_sample(row: Any) -> bool:
 def read_inspect_samples(path: Path, rows: list[Any], match: str | None) -> Imported:
     """Import samples: `--match`, by default `includes` in any letter case, as includes() does.
 
-    Raises Refused if no sample can be used, or their targets are prose.
+    Raises:
+        Refused: no sample can be used, or their targets are prose.
     """
     tally, how = Tally(), Match(match, "includes", "includes() of inspect_ai", ignore_case=True)
     rows = objects_of(rows, tally)

@@ -85,9 +85,10 @@ class ImportedCase:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read from one file or folder; Refused if it has no cases, or more than `MOST_CASES`.
+    """What was read from one file or folder. `templates` are user messages around `{input}`, by prompt.
 
-    `templates` are user messages around `{input}`, by prompt.
+    Raises:
+        Refused: it has no cases, or more than `MOST_CASES`.
     """
 
     tool: str
@@ -137,7 +138,11 @@ def too_many(path: Path) -> Refused:
 
 
 def prompt_of(messages: Any, tally: Tally) -> AskedPrompt:
-    """The prompt of chat messages, or of a text; LeftOut for what has no home here."""
+    """The prompt of chat messages, or of a text.
+
+    Raises:
+        LeftOut: there is a role, an order of turns or content without a home here.
+    """
     if isinstance(messages, str):
         return _text_only(messages)
     if not isinstance(messages, list) or not messages:

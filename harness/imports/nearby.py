@@ -43,7 +43,8 @@ class Nearby:
     def find(self, name: Any, start: Path | None = None) -> Path:
         """The file that a text names, relative to `start` or the folder.
 
-        Raises Refused if it is a script, on a server, or outside the folder, by whatever links.
+        Raises:
+            Refused: it is a script, on a server, or outside the folder, by whatever links.
         """
         if not isinstance(name, str):
             raise Refused(f"{shown(text_of(name, 100))}: expected the name of a file, found none")
@@ -58,7 +59,11 @@ class Nearby:
         return self.inside((start or self.folder) / said, name)
 
     def inside(self, path: Path, name: str) -> Path:
-        """The path that a text names; Refused if it leads out of the folder, by whatever links."""
+        """The path, which a text names, if it leads to a place below the folder.
+
+        Raises:
+            Refused: it leads outside, by whatever links.
+        """
         try:
             is_inside = path.resolve().is_relative_to(self.folder.resolve())
         except (OSError, RuntimeError):
@@ -69,7 +74,11 @@ class Nearby:
         return path
 
     def glob(self, name: Any) -> list[Path]:
-        """The files that a text with `*` names, or the one; Refused for none or too many."""
+        """The files that a text with `*` names, or the one.
+
+        Raises:
+            Refused: see `find`; or there are none, or too many.
+        """
         path = self.find(name)
         if "*" not in name:
             return [path]
@@ -82,7 +91,8 @@ class Nearby:
     def content(self, path: Path) -> bytes:
         """The bytes of a file.
 
-        Raises Refused if it is missing, no regular file or too large, an archive or a pointer of Git LFS.
+        Raises:
+            Refused: it is missing, no regular file or too large, an archive or a pointer of Git LFS.
         """
         content = read_bytes(path, "a file to import", MOST_BYTES)
         self.seen[path] = len(content)
@@ -96,7 +106,11 @@ class Nearby:
         return content
 
     def text(self, path: Path) -> str:
-        """The text of a file, with Unix line breaks; Refused if it is not text."""
+        """The text of a file, with Unix line breaks.
+
+        Raises:
+            Refused: see `content`; or it is not text.
+        """
         content = self.content(path)
         try:
             text = content.decode("utf-16" if content.startswith(UTF16) else "utf-8-sig")
@@ -110,7 +124,8 @@ class Nearby:
     def data(self, path: Path) -> Any:
         """The data of a YAML, JSON, JSONL or CSV file; rows as a list.
 
-        Raises Refused as in `text`, or if it is damaged, or has a tag, endless aliases or too many levels.
+        Raises:
+            Refused: see `text`; or it is damaged, or has a tag, endless aliases or too many levels.
         """
         kind = path.suffix.lower()
         if kind in YAMLS:
@@ -123,7 +138,11 @@ class Nearby:
         return _parsed(path, self.text(path))
 
     def yaml(self, path: Path) -> Any:
-        """The data of a YAML file, whatever its name; Refused as in `data`."""
+        """The data of a YAML file, whatever its name.
+
+        Raises:
+            Refused: see `data`.
+        """
         if len(self.content(path)) > MOST_YAML:
             raise Unreadable(path, "YAML", f"more than {MOST_YAML >> 20} MB", "write the tests as .jsonl")
         try:
@@ -137,7 +156,8 @@ class Nearby:
     def rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of a CSV file, by the columns of its header.
 
-        Raises Refused as in `text`, or if it is no CSV, or a column is named twice.
+        Raises:
+            Refused: see `text`; or it is no CSV, or a column is named twice.
         """
         reader = csv.reader(io.StringIO(self.text(path)), strict=True)
         usual = csv.field_size_limit(MOST_CELL)

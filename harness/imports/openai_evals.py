@@ -36,16 +36,21 @@ def is_registry(value: Any) -> bool:
 
 
 def read_samples_file(path: Path, rows: list[Any], match: str | None) -> Imported:
-    """Import samples without their eval: `--match`, by default as `Match`; Refused if none fits."""
+    """Import samples without their eval: `--match`, by default as `Match` compares.
+
+    Raises:
+        Refused: no sample can be used.
+    """
     tally, how = Tally(), Match(match, "starts", f"{MATCH} of {TOOL}")
     kinds = {"exact": "exact", "starts": MATCH, "includes": "Includes"}
     return Imported(TOOL, path, _cases(rows, kinds[how.name], {}, tally), tally, notes=how.notes)
 
 
 def read_registry(path: Path, registry: Mapping[str, Any]) -> Imported:
-    """Import the evals of a registry file; Refused if no eval or sample can be used.
+    """Import the evals of a registry file: `Match`, `Includes`, `FuzzyMatch` and `JsonMatch` have a home.
 
-    `Match`, `Includes`, `FuzzyMatch` and `JsonMatch` have a home.
+    Raises:
+        Refused: no eval or sample can be used.
     """
     top = path.parent.parent
     is_standard = path.parent.name == REGISTRY and (top / DATA_FOLDER).is_dir()

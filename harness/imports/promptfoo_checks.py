@@ -198,7 +198,11 @@ def _add_equal(checks: Checks, value: Any, is_negated: bool) -> None:
 
 
 def _schema(value: Any) -> dict[str, Any]:
-    """The JSON Schema of an assertion, as JSON or YAML; empty without one, LeftOut if not valid."""
+    """The JSON Schema of an assertion, as JSON or YAML of few lines; empty if it has none.
+
+    Raises:
+        LeftOut: it is not valid here.
+    """
     if isinstance(value, str) and value.strip():
         value = _parsed_schema(value)
     if value in (None, ""):

@@ -63,7 +63,8 @@ class _Prompt:
 def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
     """Import a configuration, with the files beside it.
 
-    Raises Refused if it names no prompt or test that can be used, or too many.
+    Raises:
+        Refused: it names no prompt or test that can be used, or too many.
     """
     return _Reading(path, config).imported()
 
@@ -71,7 +72,8 @@ def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
     """Import a CSV of tests without a prompt: one column is the prompt.
 
-    Raises UsageError if it has several columns of variables, and none is named.
+    Raises:
+        UsageError: it has several columns of variables, and none is named.
     """
     columns = [key for key in rows[0] if not key.startswith(MAGIC)]
     if column is None and len(columns) != 1:
@@ -256,7 +258,11 @@ def prompt_messages(text: str) -> Any:
 
 
 def _check_fields(said: Any) -> None:
-    """Raise LeftOut for what cannot be filled."""
+    """Look for what cannot be filled.
+
+    Raises:
+        LeftOut: names it.
+    """
     if isinstance(said, str):
         template_fields(said)
     elif isinstance(said, Mapping | list):

@@ -27,7 +27,8 @@ class _Collected:
 def read_outputs(path: Path, rows: list[Any]) -> Imported:
     """Import results: a case for each test and prompt, with an output of each provider.
 
-    Raises Refused if no test has a check with a home.
+    Raises:
+        Refused: no test has a check with a home.
     """
     tally, found = Tally(), dict[tuple[str, int], _Collected | None]()
     labels: dict[str, str] = {}

@@ -43,11 +43,14 @@ Importer = Callable[[Path, Any, str | None, str | None], Imported]
 def import_source(path: Path, match: str | None = None, column: str | None = None) -> Imported:
     """Import a file, or the one file of a folder that can be.
 
-    `match` is one of `MATCHES`, how targets are compared if the file names no scorer; `column` has the prompt, of a CSV
-    of tests without one.
+    Args:
+        path: the file or folder.
+        match: how targets are compared, if the file names no scorer: one of `MATCHES`.
+        column: the column with the prompt, of a CSV of tests without one.
 
-    Raises Refused if no tool that is known here wrote it, it is damaged, or nothing in it has a home, UsageError if the
-    column is missing.
+    Raises:
+        Refused: no tool that is known here wrote it, it is damaged, or nothing in it has a home.
+        UsageError: the column is missing.
     """
     if not path.is_dir():
         return _import_file(path, match, column)

@@ -26,7 +26,11 @@ def _in_any_case(inner: str) -> str:
 
 
 def pattern(text: str) -> Rule:
-    """The rule of a regular expression; LeftOut if it is none of ECMA-262, or too large."""
+    """The rule of a regular expression.
+
+    Raises:
+        LeftOut: it is none of ECMA-262, or too large.
+    """
     if found := why_not(text):
         raise LeftOut(f"a pattern that is {found}" if found.startswith("not") else f"a pattern with {found}")
     return {"pattern": text}

@@ -44,7 +44,11 @@ class Match:
         return target_rule(self.name, targets, self.ignore_case and not self.given)
 
     def check_prose(self, path: Path, targets: Iterable[Sequence[str]]) -> None:
-        """Refuse prose, which no two authors write alike, unless --match is given."""
+        """Look for targets that no two authors would write alike.
+
+        Raises:
+            Refused: they are prose, and the command line does not say how to compare them.
+        """
         texts = [each[0] for each in targets if each]
         if self.given is None and is_prose(texts):
             longest = max(map(len, texts))
@@ -55,7 +59,11 @@ class Match:
 
 
 def targets_of(value: Any) -> list[str]:
-    """The targets of a sample as texts; LeftOut if there is none, or it is no text."""
+    """The targets of a sample as texts.
+
+    Raises:
+        LeftOut: there is none, or it is no text.
+    """
     found = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str | int | float) for each in found):
         raise LeftOut("a target that is no text" if value is not None else "without a target")
@@ -70,7 +78,8 @@ def by_letter(
 ) -> tuple[AskedPrompt, Rule]:
     """A question with its choices by letter, and the rule of its output.
 
-    Raises LeftOut if there are too many choices, or several right ones.
+    Raises:
+        LeftOut: there are too many choices, or several right ones.
     """
     if not 1 < len(choices) <= MOST_CHOICES:
         raise LeftOut(f"{len(choices)} choices")

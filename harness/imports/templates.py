@@ -24,12 +24,20 @@ _NOTHING = object()
 
 
 def template_fields(template: str) -> list[str]:
-    """The values that a template names, each once; LeftOut for a filter, block or expression."""
+    """The values that a template names, each once.
+
+    Raises:
+        LeftOut: it holds a filter, a block or an expression.
+    """
     return list(dict.fromkeys(found[1] for found in _FIELD.finditer(_simple(template))))
 
 
 def _simple(template: str) -> str:
-    """The template without its comments; LeftOut as in `template_fields`."""
+    """The template without its comments.
+
+    Raises:
+        LeftOut: see `template_fields`.
+    """
     text = _COMMENT.sub("", template)
     rest = _FIELD.sub("", text)
     if block := _BLOCK.search(rest):
@@ -43,7 +51,8 @@ def _simple(template: str) -> str:
 def filled_template(template: str, values: Mapping[str, Any], tally: Tally) -> str:
     """A template with its values; a missing one is empty, which is counted.
 
-    Raises LeftOut as in `template_fields`, or if it names the environment, or the text is too long.
+    Raises:
+        LeftOut: see `template_fields`; or it names the environment, or the text is too long.
     """
     text = _simple(template)
     for _ in range(MOST_ROUNDS):

@@ -32,8 +32,10 @@ class Written:
 def write_import(imported: Imported, name: str | None, root: Path, cases: Path) -> Written:
     """Write what was imported as the task `name`; by default that of the file, or of a configuration's folder.
 
-    Raises UsageError if the name is not valid, Refused if a file exists or the cases make no valid fixtures (nothing
-    was written), CouldNotRun if writing failed (files written before were removed).
+    Raises:
+        UsageError: the name is not valid.
+        Refused: a file exists, or the cases make no valid fixtures; nothing was written.
+        CouldNotRun: writing failed; files written before were removed.
     """
     task = task_of(check_name(name or _task_name(imported.path)), imported)
     folder = cases / task.name

@@ -36,9 +36,11 @@ def judge_outputs(
 ) -> int:
     """Append what the judge says of outputs to its file, each as it comes; return how many it was asked about.
 
-    What it said before is not asked again. An output without one of the two words counts as wrong, with a note. Raises
-    UsageError if the unit has no judge or another one, CouldNotRun if the model gave nothing for an output; earlier
-    verdicts are saved.
+    What it said before is not asked again. An output without one of the two words counts as wrong, with a note.
+
+    Raises:
+        UsageError: the unit has no judge, or another one.
+        CouldNotRun: the model gave nothing for an output; earlier verdicts are saved.
     """
     judge, called = source.judge, split_replay(name)[0] if name.startswith(REPLAY) else name
     if judge is None or judge.model != called:

@@ -101,7 +101,8 @@ class Labelling:
     def press(self, key: str, turn: int) -> None:
         """Do what a key says; a key for a screen that is no longer shown does nothing.
 
-        Raises CouldNotRun if the label could not be written; the same question stays.
+        Raises:
+            CouldNotRun: the label could not be written; the same question stays.
         """
         if turn != self._turn:
             return

@@ -20,7 +20,11 @@ from tunegate.harness.traffic.units import Differing, Outputs
 
 
 def newest_record(runs: Path, unit: str) -> Record:
-    """Return the newest of the runs that compared a unit of labelled traffic; or Refused."""
+    """Return the newest record in a folder of runs that compared a unit of labelled traffic.
+
+    Raises:
+        Refused: there is none.
+    """
     for path in sorted(runs.glob("*.json"), reverse=True):
         if read_object(path, "a record").get("verdicts", {}).get(unit, {}).get("labelled"):
             return read_record(path)
@@ -32,8 +36,8 @@ def newest_record(runs: Path, unit: str) -> Record:
 def unit_questions(unit: Unit, record: Record) -> list[Question]:
     """Return a question for each input of the sample that a record's verdict rests on, beside every reference.
 
-    Raises Refused if the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes
-    first.
+    Raises:
+        Refused: the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes first.
     """
     unit, verdict = _without_near(unit, record), record.verdicts.get(unit.key, {})
     questions: dict[str, Question] = {}
@@ -52,7 +56,8 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
 def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
     """Return all outputs that a record compared and that differ, with their cases: what a judge is asked about.
 
-    Raises Refused if the record did not compare the unit on this snapshot, or its sidecar is gone.
+    Raises:
+        Refused: the record did not compare the unit on this snapshot, or its sidecar is gone.
     """
     unit = _without_near(unit, record)
     found: dict[Pair, Case] = {}

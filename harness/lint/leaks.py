@@ -71,7 +71,9 @@ class _Text:
 def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
     """The cases of a unit whose input and expected output stand in its prompt, each once.
 
-    Its prompt, its worked examples, its cases' own prompts and `more` texts, such as a chat template, are searched.
+    Args:
+        unit: its prompt, its worked examples, and its cases' own prompts are searched.
+        more: further texts that belong to the prompt, such as a chat template.
     """
     cases = [case for case in unit.cases if case.expect is not None and not unit.of]
     texts = list(prompt_texts(unit, more))

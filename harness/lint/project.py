@@ -21,8 +21,15 @@ from tunegate.harness.planning.history import model_folders
 def lint_project(root: Path, path: Path | None, cases: Path, baselines: Path, watch: Watch | None = None) -> Lint:
     """Check a project as pytest reads it: its settings, its fixtures, or the part in `path`, and its outputs.
 
-    `path` is a task's folder or a file; None checks all of `cases`. Raises Refused if the settings contradict one
-    another, there are no fixtures, or a baseline is damaged.
+    Args:
+        root: the folder of the settings.
+        path: a task's folder or a file; None checks all of `cases`.
+        cases: the folder of fixtures.
+        baselines: the folder of baselines.
+        watch: shows progress.
+
+    Raises:
+        Refused: the settings contradict one another, there are no fixtures, or a baseline is damaged.
     """
     options = standing_options(root)
     options.check()

@@ -119,8 +119,10 @@ def _as_dict(found: Problem | LintWarning | FormsProposal) -> dict[str, Any]:
 def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch | None = None) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in it.
 
-    Flip rates and pass rates come from `baselines` if it holds those of one model. Raises Refused if there are no
-    fixtures, or a baseline is damaged.
+    Flip rates and pass rates come from `baselines` if it holds those of one model.
+
+    Raises:
+        Refused: there are no fixtures, or a baseline is damaged.
     """
     root, only, file = _scope(path)
     try:
@@ -225,7 +227,8 @@ def _repeated(unit: Unit) -> Iterator[LintWarning]:
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:
     """Report how well each unit's voice metric performs on its own references; fitting needs scikit-learn.
 
-    Raises Refused, after all report cards, if a metric is not measurable.
+    Raises:
+        Refused: a metric is not measurable; raised after all report cards.
     """
     wrong = []
     for unit in (unit for task in tasks for unit in task.units):

@@ -26,7 +26,8 @@ NARROWER = 0.9  # of a margin; a smaller reduction is not worth a warning
 def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[LintWarning]:
     """Warn about undecidable units: about their cases on line 1 of their file, about margins in task.yaml.
 
-    Raises Refused for a damaged baseline, or an incomplete ledger.
+    Raises:
+        Refused: a damaged baseline, or an incomplete ledger.
     """
     folders = model_folders(baselines, tasks)
     sealed = [unit for task in tasks for unit in task.units if unit.sealed]

@@ -43,7 +43,9 @@ class FormsProposal:
 def proposed_forms(tasks: Sequence[Task], root: Path) -> Iterator[FormsProposal]:
     """Yield for each term the unlisted forms that stand in inputs, expectations, references, rows or traffic.
 
-    Rows are those of the `recipes/` in the project's folder `root`.
+    Args:
+        tasks: the tasks, whose terms files are looked at.
+        root: the project's folder; rows are those of its `recipes/`.
     """
     checks = {
         case.check.document.path: case.check

@@ -146,7 +146,11 @@ class Options:
         return [("--tg-out", path) for record in records for path in (record, sidecar_path(record))]
 
     def check(self) -> None:
-        """Refuse contradictory options before any model runs, with what to do."""
+        """Refuse contradictory options before any model runs.
+
+        Raises:
+            Refused: names the options and what to do.
+        """
         if is_server(self.model):
             split_server(self.model)
         if is_vllm(self.model):
@@ -299,7 +303,8 @@ def same_names(adapters: Iterable[Path]) -> Iterator[str]:
 def standing_options(root: Path, given: Mapping[str, Any] = MappingProxyType({})) -> Options:
     """The options of a run of the project in `root`: those `given` by name, and the project's for all others.
 
-    Raises Refused if a setting is invalid.
+    Raises:
+        Refused: a setting is invalid.
     """
     stands = standing(root) | dict(given)
     names = (

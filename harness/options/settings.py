@@ -38,7 +38,10 @@ def configured_cases(root: Path) -> Path | None:
 def standing(root: Path) -> dict[str, Any]:
     """The value of each option that the command line does not set: from `[tool.tunegate]` of `root`, or the default.
 
-    Paths are relative to `root`. Raises Refused as `read_settings` does.
+    Paths are relative to `root`.
+
+    Raises:
+        Refused: see `read_settings`.
     """
     settings = read_settings(root)
     values = {option.name: settings.get(option.name, option.default) for option in TABLE if option.stands}
@@ -64,7 +67,8 @@ def _from(root: Path, name: str, value: Any) -> Any:
 def read_settings(root: Path) -> dict[str, Any]:
     """The `[tool.tunegate]` table of `root`'s pyproject.toml; empty if there is none.
 
-    Raises Refused, with all of them, if it is not TOML or has an unknown key or an invalid value.
+    Raises:
+        Refused: not TOML, or an unknown key or invalid value; lists all of them.
     """
     path, settings = root / PROJECT, project_table(root)
     wrong = [(key, value) for key, value in settings.items() if not _is_setting(key, value)]

@@ -37,15 +37,22 @@ class Inputs:
     decisions: tuple[Mapping[str, Any], ...] = ()
 
     def report(self) -> Report:
-        """Return the report; Refused if a sidecar is not the one that its record names."""
+        """Return the report.
+
+        Raises:
+            Refused: a sidecar is not the one that its record names.
+        """
         return decided(self) if self.decisions else report_of(self.records)
 
 
 def read_inputs(paths: Sequence[Path], beside: bool = False) -> Inputs:
-    """Read records, or decisions with their records; Refused if a file is unreadable, or both kinds are named.
+    """Read records, or decisions with their records.
 
     With `beside`, the files may come from an untrusted author: a decision's records are read only from its own folder,
     whatever their paths, and links are refused.
+
+    Raises:
+        Refused: a file is neither, or unreadable, or the two kinds are mixed.
     """
     if beside:
         _refuse_links(paths)
@@ -130,7 +137,8 @@ def decided(inputs: Inputs) -> Report:
 def of_artefact(paths: Sequence[Path], result: str) -> Report:
     """Return the report on untrusted files of the gate's job; see `with_gate_result`.
 
-    Raises Refused if the files are unreadable, and the job's result is unknown.
+    Raises:
+        Refused: the files are unreadable, and the job's result is unknown.
     """
     try:
         return with_gate_result(read_inputs(paths, beside=True).report(), result)
@@ -144,8 +152,11 @@ def of_artefact(paths: Sequence[Path], result: str) -> Report:
 def with_gate_result(report: Report, result: str) -> Report:
     """Return the report; if the gate's job ended otherwise than the report says, return only that contradiction.
 
-    `result` is GitHub's result of that job, empty if unknown, UsageError if it is none. The job's files may have been
-    changed by code that ran in it; its result cannot be.
+    `result` is GitHub's result of that job, empty if unknown. The job's files may have been changed by code that ran in
+    it; its result cannot be.
+
+    Raises:
+        UsageError: it is not a job result.
     """
     if result and result not in RESULTS:
         expected = f"{', '.join(RESULTS[:-1])} or {RESULTS[-1]}"

@@ -20,10 +20,12 @@ def head(report: Report) -> tuple[str, str]:
 
 
 def candidate_head(candidate: CandidateReport, verdict: str, edited: Sequence[EditedPart] = ()) -> tuple[str, str]:
-    """Return the first line and the rest of a verdict on one candidate, whose units have the scores.
+    """Return the first line and the rest of a verdict on one candidate.
 
-    What comes before its units in the verdict, such as rule changes, stays first. `edited` are the edited parts of the
-    configuration.
+    Args:
+        candidate: the candidate, whose units have the scores.
+        verdict: the verdict on all of it; what comes before its units, such as rule changes, stays first.
+        edited: the edited parts of the configuration.
     """
     blocking = fallen(candidate)
     first, rest = first_sentence(verdict)

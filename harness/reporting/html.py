@@ -47,10 +47,13 @@ def is_page(path: Path) -> bool:
 
 
 def write_html(path: Path, report: Report) -> Path:
-    """Write the report as one file or as a folder; return the path of the page, CouldNotRun if it cannot be written.
+    """Write the report as one file or as a folder; return the path of the page.
 
     In a folder, a page of more than 2,000 cases stores them in pieces beside it. They are named by content and written
     first, so that a page always finds its own; those of an earlier page are deleted last.
+
+    Raises:
+        CouldNotRun: the page cannot be written.
     """
     page = page_file(path)
     index, pieces = page_data(report)
@@ -99,9 +102,13 @@ def _page(report: Report, index: str, pieces: Sequence[str], files: Sequence[str
 
 
 def static_page(package: str, template: str, more_style: str, **values: object) -> str:
-    """Return a page in the report's style, with `more_style` after it, that runs no script.
+    """Return a page in the report's style that runs no script.
 
-    The template is in the folder `templates` of a package; `values` are what it names.
+    Args:
+        package: where the template is, in its folder `templates`.
+        template: the name of its file.
+        more_style: CSS of its own, after the report's.
+        values: what the template names.
     """
     style = _own("report.css") + Markup(more_style)  # noqa: S704  (from our own code)
     policy = f"default-src 'none'; style-src '{csp_hash(style)}'; base-uri 'none'; form-action 'none'"

@@ -34,9 +34,11 @@ class JUnitCase:
 
 
 def junit_xml(decision: Mapping[str, Any], records: Sequence[Record]) -> str:
-    """Return the XML of a decision as JSON data; it has a failure or an error exactly if the decision does not pass.
+    """Return the XML of a decision; it has a failure or an error exactly if the decision does not pass.
 
-    `records` are those of the entries of its `by_rules`.
+    Args:
+        decision: the decision as JSON data.
+        records: the record of each entry of its `by_rules`.
     """
     verdicts = zip(decision["by_rules"], records, strict=True)
     suites = [("tunegate gate", "", list(_change(decision)))]

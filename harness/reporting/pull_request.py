@@ -67,7 +67,9 @@ class PullRequest:
     def say(self, body: str, known: Mapping[str, Any] | None) -> str:
         """Create the comment, or update the known one; return `created` or `updated`.
 
-        Raises NoRight if the token may not comment, CouldNotRun if GitHub did not respond as documented.
+        Raises:
+            NoRight: the token may not comment.
+            CouldNotRun: GitHub did not respond, or not as documented.
         """
         if known:
             self._ask("PATCH", f"issues/comments/{known['id']}", {"body": body})
@@ -125,7 +127,8 @@ def _as_said(output: Any, schema: Mapping[str, Any], expected: str) -> Any:
 def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:
     """Return the pull request that a workflow runs for; None for other events, or outside a workflow.
 
-    Raises Refused if the environment is inconsistent.
+    Raises:
+        Refused: the environment is inconsistent.
     """
     names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_TOKEN")
     api, repository, event, token = (environment.get(name, "") for name in names)
@@ -185,7 +188,11 @@ def _run_address(environment: Mapping[str, str]) -> str:
 
 
 def add_to_summary(path: Path, markdown: str) -> None:
-    """Append to the job summary, a file that other steps also append to; or CouldNotRun."""
+    """Append to the job summary, a file that other steps also append to.
+
+    Raises:
+        CouldNotRun: the file cannot be written.
+    """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:

@@ -204,7 +204,8 @@ class Report:
 def report_of(records: Sequence[Record]) -> Report:
     """Return the report on records; see `decision.decided` for decisions of `tunegate gate`.
 
-    Raises Refused if a sidecar is not the one that its record names.
+    Raises:
+        Refused: a sidecar is not the one that its record names.
     """
     candidates = candidate_reports(records)
     return Report(*summary(candidates), RuleReport(), candidates)
@@ -225,7 +226,8 @@ def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
 def with_addresses(report: Report, page: str | None, environment: Mapping[str, str]) -> Report:
     """Add the address of the page to the report, and the pull request and commit that a workflow runs for.
 
-    Raises UsageError if the address cannot be linked.
+    Raises:
+        UsageError: the address cannot be linked.
     """
     if page and not PAGE.fullmatch(page):
         raise UsageError(f"--page: expected an address, https://HOST/PATH without a #, found {shown(page)}")

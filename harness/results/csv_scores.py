@@ -47,7 +47,11 @@ class _Rows:
 
 
 def csv_text(path: Path, content: bytes) -> str:
-    """The text of a CSV file, in UTF-8 or UTF-16; Unreadable for others, or the byte 0."""
+    """The text of a CSV file, in UTF-8 or UTF-16.
+
+    Raises:
+        Unreadable: it is neither, or holds the byte 0.
+    """
     if content.startswith(UTF16):
         try:
             text = content.decode("utf-16")
@@ -69,8 +73,9 @@ def is_scores(text: str) -> bool:
 def read_scores(path: Path, text: str) -> ResultFile:
     """Read a CSV file of scores.
 
-    Raises AuthoringError for rows or cells that are none, with their lines, Unreadable if it has no rows, or no column
-    with a number.
+    Raises:
+        AuthoringError: rows or cells that are none, with their lines.
+        Unreadable: it has no rows, or no column with a number.
     """
     rows = _rows(path, text)
     if not rows.rows:
@@ -117,7 +122,11 @@ def _number(cell: str, delimiter: str) -> float | None:
 
 
 def _check_cells(path: Path, rows: _Rows, metrics: Sequence[str]) -> None:
-    """Raise AuthoringError for cells of a metric that are neither a number nor empty."""
+    """See that each cell of a metric is a number or is empty.
+
+    Raises:
+        AuthoringError: every cell that is something other.
+    """
     problems = [
         Problem(path, line, name, "a number, true, false or nothing", repr(cell[:40]))
         for name in metrics

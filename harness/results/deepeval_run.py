@@ -41,7 +41,11 @@ def is_run(value: Any) -> bool:
 
 
 def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
-    """Read a test run, which `value` holds; Unreadable if a test case is none."""
+    """Read a test run, which `value` holds.
+
+    Raises:
+        Unreadable: a test case is none.
+    """
     cases = [each for kind in KINDS for each in _list(value, kind)]
     for number, case in enumerate(cases, start=1):
         if not isinstance(case, dict) or "name" not in case:

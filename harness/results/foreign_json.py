@@ -14,7 +14,11 @@ CUT = "was the file cut off?"
 
 
 def parse_file(path: Path, content: bytes, what: str) -> Any:
-    """The value of a JSON file; Unreadable, with the place, if it is no UTF-8 or no JSON."""
+    """The value of a JSON file.
+
+    Raises:
+        Unreadable: it is no UTF-8 or no JSON; says where.
+    """
     text = decoded(path, content, what)
     try:
         return parse_foreign_json(text)
@@ -23,7 +27,11 @@ def parse_file(path: Path, content: bytes, what: str) -> Any:
 
 
 def decoded(path: Path, content: bytes, what: str, line: int = 0) -> str:
-    """UTF-8 text, without its byte order mark; Unreadable if it is something other."""
+    """UTF-8 text, without its byte order mark.
+
+    Raises:
+        Unreadable: it is something other.
+    """
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -34,7 +42,8 @@ def decoded(path: Path, content: bytes, what: str, line: int = 0) -> str:
 def lines_of(path: Path, what: str) -> Iterator[tuple[int, Any]]:
     """The value of each line of a JSONL file that is not blank, with its number.
 
-    Raises Unreadable, with the line, if one is no JSON.
+    Raises:
+        Unreadable: a line is no JSON; says which.
     """
     with os.fdopen(open_file(path, what), "rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MOST_BYTES), b""), start=1):

@@ -42,8 +42,9 @@ def is_log(value: Any) -> bool:
 def read_zipped_log(path: Path) -> ResultFile:
     """Read a `.eval` log.
 
-    Raises Unreadable if it is cut off or damaged, not of a finished evaluation, or no log of inspect_ai, CouldNotRun if
-    it is compressed with Zstandard, and no library here reads that.
+    Raises:
+        Unreadable: it is cut off or damaged, not of a finished evaluation, or no log of inspect_ai.
+        CouldNotRun: it is compressed with Zstandard, and no library here reads that.
     """
     with open_zip(path, A_LOG) as archive:
         if HEADER not in archive.names:
@@ -62,7 +63,8 @@ def read_zipped_log(path: Path) -> ResultFile:
 def read_log(path: Path, value: Mapping[str, Any]) -> ResultFile:
     """Read a log in JSON, which `value` holds.
 
-    Raises Unreadable if it is not of a finished evaluation, or its samples are none.
+    Raises:
+        Unreadable: it is not of a finished evaluation, or its samples are none.
     """
     samples = value.get("samples")
     return _log(path, value, iter(samples if isinstance(samples, list) else ()))
@@ -85,7 +87,11 @@ def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
 
 
 def _check_count(path: Path, header: Mapping[str, Any], found: int) -> None:
-    """Raise Unreadable if there are no samples, or fewer than the header counts."""
+    """See that the samples are all there.
+
+    Raises:
+        Unreadable: there are none, or fewer than the header counts.
+    """
     total = mapping_at(header, "results").get("total_samples")
     if not found:
         raise Unreadable(path, f"{A_LOG} with its samples", "none", "run inspect eval without --no-log-samples")

@@ -65,9 +65,10 @@ class _Document:
 
 
 def read_samples(path: Path) -> ResultFile:
-    """Read a file of samples; Unreadable if a line is cut off or none of a sample.
+    """Read a file of samples.
 
-    It is Unreadable, too, if there are fewer than `results_*.json` beside it counts.
+    Raises:
+        Unreadable: a line is cut off or none of a sample, or there are fewer than `results_*.json` beside it counts.
     """
     documents: dict[tuple[str, int], _Document] = {}
     seen: dict[tuple[str, str], int] = {}

@@ -201,8 +201,10 @@ def some_ids(ids: Sequence[str]) -> str:
 def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFiles:
     """Pair two result files.
 
-    Raises Refused if they are of two tools, share no id, have nothing to compare, or one id asks several questions,
-    UsageError if an option does not fit the files, AuthoringError if the policy file does not.
+    Raises:
+        Refused: they are of two tools, share no id, have nothing to compare, or one id asks several questions.
+        UsageError: an option does not fit the files.
+        AuthoringError: the policy file does not.
     """
     if old.tool != new.tool:
         raise Refused(f"{new.name}: expected results of {old.tool}, as {old.name} holds, found those of {new.tool}")
@@ -222,7 +224,11 @@ def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFi
 
 
 def _check_questions(file: ResultFile) -> None:
-    """Refuse samples of one id that ask several questions: they are no repeats of one case."""
+    """See that samples of one id ask one question.
+
+    Raises:
+        Refused: they do not, so that they are no repeats of one case.
+    """
     torn = [name for name, samples in file.by_id.items() if len({each.question for each in samples}) > 1]
     if torn:
         raise Refused(

@@ -40,7 +40,11 @@ class SuppliedCheck:
         return ""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> NoReturn:  # noqa: ARG002
-        """Refuse to score."""
+        """Refuse to score.
+
+        Raises:
+            Refused: always.
+        """
         raise Refused("expected scores of another tool, which are not re-scored")
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002

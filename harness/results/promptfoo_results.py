@@ -47,7 +47,8 @@ def is_results(value: Any) -> bool:
 def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
     """Read results in JSON, which `value` holds.
 
-    Raises Unreadable if they are of an older version, or fewer than the file counts.
+    Raises:
+        Unreadable: they are of an older version, or fewer than the file counts.
     """
     results = value["results"]
     rows = [(1, row) for row in results["results"]]
@@ -60,7 +61,11 @@ def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
 
 
 def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str = "", made: str = "") -> ResultFile:
-    """Read results, each with its line; Unreadable if one of them is none."""
+    """Read results, each with its line.
+
+    Raises:
+        Unreadable: one of them is none.
+    """
     found = list(rows)
     for line, row in found:
         if not is_result(row):

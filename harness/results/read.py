@@ -40,9 +40,10 @@ KNOWN: tuple[tuple[Recognise, str, str], ...] = (
 def read_results(path: Path) -> ResultFile:
     """Read a result file of whichever tool wrote it.
 
-    Raises Unreadable if no tool that is known here wrote it, or it is cut off, damaged or of a run that did not finish,
-    AuthoringError for mistakes in a CSV file, with their lines, CouldNotRun if a library is missing that reads it; says
-    what to install.
+    Raises:
+        Unreadable: no tool that is known here wrote it, or it is cut off, damaged or of a run that did not finish.
+        AuthoringError: mistakes in a CSV file, with their lines.
+        CouldNotRun: a library is missing that reads it; says what to install.
     """
     found = _read(path)
     if not found.samples:

@@ -74,8 +74,9 @@ class Settings:
     def check(self, kinds: Mapping[str, Kind], lower: Collection[str], known: Collection[str]) -> None:
         """Hold the settings against the metrics of the files: `known` are all of them, `kinds` those that are compared.
 
-        Raises UsageError if an option names no metric, or says of it what cannot be, AuthoringError, with the lines, if
-        the policy file does.
+        Raises:
+            UsageError: an option names no metric, or says of it what cannot be.
+            AuthoringError: the policy file does, with the lines.
         """
         for option, _, name in (each.partition(" ") for each in self.options):
             if name not in known:
@@ -122,9 +123,14 @@ def _some(known: Collection[str]) -> str:
 def read_compare_settings(policy: Path | None, margins: Sequence[str], lower: Sequence[str]) -> Settings:
     """What a policy file and options say; where both speak of a metric, the option counts.
 
-    `margins` are values of `--margin`: `.05` for all metrics from 0 to 1, `METRIC=.03` for one. `lower` are metrics of
-    which less is better. Raises UsageError if a margin is none, AuthoringError for mistakes in the file, with their
-    lines.
+    Args:
+        policy: the YAML file, if there is one.
+        margins: values of `--margin`: `.05` for all metrics from 0 to 1, `METRIC=.03` for one.
+        lower: metrics of which less is better.
+
+    Raises:
+        UsageError: a margin is none.
+        AuthoringError: mistakes in the file, with their lines.
     """
     found = _from_file(policy) if policy else Settings()
     named = dict(_split(each) for each in margins)

@@ -41,8 +41,9 @@ class ZipReader:
     def read(self, name: str) -> bytes:
         """The content of an entry.
 
-        Raises Unreadable if it is damaged, encrypted or too large, CouldNotRun if it is compressed with Zstandard, and
-        no library here reads that.
+        Raises:
+            Unreadable: it is damaged, encrypted or too large.
+            CouldNotRun: it is compressed with Zstandard, and no library here reads that.
         """
         entry = self._entries[name]
         if entry.file_size > MOST_ENTRY:
@@ -72,7 +73,8 @@ class ZipReader:
 def decompressed(content: bytes, size: int) -> bytes:
     """What Zstandard frames hold, of which `size` bytes are expected: no more than that is made.
 
-    Raises CouldNotRun if no library here reads Zstandard.
+    Raises:
+        CouldNotRun: no library here reads Zstandard.
     """
     decompressor, damage = _library()
     made = bytearray()
@@ -100,7 +102,11 @@ def _library() -> tuple[Callable[[], Any], type[Exception]]:
 
 @contextmanager
 def open_zip(path: Path, what: str) -> Iterator[ZipReader]:
-    """Open a ZIP file; Unreadable if it is none, or the list at its end is missing."""
+    """Open a ZIP file.
+
+    Raises:
+        Unreadable: it is none, or its end is missing, where the list of its entries stands.
+    """
     with os.fdopen(open_file(path, what), "rb") as file:
         try:
             archive = zipfile.ZipFile(file)

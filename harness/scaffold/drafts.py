@@ -70,7 +70,9 @@ class Drafts:
 def check_roles(table: Table, columns: Columns) -> None:
     """Check that a table has the columns that options name, and that its inputs are texts or turns.
 
-    Raises UsageError for a missing column, or one with two roles, AuthoringError, with all of them, for other inputs.
+    Raises:
+        UsageError: a column is missing, or has two roles.
+        AuthoringError: an input is neither; names all of them.
     """
     table.check_columns("--input", [columns.input])
     table.check_columns("--expect", columns.expect)
@@ -86,7 +88,8 @@ def check_roles(table: Table, columns: Columns) -> None:
 def read_drafts(table: Table, columns: Columns) -> Drafts:
     """Read the examples of a table: each input once, and none with contradictory expectations.
 
-    Raises AuthoringError if no row is usable, or ids are not valid.
+    Raises:
+        AuthoringError: no row is usable, or ids are not valid.
     """
     table = _with_values(table, columns)
     kept, notes = _each_once(table, columns)
@@ -199,7 +202,9 @@ def draw(drafts: Drafts, limit: int, with_shots: bool = True, rows: int = 0) -> 
     """Draw the examples that become cases, at most `limit`, the few that become `shots`, and so many training `rows`.
 
     A digest of the input decides, so the draw does not depend on the order of rows, and a new row moves few others.
-    Raises Refused if no example would be left for a case.
+
+    Raises:
+        Refused: no example would be left for a case.
     """
     drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.text.encode()).hexdigest())
     spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0

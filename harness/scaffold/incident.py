@@ -54,7 +54,11 @@ class Incident:
 
 
 def read_incident(log: Path, wanted: str) -> Incident:
-    """Return the line of a log (JSONL) with an `id`; AuthoringError unless one is valid."""
+    """Return the line of a log (JSONL) with an `id`.
+
+    Raises:
+        AuthoringError: no line has it, or several; its input has another form.
+    """
     problems: list[Problem] = []
     lines = [each for each in read_json_lines(log, "a log", problems) if _id_of(each.data) == wanted]
     if len(lines) != 1:
@@ -86,7 +90,11 @@ def _incident(line: Document) -> Incident:
 
 
 def check_unit(unit: Unit) -> None:
-    """Raise UsageError for a unit whose cases are not written in its file."""
+    """Refuse a unit whose cases are not written in its file.
+
+    Raises:
+        UsageError: it has traffic, or derives its cases, or another tool scored them.
+    """
     if unit.traffic or unit.of or unit.check_kind.supplied:
         what = "of traffic" if unit.traffic else f"that has the cases of {unit.of}" if unit.of else "of another tool"
         raise UsageError(f"case: expected a unit with cases of its own, found {unit.key}, a unit {what}")
@@ -106,7 +114,8 @@ def _folded(turns: Turns, context: str | None) -> tuple[Any, ...]:
 def read_expectation(unit: Unit, text: str) -> Any:
     """Return the `expect` that a text means: YAML of the form of the unit's check, the text itself, or a right output.
 
-    Raises AuthoringError if none of them is an expectation of the unit, by its own check.
+    Raises:
+        AuthoringError: none of them is an expectation of the unit, by its own check.
     """
     value = _as_yaml(text)
     readings = [value, text] if isinstance(value, str) else [value] if isinstance(value, dict | list) else [value, text]
@@ -168,8 +177,15 @@ def case_id(unit: Unit, incident: Incident, name: str | None) -> str:
 def add_case(unit: Unit, data: Mapping[str, Any], kinds: Kinds, comments: Sequence[str] = ()) -> Path:
     """Append a case to the file of the unit's last case, of which every other byte stays; return the file.
 
-    `data` is the case as in a file, `comments` are lines written above it. Raises AuthoringError if the case is no
-    valid one of the unit, Refused if the file's list of cases cannot be added to; nothing is written then.
+    Args:
+        unit: the unit.
+        data: the case as in a file.
+        kinds: the kinds of check of the project.
+        comments: lines written above the case.
+
+    Raises:
+        AuthoringError: the case is no valid one of the unit; nothing was written.
+        Refused: the file's list of cases cannot be added to; nothing was written.
     """
     path = Path(os.path.realpath(unit.cases[-1].path))
     text = path.read_bytes().decode("utf-8")

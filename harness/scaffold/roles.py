@@ -37,10 +37,16 @@ class Roles:
 
 
 def read_roles(table: Table, columns: Columns, system: str | None = None) -> Roles:
-    """Find out what the columns are for that no option names, by their names.
+    """Find out what the other columns are for, by their names.
 
-    The `system` message that an option gives replaces a column of it. Raises UsageError for columns of promptfoo, which
-    has a command of its own, Refused for several system messages, or some rows without one.
+    Args:
+        table: the table.
+        columns: those that options name; they have no other role.
+        system: the system message that an option gives, which replaces a column of it.
+
+    Raises:
+        UsageError: columns of promptfoo, for which there is a command.
+        Refused: several system messages, or some rows without one.
     """
     if magic := [name for name in table.columns if name.startswith(PROMPTFOO)]:
         raise UsageError(

@@ -60,8 +60,9 @@ class SuiteDraft:
 def schema_suite(drafts: Drafts) -> SuiteDraft:
     """JSON with a key for each expected column, or the object that the only column holds.
 
-    Raises UsageError if --text or --label names none of the keys, Refused for prose, which an exact match cannot score,
-    AuthoringError for JSON in only most cells.
+    Raises:
+        UsageError: --text or --label names none of the keys.
+        Refused: a column holds prose, which an exact match cannot score, or JSON in most cells.
     """
     values = {column: _column(drafts, column) for column in drafts.columns.expect}
     first = values[drafts.columns.expect[0]]
@@ -193,7 +194,11 @@ def retention_suite(drafts: Drafts) -> SuiteDraft:
 
 
 def _texts(drafts: Drafts, example: Draft) -> list[str]:
-    """The texts in the expected columns of a row, each once; in JSONL a cell may be a list."""
+    """The texts in the expected columns of a row, each once; a cell of JSONL may be a list of them.
+
+    Raises:
+        Refused: it holds other values.
+    """
     cells = [item for cell in example.expected.values() for item in (cell if isinstance(cell, list) else [cell])]
     if wrong := [cell for cell in cells if isinstance(cell, (dict, list)) or cell is None]:
         raise Refused(f"{drafts.table.name}:{example.line}: expected texts or a list of them, found {wrong[0]!r}")

@@ -51,7 +51,11 @@ class Table:
         return show_path(self.path)
 
     def check_columns(self, option: str, names: Sequence[str]) -> None:
-        """Raise UsageError for the option unless the table has each column exactly once."""
+        """Check that the table has each column exactly once.
+
+        Raises:
+            UsageError: names the option, and the existing columns.
+        """
         for name in names:
             if self.columns.count(name) == 1:
                 continue

@@ -88,14 +88,22 @@ class NewTask:
 
 
 def check_name(task: str) -> str:
-    """Return a name that is valid as the folder of a task; UsageError for others."""
+    """Check that a name is valid as the folder of a task, and return it.
+
+    Raises:
+        UsageError: it is not; the message names the valid characters.
+    """
     if not NAME.fullmatch(task):
         raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
     return task
 
 
 def check_suite(suite: str) -> None:
-    """Raise UsageError for a suite that needs more than examples."""
+    """Refuse a suite that needs more than examples.
+
+    Raises:
+        UsageError: the message names what it needs.
+    """
     if suite in NOT_FROM_EXAMPLES:
         raise UsageError(f"--suite {suite}: {NOT_FROM_EXAMPLES[suite]}; expected one of {', '.join(SUITES)}")
 
@@ -103,7 +111,9 @@ def check_suite(suite: str) -> None:
 def new_task(asked: InitOptions) -> NewTask:
     """Make the files of a task, and check them.
 
-    Raises UsageError for an invalid name, suite or column, Refused for rows that the suite cannot score.
+    Raises:
+        UsageError: a name, suite or column is invalid.
+        Refused: rows that the suite cannot score or, an internal error, files that do not load or pass.
     """
     check_name(asked.task)
     check_suite(asked.suite)
@@ -192,7 +202,11 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
 
 
 def task_of_files(name: str, files: Mapping[str, str]) -> Task:
-    """Load a task from the texts of its files; AuthoringError for mistakes in them."""
+    """Load a task from the texts of its files, before any of them is written into a project.
+
+    Raises:
+        AuthoringError: mistakes in them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for file, text in files.items():
             path = Path(folder) / name / file

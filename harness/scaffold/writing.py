@@ -42,8 +42,11 @@ class Changes:
 def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Changes:
     """Write a task below `cases`, and the repository's own files below `root` if they are missing.
 
-    With a `model`, the settings and the workflow use it. Raises Refused if a file exists, or pyproject.toml or the
-    model is invalid (nothing was written), CouldNotRun if writing failed (files written before were removed).
+    With a `model`, the settings and the workflow use it.
+
+    Raises:
+        Refused: a file exists, pyproject.toml is invalid, or the model is; nothing was written.
+        CouldNotRun: writing failed; files written before were removed.
     """
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
@@ -62,7 +65,8 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
 def write_imported(folder: Path, files: Mapping[Path, str], root: Path, cases: Path, model: str) -> Changes:
     """Write an imported task to `folder` and its outputs, and name a `model` for `pytest` if no settings exist.
 
-    Raises as `write_task` does.
+    Raises:
+        Refused, CouldNotRun: see `write_task`.
     """
     _refuse_others_files(root, cases)
     changes = Changes(dict(files))

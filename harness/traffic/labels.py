@@ -164,8 +164,10 @@ def _is_torn(last: str) -> bool:
 def append_label(path: Path, label: Label) -> None:
     """Append one line: it is on the disk when this returns, and a kill leaves all earlier lines whole.
 
-    What is in the file stays, except for a last line that a kill cut off. Raises CouldNotRun if the disk is full, the
-    path is a link or not writable, or similar.
+    What is in the file stays, except for a last line that a kill cut off. A link is refused.
+
+    Raises:
+        CouldNotRun: the disk is full, the path is a link or not writable, or similar.
     """
     try:
         is_new = not path.exists()

@@ -115,10 +115,15 @@ class Disagreement:
 def disagreement(
     unit: Unit, old: Outputs, new: Outputs, labels: Labels, number: int, strata: Mapping[str, int] | None = None
 ) -> Disagreement:
-    """Compare the outputs of a unit of traffic, by case id, with labels, and look up the labels of the sample.
+    """Compare the outputs of a unit of traffic with labels, and look up the labels of the sample.
 
-    The `number` of the try decides the sample. `strata` are by the id of each case that differs: the stratum that its
-    part of the sample is drawn from.
+    Args:
+        unit: the unit.
+        old: the outputs of the reference, by case id.
+        new: those of the candidate.
+        labels: what is known of outputs.
+        number: the number of the try, which decides the sample.
+        strata: by the id of each case that differs, the stratum that its part of the sample is drawn from.
     """
     differing = {
         input_digest(case.written, case.context): case.id
@@ -145,10 +150,16 @@ def _looked_up(
 
 
 def draw_sample(snapshot: str, number: int, inputs: Iterable[str], size: int) -> list[str]:
-    """Return `size` of the inputs (digests), or all if there are fewer: those of the smallest SHA-256.
+    """Return `size` of the inputs, or all if there are fewer: those of the smallest SHA-256.
 
-    It is the digest of the snapshot's (hex), the number of the try, from 1, and the input's: no outputs take part, and
-    the snapshot is fixed before the candidate is known. Another try draws another sample.
+    It is the digest of the snapshot's, the number of the try, and the input's: no outputs take part, and the snapshot
+    is fixed before the candidate is known. Another try draws another sample.
+
+    Args:
+        snapshot: the digest (hex) of the snapshot.
+        number: the number of the try, from 1.
+        inputs: the digests of the inputs with differing outputs.
+        size: how many are labelled.
     """
     return sorted(inputs, key=lambda each: hashlib.sha256(f"{snapshot} {number} {each}".encode()).digest())[:size]
 

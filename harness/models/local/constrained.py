@@ -32,7 +32,9 @@ def library() -> str:
 def check_constraints(requests: Iterable[Request]) -> None:
     """Refuse schemas without a grammar, all of them at once, before a model is loaded.
 
-    Raises Unconstrainable with the files and keywords, CouldNotRun if the library is not installed.
+    Raises:
+        Unconstrainable: names the files, the keywords, and what to do.
+        CouldNotRun: the library is not installed.
     """
     asked = dict.fromkeys(request.constraint for request in requests if request.constraint)
     why = {constraint: said for constraint in asked if (said := _mistake(_grammar(constraint)))}
@@ -60,10 +62,15 @@ def _one_line(said: str) -> str:
 
 
 class Grammars:
-    """The grammars of a model's tokenizer (a fast one of transformers), each built once.
+    """The grammars of a model's tokenizer, each built once.
 
-    `ends` are the ids of the tokens that end an output, `size` is the number of logits per token. Raises Refused if the
-    library cannot read the tokenizer.
+    Args:
+        tokenizer: a fast tokenizer of transformers.
+        ends: the ids of the tokens that end an output.
+        size: the number of logits per token.
+
+    Raises:
+        Refused: the library cannot read the tokenizer.
     """
 
     def __init__(self, tokenizer: Any, ends: Sequence[int], size: int) -> None:
@@ -81,7 +88,8 @@ class Grammars:
     def constrain(self, constraint: Constraint, after: int | None = None) -> ConstrainedOutput:
         """The constraint of one output; with `after`, it starts after that token, which ends the reasoning.
 
-        Raises CouldNotRun if the library fails on the schema.
+        Raises:
+            CouldNotRun: the library fails on the schema.
         """
         if constraint not in self._made:
             self._made[constraint] = need(LIBRARY).LLMatcher(self._tokenizer, _grammar(constraint), log_level=0)

@@ -85,8 +85,11 @@ class Base:
     def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
         """The model with this adapter (of the `expected` digest), proven to act, or with none.
 
-        A whole model takes the base's place in memory; that it acts was proven when it was adopted. Raises Refused if
-        the adapter does not fit, load or act, CouldNotRun if the model cannot be loaded.
+        A whole model takes the base's place in memory; that it acts was proven when it was adopted.
+
+        Raises:
+            Refused: the adapter does not fit, load or act.
+            CouldNotRun: the model cannot be loaded.
         """
         if adapter != self._active and (self._is_whole or (adapter and is_whole_model(adapter))):
             self._take_whole(adapter, expected)
@@ -115,7 +118,11 @@ class Base:
         self._budgets.clear()
 
     def merged(self, adapter: Path, expected: str | None = None) -> Any:
-        """The model with the adapter (of the `expected` digest) merged into it; Refused for NaN."""
+        """The model with the adapter (of the `expected` digest) merged into it.
+
+        Raises:
+            Refused: see `with_adapter`; or merging gives NaN.
+        """
         model = self.with_adapter(adapter, expected)
         unpack(model)
         return model if self._is_whole else model.merge_and_unload(safe_merge=True)
@@ -155,8 +162,9 @@ class Base:
 def load_base(folder: Path, placement: Placement | None = None) -> Any:
     """The model of a folder, in evaluation mode; without `placement`, in float32 on the CPU.
 
-    Raises CouldNotRun if the library is missing or cannot read it, or it does not fit into the memory, Refused if it
-    needs custom code.
+    Raises:
+        CouldNotRun: the library is not installed or cannot read it, or it does not fit into the memory.
+        Refused: it needs custom code.
     """
     load = partial(
         quiet_transformers().AutoModelForCausalLM.from_pretrained,
@@ -184,7 +192,11 @@ def _check_room(folder: Path, placement: Placement) -> tuple[int, ...]:
 
 
 def quiet_transformers() -> Any:
-    """The library, without its progress bars; CouldNotRun if it or torch is not installed."""
+    """The library, without its progress bars.
+
+    Raises:
+        CouldNotRun: it is not installed, or torch is not.
+    """
     need("torch")  # without it transformers loads, but has no models
     transformers = need("transformers")
     transformers.utils.logging.disable_progress_bar()  # its progress bars would overwrite ours
@@ -265,8 +277,9 @@ class Local:
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Run the requests in batches, longest first: those for outputs, then those for likelihoods.
 
-        Raises Refused before anything runs if a prompt is too long, or outputs cannot be constrained to a schema,
-        CouldNotRun if the machine or a library failed.
+        Raises:
+            Refused: before anything runs: a prompt is too long, or outputs cannot be constrained to a schema.
+            CouldNotRun: the machine or a library failed.
         """
         check_constraints(requests)
         yield from self._generate([request for request in requests if not request.texts])
@@ -289,7 +302,8 @@ class Local:
     def continue_tokens(self, prompts: Sequence[tuple[list[int], int]]) -> list[str]:
         """Continue each list of token ids greedily, by at most so many tokens; without special tokens.
 
-        Raises CouldNotRun if the machine or a library failed.
+        Raises:
+            CouldNotRun: the machine or a library failed.
         """
         rows = [RequestState(ids, "", Decoding(max_new_tokens=most), seed=0) for ids, most in prompts]
         with self._trouble([row.key for row in rows]):

@@ -29,7 +29,8 @@ def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
 def within_memory(model: Any, texts: Sequence[tuple[str, Encoded]], budget: TokenBudget) -> LogProbs:
     """As `log_probabilities`, of texts with their keys; in halves where all of them exhaust the memory.
 
-    Raises CouldNotRun if a single text exhausts it.
+    Raises:
+        CouldNotRun: a single text exhausts it.
     """
     key, longest = max(texts, key=lambda text: _length(text[1]))
     held = _length(longest) * len(texts)

@@ -16,9 +16,11 @@ FREE = 2  # the copies are made if this many times their size is free
 
 
 def pack(model: Any, free: float) -> None:
-    """Give the linear layers of a model on a CPU packed copies of their weights, if `free` bytes of memory allow.
+    """Give the linear layers of a model on a CPU packed copies of their weights, if memory allows.
 
-    Only layers that are exactly `torch.nn.Linear` are packed, in float32 or bfloat16.
+    Args:
+        model: any torch module; only layers that are exactly `torch.nn.Linear` are packed, in float32 or bfloat16.
+        free: the bytes of memory that are free.
     """
     import torch
 

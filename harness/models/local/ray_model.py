@@ -71,7 +71,9 @@ class RayModel:
     def fingerprint(self) -> Fingerprint:
         """The model of this machine, and the engine of the workers, which must have the same model.
 
-        Raises CouldNotRun if there are no workers, Refused if they have another model.
+        Raises:
+            CouldNotRun: there are no workers.
+            Refused: they have another model.
         """
         with self.base.watch("Starting workers on Ray"):
             found = self.base.pool.fingerprint(self._adapter)

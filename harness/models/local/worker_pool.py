@@ -123,8 +123,9 @@ class WorkerPool:
     ) -> Iterator[Completion]:
         """Yield one completion per request, in any order, even if workers die.
 
-        Raises CouldNotRun if a worker failed, or several died in a row without an output, Refused if a worker has
-        another model, adapter or engine than `expected`.
+        Raises:
+            CouldNotRun: a worker failed, or several died in a row without an output.
+            Refused: a worker has another model, adapter or engine than `expected`.
         """
         waiting = deque(map(_Batch, batches_for(requests, self._options.workers)))
         for worker in self._workers:
@@ -252,8 +253,10 @@ class WorkerPool:
     def _got(self, owed: Any) -> Any:
         """The object that a worker delivers, or the next one of its stream.
 
-        Raises the worker's own TunegateError (any other error becomes a CouldNotRun), _Died if it is dead,
-        StopIteration at the end of the stream.
+        Raises:
+            TunegateError: the worker's own error; any other error becomes a CouldNotRun.
+            _Died: it is dead.
+            StopIteration: the stream has ended.
         """
         errors = self._ray.exceptions
         try:

@@ -333,13 +333,18 @@ class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc] 
 def read_yaml(path: Path) -> Document:
     """Parse one YAML file.
 
-    Raises AuthoringError if it is missing, not UTF-8, not YAML, repeats a key, or has more than plain data.
+    Raises:
+        AuthoringError: the file is missing, not UTF-8, not YAML, repeats a key, or has more than plain data.
     """
     return parse_yaml(path, _read_text(path))
 
 
 def parse_yaml(path: Path, text: str) -> Document:
-    """Parse YAML, whose source in errors is `path`; AuthoringError as in `read_yaml`."""
+    """Parse YAML; `path` names its source in errors.
+
+    Raises:
+        AuthoringError: it is not YAML, repeats a key, or has more than plain data.
+    """
     if not _is_read_otherwise(text):
         try:
             return _plain_data(path, text, _FastLoader(text))
@@ -403,7 +408,8 @@ def _read_text(path: Path) -> str:
     # most text is plain ASCII, which bytes.translate removes much faster than a regular expression
     if not UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
         return text
-    if unseen := list(_unseen(path, text)):
+    unseen = list(_unseen(path, text))
+    if unseen:
         raise AuthoringError(unseen)
     return text
 

@@ -50,7 +50,8 @@ def read_seen(path: Path) -> list[SeenInput]:
 def drawn(inputs: Sequence[SeenInput], most: int, watch: Watch) -> list[SeenInput]:
     """Draw at most `most` inputs, the same ones every time, and find those with secrets or personal data.
 
-    Raises CouldNotRun if the detectors' libraries are not installed.
+    Raises:
+        CouldNotRun: the detectors' libraries are not installed.
     """
     chosen = np.random.default_rng(SEED).permutation(len(inputs))[:most]
     kept = []

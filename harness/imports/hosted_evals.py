@@ -90,8 +90,8 @@ def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: A
             rules.append(_rule(each, values, tally))
             tally.taken[kind] += 1
         except LeftOut as error:
-            tally.left[kind, str(error)] += 1
-            comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error!s})"))
+            tally.left[kind, error.why] += 1
+            comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error.why})"))
     if not rules:
         raise LeftOut("without a criterion that has a home")
     output = mapping_at(row, "sample").get("output_text")

@@ -19,7 +19,11 @@ EXAMPLES = {"example_user": USER, "example_assistant": ASSISTANT}  # names of sy
 
 
 class LeftOut(Exception):
-    """A test or sample without a home here; why is counted in the report."""
+    """A test or sample without a home here; `why` is counted in the report."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass
@@ -118,7 +122,7 @@ def made_cases(
         try:
             cases.append(make(row))
         except LeftOut as error:
-            tally.left[row_is, str(error)] += 1
+            tally.left[row_is, error.why] += 1
     if cases and taken:
         tally.taken[taken] += len(cases)
     return cases

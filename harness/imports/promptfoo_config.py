@@ -227,7 +227,7 @@ class _Reading:
         try:
             asked = self._asked(prompt, test, is_plain)
         except LeftOut as error:
-            self.tally.left["test", str(error)] += 1
+            self.tally.left["test", error.why] += 1
             return None
         recorded = test.raw.get("providerOutput")
         outputs = {RECORDED: recorded} if isinstance(recorded, str) else {}

@@ -69,7 +69,7 @@ def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _
         asked = prompt_of(prompt_messages(raw) if isinstance(raw, str) else raw, tally)
         return _Collected(checks.case(asked, test, set_name=name))
     except LeftOut as error:
-        tally.left["test", str(error)] += 1
+        tally.left["test", error.why] += 1
         return None
 
 

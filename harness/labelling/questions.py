@@ -55,7 +55,8 @@ def _schema() -> dict[str, Any]:
 def read_questions(path: Path) -> list[Question]:
     """Read a JSONL file of questions: `{"input": ..., "outputs": [...], "context": optional, "notes": optional}`.
 
-    Raises AuthoringError for mistakes, with their lines, a question twice, or none.
+    Raises:
+        AuthoringError: mistakes with their lines, or a question twice, or none.
     """
     problems: list[Problem] = []
     found: dict[str, Question] = {}

@@ -70,12 +70,17 @@ class Table:
 
 
 def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
-    """Read a table: a .csv, .tsv, .jsonl, .json (a list of objects) or .parquet file, or a data set of the Hub.
+    """Read a table.
 
-    Of `hub:NAME@REVISION#SPLIT` the first 100,000 rows are read. The delimiter of a CSV is detected by the `named`
-    columns, which are expected. Raises UsageError for another kind of file, or a data set without its revision,
-    AuthoringError for no such file, not UTF-8 or UTF-16, or invalid rows, with their lines, CouldNotRun if a library is
-    missing, or the data set cannot be loaded.
+    Args:
+        source: a file that ends in .csv, .tsv, .jsonl, .json (a list of objects) or .parquet, or
+            `hub:NAME@REVISION#SPLIT`, of which the first 100,000 rows are read.
+        named: expected columns, by which the delimiter of a CSV is detected.
+
+    Raises:
+        UsageError: another kind of file, or a data set without its revision.
+        AuthoringError: no such file, not UTF-8 or UTF-16, or invalid rows, with their lines.
+        CouldNotRun: a library is missing, or the data set cannot be loaded.
     """
     path = Path(source)
     kind = path.suffix.lower()

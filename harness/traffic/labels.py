@@ -121,7 +121,8 @@ class Labels:
 def read_labels(path: Path) -> Labels:
     """Read a labels file; a missing one holds no labels, and a last line torn by a kill is skipped with a note.
 
-    Raises AuthoringError for invalid lines, all of them with their numbers, or if the file cannot be read.
+    Raises:
+        AuthoringError: invalid lines, all of them with their numbers, or the file cannot be read.
     """
     try:
         text, note = _without_torn_line(path, read_text(path, f"a JSONL file of {WHAT}").removeprefix("\ufeff"))

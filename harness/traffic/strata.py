@@ -20,7 +20,8 @@ def labelled_disagreement(
 ) -> Disagreement:
     """Compare the outputs of a unit of labelled traffic, with the sample that its rules draw and its labels.
 
-    Raises AuthoringError if the labels file, or that of the judge, has mistakes.
+    Raises:
+        AuthoringError: the labels file, or that of the judge, has mistakes.
     """
     source = unit.labels
     if source is None:

@@ -125,7 +125,8 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
         f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
         "not comparable": f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
     }[outcome]
-    reason, (base, cheaper) = f"{unit}: {sentence}.", models
+    reason = f"{unit}: {sentence}."
+    base, cheaper = models
     if base != cheaper and costs.prices.of(base) == costs.prices.of(cheaper):
         reason += f" task.yaml gives {base} and {cheaper} the same price per token."
     return Claim(

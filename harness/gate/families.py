@@ -116,8 +116,8 @@ def _family(values: Mapping[PairKey, stats.PValue], levels: Mapping[PairKey, flo
 def _lost_values(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[FieldValue, ...]]:
     """Return the field values that the reference has right significantly more often."""
     # Only those that are never right block: a weak reference that always gives one value has it right wherever it is
-    # expected, so fewer are no loss. Between two independent runs of one model, that happens less than 1 % of the
-    # time (simulated in tests/unit/gate/test_never_right.py), so they are a family of their own.
+    # expected, so fewer are no loss. Two independent runs of one model lose a value less than 1 % of the time
+    # (simulated in tests/unit/gate/test_never_right.py), so values are a family of their own.
     return _fallen([(each.key, value, each, d) for each in pairs for value, d in value_changes(each).items()])
 
 

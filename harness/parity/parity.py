@@ -262,8 +262,8 @@ def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> 
         [(key, each) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
         for results in (served, evaluated)
     )
-    outlines = ([(key, each.output, list(map(len, each.logprobs))) for key, each in side] for side in (one, other))
-    if next(outlines) != next(outlines):
+    first, second = ([(key, each.output, list(map(len, each.logprobs))) for key, each in side] for side in (one, other))
+    if first != second:
         return False
     mine, theirs = ([value for _, each in side for text in each.logprobs for value in text] for side in (one, other))
     gaps = [abs(a - b) for a, b in zip(mine, theirs, strict=True)]

@@ -64,8 +64,9 @@ class Project:
             _write(folder)
 
     def read(self, seeds: int) -> Found:
-        """Record the base; train and gate with so many seeds."""
+        """Record the base and diagnose, as a training asks for; train and gate with so many seeds."""
         self._run("record", "record", "--out", "base.json", *self._asked)
+        self._run("diagnose", "diagnose", TASK, "--sample", "10", *self._asked)
         tuned = [self._tuned(seed) for seed in range(seeds)]
         return Found(Path(self._model).stem, read_record(self._folder / "base.json"), tuned)
 

@@ -47,6 +47,7 @@ def test_an_empty_snapshot_is_refused(tmp_path):
 
 
 def test_the_same_inputs_are_drawn_and_private_ones_are_known(tmp_path):
+    pytest.importorskip("detect_secrets")
     lines = [{"input": f"number {at}"} for at in range(30)] + [{"input": "I am john.miller@gmail.com"}]
     every = read_seen(written(tmp_path, *lines))
 

@@ -143,6 +143,7 @@ def test_an_optimised_prompt_is_scored_on_the_cases_of_units_below_their_goal(tm
     (["--rows=rows.jsonl", "--optimise-budget=5"], "--optimise-budget"),
 ])  # fmt: skip
 def test_rows_that_no_prompt_can_be_optimised_on(tmp_path, monkeypatch, options, says):
+    pytest.importorskip("gepa")
     monkeypatch.chdir(tmp_path)
     write_desk(tmp_path / "fixtures", 2)
     write_unit(tmp_path / "fixtures", ["a"], task="mail")

@@ -83,7 +83,7 @@ def compare(
     not named are the project's: its prompts, and --model. Sealed cases are not used, the exit code is 0, and the
     records are no evidence: tunegate gate decides on a change.
     """
-    if _are_results(given):
+    if _are_results(given, gate):
         if option := first_given(ctx, OF_CONFIGURATIONS):
             raise UsageError(f"{option}: result files are not run; omit it")
         files = [Path(each) for each in given]
@@ -101,7 +101,7 @@ def compare(
     compare_configurations(given, options, unit or [], html, as_json, quiet)
 
 
-def _are_results(given: list[str]) -> bool:
+def _are_results(given: list[str], gate: bool) -> bool:
     """Whether result files are named, not configurations.
 
     Raises:
@@ -110,7 +110,7 @@ def _are_results(given: list[str]) -> bool:
     from tunegate.harness.session.sides import named_parts
 
     paths = [(each, Path(named_parts(each)[1])) for each in given]
-    _refuse_folders([path for _, path in paths])
+    _refuse_folders([path for _, path in paths], gate)
     files = [each for each, path in paths if path.suffix in RESULTS and not _is_record(path)]
     if files and len(files) < len(given):
         other = next(each for each in given if each not in files)
@@ -118,7 +118,7 @@ def _are_results(given: list[str]) -> bool:
     return bool(files)
 
 
-def _refuse_folders(paths: list[Path]) -> None:
+def _refuse_folders(paths: list[Path], gate: bool) -> None:
     """Refuse folders of lm-evaluation-harness, and say which files to compare: those of one task at a time.
 
     Raises:
@@ -133,11 +133,10 @@ def _refuse_folders(paths: list[Path]) -> None:
     if folder is None:
         return
     old, new = (found.get(path, {}) for path in (paths[0], paths[-1]))
-    commands = [shlex.join(["tunegate", "compare", str(old[task]), str(new[task])]) for task in old if task in new]
+    pairs = [[str(old[task]), str(new[task])] for task in old if task in new]
+    commands = [shlex.join(["tunegate", "compare", *pair, *(["--gate"] if gate else [])]) for pair in pairs]
     lines = "".join(f"\n  {shown(command)}" for command in commands)
-    how = (
-        f"one command for each task, with the same options:{lines}" if lines else "name a samples_*.jsonl of each side"
-    )
+    how = f"one command for each task, with your other options:{lines}" if lines else "name the samples_*.jsonl files"
     raise UsageError(
         f"compare: expected result files, found {show_path(folder)}, a folder of lm-evaluation-harness; {how}"
     )

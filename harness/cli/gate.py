@@ -171,7 +171,14 @@ def _decide(
     return decision
 
 
+def _all_wrong(decision: Decision) -> list[str]:
+    """The evaluated units of which no case passes: passing a gate says nothing of these."""
+    units = {key: unit for each in decision.by_rules for key, unit in each.record.units.items()}
+    return sorted(key for key, unit in units.items() if unit.kind == "pass/fail" and unit.mean == 0)
+
+
 def _print(decision: Decision) -> None:
+    from tunegate.harness.core.formatting import listed
     from tunegate.harness.reporting.decision import rule_line
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
@@ -192,7 +199,8 @@ def _print(decision: Decision) -> None:
         if digest:
             console.print(f"evaluated: the adapter {digest}")
     if decision.passes:
-        console.print("gate: passes")
+        wrong = _all_wrong(decision)
+        console.print("gate: passes" + (f", but nothing is right in {listed(wrong)}" if wrong else ""))
     else:
         errors.lines(_headlines(decision))
         errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}")

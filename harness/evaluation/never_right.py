@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from tunegate.harness.cases.model import Case
-from tunegate.harness.checks.base import Check, FieldCount, HasClosedValues
+from tunegate.harness.checks.base import Check, ClosedValue, FieldCount, HasClosedValues
 from tunegate.harness.evaluation.record import Result
 
 LEAST_CASES = 3  # cases that expect a value: one right half of the time fails two of two a quarter of the time
@@ -34,7 +34,7 @@ def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
     """
     found: Counts = {}
     for case, result in zip(cases, results, strict=True):
-        said = case.check.closed_values(case.expect) if result.score is not None and _has_any(case.check) else ()
+        said = closed_values(case.check, case.expect) if result.score is not None else ()
         times = Counter((field, value) for field, value, _ in said)
         certain = {(field, value) for field, value, is_only in said if is_only}
         for key in times:
@@ -42,6 +42,11 @@ def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
             has = any(_is_right(each.fields, key, times[key]) for each in result.repeats or (result,))
             found[key] = n + (key in certain), right + has
     return found
+
+
+def closed_values(check: Check, expect: Any) -> Sequence[ClosedValue]:
+    """Return the expected values of closed sets; empty for a check that knows none."""
+    return check.closed_values(expect) if _has_any(check) else ()
 
 
 def _has_any(check: Check) -> TypeGuard[HasClosedValues]:

@@ -14,7 +14,7 @@ from tunegate.harness.gate.messages import (
     is_all_wrong,
     ungated_falls,
 )
-from tunegate.harness.gate.verdict import UnitVerdict
+from tunegate.harness.gate.verdict import UnitVerdict, ValueFall
 from tunegate.harness.models.adapters import ADOPTED
 
 
@@ -63,7 +63,10 @@ _SUPPLIED = {
 def decision(outlook: Outlook) -> str:
     """Return a task's decision; it says "Release" only if a release is possible."""
     remark = _SUPPLIED[outlook.supplied] + (f" {ADOPTED[outlook.adopted]}" if outlook.adopted else "")
-    fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
+    fallen = [
+        *(f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)),
+        *(_value_fall(each.unit, value) for each in outlook.verdicts for value in each.falls),
+    ]
     parts = f" Fell, but not gated: {listed(fallen)}." if fallen else ""
     never = [
         f"'{value.field}' {value.value or '(one of its values)'} of {each.unit} (0 of {value.n})"
@@ -72,7 +75,20 @@ def decision(outlook: Outlook) -> str:
     never_right = f" Never right: {listed(never)}." if never else ""
     main, saw = _decision(outlook), _seen(outlook)
     seen = f" Not evidence: {saw}." if saw not in main else ""
-    return main + seen + parts + never_right + _held_late(outlook) + remark
+    return main + seen + _alike(outlook.verdicts) + parts + never_right + _held_late(outlook) + remark
+
+
+def _alike(verdicts: Sequence[UnitVerdict]) -> str:
+    """Return a remark on units whose outputs hardly depend on the input."""
+    same = [f"{each.alike.same} of {each.alike.n} of {each.unit}" for each in verdicts if each.alike.same]
+    constant = [each.unit for each in verdicts if each.alike.constant]
+    return (f" Outputs that are the same: {listed(same)}." if same else "") + (
+        f" No better than one output for all cases: {listed(constant)}." if constant else ""
+    )
+
+
+def _value_fall(unit: str, fall: ValueFall) -> str:
+    return f"'{fall.field}' {fall.value or '(one of its values)'} of {unit} ({fall.base} to {fall.mean} of {fall.n})"
 
 
 def _held_late(outlook: Outlook) -> str:
@@ -104,7 +120,7 @@ def _decision(outlook: Outlook) -> str:
     if not outlook.aimed and outlook.supplied == "scores":
         return f"Passed: {_kept(outlook)}."
     if not outlook.aimed:
-        return f"No target here: {_kept(outlook)}.{undeclared}"
+        return f"Nothing had to improve here: {_kept(outlook)}.{undeclared}"
     won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
     if outlook.only_rewarded:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
@@ -176,7 +176,9 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
         advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
     else:
         advice = f"a close call: this many {_noun(facts)} settle it 80 % of the time"
-    return f"the loss may be up to {_loss(facts)} (margin {_margin(facts)}); {advice}"
+    loss = f"the loss may be up to {_loss(facts)} (margin {_margin(facts)}); {advice}"
+    fine = facts.kind == "pass/fail" and facts.n and not facts.regressed_cases and facts.effective is None
+    return f"no case regressed, but {facts.n} cases are too few: {loss}" if fine else loss
 
 
 def group_not_held(group: GroupLoss) -> str:
@@ -344,8 +346,22 @@ def _never_right(facts: UnitVerdict) -> list[str]:
     return [*found, *([more] if rest > 0 else [])]
 
 
+def _alike(facts: UnitVerdict) -> Iterator[str]:
+    """Yield what a score alone does not show: outputs that hardly depend on the input, and values that fell."""
+    alike = facts.alike
+    if alike.same:
+        yield f"{alike.same} of {alike.n} outputs are the same."
+    if alike.constant:
+        answer = f", {alike.answer}," if alike.answer else ""
+        yield f"One output for all cases{answer} would pass {percent(alike.constant / alike.n)}."
+    for each in facts.falls:
+        where = f"{each.value} is" if each.value else "one of its values is"
+        yield f"'{each.field}' fell where {where} expected: from {each.base} to {each.mean} of {each.n} cases."
+
+
 def _remarks(facts: UnitVerdict) -> list[str]:
-    remarks = [*([rests_on(facts, facts.near)] if facts.near else []), *_never_right(facts)]
+    near = [rests_on(facts, facts.near)] if facts.near else []
+    remarks = [*near, *_alike(facts), *_never_right(facts)]
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
     if facts.effective is not None:

@@ -14,6 +14,7 @@ from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
+from tunegate.harness.gate.alike import alike_outputs, value_falls
 from tunegate.harness.gate.families import SEED, Tests, run_tests
 from tunegate.harness.gate.labelled import labelled_verdict
 from tunegate.harness.gate.near import near_scores
@@ -164,6 +165,8 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
         never_right=values_never_right(each, tests.lost.get(each.key, ())),
+        falls=tuple(value_falls(each)),
+        alike=alike_outputs(each),
         score_bound=least,
         reached=least is not None and target is not None and least >= target,
         lower=each.key in tests.is_worse,

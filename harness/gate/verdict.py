@@ -63,6 +63,36 @@ class NeverRight:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueFall:
+    """A field value that `n` cases expect, of which the reference has `base` right, and the candidate `mean`.
+
+    `value` is JSON. It is empty for sealed units.
+    """
+
+    field: str
+    value: str
+    n: int
+    base: int
+    mean: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """How little the outputs of `n` cases depend on their inputs.
+
+    Attributes:
+        same: so many are the same, and most of these are wrong; otherwise 0.
+        constant: so many cases expect the same, as many as the candidate passes or more; otherwise 0.
+        answer: what they expect, as JSON; empty for sealed units.
+    """
+
+    n: int = 0
+    same: int = 0
+    constant: int = 0
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NearScores:
     """The `n` cases of a unit that training rows come near, which are no evidence of a gain, beside the `clean` others.
 
@@ -184,6 +214,8 @@ class UnitVerdict:
     never_right: tuple[NeverRight, ...] = ()
     near: NearScores | None = None
     labelled: LabelledSample | None = None
+    falls: tuple[ValueFall, ...] = ()
+    alike: Alike = Alike()
 
     @property
     def is_unsettled(self) -> bool:
@@ -191,8 +223,8 @@ class UnitVerdict:
         return self.verdict == "inconclusive" and self.difference is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        without = {"unit"} if self.labelled else {"unit", "labelled"}
+        """Return its form in a record, where `falls` and `alike` are only in the reason."""
+        without = {"unit", "falls", "alike"} | (set() if self.labelled else {"labelled"})
         return {name: value for name, value in _plain(self).items() if name not in without}
 
 

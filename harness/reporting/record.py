@@ -14,7 +14,7 @@ from rich.text import Text
 from tunegate.harness.cases.model import Case
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
-from tunegate.harness.core.formatting import difference, level, listed, points, rates
+from tunegate.harness.core.formatting import difference, level, listed, percent, points, rates
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
@@ -55,7 +55,7 @@ def print_record(
     for unit in report.units:
         console.lines([f"{unit.key}: {unit.reason}"] if unit.reason else [])
         console.lines(regressed_lines(report, unit, limit, without))
-    console.lines(_all_wrong_lines(report))
+    console.lines(_finding_lines(record, report))
     console.lines(_rate_lines(record))
     for unit in report.units:
         console.lines(field_lines(unit.key, unit.parts, unit.reference))
@@ -68,20 +68,25 @@ def print_record(
     console.lines(next_lines(record, report))
 
 
-def _all_wrong_lines(report: CandidateReport) -> Iterator[str]:
-    """Yield the most frequent finding of each open pass/fail unit that passes no case, with an example."""
+def _finding_lines(record: Record, report: CandidateReport) -> Iterator[str]:
+    """Yield, with an example, the finding of most cases of each open pass/fail unit; if none passes, the commonest."""
     for unit in report.units:
         cases = [case for case in report.cases if case.unit == unit.key and case.findings]
-        if unit.kind != "pass/fail" or unit.mean != 0 or not cases:
+        if unit.kind != "pass/fail" or not cases:
             continue
         # a check's first finding is the cause of those behind it
         patterns = [pattern_of(str(case.findings[0])) for case in cases]
         [(pattern, count)] = Counter(patterns).most_common(1)
-        example = cases[patterns.index(pattern)]
+        if unit.mean and 2 * count <= unit.n:
+            continue
+        example, right = cases[patterns.index(pattern)], percent(unit.mean) if unit.mean else "nothing is"
         yield (
-            f"{unit.key}: nothing is right. Most frequent finding, in {count} of {unit.n} cases: "
+            f"{unit.key}: {right} right. Most frequent finding, in {count} of {unit.n} cases: "
             f"{shown(str(example.findings[0]))} ({shown(example.key.removeprefix(f'{unit.key}/'))})"
         )
+        if not (record.adapter or record.is_supplied or record.has_supplied_scores):
+            task = unit.key.partition("/")[0]
+            yield f"next: tunegate diagnose {task} tries constrained decoding, worked examples and other remedies"
 
 
 def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:

@@ -48,6 +48,15 @@ def test_without_a_branch_the_work_tree_alone_decides(repository):
     assert "by the rules" not in said.output
 
 
+def test_a_gate_that_passes_says_of_which_unit_nothing_is_right(repository):
+    write_policy(Path("fixtures"), triage={"role": "guard", "margin": 0.1})
+    record(good=0)
+    write(0)
+    said = gate(since=None)
+    assert said.exit_code == 0, said.output
+    assert said.output.splitlines()[-1] == "gate: passes, but nothing is right in desk/triage"
+
+
 def test_it_decides_as_pytest_does(repository):
     for good, code in ((38, 0), (10, 1)):
         write(good)

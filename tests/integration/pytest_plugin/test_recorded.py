@@ -59,7 +59,7 @@ def test_asked_answered_recorded_and_gated(desk: Project) -> None:
     answer(desk, asked(), wrong=2, file="same.jsonl")
     same = desk.run("--tg-model=replay:gpt=same.jsonl", "--tg-against=baseline")
     same.assert_outcomes(passed=20, xfailed=2)
-    same.stdout.fnmatch_lines(["desk/triage: Held: *The outputs come from a file.", "desk: No target here: *"])
+    same.stdout.fnmatch_lines(["desk/triage: Held: *The outputs come from a file.", "desk: Nothing had to improve*"])
 
     answer(desk, asked(), wrong=18, file="worse.jsonl")
     worse = desk.run("--tg-model=replay:gpt=worse.jsonl", "--tg-against=baseline")

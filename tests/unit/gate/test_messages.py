@@ -96,9 +96,9 @@ def test_a_guard_that_cannot_fall_is_none():
 def test_a_task_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
     proves = "nothing was right in desk/triage before or after (a score of 0 % cannot fall, so this proves nothing)"
     for wrong in (judged("held", role="target", base=0.0, mean=0.0), judged("cannot fall", base=0.0, mean=0.0)):
-        assert decision_messages.decision(outlook(wrong, aimed=False)) == f"No target here: {proves}."
+        assert decision_messages.decision(outlook(wrong, aimed=False)) == f"Nothing had to improve here: {proves}."
         both = decision_messages.decision(outlook(wrong, judged(unit="desk/replies"), aimed=False))
-        assert both == f"No target here: every other unit of desk held, {proves}."
+        assert both == f"Nothing had to improve here: every other unit of desk held, {proves}."
     guard = decision_messages.decision(outlook(judged("improved", "desk/a", role="target"), wrong))
     assert guard == f"Release: desk/a improved; desk has no guard, {proves}."
 

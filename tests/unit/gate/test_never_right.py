@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,11 @@ TRUE, FALSE = {"urgent": True}, {"urgent": False}
 def compared(tmp_path):
     """The comparison of two rows of answers to a row of expectations."""
 
-    def run(expected: list[Any], base: list[Any], tuned: list[Any], policy: dict[str, Any] | None = None) -> Any:
+    def run(
+        expected: list[Any], base: list[Any], tuned: list[Any], policy: dict[str, Any] | None = None, **unit: Any
+    ) -> Any:
         write_desk(tmp_path, len(expected), case_keys=lambda index: {"expect": expected[index]},
-                   check={"schema": SCHEMA, "score": "share"})  # fmt: skip
+                   check={"schema": SCHEMA, "score": "share"}, **unit)  # fmt: skip
         write_policy(tmp_path, triage={"margin": 0.4, **(policy or {})})
         tasks = load_tasks(tmp_path)
         (unit,) = units_of(tasks).values()
@@ -48,7 +51,7 @@ def compared(tmp_path):
                 for case, each in zip(unit.cases, answers, strict=True)
             }
             who = Fingerprint({"model": "tiny-1", "rung": "as-is"}, {}, {"model": "tiny"})
-            return evaluate([unit], Replay(given, who), quiet())
+            return replace(evaluate([unit], Replay(given, who), quiet()), sealed=unit.sealed)
 
         made = gate.compare(tasks, answered(tuned), {"baseline": answered(base)}, [])
         return made.verdicts[T], made.tasks["desk"]["reason"]
@@ -99,6 +102,64 @@ def test_a_value_that_is_right_less_often_does_not_block_by_itself(compared):
     verdict, _ = compared(expected, [TRUE] * 200, [TRUE] * 10 + [FALSE] * 190)  # a base that always says true
 
     assert (verdict["never_right"], verdict["blocks"]) == ([], False)
+
+
+@pytest.mark.parametrize(("right", "says"), [(10, True), (19, True), (20, False)])
+def test_a_value_that_half_of_its_cases_lost_is_named(compared, right, says):
+    expected = [TRUE] * 39 + [FALSE] * 161
+    verdict, decision = compared(expected, expected, [TRUE] * right + [FALSE] * (200 - right))
+
+    told = f"'urgent' fell where true is expected: from 39 to {right} of 39 cases."
+    assert (told in verdict["reason"]) == says
+    assert (f"Fell, but not gated: 'urgent' true of desk/triage (39 to {right} of 39)." in decision) == says
+
+
+def test_two_lost_cases_of_a_rare_value_are_silent(compared):
+    expected = [TRUE] * 3 + [FALSE] * 197
+    verdict, _ = compared(expected, expected, [TRUE] + [FALSE] * 199)
+
+    assert "fell" not in verdict["reason"]
+
+
+def test_outputs_that_are_the_same_are_counted_if_most_are_wrong(compared):
+    expected = [TRUE] * 60 + [FALSE] * 40
+    verdict, decision = compared(expected, ["x"] * 100, [FALSE] * 90 + [TRUE] * 10)
+
+    assert verdict["difference"] > 0.3
+    assert "90 of 100 outputs are the same." in verdict["reason"]
+    assert 'One output for all cases, {"urgent": true}, would pass 60.0 %.' in verdict["reason"]
+    assert "Outputs that are the same: 90 of 100 of desk/triage." in decision
+    assert "No better than one output for all cases: desk/triage." in decision
+
+
+@pytest.mark.parametrize(("expected", "found", "constant"), [
+    ([TRUE] * 90 + [FALSE] * 10, [TRUE] * 100, True),  # the same, and most are right
+    ([TRUE] * 60 + [FALSE] * 40, [TRUE] * 61 + [FALSE] * 39, False),  # 99 right
+    ([TRUE] * 100, [FALSE] * 50 + [TRUE] * 50, False),  # all cases expect the same
+    ([TRUE] * 5 + [FALSE] * 4, ["x"] * 9, False),  # too few cases
+], ids=["right", "better", "one-value", "few"])  # fmt: skip
+def test_other_outputs_are_not_called_the_same(compared, expected, found, constant):
+    verdict, _ = compared(expected, ["y"] * len(expected), found)
+
+    assert "outputs are the same" not in verdict["reason"]
+    assert ("One output for all cases" in verdict["reason"]) == constant
+
+
+def test_of_a_sealed_unit_no_value_is_named(compared):
+    expected = [TRUE] * 60 + [FALSE] * 40
+    verdict, decision = compared(expected, expected, [FALSE] * 70 + [TRUE] * 5 + [FALSE] * 25, sealed=True)
+
+    assert "One output for all cases would pass 60.0 %." in verdict["reason"]
+    assert "95 of 100 outputs are the same." in verdict["reason"]
+    assert "true" not in verdict["reason"] + decision
+
+
+def test_a_value_of_a_sealed_unit_that_fell_is_not_named(compared):
+    expected = [TRUE] * 39 + [FALSE] * 161
+    verdict, decision = compared(expected, expected, [TRUE] * 10 + [FALSE] * 190, sealed=True)
+
+    assert "'urgent' fell where one of its values is expected: from 39 to 10 of 39 cases." in verdict["reason"]
+    assert "'urgent' (one of its values) of desk/triage (39 to 10 of 39)" in decision
 
 
 def test_it_is_told_where_the_base_never_answered_it_either(compared):

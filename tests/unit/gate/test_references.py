@@ -122,7 +122,8 @@ def test_a_guard_that_is_held_at_a_late_run_says_so(evaluate, tmp_path):
     chance = "of 7 candidates that each lose as much as the margin, one or more gets held 25 % of the time."
     assert found["reason"].endswith(f"Held at the 7th run of these cases: {chance}")
     assert judged.tasks["desk"]["reason"] == (
-        f"No target here: every unit of desk held. Held at a late run of its cases: desk/triage at the 7th; {chance}"
+        "Nothing had to improve here: every unit of desk held. "
+        f"Held at a late run of its cases: desk/triage at the 7th; {chance}"
     )
 
 

@@ -713,7 +713,7 @@ def test_targets_of_a_task_it_was_not_trained_for_only_guard(evaluate, tmp_path)
     judged = evaluate("1" * 100, "1" * 100, trained=("another",))
     assert verdict(judged)["role"] == "guard"
     assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"] == "No target here: every unit of desk held."
+    assert judged.tasks["desk"]["reason"] == "Nothing had to improve here: every unit of desk held."
 
 
 def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(evaluate, tmp_path):
@@ -732,7 +732,8 @@ def test_without_task_yaml_a_held_task_says_that_nothing_can_be_released(evaluat
     write_desk(tmp_path, 100)
     judged = evaluate("1" * 100, "1" * 100, trained=())
     assert judged.tasks["desk"]["reason"] == (
-        "No target here: every unit of desk held. desk has no task.yaml, so nothing can be released for it."
+        "Nothing had to improve here: every unit of desk held. "
+        "desk has no task.yaml, so nothing can be released for it."
     )
     assert not gate.blocked(judged)
 
@@ -794,7 +795,7 @@ def test_a_task_without_a_target_need_not_have_one(tmp_path, policy):
     judged = stays(tmp_path, "1" * 100, "1" * 100, **policy)
     assert judged.tasks["desk"]["decision"] == "release"
     assert not judged.tasks["desk"]["no_target"]
-    assert judged.tasks["desk"]["reason"].startswith("No target here")
+    assert judged.tasks["desk"]["reason"].startswith("Nothing had to improve here")
 
 
 def test_supplied_outputs_are_told(tmp_path):

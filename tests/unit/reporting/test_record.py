@@ -188,6 +188,24 @@ def test_a_unit_of_which_nothing_is_right_shows_its_most_frequent_finding(tasks)
     ]
 
 
+@pytest.mark.parametrize(("wrong", "said"), [(51, True), (50, False)])
+def test_a_finding_of_most_cases_is_shown_with_what_to_try(tasks, wrong, said):
+    made = record(tasks, {T: "0" * wrong + "1" * (100 - wrong)})
+    finding = Finding("json.block", "the output is a code block, not just JSON")
+    cases = {key: each if each.passed else Result(0.0, False, (finding,)) for key, each in made.cases.items()}
+    lines = shown(replace(made, cases=cases))
+    line = f"{T}: 49.0 % right. Most frequent finding, in 51 of 100 cases: {finding} (c000)"
+    assert (line in lines) == said
+    then = "next: tunegate diagnose desk tries constrained decoding, worked examples and other remedies"
+    assert (then in lines) == said
+
+
+def test_a_change_that_cannot_be_diagnosed_is_not_sent_there(tasks):
+    wrong = record(tasks, {T: "0" * 100})
+    cases = {key: Result(0.0, False, (Finding("json.block", "a code block"),)) for key in wrong.cases}
+    assert not [line for line in shown(replace(wrong, cases=cases, adapter="a")) if "diagnose" in line]
+
+
 def test_the_findings_of_a_sealed_unit_of_which_nothing_is_right_stay_hidden(tasks):
     wrong = replace(record(tasks, {T: "0" * 100}), sealed=True, policies={})
     assert not [line for line in shown(wrong) if "finding" in line]

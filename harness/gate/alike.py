@@ -1,0 +1,44 @@
+"""Outputs that hardly depend on their inputs, and values that fell: a score alone shows neither."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from tunegate.harness.evaluation.never_right import closed_values, value_counts
+from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.gate.verdict import Alike, ValueFall
+
+FEWEST = 10  # cases
+SAME, RIGHT = 0.8, 0.5  # the least share of outputs that are equal, and the largest share of these that is right
+REPEATED = LOST = 3  # cases
+
+
+def alike_outputs(pair: PairedScores) -> Alike:
+    """Return how many outputs are the same, and what one output for all cases would pass."""
+    cases = pair.unit.cases
+    outputs = Counter(output for case in cases if (output := pair.new[case.id].output))
+    if len(cases) < FEWEST or pair.unit.kind != "pass/fail" or not outputs:
+        return Alike()
+    expected = Counter(
+        json.dumps(case.expect, ensure_ascii=False) for case in cases if closed_values(case.check, case.expect)
+    )
+    [(output, same)], [(answer, asked)] = outputs.most_common(1), expected.most_common(1) or [("", 0)]
+    passing = [pair.new[case.id].output for case in cases if pair.new[case.id].passed]
+    is_same = same >= SAME * len(cases) and passing.count(output) <= RIGHT * same
+    is_constant = len(expected) > 1 and asked >= max(REPEATED, len(passing))
+    return Alike(
+        len(cases), same if is_same else 0, asked if is_constant else 0,
+        answer if is_constant and not pair.unit.sealed else "",
+    )  # fmt: skip
+
+
+def value_falls(pair: PairedScores) -> Iterator[ValueFall]:
+    """Yield the values of closed sets that several cases lost: at least half of those that the reference has right."""
+    cases = pair.unit.cases
+    before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
+    for (field, value), (n, right) in after.items():
+        base = before.get((field, value), (0, 0))[1]
+        if right and base - right >= max(LOST, base / 2):
+            yield ValueFall(field, "" if pair.unit.sealed else value, n, base, right)

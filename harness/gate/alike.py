@@ -1,4 +1,4 @@
-"""Outputs that hardly depend on their inputs, and values that fell: a score alone shows neither."""
+"""Outputs that hardly depend on their inputs, and values that fell, which a score does not show."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tunegate.harness.gate.verdict import Alike, ValueFall
 FEWEST = 10  # cases
 SAME, RIGHT = 0.8, 0.5  # the least share of outputs that are equal, and the largest share of these that is right
 REPEATED = LOST = 3  # cases
+SHOWN = 60  # characters of an expected output
 
 
 def alike_outputs(pair: PairedScores) -> Alike:
@@ -21,16 +22,16 @@ def alike_outputs(pair: PairedScores) -> Alike:
     outputs = Counter(output for case in cases if (output := pair.new[case.id].output))
     if len(cases) < FEWEST or pair.unit.kind != "pass/fail" or not outputs:
         return Alike()
-    expected = Counter(
+    wanted = Counter(
         json.dumps(case.expect, ensure_ascii=False) for case in cases if closed_values(case.check, case.expect)
     )
-    [(output, same)], [(answer, asked)] = outputs.most_common(1), expected.most_common(1) or [("", 0)]
+    [(output, same)], [(expected, asked)] = outputs.most_common(1), wanted.most_common(1) or [("", 0)]
     passing = [pair.new[case.id].output for case in cases if pair.new[case.id].passed]
     is_same = same >= SAME * len(cases) and passing.count(output) <= RIGHT * same
-    is_constant = len(expected) > 1 and asked >= max(REPEATED, len(passing))
+    is_constant = len(wanted) > 1 and asked >= max(REPEATED, len(passing))
     return Alike(
         len(cases), same if is_same else 0, asked if is_constant else 0,
-        answer if is_constant and not pair.unit.sealed else "",
+        expected if is_constant and not pair.unit.sealed and len(expected) <= SHOWN else "",
     )  # fmt: skip
 
 

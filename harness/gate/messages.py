@@ -347,13 +347,13 @@ def _never_right(facts: UnitVerdict) -> list[str]:
 
 
 def _alike(facts: UnitVerdict) -> Iterator[str]:
-    """Yield what a score alone does not show: outputs that hardly depend on the input, and values that fell."""
+    """Yield what a score does not show: outputs that hardly depend on the input, and values that fell."""
     alike = facts.alike
     if alike.same:
         yield f"{alike.same} of {alike.n} outputs are the same."
     if alike.constant:
-        answer = f", {alike.answer}," if alike.answer else ""
-        yield f"One output for all cases{answer} would pass {percent(alike.constant / alike.n)}."
+        expected = f", {alike.expected}," if alike.expected else ""
+        yield f"One output for all cases{expected} would pass {percent(alike.constant / alike.n)}."
     for each in facts.falls:
         where = f"{each.value} is" if each.value else "one of its values is"
         yield f"'{each.field}' fell where {where} expected: from {each.base} to {each.mean} of {each.n} cases."

@@ -83,13 +83,13 @@ class Alike:
     Attributes:
         same: so many are the same, and most of these are wrong; otherwise 0.
         constant: so many cases expect the same, as many as the candidate passes or more; otherwise 0.
-        answer: what they expect, as JSON; empty for sealed units.
+        expected: what they expect, as JSON; empty if it is long, and for sealed units.
     """
 
     n: int = 0
     same: int = 0
     constant: int = 0
-    answer: str = ""
+    expected: str = ""
 
 
 @dataclass(frozen=True, slots=True)

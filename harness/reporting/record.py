@@ -99,7 +99,10 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
         return
     yield f"next: tunegate view {path} shows every case beside its reference"
     for unit in report.units if not record.has_supplied_scores else ():
-        if unit.verdict == "inconclusive" and unit.difference is not None:
+        verdict = record.verdicts.get(unit.key, {})
+        if unit.verdict != "inconclusive" or unit.difference is None:
+            continue
+        if verdict.get("effective") is None:  # otherwise it takes other topics, not more cases
             yield f"next: tunegate plan --unit {unit.key} shows how many cases would settle it"
 
 

@@ -88,7 +88,7 @@ TABLE = (
                  "adopt": "The declared base of the adapter",
                  "distil": "The teacher: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
                      "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
-                 "init": "Model to write into the new files"}),
+                 "init": "Model to write into the new files, if you name one or give --rows"}),
     _setting("device", "Device of a local model; auto: the first accelerator found",
              "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS),
              group=LOCAL),

@@ -7,6 +7,7 @@ input, and a worked example that is no case is what a prompt is for.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,6 +34,7 @@ REWORDED: Mapping[Beside, float] = {"reply": 6.0, "values": 10.0, "unknown": 18.
 SEVERAL, EACH, PER_WORDS = 3, 0.6, 1_000  # three inputs (more in long prompts) are enough with less evidence for each
 USUAL, PER_DOUBLING = 200, 2.5  # chance finds more among more cases: so much more evidence for each doubling
 LONG, LONG_ALIKE = 8, 0.4  # words of a reply, which may be reworded too, and how much like it a text must be
+SHARED = 3  # cases that expect a label
 NEAR = 30  # words between an input and its output
 ANSWERED = 0.6  # the share of the expected values that stand beside the input
 
@@ -82,7 +84,8 @@ def prompt_leaks(unit: Unit, more: Sequence[str] = ()) -> list[PromptLeak]:
     asked = {case.key: plain_words(case.text) for case in cases}
     rarity = Rarity.of([*asked.values()])
     vocabulary = {word for words in asked.values() for word in words}
-    passages = [each for where, text, shot in texts for each in _passages(where, text, shot, vocabulary)]
+    labels = _labels(unit, cases)
+    passages = [each for where, text, shot in texts for each in _passages(where, text, shot, vocabulary, labels)]
     more_cases = math.log2(max(1.0, len(cases) / USUAL)) * PER_DOUBLING
     found = [
         best for case in cases
@@ -110,9 +113,15 @@ def prompt_texts(unit: Unit, more: Sequence[str]) -> Iterator[tuple[str, str, st
     yield from (("chat template", text, "") for text in more)
 
 
-def _passages(where: str, text: str, asked: str, vocabulary: set[str]) -> Iterator[_Text]:
+def _labels(unit: Unit, cases: Sequence[Case]) -> list[Words]:
+    """Expected values of several words that several cases share: a prompt names them, and inputs have their words."""
+    times = Counter(words for case in cases for words in {each for one in expected_values(unit, case) for each in one})
+    return [words for words, count in times.items() if count >= SHARED and 1 < len(words) < LONG]
+
+
+def _passages(where: str, text: str, asked: str, vocabulary: set[str], labels: Sequence[Words]) -> Iterator[_Text]:
     for each in (text, *decodings(text, vocabulary)):
-        yield _Text(where, Passage(plain_words(each)), plain_words(asked) if asked else ())
+        yield _Text(where, Passage(plain_words(each), labels), plain_words(asked) if asked else ())
 
 
 def _pairs(

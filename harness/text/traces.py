@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -91,15 +91,19 @@ class Trace:
 
 
 class Passage:
-    """A longer text, prepared for the search of many short ones."""
+    """A longer text, prepared for the search of many short ones.
 
-    def __init__(self, words: Sequence[str]) -> None:
+    Words within one of `names`, such as labels, are part of a verbatim trace only.
+    """
+
+    def __init__(self, words: Sequence[str], names: Collection[Sequence[str]] = ()) -> None:
         self.words = words
         self._stems = stems(words)
         self._weighed: tuple[Rarity, Sequence[float]] | None = None
         self._at: dict[str, list[int]] = {}
         for number, stem in enumerate(self._stems):
             self._at.setdefault(stem, []).append(number)
+        self._named = {place + number for name in names for place in self.places(name) for number in range(len(name))}
 
     def places(self, words: Sequence[str], start: int = 0, end: int | None = None) -> Iterator[int]:
         """Yield where the words stand one after the other, between two places."""
@@ -120,7 +124,8 @@ class Passage:
             for place in self.places(words)
         ]
         if sum(sought[stem] for stem in known) >= least:
-            found += self._windows(sorted(place for stem in known for place in self._at[stem]), sought, rarity, words)
+            there = {place for stem in known for place in self._at[stem]}
+            found += self._windows(sorted(there - self._named), sought, rarity, words)
         kept: list[Trace] = []
         for each in sorted(found, key=lambda trace: (trace.verbatim, trace.alike), reverse=True):
             if all(each.end <= other.start or other.end <= each.start for other in kept):

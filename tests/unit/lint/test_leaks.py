@@ -75,6 +75,33 @@ def test_an_honest_prompt_is_not_named(tmp_path, text):
     assert leaks(tmp_path, text) == {}
 
 
+LABELLED = {
+    "Was there a parcel delivery delayed by the snow? Mine has not come": "parcel_delivery_delayed",
+    "My parcel delivery was delayed: it is three days late": "parcel_delivery_delayed",
+    "I was told that the delivery of my parcel was delayed again": "parcel_delivery_delayed",
+    "An invoice amount wrong by forty euros came for the lamp": "invoice_amount_wrong",
+    "You got the amount on my invoice wrong": "invoice_amount_wrong",
+    "Please correct the wrong amount of this invoice": "invoice_amount_wrong",
+}
+
+
+@pytest.mark.parametrize(("explained", "found"), [
+    ('{"team": "parcel_delivery_delayed"} if it is three days late, {"team": "invoice_amount_wrong"} if euros differ', []),
+    ('Delivery of my parcel was delayed again, I was told: {"team": "parcel_delivery_delayed"}', ["c2"]),
+])  # fmt: skip
+def test_a_prompt_that_explains_its_labels_is_not_named_for_their_words(tmp_path, explained, found):
+    filler = {f"Filler {n} has words {n}a {n}b": "other" for n in range(60)}
+    cases = [
+        {"id": f"c{n}", "input": text, "expect": {"team": label}}
+        for n, (text, label) in enumerate((LABELLED | filler).items())
+    ]
+    check = {"schema": {"type": "object", "properties": {"team": {"type": "string"}}}}
+    write_unit(tmp_path, [], cases=cases, check=check, prompt={"system": explained})
+    [task] = load_tasks(tmp_path)
+
+    assert [each.case.id for each in prompt_leaks(task.units[0])] == found
+
+
 def test_worked_examples_and_a_cases_own_prompt_are_searched(tmp_path):
     def shot(text, product):
         return {"input": text, "output": f'{{"product": "{product}"}}'}

@@ -86,7 +86,7 @@ LABELLED = {
 
 
 @pytest.mark.parametrize(("explained", "found"), [
-    ('{"team": "parcel_delivery_delayed"} if it is three days late, {"team": "invoice_amount_wrong"} if euros differ', []),
+    ('{"team": "parcel_delivery_delayed"} if it is three days late, {"team": "invoice_amount_wrong"} for sums', []),
     ('Delivery of my parcel was delayed again, I was told: {"team": "parcel_delivery_delayed"}', ["c2"]),
 ])  # fmt: skip
 def test_a_prompt_that_explains_its_labels_is_not_named_for_their_words(tmp_path, explained, found):

@@ -64,7 +64,7 @@ def test_asked_answered_recorded_and_gated(desk: Project) -> None:
     answer(desk, asked(), wrong=18, file="worse.jsonl")
     worse = desk.run("--tg-model=replay:gpt=worse.jsonl", "--tg-against=baseline")
     assert worse.ret == 1
-    worse.stdout.fnmatch_lines(["desk: Blocked: desk/triage regressed. The outputs come from a file: *not released."])
+    worse.stdout.fnmatch_lines(["desk: Blocked: desk/triage regressed. *The outputs come from a file: *not released."])
 
 
 def test_pytest_records_the_same_file(desk: Project) -> None:

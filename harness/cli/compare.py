@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunegate.harness.cli.common import check_apart, console, first_given, project
+from tunegate.harness.cli.common import check_apart, console, errors, first_given, project
 from tunegate.harness.cli.configurations import compare_configurations
 from tunegate.harness.cli.gate import end_with_decision, kept_decision
 from tunegate.harness.cli.options import (
@@ -25,6 +25,7 @@ from tunegate.harness.cli.options import (
 )
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 #: The options of each way to compare; one of the other way is a usage error.
 OF_FILES = ("gate", "margin", "lower_is_better", "policy", "inconclusive", "out", "written")
 OF_CONFIGURATIONS = ("model", "unit", "cases", "baselines", "rung", "repeats", "fresh", "timing", "html", "quiet")
+OF_ONE_PAIR = ("out", "written", "as_json")  # what holds one comparison
 RESULTS = (".eval", ".jsonl", ".csv", ".json")
 
 
@@ -47,8 +49,8 @@ def compare(
     given: Annotated[
         list[str],
         typer.Argument(
-            help="Two result files of one tool: OLD, then NEW. Or two or more configurations, each [NAME=]PART[+PART]: "
-            "a model, adapter, prompt file, or a record.",
+            help="Two result files of one tool: OLD, then NEW; of lm-evaluation-harness, also two folders. Or two or "
+            "more configurations, each [NAME=]PART[+PART]: a model, adapter, prompt file, or a record.",
             metavar="A B [C]",
         ),
     ],
@@ -83,11 +85,12 @@ def compare(
     not named are the project's: its prompts, and --model. Sealed cases are not used, the exit code is 0, and the
     records are no evidence: tunegate gate decides on a change.
     """
-    if _are_results(given, gate):
+    if pairs := _result_files(given):
         if option := first_given(ctx, OF_CONFIGURATIONS):
             raise UsageError(f"{option}: result files are not run; omit it")
-        files = [Path(each) for each in given]
-        _compare_files(files, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
+        if len(pairs) > 1 and (option := first_given(ctx, OF_ONE_PAIR)):
+            raise UsageError(f"{option}: expected the files of one task, found {len(pairs)} tasks; name two files")
+        _compare_pairs(pairs, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
         return
     if option := first_given(ctx, OF_FILES):
         why = "a comparison of configurations has no verdict: tunegate gate decides on a change"
@@ -101,45 +104,54 @@ def compare(
     compare_configurations(given, options, unit or [], html, as_json, quiet)
 
 
-def _are_results(given: list[str], gate: bool) -> bool:
-    """Whether result files are named, not configurations.
+def _result_files(given: list[str]) -> list[list[Path]]:
+    """Return the result files to compare, a list for each comparison; none if configurations are named.
 
     Raises:
-        UsageError: both are named.
+        UsageError: both are named, or a folder of samples lacks a task of the other.
     """
     from tunegate.harness.session.sides import named_parts
 
     paths = [(each, Path(named_parts(each)[1])) for each in given]
-    _refuse_folders([path for _, path in paths], gate)
+    if pairs := _samples_of_folders([path for _, path in paths]):
+        return pairs
     files = [each for each, path in paths if path.suffix in RESULTS and not _is_record(path)]
     if files and len(files) < len(given):
         other = next(each for each in given if each not in files)
         raise UsageError(f"compare: expected result files or configurations, found both: {files[0]} and {other}")
-    return bool(files)
+    return [[Path(each) for each in given]] if files else []
 
 
-def _refuse_folders(paths: list[Path], gate: bool) -> None:
-    """Refuse folders of lm-evaluation-harness, and say which files to compare: those of one task at a time.
-
-    Raises:
-        UsageError: there is such a folder.
-    """
-    if not any(path.is_dir() for path in paths):
-        return
+def _samples_of_folders(paths: list[Path]) -> list[list[Path]]:
+    """Return the samples of two folders of lm-evaluation-harness, a pair for each task; none if these are no such."""
+    if not all(path.is_dir() for path in paths):
+        return []
     from tunegate.harness.results.lm_eval_samples import samples_in
 
-    found = {path: samples_in(path) for path in paths if path.is_dir()}
-    folder = next((path for path, tasks in found.items() if tasks), None)
-    if folder is None:
-        return
-    old, new = (found.get(path, {}) for path in (paths[0], paths[-1]))
-    pairs = [[str(old[task]), str(new[task])] for task in old if task in new]
-    commands = [shlex.join(["tunegate", "compare", *pair, *(["--gate"] if gate else [])]) for pair in pairs]
-    lines = "".join(f"\n  {shown(command)}" for command in commands)
-    how = f"one command for each task, with your other options:{lines}" if lines else "name the samples_*.jsonl files"
-    raise UsageError(
-        f"compare: expected result files, found {show_path(folder)}, a folder of lm-evaluation-harness; {how}"
-    )
+    found = [samples_in(path) for path in paths]
+    if not any(found):
+        return []
+    if len(found) != 2:
+        raise UsageError(f"compare: expected two folders, OLD and NEW, found {len(found)}")
+    old, new = found
+    for tasks, others, path in ((old, new, paths[1]), (new, old, paths[0])):
+        if lacking := [task for task in tasks if task not in others]:
+            raise UsageError(f"compare: {show_path(path)}: expected samples of {listed(lacking)}, found none")
+    return [[old[task], new[task]] for task in old]
+
+
+def _compare_pairs(pairs: list[list[Path]], *options: Any) -> None:
+    """Compare all pairs of result files; end with the largest exit code."""
+    codes = {}
+    for files in pairs:
+        try:
+            _compare_files(files, *options)
+        except typer.Exit as end:
+            codes[files[-1].name] = end.exit_code
+    if blocked := [name for name, code in codes.items() if code]:
+        if len(pairs) > 1:
+            errors.print(f"gate: {len(blocked)} of {len(pairs)} tasks blocked: {', '.join(map(shown, blocked))}")
+        raise typer.Exit(max(codes.values()))
 
 
 def _is_record(path: Path) -> bool:

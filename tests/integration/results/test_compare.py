@@ -47,17 +47,40 @@ def ran(*arguments: object):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("options", [[], ["--gate"]])
-def test_folders_of_samples_are_refused_with_the_files_to_compare(options):
+@pytest.fixture
+def folders():
+    """Two folders of lm-evaluation-harness with samples of two tasks."""
     for kind in ("old", "better"):
         shutil.copytree(DATA / f"lm_{kind}", Path(kind, "model"))
-    done = ran("old", "better", *options)
+    return Path("old"), Path("better")
+
+
+def test_folders_of_samples_are_compared_task_by_task(folders):
+    done = ran(*folders, "--gate", "--inconclusive=warn")
+    assert done.exit_code == 0, done.output
+    assert "mc: Not proven: mc/acc inconclusive" in done.output
+    assert "sums: Passed: every unit of sums held." in done.output
+    blocked = ran(*folders, "--gate")
+    [name] = [path.name for path in Path("better/model").glob("samples_mc_*")]
+    assert (blocked.exit_code, blocked.stderr.splitlines()[-1]) == (1, f"gate: 1 of 2 tasks blocked: {name}")
+
+
+@pytest.mark.parametrize("change", [
+    lambda old, new: next(iter(new.rglob("samples_mc_*"))).unlink(),
+    lambda old, new: next(iter(old.rglob("samples_mc_*"))).unlink(),
+])  # fmt: skip
+def test_folders_of_samples_must_have_the_same_tasks(folders, change):
+    change(*folders)
+    done = ran(*folders, "--gate")
     assert done.exit_code == 2
-    said = str(done.exception) + done.output
-    assert "found old, a folder of lm-evaluation-harness; one command for each task" in said
-    for task in ("mc", "sums"):
-        [old], [new] = (list(Path(kind, "model").glob(f"samples_{task}_*")) for kind in ("old", "better"))
-        assert " ".join(["tunegate compare", str(old), str(new), *options]) in said.splitlines()[-1 - (task == "mc")]
+    assert "expected samples of mc, found none" in str(done.exception) + done.output
+
+
+@pytest.mark.parametrize("option", ["--out=r.json", "--decision=d.json", "--json"])
+def test_what_holds_one_comparison_is_refused_for_two_tasks(folders, option):
+    done = ran(*folders, option)
+    assert done.exit_code == 2
+    assert "expected the files of one task, found 2 tasks" in str(done.exception) + done.output
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -35,7 +35,7 @@ from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decision import Decision
+    from tunegate.harness.change.decision import Decision, RulesVerdict
     from tunegate.harness.options.run import Options
 
 PR_SET_DUMPABLE = 4
@@ -177,20 +177,29 @@ def _all_wrong(decision: Decision) -> list[str]:
     return sorted(key for key, unit in units.items() if unit.kind == "pass/fail" and unit.mean == 0)
 
 
+def _verdicts(each: RulesVerdict) -> tuple[Any, ...]:
+    """What a record's verdicts say, and on which adapter."""
+    reasons = (*each.record.verdicts.values(), *each.record.tasks.values())
+    return each.record.adapter, each.blocks, *(one["reason"] for one in reasons)
+
+
 def _print(decision: Decision) -> None:
     from tunegate.harness.core.formatting import listed
     from tunegate.harness.reporting.decision import rule_line
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
-    for each in decision.by_rules:
-        # with the older rules only what blocks; the rest is printed once
-        if each.blocks or each.record.path or not each.rules:
-            if each.rules:
-                who = f"{each.record.adapter}, " if each.record.adapter else ""
-                console.print(f"{who}by {each.rules}:")
-            # both rules score the same outputs: print their cases once
-            again = each.record.path is None and any(other.record.path for other in decision.by_rules)
-            print_record(console, each.record, limit=0 if again else SHOWN_CASES)
+    # with the older rules only what blocks
+    told = [each for each in decision.by_rules if each.blocks or each.record.path or not each.rules]
+    for each in told:
+        same = [other for other in told if _verdicts(other) == _verdicts(each)]
+        if each is not same[-1]:  # the same verdicts are printed once
+            continue
+        if each.rules:
+            who = f"{each.record.adapter}, " if each.record.adapter else ""
+            console.print(f"{who}by {' and '.join(other.rules for other in same)}:")
+        # both rules score the same outputs: print their cases once
+        again = each.record.path is None and any(other.record.path for other in decision.by_rules)
+        print_record(console, each.record, limit=0 if again else SHOWN_CASES)
     console.lines((*decision.notes, *decision.untrue))
     for each in decision.by_rules:
         if each.rules:

@@ -39,6 +39,17 @@ def test_an_honest_model_passes_by_both_rules(repository):
     assert "modified" not in said.output
 
 
+def test_the_same_verdicts_by_both_rules_are_printed_once(repository):
+    record(38)
+    commit_to_main("a better model")
+    write(10)
+    said = gate()
+    assert said.exit_code == 1
+    assert said.stdout.count("desk/triage: Regressed") == 1
+    assert "by the rules of main and the rules of this change:\n" in said.stdout
+    assert "by the rules of main: blocked by desk/triage, desk\nby the rules of this change: blocked by" in said.output
+
+
 def test_without_a_branch_the_work_tree_alone_decides(repository):
     assert gate(since=None).exit_code == 0
     write(2)

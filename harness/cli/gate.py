@@ -189,9 +189,9 @@ def _print(decision: Decision) -> None:
     from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     # with the older rules only what blocks
-    told = [each for each in decision.by_rules if each.blocks or each.record.path or not each.rules]
-    for each in told:
-        same = [other for other in told if _verdicts(other) == _verdicts(each)]
+    printed = [each for each in decision.by_rules if each.blocks or each.record.path or not each.rules]
+    for each in printed:
+        same = [other for other in printed if _verdicts(other) == _verdicts(each)]
         if each is not same[-1]:  # the same verdicts are printed once
             continue
         if each.rules:

@@ -13,6 +13,7 @@ from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
+from tunegate.harness.diagnosis.beside import better_prompting
 from tunegate.harness.evaluation.compared import compared_with
 from tunegate.harness.evaluation.outlay import Outlay
 from tunegate.harness.evaluation.record import Record
@@ -73,6 +74,7 @@ class Session:
                 evaluated.append((candidate.adapter, *self._evaluate(candidate, models.record(candidate))))
                 seen = candidate.seen
         self.records += [self._keep(*each) for each in evaluated]
+        self.notes += [note for each in self.records for note in better_prompting(each, self.options.baselines)]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selection.selected, seen)
 

@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tests.support.records import write_desk
+from tests.support.records import record, write_desk
 from tests.support.units import write_unit
 from tests.unit.diagnosis.test_ladder import Scripted
 from tunegate.harness.baselines.matching import check_vanished
@@ -16,6 +16,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.beside import better_prompting
 from tunegate.harness.diagnosis.diagnosis import (
     Diagnosis,
     Recommendation,
@@ -53,6 +54,21 @@ OPTIMISED = replace(FOUND, optimised=Optimisation(
     {"desk/triage": PROMPT, "desk/facts": replace(PROMPT, system="Sort it.", score=0.1, repeats=0)},
     {"desk/other": "the goal is met as it is"},
 ))  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "said"), [(94, True), (95, False)])
+def test_an_adapter_is_set_beside_the_best_prompting_strategy(tmp_path, right, said):
+    write_desk(tmp_path / "fixtures", 100)
+    made = record(load_tasks(tmp_path / "fixtures"), {"desk/triage": "1" * right + "0" * (100 - right)})
+    made = replace(made, fingerprint=made.fingerprint | {"subject": FOUND.subject}, adapter="adapters/a")
+    write_diagnosis(tmp_path, FOUND)
+    line = (
+        "desk/triage: this adapter has 94.0 %, the base has 95.0 % of 40 cases with the prompting strategy few-shot "
+        "(tunegate diagnose)"
+    )
+    assert better_prompting(made, tmp_path) == ([line] if said else [])
+    assert better_prompting(replace(made, adapter=None), tmp_path) == []
+    assert better_prompting(made, tmp_path / "elsewhere") == []
 
 
 def test_an_optimised_prompt_is_written_and_read_again(tmp_path):

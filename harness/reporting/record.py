@@ -72,7 +72,7 @@ def _finding_lines(record: Record, report: CandidateReport) -> Iterator[str]:
     """Yield, with an example, the finding of most cases of each open pass/fail unit; if none passes, the commonest."""
     for unit in report.units:
         cases = [case for case in report.cases if case.unit == unit.key and case.findings]
-        if unit.kind != "pass/fail" or not cases:
+        if unit.kind != "pass/fail" or unit.mean is None or not cases:
             continue
         # a check's first finding is the cause of those behind it
         patterns = [pattern_of(str(case.findings[0])) for case in cases]

@@ -254,9 +254,6 @@ def _method_contradictions(document: Document) -> Iterator[Problem]:
     if method in PREFERENCE_METHODS and data.get("lora", {}).get("dropout"):
         hint = f"{method} compares the adapter with its start on the same inputs: delete it"
         yield document.problem(("lora", "dropout"), f"none with method: {method}", str(data["lora"]["dropout"]), hint)
-    if method in PREFERENCE_METHODS and data.get("optim", {}).get("varying_weight", 1) != 1:
-        found, hint = str(data["optim"]["varying_weight"]), f"{method} compares whole outputs: delete it"
-        yield document.problem(("optim", "varying_weight"), f"none with method: {method}", found, hint)
     if method == KTO and data.get("optim", {}).get("batch") == 1:
         hint = "kto estimates the divergence from the outputs of the step's other prompts"
         yield document.problem(("optim", "batch"), "at least 2 rows per step with method: kto", "1", hint)

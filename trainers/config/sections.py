@@ -84,11 +84,6 @@ class Optim:
     warmup: float = setting(0.05, "share of all steps in which the learning rate rises", RATIO)
     schedule: str = setting("cosine", "learning-rate schedule after the warmup", {"enum": list(SCHEDULES)})
     max_length: int = setting(1024, "maximum tokens per row; longer rows are refused, never truncated", COUNT)
-    varying_weight: float = setting(
-        1.0,
-        "weight in the loss of tokens that vary between rows, relative to those that all rows share",
-        {"type": "number", "minimum": 1, "description": "a number from 1"},
-    )
     checkpoint_steps: int | None = setting(None, "steps between checkpoints; by default every two minutes", COUNT)
     validation_steps: int | None = setting(
         None, "steps between evaluations on the validation split; by default every epoch", COUNT

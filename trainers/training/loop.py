@@ -76,8 +76,6 @@ def fit(
     steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
     with quiet_libraries():
         trainer = build_trainer(recipe, base, data, job.work, watch, job.validation)
-        if hasattr(trainer, "token_weights"):
-            say(trainer.token_weights.render())
         if at:
             say(f"resuming at step {at} of {steps}")
         with watch(f"Training on {len(data)} rows, steps", steps - at) as done:

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-import torch
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 from trl.trainer import utils
 
 from tunegate.trainers.config.recipe import DPO, KTO, Recipe
-from tunegate.trainers.data.token_weights import TokenWeights
 
 
 class OutputTrainer(SFTTrainer):  # type: ignore[misc]
@@ -31,36 +29,6 @@ class OutputTrainer(SFTTrainer):  # type: ignore[misc]
         # `utils` uses this only to decide what to skip; the kernels check their own module. No setting does it.
         with patch.object(utils, "_use_triton", new=lambda _: True, create=True):
             return super().compute_loss(*args, **more)
-
-
-class WeightedTrainer(OutputTrainer):
-    """TRL's trainer, whose training loss weighs each token; with all weights 1 it is TRL's loss, to the last bit.
-
-    The loss on the validation split stays unweighted, so that trainings can be compared by it.
-    """
-
-    token_weights: TokenWeights
-
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
-        """TRL's loss, of log-probabilities that are multiplied by the weights."""
-        if not self.model.training:
-            return super().compute_loss(model, inputs, *args, **more)
-        weights = self._weights_of(inputs["labels"])
-
-        def weighted(**given: Any) -> Any:
-            outputs = model(**given)
-            outputs.log_probs = outputs.log_probs * weights
-            return outputs
-
-        return super().compute_loss(weighted, inputs, *args, **more)
-
-    def _weights_of(self, labels: Any) -> Any:
-        """The weights of a batch; `labels` of shape (rows, tokens), the result of (rows, tokens - 1), as log_probs."""
-        weights = torch.ones_like(labels, dtype=torch.float32, device="cpu")
-        for row, each in enumerate(labels.cpu()):
-            learned = each != -100  # the whole output: `check_batch` has seen to it
-            weights[row, learned] = torch.tensor(self.token_weights.of_output[tuple(each[learned].tolist())])
-        return weights[:, 1:].to(labels.device)
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
@@ -93,8 +61,7 @@ def _mismatched(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 def trainer_of(recipe: Recipe) -> type[SFTTrainer] | type[DPOTrainer] | type[KTOTrainer]:
     """The trainer class of the recipe's method."""
-    of_outputs = OutputTrainer if recipe.optim.varying_weight == 1 else WeightedTrainer
-    return {DPO: PairTrainer, KTO: LabelTrainer}.get(recipe.method, of_outputs)
+    return {DPO: PairTrainer, KTO: LabelTrainer}.get(recipe.method, OutputTrainer)
 
 
 def arguments_of(recipe: Recipe) -> Callable[..., Any]:

@@ -16,9 +16,8 @@ from tunegate.harness.models.local.placement import CPU, CUDA, Placement, free_o
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
-from tunegate.trainers.config.recipe import DPO, KTO, SFT, Recipe
-from tunegate.trainers.data.preference import Data, apart, check_labelled, check_pairs
-from tunegate.trainers.data.token_weights import weigh_tokens
+from tunegate.trainers.config.recipe import DPO, KTO, Recipe
+from tunegate.trainers.data.preference import Data, check_labelled, check_pairs
 from tunegate.trainers.data.tokenize import check_batch
 from tunegate.trainers.training.checkpoints import KEPT
 from tunegate.trainers.training.distributed import on_cpu, processes
@@ -82,8 +81,6 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
-    if recipe.method == SFT and recipe.optim.varying_weight != 1:
-        trainer.token_weights = weigh_tokens(apart(data)[0], recipe.optim.varying_weight)
     # it prints a dict per step; our progress line replaces it
     trainer.remove_callback(PrinterCallback)
     place_tensorboard(trainer, recipe)

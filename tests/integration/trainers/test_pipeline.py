@@ -277,7 +277,6 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["recipe"]["optim"] == {
         "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine",
         "max_length": 1024,
-        "varying_weight": 1.0,
         "checkpoint_steps": None,
         "validation_steps": None,
     }  # fmt: skip

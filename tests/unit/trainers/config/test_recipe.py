@@ -120,16 +120,6 @@ def test_a_mistake_is_named_with_its_line(write):
         assert mistake.startswith(said)
 
 
-def test_weights_of_tokens_are_for_outputs_only(write):
-    for method in ("dpo", "kto"):
-        (mistake,) = mistakes(write(f"{SHORT}method: {method}\noptim: {{varying_weight: 5}}\n"))
-
-        assert mistake == (
-            f"recipe.yaml:6: optim.varying_weight: expected none with method: {method}, found 5; {method} compares "
-            "whole outputs: delete it"
-        )
-
-
 def test_all_mistakes_are_told_at_once(write):
     told = mistakes(write("version: 2\ntask: desk\nrows: []\nseed: x\n"))
 

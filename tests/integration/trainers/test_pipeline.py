@@ -276,9 +276,7 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["task"] == "desk"
     assert record["recipe"]["optim"] == {
         "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine",
-        "max_length": 1024,
-        "checkpoint_steps": None,
-        "validation_steps": None,
+        "max_length": 1024, "checkpoint_steps": None, "validation_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
@@ -467,7 +465,7 @@ def test_the_effective_values_come_first(place):
     said = [re.sub(" {2,}", "  ", line) for line in place.train("--dry-run").output.splitlines()]
 
     shown = said[: said.index("the diagnosis:")]
-    assert len(shown) == 28
+    assert len(shown) == 27
     assert shown[0] == "  task  desk  the task whose units the rows name: a folder of the fixtures"
     assert {
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base model, as in --model",

@@ -1,18 +1,17 @@
-"""Outputs that hardly depend on their inputs, and values that fell, which a score does not show."""
+"""Outputs that hardly depend on their inputs, which a score does not show."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 
-from tunegate.harness.evaluation.never_right import closed_values, value_counts
+from tunegate.harness.evaluation.never_right import closed_values
 from tunegate.harness.gate.pairing import PairedScores
-from tunegate.harness.gate.verdict import Alike, ValueFall
+from tunegate.harness.gate.verdict import Alike
 
 FEWEST = 10  # cases
 SAME, RIGHT = 0.8, 0.5  # the least share of outputs that are equal, and the largest share of these that is right
-REPEATED = LOST = 3  # cases
+REPEATED = 3  # cases that expect the same
 SHOWN = 60  # characters of an expected output
 
 
@@ -33,13 +32,3 @@ def alike_outputs(pair: PairedScores) -> Alike:
         len(cases), same if is_same else 0, asked if is_constant else 0,
         expected if is_constant and not pair.unit.sealed and len(expected) <= SHOWN else "",
     )  # fmt: skip
-
-
-def value_falls(pair: PairedScores) -> Iterator[ValueFall]:
-    """Yield the values of closed sets that several cases lost: at least half of those that the reference has right."""
-    cases = pair.unit.cases
-    before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
-    for (field, value), (n, right) in after.items():
-        base = before.get((field, value), (0, 0))[1]
-        if right and base - right >= max(LOST, base / 2):
-            yield ValueFall(field, "" if pair.unit.sealed else value, n, base, right)

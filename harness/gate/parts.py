@@ -17,10 +17,11 @@ from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.never_right import unmet_values, value_counts
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.gate.pairing import PairedScores, PairKey, means
-from tunegate.harness.gate.verdict import NeverRight, PartialRate, PartVerdict
+from tunegate.harness.gate.verdict import NeverRight, PartialRate, PartVerdict, ValueFall
 from tunegate.harness.statistics import paired as stats
 
 FieldValue = tuple[str, str]  # a field of a closed set, and the value as JSON
+LOST = 3  # cases that lost a value
 NONE_EXPECTED = " (none expected)"  # appended to a field's name: its rate among the cases that expect no value
 
 
@@ -89,14 +90,24 @@ def _single(
     return (fmean(part.get(name, 1.0) for part in asked), len(asked)) if asked else None
 
 
-def values_never_right(pair: PairedScores, lost: Collection[FieldValue] = ()) -> tuple[NeverRight, ...]:
-    """Return the field values that enough cases expect and no output of the candidate has right."""
+def fallen_values(
+    pair: PairedScores, lost: Collection[FieldValue] = ()
+) -> tuple[tuple[NeverRight, ...], tuple[ValueFall, ...]]:
+    """Return the field values that the candidate never has right, and those that many cases lost.
+
+    Of the first, enough cases expect them; of the second, at least half of those that the reference has right.
+    """
     cases = pair.unit.cases
     before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
-    return tuple(
-        NeverRight(key[0], "" if pair.unit.sealed else key[1], n, before[key][1], key in lost)
-        for key, (n, _) in unmet_values(after).items()
+    shown = {key: "" if pair.unit.sealed else key[1] for key in after}
+    never = tuple(
+        NeverRight(key[0], shown[key], n, before[key][1], key in lost) for key, (n, _) in unmet_values(after).items()
     )
+    falls = tuple(
+        ValueFall(key[0], shown[key], n, base, right) for key, (n, right) in after.items()
+        if right and (base := before.get(key, (0, 0))[1]) - right >= max(LOST, base / 2)
+    )  # fmt: skip
+    return never, falls
 
 
 def value_changes(pair: PairedScores) -> dict[FieldValue, tuple[float, ...]]:

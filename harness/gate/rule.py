@@ -14,13 +14,13 @@ from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
-from tunegate.harness.gate.alike import alike_outputs, value_falls
+from tunegate.harness.gate.alike import alike_outputs
 from tunegate.harness.gate.families import SEED, Tests, run_tests
 from tunegate.harness.gate.labelled import labelled_verdict
 from tunegate.harness.gate.near import near_scores
 from tunegate.harness.gate.one_verdict import beside_service, combined, held_late, proven_by_another
 from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, outputs_needed, pair, skipped_tags
-from tunegate.harness.gate.parts import values_never_right
+from tunegate.harness.gate.parts import fallen_values
 from tunegate.harness.gate.rewarded import no_evidence
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
 from tunegate.harness.gate.topic_spread import score_bound, with_topics
@@ -153,6 +153,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     # at the level of the verdict, so that the two agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
     least, target = score_bound(each), each.policy.target_score
+    never_right, falls = fallen_values(each, tests.lost.get(each.key, ()))
     facts = replace(
         facts,
         difference=each.difference,
@@ -164,8 +165,8 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         tests=tests.count,
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
-        never_right=values_never_right(each, tests.lost.get(each.key, ())),
-        falls=tuple(value_falls(each)),
+        never_right=never_right,
+        falls=falls,
         alike=alike_outputs(each),
         score_bound=least,
         reached=least is not None and target is not None and least >= target,

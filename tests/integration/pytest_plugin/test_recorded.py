@@ -59,12 +59,20 @@ def test_asked_answered_recorded_and_gated(desk: Project) -> None:
     answer(desk, asked(), wrong=2, file="same.jsonl")
     same = desk.run("--tg-model=replay:gpt=same.jsonl", "--tg-against=baseline")
     same.assert_outcomes(passed=20, xfailed=2)
-    same.stdout.fnmatch_lines(["desk/triage: Held: *The outputs come from a file.", "desk: Nothing had to improve*"])
+    same.stdout.fnmatch_lines(
+        ["desk/triage: Held: *The outputs come from a file.", "desk: Nothing had to improve here: *"]
+    )
 
     answer(desk, asked(), wrong=18, file="worse.jsonl")
     worse = desk.run("--tg-model=replay:gpt=worse.jsonl", "--tg-against=baseline")
     assert worse.ret == 1
-    worse.stdout.fnmatch_lines(["desk: Blocked: desk/triage regressed. *The outputs come from a file: *not released."])
+    worse.stdout.fnmatch_lines(
+        [
+            "desk: Blocked: desk/triage regressed. Outputs that are the same: 18 of 20 of desk/triage. "
+            "Fell, but not gated: 'product' \"boiler\" of desk/triage (18 to 2 of 20). "
+            "The outputs come from a file: *not released."
+        ]
+    )
 
 
 def test_pytest_records_the_same_file(desk: Project) -> None:

@@ -143,7 +143,6 @@ class Base:
         _check_ends(model.generation_config.eos_token_id, folder)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         if self.placement.device == CPU:
-            keep_contiguous(model)
             pack(model, free_memory())
         return model
 
@@ -174,11 +173,13 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
     placement = placement or Placement()
     gpus = _check_room(folder, placement)
     try:
-        return load_placed(load, placement, gpus).eval()
+        model = load_placed(load, placement, gpus).eval()
     except TunegateError:
         raise
     except Exception as error:
         raise not_loaded(folder, "a model", error) from error
+    keep_contiguous(model)
+    return model
 
 
 def _check_room(folder: Path, placement: Placement) -> tuple[int, ...]:

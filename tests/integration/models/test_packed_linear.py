@@ -14,6 +14,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.local.huggingface import Base, load_base
 from tunegate.harness.models.local.packed_linear import MACHINES, pack, unpack
 from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.local.placement import Placement
 
 pytestmark = pytest.mark.skipif(platform.machine() not in MACHINES, reason="packed on x86 only")
 ENOUGH = 1e12
@@ -52,8 +53,7 @@ def test_without_memory_for_a_copy_nothing_is_packed() -> None:
 
 
 def test_the_head_reads_no_slice(tiny_model: Path) -> None:
-    model = Base(str(tiny_model), quiet(), ModelOptions(device="cpu", dtype="bfloat16")).with_adapter(None)
-    unpack(model)  # as without memory for a copy
+    model = load_base(tiny_model, Placement(dtype="bfloat16"))  # as for a training and its test for memorized text
     read: list[bool] = []
     model.get_output_embeddings().register_forward_hook(lambda _, given, __: read.append(given[0].is_contiguous()))
     with torch.inference_mode():

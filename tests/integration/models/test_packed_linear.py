@@ -13,8 +13,8 @@ import torch
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.local.huggingface import Base, load_base
 from tunegate.harness.models.local.packed_linear import MACHINES, pack, unpack
-from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.local.placement import Placement
+from tunegate.harness.models.model_options import ModelOptions
 
 pytestmark = pytest.mark.skipif(platform.machine() not in MACHINES, reason="packed on x86 only")
 ENOUGH = 1e12

@@ -62,6 +62,7 @@ TOPICS = {
     "cash": "cash|atm", "account": "identity|verify|details|account|passcode|phone|age_limit|country",
     "payment": "payment|refund|charge", "card": "",
 }  # fmt: skip
+SHOWN = (-20, 10)  # points, in the picture
 LOSSES = ("more than the margin", "more than a quarter of the margin", "less, or nothing")
 COLOURS = {"improved": "#0072b2", "held": "#009e73", "inconclusive": "#e69f00", "regressed": "#d55e00"}
 Example = tuple[str, str]  # an input and its topic
@@ -318,21 +319,28 @@ def broken(found: Found) -> Iterator[str]:
 
 
 def draw(found: Found, path: Path) -> None:
-    """Draw each gate's estimate and verdict over its truth, the first blocks larger and with the truth's interval."""
+    """Draw each gate's estimate and verdict over its truth, the first blocks larger and with the truth's interval.
+
+    Both are in points; what lies outside of `SHOWN` is counted below.
+    """
     with rc_context({"svg.hashsalt": "tunegate", "font.size": 9}):  # reproducible bytes
-        figure = Figure(figsize=(9, 4.6), layout="constrained")
+        figure = Figure(figsize=(9, 4.4), layout="constrained")
         every = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
         for axes, (name, of) in zip(every, found.items(), strict=True):
             for first, each in ((not place, each) for one in of for place, each in enumerate(one.gates)):
-                ends = [[each.truth - each.bounds.lower], [each.bounds.upper - each.truth]] if first else None
-                axes.errorbar([each.truth], [each.estimate], xerr=ends, fmt="o", color=COLOURS[each.verdict],
-                              markersize=6 if first else 2, alpha=1 if first else 0.4)  # fmt: skip
-            axes.axvline(-MARGIN, color="black", linewidth=0.8, linestyle="--")
-            axes.set(title=name, xlabel="truth: difference on 1,500 inputs")
+                truth, low, high = (100 * number for number in (each.truth, *astuple(each.bounds)))
+                axes.errorbar([truth], [100 * each.estimate], xerr=[[truth - low], [high - truth]] if first else None,
+                              fmt="o", color=COLOURS[each.verdict], markersize=6 if first else 2.5,
+                              alpha=1 if first else 0.5)  # fmt: skip
+            axes.axvline(-100 * MARGIN, color="black", linewidth=0.8, linestyle="--")
+            axes.text(SHOWN[0] + 0.5, SHOWN[1] - 0.5, "truly loses more\nthan the margin", va="top")
+            outside = sorted({round(100 * one.gates[0].truth) for one in of if 100 * one.gates[0].truth < SHOWN[0]})
+            note = f"\nnot shown: {', '.join(map(str, outside))} points, all regressed" if outside else "\n"
+            axes.set(title=name, xlabel=f"truth: points gained on 1,500 inputs{note}", xlim=SHOWN, ylim=SHOWN)
         for verdict, colour in COLOURS.items():
             figure.axes[0].plot([], [], "o", color=colour, label=verdict)
-        figure.axes[0].set_ylabel("gate: difference on 100 cases")
-        figure.axes[0].legend()
+        figure.axes[0].set_ylabel("gate: points gained on 100 cases")
+        figure.axes[0].legend(loc="lower right")
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 

@@ -321,7 +321,7 @@ def broken(found: Found) -> Iterator[str]:
 def draw(found: Found, path: Path) -> None:
     """Draw each gate's estimate and verdict over its truth, the first blocks larger and with the truth's interval.
 
-    Both are in points; what lies outside of `SHOWN` is counted below.
+    Both are in points; adapters outside of `SHOWN` are named below.
     """
     with rc_context({"svg.hashsalt": "tunegate", "font.size": 9}):  # reproducible bytes
         figure = Figure(figsize=(9, 4.4), layout="constrained")
@@ -335,7 +335,7 @@ def draw(found: Found, path: Path) -> None:
             axes.axvline(-100 * MARGIN, color="black", linewidth=0.8, linestyle="--")
             axes.text(SHOWN[0] + 0.5, SHOWN[1] - 0.5, "truly loses more\nthan the margin", va="top")
             outside = sorted({round(100 * one.gates[0].truth) for one in of if 100 * one.gates[0].truth < SHOWN[0]})
-            note = f"\nnot shown: {', '.join(map(str, outside))} points, all regressed" if outside else "\n"
+            note = f"\nnot shown: {', '.join(map(str, outside))} points" if outside else "\n"
             axes.set(title=name, xlabel=f"truth: points gained on 1,500 inputs{note}", xlim=SHOWN, ylim=SHOWN)
         for verdict, colour in COLOURS.items():
             figure.axes[0].plot([], [], "o", color=colour, label=verdict)

@@ -278,7 +278,7 @@ def scaffolds(folder: Path) -> list[Path]:
 def workflows(folder: Path) -> list[Path]:
     """Every workflow: this repository's, the example's, those that `init` writes and those of the guides."""
     shown = shown_workflows(folder)
-    assert [path.name for path in shown] == ["ci-0.yml", "scale-0.yml"]
+    assert [path.name for path in shown] == ["ci-0.yml"]
     written = [ROOT / "examples/returns/.github/workflows/tunegate.yml", *scaffolds(folder)]
     return [*sorted((SCRIPTS / "workflows").glob("*.yml")), *written, *shown]
 

@@ -130,7 +130,7 @@ def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home)
     chat = {each.id for each in intake if each.tags["channel"] == "chat"}
     write_answers(project / "outputs/careless.jsonl", {"kettle-flash", *chat, *questions[::8]})
 
-    assert follow("review.md", project, home) == 5
+    assert follow("review.md", project, home) == 4
 
 
 def test_a_guide_that_shows_what_is_not_so_is_found_out(tmp_path):

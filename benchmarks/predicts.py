@@ -62,7 +62,7 @@ TOPICS = {
     "cash": "cash|atm", "account": "identity|verify|details|account|passcode|phone|age_limit|country",
     "payment": "payment|refund|charge", "card": "",
 }  # fmt: skip
-SHOWN = (-20, 10)  # points, in the picture
+SHOWN = (-25, 10)  # points, in the picture
 LOSSES = ("more than the margin", "more than a quarter of the margin", "less, or nothing")
 COLOURS = {"improved": "#0072b2", "held": "#009e73", "inconclusive": "#e69f00", "regressed": "#d55e00"}
 Example = tuple[str, str]  # an input and its topic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,19 @@ def test_without_memory_for_a_copy_nothing_is_packed() -> None:
     assert kinds(layer) == {"Linear"}
 
 
-def test_the_head_reads_no_slice(tiny_model: Path) -> None:
-    model = load_base(tiny_model, Placement(dtype="bfloat16"))  # as for a training and its test for memorized text
+def evaluated(folder: Path) -> Any:
+    model = Base(str(folder), quiet(), ModelOptions(device="cpu", dtype="bfloat16")).with_adapter(None)
+    unpack(model)  # as without memory for a copy
+    return model
+
+
+def trained(folder: Path) -> Any:
+    return load_base(folder, Placement(dtype="bfloat16"))
+
+
+@pytest.mark.parametrize("loaded", [evaluated, trained])
+def test_the_head_reads_no_slice(tiny_model: Path, loaded: Callable[[Path], Any]) -> None:
+    model = loaded(tiny_model)
     read: list[bool] = []
     model.get_output_embeddings().register_forward_hook(lambda _, given, __: read.append(given[0].is_contiguous()))
     with torch.inference_mode():

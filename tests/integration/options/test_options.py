@@ -496,8 +496,7 @@ CALL = re.compile(rf"\btunegate (?P<command>{'|'.join(BY_NAME)})\b(?P<rest>[^`#\
 
 #: The prefix; options of pytest, a diff, pip, the demo, a benchmark, servers; accelerate's, cut off at an underscore.
 OTHERS = {
-    "--tg-", "--lf", "--junitxml", "--pyargs", "--co", "--git", "--no-deps", "--require-hashes", "--hash", "--full",
-    "--vllm", "--seeds",
+    "--tg-", "--lf", "--junitxml", "--pyargs", "--co", "--git", "--no-deps", "--full", "--vllm", "--seeds",
     "--served-model-name", "--enable-lora", "--lora-modules", "--alias", "--parallel",
     "--tensor-parallel-size", "--max-model-len", "--api-key", "--hf-token", "--config",
     "--log", "--multi", "--num", "--machine", "--main", "--cpu", "--repeat",

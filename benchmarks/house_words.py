@@ -101,7 +101,7 @@ def _write(folder: Path) -> None:
 
 def measure(model: Path, work: Path, seeds: int, watch: Watch) -> list[Found]:
     """Take both models through all commands."""
-    large = {"lr": 2.0e-4, "epochs": 2, "batch": 8, "max_length": 512}
+    large = {"lr": 5.0e-4, "epochs": 3, "batch": 8, "max_length": 512}  # 26.7 % pass with two epochs at 2e-4
     small = {"lr": 8.0e-4, "epochs": 2, "batch": 4, "max_length": 512}  # as the demo's recipe
     return [
         Project(work / "small", SMALL, "float32", small, watch).read(seeds),

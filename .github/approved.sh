@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Prints APPROVE=DIGEST if an approving review of this commit has the line "approve DIGEST", written by a user with write
-# access other than the author of the change. Reads $REVIEWS, $HEAD and $AUTHOR.
+# Prints APPROVE=DIGEST if an approving review of this commit has the line "approve DIGEST". The reviewer has write access, is
+# not the author of the change, and did not request changes afterwards. Reads $REVIEWS (the path in GitHub's API), $HEAD, $AUTHOR.
 set -euo pipefail
 gh api "$REVIEWS" --paginate --jq '.[]
-  | select(.state == "APPROVED" and .commit_id == env.HEAD and .user.login != env.AUTHOR)
-  | select(.author_association | IN("OWNER", "MEMBER", "COLLABORATOR"))
-  | .body // ""' |
-  sed -nE 's/^approve ([0-9a-f]{12})[[:space:]]*$/APPROVE=\1/p' | tail -n 1
+  | select(.user.login != env.AUTHOR)
+  | [.body // "" | splits("\r?\n") | select(test("^approve [0-9a-f]{12}[ \t]*$")) | .[8:20]] as $digests
+  | [.user.login, .state, .commit_id == env.HEAD, $digests[-1] // ""] | @tsv' |
+  awk -F '\t' '
+    $2 == "APPROVED" && $3 == "true" && $4 != "" { given[$1] = NR "\t" $1 "\t" $4 }
+    $2 == "CHANGES_REQUESTED" || $2 == "DISMISSED" { delete given[$1] } # the state of an earlier approval stays APPROVED
+    END { for (who in given) print given[who] }' |
+  sort -rn |
+  while IFS=$'\t' read -r _ who digest; do
+    access=$(gh api "${REVIEWS%/pulls/*}/collaborators/$who/permission" --jq .permission < /dev/null) || access=
+    case $access in admin | write) echo "APPROVE=$digest" && break ;; esac
+  done

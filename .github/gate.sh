@@ -33,24 +33,28 @@ if [ -n "${ADAPTERS:-}" ]; then
   mapfile -t found < <(grep -v '^[[:space:]]*$' <<< "$ADAPTERS")
 elif [ -z "${MODEL:-}" ]; then
   found=(adapters/*.ref adapters/*/adapter_model.safetensors)
+  for file in adapters/*/config.json; do # of a whole model, unless an adapter is beside it
+    if [ ! -e "${file%config.json}adapter_model.safetensors" ]; then found+=("$file"); fi
+  done
   declare -A listed=()
   for file in "${found[@]}"; do listed[$file]=1; done
   while IFS= read -r -d '' file; do
-    if [ -z "${listed[$file]:-}" ]; then
-      refuse "$file" "every adapter at adapters/NAME.ref or adapters/NAME/adapter_model.safetensors, or named by \`adapters\`"
+    if [ -z "${listed[$file]:-}" ] && [ -z "${listed[${file%config.json}adapter_model.safetensors]:-}" ]; then
+      refuse "$file" "every adapter at adapters/NAME.ref or adapters/NAME/adapter_model.safetensors, every whole model at \
+adapters/NAME/config.json, or named by \`adapters\`"
     fi
-  done < <(if [ -e adapters ]; then find -L adapters \( -name '*.ref' -o -name 'adapter_model*' \) -print0; fi)
+  done < <(if [ -e adapters ]; then find -L adapters \( -name '*.ref' -o -name 'adapter_model*' -o -name config.json \) -print0; fi)
 fi
 declare -A named=()
-for file in "${found[@]}"; do
-  adapter=${file%/adapter_model.safetensors}
+found=("${found[@]%/adapter_model.safetensors}")
+found=("${found[@]%/config.json}")
+for adapter in "${found[@]}"; do
   name=$(basename "$adapter" .ref)
   if [ -n "${named[$name]:-}" ]; then refuse "$adapter and ${named[$name]}" "adapters of different names"; fi
   if [[ $name = *.decision ]]; then refuse "$adapter" "an adapter whose name does not end in .decision"; fi
   named[$name]=$adapter
 done
-for file in "${found[@]}"; do
-  adapter=${file%/adapter_model.safetensors}
+for adapter in "${found[@]}"; do
   evaluate "$(basename "$adapter" .ref)" --adapter="$adapter"
 done
 if [ ${#found[@]} -eq 0 ]; then evaluate model; fi

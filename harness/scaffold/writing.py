@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
@@ -170,7 +171,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
     if file.exists():
         changes.notes.append(f"{show_path(file)} exists and stays unchanged")
         return
-    folder = relative(root, top)
+    folder, baselines = relative(root, top), root / str(read_settings(root).get("baselines", "baselines"))
     hosted = is_server(model)
     host = key_host(split_server(model)[0]) if hosted else ""
     installed = requirement(SERVER_EXTRA if hosted else LOCAL_EXTRA if model else "")
@@ -181,7 +182,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
         requirement=installed, model=model and _quoted(model), hosted=hosted, host=_quoted(host),
-        package=EMBEDDED[model].install if model in EMBEDDED else "",
+        package=EMBEDDED[model].install if model in EMBEDDED else "", baselines=quote(relative(baselines, root)),
     )  # fmt: skip
 
 

@@ -21,9 +21,19 @@ from tunegate.harness.scaffold.task import render
 SCRIPTS = ROOT / ".github"
 BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
 REVIEW = {
-    "state": "APPROVED", "commit_id": "head", "user": {"login": "owner"}, "author_association": "MEMBER",
+    "state": "APPROVED", "commit_id": "head", "user": {"login": "owner"},
     "body": "Fine by me:\r\napprove 7816ee245021\r\n",
 }  # fmt: skip
+
+GH = """
+case "$*" in
+  "api repos/o/r/pulls/7/reviews --paginate --jq "*) exec jq -r "$5" reviews.json ;;
+  "api repos/o/r/collaborators/owner/permission --jq .permission") echo admin ;;
+  "api repos/o/r/collaborators/maintainer/permission --jq .permission") echo write ;;
+  "api repos/o/r/collaborators/reader/permission --jq .permission") echo read ;;
+  *) exit 1 ;;
+esac
+"""
 
 
 def program(folder: Path, name: str, text: str) -> None:
@@ -33,11 +43,9 @@ def program(folder: Path, name: str, text: str) -> None:
 
 
 def approved(folder: Path, *reviews: dict[str, Any]) -> str:
-    """What the script makes of these reviews, which a stand-in of `gh api PATH --paginate --jq FILTER` serves."""
+    """What the script makes of these reviews, which a stand-in of `gh api PATH [--paginate] --jq FILTER` serves."""
     (folder / "reviews.json").write_text(json.dumps(reviews))
-    program(
-        folder, "gh", 'test "$1 $2 $3" = "api repos/o/r/pulls/7/reviews --paginate" && exec jq -r "$5" reviews.json'
-    )
+    program(folder, "gh", GH)
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "REVIEWS": "repos/o/r/pulls/7/reviews", "HEAD": "head",
                    "AUTHOR": "author"}  # fmt: skip
     done = subprocess.run(
@@ -56,8 +64,10 @@ def approved(folder: Path, *reviews: dict[str, Any]) -> str:
         ({"state": "DISMISSED"}, ""),
         ({"commit_id": "the one before"}, ""),
         ({"user": {"login": "author"}}, ""),
-        ({"author_association": "CONTRIBUTOR"}, ""),
-        ({"author_association": "NONE"}, ""),
+        ({"user": {"login": "maintainer"}}, "APPROVE=7816ee245021\n"),
+        ({"user": {"login": "reader"}}, ""),
+        ({"user": {"login": "stranger"}}, ""),
+        ({"user": None}, ""),
         ({"body": None}, ""),
         ({"body": "I do not approve this"}, ""),
         ({"body": "approve 7816ee24502"}, ""),
@@ -76,6 +86,22 @@ def test_who_permits(tmp_path, change, said):
 def test_the_last_permission_counts(tmp_path):
     assert approved(tmp_path) == ""
     assert approved(tmp_path, REVIEW, REVIEW | {"body": "approve 000000000000"}) == "APPROVE=000000000000\n"
+    again = REVIEW | {"body": "approve 000000000000"}
+    assert approved(tmp_path, REVIEW, again | {"user": {"login": "reader"}}) == "APPROVE=7816ee245021\n"
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq, which gh brings along, is not installed")
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"state": "CHANGES_REQUESTED", "body": "I was wrong."}, ""),
+        ({"state": "CHANGES_REQUESTED", "commit_id": "the one after"}, ""),
+        ({"state": "COMMENTED", "body": "Thanks!"}, "APPROVE=7816ee245021\n"),
+        ({"state": "CHANGES_REQUESTED", "user": {"login": "maintainer"}}, "APPROVE=7816ee245021\n"),
+    ],
+)
+def test_who_requests_changes_afterwards_permits_nothing(tmp_path, later, said):
+    assert approved(tmp_path, REVIEW, REVIEW | later) == said
 
 
 def judged(folder: Path, **environment: str) -> tuple[int, list[str]]:
@@ -107,6 +133,13 @@ def test_each_adapter_is_judged_also_after_one_that_blocks(tmp_path):
         call("second", " --policy-from=b", " --adapter=adapters/second"),
     ]
     assert code == 1
+
+
+def test_a_whole_model_among_them_is_judged_like_an_adapter(tmp_path):
+    write_adapters(tmp_path / "adapters", "whole/config.json", "lora/config.json", "lora/adapter_model.safetensors")
+    assert judged(tmp_path)[1] == [
+        call(name, " --policy-from=b", f" --adapter=adapters/{name}") for name in ("lora", "whole")
+    ]
 
 
 def test_without_an_adapter_the_model_is_judged(tmp_path):
@@ -161,13 +194,13 @@ def test_adapters_named_alike_elsewhere_are_not_judged(tmp_path):
 
 @pytest.mark.parametrize("file", [
     "team/bad/adapter_model.safetensors", "adapter_model.safetensors", "team/bad.ref", ".bad/adapter_model.safetensors",
-    "bad/adapter_model.bin", "a.ref\nadapters/b.ref",
+    "bad/adapter_model.bin", "a.ref\nadapters/b.ref", "team/bad/config.json", "config.json",
 ])  # fmt: skip
 def test_an_adapter_that_would_be_left_out_is_told(tmp_path, file):
     write_adapters(tmp_path / "adapters", "a.ref", "b.ref", file)
     assert refused(tmp_path) == (
-        "expected every adapter at adapters/NAME.ref or adapters/NAME/adapter_model.safetensors, or named by "
-        f"`adapters`, found adapters/{file.replace(chr(10), '?')}"
+        "expected every adapter at adapters/NAME.ref or adapters/NAME/adapter_model.safetensors, every whole model at "
+        f"adapters/NAME/config.json, or named by `adapters`, found adapters/{file.replace(chr(10), '?')}"
     )
 
 
@@ -266,7 +299,7 @@ def shown_workflows(folder: Path) -> list[Path]:
 def scaffolds(folder: Path) -> list[Path]:
     """What `init` writes: the workflows for outputs, for a local model and for a hosted one."""
     held = f"tunegate @ git+https://example.com/t@{'a' * 40}"
-    values = {"folder": "", "fixtures": "fixtures", "requirement": held, "package": "pip install a==1"}
+    values = {"folder": "", "fixtures": "fixtures", "baselines": "baselines", "requirement": held, "package": "pip a"}
     models = {"outputs": "", "local": '"smollm2"', "hosted": '"openai:https://api.example.com/v1#m"'}
     for name, model in models.items():
         hosted = name == "hosted"

@@ -270,7 +270,9 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *names, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_the_workflow_gates_once_there_is_a_baseline_also_where_a_change_deletes_it(shop):
+@pytest.mark.parametrize("folder", ["baselines", "evals/the base"])
+def test_the_workflow_gates_once_there_is_a_baseline_also_where_a_change_deletes_it(shop, folder):
+    (shop / "pyproject.toml").write_text(f'[tool.tunegate]\nbaselines = "{folder}"\n')
     init(shop, "desk", *FLAGS)
     look = "Look for a baseline, in the change and on the branch"
     for more in (
@@ -281,12 +283,12 @@ def test_the_workflow_gates_once_there_is_a_baseline_also_where_a_change_deletes
         git(shop, *more)
     assert "nothing is gated yet" in run_step(shop, look)
 
-    (shop / "baselines").mkdir()
-    (shop / "baselines/a.json").write_text("{}")
-    git(shop, "add", "baselines")
+    (shop / folder).mkdir(parents=True)
+    (shop / folder / "a.json").write_text("{}")
+    git(shop, "add", folder)
     assert run_step(shop, look) == "there=yes\n"
     git(shop, "commit", "-q", "-m", "c")
-    git(shop, "rm", "-rq", "baselines")
+    git(shop, "rm", "-rq", folder)
     git(shop, "commit", "-q", "-m", "d")
     assert run_step(shop, look) == "there=yes\n"
 

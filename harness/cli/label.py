@@ -75,7 +75,7 @@ def _questions(given: Path, labels: Path | None, cases: Path, run: Path | None) 
     from tunegate.harness.labelling.of_unit import unit_questions
     from tunegate.harness.labelling.questions import read_questions
 
-    if given.suffix or given.exists():
+    if given.suffix == ".jsonl" or given.is_file():
         return read_questions(given), labels or given.with_suffix(".labels.jsonl")
     unit, source, record = _labelled_unit(given, cases, run)
     return unit_questions(unit, record), labels or source.file

@@ -116,7 +116,7 @@ def _numbers(rows: _Rows, name: str) -> Iterator[tuple[int, float | None]]:
 def _number(cell: str, delimiter: str) -> float | None:
     if cell.lower() in WORDS:
         return WORDS[cell.lower()]
-    if delimiter != "," and _DECIMAL_COMMA.fullmatch(cell):
+    if delimiter == ";" and _DECIMAL_COMMA.fullmatch(cell):
         cell = cell.replace(",", ".")
     return score_of(cell)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,11 +130,14 @@ def read_compare_settings(policy: Path | None, margins: Sequence[str], lower: Se
         lower: metrics of which less is better.
 
     Raises:
-        UsageError: a margin is none.
+        UsageError: a margin is none, or there are several for one metric.
         AuthoringError: mistakes in the file, with their lines.
     """
     found = _from_file(policy) if policy else Settings()
-    named = dict(_split(each) for each in margins)
+    split = [_split(each) for each in margins]
+    if twice := [name for name, count in Counter(name for name, _ in split).items() if count > 1]:
+        raise UsageError(f"--margin: expected one for each metric, found several for {_some(twice) or 'all of them'}")
+    named = dict(split)
     options = (*(f"--margin {name}" for name in named if name), *(f"--lower-is-better {name}" for name in lower))
     return replace(
         found, margin=named.pop("", found.margin), margins={**found.margins, **named},

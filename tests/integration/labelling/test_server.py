@@ -131,6 +131,14 @@ def test_the_command_appends_beside_the_questions_and_goes_on(tmp_path):
     assert "nothing is left to label for anna" in command(tmp_path, "--by", "anna")[1]
 
 
+@pytest.mark.parametrize("unit", ["desk/production", "desk/production.v2"])
+def test_a_unit_may_have_a_dot_in_its_name_and_a_folder_of_that_name(tmp_path, monkeypatch, unit):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / unit).mkdir(parents=True)
+    done = CliRunner().invoke(app, ["label", unit, "--by", "anna"])
+    assert "expected a folder of fixtures, found nothing" in done.output, "not: a JSONL file of questions"
+
+
 def test_what_would_be_written_elsewhere_is_refused(tmp_path):
     write_questions(tmp_path / "q.jsonl", two_outputs(3))
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "other.jsonl")

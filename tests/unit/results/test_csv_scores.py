@@ -106,3 +106,8 @@ def test_a_huge_cell_is_read(tmp_path):
 
 def test_a_decimal_comma_counts_where_no_comma_parts_the_cells(tmp_path):
     assert [each.scores["s"] for each in read(tmp_path, "id;s\na;0,5\nb;1\n").samples] == [0.5, 1.0]
+
+
+def test_a_comma_between_tabs_may_be_one_of_thousands_and_is_refused(tmp_path):
+    with pytest.raises(AuthoringError, match="1,234"):
+        read(tmp_path, "id\ts\na\t987\nb\t1,234\n")

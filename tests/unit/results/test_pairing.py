@@ -242,6 +242,7 @@ def test_names_of_a_record_differ_where_ids_do():
 @pytest.mark.parametrize(
     ("margins", "says"),
     [(["5"], "found 5; .05 is five points"), (["m=x"], "or METRIC=NUMBER, found m=x"), (["m=-1"], "found m=-1"),
+     (["m=.1", "m=.9"], "one for each metric, found several for m"), ([".1", ".9"], "found several for all of them"),
      (["nan"], "found nan"), (["m=inf"], "found m=inf"), (["0"], "found 0"), ([""], "found ;")],
 )  # fmt: skip
 def test_a_margin_that_is_none_is_a_usage_error(margins, says):

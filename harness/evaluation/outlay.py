@@ -13,9 +13,9 @@ from tunegate.harness.models.cache import Store
 
 @dataclass(frozen=True, slots=True)
 class Outlay:
-    """The remaining requests of one task: about `read` tokens, at most `written` tokens and `cost`.
+    """The remaining requests of one task: about `read` tokens, at most `written` tokens.
 
-    `before` requests are cached and are not sent. `cost` is in `currency`; None without prices.
+    `before` requests are cached and are not sent. `cost` is about the most, in `currency`; None without prices.
     """
 
     task: str
@@ -34,7 +34,7 @@ class Outlay:
         text += f": about {self.read:,} tokens to read, at most {self.written:,} to write"
         if self.cost is None:
             return f"{text}; cost unknown, as task.yaml declares no prices"
-        return f"{text}; at most {plain(self.cost, 2)} {self.currency}"
+        return f"{text}; about {plain(self.cost, 2)} {self.currency} at most"
 
 
 def outlays(

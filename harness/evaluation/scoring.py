@@ -13,6 +13,7 @@ from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.base import Finding, Kind, Outcome
 from tunegate.harness.checks.cost import Call
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.escaping import whole
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.field_rates import field_rates
@@ -126,7 +127,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
     if not completion.is_given:
         return UNSCORED
     seen = completion.logprobs if completion.output is None else final(rung, completion.output)
-    outcome: Outcome = case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context])))
+    outcome = _storable(case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context]))))
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
         raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; fix the check")
@@ -145,6 +146,20 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         fields=outcome.fields,
         reasoning=completion.reasoning,
     )
+
+
+def _storable(outcome: Outcome) -> Outcome:
+    """An outcome without half characters: a custom check may quote them from an output, and no record can hold them."""
+    findings = tuple(
+        replace(each, rule=whole(each.rule), message=whole(each.message), path=whole(each.path))
+        for each in outcome.findings
+    )
+    fields = {
+        whole(name): replace(count, taken=tuple((whole(wanted), whole(found)) for wanted, found in count.taken))
+        for name, count in outcome.fields.items()
+    }
+    rates = {whole(name): rate for name, rate in outcome.rates.items()}
+    return replace(outcome, findings=findings, fields=fields, rates=rates)
 
 
 def _known_result(completion: Completion, known: Iterable[Record]) -> Result | None:

@@ -58,9 +58,9 @@ class Request:
 
     @property
     def work(self) -> int:
-        """Estimated tokens: one to read per four letters, and all that may be written."""
-        letters = sum(len(text) for text in (*(text for _, text in self.messages), *self.texts))
-        return letters // 4 + (0 if self.texts else self.decoding.max_new_tokens)
+        """Estimated tokens: one to read per four bytes of UTF-8, and all that may be written."""
+        size = sum(len(text.encode()) for text in (*(text for _, text in self.messages), *self.texts))
+        return size // 4 + (0 if self.texts else self.decoding.max_new_tokens)
 
     @property
     def digest(self) -> str:

@@ -23,7 +23,7 @@ from tunegate.harness.checks.imports import imports_digest
 from tunegate.harness.checks.installed import module_file
 from tunegate.harness.core.child import Child
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.escaping import shown, whole
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.user_settings import user_setting, user_settings_file
 from tunegate.harness.models.api import Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
@@ -150,7 +150,7 @@ class PythonModel:
                 "top_p": decoding.top_p, "seed": request.seed,
             },
         }  # fmt: skip
-        return _harmless(str(self._response(child, asked, f"{shown(request.key)}: ")))
+        return whole(_harmless(str(self._response(child, asked, f"{shown(request.key)}: "))))
 
     def _response(self, child: Child, asked: Any, case: str) -> Any:
         """A response of the process; `case` begins the message where there is none."""

@@ -211,7 +211,9 @@ def own_code(folder: Path) -> Refused | None:
 
 def template_text(given: Path) -> str:
     """The text of a chat template file, or the template for plain text."""
-    return PLAIN if given == NO_TEMPLATE else read_text(given, "a chat template", MOST_SETTINGS)
+    if given == NO_TEMPLATE:
+        return PLAIN
+    return read_text(given, "a chat template", MOST_SETTINGS).removeprefix("\ufeff")  # as some editors write
 
 
 def loaded_weights(folder: Path) -> list[Path]:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.escaping import shown, whole
 from tunegate.harness.core.files import digest
 
 MOST_TEXT = 20_000  # characters of an input or an output that are kept
 MOST_REASON = 2_000  # characters of what a scorer says of a sample
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def text_of(value: Any, most: int = MOST_TEXT) -> str:
     """A value as text, of at most so many characters; half a character becomes the replacement character."""
     text = value if isinstance(value, str) else "" if value is None else _as_json(value)
     text = text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
-    return _HALF.sub("\ufffd", text)
+    return whole(text)
 
 
 def brief(value: Any, most: int = 60) -> str:

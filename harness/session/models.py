@@ -94,6 +94,8 @@ class RunModels:
     def _stop(self) -> None:
         if isinstance(self._base, RayBase):
             self._note(*self._base.notes)
+        if isinstance(self._opaque, Server):
+            self._note(*self._opaque.notes_at_end)
         if isinstance(self._base, VllmBase | RayBase):
             self._base.stop()
 

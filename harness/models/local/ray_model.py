@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,11 @@ from pathlib import Path
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.models.api import Completion, Fingerprint, Request
+from tunegate.harness.models.local.constrained import library
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.local.worker_pool import WorkerPool, check_same
 from tunegate.harness.models.model_options import ModelOptions, RayOptions, template_from
+from tunegate.harness.models.prompts import CONSTRAINED
 
 
 class RayBase:
@@ -65,6 +67,7 @@ class RayModel:
     ) -> None:
         self.base = base or RayBase(name, watch, options)
         self._here = Local(name, watch, adapter, rung, self.base.here)
+        self._rung = rung
         self._adapter = adapter.absolute() if adapter else None
 
     @cached_property
@@ -75,15 +78,19 @@ class RayModel:
             CouldNotRun: there are no workers.
             Refused: they have another model.
         """
+        # the workers do not know the prompting strategy, so their engine does not name what constrains outputs
+        more = {"constraint": library()} if self._rung in CONSTRAINED else {}
+        return Fingerprint(self._here.subject, {**self._there.engine, **more}, self._here.names)
+
+    @cached_property
+    def _there(self) -> Fingerprint:
+        """The fingerprint that each worker must have: the model of this machine, and the first worker's engine."""
         with self.base.watch("Starting workers on Ray"):
             found = self.base.pool.fingerprint(self._adapter)
-        check_same(found, self._expected(found.engine))
-        return Fingerprint(self._here.subject, found.engine, self._here.names)
+        expected = Fingerprint({**self._here.subject, "rung": "as-is"}, found.engine)
+        check_same(found, expected)
+        return expected
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield one completion per request, even if workers die."""
-        yield from self.base.pool.complete(self._adapter, requests, self._expected(self.fingerprint.engine))
-
-    def _expected(self, engine: Mapping[str, str]) -> Fingerprint:
-        # a worker knows no prompting strategy; it is part of the messages
-        return Fingerprint({**self._here.subject, "rung": "as-is"}, engine)
+        yield from self.base.pool.complete(self._adapter, requests, self._there)

@@ -10,7 +10,9 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.models.api import Finish
 
-ENDS: dict[str, Finish] = {"stop": "stop", "eos": "stop", "eos_token": "stop", "length": "length"}
+ENDS: dict[str, Finish] = {
+    "stop": "stop", "eos": "stop", "eos_token": "stop", "length": "length", "model_length": "length",
+}  # fmt: skip
 #: What follows an alias in the name of a version: a date, or a version number.
 DATED = re.compile(
     r"(?:-preview)?[-@_](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|\d{2}-\d{4}|\d{8}|\d{6}|\d{4}|\d{3})(?:-preview)?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -15,6 +16,7 @@ from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
+from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import SERVED, Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
 from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
@@ -41,6 +43,8 @@ COMPLETIONS, CHAT = "completions", "chat/completions"
 UNKNOWN_FIELD = (400, 422)
 SLACK = 1e-3  # nats; a probability of 1 may come out a little larger
 GIVEN = ("chat-template", "tokenizer", "reasoning-effort", "reasoning-tokens")  # options that affect the outputs
+#: If so many outputs are cut, and none ends by itself, they are taken as they are: until then none is stored.
+UNSETTLED = 32
 #: A model that always reasons reaches no output in a few tokens; the second probe leaves room for that.
 PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=room)) for room in (16, 2048)]
 
@@ -62,9 +66,10 @@ class Server:
         self._watch = watch
         self._folder = resolve(options.tokenizer, watch, weights=False) if options.tokenizer else None
         self._requests, self._tokens = Pace(options.requests_per_minute), Pace(options.tokens_per_minute)
+        self._strange_ends: Counter[str] = Counter()  # finish reasons other than those of `ENDS`
         self._served = ""  # the model's name in responses
         self._begins_inside = False  # outputs begin inside a reasoning: one closed a reasoning that it did not open
-        self._is_settled = False  # an output ended by itself, which shows what `_begins_inside` is
+        self._is_settled = False  # an output ended by itself, which shows what `_begins_inside` is; or none does
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -108,6 +113,15 @@ class Server:
         return [f"{self.name} does not support temperature, so its outputs vary: --tg-repeats averages over several"]
 
     @property
+    def notes_at_end(self) -> list[str]:
+        """Messages about outputs that are unscored, since they neither ended by themselves nor were cut."""
+        return [
+            f"{self.name}: {quantity(count, 'output')} ended with the finish_reason {reason}; expected stop or length, "
+            f"so {'it is' if count == 1 else 'they are'} unscored"
+            for reason, count in self._strange_ends.items()
+        ]
+
+    @property
     def if_silent(self) -> str:
         """What to say while no response comes."""
         most, wait = self._options.in_flight, f"at most {self._options.deadline:.0f} s each (--deadline)"
@@ -135,6 +149,7 @@ class Server:
         waiting: list[Completion] = []
         for output in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
             waiting.append(output)
+            self._is_settled = self._is_settled or len(waiting) >= UNSETTLED
             if self._is_settled:
                 yield from self._settled(waiting)
                 waiting = []
@@ -283,6 +298,8 @@ class Server:
         self._learn_from(found)
         [choice], usage = found["choices"], found.get("usage") or {}
         finish = ENDS.get(choice.get("finish_reason"))
+        if not finish:
+            self._strange_ends[shown(str(choice.get("finish_reason")))] += 1
         said = message_of(choice)
         content = "" if said["content"] is None and finish == "length" else said["content"]  # cut inside the reasoning
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
@@ -356,7 +373,7 @@ class Server:
         prompt = render_prompt(self.tokenizer, request) if request.messages else None
         texts = [encode(self.tokenizer, prompt, text) for text in request.texts]
         found = [await self._log_probabilities(client, request, *text) for text in texts]
-        return Completion(request.key, None, logprobs=tuple(found))
+        return Completion(request.key, None, repeat=request.repeat, logprobs=tuple(found))
 
     async def _log_probabilities(
         self, client: HttpClient, request: Request, before: list[int], text: list[int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from tunegate.harness.models.api import Completion, Request, Unconstrainable
 from tunegate.harness.models.local.constrained import Grammars
 from tunegate.harness.models.local.continuous_batching import Batch, RequestState, generate
 from tunegate.harness.models.local.huggingface import Local
+from tunegate.harness.models.local.ray_model import RayModel, WorkerOpener
+from tunegate.harness.models.model_options import ModelOptions, RayOptions
 from tunegate.harness.models.opening import opener
 from tunegate.harness.models.served.structured_outputs import violation
 from tunegate.harness.models.tokenizer import load_tokenizer
@@ -150,3 +153,13 @@ def test_the_record_names_the_rung_and_what_held_the_answers(local, tiny_model):
     assert opened.fingerprint == found
     one, other = held(PRODUCT)[0], replace(held(PRODUCT)[0], constraint=None)
     assert found.generation(one) != found.generation(other)
+
+
+def test_the_engine_of_workers_names_what_constrains_outputs(tiny_model):
+    """Without it a cached output of another grammar, or another library, would count as one of this."""
+    here = Local(str(tiny_model), quiet(), None, "constrained").fingerprint
+    model = RayModel(str(tiny_model), quiet(), None, "constrained", None, ModelOptions(ray=RayOptions()))
+    opener = WorkerOpener(str(tiny_model), ModelOptions())
+    model.base.pool = SimpleNamespace(fingerprint=lambda adapter: opener(adapter).fingerprint)
+
+    assert model.fingerprint == here

@@ -57,6 +57,11 @@ def test_it_is_called_with_turns_and_decoding():
     assert (output.key, output.tokens_in, output.finish) == ("desk/triage/c1", None, None)
 
 
+def test_half_a_character_is_replaced_as_no_file_can_hold_it():
+    bot("def answer(messages, decoding):\n    return 'boil\\ud83d'\n")
+    assert [each.output for each in complete()] == ["boil\ufffd"]
+
+
 def test_a_sampled_output_has_a_seed_by_case_and_repeat():
     bot("def answer(messages, decoding):\n    return str(decoding['seed'])\n")
     hot = {"temperature": 1.0}

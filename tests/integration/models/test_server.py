@@ -271,6 +271,15 @@ def test_what_is_no_answer_is_unscored(act):
         assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": None}
 
 
+def test_a_strange_end_is_named():
+    with serving(finds("END_TURN")) as server:
+        model = of(server)
+        outputs(model, requests(texts=["It drips.", "It leaks."]))
+
+    [note] = model.notes_at_end
+    assert "2 outputs ended with the finish_reason END_TURN; expected stop or length" in note
+
+
 @pytest.mark.parametrize(("finish", "output"), [("length", ""), ("content_filter", None), ("stop", None)])
 def test_a_message_without_content_is_no_answer_unless_it_was_cut(finish, output):
     empty = answers(choices=[{"index": 0, "finish_reason": finish, "message": {"role": "assistant"}}])
@@ -314,6 +323,13 @@ def test_likelihoods_are_those_of_the_model_itself(tiny_model):
         given = {each.key: each.logprobs for each in of(server, tokenizer=str(tiny_model)).complete(of_texts())}
 
     assert given == {each.key: each.logprobs for each in Local(str(tiny_model), quiet()).complete(of_texts())}
+
+
+def test_likelihoods_that_are_asked_again_are_those_of_the_repeat(tiny_model):
+    asked = Request("desk/passages/a", (), Decoding(), texts=("It drips.",), repeat=1)
+    with serving(echoes(tiny_model)) as server:
+        [found] = of(server, tokenizer=str(tiny_model)).complete([asked])
+    assert (found.key, found.repeat) == ("desk/passages/a", 1)
 
 
 NONE = "expected log-probabilities of a given text .*, but tuned at .* has "

@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.local.continuous_batching import RequestState
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.served.server import Server
+from tunegate.harness.models.served.server import UNSETTLED, Server
 
 
 @pytest.fixture
@@ -95,6 +95,15 @@ def test_where_the_template_is_the_servers_the_other_answers_tell(thinking):
         assert asked(server, ["It drips.", "It leaks."]) == [("", "It drips, and"), ("{}", "Hm.")]
     with serving(cut("It drips, and")) as server:
         assert asked(server, ["It drips."]) == [("It drips, and", "")], "nobody thinks"
+
+
+def test_outputs_that_are_all_cut_are_given_before_the_last_one():
+    texts = [f"Pipe {number} drips." for number in range(UNSETTLED + 2)]
+    with serving(cut("It drips, and")) as server:
+        found = Server(server.model, quiet(), ModelOptions(deadline=2, in_flight=1)).complete(requests(texts=texts))
+        assert next(found).output == "It drips, and"
+        assert len(server.asked) <= 1 + UNSETTLED + 1, "the probe, those that were waited for, and one under way"
+        assert len(list(found)) == UNSETTLED + 1
 
 
 def test_a_server_that_parts_a_cut_reasoning_itself_gave_no_answer():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.fault_server import GOOD, FaultServer, answers, drops, says, serving, stalls
+from tests.support.fault_server import GOOD, FaultServer, answers, drops, finds, says, serving, stalls
 from tests.support.gated import git
 from tests.support.project import Project
 from tunegate.harness.cli.main import app
@@ -61,6 +61,13 @@ def test_it_is_scored_recorded_gated_and_reported(desk, server):
     assert json.loads(baseline.read_text())["engine"]["backend"] == "openai"
     reported = CliRunner().invoke(app, ["report", str(desk.path / "record.json")])
     assert "regressed" in reported.stdout
+
+
+def test_outputs_of_a_strange_end_are_unscored_and_the_run_says_why(desk, server):
+    server.then = finds("end_turn")
+    done = desk.run("--tg-record")
+    assert done.ret != 0
+    done.stdout.fnmatch_lines(["*12 outputs ended with the finish_reason end_turn; expected stop or length*"])
 
 
 def test_the_gate_decides_on_it(desk, server, monkeypatch):

@@ -10,8 +10,10 @@ import pytest
 from tests.support.records import write_desk
 from tests.support.units import write_outputs
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.checks.base import Check, FieldCount, Finding, Outcome
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.core.reading import read_json
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay, read_replay
@@ -42,6 +44,26 @@ def test_every_completion_is_scored_by_its_own_case(tmp_path, units):
     summary = made.units[T]
     assert (summary.n, summary.mean) == (3, pytest.approx(1 / 3))
     assert summary.rates == {"adherence": pytest.approx(2 / 3), "exact": pytest.approx(1 / 3)}
+
+
+class Quotes(Check):
+    """Quotes half a character everywhere."""
+
+    def __call__(self, *_: object) -> Outcome:
+        half = "boil\ud83d"
+        fields = {half: FieldCount(0, 1, 1, (("boiler", half),))}
+        return Outcome(0.0, (Finding(half, half, half),), {half: True}, fields)
+
+
+def test_half_a_character_that_a_check_quotes_can_be_stored_and_read(tmp_path, units):
+    write_desk(tmp_path, 1)
+    [unit] = units()
+    unit = replace(unit, cases=tuple(replace(each, check=Quotes()) for each in unit.cases))
+    made = evaluate([unit], answers(Completion(f"{T}/c000", RIGHT)), quiet())
+    made.write(tmp_path / "record.json")
+
+    [found] = read_json(tmp_path / "record.json")["cases"].values()
+    assert found["findings"] == [dict.fromkeys(("rule", "message", "path"), "boil\ufffd")]
 
 
 def test_no_answer_is_unscored_never_zero(tmp_path, units):

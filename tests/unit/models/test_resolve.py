@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.models.resolve import resolve, short_name
+from tunegate.harness.models.resolve import resolve, short_name, template_text
 
 
 @pytest.mark.parametrize(("name", "found"), [
@@ -41,3 +41,8 @@ def test_a_model_names_its_folder_of_baselines():
         ("/", "model"),
     ]:
         assert short_name(name) == short
+
+
+def test_a_byte_order_mark_is_no_part_of_a_chat_template(tmp_path):
+    (tmp_path / "chat.jinja").write_text("{{ messages }}", "utf-8-sig")
+    assert template_text(tmp_path / "chat.jinja") == "{{ messages }}"

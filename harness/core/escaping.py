@@ -25,7 +25,7 @@ _COMMAND = re.compile(r"^(\s*)(?=::)", re.MULTILINE)
 #: `##[group]`, and other services' `##vso[` and `##teamcity[`, are commands anywhere in a line.
 _OLD_COMMAND = re.compile(r"#(?=#\w*\[)")
 _MARKUP = re.compile(r"[\\`*~\[\]]|(?<![^\W_])_|_(?![^\W_])")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&verbar;"}  # without a `#`, which begins a reference
 
 
 def whole(text: str) -> str:

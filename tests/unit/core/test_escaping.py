@@ -73,7 +73,7 @@ def test_a_text_in_markdown():
     for text, seen in [
         ("a_b c_03, 97.5 %", "a_b c_03, 97.5 %"),
         ("<script>alert(1)</script> & more", "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more"),
-        ("a | b", "a &#124; b"),
+        ("a | b", "a &verbar; b"),
         ("![x](http://y) [z](w)", r"!\[x\](http://y) \[z\](w)"),
         ("`code` *bold* _it_ \\", r"\`code\` \*bold\* \_it\_ \\"),
         ("one\n\n# two", "one # two"),

@@ -77,6 +77,12 @@ def test_github_finds_no_mention_reference_or_address_in_it():
         assert not any(re.search(active, piece, re.IGNORECASE) for piece in pieces)
 
 
+@pytest.mark.parametrize("text", ["loan | fine", "&#124; &amp;", "a_b *c* #1 @d $e", "<b> `f` [g](h)"])
+def test_what_github_shows_is_the_text(text):
+    page = Page(READER.render(f"{escaped(text)}\n"))
+    assert "".join(piece for found in page.texts.values() for piece in found).strip() == text
+
+
 def test_no_line_of_it_is_a_command_of_the_log_that_it_is_printed_in():
     for text in [*HOSTILE, "a\n::error::b", "a\r::add-mask::b"]:
         printed = markdown_report(report(case(text), text=text))

@@ -16,10 +16,14 @@ from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
 MAX_CHARS = 4_000  # checked before normalization, which takes quadratic time on endless marks
 MOST_WORDS = 40  # a longer output could pass by listing everything
 SHOWN = 60
-MINUS = str.maketrans("\u2212\u2013", "--")  # the minus sign and the dash that is typed for it
+# the minus sign, the dash typed for it, the hyphen that NFKC makes of one that does not break, the slash of a half
+SIGNS = str.maketrans("\u2212\u2013\u2010\u2044", "---/")
 WORD = r"[\w\p{M}]"
 NUMBER = regex.compile(r"\p{Sc}?\d")
 UNSIGNED = rf"(?<!(?<!{WORD}|\d )-\p{{Sc}}?)"  # behind a word or a number a hyphen is no sign: covid-6, 5-6, 5 -6
+WHOLE = rf"(?<!(?<!{WORD}|\.)\.)"  # behind a word or a dot a dot is no decimal point: .5, but not is.5 or ...5
+JOINTS = "[.,:'/^]"  # between two digits they make one number: 6.5, 1,203, 12:30, 1'203, 1/2, 2^10
+LAST_GROUP, FIRST_GROUP = regex.compile(r"\d{3}(?!\d)"), regex.compile(r"(?<!\d)\d{1,3}$")  # 1 203, but not 2024 203
 OPTIONS = mapping_schema({"measure": {"const": "questions", "description": "what the cases measure"}}, ["measure"])
 ACCEPTED = {
     "type": "array",
@@ -54,16 +58,18 @@ class QuestionCheck(Check):
 
 
 def _plain(text: str) -> str:
-    """`text` without case, with straight quotes, hyphens for minus signs, and single spaces."""
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").translate(MINUS)
+    """`text` without case, with straight quotes, plain hyphens and slashes, and single spaces."""
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'").translate(SIGNS)
     return " ".join(plain.split())
 
 
 def _stands_in(output: str, text: str) -> bool:
-    """Whether `output` occurs in `text` as separate words; 6 does not occur in 6.5 or -6, nor 203 in 1,203."""
+    """Whether `output` occurs in `text` as separate words; 6 does not occur in 6.5 or -6, nor 203 in 1,203 or 1 203."""
     before, after = f"(?<!{WORD})", f"(?!{WORD})"
-    before += rf"(?<!\d[.,:]){UNSIGNED}" if NUMBER.match(output) else ""
-    after += r"(?![.,:]\d)" if output[-1].isdigit() else ""
+    before += rf"(?<!\d{JOINTS}){WHOLE}{UNSIGNED}" if NUMBER.match(output) else ""
+    before += r"(?<!\b\d{1,3} )" if LAST_GROUP.match(output) else ""
+    after += rf"(?!{JOINTS}\d)" if output[-1].isdigit() else ""
+    after += r"(?! \d{3}(?!\d))" if FIRST_GROUP.search(output) else ""
     return bool(regex.search(before + regex.escape(output) + after, text))
 
 
@@ -83,7 +89,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=2,
+    version=3,
     libraries=("regex",),
     needs_expect=True,
     knowledge=True,

@@ -23,6 +23,8 @@ TOO_LOUD = frozenset({
     "Base64 High Entropy String", "Hex High Entropy String", "Secret Keyword", "Public IP (ipv4)",
     "Cloudant Credentials",
 })  # fmt: skip
+#: Spaces and hyphens that do not break, as between the groups of a number on a web page.
+_PLAIN = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | dict.fromkeys("\u2010\u2011", "-"))
 PREFIX = 6  # characters; what a pattern of detect-secrets captures is then no whole secret
 #: Keys that detect-secrets does not know yet, by the prefixes that their issuers publish, and passwords in sentences.
 _KEYS: Mapping[str, Any] = {
@@ -48,7 +50,7 @@ _DIGITS = regex.compile(r"(?<![\p{L}\p{N}+])(?:\d[ -]?){12,18}\d(?![\p{L}\p{N}])
 _CARD = regex.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}")
 _NO_GROUPS = str.maketrans("", "", " -")
 SHORTEST = 13  # characters of a card number; an IBAN has 15
-_IBAN = regex.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
+_IBAN = regex.compile(r"(?i)\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
 #: Numbers of a person: the pattern, and the module of python-stdnum that checks the digits.
 _PERSONS: Sequence[tuple[str, Any, str]] = (
     ("US social security number", regex.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])"), "stdnum.us.ssn"),
@@ -88,7 +90,7 @@ def find_private(text: str) -> tuple[tuple[str, str], ...]:
     Raises:
         CouldNotRun: the detectors' libraries are not installed.
     """
-    every = [text, *decodings(text, frozenset())]
+    every = [each.translate(_PLAIN) for each in (text, *decodings(text, frozenset()))]
     return tuple(dict.fromkeys(found for each in every for find in _FINDERS for found in find(each)))
 
 

@@ -30,6 +30,16 @@ _BLOCKS = frozenset(
     {"p", "div", "li", "ul", "ol", "dl", "dt", "dd", "table", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6"}
     | {"blockquote", "pre", "section", "article", "header", "footer", "hr"}
 )
+_OTHERS = (
+    "a abbr acronym address area aside audio b base bdi bdo big body br button canvas caption center cite code col"
+    " colgroup data datalist del details dfn dialog dir em embed fieldset figcaption figure font form frame frameset"
+    " head hgroup html i iframe img input ins kbd label legend link main map mark marquee math menu meta meter nav"
+    " nobr noframes noscript object optgroup option output param picture progress q rp rt ruby s samp script search"
+    " select slot small source span strike strong style sub summary sup svg tbody template textarea tfoot thead time"
+    " title track tt u var video wbr"
+)
+# what stands in angle brackets otherwise is visible in plain text: a placeholder such as <technician name>
+_ELEMENTS = _BLOCKS.union(_OTHERS.split())
 _ENTITY = regex.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});")
 _LINK = regex.compile(r"!?\[([^\[\]]{0,500})\]\((?:[^()\s]|\([^()\s]{0,200}\)){0,500}(?:\s+\"[^\"\n]{0,200}\")?\)")
 _LINE_START = regex.compile(r"^[ \t]{0,9}(?:((?:>[ \t]?){1,9}|#{1,6}[ \t])|[-*+][ \t])", regex.MULTILINE)
@@ -42,7 +52,8 @@ def tags(text: str) -> Iterator[Edit]:
     """HTML tags and comments: block tags end a paragraph, `<br>` ends a line, others are dropped."""
     for tag in _TAG.finditer(text) if "<" in text else ():
         name = (tag[1] or "").lower()
-        yield Edit.of(tag, PARAGRAPH if name in _BLOCKS else "\n" if name == "br" else "")
+        if name in _ELEMENTS or tag[0][1] in "!?" or ":" in name or "-" in name:
+            yield Edit.of(tag, PARAGRAPH if name in _BLOCKS else "\n" if name == "br" else "")
 
 
 def entities(text: str) -> Iterator[Edit]:

@@ -282,7 +282,7 @@ MISTAKES = {
         caught("the file is a pipe that nobody writes to", GATE, 4, f"{DAMAGED} (a pipe; write it to a file first)",
                pipe(BASE)),
         caught("another version of the check judged it (told, and scored again)", GATE, 0,
-               "desk/triage: the outputs of the baseline were scored again (check version 0 -> 3): 0 of 40 cases "
+               "desk/triage: the outputs of the baseline were scored again (check version 0 -> 4): 0 of 40 cases "
                "changed their score", put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
                put(BASE, "cases.c03.score", 1.0), stamp(BASE), enter(BASE)),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -15,11 +16,14 @@ from tunegate.harness.text.months import MONTHS
 
 Meaning = Literal["date", "quantity"]
 MOST = 60  # characters of a text that is parsed as a date or a quantity
-_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|\.)?"
 _MONTH = r"(?P<month>[^\W\d_]{3,12})\.?"
 _WRITTEN = tuple(
     re.compile(pattern)
-    for pattern in (rf"{_DAY}\s+(?:of\s+)?{_MONTH},?\s+(?P<year>\d{{4}})", rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}})")
+    for pattern in (
+        rf"{_DAY}\s+(?:(?:of|de)\s+)?{_MONTH},?\s+(?:del?\s+)?(?P<year>\d{{4}})",
+        rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}})",
+    )
 )
 _NUMERIC = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
 # one single-digit power per unit: pint would evaluate m^9^9^9 as a tower and never return
@@ -40,7 +44,7 @@ def read_date(value: Any) -> date | datetime | None:
     with suppress(ValueError, OverflowError):
         return _iso(text)
     found = next((match for pattern in _WRITTEN if (match := pattern.fullmatch(text))), None)
-    if found and (month := _months().get(found["month"].casefold())):
+    if found and (month := _month(found["month"].casefold())):
         return _date(found["year"], month, found["day"])
     numeric = _NUMERIC.fullmatch(text)
     if not numeric:
@@ -64,14 +68,18 @@ def _date(year: str, month: str | int, day: str) -> date | None:
         return None
 
 
+def _month(written: str) -> int | None:
+    return next((number for name, number in _months().items() if fnmatchcase(written, name)), None)
+
+
 @functools.cache
 def _months() -> Mapping[str, int]:
-    """The names and abbreviations of the months in every supported language."""
+    """The names and abbreviations of the months in every supported language; `*` stands for any ending."""
     found: dict[str, set[int]] = {}
     for months in MONTHS.values():
         for number, names in enumerate(months, 1):
             for name in names.split("|"):
-                found.setdefault(name.rstrip("*"), set()).add(number)
+                found.setdefault(name, set()).add(number)
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
 
 

@@ -160,8 +160,9 @@ def forms_of(data: Mapping[str, Any]) -> WordForms:
 
 def wording_pattern(wanted: str) -> Any:
     """A pattern that matches exactly `wanted` as separate words."""
-    # case-sensitive, unlike terms: the wording is regulated
-    return regex.compile(rf"(?<![\w\p{{M}}]){regex.escape(wanted)}(?![\w\p{{M}}])")
+    # case-sensitive, unlike terms: the wording is regulated; up to three `_` around it are Markdown
+    letter = r"(?:[^\W_]|\p{M})"
+    return regex.compile(rf"(?<!{letter}_{{0,3}}){regex.escape(wanted)}(?!_{{0,3}}{letter})")
 
 
 def one_line(text: str) -> str:

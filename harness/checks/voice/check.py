@@ -308,7 +308,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=7,
+    version=8,
     libraries=(
         "confusable-homoglyphs", "simplemma", "regex", "numpy", "scipy", "scikit-learn", "sentence-transformers",
         "transformers", "tokenizers", "torch",

@@ -50,6 +50,24 @@ def test_a_number_is_not_a_part_of_another_one() -> None:
         ("- 6", "6", True),
         ("covid-6", "6", True),
         ("-6, no, 6", "6", True),
+        ("1/2", "2", False),
+        ("1/2", "1", False),
+        ("2^10", "2", False),
+        ("2^10", "10", False),
+        ("1'203", "203", False),
+        ("1'203", "1'203", True),
+        (".5", "5", False),
+        ("It is -.5", "5", False),
+        ("Hmm...5", "5", True),
+        ("The answer is.5", "5", True),
+        ("1 203", "203", False),
+        ("1\u202f203 km", "203", False),
+        ("1 203 500", "203", False),
+        ("20 000", "20", False),
+        ("20 000", "20 000", True),
+        ("In 2024 203 people came.", "203", True),
+        ("In 2024 203 people came.", "2024", True),
+        ("5 10-litre cans", "5", True),
     ]:
         assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
 
@@ -59,6 +77,10 @@ def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
     assert questions("about 7.5 %", {"answer": ["seven and a half", "7.5 %"]}, "").score == 1.0
     assert questions("17.5 %", {"answer": ["7.5 %"]}, "").score == 0.0
     assert questions("don\u2019t know", {"answer": ["don't"]}, "").score == 1.0
+    assert questions("an X\u2011ray", {"answer": ["X-ray"]}, "").score == 1.0
+    assert questions("two\u2010thirds", {"answer": ["two-thirds"]}, "").score == 1.0
+    assert questions("\u00bd", {"answer": ["1/2"]}, "").score == 1.0
+    assert questions("\u20116", {"answer": ["6"]}, "").score == 0.0
 
 
 def test_an_answer_is_what_others_are_held_against_without_its_full_stop() -> None:

@@ -174,6 +174,7 @@ def test_banned_words_are_seen_however_written():
         ("boiler- and heating", "boiler"),
         ("the boiler\u2014ours", "boiler"),
         ("slot/visit", "slot"),
+        ("Your <visit slot> is free.", "visit slot"),
         ("_slot_".replace("_", "*"), "slot"),
         ("it is c++.", "C++"),
         ("what's it", "what\u2019s"),
@@ -253,6 +254,7 @@ def test_wording_may_differ_in_white_space_and_quotes(make):
     for output in [
         GAS, f"Hello. {GAS} Bye.", f"({GAS})", GAS.replace(" ", "\n  "), GAS.replace(" ", "\u00a0"),
         GAS.replace("'", "\u2019"), GAS.replace("smell", "sm\u00adell\u200b"), f"\u201c{GAS}\u201d",
+        f"_{GAS}_", f"__{GAS}__", f"___{GAS}___", f"**{GAS}**",
     ]:  # fmt: skip
         assert make()(output, {"wording": ["gas"]}, "").rates["wording"]
 
@@ -262,6 +264,7 @@ def test_wording_may_not_differ_otherwise(make):
         GAS.lower(), GAS.replace("don't", "do not"), GAS.replace(":", ";"),
         GAS.replace("flame: leave", "flame:leave"), GAS.replace("building", "**building**"),
         GAS.replace("a", "\u0430"), GAS.replace("fl", "\ufb02"), GAS[:-1], "xIf" + GAS[2:], "",
+        f"x_{GAS}", f"{GAS}_x", f"{GAS}\u0301",
     ]:  # fmt: skip
         outcome = make()(output, {"wording": ["gas"]}, "")
 

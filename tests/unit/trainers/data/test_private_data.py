@@ -73,6 +73,7 @@ def test_what_stands_beside_a_number_or_an_address_hides_none():
         ("AT61 1904 3002 3457 3201 BIC BKAUATWW", "AT61 1904 3002 3457 3201"),
         ("ES9121000418450200051332 EUR", "ES9121000418450200051332"),
         ("E-mail:mary.okafor@gmail.com", "mary.okafor@gmail.com"),
+        ("iban de89370400440532013000", "de89370400440532013000"),
     ]:
         assert [found for _, found in find_private(text)] == [number], text
 
@@ -82,6 +83,13 @@ def test_what_is_private_is_found_wherever_it_stands():
         assert kinds(row(text)) == [kind]
         assert kinds(row("Hello.", output=json.dumps({"note": text}))) == [kind]
         assert kinds(row("Hello.", rejected=text)) == [kind]
+
+
+def test_spaces_and_hyphens_that_do_not_break_hide_nothing():
+    for kind in ("phone number", "card number", "IBAN", "US social security number", "UK national insurance number"):
+        for space in "\u00a0\u2007\u2009\u202f":
+            assert kinds(row(PLANTED[kind].replace(" ", space).replace("-", "\u2011"))) == [kind]
+    assert kinds(row("4539\u20111488\u20110343\u20116467")) == ["card number"]
 
 
 def test_a_phone_number_is_written_as_one_or_called_one():

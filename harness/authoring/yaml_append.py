@@ -7,7 +7,6 @@ import re
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every platform has libyaml
-_OPEN = "...\n"  # PyYAML's mark after a text that ends with empty lines
 
 
 def append_item(text: str, key: str, item: str) -> str | None:
@@ -26,7 +25,7 @@ def append_item(text: str, key: str, item: str) -> str | None:
     at = len(text) if is_last else root.value[found[0] + 1][0].start_mark.index
     before = text[:at] if is_last else _without_comments(text[:at], listed.start_mark.column)
     line_end = "\r\n" if "\r\n" in text else "\n"
-    lines = item.removesuffix(_OPEN).removesuffix("\n").split("\n")
+    lines = item.removesuffix("\n").split("\n")
     indent = " " * listed.start_mark.column
     added = "".join(f"{indent}{line}".rstrip(" ") * bool(line) + line_end for line in lines)
     return f"{before}{'' if before.endswith(chr(10)) else line_end}{added}{text[len(before) :]}"

@@ -15,6 +15,7 @@ from tunegate.harness.imports.recognise import import_source
     ("assertion", "right", "wrong"),
     [
         ({"type": "equals", "value": "yes"}, ["yes"], ["yes ", "Yes", ""]),
+        ({"type": "equals", "value": "Sorry..."}, ["Sorry..."], ["Sorry"]),
         ({"type": "equals", "value": 5}, ["5"], ["5.0"]),
         ({"type": "equals", "value": {"a": 1}}, ['{"a": 1}', '{ "a":1.0 }'], ['{"a": 2}', '{"a": 1, "b": 2}', "a"]),
         ({"type": "not-equals", "value": "yes"}, ["no", ""], ["yes"]),

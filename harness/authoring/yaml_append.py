@@ -7,7 +7,8 @@ import re
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every platform has libyaml
-_OPEN = "...\n"  # PyYAML's mark after a text that ends with empty lines
+_MARK = "\ufeff"  # of byte order, which libyaml does not count
+_END = re.compile(r"^\.\.\.(?!\S)", re.MULTILINE)  # of the document
 
 
 def append_item(text: str, key: str, item: str) -> str | None:
@@ -15,6 +16,9 @@ def append_item(text: str, key: str, item: str) -> str | None:
 
     None if there is no such list, or if it is written in brackets. `text` is valid YAML. The caller compares the data.
     """
+    if text.startswith(_MARK):
+        new = append_item(text.removeprefix(_MARK), key, item)
+        return None if new is None else _MARK + new
     root = yaml.compose(text, Loader=_LOADER)
     if not isinstance(root, yaml.MappingNode):
         return None
@@ -23,10 +27,12 @@ def append_item(text: str, key: str, item: str) -> str | None:
     if not isinstance(listed, yaml.SequenceNode) or listed.flow_style:
         return None
     is_last = found[0] == len(root.value) - 1
-    at = len(text) if is_last else root.value[found[0] + 1][0].start_mark.index
+    end = _END.search(text, listed.start_mark.index)
+    last = end.start() if end else len(text)
+    at = last if is_last else root.value[found[0] + 1][0].start_mark.index
     before = text[:at] if is_last else _without_comments(text[:at], listed.start_mark.column)
     line_end = "\r\n" if "\r\n" in text else "\n"
-    lines = item.removesuffix(_OPEN).removesuffix("\n").split("\n")
+    lines = item.removesuffix("\n").split("\n")
     indent = " " * listed.start_mark.column
     added = "".join(f"{indent}{line}".rstrip(" ") * bool(line) + line_end for line in lines)
     return f"{before}{'' if before.endswith(chr(10)) else line_end}{added}{text[len(before) :]}"

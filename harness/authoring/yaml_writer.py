@@ -64,14 +64,16 @@ for _name, _pattern, _first in SCALARS:
 
 
 def write_yaml(data: Any, one_line: Collection[str] = ()) -> str:
-    """`data` (JSON types, without lone surrogates) as YAML.
+    """`data` (JSON types, without lone surrogates) as YAML, to which more can be added.
 
     The mappings below the keys `one_line` are written between braces on one line if they fit.
     """
-    return yaml.dump(
+    said: str = yaml.dump(
         _marked(data, one_line), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH,
         default_flow_style=False,
     )  # fmt: skip
+    # PyYAML marks the end below a text that ends with empty lines
+    return said.removesuffix("...\n") if said.endswith("\n...\n") else said
 
 
 def _marked(value: Any, one_line: Collection[str]) -> Any:

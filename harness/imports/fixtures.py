@@ -129,18 +129,13 @@ def _unit_files(unit: _Unit, imported: Imported, tags: set[str]) -> dict[str, st
     head: dict[str, Any] = {"version": 1, "suite": "schema", "unit": unit.name, "prompt": prompt}
     head["generate"] = {"max_new_tokens": MOST_TOKENS}
     head |= {"check": check} if check else {}
-    lines = [_comments([_about(imported), *imported.tally.lines()]), _open(write_yaml(head, ONE_LINE)), "cases:\n"]
+    lines = [_comments([_about(imported), *imported.tally.lines()]), write_yaml(head, ONE_LINE), "cases:\n"]
     for case_id, case in unit.cases.items():
         data = _case(unit, case_id, case, shared, check, tags)
-        said = _comments(case.comments) + _open(write_yaml([data], (*ONE_LINE, "tags")))
+        said = _comments(case.comments) + write_yaml([data], (*ONE_LINE, "tags"))
         # a line of spaces belongs to a text, an empty one needs none
         lines.append("".join(f"  {line}\n" if line else "\n" for line in said.removesuffix("\n").split("\n")))
     return {f"{unit.name}.yaml": "".join(lines), **files}
-
-
-def _open(said: str) -> str:
-    """YAML without the mark of its end, which PyYAML writes after a text that ends with empty lines."""
-    return said.removesuffix("...\n")
 
 
 def _comments(lines: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from tunegate.harness.imports.model import (
     prompt_of,
 )
 from tunegate.harness.imports.targets import Match, targets_of
+from tunegate.harness.imports.templates import recorded_output
 from tunegate.harness.results.samples import text_of
 
 TOOL = "deepeval"
@@ -36,14 +37,17 @@ _SPLIT = "|"  # between the passages of a cell of CSV
 
 def is_golden(row: Any) -> bool:
     """Whether a row is a golden, or one of a conversation."""
-    keys = _plain(row).keys() if isinstance(row, Mapping) else set()
+    keys = _renamed(row).keys() if isinstance(row, Mapping) else set()
     return ("input" in keys and bool(_MARKS & keys)) or keys >= _CONVERSATION
 
 
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {_OTHER_NAMES.get(str(key), str(key)): value for key, value in row.items()}
+
+
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        _OTHER_NAMES.get(str(key), str(key)): value for key, value in row.items() if value not in (None, "", [], {})
-    }
+    """The row without the keys that deepeval writes without a value."""
+    return {key: value for key, value in _renamed(row).items() if value not in (None, "", [], {})}
 
 
 def read_goldens(path: Path, rows: list[Any], match: str | None) -> Imported:
@@ -65,13 +69,13 @@ def _case(row: Mapping[str, Any], how: Match, tally: Tally) -> ImportedCase:
     if "expected_output" not in row:
         raise LeftOut("without an expected output")
     asked, targets = prompt_of(row["input"], tally), targets_of(row["expected_output"])
-    unused, actual = sorted(row.keys() - _USED), row.get("actual_output")
+    unused = sorted(row.keys() - _USED)
     tally.unused("key {}", unused, "no check here uses it")
     return ImportedCase(
         asked, case_name(row.get("name")), (how.rule(targets),), context=_passage(row.get("context")),
         tags=plain_tags(row.get("additional_metadata")),
         comments=tuple(shown(f"left out: {key}: {text_of(row[key], 100)}") for key in unused),
-        outputs={ACTUAL: actual} if isinstance(actual, str) else {},
+        outputs=recorded_output(ACTUAL, row.get("actual_output")),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, made_cases, prompt_of
 from tunegate.harness.imports.rules import Rule, literal, negated, pattern
-from tunegate.harness.imports.templates import filled_template
+from tunegate.harness.imports.templates import filled_template, recorded_output
 from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI Evals (hosted)"
@@ -94,16 +94,19 @@ def _case(row: Mapping[str, Any], criteria: list[Mapping[str, Any]], template: A
             comments.append(shown(f"left out: {kind}: {text_of(each.get('name'), 60)} ({error.why})"))
     if not rules:
         raise LeftOut("without a criterion that has a home")
-    output = mapping_at(row, "sample").get("output_text")
     return ImportedCase(
         prompt_of(_messages(template, values, tally), tally), texts=tuple(rules), comments=tuple(comments),
-        outputs={RECORDED: output} if isinstance(output, str) else {},
+        outputs=recorded_output(RECORDED, mapping_at(row, "sample").get("output_text")),
     )  # fmt: skip
 
 
 def _messages(template: Any, values: Mapping[str, Any], tally: Tally) -> Any:
+    if isinstance(template, str) and "{{" in template:
+        return filled_template(template, values, tally)
     if isinstance(template, str):
-        return filled_template(template, values, tally) if "{{" in template else values[template]
+        if template not in values:
+            raise LeftOut(f"without {template}")
+        return values[template]
     made = []
     for each in template:
         content = mapping_at(each).get("content")

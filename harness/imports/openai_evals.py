@@ -90,6 +90,8 @@ def _case(row: Any, kind: str, ignore_case: bool, tally: Tally) -> ImportedCase:
     tally.unused("key {}", row.keys() - _USED)
     if kind == "JsonMatch":
         values = [_json(each) for each in ideals]
+        if values == [None]:
+            return ImportedCase(asked, json=JsonRule({"type": "null"}))
         return ImportedCase(asked, json=JsonRule(expect=values[0] if len(values) == 1 else {"any_of": values}))
     if kind == "FuzzyMatch":
         tally.changed[kind, "the ideal must appear in the output, in any letter case"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from tunegate.harness.imports.model import (
 from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
-from tunegate.harness.imports.templates import filled_template, template_fields
+from tunegate.harness.imports.templates import filled_template, recorded_output, template_fields
 from tunegate.harness.results.samples import text_of
 
 TOOL = "promptfoo"
@@ -35,7 +36,7 @@ KEYS = frozenset({"prompts", "tests", "providers", "scenarios", "defaultTest", "
 PROMPT = "__prompt"  # the variable with the prompt, in a CSV of tests without one
 RECORDED = "providerOutput"  # the model's name of outputs that tests hold
 MOST_NAME = 300  # characters of a prompt that may be the name of a file
-_PROMPT_SPLIT = "\n---\n"
+_PROMPT_SPLIT = re.compile(r"^[^\S\n]*---[^\S\n]*$", re.MULTILINE)
 _HANDLED = {"transform", "postprocess", "disableVarExpansion", "disableDefaultAsserts"}
 _READ = {"vars", "assert", "description", "options", "metadata", "threshold", "prompts", "providerOutput"}
 
@@ -187,8 +188,9 @@ class _Reading:
         if kind in (".yaml", ".yml"):
             return [self.nearby.data(path)]
         text = self.nearby.text(path)
-        parts = text.split(_PROMPT_SPLIT) if kind == ".txt" else [text]
-        return [prompt_messages(each.strip("\n") if len(parts) > 1 else each) for each in parts if each.strip()]
+        # promptfoo also trims them
+        parts = [each.strip() for each in _PROMPT_SPLIT.split(text)] if kind == ".txt" else [text]
+        return [prompt_messages(each) for each in parts if each.strip()]
 
     def _checks(self, test: PromptfooTest) -> Checks | None:
         """The checks of a test; None if it has none."""
@@ -229,8 +231,7 @@ class _Reading:
         except LeftOut as error:
             self.tally.left["test", error.why] += 1
             return None
-        recorded = test.raw.get("providerOutput")
-        outputs = {RECORDED: recorded} if isinstance(recorded, str) else {}
+        outputs = recorded_output(RECORDED, test.raw.get("providerOutput"))
         return checks.case(asked, test.raw, outputs=outputs, set_name=name)
 
     def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:

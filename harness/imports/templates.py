@@ -102,6 +102,11 @@ def field_value(name: str, values: Mapping[str, Any]) -> Any:
     return value
 
 
+def recorded_output(model: str, output: Any) -> dict[str, str]:
+    """The output that a file holds, as a text, by the name of its model; empty if there is none."""
+    return {} if output is None else {model: as_template_text(output)}
+
+
 def as_template_text(value: Any) -> str:
     """A value as a template writes it: true and false in small letters, 1.0 as 1, lists and objects as JSON."""
     if isinstance(value, str):

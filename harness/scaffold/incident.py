@@ -117,10 +117,15 @@ def read_expectation(unit: Unit, text: str) -> Any:
     Raises:
         AuthoringError: none of them is an expectation of the unit, by its own check.
     """
-    value = _as_yaml(text)
-    readings = [value, text] if isinstance(value, str) else [value] if isinstance(value, dict | list) else [value, text]
-    if isinstance(value, str) and unit.check_kind.expect_of:
-        readings.append(unit.check_kind.expect_of(_check(unit), text))
+    value, expect_of = _as_yaml(text), unit.check_kind.expect_of
+    output = expect_of(_check(unit), text) if expect_of else None
+    if isinstance(value, str):  # without quotes, YAML joins its lines and cuts off what follows ` #`
+        is_quoted = text.lstrip().startswith(("'", '"'))
+        readings = [value, text, output] if is_quoted else [text, value, output]
+    elif output == text:  # outputs are texts
+        readings = [text]
+    else:
+        readings = [value] if value is None or isinstance(value, dict | list) else [value, text]
     first: list[Problem] = []
     for reading in readings:
         if reading is not None and not (problems := _expect_problems(unit, reading)):

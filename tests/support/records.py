@@ -27,13 +27,14 @@ Scores = str | Sequence[Any]
 
 
 def write_desk(root: Path, n: int, name: str = "triage", case_keys: CaseKeys | None = None, **more: Any) -> Path:
-    """A unit of `n` cases (c000, c001, ...), each with the further keys that `case_keys` gives it."""
+    """A unit of `n` cases (c000, c001, ...), each with the further keys that `case_keys` gives it; None is no key."""
     more_of = case_keys or (lambda index: {})
     ids = [f"c{index:03}" for index in range(n)]
     cases = [
         {"id": case, "input": f"message {case}", "expect": {"product": "boiler"}} | more_of(index)
         for index, case in enumerate(ids)
     ]
+    cases = [{key: value for key, value in case.items() if value is not None} for case in cases]
     return write_unit(root, ids, name, cases=cases, **more)
 
 

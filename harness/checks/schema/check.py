@@ -53,7 +53,11 @@ OPTIONS = mapping_schema(
     },
     required=["schema"],
 )
-EXPECT = {"description": "the values that the output must have; all of them with `match: whole`; any JSON value"}
+EXPECT = {
+    "description": "the values that the output must have; all of them with `match: whole`; any JSON value but null",
+    "not": {"type": "null"},  # it would count as no `expect`
+    "$comment": "if any will do, delete it; JSON null is check: {schema: {type: 'null'}}",
+}
 
 
 @dataclass(frozen=True)

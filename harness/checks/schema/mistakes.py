@@ -39,8 +39,10 @@ def _of_its_draft(schema: Any, document: Document, where: Where, draft: Any) -> 
     """Violations of the draft's own meta-schema."""
     for error in draft(draft.META_SCHEMA).iter_errors(schema):
         place = (*where, *error.absolute_path)
-        if place and place[-1] == "type" and error.validator in {"anyOf", "enum"} and isinstance(error.instance, str):
-            hint = did_you_mean(error.instance, KINDS)
+        is_type = bool(place) and place[-1] == "type" and error.validator in {"anyOf", "enum"}
+        kinds = error.instance if isinstance(error.instance, list) else [error.instance]
+        if is_type and (isinstance(error.instance, str) or None in kinds):
+            hint = 'write "null" in quotes' if None in kinds else did_you_mean(error.instance, KINDS)
             yield document.problem(place, f"one of {', '.join(KINDS)}", show_json(error.instance), hint)
         else:
             expected = f"a valid JSON Schema ({name_of(draft)})"

@@ -143,6 +143,37 @@ def test_secrets_are_refused_by_kind_and_kept_with_a_reason(unit):
     assert "  # kept with e-mail address: She agreed.\n" in unit.read_text()
 
 
+@pytest.mark.parametrize(
+    ("said", "expect"),
+    [
+        ("Dear Ann,\nthanks.", "Dear Ann,\nthanks."),
+        ("See shelf # 4", "See shelf # 4"),
+        ("Note: closed today", "Note: closed today"),
+        ("Sorry...", "Sorry..."),
+        ("null", "null"),
+        ("1.50", "1.50"),
+        ("'a  b'", "a  b"),
+        ('"Sorry" is all', '"Sorry" is all'),
+    ],
+)
+def test_an_expected_text_stays_as_it_is(unit, said, expect):
+    unit.write_text("version: 1\nsuite: schema\nunit: triage\ncheck: {schema: {}, extract: text}\n"
+                    "cases:\n  - {id: a, input: b}\n")  # fmt: skip
+    done = run(f"--expect={said}")
+
+    assert done.exit_code == 0, done.output
+    assert added(unit)[0]["expect"] == expect
+
+
+@pytest.mark.parametrize("said", ["null", "", "# 4"])
+def test_no_value_is_no_expectation(unit, said):
+    unit.write_text(FILE.replace("refs/product.schema.json", "{}"))
+    done = run(f"--expect={said}")
+
+    assert (done.exit_code, added(unit)) == (4, [])
+    assert "any JSON value but null, found nothing" in " ".join(done.output.split())
+
+
 def test_a_list_in_brackets_is_not_added_to(unit):
     unit.write_text('{"version": 1, "suite": "schema", "unit": "triage", "check": {"schema": {}}, "cases": '
                     '[{"id": "a", "input": "b"}]}')  # fmt: skip

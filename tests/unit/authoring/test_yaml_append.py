@@ -21,6 +21,9 @@ ITEM = "# why\n- id: new\n  input: |\n    one\n\n    two\n"
         "cases:\n  - id: a\n    input: >-\n      folded\n      text\n\n# the end\n",
         "cases:\n  - id: a\n    input: |\n      # no comment\nversion: 1\n",
         "\ufeffcases:\r\n  - id: a\r\n",
+        "---\ncases:\n  - id: a\n    input: wait...\n...\n",
+        "cases:\n  - id: a\n# the end\n... # done\n# more\n",
+        "cases:\n  - id: a\n    input: |\n      ...\n...",
     ],
 )
 def test_it_is_the_last_item_and_every_other_character_stays(text):
@@ -34,8 +37,11 @@ def test_it_is_the_last_item_and_every_other_character_stays(text):
     assert ("\r\n" in text) == ("id: new\r\n" in new)
 
 
-def test_comments_above_the_next_key_stay_above_it():
-    assert append_item("cases:\n  - 1\n# of b\nb: 2\n", "cases", "- 3\n") == "cases:\n  - 1\n  - 3\n# of b\nb: 2\n"
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_comments_above_the_next_key_stay_above_it(mark):
+    new = append_item(f"{mark}cases:\n  - 1\n# of b\nb: 2\n", "cases", "- 3\n")
+
+    assert new == f"{mark}cases:\n  - 1\n  - 3\n# of b\nb: 2\n"
 
 
 @pytest.mark.parametrize("text", ["cases: [a]\n", "cases: {a: 1}\n", "other:\n  - a\n", "- a\n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
@@ -85,6 +86,11 @@ cases:
 def test_a_text_is_a_text_to_other_readers_too():
     for text in ["yes", "on", "2026-01-31", "12:30", "0x1F", "5e-4", "1_000", "null", "~", "="]:
         assert yaml.safe_load(write_yaml({"a": text})) == {"a": text}
+
+
+@pytest.mark.parametrize("text", ["Sorry...", "One.\n\n"])
+def test_another_item_can_follow_any_text(text):
+    assert yaml.safe_load(write_yaml([text]) + write_yaml([text])) == [text, text]
 
 
 def test_a_character_that_cannot_be_seen_is_written_out_and_one_that_can_is_not(tmp_path):

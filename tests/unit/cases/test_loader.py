@@ -167,6 +167,11 @@ MISTAKES = {
         VOCABULARY + "cases:\n  - {id: a, input: hi}\n",
         "5: cases[0]: expected an expect with terms or wording, found none; write expect: {terms: ...}",
     ),
+    "an expect without a value": (
+        HEAD + "cases:\n  - id: a\n    input: hi\n    expect:\n",
+        "7: cases[0].expect: expected the values that the output must have; all of them with `match: whole`; any JSON "
+        "value but null, found nothing; if any will do, delete it; JSON null is check: {schema: {type: 'null'}}",
+    ),
     "an expect key that is no text": (
         HEAD + "cases:\n  - {id: a, input: hi, expect: {1: boiler}}\n",
         "5: cases[0].expect.1: expected a key that is text, found 1; put it in quotes",

@@ -15,6 +15,7 @@ from tunegate.harness.imports.recognise import import_source
     ("assertion", "right", "wrong"),
     [
         ({"type": "equals", "value": "yes"}, ["yes"], ["yes ", "Yes", ""]),
+        ({"type": "equals", "value": "Sorry..."}, ["Sorry..."], ["Sorry"]),
         ({"type": "equals", "value": 5}, ["5"], ["5.0"]),
         ({"type": "equals", "value": {"a": 1}}, ['{"a": 1}', '{ "a":1.0 }'], ['{"a": 2}', '{"a": 1, "b": 2}', "a"]),
         ({"type": "not-equals", "value": "yes"}, ["no", ""], ["yes"]),
@@ -114,6 +115,31 @@ def test_prompts_files_and_products_of_variables(tmp_path):
     ]  # fmt: skip
     assert data["prompt-3"]["cases"][0]["prompt"] == {"system": "You are fr."}
     assert data["prompt-3"]["cases"][4]["id"] == "asks-why"
+
+
+@pytest.mark.parametrize(
+    ("content", "sent"),
+    [
+        ("Say {{x}}\n", ["Say a"]),
+        ("---\n  Say {{x}}\n\n--- \nNow {{x}}\n ---", ["Say a", "Now a"]),
+        ("Say {{x}} ---\n----\n", ["Say a ---\n----"]),
+    ],
+)
+def test_prompts_of_a_text_file_are_sent_as_there(tmp_path, content, sent):
+    put(tmp_path / "p.txt", content)
+    path = put(tmp_path / "promptfooconfig.yaml", {**config({"type": "is-json"}), "prompts": ["file://p.txt"]})
+    imported = import_source(path)
+
+    made = [imported.templates[case.set_name].replace("{input}", case.asked.text) for case in imported.cases]
+    assert made == sent
+
+
+@pytest.mark.parametrize(("recorded", "output"), [("3", "3"), (4, "4"), ({"a": 1}, '{"a":1}')])
+def test_recorded_outputs_are_texts(tmp_path, recorded, output):
+    path = put(tmp_path / "promptfooconfig.yaml", config({"type": "is-json"}, providerOutput=recorded))
+    [case] = import_source(path).cases
+
+    assert case.outputs == {"providerOutput": output}
 
 
 def test_a_prompt_with_one_variable_stays_a_template(tmp_path):

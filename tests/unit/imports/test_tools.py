@@ -40,6 +40,8 @@ def registry(tmp_path, kind, rows, **arguments):
         ("FuzzyMatch", "Four", ["it is FOUR"], ["4"]),
         ("JsonMatch", '{"a": [1]}', ['{"a": [1.0]}'], ['{"a": [1], "b": 2}', '{"a": [1, 2]}', "a"]),
         ("JsonMatch", ["1", "2"], ["2"], ["3"]),
+        ("JsonMatch", "null", ["null"], ["1", "{}"]),
+        ("JsonMatch", ["null", "1"], ["null", "1"], ["{}"]),
     ],
 )
 def test_classes_of_the_registry_score_as_there(tmp_path, kind, ideal, right, wrong):
@@ -118,6 +120,17 @@ def test_a_hosted_export_with_its_rows(tmp_path):
     assert scored(tmp_path / "eval.json", "case-001", ["no Spam", "no"]) == {"no Spam": True, "no": False}
 
 
+def test_rows_of_a_hosted_export_may_have_other_keys_and_outputs_that_are_no_text(tmp_path):
+    items = [{"messages": CHAT, "label": "4"}, {"question": "Two and two?", "label": "4"}]
+    rows = [{"item": item, "sample": {"output_text": 4}} for item in items]
+    imported = import_source(put(tmp_path / "eval.json", {
+        "testing_criteria": CRITERIA[:1], "data_source": {"source": {"type": "file_content", "content": rows}},
+    }))  # fmt: skip
+
+    assert [case.outputs for case in imported.cases] == [{"recorded": "4"}]
+    assert imported.tally.left == {("row", "without messages"): 1}
+
+
 def test_rows_of_a_hosted_data_set_need_their_eval(tmp_path):
     with pytest.raises(Refused, match="put the eval's JSON, with testing_criteria, beside it and name the folder"):
         import_source(put(tmp_path / "rows.jsonl", [{"item": {"input": "Hi"}}]))
@@ -142,6 +155,16 @@ def test_goldens_of_deepeval(tmp_path, name):
     }  # fmt: skip
     outputs = {"\nParis": True, "paris": False, "In Paris": False}
     assert scored(tmp_path / name, "paris", outputs) == outputs
+
+
+def test_goldens_may_begin_with_one_that_is_not_labelled(tmp_path):
+    rows = [
+        {"input": "Sum?", "actual_output": None, "expected_output": None, "retrieval_context": None},
+        {"input": "Two and two?", "expected_output": "4", "actual_output": 4},
+    ]
+    [case] = import_source(put(tmp_path / "goldens.json", rows)).cases
+
+    assert (case.asked.text, case.outputs) == ("Two and two?", {"actual": "4"})
 
 
 def test_prose_is_refused_unless_the_command_line_says_how_to_compare(tmp_path):

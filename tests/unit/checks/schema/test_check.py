@@ -413,6 +413,14 @@ def test_mistakes_in_a_schema_are_refused(make, rules, where, expected, found):
     assert found in problem.found
 
 
+@pytest.mark.parametrize("kinds", [["string", None], None])
+def test_a_null_without_quotes_is_no_type(make, kinds):
+    (problem,) = mistakes(make, {"properties": {"a": {"type": kinds}}})
+
+    assert problem.where == "check.schema.properties.a.type"
+    assert (problem.found, problem.hint) == (json.dumps(kinds), 'write "null" in quotes')
+
+
 def test_what_many_references_name_is_looked_at_once(make):
     rows = {f"key{number}": {"type": "string", "maxLength": number} for number in range(300)}
     many = {f"at{number}": {"$ref": "#/x"} for number in range(300)}

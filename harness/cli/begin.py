@@ -113,7 +113,11 @@ def _chosen(model: str, is_named: bool, rows: int | None) -> str:
     if not is_named and not rows:
         return ""
     if model.startswith((PYTHON, REPLAY, VLLM)):
-        raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
+        if is_named:
+            raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
+        raise UsageError(
+            f"--rows {rows}: expected a local model to train, found {model} in pyproject.toml; add --model smollm2"
+        )
     if "${{" in model:
         raise UsageError(f"--model: expected a name without ${{{{, which is workflow syntax, found {model}")
     if is_server(model):

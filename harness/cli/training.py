@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,7 +151,7 @@ def distil(
 def _check_sampling(samples: int | None, temperature: float, pairs: bool) -> None:
     if pairs and not samples:
         raise UsageError("--pairs: expected --samples N with it, found none: a pair is of two samples of one input")
-    if temperature <= 0:
+    if not 0 < temperature < math.inf:
         raise UsageError(f"--temperature: expected a number above 0, found {temperature:g}")
 
 

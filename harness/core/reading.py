@@ -115,7 +115,7 @@ def read_text(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
 
 def read_json(path: Path, what: str = "JSON", schema: Mapping[str, Any] | None = None, most: int = MOST_BYTES) -> Any:
     """Read a JSON file; Unreadable if it is not strict JSON (see `parse_json`), or violates the schema."""
-    text = read_text(path, what, most)
+    text = read_text(path, what, most).removeprefix("\ufeff")  # as some editors write
     try:
         value = parse_json(text)
     except NotJson as error:

@@ -42,6 +42,7 @@ CURVES = "training.svg"  # the evaluation results, drawn over the steps
 #: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
 #: adapter would get another digest on the next machine, and after an upgrade of PEFT.
 UNCHECKED = 1 << 26  # bytes of weights; smaller files are read without a check of their length
+KEEPING = ("gaussian", "orthogonal", "eva", "lora_ga")  # initial weights that leave the base as it is
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
 
 
@@ -177,6 +178,18 @@ def check_named_base(folder: Path, model: str) -> None:
             )
 
 
+def check_base_kept(config: Mapping[str, Any], place: str) -> None:
+    """Refuse a LoRA that alters the base's own weights when it is loaded: the base would not be the recorded one."""
+    begins = config.get("init_lora_weights")
+    if isinstance(begins, str) and begins not in KEEPING:
+        raise Refused(
+            f"{place}: {CONFIG}: init_lora_weights: expected true, false or {', '.join(KEEPING)}, found {begins!r}, "
+            "which alters the base's weights; convert it (PEFT: path_initial_model_for_weight_conversion)"
+        )
+    if config.get("layer_replication"):
+        raise Refused(f"{place}: {CONFIG}: layer_replication: expected none, found layers that the base does not have")
+
+
 def copy_as_digested(folder: Path, copy: Path, expected: str | None) -> None:
     """Copy an adapter to a new folder that no other process writes to; Refused if it changed since it was digested."""
     copy.mkdir(parents=True)
@@ -205,10 +218,13 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
 
     `probe` holds token ids, shape (1, length), on which base and adapter must differ. `trainable` weights
     stay in float32, others get the type of the base's. Returns the PEFT model, in evaluation mode; Refused if
-    the file does not fit the base, a weight differs from the file, or the logits do not change.
+    the file does not fit the base or alters it, a weight differs from the file, or the logits do not change.
     """
-    _check_patterns(folder)
+    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
+    check_base_kept(config, f"adapter {folder}")
+    _check_patterns(config, folder)
     peft, weights = need("peft"), _read_weights(folder)
+    others = _unlike_the_base(model, weights)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses
@@ -222,6 +238,7 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     # a trainable model comes back in training mode, where dropout would distort the proofs
     tuned.eval()
     try:
+        _prove_base_kept(tuned, folder, others)
         _prove_loaded(tuned, folder, weights)
         _prove_acting(tuned, folder, probe)
     except Refused:
@@ -231,14 +248,23 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     return tuned
 
 
+def unload_adapter(tuned: Any) -> Any:
+    """Return the base of a model of PEFT, as it was before `load_adapter`."""
+    from peft.utils import ModulesToSaveWrapper
+
+    for module in tuned.modules():
+        if isinstance(module, ModulesToSaveWrapper):  # PEFT would leave the trained module in the base
+            module.modules_to_save[module.active_adapter] = module.original_module
+    return tuned.unload()
+
+
 def _unfit(folder: Path, error: Exception) -> Refused:
     said = f"{type(error).__name__}: {error}" if isinstance(error, (AttributeError, LookupError)) else error
     return Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {said}; train it again")
 
 
-def _check_patterns(folder: Path) -> None:
+def _check_patterns(config: Mapping[str, Any], folder: Path) -> None:
     """Refuse module names with a repeated group as pattern: PEFT matches them by `re`, which may take forever."""
-    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     for key in ("target_modules", "exclude_modules", "rank_pattern", "alpha_pattern", "layers_pattern"):
         value = config.get(key) or ()
         if not isinstance(value, str | list | tuple | dict):
@@ -252,6 +278,7 @@ def _check_patterns(folder: Path) -> None:
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -259,6 +286,10 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise Refused(f"{folder / WEIGHTS}: expected safetensors, found a damaged file: {error}") from error
+    types = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    if odd := [name for name, weight in weights.items() if weight.dtype not in types]:
+        found = str(weights[odd[0]].dtype).removeprefix("torch.")
+        raise Refused(f"adapter {folder}: expected float32, float16 or bfloat16, found {found} in {odd[0]}")
     # a training that diverged leaves NaN, which loads like any other weight
     odd = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if odd:
@@ -266,22 +297,43 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(weights)
 
 
+def _unlike_the_base(model: Any, weights: Mapping[str, torch.Tensor]) -> set[str]:
+    """The weights of an adapter's file that have the name of one of the base's own, and other values."""
+    own = model.state_dict()
+    names = {name: name.removeprefix("base_model.model.").replace(".base_layer.", ".") for name in weights}
+    return {name for name, its in names.items() if its in own and not _is_loaded(weights[name], own[its])}
+
+
+def _prove_base_kept(tuned: Any, folder: Path, others: Iterable[str]) -> None:
+    # Trained biases and saved embeddings replace the base's, and stay when the adapter is unloaded. Modules that were
+    # trained whole (modules_to_save) lie beside the base's, under longer names.
+    if replaced := sorted(set(others) & set(tuned.state_dict())):
+        raise Refused(
+            f"adapter {folder}: expected the base's own weights, found other values for {replaced[0]}, which would "
+            "alter the base, too; merge it into its base, and adopt the merged folder"
+        )
+
+
 def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) -> None:
-    import torch
     from peft import get_peft_model_state_dict
 
     # "auto" would ask a hub whether the base's vocabulary was resized; the file shows whether it holds embeddings
-    embeddings = any(".lora_" not in name for name in wanted)
-    loaded = get_peft_model_state_dict(tuned, save_embedding_layers=embeddings)
+    every = [get_peft_model_state_dict(tuned, save_embedding_layers=each) for each in (False, True)]
+    loaded = next((each for each in every if set(each) == set(wanted)), every[0])
     # PEFT only warns of missing keys: with 56 of 56 missing, the output was the base's, without an error.
     if set(wanted) != set(loaded):
         odd = sorted(set(wanted) ^ set(loaded))
         raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")
     for name, weight in wanted.items():
-        # in the shorter of the two types: the longer one represents it exactly, so any difference is real
-        dtype = min(weight.dtype, loaded[name].dtype, key=lambda each: each.itemsize)
-        if not torch.equal(weight.to(dtype), loaded[name].to(dtype).cpu()):
+        if not _is_loaded(weight, loaded[name]):
             raise Refused(f"adapter {folder}: expected {name} as in the file, found other values after loading")
+
+
+def _is_loaded(weight: torch.Tensor, into: torch.Tensor) -> bool:
+    """Whether a weight of a file, converted to the type of one in the model, equals it."""
+    import torch
+
+    return torch.equal(weight.to(into.dtype), into.cpu())
 
 
 def _prove_acting(tuned: Any, folder: Path, probe: torch.Tensor) -> None:

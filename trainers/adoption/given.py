@@ -19,13 +19,19 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapter_reference import HUB, adapter_folder, copy_from_hub
-from tunegate.harness.models.adapters import CONFIG, WEIGHTS, acting_files, adapter_digest, training_record
+from tunegate.harness.models.adapters import (
+    CONFIG,
+    WEIGHTS,
+    acting_files,
+    adapter_digest,
+    check_base_kept,
+    training_record,
+)
 from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, template_digest
 from tunegate.harness.models.whole_model import MODEL_CONFIG, is_whole_model
 
 LORA = "LORA"
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
-KEEPING = ("gaussian", "orthogonal", "eva", "lora_ga")  # initial weights that leave the base as it is
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def _read(folder: Path, origin: str) -> dict[str, Any]:
             f"{origin}: {CONFIG}: peft_type: expected {LORA}, found {config.get('peft_type')}: merge it into its base, "
             "and adopt the merged folder"
         )
-    _check_base_kept(config, origin)
+    check_base_kept(config, origin)
     peft = need("peft")
     unknown = sorted(key for key, value in config.items() if value and key not in peft.LoraConfig.__dataclass_fields__)
     if unknown:
@@ -138,18 +144,6 @@ def _read(folder: Path, origin: str) -> dict[str, Any]:
             "it would leave out; pip install -U peft"
         )
     return config
-
-
-def _check_base_kept(config: Mapping[str, Any], origin: str) -> None:
-    """Refuse a LoRA that alters the base's own weights when it is loaded: the base would not be the recorded one."""
-    begins = config.get("init_lora_weights")
-    if isinstance(begins, str) and begins not in KEEPING:
-        raise Refused(
-            f"{origin}: {CONFIG}: init_lora_weights: expected true, false or {', '.join(KEEPING)}, found {begins!r}, "
-            "which alters the base's weights; convert it (PEFT: path_initial_model_for_weight_conversion)"
-        )
-    if config.get("layer_replication"):
-        raise Refused(f"{origin}: {CONFIG}: layer_replication: expected none, found layers that the base does not have")
 
 
 def _found(folder: Path) -> str:

@@ -31,6 +31,7 @@ from tunegate.trainers.config.sections import (
     Preferring,
     StopRule,
     about,
+    as_whole,
     mapping,
     section,
 )
@@ -39,6 +40,7 @@ SFT, DPO, KTO = "sft", "dpo", "kto"
 PREFERENCE_METHODS = (DPO, KTO)  # methods that compare with a frozen reference
 HEED = "heed"
 TRACKERS = ("mlflow", "tensorboard", "trackio")
+MOST_SEED = 2**31 - 1  # NumPy takes twice as much; processes and trials count on from the recipe's
 _NOT_DECIDING = ("diagnosis", "format", "memorization", "report_to")  # the rows are compared as they are read
 
 _REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
@@ -96,7 +98,12 @@ RECIPE_SCHEMA = mapping(
         "search": section("the search space of --trials", SearchSpace),
         "seed": about(
             "seed for the initial weights and the order of the rows",
-            {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
+            {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": MOST_SEED,
+                "description": f"a whole number from 0 to {MOST_SEED}",
+            },
         ),
         "report_to": about(
             "where the training's losses are logged, too, by transformers",
@@ -186,7 +193,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     problems = validate(document, RECIPE_SCHEMA)
     if problems:
         raise AuthoringError(problems)
-    data = dict(document.data)
+    data = as_whole(document.data, RECIPE_SCHEMA)
     rows = tuple(Path(row) if hub_name(Path(row)) else path.parent / row for row in data.pop("rows"))
     problems = [_missing(document, index, file) for index, file in enumerate(rows) if not _is_there(file)]
     problems += _contradictions(document)

@@ -38,6 +38,15 @@ def section(title: str, kind: type) -> dict[str, Any]:
     return about(title, mapping({each.name: dict(each.metadata) for each in fields(kind)}))
 
 
+def as_whole(data: Any, rule: Mapping[str, Any]) -> Any:
+    """Return valid data with each whole number as one: in a JSON Schema 8.0 is an integer, for PyTorch it is none."""
+    if isinstance(data, dict):
+        return {key: as_whole(value, rule.get("properties", {}).get(key, {})) for key, value in data.items()}
+    if isinstance(data, list):
+        return [as_whole(each, rule.get("items", {})) for each in data]
+    return int(data) if rule.get("type") == "integer" else data
+
+
 def setting(default: Any, title: str, rule: Mapping[str, Any]) -> Any:
     """A field of a section: the key's default, title and schema."""
     return field(default=default, metadata=about(title, rule))

@@ -8,14 +8,13 @@ as memorized only if it is long, contains text found only in its row, and the ba
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from typing import Any
-
-import regex
 
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import listed
@@ -33,7 +32,7 @@ CONTINUED = 40  # words that are generated
 SECRETS = 100  # secrets that are tested
 MOST = 256  # tokens generated, including the secret, if only the prompt is given
 SLACK = 8  # tokens, in case the continuation is tokenized differently
-_WORD = regex.compile(r"\S+")
+_WORD = re.compile(r"\S+")  # the words of str.split; for the package regex, U+001C to U+001F are no white space
 
 
 @dataclass(frozen=True, slots=True)

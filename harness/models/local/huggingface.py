@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, sh
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
+from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested, unload_adapter
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
@@ -147,7 +147,7 @@ class Base:
         return model
 
     def _change(self, adapter: Path | None, expected: str | None) -> None:
-        base = self._in_memory.unload() if self._active else self._in_memory
+        base = unload_adapter(self._in_memory) if self._active else self._in_memory
         self._in_memory = self._active = None  # a failed adapter leaves its layers behind: the base is loaded again
         if adapter:
             with self._watch(f"Loading {adapter.name} on {self.model.name}"):

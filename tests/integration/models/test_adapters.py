@@ -3,21 +3,26 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.support.records import stamp
 from tests.support.records import training_record as training
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
-from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.huggingface import PROBE, Base, Local, load_base
 from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.resolve import identify
 from tunegate.harness.models.tokenizer import load_tokenizer
+
+EMBEDDINGS = ("lm_head.weight", "model.embed_tokens.weight")
 
 
 @pytest.fixture
@@ -184,6 +189,82 @@ def test_an_adapter_loads_and_acts(adapter, load):
 
     assert not tuned.training
     assert tuned.active_adapter == "default"
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [{"modules_to_save": ["lm_head"]}, {"modules_to_save": ["embed_tokens", "norm"]}, {"trainable_token_indices": [7]}],
+    ids=["head", "modules", "tokens"],
+)
+def test_modules_and_tokens_that_were_trained_load_and_leave_the_base_as_it_was(trained, tiny_model, tmp_path):
+    write_trained(tmp_path / "adapter", load_base(tiny_model), **trained)
+    base = Base(str(tiny_model), quiet())
+    probe = base.tokenizer(PROBE, return_tensors="pt").input_ids
+
+    with torch.inference_mode():
+        before, tuned, after = (base.with_adapter(each)(probe).logits for each in (None, tmp_path / "adapter", None))
+
+    assert torch.equal(before, after)
+    assert not torch.equal(before, tuned)
+
+
+def write_trained(folder: Path, model: torch.nn.Module, **config: object) -> None:
+    """An adapter of which every weight was trained."""
+    lora = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM", **config)
+    tuned = get_peft_model(model, lora)
+    with torch.no_grad():
+        for weight in tuned.parameters():
+            if weight.requires_grad:
+                weight += 0.1
+    tuned.save_pretrained(folder)
+
+
+def test_trained_biases_are_refused_since_they_would_stay_in_the_base(tmp_path):
+    config = LlamaConfig(
+        vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+        attention_bias=True,
+    )  # fmt: skip
+    base = LlamaForCausalLM(config)
+    write_trained(tmp_path / "adapter", deepcopy(base), bias="all")
+
+    with pytest.raises(Refused, match=r"expected the base's own weights, found other values for .*k_proj\.bias"):
+        load_adapter(base, tmp_path / "adapter", torch.tensor([[1, 2]]))
+
+
+def test_embeddings_that_would_replace_those_of_the_base_are_refused(adapter, tiny_model, load):
+    own = load_base(tiny_model).state_dict()
+    embeddings = {f"base_model.model.{name}": own[name].clone() for name in EMBEDDINGS}
+    edit_weights(adapter, lambda weights: weights | embeddings)
+    load(adapter)  # PEFT saves those of the base, too, if it is told to
+
+    edit_weights(adapter, lambda weights: weights | {name: each + 1 for name, each in embeddings.items()})
+    with pytest.raises(Refused, match=r"expected the base's own weights, found other values for .*lm_head\.weight"):
+        load(adapter)
+
+
+@pytest.mark.parametrize("change", [{"init_lora_weights": "pissa"}, {"layer_replication": [[0, 2], [0, 2]]}])
+def test_what_alters_the_base_as_it_loads_is_refused(adapter, load, change):
+    edit_config(adapter, **change)
+
+    with pytest.raises(Refused, match=f"{next(iter(change))}: expected .*, found "):
+        load(adapter)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("of_base", ["float32", "float16", "bfloat16"])
+def test_an_adapter_loads_whatever_the_types_of_its_file_and_the_base(adapter, tiny_model, dtype, of_base):
+    edit_weights(adapter, lambda weights: {name: weight.to(dtype) for name, weight in weights.items()})
+    probe = load_tokenizer(tiny_model)(PROBE, return_tensors="pt").input_ids
+
+    load_adapter(load_base(tiny_model, Placement(dtype=of_base)), adapter, probe)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8])
+def test_weights_of_another_type_are_refused_by_name(adapter, load, dtype):
+    edit_weights(adapter, lambda weights: {name: weight.to(dtype) for name, weight in weights.items()})
+
+    with pytest.raises(Refused, match=rf"expected float32, float16 or bfloat16, found {str(dtype)[6:]} in base_model"):
+        load(adapter)
 
 
 @pytest.mark.parametrize("share", [1, 2], ids=["all", "half"])

@@ -321,6 +321,19 @@ def test_with_rows_the_settings_the_workflow_and_the_recipe_name_the_model(shop)
     assert lint(shop) == 0
 
 
+def test_rows_for_a_second_task_need_a_model_where_the_settings_name_recorded_outputs(shop):
+    init(shop, "desk", *FLAGS)
+    before = files(shop)
+
+    done = init(shop, "front", *FLAGS, "--rows", "10")
+
+    assert (done.returncode, files(shop)) == (2, before)
+    assert (
+        "--rows 10: expected a local model to train, found replay:expected=outputs/expected.jsonl in "
+        "pyproject.toml; add --model smollm2"
+    ) in " ".join(done.stderr.split())
+
+
 def test_recorded_outputs_are_no_model_to_diagnose(shop):
     init(shop, "desk", *FLAGS)
 

@@ -323,4 +323,6 @@ def test_pairs_that_somebody_wrote_are_not_written_over(project):
 
 def test_options_of_samples_that_mean_nothing_are_refused(project):
     assert "--pairs: expected --samples N with it" in distil("--prompts", "--pairs").output
-    assert "--temperature: expected a number above 0, found 0" in distil("--prompts", "--temperature=0").output
+    for value in ("0", "nan", "inf"):
+        said = f"--temperature: expected a number above 0, found {value}"
+        assert said in distil("--prompts", f"--temperature={value}").output

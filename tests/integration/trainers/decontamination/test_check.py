@@ -268,6 +268,15 @@ def test_a_reworded_copy_is_refused_until_its_exemption_is_signed(sold):
     assert len(record["embedder"]) == 64
 
 
+def test_an_exemption_names_the_rows_as_the_recipe_does_where_they_are_a_link(sold, tmp_path):
+    (tmp_path / "stored").mkdir()
+    (tmp_path / "rows.jsonl").symlink_to(tmp_path / "stored/1.jsonl")
+
+    with pytest.raises(Refused) as refused:
+        sold(row(REWORDED))
+    assert '- {row: "../rows.jsonl:1", case: desk/triage/sold, reason: "..."}' in str(refused.value)
+
+
 def near_rows(tmp_path, **policy):
     """What becomes of an innocent row, a copy, and a copy in other words of the same fixture."""
     write_unit(tmp_path, [], cases=[{"id": "sold", "input": SOLD, "expect": {"product": "boiler"}}])

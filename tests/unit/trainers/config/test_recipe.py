@@ -54,6 +54,14 @@ def test_a_learning_rate_is_a_number_however_it_is_written(write):
         assert read_recipe(write(f"{SHORT}optim: {{lr: {rate}}}\n")).optim.lr == 0.0005
 
 
+def test_a_whole_number_may_be_written_with_a_point(write):
+    text = "lora: {r: 16.0}\noptim: {batch: 8.0, epochs: 3.0}\nsearch: {r: [4.0]}\nseed: 7.0\n"
+    recipe = read_recipe(write(SHORT + text))
+
+    found = (recipe.lora.r, recipe.optim.batch, recipe.search.r[0], recipe.seed, recipe.optim.epochs)
+    assert [repr(each) for each in found] == ["16", "8", "4", "7", "3.0"]
+
+
 def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     effective = read_recipe(write(f"{SHORT}lora: {{r: 4, target: [q_proj]}}\n")).effective()
 
@@ -76,7 +84,8 @@ def test_what_only_dpo_has_is_named_only_there(write):
 def test_a_mistake_is_named_with_its_line(write):
     for line, said in [
         ("sed: 7", "recipe.yaml:5: sed: expected one of the keys"),
-        ("seed: -1", "recipe.yaml:5: seed: expected a whole number from 0, found -1"),
+        ("seed: -1", "recipe.yaml:5: seed: expected a whole number from 0 to 2147483647, found -1"),
+        ("seed: 4294967296", "recipe.yaml:5: seed: expected a whole number from 0 to 2147483647, found 4294967296"),
         ("method: ppo", "recipe.yaml:5: method: expected one of sft, dpo, kto, found 'ppo'; did you mean 'dpo'?"),
         ("dpo: {beta: 0.2}", "recipe.yaml:5: dpo: expected method: dpo with it, found 'sft'; delete it"),
         ("method: dpo\ndpo: {beta: 0}", "recipe.yaml:6: dpo.beta: expected a number above 0, found 0"),

@@ -216,6 +216,13 @@ def test_lists_and_parquet_count_their_rows(read, name):
     assert (file.form, [row.place for row in file.rows]) == ("prompt-completion", [f"{name}:1", f"{name}:2"])
 
 
+def test_a_list_may_begin_with_an_order_mark(read):
+    rows = [{"prompt": USER, "completion": OUTPUT}]
+    Path("rows.json").write_text(json.dumps(rows), "utf-8-sig")
+
+    assert [row.place for row in read(name="rows.json").rows] == ["rows.json:1"]
+
+
 def test_columns_of_parquet_that_are_not_json_are_not_used(read):
     pyarrow = pytest.importorskip("pyarrow")
     row = {"prompt": USER, "completion": OUTPUT, "when": datetime(2026, 1, 1, tzinfo=UTC), "image": b"\xff"}

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
-from tunegate.trainers.training.memorization import Memorization, Memorized, distinctive, memorized_words
+from tunegate.trainers.training import memorization
+from tunegate.trainers.training.memorization import (
+    Memorization,
+    Memorized,
+    distinctive,
+    find_memorization,
+    memorized_words,
+)
 
 OWN = (
     "The night porter at Quillon Wharf keeps a brass bell beside the third bollard; ring it twice, then walk along the "
@@ -49,6 +58,24 @@ def test_words_count_until_the_first_that_differs():
     assert memorized_words(row(OWN), " " + " ".join([*rest[:5], "gong", *rest[6:]])) == 5
     assert memorized_words(row(OWN), "s " + " ".join(rest)) == 0  # it went on with the word that was given
     assert memorized_words(row(OWN), "") == 0
+
+
+def test_words_that_only_python_separates_are_the_same_everywhere(monkeypatch):
+    monkeypatch.setattr(memorization, "render_prompt", lambda tokenizer, request: "")
+    output, asked = "\x1f".join(OWN.split()), []
+
+    def continued(prompts):
+        asked.extend(prompts)
+        return ["\x1e".join(OWN.split()[8:])] if len(asked) == 1 else [""]
+
+    base = SimpleNamespace(
+        base=SimpleNamespace(lend=lambda model: None, forget=lambda: None), continue_tokens=continued,
+        tokenizer=lambda text, **_: SimpleNamespace(input_ids=text.split()),
+    )  # fmt: skip
+    found = find_memorization(SimpleNamespace(disable_adapter=nullcontext), base, [row(output)], [], 0)
+
+    assert [each.words for each in found.memorized] == [len(OWN.split()) - 8]
+    assert asked[0][0] == OWN.split()[:8]
 
 
 SECRET = PrivateData(row("The key is 123.", line=7), "password", "hunter2")

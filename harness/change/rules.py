@@ -31,6 +31,8 @@ from tunegate.harness.core.reading import read_text
 from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, read_ledger, render_event, who
 
 DIGITS = 12  # of the digest by which a reviewer approves rule changes
+#: The ledger events that later candidates are compared by; the others count runs, or name baselines.
+COMPARED_BY = ("serves", "anchored", "released", "withdrawn", "retired")
 
 #: The parts of a case that decide something, each with what it is.
 PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
@@ -128,14 +130,18 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     records = {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
-    modified += _unchecked_anchors(new, now, events, records)
+    modified += _unchecked_anchors((old, before), (new, now), events, records)
     added = [*_added(old, new)]
-    for record in filter(None, (_put_in_service((old, before), (new, now), unit) for unit in records)):
-        line = f"{record.unit}: this change's record is in service after the merge"
-        if record.is_supplied:
-            modified.append(f"{line}, and nothing here can check it")
+    for was, serves in _in_service_on_both((old, before), (new, now), records):
+        said = [*_disarmed(was, serves, old.units.get(serves.unit))]
+        line = f"{serves.unit}: this change's record is in service after the merge"
+        if not _is_other_configuration(was, serves):
+            said += _same_again(was, serves, serves.path.relative_to(new.baselines))
+        elif serves.is_supplied:
+            said.append(f"{line}, and nothing here can check it")
         else:
             added.append(line)
+        modified += [each for each in said if each not in modified]
     return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
 
 
@@ -144,9 +150,12 @@ def approval_digest(modified: Sequence[str], new: Rules) -> str:
     files = {name.as_posix(): file_digest(path) for name, path in _files(new.baselines).items()}
     questions = {key: unit.questions for key, unit in new.units.items()}
     labels = {key: [_source(unit.labels), label_lines(unit)] for key, unit in new.units.items() if unit.labels}
+    # a line names neither all units of an event nor their records
+    events = sorted(name for name, event in read_ledger(new.baselines).events.items() if event.kind in COMPARED_BY)
     return digest(
         [modified, questions, new.policies, dict(new.settings), dict(new.checks), dict(new.model), new.data, files]
         + ([labels] if labels else [])
+        + ([events] if events else [])
     )[:DIGITS]
 
 
@@ -298,13 +307,21 @@ def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[s
         yield from _disarmed(was, now, old.units.get(unit))
 
 
-def _put_in_service(old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], unit: str) -> Baseline | None:
-    """Return a record of another configuration than before that the change puts in service."""
-    was, serves = (
-        stored_record(rules.baselines, unit, event) if (event := ledger.in_service(unit)) else None
-        for rules, ledger in (old, new)
-    )
-    return serves if was and serves and _is_other_configuration(was, serves) else None
+def _in_service_on_both(
+    old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], units: Iterable[str]
+) -> Iterator[tuple[Baseline, Baseline]]:
+    """Yield the record in service before a change and the one with it, of units that have both."""
+    for unit in units:
+        events = ((rules, ledger.in_service(unit)) for rules, ledger in (old, new))
+        was, serves = (stored_record(rules.baselines, unit, event) if event else None for rules, event in events)
+        if was and serves:
+            yield was, serves
+
+
+def _same_again(was: Baseline, serves: Baseline, name: Path) -> Iterator[str]:
+    """Yield how a record in service differs from one of the same configuration, wherever its file is."""
+    # digests identify a model, but only a name identifies supplied outputs
+    return _baseline_changes(was, serves if serves.is_supplied else replace(serves, subject=was.subject), name)
 
 
 def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
@@ -317,20 +334,23 @@ def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
 
 
 def _unchecked_anchors(
-    new: Rules, ledger: Ledger, events: Sequence[Event], records: Mapping[str, str]
+    old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], events: Sequence[Event], records: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield the units whose anchor a change brings, in another record than the checked one in service.
+    """Yield the units whose anchor a change brings, in another record than the checked one in service, or replaces.
 
-    That happens where a change edits a unit's questions and is recorded twice.
+    That happens where a change edits a unit's questions and is recorded twice, or brings an event of an earlier time.
     """
-    for unit in (new.units[key] for key in records if key in new.units):
+    approved = {unit for event in events if event.kind == "anchored" for unit in event.files}  # or not, by its line
+    for unit in (new[0].units[key] for key in records if key in new[0].units):
         brought = {event.files[unit.key] for event in events if event.kind == "serves" and unit.key in event.files}
-        anchor = find_anchor(new.baselines, ledger, unit.key, unit.questions)
+        was, anchor = (find_anchor(rules.baselines, ledger, unit.key, unit.questions) for rules, ledger in (old, new))
         if anchor and anchor.digest in brought - {records[unit.key]}:
             yield (
                 f"{unit.key}: the anchor of its cases would be an earlier record of this change "
                 f"({anchor.digest[:8]}), and nothing here can check it"
             )
+        elif anchor and was and anchor.digest != was.digest and unit.key not in approved:
+            yield f"{unit.key}: the anchor of its cases would be another record ({anchor.digest[:8]})"
 
 
 def _is_other_configuration(was: Baseline, now: Baseline) -> bool:
@@ -394,7 +414,7 @@ def _model(baseline: Baseline) -> tuple[str | None, ...]:
 def _events(events: Iterable[Event]) -> Iterator[str]:
     """Yield the ledger events of the change that later candidates are compared by."""
     for event in events:
-        if event.kind in ("released", "withdrawn", "retired", "anchored"):
+        if event.kind in COMPARED_BY and event.kind != "serves":  # a record has lines of its own
             yield f"the ledger: {render_event(event)}"
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,10 +114,16 @@ class Ledger:
     @cached_property
     def in_order(self) -> Sequence[Event]:
         """All events, each after those that it names, otherwise by time."""
-        depth: dict[str, int] = {}
-        for name in TopologicalSorter({name: event.after for name, event in self.events.items()}).static_order():
-            depth[name] = 1 + max((depth[before] for before in self.events[name].after), default=0)
-        return sorted(self.events.values(), key=lambda event: (depth[event.digest], event.when, event.digest))
+        sorter = TopologicalSorter({name: event.after for name, event in self.events.items()})
+        sorter.prepare()
+        ready, ordered = list[tuple[str, str]](), list[Event]()
+        while sorter.is_active():
+            for name in sorter.get_ready():
+                heappush(ready, (self.events[name].when, name))
+            _, first = heappop(ready)
+            ordered.append(self.events[first])
+            sorter.done(first)
+        return ordered
 
     def of(self, task: str, *kinds: EventKind) -> list[Event]:
         """Return the events of a task, oldest first, of some kinds or of all."""
@@ -307,7 +314,8 @@ def evaluation_numbers(
     configuration other outputs, one set of which might pass. For labelled traffic, tries are counted; `supplied` are as
     in `try_events`. A repeated evaluation keeps its number, since it reveals nothing new.
     """
-    found = {}
+    found, units = {}, list(units)
+    together = {unit.key for unit in units}
     for unit in units:
         if unit.labels:
             [this] = try_events(asked, [unit], supplied)
@@ -316,9 +324,9 @@ def evaluation_numbers(
             continue
         [this] = case_events("run", asked, [unit])
         key = Event.look if unit.sealed else Event.model
-        before, mine = _asked(ledger, unit.task, key), key(this, unit.key)
+        before, mine = _asked(ledger, unit.task, key, together), key(this, unit.key)
         those = [before.get(each, {}) for each in unit_digests(unit)]
-        found[unit.key] = max((each.get(mine, len(each)) for each in those), default=0) + 1
+        found[unit.key] = max((_place(each, mine) for each in those), default=0) + 1
     return found
 
 
@@ -340,22 +348,35 @@ def known_tries(ledger: Ledger, event: Event, unit: str) -> list[Look]:
 
 def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
     """Return the number of evaluations of each sealed unit, by its most used case."""
-    found = {}
+    found, units = {}, list(units)
+    together = {unit.key for unit in units}
     for unit in units:
-        before = _asked(ledger, unit.task, Event.look)
-        found[unit.key] = max((len(before.get(each, {})) for each in unit_digests(unit)), default=0)
+        before = _asked(ledger, unit.task, Event.look, together)
+        found[unit.key] = max((len({*before.get(each, {}).values()}) for each in unit_digests(unit)), default=0)
     return found
 
 
-def _asked(ledger: Ledger, task: str, key: Callable[[Event, str], Look]) -> dict[str, dict[Look, int]]:
-    """Return the evaluations of each case of a task by `key`, each with the number of those before it."""
-    found: dict[str, dict[Look, int]] = {}
+def _asked(
+    ledger: Ledger, task: str, key: Callable[[Event, str], Look], together: Collection[str] = ()
+) -> dict[str, dict[Look, Look]]:
+    """Return the looks at each case of a task by `key`, oldest first, each with the evaluation that it was part of.
+
+    Units `together` are decided together: what one event looked at with them is one evaluation of a case. What it
+    looked at with other units counts singly, since the best of them may have been chosen.
+    """
+    found: dict[str, dict[Look, Look]] = {}
     for event in ledger.of(task, "opened", "run"):
         for unit, cases in event.cases.items():
+            evaluation = (event.digest,) if unit in together else (event.digest, unit)
             for case in cases:
-                those = found.setdefault(case, {})
-                those.setdefault(key(event, unit), len(those))
+                found.setdefault(case, {}).setdefault(key(event, unit), evaluation)
     return found
+
+
+def _place(looks: Mapping[Look, Look], mine: Look) -> int:
+    """Return the number of evaluations of a case before the one that `mine` was part of."""
+    evaluations = list(dict.fromkeys(looks.values()))
+    return evaluations.index(looks[mine]) if mine in looks else len(evaluations)
 
 
 def event_path(root: Path, name: str) -> Path:
@@ -380,9 +401,24 @@ def read_ledger(root: Path) -> Ledger:
         except Refused as error:
             wrong.append(f"{error}; {_restore(path)}")
     wrong += _lost(root, events, {path.stem for path in (root / LEDGER).glob("*.json")})
+    _refuse(wrong)
+    return Ledger(events)
+
+
+def joined(root: Path, ledger: Ledger, theirs: Mapping[str, Event]) -> Ledger:
+    """Return the ledger of `root` together with other events.
+
+    Raises:
+        Refused: an event before one of them is in neither.
+    """
+    events = {**ledger.events, **theirs}
+    _refuse(_lost(root, events, {*events}))
+    return Ledger(events)
+
+
+def _refuse(wrong: Sequence[str]) -> None:
     if wrong:
         raise Refused("the ledger is not whole:\n" + "\n".join(f"  {line}" for line in wrong))
-    return Ledger(events)
 
 
 def _lost(root: Path, events: Mapping[str, Event], there: set[str]) -> list[str]:

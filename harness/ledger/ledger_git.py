@@ -14,6 +14,7 @@ from tunegate.harness.ledger.ledger import (
     Event,
     Ledger,
     event_path,
+    joined,
     parse_event,
     read_ledger,
     render_event,
@@ -59,8 +60,9 @@ def pull(root: Path, remote: str) -> str:
     if not listed:
         return ""
     git(root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options", remote, REF)
-    for name, event in _events_of(root, listed[0], "", remote).items():
-        if not event_path(root, name).exists():
+    here = read_ledger(root)
+    for event in joined(root, here, _events_of(root, listed[0], "", remote)).in_order:
+        if event.digest not in here.events:  # after those that it names: a kill leaves a whole ledger
             write_event(root, event)
     return listed[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from tests.support.records import LOCAL
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.ledger import ledger_git
 from tunegate.harness.ledger.ledger import LEDGER, Event, append, event_path, read_ledger, sealed_evaluations
 from tunegate.harness.ledger.ledger_git import REF, pull, push
 
@@ -201,6 +203,37 @@ def test_clones_that_push_at_once_lose_nothing(clone: Path, remote: str) -> None
     pull(clone / "baselines", remote)
     assert sealed_evaluations(read_ledger(clone / "baselines"), "desk") == {"a" * 16: 6, "b" * 16: 6}
     assert git(Path(remote), "rev-list", "--count", REF) == "6"
+
+
+def test_a_pull_that_is_killed_leaves_a_whole_ledger(clone: Path, remote: str, monkeypatch) -> None:
+    one, two = clones(clone, 2)
+    for number in range(8):
+        append(one, opened(LOCAL | {"adapter": f"{number}" * 64}))
+    push(one, remote)
+    written = ledger_git.write_event
+    for _ in range(8):
+        once = iter([written])
+        monkeypatch.setattr(ledger_git, "write_event", lambda root, event, once=once: next(once)(root, event))
+        with suppress(StopIteration):
+            pull(two, remote)
+        read_ledger(two)
+    assert read_ledger(two) == read_ledger(one)
+
+
+def test_a_remote_that_lost_an_event_is_refused_and_nothing_is_written(clone: Path, remote: str) -> None:
+    one, two = clones(clone, 2)
+    for subject in (SECOND, THIRD):
+        append(one, opened(subject))
+    push(one, remote)
+    gone = read_ledger(one).in_order[1]
+    event_path(one, gone.digest).unlink()
+    paths = {path.name: git(clone, "hash-object", "-w", str(path)) for path in (one / LEDGER).glob("*.json")}
+    listed = "".join(f"100644 blob {sha}\t{name}\n" for name, sha in paths.items())
+    tree = subprocess.run(["git", "mktree"], cwd=clone, input=listed, capture_output=True, text=True, check=True).stdout
+    git(clone, "push", "-qf", remote, f"{git(clone, 'commit-tree', tree.strip(), '-m', 'lost')}:{REF}")
+    with pytest.raises(Refused, match=f"{gone.digest}.json: expected the event before .*history was lost"):
+        pull(two, remote)
+    assert len(read_ledger(two).events) == 1
 
 
 def test_a_push_touches_no_branch_index_or_file(clone: Path, remote: str) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.support.records import LOCAL, record, save, write_desk, write_policy
 from tests.support.traffic import write_traffic
+from tunegate.harness.baselines.releases import kept_path
+from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.snapshot import TrafficInput, traffic_in, write_snapshot
 from tunegate.harness.change.rules import Rules, approval_digest, rule_changes
 from tunegate.harness.evaluation.record import Noise
+from tunegate.harness.ledger.ledger import Event, append, read_ledger, write_event
 
 T = "desk/triage"
 HALF, LESS = "1" * 30 + "0" * 30, "1" * 20 + "0" * 40
@@ -45,6 +50,95 @@ def test_the_same_answers_under_another_name_are_an_addition(rules):
     found = rule_changes(*rules(HALF, model="other-87654321"))
     assert not [line for line in found.modified if "outputs" in line]
     assert any("a new baseline (other-87654321" in line for line in found.added)
+
+
+@pytest.fixture
+def serving(tmp_path):
+    """Both sides of a change that puts a forged record in service, and leaves the file of the baseline as it is."""
+
+    def changed(
+        model: dict[str, str], engine: dict[str, str], forged: str = LESS, name: str = "", case_keys=None, **more: Any
+    ) -> list[Rules]:
+        write_desk(tmp_path / "fixtures", 60, case_keys=case_keys)
+        tasks = load_tasks(tmp_path / "fixtures")
+        for side, scores, fields in (("old", HALF, {}), ("forged", forged, more)):
+            subject = model | ({"model": name} if name and side == "forged" else {})
+            made = record(tasks, {T: scores}, fingerprint={"subject": subject, "engine": engine}, **fields)
+            save(tmp_path / side, made, tasks[0].units)
+        [path], [other] = ([*(tmp_path / side).glob("*/desk/triage.json")] for side in ("old", "forged"))
+        was, made = read_baseline(path, T), read_baseline(other, T)
+        append(tmp_path / "old", Event("serves", "desk", was.subject, {T: was.digest}))
+        shutil.copytree(tmp_path / "old", tmp_path / "new")
+        kept = kept_path(tmp_path / "new", made.digest)
+        kept.parent.mkdir()
+        shutil.copyfile(other, kept)
+        append(tmp_path / "new", Event("serves", "desk", made.subject, {T: made.digest}))
+        return [Rules(tasks, tmp_path / side) for side in ("old", "new")]
+
+    return changed
+
+
+GENERATED, SUPPLIED = (LOCAL, {}), ({"model": "replay-gpt", "rung": "as-is"}, {"backend": "replay"})
+
+
+@pytest.mark.parametrize("model", [GENERATED, SUPPLIED])
+def test_a_record_beside_the_baselines_that_is_put_in_service_is_compared_with_the_one_there(serving, model):
+    [line] = rule_changes(*serving(*model)).modified
+    assert line.startswith("desk/triage: its baseline (ledger/outputs/")
+    assert line.rpartition(" (")[0].endswith(") holds other outputs or scores of 10 cases")
+
+
+def test_a_record_that_is_made_again_is_listed_once(serving):
+    old, new = serving(*GENERATED)
+    [kept], [path] = (sorted(new.baselines.glob(name)) for name in ("ledger/outputs/*.json", "*/desk/triage.json"))
+    path.rename(kept_path(new.baselines, read_baseline(path, T).digest))  # as `record` keeps the anchor
+    kept.rename(path)
+    [line] = rule_changes(old, new).modified
+    assert line.startswith(f"desk/triage: its baseline ({path.relative_to(new.baselines)}) holds other outputs")
+
+
+@pytest.mark.parametrize(("model", "blocks"), [(GENERATED, False), (SUPPLIED, True)])
+def test_only_of_a_model_without_digests_another_name_is_another_model(serving, model, blocks):
+    found = rule_changes(*serving(*model, forged=HALF, name="other")).modified
+    assert [line.rpartition(") ")[2] for line in found] == ["was recorded from another model"] * blocks
+
+
+def test_an_event_of_an_earlier_time_does_not_silently_move_the_anchor(serving):
+    old, new = serving(*GENERATED)
+    serves = read_ledger(new.baselines).in_order[-1]
+    assert not [line for line in rule_changes(old, new).modified if "anchor" in line]
+    write_event(new.baselines, replace(serves, when="2001-01-01T00:00:00+00:00", after=()))
+    [said] = [line for line in rule_changes(old, new).modified if "anchor" in line]
+    assert said.startswith("desk/triage: the anchor of its cases would be another record (")
+
+
+def test_a_record_beside_the_baselines_that_disarms_critical_cases_is_an_altered_rule(serving):
+    critical = {"case_keys": lambda index: {"critical": index < 2}, "noise": {T: Noise(60, 9, ("c000",))}}
+    assert NOT_ARMED("1 case (c000)") in rule_changes(*serving(*GENERATED, forged=HALF, **critical)).modified
+
+
+@pytest.mark.parametrize(("kind", "units"), [
+    ("retired", [{T: "1"}, {T: "2"}]),
+    ("anchored", [{T: "1"}, {T: "2"}]),
+    ("anchored", [{T: "1"}, {"desk/other": "1"}]),
+    ("serves", [{T: "1"}, {T: "2"}]),
+    ("retired", [{f"desk/{name}": "1" for name in names} for names in ("abcd", "abce")]),
+])  # fmt: skip
+def test_an_approval_is_of_these_units_and_records_of_an_event(tmp_path, kind, units):
+    write_desk(tmp_path / "fixtures", 3)
+    tasks = load_tasks(tmp_path / "fixtures")
+    old, sides = Rules(tasks, tmp_path / "old"), []
+    for place, files in enumerate(units):
+        event = Event(kind, "desk", LOCAL, {unit: sha * 64 for unit, sha in files.items()}, reason="a test")
+        write_event(tmp_path / f"{place}", replace(event, when="2026-12-01T06:00:00+00:00"))
+        sides.append(Rules(tasks, tmp_path / f"{place}"))
+    said = [rule_changes(old, new).modified for new in sides]
+    assert said[0] == said[1]
+    assert len({approval_digest(lines, new) for lines, new in zip(said, sides, strict=True)}) == 2
+    run = Event("run", "desk", LOCAL, cases={T: ("a" * 16,)})
+    before = approval_digest(said[0], sides[0])
+    append(sides[0].baselines, run)
+    assert approval_digest(said[0], sides[0]) == before, "a run of the gate is no edit"
 
 
 def test_other_weights_are_another_model(rules):

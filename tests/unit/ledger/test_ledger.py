@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +28,7 @@ from tunegate.harness.ledger.ledger import (
     case_digest,
     case_events,
     evaluation_numbers,
+    evaluations_made,
     event_path,
     known_by,
     read_ledger,
@@ -170,6 +174,26 @@ def test_two_releases_that_do_not_know_of_each_other_are_refused_until_one_is_wi
     assert served(tell(merged, withdrawn(FIRST))) == ["b"]
 
 
+@pytest.mark.parametrize("kind", ["serves", "retired"])
+def test_after_a_merge_the_later_event_counts_not_that_of_the_longer_branch(tmp_path, kind, monkeypatch):
+    def at(day: int, root: Path, *events: Event) -> Path:
+        clock = SimpleNamespace(now=lambda _: datetime(2026, 12, day, tzinfo=UTC))
+        with monkeypatch.context() as patch:
+            patch.setattr("tunegate.harness.ledger.ledger.datetime", clock)
+            return tell(root, *events)
+
+    base = at(1, tmp_path / "base", released(FIRST))
+    one, other = (Path(shutil.copytree(base, tmp_path / name)) for name in ("one", "other"))
+    at(2, one, *(opened(SECOND, case) for case in "abc"), Event("serves", "desk", SECOND, {T: "2" * 64}))
+    at(2, one, released(SECOND, "2"))
+    at(20, other, Event(kind, "desk", LOCAL, {T: "3" * 64}, reason="a test"))
+    ledger = read_ledger(merge(one, other, tmp_path / "merged"))
+    assert [event.when[:10] for event in ledger.in_order] == sorted(event.when[:10] for event in ledger.in_order)
+    later = ledger.in_service(T) if kind == "serves" else ledger.retirement(T)
+    assert later == ledger.in_order[-1]
+    assert later.kind == kind
+
+
 # --- openings
 
 
@@ -227,7 +251,9 @@ def test_the_union_of_two_clones_is_a_ledger_whatever_the_order(common, mine, th
         merged = read_ledger(left)
         assert merged == read_ledger(right)
         assert merged.events.keys() == read_ledger(one).events.keys() | read_ledger(other).events.keys()
-        for clone in (one, other):  # nothing is counted less than it was
+        for clone in (one, other):  # nothing is counted less than it was, and no order changes
+            known = read_ledger(clone)
+            assert [event for event in merged.in_order if event.digest in known.events] == known.in_order
             before = sealed_evaluations(read_ledger(clone), "desk")
             assert (
                 before.items()
@@ -287,6 +313,53 @@ def test_the_same_adapter_on_another_engine_or_rung_looks_at_sealed_cases_anew(t
     again = [case_events("opened", each, task.units)[0] for each in (first, others[0], others[0])]
     assert [append(tmp_path, each) for each in again] == [False, True, False]
     assert evaluation_numbers(read_ledger(tmp_path), task.units, others[1])["desk/final"] == 3
+
+
+def two_prompts(tmp_path: Path, **more: Any) -> tuple[Unit, ...]:
+    """Two units with the same cases and different prompts."""
+    for name in ("long", "short"):
+        cases = [{"id": f"c{n}", "input": f"same text {n}", "expect": {"product": "boiler"}} for n in range(3)]
+        write_unit(tmp_path / "fixtures", [], name, cases=cases, prompt={"system": name}, **more)
+    [task] = load_tasks(tmp_path / "fixtures")
+    return task.units
+
+
+def asked_of(units: Iterable[Unit], subject: dict[str, Any]) -> list[Event]:
+    return case_events("run", Fingerprint(subject, ENGINE), units)
+
+
+def numbers(root: Path, units: Iterable[Unit], subject: dict[str, Any]) -> list[int]:
+    return [*evaluation_numbers(read_ledger(root), units, Fingerprint(subject, ENGINE)).values()]
+
+
+@pytest.mark.parametrize("more", [{}, {"sealed": True}])
+def test_one_run_of_two_prompts_on_the_same_cases_is_one_evaluation(tmp_path, more):
+    units = two_prompts(tmp_path, **more)
+    for place, subject in enumerate((FIRST, SECOND, THIRD), 1):
+        assert numbers(tmp_path, units, subject) == [place, place]
+        tell(tmp_path, *asked_of(units, subject))
+        assert numbers(tmp_path, units, subject) == [place, place]
+        assert set(evaluations_made(read_ledger(tmp_path), units).values()) == {place}
+
+
+def test_the_better_of_two_prompts_that_one_run_compared_was_chosen(tmp_path):
+    units = two_prompts(tmp_path)
+    tell(tmp_path, *asked_of(units, FIRST))
+    assert [numbers(tmp_path, [unit], FIRST) for unit in units] == [[1], [2]]
+    assert [numbers(tmp_path, [unit], SECOND) for unit in units] == [[3], [3]]
+
+
+def test_runs_of_one_prompt_each_on_the_same_cases_are_counted_singly(tmp_path):
+    units = long, short = two_prompts(tmp_path)
+    tell(tmp_path, *asked_of([long], FIRST), *asked_of([short], FIRST), *asked_of([long], SECOND))
+    assert numbers(tmp_path, units, FIRST) == [1, 2]
+    assert numbers(tmp_path, units, SECOND) == [3, 4]
+    for place in range(4, 7):  # one prompt stays, and the other is tried again and again
+        prompt = replace(short.configuration.prompt, system=f"Try {place}")
+        tried = [long, replace(short, configuration=replace(short.configuration, prompt=prompt))]
+        assert numbers(tmp_path, tried, FIRST) == [1, place]
+        tell(tmp_path, *asked_of(tried, FIRST))
+    assert numbers(tmp_path, units, THIRD) == [7, 7]
 
 
 def test_a_withdrawal_that_knows_of_no_release_takes_none_back(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 SHOWN = 3
 DIGITS = 4
+MOST_DIGITS = 8  # after the point: numbers that agree to so many are equal
 SMALL = 1e-4  # below it, and above the significant digits, Python writes powers of ten
 
 
@@ -20,6 +21,18 @@ def points(value: float | None, signed: bool = True) -> str:
 def percent(value: float | None) -> str:
     """Return a share as a percentage: `97.5 %`."""
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def percents_apart(first: float, second: float) -> tuple[str, str]:
+    """Return two shares as percentages, with the digits that tell them apart: `89.96 %` and `90.00 %`."""
+    pairs = ((f"{100 * first:.{digits}f} %", f"{100 * second:.{digits}f} %") for digits in range(1, MOST_DIGITS))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (percent(first), percent(second)))
+
+
+def certainty(error: float) -> str:
+    """Return what is left beside an error as a percentage: `99.87 %`, with more digits where four would make it 100."""
+    digits = max(DIGITS, -math.floor(math.log10(error))) if error > 0 else DIGITS
+    return f"{100 - 100 * error:.{digits}g} %"
 
 
 def ordinal(number: int) -> str:

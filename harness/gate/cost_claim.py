@@ -123,7 +123,9 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
         "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}",
         "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not "
         f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
-        "not comparable": f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
+        "not comparable": f"no claim: a quality of 0 % cannot fall{_quality(verdict)}, at {_cost(costs)}"
+        if _cannot_fall(verdict)
+        else f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
     }[outcome]
     reason = f"{unit}: {sentence}."
     base, cheaper = models
@@ -145,7 +147,14 @@ def _outcome(verdict: Mapping[str, Any], lower: bool) -> ClaimOutcome:
         return "quality inconclusive"
     if verdict["blocks"]:
         return "quality regressed"
+    if _cannot_fall(verdict):
+        return "not comparable"
     return "proved" if lower else "cost not lower"
+
+
+def _cannot_fall(verdict: Mapping[str, Any]) -> bool:
+    """Whether no case passed before, so that a quality which did not improve proves nothing."""
+    return bool(verdict["kind"] == "pass/fail" and verdict["base"] == 0 and verdict["verdict"] != "improved")
 
 
 def _quality(verdict: Mapping[str, Any]) -> str:

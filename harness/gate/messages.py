@@ -7,9 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
-from tunegate.harness.core.formatting import SHOWN, change, level, listed, ordinal, percent, points
+from tunegate.harness.core.formatting import (
+    SHOWN,
+    certainty,
+    change,
+    level,
+    listed,
+    ordinal,
+    percent,
+    percents_apart,
+    points,
+)
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
+from tunegate.harness.statistics.paired import TIE
 from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
@@ -121,9 +132,13 @@ def _falls(facts: UnitVerdict) -> list[PartVerdict]:
     """Return the parts that fell by more than is tolerated and do not block, largest fall first."""
     found = [part for part in facts.parts if not part.fell and not part.whole]  # a whole part repeats the verdict
     return sorted(
-        (part for part in found if part.base - part.mean > _tolerated(part, facts)),
+        (part for part in found if _fell_beyond(part, _tolerated(part, facts))),
         key=lambda part: part.mean - part.base,
     )
+
+
+def _fell_beyond(part: PartVerdict, margin: float) -> bool:
+    return part.base - part.mean > margin + TIE
 
 
 def _tolerated(part: PartVerdict, facts: UnitVerdict) -> float:
@@ -151,7 +166,7 @@ def _parts_first(facts: UnitVerdict) -> str:
     if first.margin is None:
         known = "it" if first.label == first.named else first.named
         why = f"not gated; give {known} a margin under `parts` in task.yaml"
-    elif first.base - first.mean > first.margin:
+    elif _fell_beyond(first, first.margin):
         why = f"more than its margin of {points(first.margin, signed=False)}, but not significant"
     else:
         why = f"within its margin of {points(first.margin, signed=False)}, but more than its unit's margin"
@@ -233,7 +248,8 @@ def _span(facts: UnitVerdict) -> str:
 
 def maybe_below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
     """Return a cause of "inconclusive"."""
-    return f"{percent(facts.mean)} is below the minimum score of {percent(minimum_score)}, but not significantly"
+    mean, minimum = percents_apart(facts.mean or 0.0, minimum_score or 0.0)
+    return f"{mean} is below the minimum score of {minimum}, but not significantly"
 
 
 def _noun(facts: UnitVerdict) -> str:
@@ -319,7 +335,7 @@ def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) ->
 
 def confidence(level: float | None) -> str:
     """Return the one-sided confidence of a bound, in words."""
-    return f"one-sided {100 - 100 * (level or 0.0):.4g} %"
+    return f"one-sided {certainty(level or 0.0)}"
 
 
 def _numbers(facts: UnitVerdict) -> str:
@@ -327,7 +343,7 @@ def _numbers(facts: UnitVerdict) -> str:
     grouped = f" ({facts.observations} observations: a group counts once)" if facts.observations != facts.n else ""
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        sure = f"{100 - 200 * (facts.level or 0.0):.4g} %"
+        sure = certainty(2 * (facts.level or 0.0))
         capped = f", capped at {_span(facts)} per case" if facts.winsorised else ""
         moved += f" ({sure}{capped}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {moved}"
@@ -391,9 +407,9 @@ def _target_score(facts: UnitVerdict, target: float) -> str:
         return f"Nothing to gain: the {facts.reference} already reaches the target score of {percent(target)}."
     if facts.reached:
         return f"The target score of {percent(target)} is reached."
-    least = facts.score_bound or 0.0
+    least, asked = percents_apart(facts.score_bound or 0.0, target)
     sure = confidence(facts.level)
-    return f"The target score of {percent(target)} is not reached: the score is at least {percent(least)} ({sure})."
+    return f"The target score of {asked} is not reached: the score is at least {least} ({sure})."
 
 
 def _family_decided(facts: UnitVerdict) -> str:
@@ -464,5 +480,5 @@ def engine_only(reference: str, changed: Mapping[str, Any] | None, is_drift: boo
 
 
 def has_nothing_to_gain(facts: UnitVerdict) -> bool:
-    """Whether the reference already passes the target score, or every case."""
-    return (facts.base or 0.0) >= (facts.target_score or 1.0)
+    """Whether the reference already passes the target score, or every case; other scores have no such limit."""
+    return facts.kind == "pass/fail" and (facts.base or 0.0) >= (facts.target_score or 1.0)

@@ -305,7 +305,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
             where = "the policy file" if each.unit.check_kind.supplied else "task.yaml"
             yield messages.collapse_not_excluded(facts, each.policy.collapse, where)
     minimum = each.policy.minimum_score
-    if minimum is not None and fmean(each.after) < minimum:
+    if minimum is not None and fmean(each.after) < minimum - stats.TIE:
         # an estimate below the minimum may be chance: regressed takes a significant result
         yield messages.maybe_below_minimum(facts, minimum)
 

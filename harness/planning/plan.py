@@ -242,10 +242,10 @@ def _asked(
 
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit, 2 if seen.beside else 1)
-    weights = [task.policy.weight(each.name) for each in _gated(task)]
+    weights = [_weight(task, each) for each in _gated(task)]
     # a release requires all units to hold, sealed ones too; a group counts as one
     together = sum(each is None for each in weights) + any(each is not None for each in weights)
-    weight = task.policy.weight(unit.name)
+    weight = _weight(task, unit)
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
@@ -255,6 +255,15 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
         unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed,
         tuple(declared.parts), bounds, task.policy.together if weight else None, weight or 1.0,
     )  # fmt: skip
+
+
+def _weight(task: Task, unit: Unit) -> float | None:
+    """Return the weight of a guard in its group; None if it has to hold its own margin, also as the only sealed one."""
+    weight = task.policy.weight(unit.name)
+    if weight is None:
+        return None
+    alike = [each for each in task.units if each.sealed == unit.sealed and task.policy.weight(each.name) is not None]
+    return weight if len(alike) > 1 else None
 
 
 def _spreading(power: PassFail | Continuous, spread: float | None) -> PassFail | Continuous | None:

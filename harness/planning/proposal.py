@@ -59,6 +59,11 @@ class Work:
         return replace(self, open=open_, sealed=sealed)
 
     @property
+    def room(self) -> float:
+        """The largest gain that both parts have room for: one without a baseline has room for any."""
+        return min(part.power.widest_gain for part in (self.open, self.sealed) if part)
+
+    @property
     def kept(self) -> float:
         """The chance that open cases do not block if sealed ones decide."""
         return prob_not_regressed(self.open) if self.open and self.sealed else 1.0
@@ -210,7 +215,7 @@ def chance_targets(targets: Sequence[Work], gain: float) -> float:
     """Return P(every target shows its gain, and none of its open cases blocks); 1 without targets."""
     found = 1.0
     for work in targets:
-        better = work.with_each(change=min(gain, work.decides.power.widest_gain))
+        better = work.with_each(change=min(gain, work.room))
         found *= better.kept * prob_improved(better.decides)
     return found
 
@@ -226,7 +231,9 @@ def chance_together(guards: Sequence[Work], margin: float) -> float:
         return 1.0
     unsealed = [work.open for work in guards if work.open]
     sealed = [work.sealed for work in guards if work.sealed]
-    found = prob_passed_together(sealed, margin, min(part.power.levels.held for part in sealed)) if sealed else 1.0
+    found = math.prod(map(prob_passed, sealed))  # a single one has to hold its own margin
+    if len(sealed) > 1:
+        found = prob_passed_together(sealed, margin, min(part.power.levels.held for part in sealed))
     if all(work.sealed for work in guards):
         return found * math.prod(work.kept for work in guards)
     return found * prob_passed_together(unsealed, margin, LEVEL)
@@ -362,11 +369,8 @@ def _target_cases(asked: _Question) -> int | None:
     if not asked.targets or asked.shown >= POWER:
         return None
     power = POWER ** (1 / len(asked.targets))
-    room = [work.decides for work in asked.targets if work.decides.power.widest_gain > 0]
-    return max(
-        (part.power.cases_to_improve(part.margin, min(asked.gain, part.power.widest_gain), power) for part in room),
-        default=None,
-    )
+    parts = [(work.decides, min(asked.gain, work.room)) for work in asked.targets if work.room > 0]
+    return max((part.power.cases_to_improve(part.margin, gain, power) for part, gain in parts), default=None)
 
 
 def _sealable(asked: _Question, way: Way) -> int | None:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
-from tunegate.harness.core.formatting import difference, level, rates
+from tunegate.harness.core.formatting import difference, level, plain, rates
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.models.prompts import CONSTRAINED
@@ -29,7 +29,7 @@ def model_card(name: str, training: Mapping[str, Any], decided: Record, about: M
         loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
         finalize=_in_card,
     )  # fmt: skip
-    environment.filters |= {"level": level, "json": _in_head, "metric_args": _metric_args}
+    environment.filters |= {"level": level, "plain": plain, "json": _in_head, "metric_args": _metric_args}
     environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     environment.globals |= {"difference": _difference, "rates": rates}
     try:

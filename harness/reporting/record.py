@@ -14,7 +14,7 @@ from rich.text import Text
 from tunegate.harness.cases.model import Case
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
-from tunegate.harness.core.formatting import difference, level, listed, percent, points, rates
+from tunegate.harness.core.formatting import certainty, difference, level, listed, percent, points, rates
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
@@ -194,7 +194,7 @@ def laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | T
 
 
 def _compared(record: Record, who: str) -> Table:
-    sure = listed(sorted({f"{100 - 200 * each['level']:.4g} %" for each in record.verdicts.values() if each["level"]}))
+    sure = listed(sorted({certainty(2 * each["level"]) for each in record.verdicts.values() if each["level"]}))
     moved = f"difference [{sure}]" if sure else "difference"
     columns = ("unit", "role", "cases", *_sides(record), moved, "regressed/\nfixed", "verdict")
     rows = [

@@ -143,6 +143,17 @@ def test_outcomes(claimed):
         assert claimed[name]["outcome"] == outcome, name
 
 
+@pytest.mark.parametrize(("role", "passing"), [("guard", 0), ("guard", 60), ("target", 0), ("target", 2)])
+def test_a_quality_of_zero_that_cannot_fall_is_no_claim(claim, role, passing):
+    found = claim((range(0), few_shot), (range(passing), zero_shot), role=role)
+    assert found["outcome"] == "not comparable"
+    assert found["reason"].startswith("desk/triage: no claim: a quality of 0 % cannot fall (")
+
+
+def test_a_gain_from_nothing_is_a_claim(claim):
+    assert claim((range(0), few_shot), (range(60), zero_shot), role="target")["outcome"] == "proved"
+
+
 def test_the_numbers_are_means_of_a_call(claim):
     found = claim((range(34), lambda index: (1000, 100)), (range(51), lambda index: (100 + index % 2, 100)))
     assert found["before"] == pytest.approx(2000e-6)

@@ -114,6 +114,23 @@ def test_a_gain_on_reused_cases_is_unproven():
     assert said.startswith("Unproven: desk/triage improved; desk has no guard; but reused cases prove no gain")
 
 
+def test_scores_on_a_scale_of_their_own_have_no_case_that_passes():
+    scored = judged(role="target", kind="continuous", base=4.0, mean=4.0)
+    assert decision_messages.decision(outlook(scored, short=[scored])).startswith("Blocked: no gain on desk/triage; ")
+
+
+def test_no_confidence_reads_as_certain():
+    for error, told in [
+        (0.04, "96 %"),
+        (0.032, "96.8 %"),
+        (0.04 * 0.8 * 0.2**4, "99.995 %"),
+        (0.04 * 0.8 * 0.2**5, "99.999 %"),
+        (0.04 * 0.8 * 0.2**6, "99.9998 %"),
+        (1e-9, "99.9999999 %"),
+    ]:
+        assert formatting.certainty(error) == told
+
+
 def test_numbers_are_written_without_powers_of_ten():
     for value, told in [
         (-2.3456789e-05, "-0.00002346"),

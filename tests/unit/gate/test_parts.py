@@ -141,6 +141,22 @@ def test_a_small_fall_of_a_part_without_a_margin_is_left_to_the_table(parted):
     assert judged.verdicts[T]["reason"].startswith("Cannot fall: ")
 
 
+@pytest.mark.parametrize("met", [90, 80])
+def test_a_fall_by_the_margin_of_the_unit_is_within_it(parted, met):
+    judged = parted("1" * met + "0" * (100 - met), "1" * (met - 5) + "0" * (105 - met))
+
+    assert judged.verdicts[T]["reason"].startswith("Cannot fall: ")
+
+
+def test_a_fall_by_its_own_margin_is_within_it(parted):
+    tenth = {"clean": {"margin": 0.1, "reason": "a complaint each"}}
+    judged = parted("0" * 20 + "1" * 80, "1" * 20 + "0" * 30 + "1" * 50, tenth)
+
+    assert (
+        "from 80.0 % to 70.0 % of 100 cases: within its margin of 10.0, but more than" in judged.verdicts[T]["reason"]
+    )
+
+
 def test_a_part_that_only_one_side_has_is_not_met_on_the_other(parted):
     judged = parted("1" * 100, "1" * 60 + "-" * 40, CLEAN)
 

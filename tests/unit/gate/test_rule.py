@@ -249,6 +249,20 @@ def test_an_estimate_below_the_minimum_score_is_at_best_inconclusive(evaluate, t
     )
 
 
+def test_a_score_of_the_minimum_is_not_below_it(evaluate, tmp_path):
+    write_desk(tmp_path, 55)
+    write_policy(tmp_path, triage={"minimum_score": 0.52, "margin": 0.3})
+    rows = [tuple("10000")] * 11 + [tuple("11100")] * 44  # their mean is rounded to .5199999999999999
+    assert verdict(evaluate(rows, rows))["verdict"] == "held"
+
+
+def test_a_score_barely_below_the_minimum_does_not_read_as_the_minimum(evaluate, tmp_path):
+    write_desk(tmp_path, 499)
+    write_policy(tmp_path, triage={"minimum_score": 0.8})
+    row = "1" * 399 + "0" * 100  # 79.96 %
+    assert "79.96 % is below the minimum score of 80.00 %" in verdict(evaluate(row, row))["reason"]
+
+
 def test_the_minimum_score_sees_groups_not_cases(evaluate, tmp_path):
     row = "1" * 70 + "0" * 30
     write_desk(tmp_path, 100, case_keys=lambda index: {"group": f"t{index // 10}"})
@@ -347,6 +361,14 @@ def test_a_target_score_is_a_further_demand_beside_the_gain(evaluate, tmp_path):
     )["reason"]
     assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["short"]) == ("block", [T])
     assert "the target score is not reached on desk/triage (90.0 %)" in judged.tasks["desk"]["reason"]
+
+
+def test_a_bound_barely_below_the_target_score_does_not_read_as_the_target_score(evaluate, tmp_path):
+    write_desk(tmp_path, 103)
+    write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
+    found = verdict(evaluate(*moved(103, failing=5, fixed=20)))
+    assert (found["reached"], round(found["score_bound"], 4)) == (False, 0.8996)
+    assert "The target score of 90.00 % is not reached: the score is at least 89.96 %" in found["reason"]
 
 
 def test_crossing_a_target_score_is_no_gain(evaluate, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.records import write_desk
+from tests.support.records import record, save, write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.planning.advice import next_steps
@@ -98,6 +98,27 @@ def test_what_is_declared_together(root):
     assert equal == pytest.approx(0.428 * 0.876, abs=0.001)  # the target has to hold as well
 
 
+def test_the_only_sealed_guard_of_a_group_holds_its_own_margin(root):
+    team(root, names=("triage", "one", "two"), together=0.3)
+    write_desk(root, 60, "one-sealed", lambda index: {"input": f"sealed {index}"}, sealed=True)
+    policy = json.loads((root / "desk" / "task.yaml").read_text())
+    policy["units"]["one-sealed"] = policy["units"]["one"] | {"seals": "one"}
+    (root / "desk" / "task.yaml").write_text(json.dumps(policy))
+    [task] = load_tasks(root)
+    plans = plan_units([task], Past())
+    found = {each.unit.name: each for each in plans}
+
+    assert found["one-sealed"].group is None
+    assert found["one-sealed"].asked == pytest.approx(0.8 ** (1 / 3))  # the target, the group and this one
+    assert "more cases, or a margin of" in "; ".join(next_steps(found["one-sealed"]))
+    assert [*next_steps(found["one"])] == ["shares a margin of 30 points with its group"]
+    held = found["one-sealed"].chance
+    assert held < 0.3
+    assert passes_together(plans)[0] <= held * found["triage"].chance
+    assert honest_release(task, plans) <= held
+    assert "reason: ..}; one, which alone has sealed cases, needs it by itself too" in plan()
+
+
 def test_a_proposal_that_is_declared_releases_as_foretold(root):
     team(root)
     before = proposed(root)
@@ -142,6 +163,19 @@ def test_a_split_that_is_declared_releases_as_foretold(root):
     team(root, 20, names=names, sealed=60, margin=way.margin)
 
     assert proposed(root, gain=0.25).declared == pytest.approx(way.released, abs=0.01)
+
+
+def test_a_target_gains_only_what_its_open_cases_have_room_for(root):
+    team(root, names=("triage", "one"), sealed=60)
+    [task] = load_tasks(root)
+    base = record([task], {"desk/triage": "1" * 55 + "0" * 5})
+    save(root.parent / "baselines", base, [unit for unit in task.units if unit.key == "desk/triage"])
+    past = Past(folder=root.parent / "baselines" / "tiny-12345678")
+    found = propose(task, plan_units([task], past))  # the sealed cases have no baseline: room for any gain
+
+    assert found
+    assert found.shown < POWER
+    assert found.target_cases > 60
 
 
 def test_guards_alone_need_only_hold(root):

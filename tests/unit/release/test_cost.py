@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.records import ENGINE, LOCAL, save, write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
@@ -74,6 +75,18 @@ def test_a_cheaper_adapter_is_released_and_verified(desk):
     assert manifest["verdicts"] == {"desk/triage": "improved", "desk/spend": "held"}
     assert "desk/spend" in (adapter / "README.md").read_text()
     assert list(desk.home.glob("baselines/*/desk/spend.released.json"))
+
+
+def test_the_head_of_the_card_has_the_mean_price_of_its_table(desk):
+    adapter = desk.adapter()
+    released(desk, adapter, judged(desk, adapter, 30))
+    _, front, body = (adapter / "README.md").read_text().split("---\n", 2)
+    values = {
+        each["dataset"]["name"]: each["metrics"][0]["value"]
+        for each in yaml.safe_load(front)["model-index"][0]["results"]
+    }
+    assert values == {"desk/triage": 0.95, "desk/spend": -0.00037}
+    assert "| desk/spend | 60 | -0.00097 | -0.00037 |" in body
 
 
 def test_a_dearer_adapter_is_not(desk):

@@ -72,8 +72,8 @@ def conditions(found: Proposal) -> Iterator[str]:
     if len(found.guards) > 1:
         names = ", ".join(f"{name}: 1" for name in found.guards)
         sealed = [name for name in found.guards if name in found.ways[0].sealed]
-        alone = f"; {sealed[0]}, which alone has sealed cases, needs it by itself too" if len(sealed) == 1 else ""
-        yield f"Together, in task.yaml: guards: {{together: {{{names}}}, margin: .., reason: ..}}{alone}"
+        single = f"; {sealed[0]}, the only one with sealed cases, needs it as its own" if len(sealed) == 1 else ""
+        yield f"Together, in task.yaml: guards: {{together: {{{names}}}, margin: .., reason: ..}}{single}"
     if found.targets and not found.is_split:
         more = f" Sealing some needs about {found.sealable} cases per unit." if found.sealable else ""
         yield ONCE + more

@@ -7,6 +7,7 @@ prompt. The hosted model is right as often as its prompt deserves, and where the
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from tests.support.gated import GOOD
 from tests.support.prompted import CASES, IN_SERVICE, WORSE
 from tests.support.prompted import act as honest
 from tunegate.harness.core.files import stamped
-from tunegate.harness.ledger.ledger import append, event_path, read_ledger
+from tunegate.harness.ledger.ledger import LEDGER, Event, append, event_path, read_ledger
 
 GATE = ("gate", "--policy-from=origin/main", "--decision=decision.json", "--out=record.json")
 UNIT = "fixtures/desk/triage.yaml"
@@ -67,6 +68,21 @@ def _forged_record(world: World) -> None:
     for event in brought:
         files = {unit: made["digest"] if sha == old else sha for unit, sha in event.files.items()}
         append(root, replace(event, files=files))
+
+
+def _forged_beside(world: World) -> None:
+    """A second record of the very configuration in service fails a case in twenty more; an event serves it."""
+    root = world.home / "baselines"
+    data = json.loads(next(root.glob("*/desk/triage.json")).read_text())
+    del data["digest"]
+    for result in [*data["cases"].values()][::20]:
+        result.update(passed=False, score=0.0, output="{}")
+    data["summary"].update(mean=statistics.fmean(result["score"] for result in data["cases"].values()))
+    made = stamped(data)
+    kept = root / LEDGER / "outputs" / f"{made['digest']}.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(made, indent=1))
+    append(root, Event("serves", "desk", made["subject"], {"desk/triage": made["digest"]}))
 
 
 def _no_ledger(world: World) -> None:
@@ -139,6 +155,7 @@ ATTEMPTS = {
     "prompt-worse-forged": _served("Its record says that every case passes.", _then(_forged_record)),
     "prompt-worse-no-ledger": _served("The ledger forgets what is in service.", _then(_no_ledger)),
     "prompt-worse-no-anchor": _served("The record of the anchor is deleted.", _then(_no_anchor)),
+    "record-beside": _served("A worse record of the same prompt goes in service, for later.", _forged_beside),
     "model-elsewhere": _served("The model is the same one under another address.", _other_host),
     "model-smaller": _served("A smaller model, recorded, goes in service.", _smaller_model_recorded),
     "prompt-holds-answers": _served("The prompt holds every case's answer.", _answers_in_prompt),

@@ -405,7 +405,7 @@ def read_ledger(root: Path) -> Ledger:
     return Ledger(events)
 
 
-def joined(root: Path, ledger: Ledger, theirs: Mapping[str, Event]) -> Ledger:
+def joint_ledger(root: Path, ledger: Ledger, theirs: Mapping[str, Event]) -> Ledger:
     """Return the ledger of `root` together with other events.
 
     Raises:

@@ -14,7 +14,7 @@ from tunegate.harness.ledger.ledger import (
     Event,
     Ledger,
     event_path,
-    joined,
+    joint_ledger,
     parse_event,
     read_ledger,
     render_event,
@@ -61,7 +61,7 @@ def pull(root: Path, remote: str) -> str:
         return ""
     git(root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options", remote, REF)
     here = read_ledger(root)
-    for event in joined(root, here, _events_of(root, listed[0], "", remote)).in_order:
+    for event in joint_ledger(root, here, _events_of(root, listed[0], "", remote)).in_order:
         if event.digest not in here.events:  # after those that it names: a kill leaves a whole ledger
             write_event(root, event)
     return listed[0]

@@ -14,6 +14,7 @@ from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result
@@ -26,7 +27,7 @@ from tunegate.harness.models.adapters import adapter_digest, base_name, check_ba
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.local.placement import CPU, FLOAT32
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.served.served_prompts import served_prompts
+from tunegate.harness.models.served.served_prompts import served_loras, served_prompts
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.parity.configs import config_findings
 from tunegate.harness.parity.outputs import SAME, UNEXPLAINED, OutputParity, output_parity
@@ -152,6 +153,7 @@ def compare_served(
         record, unseen = _ask(scored, model, options, watch)
         again = {} if isinstance(model, Local) else _ask_again(scored, model, record)
         prompts = _prompts(scored, model, record, options)
+        settings += _scaled(model, options) if isinstance(model, Server) else ()
     outputs = output_parity(
         scored.base.tokenizer, scored.units, scored.record, record, _results_of_base(scored, baselines),
         weights is not None and weights.is_same, again,
@@ -195,6 +197,13 @@ def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record) -> dic
     ]  # fmt: skip
     asked = [replace(scored.asked[key], repeat=1) for key in chosen[:AGAIN]]  # with another seed
     return {each.key: each.output for each in model.complete(asked) if each.output is not None} if asked else {}
+
+
+def _scaled(server: Server, options: ModelOptions) -> Iterator[Finding]:
+    """The adapters that a server applies at another scale."""
+    for path, scale in served_loras(server.fingerprint.names["model"], options).items():
+        if scale != 1:
+            yield Finding("adapter-scaled", f"the server applies {shown(path)} at scale {scale:g}; expected 1")
 
 
 def _together(found: Sequence[Record], partial: bool) -> Record:

@@ -30,12 +30,16 @@ class Asked:
 
 @dataclass
 class FaultServer:
-    """What it does: the `script`, an act a request, then `then` for ever. What it saw: `asked`, `most` at a time."""
+    """What it does: the `script`, an act a request, then `then` for ever. What it saw: `asked`, `most` at a time.
+
+    `shown` is the JSON that can be got, by path.
+    """
 
     then: Act
     script: list[Act] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     most: int = 0
+    shown: dict[str, Any] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
     address: str = ""
     _now: int = 0
@@ -74,6 +78,11 @@ class Handler(BaseHTTPRequestHandler):
         faults: FaultServer = self.server.faults
         with faults.taking(Asked(self.path, dict(self.headers), body)) as act, suppress(ConnectionError):
             act(self, body)
+
+    def do_GET(self) -> None:
+        """Show what there is at the path."""
+        found = self.server.faults.shown.get(self.path)
+        self.send(json.dumps(found), 404 if found is None else 200)
 
     def send(self, text: str | bytes, status: int = 200, length: int | None = None, **headers: str) -> None:
         """A whole answer; `length` is what it claims to be, in bytes."""

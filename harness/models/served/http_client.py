@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import ipaddress
+import json
 import os
 import re
 import time
@@ -110,6 +111,15 @@ class HttpClient:
                 "time with --tg-deadline"
             ) from None
 
+    async def get(self, path: str) -> Any:
+        """Return the JSON that the server has at a path; None if it has none, or does not respond in time."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                status, _, content = await self._send(path, f"{self.url}/{path}", None)
+            return json.loads(self.harmless(content.decode())) if status == 200 else None
+        except (TimeoutError, self._httpx.HTTPError, ValueError, RecursionError):
+            return None
+
     async def _insist(self, place: str, ask: Callable[[], Awaitable[Reply]], trouble: list[str]) -> Reply:
         end = time.monotonic() + self._deadline
         failures = 0
@@ -185,8 +195,8 @@ class HttpClient:
             raise _TryAgain(f"an invalid response: {wrong}")
         return found
 
-    async def _send(self, place: str, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
-        async with self._client.stream("POST", url, json=body) as response:
+    async def _send(self, place: str, url: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, str], bytes]:
+        async with self._client.stream("GET" if body is None else "POST", url, json=body) as response:
             content = bytearray()
             async for piece in response.aiter_raw():
                 content += piece

@@ -1,4 +1,7 @@
-"""The prompt that a server makes of chat messages, if it shows it: llama.cpp and vLLM do, each in its own way."""
+"""What a server shows of itself: the prompts that it makes of chat messages, and the LoRA adapters that it applies.
+
+llama.cpp and vLLM show prompts, each in its own way; llama.cpp shows adapters.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.models.api import Messages
 from tunegate.harness.models.model_options import ModelOptions, split_server
 from tunegate.harness.models.served.http_client import HttpClient, Rejected
@@ -15,7 +19,15 @@ from tunegate.harness.models.served.http_client import HttpClient, Rejected
 Show = Callable[[HttpClient, str, list[dict[str, str]]], Awaitable[list[int]]]
 LAST = 1 << 31  # beyond any token id
 API = "/v1"  # the endpoints below are next to it
-TEMPLATE, TOKENIZE = "apply-template", "tokenize"
+TEMPLATE, TOKENIZE, LORAS = "apply-template", "tokenize", "lora-adapters"
+SHOWN_LORAS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["path", "scale"],
+        "properties": {"path": {"type": "string"}, "scale": {"type": "number"}},
+    },
+}
 #: Statuses of a server that has no such endpoint, or refuses the request there.
 NOT_THERE = (400, 404, 405, 422, 501)
 
@@ -29,6 +41,23 @@ def served_prompts(name: str, asked: Sequence[Messages], options: ModelOptions) 
     if not url.endswith(API) or not asked:
         return None
     return asyncio.run(_all(url.removesuffix(API), model, asked, options))
+
+
+def served_loras(name: str, options: ModelOptions) -> dict[str, float]:
+    """The scale of each LoRA adapter that a llama.cpp server applies, by its path; empty for other servers."""
+    url, _ = split_server(name)
+    return asyncio.run(_loras(url.removesuffix(API), options)) if url.endswith(API) else {}
+
+
+async def _loras(root: str, options: ModelOptions) -> dict[str, float]:
+    client = HttpClient(root, options)
+    try:
+        found = await client.get(LORAS)
+    finally:
+        await client.close()
+    if schema_mistakes(found, SHOWN_LORAS):
+        return {}
+    return {str(each["path"]): float(each["scale"]) for each in found}
 
 
 async def _all(root: str, model: str, asked: Sequence[Messages], options: ModelOptions) -> list[list[int]] | None:

@@ -30,7 +30,7 @@ from tunegate.harness.gate.rule import blocked
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.served.served_prompts import served_prompts
+from tunegate.harness.models.served.served_prompts import served_loras, served_prompts
 from tunegate.harness.models.served.vllm_process import LOGS, PYTHON
 from tunegate.harness.parity.configs import config_findings
 from tunegate.harness.parity.outputs import output_parity
@@ -381,6 +381,26 @@ def test_token_ids_that_are_none_could_not_run(tokens):
         pytest.raises(CouldNotRun, match="token"),
     ):
         served_prompts(server.model, [(("user", "Hi."),)], ModelOptions())
+
+
+@pytest.mark.parametrize(
+    ("shown", "scales"),
+    [
+        (
+            [{"id": 0, "path": "a.gguf", "scale": 0.5}, {"id": 1, "path": "b.gguf", "scale": 1}],
+            {"a.gguf": 0.5, "b.gguf": 1},
+        ),
+        ([], {}),
+        ([{"path": "a.gguf"}], {}),
+        ({"error": "none here"}, {}),
+        (None, {}),
+    ],
+)
+def test_the_adapters_that_a_server_shows_are_read_with_their_scales(shown, scales):
+    with serving(says("{}")) as server:
+        server.shown["/lora-adapters"] = shown
+        assert served_loras(server.model, ModelOptions()) == scales
+    assert server.asked == [], "a request there would set the scales"
 
 
 @pytest.mark.parametrize("artefact", ["nowhere", "run.json", "fixtures"])

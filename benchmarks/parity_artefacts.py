@@ -112,8 +112,9 @@ OVER_NETWORK = {
     EARLIER: Artefact("the earlier LoRA", "other-weights or another-adapter"),
     HALVED: Artefact("LoRA at half its alpha", "other-weights or adapter-scaled"),
 }
-GATEWAYS: tuple[tuple[Artefact, Mapping[str, float]], ...] = (
-    (Artefact("a gateway that sets temperature 1", "sampling"), {"temperature": 1.0}),
+#: Without a seed: a vLLM on a CPU ends when it samples with one ("CPU Generator does not use offset").
+GATEWAYS: tuple[tuple[Artefact, Mapping[str, float | None]], ...] = (
+    (Artefact("a gateway that sets temperature 1", "sampling"), {"temperature": 1.0, "seed": None}),
     (Artefact("a gateway that sets a repetition penalty", "sampling or unexplained"), {"repetition_penalty": 1.3}),
 )
 
@@ -237,7 +238,7 @@ def on_llama_cpp(file: Path, setting: str) -> Iterator[str]:
         yield name
 
 
-def pass_on(address: str, changes: Mapping[str, float], handler: Handler, body: Mapping[str, Any]) -> None:
+def pass_on(address: str, changes: Mapping[str, float | None], handler: Handler, body: Mapping[str, Any]) -> None:
     """A gateway: send a request on to a server, changed where it asks for an output; return its response."""
     more = changes if "max_tokens" in body and not body.get("echo") else {}
     found = httpx2.post(f"{address}{handler.path}", json={**body, **more}, timeout=600, trust_env=False)

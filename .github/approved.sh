@@ -4,8 +4,8 @@
 set -euo pipefail
 gh api "$REVIEWS" --paginate --jq '.[]
   | select(.user.login != env.AUTHOR)
-  | [.body // "" | splits("\r?\n") | select(test("^approve [0-9a-f]{12}[ \t]*$")) | .[8:20]] as $digests
-  | [.user.login, .state, .commit_id == env.HEAD, $digests[-1] // ""] | @tsv' |
+  | [.user.login, .state, .commit_id == env.HEAD,
+     ([.body // "" | splits("\r?\n") | select(test("^approve [0-9a-f]{12}[ \t]*$"))] | last // "" | .[8:20])] | @tsv' |
   awk -F '\t' '
     $2 == "APPROVED" && $3 == "true" && $4 != "" { given[$1] = NR "\t" $1 "\t" $4 }
     $2 == "CHANGES_REQUESTED" || $2 == "DISMISSED" { delete given[$1] } # the state of an earlier approval stays APPROVED

@@ -65,14 +65,14 @@ class OutputParity:
 
 def output_parity(
     tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, Result],
-    same_weights: bool = False, again: Mapping[str, str] = MappingProxyType({}),
+    same_weights: bool = False, again: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> OutputParity:  # fmt: skip
     """Compare the outputs of the adapter's record with those of the served model's, by the evaluated model's tokens.
 
     Sampled outputs are skipped, since they vary from run to run. `base` are the results of the base
     without the adapter, by case; empty if unknown. `same_weights` says that the weights were seen
-    to be the evaluated ones. `again` are the second outputs of requests that were sent twice, by
-    case.
+    to be the evaluated ones. `again` are the outputs of requests that were sent alone, several
+    times, by case.
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {
@@ -86,7 +86,7 @@ def output_parity(
     case = min(firsts, key=lambda key: firsts[key][0], default="")
     agreed = statistics.fmean([firsts[key][1] if key in firsts else 1.0 for key in outputs]) if outputs else None
     drifts = [gap for key in greedy for gap in _gaps(expected.cases.get(key), served.cases.get(key))]
-    sampled = list(_sampled({key: (outputs[key][1], second) for key, second in again.items() if key in outputs}))
+    sampled = list(_sampled(again))
     moved = _moved_along([(expected.cases.get(key), served.cases.get(key), base.get(key)) for key in greedy])
     of_adapter = [*_not_applied(outputs, base)] or [*moved]
     findings = [*of_adapter, *_endless(pairs), *_cut(pairs), *sampled]
@@ -178,13 +178,13 @@ def _cut(pairs: Mapping[str, tuple[Result, Result]]) -> Iterator[Finding]:
         )
 
 
-def _sampled(twice: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+def _sampled(again: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     """Outputs that change when the same request is sent again."""
-    changed = [key for key, (first, second) in twice.items() if first != second]
-    if len(changed) > MOST * len(twice):
+    changed = [key for key, outputs in again.items() if len({*outputs}) > 1]
+    if len(changed) > MOST * len(again):
         yield Finding(
             "sampling",
-            f"{len(changed)} of {len(twice)} outputs change when the same request is sent again: the server samples, "
+            f"{len(changed)} of {len(again)} outputs change when the same request is sent again: the server samples, "
             f"although the request asks for temperature 0 (first: {changed[0]})",
         )
 

@@ -37,7 +37,7 @@ from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.parity.served import ServedModel, find_served, opened
 from tunegate.harness.parity.weights import WeightParity, weight_parity
 
-AGAIN = 12  # requests that are sent a second time, to see whether the server samples
+AGAIN = 8  # requests that are sent twice more, to see whether the server samples
 LEFT_TO_THE_GATE = {"quantised"}  # reported, but not a failure: the verdicts show whether it does harm
 
 
@@ -188,15 +188,19 @@ def _ask(
     return replace(_together(found, partial=bool(unseen)), sealed=record.sealed), unseen
 
 
-def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record) -> dict[str, str]:
-    """The second outputs of some greedy cases whose first output is not the evaluated one."""
+def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record) -> dict[str, list[str]]:
+    """Two more outputs of some greedy cases whose first output is not the evaluated one."""
     chosen = [
         key for key, request in scored.asked.items()
         if not request.decoding.temperature and key in record.cases
         and record.cases[key].first.output != scored.record.cases[key].first.output
     ]  # fmt: skip
-    asked = [replace(scored.asked[key], repeat=1) for key in chosen[:AGAIN]]  # with another seed
-    return {each.key: each.output for each in model.complete(asked) if each.output is not None} if asked else {}
+    found: dict[str, list[str]] = {key: [] for key in chosen[:AGAIN]}
+    for key, outputs in found.items():
+        for seed in (1, 2):
+            # alone: beside other requests a server that does not sample may round otherwise, and so write otherwise
+            outputs += [each.output or "" for each in model.complete([replace(scored.asked[key], repeat=seed)])]
+    return found
 
 
 def _scaled(server: Server, options: ModelOptions) -> Iterator[Finding]:

@@ -152,3 +152,13 @@ def test_outputs_that_end_at_a_text_of_the_server_are_named(units):
 
 def test_no_answer_at_all_is_no_difference(units):
     assert parity(units, answered(units, *GOOD), Record(False, {}, {}, {}, {})).of == 0
+
+
+@pytest.mark.parametrize(("second", "causes"), [("a b c x", []), ("a b c y", ["sampling"])])
+def test_a_server_samples_where_the_same_request_alone_has_two_outputs(units, second, causes):
+    """Not where it had another one beside other requests: then it rounds otherwise."""
+    served = answered(units, "a b c z", *GOOD[1:])
+    [first, *_] = served.cases
+    found = output_parity(words, units, answered(units, *GOOD), served, {}, again={first: ["a b c x", second]})
+
+    assert [each.rule for each in found.findings] == causes

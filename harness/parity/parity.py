@@ -189,18 +189,22 @@ def _ask(
 
 
 def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record) -> dict[str, list[str]]:
-    """Two more outputs of some greedy cases whose first output is not the evaluated one."""
+    """Two more outputs of some greedy cases whose first output is not the evaluated one.
+
+    A server that does not sample may still round otherwise beside other requests, or with a part of the prompt in its
+    cache. So each request is sent alone, and once before, for the cache.
+    """
     chosen = [
         key for key, request in scored.asked.items()
         if not request.decoding.temperature and key in record.cases
         and record.cases[key].first.output != scored.record.cases[key].first.output
     ]  # fmt: skip
-    found: dict[str, list[str]] = {key: [] for key in chosen[:AGAIN]}
-    for key, outputs in found.items():
-        for seed in (1, 2):
-            # alone: beside other requests a server that does not sample may round otherwise, and so write otherwise
-            outputs += [each.output or "" for each in model.complete([replace(scored.asked[key], repeat=seed)])]
-    return found
+
+    def ask(key: str, seed: int) -> str:
+        [found] = model.complete([replace(scored.asked[key], repeat=seed)])
+        return found.output or ""
+
+    return {key: [ask(key, seed) for seed in (1, 2, 3)][1:] for key in chosen[:AGAIN]}
 
 
 def _scaled(server: Server, options: ModelOptions) -> Iterator[Finding]:

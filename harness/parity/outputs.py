@@ -71,8 +71,8 @@ def output_parity(
 
     Sampled outputs are skipped, since they vary from run to run. `base` are the results of the base
     without the adapter, by case; empty if unknown. `same_weights` says that the weights were seen
-    to be the evaluated ones. `again` are the outputs of requests that were sent alone, several
-    times, by case.
+    to be the evaluated ones. `again` are the outputs of requests that were sent one by one,
+    several times, by case.
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {

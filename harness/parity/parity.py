@@ -192,7 +192,7 @@ def _ask_again(scored: ScoredAdapter, model: ServedModel, record: Record) -> dic
     """Two more outputs of some greedy cases whose first output is not the evaluated one.
 
     A server that does not sample may still round otherwise beside other requests, or with a part of the prompt in its
-    cache. So each request is sent alone, and once before, for the cache.
+    cache. So each request is sent by itself, and once before, for the cache.
     """
     chosen = [
         key for key, request in scored.asked.items()

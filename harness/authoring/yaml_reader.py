@@ -14,6 +14,7 @@ import yaml
 from tunegate.harness.authoring.document import Document, Where, shortened, show_value, show_where
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.escaping import HALF
 from tunegate.harness.core.garbage import no_collection
 
 MAX_DEPTH = 100  # levels of nesting
@@ -23,7 +24,6 @@ MAX_DIGITS = 300  # of a whole number; floats have the same limit
 TAG = "tag:yaml.org,2002:"
 TEXT, MERGE = TAG + "str", TAG + "merge"
 TOO_DEEP = (f"at most {MAX_DEPTH} levels of nesting", "more")
-HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs
 
 
 class _Builder:
@@ -119,7 +119,7 @@ class _Builder:
         self._nodes += 1
         self._values += 1
         tag, value = node.tag, node.value
-        if node.style == '"' and HALVES.search(value):
+        if node.style == '"' and HALF.search(value):
             self._say(node, where, "text", "a lone surrogate", "delete the \\u escape, or write both halves")
         if not node.style and (self._brackets or self._has_cuts):
             self._check_plain(node, where)
@@ -284,7 +284,7 @@ class _Loader(yaml.SafeLoader):
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
         """Join escaped surrogate pairs: JSON writes them, and JSON is YAML."""
         node = super().compose_scalar_node(anchor)
-        if HALVES.search(node.value):
+        if HALF.search(node.value):
             node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         return node
 

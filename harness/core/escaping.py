@@ -17,7 +17,7 @@ _UNSEEN = re.compile(
     r"\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_HALF = re.compile("[\ud800-\udfff]")
+HALF = re.compile("[\ud800-\udfff]")  # half a character: a surrogate without its other one
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _LAYOUT = "\n\t"
 #: `::error::` is a command at the start of a line, after any white space.
@@ -30,7 +30,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&verbar;"}  # without
 
 def whole(text: str) -> str:
     """Replace each half a character (a lone surrogate), which no file can hold, by the replacement character."""
-    return _HALF.sub("\ufffd", text)
+    return HALF.sub("\ufffd", text)
 
 
 def shown(text: str) -> str:

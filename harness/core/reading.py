@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.core.escaping import HALF
 
 MOST_BYTES = 1 << 29  # per file; a record of 10,000 long outputs has a tenth of it
 MOST_SETTINGS = 1 << 24  # per settings file
@@ -181,7 +182,6 @@ def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
 
 
 TOO_DEEP = f"more than {MOST_LEVELS} levels of nesting"
-_HALF = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -249,9 +249,9 @@ def _is_too_deep(value: Any) -> bool:
 
 def _half_character(text: str, value: Any) -> str:
     """Return the first lone surrogate in a value; pairs are already combined."""
-    if not _ESCAPED_HALF.search(text) and not _HALF.search(text):
+    if not _ESCAPED_HALF.search(text) and not HALF.search(text):
         return ""
-    half = _HALF.search(json.dumps(value, ensure_ascii=False))
+    half = HALF.search(json.dumps(value, ensure_ascii=False))
     return f"U+{ord(half[0]):04X}" if half else ""
 
 

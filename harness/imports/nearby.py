@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.utf8 import MOST_BYTES
-from tunegate.harness.authoring.yaml_reader import HALVES, read_yaml
+from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, Unreadable, show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.escaping import HALF, shown
 from tunegate.harness.core.reading import UTF16, NotJson, parse_foreign_json, read_bytes
 from tunegate.harness.results.samples import text_of
 
@@ -182,6 +182,6 @@ def _parsed(path: Path, text: str, line: int = 0) -> Any:
         value = parse_foreign_json(text)
     except NotJson as error:
         raise Unreadable(path, "JSON", str(error), line=line or error.line) from None
-    if _ESCAPED_HALF.search(text) and HALVES.search(json.dumps(value, ensure_ascii=False)):
+    if _ESCAPED_HALF.search(text) and HALF.search(json.dumps(value, ensure_ascii=False)):
         raise Unreadable(path, "text", "half a character (a lone surrogate)", "write both halves, or none", line)
     return value

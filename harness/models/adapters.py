@@ -39,10 +39,10 @@ CONFIG = "adapter_config.json"
 TRAINING = "training.json"
 DROPPED = "dropped.jsonl"  # the rows that decontamination removed, if any
 CURVES = "training.svg"  # the evaluation results, drawn over the steps
-#: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
-#: adapter would get another digest on the next machine, and after an upgrade of PEFT.
 UNCHECKED = 1 << 26  # bytes of weights; smaller files are read without a check of their length
 KEEPING = ("gaussian", "orthogonal", "eva", "lora_ga")  # initial weights that leave the base as it is
+#: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
+#: adapter would get another digest on the next machine, and after an upgrade of PEFT.
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
 
 

@@ -72,8 +72,9 @@ def conditions(found: Proposal) -> Iterator[str]:
     if len(found.guards) > 1:
         names = ", ".join(f"{name}: 1" for name in found.guards)
         sealed = [name for name in found.guards if name in found.ways[0].sealed]
-        single = f"; {sealed[0]}, the only one with sealed cases, needs it as its own" if len(sealed) == 1 else ""
-        yield f"Together, in task.yaml: guards: {{together: {{{names}}}, margin: .., reason: ..}}{single}"
+        single = [f"; give {name}, the only one with sealed cases, the same margin of its own" for name in sealed]
+        own = "".join(single if len(single) == 1 else ())
+        yield f"Together, in task.yaml: guards: {{together: {{{names}}}, margin: .., reason: ..}}{own}"
     if found.targets and not found.is_split:
         more = f" Sealing some needs about {found.sealable} cases per unit." if found.sealable else ""
         yield ONCE + more

@@ -15,7 +15,7 @@ from tunegate.harness.models.model_options import PYTHON, REPLAY, SERVER, VLLM
 
 ADAPTER_FILE, REFERENCE = "adapter_config.json", ".ref"
 BETWEEN = "+"  # of the parts of one configuration
-_BETWEEN = re.compile(r"\+(?=[^+])")  # a `+` that nothing follows, or another one, ends a name: command-r+
+_SPLIT = re.compile(r"\+(?=[^+])")  # a `+` that nothing follows, or another one, ends a name: command-r+
 _NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<rest>.+)", re.DOTALL)
 
 
@@ -54,7 +54,7 @@ def named_parts(text: str) -> tuple[str, str]:
 
 def _side(text: str) -> Side:
     name, rest = named_parts(text)
-    parts = [rest] if Path(rest).exists() else _BETWEEN.split(rest)
+    parts = [rest] if Path(rest).exists() else _SPLIT.split(rest)
     kinds = [(_kind(part), part) for part in parts if part]
     for kind, count in Counter(kind for kind, _ in kinds).items():
         if count > 1:

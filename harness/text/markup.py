@@ -50,9 +50,10 @@ _BLANK_LINE = regex.compile(r"\n[ \t]*\n")
 
 def tags(text: str) -> Iterator[Edit]:
     """HTML tags and comments: block tags end a paragraph, `<br>` ends a line, others are dropped."""
-    for tag in _TAG.finditer(text) if "<" in text else ():
-        name = (tag[1] or "").lower()
-        if name in _ELEMENTS or tag[0][1] in "!?" or ":" in name or "-" in name:
+    found = [(tag, (tag[1] or "").lower()) for tag in _TAG.finditer(text)] if "<" in text else []
+    closed = {name for tag, name in found if tag[0].startswith("</")}  # <bold>...</bold> is markup, whatever its name
+    for tag, name in found:
+        if name in _ELEMENTS or name in closed or tag[0][1] in "!?" or ":" in name or "-" in name:
             yield Edit.of(tag, PARAGRAPH if name in _BLOCKS else "\n" if name == "br" else "")
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from tunegate.harness.authoring.document import SHOWN, show_value
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.escaping import HALF
 
 Extract = Literal["strict", "fenced", "text"]
 
@@ -31,7 +32,6 @@ _FENCED = re.compile(r"```json[ \t\r]*\n((?:.*\n)?)[ \t]*```", re.DOTALL)
 _FENCE_LINE = re.compile(r"^[ \t]*```", re.MULTILINE)
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
 _STRING = re.compile(r'"[^"]*"?')
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
@@ -195,7 +195,7 @@ def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
 
 
 def _half_characters(text: str, where: list[str | int]) -> Iterator[Finding]:
-    if _SURROGATE.search(text):
+    if HALF.search(text):
         message = f"a lone surrogate, which is not text, in {show_json(text)}"
         yield Finding("json.unicode", message, json_path(where))
 

@@ -117,7 +117,7 @@ class HttpClient:
             async with asyncio.timeout(self._deadline):
                 status, _, content = await self._send(path, f"{self.url}/{path}", None)
             return json.loads(self.harmless(content.decode())) if status == 200 else None
-        except (TimeoutError, self._httpx.HTTPError, ValueError, RecursionError):
+        except (TimeoutError, CouldNotRun, self._httpx.HTTPError, ValueError, RecursionError):
             return None
 
     async def _insist(self, place: str, ask: Callable[[], Awaitable[Reply]], trouble: list[str]) -> Reply:

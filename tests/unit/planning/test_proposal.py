@@ -116,7 +116,7 @@ def test_the_only_sealed_guard_of_a_group_holds_its_own_margin(root):
     assert held < 0.3
     assert passes_together(plans)[0] <= held * found["triage"].chance
     assert honest_release(task, plans) <= held
-    assert "reason: ..}; one, the only one with sealed cases, needs it as its own" in plan()
+    assert "reason: ..}; give one, the only one with sealed cases, the same margin of its own" in plan()
 
 
 def test_a_proposal_that_is_declared_releases_as_foretold(root):

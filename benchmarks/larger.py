@@ -38,6 +38,7 @@ def fetch(folder: Path, watch: Watch) -> Path:
     """
     file = folder / NAME
     if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work, watch(f"Downloading {NAME}", PARTS) as done:
             joined = Path(work) / NAME
             with joined.open("wb") as out:

@@ -6,8 +6,9 @@
 1,000 messages to a bank are sorted into JSON (triage) and replied to (replies), and 1,000 requests to an assistant are
 answered in a few words (questions), by the demo's prompts and checks. The embedded model is compared with an adapter of
 the demo's recipe on the demo's rows of these units, this with one of another seed, and with itself in bfloat16. The
-larger model only sorts, with one more sentence in its prompt. The commands are a user's: `traffic`, `record`, `train`,
-`gate`. A command whose result lies in WORK is not run again. Writes results/real_outputs.md.
+larger model only sorts, by the demo's prompt with an example, and by this with one more sentence. The commands are a
+user's: `traffic`, `record`, `train`, `gate`. A command whose result lies in WORK is not run again. Writes
+results/real_outputs.md.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ CASES, FEW = "general", 10  # a unit with expectations: a training takes a diagn
 ROWS = ("triage", "replies", "general")  # those of these units
 TEMPLATES = {"replies": "Customer: {input}\nNotes: none"}  # the inputs have no notes
 SEEDS = {"A": 7, "B": 8}
+EXAMPLE = ' Example: {"product": "boiler", "request": {"kind": "visit", "urgency": "routine"}, "callback": true}'
 SENTENCE = " If nothing is broken, the urgency is routine."
 BASES = ("base", "large")  # what the gate compares with
 HEAD = ("pair", "unit", "inputs", "rejected, %", "outputs differ, %", "labels", "cases", "saved")
@@ -200,8 +202,9 @@ def measure(data: Path, work: Path, inputs: int, rows: int | None, model: Path |
         return list(small.compare()), small.minutes
     large = Project(work / f"large-{inputs}", ("--model", str(model), "--dtype", "bfloat16"), watch)
     named = large.write(texts, "triage")
+    large.write_unit("triage", named[BANK], EXAMPLE)  # without it, the values have no quotes
     large.ask("large", "record")
-    large.write_unit("triage", named[BANK], SENTENCE)
+    large.write_unit("triage", named[BANK], EXAMPLE + SENTENCE)
     large.ask("large-prompt", "gate")
     return [*small.compare(), *large.compare()], small.minutes | large.minutes
 

@@ -311,7 +311,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
 
 
 def _mean_is_lost(each: PairedScores) -> bool:
-    return each.difference < -each.margin * each.span
+    return each.difference < -each.margin * each.span - stats.TIE
 
 
 def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:

@@ -153,6 +153,11 @@ def test_nothing_is_held_while_the_mean_that_was_seen_is_lost(continuous):
     assert found["reason"].startswith("Inconclusive: the mean fell by 0.9 (30 %), more than the margin of 0.5. ")
 
 
+def test_a_mean_that_fell_by_the_margin_has_not_lost_more(continuous):
+    found = continuous([-3.9] * 200, [-4.4] * 200)  # as floats, 0.5000000000000004
+    assert (found["verdict"], "more than the margin" in found["reason"]) == ("regressed", False)
+
+
 def test_a_mean_that_was_seen_to_fall_is_no_gain(continuous):
     base = [-3.0] * 1000
     tuned = [*[-150.0] * 4, *[-2.7] * 996]  # what counts of it rises, and all of it falls

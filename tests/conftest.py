@@ -9,7 +9,7 @@ from hypothesis import settings
 from tests.support.data import pytest_runtest_makereport, pytest_runtest_setup  # noqa: F401  (hooks)
 from tests.support.kept import _own_cache, kept, once, shared  # noqa: F401  (fixtures, like all of these)
 from tests.support.project import project  # noqa: F401
-from tests.support.tiny import bare_model, make_adapter, tiny_adapter, tiny_model  # noqa: F401
+from tests.support.tiny import bare_model, make_adapter, tied_model, tiny_adapter, tiny_model  # noqa: F401
 from tests.support.training import recorded, trained  # noqa: F401
 from tests.support.untouched import _committed_ledger  # noqa: F401
 

@@ -258,6 +258,24 @@ def unload_adapter(tuned: Any) -> Any:
     return tuned.unload()
 
 
+def untie(tuned: Any) -> None:
+    """Give the output matrix values of its own, if it shares them with the input matrix and LoRA adapts one of them.
+
+    Merged in place, the adapter's part would be in both.
+    """
+    from peft.tuners.lora import LoraLayer
+    from torch.nn import Parameter
+
+    model = tuned.get_base_model()
+    matrices = model.get_input_embeddings(), model.get_output_embeddings()
+    if not any(isinstance(each, LoraLayer) for each in matrices):
+        return
+    read, write = (getattr(each, "base_layer", each) for each in matrices)
+    if write.weight is read.weight:
+        write.weight = Parameter(write.weight.detach().clone(), requires_grad=False)
+        model.config.tie_word_embeddings = model.config.get_text_config().tie_word_embeddings = False
+
+
 def _unfit(folder: Path, error: Exception) -> Refused:
     said = f"{type(error).__name__}: {error}" if isinstance(error, (AttributeError, LookupError)) else error
     return Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {said}; train it again")

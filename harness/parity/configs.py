@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, show_path
@@ -14,6 +14,9 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.parity.stored_weights import UNREADABLE
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 #: Settings of an architecture that change no output, or that are compared elsewhere.
 HARMLESS = {
@@ -38,17 +41,19 @@ DECODING = {
 CLOSE = 1e-4  # relative: a GGUF file stores float32
 
 
-def config_findings(base: Path, artefact: Path) -> list[Finding]:
-    """The findings on settings that differ from those of the adapter's base: one, which names each with both values.
+def config_findings(evaluated: PretrainedConfig, base: Path, artefact: Path) -> list[Finding]:
+    """The findings on settings that differ from those of the evaluated model: one, which names each with both values.
+
+    `evaluated` are the settings of the adapter merged into its base; `base` is the folder of this.
 
     Raises:
         CouldNotRun: the artefact's settings cannot be read.
     """
-    expected = _of_folder(base)
+    expected = _settings(evaluated)
     if artefact.suffix == GGUF:
         found = {name: value for name, value in _of_gguf(artefact).items() if name in expected}
     else:
-        found = {**dict.fromkeys(expected), **_of_folder(artefact), **_decoding(artefact)}
+        found = {**dict.fromkeys(expected), **_settings(architecture_of(artefact)), **_decoding(artefact)}
         expected |= _decoding(base)
     wrong = [
         f"{shown(name)} is {shown(str(value))} where {shown(str(expected.get(name)))} was evaluated"
@@ -58,14 +63,21 @@ def config_findings(base: Path, artefact: Path) -> list[Finding]:
     return [Finding("config", "; ".join(wrong))] if wrong else []
 
 
-def _of_folder(folder: Path) -> dict[str, Any]:
-    """The settings that the architecture defines, with its defaults; a nested one as `outer.inner`."""
-    transformers = need("transformers")
+def architecture_of(folder: Path) -> PretrainedConfig:
+    """Read the settings of a model folder's architecture, its config.json.
+
+    Raises:
+        CouldNotRun: it cannot be read.
+    """
     try:
-        config = transformers.AutoConfig.from_pretrained(folder)
+        return need("transformers").AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise CouldNotRun(f"{show_path(folder)}: expected a readable config.json, found: {error}") from error
-    own = type(config)().to_dict().keys() - transformers.PretrainedConfig().to_dict().keys() - HARMLESS
+
+
+def _settings(config: PretrainedConfig) -> dict[str, Any]:
+    """The settings that the architecture defines, with its defaults; a nested one as `outer.inner`."""
+    own = type(config)().to_dict().keys() - need("transformers").PretrainedConfig().to_dict().keys() - HARMLESS
     return dict(_flat({name: each for name, each in config.to_dict().items() if name in {*own, *SHARED}}))
 
 

@@ -143,11 +143,11 @@ def compare_served(
         CouldNotRun: it cannot be loaded, or does not respond.
     """
     served = find_served(artefact, scored.base, options, watch)
-    weights, settings = None, []
+    weights: WeightParity | None = None
+    settings: list[Finding] = []
     if served.files:
-        settings = config_findings(scored.base.folder, served.files)
         with watch(f"Comparing the weights of {served.files.name}"):
-            weights = weight_parity(scored.base, scored.adapter, served.files)
+            settings, weights = compare_files(scored, served.files)
         scored.base.forget()  # keep only one model in memory
     with opened(served, scored, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
@@ -162,6 +162,18 @@ def compare_served(
     return Parity(
         served.name, served.kind, served.digest, decided, prompts, outputs, weights, unseen, tuple(settings)
     )  # fmt: skip
+
+
+def compare_files(scored: ScoredAdapter, files: Path) -> tuple[list[Finding], WeightParity]:
+    """Compare the settings and weights of a merged folder or a GGUF file with those of the evaluated model.
+
+    Raises:
+        CouldNotRun: they cannot be read.
+        Refused: the weights hold NaN or infinity.
+    """
+    evaluated = scored.base.merged(scored.adapter, adapter_digest(scored.adapter))
+    settings = config_findings(evaluated.config, scored.base.folder, files)
+    return settings, weight_parity(evaluated, scored.base.folder, files)
 
 
 def _ask(

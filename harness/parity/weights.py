@@ -15,9 +15,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed, plain
-from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.conversion import GGUF
-from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.parity.stored_weights import reader
 
 if TYPE_CHECKING:
@@ -90,14 +88,16 @@ class _Compared:
     unread: list[str] = field(default_factory=list)
 
 
-def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
-    """Compare the weights of an artefact with those of the base and the adapter on it, tensor by tensor.
+def weight_parity(evaluated: torch.nn.Module, base: Path, artefact: Path) -> WeightParity:
+    """Compare the weights of an artefact, tensor by tensor, with those of the model that was evaluated.
+
+    `evaluated` is the adapter merged into its base; the folder of this shows the part that the adapter added.
 
     Raises:
         CouldNotRun: the artefact cannot be read.
         Refused: its weights hold NaN or infinity.
     """
-    found = _compare(base, adapter, artefact)
+    found = _compare(evaluated, base, artefact)
     if odd := next((gap.name for gap in found.gaps if not math.isfinite(gap.error)), None):
         raise Refused(f"{show_path(artefact)}: expected finite weights, found NaN or infinity in {shown(odd)}")
     error = _median([gap.error for gap in found.gaps if gap.is_matrix])
@@ -112,12 +112,11 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
     return WeightParity(len(known), error, times, findings, unread)
 
 
-def _compare(base: Base, adapter: Path, artefact: Path) -> _Compared:
-    merged = base.merged(adapter, adapter_digest(adapter)).state_dict()
+def _compare(evaluated: torch.nn.Module, base: Path, artefact: Path) -> _Compared:
     found, seen = _Compared(), set[int]()
     with ExitStack() as stack:
-        before, served = reader(base.folder, stack), reader(artefact, stack)
-        for name, weight in merged.items():
+        before, served = reader(base, stack), reader(artefact, stack)
+        for name, weight in evaluated.state_dict().items():
             if not (stored := before(name)):
                 continue  # stored under another name, for example where input and output share a matrix
             forms = served(name)

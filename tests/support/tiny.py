@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,37 @@ def bare_model(kept: Kept, tiny_model: Path) -> Path:
         (folder / tiny_model.name / "chat_template.jinja").rename(folder / "chat.jinja")
 
     return kept("bare", fill) / tiny_model.name
+
+
+@pytest.fixture(scope="session")
+def tied_model(kept: Kept, tiny_model: Path) -> Path:
+    """The tiny model with one matrix for input and output."""
+
+    def fill(folder: Path) -> None:
+        from transformers import AutoModelForCausalLM
+
+        shutil.copytree(tiny_model, folder, dirs_exist_ok=True)
+        model = AutoModelForCausalLM.from_pretrained(tiny_model)
+        model.lm_head.weight = model.model.embed_tokens.weight
+        model.config.tie_word_embeddings = True
+        model.save_pretrained(folder)
+
+    return kept("tied", fill)
+
+
+def write_trained(folder: Path, model: Any, **config: object) -> Path:
+    """Write an adapter of which every weight was trained."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    lora = {"r": 4, "target_modules": ["q_proj"], "init_lora_weights": False, "task_type": "CAUSAL_LM"}
+    tuned = get_peft_model(model, LoraConfig(**(lora | config)))
+    with torch.no_grad():
+        for weight in tuned.parameters():
+            if weight.requires_grad:
+                weight += 0.1
+    tuned.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from tunegate.harness.models.model_options import NO_QUANTIZATION, NO_TEMPLATE
 from tunegate.harness.models.resolve import TEMPLATE, loaded_weights, not_loaded, own_code
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.models.whole_model import OF_TOKENIZER
-from tunegate.harness.parity.configs import config_findings
+from tunegate.harness.parity.configs import architecture_of, config_findings
 
 UNRELATED = 0.1  # a cosine
 
@@ -42,7 +42,7 @@ def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> Any:
         raise refused
     _check_tokenizer(base, folder, texts)
     _take_tokenizer(base, folder)
-    if found := config_findings(base.folder, folder):
+    if found := config_findings(architecture_of(base.folder), base.folder, folder):
         raise Refused(f"{folder.name}: expected the settings of {base.model.name}, found that {found[0].message}")
     _check_names(folder)
     tuned, plain = (load_base(each, base.base.placement) for each in (folder, base.folder))

@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, sh
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested, unload_adapter
+from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested, unload_adapter, untie
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
@@ -125,7 +125,10 @@ class Base:
         """
         model = self.with_adapter(adapter, expected)
         unpack(model)
-        return model if self._is_whole else model.merge_and_unload(safe_merge=True)
+        if self._is_whole:
+            return model
+        untie(model)
+        return model.merge_and_unload(safe_merge=True)
 
     def _take_whole(self, adapter: Path | None, expected: str | None) -> None:
         """Load a whole model, or make room where one is to leave."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.support.records import stamp
 from tests.support.records import training_record as training
+from tests.support.tiny import write_trained
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
@@ -208,15 +208,34 @@ def test_modules_and_tokens_that_were_trained_load_and_leave_the_base_as_it_was(
     assert not torch.equal(before, tuned)
 
 
-def write_trained(folder: Path, model: torch.nn.Module, **config: object) -> None:
-    """An adapter of which every weight was trained."""
-    lora = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM", **config)
-    tuned = get_peft_model(model, lora)
-    with torch.no_grad():
-        for weight in tuned.parameters():
-            if weight.requires_grad:
-                weight += 0.1
-    tuned.save_pretrained(folder)
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings", "ignore:Setting `", "ignore:Input and output")
+@pytest.mark.parametrize(
+    ("trained", "is_tied"),
+    [
+        ({}, True),
+        ({"trainable_token_indices": [7]}, True),
+        ({"modules_to_save": ["lm_head"]}, False),
+        ({"target_modules": ["embed_tokens"]}, False),
+        ({"target_modules": ["q_proj", "lm_head"]}, False),
+        ({"target_modules": ["embed_tokens"], "ensure_weight_tying": True}, False),
+    ],
+    ids=str,
+)
+def test_merged_into_a_base_with_one_matrix_for_input_and_output_it_is_what_was_evaluated(
+    trained, is_tied, tied_model, tmp_path
+):
+    write_trained(tmp_path / "adapter", load_base(tied_model), **trained)
+    base = Base(str(tied_model), quiet())
+    probe = base.tokenizer(PROBE, return_tensors="pt").input_ids
+
+    with torch.inference_mode():
+        evaluated = base.with_adapter(tmp_path / "adapter")(probe).logits
+        merged = base.merged(tmp_path / "adapter")
+        merged.save_pretrained(tmp_path / "merged")
+        found = load_base(tmp_path / "merged")(probe).logits
+
+    torch.testing.assert_close(found, evaluated, atol=1e-3, rtol=0)  # logits up to 300
+    assert merged.config.tie_word_embeddings == is_tied
 
 
 def test_trained_biases_are_refused_since_they_would_stay_in_the_base(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig
 
 from tests.support.converter import interleaved
 from tests.support.fake_vllm import install
@@ -34,9 +35,8 @@ from tunegate.harness.models.served.served_prompts import served_loras, served_p
 from tunegate.harness.models.served.vllm_process import LOGS, PYTHON
 from tunegate.harness.parity.configs import config_findings
 from tunegate.harness.parity.outputs import output_parity
-from tunegate.harness.parity.parity import Parity, decide_served
+from tunegate.harness.parity.parity import Parity, compare_files, decide_served
 from tunegate.harness.parity.prompts import PromptParity
-from tunegate.harness.parity.weights import weight_parity
 from tunegate.harness.release.export import merge_adapter
 
 
@@ -57,6 +57,10 @@ def merged(good, tmp_path):
 
 def rules(parity):
     return [each.rule for each in parity.findings]
+
+
+def weights_of(place, artefact):
+    return compare_files(scored(place), artefact)[1]
 
 
 def test_a_merged_folder_is_what_was_judged(place, merged):
@@ -107,7 +111,7 @@ SINGLE = {
 
 @pytest.mark.parametrize("said", SINGLE)
 def test_a_single_wrong_matrix_or_norm_is_named(place, merged, said):
-    found = weight_parity(scored(place).base, place / "tuned", change_weights(merged, SINGLE[said]))
+    found = weights_of(place, change_weights(merged, SINGLE[said]))
 
     [finding] = found.findings
     assert finding.rule == "wrong-weights"
@@ -119,7 +123,7 @@ def test_a_matrix_that_lacks_the_adapter_is_named(place, merged, tiny_model):
 
     before = load_file(tiny_model / "model.safetensors")[QUERIES]
     change_weights(merged, lambda name, each: before if name == QUERIES else each)
-    [finding] = weight_parity(scored(place).base, place / "tuned", merged).findings
+    [finding] = weights_of(place, merged).findings
 
     assert finding.message.startswith(f"the adapter is 0.0 times in {QUERIES}, where the others are ")
 
@@ -128,7 +132,7 @@ def test_coarsely_rounded_weights_do_not_hide_a_wrong_one(place, merged):
     def change(name, weight):
         return two_bits(name, weight) * (-4 if name == DOWN else 1)
 
-    found = weight_parity(scored(place).base, place / "tuned", change_weights(merged, change)).findings
+    found = weights_of(place, change_weights(merged, change)).findings
     assert [each.rule for each in found] == ["quantised", "wrong-weights"]
 
 
@@ -157,11 +161,10 @@ def write_gguf(folder: Path, file: Path, change=lambda name, each: each) -> Path
 
 @pytest.mark.parametrize("name", ["", DOWN, QUERIES])
 def test_every_matrix_of_a_gguf_file_is_compared_however_it_is_laid_out(place, merged, tmp_path, name):
-    base = scored(place).base
     file = write_gguf(merged, tmp_path / "model.gguf", lambda each, weight: weight * (1.5 if each == name else 1))
-    found = weight_parity(base, place / "tuned", file)
+    found = weights_of(place, file)
 
-    assert (found.compared, found.unread) == (weight_parity(base, place / "tuned", merged).compared, ())
+    assert (found.compared, found.unread) == (weights_of(place, merged).compared, ())
     assert [each.message.partition(" is ")[0] for each in found.findings] == ([name] if name else [])
 
 
@@ -287,12 +290,13 @@ def test_a_setting_of_the_model_is_named_with_both_values(place, merged, setting
 
 
 def test_a_longer_context_changes_nothing_and_a_penalty_does(tiny_model, merged):
-    assert config_findings(tiny_model, change_config(merged, max_position_embeddings=8192)) == []
+    config = AutoConfig.from_pretrained(tiny_model)
+    assert config_findings(config, tiny_model, change_config(merged, max_position_embeddings=8192)) == []
 
     (merged / "generation_config.json").write_text('{"repetition_penalty": 1.3, "min_length": 0, "top_p": 0.9}')
-    [finding] = config_findings(tiny_model, merged)
+    [finding] = config_findings(config, tiny_model, merged)
     assert str(finding) == "config: repetition_penalty is 1.3 where None was evaluated"
-    assert config_findings(merged, merged) == []
+    assert config_findings(config, merged, merged) == []
 
 
 @pytest.mark.parametrize(
@@ -303,7 +307,7 @@ def test_an_adapter_at_another_scale_is_named(place, merged, tiny_model, times, 
 
     before = load_file(tiny_model / "model.safetensors")
     change_weights(merged, lambda name, each: before[name] + times * (each - before[name]) if name in before else each)
-    found = weight_parity(scored(place).base, place / "tuned", merged)
+    found = weights_of(place, merged)
 
     assert [each.rule for each in found.findings] == [rule]
     assert f"is in the weights {times} times" in found.findings[0].message
@@ -312,7 +316,7 @@ def test_an_adapter_at_another_scale_is_named(place, merged, tiny_model, times, 
 def test_another_adapter_in_the_place_of_the_adapter_is_named(place, make_adapter, tmp_path):
     (tmp_path / "merged").mkdir()
     merge_adapter(scored(place).base, make_adapter("another"), tmp_path / "merged")
-    [finding] = weight_parity(scored(place).base, place / "tuned", tmp_path / "merged").findings
+    [finding] = weights_of(place, tmp_path / "merged").findings
 
     assert finding.rule == "another-adapter"
 

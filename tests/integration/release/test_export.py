@@ -11,10 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.served import change_weights, make_place, scored
+from tests.support.tiny import write_trained
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import is_as_stamped, stamped
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.local.huggingface import load_base
 from tunegate.harness.release import export, gguf
 from tunegate.harness.release.export import MARKER, export_adapter
 
@@ -43,6 +45,15 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, tmp_path):
         done.digest,
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [".merged.exporting.lock", "merged"]
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings", "ignore:Setting `")
+def test_an_adapter_of_one_of_two_matrices_that_its_base_ties_is_exported_with_both(tied_model, tmp_path):
+    adapter = write_trained(tmp_path / "adapter", load_base(tied_model), target_modules=["q_proj", "lm_head"])
+    done = do(make_place(tmp_path / "place", tied_model, adapter), tmp_path / "merged")
+
+    assert (done.is_shown, done.findings) == (True, [])
+    assert not json.loads((tmp_path / "merged/config.json").read_text())["tie_word_embeddings"]
 
 
 def test_what_a_vllm_judged_on_rocm_is_exported_on_what_there_is(place, tmp_path):

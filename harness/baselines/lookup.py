@@ -17,7 +17,8 @@ from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.engines import can_ask_base, is_same_configuration
 from tunegate.harness.evaluation.record import Noise, Record, read_record
-from tunegate.harness.ledger.ledger import Ledger, read_ledger, who
+from tunegate.harness.ledger.ledger import Ledger, who
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.api import Completion, Fingerprint
 
 LAST_RELEASE = "last release"

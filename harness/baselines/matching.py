@@ -12,7 +12,7 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.engines import why_not_asked
-from tunegate.harness.ledger.ledger import LEDGER, read_ledger
+from tunegate.harness.ledger.store import LEDGER, read_ledger
 from tunegate.harness.models.api import SUPPLIED, Fingerprint
 from tunegate.harness.models.model_options import REPLAY, split_replay
 

@@ -21,7 +21,8 @@ from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.engines import hosted_name
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.ledger.journal import write_together, writing
-from tunegate.harness.ledger.ledger import Event, Ledger, event_path, model_name, next_events, read_ledger
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.ledger.store import event_path, next_events, read_ledger
 from tunegate.harness.models.api import SERVED
 
 

@@ -21,7 +21,8 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.journal import write_together, writing
-from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, event_path, model_name, next_events, read_ledger, who
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name, who
+from tunegate.harness.ledger.store import LEDGER, event_path, next_events, read_ledger
 from tunegate.harness.models.adapter_reference import find_adapter
 from tunegate.harness.models.adapters import adapter_digest
 

@@ -12,7 +12,8 @@ from tunegate.harness.baselines.releases import kept_path
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import CHECK_VERSION, Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.ledger.ledger import Event, Ledger, model_name, read_ledger
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.ledger.store import read_ledger
 
 
 def records_in_service(

@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.evaluation.runs import RUNS
-from tunegate.harness.ledger.ledger import LEDGER
+from tunegate.harness.ledger.store import LEDGER
 from tunegate.harness.models.model_options import PYTHON, is_python, is_python_file, split_python
 from tunegate.harness.models.python_model import find_code
 from tunegate.harness.options.run import Options

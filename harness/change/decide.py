@@ -47,8 +47,8 @@ from tunegate.harness.core.project import PROJECT, project_table
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.ledger.ledger_git import check_contains
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing

@@ -28,7 +28,8 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.ledger.ledger import LEDGER, Event, Ledger, read_ledger, render_event, who
+from tunegate.harness.ledger.ledger import Event, Ledger, who
+from tunegate.harness.ledger.store import LEDGER, read_ledger, render_event
 
 DIGITS = 12  # of the digest by which a reviewer approves rule changes
 #: The ledger events that later candidates are compared by; the others count runs, or name baselines.

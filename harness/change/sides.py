@@ -23,7 +23,8 @@ from tunegate.harness.core.files import file_digest, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.git import MOST_OF_A_FILE, write_tree
 from tunegate.harness.core.project import project_table
-from tunegate.harness.ledger.ledger import Event, append
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append
 from tunegate.harness.models.model_options import REPLAY, split_replay
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing

@@ -197,8 +197,8 @@ def ledger(
 
     With --contains, fail if a branch knows an event that is missing here.
     """
-    from tunegate.harness.ledger.ledger import read_ledger
     from tunegate.harness.ledger.ledger_git import check_contains
+    from tunegate.harness.ledger.store import read_ledger
     from tunegate.harness.reporting.ledger import ledger_lines
 
     found = read_ledger(baselines)

@@ -7,34 +7,21 @@ ledgers is their union, in any order, and later events reveal a missing one.
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
-from pathlib import Path
 from typing import Any, Literal
 
-from tunegate.harness.cases.json_schemas import published_schema
-from tunegate.harness.cases.model import Case, Unit
-from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.files import digest, write_atomically
-from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.reading import MOST_SETTINGS, NotJson, parse_json, read_text, schema_mistakes
-from tunegate.harness.ledger.journal import check_finished
-from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import digest
 
-LEDGER = "ledger"
 EventKind = Literal[
     "recorded", "serves", "anchored", "run", "opened", "tried", "searched", "released", "withdrawn", "retired"
 ]
 WHO = ("adapter", "base", "tokenizer", "template")  # what identifies a model; its name and prompting strategy do not
 Look = tuple[str | None, ...]  # digests
-NOTHING: Mapping[str, str] = {}
-CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
 
 
 @dataclass(frozen=True)
@@ -213,6 +200,11 @@ class Ledger:
         about = [event for event in self.in_order if unit in event.files and event.kind in ("released", "retired")]
         return about[-1] if about and about[-1].kind == "retired" else None
 
+    def tries(self, event: Event, unit: str) -> list[Look]:
+        """Return the different tries on the snapshot that an event is of, in the order of the first of each."""
+        alike = [each for each in self.of(event.task, "tried") if each.cases.get(unit) == event.cases[unit]]
+        return list(dict.fromkeys(each.attempt(unit) for each in alike))
+
     def knows(self, event: Event) -> bool:
         """Return whether the ledger already contains the content of an event."""
         if event.kind == "recorded":
@@ -231,7 +223,7 @@ class Ledger:
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
         if event.kind == "tried":
-            return all(event.attempt(unit) in known_tries(self, event, unit) for unit in event.cases)
+            return all(event.attempt(unit) in self.tries(event, unit) for unit in event.cases)
         if event.kind == "searched":
             return any(each.trials >= event.trials for each in self.of(event.task, event.kind) if each.who == event.who)
         # repeating the same configuration, engine and cases reveals nothing new
@@ -258,246 +250,3 @@ def model_name(subject: Mapping[str, str | None]) -> str:
     """Return a model's name for messages: its adapter, if any, and its base."""
     adapter = subject.get("adapter")
     return f"adapter {adapter[:8]} on {subject.get('model')}" if adapter else str(subject.get("model"))
-
-
-def case_digest(case: Case) -> str:
-    """Digest what a case asks and expects; its id, white space and letter case do not count."""
-    return digest(_folded([case.written, case.context, case.expect]))[:CASE_DIGITS]
-
-
-def known_by(case: Case) -> tuple[str, str]:
-    """Return the digests that identify an evaluated case: its content, and its name, which an edited case keeps."""
-    return case_digest(case), digest(case.key)[:CASE_DIGITS]
-
-
-def _folded(value: Any) -> Any:
-    if isinstance(value, str):
-        return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
-    if isinstance(value, Mapping):
-        return {str(key): _folded(each) for key, each in value.items()}
-    return [_folded(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def unit_digests(unit: Unit) -> tuple[str, ...]:
-    """Return the identifying digests of a unit's cases; a snapshot of traffic counts as a whole."""
-    if unit.traffic:
-        return (digest([unit.key, unit.traffic])[:CASE_DIGITS],)
-    return tuple(sorted({each for case in unit.cases for each in known_by(case)}))
-
-
-def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], record: str = "") -> list[Event]:
-    """Return the events of a model's evaluation on `units`, one per task."""
-    by_task: dict[str, list[Unit]] = {}
-    for unit in units:
-        by_task.setdefault(unit.task, []).append(unit)
-    return [
-        Event(
-            kind, task, asked.subject, engine=asked.engine, record=record,
-            cases={unit.key: unit_digests(unit) for unit in of_task},
-            configurations={unit.key: unit.configuration.digest[:CASE_DIGITS] for unit in of_task},
-        )
-        for task, of_task in by_task.items()
-    ]  # fmt: skip
-
-
-def sealed_evaluations(ledger: Ledger, task: str) -> dict[str, int]:
-    """Return the number of configurations run on each case of a task, by the case's digests; 0 is absent."""
-    return {case: len(models) for case, models in _asked(ledger, task, Event.model).items()}
-
-
-def evaluation_numbers(
-    ledger: Ledger, units: Iterable[Unit], asked: Fingerprint, supplied: Mapping[str, str] = NOTHING
-) -> dict[str, int]:
-    """Return the number of this evaluation of each unit, by its most used case; from 1.
-
-    For open cases, configurations are counted. For sealed cases, evaluations are counted: another engine gives the same
-    configuration other outputs, one set of which might pass. For labelled traffic, tries are counted; `supplied` are as
-    in `try_events`. A repeated evaluation keeps its number, since it reveals nothing new.
-    """
-    found, units = {}, list(units)
-    together = {unit.key for unit in units}
-    for unit in units:
-        if unit.labels:
-            [this] = try_events(asked, [unit], supplied)
-            known = [*known_tries(ledger, this, unit.key), this.attempt(unit.key)]
-            found[unit.key] = known.index(known[-1]) + 1
-            continue
-        [this] = case_events("run", asked, [unit])
-        key = Event.look if unit.sealed else Event.model
-        before, mine = _asked(ledger, unit.task, key, together), key(this, unit.key)
-        those = [before.get(each, {}) for each in unit_digests(unit)]
-        found[unit.key] = max((_place(each, mine) for each in those), default=0) + 1
-    return found
-
-
-def try_events(asked: Fingerprint, units: Iterable[Unit], supplied: Mapping[str, str]) -> list[Event]:
-    """Return the events of a model's tries on units of labelled traffic, one per task.
-
-    `supplied` are the digests of supplied outputs, by unit: their name says nothing about them.
-    """
-    found = case_events("tried", asked, units)
-    return [replace(each, engine={}, files={key: supplied[key] for key in each.cases if key in supplied})
-            for each in found]  # fmt: skip
-
-
-def known_tries(ledger: Ledger, event: Event, unit: str) -> list[Look]:
-    """Return the different tries on the snapshot that an event is of, in the order of the first of each."""
-    alike = [each for each in ledger.of(event.task, "tried") if each.cases.get(unit) == event.cases[unit]]
-    return list(dict.fromkeys(each.attempt(unit) for each in alike))
-
-
-def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
-    """Return the number of evaluations of each sealed unit, by its most used case."""
-    found, units = {}, list(units)
-    together = {unit.key for unit in units}
-    for unit in units:
-        before = _asked(ledger, unit.task, Event.look, together)
-        found[unit.key] = max((len({*before.get(each, {}).values()}) for each in unit_digests(unit)), default=0)
-    return found
-
-
-def _asked(
-    ledger: Ledger, task: str, key: Callable[[Event, str], Look], together: Collection[str] = ()
-) -> dict[str, dict[Look, Look]]:
-    """Return the looks at each case of a task by `key`, oldest first, each with the evaluation that it was part of.
-
-    Units `together` are decided together: what one event looked at with them is one evaluation of a case. What it
-    looked at with other units counts singly, since the best of them may have been chosen.
-    """
-    found: dict[str, dict[Look, Look]] = {}
-    for event in ledger.of(task, "opened", "run"):
-        for unit, cases in event.cases.items():
-            evaluation = (event.digest,) if unit in together else (event.digest, unit)
-            for case in cases:
-                found.setdefault(case, {}).setdefault(key(event, unit), evaluation)
-    return found
-
-
-def _place(looks: Mapping[Look, Look], mine: Look) -> int:
-    """Return the number of evaluations of a case before the one that `mine` was part of."""
-    evaluations = list(dict.fromkeys(looks.values()))
-    return evaluations.index(looks[mine]) if mine in looks else len(evaluations)
-
-
-def event_path(root: Path, name: str) -> Path:
-    """Return the path of an event: `<root>/ledger/<digest>.json`."""
-    return root / LEDGER / f"{name}.json"
-
-
-def read_ledger(root: Path) -> Ledger:
-    """Read the ledger below the folder of baselines `root`; a missing ledger has no events.
-
-    Raises:
-        Refused: an event was edited, truncated or deleted, or a command left an unfinished change.
-    """
-    check_finished(root)
-    events, wrong = {}, []
-    for path in sorted((root / LEDGER).glob("*.json")):
-        try:
-            event = parse_event(read_text(path, "an event of the ledger", MOST_SETTINGS), show_path(path))
-            if path.stem != event.digest:
-                raise Refused(f"{show_path(path)}: expected an event as it was written, found it edited or renamed")
-            events[path.stem] = event
-        except Refused as error:
-            wrong.append(f"{error}; {_restore(path)}")
-    wrong += _lost(root, events, {path.stem for path in (root / LEDGER).glob("*.json")})
-    _refuse(wrong)
-    return Ledger(events)
-
-
-def joint_ledger(root: Path, ledger: Ledger, theirs: Mapping[str, Event]) -> Ledger:
-    """Return the ledger of `root` together with other events.
-
-    Raises:
-        Refused: an event before one of them is in neither.
-    """
-    events = {**ledger.events, **theirs}
-    _refuse(_lost(root, events, {*events}))
-    return Ledger(events)
-
-
-def _refuse(wrong: Sequence[str]) -> None:
-    if wrong:
-        raise Refused("the ledger is not whole:\n" + "\n".join(f"  {line}" for line in wrong))
-
-
-def _lost(root: Path, events: Mapping[str, Event], there: set[str]) -> list[str]:
-    lost: dict[str, list[Event]] = {}
-    for event in events.values():
-        for name in event.after:
-            if name not in there:
-                lost.setdefault(name, []).append(event)
-    return [
-        f"{show_path(event_path(root, name))}: expected the event before {render_event(after[0])}, found "
-        f"none: history was lost; {_restore(event_path(root, name))}"
-        for name, after in sorted(lost.items())
-    ]
-
-
-def _restore(path: Path) -> str:
-    shown = show_path(path)
-    return f"restore it: git log --all --oneline -- {shown} lists its commits, git checkout COMMIT -- {shown}"
-
-
-def parse_event(text: str, name: str) -> Event:
-    """Parse an event; messages call its file `name`.
-
-    Raises:
-        Refused: the text is not an event.
-    """
-    try:
-        data = parse_json(text)
-        mistakes = schema_mistakes(data, published_schema("event"))
-    except NotJson as error:
-        mistakes = [str(error)]
-    if mistakes:
-        raise Refused(f"{name}: expected an event of the ledger, found {'; '.join(mistakes)}")
-    known = {key: data[key] for key in data.keys() - {"schema_version", "after", "cases"}}
-    cases = {unit: tuple(each) for unit, each in data.get("cases", {}).items()}
-    return Event(**known, cases=cases, after=tuple(data["after"]))
-
-
-def append(root: Path, event: Event) -> bool:
-    """Write an event after all existing ones; return False if its content is already known.
-
-    No lock is needed: if two writers race, neither names the other's event, and both events stay.
-    """
-    new = next_events(read_ledger(root), [event])
-    for each in new:
-        write_event(root, each)
-    return bool(new)
-
-
-def next_events(ledger: Ledger, events: Iterable[Event]) -> list[Event]:
-    """Return events ready to write, each after all existing ones; known content is omitted."""
-    new: list[Event] = []
-    for event in events:
-        if not ledger.knows(event):
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            new.append(replace(event, when=now, after=ledger.heads))
-            ledger = Ledger({**ledger.events, new[-1].digest: new[-1]})
-    return new
-
-
-def write_event(root: Path, event: Event) -> None:
-    """Write an event's file atomically."""
-    write_atomically(event_path(root, event.digest), event.text)
-
-
-def render_event(event: Event) -> str:
-    """Return an event in words, without its time."""
-    name, about = model_name(event.subject), len(event.files)
-    units = f"{about} unit{'s' if about != 1 else ''}"
-    asked = listed([shown(unit) for unit in event.cases])
-    return {
-        "recorded": f"the baseline of {units}, {name}",
-        "serves": f"{name} in service, by the record of {units}",
-        "anchored": f"the anchor of {units}, {name}: {shown(event.reason)}",
-        "run": f"a run of {name} on {asked}",
-        "tried": f"a try of {name} on the labelled traffic of {asked}",
-        "opened": f"the evaluation of sealed {asked} for {name}",
-        "searched": f"a search of {event.trials} trials, which kept {name}",
-        "released": f"the release of {name}",
-        "withdrawn": f"the withdrawal of {name}: {shown(event.reason)}",
-        "retired": f"the retirement of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",
-    }[event.kind] + f" ({shown(event.task)}, {shown(event.when)})"

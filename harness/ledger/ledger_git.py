@@ -9,10 +9,9 @@ from pathlib import Path
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.git import check_repository, commit_of, git, git_said, read_blobs, run_git
-from tunegate.harness.ledger.ledger import (
+from tunegate.harness.ledger.ledger import Event, Ledger
+from tunegate.harness.ledger.store import (
     LEDGER,
-    Event,
-    Ledger,
     event_path,
     joint_ledger,
     parse_event,

@@ -8,8 +8,9 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import check_writable
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.ledger import LEDGER, append, case_events, read_ledger
+from tunegate.harness.ledger.evaluations import case_events
 from tunegate.harness.ledger.ledger_git import pull, push
+from tunegate.harness.ledger.store import LEDGER, append, read_ledger
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.options.run import BASELINE, Options
 

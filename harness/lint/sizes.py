@@ -10,7 +10,8 @@ from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import change, percent
-from tunegate.harness.ledger.ledger import evaluations_made, read_ledger
+from tunegate.harness.ledger.evaluations import evaluations_made
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.lint.honest import refusals
 from tunegate.harness.planning.evaluations import is_spent, worth
 from tunegate.harness.planning.history import model_folders, past_of

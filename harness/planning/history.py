@@ -15,7 +15,8 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.ledger.ledger import Ledger, read_ledger
+from tunegate.harness.ledger.ledger import Ledger
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.planning.costs import Calls, calls_of
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import wilson

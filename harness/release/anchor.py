@@ -25,17 +25,10 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.ledger import (
-    LEDGER,
-    Event,
-    Ledger,
-    evaluation_numbers,
-    event_path,
-    parse_event,
-    read_ledger,
-    render_event,
-)
+from tunegate.harness.ledger.evaluations import evaluation_numbers
+from tunegate.harness.ledger.ledger import Event, Ledger
 from tunegate.harness.ledger.ledger_git import REF
+from tunegate.harness.ledger.store import LEDGER, event_path, parse_event, read_ledger, render_event
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.release.remote import NoReply, Remote, open_remote, remote_names, repository_of
 

@@ -21,8 +21,9 @@ from tunegate.harness.evaluation.engines import ask_here, runs_beside
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.ledger.evaluations import case_events, evaluation_numbers
 from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.ledger import LEDGER, append, case_events, evaluation_numbers, read_ledger
+from tunegate.harness.ledger.store import LEDGER, append, read_ledger
 from tunegate.harness.models.api import Model
 from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.planning.evaluations import evaluations_left, worth

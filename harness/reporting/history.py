@@ -16,7 +16,8 @@ from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.ledger.ledger import Event, Ledger, model_name, read_ledger
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.reporting.report import HistoryEntry, Report, UnitHistory, candidate_name
 
 MOST_ENTRIES = 50  # per unit: the newest

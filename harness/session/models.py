@@ -29,7 +29,7 @@ from tunegate.harness.evaluation.outlay import Outlay, outlays
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.ledger.ledger import read_ledger
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import claim_of, near_cases, rewarding_checks, training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model

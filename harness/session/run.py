@@ -24,9 +24,10 @@ from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.gate.labelled_outputs import supplied_digest
+from tunegate.harness.ledger.evaluations import evaluation_numbers, try_events
 from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.ledger import append, evaluation_numbers, read_ledger, try_events
 from tunegate.harness.ledger.sealed import announce_evaluations, check_changed, check_remote, send_run
+from tunegate.harness.ledger.store import append, read_ledger
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.models import Candidate, RunModels, trained_tasks

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.ledger.journal import JOURNAL
-from tunegate.harness.ledger.ledger import Event, EventKind, append
+from tunegate.harness.ledger.ledger import Event, EventKind
+from tunegate.harness.ledger.store import append
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.conversion import cache_folder
 

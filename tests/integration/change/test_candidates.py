@@ -15,7 +15,8 @@ from tests.support.prompted import BETTER, CASES, IN_SERVICE, REWORDED, RIGHT, W
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.core.files import stamped
-from tunegate.harness.ledger.ledger import Event, append
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append
 
 HEADLINE = "Blocked: desk/triage regressed: in service 91.7 %, this change 75.8 %; edited: system prompt."
 

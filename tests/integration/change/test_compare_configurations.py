@@ -15,7 +15,7 @@ from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.ledger.ledger import read_ledger
+from tunegate.harness.ledger.store import read_ledger
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from tests.support.gated import (
     write,
 )  # fmt: skip
 from tests.support.records import write_policy
-from tunegate.harness.ledger.ledger import Event, EventKind, append
+from tunegate.harness.ledger.ledger import Event, EventKind
+from tunegate.harness.ledger.store import append
 from tunegate.harness.reporting.decision import read_inputs
 
 

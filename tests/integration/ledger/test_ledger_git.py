@@ -15,8 +15,10 @@ from tests.support.records import LOCAL
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.ledger import ledger_git
-from tunegate.harness.ledger.ledger import LEDGER, Event, append, event_path, read_ledger, sealed_evaluations
+from tunegate.harness.ledger.evaluations import sealed_evaluations
+from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.ledger_git import REF, pull, push
+from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger
 
 FIRST, SECOND, THIRD = (LOCAL | {"adapter": letter * 64} for letter in "abc")
 NEXT = LOCAL | {"model": "next-87654321", "base": "f" * 64, "adapter": "d" * 64}

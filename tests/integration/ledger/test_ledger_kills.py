@@ -25,8 +25,9 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.ledger.evaluations import case_events, sealed_evaluations
 from tunegate.harness.ledger.journal import JOURNAL, undo_cut_off
-from tunegate.harness.ledger.ledger import LEDGER, append, case_events, read_ledger, sealed_evaluations
+from tunegate.harness.ledger.store import LEDGER, append, read_ledger
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
 
@@ -175,7 +176,8 @@ def test_what_was_killed_at_any_change_of_a_file_has_not_happened_and_goes_on(
 OPENING = """
 import sys
 from pathlib import Path
-from tunegate.harness.ledger.ledger import Event, append
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append
 print("ready", flush=True)
 for n in range(10**6):
     model = {"adapter": f"{sys.argv[1]}-{n}"}

@@ -21,8 +21,10 @@ from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.ledger.ledger import LEDGER, Event, append, case_events, event_path, read_ledger, write_event
+from tunegate.harness.ledger.evaluations import case_events
+from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.ledger_git import push
+from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger, write_event
 from tunegate.harness.models import opening
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint

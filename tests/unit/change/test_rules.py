@@ -16,7 +16,8 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.snapshot import TrafficInput, traffic_in, write_snapshot
 from tunegate.harness.change.rules import Rules, approval_digest, rule_changes
 from tunegate.harness.evaluation.record import Noise
-from tunegate.harness.ledger.ledger import Event, append, read_ledger, write_event
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append, read_ledger, write_event
 
 T = "desk/triage"
 HALF, LESS = "1" * 30 + "0" * 30, "1" * 20 + "0" * 40

@@ -21,20 +21,16 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.ledger.ledger import (
-    LEDGER,
-    Event,
-    append,
+from tunegate.harness.ledger.evaluations import (
     case_digest,
     case_events,
     evaluation_numbers,
     evaluations_made,
-    event_path,
     known_by,
-    read_ledger,
     sealed_evaluations,
-    write_event,
 )
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger, write_event
 from tunegate.harness.models.api import Fingerprint
 
 FIRST, SECOND, THIRD = (LOCAL | {"adapter": letter * 64} for letter in "abc")
@@ -179,7 +175,7 @@ def test_after_a_merge_the_later_event_counts_not_that_of_the_longer_branch(tmp_
     def at(day: int, root: Path, *events: Event) -> Path:
         clock = SimpleNamespace(now=lambda _: datetime(2026, 12, day, tzinfo=UTC))
         with monkeypatch.context() as patch:
-            patch.setattr("tunegate.harness.ledger.ledger.datetime", clock)
+            patch.setattr("tunegate.harness.ledger.store.datetime", clock)
             return tell(root, *events)
 
     base = at(1, tmp_path / "base", released(FIRST))

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from tests.support.records import LOCAL, units_of, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.ledger.ledger import append, case_events
+from tunegate.harness.ledger.evaluations import case_events
+from tunegate.harness.ledger.store import append
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.planning.evaluations import at_evaluation, evaluations_left, is_spent, worth, worths

@@ -31,7 +31,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.rule import compare
-from tunegate.harness.ledger.ledger import LEDGER, read_ledger
+from tunegate.harness.ledger.store import LEDGER, read_ledger
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
 

@@ -41,7 +41,9 @@ from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, writ
 from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.rule import compare
-from tunegate.harness.ledger.ledger import Event, append, case_events, event_path, read_ledger
+from tunegate.harness.ledger.evaluations import case_events
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append, event_path, read_ledger
 from tunegate.harness.models import opening
 from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint

@@ -20,7 +20,8 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.shard_record import read_shard, read_shards
 from tunegate.harness.evaluation.shards import Shard
-from tunegate.harness.ledger.ledger import read_ledger, sealed_evaluations
+from tunegate.harness.ledger.evaluations import sealed_evaluations
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.options.run import Options
 from tunegate.harness.release.submission import find_record
 from tunegate.harness.session.run import Session

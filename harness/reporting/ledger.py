@@ -31,5 +31,5 @@ def _sealed_evaluations(ledger: Ledger, task: str) -> str:
     most = max(sealed_evaluations(ledger, task).values(), default=0)
     trials = sum(event.trials for event in ledger.of(task, "searched"))
     searched = f"; {quantity(trials, 'trial')} in searches" if trials else ""
-    times, models = quantity(len(evaluated), "time"), quantity(most, "model")
-    return f"sealed cases evaluated {times}, a case by at most {models}{searched}"
+    times, configurations = quantity(len(evaluated), "time"), quantity(most, "configuration")
+    return f"sealed cases evaluated {times}, a case with at most {configurations}{searched}"

@@ -123,9 +123,12 @@ VERDICTS = {
 }
 
 
+AGAIN = 10  # times as many draws
+
+
 @dataclass(frozen=True)
 class Stratified:
-    """How often strata hold a loss of the margin, and equal models, over `draws`; `plain` is `equal` without strata."""
+    """How often strata hold a loss of the margin, over `draws`, and equal models; `plain` is `equal` without strata."""
 
     inputs: int
     labels: int
@@ -142,16 +145,23 @@ class Stratified:
 def stratified(
     inputs: int, labels: int, margin: float, share: float, decided: float, by: str, draws: int
 ) -> Stratified:  # fmt: skip
-    """Draw the tables of one world, where `decided` is the share of what differs beside the loss."""
+    """Draw the tables of one world, where `decided` is the share of what differs beside the loss.
+
+    Where more of these hold the loss than may, ten times as many others decide whether that was chance.
+    """
     loss, even = margin / share, decided / 2
     won = decided * (1 - loss) / 2
     random = np.random.default_rng([SEED, inputs, labels, round(1e4 * margin), round(1e4 * share), round(10 * decided)])
-    held, equal = (
-        float(np.mean(_held([_table(inputs, labels, margin, share, law, by, random) for _ in range(draws)])))
-        for law in ((won + loss, 1 - loss - 2 * won, won), (even, 1 - decided, even))
-    )
+
+    def rate(law: tuple[float, float, float], times: int) -> float:
+        return float(np.mean(_held([_table(inputs, labels, margin, share, law, by, random) for _ in range(times)])))
+
+    lost = (won + loss, 1 - loss - 2 * won, won)
+    held, equal, drawn = rate(lost, draws), rate((even, 1 - decided, even), draws), draws
+    if held > LEVEL:
+        held, drawn = rate(lost, AGAIN * draws), AGAIN * draws
     plain = prob_held_by_labels(inputs, labels, margin, share, even, even, LEVEL, BINS)
-    return Stratified(inputs, labels, margin, share, decided, by, held, equal, plain, draws)
+    return Stratified(inputs, labels, margin, share, decided, by, held, equal, plain, drawn)
 
 
 def _table(

@@ -29,7 +29,7 @@ from tunegate.harness.statistics.paired import LEVEL, PValue
 
 FEWEST_STRATIFIED = 20  # labels
 FEWEST_OF_A_STRATUM = 3
-ABOVE_STRATIFIED = 0.08
+ABOVE_STRATIFIED, PER_LABEL_STRATIFIED = 0.08, 6.5  # with 5 per label, 20 labels falsely hold up to 4.3 %
 SHARE_LEVEL = 1 / 8  # of the level: that of the upper bound of the share that differs
 HALVINGS = 60
 TINY = 1e-100  # in place of a 0 that divides a 0
@@ -84,8 +84,8 @@ class StratifiedDisagreements(LabelTable):
 
     @property
     def critical(self) -> float:
-        """The critical value of T at the level: z + .08 + 5 / labelled."""
-        return critical(self.level) + ABOVE_STRATIFIED + PER_LABEL / self.labelled
+        """The critical value of T at the level: z + .08 + 6.5 / labelled."""
+        return critical(self.level) + ABOVE_STRATIFIED + PER_LABEL_STRATIFIED / self.labelled
 
     @property
     def p_worse(self) -> PValue:
@@ -172,7 +172,7 @@ def labels_saved(
     share, spread, n = differing / inputs, 1 - tied, counted_inputs(inputs, margin)
     loss = margin / binom_bound(differing, inputs, SHARE_LEVEL * level)
     within = math.sqrt(spread * ((1 - explained) / labels + explained / differing))
-    reached = loss / max(within, 1e-12) - ABOVE_STRATIFIED - PER_LABEL / labels
+    reached = loss / max(within, 1e-12) - ABOVE_STRATIFIED - PER_LABEL_STRATIFIED / labels
 
     def plain(k: float) -> float:
         variance = share**2 * spread / k + (1 - share) * margin**2 / (share * n)

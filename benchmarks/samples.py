@@ -1,6 +1,6 @@
 """A model's own samples on two units of the demo: what they win over the rows that people wrote.
 
-    python benchmarks/samples.py            # hours: three seeds, 200 rows, 80 inputs, 60 cases a unit
+    python benchmarks/samples.py            # 80 minutes: three seeds, 200 rows, 80 inputs, 60 cases a unit
     python benchmarks/samples.py --quick    # one seed of a small version, ten minutes
 
 Of the demo's rows of triage and orders some are trained on (*rows*). The inputs of others, whose outputs nobody sees,

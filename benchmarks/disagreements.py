@@ -1,6 +1,6 @@
 """Guards by disagreement: how often a loss of the margin is held by few labels, and how many labels it takes.
 
-    python benchmarks/disagreements.py            # a quarter of an hour on two cores
+    python benchmarks/disagreements.py            # half an hour on two cores
     python benchmarks/disagreements.py --quick    # fewer designs and draws
 
 The shipped statistics decide. Writes disagreements.md; exit code 1 if what is promised below does not hold.

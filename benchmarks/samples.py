@@ -1,12 +1,13 @@
 """A model's own samples on two units of the demo: what they win over the rows that people wrote.
 
-    python benchmarks/samples.py            # 80 minutes: three seeds, 200 rows, 80 inputs, 60 cases a unit
+    python benchmarks/samples.py            # two hours: three seeds, 200 rows, 80 inputs, 60 cases a unit
     python benchmarks/samples.py --quick    # one seed of a small version, ten minutes
 
 Of the demo's rows of triage and orders some are trained on (*rows*). The inputs of others, whose outputs nobody sees,
 are sampled eight times with that adapter (`distil --samples 8 --pairs`). What passes the check's form is trained on
-together with the rows, from the base (*rows and samples*); the pairs are trained on by dpo, from the first adapter
-(*rows, then pairs*). Open cases are scored with their expectations, by which no sample was selected. Writes samples.md.
+together with the rows, from the base (*rows and samples*). The rows alone are trained on for as many steps (*rows, as
+many steps*). The pairs are trained on by dpo, from the first adapter (*rows, then pairs*). Open cases are scored with
+their expectations, by which no sample was selected. Writes samples.md.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import Watch
 
 MODEL, SAMPLES, TASK, UNITS = "smollm2", 8, "support", ("triage", "orders")
-ARMS = ("base", "rows", "rows and samples", "rows, then pairs")
+ARMS = ("base", "rows", "rows and samples", "rows, as many steps", "rows, then pairs")
 LORA = {"r": 16, "alpha": 32, "target": "all-linear"}
 SFT = {"lr": 8.0e-4, "epochs": 1, "batch": 4, "warmup": 0.05, "schedule": "cosine", "max_length": 512}
 DPO = SFT | {"lr": 5.0e-5, "warmup": 0.1}
@@ -85,18 +86,21 @@ def _trained(folder: Path, seed: int, base: Scores, watch: Watch) -> Seed:
     with watch(f"Seed {seed}: sampling"):
         print(run_command("distil", TASK, "inputs.jsonl", *options))
     arms["rows and samples"] = _train(folder, f"samples-{seed}", ["rows.jsonl", own], seed, watch)
-    pairs = Path(own).with_suffix(".pairs.jsonl")
+    samples, pairs = _lines(Path(own)), Path(own).with_suffix(".pairs.jsonl")
+    longer = {"optim": SFT | {"epochs": 1 + samples / _lines(Path("rows.jsonl"))}}
+    arms["rows, as many steps"] = _train(folder, f"longer-{seed}", ["rows.jsonl"], seed, watch, **longer)
     if pairs.exists():
-        arms["rows, then pairs"] = _train(folder, f"pairs-{seed}", [str(pairs)], seed, watch, start=first)
-    return Seed(seed, _lines(Path(own)), _lines(pairs), arms)
+        preferred = {"start": first, "method": "dpo", "optim": DPO}
+        arms["rows, then pairs"] = _train(folder, f"pairs-{seed}", [str(pairs)], seed, watch, **preferred)
+    return Seed(seed, samples, _lines(pairs), arms)
 
 
 def _lines(path: Path) -> int:
     return len(path.read_text("utf-8").splitlines()) if path.exists() else 0
 
 
-def _train(folder: Path, name: str, rows: Sequence[str], seed: int, watch: Watch, start: str = "") -> Scores:
-    how = {"start": start, "method": "dpo", "optim": DPO} if start else {"lora": LORA, "optim": SFT}
+def _train(folder: Path, name: str, rows: Sequence[str], seed: int, watch: Watch, **how: Any) -> Scores:
+    how = {"optim": SFT} | how | ({} if "start" in how else {"lora": LORA})
     write_as_json(folder / f"{name}.yaml", {
         "version": 1, "task": TASK, "model": MODEL, "rows": list(rows), "output": name, "seed": seed, **how,
         "failing_rows": "drop", "private_data": "drop", "diagnosis": {"override": REASON},

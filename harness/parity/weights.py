@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
@@ -116,20 +116,29 @@ def _compare(evaluated: torch.nn.Module, base: Path, artefact: Path) -> _Compare
     found, seen = _Compared(), set[int]()
     with ExitStack() as stack:
         before, served = reader(base, stack), reader(artefact, stack)
+        of_input = _input_by_output(evaluated)
         for name, weight in evaluated.state_dict().items():
-            if not (stored := before(name)):
-                continue  # stored under another name, for example where input and output share a matrix
-            forms = served(name)
+            forms, is_again = served(name), weight.data_ptr() in seen
+            stored = before(name) or before(of_input.get(name, name))
+            if not stored or (is_again and not forms):
+                continue  # stored under another name, or once for input and output
             fitting = [each for each in forms or () if each.shape == weight.shape]
             if forms is None:
                 found.unread.append(name)
             elif fitting:
                 gaps = [_gap(name, weight.float(), stored[0], each) for each in fitting]
                 found.gaps.append(min(gaps, key=lambda gap: gap.error))
-            elif weight.data_ptr() not in seen:
+            elif not is_again:
                 found.missing.append(name)
             seen.add(weight.data_ptr())
     return found
+
+
+def _input_by_output(model: Any) -> dict[str, str]:
+    """The names of the output and input matrices: a base may store one for both."""
+    names = {part: f"{name}.weight" for name, part in model.named_modules()}
+    output = model.get_output_embeddings()
+    return {names[output]: names[model.get_input_embeddings()]} if output in names else {}
 
 
 def _gap(name: str, weight: torch.Tensor, before: torch.Tensor, found: torch.Tensor) -> _Gap:

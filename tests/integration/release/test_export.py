@@ -16,7 +16,9 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import is_as_stamped, stamped
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.local.huggingface import load_base
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.local.huggingface import Base, load_base
+from tunegate.harness.parity.weights import weight_parity
 from tunegate.harness.release import export, gguf
 from tunegate.harness.release.export import MARKER, export_adapter
 
@@ -54,6 +56,14 @@ def test_an_adapter_of_one_of_two_matrices_that_its_base_ties_is_exported_with_b
 
     assert (done.is_shown, done.findings) == (True, [])
     assert not json.loads((tmp_path / "merged/config.json").read_text())["tie_word_embeddings"]
+    assert weights_of(adapter, tied_model, tmp_path / "merged").findings == ()
+    change_weights(tmp_path / "merged", lambda name, weight: weight.roll(1, 0) if name == "lm_head.weight" else weight)
+    [damage] = weights_of(adapter, tied_model, tmp_path / "merged").findings
+    assert "lm_head.weight" in damage.message
+
+
+def weights_of(adapter, base, merged):
+    return weight_parity(Base(str(base), quiet()).merged(adapter, adapter_digest(adapter)), base, merged)
 
 
 def test_what_a_vllm_judged_on_rocm_is_exported_on_what_there_is(place, tmp_path):

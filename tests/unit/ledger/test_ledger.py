@@ -32,6 +32,7 @@ from tunegate.harness.ledger.evaluations import (
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger, write_event
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.reporting.ledger import ledger_lines
 
 FIRST, SECOND, THIRD = (LOCAL | {"adapter": letter * 64} for letter in "abc")
 OTHER_BASE = LOCAL | {"model": "next-87654321", "base": "f" * 64, "adapter": "a" * 64}
@@ -198,6 +199,15 @@ def test_openings_count_the_models_that_answered_a_case(tmp_path):
     elsewhere = Event("opened", "front", FIRST, cases={"front/triage": ("a" * 16,)})
     tell(tmp_path, opened(FIRST, "a", "b"), opened(SECOND, "a"), opened(FIRST, "a"), judged, elsewhere)
     assert sealed_evaluations(read_ledger(tmp_path), "desk") == {"a" * 16: 2, "b" * 16: 2}
+
+
+def test_the_lines_tell_how_often_sealed_cases_were_evaluated_and_by_how_many_configurations(tmp_path):
+    other_prompt = replace(opened(FIRST, "a"), configurations={T: "1" * 16})
+    tell(tmp_path, opened(FIRST, "a"), replace(opened(FIRST, "a"), engine=ENGINE), other_prompt)
+    ledger = read_ledger(tmp_path)
+    *_, task, summary = ledger_lines(ledger, ledger.in_order)
+    said = "sealed cases evaluated 3 times, a case with at most 2 configurations"  # another engine is no configuration
+    assert (task, summary) == (f"desk: no release; {said}", "3 events, 1 head; none is missing")
 
 
 def test_a_case_is_known_by_what_it_asks_and_expects(tmp_path):

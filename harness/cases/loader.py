@@ -109,9 +109,21 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
         done(1)
     for file in files:
         problems += derived_problems(file, files, policy, folder / POLICY, complete)
+    problems += _shared_labels(files)
     task = Task(folder.name, _units(folder.name, files, policy, problems), policy)
     problems += _weaker_seals(task, folder / POLICY)
     return task
+
+
+def _shared_labels(files: Sequence[FixtureFile]) -> Iterator[Problem]:
+    """Files of labels that two units name: an output that is right in one may be wrong in the other."""
+    homes: dict[Path, FixtureFile] = {}
+    for file in files:
+        for path in file.labels.files if file.labels else ():
+            first = homes.setdefault(path.resolve(), file)
+            if first.name != file.name:
+                found, hint = f"{path.name}, as in {first.document.name}", f"write {file.name}.labels.jsonl"
+                yield file.document.problem(("labels", "file"), "a file of its own", found, hint)
 
 
 def _weaker_seals(task: Task, path: Path) -> Iterator[Problem]:

@@ -165,6 +165,17 @@ def test_a_unit_of_traffic_that_cannot_be(tmp_path, folder, more, said):
         load_tasks(tmp_path / "fixtures")
 
 
+@pytest.mark.parametrize("file", ["a.jsonl", "a.judge.jsonl"])
+def test_labels_speak_of_one_unit(tmp_path, folder, file):
+    judge = {"model": "smollm2", "rubric": "It names the product."}
+    sha, labels = kept(tmp_path), {"file": "a.jsonl", "sample": 40, "judge": judge}
+    write_traffic(tmp_path / "fixtures", sha, labels=labels)
+    write_traffic(tmp_path / "fixtures", sha, name="urgency", labels={"file": file, "sample": 40})
+
+    with pytest.raises(AuthoringError, match=rf"urgency.yaml.*labels.*expected a file of its own, found .*{file}"):
+        load_tasks(tmp_path / "fixtures")
+
+
 def test_cases_have_no_labels(tmp_path):
     write_unit(tmp_path, ["a"], labels={"file": "a.jsonl", "sample": 40})
 

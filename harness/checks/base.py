@@ -139,8 +139,10 @@ class HasCanonicalOutput(Protocol):
 
 
 def canonical_output(check: object, output: str) -> str:
-    """An output as two are compared: what its check scores of it, or its text without differences of white space."""
-    return check.canonical_output(output) if isinstance(check, HasCanonicalOutput) else " ".join(output.split())
+    """An output as two are compared: what its check scores of it, or its text without white space at ends of lines."""
+    if isinstance(check, HasCanonicalOutput):
+        return check.canonical_output(output)
+    return "\n".join(line.rstrip() for line in output.strip().splitlines())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A record contains outputs and no inputs. Its sidecar, `NAME.cases.jsonl` beside `NAME.json`, contains the rest that a
 reader needs, including the sources of the rules behind its findings; the record names its digest. It contains nothing
-of sealed units.
+of sealed units, and no input of traffic.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def case_contexts(
 def _context_of(
     unit: Unit, case: Case, rung: RungName, references: Mapping[str, Record], result: Result
 ) -> CaseContext:  # fmt: skip
-    asked = None if unit.of else request(unit, case, rung)
+    asked = None if unit.of or unit.traffic else request(unit, case, rung)
     before = {
         name: Before(known.passed, known.score, known.output)
         for name, reference in references.items()

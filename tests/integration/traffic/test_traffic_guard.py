@@ -268,3 +268,7 @@ def test_the_unit_stands_on_the_page_and_in_the_comment(desk):
     assert "40 of 40 labels of the snapshot" in ok("comment", "decision.json")
     ok("report", "record.json", "--html=page.html")
     assert "40 of 40 labels of the snapshot" in Path("page.html").read_text()
+
+    told = {Path("log.jsonl"), Path("requests.jsonl"), *Path("traffic").rglob("*")}
+    here = [path for path in Path().rglob("*") if path.is_file() and path not in told]
+    assert not [path for path in here if "message 10" in path.read_text("utf-8", "replace")]  # no input is copied

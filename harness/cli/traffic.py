@@ -45,6 +45,8 @@ def traffic(
         path = snapshot_path(sha)
     aside = chatter(quiet)
     aside.print(f"{len(inputs):,} different inputs of {len(found):,} lines, in {show_path(path)}")
+    if len(inputs) < len(found):
+        aside.print("An input that was sent several times counts once")
     if private:
         aside.print(f"lines with secrets or personal data are kept ({len(private):,}): {allow_personal}")
     console.print(f"traffic: {PREFIX}{sha}")

@@ -24,6 +24,7 @@ def test_each_input_is_kept_once_and_named_by_digest(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert f"traffic: sha256:{path.stem}" in done.stdout.splitlines()
     assert "2 different inputs of 3 lines" in done.stdout
+    assert "An input that was sent several times counts once" in done.stdout
 
 
 def test_personal_data_is_refused_by_line_and_never_shown(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from tests.support.traffic import (
     verdicts,
     with_judge,
     write_candidate,
+    write_outputs,
 )
 from tunegate.harness.cases.snapshot import input_digest, traffic_in
 from tunegate.harness.cli.main import app
@@ -247,6 +248,38 @@ def test_what_a_judge_says_and_another_judge_block_until_approved(desk):
         "desk/production: the judge edited",
         "desk/production: 240 lines of production.labels.judge.jsonl new",
     ]
+
+
+def record_base(*options: str) -> None:
+    """Record `base.jsonl` as the outputs of the model in service."""
+    ok("record", "--from=base.jsonl", "--name=gpt", "--requests=requests.jsonl", *options)
+
+
+def write_prompted(path: str, prompt: str, output: str) -> None:
+    """Give the labelled unit another system prompt, and write outputs for it: `output` for every tenth input."""
+    unit = Path("fixtures/desk/production.yaml")
+    unit.write_text(json.dumps(json.loads(unit.read_text()) | {"prompt": {"system": prompt}}))
+    write_outputs(path, lambda key, number: output if key == KEY and number in TENTH else GOOD)
+    Path("requests.jsonl").write_text(ok("prompts"))
+
+
+def test_beside_two_references_each_output_is_shown_once(desk):
+    schema = Path("fixtures/desk/refs/product.schema.json")
+    schema.write_text(schema.read_text().replace('"radiator"', '"radiator", "pump"'))
+    shutil.rmtree("baselines")
+    write_prompted("base.jsonl", "of the anchor", GOOD)
+    record_base()
+    write_prompted("base.jsonl", "in service", OTHER)
+    record_base()
+    write_prompted("outputs.jsonl", "of the change", '{"product": "pump"}')
+    verdicts()
+
+    asked = unit_questions(units()[KEY], read_record(Path("record.json")))
+    pairs = [pair for each in asked for pair in each.pairs]
+    assert len(pairs) == len(set(pairs)) == 3 * 40
+    done = CliRunner().invoke(app, ["label", KEY, "--terminal", "--by=anna"], input="1" * len(asked) + "u1")
+    assert f"Undone. {len(asked) - 1} of {len(asked)} labelled" in done.output, done.output
+    assert verdicts()[KEY]["labelled"]["missing"] == 0
 
 
 def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):

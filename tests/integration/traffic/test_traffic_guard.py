@@ -250,6 +250,12 @@ def test_what_a_judge_says_and_another_judge_block_until_approved(desk):
     ]
 
 
+def edit_unit(name: str, **keys: object) -> None:
+    """Give a unit these keys."""
+    path = Path(f"fixtures/desk/{name}.yaml")
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+
 def record_base(*options: str) -> None:
     """Record `base.jsonl` as the outputs of the model in service."""
     ok("record", "--from=base.jsonl", "--name=gpt", "--requests=requests.jsonl", *options)
@@ -257,8 +263,7 @@ def record_base(*options: str) -> None:
 
 def write_prompted(path: str, prompt: str, output: str) -> None:
     """Give the labelled unit another system prompt, and write outputs for it: `output` for every tenth input."""
-    unit = Path("fixtures/desk/production.yaml")
-    unit.write_text(json.dumps(json.loads(unit.read_text()) | {"prompt": {"system": prompt}}))
+    edit_unit("production", prompt={"system": prompt})
     write_outputs(path, lambda key, number: output if key == KEY and number in TENTH else GOOD)
     Path("requests.jsonl").write_text(ok("prompts"))
 
@@ -280,6 +285,32 @@ def test_beside_two_references_each_output_is_shown_once(desk):
     done = CliRunner().invoke(app, ["label", KEY, "--terminal", "--by=anna"], input="1" * len(asked) + "u1")
     assert f"Undone. {len(asked) - 1} of {len(asked)} labelled" in done.output, done.output
     assert verdicts()[KEY]["labelled"]["missing"] == 0
+
+
+def repeat_outputs(path: str, of_traffic: str | None = None) -> None:
+    """Give each case a second output: the first again, or `of_traffic` for those of the labelled unit."""
+    lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    for line in list(lines):
+        is_other = of_traffic is not None and line["case"].startswith(KEY)
+        lines.append(line | {"repeat": 1, "output": of_traffic if is_other else line["output"]})
+    Path(path).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_of_repeated_outputs_people_label_those_that_the_gate_compares(desk):
+    shutil.rmtree("baselines")
+    for name in ("triage", "production"):
+        edit_unit(name, generate={"temperature": 0.7})
+    Path("requests.jsonl").write_text(ok("prompts", "--repeats=2"))
+    repeat_outputs("base.jsonl", of_traffic="no JSON, so rejected")
+    record_base("--repeats=2")
+    write_candidate(TENTH)
+    repeat_outputs("outputs.jsonl")
+    verdicts("--repeats=2")
+
+    label(lambda output: "boiler" in output)
+
+    found = verdicts("--repeats=2")[KEY]
+    assert "40 labelled: 0 better, 40 worse" in found["reason"]
 
 
 def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):

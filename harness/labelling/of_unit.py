@@ -89,8 +89,15 @@ def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
         raise Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
     new = compared_outputs(unit, record)
     for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
+        rung = _rung_of(record, name)
         before = [(case, contexts[case.key].before[name]) for case in unit.cases]
-        yield {case.id: compared_output(case, record.rung, old.passed, old.output) for case, old in before}, new
+        yield {case.id: compared_output(case, rung, old.passed, old.output) for case, old in before}, new
+
+
+def _rung_of(record: Record, reference: str) -> str:
+    """Return the prompting strategy of a reference. Parity names no references: both its sides have the same one."""
+    known = record.references.get(reference)
+    return str(known["subject"].get("rung", "as-is")) if known else record.rung
 
 
 def _questions(unit: Unit, outputs: Mapping[str, Iterable[str]]) -> Iterator[Question]:

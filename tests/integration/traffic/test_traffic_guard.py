@@ -32,7 +32,7 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.labelling.of_unit import unit_questions
 from tunegate.harness.statistics.paired import sealed_level
-from tunegate.harness.traffic.labels import Label, append_label
+from tunegate.harness.traffic.labels import Label, append_label, read_labels
 
 INPUTS = 600
 TENTH, FIFTH = range(0, INPUTS, 10), range(0, INPUTS, 5)
@@ -311,6 +311,22 @@ def test_of_repeated_outputs_people_label_those_that_the_gate_compares(desk):
 
     found = verdicts("--repeats=2")[KEY]
     assert "40 labelled: 0 better, 40 worse" in found["reason"]
+
+
+def test_outputs_of_another_prompting_strategy_are_labelled_as_the_gate_compares_them(desk):
+    shutil.rmtree("baselines")
+    write_outputs("base.jsonl", lambda key, number: f"It is about heat. Answer: {GOOD}")
+    Path("requests.jsonl").write_text(ok("prompts", "--rung=steps"))
+    record_base("--rung=steps")
+    Path("requests.jsonl").write_text(ok("prompts"))
+    write_candidate(TENTH)
+    verdicts()
+
+    label(lambda output: "boiler" in output)
+
+    shown = {line.output for line in read_labels(LABELS).lines}
+    assert shown == {canonical(json.loads(each)) for each in (GOOD, OTHER)}
+    assert "40 labelled: 0 better, 40 worse" in verdicts()[KEY]["reason"]
 
 
 def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):

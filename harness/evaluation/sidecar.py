@@ -28,7 +28,7 @@ from tunegate.harness.models.prompts import request
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The result of a case in a reference."""
+    """The result of a case in a reference. `passed` is that of all repeats, or on labelled traffic of the first."""
 
     passed: bool | None
     score: float | None
@@ -77,7 +77,8 @@ def _context_of(
 ) -> CaseContext:  # fmt: skip
     asked = None if unit.of or unit.traffic else request(unit, case, rung)
     before = {
-        name: Before(known.passed, known.score, known.output)
+        # the gate compares first outputs with labels, and people must be asked about the same ones
+        name: Before(known.first.passed if unit.labels else known.passed, known.score, known.output)
         for name, reference in references.items()
         if (known := reference.cases.get(case.key))
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from tunegate.harness.core.reading import read_object
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.gate.labelled_outputs import compared_output, compared_outputs
-from tunegate.harness.labelling.questions import Question
+from tunegate.harness.labelling.questions import MOST_OUTPUTS, Question
 from tunegate.harness.traffic.labels import Pair
 from tunegate.harness.traffic.strata import labelled_disagreement
-from tunegate.harness.traffic.units import Differing, Outputs
+from tunegate.harness.traffic.units import Outputs
 
 
 def newest_record(runs: Path, unit: str) -> Record:
@@ -34,13 +34,15 @@ def newest_record(runs: Path, unit: str) -> Record:
 
 
 def unit_questions(unit: Unit, record: Record) -> list[Question]:
-    """Return a question for each input of the sample that a record's verdict rests on, beside every reference.
+    """Return the questions about the sample that a record's verdict rests on; each output of an input is in only one.
+
+    With two references an input can have three different outputs. An output that is shown twice is the candidate's.
 
     Raises:
         Refused: the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes first.
     """
     unit, verdict = _without_near(unit, record), record.verdicts.get(unit.key, {})
-    questions: dict[str, Question] = {}
+    outputs: dict[str, dict[str, None]] = {}
     for old, new in _sides(unit, record):
         number = verdict["labelled"]["number"]
         found = labelled_disagreement(unit, old, new, number, verdict["margin"], verdict["level"])
@@ -49,8 +51,11 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
                 f"{unit.key}: expected verdicts of its judge on all outputs that differ, since they may decide what is "
                 f"labelled, found none on {found.judge.missing} inputs; run tunegate label {unit.key} --judge MODEL"
             )
-        questions |= {each.digest: each for each in _questions(unit, found.sample)}
-    return list(questions.values())
+        for each in found.sample:
+            # an output that its check rejects is wrong anyway
+            accepted = [side.output for side in (each.before, each.after) if not side.rejected]
+            outputs.setdefault(each.case, {}).update(dict.fromkeys(accepted))
+    return list(_questions(unit, outputs))
 
 
 def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
@@ -84,15 +89,20 @@ def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
         raise Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
     new = compared_outputs(unit, record)
     for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
+        rung = _rung_of(record, name)
         before = [(case, contexts[case.key].before[name]) for case in unit.cases]
-        yield {case.id: compared_output(case, record.rung, old.passed, old.output) for case, old in before}, new
+        yield {case.id: compared_output(case, rung, old.passed, old.output) for case, old in before}, new
 
 
-def _questions(unit: Unit, drawn: Sequence[Differing]) -> list[Question]:
-    cases = {case.id: case for case in unit.cases}
-    return [
-        Question(cases[each.case].written, outputs, cases[each.case].context)
-        for each in drawn
-        # an output that its check rejects is wrong anyway
-        if (outputs := tuple(side.output for side in (each.before, each.after) if not side.rejected))
-    ]
+def _rung_of(record: Record, reference: str) -> str:
+    """Return the prompting strategy of a reference. Parity names no references: both its sides have the same one."""
+    known = record.references.get(reference)
+    return str(known["subject"].get("rung", "as-is")) if known else record.rung
+
+
+def _questions(unit: Unit, outputs: Mapping[str, Iterable[str]]) -> Iterator[Question]:
+    """Yield questions about different outputs by case id, with at most two of them each."""
+    for case in unit.cases:
+        asked = tuple(outputs.get(case.id, ()))
+        for at in range(0, len(asked), MOST_OUTPUTS):
+            yield Question(case.written, asked[at : at + MOST_OUTPUTS], case.context)

@@ -16,6 +16,8 @@ from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.files import digest
 from tunegate.harness.traffic.labels import Pair
 
+MOST_OUTPUTS = 2  # of a question
+
 
 @dataclass(frozen=True)
 class Question:
@@ -42,7 +44,7 @@ class Question:
 def _schema() -> dict[str, Any]:
     shared = published_schema("file")["$defs"]
     outputs = {
-        "type": "array", "minItems": 1, "maxItems": 2, "uniqueItems": True, "items": {"type": "string"},
+        "type": "array", "minItems": 1, "maxItems": MOST_OUTPUTS, "uniqueItems": True, "items": {"type": "string"},
         "description": "a list of one output, or of two that differ",
     }  # fmt: skip
     own = {"input": shared["input"], "outputs": outputs, "context": text_schema(), "notes": text_schema()}

@@ -24,6 +24,7 @@ from tests.support.traffic import (
     verdicts,
     with_judge,
     write_candidate,
+    write_outputs,
 )
 from tunegate.harness.cases.snapshot import input_digest, traffic_in
 from tunegate.harness.cli.main import app
@@ -31,7 +32,7 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.labelling.of_unit import unit_questions
 from tunegate.harness.statistics.paired import sealed_level
-from tunegate.harness.traffic.labels import Label, append_label
+from tunegate.harness.traffic.labels import Label, append_label, read_labels
 
 INPUTS = 600
 TENTH, FIFTH = range(0, INPUTS, 10), range(0, INPUTS, 5)
@@ -247,6 +248,85 @@ def test_what_a_judge_says_and_another_judge_block_until_approved(desk):
         "desk/production: the judge edited",
         "desk/production: 240 lines of production.labels.judge.jsonl new",
     ]
+
+
+def edit_unit(name: str, **keys: object) -> None:
+    """Give a unit these keys."""
+    path = Path(f"fixtures/desk/{name}.yaml")
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+
+def record_base(*options: str) -> None:
+    """Record `base.jsonl` as the outputs of the model in service."""
+    ok("record", "--from=base.jsonl", "--name=gpt", "--requests=requests.jsonl", *options)
+
+
+def write_prompted(path: str, prompt: str, output: str) -> None:
+    """Give the labelled unit another system prompt, and write outputs for it: `output` for every tenth input."""
+    edit_unit("production", prompt={"system": prompt})
+    write_outputs(path, lambda key, number: output if key == KEY and number in TENTH else GOOD)
+    Path("requests.jsonl").write_text(ok("prompts"))
+
+
+def test_beside_two_references_each_output_is_shown_once(desk):
+    schema = Path("fixtures/desk/refs/product.schema.json")
+    schema.write_text(schema.read_text().replace('"radiator"', '"radiator", "pump"'))
+    shutil.rmtree("baselines")
+    write_prompted("base.jsonl", "of the anchor", GOOD)
+    record_base()
+    write_prompted("base.jsonl", "in service", OTHER)
+    record_base()
+    write_prompted("outputs.jsonl", "of the change", '{"product": "pump"}')
+    verdicts()
+
+    asked = unit_questions(units()[KEY], read_record(Path("record.json")))
+    pairs = [pair for each in asked for pair in each.pairs]
+    assert len(pairs) == len(set(pairs)) == 3 * 40
+    done = CliRunner().invoke(app, ["label", KEY, "--terminal", "--by=anna"], input="1" * len(asked) + "u1")
+    assert f"Undone. {len(asked) - 1} of {len(asked)} labelled" in done.output, done.output
+    assert verdicts()[KEY]["labelled"]["missing"] == 0
+
+
+def repeat_outputs(path: str, of_traffic: str | None = None) -> None:
+    """Give each case a second output: the first again, or `of_traffic` for those of the labelled unit."""
+    lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    for line in list(lines):
+        is_other = of_traffic is not None and line["case"].startswith(KEY)
+        lines.append(line | {"repeat": 1, "output": of_traffic if is_other else line["output"]})
+    Path(path).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_of_repeated_outputs_people_label_those_that_the_gate_compares(desk):
+    shutil.rmtree("baselines")
+    for name in ("triage", "production"):
+        edit_unit(name, generate={"temperature": 0.7})
+    Path("requests.jsonl").write_text(ok("prompts", "--repeats=2"))
+    repeat_outputs("base.jsonl", of_traffic="no JSON, so rejected")
+    record_base("--repeats=2")
+    write_candidate(TENTH)
+    repeat_outputs("outputs.jsonl")
+    verdicts("--repeats=2")
+
+    label(lambda output: "boiler" in output)
+
+    found = verdicts("--repeats=2")[KEY]
+    assert "40 labelled: 0 better, 40 worse" in found["reason"]
+
+
+def test_outputs_of_another_prompting_strategy_are_labelled_as_the_gate_compares_them(desk):
+    shutil.rmtree("baselines")
+    write_outputs("base.jsonl", lambda key, number: f"It is about heat. Answer: {GOOD}")
+    Path("requests.jsonl").write_text(ok("prompts", "--rung=steps"))
+    record_base("--rung=steps")
+    Path("requests.jsonl").write_text(ok("prompts"))
+    write_candidate(TENTH)
+    verdicts()
+
+    label(lambda output: "boiler" in output)
+
+    shown = {line.output for line in read_labels(LABELS).lines}
+    assert shown == {canonical(json.loads(each)) for each in (GOOD, OTHER)}
+    assert "40 labelled: 0 better, 40 worse" in verdicts()[KEY]["reason"]
 
 
 def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):

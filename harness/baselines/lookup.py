@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.matching import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
-from tunegate.harness.baselines.service import anchor_records, records_in_service
+from tunegate.harness.baselines.service import anchor_records, records_in_service, records_of_branch
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -23,6 +23,7 @@ from tunegate.harness.models.api import Completion, Fingerprint
 
 LAST_RELEASE = "last release"
 ANCHOR = "anchor"
+SERVING = "record in service"
 
 
 def is_last_release(name: str) -> bool:
@@ -40,8 +41,9 @@ def baseline_references(
 ) -> dict[str, Record]:
     """Return the baseline of `units` and, if there is one of another model, the last release, whatever its base.
 
-    There are several releases if tasks were released with different adapters, as after a retirement and a return. Each
-    is named by its tasks and evaluated by itself.
+    An adapter is also compared with what is in service on the `branch`, if that is another model or prompt. There are
+    several releases if tasks were released with different adapters, as after a retirement and a return. Each is named
+    by its tasks and evaluated by itself.
 
     No baseline holds outputs for sealed cases: the base generates them together with an adapter.
 
@@ -68,7 +70,19 @@ def baseline_references(
     _check_policies(root, tasks, fingerprint, model)
     baseline = _reference(ledger, found, fingerprint) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
-    return {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
+    found = {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
+    return found | dict(_named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint))
+
+
+def _served(branch: Path | None, units: Sequence[Unit], fingerprint: Fingerprint) -> list[Baseline]:
+    """Return what serves a branch, if it is no release, of which `last_releases` knows, and not the base of today."""
+    base = replace(fingerprint, subject={**fingerprint.subject, "adapter": None})
+    records = records_of_branch(branch, units).values() if branch else ()
+    return [
+        each for each in records
+        if not each.subject.get("adapter") and each.is_supplied == fingerprint.is_supplied
+        and not is_same_configuration(as_reference([each]), base, units)
+    ]  # fmt: skip
 
 
 def _configurations(

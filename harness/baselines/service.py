@@ -27,7 +27,7 @@ def records_in_service(
     Raises:
         Refused: a record is lost, or of other questions; names the units, and what to do.
     """
-    theirs = _of_branch(branch, units) if branch else {}
+    theirs = records_of_branch(branch, units) if branch else {}
     found, wrong = list(theirs.values()), []
     for unit in (unit for unit in units if unit.key not in theirs):
         event = ledger.in_service(unit.key)
@@ -48,7 +48,8 @@ def records_in_service(
     return [each for each in found if each.is_supplied == supplied]
 
 
-def _of_branch(root: Path, units: Sequence[Unit]) -> dict[str, Baseline]:
+def records_of_branch(root: Path, units: Sequence[Unit]) -> dict[str, Baseline]:
+    """Return what is in service of each unit by the baselines of a branch, if it has the questions of now."""
     ledger = read_ledger(root)
     events = ((unit, ledger.in_service(unit.key)) for unit in units)
     found = [(unit, stored_record(root, unit.key, event)) for unit, event in events if event]

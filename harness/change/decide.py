@@ -263,7 +263,17 @@ class _Change:
         if self.waits:
             return replace(decision, notes=(*decision.notes, f"by {HERE}: {self.waits}"))
         decision = _decided_by(decision, self.options, HERE, watch)
-        return replace(decision, untrue=tuple(self._untrue(decision)))
+        if decision.refused or decision.changes is None or not decision.changes.records:
+            return decision
+        evaluated = [each.record for each in decision.by_rules]
+        if self.options.adapters:  # the records are of the base, which no adapter's evaluation shows
+            base = _decided_by(Decision(), replace(self.options, adapters=(), sealed=False, out=None), HERE, watch)
+            if base.refused:
+                return replace(decision, refused=base.refused)
+            evaluated += [each.record for each in base.by_rules]
+        root = self.options.baselines
+        found = untrue_records(root, read_ledger(root), decision.changes.records, evaluated, self.newer.tasks)
+        return replace(decision, untrue=tuple(found))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:
         # the branch's ledger may know of fewer tries, and each try draws another sample
@@ -276,14 +286,6 @@ class _Change:
             return replace(decision, notes=(*decision.notes, f"approved, so not evaluated {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
         return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
-
-    def _untrue(self, decision: Decision) -> Iterator[str]:
-        """The records that the change puts in service and that are not what was just evaluated."""
-        if decision.refused or decision.changes is None or not decision.changes.records:
-            return
-        evaluated = [each.record for each in decision.by_rules]
-        root = self.options.baselines
-        yield from untrue_records(root, read_ledger(root), decision.changes.records, evaluated, self.newer.tasks)
 
 
 def _configurations(rules: Rules) -> dict[str, UnitConfiguration]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.diff import NAMES, configuration_differences, question_differences
-from tunegate.harness.baselines.lookup import is_last_release
+from tunegate.harness.baselines.lookup import SERVING, is_last_release
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task, Unit, UnitConfiguration
 from tunegate.harness.cases.rewarding import read_rewards
@@ -118,7 +118,7 @@ def _readable(path: Path) -> Record | None:
 def _is_gated(record: Record) -> bool:
     references = {verdict["reference"] for verdict in record.verdicts.values()}
     # a comparison with a record does not involve the baseline
-    others = [each for each in references if each != BASELINE and not is_last_release(each)]
+    others = [each for each in references if each not in (BASELINE, SERVING) and not is_last_release(each)]
     return bool(references) and not others and not record.partial
 
 

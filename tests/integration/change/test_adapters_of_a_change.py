@@ -1,0 +1,70 @@
+"""An adapter in a change that brings records too: what it is compared with, and that the records are true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gated import edit, git, invoke, ok
+from tests.support.records import write_policy
+from tests.support.tiny import write_trained
+from tests.support.units import write_unit
+from tunegate.harness.models.local.huggingface import load_base
+
+T = "desk/triage"
+CASES = [{"id": f"c{number:03}", "input": f"ticket {number}"} for number in range(70)]
+
+
+@pytest.fixture
+def desk(tiny_model, tmp_path, monkeypatch) -> Path:
+    """A project whose tiny model outputs something, in service, and an adapter of it that is not yet committed."""
+    monkeypatch.chdir(tmp_path)
+    check = {"schema": {"type": "string"}, "extract": "text"}
+    options = {"check": check, "generate": {"max_new_tokens": 3}, "prompt": {"system": "Sort it."}}
+    write_unit(tmp_path / "fixtures", [], cases=CASES[:60], **options)
+    write_policy(tmp_path / "fixtures", triage={"margin": 0.1})
+    (tmp_path / "pyproject.toml").write_text(f'[tool.tunegate]\nmodel = "{tiny_model}"\n')
+    (tmp_path / ".gitignore").write_text(".tunegate/\n*.lock\n")
+    ok("record")
+    return tmp_path
+
+
+def commit(tiny_model: Path) -> None:
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    git("checkout", "-qb", "change")
+    write_trained(Path("adapters/x"), load_base(tiny_model))
+
+
+def gate() -> dict[str, Any]:
+    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json")
+    assert done.exit_code in (0, 1), done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_record_of_more_cases_beside_an_adapter_is_compared_with_the_base_itself(desk, tiny_model):
+    commit(tiny_model)
+    edit(lambda data: data.update(cases=CASES))
+    ok("record")
+
+    assert gate()["untrue"] == []
+
+
+def test_an_adapter_on_edited_decoding_is_compared_with_what_was_in_service(desk, tiny_model):
+    [path] = Path("baselines").glob("*/desk/triage.json")
+    outputs = {case["output"] for case in json.loads(path.read_text())["cases"].values()}
+    edit(lambda data: data["check"].update(schema={"enum": sorted(outputs)}))
+    ok("record")
+    commit(tiny_model)
+    edit(lambda data: data["generate"].update(max_new_tokens=6))
+    ok("record")  # its own base is as wrong as the adapter
+
+    found = gate()
+
+    for each in found["by_rules"]:
+        assert each["verdicts"][T] == "regressed", each

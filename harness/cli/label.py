@@ -12,7 +12,7 @@ import typer
 from tunegate.harness.cli.common import console, open_page, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Run, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.escaping import HALF, shown
 from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -144,10 +144,12 @@ def _check_path(path: Path) -> None:
 
 
 def _name(by: str | None) -> str:
-    """Return who labels."""
+    """Return who labels; UsageError for a name that the file of labels cannot hold."""
     from tunegate.harness.core.git import run_git
 
     name = by if by is not None else run_git(Path(), "config", "user.name").stdout.decode("utf-8", "replace")
     if not name.strip() or len(name.strip()) > MOST_LETTERS:
         raise UsageError(f"--by: expected a name of 1 to {MOST_LETTERS} characters, found {shown(name)!r}")
+    if HALF.search(name):
+        raise UsageError(f"--by: expected a name in UTF-8, found half a character in {shown(name)}")
     return name.strip()

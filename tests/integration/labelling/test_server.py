@@ -149,6 +149,8 @@ def test_what_would_be_written_elsewhere_is_refused(tmp_path):
     for name, code in refused.items():
         assert command(tmp_path, "--by", "anna", "--labels", str(tmp_path / name), keys="3")[0] == code, name
     assert command(tmp_path, "--by", " ")[0] == 2
+    code, said = command(tmp_path, "--by", "J\udcf6rg", keys="3")  # Latin-1 on a system of UTF-8
+    assert (code, r"--by: expected a name in UTF-8, found half a character in J\udcf6rg" in said) == (2, True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 

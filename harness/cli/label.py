@@ -57,14 +57,11 @@ def label(
         return
     asked, path = _questions(questions, labels, cases, run)
     _check_path(path)
-    work = Labelling(asked, path, _name(by), double, adjudicate)
+    name = _name(by)
+    work = Labelling(asked, path, name, double, adjudicate)
     for note in work.notes:
         console.print(f"note: {note}")
-    if work.shown.outputs:
-        with suppress(KeyboardInterrupt):  # a usual way to stop: everything is saved
-            _in_terminal(work) if terminal else _on_page(work)
-    else:
-        console.print(f"nothing is left to label for {shown(_name(by))}")
+    _ask(work, name, terminal)
     console.lines(summary_lines(work.questions, work.labels))
     if path.exists():
         console.print(f"labels: {show_path(path)}, to be committed")
@@ -106,6 +103,17 @@ def _judge(given: Path, name: str, cases: Path, run: Path | None, opened: ModelO
         f"the judge was asked about {asked} outputs that differ: {show_path(source.judge_file)}, to be committed"
     )
     console.print("run the gate again: it says whether its verdicts save labels, and what to label")
+
+
+def _ask(work: Labelling, name: str, terminal: bool) -> None:
+    """Ask what is left to label; if nothing is, the terminal still opens for a person with a label to undo."""
+    is_left = bool(work.shown.outputs)
+    if not is_left:
+        hint = "; to undo a label, add --terminal" if work.can_undo and not terminal else ""
+        console.print(f"nothing is left to label for {shown(name)}{hint}")
+    if is_left or (work.can_undo and terminal):
+        with suppress(KeyboardInterrupt):  # a usual way to stop: everything is saved
+            _in_terminal(work) if terminal else _on_page(work)
 
 
 def _in_terminal(work: Labelling) -> None:

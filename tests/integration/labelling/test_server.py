@@ -131,6 +131,27 @@ def test_the_command_appends_beside_the_questions_and_goes_on(tmp_path):
     assert "nothing is left to label for anna" in command(tmp_path, "--by", "anna")[1]
 
 
+@pytest.mark.parametrize("more", [(), ("--adjudicate",)])
+def test_the_last_label_can_be_undone_in_a_later_run(tmp_path, more):
+    write_questions(tmp_path / "q.jsonl", [Question("a", ("x",))])
+    for by, key in (("ben", "1"), ("cleo", "0")) if more else ():
+        command(tmp_path, "--by", by, "--double", "1", keys=key)
+    command(tmp_path, "--by", "anna", *more, keys="0")
+    before = (tmp_path / "q.labels.jsonl").read_bytes()
+
+    told = CliRunner().invoke(app, ["label", str(tmp_path / "q.jsonl"), "--by", "anna", *more]).output
+    assert told.startswith("nothing is left to label for anna; to undo a label, add --terminal\n")
+    assert command(tmp_path, "--by", "anna", *more)[0] == 0, "the input ends"
+    assert (tmp_path / "q.labels.jsonl").read_bytes() == before
+    text = command(tmp_path, "--by", "anna", *more, keys="u1")[1]
+
+    assert [said in text for said in ("Undone. 0 of 1", "Saved: right. 1 of 1")] == [True, True]
+    assert [line.right for line in read_labels(tmp_path / "q.labels.jsonl").lines[-3:]] == [False, None, True]
+    if not more:
+        told = command(tmp_path, "--by", "ben", keys="u")[1]
+        assert told.startswith("nothing is left to label for ben\n"), "who has no label is not told how to undo one"
+
+
 @pytest.mark.parametrize("unit", ["desk/production", "desk/production.v2"])
 def test_a_unit_may_have_a_dot_in_its_name_and_a_folder_of_that_name(tmp_path, monkeypatch, unit):
     monkeypatch.chdir(tmp_path)

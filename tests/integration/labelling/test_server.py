@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +97,24 @@ def test_what_cannot_be_written_is_told_and_stays(server, tmp_path):
 
     assert (status, "could not be appended" in json.loads(text)["error"]) == (500, True)
     assert json.loads(ask(server, "GET", own(server, "state"))[1])["turn"] == 0
+
+
+def test_a_reset_connection_is_not_told_and_any_other_error_is(server, monkeypatch, capsys):
+    ended, close = threading.Event(), server.shutdown_request
+    monkeypatch.setattr(server, "shutdown_request", lambda request: (close(request), ended.set()))
+    head = f"POST {own(server, 'key')} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(server.server_address) as browser:
+        browser.sendall(f"{head}Content-Length: 20\r\n\r\n".encode())
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+    assert ended.wait(30)
+    assert capsys.readouterr() == ("", "")
+
+    ended.clear()
+    monkeypatch.setattr(server, "press", lambda *_: {}["no such key"])
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, "POST", own(server, "key"), KEY)
+    assert ended.wait(30)
+    assert "KeyError: 'no such key'" in capsys.readouterr().err
 
 
 def test_the_page_holds_no_question_and_its_headers_allow_nothing_else(server):

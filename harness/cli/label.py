@@ -12,7 +12,7 @@ import typer
 from tunegate.harness.cli.common import console, open_page, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Run, opens_model, shared
 from tunegate.harness.core.errors import UsageError, show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.escaping import HALF, shown
 from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -57,14 +57,11 @@ def label(
         return
     asked, path = _questions(questions, labels, cases, run)
     _check_path(path)
-    work = Labelling(asked, path, _name(by), double, adjudicate)
+    name = _name(by)
+    work = Labelling(asked, path, name, double, adjudicate)
     for note in work.notes:
         console.print(f"note: {note}")
-    if work.shown.outputs:
-        with suppress(KeyboardInterrupt):  # a usual way to stop: everything is saved
-            _in_terminal(work) if terminal else _on_page(work)
-    else:
-        console.print(f"nothing is left to label for {shown(_name(by))}")
+    _ask(work, name, terminal)
     console.lines(summary_lines(work.questions, work.labels))
     if path.exists():
         console.print(f"labels: {show_path(path)}, to be committed")
@@ -108,6 +105,17 @@ def _judge(given: Path, name: str, cases: Path, run: Path | None, opened: ModelO
     console.print("run the gate again: it says whether its verdicts save labels, and what to label")
 
 
+def _ask(work: Labelling, name: str, terminal: bool) -> None:
+    """Ask what is left to label; if nothing is, the terminal still opens for a person with a label to undo."""
+    is_left = bool(work.shown.outputs)
+    if not is_left:
+        hint = "; to undo a label, add --terminal" if work.can_undo and not terminal else ""
+        console.print(f"nothing is left to label for {shown(name)}{hint}")
+    if is_left or (work.can_undo and terminal):
+        with suppress(KeyboardInterrupt):  # a usual way to stop: everything is saved
+            _in_terminal(work) if terminal else _on_page(work)
+
+
 def _in_terminal(work: Labelling) -> None:
     from tunegate.harness.labelling.terminal import label_in_terminal
 
@@ -144,10 +152,12 @@ def _check_path(path: Path) -> None:
 
 
 def _name(by: str | None) -> str:
-    """Return who labels."""
+    """Return who labels; UsageError for a name that the file of labels cannot hold."""
     from tunegate.harness.core.git import run_git
 
     name = by if by is not None else run_git(Path(), "config", "user.name").stdout.decode("utf-8", "replace")
     if not name.strip() or len(name.strip()) > MOST_LETTERS:
         raise UsageError(f"--by: expected a name of 1 to {MOST_LETTERS} characters, found {shown(name)!r}")
+    if HALF.search(name):
+        raise UsageError(f"--by: expected a name in UTF-8, found half a character in {shown(name)}")
     return name.strip()

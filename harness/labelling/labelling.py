@@ -98,6 +98,11 @@ class Labelling:
             tuple(visible_lines(_readable(output)) for output in self._as_shown(question, question.outputs)),
         )
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether she has a label or a skip to undo, of this run or an earlier one."""
+        return bool(self._past)
+
     def press(self, key: str, turn: int) -> None:
         """Do what a key says; a key for a screen that is no longer shown does nothing.
 

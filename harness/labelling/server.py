@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -72,6 +73,11 @@ class LabelServer(ThreadingTCPServer):
         with self._lock:
             self.work.press(key, turn)
             return self._state()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the error of a request, but nothing where the browser closed or reset the connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def _state(self) -> dict[str, Any]:
         shown = self.work.shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -205,14 +206,15 @@ def _write_at_end(handle: int, line: bytes) -> None:
 
 
 def _last_line(handle: int, size: int) -> bytes:
-    """Return what follows the last line break of a file."""
+    """Return what follows the last line break of a file; line breaks and a BOM are those that `read_labels` knows."""
     found, start = b"", size
-    while start and b"\n" not in found:
+    while start and not (b"\n" in found or b"\r" in found):
         step = min(start, _CHUNK)
         start -= step
         os.lseek(handle, start, os.SEEK_SET)
         found = os.read(handle, step) + found
-    return found.rpartition(b"\n")[2]
+    last = found.replace(b"\r", b"\n").rpartition(b"\n")[2]
+    return last.removeprefix(BOM_UTF8) if len(last) == size else last
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +99,24 @@ def test_what_cannot_be_written_is_told_and_stays(server, tmp_path):
     assert json.loads(ask(server, "GET", own(server, "state"))[1])["turn"] == 0
 
 
+def test_a_reset_connection_is_not_told_and_any_other_error_is(server, monkeypatch, capsys):
+    ended, close = threading.Event(), server.shutdown_request
+    monkeypatch.setattr(server, "shutdown_request", lambda request: (close(request), ended.set()))
+    head = f"POST {own(server, 'key')} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(server.server_address) as browser:
+        browser.sendall(f"{head}Content-Length: 20\r\n\r\n".encode())
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+    assert ended.wait(30)
+    assert capsys.readouterr() == ("", "")
+
+    ended.clear()
+    monkeypatch.setattr(server, "press", lambda *_: {}["no such key"])
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, "POST", own(server, "key"), KEY)
+    assert ended.wait(30)
+    assert "KeyError: 'no such key'" in capsys.readouterr().err
+
+
 def test_the_page_holds_no_question_and_its_headers_allow_nothing_else(server):
     connection = http.client.HTTPConnection(*server.server_address)
     connection.request("GET", own(server, ""))
@@ -131,6 +151,27 @@ def test_the_command_appends_beside_the_questions_and_goes_on(tmp_path):
     assert "nothing is left to label for anna" in command(tmp_path, "--by", "anna")[1]
 
 
+@pytest.mark.parametrize("more", [(), ("--adjudicate",)])
+def test_the_last_label_can_be_undone_in_a_later_run(tmp_path, more):
+    write_questions(tmp_path / "q.jsonl", [Question("a", ("x",))])
+    for by, key in (("ben", "1"), ("cleo", "0")) if more else ():
+        command(tmp_path, "--by", by, "--double", "1", keys=key)
+    command(tmp_path, "--by", "anna", *more, keys="0")
+    before = (tmp_path / "q.labels.jsonl").read_bytes()
+
+    told = CliRunner().invoke(app, ["label", str(tmp_path / "q.jsonl"), "--by", "anna", *more]).output
+    assert told.startswith("nothing is left to label for anna; to undo a label, add --terminal\n")
+    assert command(tmp_path, "--by", "anna", *more)[0] == 0, "the input ends"
+    assert (tmp_path / "q.labels.jsonl").read_bytes() == before
+    text = command(tmp_path, "--by", "anna", *more, keys="u1")[1]
+
+    assert [said in text for said in ("Undone. 0 of 1", "Saved: right. 1 of 1")] == [True, True]
+    assert [line.right for line in read_labels(tmp_path / "q.labels.jsonl").lines[-3:]] == [False, None, True]
+    if not more:
+        told = command(tmp_path, "--by", "ben", keys="u")[1]
+        assert told.startswith("nothing is left to label for ben\n"), "who has no label is not told how to undo one"
+
+
 @pytest.mark.parametrize("unit", ["desk/production", "desk/production.v2"])
 def test_a_unit_may_have_a_dot_in_its_name_and_a_folder_of_that_name(tmp_path, monkeypatch, unit):
     monkeypatch.chdir(tmp_path)
@@ -149,6 +190,8 @@ def test_what_would_be_written_elsewhere_is_refused(tmp_path):
     for name, code in refused.items():
         assert command(tmp_path, "--by", "anna", "--labels", str(tmp_path / name), keys="3")[0] == code, name
     assert command(tmp_path, "--by", " ")[0] == 2
+    code, said = command(tmp_path, "--by", "J\udcf6rg", keys="3")  # Latin-1 on a system of UTF-8
+    assert (code, r"--by: expected a name in UTF-8, found half a character in J\udcf6rg" in said) == (2, True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 

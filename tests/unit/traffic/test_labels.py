@@ -109,6 +109,21 @@ def test_what_an_editor_left_stays():
     assert read_labels(FILE).lines == (label(True), label(False, "ben"))
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_only_a_torn_line_is_cut_whatever_ends_the_lines(start, ends):
+    one, two, cleo, torn = label(True), label(False, "ben"), label(None, "cleo"), '{"input": "sha2'
+    whole = start + one.line.strip(), start + one.line.strip() + ends + two.line.strip()
+    for text in (*whole, start + torn, *(each + ends + more for each in whole for more in ("", torn))):
+        FILE.write_bytes(text.encode())
+        found, kept = read_labels(FILE), text.removesuffix(torn)
+        append_label(FILE, cleo)
+
+        assert found.lines == (one, two)[: kept.count('"by"')]
+        assert FILE.read_bytes().startswith(kept.encode()), repr(text)
+        assert read_labels(FILE) == Labels((*found.lines, cleo)), repr(text)
+
+
 def test_all_mistakes_are_named_with_their_lines():
     good = label(True).line
     lines = [

@@ -70,8 +70,9 @@ def baseline_references(
     _check_policies(root, tasks, fingerprint, model)
     baseline = _reference(ledger, found, fingerprint) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
-    found = {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
-    return found | dict(_named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint))
+    released = last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
+    serving = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
+    return {"baseline": baseline} | released | dict(serving)
 
 
 def _served(branch: Path | None, units: Sequence[Unit], fingerprint: Fingerprint) -> list[Baseline]:

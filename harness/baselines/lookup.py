@@ -72,7 +72,7 @@ def baseline_references(
     check_released_files(root, ledger, units, who(subject))
     released = last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
     serving = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
-    return {"baseline": baseline} | released | dict(serving)
+    return {"baseline": baseline, **released, **dict(serving)}
 
 
 def _served(branch: Path | None, units: Sequence[Unit], fingerprint: Fingerprint) -> list[Baseline]:

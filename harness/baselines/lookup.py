@@ -71,8 +71,8 @@ def baseline_references(
     baseline = _reference(ledger, found, fingerprint) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
     released = last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
-    serving = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
-    return {"baseline": baseline, **released, **dict(serving)}
+    beside = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
+    return {"baseline": baseline, **released, **dict(beside)}
 
 
 def _served(branch: Path | None, units: Sequence[Unit], fingerprint: Fingerprint) -> list[Baseline]:

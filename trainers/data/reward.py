@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import joined, read_input
 from tunegate.harness.cases.model import Task
 from tunegate.harness.checks.base import Outcome
@@ -24,7 +25,8 @@ def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]
     `task` is as `load_tasks` returns it, and `unit` is the name of one of its units.
 
     Raises:
-        Refused: there is no such unit, or its check cannot score the output of a row.
+        Refused: there is no such unit, or its check cannot score the output of a row; the callable raises it if its
+            check cannot read the row's `output`.
     """
     found = next((each for each in task.units if each.name == unit), None)
     if found is None:
@@ -40,7 +42,10 @@ def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]
         if not isinstance(output, str):
             raise Refused(f"{key}: expected the output to reward as a text, found {type(output).__name__}")
         expected = row.get("output")
-        expect = expect_of(check, expected) if expect_of and expected else None
+        expect = expect_of(check, expected) if expect_of and expected is not None else None
+        if expect_of and expected is not None and expect is None:
+            found = show_value(expected)
+            raise Refused(f"{key}: output: expected one that the check can read, found {found}; correct or delete it")
         return check(output, expect, joined(*read_input(row["input"])))
 
     return rewarded

@@ -41,6 +41,18 @@ def test_a_row_brings_what_is_expected_and_no_case_is_asked(task):
     assert score({"input": case.input}, RADIATOR).score == 1.0  # though the case expects a boiler
 
 
+@pytest.mark.parametrize("expected", ["boiler", f"```json\n{BOILER}\n```", "{'product': 'boiler'}", ""])
+def test_an_expected_output_that_the_check_cannot_read_is_refused(task, expected):
+    with pytest.raises(Refused, match="desk/triage: output: expected one that the check can read, found"):
+        reward(task, "triage")({"input": "It drips.", "output": expected}, RADIATOR)
+
+
+def test_an_expected_output_without_a_term_requires_none():
+    score = reward(load_tasks(ROOT / "fixtures")[0], "wording")
+
+    assert score({"input": "Hello?", "output": "We come on Tuesday."}, "On Monday.").score == 1.0
+
+
 def test_a_conversation_is_an_input(task):
     turns = [{"user": "Hello."}, {"assistant": "Yes?"}, {"user": "It drips."}]
     assert reward(task, "triage")({"input": turns}, BOILER).score == 1.0

@@ -35,6 +35,12 @@ def pass_of(recipe: Recipe, rows: int) -> int:
     return math.ceil(rows / recipe.optim.batch)
 
 
+def _warmup(recipe: Recipe, rows: int) -> float:
+    """The share of all steps in which the learning rate rises; the number of steps if the share rounds up to all."""
+    share, steps = recipe.optim.warmup, steps_of(recipe, rows)
+    return share if math.ceil(steps * share) < steps else steps - 1  # the rate of the first is 0
+
+
 def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, validation: Data = ()) -> Any:
     """Build a trainer that is ready for its first step, after the template probe; `work` gets its checkpoints.
 
@@ -76,7 +82,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
     _seed(recipe.seed)  # the adapter's first weights are drawn next
     try:
         trainer = trainer_of(recipe)(
-            model=model, args=_arguments(recipe, work), train_dataset=columns, eval_dataset=aside,
+            model=model, args=_arguments(recipe, work, len(data)), train_dataset=columns, eval_dataset=aside,
             processing_class=tokenizer, peft_config=lora,
         )  # fmt: skip
     except ValueError as error:
@@ -119,7 +125,7 @@ def _seed(seed: int) -> None:
     set_seed(seed)
 
 
-def _arguments(recipe: Recipe, work: Path) -> Any:
+def _arguments(recipe: Recipe, work: Path, rows: int) -> Any:
     from tunegate.trainers.training.methods import arguments_of
 
     optim = recipe.optim
@@ -129,7 +135,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         num_train_epochs=optim.epochs,
         per_device_train_batch_size=optim.batch // processes().count,
         per_device_eval_batch_size=1,  # so that all rows have equal weight
-        warmup_steps=optim.warmup,  # below 1: the share of all steps
+        warmup_steps=_warmup(recipe, rows),
         lr_scheduler_type=optim.schedule,
         max_length=None,  # checked beforehand; TRL's default, 1024, silently truncates rows, including the end of turn
         use_cpu=on_cpu(),  # explicit, or bf16 is refused on a CPU

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.local.huggingface import PROBE, load_base
 from tunegate.harness.models.local.placement import CPU, CUDA, Placement, free_on_gpu, multiplies, place
+from tunegate.harness.models.memory import stored_tensors
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
@@ -101,12 +104,27 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
     if recipe.start:
         probe = tokenizer(PROBE, return_tensors="pt").input_ids.to(model.device)
         return recipe.start.attach_to(model, probe), None
+    _check_target(recipe, base, model)
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.target, use_rslora=recipe.lora.rslora, use_dora=recipe.lora.dora,
         task_type="CAUSAL_LM",
     )  # fmt: skip
     return model, lora
+
+
+def _check_target(recipe: Recipe, base: Path, model: Any) -> None:
+    """Refuse a name in `lora.target` that matches no module: PEFT ignores it if another name matches one."""
+    if isinstance(recipe.lora.target, str):
+        return
+    modules = {name for name, _ in model.named_modules()}
+    modules |= {each.name.rpartition(".")[0] for each in stored_tensors(loaded_weights(base))}  # of separate experts
+    unknown = [each for each in recipe.lora.target if not any(f".{name}".endswith(f".{each}") for name in modules)]
+    if unknown:
+        known = sorted({name.rpartition(".")[2] for name in modules})
+        hints = "".join(f"; {hint}" for each in unknown if (hint := did_you_mean(each, known)))
+        found = listed([repr(each) for each in unknown])
+        raise Refused(f"{show_path(recipe.path)}: lora.target: expected modules of this model, found {found}{hints}")
 
 
 def _base(recipe: Recipe, folder: Path) -> Any:

@@ -44,6 +44,7 @@ from tunegate.trainers.data.validation import all_failures, grade, why_not_grade
 TEACHABLE: tuple[RungName, ...] = ("as-is", "constrained", "few-shot", "few-shot-constrained")
 NO_OUTPUT, CUT, FAILS = "no output", "cut at max_new_tokens", "fails the task's own checks"
 REPEATS = "repeats another sample of its input"
+ROWS = ".jsonl"  # with one suffix for all, each file of rows has a teacher's record of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,7 @@ def write_distilled(path: Path, found: Distilled, pairs: bool = False) -> dict[s
         The written files by what they hold.
 
     Raises:
-        Refused: a file exists and was written or edited by hand.
+        Refused: as in `check_rows`.
     """
     beside = pairs_path(path)
     for each in (path, beside) if pairs else (path,):
@@ -322,11 +323,15 @@ def _write_rows(path: Path, found: Distilled, lines: Sequence[Mapping[str, Any]]
 
 
 def check_rows(path: Path) -> None:
-    """Refuse to replace rows that were written or edited by hand.
+    """Refuse to replace rows that were written or edited by hand, or the teacher's record of other rows.
 
     Raises:
-        Refused: the file holds such rows.
+        Refused: the file holds such rows, or does not end in .jsonl, so that it could share a record.
     """
+    if path.suffix != ROWS:
+        raise Refused(
+            f"{show_path(path)}: expected a name that ends in {ROWS}, found {path.name!r}; name another --output"
+        )
     if path.exists() and read_teacher(path).get("teacher", {}).get("edited", True):
         raise Refused(
             f"{show_path(path)}: expected no file, or unedited rows from tunegate distil, found other rows; name "

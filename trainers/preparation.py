@@ -28,7 +28,7 @@ from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scor
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.labels import render_lost_labels
-from tunegate.trainers.data.preference import Data, for_method, tokenize_for, unpaired
+from tunegate.trainers.data.preference import Data, check_left, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (
     PrivateData,
     find_private_data,
@@ -92,8 +92,8 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     Raises:
         AuthoringError: mistakes in fixtures or rows.
         Refused: no baseline or diagnosis for this model and these cases, a diagnosis that names another remedy, rows
-            that fail the task's checks, repeat fixtures or are too long, or an output folder that must not be
-            replaced.
+            that fail the task's checks, repeat fixtures, are too long or leave kto nothing to compare, or an output
+            folder that must not be replaced.
         CouldNotRun: the training libraries are not installed, or the model is missing.
     """
     preparation = Preparation(recipe, cases, baselines, watch, say, report)
@@ -116,6 +116,7 @@ class Preparation:
 
     tasks: Sequence[Task] = field(init=False)  # all tasks of the fixtures
     task: Task = field(init=False)  # the recipe's task
+    loaded: Sequence[Example] = field(init=False)  # all rows
     rows: Sequence[Example] = field(init=False)  # the remaining rows
     base: Local = field(init=False)
     baselines: Sequence[Baseline] = field(init=False)
@@ -141,7 +142,7 @@ class Preparation:
         for line in (line for file in files for line in file.render()):
             self.say(line)
         rows = [row for file in files for row in file.rows]
-        self.rows = rows if recipe.adopts else for_method(rows, recipe, self.say)
+        self.loaded = self.rows = rows if recipe.adopts else for_method(rows, recipe, self.say)
         self.evidence["rows"] = known = [_as_evidence(file) for file in files]
         for each in known:
             if "teacher" in each:
@@ -236,10 +237,12 @@ class Preparation:
     def divide(self) -> None:
         """Tokenize the rows, and separate the validation split."""
         recipe = self.recipe
+        check_left(self.rows, self.rows, self.loaded, recipe)
         tokens = tokenize_for(self.rows, self.base.tokenizer, recipe)
         self.reported = measured(self.reported, self.rows, tokens, self.task)
         self._report(render_lengths(self.reported))
         divided = split(self.rows, recipe)
+        check_left([self.rows[index] for index in divided.train], self.rows, self.loaded, recipe)
         asked = asked_rows([self.rows[index] for index in divided.validation], self.task)
         for line in [*divided.render(), *_not_scored(asked)]:
             self.say(line)

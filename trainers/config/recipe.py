@@ -23,6 +23,7 @@ from tunegate.trainers.config.sections import (
     AUTO,
     DROP,
     FORM_NAMES,
+    PATH,
     REFUSE,
     TEXT,
     Decontaminate,
@@ -58,10 +59,10 @@ RECIPE_SCHEMA = mapping(
     {
         "version": about("the file format", {"const": 1, "description": "the file format's version, 1"}),
         "task": about("the task whose units the rows name: a folder of the fixtures", TEXT),
-        "model": about("the base model, as in --model", TEXT),
+        "model": about("the base model, as in --model", PATH),
         "rows": about(
             "the training rows; paths are relative to the recipe",
-            {"type": "array", "minItems": 1, "items": TEXT, "description": "a list of at least one file"},
+            {"type": "array", "minItems": 1, "items": PATH, "description": "a list of at least one file"},
         ),
         "format": about(
             "the form of the rows; auto: recognized by their keys, file by file",
@@ -85,7 +86,7 @@ RECIPE_SCHEMA = mapping(
         ),
         "decontaminate": section("what to do with rows that are too similar to a fixture", Decontaminate),
         "exemptions": about("similar pairs of a row and a fixture that a reviewer found clean", EXEMPTIONS_SCHEMA),
-        "start": about("an adapter to continue from, relative to the recipe; its shape is kept", TEXT),
+        "start": about("an adapter to continue from, relative to the recipe; its shape is kept", PATH),
         "method": about(
             "training method: outputs (sft), preference pairs (dpo), or liked and disliked outputs (kto)",
             {"enum": [SFT, DPO, KTO]},
@@ -115,7 +116,7 @@ RECIPE_SCHEMA = mapping(
                 "description": f"a list of {', '.join(TRACKERS)}",
             },
         ),
-        "output": about("the adapter's folder, relative to the recipe", TEXT),
+        "output": about("the adapter's folder, relative to the recipe", PATH),
     },
     required=["version", "task", "rows", "output"],
 )

@@ -20,6 +20,11 @@ FLAG = {"type": "boolean", "description": "true or false"}
 RATIO = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "a number from 0, below 1"}
 ABOVE_0 = {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"}
 TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
+PATH = {
+    **TEXT,
+    "not": {"type": "string", "pattern": r"\x00"},
+    "description": "text that is not empty, without null characters",
+}
 
 
 def about(title: str, rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,11 @@ from tunegate.trainers.data.row_files import read_row_documents
 from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
 
 _TEXT = {"type": "string", "minLength": 1}
-_SAID = [
+SAID = [
     {"type": "object", "additionalProperties": False, "required": [role], "properties": {role: _TEXT}}
     for role in (USER, ASSISTANT)
 ]
-_INPUT = {"oneOf": [_TEXT, {"type": "array", "minItems": 2, "items": {"oneOf": _SAID}}]}
+_INPUT = {"oneOf": [_TEXT, {"type": "array", "minItems": 2, "items": {"oneOf": SAID}}]}
 _TURN = {
     "type": "object", "additionalProperties": False, "required": ["role", "content"],
     "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},

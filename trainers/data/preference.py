@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import AuthoringError, Problem, Refused
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
+from tunegate.harness.core.formatting import listed
 from tunegate.trainers.config.recipe import DPO, KTO, PREFERENCE_METHODS, Recipe
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.tokenize import BATCH, VERSION, Tokens, check_batch, tokenize
@@ -53,6 +54,10 @@ WANTED = {
     DPO: "a `rejected` output, since method dpo compares two",
     KTO: "a `rejected` output, or a `label: false`, in at least one row with method kto",
 }
+KINDS: Mapping[str, Callable[[Example], bool]] = {
+    "a liked output": lambda row: row.liked,
+    "a worse output (`rejected`, or `label: false`)": lambda row: row.rejected is not None or not row.liked,
+}  # kto needs each in at least one row
 Data = Sequence[Tokens | Preference | LabelledExample]  # a method's training data
 
 
@@ -84,6 +89,29 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
     if unused:
         say(f"  rejected outputs: {unused}, ignored by method sft")
     return [replace(row, rejected=None) for row in rows]
+
+
+def check_left(rows: Sequence[Example], kept: Sequence[Example], given: Sequence[Example], recipe: Recipe) -> None:
+    """Check that the rows to train on still have what method kto compares.
+
+    `given` are all rows that were read, and `kept` those that were not dropped.
+
+    Raises:
+        Refused: no liked or no worse output is left.
+    """
+    for what, has in KINDS.items() if recipe.method == KTO else ():
+        if not any(map(has, rows)):
+            gone, there = [row.place for row in given if has(row)], {row.place for row in kept}
+            dropped = _counted("dropped", [place for place in gone if place not in there])
+            aside = _counted("set aside for validation", [place for place in gone if place in there])
+            raise Refused(
+                f"{show_path(recipe.path)}: method kto: expected {what} in at least one row to train on, found none: "
+                f"{dropped}, {aside}; write further rows, or train with method sft"
+            )
+
+
+def _counted(what: str, places: Sequence[str]) -> str:
+    return f"{len(places)} {what}" + (f" ({listed(places)})" if places else "")
 
 
 def _problem(row: Example, key: str, expected: str, found: str, hint: str) -> Problem:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tunegate.harness.cases.conversation import joined, read_input
+from jsonschema import Draft202012Validator
+
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.cases.conversation import USER, joined, read_input
 from tunegate.harness.cases.model import Task
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import prepare_checks
+from tunegate.trainers.data.examples import SAID
+from tunegate.trainers.data.row_forms import without_nulls
 from tunegate.trainers.data.validation import why_not_graded
+
+_TURNS = Draft202012Validator({"type": "array", "minItems": 1, "items": {"oneOf": SAID}})
 
 
 def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]:
@@ -24,7 +31,8 @@ def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]
     `task` is as `load_tasks` returns it, and `unit` is the name of one of its units.
 
     Raises:
-        Refused: there is no such unit, or its check cannot score the output of a row.
+        Refused: there is no such unit, or its check cannot score the output of a row; the callable raises it if the
+            row has no `input` as in the fixtures, or an `output` that the check cannot read.
     """
     found = next((each for each in task.units if each.name == unit), None)
     if found is None:
@@ -39,8 +47,23 @@ def reward(task: Task, unit: str) -> Callable[[Mapping[str, Any], str], Outcome]
         """Score an output for a row."""
         if not isinstance(output, str):
             raise Refused(f"{key}: expected the output to reward as a text, found {type(output).__name__}")
-        expected = row.get("output")
-        expect = expect_of(check, expected) if expect_of and expected else None
-        return check(output, expect, joined(*read_input(row["input"])))
+        asked, expected = _read(row, key)
+        expect = expect_of(check, expected) if expect_of and expected is not None else None
+        if expect_of and expected is not None and expect is None:
+            found = show_value(expected)
+            raise Refused(f"{key}: output: expected one that the check can read, found {found}; correct or delete it")
+        return check(output, expect, asked)
 
     return rewarded
+
+
+def _read(row: Mapping[str, Any], key: str) -> tuple[str, str | None]:
+    """The text of all turns of a row's input, and its output; Refused if it has no input, or another output."""
+    if not isinstance(row, Mapping):
+        raise Refused(f"{key}: expected a row with `input`, found {show_value(row)}")
+    asked, expected = without_nulls(row.get("input")), row.get("output")  # Arrow writes nulls for missing keys
+    if not isinstance(asked, str) and not (_TURNS.is_valid(asked) and USER in asked[-1]):
+        raise Refused(f"{key}: input: expected a text, or turns that end with the user's, found {show_value(asked)}")
+    if not isinstance(expected, str | None):
+        raise Refused(f"{key}: output: expected a text, found {show_value(expected)}")
+    return joined(*read_input(asked)), expected

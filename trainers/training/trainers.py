@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.local.huggingface import PROBE, load_base
 from tunegate.harness.models.local.placement import CPU, CUDA, Placement, free_on_gpu, multiplies, place
+from tunegate.harness.models.memory import stored_tensors
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
@@ -33,6 +36,12 @@ def steps_of(recipe: Recipe, rows: int) -> int:
 def pass_of(recipe: Recipe, rows: int) -> int:
     """The number of steps of one epoch over `rows` rows."""
     return math.ceil(rows / recipe.optim.batch)
+
+
+def _warmup(recipe: Recipe, rows: int) -> float:
+    """The share of all steps in which the learning rate rises; the number of steps if the share rounds up to all."""
+    share, steps = recipe.optim.warmup, steps_of(recipe, rows)
+    return share if math.ceil(steps * share) < steps else steps - 1  # the rate of the first is 0
 
 
 def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, validation: Data = ()) -> Any:
@@ -76,7 +85,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
     _seed(recipe.seed)  # the adapter's first weights are drawn next
     try:
         trainer = trainer_of(recipe)(
-            model=model, args=_arguments(recipe, work), train_dataset=columns, eval_dataset=aside,
+            model=model, args=_arguments(recipe, work, len(data)), train_dataset=columns, eval_dataset=aside,
             processing_class=tokenizer, peft_config=lora,
         )  # fmt: skip
     except ValueError as error:
@@ -95,12 +104,27 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
     if recipe.start:
         probe = tokenizer(PROBE, return_tensors="pt").input_ids.to(model.device)
         return recipe.start.attach_to(model, probe), None
+    _check_target(recipe, base, model)
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.target, use_rslora=recipe.lora.rslora, use_dora=recipe.lora.dora,
         task_type="CAUSAL_LM",
     )  # fmt: skip
     return model, lora
+
+
+def _check_target(recipe: Recipe, base: Path, model: Any) -> None:
+    """Refuse a name in `lora.target` that matches no module: PEFT ignores it if another name matches one."""
+    if isinstance(recipe.lora.target, str):
+        return
+    modules = {name for name, _ in model.named_modules()}
+    modules |= {each.name.rpartition(".")[0] for each in stored_tensors(loaded_weights(base))}  # of separate experts
+    unknown = [each for each in recipe.lora.target if not any(f".{name}".endswith(f".{each}") for name in modules)]
+    if unknown:
+        known = sorted({name.rpartition(".")[2] for name in modules})
+        hints = "".join(f"; {hint}" for each in unknown if (hint := did_you_mean(each, known)))
+        found = listed([repr(each) for each in unknown])
+        raise Refused(f"{show_path(recipe.path)}: lora.target: expected modules of this model, found {found}{hints}")
 
 
 def _base(recipe: Recipe, folder: Path) -> Any:
@@ -119,7 +143,7 @@ def _seed(seed: int) -> None:
     set_seed(seed)
 
 
-def _arguments(recipe: Recipe, work: Path) -> Any:
+def _arguments(recipe: Recipe, work: Path, rows: int) -> Any:
     from tunegate.trainers.training.methods import arguments_of
 
     optim = recipe.optim
@@ -129,7 +153,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         num_train_epochs=optim.epochs,
         per_device_train_batch_size=optim.batch // processes().count,
         per_device_eval_batch_size=1,  # so that all rows have equal weight
-        warmup_steps=optim.warmup,  # below 1: the share of all steps
+        warmup_steps=_warmup(recipe, rows),
         lr_scheduler_type=optim.schedule,
         max_length=None,  # checked beforehand; TRL's default, 1024, silently truncates rows, including the end of turn
         use_cpu=on_cpu(),  # explicit, or bf16 is refused on a CPU

@@ -125,14 +125,14 @@ class VocabularyCheck:
                 message = f'"{seen}" is banned, the term is "{preferred}": {_around(output, each)}'
                 yield Finding("vocabulary.banned", message, source=self._places["terms"][term])
 
-    def due(self, output: str) -> dict[str, list[str]] | None:
-        """An `expect` of the terms and wording that an output uses; None if it uses none."""
+    def due(self, output: str) -> dict[str, list[str]]:
+        """An `expect` of the terms and wording that an output uses; empty if it uses none, which requires none."""
         reading, said = read(output[:MAX_CHARS], self.data["language"]), verbatim(output[:MAX_CHARS])
         used = {
             "terms": [term for term, (_, phrases) in self.preferred.items() if any(phrases.find(reading))],
             "wording": [entry for entry, text in self.wording.items() if wording_pattern(verbatim(text)).search(said)],
         }
-        return {part: ids for part, ids in used.items() if ids} or None
+        return {part: ids for part, ids in used.items() if ids}
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """Refuse ids that the terms file does not have."""

@@ -226,13 +226,18 @@ def test_a_row_that_is_too_long_is_refused(place):
     refuses(place, "rows.jsonl:1: expected at most optim.max_length = 20 tokens, found", "(22 such rows)")
 
 
-def test_modules_that_the_model_lacks_are_refused(place):
-    place.recipe(lora={"target": ["q_porj"]})
+@pytest.mark.parametrize(("target", "why"), [
+    (["q_porj"], "lora.target: expected modules of this model, found 'q_porj'; did you mean 'q_proj'?"),
+    (["q_proj", "x", "lm_headx"], "of this model, found 'x', 'lm_headx'; did you mean 'lm_head'?"),
+    (["mlp"], "lora: expected modules of this model; PEFT says"),
+])  # fmt: skip
+def test_modules_that_the_model_lacks_are_refused(place, target, why):
+    place.recipe(lora={"target": target})
 
     result = place.train()
 
     assert result.exit_code == 4
-    assert "recipe.yaml: lora: expected modules of this model; PEFT says" in result.output
+    assert why in result.output
     assert not list(place.path.glob("*adapter/"))
     assert not list(place.path.glob("*.training"))
 

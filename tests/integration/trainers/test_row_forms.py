@@ -58,6 +58,28 @@ def test_a_label_is_refused_by_every_other_method_and_one_kind_of_it_by_kto(plac
     refuses(place, "rows.jsonl:1: label: expected true in at least one row, found false in all")
 
 
+def test_kto_needs_a_liked_and_a_worse_output_among_the_rows_that_are_left(place):
+    liked, worse = ([{"prompt": asked, "completion": output, "label": label} for asked, output in ROWS]
+                    for label in (True, False))  # fmt: skip
+    copy = {"prompt": "message a", "completion": ROWS[0][1]}
+    optim, none = {"lr": 5e-3, "epochs": 1, "batch": 4}, "in at least one row to train on, found none: "
+    worse_one = "recipe.yaml: method kto: expected a worse output (`rejected`, or `label: false`) "
+    write(place, [*liked, copy | {"label": False}], method="kto", optim=optim)
+    refuses(place, f"{worse_one}{none}1 dropped (rows.jsonl:13), 0 set aside for validation")
+    write(place, [*worse, copy | {"label": True}], method="kto", optim=optim)
+    refuses(place, f"recipe.yaml: method kto: expected a liked output {none}1 dropped (rows.jsonl:13), 0 set aside")
+    failing = [row | {"completion": "A tap."} for row in liked[:2]]
+    write(place, [*failing, *worse[2:]], method="kto", optim=optim, failing_rows="drop")
+    refuses(place, f"expected a liked output {none}2 dropped (rows.jsonl:1, rows.jsonl:2), 0 set aside")
+    for seed in range(10):  # until the only one is set aside
+        write(place, [*liked[1:], worse[0]], method="kto", seed=seed)
+        done = place.train("--dry-run")
+        if done.exit_code:
+            assert f"{worse_one}{none}0 dropped, 1 set aside for validation (rows.jsonl:12)" in done.output
+            return
+    raise AssertionError("it is never set aside")
+
+
 def test_a_chat_with_weights_trains_as_the_rows_that_it_stands_for(place):
     chats, rows = [], []
     for number, (asked, output) in enumerate(ROWS):

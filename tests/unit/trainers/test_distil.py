@@ -155,6 +155,17 @@ def test_rows_that_somebody_wrote_or_edited_are_not_written_over(project):
     assert lines_of(project / "rows.jsonl") == [{"input": "mine", "output": "{}"}]
 
 
+@pytest.mark.parametrize("name", ["rows.json", "rows-t0.8", "rows"])
+def test_rows_whose_record_would_replace_that_of_other_rows_are_refused(project, name):
+    assert sampled(project, *SAMPLES).exit_code == 0
+    before = (project / "rows.teacher.json").read_bytes()
+
+    refused = distil("--model=replay:mine=outputs.jsonl", f"--output={name}", "--samples=4")
+    assert (refused.exit_code, (project / name).exists()) == (4, False)
+    assert f"{name}: expected a name that ends in .jsonl, found {name!r}" in refused.output
+    assert (project / "rows.teacher.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(("line", "why"), [
     ({"unit": "triage", "input": "x", "output": "{}"}, 'inputs.jsonl:1: expected an object {"unit", "input"}'),
     ({"unit": "triage", "messages": [{"role": "assistant", "content": "x"}]}, "inputs.jsonl:1: messages: expected"),

@@ -35,3 +35,16 @@ def test_the_vocabulary_is_computed_only_for_tokens_that_carry_loss(tmp_path, ti
 
     assert seen == [2 + 3, 2 * 21]  # TRL on a CPU: every token but the last of both rows, padding included
     assert ours.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("optim", "warmup"), [({"epochs": 1}, 0), ({"epochs": 2, "warmup": 0.9}, 1), ({}, 0.05)])
+def test_a_warmup_never_takes_all_steps(tmp_path, tiny_model, optim, warmup):
+    chosen = Optim(batch=2, **optim)
+    recipe = Recipe(tmp_path / "recipe.yaml", "desk", (), tmp_path / "adapter", str(tiny_model), optim=chosen)
+    rows = [Tokens([10, 11, number, 51, 2], [0] * 2 + [1] * 3) for number in (50, 52)]
+    with quiet_libraries():
+        trainer = build_trainer(recipe, tiny_model, rows, tmp_path, quiet())
+        trainer.train()
+
+    assert trainer.args.warmup_steps == warmup
+    assert max(each["learning_rate"] for each in trainer.state.log_history if "loss" in each) == chosen.lr

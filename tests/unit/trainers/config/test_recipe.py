@@ -145,6 +145,15 @@ def test_a_missing_rows_file_is_named_where_the_recipe_names_it(write, tmp_path)
     assert str(tmp_path / "more.jsonl") in mistake
 
 
+def test_a_path_with_a_null_character_is_named(write):
+    path = r'"a\0b"'
+    said = mistakes(write(f"version: 1\ntask: desk\nmodel: {path}\nrows: [{path}]\nstart: {path}\noutput: {path}\n"))
+
+    expected = "expected text that is not empty, without null characters, found 'a\\x00b'"
+    places = ["3: model", "4: rows[0]", "5: start", "6: output"]
+    assert said == [f"recipe.yaml:{place}: {expected}" for place in places]
+
+
 @pytest.mark.parametrize("text", ["", "- a\n", "task: [\n"])
 def test_what_is_no_recipe_is_refused(write, text):
     assert mistakes(write(text))[0].startswith("recipe.yaml:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -14,6 +15,7 @@ from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.validation import grade
 
 BOILER, RADIATOR = '{"product": "boiler"}', '{"product": "radiator"}'
+NO_INPUT = "input: expected a text, or turns that end with the user's"
 
 
 @pytest.fixture
@@ -41,9 +43,41 @@ def test_a_row_brings_what_is_expected_and_no_case_is_asked(task):
     assert score({"input": case.input}, RADIATOR).score == 1.0  # though the case expects a boiler
 
 
+@pytest.mark.parametrize("expected", ["boiler", f"```json\n{BOILER}\n```", "{'product': 'boiler'}", ""])
+def test_an_expected_output_that_the_check_cannot_read_is_refused(task, expected):
+    with pytest.raises(Refused, match="desk/triage: output: expected one that the check can read, found"):
+        reward(task, "triage")({"input": "It drips.", "output": expected}, RADIATOR)
+
+
+def test_an_expected_output_without_a_term_requires_none():
+    score = reward(load_tasks(ROOT / "fixtures")[0], "wording")
+
+    assert score({"input": "Hello?", "output": "We come on Tuesday."}, "On Monday.").score == 1.0
+
+
 def test_a_conversation_is_an_input(task):
     turns = [{"user": "Hello."}, {"assistant": "Yes?"}, {"user": "It drips."}]
     assert reward(task, "triage")({"input": turns}, BOILER).score == 1.0
+
+
+def test_what_arrow_adds_to_a_conversation_is_dropped(task):
+    turns = [{"user": "Hello.", "assistant": None}, {"user": None, "assistant": "Yes?"}, {"user": "It drips."}]
+    assert reward(task, "triage")({"input": turns, "output": None}, BOILER).score == 1.0
+
+
+@pytest.mark.parametrize(("row", "why"), [
+    ({"messages": [{"role": "user", "content": "x"}]}, f"{NO_INPUT}, found nothing"),
+    ({"input": 3}, f"{NO_INPUT}, found 3"),
+    ({"input": ["x"]}, f"{NO_INPUT}, found ["),
+    ({"input": [{"user": "x"}, {"assistant": "y"}]}, f"{NO_INPUT}, found ["),
+    ({"input": "x", "output": {"product": "boiler"}}, "output: expected a text, found {"),
+    ({"input": "x", "output": [BOILER]}, "output: expected a text, found ["),
+    (None, "expected a row with `input`, found nothing"),
+    ([BOILER], "expected a row with `input`, found ["),
+])  # fmt: skip
+def test_what_is_no_row_with_an_input_is_refused(task, row, why):
+    with pytest.raises(Refused, match=re.escape(f"desk/triage: {why}")):
+        reward(task, "triage")(row, BOILER)
 
 
 @pytest.mark.parametrize("unit", ["triage", "orders", "wording", "questions"])

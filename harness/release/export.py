@@ -9,7 +9,14 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import need
-from tunegate.harness.core.files import is_as_stamped, stamped, working_folder, write_atomically, write_json
+from tunegate.harness.core.files import (
+    file_digest,
+    is_as_stamped,
+    stamped,
+    working_folder,
+    write_atomically,
+    write_json,
+)
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import acting_files, adapter_digest
@@ -110,7 +117,8 @@ def _check_output(output: Path, gguf: GgufType | None) -> None:
     if (not empty or (gguf and _modelfile(output).exists())) and not _is_export(output, gguf):
         raise Refused(
             f"{show_path(output)}: expected nothing there, or an export to replace, found other files: its "
-            f"{_marker(output, gguf).name} is missing, or does not list its files; move it away, or choose another path"
+            f"{_marker(output, gguf).name} is missing, or does not list its files as they are; move it away, or choose "
+            "another path"
         )
 
 
@@ -119,14 +127,14 @@ def _is_export(output: Path, gguf: GgufType | None) -> bool:
         marker = read_object(_marker(output, gguf), most=MOST_SETTINGS)
     except TunegateError:
         return False
-    return is_as_stamped(marker) and marker.get("files") == _sizes(output)
+    return is_as_stamped(marker) and marker.get("files") == _digests(output)
 
 
-def _sizes(made: Path) -> dict[str, int]:
-    """The bytes of each file; -1 for other kinds, which no export contains."""
+def _digests(made: Path) -> dict[str, str]:
+    """The digest of each file; empty for other kinds, which no export contains."""
     files = [made, _modelfile(made)]
     paths = [path for path in made.iterdir() if path.name != MARKER] if made.is_dir() else files
-    return {path.name: path.stat().st_size if path.is_file() else -1 for path in paths}
+    return {path.name: file_digest(path) if path.is_file() else "" for path in paths}
 
 
 def _put(made: Path, output: Path, gguf: GgufType | None, marker: dict[str, Any]) -> None:
@@ -137,7 +145,7 @@ def _put(made: Path, output: Path, gguf: GgufType | None, marker: dict[str, Any]
     _check_output(output, gguf)  # again, since merging takes long
     if output.exists():
         os.replace(output, made.with_name(f"{made.name}.replaced"))
-    write_json(_marker(output, gguf) if gguf else made / MARKER, stamped(marker | {"files": _sizes(made)}))
+    write_json(_marker(output, gguf) if gguf else made / MARKER, stamped(marker | {"files": _digests(made)}))
     if gguf:
         os.replace(_modelfile(made), _modelfile(output))
     os.replace(made, output)

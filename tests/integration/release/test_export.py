@@ -126,6 +126,16 @@ def test_an_export_that_became_something_else_is_not_replaced(place, tmp_path, n
     assert (tmp_path / "merged" / name).read_text() == text
 
 
+def test_an_export_whose_weights_changed_is_not_replaced(place, tmp_path):
+    """Trained further in its place: every file is as long as before."""
+    do(place, tmp_path / "merged")
+    change_weights(tmp_path / "merged", lambda name, weight: weight + 1)
+    changed = (tmp_path / "merged/model.safetensors").read_bytes()
+    with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
+        do(place, tmp_path / "merged")
+    assert (tmp_path / "merged/model.safetensors").read_bytes() == changed
+
+
 def test_what_is_put_there_during_an_export_stays(place, tmp_path, monkeypatch):
     real, mine = export.merge_adapter, tmp_path / "merged/thesis.tex"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.placement import DEVICES
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
-from tunegate.harness.models.resolve import TEMPLATE
+from tunegate.harness.models.resolve import MODEL_PATTERNS, TEMPLATE, TOKENIZER_FILES
 from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
@@ -32,7 +34,10 @@ from tunegate.harness.release.gguf import find_tools, make_gguf
 from tunegate.harness.release.modelfile import modelfile
 
 MARKER = "export.json"
-MERGED = ("config.json", "model.safetensors.index.json")  # written by merging; all other files are copies of the base's
+#: Written by merging.
+MERGED = ("config.json", "*.safetensors", "*.index.json")
+#: Copies of the base's: tokenizer, template, generation settings. Other files may be weights without the adapter.
+COPIED = (*MODEL_PATTERNS, *TOKENIZER_FILES)
 
 
 def export_adapter(
@@ -78,11 +83,15 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
     is_whole = is_whole_model(adapter)
     beside = [adapter / name for name in acting_files(adapter)] if is_whole else base.folder.iterdir()
-    for path in beside:  # tokenizer, template, generation settings
-        if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
+    for path in beside:
+        if path.is_file() and _is_like(path.name, COPIED) and not _is_like(path.name, MERGED):
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:
         (folder / TEMPLATE).write_text(base.tokenizer.chat_template, "utf-8", newline="\n")
+
+
+def _is_like(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def adds_begin(file: Path) -> bool:

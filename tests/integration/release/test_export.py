@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.served import change_weights, make_place, scored
+from tests.support.served import change_weights, make_place, merged_folder, scored
 from tests.support.tiny import write_trained
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
@@ -96,6 +96,17 @@ def test_it_is_a_standard_folder_with_the_bases_own_tokenizer(place, tmp_path, t
     AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         assert (tmp_path / "merged" / name).read_bytes() == (tiny_model / name).read_bytes()
+
+
+def test_other_weights_in_the_folder_of_the_base_are_not_copied(tmp_path, tiny_model, tiny_adapter):
+    base, index = shutil.copytree(tiny_model, tmp_path / "base"), "pytorch_model.bin.index.json"
+    for name in ("pytorch_model.bin", "consolidated.00.pth", index, "tokenizer.model", "merges.txt", "README.md"):
+        (base / name).write_text("{}")
+    merged = merged_folder(make_place(tmp_path / "place", base, tiny_adapter, cases=2), tmp_path / "merged")
+
+    copied = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "merges.txt"}
+    written = {"config.json", "generation_config.json", "model.safetensors"}
+    assert {path.name for path in merged.iterdir()} == copied | written
 
 
 def test_an_export_is_replaced_and_anything_else_is_not(place, tmp_path):

@@ -226,6 +226,22 @@ def test_an_export_that_is_wrong_ends_with_1_and_says_so(place, tmp_path, monkey
     assert kept["shown"] is False
 
 
+def test_an_export_that_goes_wrong_says_nothing_of_the_one_before_it(place, tmp_path, monkeypatch):
+    home = shutil.copytree(place, tmp_path / "place")
+    monkeypatch.chdir(home)
+    command = ["export", "tuned", "--output=out", "--run=run.json", "--quiet"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    before, real = (home / "tuned/parity.json").read_text(), export.merge_adapter
+    monkeypatch.setattr(
+        export, "merge_adapter", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder))
+    )
+    done = CliRunner().invoke(app, command)
+
+    assert done.exit_code == 1
+    assert done.stderr.endswith("): nothing was written to out\n")
+    assert (home / "tuned/parity.json").read_text() == before
+
+
 def converter(folder: Path, body: str) -> Path:
     """A converter of that name, which does what the shell script says."""
     path = folder / "convert_hf_to_gguf.py"

@@ -24,7 +24,7 @@ from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import acting_files, adapter_digest
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
-from tunegate.harness.models.local.placement import DEVICES
+from tunegate.harness.models.local.placement import has_device
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
 from tunegate.harness.models.resolve import MODEL_PATTERNS, TEMPLATE, TOKENIZER_FILES
 from tunegate.harness.models.whole_model import is_whole_model
@@ -104,10 +104,10 @@ def adds_begin(file: Path) -> bool:
 
 
 def _means(scored: ScoredAdapter, gguf: GgufType | None) -> ModelOptions:
-    """The device and dtype of the evaluation for a merged folder; llama.cpp has its own."""
+    """The device, if it is here, and the dtype of the evaluation for a merged folder; llama.cpp has its own."""
     engine = {} if gguf else scored.record.fingerprint["engine"]
     device = engine.get("device", AUTO)  # a vLLM may use a name that torch does not, such as rocm
-    return ModelOptions(device if device in DEVICES else AUTO, engine.get("dtype", AUTO))
+    return ModelOptions(device if has_device(device) else AUTO, engine.get("dtype", AUTO))
 
 
 def _marker(output: Path, gguf: GgufType | None) -> Path:

@@ -66,12 +66,17 @@ def weights_of(adapter, base, merged):
     return weight_parity(Base(str(base), quiet()).merged(adapter, adapter_digest(adapter)), base, merged)
 
 
-def test_what_a_vllm_judged_on_rocm_is_exported_on_what_there_is(place, tmp_path):
+@pytest.mark.parametrize(("backend", "device"), [("vllm", "rocm"), ("transformers", "cuda"), ("transformers", "mps")])
+def test_what_was_judged_on_another_device_is_exported_on_what_there_is(place, tmp_path, monkeypatch, backend, device):
+    for library in ("torch.cuda", "torch.backends.mps"):
+        monkeypatch.setattr(f"{library}.is_available", lambda: False)
     judged = scored(place)
-    fingerprint = judged.record.fingerprint | {"engine": {"backend": "vllm", "device": "rocm", "dtype": "bfloat16"}}
+    engine = {"backend": backend, "device": device, "dtype": "bfloat16"}
+    fingerprint = judged.record.fingerprint | {"engine": engine}
     elsewhere = replace(judged, record=replace(judged.record, fingerprint=fingerprint))
     done = export_adapter(elsewhere, tmp_path / "m", None, place / "baselines", quiet(), tmp_path / "runs")
-    assert done.record.fingerprint["engine"]["dtype"] == "bfloat16"
+    found = done.record.fingerprint["engine"]
+    assert (found["device"], found["dtype"]) == ("cpu", "bfloat16")
 
 
 def test_a_chat_template_that_was_given_goes_into_the_folder(place, tmp_path, bare_model):

@@ -170,7 +170,7 @@ def export(
     record = _served_record(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
     done = export_adapter(scored, output, gguf, baselines, watch, project() / RUNS)
-    _show_parity(adapter, record, done, show_path(output), baselines, as_json)
+    _show_parity(adapter, record, done, show_path(output), baselines, as_json, is_export=True)
 
 
 @opens_model("local", "served")
@@ -200,30 +200,40 @@ def parity(
     _show_parity(adapter, record, done, done.artefact, baselines, as_json)
 
 
-def _show_parity(adapter: Path, record: Record, done: Parity, name: str, baselines: Path, as_json: bool) -> None:
-    """Keep and print the result; exit 1 if parity is not shown."""
+def _show_parity(
+    adapter: Path, record: Record, done: Parity, name: str, baselines: Path, as_json: bool, is_export: bool = False
+) -> None:
+    """Keep and print the result; exit 1 if parity is not shown. An export that was not put in place is not kept."""
     from tunegate.harness.release.served import keep_artefact
     from tunegate.harness.reporting.record import print_record
 
     artefact = done.as_artefact(name)
-    kept = keep_artefact(adapter, record, artefact, baselines)
+    is_there = artefact.shown or not is_export
+    kept = keep_artefact(adapter, record, artefact, baselines) if is_there else []
     if as_json:
         print_json(artefact.as_dict())
     else:
         print_record(console, done.record)
         console.lines([*done.lines(), *kept])
-    if done.too_few:
-        errors.print(
-            f"not shown to be the evaluated model: too few cases in {listed(done.too_few)}; no cause of a difference "
-            f"was found, and {done.outputs.same} of {done.outputs.of} outputs are the same: write more cases"
-        )  # fmt: skip
-        raise typer.Exit(1)
     if not artefact.shown:
-        why = ", ".join(each.rule for each in done.findings) or "the gate blocks"
-        errors.print(f"not the evaluated model ({why}): do not serve {name} in the adapter's place")
+        errors.print(_why_not(done, name, is_there))
         raise typer.Exit(1)
     if not as_json:
         console.print(f"parity: {name} matches the evaluated model")
+
+
+def _why_not(done: Parity, name: str, is_there: bool) -> str:
+    """Why parity is not shown, and what follows from it."""
+    unwritten = f"nothing was written to {name}"
+    if done.too_few:
+        then = "write more cases" + ("" if is_there else f"; {unwritten}")
+        return (
+            f"not shown to be the evaluated model: too few cases in {listed(done.too_few)}; no cause of a difference "
+            f"was found, and {done.outputs.same} of {done.outputs.of} outputs are the same: {then}"
+        )
+    why = ", ".join(each.rule for each in done.findings) or "the gate blocks"
+    then = f"do not serve {name} in the adapter's place" if is_there else unwritten
+    return f"not the evaluated model ({why}): {then}"
 
 
 def _record_of(adapter: Path, run: Path | None) -> Record:

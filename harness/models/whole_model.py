@@ -6,11 +6,18 @@ It stands for base and adapter together, beside a copy of the base's tokenizer, 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tunegate.harness.core.files import digest
-from tunegate.harness.models.resolve import TEMPLATE, TOKENIZER_FILES, identify, loaded_weights
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
+from tunegate.harness.models.resolve import ENDS, TEMPLATE, TOKENIZER_FILES, identify, loaded_weights
 
 MODEL_CONFIG, GENERATION = "config.json", "generation_config.json"
+#: Keys of generation_config.json that name its writer, that change no output, or that `identify` digests.
+NOT_DECODING = frozenset({
+    ENDS, "_from_model_config", "transformers_version", "bos_token_id", "pad_token_id", "use_cache",
+    "output_attentions", "output_hidden_states",
+})  # fmt: skip
 #: The files of a tokenizer, its chat template included.
 OF_TOKENIZER = ("tokenizer_config.json", TEMPLATE, *TOKENIZER_FILES)
 
@@ -27,6 +34,15 @@ def whole_model_files(folder: Path) -> list[str]:
 
 
 def whole_model_digest(folder: Path) -> str:
-    """SHA-256 (hex) over what `identify` digests of a model: weights and settings, tokenizer, chat template."""
-    found = identify(folder.name, folder)
-    return digest([found.base, found.tokenizer, found.template])
+    """SHA-256 (hex) over what `identify` digests of a model: weights and settings, tokenizer, chat template.
+
+    Its further settings of decoding, which servers follow, count too.
+    """
+    found, decoding = identify(folder.name, folder), _decoding(folder)
+    return digest([found.base, found.tokenizer, found.template, *([decoding] if decoding else [])])
+
+
+def _decoding(folder: Path) -> dict[str, Any]:
+    path = folder / GENERATION
+    found = read_object(path, most=MOST_SETTINGS) if path.is_file() else {}
+    return {key: value for key, value in found.items() if key not in NOT_DECODING and value is not None}

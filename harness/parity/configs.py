@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,10 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.conversion import GGUF
+from tunegate.harness.models.model_options import NO_TEMPLATE
+from tunegate.harness.models.resolve import ENDS
+from tunegate.harness.models.tokenizer import load_tokenizer
+from tunegate.harness.models.whole_model import GENERATION
 from tunegate.harness.parity.stored_weights import UNREADABLE
 
 if TYPE_CHECKING:
@@ -37,7 +41,11 @@ CONTEXT = "max_position_embeddings"  # a longer one changes no output
 DECODING = {
     "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "min_length": 0, "min_new_tokens": 0, "num_beams": 1,
     "bad_words_ids": None, "suppress_tokens": None, "begin_suppress_tokens": None, "forced_eos_token_id": None,
+    "forced_bos_token_id": None, "sequence_bias": None, "stop_strings": None, "exponential_decay_length_penalty": None,
+    "guidance_scale": 1.0, "encoder_repetition_penalty": 1.0, "encoder_no_repeat_ngram_size": 0,
+    "watermarking_config": None,
 }  # fmt: skip
+MOST = "max_new_tokens"  # some servers cut every output there
 CLOSE = 1e-4  # relative: a GGUF file stores float32
 
 
@@ -56,11 +64,38 @@ def config_findings(evaluated: PretrainedConfig, base: Path, artefact: Path) -> 
         found = {**dict.fromkeys(expected), **_settings(architecture_of(artefact)), **_decoding(artefact)}
         expected |= _decoding(base)
     wrong = [
-        f"{shown(name)} is {shown(str(value))} where {shown(str(expected.get(name)))} was evaluated"
+        _differs(name, value, expected.get(name))
         for name, value in sorted(found.items())
         if not _same(expected.get(name), value) and not _is_longer(name, expected.get(name), value)
     ]  # fmt: skip
     return [Finding("config", "; ".join(wrong))] if wrong else []
+
+
+def length_findings(evaluated: Collection[int], longest: int, source: Path, artefact: Path) -> Iterator[Finding]:
+    """The findings on what ends the outputs of a folder: one on a lost end, one on a limit that cuts them.
+
+    `evaluated` are the tokens that ended the evaluated outputs, which had up to `longest` tokens; `source` is the
+    folder of that model.
+
+    Raises:
+        CouldNotRun: the settings or the tokenizer cannot be read.
+    """
+    before, found = _generation(source), _generation(artefact)
+    if _lost_ends(set(evaluated), _ends(source, before), _ends(artefact, found), artefact):
+        yield Finding("end-of-turn", _differs(ENDS, sorted(_ends(artefact, found)), sorted(evaluated)))
+    most = found.get(MOST)
+    if isinstance(most, int) and most < longest and most != before.get(MOST):
+        yield Finding("config", _differs(MOST, most, longest))
+
+
+def _lost_ends(evaluated: set[int], before: set[int], found: set[int], artefact: Path) -> set[int]:
+    """The ends of outputs that an artefact lacks.
+
+    Its tokenizer has to have those that the evaluated model, too, leaves to the tokenizer, and all if it names none.
+    """
+    lost = evaluated - found
+    left = lost - before if found else lost
+    return lost - (left & {load_tokenizer(artefact, NO_TEMPLATE).eos_token_id}) if left else lost
 
 
 def architecture_of(folder: Path) -> PretrainedConfig:
@@ -83,9 +118,26 @@ def _settings(config: PretrainedConfig) -> dict[str, Any]:
 
 def _decoding(folder: Path) -> dict[str, Any]:
     """The settings of `DECODING` that a folder has."""
-    path = folder / "generation_config.json"
-    found = read_object(path, most=MOST_SETTINGS) if path.is_file() else {}
+    found = _generation(folder)
     return {name: found[name] for name, neutral in DECODING.items() if found.get(name) not in (None, neutral)}
+
+
+def _generation(folder: Path) -> dict[str, Any]:
+    """The content of a folder's generation_config.json; empty if there is none."""
+    path = folder / GENERATION
+    return read_object(path, most=MOST_SETTINGS) if path.is_file() else {}
+
+
+def _ends(folder: Path, generation: Mapping[str, Any]) -> set[int]:
+    """The tokens that end outputs by a folder's settings; its generation_config.json goes first."""
+    found = generation.get(ENDS)
+    if found is None:
+        found = getattr(architecture_of(folder).get_text_config(), ENDS, None)
+    return {each for each in (found if isinstance(found, list) else [found]) if isinstance(each, int)}
+
+
+def _differs(name: str, found: Any, expected: Any) -> str:
+    return f"{shown(name)} is {shown(str(found))} where {shown(str(expected))} was evaluated"
 
 
 def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:

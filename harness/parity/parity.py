@@ -24,12 +24,14 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import case_contexts, sidecar_text
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, base_name, check_base, training_record
+from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.local.placement import CPU, FLOAT32
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_loras, served_prompts
 from tunegate.harness.models.served.server import Server
-from tunegate.harness.parity.configs import config_findings
+from tunegate.harness.models.whole_model import is_whole_model
+from tunegate.harness.parity.configs import config_findings, length_findings
 from tunegate.harness.parity.outputs import SAME, UNEXPLAINED, OutputParity, output_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
@@ -173,6 +175,10 @@ def compare_files(scored: ScoredAdapter, files: Path) -> tuple[list[Finding], We
     """
     evaluated = scored.base.merged(scored.adapter, adapter_digest(scored.adapter))
     settings = config_findings(evaluated.config, scored.base.folder, files)
+    if files.suffix != GGUF:  # the outputs of a GGUF file show its ends
+        source = scored.adapter if is_whole_model(scored.adapter) else scored.base.folder
+        longest = max((each.decoding.max_new_tokens for each in scored.asked.values()), default=0)
+        settings += length_findings(evaluated.generation_config.eos_token_id, longest, source, files)
     return settings, weight_parity(evaluated, scored.base.folder, files)
 
 

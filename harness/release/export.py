@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import need
-from tunegate.harness.core.files import is_as_stamped, stamped, working_folder, write_atomically, write_json
+from tunegate.harness.core.files import (
+    file_digest,
+    is_as_stamped,
+    stamped,
+    working_folder,
+    write_atomically,
+    write_json,
+)
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import acting_files, adapter_digest
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base
-from tunegate.harness.models.local.placement import DEVICES
+from tunegate.harness.models.local.placement import has_device
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
-from tunegate.harness.models.resolve import TEMPLATE
+from tunegate.harness.models.resolve import MODEL_PATTERNS, TEMPLATE, TOKENIZER_FILES
 from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
@@ -25,7 +34,10 @@ from tunegate.harness.release.gguf import find_tools, make_gguf
 from tunegate.harness.release.modelfile import modelfile
 
 MARKER = "export.json"
-MERGED = ("config.json", "model.safetensors.index.json")  # written by merging; all other files are copies of the base's
+#: Written by merging.
+MERGED = ("config.json", "*.safetensors", "*.index.json")
+#: Copies of the base's: tokenizer, template, generation settings. Other files may be weights without the adapter.
+COPIED = (*MODEL_PATTERNS, *TOKENIZER_FILES)
 
 
 def export_adapter(
@@ -71,11 +83,15 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
     is_whole = is_whole_model(adapter)
     beside = [adapter / name for name in acting_files(adapter)] if is_whole else base.folder.iterdir()
-    for path in beside:  # tokenizer, template, generation settings
-        if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
+    for path in beside:
+        if path.is_file() and _is_like(path.name, COPIED) and not _is_like(path.name, MERGED):
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:
         (folder / TEMPLATE).write_text(base.tokenizer.chat_template, "utf-8", newline="\n")
+
+
+def _is_like(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def adds_begin(file: Path) -> bool:
@@ -88,10 +104,10 @@ def adds_begin(file: Path) -> bool:
 
 
 def _means(scored: ScoredAdapter, gguf: GgufType | None) -> ModelOptions:
-    """The device and dtype of the evaluation for a merged folder; llama.cpp has its own."""
+    """The device, if it is here, and the dtype of the evaluation for a merged folder; llama.cpp has its own."""
     engine = {} if gguf else scored.record.fingerprint["engine"]
     device = engine.get("device", AUTO)  # a vLLM may use a name that torch does not, such as rocm
-    return ModelOptions(device if device in DEVICES else AUTO, engine.get("dtype", AUTO))
+    return ModelOptions(device if has_device(device) else AUTO, engine.get("dtype", AUTO))
 
 
 def _marker(output: Path, gguf: GgufType | None) -> Path:
@@ -110,7 +126,8 @@ def _check_output(output: Path, gguf: GgufType | None) -> None:
     if (not empty or (gguf and _modelfile(output).exists())) and not _is_export(output, gguf):
         raise Refused(
             f"{show_path(output)}: expected nothing there, or an export to replace, found other files: its "
-            f"{_marker(output, gguf).name} is missing, or does not list its files; move it away, or choose another path"
+            f"{_marker(output, gguf).name} is missing, or does not list its files as they are; move it away, or choose "
+            "another path"
         )
 
 
@@ -119,14 +136,14 @@ def _is_export(output: Path, gguf: GgufType | None) -> bool:
         marker = read_object(_marker(output, gguf), most=MOST_SETTINGS)
     except TunegateError:
         return False
-    return is_as_stamped(marker) and marker.get("files") == _sizes(output)
+    return is_as_stamped(marker) and marker.get("files") == _digests(output)
 
 
-def _sizes(made: Path) -> dict[str, int]:
-    """The bytes of each file; -1 for other kinds, which no export contains."""
+def _digests(made: Path) -> dict[str, str]:
+    """The digest of each file; empty for other kinds, which no export contains."""
     files = [made, _modelfile(made)]
     paths = [path for path in made.iterdir() if path.name != MARKER] if made.is_dir() else files
-    return {path.name: path.stat().st_size if path.is_file() else -1 for path in paths}
+    return {path.name: file_digest(path) if path.is_file() else "" for path in paths}
 
 
 def _put(made: Path, output: Path, gguf: GgufType | None, marker: dict[str, Any]) -> None:
@@ -137,7 +154,7 @@ def _put(made: Path, output: Path, gguf: GgufType | None, marker: dict[str, Any]
     _check_output(output, gguf)  # again, since merging takes long
     if output.exists():
         os.replace(output, made.with_name(f"{made.name}.replaced"))
-    write_json(_marker(output, gguf) if gguf else made / MARKER, stamped(marker | {"files": _sizes(made)}))
+    write_json(_marker(output, gguf) if gguf else made / MARKER, stamped(marker | {"files": _digests(made)}))
     if gguf:
         os.replace(_modelfile(made), _modelfile(output))
     os.replace(made, output)

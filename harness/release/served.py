@@ -12,6 +12,8 @@ from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.models.adapters import adapter_digest, training_record
+from tunegate.harness.models.conversion import EMBEDDED
+from tunegate.harness.models.model_options import VLLM, vllm_model
 from tunegate.harness.parity.result import (
     PARITY,
     Artefact,
@@ -20,6 +22,7 @@ from tunegate.harness.parity.result import (
     outputs_digest,
     with_section,
 )
+from tunegate.harness.parity.served import ON_VLLM, OVER_NETWORK
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, read_manifest, verify_release
 
 
@@ -50,9 +53,18 @@ def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: 
 
 def _placed(artefact: Artefact, adapter: Path) -> Artefact:
     """The artefact with its path relative to the adapter's parent, so that the current folder does not matter."""
-    if artefact.kind == "server":
+    if artefact.kind == OVER_NETWORK:
         return artefact
-    return replace(artefact, name=Path(os.path.relpath(Path(artefact.name).resolve(), adapter.parent)).as_posix())
+    if artefact.kind != ON_VLLM:
+        return replace(artefact, name=_relative(Path(artefact.name), adapter))
+    name = vllm_model(artefact.name)
+    folder = Path(name).expanduser()
+    is_folder = name not in EMBEDDED and folder.is_dir()  # otherwise it is embedded, or on the Hub
+    return replace(artefact, name=VLLM + _relative(folder, adapter)) if is_folder else artefact
+
+
+def _relative(path: Path, adapter: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), adapter.parent)).as_posix()
 
 
 def _released_texts(

@@ -17,7 +17,7 @@ from tunegate.harness.models.memory import stored_tensors
 from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOptions
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-DEVICES = CPU, CUDA, MPS = "cpu", "cuda", "mps"
+CPU, CUDA, MPS = "cpu", "cuda", "mps"
 FLOAT32 = "float32"
 #: As a safetensors file names them. Weights of any other type are computed in float32.
 STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
@@ -86,12 +86,12 @@ def stored_dtype(weights: Iterable[Path]) -> str:
 def _first_device() -> str:
     if sys.platform == "linux" and not any(map(Path.exists, map(Path, ACCELERATORS))):
         return CPU
-    return next((device for device in (CUDA, MPS) if _has(device)), CPU)
+    return next((device for device in (CUDA, MPS) if has_device(device)), CPU)
 
 
 def _present(options: ModelOptions) -> str:
     device = options.device.partition(":")[0]
-    if device != CPU and not _has(device):
+    if not has_device(device):
         raise CouldNotRun(
             f"--tg-device {options.device}: expected such a device and a torch built for it, found none; use auto or "
             "cpu, or install torch as https://pytorch.org says"
@@ -141,7 +141,10 @@ def free_on_gpu(gpu: int | None = None) -> int:
     return int(need("torch").cuda.mem_get_info(gpu)[0])
 
 
-def _has(device: str) -> bool:
+def has_device(device: str) -> bool:
+    """Whether this machine and its torch have such a device: `cpu`, `cuda` or `mps`; not under any other name."""
+    if device not in (CUDA, MPS):
+        return device == CPU
     torch = need("torch")
     return bool({CUDA: torch.cuda.is_available, MPS: torch.backends.mps.is_available}[device]())
 

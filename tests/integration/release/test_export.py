@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.served import change_weights, make_place, scored
+from tests.support.served import change_weights, make_place, merged_folder, scored
 from tests.support.tiny import write_trained
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun, Refused
@@ -66,12 +66,17 @@ def weights_of(adapter, base, merged):
     return weight_parity(Base(str(base), quiet()).merged(adapter, adapter_digest(adapter)), base, merged)
 
 
-def test_what_a_vllm_judged_on_rocm_is_exported_on_what_there_is(place, tmp_path):
+@pytest.mark.parametrize(("backend", "device"), [("vllm", "rocm"), ("transformers", "cuda"), ("transformers", "mps")])
+def test_what_was_judged_on_another_device_is_exported_on_what_there_is(place, tmp_path, monkeypatch, backend, device):
+    for library in ("torch.cuda", "torch.backends.mps"):
+        monkeypatch.setattr(f"{library}.is_available", lambda: False)
     judged = scored(place)
-    fingerprint = judged.record.fingerprint | {"engine": {"backend": "vllm", "device": "rocm", "dtype": "bfloat16"}}
+    engine = {"backend": backend, "device": device, "dtype": "bfloat16"}
+    fingerprint = judged.record.fingerprint | {"engine": engine}
     elsewhere = replace(judged, record=replace(judged.record, fingerprint=fingerprint))
     done = export_adapter(elsewhere, tmp_path / "m", None, place / "baselines", quiet(), tmp_path / "runs")
-    assert done.record.fingerprint["engine"]["dtype"] == "bfloat16"
+    found = done.record.fingerprint["engine"]
+    assert (found["device"], found["dtype"]) == ("cpu", "bfloat16")
 
 
 def test_a_chat_template_that_was_given_goes_into_the_folder(place, tmp_path, bare_model):
@@ -96,6 +101,17 @@ def test_it_is_a_standard_folder_with_the_bases_own_tokenizer(place, tmp_path, t
     AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         assert (tmp_path / "merged" / name).read_bytes() == (tiny_model / name).read_bytes()
+
+
+def test_other_weights_in_the_folder_of_the_base_are_not_copied(tmp_path, tiny_model, tiny_adapter):
+    base, index = shutil.copytree(tiny_model, tmp_path / "base"), "pytorch_model.bin.index.json"
+    for name in ("pytorch_model.bin", "consolidated.00.pth", index, "tokenizer.model", "merges.txt", "README.md"):
+        (base / name).write_text("{}")
+    merged = merged_folder(make_place(tmp_path / "place", base, tiny_adapter, cases=2), tmp_path / "merged")
+
+    copied = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "merges.txt"}
+    written = {"config.json", "generation_config.json", "model.safetensors"}
+    assert {path.name for path in merged.iterdir()} == copied | written
 
 
 def test_an_export_is_replaced_and_anything_else_is_not(place, tmp_path):
@@ -124,6 +140,16 @@ def test_an_export_that_became_something_else_is_not_replaced(place, tmp_path, n
     with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
         do(place, tmp_path / "merged")
     assert (tmp_path / "merged" / name).read_text() == text
+
+
+def test_an_export_whose_weights_changed_is_not_replaced(place, tmp_path):
+    """Trained further in its place: every file is as long as before."""
+    do(place, tmp_path / "merged")
+    change_weights(tmp_path / "merged", lambda name, weight: weight + 1)
+    changed = (tmp_path / "merged/model.safetensors").read_bytes()
+    with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
+        do(place, tmp_path / "merged")
+    assert (tmp_path / "merged/model.safetensors").read_bytes() == changed
 
 
 def test_what_is_put_there_during_an_export_stays(place, tmp_path, monkeypatch):
@@ -203,6 +229,22 @@ def test_an_export_that_is_wrong_ends_with_1_and_says_so(place, tmp_path, monkey
         if each["name"] == os.path.relpath(tmp_path / "out", place)
     ]  # fmt: skip
     assert kept["shown"] is False
+
+
+def test_an_export_that_goes_wrong_says_nothing_of_the_one_before_it(place, tmp_path, monkeypatch):
+    home = shutil.copytree(place, tmp_path / "place")
+    monkeypatch.chdir(home)
+    command = ["export", "tuned", "--output=out", "--run=run.json", "--quiet"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    before, real = (home / "tuned/parity.json").read_text(), export.merge_adapter
+    monkeypatch.setattr(
+        export, "merge_adapter", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder))
+    )
+    done = CliRunner().invoke(app, command)
+
+    assert done.exit_code == 1
+    assert done.stderr.endswith("): nothing was written to out\n")
+    assert (home / "tuned/parity.json").read_text() == before
 
 
 def converter(folder: Path, body: str) -> Path:

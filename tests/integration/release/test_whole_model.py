@@ -68,6 +68,12 @@ def test_a_tampered_model_is_not_released(place: Place) -> None:  # noqa: F811
     refused = ok(place, f"tunegate release {WHOLE} --model=model --run=merged.json", code=4)
     assert "expected the record of this adapter (" in refused
     settings.write_text(before)
+    decoding = place.path / WHOLE / "generation_config.json"
+    before = decoding.read_text()
+    decoding.write_text(json.dumps({**json.loads(before), "repetition_penalty": 1.8}))
+    refused = ok(place, f"tunegate release {WHOLE} --model=model --run=merged.json", code=4)
+    assert "expected the record of this adapter (" in refused
+    decoding.write_text(before)
     (place.path / WHOLE / "pytorch_model.bin").write_bytes(b"a pickle")
     refused = ok(place, f"tunegate release {WHOLE} --model=model --run=merged.json", code=4)
     assert "expected only files that tunegate wrote, found pytorch_model.bin too" in refused

@@ -45,6 +45,8 @@ def test_a_folder_with_an_adapter_is_an_adapter(folder):
         ("model-2.safetensors", "x", True),
         ("config.json", '{"model_type": "llama", "rms_norm_eps": 1}', True),
         ("generation_config.json", '{"eos_token_id": 7}', True),
+        ("generation_config.json", '{"repetition_penalty": 1.8}', True),
+        ("generation_config.json", '{"transformers_version": "5.0", "pad_token_id": 2, "top_k": null}', False),
         ("tokenizer.json", "x", True),
         ("chat_template.jinja", "x", True),
         ("README.md", "x", False),

@@ -1176,6 +1176,28 @@ def test_an_artefact_is_known_again_from_another_folder(released, served, monkey
     assert (known["name"], known["shown"]) == ("models/desk [a]", False)
 
 
+@pytest.mark.parametrize("name", ["vllm:smollm2", "vllm:vendor/desk"])
+def test_a_model_on_vllm_that_is_no_folder_keeps_its_name(released, served, monkeypatch, name):
+    monkeypatch.chdir(served.home / "baselines")
+    artefact = replace(SERVED, name=name, kind="vllm")
+    keep_artefact(released, read_record(released / "record.json"), artefact, served.home / "baselines")
+
+    [known] = json.loads((released / "parity.json").read_text())["artefacts"]
+    assert known["name"] == name
+    assert f"- {name} (weights" in (released / "README.md").read_text()
+
+
+def test_a_folder_on_vllm_is_known_again_from_another_folder(released, served, monkeypatch):
+    run, folder = read_record(released / "record.json"), served.home / "models/desk"
+    folder.mkdir(parents=True)
+    keep(served, released, run, replace(SERVED, name="vllm:models/desk", kind="vllm"))
+    monkeypatch.chdir(folder.parent)
+    keep_artefact(released, run, replace(SERVED, name="vllm:desk", kind="vllm"), served.home / "baselines")
+
+    [known] = json.loads((released / "parity.json").read_text())["artefacts"]
+    assert known["name"] == "vllm:models/desk"
+
+
 def test_an_artefact_that_is_wrong_now_leaves_the_card(released, served):
     run = read_record(released / "record.json")
     keep(served, released, run, SERVED, replace(SERVED, shown=False))

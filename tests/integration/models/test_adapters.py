@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tests.support.records import stamp
 from tests.support.records import training_record as training
 from tests.support.tiny import write_trained
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
 from tunegate.harness.models.local.huggingface import PROBE, Base, Local, load_base
@@ -236,6 +236,28 @@ def test_merged_into_a_base_with_one_matrix_for_input_and_output_it_is_what_was_
 
     torch.testing.assert_close(found, evaluated, atol=1e-3, rtol=0)  # logits up to 300
     assert merged.config.tie_word_embeddings == is_tied
+
+
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed", "ignore:Adapter 'default'")
+def test_what_cannot_be_merged_is_said_and_leaves_the_base_as_it_was(tiny_model, tmp_path):
+    biased = write_trained(tmp_path / "biased", load_base(tiny_model), lora_bias=True)
+    base = Base(str(tiny_model), quiet())
+    probe = base.tokenizer(PROBE, return_tensors="pt").input_ids
+    before = base.with_adapter(None)(probe).logits
+
+    with pytest.raises(CouldNotRun, match=r"biased: merging failed: .* base layer has no bias.*; serve it unmerged"):
+        base.merged(biased)
+    assert torch.equal(base.with_adapter(None)(probe).logits, before)
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings", "ignore:Setting `")
+def test_an_adapter_whose_sum_with_the_base_is_no_number_is_refused(tiny_model, tmp_path):
+    adapter = write_trained(tmp_path / "adapter", load_base(tiny_model), target_modules=["embed_tokens"])
+    [name] = [each for each in load_file(adapter / WEIGHTS) if "embedding_A" in each]
+    edit_weights(adapter, lambda weights: weights | {name: weights[name].index_fill(1, torch.tensor(0), 3e38)})
+
+    with pytest.raises(Refused, match="adapter: expected finite weights once merged, found NaN or infinity"):
+        Base(str(tiny_model), quiet()).merged(adapter)
 
 
 def test_trained_biases_are_refused_since_they_would_stay_in_the_base(tmp_path):

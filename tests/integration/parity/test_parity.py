@@ -498,10 +498,14 @@ def test_a_file_that_is_no_gguf_could_not_run(place, tmp_path):
         compared(place, path)
 
 
-def test_a_folder_without_a_template_is_refused(place, merged):
-    (merged / "chat_template.jinja").unlink()
-    with pytest.raises(Refused, match="expected a chat template, found none"):
-        compared(place, merged)
+@pytest.mark.parametrize("given", [False, True], ids=["no option", "with the option"])
+def test_a_folder_without_a_template_is_refused_with_what_truly_helps(place, merged, given):
+    template = (merged / "chat_template.jinja").rename(merged.parent / "chat.jinja")
+    with pytest.raises(Refused, match=r"merged: expected a chat template, found none: .* as chat_template\.jinja"):
+        compared(place, merged, chat_template=template if given else None)
+
+    shutil.copy(template, merged / "chat_template.jinja")
+    assert compared(place, merged).is_shown
 
 
 def test_the_record_of_another_adapter_is_refused(place, tmp_path, make_adapter):

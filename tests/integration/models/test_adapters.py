@@ -354,6 +354,12 @@ def test_an_untrained_adapter_is_not_acting(adapter, load):
         load(adapter)
 
 
+def test_an_adapter_that_acts_only_after_some_tokens_is_refused_by_that(load, tiny_model, tmp_path):
+    folder = write_trained(tmp_path / "adapter", load_base(tiny_model), alora_invocation_tokens=[1, 100])
+    with pytest.raises(Refused, match=r"config\.json: alora_invocation_tokens: expected none, found \[1, 100\]"):
+        load(folder)
+
+
 @pytest.mark.parametrize("key", ["target_modules", "rank_pattern"])
 def test_a_pattern_that_may_take_for_ever_is_refused(key, tiny_adapter, tmp_path, tiny_model):
     adapter = shutil.copytree(tiny_adapter, tmp_path / "adapter")

@@ -81,8 +81,7 @@ def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
     """
     kept = cache_folder() / "adapters" / sha
     for folder in sorted(path for path in kept.glob("*") if path.is_dir() and not path.name.startswith(".")):
-        is_lora = (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
-        if (is_lora or is_whole_model(folder)) and adapter_digest(folder) == sha:
+        if _is_intact(folder, sha):
             return folder
     beside = place.with_name(f"{place.name}{SUFFIX}")
     given = next((each for each in (place, beside) if each.exists()), None)
@@ -93,6 +92,14 @@ def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
         raise Refused(f"expected the adapter {sha[:8]} at {show_path(given)}, found {digest[:8]}")
     is_too_large = is_whole_model(found)  # to copy; its digest is computed again when it is loaded
     return found if found.parent == kept or is_too_large else _keep(found, kept / found.resolve().name, sha)
+
+
+def _is_intact(folder: Path, sha: str) -> bool:
+    """Whether a cached adapter is still the one with this digest."""
+    try:
+        return adapter_digest(folder) == sha
+    except (Refused, CouldNotRun):  # damaged, such as by a power cut
+        return False
 
 
 def _keep(folder: Path, kept: Path, sha: str) -> Path:

@@ -223,6 +223,7 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     check_base_kept(config, f"adapter {folder}")
     _check_patterns(config, folder)
+    _check_acts_everywhere(config, folder)
     peft, weights = need("peft"), _read_weights(folder)
     others = _unlike_the_base(model, weights)
     try:
@@ -293,6 +294,15 @@ def _check_patterns(config: Mapping[str, Any], folder: Path) -> None:
                 raise Refused(
                     f"adapter {folder}: {key}: expected a pattern without a repeated group, found {pattern!r}"
                 )
+
+
+def _check_acts_everywhere(config: Mapping[str, Any], folder: Path) -> None:
+    """Refuse an activated LoRA: it cannot be merged, and the proof that it acts does not hold its tokens."""
+    if tokens := config.get("alora_invocation_tokens"):
+        raise Refused(
+            f"{show_path(folder / CONFIG)}: alora_invocation_tokens: expected none, found {json.dumps(tokens)}: it "
+            "acts only after these tokens; train it again as a LoRA that acts on all"
+        )
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:

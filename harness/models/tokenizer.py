@@ -22,10 +22,14 @@ MOST_OF_A_PROMPT = 10_000_000  # characters
 SYSTEM = "You are asked whether you are there."  # a text that no template contains
 
 
+class NoTemplate(Refused):
+    """A model has no chat template."""
+
+
 def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
     """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
 
-    Raises Refused without a chat template or an end token, or if it needs custom code, CouldNotRun
+    Raises NoTemplate without a chat template, Refused without an end token, or if it needs custom code, CouldNotRun
     if it cannot be read.
     """
     transformers = need("transformers")
@@ -42,7 +46,7 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
         # plain text starts with this token, which a chat template has to write itself
         tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + template_text(template)
     if tokenizer.chat_template is None:
-        raise Refused(
+        raise NoTemplate(
             f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites "
             "send chat messages: name one with --tg-chat-template=FILE.jinja (docs/models.md has two), or none for "
             "plain text"

@@ -13,10 +13,11 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.model_options import ModelOptions, is_server, is_vllm, vllm_model
-from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.models.resolve import TEMPLATE, identify, resolve
 from tunegate.harness.models.served.llama_cpp import serving_gguf
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import Vllm, VllmBase
+from tunegate.harness.models.tokenizer import NoTemplate, load_tokenizer
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 
 FOLDER, GGUF_FILE, OVER_NETWORK, ON_VLLM = "folder", "gguf", "server", "vllm"
@@ -45,7 +46,7 @@ def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) 
 
     Raises:
         CouldNotRun: the name is none of these.
-        Refused: `--tokenizer` is given for an artefact that has its own.
+        Refused: `--tokenizer` is given for an artefact that has its own, or a folder has no chat template.
     """
     found = _find(artefact, base, watch)
     if options.tokenizer and found.kind in (FOLDER, ON_VLLM):
@@ -53,7 +54,19 @@ def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) 
             f"--tokenizer {options.tokenizer}: expected a server or a GGUF file, which then receives token ids; "
             f"found {artefact}, which has its own tokenizer: remove the option"
         )
+    if found.files and found.kind in (FOLDER, ON_VLLM):
+        _check_template(found.files)
     return found
+
+
+def _check_template(folder: Path) -> None:
+    try:
+        load_tokenizer(folder)
+    except NoTemplate as error:
+        raise Refused(
+            f"{show_path(folder)}: expected a chat template, found none: servers read it from the folder; copy that of "
+            f"the evaluation into it as {TEMPLATE}"
+        ) from error
 
 
 def _find(artefact: str, base: Base, watch: Watch) -> Served:

@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed, plain
 from tunegate.harness.models.conversion import GGUF
-from tunegate.harness.parity.stored_weights import reader
+from tunegate.harness.parity.stored_weights import StoredWeights, as_stored, reader
 
 if TYPE_CHECKING:
     import torch
@@ -113,25 +113,35 @@ def weight_parity(evaluated: torch.nn.Module, base: Path, artefact: Path) -> Wei
 
 
 def _compare(evaluated: torch.nn.Module, base: Path, artefact: Path) -> _Compared:
-    found, seen = _Compared(), set[int]()
+    found, absent, seen = _Compared(), list[tuple[str, int, bool]](), set[int]()
     with ExitStack() as stack:
         before, served = reader(base, stack), reader(artefact, stack)
         of_input = _input_by_output(evaluated)
-        for name, weight in evaluated.state_dict().items():
-            forms, is_again = served(name), weight.data_ptr() in seen
-            stored = before(name) or before(of_input.get(name, name))
-            if not stored or (is_again and not forms):
-                continue  # stored under another name, or once for input and output
+        for name, weight in as_stored(evaluated, served):
+            forms, stored = served(name), before(name) or before(of_input.get(name, name)) or None
             fitting = [each for each in forms or () if each.shape == weight.shape]
-            if forms is None:
-                found.unread.append(name)
-            elif fitting:
-                gaps = [_gap(name, weight.float(), stored[0], each) for each in fitting]
+            if fitting:
+                from_base = stored[0] if stored else weight.float()
+                gaps = [_gap(name, weight.float(), from_base, each) for each in fitting]
                 found.gaps.append(min(gaps, key=lambda gap: gap.error))
-            elif not is_again:
+                seen.add(weight.data_ptr())
+            elif forms:
                 found.missing.append(name)
-            seen.add(weight.data_ptr())
+            else:
+                absent.append((name, weight.data_ptr(), forms is not None and stored is not None))
+        found.unread.extend(name for name in served.others() if not _is_alike(name, served, before))
+    seen &= {weight.data_ptr() for weight in evaluated.state_dict().values()}  # others may lie where a freed one lay
+    for name, place, is_missing in absent:
+        if place not in seen:  # one may be stored for input and output
+            (found.missing if is_missing else found.unread).append(name)
     return found
+
+
+def _is_alike(name: str, served: StoredWeights, before: StoredWeights) -> bool:
+    """Whether a tensor that the library does not load is the base's own."""
+    import torch
+
+    return before.has(name) and served.has(name) and all(map(torch.equal, served(name) or (), before(name) or ()))
 
 
 def _input_by_output(model: Any) -> dict[str, str]:

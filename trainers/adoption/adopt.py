@@ -16,7 +16,7 @@ from typing import Any
 from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.cases.loader import find_tasks, load_tasks
 from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
-from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.diagnosis.diagnosis import diagnosis_path
@@ -162,14 +162,27 @@ class Adoption(Preparation):
     def load(self) -> None:
         """Load the adapter on its declared base, and prove that it fits and acts."""
         with self.watch("Verifying that the adapter loads and has an effect"):
-            if self.given.is_whole:
-                texts = [text for each in requests(self.task.units) for _, text in each.messages]
-                self.model = load_whole_model(self.base, self.folder, texts)
-            else:
-                self.model = load_for(self.base, self.folder, self.base.base.placement)
-                name_base(self.folder, self.recipe.model)
+            try:
+                self.model = self._loaded()
+            except (Refused, CouldNotRun) as error:
+                kind = Refused if isinstance(error, Refused) else CouldNotRun
+                raise kind(self._as_given(str(error))) from error
         for note in self.given.notes(self.recipe.model, self.base.model):
             self.say(f"note: {note}")
+
+    def _loaded(self) -> Any:
+        if self.given.is_whole:
+            texts = [text for each in requests(self.task.units) for _, text in each.messages]
+            return load_whole_model(self.base, self.folder, texts)
+        model = load_for(self.base, self.folder, self.base.base.placement)
+        name_base(self.folder, self.recipe.model)
+        return model
+
+    def _as_given(self, message: str) -> str:
+        """A message that names the given adapter in the place of its copy, which is then gone."""
+        for copy in (str(self.folder.absolute()), str(self.folder), show_path(self.folder)):
+            message = message.replace(copy, self.given.origin)
+        return message
 
     def find_diagnosis(self) -> None:
         """Find the diagnosis, which may be later than the adapter; or keep the reason for going on without one."""

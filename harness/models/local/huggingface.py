@@ -121,14 +121,19 @@ class Base:
         """The model with the adapter (of the `expected` digest) merged into it.
 
         Raises:
-            Refused: see `with_adapter`; or merging gives NaN.
+            Refused: see `with_adapter`; or merging gives NaN or infinity.
+            CouldNotRun: see `with_adapter`; or PEFT cannot merge it.
         """
         model = self.with_adapter(adapter, expected)
         unpack(model)
         if self._is_whole:
             return model
         untie(model)
-        return model.merge_and_unload(safe_merge=True)
+        try:
+            return model.merge_and_unload(safe_merge=True)
+        except Exception as error:  # PEFT raises several kinds
+            self.forget()  # some of its layers are merged
+            raise _unmerged(adapter, error) from error
 
     def _take_whole(self, adapter: Path | None, expected: str | None) -> None:
         """Load a whole model, or make room where one is to leave."""
@@ -159,6 +164,17 @@ class Base:
         else:
             self._in_memory = base
         self._active = adapter
+
+
+def _unmerged(adapter: Path, error: Exception) -> TunegateError:
+    if "NaN" in str(error):
+        return Refused(
+            f"adapter {show_path(adapter)}: expected finite weights once merged, found NaN or infinity; train it again"
+        )
+    return CouldNotRun(
+        f"{show_path(adapter)}: merging failed: {str(error).rstrip('.')}; serve it unmerged, or train it again "
+        "without what cannot be merged"
+    )
 
 
 def load_base(folder: Path, placement: Placement | None = None) -> Any:

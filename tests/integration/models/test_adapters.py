@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tests.support.records import stamp
 from tests.support.records import training_record as training
 from tests.support.tiny import write_trained
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
 from tunegate.harness.models.local.huggingface import PROBE, Base, Local, load_base
@@ -238,6 +238,28 @@ def test_merged_into_a_base_with_one_matrix_for_input_and_output_it_is_what_was_
     assert merged.config.tie_word_embeddings == is_tied
 
 
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed", "ignore:Adapter 'default'")
+def test_what_cannot_be_merged_is_said_and_leaves_the_base_as_it_was(tiny_model, tmp_path):
+    biased = write_trained(tmp_path / "biased", load_base(tiny_model), lora_bias=True)
+    base = Base(str(tiny_model), quiet())
+    probe = base.tokenizer(PROBE, return_tensors="pt").input_ids
+    before = base.with_adapter(None)(probe).logits
+
+    with pytest.raises(CouldNotRun, match=r"biased: merging failed: .* base layer has no bias.*; serve it unmerged"):
+        base.merged(biased)
+    assert torch.equal(base.with_adapter(None)(probe).logits, before)
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings", "ignore:Setting `")
+def test_an_adapter_whose_sum_with_the_base_is_no_number_is_refused(tiny_model, tmp_path):
+    adapter = write_trained(tmp_path / "adapter", load_base(tiny_model), target_modules=["embed_tokens"])
+    [name] = [each for each in load_file(adapter / WEIGHTS) if "embedding_A" in each]
+    edit_weights(adapter, lambda weights: weights | {name: weights[name].index_fill(1, torch.tensor(0), 3e38)})
+
+    with pytest.raises(Refused, match="adapter: expected finite weights once merged, found NaN or infinity"):
+        Base(str(tiny_model), quiet()).merged(adapter)
+
+
 def test_trained_biases_are_refused_since_they_would_stay_in_the_base(tmp_path):
     config = LlamaConfig(
         vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
@@ -330,6 +352,12 @@ def test_an_untrained_adapter_is_not_acting(adapter, load):
 
     with pytest.raises(Refused, match="not acting: its logits equal the base's on a probe"):
         load(adapter)
+
+
+def test_an_adapter_that_acts_only_after_some_tokens_is_refused_by_that(load, tiny_model, tmp_path):
+    folder = write_trained(tmp_path / "adapter", load_base(tiny_model), alora_invocation_tokens=[1, 100])
+    with pytest.raises(Refused, match=r"config\.json: alora_invocation_tokens: expected none, found \[1, 100\]"):
+        load(folder)
 
 
 @pytest.mark.parametrize("key", ["target_modules", "rank_pattern"])

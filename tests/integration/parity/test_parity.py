@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig
+import torch
+from transformers import AutoConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from tests.support.converter import interleaved
 from tests.support.fake_vllm import install
@@ -24,12 +26,13 @@ from tests.support.served import (
     write_template,
 )
 from tests.support.stand_in import standing_in
+from tests.support.tiny import write_trained
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.gate.rule import blocked
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.local.huggingface import Base
+from tunegate.harness.models.local.huggingface import Base, load_base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.served_prompts import served_loras, served_prompts
 from tunegate.harness.models.served.vllm_process import LOGS, PYTHON
@@ -37,6 +40,7 @@ from tunegate.harness.parity.configs import config_findings
 from tunegate.harness.parity.outputs import output_parity
 from tunegate.harness.parity.parity import Parity, compare_files, decide_served
 from tunegate.harness.parity.prompts import PromptParity
+from tunegate.harness.parity.weights import weight_parity
 from tunegate.harness.release.export import merge_adapter
 
 
@@ -136,22 +140,25 @@ def test_coarsely_rounded_weights_do_not_hide_a_wrong_one(place, merged):
     assert [each.rule for each in found] == ["quantised", "wrong-weights"]
 
 
-def write_gguf(folder: Path, file: Path, change=lambda name, each: each) -> Path:
-    """A folder's weights as llama.cpp's converter lays them out: the halves of each rotation between each other."""
+def write_gguf(folder: Path, file: Path, change=lambda name, each: each, kind: str = "llama") -> Path:
+    """A folder's weights as llama.cpp's converter lays them out: a rotation's halves mixed, experts in one tensor."""
     import gguf
     from safetensors.torch import load_file
 
-    writer = gguf.GGUFWriter(file, "llama")
+    writer = gguf.GGUFWriter(file, kind)
     writer.add_block_count(2)
     writer.add_head_count(2)
     writer.add_head_count_kv(1)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, kind.upper()), 2)
+    experts: dict[str, list[torch.Tensor]] = {}
     for name, weight in load_file(folder / "model.safetensors").items():
-        heads = {"q": 2, "k": 1}.get(name.partition("self_attn.")[2][:1])
-        each = change(name, weight)
-        if heads:
+        heads = {"q_proj": 2, "k_proj": 1}.get(name.partition("self_attn.")[2].partition(".")[0])
+        each, joint = change(name, weight), re.sub(r"experts\.\d+", "experts", name)
+        if heads and kind == "llama":
             each = interleaved(each, heads)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), each.contiguous().numpy())
+        experts.setdefault(names.get_name(joint, try_suffixes=(".weight",)), []).append(each.contiguous())
+    for called, weights in experts.items():
+        writer.add_tensor(called, (torch.stack(weights) if "exps" in called else weights[0]).numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -166,6 +173,77 @@ def test_every_matrix_of_a_gguf_file_is_compared_however_it_is_laid_out(place, m
 
     assert (found.compared, found.unread) == (weights_of(place, merged).compared, ())
     assert [each.message.partition(" is ")[0] for each in found.findings] == ([name] if name else [])
+
+
+@pytest.fixture(scope="module")
+def expert_model(tmp_path_factory, tiny_model):
+    """A random mixture of experts: its folder names each expert, the library fuses them when it loads them."""
+    folder = shutil.copytree(tiny_model, tmp_path_factory.mktemp("experts") / "base")
+    torch.manual_seed(0)
+    config = Qwen3MoeConfig(
+        vocab_size=AutoConfig.from_pretrained(tiny_model).vocab_size, hidden_size=32, moe_intermediate_size=32,
+        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, num_experts=4,
+        num_experts_per_tok=2, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    Qwen3MoeForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory, expert_model):
+    """An adapter merged into it, in memory and as a folder."""
+    home = tmp_path_factory.mktemp("experts")
+    adapter = write_trained(home / "adapter", load_base(expert_model))
+    model = Base(str(expert_model), quiet()).merged(adapter)
+    model.save_pretrained(home / "merged")
+    return model, home / "merged"
+
+
+def damaged(name, each):
+    return each * 0 if name == EXPERT else each
+
+
+EXPERT = "model.layers.1.mlp.experts.2.down_proj.weight"
+
+
+@pytest.mark.parametrize(("change", "said"), [(None, []), (damaged, [f"{EXPERT} is 100 % off"])])
+def test_every_expert_is_compared_by_the_name_that_a_folder_has(experts, expert_model, tmp_path, change, said):
+    model, merged = experts
+    folder = shutil.copytree(merged, tmp_path / "merged")
+    found = weight_parity(model, expert_model, change_weights(folder, change) if change else folder)
+
+    assert [each.message.partition(", where")[0] for each in found.findings] == said
+    assert (found.compared, found.unread, found.is_same) == (45, (), not said)
+
+
+@pytest.mark.parametrize(("change", "said"), [(None, []), (damaged, [f"{EXPERT} is 100 % off"])])
+def test_every_expert_of_a_gguf_file_is_compared(experts, expert_model, tmp_path, change, said):
+    model, merged = experts
+    file = write_gguf(merged, tmp_path / "model.gguf", change or (lambda name, each: each), "qwen3moe")
+    found = weight_parity(model, expert_model, file)
+
+    assert [each.message.partition(", where")[0] for each in found.findings] == said
+    assert (found.compared, found.unread, found.is_same) == (45, (), not said)
+
+
+def test_experts_that_a_folder_stores_fused_are_compared(experts, expert_model, tmp_path):
+    model, _ = experts
+    model.save_pretrained(tmp_path, save_original_format=False)
+    assert weight_parity(model, expert_model, tmp_path).is_same
+
+    change_weights(tmp_path, lambda name, each: another("", each.flatten(1)).view_as(each) if each.ndim == 3 else each)
+    assert [each.rule for each in weight_parity(model, expert_model, tmp_path).findings] == ["wrong-weights"]
+
+
+def test_what_only_the_artefact_stores_is_said(place, merged):
+    from safetensors.torch import load_file, save_file
+
+    bias = {"model.layers.0.self_attn.q_proj.bias": load_file(merged / "model.safetensors")[NORM]}
+    save_file(load_file(merged / "model.safetensors") | bias, merged / "model.safetensors", {"format": "pt"})
+    found = weights_of(place, merged)
+
+    assert (found.unread, found.is_same) == (tuple(bias), False)
+    assert found.line().endswith("; not compared: model.layers.0.self_attn.q_proj.bias")
 
 
 def test_weights_that_are_no_numbers_are_refused(place, merged):
@@ -420,10 +498,14 @@ def test_a_file_that_is_no_gguf_could_not_run(place, tmp_path):
         compared(place, path)
 
 
-def test_a_folder_without_a_template_is_refused(place, merged):
-    (merged / "chat_template.jinja").unlink()
-    with pytest.raises(Refused, match="expected a chat template, found none"):
-        compared(place, merged)
+@pytest.mark.parametrize("given", [False, True], ids=["no option", "with the option"])
+def test_a_folder_without_a_template_is_refused_with_what_truly_helps(place, merged, given):
+    template = (merged / "chat_template.jinja").rename(merged.parent / "chat.jinja")
+    with pytest.raises(Refused, match=r"merged: expected a chat template, found none: .* as chat_template\.jinja"):
+        compared(place, merged, chat_template=template if given else None)
+
+    shutil.copy(template, merged / "chat_template.jinja")
+    assert compared(place, merged).is_shown
 
 
 def test_the_record_of_another_adapter_is_refused(place, tmp_path, make_adapter):

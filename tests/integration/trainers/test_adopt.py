@@ -177,7 +177,8 @@ def test_a_base_that_it_does_not_fit_is_refused(place, adopt, tiny_model, tmp_pa
     place.evaluate(other, record=True)
 
     done = adopt("--rows=rows.jsonl", "--override=a test", model=other)
-    refuses(place, done, "expected one that fits this base; PEFT says: ")
+    refuses(place, done, "adapter elsewhere: expected one that fits this base; PEFT says: ")
+    assert ".adopting" not in done.output, "that folder is gone"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,9 @@ def test_what_is_no_lora_of_elsewhere_is_refused_by_name(place, adopt, trained):
     refuses(place, adopt(), "found 'pissa_niter_4', which alters the base's weights; convert it")
     edit(folder / CONFIG, init_lora_weights=True, layer_replication=[[0, 2], [0, 2]])
     refuses(place, adopt(), "layer_replication: expected none")
-    edit(folder / CONFIG, layer_replication=None, peft_type="IA3")
+    edit(folder / CONFIG, layer_replication=None, alpha_pattern=5)
+    refuses(place, adopt(), "elsewhere/adapter_config.json: alpha_pattern: expected names of modules, found 5")
+    edit(folder / CONFIG, alpha_pattern={}, peft_type="IA3")
     refuses(place, adopt(), "peft_type: expected LORA, found IA3")
     (folder / WEIGHTS).rename(folder / "adapter_model.bin")
     refuses(place, adopt(), "found adapter_model.bin, which may run code when loaded; save the adapter as safetensors")

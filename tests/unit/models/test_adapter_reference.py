@@ -11,7 +11,7 @@ import pytest
 
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.adapter_reference import adapter_folder
+from tunegate.harness.models.adapter_reference import adapter_folder, find_adapter
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 
 
@@ -117,6 +117,17 @@ def test_an_edited_cache_is_refused(adapter):
     (adapter_folder(given, quiet()) / WEIGHTS).write_bytes(b"others")
     with pytest.raises(AuthoringError, match="expected the adapter"):
         adapter_folder(given, quiet())
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG])
+def test_a_kept_one_that_cannot_be_read_is_kept_anew(adapter, name):
+    sha = adapter_digest(adapter)
+    kept = find_adapter(adapter, sha, quiet())
+    assert kept != adapter
+    (kept / name).write_bytes(b"")
+
+    assert find_adapter(adapter, sha, quiet()) == kept
+    assert adapter_digest(kept) == sha
 
 
 def test_a_password_in_an_address_is_refused_and_not_shown():

@@ -18,7 +18,7 @@ from tunegate.harness.cases.model import UnitConfiguration
 from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes, untrue_records
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
-from tunegate.harness.change.leaks import chat_template_text, leaks_in_prompts
+from tunegate.harness.change.leaks import leaks_in_prompts
 from tunegate.harness.change.rules import (
     RuleChanges,
     Rules,
@@ -37,6 +37,7 @@ from tunegate.harness.change.sides import (
     take_labels,
     without_new_outputs,
 )
+from tunegate.harness.change.templates import chat_template_text
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.registry import declared_checks, isolating_checks, own_file
@@ -103,7 +104,7 @@ def _leak_notes(options: Options) -> Iterator[str]:
     """Notes on prompts that hold expected outputs; without a branch no reviewer has approved them."""
     with declared_checks(), suppress(Refused):  # the decision says what is wrong with the fixtures
         units = {unit.key: unit for task in load_tasks(options.cases, project=options.root) for unit in task.units}
-        yield from leaks_in_prompts(units, chat_template_text(options.root))
+        yield from leaks_in_prompts(units, chat_template_text(options, options.root))
 
 
 @dataclass
@@ -197,11 +198,12 @@ class _Change:
         self.changes = self._named(changes)
 
     def _rules(self, options: Options, copy: Path | None = None) -> Rules:
-        """The rules of a side, with the code of its model; `copy` is the tree around the change's own checks."""
+        """The rules of a side, with its model's code and template; `copy` is the tree around its own checks."""
         opened, root = self.options.opened, self.options.root
         tree = self.around if opened.code else root
         code = code_of_model(self.options.model, root, tree) if options is self.options else self.code
-        return replace(rules_of(options, copy), model=code)
+        template = chat_template_text(self.options, options.root)
+        return replace(rules_of(options, copy), model=code, chat_template=template)
 
     def _named(self, changes: RuleChanges) -> RuleChanges:
         return replace(changes, approve=self.digest if changes.modified else "")

@@ -6,12 +6,9 @@ A prompt that holds the cases with their expected outputs passes them, whatever 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.files import digest
-from tunegate.harness.core.git import MOST_OF_A_FILE
-from tunegate.harness.core.project import project_table
 from tunegate.harness.lint.leaks import PromptLeak, leak_line, prompt_leaks
 
 DIGITS = 32  # of the prompt's digest: with few, another prompt could be made to match
@@ -38,11 +35,3 @@ def leaks_in_prompts(
 
 def _leaks(unit: Unit, template: str) -> dict[str, PromptLeak]:
     return {each.case.id: each for each in prompt_leaks(unit, [template] if template else [])}
-
-
-def chat_template_text(root: Path) -> str:
-    """Read the chat template that a project's settings name; empty without one."""
-    name = project_table(root).get("chat-template")
-    path = root / name if isinstance(name, str) else root
-    is_readable = path.is_file() and path.stat().st_size <= MOST_OF_A_FILE
-    return path.read_text("utf-8", "replace") if is_readable else ""

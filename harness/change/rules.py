@@ -53,7 +53,7 @@ PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
 class Rules:
     """The rules of one side of a change: fixtures with their policies, baselines, settings and checks.
 
-    `settings` are those of `[tool.tunegate]` that are rules. `chat_template` is the text of the configuration's own
+    `settings` are those of `[tool.tunegate]` that are rules. `chat_template` is the text of the configuration's
     template, which is searched for cases. `model` is the digest of a `python:` model's code, by its name. `checks` are
     the digests of the project's own checks, by their place; `data` is the digest of all files around them.
     """

@@ -15,7 +15,6 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.change.code import code_of_checks
-from tunegate.harness.change.leaks import chat_template_text
 from tunegate.harness.change.rules import Rules
 from tunegate.harness.change.trees import tree_digest
 from tunegate.harness.core.errors import Problem, Refused, UsageError, show_path
@@ -54,13 +53,11 @@ def without_new_outputs(before: Options, rules: Rules) -> Options:
 
 
 def rules_of(options: Options, copy: Path | None = None) -> Rules:
-    """Return the rules of a project; `copy` is the tree around its own checks."""
+    """Return the rules of a project, without its model's; `copy` is the tree around its own checks."""
     tasks = load_tasks(options.cases, project=options.root)
     code = code_of_checks(options.root, tasks)
     data = tree_digest(copy) if copy and code else ""
-    return Rules(
-        tasks, options.baselines, settings_of(options.root, RULES), code, data, chat_template_text(options.root)
-    )
+    return Rules(tasks, options.baselines, settings_of(options.root, RULES), code, data)
 
 
 def settings_of(root: Path, names: Sequence[str]) -> dict[str, str]:

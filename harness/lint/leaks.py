@@ -6,7 +6,9 @@ input, and a worked example that is no case is what a prompt is for.
 
 from __future__ import annotations
 
+import codecs
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ LONG, LONG_ALIKE = 8, 0.4  # words of a reply, which may be reworded too, and ho
 SHARED = 3  # cases that expect a label
 NEAR = 30  # words between an input and its output
 ANSWERED = 0.6  # the share of the expected values that stand beside the input
+_ESCAPE = re.compile(r"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|[0-3]?[0-7]{1,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,13 @@ def prompt_texts(unit: Unit, more: Sequence[str]) -> Iterator[tuple[str, str, st
     for number, shot in enumerate(unit.shots, start=1):
         text = joined(shot.earlier, shot.input)
         yield f"worked example {number}", f"{text}\n{shot.output}", text
-    yield from (("chat template", text, "") for text in more)
+    for text in more:
+        yield from (("chat template", each, "") for each in dict.fromkeys((text, _unescaped(text))))
+
+
+def _unescaped(text: str) -> str:
+    """A chat template with the characters that the escapes in its strings stand for."""
+    return _ESCAPE.sub(lambda found: codecs.decode(found[0], "unicode_escape"), text)
 
 
 def _labels(unit: Unit, cases: Sequence[Case]) -> list[Words]:

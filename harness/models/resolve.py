@@ -41,6 +41,7 @@ MODEL_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ENDS = "eos_token_id"
 TEMPLATE = "chat_template.jinja"
+MORE_TEMPLATES = "additional_chat_templates"  # a folder; one named `default` is used instead
 #: The template for `--tg-chat-template none`: the texts of the turns, each followed by an empty line.
 PLAIN = "{% for m in messages %}{{ m.content }}\n\n{% endfor %}"
 TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -170,6 +171,20 @@ def template_digest(folder: Path, given: Path | None = None) -> str:
     if given or template.is_file():
         return digest(template_text(template))
     return digest(_json(folder / "tokenizer_config.json").get("chat_template"))
+
+
+def own_templates(folder: Path) -> list[str]:
+    """The chat templates that transformers finds in a model folder; Unreadable if a file is damaged."""
+    files = [folder / TEMPLATE, *sorted((folder / MORE_TEMPLATES).glob("*.jinja"))]
+    if found := [template_text(path) for path in files if path.is_file()]:
+        return found
+    given = _json(folder / "tokenizer_config.json").get("chat_template")
+    named = [each.get("template") if isinstance(each, dict) else each for each in _values(given)]
+    return [each for each in named if isinstance(each, str)]
+
+
+def _values(value: Any) -> list[Any]:
+    return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else [value]
 
 
 def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:

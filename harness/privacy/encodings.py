@@ -1,5 +1,6 @@
-"""Decode disguised text: base64, hexadecimal, percent signs, rot13, letters spaced, run together or reversed.
+"""Decode disguised text: encoded, or with its letters replaced, spaced, run together or reversed.
 
+Encodings are base64, hexadecimal, percent signs, words joined by plus signs, and invisible tag characters.
 A decoding without a distinctive form, such as rot13, counts only if it yields known words.
 """
 
@@ -16,16 +17,28 @@ import regex
 LEAST_KNOWN = 3  # words; fewer may be chance
 LONGEST_TEXT = 100_000  # characters to search
 LAYERS = 3  # of nested encodings
+TAG = 0xE0000  # a tag character is so far from the ASCII one that it stands for
 LEAST_SPACED = 8  # letters in a row
 LEAST_JOINED = 20  # letters of possible words without spaces
 LEFT_OVER = 2.0  # cost of a letter outside known words when words are split; a word costs 1
 _BASE64 = regex.compile(r"[A-Za-z0-9+/_-]{12,}(?:\s[A-Za-z0-9+/_-]{4,})*+={0,2}")
-_HEX = regex.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,]?){8,}")
+_BYTE = "[0-9a-fA-F]{2}"
+_HEX = regex.compile(
+    rf"(?:0x|\\x){_BYTE}(?:[\s,]{{1,3}}+(?:0x|\\x){_BYTE}){{7,}}+|{_BYTE}(?:-{_BYTE}){{7,}}+"
+    rf"|(?:(?:0x|\\x)?{_BYTE}[\s:,]?){{8,}}"
+)
 _NOT_HEX = regex.compile(r"0x|\\x|[^0-9a-fA-F]")
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _LONGER = regex.compile(r"[\p{L}\p{M}]{2,}")  # single letters are words in many languages
 _BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
-_SPACED = regex.compile(rf"\b(?:[\p{{L}}\p{{N}}]{_BETWEEN.pattern}){{{LEAST_SPACED - 1},}}[\p{{L}}\p{{N}}]\b")
+_SPACED = regex.compile(
+    rf"(?<![\p{{L}}\p{{M}}\p{{N}}])[\p{{L}}\p{{N}}]"
+    rf"(?:{_BETWEEN.pattern}+[\p{{L}}\p{{N}}](?![\p{{L}}\p{{N}}])){{{LEAST_SPACED - 1},}}+"
+)
+_TAGS = regex.compile(r"[\U000E0020-\U000E007E]{8,}")  # each for an ASCII character; the flag of a region has fewer
+_PART = r"[^\s+=<>\[\]{}\"`]"  # of words+like+these
+_PLUS = regex.compile(rf"(?<!{_PART}|\+)(?:{_PART}++\+){{2,}}+{_PART}++")
+_SMALL_CAPITALS = str.maketrans("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz")
 _JOINED = regex.compile(rf"\p{{L}}{{{LEAST_JOINED},}}")
 
 
@@ -41,7 +54,7 @@ def decodings(text: str, vocabulary: Set[str]) -> Iterator[str]:
         yield unpacked
     known = _known(unpacked, vocabulary)
     spread = (_rot13(unpacked, vocabulary), _spread(unpacked, vocabulary))
-    for found in (codecs.encode(unpacked, "rot13"), unpacked[::-1], *spread):
+    for found in (codecs.encode(unpacked, "rot13"), unpacked[::-1], unpacked.translate(_SMALL_CAPITALS), *spread):
         if found != unpacked and _known(found, vocabulary) >= known + LEAST_KNOWN:
             yield found
 
@@ -53,16 +66,29 @@ def _known(text: str, vocabulary: Set[str]) -> int:
 def _unpacked(text: str) -> str:
     """The text with each encoded part decoded in place."""
     for _ in range(LAYERS):
-        found = _HEX.sub(_from_hex, unquote(text))
+        found = _HEX.sub(_from_hex, unquote(_TAGS.sub(_from_tags, text)))
         found = _BASE64.sub(_from_base64, found)
         if found == text:
             break
         text = found
-    return text
+    spaced: str = _PLUS.sub(lambda words: words[0].replace("+", " "), text)  # after base64, which has plus signs, too
+    return spaced
+
+
+def _from_tags(match: regex.Match[str]) -> str:
+    return "".join(chr(ord(char) - TAG) for char in match[0])
 
 
 def _from_hex(match: regex.Match[str]) -> str:
-    return _readable(match[0], lambda: bytes.fromhex(_NOT_HEX.sub("", match[0])))
+    """Decode a run; otherwise what follows its first space, since it may begin with a word's end: `decode 54 68`."""
+    if (whole := _bytes(match[0])) != match[0]:
+        return whole
+    head, space, rest = match[0].partition(" ")
+    return f"{head}{space}{_bytes(rest)}"
+
+
+def _bytes(written: str) -> str:
+    return _readable(written, lambda: bytes.fromhex(_NOT_HEX.sub("", written)))
 
 
 def _from_base64(match: regex.Match[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,20 @@ def test_disguises_and_worked_examples_are_searched():
 
     edit(lambda data: data.update(prompt={"system": SYSTEM}, shots=[{"input": ASKED[3].upper(), "output": GOOD}]))
     assert "worked example 1" in gate("--policy-from=main")["modified"][0]
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_chat_template_of_a_model_folder_is_searched(tiny_model):
+    shutil.copytree(tiny_model, "models/own")
+    Path("pyproject.toml").write_text('[tool.tunegate]\nmodel = "models/own"\n')
+    edit(lambda data: data.update(generate={"max_new_tokens": 3}))
+    ok("record")
+    commit_to_main("a model of its own")
+    template = Path("models/own/chat_template.jinja")
+    template.write_text(f"{PAIR}\n{template.read_text()}")
+    [line] = gate("--policy-from=main")["modified"]
+    assert "its prompt (chat template) holds the input and the expected output of 1 of 24 cases (c03)" in line
+    assert any("(chat template)" in note for note in gate()["notes"])
 
 
 @pytest.mark.usefixtures("desk")

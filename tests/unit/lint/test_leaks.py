@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -112,6 +113,17 @@ def test_worked_examples_and_a_cases_own_prompt_are_searched(tmp_path):
     assert leaks(tmp_path, shots=[shot("Thank you!", "boiler")]) == {"thanks": "worked example 1"}
     assert leaks(tmp_path, shots=[shot("Thank you!", "radiator")]) == {}
     assert leaks(tmp_path, shots=[shot("Thank you for the radiator", "boiler")]) == {}
+
+
+@pytest.mark.parametrize("escaped", [json.dumps, lambda text: "".join(f"\\u{ord(each):04x}" for each in text)])
+def test_the_strings_of_a_chat_template_are_read_without_their_escapes(tmp_path, escaped):
+    asked = [f"The {thing} {fault}" for thing in ("valve", "pump", "pipe") for fault in ("drips", "clanks")]
+    cases = [{"id": f"c{n}", "input": text, "expect": {"product": "boiler"}} for n, text in enumerate(asked)]
+    write_unit(tmp_path, [], cases=cases)
+    [task] = load_tasks(tmp_path)
+    text = "".join(f'{each}\n{{"product": "boiler"}}\n' for each in asked)
+
+    assert [each.where for each in prompt_leaks(task.units[0], [f"{{{{ {escaped(text)} }}}}"])] == ["chat template"] * 6
 
 
 def test_lint_names_the_cases_and_shows_no_text(tmp_path):

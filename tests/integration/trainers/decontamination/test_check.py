@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -136,9 +137,17 @@ def test_innocent_rows_that_share_prompt_and_short_answers_pass(check):
         {"input": " ".join(ASKED), "output": "{}"},
         {"input": "\u200b".join(ASKED), "output": "{}"},
         {"input": ASKED.translate(str.maketrans("aeop", "\u0430\u0435\u043e\u0440")), "output": "{}"},
+        {"input": quote_plus(ASKED), "output": "{}"},
+        {"input": ASKED.replace(" ", "+"), "output": "{}"},
+        {"input": ", ".join(f"0x{byte:02x}" for byte in ASKED.encode()), "output": "{}"},
+        {"input": ASKED.encode().hex("-"), "output": "{}"},
+        {"input": "_".join(ASKED.replace(" ", "")), "output": "{}"},
+        {"input": "".join(chr(0xE0000 + ord(each)) for each in ASKED), "output": "{}"},
+        {"input": ASKED.casefold().translate(str.maketrans("abdehilnort", "ᴀʙᴅᴇʜɪʟɴᴏʀᴛ")), "output": "{}"},
     ],
     ids=["answer asked", "input answered", "in JSON", "rejected", "answered before", "system", "over turns",
-         "over input and answer", "base64", "hex", "rot13", "spaced", "no width", "look-alikes"],
+         "over input and answer", "base64", "hex", "rot13", "spaced", "no width", "look-alikes", "form",
+         "plus", "hex of an array", "hex with dashes", "underscores", "tag characters", "small capitals"],
 )  # fmt: skip
 def test_a_copy_is_found_wherever_and_however_it_stands(tmp_path, line):
     case = {"id": "flue", "input": ASKED, "expect": {"says": SAYS}}

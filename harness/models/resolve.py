@@ -167,8 +167,9 @@ def tokenizer_digest(folder: Path) -> str:
 
 def template_digest(folder: Path, given: Path | None = None) -> str:
     """Digest of the chat template in `given`, otherwise of the model's own."""
-    template = given or folder / TEMPLATE  # transformers prefers this file, too
-    if given or template.is_file():
+    preferred = (folder / MORE_TEMPLATES / "default.jinja", folder / TEMPLATE)  # as by transformers
+    template = given or next((path for path in preferred if path.is_file()), None)
+    if template:
         return digest(template_text(template))
     return digest(_json(folder / "tokenizer_config.json").get("chat_template"))
 

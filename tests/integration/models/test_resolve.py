@@ -84,6 +84,18 @@ def test_each_change_is_seen_where_it_belongs(copy, tiny_model, change, seen):
     assert after.slug != before.slug
 
 
+def test_the_template_that_transformers_prefers_is_the_one_that_counts(copy):
+    from transformers import AutoTokenizer
+
+    before = identify("m", copy).template
+    (copy / "additional_chat_templates").mkdir()
+    (copy / "additional_chat_templates/default.jinja").write_text("{{ messages[0].content }}!")
+
+    turns = [{"role": "user", "content": "Hello"}]
+    assert AutoTokenizer.from_pretrained(copy).apply_chat_template(turns, tokenize=False) == "Hello!"
+    assert identify("m", copy).template != before
+
+
 def test_a_template_counts_the_same_in_either_place(copy, tiny_model):
     template = copy / "chat_template.jinja"
     edit(copy / "tokenizer_config.json", chat_template=template.read_text())

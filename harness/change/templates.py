@@ -32,7 +32,7 @@ def chat_template_text(options: Options, tree: Path) -> str:
     tokenizer = there["tokenizer"] if opened.tokenizer == here["tokenizer"] else opened.tokenizer
     name = tokenizer if is_server(model) else model.removeprefix(VLLM)
     folder = _in_tree(Path(name).expanduser(), options.root, tree) if name else None
-    with suppress(Unreadable):  # whoever loads it reports it
+    with suppress(Unreadable):  # loading it names the damage
         return "\n".join(own_templates(folder)) if folder else ""
     return ""
 

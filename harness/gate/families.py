@@ -50,10 +50,8 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     # levels of held and improved; if it divided these too, more evaluations would let more pass.
     parts = {each.key: pair_parts(each) for each in gated}
     # A part with a margin is another member, so the family's error does not depend on what is declared.
-    # Cases that training rows come near are no evidence of a gain, but count against the candidate.
-    wholes = [each.with_near for each in gated if each.with_near]
     of_rules = [part for each in parts.values() for part in each if part.policy.margin is not None]
-    members = [*gated, *wholes, *of_rules]
+    members = [*gated, *of_rules]
     worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members} | _labelled(pairs)
     minima = _minima(gated)
     lower = _family(worse | minima, {})
@@ -61,12 +59,21 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     for name in dict.fromkeys(each.reference for each in gated):
         # guards need no gain, so they use up no level; a gain is shown against each reference
         targets = [each for each in gated if each.policy.role == "target" and each.reference == name]
+        levels = {each.key: each.level for each in targets}
         better = {each.key: stats.p_better(each.d, seed=SEED, effective=each.effective) for each in targets}
-        is_better |= _family(better, {each.key: each.level for each in targets})
+        # without the gains of cases that training rows come near, too
+        clean = {each.key: clean_gain(each) or better[each.key] for each in targets}
+        is_better |= _family(better, levels) & _family(clean, levels)
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
     fallen = _fallen([(each.key, tag, each, d) for each in gated for tag, d in slices(each).items()])
     return Tests(worse, lower, is_better, below, fallen, _lost_values(gated), of_parts, len(worse) + len(minima))
+
+
+def clean_gain(each: PairedScores) -> stats.PValue | None:
+    """Return the p of a gain on the cases that can show one; None if training rows come near none."""
+    found = each.evidence_of_gain
+    return stats.p_better(found.d, seed=SEED, effective=each.effective_of(found)) if found else None
 
 
 def labelled_table(each: PairedScores, found: Disagreement) -> LabelTable:

@@ -24,7 +24,9 @@ def labelled_verdict(
 
     `facts` are known without labels, `tests` are those of the run, and `number` is that of the try.
     """
-    table, topics = labelled_table(each, found), labelled_topics(found)
+    # the gains of inputs that training rows come near prove nothing: they do not make up for losses elsewhere
+    sparing = found.without_near_gains
+    table, held_by, topics = labelled_table(each, found), labelled_table(each, sparing), labelled_topics(found)
     counts = found.inputs, found.differing, each.margin, each.level
     facts = replace(
         facts,
@@ -42,13 +44,13 @@ def labelled_verdict(
         return replace(facts, reason=labelled_messages.verdicts_missing(facts, found.judge), blocks=True)
     if found.missing:
         return replace(facts, reason=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
-    bounds = topics.widened(table, found.changes)
+    upper, lower = topics.widened(table, found.changes).upper, topics.widened(held_by, sparing.changes).lower
     facts = replace(
-        facts, difference=table.difference, interval=(bounds.lower, bounds.upper),
+        facts, difference=table.difference, interval=(lower, upper),
         p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
     )  # fmt: skip
-    verdict = _rule(facts, bounds.lower > -each.margin, each.policy.lower == "block")
-    reason = labelled_messages.labelled_reason(facts, verdict, by_topics=table.held)
+    verdict = _rule(facts, lower > -each.margin, each.policy.lower == "block")
+    reason = labelled_messages.labelled_reason(facts, verdict, by_topics=held_by.held)
     return replace(facts, verdict=verdict, reason=reason, blocks=verdict != "held")
 
 

@@ -79,24 +79,20 @@ def lower(facts: UnitVerdict) -> str:
     )
 
 
-def worse_with_near(facts: UnitVerdict, difference: float) -> str:
-    """Return a cause of "regressed": the unit is worse once the cases that training rows come near are counted."""
-    lost = change(abs(difference), facts.kind, signed=False) + _unit(facts)
-    return f"significantly worse than the {facts.reference}, by {lost}, with the cases that training rows come near"
+def beside_near(facts: UnitVerdict, near: NearScores) -> str:
+    """Return a sentence on the near cases, and on what is shown without their gains."""
+    beside, others = (_moved(facts, means) for means in (near.near, near.others))
+    which = f"{near.n} of {near.n + near.clean} cases ({beside}{f'; the others {others}' if others else ''})"
+    proof = near.gain if facts.role == "target" else near.hold
+    seen, least = (change(each, facts.kind) for each in (proof.difference, proof.least))
+    return (
+        f"Training rows come near {which}. Without the gains of these: {seen}{_unit(facts)} on {proof.observations} "
+        f"balanced {_noun(facts)}, at least {least} ({confidence(facts.level)})."
+    )
 
 
-def rests_on(facts: UnitVerdict, near: NearScores) -> str:
-    """Return a sentence on what the verdict rests on, and on the scores of the near cases."""
-    means = f"{level(near.base, facts.kind)} -> {level(near.mean, facts.kind)}"
-    rests = f"It rests on {near.clean} of {near.clean + near.n} cases; training rows come near the others ({means})"
-    if near.excess is None:
-        return f"{rests}."
-    word = "more" if near.excess >= 0 else "less"
-    more = f"which gained {change(abs(near.excess), facts.kind, signed=False)}{_unit(facts)} {word}"
-    if near.interval:
-        bounds = " to ".join(change(bound, facts.kind) for bound in near.interval)
-        more += f" (95 %: {bounds})"
-    return f"{rests}, {more}."
+def _moved(facts: UnitVerdict, means: tuple[float, float] | None) -> str:
+    return " -> ".join(level(mean, facts.kind) for mean in means) if means else ""
 
 
 def fell(facts: UnitVerdict) -> str:
@@ -196,6 +192,18 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
     return f"no case regressed, but {facts.n} cases are too few: {loss}" if fine else loss
 
 
+def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int) -> str:
+    """Return a cause of "inconclusive": only the gains of cases that training rows come near exclude the loss."""
+    if needed is None:
+        advice = TOO_CLOSE
+    else:
+        advice = f"about {max(needed, rests + 1)} {_noun(facts)} without a row near them would settle it"
+    return (
+        f"without the gains of cases that training rows come near, the loss may be up to {_loss(facts)} "
+        f"(margin {_margin(facts)}); {advice}"
+    )
+
+
 def group_not_held(group: GroupLoss) -> str:
     """Return a cause of "inconclusive" for each guard of a group."""
     if group.missing:
@@ -270,7 +278,9 @@ def _loss(facts: UnitVerdict) -> str:
 
 
 def _least(facts: UnitVerdict) -> float:
-    return facts.interval[0] if facts.interval else 0.0
+    """Return the lower bound of the change, also without the gains of cases that training rows come near."""
+    least = facts.interval[0] if facts.interval else 0.0
+    return min(least, facts.near.hold.least) if facts.near else least
 
 
 def verdict(
@@ -376,7 +386,7 @@ def _alike(facts: UnitVerdict) -> Iterator[str]:
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:
-    near = [rests_on(facts, facts.near)] if facts.near else []
+    near = [beside_near(facts, facts.near)] if facts.near else []
     remarks = [*near, *_alike(facts), *_never_right(facts)]
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
@@ -421,6 +431,8 @@ def _family_decided(facts: UnitVerdict) -> str:
         return (
             f"This loss is significant on its own, but not after correction for all tests of this run ({facts.tests})."
         )
+    if low > 0 and facts.role == "target" and facts.near and facts.near.gain.least <= 0:
+        return "This gain is not shown without the cases that training rows come near."
     if low > 0 and facts.role == "target":
         return "This gain is significant on its own, but not after correction for the other targets."
     return ""

@@ -1,42 +1,37 @@
-"""Cases that training rows come near: how they score, and how much more they gain than the others."""
+"""Cases that training rows come near: how they score, and what is shown without their gains."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from statistics import fmean, variance
+from collections.abc import Collection
+from statistics import fmean
 
-from scipy.special import stdtrit
-
-from tunegate.harness.gate.pairing import PairedScores, observations
-from tunegate.harness.gate.verdict import NearScores
-
-LEVEL = 0.05  # two-sided, of the interval
+from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.gate.verdict import NearScores, Proof
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.balanced import Balanced
 
 
 def near_scores(pair: PairedScores) -> NearScores | None:
-    """Return the scores of the near cases of a pair, and their excess gain; None if there are none."""
-    if pair.with_near is None:
+    """Return the scores of the near cases of a pair, beside the others; None if there are none."""
+    gain, hold = pair.evidence_of_gain, pair.evidence_of_hold
+    if gain is None or hold is None:
         return None
-    cases = [case for case in pair.with_near.unit.cases if case.id not in pair.new]
-    before, after = (observations(cases, side) for side in (pair.with_near.old, pair.with_near.new))
-    base, mean = fmean(before), fmean(after)
-    gains = [b - a for a, b in zip(before, after, strict=True)]
-    clean = [b - a for a, b in zip(pair.before, pair.after, strict=True)]
-    if not clean:
-        return NearScores(len(cases), 0, base, mean)
-    excess = fmean(gains) - fmean(clean)
-    interval = _interval(gains, clean, excess)
-    return NearScores(len(cases), len(pair.unit.cases), base, mean, excess, interval)
+    beside = {key for key, is_near in zip(pair.observed, pair.near, strict=True) if is_near}
+    number = sum(case.observation in beside for case in pair.unit.cases)
+    near, others = ([place for place, flag in enumerate(pair.near) if flag == of] for of in (True, False))
+    return NearScores(
+        number, len(pair.unit.cases) - number, _means(pair, near), _means(pair, others),
+        _proof(pair, gain), _proof(pair, hold),
+    )  # fmt: skip
 
 
-def _interval(near: Sequence[float], clean: Sequence[float], excess: float) -> tuple[float, float] | None:
-    """Return Welch's interval of a difference of means (Biometrika 34, 1947); None with fewer than two on a side."""
-    if min(len(near), len(clean)) < 2:
+def _means(pair: PairedScores, places: Collection[int]) -> tuple[float, float] | None:
+    """Return the means before and now of the observations at some places; None without any."""
+    if not places:
         return None
-    parts = [variance(side) / len(side) for side in (near, clean)]
-    if not sum(parts):
-        return None
-    freedom = sum(parts) ** 2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (near, clean), strict=True))
-    half = float(stdtrit(freedom, 1 - LEVEL / 2)) * math.sqrt(sum(parts))
-    return excess - half, excess + half
+    return fmean(pair.before[place] for place in places), fmean(pair.after[place] for place in places)
+
+
+def _proof(pair: PairedScores, found: Balanced) -> Proof:
+    bounds = stats.interval(found.d, 2 * pair.level, pair.margin, pair.effective_of(found))
+    return Proof(len(found.d), pair.span * fmean(found.d), pair.span * bounds.lower)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import fmean
 
 from tunegate.harness.cases.model import Case, Unit
@@ -17,13 +17,13 @@ from tunegate.harness.gate.call_costs import largest_difference
 from tunegate.harness.gate.labelled_outputs import compared_outputs
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
+from tunegate.harness.statistics.balanced import PASSED, Balanced, balanced, score_strata
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
 from tunegate.harness.traffic.strata import labelled_disagreement
 from tunegate.harness.traffic.units import Disagreement
 
 PairKey = tuple[str, str, str]
-WITH_NEAR = "all cases"  # in place of a part: the cases that training rows come near, together with the others
 SLICE_SHARE = 0.8  # a tag that covers more of its unit is not a slice: it would test the unit a second time
 
 
@@ -41,7 +41,7 @@ class PairedScores:
             and their share is bounded separately.
         topics: the source of the topics between which the change differs, leaving `effective` independent cases.
         part: the part of the unit's pass rule that was scored; empty for the whole unit.
-        with_near: the same pair on all cases, if training rows come near some; this one is then on the others.
+        near: whether training rows come near each observation; empty if they come near none.
         disagreement: of labelled traffic, in place of the differences: where the outputs differ, and a labelled sample.
     """
 
@@ -63,7 +63,7 @@ class PairedScores:
     topics: str = ""
     effective: stats.Effective | None = None
     part: str = ""
-    with_near: PairedScores | None = None
+    near: tuple[bool, ...] = ()
     disagreement: Disagreement | None = None
 
     @property
@@ -80,6 +80,39 @@ class PairedScores:
     def difference(self) -> float:
         """The observed mean change, in the score's own unit."""
         return math.fsum(after - before for before, after in zip(self.before, self.after, strict=True)) / len(self.d)
+
+    @cached_property
+    def evidence_of_gain(self) -> Balanced | None:
+        """The observations that can show a gain, if training rows come near some."""
+        return self._balanced(of_gain=True)
+
+    @cached_property
+    def evidence_of_hold(self) -> Balanced | None:
+        """The observations that can exclude a loss, if training rows come near some."""
+        return self._balanced(of_gain=False)
+
+    def _balanced(self, *, of_gain: bool) -> Balanced | None:
+        if not any(self.near):
+            return None
+        if self.unit.kind == "continuous":  # without strata: of no score can be said how far it may fall
+            strata, worst = [PASSED] * len(self.d), [-1.0] * len(self.d)
+        else:
+            strata, worst = score_strata(self.before), [-score for score in self.before]
+        return balanced(strata, self.d, worst, self.near, of_gain=of_gain)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a loss of the margin is excluded: on all cases and, if rows come near some, without their gains."""
+        found = self.evidence_of_hold
+        return stats.held(self.d, self.margin, self.level, self.effective) and (
+            found is None or stats.held(found.d, self.margin, self.level, self.effective_of(found))
+        )
+
+    def effective_of(self, found: Balanced) -> stats.Effective | None:
+        """The effective number of a part of the observations, in proportion."""
+        if self.effective is None:
+            return None
+        return replace(self.effective, cases=self.effective.cases * len(found.d) / len(self.d))
 
     @property
     def collapse_bound(self) -> float:
@@ -106,43 +139,17 @@ def pair(
     sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:
         return sides
+    near = frozenset(candidate.near.get(unit.of or unit.key, ()))
     if unit.labels and declared.margin is not None:
-        # inputs that training rows come near say nothing about the others
-        near = candidate.near.get(unit.key, ())
-        clean = replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
-        if not clean.cases:
-            return replace(sides, problem=f"training rows come near all of its {len(unit.cases)} cases")
-        before, now = (compared_outputs(clean, record) for record in (reference, candidate))
-        found = labelled_disagreement(clean, before, now, number, declared.margin, level)
-        return replace(sides, margin=declared.margin, disagreement=found)
+        before, now = (compared_outputs(unit, record) for record in (reference, candidate))
+        found = labelled_disagreement(unit, before, now, number, declared.margin, level)
+        return replace(sides, margin=declared.margin, disagreement=replace(found, near=near))
     sides = replace(sides, before=observations(unit.cases, old), after=observations(unit.cases, new))
     if declared.margin is None:
         return sides
-    whole = _with_differences(sides, policy.prices, candidate, reference, declared.margin)
-    near = candidate.near.get(unit.of or unit.key, ())
-    return _on_clean_cases(whole, near, policy.prices, candidate, reference) if near else whole
-
-
-def _on_clean_cases(
-    whole: PairedScores, near: Collection[str], prices: Prices | None, candidate: Record, reference: Record
-) -> PairedScores:
-    """Return the pair on the cases that no training row comes near; of a group, on all of them or on none.
-
-    They are chosen by inputs and rows, before any output, so that the tests on them keep their levels.
-    """
-    beside = {case.observation for case in whole.unit.cases if case.id in near}
-    clean = tuple(case for case in whole.unit.cases if case.observation not in beside)
-    if len(clean) == len(whole.unit.cases):
-        return whole
-    unit = replace(whole.unit, cases=clean)
-    old, new = ({case.id: side[case.id] for case in clean} for side in (whole.old, whole.new))
-    sides = replace(
-        whole, unit=unit, old=old, new=new, before=observations(clean, old), after=observations(clean, new),
-        with_near=replace(whole, part=WITH_NEAR),
-    )  # fmt: skip
-    if not clean:
-        return replace(sides, d=(), problem=f"training rows come near all of its {len(whole.unit.cases)} cases")
-    return _with_differences(sides, prices, candidate, reference, whole.policy.margin or 0.0)
+    beside = {case.observation for case in unit.cases if case.id in near}  # of a group, all cases or none
+    flags = tuple(each in beside for each in sides.observed) if beside else ()
+    return replace(_with_differences(sides, policy.prices, candidate, reference, declared.margin), near=flags)
 
 
 def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:
@@ -238,12 +245,12 @@ def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     return _changes(before, after)
 
 
-def cases_needed(pair: PairedScores) -> int | None:
-    """Return about how many observations would settle an inconclusive pair."""
+def cases_needed(pair: PairedScores, d: tuple[float, ...]) -> int | None:
+    """Return about how many observations like those of `d` would settle an inconclusive pair."""
     if pair.unit.kind != "continuous":
-        return _cases_to_settle(pair.d, pair.margin, pair.level)
+        return _cases_to_settle(d, pair.margin, pair.level)
     like = Continuous(1.0, span=1.0, collapse=None if pair.bounded else pair.policy.collapse)
-    return _cases_to_settle(pair.d, pair.margin, pair.level, like)
+    return _cases_to_settle(d, pair.margin, pair.level, like)
 
 
 def outputs_needed(pair: PairedScores) -> int | None:

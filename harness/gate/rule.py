@@ -15,7 +15,7 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.alike import alike_outputs
-from tunegate.harness.gate.families import SEED, Tests, run_tests
+from tunegate.harness.gate.families import SEED, Tests, clean_gain, run_tests
 from tunegate.harness.gate.labelled import labelled_verdict
 from tunegate.harness.gate.near import near_scores
 from tunegate.harness.gate.one_verdict import beside_service, combined, held_late, proven_by_another
@@ -196,18 +196,16 @@ def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
 
 def _gained(each: PairedScores) -> bool:
     """Whether a guard is significantly better on its own; a target's gain is tested in its family."""
-    return (
-        each.policy.role == "guard"
-        and each.difference > 0
-        and stats.held(each.d, 0.0, each.level, each.effective)
-        and stats.p_better(each.d, seed=SEED, effective=each.effective).p <= each.level
-    )
+    if each.policy.role != "guard" or each.difference <= 0:
+        return False
+    found = stats.p_better(each.d, seed=SEED, effective=each.effective)
+    clean = clean_gain(each) or found
+    return stats.held(each.d, 0.0, each.level, each.effective) and max(found.p, clean.p) <= each.level
 
 
 def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
-    unit, known, every = each.unit, reference.units.get(each.unit.key), each.with_near or each
-    old, new = every.old, every.new
-    both = [case for case in every.unit.cases if case.id in old and case.id in new]
+    unit, known, old, new = each.unit, reference.units.get(each.unit.key), each.old, each.new
+    both = [case for case in unit.cases if case.id in old and case.id in new]
     regressed_cases = [case.id for case in both if old[case.id].passed and new[case.id].passed is False]
     fixed_cases = [case.id for case in both if old[case.id].passed is False and new[case.id].passed]
     noise = reference.noise.get(unit.key)
@@ -256,8 +254,8 @@ def _wavers(case: Case, old: Result, new: Result) -> bool:
 def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss | None) -> tuple[Verdict, list[str]]:
     """Return the verdict on comparable differences, and the causes of regressed or inconclusive, in words."""
     # Held needs no correction across units: a release requires all of them, so more units make a false one rarer.
-    held = stats.held(each.d, each.margin, each.level, each.effective)
-    if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below, tests.is_worse)):
+    held = each.is_held
+    if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below)):
         return "regressed", regressed
     if unsettled := list(_unsettled_by(each, facts, held, group)):
         return "inconclusive", unsettled
@@ -267,9 +265,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss
     return ("improved" if each.key in tests.is_better and each.difference > 0 else "held"), []
 
 
-def _regressed_by(
-    each: PairedScores, facts: UnitVerdict, held: bool, below: bool, is_worse: Collection[PairKey]
-) -> Iterator[str]:
+def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[str]:
     # Held outweighs worse, as the margin is the declared tolerance, except with `lower: block` and in sealed units,
     # which are the evidence of a release.
     intolerant = each.policy.lower == "block" or facts.sealed
@@ -281,9 +277,6 @@ def _regressed_by(
             yield messages.mean_lost(facts, bool(each.unit.of))
     if facts.lower and held and intolerant:
         yield messages.lower(facts)
-    near = each.with_near
-    if near and near.key in is_worse and not stats.held(near.d, near.margin, each.level):
-        yield messages.worse_with_near(facts, near.difference)
     if facts.worse_slices:
         yield messages.fell(facts)
     yield from (messages.not_right_once(each, facts.reference) for each in facts.never_right if each.lost)
@@ -296,7 +289,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
     if group and not group.held:
         yield messages.group_not_held(group)
     elif not held and not group:
-        yield messages.not_excluded(facts, cases_needed(each), outputs_needed(each))
+        yield _not_held(each, facts)
     if each.unit.kind == "continuous":
         # The held mean is that of changes capped at C, not the mean of the whole loss.
         if _mean_is_lost(each):
@@ -308,6 +301,13 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
     if minimum is not None and fmean(each.after) < minimum - stats.TIE:
         # an estimate below the minimum may be chance: regressed takes a significant result
         yield messages.maybe_below_minimum(facts, minimum)
+
+
+def _not_held(each: PairedScores, facts: UnitVerdict) -> str:
+    found = each.evidence_of_hold
+    if found and stats.held(each.d, each.margin, each.level, each.effective):
+        return messages.not_excluded_without_near(facts, cases_needed(each, found.d), len(found.d))
+    return messages.not_excluded(facts, cases_needed(each, each.d), outputs_needed(each))
 
 
 def _mean_is_lost(each: PairedScores) -> bool:

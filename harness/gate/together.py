@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -85,16 +86,38 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
     d, span = pooled([(one.observed, one.d, weight) for one, weight in members])
     effective = _effective([one for one, _ in members], d, together.margin / span)
     bounds = stats.interval(d, 2 * level, together.margin / span, effective)
-    held = stats.held(d, together.margin / span, level, effective)
+    least = min(span * bounds.lower, _least_without_near(members, level, together.margin, effective, len(d)))
+    held = least > -together.margin
     return GroupLoss(
         units, together.margin, level,
         difference=span * sum(d) / len(d),
-        interval=(span * bounds.lower, span * bounds.upper),
+        interval=(least, span * bounds.upper),
         held=held,
         even=len({weight for _, weight in members}) == 1,
         cases=len(d),
         needed=None if held else cases_to_settle(d, together.margin / span, level),
     )  # fmt: skip
+
+
+def _least_without_near(
+    members: Sequence[tuple[PairedScores, float]],
+    level: float,
+    margin: float,
+    effective: stats.Effective | None,
+    n: int,
+) -> float:
+    """Return the lower bound of the group's change without the gains of near cases; infinite if rows come near none."""
+    if not any(any(one.near) for one, _ in members):
+        return math.inf
+    d, span = pooled([(*_evidence(one), weight) for one, weight in members])
+    part = replace(effective, cases=effective.cases * len(d) / n) if effective else None
+    return span * stats.interval(d, 2 * level, margin / span, part).lower
+
+
+def _evidence(pair: PairedScores) -> tuple[Sequence[Hashable], Sequence[float]]:
+    """Return the keys and changes of the observations that can exclude a loss."""
+    found, observed = pair.evidence_of_hold, pair.observed
+    return ([observed[place] for place in found.places], found.d) if found else (observed, pair.d)
 
 
 def _effective(pairs: Sequence[PairedScores], d: Sequence[float], margin: float) -> stats.Effective | None:

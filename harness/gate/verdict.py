@@ -93,21 +93,30 @@ class Alike:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """The mean `difference` of so many `observations`, and its lower bound (`least`) at the level of the verdict."""
+
+    observations: int
+    difference: float
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class NearScores:
-    """The `n` cases of a unit that training rows come near, which are no evidence of a gain, beside the `clean` others.
+    """The `n` cases of a unit that training rows come near, whose gains prove nothing, and the `clean` others.
 
     Attributes:
-        base, mean: means over the near cases, before and now.
-        excess: how much more the near cases gained than the clean ones, with its 95 % `interval`: what a score on all
-            cases owes to their being near.
+        near, others: means over their observations, before and now; None for the others if there are none.
+        gain, hold: what is left as a proof of a gain, and of no loss as large as the margin. Their observations are
+            balanced: the reference has as much of them right as of all.
     """
 
     n: int
     clean: int
-    base: float
-    mean: float
-    excess: float | None = None
-    interval: tuple[float, float] | None = None
+    near: tuple[float, float] | None
+    others: tuple[float, float] | None
+    gain: Proof
+    hold: Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +166,8 @@ class UnitVerdict:
         below_service: how far it scores below the adapter in service, or 0, in the score's own unit; significantly if
             `is_below_shown`.
         run: for an open guard that is held at a late run of its cases, the number of that run; otherwise 1.
-        near: the cases that training rows come near; the verdict then rests on the others, and only these count
-            in `n`, `base`, `mean` and the tests. Regressed, fixed and critical cases are of all.
+        near: the cases that training rows come near. They count in every number and in every test that may block; a
+            gain, and that no loss is as large as the margin, must be shown without their gains, too.
         labelled: of traffic with labels, what the verdict rests on; regressed and fixed cases are of the sample, and no
             mean is known.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.cases.model import Case, Unit
@@ -41,7 +40,7 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
     Raises:
         Refused: the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes first.
     """
-    unit, verdict = _without_near(unit, record), record.verdicts.get(unit.key, {})
+    verdict = record.verdicts.get(unit.key, {})
     outputs: dict[str, dict[str, None]] = {}
     for old, new in _sides(unit, record):
         number = verdict["labelled"]["number"]
@@ -64,7 +63,6 @@ def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
     Raises:
         Refused: the record did not compare the unit on this snapshot, or its sidecar is gone.
     """
-    unit = _without_near(unit, record)
     found: dict[Pair, Case] = {}
     for old, new in _sides(unit, record):
         for case in unit.cases:
@@ -73,12 +71,6 @@ def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
                 sha = input_digest(case.written, case.context)
                 found |= {(sha, side.output): case for side in sides if not side.rejected}
     return found
-
-
-def _without_near(unit: Unit, record: Record) -> Unit:
-    """Return the unit without the inputs that training rows come near, as the gate compares it."""
-    near = record.near.get(unit.key, ())
-    return replace(unit, cases=tuple(case for case in unit.cases if case.id not in near))
 
 
 def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:

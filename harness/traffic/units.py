@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tunegate.harness.cases.model import Case, Unit
@@ -66,6 +66,7 @@ class Disagreement:
     """The cases whose outputs were compared, the ids of those that `differ`, and the labelled `sample` of these.
 
     `strata` are a judge's verdicts (-1, 0, 1) by the id of each case that differs, if the sample was drawn from them.
+    `near` are the ids of cases that training rows come near.
     """
 
     cases: tuple[Case, ...]
@@ -73,6 +74,16 @@ class Disagreement:
     sample: tuple[Differing, ...]
     strata: Mapping[str, int] = field(default_factory=dict)
     judge: JudgeUse | None = None
+    near: frozenset[str] = frozenset()
+
+    @property
+    def without_near_gains(self) -> Disagreement:
+        """The same with ties where the candidate is better on an input that training rows come near."""
+        ties = tuple(
+            replace(each, was_right=True) if each.case in self.near and each.is_labelled and each.d > 0 else each
+            for each in self.sample
+        )
+        return replace(self, sample=ties)
 
     def stratum(self, case: str) -> int:
         """Return the stratum of a case that differs; there is one without a judge."""

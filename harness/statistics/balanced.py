@@ -1,0 +1,77 @@
+"""Evidence without the cases that training rows come near, balanced by what the reference has right.
+
+Rows are written when the reference's outputs are known, so which cases they come near may depend on these outputs. The
+other cases alone then mislead: if rows come near the cases that the reference passes, the others can only gain. So the
+others are thinned until each stratum of the reference's scores has the share that it has among all observations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+FAILED, PASSED = 0, 3  # the outermost strata
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The observations that are evidence: their `places` among all, and the difference `d` that counts for each."""
+
+    places: tuple[int, ...]
+    d: tuple[float, ...]
+
+
+def score_strata(before: Sequence[float]) -> list[int]:
+    """Return the stratum of each of n scores in [0, 1]: 0, up to the median of those between, above it, and 1."""
+    middle = median([score for score in before if 0 < score < 1] or [0.5])
+    return [FAILED if score <= 0 else PASSED if score >= 1 else 1 if score <= middle else 2 for score in before]
+
+
+def balanced(
+    strata: Sequence[int], d: Sequence[float], worst: Sequence[float], near: Sequence[bool], *, of_gain: bool
+) -> Balanced:
+    """Return the largest balanced evidence of a gain, or else of no loss.
+
+    Of a stratum with more clean observations than are needed, those are taken that represent its differences: evenly
+    spaced in their order. A stratum without a clean observation is filled with near ones at their worst. Evidence of no
+    loss also fills the stratum `FAILED`, where the worst is no gain; a near failed case hides no loss.
+
+    Args:
+        strata: of each observation, by the reference's score.
+        d: the differences.
+        worst: the difference of each observation if the candidate gets nothing of it right.
+        near: whether training rows come near an observation.
+        of_gain: whether a gain is to be shown.
+    """
+    clean: dict[int, list[int]] = {stratum: [] for stratum in sorted(set(strata))}
+    for place, stratum in enumerate(strata):
+        if not near[place]:
+            clean[stratum].append(place)
+    sizes = {stratum: strata.count(stratum) for stratum in clean}
+    shares = [
+        len(clean[stratum]) / sizes[stratum] for stratum in clean if clean[stratum] and (of_gain or stratum != FAILED)
+    ]
+    share = min(shares, default=1.0)
+    taken: list[int] = []
+    filled: list[int] = []
+    for stratum, places in clean.items():
+        # rounded against the candidate: failed observations can only gain, the others may lose
+        number = (
+            int(share * sizes[stratum] + ROUNDING)
+            if stratum == FAILED
+            else math.ceil(share * sizes[stratum] - ROUNDING)
+        )
+        taken += _evenly(sorted(places, key=lambda place: d[place]), number)
+        beside = sorted((at for at, of in enumerate(strata) if of == stratum and near[at]), key=lambda at: worst[at])
+        filled += beside[: max(0, number - len(places))]
+    return Balanced((*taken, *filled), (*(d[place] for place in taken), *(worst[place] for place in filled)))
+
+
+def _evenly(places: Sequence[int], number: int) -> list[int]:
+    """Return so many of the places, or all if there are fewer: the middle of each of `number` equal stretches."""
+    if number >= len(places):
+        return list(places)
+    return [places[int((step + 0.5) * len(places) / number)] for step in range(number)]

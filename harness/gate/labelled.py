@@ -51,6 +51,7 @@ def labelled_verdict(
     )  # fmt: skip
     verdict = _rule(facts, lower > -each.margin, each.policy.lower == "block")
     reason = labelled_messages.labelled_reason(facts, verdict, by_topics=held_by.held)
+    reason += labelled_messages.near_gains(len(found.better) - len(sparing.better))
     return replace(facts, verdict=verdict, reason=reason, blocks=verdict != "held")
 
 

@@ -100,3 +100,9 @@ def _numbers(facts: UnitVerdict) -> str:
     if found.number > 1:
         parts.append(f"the {ordinal(found.number)} try on this snapshot")
     return f"{'; '.join(parts)}."
+
+
+def near_gains(number: int) -> str:
+    """Return a remark on gains that make up for no loss; empty without any."""
+    which = "The gain on an input" if number == 1 else f"{number} gains on inputs"
+    return f" {which} that training rows come near make{'s' * (number == 1)} up for no loss." if number else ""

@@ -196,8 +196,10 @@ def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int
     """Return a cause of "inconclusive": only the gains of cases that training rows come near exclude the loss."""
     if needed is None:
         advice = TOO_CLOSE
+    elif needed > rests:
+        advice = f"about {needed} {_noun(facts)} without a row near them would settle it"
     else:
-        advice = f"about {max(needed, rests + 1)} {_noun(facts)} without a row near them would settle it"
+        advice = f"add {_noun(facts)} that no row comes near"
     return (
         f"without the gains of cases that training rows come near, the loss may be up to {_loss(facts)} "
         f"(margin {_margin(facts)}); {advice}"

@@ -184,6 +184,23 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "Labelled traffic: outputs hardly differ, but if so in one topic": {
         "units": one(in_one_topic(240, regressed=5), topics=6, policy={}),
     },
+    "A gain that only cases with a row near them show": {
+        "units": one(moved(120, fixed=40, failing=50), policy=TARGET), "near": range(40),
+    },
+    "A gain that the other cases show, too": {
+        "units": one(moved(120, regressed=2, fixed=40, failing=50), policy=TARGET), "near": range(20, 60),
+    },
+    "A loss that the gains of near cases hide": {
+        "units": one(moved(200, regressed=20, fixed=30)), "near": range(20, 50),
+    },
+    "Nothing moved, and rows come near half of the cases": {"units": one(moved(400)), "near": range(0, 400, 2)},
+    "Labelled traffic: losses on inputs that rows come near": {
+        "units": one(moved(600, regressed=60), topics=12, policy={}), "near": range(60),
+    },
+    "Labelled traffic: gains on inputs that rows come near, losses elsewhere": {
+        "units": one(moved(600, regressed=24, fixed=36), topics=12, policy={}), "near": range(24, 60),
+    },
+    "The same, if rows came near none": {"units": one(moved(600, regressed=24, fixed=36), topics=12, policy={})},
     "A baseline of another engine, asked again on this one": {
         "units": one(moved(200)),
         "engines": {"cases": 200, "other_outputs": 31, "lost": ["c003", "c017"], "gained": ["c150"]},
@@ -209,6 +226,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         declared: bool = True,
         kind: str = "pass/fail",
         engines: dict[str, Any] | None = None,
+        near: Sequence[int] = (),
     ) -> Record:
         monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind=kind))
         root = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -229,9 +247,11 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         if last := scored("last"):
             references["last release"] = record(tasks, last)
         asked_again = {"baseline": {"engine": {}, "units": {"desk/triage": engines}}} if engines else {}
+        ids = [case.id for case in tasks[0].units[0].cases]
         tuned = record(
-            tasks, scored("tuned"), sealed=sealed, sealed_evaluations=sealed_evaluations or {}, engines=asked_again
-        )
+            tasks, scored("tuned"), sealed=sealed, sealed_evaluations=sealed_evaluations or {}, engines=asked_again,
+            near={"desk/triage": [ids[place] for place in near]} if near else {},
+        )  # fmt: skip
         return gate.compare(tasks, tuned, references, list(trained))
 
     return evaluate

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunegate.harness.core.errors import CouldNotRun, Refused
-from tunegate.harness.models.resolve import ModelFiles, identify, resolve
+from tunegate.harness.models.identity import ModelFiles, identify
+from tunegate.harness.models.resolve import resolve
 
 
 @pytest.fixture

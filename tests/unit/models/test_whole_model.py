@@ -10,7 +10,7 @@ import pytest
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, check_base
-from tunegate.harness.models.resolve import ModelFiles
+from tunegate.harness.models.identity import ModelFiles
 from tunegate.harness.models.whole_model import is_whole_model, whole_model_files
 
 BASE = ModelFiles("base", "1" * 64, "2" * 64, "3" * 64)

@@ -1,6 +1,6 @@
 """What identifies a base model: digests of all that it is loaded from, and of what its tokenizer and template do.
 
-Nothing here lists what counts: what is known not to count is left out. Does not import torch.
+Nothing here lists what counts: what is known not to count is left out.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from tunegate.harness.core.files import digest, file_digest, write_json
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.conversion import cache_folder, check_converted, gguf_digest, gguf_file
 from tunegate.harness.models.probe import rendered, saved_state, spoken
+from tunegate.harness.models.reasoning import thinking_tags
 from tunegate.harness.models.resolve import MORE_TEMPLATES, loaded_weights, not_loaded, short_name, template_text
 from tunegate.harness.models.tokenizer import read_tokenizer
 
@@ -143,7 +144,8 @@ def tokenizer_files(folder: Path, template: Path | None = None) -> TokenizerFile
 def _loaded(folder: Path, template: Path | None) -> TokenizerFiles:
     tokenizer = read_tokenizer(folder, template)
     try:
-        own = digest([saved_state(tokenizer), spoken(tokenizer)])
+        thinking = thinking_tags(folder)  # they decide which part of an output is scored
+        own = digest([saved_state(tokenizer), spoken(tokenizer), *([thinking] if thinking else [])])
         return TokenizerFiles(own, digest([tokenizer.chat_template, rendered(tokenizer)]))
     except Exception as error:  # libraries raise any kind of error on a damaged file
         raise not_loaded(folder, "a tokenizer", error) from error

@@ -283,6 +283,7 @@ COUNTED: dict[str, Edit] = {
     "repetition_penalty": settings(GENERATION, repetition_penalty=1.3),
     "sampling": settings(GENERATION, do_sample=True, temperature=0.7),
     "a key of config.json that nobody knows": settings(CONFIG, some_new_key=1),
+    "what ends a reasoning": settings(name_or_path="<think>", processor_class="</think>"),
     "a name of a special token": settings(fox_token="<|end|>"),
 }  # fmt: skip
 

@@ -49,7 +49,10 @@ def test_a_folder_with_an_adapter_is_an_adapter(folder):
         ("generation_config.json", '{"transformers_version": "5.0", "pad_token_id": 2, "top_k": null}', False),
         ("tokenizer.json", "x", True),
         ("chat_template.jinja", "x", True),
+        ("special_tokens_map.json", "{}", True),
+        ("a_file_that_nobody_knows.json", "{}", True),
         ("README.md", "x", False),
+        ("training.json", "{}", False),
     ],
 )
 def test_its_digest_covers_what_determines_outputs(folder, file, text, counts):

@@ -20,10 +20,10 @@ def is_whole_model(folder: Path) -> bool:
 def whole_model_files(folder: Path) -> list[str]:
     """The names of its files: weights, settings and all that are not known to be no part of a model."""
     settings = [name for name in (MODEL_CONFIG, GENERATION) if (folder / name).is_file()]
-    return [*(path.name for path in loaded_weights(folder)), *settings, *beside(folder)]
+    return [*(path.name for path in loaded_weights(folder)), *settings, *files_beside(folder)]
 
 
-def beside(folder: Path) -> list[str]:
+def files_beside(folder: Path) -> list[str]:
     """The files of a model's folder beside its weights and settings: those of its tokenizer, and its chat template."""
     found = (path.relative_to(folder).as_posix() for path in counted_files(folder))
     return [name for name in found if name not in (MODEL_CONFIG, GENERATION) and not name.endswith(".index.json")]
@@ -31,4 +31,4 @@ def beside(folder: Path) -> list[str]:
 
 def whole_model_digest(folder: Path) -> str:
     """SHA-256 (hex) over its weights and settings, and the bytes of all files beside them, which servers follow."""
-    return digest([base_digest(folder), digests_of(folder, (folder / name for name in beside(folder)))])
+    return digest([base_digest(folder), digests_of(folder, (folder / name for name in files_beside(folder)))])

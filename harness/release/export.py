@@ -26,7 +26,7 @@ from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.placement import has_device
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
 from tunegate.harness.models.resolve import MORE_TEMPLATES, TEMPLATE
-from tunegate.harness.models.whole_model import beside, is_whole_model
+from tunegate.harness.models.whole_model import files_beside, is_whole_model
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.release.gguf import find_tools, make_gguf
@@ -77,7 +77,7 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
     source = adapter if is_whole_model(adapter) else base.folder
-    for name in (*beside(source), GENERATION):  # merging writes the others
+    for name in (*files_beside(source), GENERATION):  # merging writes the others
         if (source / name).is_file() and not name.startswith(MORE_TEMPLATES):
             shutil.copy(source / name, folder / name)
     (folder / TEMPLATE).write_text(base.tokenizer.get_chat_template(), "utf-8", newline="\n")

@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attack_world import ENVIRON, GATE, RECORD, RELEASE, Attempt, Change, World
+from benchmarks.attack_world import ENVIRON, GATE, GATE_ADAPTER, RECORD, RELEASE, Attempt, Change, World
 
 Event = dict[str, Any]
 SECOND = ("release", "second", "--model=model")
 THIRD = ("release", "third", "--model=model")
 LEDGER = "baselines/ledger"
-BASELINES = "baselines/model-61960e9e/desk"
 
 # ---- what all of them forge ----------------------------------------------------------------------------------------
 
@@ -55,6 +54,12 @@ def _heads(world: World) -> list[str]:
     return sorted(set(events) - {name for each in events.values() for name in each["after"]})
 
 
+def _baselines(world: World) -> str:
+    """The folder of the model's baselines, which is named by the model's digest."""
+    [folder] = (world.home / "baselines").glob("model-*")
+    return f"baselines/{folder.name}/desk"
+
+
 def _adapter(world: World, folder: str) -> str:
     """The digest of an adapter."""
     return str(json.loads(world.read(f"{folder}/training.json"))["adapter"])
@@ -69,7 +74,7 @@ def _without_release(world: World) -> None:
     for event in events.values():
         if event["kind"] == "recorded" or event["subject"]["adapter"] == own:
             before = [_tell(world, event | {"after": before})]
-    for path in (world.home / BASELINES).glob("*.released.json"):
+    for path in (world.home / _baselines(world)).glob("*.released.json"):
         path.unlink()
 
 
@@ -221,7 +226,7 @@ def _rewritten(world: World, event: Event, adapter: str, more: Callable[[Event],
     """Write the outputs of a release anew, as those of an adapter's record; what an event says of that."""
     record, files = json.loads(world.read(f"{adapter}.json")), dict(event["files"])
     for unit in files:
-        path = f"{BASELINES}/{unit.split('/')[1]}.released.json"
+        path = f"{_baselines(world)}/{unit.split('/')[1]}.released.json"
         data = json.loads(world.read(path))
         if keep:
             world.write(f"{LEDGER}/outputs/{data['digest']}.json", world.read(path))
@@ -244,7 +249,7 @@ def _withdrawn(world: World) -> None:
 
 def _retired(world: World) -> None:
     """The guard that the third adapter breaks is deleted and retired, in a commit of the change."""
-    for path in (f"{BASELINES}/wording.json", "fixtures/desk/wording.yaml"):
+    for path in (f"{_baselines(world)}/wording.json", "fixtures/desk/wording.yaml"):
         (world.home / path).unlink()
     world.edit("fixtures/desk/task.yaml", lambda data: data["units"].pop("wording") and None)
     world.tunegate("retire", "desk/wording", "--reason=old")
@@ -270,6 +275,12 @@ def _suppressed(world: World) -> None:
             }
         ),
     )
+    world.commit()
+
+
+def _token_renamed(world: World) -> None:
+    """The base's tokenizer gets a special token that is a word of the questions, in a key that seldom matters."""
+    world.edit("model/tokenizer_config.json", lambda data: data | {"mask_token": "the"})
     world.commit()
 
 
@@ -347,7 +358,8 @@ def _journal(world: World, files: list[list[str | None]], folder: str = "") -> N
 def _taken_back(world: World) -> None:
     """A journal says that the release was cut off, and has to be taken back."""
     name = next(name for name, event in _events(world).items() if event["kind"] == "released")
-    released = [f"model-61960e9e/desk/{unit}.released.json" for unit in ("final", "replies", "triage", "wording")]
+    folder = _baselines(world).removeprefix("baselines/")
+    released = [f"{folder}/{unit}.released.json" for unit in ("final", "replies", "triage", "wording")]
     _journal(world, [["baselines", path, None] for path in (f"ledger/{name}.json", *released)])
 
 
@@ -743,6 +755,11 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "; the base's settings of generation forbid the token that loses it.",
         _suppressed,
         (*GATE_THIRD, "--sealed", "--fresh"),
+    ),
+    "base-renames-a-token": _of_adapter(
+        "The base's tokenizer reads a word of every question as a special token; the cache holds the outputs before.",
+        _token_renamed,
+        GATE_ADAPTER,
     ),
     "base-with-an-adapter": _third(
         "; the released adapter lies in the base's folder, where libraries load it.",

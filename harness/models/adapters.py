@@ -20,7 +20,8 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.resolve import ModelFiles, loaded_weights
+from tunegate.harness.models.identity import ModelFiles
+from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.whole_model import is_whole_model, whole_model_digest, whole_model_files
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, check_base, load_adapter, training_record
-from tunegate.harness.models.resolve import ModelFiles
+from tunegate.harness.models.identity import ModelFiles
 
 if TYPE_CHECKING:
     import torch

@@ -255,4 +255,6 @@ def _heading(paired: PairedFiles) -> str:
     old, new = paired.old, paired.new
     tool = " ".join([old.tool, *dict.fromkeys(each.version for each in (old, new) if each.version)])
     counts = f"OLD {old.name} has {len(old.samples):,} samples, NEW {new.name} has {len(new.samples):,}"
-    return f"results of {tool}: {counts}; paired: {len(paired.after):,} ids"
+    questions = len({paired.observations.of[name] for name in paired.after})
+    asked = f", {questions:,} question{'s' if questions > 1 else ''}" if questions < len(paired.after) else ""
+    return f"results of {tool}: {counts}; paired: {len(paired.after):,} ids{asked}"

@@ -19,6 +19,7 @@ from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     mapping_at,
     question_of,
     score_of,
@@ -89,6 +90,7 @@ def _sample(case: Mapping[str, Any]) -> ScoredSample:
         passed={name: each["success"] for name, each in metrics.items() if isinstance(each.get("success"), bool)},
         reasons={name: text_of(each.get("error") or each.get("reason"), MOST_REASON)
                  for name, each in metrics.items() if not each.get("success")},
+        groups=groups_of(question_of(asked, case.get("context"))),
     )  # fmt: skip
 
 

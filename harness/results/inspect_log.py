@@ -17,6 +17,7 @@ from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     id_text,
     is_scalar,
     mapping_at,
@@ -32,6 +33,8 @@ HEADER, START, SAMPLES = "header.json", "_journal/start.json", "samples/"
 LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 ATTACHMENT = "attachment://"
+#: What a sample asks beside its input: two with other choices, or in another sandbox, are two questions.
+BESIDE = ("choices", "files", "setup", "sandbox")
 
 
 def is_log(value: Any) -> bool:
@@ -124,6 +127,7 @@ class _Samples:
         return ScoredSample(
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
             text_of(asked), text_of(raw.get("target")), _output(raw.get("output")), reasons=reasons,
+            groups=groups_of(question_of(asked, *(raw.get(each) for each in BESIDE))),
         )  # fmt: skip
 
     def _number(self, name: str, value: Any) -> float | None:

@@ -20,6 +20,7 @@ from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     id_text,
     is_scalar,
     mapping_at,
@@ -105,7 +106,8 @@ def _sample(name: str, document: _Document) -> ScoredSample:
         output = output[0]
     return ScoredSample(
         name, document.scores, question, _prompt(raw), text_of(raw.get("target")), text_of(output),
-        group=question, line=document.line,
+        # a document with an id of its own in it asks what it asks
+        groups=groups_of(question_of(raw["doc"]), question_of(raw.get("arguments"))), line=document.line,
     )  # fmt: skip
 
 

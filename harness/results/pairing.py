@@ -9,11 +9,10 @@ from functools import cached_property
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import listed
-from tunegate.harness.results.samples import ResultFile, ScoredSample
+from tunegate.harness.results.observations import Observations, grouped, has_groups, observations_of
+from tunegate.harness.results.samples import MOST_ID, ResultFile, ScoredSample, some_ids
 from tunegate.harness.results.settings import Settings
 
-MOST_ID = 60  # characters of an id in a sentence
 ROUNDED = 1e-6  # of a score: a cosine of 1 is often a little more
 OLD, NEW = "OLD", "NEW"
 INSERTED = "its ids are places, so that what is inserted moves those behind it; add new ones at the end"
@@ -37,6 +36,15 @@ class PairedFiles:
     def after(self) -> dict[str, list[ScoredSample]]:
         """The samples of NEW by id, of the ids that OLD has."""
         return {name: samples for name, samples in self.new.by_id.items() if name in self.before}
+
+    @cached_property
+    def observations(self) -> Observations:
+        """The observation of each id, as OLD has them: NEW is grouped alike.
+
+        Raises:
+            Refused: the ids of OLD may be repeats or may not.
+        """
+        return observations_of(self.old)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -85,7 +93,7 @@ class PairedFiles:
     @cached_property
     def problems(self) -> dict[str, str]:
         """By metric, why it cannot be compared; nothing of one that can."""
-        shared = [*self._missing(), *self._other_questions(), *self._other_counts()]
+        shared = [*self._missing(), *self._other_questions(), *self._other_groups(), *self._other_counts()]
         found = {name: "; ".join([*shared, *self._unscored(name), *self._other_scale(name)]) for name in self.metrics}
         return {name: why for name, why in found.items() if why}
 
@@ -102,7 +110,17 @@ class PairedFiles:
         if changed:
             hint = f" ({INSERTED})" if self.old.by_place else ""
             differ = _about_ids(changed, "id differ", "ids differ")
-            yield f"the questions changed: the inputs or expected outputs of {differ}{hint}"
+            yield f"the questions changed: the inputs, expected outputs or groups of {differ}{hint}"
+
+    def _other_groups(self) -> Iterator[str]:
+        """Ids that NEW says to be one observation and OLD does not, where OLD has no inputs to see it by."""
+        if has_groups(self.old) or not has_groups(self.new):
+            return
+        new = grouped(self.new)
+        told = {(new[name], self.observations.of[name]) for name in self.after}
+        if len(told) > len({one for one, _ in told}):
+            asked = f"{len({one for one, _ in told}):,} questions under {len(self.after):,} ids"
+            yield f"NEW has {asked}, and OLD does not say so: name its inputs or groups, too"
 
     def _other_counts(self) -> Iterator[str]:
         """Ids of which NEW has more or fewer samples than OLD, unless it has as many of each."""
@@ -156,6 +174,9 @@ class PairedFiles:
         if repeats := [name for name, count in counts.items() if count > 1]:
             verb = "ids have" if len(repeats) > 1 else "id has"
             yield f"{len(repeats):,} {verb} several samples ({some_ids(repeats)}): they are one case, with their mean"
+        if (count := self.observations.count) < len(self.before):
+            asked = f"{len(self.before):,} ids, {count:,} question{'s' if count > 1 else ''}"
+            yield f"{asked}: ids {self.observations.why} are one observation, with their mean"
         yield from self._which_files()
 
     def _which_files(self) -> Iterator[str]:
@@ -193,16 +214,12 @@ def _about_ids(ids: Sequence[str], one: str, several: str) -> str:
     return f"{len(ids):,} {several if len(ids) > 1 else one}: {some_ids(ids)}"
 
 
-def some_ids(ids: Sequence[str]) -> str:
-    """A few ids of a sentence, each on one line and of bounded length, and how many more there are."""
-    return listed([shown(each if len(each) <= MOST_ID else f"{each[:MOST_ID]}...") or "''" for each in ids])
-
-
 def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFiles:
     """Pair two result files.
 
     Raises:
-        Refused: they are of two tools, share no id, have nothing to compare, or one id asks several questions.
+        Refused: they are of two tools, share no id, have nothing to compare, one id asks several questions, or it is not
+            clear which ids ask the same one.
         UsageError: an option does not fit the files.
         AuthoringError: the policy file does not.
     """
@@ -218,6 +235,7 @@ def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFi
         raise Refused(
             "\n".join([f"{old.name}: expected a metric with a score for each sample, found none", *paired.notes])
         )
+    _ = paired.observations  # refused here, where nothing was written yet
     known = list(dict.fromkeys((*paired.metrics, *paired.old.metrics, *paired.new.metrics)))
     settings.check(paired.kinds, paired.lower, known)
     return paired

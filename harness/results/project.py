@@ -94,7 +94,7 @@ class SuppliedRun:
         # without an input its text is empty: ids are no words that topics could be found by
         return Case(
             self.ids[raw], unit, sample.input, _CHECK, _PROMPT, _DECODING, sample.expected or None,
-            group=sample.group or raw, place=f"{self.paired.old.name}:{sample.line}",
+            group=self.paired.observations.of[raw], place=f"{self.paired.old.name}:{sample.line}",
         )  # fmt: skip
 
     def record(

@@ -18,6 +18,7 @@ from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     mapping_at,
     question_of,
     score_of,
@@ -72,7 +73,8 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
             expected = f"{A_FILE}: each with {', '.join(sorted(KEYS))}"
             raise Unreadable(path, expected, brief(row), "run it again with a newer promptfoo", line)
     several = len({row["promptIdx"] for _, row in found}) > 1
-    samples = tuple(_sample(row, several, line) for line, row in found)
+    prompts = _filled_prompts(found)
+    samples = tuple(_sample(row, several, prompts, line) for line, row in found)
     metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
     lower = dict.fromkeys((LATENCY, COST), "promptfoo measures it")
     lower |= {name: "by its name" for name in metrics if name not in lower and is_lower_better(name)}
@@ -83,7 +85,20 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
     )  # fmt: skip
 
 
-def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
+def _filled_prompts(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
+    """Whether tests fill a prompt in: otherwise it says nothing of what one of them asks."""
+    filled: dict[int, set[str]] = {}
+    for _, row in rows:
+        filled.setdefault(row["promptIdx"], set()).add(_prompt(row))
+    return any(len(prompts) > 1 for prompts in filled.values())
+
+
+def _prompt(row: Mapping[str, Any]) -> str:
+    """A digest of the prompt with the variables in it."""
+    return question_of(mapping_at(row, "prompt").get("raw"))
+
+
+def _sample(row: Mapping[str, Any], several: bool, prompts: bool, line: int) -> ScoredSample:
     asked, checks = variables_of(row), mapping_at(row, "testCase").get("assert")
     grading = row.get("gradingResult")
     reason = grading.get("reason") if isinstance(grading, dict) else row.get("error")
@@ -92,7 +107,8 @@ def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
         f"{row['testIdx']}-{row['promptIdx']}" if several else str(row["testIdx"]), scores,
         question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
         reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
-        group=question_of(asked), line=line,
+        # a variable that is in no prompt, such as an id, makes no other question
+        groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""), line=line,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, whole
 from tunegate.harness.core.files import digest
+from tunegate.harness.core.formatting import listed
 
+MOST_ID = 60  # characters of an id in a sentence
 MOST_TEXT = 20_000  # characters of an input or an output that are kept
 MOST_REASON = 2_000  # characters of what a scorer says of a sample
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -26,7 +28,8 @@ class ScoredSample:
 
     `scores` are by metric, None where the tool gave none. `passed` is what the tool itself says of a metric, where it
     has a threshold. `question` is a digest of what was asked and expected, empty where the file does not say. Samples
-    of one `group` are one observation. `reasons` are by metric, that of the whole sample by an empty name.
+    that share one of `groups` are one observation: digests of what was asked alone, and names that a file gives.
+    `reasons` are by metric, that of the whole sample by an empty name.
     """
 
     id: str
@@ -37,7 +40,7 @@ class ScoredSample:
     output: str | None = None
     passed: Mapping[str, bool] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
-    group: str = ""
+    groups: tuple[str, ...] = ()
     line: int = 1
 
 
@@ -116,6 +119,16 @@ def brief(value: Any, most: int = 60) -> str:
 def question_of(*parts: Any) -> str:
     """A digest of what was asked and expected; empty where no part says anything."""
     return digest([id_text(part) for part in parts]) if any(part not in (None, "", [], {}) for part in parts) else ""
+
+
+def groups_of(*asked: str) -> tuple[str, ...]:
+    """What a sample shares with others of one observation: `asked` are digests, empty where nothing is known."""
+    return tuple(dict.fromkeys(filter(None, asked)))
+
+
+def some_ids(ids: Sequence[str]) -> str:
+    """A few ids of a sentence, each on one line and of bounded length, and how many more there are."""
+    return listed([shown(each if len(each) <= MOST_ID else f"{each[:MOST_ID]}...") or "''" for each in ids])
 
 
 def id_text(value: Any) -> str:

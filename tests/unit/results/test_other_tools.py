@@ -136,7 +136,8 @@ def test_prompts_and_providers_of_a_test_are_one_observation(tmp_path):
     found = read_results(promptfoo(tmp_path, both))
     assert found.samples[0].id == "0-0"
     assert found.samples[40].id == "0-1"
-    assert found.samples[0].group == found.samples[40].group != found.samples[1].group
+    assert found.samples[0].groups == found.samples[40].groups
+    assert not set(found.samples[0].groups) & set(found.samples[1].groups)
 
 
 def test_an_assertion_that_is_another_one_is_another_question(tmp_path):

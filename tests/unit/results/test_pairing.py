@@ -87,7 +87,7 @@ def test_other_questions_block(tmp_path):
     (tmp_path / "new").write_text(json.dumps(log))
     assert pair_files(old, new, Settings()).problems == {}
 
-    says = "the questions changed: the inputs or expected outputs of 2 ids differ: b, c"
+    says = "the questions changed: the inputs, expected outputs or groups of 2 ids differ: b, c"
     assert pair_files(old, read_results(tmp_path / "new"), Settings()).problems == {"s": says}
 
 

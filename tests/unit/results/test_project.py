@@ -122,7 +122,7 @@ def test_repeats_are_one_case_with_their_mean():
 
 
 def test_samples_of_a_group_are_one_observation():
-    samples = tuple(ScoredSample(f"a{n}", {"m": 1}, group=f"g{n // 4}") for n in range(40))
+    samples = tuple(ScoredSample(f"a{n}", {"m": 1}, groups=(f"g{n // 4}",)) for n in range(40))
     [found] = verdicts(*[ResultFile(Path("f"), "CSV", samples)] * 2).values()
 
     assert (found["n"], found["observations"]) == (40, 10)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 #: The options of each way to compare; one of the other way is a usage error.
-OF_FILES = ("gate", "margin", "lower_is_better", "policy", "inconclusive", "out", "written")
+OF_FILES = ("gate", "margin", "better", "policy", "inconclusive", "out", "written")
 OF_CONFIGURATIONS = ("model", "unit", "cases", "baselines", "rung", "repeats", "fresh", "timing", "html", "quiet")
 OF_ONE_PAIR = ("out", "written", "as_json")  # what holds one comparison
 RESULTS = (".eval", ".jsonl", ".csv", ".json")
@@ -56,7 +56,7 @@ def compare(
     ],
     gate: Annotated[bool, shared("gate")] = False,
     margin: Annotated[list[str] | None, shared("margin", "compare")] = None,
-    lower_is_better: Annotated[list[str] | None, shared("lower-is-better")] = None,
+    better: Annotated[list[str] | None, shared("better")] = None,
     policy: Annotated[Path | None, shared("policy")] = None,
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out", "compare")] = None,
@@ -90,7 +90,7 @@ def compare(
             raise UsageError(f"{option}: result files are not run; omit it")
         if len(pairs) > 1 and (option := first_given(ctx, OF_ONE_PAIR)):
             raise UsageError(f"{option}: expected the files of one task, found {len(pairs)} tasks; name two files")
-        _compare_pairs(pairs, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
+        _compare_pairs(pairs, gate, margin or [], better or [], policy, inconclusive, out, written, as_json)
         return
     if option := first_given(ctx, OF_FILES):
         why = "a comparison of configurations has no verdict: tunegate gate decides on a change"
@@ -164,7 +164,7 @@ def _is_record(path: Path) -> bool:
 
 
 def _compare_files(
-    file: list[Path], gate: bool, margin: list[str], lower_is_better: list[str], policy: Path | None,
+    file: list[Path], gate: bool, margin: list[str], better: list[str], policy: Path | None,
     inconclusive: Inconclusive, out: Path | None, written: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare two result files of another tool; a decision names the record beside it, unless --out says where."""
@@ -181,9 +181,9 @@ def _compare_files(
         [("--out", path), ("the sidecar of --out", sidecar), ("--decision", written)],
         [(name, each) for name, each in reads.items() if each],
     )
-    command = _command(old, new, margin, lower_is_better, policy)
+    command = _command(old, new, margin, better, policy)
     with kept_decision(written) as keep:
-        settings = read_compare_settings(policy, margin, lower_is_better)
+        settings = read_compare_settings(policy, margin, better)
         paired = pair_files(read_results(old), read_results(new), settings)
         record = _compared(paired, command, inconclusive, path)
         _check_gated(record, gate)
@@ -201,8 +201,8 @@ def _two(files: list[Path]) -> tuple[Path, Path]:
     return old, new
 
 
-def _command(old: Path, new: Path, margins: list[str], lower: list[str], policy: Path | None) -> str:
-    options = [f"--margin={each}" for each in margins] + [f"--lower-is-better={each}" for each in lower]
+def _command(old: Path, new: Path, margins: list[str], better: list[str], policy: Path | None) -> str:
+    options = [f"--margin={each}" for each in margins] + [f"--better={each}" for each in better]
     options += [f"--policy={policy}"] if policy else []
     return shlex.join(["tunegate", "compare", str(old), str(new), "--gate", *options])
 

@@ -1,8 +1,8 @@
 """CSV files of scores: a column `id`, and a column for each metric.
 
 Commas, semicolons, tabs or bars; UTF-8 with or without a byte order mark, or UTF-16. With semicolons a comma may be the
-decimal point. The columns `input`, `expected`, `output` and `group` are texts, and so is any other without a number. Rows
-of one input or group are one observation.
+decimal point. The columns `input`, `expected`, `output` and `group` are texts, and so is any other without a number.
+Rows of one input or group are one observation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import UTF16
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import is_amount
 from tunegate.harness.results.foreign_json import decoded
 from tunegate.harness.results.samples import ResultFile, ScoredSample, groups_of, question_of, score_of, text_of
 
@@ -90,8 +90,7 @@ def read_scores(path: Path, text: str) -> ResultFile:
         raise Unreadable(path, A_FILE, f"the columns {listed(list(rows.header))}, none of them with a number")
     samples = tuple(_sample(rows, line, cells, numbers, metrics) for line, cells in rows.rows)
     return ResultFile(
-        path, TOOL, samples, lower={name: "by its name" for name in metrics if is_lower_better(name)},
-        amounts=frozenset(filter(is_amount, metrics)),
+        path, TOOL, samples, amounts=frozenset(filter(is_amount, metrics)),
         left_out={name: "the column has no numbers" for name in texts if name not in empty},
         notes=() if text.endswith(("\n", "\r")) else (f"{path.name} {CUT_OFF}",),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.results.directions import is_lower_better
 from tunegate.harness.results.foreign_json import parse_file
 from tunegate.harness.results.samples import (
     MOST_REASON,
@@ -85,7 +86,7 @@ def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
     return ResultFile(
         path, TOOL, tuple(made), text_of(mapping_at(spec, "packages").get(TOOL)),
         text_of(spec.get("task"), 200), text_of(spec.get("model"), 200), text_of(spec.get("created"), 40),
-        left_out=reader.left_out(made),
+        higher=reader.graded(), left_out=reader.left_out(made),
     )  # fmt: skip
 
 
@@ -108,6 +109,7 @@ class _Samples:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._unread: dict[str, str] = {}
+        self._letters: set[str] = set()
 
     def sample(self, raw: Any) -> ScoredSample:
         """One sample of one epoch."""
@@ -132,9 +134,15 @@ class _Samples:
 
     def _number(self, name: str, value: Any) -> float | None:
         number = value_of(value)
+        if isinstance(value, str) and value in LETTERS:
+            self._letters.add(name)
         if number is None and not is_scalar(value):
             self._unread.setdefault(name, brief(value, 40))
         return number
+
+    def graded(self) -> dict[str, str]:
+        """The metrics that say C for correct, unless their names say that less is better."""
+        return {name: "C is correct" for name in self._letters if not is_lower_better(name)}
 
     def left_out(self, samples: Sequence[ScoredSample]) -> dict[str, str]:
         """The metrics of which no sample has a number, with a value that is none."""

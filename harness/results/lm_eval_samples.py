@@ -14,7 +14,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.reading import read_bytes
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import is_amount
 from tunegate.harness.results.foreign_json import lines_of, parse_file
 from tunegate.harness.results.samples import (
     ResultFile,
@@ -129,8 +129,9 @@ def _with_results(found: ResultFile, documents: int) -> ResultFile:
     return ResultFile(
         found.path, TOOL, found.samples, text_of(mapping_at(results).get("lm_eval_version"), 40), task,
         text_of(mapping_at(results).get("model_name"), 200), named["date"] if named else "",
-        lower=dict(_lower(found, better, beside.name if beside else "")),
-        amounts=frozenset(name for name in found.metrics if is_amount(name.partition(",")[0])),
+        lower=dict(_told(found, better, beside.name if beside else "", False)),
+        higher=dict(_told(found, better, beside.name if beside else "", True)),
+        amounts=frozenset(filter(is_amount, found.metrics)),
         left_out=found.left_out, notes=tuple(_notes(found)),
     )  # fmt: skip
 
@@ -143,17 +144,15 @@ def _check_documents(path: Path, counted: Mapping[str, Any], found: int) -> None
         )
 
 
-def _lower(found: ResultFile, better: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    """The metrics of which less is better, each with how that is known."""
+def _told(found: ResultFile, better: Mapping[str, Any], where: str, higher: bool) -> Iterator[tuple[str, str]]:
+    """The metrics of which more is better, or less, as the results say it, each with how that is known."""
     for metric in found.metrics:
         name = metric.partition(",")[0]
         if name == LOG_LIKELIHOOD:
-            continue
-        if isinstance(better.get(name), bool):
-            if not better[name]:
-                yield metric, f"{where} says higher_is_better: false"
-        elif is_lower_better(name):
-            yield metric, "by its name"
+            if higher:
+                yield metric, "a log-likelihood"
+        elif better.get(name) is higher:
+            yield metric, f"{where} says higher_is_better: {str(higher).lower()}"
 
 
 def _notes(found: ResultFile) -> Iterator[str]:

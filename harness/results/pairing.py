@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from tunegate.harness.checks.base import Kind
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.results.directions import BY_NAME, HIGHER, LOWER, Better, better_by_name
 from tunegate.harness.results.observations import Observations, grouped, has_groups, observations_of
 from tunegate.harness.results.samples import MOST_ID, ResultFile, ScoredSample, some_ids
 from tunegate.harness.results.settings import Settings
@@ -85,10 +87,24 @@ class PairedFiles:
     @cached_property
     def lower(self) -> dict[str, str]:
         """The metrics of which less is better, each with how that is known."""
-        declared = {name: "as declared" for name in self.metrics if name in self.settings.lower}
-        if self.settings.all_lower:
-            return declared
-        return {name: self.old.lower[name] for name in self.metrics if name in self.old.lower} | declared
+        told = {name: self._better(self.old, name) for name in self.metrics}
+        return {name: why for name, (better, why) in told.items() if better == LOWER}
+
+    def _better(self, file: ResultFile, metric: str) -> tuple[Better | None, str]:
+        """Whether more or less of a metric is better, and how that is known: declared, by its file or by its name."""
+        if metric in self.settings.better:
+            return self.settings.better[metric], "as declared"
+        if metric in file.lower:
+            return LOWER, file.lower[metric]
+        if metric in file.higher:
+            return HIGHER, file.higher[metric]
+        return better_by_name(metric), BY_NAME
+
+    @property
+    def unknown(self) -> list[str]:
+        """The metrics that are gated, and of which nothing says whether more or less is better."""
+        gated = [name for name, kind in self.kinds.items() if kind == "pass/fail" or name in self.settings.named]
+        return [name for name in gated if self._better(self.old, name)[0] is None]
 
     @cached_property
     def problems(self) -> dict[str, str]:
@@ -145,8 +161,10 @@ class PairedFiles:
         """What NEW says of a metric that OLD does not, and that would turn its verdict."""
         if self.kinds[metric] == "pass/fail" and (odd := _outside(self.new.samples, metric)):
             yield f"the scores of OLD lie from 0 to 1, and NEW has others: {some_ids(odd)}"
-        if metric in self.new.lower and metric not in self.lower and not self.settings.all_lower:
-            yield f"NEW says that less is better ({self.new.lower[metric]}) and OLD does not: use --lower-is-better"
+        (old, _), (new, why) = (self._better(file, metric) for file in (self.old, self.new))
+        if None not in (old, new) and old != new:
+            less = "less" if new == LOWER else "more"
+            yield f"NEW says that {less} is better ({why}) and OLD does not: use --better {shown(metric)}={new}"
 
     def _error(self, samples: Sequence[ScoredSample]) -> str:
         """What the tool says of the first error, in brackets; empty where it says nothing."""
@@ -218,9 +236,9 @@ def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFi
     """Pair two result files.
 
     Raises:
-        Refused: they are of two tools, share no id, have nothing to compare, one id asks several questions, or it is not
-            clear which ids ask the same one.
-        UsageError: an option does not fit the files.
+        Refused: they are of two tools, share no id, have nothing to compare, one id asks several questions, or it is
+            not clear which ids ask the same one.
+        UsageError: an option does not fit the files, or nothing says whether more or less of a metric is better.
         AuthoringError: the policy file does not.
     """
     if old.tool != new.tool:
@@ -238,7 +256,22 @@ def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFi
     _ = paired.observations  # refused here, where nothing was written yet
     known = list(dict.fromkeys((*paired.metrics, *paired.old.metrics, *paired.new.metrics)))
     settings.check(paired.kinds, paired.lower, known)
+    _check_directions(paired)
     return paired
+
+
+def _check_directions(paired: PairedFiles) -> None:
+    """See that it is known of each metric that may block whether more or less of it is better.
+
+    Raises:
+        UsageError: of some it is not.
+    """
+    if unknown := [shown(name) for name in paired.unknown]:
+        names, found = ", ".join(unknown), "which neither its file nor its name says"
+        options = " ".join(f"--better {shlex.quote(f'{name}={HIGHER}|{LOWER}')}" for name in unknown)
+        raise UsageError(
+            f"{paired.old.name}: expected to know whether more or less of {names} is better, {found}; add {options}"
+        )
 
 
 def _check_questions(file: ResultFile) -> None:

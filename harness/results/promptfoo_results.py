@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import is_amount
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
@@ -76,10 +76,10 @@ def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str =
     prompts = _filled_prompts(found)
     samples = tuple(_sample(row, several, prompts, line) for line, row in found)
     metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
-    lower = dict.fromkeys((LATENCY, COST), "promptfoo measures it")
-    lower |= {name: "by its name" for name in metrics if name not in lower and is_lower_better(name)}
     return ResultFile(
-        path, TOOL, samples, version, "", ", ".join(_providers(found)), made, lower,
+        path, TOOL, samples, version, "", ", ".join(_providers(found)), made,
+        dict.fromkeys((LATENCY, COST), "promptfoo measures it"),
+        dict.fromkeys((PASS, SCORE), "as promptfoo says") | dict.fromkeys(_asserted(found), "an assertion passes at 1"),
         frozenset({LATENCY, COST, *filter(is_amount, metrics)}), (SCORE, PASS), by_place=True,
         notes=tuple(_notes(found)),
     )  # fmt: skip
@@ -129,10 +129,42 @@ def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield PASS, score_of(row["success"])
     yield SCORE, score_of(row["score"])
     for name, value in mapping_at(row, "namedScores").items():
-        yield (f"metric {name}" if name in {PASS, SCORE, LATENCY, COST} else name), score_of(value)
+        yield _named(name), score_of(value)
     yield LATENCY, score_of(row.get("latencyMs"))
     if "cost" in row:
         yield COST, score_of(row["cost"])
+
+
+def _named(metric: str) -> str:
+    """A named score beside those that promptfoo gives itself."""
+    return f"metric {metric}" if metric in {PASS, SCORE, LATENCY, COST} else metric
+
+
+def _asserted(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> set[str]:
+    """The named scores that assertions give, of which more is better: none passes at 0 or fails at 1.
+
+    A script may name any score, or pass whatever it counts: of such ones promptfoo does not know what is better.
+    """
+    found = [each for _, row in rows if not _is_error(row) for each in _assertions(row)]
+    odd = {name for name, passed, score in found if score is not None and (score <= 0 if passed else score >= 1)}
+    return {_named(name) for name, _, _ in found if name not in odd}
+
+
+def _assertions(row: Mapping[str, Any]) -> Iterator[tuple[str, bool, float | None]]:
+    """The metric of each assertion, with whether it passed and its score; None where the file does not say."""
+    parts = mapping_at(row, "gradingResult").get("componentResults")
+    if isinstance(parts, list) and parts:
+        told = [(mapping_at(each, "assertion"), each.get("pass"), each.get("score")) for each in map(mapping_at, parts)]
+    else:
+        checks = mapping_at(row, "testCase").get("assert")
+        scores = mapping_at(row, "namedScores") if row["success"] else {}
+        told = [(each, row["success"], scores.get(str(each.get("metric")))) for each in map(mapping_at, _list(checks))]
+    yield from ((each["metric"], bool(passed), score_of(score)) for each, passed, score in told
+                if isinstance(each.get("metric"), str))  # fmt: skip
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,8 +176,9 @@ def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_checks(checks: Any) -> list[Any]:
     """What each assertion holds an output to."""
     kept = ("type", "value", "threshold", "weight", "metric")
-    found = checks if isinstance(checks, list) else []
-    return [{key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in found]
+    return [
+        {key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in _list(checks)
+    ]
 
 
 def _expected(checks: Any) -> str:

@@ -48,7 +48,8 @@ class ScoredSample:
 class ResultFile:
     """What one file holds: the tool that wrote it, and its samples in their order.
 
-    `lower` are the metrics of which less is better, each with how that is known. `amounts` have no bound, however
+    `lower` and `higher` are the metrics of which less or more is better by the tool's format or by what the file says,
+    each with how that is known; of others the name decides, or who compares. `amounts` have no bound, however
     small their values are. `derived` metrics may say what another one says. `left_out` are the metrics without a score
     for each sample, each with the reason. `by_place` says that ids are places in a list. `made` is when, in ISO 8601.
     """
@@ -61,6 +62,7 @@ class ResultFile:
     model: str = ""
     made: str = ""
     lower: Mapping[str, str] = field(default_factory=dict)
+    higher: Mapping[str, str] = field(default_factory=dict)
     amounts: frozenset[str] = frozenset()
     derived: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,8 @@ from tests.support.paths import ROOT
 from tunegate.harness.results.zipped import open_zip
 
 DATA = ROOT / "tests" / "data" / "results"
+#: What neither a file of a tool nor the names say: more of it is better.
+DIRECTIONS = {"inspect": ["facets.close=higher"]}
 LM = {kind: next((DATA / f"lm_{kind}").glob("samples_sums_*.jsonl")) for kind in ("old", "worse", "better")}
 
 
@@ -50,9 +52,9 @@ def json_log(entries: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def log_of(path: Path, scores: Mapping[str, Any], **more: Any) -> Path:
-    """A log in JSON: the score of each id, by one scorer called `s`; `more` are keys of its header."""
+    """A log in JSON: the score of each id, by one scorer called `accuracy`; `more` are keys of its header."""
     samples = [
-        {"id": name, "epoch": 1, "input": f"asked {name}", "target": "x", "scores": {"s": {"value": value}}}
+        {"id": name, "epoch": 1, "input": f"asked {name}", "target": "x", "scores": {"accuracy": {"value": value}}}
         for name, value in scores.items()
     ]
     path.write_text(json.dumps({"version": 2, "status": "success", "eval": {"task": "t"}, "samples": samples} | more))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.results import DATA, csv_file, pair_of
+from tests.support.results import DATA, DIRECTIONS, csv_file, pair_of
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.reading import schema_mistakes
@@ -86,14 +86,15 @@ def test_what_holds_one_comparison_is_refused_for_two_tasks(folders, option):
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_worse_file_is_red_and_a_better_one_green(tool):
     old, worse = pair_of(tool, "worse")
-    red = ran(old, worse, "--gate")
+    known = [f"--better={each}" for each in DIRECTIONS.get(tool, [])]
+    red = ran(old, worse, "--gate", *known)
     assert (red.exit_code, "gate: blocked by" in red.stderr) == (1, True)
     assert red.stdout.startswith(f"results of {NAMES[tool]}")
 
-    green = ran(old, pair_of(tool, "better")[1], "--gate", "--margin", ".15")
+    green = ran(old, pair_of(tool, "better")[1], "--gate", "--margin", ".15", *known)
     assert (green.exit_code, green.stdout.splitlines()[-1]) == (0, "gate: passes")
     assert "Supplied scores: not re-scored, never released." in green.stdout
-    assert ran(old, worse).exit_code == 0
+    assert ran(old, worse, *known).exit_code == 0
 
 
 def test_without_gate_the_exit_code_is_0_and_the_table_is_the_same(worse):
@@ -200,7 +201,7 @@ def test_the_page_has_inputs_outputs_and_reasons():
 
 def test_hostile_ids_inputs_and_names_reach_no_terminal():
     odd = ["\x1b[2J", "::error::x", "a\u202eb", "a\nb", "x" * 5000, "[red]b[/red]"]
-    metrics = [{"name": "\x1b[1mm", "score": 1, "success": True}]
+    metrics = [{"name": "\x1b[1mm", "threshold": 0.5, "score": 1, "success": True}]
     shared = {"success": True, "actualOutput": "\x07", "metricsData": metrics}
     rows = [shared | {"name": name, "input": f"\x1b]0;{n}"} for n, name in enumerate(odd)]
     Path("old.json").write_text(json.dumps({"testCases": rows, "testPassed": 6}))
@@ -229,3 +230,20 @@ def test_it_runs_in_an_empty_folder_and_loads_no_torch(worse, here):
 
 def test_data_of_the_tools_is_small():
     assert max(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 60_000
+
+
+@pytest.mark.parametrize("metric", ["failed", "wrong", "refusals"])
+def test_a_rise_of_what_is_bad_is_not_held(metric):
+    for name, bad in (("old.csv", 29), ("new.csv", 63)):  # 14.5 and 31.5 %
+        csv_file(Path(name), {f"q{n}": int(n < bad) for n in range(200)}, metric)
+    asked = ran("old.csv", "new.csv", "--gate", "--decision", "d.json")
+
+    assert asked.exit_code == 2
+    assert (
+        f"old.csv: expected to know whether more or less of {metric} is better" in str(asked.exception) + asked.output
+    )
+    done = ran("old.csv", "new.csv", "--gate", f"--better={metric}=lower")
+    assert done.exit_code == 1
+    assert f"results/{metric} regressed: the old file 85.5 %, this change 68.5 %" in done.output
+    assert ran("old.csv", "new.csv", "--gate", f"--better={metric}=higher").exit_code == 0
+    assert ran("old.csv", "new.csv", f"--better={metric}").exit_code == 2

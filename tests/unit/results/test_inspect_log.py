@@ -131,18 +131,18 @@ def test_without_a_library_the_extra_is_named(monkeypatch):
 
 def test_a_scorer_without_numbers_is_left_out_and_one_with_some_is_unscored(tmp_path):
     found = read_results(log_of(tmp_path / "log", {"a": "politics", "b": "sport"}))
-    assert found.left_out == {"s": "its values are no numbers (politics)"}
+    assert found.left_out == {"accuracy": "its values are no numbers (politics)"}
 
     found = read_results(log_of(tmp_path / "log", {"a": "politics", "b": 1}))
     assert found.left_out == {}
-    assert found.samples[0].scores == {"s": None}
+    assert found.samples[0].scores == {"accuracy": None}
 
 
 def test_lists_and_dicts_are_metrics_of_their_own(tmp_path):
     found = read_results(log_of(tmp_path / "log", {"a": {"x": 1, "y": None}, "b": [1, 0]}))
 
-    assert found.samples[0].scores == {"s.x": 1.0, "s.y": None}
-    assert found.samples[1].scores == {"s.0": 1.0, "s.1": 0.0}
+    assert found.samples[0].scores == {"accuracy.x": 1.0, "accuracy.y": None}
+    assert found.samples[1].scores == {"accuracy.0": 1.0, "accuracy.1": 0.0}
 
 
 def test_the_ids_of_messages_are_no_part_of_the_question(tmp_path):
@@ -160,7 +160,7 @@ def test_an_invalidated_sample_has_no_score(tmp_path):
     log["samples"][0]["invalidation"] = {"author": "me"}
     (tmp_path / "log").write_text(json.dumps(log))
 
-    assert [each.scores["s"] for each in read_results(tmp_path / "log").samples] == [None, 1.0]
+    assert [each.scores["accuracy"] for each in read_results(tmp_path / "log").samples] == [None, 1.0]
 
 
 @pytest.mark.parametrize("samples", [[1], [{"epoch": 1}], [{"id": 1, "scores": [1]}], "text"])
@@ -169,3 +169,14 @@ def test_samples_that_are_none_are_refused(tmp_path, samples):
 
     with pytest.raises(Unreadable):
         read_results(tmp_path / "log")
+
+
+def test_letters_say_that_more_is_better_unless_the_name_says_otherwise(tmp_path):
+    log = log_of(tmp_path / "log", {"a": 1})
+    value = json.loads(log.read_text())
+    value["samples"][0]["scores"] = {
+        "refused": {"value": "C"}, "counted": {"value": 1}, "toxicity": {"value": "C"}, "parts": {"value": {"x": "I"}},
+    }  # fmt: skip
+    log.write_text(json.dumps(value))
+
+    assert read_results(log).higher == {"refused": "C is correct", "parts.x": "C is correct"}

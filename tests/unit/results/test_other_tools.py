@@ -225,3 +225,36 @@ def test_a_test_case_that_is_none_is_refused(tmp_path):
 
     with pytest.raises(Unreadable, match="whose test cases have a name, found 3 as number 1"):
         read_results(tmp_path / "run.json")
+
+
+def test_more_of_a_metric_that_passes_above_its_threshold_is_better_and_one_that_always_passes_is_unknown(tmp_path):
+    counted = [{"name": "counted", "threshold": 0.5, "success": True, "score": score} for score in (0.1, 0.9)]
+    both = [{"metricsData": [metric(success=False), each]} for each in counted]
+    found = read_results(run_of(tmp_path, both[0], both[1] | {"name": "b"}))
+
+    assert found.higher == {"pass": "as deepeval says", "Bias": "it passes above its threshold"}
+    assert found.lower == {}
+
+
+def asserted(tmp_path, *parts: tuple[str, bool, float], success: bool = True, components: bool = True):
+    """The metrics of which more is better by what assertions of one test came to: metric, passed, score."""
+    checks = [{"type": "javascript", "metric": name} for name, _, _ in parts]
+    told = [
+        {"pass": passed, "score": score, "assertion": check}
+        for (_, passed, score), check in zip(parts, checks, strict=True)
+    ]
+    row = {"testIdx": 0, "promptIdx": 0, "vars": {"q": "1"}, "success": success, "score": 1, "latencyMs": 1,
+           "testCase": {"assert": checks}, "gradingResult": {"componentResults": told if components else []},
+           "namedScores": {name: score for name, _, score in parts} | {"from a script": 1}}  # fmt: skip
+    (tmp_path / "f.jsonl").write_text(f"{json.dumps(row)}\n")
+    return set(read_results(tmp_path / "f.jsonl").higher) - {"pass", "score"}
+
+
+def test_more_of_what_an_assertion_gives_is_better_where_none_passes_at_0_or_fails_at_1(tmp_path):
+    parts = ("toxicity", True, 1), ("close", False, 0.75), ("failed", True, 0), ("wrong", False, 1)
+    assert asserted(tmp_path, *parts) == {"toxicity", "close"}
+    assert asserted(tmp_path, ("failed", True, 1), ("failed", True, 0)) == set()
+    assert asserted(tmp_path, ("two", True, 1), ("two", False, 0), ("pass", True, 1)) == {"two", "metric pass"}
+    # without the parts only a result that passed tells something
+    assert asserted(tmp_path, *parts, components=False) == {"toxicity", "close", "wrong"}
+    assert asserted(tmp_path, ("a", True, 0), ("b", False, 1), success=False, components=False) == {"a", "b"}

@@ -190,6 +190,6 @@ def _task_name(paired: PairedFiles) -> str:
 
 
 def _fingerprint(file: ResultFile, names: Mapping[str, str]) -> Fingerprint:
-    model = shown(file.model).replace("/", "\u2215").strip(". ") or file.tool
+    model, column = (shown(each).replace("/", "\u2215").strip(". ") for each in (file.model, file.column))
     engine = {"backend": SUPPLIED_SCORES, "tool": file.tool, "python": platform.python_version()}
-    return Fingerprint({"model": model}, engine, {"model": file.path.name, **names})
+    return Fingerprint({"model": model or file.tool}, engine, {"model": column or file.path.name, **names})

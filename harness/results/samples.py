@@ -52,6 +52,7 @@ class ResultFile:
     each with how that is known; of others the name decides, or who compares. `amounts` have no bound, however
     small their values are. `derived` metrics may say what another one says. `left_out` are the metrics without a score
     for each sample, each with the reason. `by_place` says that ids are places in a list. `made` is when, in ISO 8601.
+    Of `columns`, the providers or prompts of one file, `column` was read; all of them where it is empty.
     """
 
     path: Path
@@ -67,12 +68,14 @@ class ResultFile:
     derived: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     by_place: bool = False
+    column: str = ""
+    columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @cached_property
     def name(self) -> str:
-        """Its path as a person would type it."""
-        return show_path(self.path)
+        """Its path as a person would type it, with the column in front."""
+        return f"{shown(self.column)}={show_path(self.path)}" if self.column else show_path(self.path)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

@@ -59,3 +59,17 @@ def log_of(path: Path, scores: Mapping[str, Any], **more: Any) -> Path:
     ]
     path.write_text(json.dumps({"version": 2, "status": "success", "eval": {"task": "t"}, "samples": samples} | more))
     return path
+
+
+def two_providers(path: Path, kind: str = "worse", labels: tuple[str, str] = ("old", "new"), **more: Any) -> Path:
+    """A promptfoo file with two providers: the results of `old`, and beside each one that of another file."""
+    found = json.loads((DATA / "promptfoo_old.json").read_text())
+    others = json.loads((DATA / f"promptfoo_{kind}.json").read_text())["results"]["results"]
+    rows = []
+    for both in zip(found["results"]["results"], others, strict=True):
+        for place, (row, label) in enumerate(zip(both, labels, strict=True)):
+            provider = {"id": f"scripted:{label or place}", "label": label}
+            rows.append(row | {"promptIdx": place, "provider": provider} | more)
+    found["results"] |= {"results": rows, "stats": {}}
+    path.write_text(json.dumps(found))
+    return path

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.results import DATA, DIRECTIONS, csv_file, pair_of
+from tests.support.results import DATA, DIRECTIONS, csv_file, pair_of, two_providers
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.reading import schema_mistakes
@@ -247,3 +247,47 @@ def test_a_rise_of_what_is_bad_is_not_held(metric):
     assert f"results/{metric} regressed: the old file 85.5 %, this change 68.5 %" in done.output
     assert ran("old.csv", "new.csv", "--gate", f"--better={metric}=higher").exit_code == 0
     assert ran("old.csv", "new.csv", f"--better={metric}").exit_code == 2
+
+
+def test_two_providers_of_one_file_are_old_and_new_by_name():
+    two_providers(Path("both.json"), labels=("gpt 4", "vendor/gpt:5"))
+    one = ran("both.json", "--gate")
+    assert one.exit_code == 2
+    says = "found 1; it holds results of gpt 4, vendor/gpt:5: name OLD and NEW, as in tunegate compare"
+    assert f"{says} 'gpt 4=both.json' vendor/gpt:5=both.json" in " ".join((str(one.exception) + one.output).split())
+    assert "found both.json twice; it holds" in str((done := ran("both.json", "both.json")).exception) + done.output
+
+    done = ran("gpt 4=both.json", "vendor/gpt:5=both.json", "--gate", "--decision", "d.json")
+    assert done.exit_code == 1
+    said = CliRunner().invoke(app, ["comment", "d.json"]).stdout
+    assert "tunegate compare 'gpt 4=both.json' vendor/gpt:5=both.json --gate" in said
+    alone = json.loads(ran(*pair_of("promptfoo", "worse"), "--json").stdout)["metrics"]
+    both = json.loads(ran("gpt 4=both.json", "vendor/gpt:5=both.json", "--json").stdout)["metrics"]
+    assert {key: each["verdict"] for key, each in both.items()} == {key: alone[key]["verdict"] for key in alone}
+    assert ran("gpt 4=both.json", "gpt 4=both.json").exit_code == 2
+    assert ran("gpt 4=both.json", "gpt=both.json").exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        (["old.cvs", "new.csv"], 4, "old.cvs: expected a result file"),
+        (["old.cvs", "new.csv"], 4, "found nothing there; did you mean 'old.csv'?"),
+        (["old.cvs", "new.cvs"], 4, "did you mean 'old.csv'?"),
+        (["old.csv", "smollm2"], 2, "expected result files or configurations, found both: old.csv and smollm2"),
+        (["old.csv", "."], 2, "found both: old.csv and ."),
+        (["old.csv", "note.txt"], 4, "note.txt: expected a result file"),
+    ],
+)
+def test_a_misspelt_file_is_named(worse, given, code, says):
+    Path("note.txt").write_text("hello\n")
+    done = ran(*given, "--gate")
+
+    assert done.exit_code == code
+    assert says in done.output
+
+
+def test_what_is_in_a_file_counts_and_not_its_ending(worse):
+    Path("old.csv").rename("old.scores")
+
+    assert ran("old.scores", "new.csv", "--gate").exit_code == 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.support.results import DATA, LM
+from tests.support.results import DATA, LM, two_providers
 from tunegate.harness.core.errors import Unreadable
-from tunegate.harness.results.read import read_results
+from tunegate.harness.results.read import NamedFile, named_file, read_results
 
 # --- lm-evaluation-harness
 
@@ -258,3 +259,68 @@ def test_more_of_what_an_assertion_gives_is_better_where_none_passes_at_0_or_fai
     # without the parts only a result that passed tells something
     assert asserted(tmp_path, *parts, components=False) == {"toxicity", "close", "wrong"}
     assert asserted(tmp_path, ("a", True, 0), ("b", False, 1), success=False, components=False) == {"a", "b"}
+
+
+def test_one_provider_of_a_file_is_read_by_its_label_or_its_id(tmp_path):
+    both = two_providers(tmp_path / "f.json")
+    assert (read_results(both).columns, len(read_results(both).samples)) == (("old", "new"), 80)
+
+    for name, kind in (("old", "old"), ("scripted:new", "worse")):
+        found, alone = read_results(both, name), read_results(DATA / f"promptfoo_{kind}.json")
+        assert [(each.id, each.scores) for each in found.samples] == [(each.id, each.scores) for each in alone.samples]
+        assert found.model == f"scripted:{'old' if name == 'old' else 'new'}"
+        assert found.name == f"{name}={alone.name.replace(str(alone.path), str(both))}"
+
+
+def test_prompts_of_one_provider_have_names_too_and_without_labels_ids_are_the_names(tmp_path):
+    value = json.loads(two_providers(tmp_path / "f.json", labels=("", "")).read_text())
+    assert read_results(tmp_path / "f.json").columns == ("scripted:0", "scripted:1")
+    for row in value["results"]["results"]:
+        row["provider"] = "one"
+        row["prompt"]["label"] = ["long", "short"][row["promptIdx"]]
+    (tmp_path / "f.json").write_text(json.dumps(value))
+
+    assert read_results(tmp_path / "f.json").columns == ("long", "short")
+    assert [each.id for each in read_results(tmp_path / "f.json", "short").samples][:2] == ["0", "1"]
+
+
+def test_two_prompts_of_a_provider_are_paired_with_those_of_the_other(tmp_path):
+    value = json.loads(two_providers(tmp_path / "f.json").read_text())
+    rows = value["results"]["results"]
+    value["results"]["results"] = [row | {"promptIdx": row["promptIdx"] + 2 * n} for row in rows for n in (0, 1)]
+    (tmp_path / "f.json").write_text(json.dumps(value))
+    old, new = (read_results(tmp_path / "f.json", name) for name in ("old", "new"))
+
+    assert [each.id for each in old.samples][:4] == ["0-0", "0-1", "1-0", "1-1"]
+    assert [each.id for each in old.samples] == [each.id for each in new.samples]
+
+
+def test_a_provider_that_is_not_there_or_twice_is_refused(tmp_path):
+    both = two_providers(tmp_path / "f.json")
+    with pytest.raises(
+        Unreadable, match="expected one provider or prompt 'nw' in it, found old, new; did you mean 'new"
+    ):
+        read_results(both, "nw")
+    twice = two_providers(tmp_path / "f.json", provider={"id": "one", "label": ""}, prompt={"raw": "x"})
+    assert read_results(twice).columns == ()
+    with pytest.raises(Unreadable, match="found one"):
+        read_results(twice, "old")
+    value = json.loads(two_providers(tmp_path / "f.json").read_text())
+    for row in value["results"]["results"]:
+        row["provider"]["id"] = "one"
+    both.write_text(json.dumps(value))
+    with pytest.raises(Unreadable, match="found 2 providers of that name"):
+        read_results(both, "one")
+    with pytest.raises(Unreadable, match="for x names a provider in it, found results of deepeval"):
+        read_results(DATA / "deepeval_old.json", "x")
+
+
+def test_a_file_whose_name_has_an_equals_sign_is_read_by_its_whole_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("lr=1.json", "1.json"):
+        (tmp_path / name).write_text("{}")
+
+    assert named_file("lr=1.json") == NamedFile(Path("lr=1.json"))
+    assert named_file("a=b:c=lr=1.json") == NamedFile(Path("lr=1.json"), "a=b:c")
+    assert named_file("gpt=gone.json") == NamedFile(Path("gpt=gone.json"))
+    assert str(named_file("x/y:z=1.json")) == "x/y:z=1.json"

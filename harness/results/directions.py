@@ -12,7 +12,7 @@ Better = Literal["higher", "lower"]
 HIGHER: Better = "higher"
 LOWER: Better = "lower"
 BY_NAME = "by its name"
-#: Shares of what went well, and nothing else.
+#: Shares of what went well.
 RIGHT = frozenset({
     "pass", "passed", "pass rate", "pass 1", "success", "success rate", "correct", "is correct", "correctness", "score",
     "accuracy", "acc", "acc norm", "exact match", "exact", "em", "f 1", "f 1 score", "precision", "recall", "win rate",

@@ -48,7 +48,6 @@ def read_zipped_log(path: Path) -> ResultFile:
 
     Raises:
         Unreadable: it is cut off or damaged, not of a finished evaluation, or no log of inspect_ai.
-        CouldNotRun: it is compressed with Zstandard, and no library here reads that.
     """
     with open_zip(path, A_LOG) as archive:
         if HEADER not in archive.names:

@@ -129,8 +129,8 @@ def _with_results(found: ResultFile, documents: int) -> ResultFile:
     return ResultFile(
         found.path, TOOL, found.samples, text_of(mapping_at(results).get("lm_eval_version"), 40), task,
         text_of(mapping_at(results).get("model_name"), 200), named["date"] if named else "",
-        lower=dict(_told(found, better, beside.name if beside else "", False)),
-        higher=dict(_told(found, better, beside.name if beside else "", True)),
+        lower=dict(_directions(found, better, beside.name if beside else "", False)),
+        higher=dict(_directions(found, better, beside.name if beside else "", True)),
         amounts=frozenset(filter(is_amount, found.metrics)),
         left_out=found.left_out, notes=tuple(_notes(found)),
     )  # fmt: skip
@@ -144,7 +144,7 @@ def _check_documents(path: Path, counted: Mapping[str, Any], found: int) -> None
         )
 
 
-def _told(found: ResultFile, better: Mapping[str, Any], where: str, higher: bool) -> Iterator[tuple[str, str]]:
+def _directions(found: ResultFile, better: Mapping[str, Any], where: str, higher: bool) -> Iterator[tuple[str, str]]:
     """The metrics of which more is better, or less, as the results say it, each with how that is known."""
     for metric in found.metrics:
         name = metric.partition(",")[0]

@@ -91,11 +91,11 @@ def _repeats(file: ResultFile, ids: Collection[str], bases: Collection[str]) -> 
         alone = [base for base in dict.fromkeys(bases) if base not in numbered]
         raise _unclear(file, f"some end with the number of a repeat, and {some_ids(alone)} with none")
     return Observations(together({name: {base} for name, base in zip(ids, bases, strict=True)}),
-                        "that differ in the number of a repeat alone")  # fmt: skip
+                        "that differ only in the number of a repeat")  # fmt: skip
 
 
 def _check_clear(file: ResultFile, ids: Iterable[str]) -> None:
-    """Refuse ids that are nearly all combinations of two parts: the questions may be those of one part alone."""
+    """Refuse ids that are nearly all combinations of two parts: the questions may be those of one part."""
     parts = [(found["base"], found["end"]) if (found := _TWO_PARTS.fullmatch(each)) else (each, "") for each in ids]
     bases, ends = dict.fromkeys(base for base, _ in parts), dict.fromkeys(end for _, end in parts)
     if min(len(bases), len(ends)) > 1 and len(parts) >= DENSE * len(bases) * len(ends):

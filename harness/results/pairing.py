@@ -87,8 +87,8 @@ class PairedFiles:
     @cached_property
     def lower(self) -> dict[str, str]:
         """The metrics of which less is better, each with how that is known."""
-        told = {name: self._better(self.old, name) for name in self.metrics}
-        return {name: why for name, (better, why) in told.items() if better == LOWER}
+        known = {name: self._better(self.old, name) for name in self.metrics}
+        return {name: why for name, (better, why) in known.items() if better == LOWER}
 
     def _better(self, file: ResultFile, metric: str) -> tuple[Better | None, str]:
         """Whether more or less of a metric is better, and how that is known: declared, by its file or by its name."""
@@ -133,9 +133,10 @@ class PairedFiles:
         if has_groups(self.old) or not has_groups(self.new):
             return
         new = grouped(self.new)
-        told = {(new[name], self.observations.of[name]) for name in self.after}
-        if len(told) > len({one for one, _ in told}):
-            asked = f"{len({one for one, _ in told}):,} questions under {len(self.after):,} ids"
+        pairs = {(new[name], self.observations.of[name]) for name in self.after}
+        questions = {one for one, _ in pairs}
+        if len(pairs) > len(questions):
+            asked = f"{len(questions):,} questions under {len(self.after):,} ids"
             yield f"NEW has {asked}, and OLD does not say so: name its inputs or groups, too"
 
     def _other_counts(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 `pass` is what promptfoo's `success` says, `score` its weighted score. Beside them stand named metrics,
 `latency` (in ms) and `cost`. A test has the number of its place; with several prompts or providers, of its column, too:
-these and repeats of a test are one observation. One provider, or one prompt, can be read alone by its name.
+these and repeats of a test are one observation. One provider, or one prompt, can be read by its name.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _label(row: Mapping[str, Any]) -> str:
 def _of_column(
     path: Path, rows: Sequence[tuple[int, Mapping[str, Any]]], name: str
 ) -> list[tuple[int, Mapping[str, Any]]]:
-    """The results of the provider of that name, by its label or id; else those of the prompt.
+    """The results of the provider of that name, by its label or id, or otherwise those of the prompt.
 
     Raises:
         Unreadable: there is none, or there are several.
@@ -206,12 +206,14 @@ def _assertions(row: Mapping[str, Any]) -> Iterator[tuple[str, bool, float | Non
     """The metric of each assertion, with whether it passed and its score; None where the file does not say."""
     parts = mapping_at(row, "gradingResult").get("componentResults")
     if isinstance(parts, list) and parts:
-        told = [(mapping_at(each, "assertion"), each.get("pass"), each.get("score")) for each in map(mapping_at, parts)]
+        given = [
+            (mapping_at(each, "assertion"), each.get("pass"), each.get("score")) for each in map(mapping_at, parts)
+        ]
     else:
         checks = mapping_at(row, "testCase").get("assert")
         scores = mapping_at(row, "namedScores") if row["success"] else {}
-        told = [(each, row["success"], scores.get(str(each.get("metric")))) for each in map(mapping_at, _list(checks))]
-    yield from ((each["metric"], bool(passed), score_of(score)) for each, passed, score in told
+        given = [(each, row["success"], scores.get(str(each.get("metric")))) for each in map(mapping_at, _list(checks))]
+    yield from ((each["metric"], bool(passed), score_of(score)) for each, passed, score in given
                 if isinstance(each.get("metric"), str))  # fmt: skip
 
 

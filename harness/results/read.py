@@ -64,7 +64,6 @@ def read_results(path: Path, column: str = "") -> ResultFile:
     Raises:
         Unreadable: no tool that is known here wrote it, or it is cut off, damaged or of a run that did not finish.
         AuthoringError: mistakes in a CSV file, with their lines.
-        CouldNotRun: a library is missing that reads it; says what to install.
     """
     found = _read(path, column)
     if column and found.tool != promptfoo_results.TOOL:

@@ -28,7 +28,7 @@ class ScoredSample:
 
     `scores` are by metric, None where the tool gave none. `passed` is what the tool itself says of a metric, where it
     has a threshold. `question` is a digest of what was asked and expected, empty where the file does not say. Samples
-    that share one of `groups` are one observation: digests of what was asked alone, and names that a file gives.
+    that share one of `groups` are one observation: digests of what was asked, and names that a file gives.
     `reasons` are by metric, that of the whole sample by an empty name.
     """
 
@@ -49,7 +49,7 @@ class ResultFile:
     """What one file holds: the tool that wrote it, and its samples in their order.
 
     `lower` and `higher` are the metrics of which less or more is better by the tool's format or by what the file says,
-    each with how that is known; of others the name decides, or who compares. `amounts` have no bound, however
+    each with how that is known; of others the name decides, or an option. `amounts` have no bound, however
     small their values are. `derived` metrics may say what another one says. `left_out` are the metrics without a score
     for each sample, each with the reason. `by_place` says that ids are places in a list. `made` is when, in ISO 8601.
     Of `columns`, the providers or prompts of one file, `column` was read; all of them where it is empty.

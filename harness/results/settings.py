@@ -140,11 +140,11 @@ def read_compare_settings(policy: Path | None, margins: Sequence[str], better: S
     """
     found = _from_file(policy) if policy else Settings()
     named = _once("--margin", map(_split, margins))
-    told = _once("--better", map(_direction, better))
-    options = (*(f"--margin {name}" for name in named if name), *(f"--better {name}" for name in told))
+    known = _once("--better", map(_direction, better))
+    options = (*(f"--margin {name}" for name in named if name), *(f"--better {name}" for name in known))
     return replace(
         found, margin=named.pop("", found.margin), margins={**found.margins, **named},
-        better={**found.better, **told}, options=options,
+        better={**found.better, **known}, options=options,
     )  # fmt: skip
 
 

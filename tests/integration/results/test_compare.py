@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,7 @@ from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.reading import schema_mistakes
 
-TOOLS = [
-    pytest.param("inspect", marks=pytest.mark.skipif(
-        sys.version_info < (3, 14) and not find_spec("backports"), reason="no library that reads Zstandard")),
-    "lm", "promptfoo", "deepeval",
-]  # fmt: skip
+TOOLS = ["inspect", "lm", "promptfoo", "deepeval"]
 NAMES = {"inspect": "inspect_ai", "lm": "lm-evaluation-harness", "promptfoo": "promptfoo", "deepeval": "deepeval"}
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 import zipfile
-from importlib.util import find_spec
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.results import DATA, json_log, log_entries, log_of, write_log
-from tunegate.harness.core.errors import CouldNotRun, Unreadable
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.results import zipped
 from tunegate.harness.results.inspect_log import value_of
 from tunegate.harness.results.read import read_results
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 14) and not find_spec("backports"), reason="no library that reads Zstandard"
-)
 OLD = DATA / "inspect_old.eval"
 
 
@@ -107,11 +104,10 @@ def test_a_damaged_entry_is_refused(tmp_path):
 
 
 def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_whole(monkeypatch):
-    zstd = pytest.importorskip("backports.zstd") if sys.version_info < (3, 14) else __import__("compression.zstd").zstd
-    bomb = zstd.compress(b"0" * 10_000_000)
+    bomb = zipped.zstd.compress(b"0" * 10_000_000)
 
     assert len(zipped.decompressed(bomb, 100)) == 101
-    assert zipped.decompressed(zstd.compress(b"a") + zstd.compress(b"b"), 2) == b"ab"
+    assert zipped.decompressed(zipped.zstd.compress(b"a") + zipped.zstd.compress(b"b"), 2) == b"ab"
 
 
 def test_an_entry_of_too_many_bytes_is_refused(monkeypatch):
@@ -121,12 +117,12 @@ def test_an_entry_of_too_many_bytes_is_refused(monkeypatch):
         read_results(OLD)
 
 
-def test_without_a_library_the_extra_is_named(monkeypatch):
-    for name in ("compression.zstd", "backports", "backports.zstd"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-    with pytest.raises(CouldNotRun, match=r"pip install 'tunegate\[inspect\]'"):
-        read_results(OLD)
+def test_the_first_command_of_the_readme_runs_on_the_base_install():
+    assert "tunegate compare old.eval new.eval --gate" in (ROOT / "README.md").read_text("utf-8")
+    with zipfile.ZipFile(OLD) as archive:
+        assert {entry.compress_type for entry in archive.infolist()} == {zipped.ZSTANDARD}
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert any(each.startswith("backports.zstd") for each in needs)
 
 
 def test_a_scorer_without_numbers_is_left_out_and_one_with_some_is_unscored(tmp_path):

@@ -118,7 +118,7 @@ def test_ids_that_end_with_the_number_of_a_repeat_are_one_question(tmp_path, pat
     found = pair_files(file, file, Settings())
 
     assert found.observations.count == 20
-    assert "200 ids, 20 questions: ids that differ in the number of a repeat alone are one observation" in str(
+    assert "200 ids, 20 questions: ids that differ only in the number of a repeat are one observation" in str(
         found.notes
     )
 

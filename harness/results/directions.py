@@ -34,8 +34,8 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 def words_of_metric(name: str) -> str:
-    """The words of a name, without unit or filter: `latencyMs`, `latency_ms` and `Latency (ms)` alike."""
-    words = [word.lower() for word in _WORD.findall(name.partition(",")[0])]
+    """The words of a name, without the unit behind them: `latencyMs`, `latency_ms` and `Latency (ms)` alike."""
+    words = [word.lower() for word in _WORD.findall(name)]
     while len(words) > 1 and words[-1] in _UNITS:
         words.pop()
     return " ".join(words)

@@ -35,7 +35,7 @@ LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 ATTACHMENT = "attachment://"
 #: What a sample asks beside its input: two with other choices, or in another sandbox, are two questions.
-BESIDE = ("choices", "files", "setup", "sandbox")
+BESIDE = ("files", "setup", "sandbox")
 
 
 def is_log(value: Any) -> bool:
@@ -128,7 +128,7 @@ class _Samples:
         return ScoredSample(
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
             text_of(asked), text_of(raw.get("target")), _output(raw.get("output")), reasons=reasons,
-            groups=groups_of(question_of(asked, *(raw.get(each) for each in BESIDE))),
+            groups=groups_of(question_of(asked, _choices(raw), *(raw.get(each) for each in BESIDE))),
         )  # fmt: skip
 
     def _number(self, name: str, value: Any) -> float | None:
@@ -148,6 +148,12 @@ class _Samples:
         scored = {name for sample in samples for name, score in sample.scores.items() if score is not None}
         return {name: f"its values are no numbers ({value})" for name, value in self._unread.items()
                 if name not in scored}  # fmt: skip
+
+
+def _choices(raw: Mapping[str, Any]) -> Any:
+    """The choices, in an order of their own: shuffled ones are the same question."""
+    given = raw.get("choices")
+    return sorted(map(id_text, given)) if isinstance(given, list) else given
 
 
 def _parts(scorer: str, value: Any) -> Iterator[tuple[str, Any]]:

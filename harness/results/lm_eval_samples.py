@@ -14,7 +14,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.reading import read_bytes
-from tunegate.harness.results.directions import is_amount
+from tunegate.harness.results.directions import BY_NAME, HIGHER, better_by_name, is_amount
 from tunegate.harness.results.foreign_json import lines_of, parse_file
 from tunegate.harness.results.samples import (
     ResultFile,
@@ -131,7 +131,7 @@ def _with_results(found: ResultFile, documents: int) -> ResultFile:
         text_of(mapping_at(results).get("model_name"), 200), named["date"] if named else "",
         lower=dict(_directions(found, better, beside.name if beside else "", False)),
         higher=dict(_directions(found, better, beside.name if beside else "", True)),
-        amounts=frozenset(filter(is_amount, found.metrics)),
+        amounts=frozenset(name for name in found.metrics if is_amount(name.partition(",")[0])),
         left_out=found.left_out, notes=tuple(_notes(found)),
     )  # fmt: skip
 
@@ -145,14 +145,17 @@ def _check_documents(path: Path, counted: Mapping[str, Any], found: int) -> None
 
 
 def _directions(found: ResultFile, better: Mapping[str, Any], where: str, higher: bool) -> Iterator[tuple[str, str]]:
-    """The metrics of which more is better, or less, as the results say it, each with how that is known."""
+    """The metrics of which more is better, or less, each with how that is known: by the results, or by its name."""
     for metric in found.metrics:
         name = metric.partition(",")[0]
         if name == LOG_LIKELIHOOD:
             if higher:
                 yield metric, "a log-likelihood"
-        elif better.get(name) is higher:
-            yield metric, f"{where} says higher_is_better: {str(higher).lower()}"
+        elif isinstance(better.get(name), bool):
+            if better[name] is higher:
+                yield metric, f"{where} says higher_is_better: {str(higher).lower()}"
+        elif (named := better_by_name(name)) and (named == HIGHER) is higher:
+            yield metric, BY_NAME
 
 
 def _notes(found: ResultFile) -> Iterator[str]:

@@ -6,7 +6,7 @@ Counted singly, 20 questions under 10 ids each are falsely regressed in a third 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunegate.harness.core.errors import Refused
@@ -18,7 +18,9 @@ _BETWEEN = r"[\s_./:|@#=()-]"
 _REPEAT = re.compile(
     rf"(?P<base>.+?)(?:(?:{_BETWEEN}+|(?<=\d)){_WORD}{_BETWEEN}*|(?<=\d)[#/])\d+\)?", re.IGNORECASE | re.DOTALL
 )
-_TWO_PARTS = re.compile(rf"(?P<base>.*[^\s]){_BETWEEN}+(?P<end>[^\s_./:|@#=()-]+){_BETWEEN}*", re.DOTALL)
+_TWO_PARTS = re.compile(
+    rf"(?P<base>.*[^\s])(?:{_BETWEEN}+|(?<=\d)(?=[^\W\d_]))(?P<end>[^\s_./:|@#=()-]+){_BETWEEN}*", re.DOTALL
+)
 DENSE = 0.8  # of all combinations of two parts: names that are no pairs of anything have far fewer
 
 
@@ -39,16 +41,15 @@ def observations_of(file: ResultFile) -> Observations:
     """Return the observation of each id of a file.
 
     Raises:
-        Refused: the file has no inputs, and its ids may be repeats or may not.
+        Refused: there are ids without an input, and they may be repeats or may not.
     """
-    if has_groups(file):
-        return Observations(grouped(file), "with the same input or group")
-    ids = list(file.by_id)
-    bases = [_base(each) for each in ids]
-    if bases != ids and len(set(bases)) > 1:  # `test_run_1` to `test_run_200` are no repeats of one question
-        return _repeats(file, ids, bases)
-    _check_clear(file, ids)
-    return Observations({each: each for each in ids})
+    shared = _shared(file)
+    bare = [name for name, found in shared.items() if not found]
+    bases = _bases(file, bare)
+    repeated = "that differ only in the number of a repeat" if bases else ""
+    asked = "with the same input or group" if len(bare) < len(shared) else ""
+    of = together({name: found or {f"id {bases.get(name, name)}"} for name, found in shared.items()})
+    return Observations(of, " or ".join(filter(None, (asked, repeated))))
 
 
 def has_groups(file: ResultFile) -> bool:
@@ -58,7 +59,11 @@ def has_groups(file: ResultFile) -> bool:
 
 def grouped(file: ResultFile) -> dict[str, str]:
     """Return the first id that each one is an observation with, by what their samples share."""
-    return together({name: {each for one in samples for each in one.groups} for name, samples in file.by_id.items()})
+    return together(_shared(file))
+
+
+def _shared(file: ResultFile) -> dict[str, set[str]]:
+    return {name: {each for one in samples for each in one.groups} for name, samples in file.by_id.items()}
 
 
 def together(shared: Mapping[str, Collection[str]]) -> dict[str, str]:
@@ -78,20 +83,21 @@ def together(shared: Mapping[str, Collection[str]]) -> dict[str, str]:
     return {name: first.setdefault(top(("name", name)), name) for name in shared}
 
 
-def _base(name: str) -> str:
-    """An id without the number of a repeat."""
-    found = _REPEAT.fullmatch(name)
-    return found["base"] if found else name
+def _bases(file: ResultFile, ids: Sequence[str]) -> dict[str, str]:
+    """The ids without the number of a repeat; empty where they are none.
 
-
-def _repeats(file: ResultFile, ids: Collection[str], bases: Collection[str]) -> Observations:
-    """The observations of ids of which some end with the number of a repeat, if all belong to a repeated one."""
-    numbered = {base for name, base in zip(ids, bases, strict=True) if name != base}
-    if not numbered >= set(bases):
-        alone = [base for base in dict.fromkeys(bases) if base not in numbered]
-        raise _unclear(file, f"some end with the number of a repeat, and {some_ids(alone)} with none")
-    return Observations(together({name: {base} for name, base in zip(ids, bases, strict=True)}),
-                        "that differ only in the number of a repeat")  # fmt: skip
+    Raises:
+        Refused: only some have one, or all are combinations of two parts.
+    """
+    bases = {name: found["base"] for name in ids if (found := _REPEAT.fullmatch(name))}
+    if len({*bases.values(), *(set(ids) - bases.keys())}) < 2:  # `test_run_1` to `test_run_200` repeat no question
+        return {}
+    single = [name for name in ids if name not in bases and name not in bases.values()]
+    if bases and single:
+        raise _unclear(file, f"some end with the number of a repeat, and {some_ids(single)} with none")
+    if not bases:
+        _check_clear(file, ids)
+    return bases
 
 
 def _check_clear(file: ResultFile, ids: Iterable[str]) -> None:

@@ -138,6 +138,7 @@ def test_other_ids_are_questions_of_their_own(tmp_path, ids):
     ([f"run{r}-q{q}" for q in range(20) for r in range(10)], "each of run0, run1, run2 and 7 more goes with each"),
     ([f"{c}_{n}" for c in ("billing", "refund") for n in range(20)][:-3], "each of billing, refund goes with each"),
     ([f"q{q}{r}" for q in range(20) for r in ("", "_b")], "goes with each of '', b"),
+    ([f"q{q}{r}" for q in range(20) for r in "abc"], "each of q0, q1, q2 and 17 more goes with each of a, b, c"),
     ([f"q{q}#{r}" for q in range(20) for r in range(10)] + ["other"], "the number of a repeat, and other with none"),
 ])  # fmt: skip
 def test_ids_that_may_be_repeats_are_asked_for(tmp_path, ids, says):
@@ -154,7 +155,19 @@ def test_a_column_says_which_ids_belong_together(tmp_path):
     assert observations_of(ids_file(tmp_path, ids, column="group", cells=ids)).count == 20
     assert observations_of(ids_file(tmp_path, ids, column="group", cells=[each[1] for each in ids])).count == 4
     # a row without a group stands alone
+    ids = [f"q{n}" for n in range(20)]
     assert observations_of(ids_file(tmp_path, ids, column="group", cells=["x"] * 5 + [""] * 15)).count == 16
+
+
+def test_ids_without_an_input_are_looked_at_where_others_have_one(tmp_path):
+    repeats = [f"q{q}#{r}" for q in range(4) for r in range(5)]
+    found = observations_of(ids_file(tmp_path, repeats, column="input", cells=["x"] * 5 + [""] * 15))
+    assert (found.count, found.why) == (
+        4, "with the same input or group or that differ only in the number of a repeat"
+    )  # fmt: skip
+    unclear = ids_file(tmp_path, [f"q{n // 5}_{n % 5}" for n in range(20)], "f", "input", ["x"] * 5 + [""] * 15)
+    with pytest.raises(Refused, match="each of q1, q2, q3 goes with each of 0, 1, 2"):
+        observations_of(unclear)
 
 
 def test_new_has_the_groups_of_old(tmp_path):
@@ -179,7 +192,9 @@ def test_what_shares_something_by_way_of_others_is_one():
 def test_other_choices_or_another_sandbox_are_another_question(tmp_path):
     inspect(tmp_path / "log", [(f"{n}", "which one?", 1) for n in range(6)])
     log = json.loads((tmp_path / "log").read_text())
-    for place, beside in enumerate([{"choices": ["a", "b"]}, {"choices": ["a", "c"]}, {"sandbox": ["docker", "1"]}]):
+    for place, beside in enumerate(
+        [{"choices": ["a", "b"]}, {"choices": ["a", "c"]}, {"choices": ["b", "a"]}, {"sandbox": ["docker", "1"]}]
+    ):
         log["samples"][place].update(beside)
     (tmp_path / "log").write_text(json.dumps(log))
 

@@ -53,6 +53,13 @@ def test_the_results_beside_it_say_of_which_metrics_less_is_better(tmp_path):
     assert found.notes == ("perplexity: for each sample the harness keeps the log-likelihood, of which more is better",)
 
 
+def test_names_say_what_is_better_where_no_results_lie_beside_it(tmp_path):
+    row = {"metrics": ["acc", "wer", "refused"], "filter": "strict", "wer": 0.1, "refused": 1}
+    found = read_results(lm_file(tmp_path, row))
+
+    assert (found.higher, found.lower) == ({"acc,strict": "by its name"}, {"wer,strict": "by its name"})
+
+
 def test_fewer_documents_than_the_results_count_are_refused(tmp_path):
     shutil.copytree(LM["old"].parent, tmp_path / "run")
     file = tmp_path / "run" / LM["old"].name

@@ -219,7 +219,7 @@ def test_every_such_metric_is_named_at_once_and_one_that_gates_nothing_is_not_as
 
 
 @pytest.mark.parametrize(
-    "name", ["accuracy", "acc,none", "Exact Match", "exact_match,strict", "f1", "F1 Score", "is_correct", "pass_rate",
+    "name", ["accuracy", "acc", "Exact Match", "exact_match", "f1", "F1 Score", "is_correct", "pass_rate",
              "pass@1", "rougeL", "score"],
 )  # fmt: skip
 def test_more_of_a_well_known_share_is_better(name):

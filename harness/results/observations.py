@@ -44,10 +44,10 @@ def observations_of(file: ResultFile) -> Observations:
         Refused: there are ids without an input, and they may be repeats or may not.
     """
     shared = _shared(file)
-    bare = [name for name, found in shared.items() if not found]
-    bases = _bases(file, bare)
+    unasked = [name for name, found in shared.items() if not found]
+    bases = _bases(file, unasked)
     repeated = "that differ only in the number of a repeat" if bases else ""
-    asked = "with the same input or group" if len(bare) < len(shared) else ""
+    asked = "with the same input or group" if len(unasked) < len(shared) else ""
     of = together({name: found or {f"id {bases.get(name, name)}"} for name, found in shared.items()})
     return Observations(of, " or ".join(filter(None, (asked, repeated))))
 

@@ -85,7 +85,7 @@ def read_result_rows(
     return ResultFile(
         path, TOOL, samples, version, "", ", ".join(dict.fromkeys(_provider(row)[0] for _, row in found)), made,
         dict.fromkeys((LATENCY, COST), "promptfoo measures it"),
-        dict.fromkeys((PASS, SCORE), "as promptfoo says") | dict.fromkeys(_asserted(found), "an assertion passes at 1"),
+        dict.fromkeys((PASS, SCORE), "as promptfoo says") | dict.fromkeys(_asserted(found), "its assertions pass above"),
         frozenset({LATENCY, COST, *filter(is_amount, metrics)}), (SCORE, PASS), by_place=True,
         notes=tuple(_notes(found)), column=column, columns=names,
     )  # fmt: skip
@@ -96,7 +96,7 @@ def column_names(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
     None where there is one column.
     """
-    given = list(rows)
+    given = sorted(rows, key=lambda row: int(row["promptIdx"]))
     providers = dict.fromkeys(map(_provider, given))
     labels = [label or name for name, label in providers]
     names = labels if len(set(labels)) == len(labels) else [name for name, _ in providers]
@@ -193,13 +193,22 @@ def _named(metric: str) -> str:
 
 
 def _asserted(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> set[str]:
-    """The named scores that assertions give, of which more is better: none passes at 0 or fails at 1.
+    """The named scores that assertions give, and of which more is better: all that passed lie above all that failed.
 
-    A script may name any score, or pass whatever it counts: of such ones promptfoo does not know what is better.
+    A script may give any score, or pass whatever it counts: of such ones promptfoo does not know what is better.
     """
-    found = [each for _, row in rows if not _is_error(row) for each in _assertions(row)]
-    odd = {name for name, passed, score in found if score is not None and (score <= 0 if passed else score >= 1)}
-    return {_named(name) for name, _, _ in found if name not in odd}
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for name, passed, score in (each for _, row in rows if not _is_error(row) for each in _assertions(row)):
+        if score is not None:
+            found.setdefault(name, ([], []))[not passed].append(score)
+    return {_named(name) for name, (passing, failing) in found.items() if _is_higher(passing, failing)}
+
+
+def _is_higher(passing: Sequence[float], failing: Sequence[float]) -> bool:
+    if passing and failing:
+        return min(passing) > max(failing)
+    # of one kind only: some pass with all of it, or fail with nothing
+    return min(passing) > 0 and max(passing) >= 1 if passing else max(failing) < 1 and min(failing) <= 0
 
 
 def _assertions(row: Mapping[str, Any]) -> Iterator[tuple[str, bool, float | None]]:

@@ -192,10 +192,9 @@ def test_what_shares_something_by_way_of_others_is_one():
 def test_other_choices_or_another_sandbox_are_another_question(tmp_path):
     inspect(tmp_path / "log", [(f"{n}", "which one?", 1) for n in range(6)])
     log = json.loads((tmp_path / "log").read_text())
-    for place, beside in enumerate(
-        [{"choices": ["a", "b"]}, {"choices": ["a", "c"]}, {"choices": ["b", "a"]}, {"sandbox": ["docker", "1"]}]
-    ):
-        log["samples"][place].update(beside)
+    beside = [{"choices": ["a", "b"]}, {"choices": ["a", "c"]}, {"choices": ["b", "a"]}, {"sandbox": ["docker", "1"]}]
+    for place, each in enumerate(beside):
+        log["samples"][place].update(each)
     (tmp_path / "log").write_text(json.dumps(log))
 
     assert observations_of(read_results(tmp_path / "log")).count == 4

@@ -258,14 +258,23 @@ def asserted(tmp_path, *parts: tuple[str, bool, float], success: bool = True, co
     return set(read_results(tmp_path / "f.jsonl").higher) - {"pass", "score"}
 
 
-def test_more_of_what_an_assertion_gives_is_better_where_none_passes_at_0_or_fails_at_1(tmp_path):
-    parts = ("toxicity", True, 1), ("close", False, 0.75), ("failed", True, 0), ("wrong", False, 1)
-    assert asserted(tmp_path, *parts) == {"toxicity", "close"}
-    assert asserted(tmp_path, ("failed", True, 1), ("failed", True, 0)) == set()
-    assert asserted(tmp_path, ("two", True, 1), ("two", False, 0), ("pass", True, 1)) == {"two", "metric pass"}
-    # without the parts only a result that passed tells something
-    assert asserted(tmp_path, *parts, components=False) == {"toxicity", "close", "wrong"}
-    assert asserted(tmp_path, ("a", True, 0), ("b", False, 1), success=False, components=False) == {"a", "b"}
+@pytest.mark.parametrize(("parts", "better"), [
+    ([("toxicity", True, 1)], {"toxicity"}),
+    ([("m", False, 0)], {"m"}),
+    ([("m", True, 0.8), ("m", False, 0.75)], {"m"}),
+    ([("two", True, 1), ("two", False, 0), ("pass", True, 1)], {"two", "metric pass"}),
+    ([("failed", True, 0), ("wrong", False, 1)], set()),
+    ([("failed", True, 1), ("failed", True, 0)], set()),
+    ([("toxic", True, 0.2), ("toxic", False, 0.8)], set()),
+    ([("logged", True, 0.2), ("logged", True, 0.4)], set()),
+])  # fmt: skip
+def test_more_of_what_assertions_give_is_better_where_all_that_pass_lie_above_all_that_fail(tmp_path, parts, better):
+    assert asserted(tmp_path, *parts) == better
+
+
+def test_where_the_assertions_are_left_out_only_a_result_that_passed_says_something(tmp_path):
+    assert asserted(tmp_path, ("a", True, 1), ("b", True, 0), components=False) == {"a"}
+    assert asserted(tmp_path, ("a", True, 1), ("b", False, 0), success=False, components=False) == set()
 
 
 def test_one_provider_of_a_file_is_read_by_its_label_or_its_id(tmp_path):

@@ -111,5 +111,5 @@ def _check_clear(file: ResultFile, ids: Iterable[str]) -> None:
 def _unclear(file: ResultFile, why: str) -> Refused:
     return Refused(
         f"{file.name}: expected to know which ids ask the same question, which are one observation: {why}; "
-        "add a column `input`, or `group` with a name for each question, to both files"
+        "add to both files a column `input`, or `group`: the same for all ids of a question, or the id itself"
     )

@@ -85,7 +85,7 @@ def read_result_rows(
     return ResultFile(
         path, TOOL, samples, version, "", ", ".join(dict.fromkeys(_provider(row)[0] for _, row in found)), made,
         dict.fromkeys((LATENCY, COST), "promptfoo measures it"),
-        dict.fromkeys((PASS, SCORE), "as promptfoo says") | dict.fromkeys(_asserted(found), "its assertions pass above"),
+        dict.fromkeys((PASS, SCORE), "as promptfoo says") | dict.fromkeys(_asserted(found), "assertions pass above"),
         frozenset({LATENCY, COST, *filter(is_amount, metrics)}), (SCORE, PASS), by_place=True,
         notes=tuple(_notes(found)), column=column, columns=names,
     )  # fmt: skip

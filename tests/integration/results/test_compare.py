@@ -286,3 +286,17 @@ def test_what_is_in_a_file_counts_and_not_its_ending(worse):
     Path("old.csv").rename("old.scores")
 
     assert ran("old.scores", "new.csv", "--gate").exit_code == 1
+
+
+def test_one_question_under_ten_ids_is_no_significant_loss_and_the_grouping_is_printed():
+    for name, wrong in (("old.csv", ()), ("new.csv", (3,))):
+        rows = [f"{q}-{r},question {q},{int(q not in wrong)}\n" for q in range(20) for r in range(10)]
+        Path(name).write_text("id,input,accuracy\n" + "".join(rows))
+    done = ran("old.csv", "new.csv", "--gate", "--decision", "d.json")
+
+    assert done.exit_code == 1
+    assert "OLD old.csv has 200 samples, NEW new.csv has 200; paired: 200 ids, 20 questions" in done.stdout
+    assert "results/accuracy: Inconclusive" in done.stdout
+    assert "worse than the old file" not in done.output
+    said = CliRunner().invoke(app, ["comment", "d.json"]).stdout
+    assert "200 ids, 20 questions: ids with the same input or group are one observation" in said

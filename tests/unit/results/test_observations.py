@@ -146,7 +146,7 @@ def test_ids_that_may_be_repeats_are_asked_for(tmp_path, ids, says):
         observations_of(ids_file(tmp_path, ids))
     assert says in str(refused.value)
     assert "ids.csv: expected to know which ids ask the same question" in str(refused.value)
-    assert "add a column `input`, or `group`" in str(refused.value)
+    assert "add to both files a column `input`, or `group`: the same for all ids of a question" in str(refused.value)
 
 
 def test_a_column_says_which_ids_belong_together(tmp_path):

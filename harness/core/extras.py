@@ -29,7 +29,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "trackio": ("trackio",),
     "signing": ("model_signing",),
     "ray": ("ray",),
-    "inspect": ("backports",),
 }  # fmt: skip
 
 

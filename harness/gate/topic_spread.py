@@ -33,7 +33,7 @@ def effective_cases(d: Sequence[float], labels: Sequence[int], margin: float) ->
 
 
 def score_bound(pair: PairedScores) -> float | None:
-    """Return the lower bound of the score if it has a target score; Wilson's bound for pass/fail.
+    """Return the lower bound of the score if it has a target score.
 
     If scores differ between topics, the bound uses the effective number of cases, as for a change.
     """
@@ -42,7 +42,7 @@ def score_bound(pair: PairedScores) -> float | None:
         return None
     short, found = [score - 1 for score in pair.after], topics_of(pair.unit)
     effective = effective_cases(short, found.labels, 1 - target) if found and target < 1 else None
-    return 1 + stats.lower_bound(short, pair.level, effective=effective)
+    return stats.score_bound(pair.after, target, pair.level, effective)
 
 
 def topics_of(unit: Unit) -> Topics | None:

@@ -33,7 +33,7 @@ def effective_cases(d: Sequence[float], labels: Sequence[int], margin: float) ->
 
 
 def score_bound(pair: PairedScores) -> float | None:
-    """Return the lower bound of the score if it has a target score; Wilson's bound for pass/fail.
+    """Return the lower bound of the score if it has a target score.
 
     If scores differ between topics, the bound uses the effective number of cases, as for a change. If training rows
     come near cases, it is the smaller one of all cases and of those that can show a gain.
@@ -52,7 +52,7 @@ def _score_bound(pair: PairedScores, places: Sequence[int], after: Sequence[floa
     short, found = [score - 1 for score in after], topics_of(pair.unit)
     labels = [found.labels[place] for place in places] if found else []
     effective = effective_cases(short, labels, 1 - target) if labels and target < 1 else None
-    return 1 + stats.lower_bound(short, pair.level, effective=effective)
+    return stats.score_bound(after, target, pair.level, effective)
 
 
 def topics_of(unit: Unit) -> Topics | None:

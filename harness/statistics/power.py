@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tunegate.harness.statistics.critical_values import critical, critical_value
+from tunegate.harness.statistics.critical_values import PROMISED, critical, critical_value, graded_critical_value
 from tunegate.harness.statistics.distributions import Floats, binom_bound, binom_to, norm_below
 from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 from tunegate.harness.statistics.second_reference import Beside, prob_both
@@ -179,7 +179,7 @@ class Continuous(Power):
 
     def fewest_for_mean(self, margin: float) -> int:
         """Return the fewest observations whose mean can hold the margin, if no score moves."""
-        return 1 if margin >= self.room(margin) else fewest_cases(margin / self.room(margin), self.levels.held)
+        return 1 if margin >= self.room(margin) else _fewest_graded(margin / self.room(margin), self.levels.held)
 
     @property
     def fewest_for_share(self) -> int:
@@ -199,7 +199,7 @@ class Continuous(Power):
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
         span = self.room(margin)
-        z = critical_value(n, margin / span, self.levels.held)
+        z = graded_critical_value(n, margin / span, self.levels.held)
         return self._distance(n, margin, z, span - margin) - margin
 
     def _distance(self, n: int, margin: float, z: float, room: float) -> float:
@@ -220,10 +220,20 @@ class Continuous(Power):
 
 
 def fewest_cases(margin: float, level: float = LEVEL) -> int:
-    """Return the smallest n that can hold `margin` without a flip: n > z^2 (1 - m) / m."""
+    """Return the smallest n that can hold `margin` of pass/fail cases without a flip: n > z^2 (1 - m) / m."""
     check_design(1, margin, most=1.0)
-    n = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
-    while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
+    # fewer miss a loss of the margin more often than promised
+    least = math.ceil(math.log(PROMISED * level) / math.log1p(-margin))
+    return _fewest(margin, level, least, critical_value)
+
+
+def _fewest_graded(margin: float, level: float) -> int:
+    least = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
+    return _fewest(margin, level, least, graded_critical_value)
+
+
+def _fewest(margin: float, level: float, n: int, z: Callable[[int, float, float], float]) -> int:
+    while n <= z(n, margin, level) ** 2 * (1 - margin) / margin:
         n += 1
     return n
 

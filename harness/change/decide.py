@@ -8,14 +8,16 @@ prompts, decoding) is evaluated by those, and rule changes are listed first and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
-from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes, untrue_records
+from tunegate.harness.change.brought import untrue_records
+from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import leaks_in_prompts
@@ -273,8 +275,9 @@ class _Change:
             if base.refused:
                 return replace(decision, refused=base.refused)
             evaluated += [each.record for each in base.by_rules]
-        root = self.options.baselines
-        found = untrue_records(root, read_ledger(root), decision.changes.records, evaluated, self.newer.tasks)
+        root, brought = self.options.baselines, decision.changes.records
+        run_again = partial(_run_again, self.options, watch=watch)
+        found = untrue_records(root, read_ledger(root), brought, evaluated, self.newer.tasks, run_again, watch)
         return replace(decision, untrue=tuple(found))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:
@@ -309,6 +312,14 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
         return replace(decision, refused=f"by {rules}: {error}" if rules else str(error))
     evaluated = tuple(RulesVerdict(rules, record, blocking(session, record)) for record in session.records)
     return replace(decision, by_rules=evaluated, notes=(*decision.notes, *session.notes))
+
+
+def _run_again(options: Options, units: Collection[str], watch: Watch) -> Record:
+    """Evaluate units once more, with outputs of this run alone."""
+    session = Session(replace(options, against=None, adapters=(), sealed=False, out=None, fresh=True, run=None))
+    session.selection.select([], [unit for unit in session.selection.units() if unit.key in units])
+    session.execute(watch)
+    return session.records[0]
 
 
 def blocking(session: Session, record: Record) -> tuple[str, ...]:

@@ -12,6 +12,9 @@ from tests.support.gated import edit, git, invoke, ok
 from tests.support.records import write_policy
 from tests.support.tiny import write_trained
 from tests.support.units import write_unit
+from tunegate.harness.core.files import stamped
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append
 from tunegate.harness.models.local.huggingface import load_base
 
 T = "desk/triage"
@@ -68,3 +71,25 @@ def test_an_adapter_on_edited_decoding_is_compared_with_what_was_in_service(desk
 
     for each in found["by_rules"]:
         assert each["verdicts"][T] == "regressed", each
+
+
+def test_where_the_engine_repeats_itself_every_case_of_a_record_has_the_result_that_the_gate_finds(desk, tiny_model):
+    [path] = Path("baselines").glob("*/desk/triage.json")
+    outputs = {case["output"] for case in json.loads(path.read_text())["cases"].values()}
+    edit(lambda data: data["check"].update(schema={"enum": sorted(outputs)}))
+    ok("record")
+    commit(tiny_model)
+    edit(lambda data: data["generate"].update(seed=5))  # of greedy outputs: they stay the same
+    ok("record")
+    assert gate()["untrue"] == []
+
+    data = json.loads(path.read_text())
+    data["cases"]["c007"]["output"] = "another one"
+    data["scorer"] = {"jsonschema": "0"}  # an older check: the outputs are scored again
+    del data["digest"]
+    forged = stamped(data)
+    path.write_text(json.dumps(forged))
+    for kind in ("recorded", "serves"):
+        append(Path("baselines"), Event(kind, "desk", forged["subject"], {T: forged["digest"]}))
+    [line] = gate()["untrue"]
+    assert "has 98.3 %, and the gate finds 100.0 %: another result in 1 of 60 cases (c007); record it again" in line

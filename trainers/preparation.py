@@ -23,10 +23,10 @@ from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.release.manifest import MANIFEST
+from tunegate.harness.rows.examples import Example, RowFile, read_row_files
 from tunegate.trainers.config.recipe import KTO, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.labels import render_lost_labels
 from tunegate.trainers.data.preference import Data, check_left, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (

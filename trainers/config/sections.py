@@ -7,10 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 REFUSE, DROP, KEEP, ASK, SPLIT = "refuse", "drop", "keep", "ask", "split"
-AUTO, OWN, CHAT = "auto", "tunegate", "chat"  # forms of rows
-FORM_NAMES = (
-    AUTO, OWN, CHAT, "prompt-completion", "preference", "kto", "openai-preference", "sharegpt", "alpaca",
-)  # fmt: skip
 ALREADY = "trained on"  # of an adapter that was trained elsewhere: nothing can be left out any more
 
 SCHEDULES = ("cosine", "linear", "constant")

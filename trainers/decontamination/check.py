@@ -16,13 +16,13 @@ from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
+from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.search import Comparison, search
+from tunegate.harness.rows.thresholds import REFUSE, REVIEW, Near, nearest_first
+from tunegate.harness.rows.translations import LANGUAGES, encoder_digest
 from tunegate.trainers.config.exemptions import Exemption
 from tunegate.trainers.config.sections import ASK, DROP, KEEP, SPLIT, Decontaminate
-from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.render import Outcome, Settled, render_refusal, report_of_pairs
-from tunegate.trainers.decontamination.search import Comparison, search
-from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near, nearest_first
-from tunegate.trainers.decontamination.translations import LANGUAGES, encoder_digest
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tunegate.harness.cases.model import Task
+from tunegate.harness.rows.normalize import normalise
+from tunegate.harness.rows.thresholds import Near, nearest_first
 from tunegate.harness.statistics.power import fewest_cases
-from tunegate.trainers.decontamination.normalize import normalise
-from tunegate.trainers.decontamination.thresholds import Near, nearest_first
 
 Outcome = Literal["dropped", "refused", "asked", "kept", "exempted", "near"]
 SHOWN = 10

@@ -11,9 +11,9 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.files import text_digest
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.config.sections import Decontaminate
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.decontamination.render import render_dropped, render_near
 

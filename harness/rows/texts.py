@@ -15,8 +15,8 @@ import numpy as np
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.cases.model import Case, Prompt, Task, Unit
-from tunegate.trainers.data.examples import Example, parsed_output
-from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
+from tunegate.harness.rows.examples import Example, parsed_output
+from tunegate.harness.rows.normalize import FACT, PHRASE, Wording, normalise, wording
 
 Side = Literal["input", "output"]
 LONG = 8  # words; shorter outputs may come from a closed set that rows share with the fixtures

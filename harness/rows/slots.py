@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from tunegate.harness.cases.model import Case
-from tunegate.trainers.data.examples import parsed_output
-from tunegate.trainers.decontamination.normalize import is_fact, wording
-from tunegate.trainers.decontamination.texts import CLOSED
-from tunegate.trainers.decontamination.thresholds import Near
+from tunegate.harness.rows.examples import parsed_output
+from tunegate.harness.rows.normalize import is_fact, wording
+from tunegate.harness.rows.texts import CLOSED
+from tunegate.harness.rows.thresholds import Near
 
 Words = tuple[str, ...]
 SENTENCE = range(2, 11)  # words outside the slots; a longer text with other names is an edited copy

@@ -14,12 +14,12 @@ from tunegate.harness.cases.model import Task
 from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.embeddings import embed
 from tunegate.harness.privacy.encodings import decodings
-from tunegate.trainers.data.examples import Example
-from tunegate.trainers.decontamination.normalize import Wording, wording
-from tunegate.trainers.decontamination.overlap import EvalTexts, Matrix
-from tunegate.trainers.decontamination.rewordings import LEAST, Reworded, find_reworded, stripped
-from tunegate.trainers.decontamination.slots import Slots
-from tunegate.trainers.decontamination.texts import (
+from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.normalize import Wording, wording
+from tunegate.harness.rows.overlap import EvalTexts, Matrix
+from tunegate.harness.rows.rewordings import LEAST, Reworded, find_reworded, stripped
+from tunegate.harness.rows.slots import Slots
+from tunegate.harness.rows.texts import (
     SIDES,
     EvalText,
     ExampleText,
@@ -29,7 +29,7 @@ from tunegate.trainers.decontamination.texts import (
     example_texts,
     prompt_templates,
 )
-from tunegate.trainers.decontamination.thresholds import (
+from tunegate.harness.rows.thresholds import (
     MOST_LIKENESS,
     REFUSE,
     REVIEW,
@@ -41,7 +41,7 @@ from tunegate.trainers.decontamination.thresholds import (
     may_be_near,
     nearest_first,
 )
-from tunegate.trainers.decontamination.translations import Embed, embed_multilingual, embedded, translations
+from tunegate.harness.rows.translations import Embed, embed_multilingual, embedded, translations
 
 BLOCK = 1024  # texts per block, which determines memory use
 MOST_SIMILAR = 5  # pairs kept for the record

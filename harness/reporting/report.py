@@ -95,6 +95,8 @@ class UnitReport:
 class CandidateReport:
     """An evaluated model: its verdict, the basis of it, and what it was `compared` with.
 
+    `claimed` says which cases are near by the change's own record; empty if there are none.
+
     `command` repeats it: the start of a command, or all of it if it `is_whole`.
     """
 
@@ -109,6 +111,7 @@ class CandidateReport:
     is_whole: bool = False
     compared: tuple[ComparedSide, ...] = ()
     compared_as: str = ""
+    claimed: str = ""
 
     @property
     def folder(self) -> str:
@@ -278,7 +281,16 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
     return CandidateReport(
         candidate_name(record), outcome, _sentence(record, decisions, soft), tuple(units), cases, decisions,
         provenance(record), rerun(record), record.has_supplied_scores, compared_sides(record),
-        record.compared_as,
+        record.compared_as, _claimed(record),
+    )  # fmt: skip
+
+
+def _claimed(record: Record) -> str:
+    """Return how many cases of which units are near by the change's own record, as sentences."""
+    found = {unit: len(set(near) & record.of_unit(unit).keys()) for unit, near in record.near_claimed.items()}
+    return " ".join(
+        f"{number} of {len(record.of_unit(unit))} cases of {unit} are near by this change's own record."
+        for unit, number in found.items() if number
     )  # fmt: skip
 
 

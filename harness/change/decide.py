@@ -213,7 +213,9 @@ class _Change:
         """The rules with what is known of the near cases of adapters whose training record the branch does not have."""
         adapters = {show_path(given): adapter_folder(given, self.watch) for given in self.options.adapters}
         new = {name: folder for name, folder in adapters.items() if not self._has_record(folder)}
-        return replace(rules, near={name: find_near_cases(folder, rules.tasks) for name, folder in new.items()})
+        return replace(
+            rules, near={name: find_near_cases(folder, rules.tasks, self.watch) for name, folder in new.items()}
+        )
 
     def _has_record(self, adapter: Path) -> bool:
         """Whether the branch has an adapter's training record, in the same place and with the same bytes."""

@@ -180,6 +180,7 @@ class Record:
         inconclusive: whether inconclusive units block or warn.
         near: by unit, the cases that the adapter's training rows come near; they are no evidence of a gain.
         near_claimed: those of them that only the adapter's own training record names.
+        near_among_rows: the share of its rows that come near another row; None if they were not searched here.
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
         rewards: the checks that the adapter was rewarded by; what they saw is no evidence of a gain.
         compared_as: its name in `tunegate compare`; such a record is for information only.
@@ -209,6 +210,7 @@ class Record:
     inconclusive: Literal["block", "warn"] = "block"
     near: Mapping[str, Sequence[str]] = field(default_factory=dict)
     near_claimed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    near_among_rows: float | None = None
     adopted: str = ""
     rewards: tuple[RewardingCheck, ...] = ()
     compared_as: str = ""
@@ -284,6 +286,7 @@ class Record:
             **({"references": _plain(self.references)} if self.references else {}),
             **({"near": _lists(self.near)} if self.near else {}),
             **({"near_claimed": _lists(self.near_claimed)} if self.near_claimed else {}),
+            **({"near_among_rows": self.near_among_rows} if self.near_among_rows is not None else {}),
             **({"adopted": self.adopted} if self.adopted else {}),
             **({"rewards": [each.as_dict() for each in self.rewards]} if self.rewards else {}),
             **({"compared_as": self.compared_as} if self.compared_as else {}),

@@ -210,8 +210,11 @@ class RunModels:
             return {**shards.near, "adopted": first.adopted, "rewards": first.rewards}
         if not adapter:
             return {}
-        near = find_near_cases(adapter, self._selection.tasks).of([unit.key for unit in self._selection.selected])
-        return {**near, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
+        near = find_near_cases(adapter, self._selection.tasks, self._watch)
+        if near.why_not:
+            self._note(f"{adapter.name}: which cases rows come near is only its own record's word: {near.why_not}")
+        known = near.of([unit.key for unit in self._selection.selected])
+        return {**known, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}

@@ -12,6 +12,7 @@ from tests.support.records import stamp, training_record, write_desk, write_poli
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk, T, desk  # noqa: F401  (fixtures)
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import read_diagnosis, write_diagnosis
 from tunegate.harness.models.adapters import ADOPTED, CONFIG, TRAINING, adapter_digest
 from tunegate.harness.release.manifest import verify_release
@@ -103,7 +104,7 @@ def test_a_record_that_hides_near_cases_is_refused(sealing):
     record = sealing.evaluate(adapter, TUNED, base, sealed=True, adopted="supported")
     sealing.refuses(adapter, record, "which names other cases that rows come near", base=base)
 
-    listed = find_near_cases(adapter, load_tasks(sealing.fixtures)).of([T, SEALED])
+    listed = find_near_cases(adapter, load_tasks(sealing.fixtures), quiet()).of([T, SEALED])
     record = sealing.evaluate(adapter, TUNED, base, sealed=True, adopted="supported", **listed)
     assert "come near 1 case, which is no evidence" in sealing.release(adapter, record, base=base).card.read_text()
 

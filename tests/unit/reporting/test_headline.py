@@ -75,5 +75,5 @@ def test_of_several_candidates_the_verdict_stands_as_it_is():
 def test_what_only_the_change_says_of_near_cases_stands_in_the_first_lines(verdict, times):
     one = gated(verdict, UNIT)
     claimed = "7 of 60 cases of desk/triage are near by this change's own record."
-    candidates = tuple(replace(each, claimed=claimed) for each in one.candidates * times)
+    candidates = tuple(replace(each, about_near=claimed) for each in one.candidates * times)
     assert head(replace(one, candidates=candidates))[1].count(claimed) == times

@@ -52,9 +52,12 @@ from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.ledger.store import read_ledger
+from tunegate.harness.models.adapter_reference import adapter_folder
+from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
+from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.run import Session
 
 HERE = "the rules of this change"
@@ -85,7 +88,7 @@ def decide_change(
             decision = _alone(options, watch)
         else:
             folders = [Path(stack.enter_context(_folder())) for _ in range(3)]
-            change = _Change(options, ref, approve, checks, *folders)
+            change = _Change(options, ref, approve, checks, watch, *folders)
             change.find_branch()
             change.lay_trees()
             change.compare_rules()
@@ -127,6 +130,7 @@ class _Change:
     ref: str
     approve: str | None
     checks: IsolatedChecks
+    watch: Watch
     home: Path
     copy: Path
     around: Path
@@ -187,7 +191,7 @@ class _Change:
         """Compare the rules of both sides while none of their code runs."""
         with declared_checks():
             self.older = self._rules(self.before) if self.before else None
-            self.newer = self._rules(self.options, self.copy)
+            self.newer = self._with_near(self._rules(self.options, self.copy))
         if self.older:
             changes = rule_changes(self.older, self.newer)
         else:
@@ -206,6 +210,22 @@ class _Change:
         code = code_of_model(self.options.model, root, tree) if options is self.options else self.code
         template = chat_template_text(self.options, options.root)
         return replace(rules_of(options, copy), model=code, chat_template=template)
+
+    def _with_near(self, rules: Rules) -> Rules:
+        """The rules with what is known of the near cases of adapters whose training record the branch does not have."""
+        adapters = {show_path(given): adapter_folder(given, self.watch) for given in self.options.adapters}
+        new = {name: folder for name, folder in adapters.items() if not self._has_record(folder)}
+        return replace(
+            rules, near={name: find_near_cases(folder, rules.tasks, self.watch) for name, folder in new.items()}
+        )
+
+    def _has_record(self, adapter: Path) -> bool:
+        """Whether the branch has an adapter's training record, in the same place and with the same bytes."""
+        try:
+            place = real_path(adapter).relative_to(real_path(self.options.root))
+            return (self.home / place / TRAINING).read_bytes() == (adapter / TRAINING).read_bytes()
+        except (ValueError, OSError):
+            return False
 
     def _named(self, changes: RuleChanges) -> RuleChanges:
         return replace(changes, approve=self.digest if changes.modified else "")
@@ -238,7 +258,8 @@ class _Change:
         with holding_unchanged(runs, [self.home, self.copy, self.around], has_code):
             if self.before and self.older and self.newer.checks and not self.waits:
                 # once more, now with what the code of the checks itself says of its references
-                again = rule_changes(self._rules(self.before), self._rules(self.options, self.copy))
+                newer = replace(self._rules(self.options, self.copy), near=self.newer.near)
+                again = rule_changes(self._rules(self.before), newer)
                 self.changes = self._named(again)
             decision = self._announced()
             tell(decision)

@@ -108,15 +108,6 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def near_cases(folder: Path) -> dict[str, list[str]]:
-    """The cases that training rows of an adapter come near, by unit, from its training record."""
-    record, found = training_record(folder), dict[str, list[str]]()
-    for each in (record or {}).get("decontamination", {}).get("near", ()):
-        unit, _, case = each["case"].rpartition("/")
-        found.setdefault(unit, []).append(case)
-    return found
-
-
 def claim_of(folder: Path) -> str:
     """What its adoption found of an adapter's claimed rows, a key of `ADOPTED`; empty if Tunegate trained it."""
     return str((training_record(folder) or {}).get("adoption", {}).get("claim", ""))

@@ -14,7 +14,7 @@ from tunegate.harness.models.identity import ModelFiles
 if TYPE_CHECKING:
     import torch
 
-INHERITED = ("adapter", "recipe", "rows", "memorization", "start")  # keys of its record, for the new one
+INHERITED = ("adapter", "task", "recipe", "rows", "memorization", "start")  # keys of its record, for the new one
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from tests.support.gated import edit, git, invoke, ok
-from tests.support.records import write_policy
+from tests.support.records import stamp, training_record, write_policy
 from tests.support.tiny import write_trained
 from tests.support.units import write_unit
 from tunegate.harness.core.files import stamped
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
+from tunegate.harness.models.adapters import TRAINING, adapter_digest
 from tunegate.harness.models.local.huggingface import load_base
+from tunegate.harness.models.resolve import identify
 
 T = "desk/triage"
 CASES = [{"id": f"c{number:03}", "input": f"ticket {number}"} for number in range(70)]
@@ -43,8 +45,16 @@ def commit(tiny_model: Path) -> None:
     write_trained(Path("adapters/x"), load_base(tiny_model))
 
 
-def gate() -> dict[str, Any]:
-    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json")
+def says_near(tiny_model: Path, cases: int, **more: Any) -> None:
+    """The training record of the adapter, written by hand, says that rows came near the first cases."""
+    adapter = Path("adapters/x")
+    listed = [{"case": f"{T}/{each['id']}", "row": "rows.jsonl:1", "measure": "words", "value": 1.0} for each in CASES]
+    parts = {"model": identify(str(tiny_model), tiny_model).as_dict(), "adapter": adapter_digest(adapter)}
+    stamp(adapter / TRAINING, training_record(decontamination={"near": listed[:cases]}) | parts | more)
+
+
+def gate(*more: str) -> dict[str, Any]:
+    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json", *more)
     assert done.exit_code in (0, 1), done.output
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -93,3 +103,40 @@ def test_where_the_engine_repeats_itself_every_case_of_a_record_has_the_result_t
         append(Path("baselines"), Event(kind, "desk", forged["subject"], {T: forged["digest"]}))
     [line] = gate()["untrue"]
     assert "has 98.3 %, and the gate finds 100.0 %: another result in 1 of 60 cases (c007); record it again" in line
+
+
+def test_a_list_of_near_cases_that_nothing_here_can_check_waits_for_approval_above_a_tenth(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 6)
+    assert gate()["modified"] == []
+
+    says_near(tiny_model, 7)
+    found = gate()
+
+    [line] = found["modified"]
+    assert line.startswith(f"{T}: 7 of 60 cases are near by this change's own record (adapters/x, list ")
+    assert not found["passes"]
+    assert gate(f"--approve={found['approve']}")["approved"]
+
+    says_near(tiny_model, 8)
+    assert not gate(f"--approve={found['approve']}")["approved"]
+
+
+def test_a_list_that_the_branch_has_does_not_wait_again(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 30)
+    git("add", "-A")
+    git("commit", "-qm", "adapter")
+    git("branch", "-f", "main")
+
+    assert gate()["modified"] == []
+
+
+def test_without_a_branch_the_gate_only_says_so(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 30)
+
+    done = invoke("gate", "--adapter=adapters/x")
+
+    [first, *_] = done.stdout.splitlines()
+    assert "30 of 60 cases of desk/triage are near by this change's own record." in done.stdout, first

@@ -306,13 +306,12 @@ def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
 
 
 def test_the_model_card_tells_of_rows_that_came_near_to_fixtures_and_of_private_data(desk):
-    clean = {"dropped": {"refuse": 2, "review": 5, "sha256": "ab" * 32}, "kept": 1}
+    clean = {"dropped": {"refuse": 2, "review": 5, "sha256": "ab" * 32}}
     (desk.adapter() / "dropped.jsonl").write_text("{}\n")
     body = desk.card(decontamination=clean, private_data={"policy": {"override": "a made-up *key*"}, "rows": 1})
 
     assert (
-        "42 rows, none of which repeats a fixture (7 too similar to one were dropped, see `dropped.jsonl`); "
-        "1 possible paraphrase was kept, as the recipe says; method sft"
+        "42 rows, none of which repeats a fixture (7 too similar to one were dropped, see `dropped.jsonl`); method sft"
     ) in body
     assert "**Trained on secrets or personal data**, in 1 row: a made-up \\*key\\*\n" in body
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tunegate.harness.core.progress import quiet
-from tunegate.trainers.decontamination.translations import LIKENESS, LIKENESS_OF_SHORT, UNRELATED, translations
+from tunegate.harness.rows.translations import LIKENESS, LIKENESS_OF_SHORT, UNRELATED, translations
 
 ENGLISH = "The boiler in our kitchen drips whenever somebody takes a shower upstairs."
 OTHER = "Please move the visit on Thursday to the week after, we are at a wedding in Leeds."

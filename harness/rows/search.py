@@ -11,25 +11,28 @@ from itertools import groupby
 import numpy as np
 
 from tunegate.harness.cases.model import Task
+from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.embeddings import embed
 from tunegate.harness.privacy.encodings import decodings
-from tunegate.trainers.data.examples import Example
-from tunegate.trainers.decontamination.normalize import Wording, wording
-from tunegate.trainers.decontamination.overlap import EvalTexts, Matrix
-from tunegate.trainers.decontamination.rewordings import LEAST, Reworded, find_reworded, stripped
-from tunegate.trainers.decontamination.slots import Slots
-from tunegate.trainers.decontamination.texts import (
+from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.normalize import Wording, wording
+from tunegate.harness.rows.overlap import EvalTexts, Matrix
+from tunegate.harness.rows.rewordings import LEAST, Reworded, find_reworded, stripped
+from tunegate.harness.rows.slots import Slots
+from tunegate.harness.rows.texts import (
     SIDES,
     EvalText,
     ExampleText,
+    HeldRow,
     Side,
     common_phrases,
     eval_texts,
     example_texts,
+    held_texts,
     prompt_templates,
 )
-from tunegate.trainers.decontamination.thresholds import (
+from tunegate.harness.rows.thresholds import (
     MOST_LIKENESS,
     REFUSE,
     REVIEW,
@@ -41,10 +44,11 @@ from tunegate.trainers.decontamination.thresholds import (
     may_be_near,
     nearest_first,
 )
-from tunegate.trainers.decontamination.translations import Embed, embed_multilingual, embedded, translations
+from tunegate.harness.rows.translations import Embed, embed_multilingual, embedded, translations
 
 BLOCK = 1024  # texts per block, which determines memory use
 MOST_SIMILAR = 5  # pairs kept for the record
+SAMPLE = 200  # rows that are compared with all others
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,11 @@ def search(
     common = common_phrases(_by_row(texts), spelt)
     vectors = _Remembering(vectors)
     made = _find_reworded(rows, tasks, common, vectors, watch)
-    near: list[Near] = []
-    for side in SIDES:  # separately, since word frequencies of inputs do not apply to outputs
-        against = [each for each in every if each.side == side]
-        if texts and against:
-            near += _near(texts, against, common, watch, vectors)
-            near += _translated([each for each in texts if each.side == side], against, common, watch, multilingual)
+    near = [*_compared(texts, every, common, watch, vectors)]
+    for side in SIDES:
+        asked, against = [each for each in texts if each.side == side], [each for each in every if each.side == side]
+        if asked and against:
+            near += _translated(asked, against, common, watch, multilingual)
     found: dict[tuple[object, ...], Near] = {}
     for each in nearest_first(near):
         found.setdefault(each.pair, each)
@@ -108,6 +111,35 @@ def search(
         len(rows), len(texts), len(every), len(common), tuple(nearest_first([*pairs, *more])), tuple(nearest),
         len(beyond) - len(pairs), tuple(made),
     )  # fmt: skip
+
+
+def near_among(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> float:
+    """The share of the rows that come near another row, or repeat it, by the limits for cases; of `SAMPLE` rows.
+
+    Where it is high, what people ask is alike, and a case that rows come near is no sign of a leak.
+    """
+    held = sorted(rows, key=lambda row: digest([row.messages, row.output]))[:SAMPLE]
+    every, templates = [text for row in held for text in held_texts(row)], prompt_templates(tasks)
+    texts = [text for row in rows for text in example_texts(row, templates)]
+    common = common_phrases(_by_row(texts), [wording(each.text) for each in every])
+    slots = Slots(map(HeldRow, held))
+    near = {
+        each.eval_text.case.key
+        for each in _compared(texts, every, common, watch, _Remembering(vectors))
+        if each.threshold != "clear" and f"{each.row.file}:{each.row.line}" != each.eval_text.case.key
+        and not slots.differ(each)
+    }  # fmt: skip
+    return round(len(near) / len({each.case.key for each in every}), 2)
+
+
+def _compared(
+    texts: Sequence[ExampleText], every: Sequence[EvalText], common: Mapping[str, int], watch: Watch, vectors: Embed
+) -> Iterator[Near]:
+    """The pairs in one language, by side, since word frequencies of inputs do not apply to outputs."""
+    for side in SIDES:
+        against = [each for each in every if each.side == side]
+        if texts and against:
+            yield from _near(texts, against, common, watch, vectors)
 
 
 class _Remembering:

@@ -15,8 +15,8 @@ from tunegate.harness.authoring.document import Document, shortened, show_value
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.trainers.config.sections import CHAT, OWN
 
+AUTO, OWN, CHAT = "auto", "tunegate", "chat"
 PASSED = ("unit", "context")  # keys of our own that every form may hold
 Rows = Iterator[dict[str, Any]]  # of our own form; `liked` is false for an output that is not to be learned
 
@@ -253,6 +253,8 @@ FORMS: Mapping[str, Form] = {
         _alpaca,
     ),
 }  # fmt: skip
+#: What a recipe may name as the form of its rows.
+FORM_NAMES = (AUTO, OWN, *FORMS)
 _OWN_KEYS = _sets("input output", "messages", "messages rejected", "input output rejected")
 
 

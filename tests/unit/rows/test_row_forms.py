@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.trainers.config.sections import AUTO, FORM_NAMES, OWN
-from tunegate.trainers.data.examples import read_row_files
-from tunegate.trainers.data.row_forms import FORMS, without_nulls
+from tunegate.harness.rows.examples import read_row_files
+from tunegate.harness.rows.row_forms import AUTO, FORM_NAMES, FORMS, OWN, without_nulls
 
 SYSTEM, USER, OUTPUT, WORSE = "Sort it.", "It drips.", '{"product": "tap"}', "A tap, I think."
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tunegate.trainers.decontamination.rewordings import LEAST, find_reworded
+from tunegate.harness.rows.rewordings import LEAST, find_reworded
 
 TOPICS = 12
 

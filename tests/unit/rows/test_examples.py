@@ -11,7 +11,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.models.prompts import messages
-from tunegate.trainers.data.examples import read_examples
+from tunegate.harness.rows.examples import read_examples
 
 ROW = {"unit": "triage", "input": "It drips.", "output": "{}"}
 

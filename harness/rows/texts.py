@@ -9,19 +9,43 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.cases.model import Case, Prompt, Task, Unit
-from tunegate.trainers.data.examples import Example, parsed_output
-from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
+from tunegate.harness.rows.examples import Example, parsed_output
+from tunegate.harness.rows.normalize import FACT, PHRASE, Wording, normalise, wording
 
 Side = Literal["input", "output"]
 LONG = 8  # words; shorter outputs may come from a closed set that rows share with the fixtures
 SIDES: tuple[Side, ...] = ("input", "output")
 CLOSED = 3  # cases; an output or a passage shared by so many is not particular to one
+
+
+class Held(Protocol):
+    """What rows are compared with: a case, or another row."""
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+
+    @property
+    def place(self) -> str:
+        """Its file and line."""
+
+    @property
+    def input(self) -> str:
+        """Its input; of a conversation the last turn."""
+
+    @property
+    def text(self) -> str:
+        """Its whole input."""
+
+    @property
+    def expect(self) -> Any:
+        """What its output should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +56,49 @@ class EvalText:
     """
 
     text: str
-    case: Case
+    case: Held
     side: Side
     sealed: bool = False
-    same: tuple[Case, ...] = ()
+    same: tuple[Held, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A row as one that others are compared with."""
+
+    row: Example
+
+    @property
+    def key(self) -> str:
+        """Its file and line: the rows of one conversation are one."""
+        return f"{self.row.file}:{self.row.line}"
+
+    @property
+    def place(self) -> str:
+        """Its file and line."""
+        return self.key
+
+    @property
+    def input(self) -> str:
+        """Its input."""
+        return self.row.input
+
+    @property
+    def text(self) -> str:
+        """Its input."""
+        return self.row.input
+
+    @property
+    def expect(self) -> Any:
+        """Its output, read if it is JSON."""
+        return parsed_output(self.row.output)
+
+
+def held_texts(row: Example) -> Iterator[EvalText]:
+    """The texts of a row that stand for those of a case: its input, and long texts of its output."""
+    held = HeldRow(row)
+    yield EvalText(row.input, held, "input")
+    yield from (EvalText(text, held, "output") for text in dict.fromkeys(_strings(held.expect)) if _is_long(text))
 
 
 def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:

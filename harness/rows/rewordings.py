@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tunegate.harness.cases.model import Case, Unit
-from tunegate.trainers.data.examples import Example
-from tunegate.trainers.decontamination.normalize import wording
-from tunegate.trainers.decontamination.texts import EvalText, ExampleText
-from tunegate.trainers.decontamination.thresholds import NEAREST, REFUSE, Near
+from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.normalize import wording
+from tunegate.harness.rows.texts import EvalText, ExampleText
+from tunegate.harness.rows.thresholds import NEAREST, REFUSE, Near
 
 Vectors = npt.NDArray[np.float32]  # a text down, of length 1
 

@@ -6,7 +6,7 @@ from tests.support.traffic import write_traffic
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.snapshot import TrafficInput, traffic_in, write_snapshot
-from tunegate.trainers.decontamination.texts import eval_texts
+from tunegate.harness.rows.texts import eval_texts
 
 
 def test_the_inputs_of_traffic_are_compared_with_rows(tmp_path):

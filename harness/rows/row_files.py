@@ -11,7 +11,7 @@ from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
 from tunegate.harness.core.reading import read_bytes, read_json
-from tunegate.trainers.data.row_forms import without_nulls
+from tunegate.harness.rows.row_forms import without_nulls
 
 KINDS = "a file of rows: .jsonl, .json or .parquet"
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tunegate.trainers.data.examples import Example
-from tunegate.trainers.decontamination.overlap import Scores
-from tunegate.trainers.decontamination.texts import EvalText, ExampleText
+from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.overlap import Scores
+from tunegate.harness.rows.texts import EvalText, ExampleText
 
 Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]

@@ -18,7 +18,7 @@ import numpy as np
 from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
-from tunegate.trainers.decontamination.overlap import Matrix
+from tunegate.harness.rows.overlap import Matrix
 
 #: The encoder's training languages, as ISO 639-1; texts in other languages match nothing.
 LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")

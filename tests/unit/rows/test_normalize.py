@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunegate.trainers.decontamination.normalize import normalise
+from tunegate.harness.rows.normalize import normalise
 
 SAYS = "The scaffolding goes up on Wednesday morning, and Dan will swap the flue on Friday."
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from tunegate.harness.cases.model import Case
-from tunegate.trainers.data.examples import parsed_output
-from tunegate.trainers.decontamination.normalize import is_fact, wording
-from tunegate.trainers.decontamination.texts import CLOSED
-from tunegate.trainers.decontamination.thresholds import Near
+from tunegate.harness.rows.examples import parsed_output
+from tunegate.harness.rows.normalize import is_fact, wording
+from tunegate.harness.rows.texts import CLOSED, Held
+from tunegate.harness.rows.thresholds import Near
 
 Words = tuple[str, ...]
 SENTENCE = range(2, 11)  # words outside the slots; a longer text with other names is an edited copy
@@ -21,7 +20,7 @@ MISSPELLED = 0.75  # of two words that are one, misspelled (difflib)
 class Slots:
     """The slots that cases fill; `differ` is whether a row shares a case's sentence and none of its values."""
 
-    def __init__(self, cases: Iterable[Case]) -> None:
+    def __init__(self, cases: Iterable[Held]) -> None:
         counts = Counter(value for case in cases for value in set(_filled(case.input, case.expect)))
         self._common = {value for value, count in counts.items() if count >= CLOSED}
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from tunegate.trainers.decontamination.normalize import LEAST_WORDS, Wording
+from tunegate.harness.rows.normalize import LEAST_WORDS, Wording
 
 Matrix = npt.NDArray[np.float32]  # rows down, held-out texts across
 LEAST_KEPT = 4  # words with letters besides facts; with fewer, texts with masked facts match by coincidence

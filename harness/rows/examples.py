@@ -22,9 +22,8 @@ from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
-from tunegate.trainers.config.sections import AUTO, OWN
-from tunegate.trainers.data.row_files import read_row_documents
-from tunegate.trainers.data.row_forms import FORMS, as_own, form_of, unused_columns
+from tunegate.harness.rows.row_files import read_row_documents
+from tunegate.harness.rows.row_forms import AUTO, FORMS, OWN, as_own, form_of, unused_columns
 
 _TEXT = {"type": "string", "minLength": 1}
 SAID = [

@@ -106,6 +106,9 @@ def test_a_list_that_the_branch_has_does_not_wait_again(desk, tiny_model):
 
     assert gate()["modified"] == []
 
+    write_trained(Path("adapters/x"), load_base(tiny_model), r=2)
+    assert len(gate()["modified"]) == 1, "the list is of other weights"
+
 
 def test_without_a_branch_the_gate_only_says_so(desk, tiny_model):
     commit(tiny_model)

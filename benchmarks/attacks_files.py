@@ -327,6 +327,30 @@ def _poisoned(world: World) -> list[str]:
     return ["--run=forged.json"]
 
 
+def _near_listed(world: World) -> None:
+    """The training record says that rows came near all cases that the adapter loses, and the rows are not there."""
+    lost = [f"{unit}/{case}" for unit, each in json.loads(world.read("third.json"))["verdicts"].items()
+            for case in each["regressed_cases"]]  # fmt: skip
+    near = [{"case": case, "row": "rows.jsonl:1", "measure": "words", "value": 1.0} for case in lost]
+    world.edit("third/training.json", lambda data: _signed(data | {"decontamination": {"near": near}}))
+    (world.home / "third.jsonl").unlink()
+    world.commit()
+
+
+def _near_left_out(world: World) -> None:
+    """The rows repeat all cases of the target, and the training record lists none of them."""
+    shutil.copytree(world.home / "tuned", world.home / "fourth")
+    for name in ("release.json", "README.md", "record.json"):
+        (world.home / "fourth" / name).unlink()
+    texts = [case["input"] for unit in ("triage", "final")
+             for case in json.loads(world.read(f"fixtures/desk/{unit}.yaml"))["cases"]]  # fmt: skip
+    rows = "".join(json.dumps({"unit": "triage", "input": text, "output": "7"}) + "\n" for text in texts)
+    sha = hashlib.sha256(world.write("fourth.jsonl", rows).read_bytes()).hexdigest()
+    file = {"file": "fourth.jsonl", "form": "tunegate", "sha256": sha, "rows": len(texts)}
+    world.edit("fourth/training.json", lambda data: _signed(data | {"rows": [file]}))
+    world.commit()
+
+
 def _config_twice(world: World) -> None:
     """The settings say twice how strongly the adapter acts."""
     text = world.read("tuned/adapter_config.json").rstrip()
@@ -785,6 +809,12 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "An adapter acts 100 times as strongly the other way, by a second value of a key, and was never evaluated.",
         _config_twice,
         ("release", "fourth", "--model=model"),
+    ),
+    "near-listed": _third("; its training record lists the cases that it loses as near.", _near_listed, GATE_THIRD),
+    "near-left-out": _of_adapter(
+        "An adapter's rows repeat all cases that it gains on, and its training record lists none as near.",
+        _near_left_out,
+        ("gate", "--model=model", "--adapter=fourth", "--sealed", "--policy-from=origin/main"),
     ),
     "adapter-of-devices": _third("; its card is endless and its parity a pipe.", _devices),
     # files that are read

@@ -53,7 +53,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
-from tunegate.harness.models.adapters import TRAINING
+from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
@@ -214,18 +214,22 @@ class _Change:
     def _with_near(self, rules: Rules) -> Rules:
         """The rules with what is known of the near cases of adapters whose training record the branch does not have."""
         adapters = {show_path(given): adapter_folder(given, self.watch) for given in self.options.adapters}
-        new = {name: folder for name, folder in adapters.items() if not self._has_record(folder)}
-        return replace(
-            rules, near={name: find_near_cases(folder, rules.tasks, self.watch) for name, folder in new.items()}
-        )
+        near = {
+            name: find_near_cases(folder, rules.tasks, self.watch, self.options.fresh)
+            for name, folder in adapters.items()
+            if not self._has_record(folder)
+        }
+        return replace(rules, near=near)
 
     def _has_record(self, adapter: Path) -> bool:
         """Whether the branch has an adapter's training record, in the same place and with the same bytes."""
         try:
             place = real_path(adapter).relative_to(real_path(self.options.root))
-            return (self.home / place / TRAINING).read_bytes() == (adapter / TRAINING).read_bytes()
+            same = (self.home / place / TRAINING).read_bytes() == (adapter / TRAINING).read_bytes()
         except (ValueError, OSError):
             return False
+        # of other weights it says nothing
+        return same and (training_record(adapter) or {}).get("adapter") == adapter_digest(adapter)
 
     def _named(self, changes: RuleChanges) -> RuleChanges:
         return replace(changes, approve=self.digest if changes.modified else "")
@@ -336,7 +340,7 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
 
 
 def _run_again(options: Options, units: Collection[str], watch: Watch) -> Record:
-    """Evaluate units once more, with outputs of this run alone."""
+    """Evaluate units once more, with only the outputs of this run."""
     session = Session(replace(options, against=None, adapters=(), sealed=False, out=None, fresh=True, run=None))
     session.selection.select([], [unit for unit in session.selection.units() if unit.key in units])
     session.execute(watch)

@@ -81,8 +81,9 @@ def lower(facts: UnitVerdict) -> str:
 
 def beside_near(facts: UnitVerdict, near: NearScores) -> str:
     """Return a sentence on the near cases, and on what is shown without their gains."""
-    beside, others = (_moved(facts, means) for means in (near.near, near.others))
-    which = f"{near.n} of {near.n + near.clean} cases ({beside}{f'; the others {others}' if others else ''})"
+    beside, others = (_moved(facts, each) for each in (near.near, near.others))
+    means = f"{beside}; the others {others}" if others else beside
+    which = f"{near.n} of {near.n + near.clean} cases ({means})"
     proof = near.gain if facts.role == "target" else near.hold
     seen, least = (change(each, facts.kind) for each in (proof.difference, proof.least))
     return (

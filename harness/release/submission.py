@@ -187,7 +187,7 @@ def _training(adapter: Path, digest: str, record: Record, tasks: Sequence[Task],
 
 def _check_said(adapter: Path, record: Record, tasks: Sequence[Task], watch: Watch) -> None:
     """Refuse a record that says other things of the training data than is found here: a file is a claim."""
-    found = find_near_cases(adapter, tasks, watch).of([*record.units])
+    found = find_near_cases(adapter, tasks, watch, fresh=True).of([*record.units])
     said = NearCases(record.near, record.near_claimed, record.near_among_rows).of([*record.units])
     if said != found or record.adopted != claim_of(adapter):
         raise Refused(

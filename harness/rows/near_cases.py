@@ -30,6 +30,7 @@ from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion
 from tunegate.harness.models.cache import Store, store_path
+from tunegate.harness.rows.examples import Example, read_row_files
 from tunegate.harness.rows.row_forms import AUTO
 from tunegate.harness.rows.translations import PACKAGE as ENCODER
 from tunegate.harness.rows.translations import encoder_digest
@@ -44,7 +45,7 @@ class NearCases:
     Attributes:
         cases: all of them.
         claimed: those among them that only the training record names, a file of the change.
-        among: the share of the rows that come near another row; None where they were not searched.
+        among: the share of the rows that come near another row; None if none comes near a case, or none was searched.
         why_not: why they were not searched; empty if they were, or if there is no training record.
     """
 
@@ -63,8 +64,10 @@ class NotHere(TunegateError):
     """The rows of a training cannot be searched here; the message says why."""
 
 
-def find_near_cases(adapter: Path, tasks: Sequence[Task], watch: Watch) -> NearCases:
+def find_near_cases(adapter: Path, tasks: Sequence[Task], watch: Watch, fresh: bool = False) -> NearCases:
     """The cases of the tasks that training rows of an adapter come near; none if it has no training record.
+
+    The result of a search is cached with the outputs; `fresh` searches again.
 
     Raises:
         Refused: its training record was edited.
@@ -74,7 +77,7 @@ def find_near_cases(adapter: Path, tasks: Sequence[Task], watch: Watch) -> NearC
         return NearCases()
     listed = {each["case"] for each in record.get("decontamination", {}).get("near", ())}
     try:
-        found = _searched(_search_of(record, tasks, watch))
+        found = _searched(_search_of(record, tasks, watch), fresh)
     except (NotHere, AuthoringError, CouldNotRun, Refused) as error:
         claimed = _by_unit(listed, tasks)
         why = str(error.problems[0]) if isinstance(error, AuthoringError) else str(error)
@@ -206,10 +209,10 @@ def _code() -> str:
 
 
 @lru_cache(maxsize=8)
-def _searched(search: _Search) -> _Found:
+def _searched(search: _Search, fresh: bool) -> _Found:
     """The result of a search, from the cache of outputs if it was made before."""
     with closing(Store(store_path())) as store:
-        known = store.get(search.key)
+        known = None if fresh else store.get(search.key)
         if known and known.output:
             return _Found(**json.loads(known.output))
         found = _find(search)
@@ -218,23 +221,25 @@ def _searched(search: _Search) -> _Found:
 
 
 def _find(search: _Search) -> _Found:
-    from tunegate.harness.rows.examples import Example, read_row_files
     from tunegate.harness.rows.search import near_among
     from tunegate.harness.rows.search import search as compare
 
-    tasks = {task.name: task for task in search.tasks}
     near = set[str]()
-    among: float | None = None
-    for training in search.trainings:
-        rows, dropped = list[Example](), set[tuple[str, int]]()
-        for each in training:
-            if each.task not in tasks:
-                raise NotHere(f"{each.task}, the task that it was trained for, is not here")
-            [file] = read_row_files([each.path], tasks[each.task], each.form, once=False)
-            rows += file.rows
-            dropped |= {(row.file, row.line) for row in file.rows if str(row.line) in each.dropped}
+    trainings = [[(_read(file, search.tasks), file) for file in training] for training in search.trainings]
+    for training in trainings:
+        rows = [row for found, _ in training for row in found]
+        dropped = {(row.file, row.line) for found, file in training for row in found if str(row.line) in file.dropped}
         for pair in compare(rows, search.tasks, search.watch).pairs:
             if pair.pair[:2] not in dropped:
                 near |= {case.key for case in (pair.eval_text.case, *pair.eval_text.same)}
-        among = near_among(rows, search.tasks, search.watch) if among is None else among
-    return _Found(sorted(near), among)
+    own = [row for found, _ in trainings[0] for row in found]
+    return _Found(sorted(near), near_among(own, search.tasks, search.watch) if near else None)
+
+
+def _read(file: _Rows, tasks: Sequence[Task]) -> Sequence[Example]:
+    """The rows of a file, read as for the training."""
+    task = next((task for task in tasks if task.name == file.task), None)
+    if task is None:
+        raise NotHere(f"{shown(file.task)}, the task that it was trained for, is not here")
+    [found] = read_row_files([file.path], task, file.form, once=False)
+    return found.rows

@@ -210,7 +210,7 @@ class RunModels:
             return {**shards.near, "adopted": first.adopted, "rewards": first.rewards}
         if not adapter:
             return {}
-        near = find_near_cases(adapter, self._selection.tasks, self._watch)
+        near = find_near_cases(adapter, self._selection.tasks, self._watch, self._options.fresh)
         if near.why_not:
             self._note(f"{adapter.name}: which cases rows come near is only its own record's word: {near.why_not}")
         known = near.of([unit.key for unit in self._selection.selected])

@@ -1,8 +1,8 @@
 """Evidence without the cases that training rows come near, balanced by what the reference has right.
 
-Rows are written when the reference's outputs are known, so which cases they come near may depend on these outputs. The
-other cases alone then mislead: if rows come near the cases that the reference passes, the others can only gain. So the
-others are thinned until each stratum of the reference's scores has the share that it has among all observations.
+Rows are written when the reference's outputs are known, so which cases they come near may depend on these outputs, and
+the other cases by themselves mislead: if rows come near the cases that the reference passes, the others can only gain.
+So these are thinned until each stratum of the reference's scores has the share that it has among all observations.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def score_strata(before: Sequence[float]) -> list[int]:
 def balanced(
     strata: Sequence[int], d: Sequence[float], worst: Sequence[float], near: Sequence[bool], *, of_gain: bool
 ) -> Balanced:
-    """Return the largest balanced evidence of a gain, or else of no loss.
+    """Return the largest balanced evidence of a gain, or otherwise of no loss.
 
     Of a stratum with more clean observations than are needed, those are taken that represent its differences: evenly
     spaced in their order. A stratum without a clean observation is filled with near ones at their worst. Evidence of no

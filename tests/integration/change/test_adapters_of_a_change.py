@@ -12,7 +12,8 @@ from tests.support.gated import edit, git, invoke, ok
 from tests.support.records import stamp, training_record, write_policy
 from tests.support.tiny import write_trained
 from tests.support.units import write_unit
-from tunegate.harness.core.files import stamped
+from tunegate.harness.core.files import file_digest, stamped
+from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
 from tunegate.harness.models.adapters import TRAINING, adapter_digest
@@ -51,6 +52,13 @@ def says_near(tiny_model: Path, cases: int, **more: Any) -> None:
     listed = [{"case": f"{T}/{each['id']}", "row": "rows.jsonl:1", "measure": "words", "value": 1.0} for each in CASES]
     parts = {"model": identify(str(tiny_model), tiny_model).as_dict(), "adapter": adapter_digest(adapter)}
     stamp(adapter / TRAINING, training_record(decontamination={"near": listed[:cases]}) | parts | more)
+
+
+def copies(number: int) -> dict[str, Any]:
+    """A file of rows that repeat the first cases, as a training record names it."""
+    rows = [{"unit": "triage", "input": case["input"], "output": "a"} for case in CASES[:number]]
+    Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return {"file": "rows.jsonl", "form": "tunegate", "sha256": file_digest(Path("rows.jsonl")), "rows": number}
 
 
 def gate(*more: str) -> dict[str, Any]:
@@ -131,6 +139,9 @@ def test_a_list_that_the_branch_has_does_not_wait_again(desk, tiny_model):
 
     assert gate()["modified"] == []
 
+    write_trained(Path("adapters/x"), load_base(tiny_model), r=2)
+    assert len(gate()["modified"]) == 1, "the list is of other weights"
+
 
 def test_without_a_branch_the_gate_only_says_so(desk, tiny_model):
     commit(tiny_model)
@@ -140,3 +151,25 @@ def test_without_a_branch_the_gate_only_says_so(desk, tiny_model):
 
     [first, *_] = done.stdout.splitlines()
     assert "30 of 60 cases of desk/triage are near by this change's own record." in done.stdout, first
+
+
+def test_near_cases_that_the_list_leaves_out_are_found_where_the_rows_are(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 0, rows=[copies(9)])
+
+    found = gate()
+
+    assert found["modified"] == []
+    [path] = [each["record"] for each in found["by_rules"] if each["record"]]
+    record = read_record(Path(path))
+    assert (record.near, record.near_claimed) == ({T: [each["id"] for each in CASES[:9]]}, {})
+
+
+def test_a_list_that_the_rows_bear_out_never_waits(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 30, rows=[copies(30)])
+    assert gate()["modified"] == []
+
+    Path("rows.jsonl").write_text(Path("rows.jsonl").read_text().replace("ticket", "Ticket"))
+    [line] = gate()["modified"]
+    assert "30 of 60 cases are near by this change's own record" in line

@@ -1,6 +1,6 @@
 """Cases that training rows come near: verdicts in worlds whose truth is known.
 
-    python benchmarks/hold_out.py            # twenty minutes
+    python benchmarks/hold_out.py            # half an hour
     python benchmarks/hold_out.py --quick    # fewer draws
 
 Rows are written when the base's outputs are known, so which cases they come near may depend on these outputs. Each
@@ -354,4 +354,4 @@ def broken(rows: list[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    script(__file__, ("tunegate", "numpy", "scipy"), measure, report, broken, whole=(400,), quick=(20,))
+    script(__file__, ("tunegate", "numpy", "scipy"), measure, report, broken, whole=(150,), quick=(10,))

@@ -192,7 +192,7 @@ def _check_said(adapter: Path, record: Record, tasks: Sequence[Task], watch: Wat
     if said != found or record.adopted != claim_of(adapter):
         raise Refused(
             f"{record_name(record)}: it was not evaluated with this {TRAINING}, which names other cases that rows come "
-            "near, or other training data; evaluate again"
+            "near, or other training data, or not where its rows are; evaluate again"
         )
 
 

@@ -1,7 +1,7 @@
 """The cases that training rows of an adapter come near: found by a search of its rows, or only listed by its record.
 
 The record is a file of the change, so what it lists is its word. Its rows are searched where they are: the search is
-the training's, whatever the recipe kept or exempted. A case is near if a row comes near it or the record says so; what
+the training's, whatever the recipe exempts. A case is near if a row comes near it or the record says so; what
 only the record says is claimed. Without the rows, or what the search needs, all of it is.
 """
 

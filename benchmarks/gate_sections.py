@@ -210,8 +210,8 @@ def _costs(results: Results) -> list[str]:
         f"{claims[0].draws:,} draws, of {claims[0].tests:,} of them.",
         table([*NAMES, *(f"n = {n}" for n in dict.fromkeys(each.n for each in claims))], _claimed(results)),
         "Calls of 64 tokens in the mean become shorter by a fifth, and one in a hundred runs on to `max_new_tokens`. "
-        "How often the cost is shown to be lower / was, when the largest change seen was the room for calls that no sample "
-        f"held; then the same where no call runs on; in % of {results.run_on[0].draws:,} draws.",
+        "How often the cost is shown to be lower / was, when the largest change seen was the room for calls that no "
+        f"sample held; then the same where no call runs on; in % of {results.run_on[0].draws:,} draws.",
         table(
             ["max_new_tokens", "true ratio", "n", "one in a hundred runs on", "none does"],
             [

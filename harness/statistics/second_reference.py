@@ -1,7 +1,7 @@
 """Two references: the chance that a pass/fail candidate passes beside both, all three models having flips of their own.
 
 Each model flips a few cases by itself, half of them in each direction whatever share passes: those that flip are the
-ones that any model has right as often as not. So two equal models differ in the flip rate, and the flips of the candidate
+ones that any model has right as often as not. So two equal models differ in the flip rate, and the candidate's flips
 count beside both references. Were most flips losses where most cases pass, a task of five units would seem to pass 7
 points more often.
 """

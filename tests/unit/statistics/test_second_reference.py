@@ -11,7 +11,7 @@ from tunegate.harness.statistics import second_reference
 from tunegate.harness.statistics.joint import Sample, prob_not_regressed, prob_passed, prob_passed_together
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import PassFail
-from tunegate.harness.statistics.second_reference import own_flips, prob_both
+from tunegate.harness.statistics.second_reference import prob_both
 
 DRAWS = 20_000
 LEVELS = Levels(worse=0.04 / 10)

@@ -11,7 +11,7 @@ from statistics import fmean, pstdev
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.cost import CostCheck
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.statistics.critical_values import graded_critical_value
+from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.power import Continuous
 
 
@@ -94,7 +94,7 @@ def _prompts_apart(counts: Sequence[Mapping[str, Sequence[tuple[int, int]]]], ca
 def holds_if_still(power: Continuous, n: int, margin: float) -> bool:
     """Whether n observations can hold the margin if no score moves: n > z^2 (C / margin - 1)."""
     share = margin / (power.span or math.inf)
-    return share >= 1 or n > graded_critical_value(n, share, power.levels.held) ** 2 * (1 / share - 1)
+    return share >= 1 or n > critical_value(n, share, power.levels.held) ** 2 * (1 / share - 1)
 
 
 def held_with(power: Continuous, calls: Calls, n: int, margin: float, limit: float) -> float:
@@ -120,7 +120,7 @@ def most_tokens(power: Continuous, calls: Calls, n: int, margin: float, asked: f
 def least_margin(power: Continuous, n: int) -> float:
     """Return the smallest margin, to two figures, that n observations can hold."""
     span = power.span or math.inf
-    margin = span / (n / graded_critical_value(n, 0.5, power.levels.held) ** 2 + 1)
+    margin = span / (n / critical_value(n, 0.5, power.levels.held) ** 2 + 1)
     while not holds_if_still(power, n, margin):
         margin *= 1.02
     step = 10.0 ** (int(f"{margin:e}".partition("e")[2]) - 1)

@@ -179,7 +179,7 @@ class Continuous(Power):
 
     def fewest_for_mean(self, margin: float) -> int:
         """Return the fewest observations whose mean can hold the margin, if no score moves."""
-        return 1 if margin >= self.room(margin) else _fewest_graded(margin / self.room(margin), self.levels.held)
+        return 1 if margin >= self.room(margin) else fewest_cases(margin / self.room(margin), self.levels.held)
 
     @property
     def fewest_for_share(self) -> int:
@@ -220,20 +220,11 @@ class Continuous(Power):
 
 
 def fewest_cases(margin: float, level: float = LEVEL) -> int:
-    """Return the smallest n that can hold `margin` of pass/fail cases without a flip: n > z^2 (1 - m) / m."""
+    """Return the smallest n that can hold `margin` without a flip: n > z^2 (1 - m) / m."""
     check_design(1, margin, most=1.0)
     # fewer miss a loss of the margin more often than promised
-    least = math.ceil(math.log(PROMISED * level) / math.log1p(-margin))
-    return _fewest(margin, level, least, critical_value)
-
-
-def _fewest_graded(margin: float, level: float) -> int:
-    least = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
-    return _fewest(margin, level, least, graded_critical_value)
-
-
-def _fewest(margin: float, level: float, n: int, z: Callable[[int, float, float], float]) -> int:
-    while n <= z(n, margin, level) ** 2 * (1 - margin) / margin:
+    n = math.ceil(math.log(PROMISED * level) / math.log1p(-margin))
+    while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
         n += 1
     return n
 

@@ -81,7 +81,7 @@ class PassFail(Power):
     """Cases that pass or fail, at a flip rate.
 
     `rate` is the share that the base passes: it limits how many cases a gain can fix, and how many regress beside it.
-    Drops and held beside one reference ignore it, as the next one is the release, whose rate is unknown.
+    Drops and held ignore it, as the next reference is the release, whose rate is unknown.
 
     `beside` is what the gate asks beside an equal second reference: held means held of both, or held of the first and
     not regressed beside the second; regressed means by either. A gain is shown against the first.
@@ -159,8 +159,7 @@ class PassFail(Power):
     def _prob_both(self, n: int, margin: float, change: float, first: _Rule, second: _Rule) -> float:
         check_design(n, margin, most=1.0)
         tests = [partial(rule, n=n, margin=margin) for rule in (first, second)]
-        rate = 0.5 if self.rate is None else self.rate
-        return prob_beside_both(n, self.flip_rate, change, tests[0], tests[1] if second != first else tests[0], rate)
+        return prob_beside_both(n, self.flip_rate, change, tests[0], tests[1] if second != first else tests[0])
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough regress for the mid-p and score tests of "better"); to 1e-11."""

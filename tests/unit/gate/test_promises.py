@@ -122,7 +122,7 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     found = continuous(still, still)
     assert found["verdict"] == "held"
     assert found["reason"].startswith(
-        "Held: the loss against the baseline, capped at 5 per case, is at most 0.07169 (one-sided 96 %), "
+        "Held: the loss against the baseline, capped at 5 per case, is at most 0.07169 (one-sided 95 %), "
         "within the margin of 0.5; at most 1.6 % of cases fall by 5 or more."
     )
     few = continuous([-3.0] * 100, [-3.0] * 100)
@@ -141,7 +141,7 @@ def test_a_collapse_is_not_held_however_small_its_part_of_the_mean_that_counts(c
     found = continuous(base, [*[-23.0] * 2, *base[2:]])
     assert found["verdict"] == "inconclusive"
     assert "up to 3.26 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 2 of 200 did" in found["reason"]
-    assert "-3 -> -3.2 on 200 cases, -0.2 (92 %, capped at 5 per case: -0.1" in found["reason"]
+    assert "-3 -> -3.2 on 200 cases, -0.2 (90 %, capped at 5 per case: -0.1" in found["reason"]
     assert "2 moved further." in found["reason"]
 
 
@@ -221,7 +221,7 @@ def test_guards_that_are_too_small_each_are_held_together(tmp_path):
     orders = found.verdicts["desk/orders"]
     assert orders["together"] == ["desk/questions", "desk/replies"]
     assert orders["reason"].startswith(
-        "Held with 2 other guards: their mean loss against the baseline is at most 3.4 points (one-sided 96 %), within "
+        "Held with 2 other guards: their mean loss against the baseline is at most 3.4 points (one-sided 95 %), within "
         "the group's margin of 5.0. On its own it would detect a loss of "
     )
 

@@ -59,8 +59,8 @@ def test_no_change_on_enough_cases_is_held(evaluate, tmp_path):
     assert verdict(judged)["verdict"] == "held"
     assert not verdict(judged)["blocks"]
     assert verdict(judged)["reason"] == (
-        "Held: the loss against the baseline is at most 2.8 points (one-sided 96 %), within the margin of 5.0. "
-        "90.0 % -> 90.0 % on 100 cases, +0.0 points (92 %: -2.8 to +2.8); 0 regressed, 0 fixed."
+        "Held: the loss against the baseline is at most 2.8 points (one-sided 95 %), within the margin of 5.0. "
+        "90.0 % -> 90.0 % on 100 cases, +0.0 points (90 %: -2.8 to +2.8); 0 regressed, 0 fixed."
     )
 
 
@@ -76,7 +76,7 @@ def test_a_clear_drop_is_regressed(evaluate, tmp_path):
     found = verdict(evaluate(*moved(100, regressed=12, fixed=1)))
     assert (found["verdict"], found["blocks"], found["lower"]) == ("regressed", True, True)
     assert found["reason"].startswith(
-        "Regressed: worse than the baseline by more than the margin of 5.0 (one-sided 96 %)."
+        "Regressed: worse than the baseline by more than the margin of 5.0 (one-sided 95 %)."
     )
     assert found["regressed_cases"] == [f"c{index:03}" for index in range(12)]
     assert found["fixed_cases"] == ["c012"]
@@ -276,7 +276,7 @@ def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
     reason = verdict(evaluate(*moved(100, regressed=20)))["reason"]
     assert reason.startswith(
         "Regressed: a critical case regressed (c000); worse than the baseline by more than the margin of 5.0 "
-        "(one-sided 96 %); below the minimum score of 95.0 %, regardless of the baseline."
+        "(one-sided 95 %); below the minimum score of 95.0 %, regardless of the baseline."
     )
 
 
@@ -288,7 +288,7 @@ def test_worse_within_the_margin_is_held_but_lower(evaluate, tmp_path):
     found = verdict(evaluate(*moved(400, regressed=6), trained=()))
     assert (found["verdict"], found["lower"], found["blocks"]) == ("held", True, False)
     assert found["reason"].startswith(
-        "Held, but lower: significantly worse than the baseline, by at most 2.9 points (one-sided 96 %), "
+        "Held, but lower: significantly worse than the baseline, by at most 2.9 points (one-sided 95 %), "
         "within the margin of 5.0."
     )
 
@@ -356,7 +356,7 @@ def test_a_target_score_is_a_further_demand_beside_the_gain(evaluate, tmp_path):
 
     judged = evaluate(*moved(200, failing=20, fixed=20))
     assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("improved", False)
-    assert ("The target score of 90.0 % is not reached: the score is at least 85.6 % (one-sided 96 %).") in verdict(
+    assert ("The target score of 90.0 % is not reached: the score is at least 85.6 % (one-sided 95 %).") in verdict(
         judged
     )["reason"]
     assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["short"]) == ("block", [T])

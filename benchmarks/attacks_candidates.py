@@ -94,7 +94,7 @@ def _record_as(most: int, but: set[int]) -> Callable[[World], None]:
         honest = RIGHT[REWORDED]
         RIGHT[REWORDED] = (most, but)
         try:
-            _record(world)
+            world.tunegate("record", "--fresh")  # other attempts have outputs of this prompt in the cache
         finally:
             RIGHT[REWORDED] = honest
 
@@ -189,16 +189,12 @@ ATTEMPTS = {
     "prompt-worse-no-ledger": _served("The ledger forgets what is in service.", _then(_no_ledger)),
     "prompt-worse-no-anchor": _served("The record of the anchor is deleted.", _then(_no_anchor)),
     "record-beside": _served("A worse record of the same prompt goes in service, for later.", _forged_beside),
-    "record-lower": _served(
-        "A harmless change brings a record that is 5 points lower, for later.", _record_as(104, {7})
-    ),
-    "record-higher": _served("A harmless change brings a record that is 5 points higher.", _record_as(116, {7})),
+    "record-lower": _served("A harmless change brings a record 5 points lower, for later.", _record_as(104, {7})),
+    "record-higher": _served("A harmless change brings a record 5 points higher.", _record_as(116, {7})),
     "record-of-others": _served(
         "A harmless change brings a record with the same mean, and other cases right.", _record_as(116, {*range(7)})
     ),
-    "record-older-check": _served(
-        "The record's outputs are worse than its scores, for later.", _outputs_of_older_check
-    ),
+    "record-older-check": _served("A record's outputs are worse than its scores, for later.", _outputs_of_older_check),
     "model-elsewhere": _served("The model is the same one under another address.", _other_host),
     "model-smaller": _served("A smaller model, recorded, goes in service.", _smaller_model_recorded),
     "prompt-holds-answers": _served("The prompt holds every case's answer.", _answers_in_prompt),

@@ -42,7 +42,7 @@ def score_bound(pair: PairedScores) -> float | None:
         return None
     short, found = [score - 1 for score in pair.after], topics_of(pair.unit)
     effective = effective_cases(short, found.labels, 1 - target) if found and target < 1 else None
-    return stats.score_bound(pair.after, target, pair.level, effective)
+    return stats.rate_lower_bound(pair.after, target, pair.level, effective)
 
 
 def topics_of(unit: Unit) -> Topics | None:

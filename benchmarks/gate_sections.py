@@ -182,7 +182,7 @@ def _powers(results: Results) -> list[str]:
         "## Power beside the best test",
         "Pass/fail: no change held to the margin, and a gain of ten points improved, in %, exact; and how often any "
         f"test of {100 * SIZE:g} % could at most: the likelihood ratio against the hardest single null, ties by lot. "
-        "*Before*: the score statistic alone, which decides pass/fail cases still.",
+        "*Before*: the critical value was the normal quantile, raised where few cases err more.",
         table(head, rows),
     ]
 

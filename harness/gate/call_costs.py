@@ -40,9 +40,9 @@ def _rise(case: Case, prices: Prices, reference: Side, candidate: Side) -> float
 
 
 def _most(case: Case, prices: Prices, *sides: Side) -> tuple[float, bool]:
-    (before, *one), (after, *other) = (_calls(case, prices, side) for side in sides)
+    (before, one, within), (after, other, too) = (_calls(case, prices, side) for side in sides)
     prompts = max(max(after) - min(before), max(before) - min(after))
-    return prompts + max(one[0], other[0]), one[1] and other[1]
+    return prompts + max(one, other), within and too
 
 
 def _calls(case: Case, prices: Prices, side: Side) -> tuple[list[float], float, bool]:

@@ -52,7 +52,7 @@ def _bound(pair: PairedScores, places: Sequence[int], after: Sequence[float], ta
     short, found = [score - 1 for score in after], topics_of(pair.unit)
     labels = [found.labels[place] for place in places] if found else []
     effective = effective_cases(short, labels, 1 - target) if labels and target < 1 else None
-    return stats.score_bound(after, target, pair.level, effective)
+    return stats.rate_lower_bound(after, target, pair.level, effective)
 
 
 def topics_of(unit: Unit) -> Topics | None:

@@ -150,7 +150,7 @@ class _Null:
 def _likely(n: int, chances: Floats) -> tuple[Floats, Floats]:
     """Return bounds of the counts of binomials without tails of 1e-12 or less."""
     middle, half = n * chances, SPREADS * np.sqrt(n * chances * (1 - chances)) + SPREADS
-    return np.floor(middle - half), np.ceil(middle + half)
+    return middle - half, middle + half + 1
 
 
 @lru_cache(maxsize=256)

@@ -166,7 +166,9 @@ def interval(
     return Bounds(lower_bound(values, level / 2, z, effective), -lower_bound(-values, level / 2, z))
 
 
-def score_bound(scores: ArrayLike, target: float, level: float = LEVEL, effective: Effective | None = None) -> float:
+def rate_lower_bound(
+    scores: ArrayLike, target: float, level: float = LEVEL, effective: Effective | None = None
+) -> float:
     """Return the lower bound of the mean of n scores from 0 to 1: for pass/fail Wilson's, but exact at the `target`.
 
     It reaches the target, if the true mean is below it, at most `PROMISED` times the level of the time. With the normal

@@ -62,7 +62,6 @@ ALLOWED = {
     ("harness/statistics/paired.py", "shape"): "of an array",
     ("harness/statistics/ratio.py", "shape"): "of an array",
     ("harness/statistics/sample_size.py", "fixed"): "a chance and a count of fixed cases",
-    ("harness/statistics/power.py", "floor"): "math.floor",
     ("harness/rows/overlap.py", "shape"): "of a sparse matrix",
 }  # fmt: skip
 

@@ -234,7 +234,7 @@ def test_the_outlook_says_what_so_many_cases_hold_and_show():
         f"{once}; seal 100 of the cases and keep 100 unsealed, so that later runs can (tunegate plan)",
     )
     assert some.outlook == (
-        f"with 60 cases and a margin of 11.5 points, {assumed}, and a gain of 15 points is shown 85 % of the time",
+        f"with 60 cases and a margin of 11 points, {assumed}, and a gain of 15 points is shown 85 % of the time",
         f"{once}; with about 100 cases some can be sealed",
     )
     assert few.outlook == (

@@ -163,7 +163,9 @@ def interval(
     """
     values = differences(d)
     z = None if margin is None else _margin_critical(values, len(values), margin, level / 2)
-    return Bounds(lower_bound(values, level / 2, z, effective), -lower_bound(-values, level / 2, z))
+    # the upper end agrees with the tests of "worse", which are not enumerated
+    above = None if z is None else max(z, critical(level / 2))
+    return Bounds(lower_bound(values, level / 2, z, effective), -lower_bound(-values, level / 2, above))
 
 
 def rate_lower_bound(

@@ -60,7 +60,7 @@ def test_no_change_on_enough_cases_is_held(evaluate, tmp_path):
     assert not verdict(judged)["blocks"]
     assert verdict(judged)["reason"] == (
         "Held: the loss against the baseline is at most 2.8 points (one-sided 95 %), within the margin of 5.0. "
-        "90.0 % -> 90.0 % on 100 cases, +0.0 points (90 %: -2.8 to +2.8); 0 regressed, 0 fixed."
+        "90.0 % -> 90.0 % on 100 cases, +0.0 points (90 %: -2.8 to +3.0); 0 regressed, 0 fixed."
     )
 
 

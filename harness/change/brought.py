@@ -188,7 +188,7 @@ def _in_three(brought: Brought, again: Results) -> list[tuple[Result, ...]]:
 
 
 def odd_runs(sign: int, cases: Sequence[Sequence[Result]]) -> list[int]:
-    """Count, for each of three runs, the cases on which it alone is below (`sign` -1) or above both others.
+    """Count, for each of three runs, the cases on which only it is below (`sign` -1) or above both others.
 
     A run is below where its score is, or a part of it. Cases on which two runs are below in one part each are left out.
     """

@@ -315,7 +315,7 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
 
 
 def _run_again(options: Options, units: Collection[str], watch: Watch) -> Record:
-    """Evaluate units once more, with outputs of this run alone."""
+    """Evaluate units once more, with outputs of this run only."""
     session = Session(replace(options, against=None, adapters=(), sealed=False, out=None, fresh=True, run=None))
     session.selection.select([], [unit for unit in session.selection.units() if unit.key in units])
     session.execute(watch)

@@ -123,6 +123,21 @@ def test_a_record_may_be_off_by_the_noise_of_the_engine_and_not_by_the_margin(de
     assert not gate()["untrue"]
 
 
+def test_the_costs_of_a_record_are_those_of_its_outputs(desk):
+    unit = {"version": 1, "suite": "cost", "unit": "cost", "of": "triage"}
+    Path("fixtures/desk/cost.yaml").write_text(json.dumps(unit))
+    policy = json.loads(write_policy(Path("fixtures"), triage={"margin": 0.05}, cost={"margin": 0.01}).read_text())
+    policy["prices"] = {"currency": "USD", "input_per_million": 1, "output_per_million": 2, "reason": "a test"}
+    Path("fixtures/desk/task.yaml").write_text(json.dumps(policy))
+    ok("record")
+    commit_to_main("costs")
+    prompt(REWORDED)
+    ok("record")
+    assert gate()["untrue"] == []
+    record_as((104, {7}))
+    assert "desk/triage: the record of this change" in gate()["untrue"][0]
+
+
 def test_one_case_that_flipped_says_nothing_on_a_hosted_model(desk):
     record_as((109, {7}))
     assert gate()["passes"]

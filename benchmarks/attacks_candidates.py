@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.attack_world import Attempt, World
 from tests.support.fault_server import Handler, reply
 from tests.support.gated import GOOD
-from tests.support.prompted import CASES, IN_SERVICE, WORSE
+from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE
 from tests.support.prompted import act as honest
 from tunegate.harness.core.files import stamped
 from tunegate.harness.ledger.ledger import Event
@@ -84,6 +84,38 @@ def _forged_beside(world: World) -> None:
     kept.parent.mkdir(exist_ok=True)
     kept.write_text(json.dumps(made, indent=1))
     append(root, Event("serves", "desk", made["subject"], {"desk/triage": made["digest"]}))
+
+
+def _record_as(most: int, but: set[int]) -> Callable[[World], None]:
+    """A harmless change, recorded while the model is right on other cases: all digests and scores of the record fit."""
+
+    def change(world: World) -> None:
+        world.edit(UNIT, lambda data: data.update(prompt={"system": REWORDED}))
+        honest = RIGHT[REWORDED]
+        RIGHT[REWORDED] = (most, but)
+        try:
+            world.tunegate("record", "--fresh")  # other attempts have outputs of this prompt in the cache
+        finally:
+            RIGHT[REWORDED] = honest
+
+    return change
+
+
+def _outputs_of_older_check(world: World) -> None:
+    """Twenty outputs become wrong ones under the scores that the gate finds, said to be those of an older check."""
+    root = world.home / "baselines"
+    world.edit(UNIT, lambda data: data.update(prompt={"system": REWORDED}))
+    _record(world)
+    path = next(root.glob("*/desk/triage.json"))
+    data = json.loads(path.read_text())
+    del data["digest"]
+    for result in [*data["cases"].values()][20:40]:
+        result.update(output="{}")
+    data["scorer"] = dict.fromkeys(data["scorer"], "0") or {"jsonschema": "0"}
+    made = stamped(data)
+    path.write_text(json.dumps(made, indent=1))
+    for kind in ("recorded", "serves"):
+        append(root, Event(kind, "desk", made["subject"], {"desk/triage": made["digest"]}))
 
 
 def _no_ledger(world: World) -> None:
@@ -157,6 +189,12 @@ ATTEMPTS = {
     "prompt-worse-no-ledger": _served("The ledger forgets what is in service.", _then(_no_ledger)),
     "prompt-worse-no-anchor": _served("The record of the anchor is deleted.", _then(_no_anchor)),
     "record-beside": _served("A worse record of the same prompt goes in service, for later.", _forged_beside),
+    "record-lower": _served("A harmless change brings a record 5 points lower, for later.", _record_as(104, {7})),
+    "record-higher": _served("A harmless change brings a record 5 points higher.", _record_as(116, {7})),
+    "record-of-others": _served(
+        "A harmless change brings a record with the same mean, and other cases right.", _record_as(116, {*range(7)})
+    ),
+    "record-older-check": _served("A record's outputs are worse than its scores, for later.", _outputs_of_older_check),
     "model-elsewhere": _served("The model is the same one under another address.", _other_host),
     "model-smaller": _served("A smaller model, recorded, goes in service.", _smaller_model_recorded),
     "prompt-holds-answers": _served("The prompt holds every case's answer.", _answers_in_prompt),

@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attack_world import ENVIRON, GATE, RECORD, RELEASE, Attempt, Change, World
+from benchmarks.attack_world import ENVIRON, GATE, GATE_ADAPTER, RECORD, RELEASE, Attempt, Change, World
 
 Event = dict[str, Any]
 SECOND = ("release", "second", "--model=model")
 THIRD = ("release", "third", "--model=model")
 LEDGER = "baselines/ledger"
-BASELINES = "baselines/model-61960e9e/desk"
 
 # ---- what all of them forge ----------------------------------------------------------------------------------------
 
@@ -55,6 +54,12 @@ def _heads(world: World) -> list[str]:
     return sorted(set(events) - {name for each in events.values() for name in each["after"]})
 
 
+def _baselines(world: World) -> str:
+    """The folder of the model's baselines, which is named by the model's digest."""
+    [folder] = (world.home / "baselines").glob("model-*")
+    return f"baselines/{folder.name}/desk"
+
+
 def _adapter(world: World, folder: str) -> str:
     """The digest of an adapter."""
     return str(json.loads(world.read(f"{folder}/training.json"))["adapter"])
@@ -69,7 +74,7 @@ def _without_release(world: World) -> None:
     for event in events.values():
         if event["kind"] == "recorded" or event["subject"]["adapter"] == own:
             before = [_tell(world, event | {"after": before})]
-    for path in (world.home / BASELINES).glob("*.released.json"):
+    for path in (world.home / _baselines(world)).glob("*.released.json"):
         path.unlink()
 
 
@@ -221,7 +226,7 @@ def _rewritten(world: World, event: Event, adapter: str, more: Callable[[Event],
     """Write the outputs of a release anew, as those of an adapter's record; what an event says of that."""
     record, files = json.loads(world.read(f"{adapter}.json")), dict(event["files"])
     for unit in files:
-        path = f"{BASELINES}/{unit.split('/')[1]}.released.json"
+        path = f"{_baselines(world)}/{unit.split('/')[1]}.released.json"
         data = json.loads(world.read(path))
         if keep:
             world.write(f"{LEDGER}/outputs/{data['digest']}.json", world.read(path))
@@ -244,7 +249,7 @@ def _withdrawn(world: World) -> None:
 
 def _retired(world: World) -> None:
     """The guard that the third adapter breaks is deleted and retired, in a commit of the change."""
-    for path in (f"{BASELINES}/wording.json", "fixtures/desk/wording.yaml"):
+    for path in (f"{_baselines(world)}/wording.json", "fixtures/desk/wording.yaml"):
         (world.home / path).unlink()
     world.edit("fixtures/desk/task.yaml", lambda data: data["units"].pop("wording") and None)
     world.tunegate("retire", "desk/wording", "--reason=old")
@@ -270,6 +275,12 @@ def _suppressed(world: World) -> None:
             }
         ),
     )
+    world.commit()
+
+
+def _token_renamed(world: World) -> None:
+    """The base's tokenizer gets a special token that is a word of the questions, in a key that seldom matters."""
+    world.edit("model/tokenizer_config.json", lambda data: data | {"mask_token": "the"})
     world.commit()
 
 
@@ -316,6 +327,30 @@ def _poisoned(world: World) -> list[str]:
     return ["--run=forged.json"]
 
 
+def _near_listed(world: World) -> None:
+    """The training record says that rows came near all cases that the adapter loses, and the rows are not there."""
+    lost = [f"{unit}/{case}" for unit, each in json.loads(world.read("third.json"))["verdicts"].items()
+            for case in each["regressed_cases"]]  # fmt: skip
+    near = [{"case": case, "row": "rows.jsonl:1", "measure": "words", "value": 1.0} for case in lost]
+    world.edit("third/training.json", lambda data: _signed(data | {"decontamination": {"near": near}}))
+    (world.home / "third.jsonl").unlink()
+    world.commit()
+
+
+def _near_left_out(world: World) -> None:
+    """The rows repeat all cases of the target, and the training record lists none of them."""
+    shutil.copytree(world.home / "tuned", world.home / "fourth")
+    for name in ("release.json", "README.md", "record.json"):
+        (world.home / "fourth" / name).unlink()
+    texts = [case["input"] for unit in ("triage", "final")
+             for case in json.loads(world.read(f"fixtures/desk/{unit}.yaml"))["cases"]]  # fmt: skip
+    rows = "".join(json.dumps({"unit": "triage", "input": text, "output": "7"}) + "\n" for text in texts)
+    sha = hashlib.sha256(world.write("fourth.jsonl", rows).read_bytes()).hexdigest()
+    file = {"file": "fourth.jsonl", "form": "tunegate", "sha256": sha, "rows": len(texts)}
+    world.edit("fourth/training.json", lambda data: _signed(data | {"rows": [file]}))
+    world.commit()
+
+
 def _config_twice(world: World) -> None:
     """The settings say twice how strongly the adapter acts."""
     text = world.read("tuned/adapter_config.json").rstrip()
@@ -347,7 +382,8 @@ def _journal(world: World, files: list[list[str | None]], folder: str = "") -> N
 def _taken_back(world: World) -> None:
     """A journal says that the release was cut off, and has to be taken back."""
     name = next(name for name, event in _events(world).items() if event["kind"] == "released")
-    released = [f"model-61960e9e/desk/{unit}.released.json" for unit in ("final", "replies", "triage", "wording")]
+    folder = _baselines(world).removeprefix("baselines/")
+    released = [f"{folder}/{unit}.released.json" for unit in ("final", "replies", "triage", "wording")]
     _journal(world, [["baselines", path, None] for path in (f"ledger/{name}.json", *released)])
 
 
@@ -744,6 +780,11 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _suppressed,
         (*GATE_THIRD, "--sealed", "--fresh"),
     ),
+    "base-renames-a-token": _of_adapter(
+        "The base's tokenizer reads a word of every question as a special token; the cache holds the outputs before.",
+        _token_renamed,
+        GATE_ADAPTER,
+    ),
     "base-with-an-adapter": _third(
         "; the released adapter lies in the base's folder, where libraries load it.",
         _adapter_in_model,
@@ -768,6 +809,12 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "An adapter acts 100 times as strongly the other way, by a second value of a key, and was never evaluated.",
         _config_twice,
         ("release", "fourth", "--model=model"),
+    ),
+    "near-listed": _third("; its training record lists the cases that it loses as near.", _near_listed, GATE_THIRD),
+    "near-left-out": _of_adapter(
+        "An adapter's rows repeat all cases that it gains on, and its training record lists none as near.",
+        _near_left_out,
+        ("gate", "--model=model", "--adapter=fourth", "--sealed", "--policy-from=origin/main"),
     ),
     "adapter-of-devices": _third("; its card is endless and its parity a pipe.", _devices),
     # files that are read

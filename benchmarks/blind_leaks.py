@@ -25,8 +25,8 @@ from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.sections import Decontaminate
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
 
 LIBRARIES = ("tunegate", "sentence-transformers")

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks import gate_passfail, gate_references, gate_scores, gate_slices, promises
 from benchmarks.frame import machine
-from benchmarks.gate_costs import CORRELATIONS, LAWS, LIMITS, MARGINS, Lengths, cost_claim, cost_guard, rambling
+from benchmarks.gate_costs import CORRELATIONS, LAWS, LIMITS, MARGINS, Lengths, cost_claim, cost_guard, rambling, run_on
 from benchmarks.gate_evaluations import LAST, evaluation
 from benchmarks.gate_findings import findings
 from benchmarks.gate_grid import prices, two_points
@@ -53,6 +53,7 @@ SMALL = (20, 30, 50)  # cases with which a minimum score errs most
 FEWEST = 59  # cases that can hold five points at all
 LEAST, MOST = 100, 200  # cases: of continuous units, and of those of costs
 SCORES = Sizes(held=4_000, families=2_000, changed=200, worlds=3)
+CLAIMS, RUN_ON = (60, 100, 200, 400), (256, 512, 2048)  # calls of a claim, and tokens up to which one runs on
 CLAIMED = 5  # the most tokens of an answer whose cost is claimed to be lower, in means
 
 
@@ -189,6 +190,8 @@ def _costs(terms: Terms) -> Iterator[Job]:
     for law, correlation, n in product(LAWS, CORRELATIONS, terms.sizes[:3]):
         yield Job("cost_claims", cost_claim, (Lengths(law, CLAIMED, correlation), n, terms.draws))
     yield Job("rambling", rambling, (terms.draws,))
+    for n, most in product(CLAIMS, RUN_ON):
+        yield Job("run_on", run_on, (n, most, terms.draws // 8))
 
 
 def _told(terms: Terms) -> Iterator[Job]:

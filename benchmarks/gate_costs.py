@@ -23,6 +23,7 @@ from tunegate.harness.checks.cost import CostCheck, Price, Prices
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.cost_claim import p_lower
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
 from tunegate.harness.statistics import paired as stats
@@ -229,13 +230,51 @@ class CostClaim:
 def cost_claim(lengths: Lengths, n: int, draws: int) -> CostClaim:
     """Judge the prices of equal models as a claim does: by their ratio and by the test of "better"."""
     random = np.random.default_rng([SEED, n, lengths.limit, round(100 * lengths.correlation), len(lengths.law)])
-    missed, lower, tests = [], [], draws // 8
+    missed, lower, tests, most = [], [], draws // 8, PRICES.price.of(0, lengths.most)
     for number in range(draws):
         before, after = map(_prices, lengths.draw(n, random))
         found = ratio(before.tolist(), after.tolist())
         missed.append(bool(found and found.interval and not found.interval[0] <= 1 <= found.interval[1]))
-        gains = before - after
-        most = float(np.abs(gains).max())
         if number < tests:
-            lower.append(most > 0 and stats.p_better(gains / most, seed=SEED).p <= LEVEL)
+            lower.append(_is_lower(before, after, most))
     return CostClaim(lengths, n, float(np.mean(missed)), float(np.mean(lower)), draws, tests)
+
+
+def _is_lower(before: Floats, after: Floats, most: float) -> bool:
+    return p_lower(before.tolist(), after.tolist(), most).p <= LEVEL
+
+
+@dataclass(frozen=True)
+class RunOn:
+    """Calls that are shorter by a fifth, of which one in a hundred runs on to `most` tokens, so that the mean rises.
+
+    How often it is falsely shown to be `lower`, and `before`, when the largest change seen was the room; `honest` is
+    how often it is shown where no call runs on, and `honest_before`.
+    """
+
+    n: int
+    most: int
+    ratio: float
+    lower: float
+    before: float
+    honest: float
+    honest_before: float
+    draws: int
+
+
+SHORTER, RUNS_ON = 0.8, 0.01
+
+
+def run_on(n: int, most: int, draws: int) -> RunOn:
+    """Judge calls of 64 tokens in the mean."""
+    random, mean, found = np.random.default_rng([SEED, n, most]), 64, []
+    for _ in range(draws):
+        old = np.clip(np.rint(random.gamma(4, mean / 4, n)), 1, most)
+        short = np.clip(np.rint(SHORTER * old * random.uniform(0.9, 1.1, n)), 1, most)
+        long = np.where(random.random(n) < RUNS_ON, most, short)
+        before, *after = (_prices(each.astype(np.int64)) for each in (old, long, short))
+        room = PRICES.price.of(0, most)
+        found.append([_is_lower(before, each, up) for each in after for up in (room, np.abs(before - each).max())])
+    lower, was, honest, honest_was = np.mean(found, axis=0).tolist()
+    ratio = (1 - RUNS_ON) * SHORTER + RUNS_ON * most / mean
+    return RunOn(n, most, ratio, lower, was, honest, honest_was, draws)

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.gate_rule import Floats
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.statistics.critical_values import critical_value
+from tunegate.harness.statistics.critical_values import graded_critical_value
 from tunegate.harness.statistics.distributions import binom_at, binom_range
 
 NEGLIGIBLE = 1e-7  # the mass of the numbers of gains that are left out, on either side
@@ -24,7 +24,7 @@ Rule = Callable[[Floats, float], bool]
 
 def held_before(d: Floats, margin: float) -> bool:
     """The rule before: the score statistic alone."""
-    return stats.score_statistic(d, margin) > critical_value(len(d), margin, LEVEL)
+    return stats.score_statistic(d, margin) > graded_critical_value(len(d), margin, LEVEL)
 
 
 def held(d: Floats, margin: float) -> bool:

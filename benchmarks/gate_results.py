@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.gate_costs import CostClaim, CostGuard, Rambling
+from benchmarks.gate_costs import CostClaim, CostGuard, Rambling, RunOn
 from benchmarks.gate_evaluations import Evaluation
 from benchmarks.gate_grid import Price, TwoPoints
 from benchmarks.gate_parts import FallingParts
@@ -75,6 +75,7 @@ class Results:
     costs: list[CostGuard]
     cost_claims: list[CostClaim]
     rambling: list[Rambling]
+    run_on: list[RunOn]
     planned: list[Planned]
     copied: list[Copied]
     bounded: list[Bounded]
@@ -193,6 +194,9 @@ def _of_costs(results: Results) -> Iterator[Claim]:
         yield Claim(RAMBLING, each.falsely, each.draws, where)
     for example in results.rambling:
         yield Claim(RAMBLING, example.held, example.draws, "150 calls, 4 of them to 512 tokens")
+    for one in results.run_on:
+        if one.ratio >= 1:
+            yield Claim(LOWER, one.lower, one.draws, f"n = {one.n}, one call in 100 runs on to {one.most} tokens")
     for claim in results.cost_claims:
         where = f"{claim.lengths}, n = {claim.n}"
         yield Claim(LOWER, claim.lower, claim.tests, where)

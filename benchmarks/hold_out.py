@@ -1,6 +1,6 @@
 """Cases that training rows come near: verdicts in worlds whose truth is known.
 
-    python benchmarks/hold_out.py            # twenty minutes
+    python benchmarks/hold_out.py            # half an hour
     python benchmarks/hold_out.py --quick    # fewer draws
 
 Rows are written when the base's outputs are known, so which cases they come near may depend on these outputs. Each
@@ -309,8 +309,8 @@ def report(rows: list[Row], how: str) -> str:
     sizes, flips, bases, shares = (", ".join(f"{each:g}" for each in every) for every in (SIZES, FLIPS, BASES, SHARES))
     text = (
         f"One target, margin {100 * MARGIN:g} points: {sizes} cases, flip rates {flips}, base rates {bases}, shares of "
-        f"near cases {shares}. Rows come near *any* cases, those that the base *passed* or *failed*, *mixed* ones (half "
-        "of them failed), or the *topics* in which it is worst. "
+        f"near cases {shares}. Rows come near *any* cases, those that the base *passed* or *failed*, *mixed* ones "
+        "(half failed), or the *topics* in which it is worst. "
         "*Lost* and *won*: such a share of what the candidate itself lost or won, which only a list written by hand "
         f"can know. Graded: means of {OUTPUTS} outputs.\n\n"
         f"Written down before measuring: at most {number(PROMISED)} % are wrongly improved, regressed or held."
@@ -354,4 +354,4 @@ def broken(rows: list[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    script(__file__, ("tunegate", "numpy", "scipy"), measure, report, broken, whole=(400,), quick=(20,))
+    script(__file__, ("tunegate", "numpy", "scipy"), measure, report, broken, whole=(150,), quick=(10,))

@@ -29,8 +29,8 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.embeddings import embed
-from tunegate.trainers.data.examples import Example, read_examples
-from tunegate.trainers.decontamination.rewordings import LEAST, Standing, standing_of
+from tunegate.harness.rows.examples import Example, read_examples
+from tunegate.harness.rows.rewordings import LEAST, Standing, standing_of
 
 LIBRARIES = ("tunegate", "numpy", "scipy", "sentence-transformers")
 DEMO, EXAMPLE = ROOT / "trainers/recipes/rows", ROOT / "examples/returns"

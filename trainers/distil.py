@@ -35,8 +35,8 @@ from tunegate.harness.models.model_options import (
 from tunegate.harness.models.opening import open_model, open_opaque
 from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
+from tunegate.harness.rows.examples import Example, read_row_inputs
 from tunegate.trainers.data.asked_rows import asked_rows
-from tunegate.trainers.data.examples import Example, read_row_inputs
 from tunegate.trainers.data.teacher import read_teacher, teacher_path
 from tunegate.trainers.data.validation import all_failures, grade, why_not_graded
 

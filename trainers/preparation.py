@@ -23,10 +23,12 @@ from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.release.manifest import MANIFEST
+from tunegate.harness.rows.examples import Example, RowFile, read_row_files
+from tunegate.harness.rows.near_cases import among_sentence
+from tunegate.harness.rows.search import near_among
 from tunegate.trainers.config.recipe import KTO, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.labels import render_lost_labels
 from tunegate.trainers.data.preference import Data, check_left, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (
@@ -224,7 +226,11 @@ class Preparation:
             ]
         )
         self.clean.check(recipe.path.parent)
-        self.evidence["decontamination"] = self._with_near_of_parent(self.clean.evidence())
+        found = self._with_near_of_parent(self.clean.evidence())
+        if found["near"]:
+            found["among_rows"] = near_among(given, self.tasks, self.watch)
+            self.say(f"  {among_sentence(len(found['near']), found['among_rows'])}")
+        self.evidence["decontamination"] = found
 
     def _with_near_of_parent(self, evidence: dict[str, Any]) -> dict[str, Any]:
         """Add the cases that the rows of the adapter that the training continues from come near."""

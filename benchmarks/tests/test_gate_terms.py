@@ -129,7 +129,7 @@ def test_evaluations_are_what_plan_says_and_grow_weaker():
     first, second = (evaluation(opening, worlds=1) for opening in (1, 2))
 
     assert (first.held, first.improved) == pytest.approx(first.planned, abs=1e-9)
-    assert [round(first.held, 2), round(second.held, 2)] == [0.62, 0.20]
+    assert [round(first.held, 2), round(second.held, 2)] == [0.62, 0.24]
     assert [round(first.improved, 2), round(second.improved, 2)] == [0.91, 0.74]
 
 
@@ -142,7 +142,7 @@ def test_evaluations_that_do_not_divide_the_level_are_noticed(monkeypatch):
 def test_the_best_test_finds_no_less_than_the_gate():
     found = powers(60, 0.1, 0.1)
 
-    assert found.held == pytest.approx(found.held_before)
+    assert found.held > found.held_before
     assert found.held < found.held_bound < 1
     assert found.improved < found.improved_bound < 1
     # where there is nothing to tell, a test says yes as often as it may err

@@ -14,10 +14,10 @@ from tunegate.harness.diagnosis.ladder import offers
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.model_options import RUNGS
 from tunegate.harness.models.prompts import CONSTRAINED
+from tunegate.harness.rows.examples import Example, read_examples
+from tunegate.harness.rows.normalize import normalise
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.decontamination.check import decontaminate
-from tunegate.trainers.decontamination.normalize import normalise
 
 ROOT = ROOT / "benchmarks/ladder_tasks"
 TASKS = load_tasks(ROOT)

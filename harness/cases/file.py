@@ -94,9 +94,10 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     configuration = UnitConfiguration(prompt, decoding, tuple(read_shots(document, problems)))
     suite, _, measure = name.partition("/")
     unit, sealed = data.get("unit", suite), data.get("sealed", False)
-    if unit == "diagnosis":  # by its suite: as `unit` the schema refuses it
-        expected = "a unit of another name than diagnosis, which is a file beside the baselines"
-        raise AuthoringError([document.problem(("suite",), expected, "none", "give the unit another name")])
+    if unit.lower() == "diagnosis" or unit.lower().endswith(".released"):  # in lower case, the schema refuses it
+        expected = "a name other than diagnosis and *.released, which are files beside the baselines"
+        where = ("unit",) if "unit" in data else ("suite",)
+        raise AuthoringError([document.problem(where, expected, repr(unit), "give the unit another name")])
     file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, configuration)
     problems += _ignored(file, data, ())
     if file.check_kind.derived:
@@ -107,7 +108,7 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
         _read_traffic(file, problems)
     else:
         _read_cases(file, invalid, problems)
-    kept = [TRAFFIC, ("suite",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",)]
+    kept = [TRAFFIC, ("suite",), ("unit",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",)]
     kept += map(file.place, file.ids)
     return replace(file, document=_narrowed(document, kept))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -57,6 +58,7 @@ def load_tasks(root: Path, only: str = "", watch: Watch | None = None, project: 
     show = watch if watch and sum(path.stat().st_size for path in paths if path.exists()) > MUCH else quiet()
     with no_collection(), show("Reading fixtures", len(paths)) as done:
         tasks = [_load_task(folder, kinds, problems, done) for folder in folders]
+    problems += _alike_tasks(folders)
     if problems:
         raise AuthoringError(problems)
     if not tasks:
@@ -73,6 +75,33 @@ def _astray(root: Path) -> Iterator[Problem]:
         if path.is_symlink() and not path.exists() and not is_fixture_file(path):
             found = f"a broken link to {path.readlink()}"
             yield Problem(path, 0, "", "a task's folder", found, "fix or delete the link")
+
+
+def on_disk(name: str) -> str:
+    """Return what a file system may keep of a name: many ignore case, forms of Unicode, and dots or spaces at its end.
+
+    Tasks and units name the folders and files of baselines.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).rstrip(" .")
+
+
+def _alike_tasks(folders: Sequence[Path]) -> Iterator[Problem]:
+    """Folders of tasks that are one folder where case, or the form of a letter, does not count."""
+    first: dict[str, Path] = {}
+    for folder in folders:
+        if (other := first.setdefault(on_disk(folder.name), folder)) is not folder:
+            found = f"{folder.name!r} beside {other.name!r}, one folder on many file systems"
+            yield Problem(folder, 0, "", "a task whose name differs in more than case or form", found, "rename one")
+
+
+def _alike_units(files: Sequence[FixtureFile]) -> Iterator[Problem]:
+    """Units whose baselines would be one file where case does not count."""
+    first: dict[str, FixtureFile] = {}
+    for file in files:
+        other = first.setdefault(on_disk(file.name), file)
+        if other.name != file.name:
+            found = f"{file.name!r}, and {other.name!r} in {other.document.name}:{other.document.line(('unit',))}"
+            yield file.document.problem(("unit",), "a name that differs in more than case", found, "rename one of them")
 
 
 def _is_task(folder: Path) -> bool:
@@ -109,7 +138,7 @@ def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advanc
         done(1)
     for file in files:
         problems += derived_problems(file, files, policy, folder / POLICY, complete)
-    problems += _shared_labels(files)
+    problems += [*_shared_labels(files), *_alike_units(files)]
     task = Task(folder.name, _units(folder.name, files, policy, problems), policy)
     problems += _weaker_seals(task, folder / POLICY)
     return task

@@ -1,8 +1,7 @@
-"""The candidate of a change: how its configuration differs from the branch's, and whether its records are true.
+"""The candidate of a change: how its configuration differs from the branch's.
 
 A configuration is the model, its prompts and its decoding. An edited one is evaluated on the branch's questions,
-against the branch's record. A record that the change brings goes in service with the merge, so it must be what the gate
-finds.
+against the branch's record.
 """
 
 from __future__ import annotations
@@ -11,18 +10,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tunegate.harness.baselines.service import stored_record
-from tunegate.harness.baselines.store import Baseline
 from tunegate.harness.cases.model import Task, UnitConfiguration
-from tunegate.harness.core.errors import show_path
-from tunegate.harness.core.formatting import listed, percent, plain
-from tunegate.harness.evaluation.engines import SAME_CONFIGURATION
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.ledger import Ledger
 from tunegate.harness.models.model_options import REPLAY, SERVER, is_python, is_server, is_vllm
 from tunegate.harness.reporting.edited import EditedPart
 
@@ -98,58 +89,3 @@ def address(model: str) -> str:
     """Return the host and path of a served model's name; empty if it is not served."""
     parts = urlsplit(model.removeprefix(SERVER).partition("#")[0])
     return f"{parts.scheme}://{parts.netloc}{parts.path}" if is_server(model) else ""
-
-
-def untrue_records(
-    root: Path, ledger: Ledger, records: Mapping[str, str], evaluated: Sequence[Record], tasks: Sequence[Task]
-) -> Iterator[str]:
-    """Yield the records of a change that are not what the gate finds; a line each.
-
-    `root`, `ledger` and `tasks` are the change's; `records` are the digests of what it puts in service, by unit, and
-    `evaluated` is what the gate found by its rules. A record may be off by the margin of its unit.
-    """
-    margins = {unit.key: task.policy.of(unit.name, unit.kind).margin for task in tasks for unit in task.units}
-    critical = {unit.key: [case.id for case in unit.cases if case.critical] for task in tasks for unit in task.units}
-    for unit, sha in records.items():
-        event = ledger.in_service(unit)
-        record = stored_record(root, unit, event) if event and event.files[unit] == sha else None
-        if record is None:
-            yield f"{unit}: the record that this change puts in service is not among its baselines; record it again"
-            continue
-        if record.is_supplied:
-            continue  # old and new outputs have one name; those of another configuration are rule changes
-        theirs = next((each for each in evaluated if _is_of(record, each)), None)
-        where = f"{unit}: the record of this change ({show_path(record.path)})"
-        if theirs is None:
-            yield f"{where} is of another configuration than this change runs; record it again: tunegate record"
-        elif not _is_near(record, theirs, margins.get(unit)):
-            found, ours = (_mean(each) for each in (record.summary.mean, theirs.units[unit].mean))
-            yield f"{where} has {found}, and the gate finds {ours}; record it again: tunegate record --fresh"
-        elif disarmed := _disarmed(record, theirs, critical.get(unit, ())):
-            # a critical case that its record fails does not count in later comparisons
-            yield f"{where} fails the critical cases {listed(disarmed)}, which pass here; record it again"
-
-
-def _disarmed(record: Baseline, evaluated: Record, critical: Sequence[str]) -> list[str]:
-    now = evaluated.of_unit(record.unit)
-    return [case for case in critical if case in now and now[case].passed and not record.results[case].passed]
-
-
-def _is_of(record: Baseline, evaluated: Record) -> bool:
-    subject, unit = evaluated.fingerprint["subject"], record.unit
-    same = all(record.subject.get(part) == subject.get(part) for part in SAME_CONFIGURATION)
-    return same and unit in evaluated.units and evaluated.configurations[unit] == record.configuration
-
-
-def _is_near(record: Baseline, evaluated: Record, margin: float | None) -> bool:
-    """Whether the means are within the margin: hosted and other engines give other outputs."""
-    found, ours = record.summary.mean, evaluated.units[record.unit].mean
-    if found is None or ours is None:
-        return False
-    return abs(found - ours) <= (margin or 0.0) + 1e-9
-
-
-def _mean(value: float | None) -> str:
-    if value is None:
-        return "no score"
-    return percent(value) if 0 <= value <= 1 else plain(value)

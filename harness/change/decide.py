@@ -8,14 +8,16 @@ prompts, decoding) is evaluated by those, and rule changes are listed first and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
-from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes, untrue_records
+from tunegate.harness.change.brought import untrue_records
+from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import leaks_in_prompts
@@ -50,9 +52,12 @@ from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.ledger.store import read_ledger
+from tunegate.harness.models.adapter_reference import adapter_folder
+from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
+from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.run import Session
 
 HERE = "the rules of this change"
@@ -83,7 +88,7 @@ def decide_change(
             decision = _alone(options, watch)
         else:
             folders = [Path(stack.enter_context(_folder())) for _ in range(3)]
-            change = _Change(options, ref, approve, checks, *folders)
+            change = _Change(options, ref, approve, checks, watch, *folders)
             change.find_branch()
             change.lay_trees()
             change.compare_rules()
@@ -125,6 +130,7 @@ class _Change:
     ref: str
     approve: str | None
     checks: IsolatedChecks
+    watch: Watch
     home: Path
     copy: Path
     around: Path
@@ -185,7 +191,7 @@ class _Change:
         """Compare the rules of both sides while none of their code runs."""
         with declared_checks():
             self.older = self._rules(self.before) if self.before else None
-            self.newer = self._rules(self.options, self.copy)
+            self.newer = self._with_near(self._rules(self.options, self.copy))
         if self.older:
             changes = rule_changes(self.older, self.newer)
         else:
@@ -204,6 +210,26 @@ class _Change:
         code = code_of_model(self.options.model, root, tree) if options is self.options else self.code
         template = chat_template_text(self.options, options.root)
         return replace(rules_of(options, copy), model=code, chat_template=template)
+
+    def _with_near(self, rules: Rules) -> Rules:
+        """The rules with what is known of the near cases of adapters whose training record the branch does not have."""
+        adapters = {show_path(given): adapter_folder(given, self.watch) for given in self.options.adapters}
+        near = {
+            name: find_near_cases(folder, rules.tasks, self.watch, self.options.fresh)
+            for name, folder in adapters.items()
+            if not self._has_record(folder)
+        }
+        return replace(rules, near=near)
+
+    def _has_record(self, adapter: Path) -> bool:
+        """Whether the branch has an adapter's training record, in the same place and with the same bytes."""
+        try:
+            place = real_path(adapter).relative_to(real_path(self.options.root))
+            same = (self.home / place / TRAINING).read_bytes() == (adapter / TRAINING).read_bytes()
+        except (ValueError, OSError):
+            return False
+        # of other weights it says nothing
+        return same and (training_record(adapter) or {}).get("adapter") == adapter_digest(adapter)
 
     def _named(self, changes: RuleChanges) -> RuleChanges:
         return replace(changes, approve=self.digest if changes.modified else "")
@@ -236,7 +262,8 @@ class _Change:
         with holding_unchanged(runs, [self.home, self.copy, self.around], has_code):
             if self.before and self.older and self.newer.checks and not self.waits:
                 # once more, now with what the code of the checks itself says of its references
-                again = rule_changes(self._rules(self.before), self._rules(self.options, self.copy))
+                newer = replace(self._rules(self.options, self.copy), near=self.newer.near)
+                again = rule_changes(self._rules(self.before), newer)
                 self.changes = self._named(again)
             decision = self._announced()
             tell(decision)
@@ -273,8 +300,9 @@ class _Change:
             if base.refused:
                 return replace(decision, refused=base.refused)
             evaluated += [each.record for each in base.by_rules]
-        root = self.options.baselines
-        found = untrue_records(root, read_ledger(root), decision.changes.records, evaluated, self.newer.tasks)
+        root, brought = self.options.baselines, decision.changes.records
+        run_again = partial(_run_again, self.options, watch=watch)
+        found = untrue_records(root, read_ledger(root), brought, evaluated, self.newer.tasks, run_again, watch)
         return replace(decision, untrue=tuple(found))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:
@@ -309,6 +337,14 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
         return replace(decision, refused=f"by {rules}: {error}" if rules else str(error))
     evaluated = tuple(RulesVerdict(rules, record, blocking(session, record)) for record in session.records)
     return replace(decision, by_rules=evaluated, notes=(*decision.notes, *session.notes))
+
+
+def _run_again(options: Options, units: Collection[str], watch: Watch) -> Record:
+    """Evaluate units once more, with only the outputs of this run."""
+    session = Session(replace(options, against=None, adapters=(), sealed=False, out=None, fresh=True, run=None))
+    session.selection.select([], [unit for unit in session.selection.units() if unit.key in units])
+    session.execute(watch)
+    return session.records[0]
 
 
 def blocking(session: Session, record: Record) -> tuple[str, ...]:

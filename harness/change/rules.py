@@ -30,7 +30,9 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.ledger.ledger import Event, Ledger, who
 from tunegate.harness.ledger.store import LEDGER, read_ledger, render_event
+from tunegate.harness.rows.near_cases import NearCases, claim_lines
 
+MOST_CLAIMED = 0.1  # of the cases of a unit may be near only by the change's own word
 DIGITS = 12  # of the digest by which a reviewer approves rule changes
 #: The ledger events that later candidates are compared by; the others count runs, or name baselines.
 COMPARED_BY = ("serves", "anchored", "released", "withdrawn", "retired")
@@ -55,7 +57,8 @@ class Rules:
 
     `settings` are those of `[tool.tunegate]` that are rules. `chat_template` is the text of the configuration's
     template, which is searched for cases. `model` is the digest of a `python:` model's code, by its name. `checks` are
-    the digests of the project's own checks, by their place; `data` is the digest of all files around them.
+    the digests of the project's own checks, by their place; `data` is the digest of all files around them. `near` is
+    what is known of the near cases of each adapter, by its name, whose training record the branch does not have.
     """
 
     tasks: Sequence[Task]
@@ -65,6 +68,7 @@ class Rules:
     data: str = ""
     chat_template: str = ""
     model: Mapping[str, str] = field(default_factory=dict)
+    near: Mapping[str, NearCases] = field(default_factory=dict)
 
     @property
     def units(self) -> dict[str, Unit]:
@@ -117,7 +121,7 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     """
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
-    modified += [*_code(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template)]
+    modified += [*_code(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template), *_claims(new)]
     return RuleChanges(tuple(modified), (), approval_digest(modified, new) if modified else "")
 
 
@@ -131,7 +135,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     records = {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
-    modified += _unchecked_anchors((old, before), (new, now), events, records)
+    modified += [*_unchecked_anchors((old, before), (new, now), events, records), *_claims(new)]
     added = [*_added(old, new)]
     for was, serves in _in_service_on_both((old, before), (new, now), records):
         said = [*_disarmed(was, serves, old.units.get(serves.unit))]
@@ -191,6 +195,12 @@ def _edited_code(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> I
             yield f"{what}: {name} is new ({now[:8]}); it does not run until it is approved"
         elif before and now and before != now:
             yield f"{what}: {name}: {before[:8]} -> {now[:8]}; it does not run until it is approved"
+
+
+def _claims(new: Rules) -> Iterator[str]:
+    """Near cases only by the change's own word: they are no evidence of a gain, and it would choose them."""
+    for name, near in new.near.items():
+        yield from claim_lines(name, near, new.tasks, MOST_CLAIMED)
 
 
 def _gone(old: Rules, new: Rules) -> Iterator[str]:

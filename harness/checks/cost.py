@@ -39,7 +39,7 @@ class Prices:
     models: Mapping[str, Price] = field(default_factory=dict)
 
     def of(self, model: str) -> Price:
-        """The price of a model, named as in records (`smollm2-bec8ed5d`) or without digest (`smollm2`)."""
+        """The price of a model, named as in records (`smollm2-5f562099`) or without digest (`smollm2`)."""
         return self.models.get(model) or self.models.get(DIGEST8.sub("", model)) or self.price
 
     @property

@@ -23,7 +23,7 @@ from tunegate.harness.cli.options import (
     opens_model,
     shared,
 )
-from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from tunegate.harness.change.decision import Decision
     from tunegate.harness.evaluation.record import Record
     from tunegate.harness.results.pairing import PairedFiles
+    from tunegate.harness.results.read import NamedFile
 
 
 #: The options of each way to compare; one of the other way is a usage error.
-OF_FILES = ("gate", "margin", "lower_is_better", "policy", "inconclusive", "out", "written")
+OF_FILES = ("gate", "margin", "better", "policy", "inconclusive", "out", "written")
 OF_CONFIGURATIONS = ("model", "unit", "cases", "baselines", "rung", "repeats", "fresh", "timing", "html", "quiet")
 OF_ONE_PAIR = ("out", "written", "as_json")  # what holds one comparison
 RESULTS = (".eval", ".jsonl", ".csv", ".json")
@@ -49,14 +50,15 @@ def compare(
     given: Annotated[
         list[str],
         typer.Argument(
-            help="Two result files of one tool: OLD, then NEW; of lm-evaluation-harness, also two folders. Or two or "
-            "more configurations, each [NAME=]PART[+PART]: a model, adapter, prompt file, or a record.",
+            help="Two result files of one tool: OLD, then NEW; of lm-evaluation-harness, also two folders; of "
+            "promptfoo, also PROVIDER=FILE twice. Or two or more configurations, each [NAME=]PART[+PART]: a model, "
+            "adapter, prompt file, or a record.",
             metavar="A B [C]",
         ),
     ],
     gate: Annotated[bool, shared("gate")] = False,
     margin: Annotated[list[str] | None, shared("margin", "compare")] = None,
-    lower_is_better: Annotated[list[str] | None, shared("lower-is-better")] = None,
+    better: Annotated[list[str] | None, shared("better")] = None,
     policy: Annotated[Path | None, shared("policy")] = None,
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out", "compare")] = None,
@@ -90,7 +92,7 @@ def compare(
             raise UsageError(f"{option}: result files are not run; omit it")
         if len(pairs) > 1 and (option := first_given(ctx, OF_ONE_PAIR)):
             raise UsageError(f"{option}: expected the files of one task, found {len(pairs)} tasks; name two files")
-        _compare_pairs(pairs, gate, margin or [], lower_is_better or [], policy, inconclusive, out, written, as_json)
+        _compare_pairs(pairs, gate, margin or [], better or [], policy, inconclusive, out, written, as_json)
         return
     if option := first_given(ctx, OF_FILES):
         why = "a comparison of configurations has no verdict: tunegate gate decides on a change"
@@ -104,29 +106,42 @@ def compare(
     compare_configurations(given, options, unit or [], html, as_json, quiet)
 
 
-def _result_files(given: list[str]) -> list[list[Path]]:
+def _result_files(given: list[str]) -> list[list[NamedFile]]:
     """Return the result files to compare, a list for each comparison; none if configurations are named.
 
     Raises:
         UsageError: both are named, or a folder of samples lacks a task of the other.
+        Unreadable: a file is not there.
     """
-    from tunegate.harness.session.sides import named_parts
+    from tunegate.harness.authoring.validation import did_you_mean
+    from tunegate.harness.results.read import A_RESULT, named_file
 
-    paths = [(each, Path(named_parts(each)[1])) for each in given]
-    if pairs := _samples_of_folders([path for _, path in paths]):
+    named = [named_file(each) for each in given]
+    if pairs := _samples_of_folders([each.path for each in named]):
         return pairs
-    files = [each for each, path in paths if path.suffix in RESULTS and not _is_record(path)]
-    if files and len(files) < len(given):
-        other = next(each for each in given if each not in files)
-        raise UsageError(f"compare: expected result files or configurations, found both: {files[0]} and {other}")
-    return [[Path(each) for each in given]] if files else []
+    files = [each for each in named if _is_result_file(each.path)]
+    for each in named if files else ():
+        hint = did_you_mean(each.path.name, [path.name for path in each.path.parent.glob("*")])
+        if not each.path.exists() and (each in files or hint):
+            raise Unreadable(each.path, A_RESULT, "nothing there", hint, is_missing=True)
+        if not each.path.is_file():
+            raise UsageError(f"compare: expected result files or configurations, found both: {files[0]} and {each}")
+    return [named] if files else []
 
 
-def _samples_of_folders(paths: list[Path]) -> list[list[Path]]:
+def _is_result_file(path: Path) -> bool:
+    """Whether a path is named like a result file, or nearly so: results.evl, results.tsv."""
+    from tunegate.harness.authoring.validation import closest
+
+    return bool(closest(path.suffix, RESULTS, least=0.75)) and not _is_record(path)
+
+
+def _samples_of_folders(paths: list[Path]) -> list[list[NamedFile]]:
     """Return the samples of two folders of lm-evaluation-harness, a pair for each task; none if these are no such."""
     if not all(path.is_dir() for path in paths):
         return []
     from tunegate.harness.results.lm_eval_samples import samples_in
+    from tunegate.harness.results.read import NamedFile
 
     found = [samples_in(path) for path in paths]
     if not any(found):
@@ -137,17 +152,17 @@ def _samples_of_folders(paths: list[Path]) -> list[list[Path]]:
     for tasks, others, path in ((old, new, paths[1]), (new, old, paths[0])):
         if lacking := [task for task in tasks if task not in others]:
             raise UsageError(f"compare: {show_path(path)}: expected samples of {listed(lacking)}, found none")
-    return [[old[task], new[task]] for task in old]
+    return [[NamedFile(old[task]), NamedFile(new[task])] for task in old]
 
 
-def _compare_pairs(pairs: list[list[Path]], *options: Any) -> None:
+def _compare_pairs(pairs: list[list[NamedFile]], *options: Any) -> None:
     """Compare all pairs of result files; end with the largest exit code."""
     codes = {}
     for files in pairs:
         try:
             _compare_files(files, *options)
         except typer.Exit as end:
-            codes[files[-1].name] = end.exit_code
+            codes[files[-1].path.name] = end.exit_code
     if blocked := [name for name, code in codes.items() if code]:
         if len(pairs) > 1:
             errors.print(f"gate: {len(blocked)} of {len(pairs)} tasks blocked: {', '.join(map(shown, blocked))}")
@@ -164,7 +179,7 @@ def _is_record(path: Path) -> bool:
 
 
 def _compare_files(
-    file: list[Path], gate: bool, margin: list[str], lower_is_better: list[str], policy: Path | None,
+    file: list[NamedFile], gate: bool, margin: list[str], better: list[str], policy: Path | None,
     inconclusive: Inconclusive, out: Path | None, written: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare two result files of another tool; a decision names the record beside it, unless --out says where."""
@@ -176,15 +191,15 @@ def _compare_files(
     old, new = _two(file)
     path = out or (written and written.with_name(f"{written.stem}.record.json"))
     sidecar = path and sidecar_path(path)
-    reads = {"OLD": old, "NEW": new, "--policy": policy}
+    reads = {"OLD": old.path, "NEW": new.path, "--policy": policy}
     check_apart(
         [("--out", path), ("the sidecar of --out", sidecar), ("--decision", written)],
         [(name, each) for name, each in reads.items() if each],
     )
-    command = _command(old, new, margin, lower_is_better, policy)
+    command = _command(old, new, margin, better, policy)
     with kept_decision(written) as keep:
-        settings = read_compare_settings(policy, margin, lower_is_better)
-        paired = pair_files(read_results(old), read_results(new), settings)
+        settings = read_compare_settings(policy, margin, better)
+        paired = pair_files(read_results(old.path, old.column), read_results(new.path, new.column), settings)
         record = _compared(paired, command, inconclusive, path)
         _check_gated(record, gate)
         decision = _decision(record, paired)
@@ -192,17 +207,32 @@ def _compare_files(
     _show(decision, record, paired, gate, as_json)
 
 
-def _two(files: list[Path]) -> tuple[Path, Path]:
+def _two(files: list[NamedFile]) -> tuple[NamedFile, NamedFile]:
+    if len(files) == 1:
+        raise UsageError(f"compare: expected two result files, OLD and NEW, found 1{_columns_of(files[0])}")
     if len(files) != 2:
         raise UsageError(f"compare: expected two result files, OLD and NEW, found {len(files)}")
     old, new = files
-    if old.exists() and new.exists() and old.samefile(new):
-        raise UsageError(f"compare: expected two files, found {show_path(old)} twice")
+    if old.column == new.column and old.path.exists() and new.path.exists() and old.path.samefile(new.path):
+        raise UsageError(f"compare: expected two files, found {old} twice{_columns_of(old)}")
     return old, new
 
 
-def _command(old: Path, new: Path, margins: list[str], lower: list[str], policy: Path | None) -> str:
-    options = [f"--margin={each}" for each in margins] + [f"--lower-is-better={each}" for each in lower]
+def _columns_of(file: NamedFile) -> str:
+    """How to compare the providers or prompts of one file of promptfoo; nothing where it has none."""
+    from tunegate.harness.results.read import NamedFile, read_results
+
+    columns = read_results(file.path).columns
+    if len(columns) < 2:
+        return ""
+    command = shlex.join(["tunegate", "compare", *(str(NamedFile(file.path, each)) for each in columns[:2])])
+    return (
+        f"; it holds results of {listed([shown(each) for each in columns])}: name OLD and NEW, as in {shown(command)}"
+    )
+
+
+def _command(old: NamedFile, new: NamedFile, margins: list[str], better: list[str], policy: Path | None) -> str:
+    options = [f"--margin={each}" for each in margins] + [f"--better={each}" for each in better]
     options += [f"--policy={policy}"] if policy else []
     return shlex.join(["tunegate", "compare", str(old), str(new), "--gate", *options])
 
@@ -255,4 +285,6 @@ def _heading(paired: PairedFiles) -> str:
     old, new = paired.old, paired.new
     tool = " ".join([old.tool, *dict.fromkeys(each.version for each in (old, new) if each.version)])
     counts = f"OLD {old.name} has {len(old.samples):,} samples, NEW {new.name} has {len(new.samples):,}"
-    return f"results of {tool}: {counts}; paired: {len(paired.after):,} ids"
+    questions = len({paired.observations.of[name] for name in paired.after})
+    asked = f", {questions:,} question{'s' if questions > 1 else ''}" if questions < len(paired.after) else ""
+    return f"results of {tool}: {counts}; paired: {len(paired.after):,} ids{asked}"

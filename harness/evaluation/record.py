@@ -179,6 +179,8 @@ class Record:
         sidecar: the digest of the sidecar (see sidecar.py).
         inconclusive: whether inconclusive units block or warn.
         near: by unit, the cases that the adapter's training rows come near; they are no evidence of a gain.
+        near_claimed: those of them that only the adapter's own training record names.
+        near_among_rows: the share of its rows that come near another row; None if they were not searched here.
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
         rewards: the checks that the adapter was rewarded by; what they saw is no evidence of a gain.
         compared_as: its name in `tunegate compare`; such a record is for information only.
@@ -207,6 +209,8 @@ class Record:
     sidecar: str = ""
     inconclusive: Literal["block", "warn"] = "block"
     near: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    near_claimed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    near_among_rows: float | None = None
     adopted: str = ""
     rewards: tuple[RewardingCheck, ...] = ()
     compared_as: str = ""
@@ -280,7 +284,9 @@ class Record:
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
             **({"engines": _plain(self.engines)} if self.engines else {}),
             **({"references": _plain(self.references)} if self.references else {}),
-            **({"near": {unit: list(cases) for unit, cases in self.near.items()}} if self.near else {}),
+            **({"near": _lists(self.near)} if self.near else {}),
+            **({"near_claimed": _lists(self.near_claimed)} if self.near_claimed else {}),
+            **({"near_among_rows": self.near_among_rows} if self.near_among_rows is not None else {}),
             **({"adopted": self.adopted} if self.adopted else {}),
             **({"rewards": [each.as_dict() for each in self.rewards]} if self.rewards else {}),
             **({"compared_as": self.compared_as} if self.compared_as else {}),
@@ -369,6 +375,9 @@ def _torn(record: Record) -> Iterator[str]:
         yield from (
             f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked["units"].keys() - units
         )
+    for unit, claimed in record.near_claimed.items():
+        if odd := sorted(set(claimed) - set(record.near.get(unit, ()))):
+            yield f"{unit}/{odd[0]} as claimed to be near, and not as near"
     yield from (f"noise of {unit}, which is not a unit of it" for unit in record.noise.keys() - units)
     for unit, noise in record.noise.items():
         yield from odd_noise(unit, noise, record.of_unit(unit))
@@ -439,6 +448,10 @@ def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: dict(part) for name, part in parts.items()}
+
+
+def _lists(parts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {name: list(part) for name, part in parts.items()}
 
 
 def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,9 +93,14 @@ class Shards:
         return cast("RungName", self.first.record.rung)
 
     @property
-    def near(self) -> dict[str, Sequence[str]]:
-        """The cases that training rows come near, by unit; a shard names those of its own units only."""
-        return {unit: cases for each in self.files.values() for unit, cases in each.record.near.items()}
+    def near(self) -> dict[str, Any]:
+        """What is known of the cases that training rows come near; a shard names those of its own units only."""
+        records = [each.record for each in self.files.values()]
+        by_unit = {
+            name: {unit: cases for record in records for unit, cases in getattr(record, name).items()}
+            for name in ("near", "near_claimed")
+        }
+        return {**by_unit, "near_among_rows": self.first.record.near_among_rows}
 
     def model(self, units: Sequence[Unit]) -> Replay:
         """Return a model that replays the outputs of the shards for `units`.

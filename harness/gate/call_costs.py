@@ -26,16 +26,30 @@ def largest_difference(
     return max(most for most, _ in found), all(within for _, within in found)
 
 
+def largest_rise(unit: Unit, prices: Prices, reference: Side, candidate: Side) -> float:
+    """Return by how much a call can at most cost more with the candidate than with the reference, as above.
+
+    The dearest output is one of `max_new_tokens` at the candidate's price, the cheapest costs nothing.
+    """
+    return max(_rise(case, prices, reference, candidate) for case in unit.cases)
+
+
+def _rise(case: Case, prices: Prices, reference: Side, candidate: Side) -> float:
+    (before, _, _), (after, most, _) = (_calls(case, prices, side) for side in (reference, candidate))
+    return max(max(after) - min(before), 0.0) + most
+
+
 def _most(case: Case, prices: Prices, *sides: Side) -> tuple[float, bool]:
-    ins, outs, limit, within = [], [], case.decoding.max_new_tokens, True
-    for record, results in sides:
-        price = prices.of(str(record.fingerprint["subject"].get("model")))
-        outputs = results[case.id].repeats or (results[case.id],)
-        calls = [(each.tokens_in or 0, each.tokens_out or 0) for each in outputs]
-        longest = max((tokens_out for _, tokens_out in calls), default=0)
-        within = within and longest <= limit
-        ins.append([price.of(tokens_in, 0) for tokens_in, _ in calls])
-        outs.append(price.of(0, max(longest, limit)))
-    before, after = ins
-    prompts = max((abs(one - other) for one in before for other in after), default=0.0)
-    return prompts + max(outs), within
+    (before, one, within), (after, other, too) = (_calls(case, prices, side) for side in sides)
+    prompts = max(max(after) - min(before), max(before) - min(after))
+    return prompts + max(one, other), within and too
+
+
+def _calls(case: Case, prices: Prices, side: Side) -> tuple[list[float], float, bool]:
+    """Return the prices of a case's prompts, that of its longest possible output, and whether none seen is longer."""
+    record, results = side
+    price, limit = prices.of(str(record.fingerprint["subject"].get("model"))), case.decoding.max_new_tokens
+    outputs = results[case.id].repeats or (results[case.id],)
+    longest = max(each.tokens_out or 0 for each in outputs)
+    prompts = [price.of(each.tokens_in or 0, 0) for each in outputs]
+    return prompts, price.of(0, max(longest, limit)), longest <= limit

@@ -2,7 +2,7 @@
 
 Both must be shown, so each is tested at the full level: an intersection-union test (Berger, Technometrics 24, 1982,
 295-300). Quality is the gate's verdict on the unit. Cost is a sign-flip test of its cost unit, corrected over all
-claims of a comparison by Tarone-Holm.
+claims of a comparison by Tarone-Holm. As for a guard, a call may turn out as long as `max_new_tokens`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.gate.call_costs import largest_rise
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import PairedScores, pair
 from tunegate.harness.statistics import paired as stats
@@ -88,15 +89,21 @@ def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str,
     costs = _Costs(unit, prices, problem=_problem(both, candidate, name, reference))
     if costs.problem:
         return costs
-    gains = [new - old for old, new in zip(both.before, both.after, strict=True)]
-    most = max(map(abs, gains))
     # scores are negated prices; `0.0 -` avoids -0.0
     before, after = (tuple(0.0 - score for score in side) for side in (both.before, both.after))
-    costs = replace(costs, before=before, after=after, ratio=ratio(before, after))
+    most = largest_rise(unit, prices, (reference, both.old), (candidate, both.new))
+    return replace(costs, before=before, after=after, ratio=ratio(before, after), p=p_lower(before, after, most))
+
+
+def p_lower(before: Sequence[float], after: Sequence[float], most: float) -> stats.PValue:
+    """Return the p of "cost lower" of n calls, of which none can cost more by `most` or more.
+
+    Calls that no sample held may: a call in a hundred that runs on is absent from 37 % of samples of a hundred.
+    """
     if not most:
-        return costs
-    d = [gain / most for gain in gains]  # the test uses their order and signs, and expects [-1, 1]
-    return replace(costs, p=stats.p_better(d, seed=SEED))
+        return NOTHING
+    # a gain counts up to `most`, so that the mean that is tested is none too large
+    return stats.p_better(stats.winsorise_differences(after, before, most).d, seed=SEED)
 
 
 def _problem(both: PairedScores, candidate: Record, name: str, reference: Record) -> str:

@@ -20,6 +20,7 @@ from tunegate.harness.core.formatting import (
 )
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
+from tunegate.harness.statistics.critical_values import PROMISED
 from tunegate.harness.statistics.paired import TIE
 from tunegate.harness.statistics.power import fewest_to_bound
 
@@ -81,8 +82,9 @@ def lower(facts: UnitVerdict) -> str:
 
 def beside_near(facts: UnitVerdict, near: NearScores) -> str:
     """Return a sentence on the near cases, and on what is shown without their gains."""
-    beside, others = (_moved(facts, means) for means in (near.near, near.others))
-    which = f"{near.n} of {near.n + near.clean} cases ({beside}{f'; the others {others}' if others else ''})"
+    beside, others = (_moved(facts, each) for each in (near.near, near.others))
+    means = f"{beside}; the others {others}" if others else beside
+    which = f"{near.n} of {near.n + near.clean} cases ({means})"
     proof = near.gain if facts.role == "target" else near.hold
     seen, least = (change(each, facts.kind) for each in (proof.difference, proof.least))
     return (
@@ -346,8 +348,8 @@ def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) ->
 
 
 def confidence(level: float | None) -> str:
-    """Return the one-sided confidence of a bound, in words."""
-    return f"one-sided {certainty(level or 0.0)}"
+    """Return the one-sided confidence of a bound that is computed at a level, in words: what is promised of it."""
+    return f"one-sided {certainty(PROMISED * (level or 0.0))}"
 
 
 def _numbers(facts: UnitVerdict) -> str:
@@ -355,7 +357,7 @@ def _numbers(facts: UnitVerdict) -> str:
     grouped = f" ({facts.observations} observations: a group counts once)" if facts.observations != facts.n else ""
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        sure = certainty(2 * (facts.level or 0.0))
+        sure = certainty(2 * PROMISED * (facts.level or 0.0))
         capped = f", capped at {_span(facts)} per case" if facts.winsorised else ""
         moved += f" ({sure}{capped}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {moved}"

@@ -23,7 +23,7 @@ from tunegate.harness.gate.pairing import PairedScores, PairKey, cases_needed, o
 from tunegate.harness.gate.parts import fallen_values
 from tunegate.harness.gate.rewarded import no_evidence
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
-from tunegate.harness.gate.topic_spread import score_bound, with_topics
+from tunegate.harness.gate.topic_spread import target_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
@@ -152,7 +152,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         return replace(facts, reason=cannot(each.problem), blocks=True)
     # at the level of the verdict, so that the two agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
-    least, target = score_bound(each), each.policy.target_score
+    least, target = target_bound(each), each.policy.target_score
     never_right, falls = fallen_values(each, tests.lost.get(each.key, ()))
     facts = replace(
         facts,

@@ -32,8 +32,8 @@ def effective_cases(d: Sequence[float], labels: Sequence[int], margin: float) ->
     return Effective(found.effective, found.clusters) if found.real else None
 
 
-def score_bound(pair: PairedScores) -> float | None:
-    """Return the lower bound of the score if it has a target score; Wilson's bound for pass/fail.
+def target_bound(pair: PairedScores) -> float | None:
+    """Return the lower bound of the score if it has a target score.
 
     If scores differ between topics, the bound uses the effective number of cases, as for a change. If training rows
     come near cases, it is the smaller one of all cases and of those that can show a gain.
@@ -41,18 +41,18 @@ def score_bound(pair: PairedScores) -> float | None:
     target, found = pair.policy.target_score, pair.evidence_of_gain
     if target is None or not pair.after:
         return None
-    every = _score_bound(pair, range(len(pair.after)), pair.after, target)
+    every = _bound(pair, range(len(pair.after)), pair.after, target)
     if found is None:
         return every
     after = [pair.before[place] + pair.span * d for place, d in zip(found.places, found.d, strict=True)]
-    return min(every, _score_bound(pair, found.places, after, target))
+    return min(every, _bound(pair, found.places, after, target))
 
 
-def _score_bound(pair: PairedScores, places: Sequence[int], after: Sequence[float], target: float) -> float:
+def _bound(pair: PairedScores, places: Sequence[int], after: Sequence[float], target: float) -> float:
     short, found = [score - 1 for score in after], topics_of(pair.unit)
     labels = [found.labels[place] for place in places] if found else []
     effective = effective_cases(short, labels, 1 - target) if labels and target < 1 else None
-    return 1 + stats.lower_bound(short, pair.level, effective=effective)
+    return stats.rate_lower_bound(after, target, pair.level, effective)
 
 
 def topics_of(unit: Unit) -> Topics | None:

@@ -32,8 +32,9 @@ from tunegate.harness.core.files import locked
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, acting_files, adapter_digest
 from tunegate.harness.models.conversion import cache_folder
+from tunegate.harness.models.identity import MODEL_CONFIG
 from tunegate.harness.models.resolve import MODEL_PATTERNS
-from tunegate.harness.models.whole_model import MODEL_CONFIG, is_whole_model
+from tunegate.harness.models.whole_model import is_whole_model
 
 SUFFIX = ".ref"
 HUB = "hub:"
@@ -167,6 +168,7 @@ def copy_from_hub(name: str, into: Path) -> str:
         raise CouldNotRun(f"{HUB}{name}: the hub did not deliver it: {error}") from error
     for file in {*acting_files(found), TRAINING}:
         if (found / file).is_file():
+            (into / file).parent.mkdir(exist_ok=True)
             shutil.copyfile(found / file, into / file)
     return found.name  # snapshots lie in folders that are named by their commit
 

@@ -20,7 +20,8 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.resolve import ModelFiles, loaded_weights
+from tunegate.harness.models.identity import ModelFiles
+from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.whole_model import is_whole_model, whole_model_digest, whole_model_files
 
 if TYPE_CHECKING:
@@ -104,15 +105,6 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     # a release relies on the trainer's checks, which this file records
     if not is_as_stamped(found):
         raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
-    return found
-
-
-def near_cases(folder: Path) -> dict[str, list[str]]:
-    """The cases that training rows of an adapter come near, by unit, from its training record."""
-    record, found = training_record(folder), dict[str, list[str]]()
-    for each in (record or {}).get("decontamination", {}).get("near", ()):
-        unit, _, case = each["case"].rpartition("/")
-        found.setdefault(unit, []).append(case)
     return found
 
 

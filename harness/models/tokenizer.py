@@ -26,11 +26,10 @@ class NoTemplate(Refused):
     """A model has no chat template."""
 
 
-def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
-    """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
+def read_tokenizer(folder: Path, template: Path | None = None) -> Any:
+    """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own, if any.
 
-    Raises NoTemplate without a chat template, Refused without an end token, or if it needs custom code, CouldNotRun
-    if it cannot be read.
+    Raises Refused if it needs custom code, CouldNotRun if it cannot be read.
     """
     transformers = need("transformers")
     try:
@@ -45,6 +44,15 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
         begins = template == NO_TEMPLATE and tokenizer("?").input_ids[:1] == [tokenizer.bos_token_id]
         # plain text starts with this token, which a chat template has to write itself
         tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + template_text(template)
+    return tokenizer
+
+
+def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
+    """What `read_tokenizer` reads, ready to render prompts and pad them.
+
+    Raises NoTemplate without a chat template, Refused without an end token, and as `read_tokenizer` does.
+    """
+    tokenizer = read_tokenizer(folder, template)
     if tokenizer.chat_template is None:
         raise NoTemplate(
             f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites "
@@ -70,7 +78,7 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
     if messages[0][0] == "system" and not _takes_system(tokenizer):
         messages = _without_system(messages)
     try:
-        prompt = _apply(tokenizer, messages)
+        prompt = apply_template(tokenizer, messages)
     except Exception as error:  # a template is a program of the model's author
         roles = ", ".join(role for role, _ in request.messages)
         raise Refused(
@@ -91,10 +99,11 @@ def _whose(tokenizer: Any) -> str:
     return f" (the model in {show_path(Path(folder))})" if folder else ""
 
 
-def _apply(tokenizer: Any, messages: Messages) -> str:
+def apply_template(tokenizer: Any, messages: Messages, begins: bool = True) -> str:
+    """The text of messages by the chat template; `begins`: up to where an output begins."""
     turns = [{"role": role, "content": text} for role, text in messages]
     with time_limit(TEMPLATE_SECONDS):
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=begins))
 
 
 @contextmanager
@@ -118,7 +127,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 def _takes_system(tokenizer: Any) -> bool:
     try:
-        return SYSTEM in _apply(tokenizer, (("system", SYSTEM), ("user", "?")))
+        return SYSTEM in apply_template(tokenizer, (("system", SYSTEM), ("user", "?")))
     except Exception:  # rendering the prompt itself will report other errors
         return False
 

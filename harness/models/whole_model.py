@@ -6,20 +6,10 @@ It stands for base and adapter together, beside a copy of the base's tokenizer, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tunegate.harness.core.files import digest
-from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.resolve import ENDS, TEMPLATE, TOKENIZER_FILES, identify, loaded_weights
-
-MODEL_CONFIG, GENERATION = "config.json", "generation_config.json"
-#: Keys of generation_config.json that name its writer, that change no output, or that `identify` digests.
-NOT_DECODING = frozenset({
-    ENDS, "_from_model_config", "transformers_version", "bos_token_id", "pad_token_id", "use_cache",
-    "output_attentions", "output_hidden_states",
-})  # fmt: skip
-#: The files of a tokenizer, its chat template included.
-OF_TOKENIZER = ("tokenizer_config.json", TEMPLATE, *TOKENIZER_FILES)
+from tunegate.harness.models.identity import GENERATION, MODEL_CONFIG, base_digest, counted_files, digests_of
+from tunegate.harness.models.resolve import loaded_weights
 
 
 def is_whole_model(folder: Path) -> bool:
@@ -28,21 +18,17 @@ def is_whole_model(folder: Path) -> bool:
 
 
 def whole_model_files(folder: Path) -> list[str]:
-    """The names of its files: weights, settings and tokenizer; other files of the folder are not the model."""
-    more = [name for name in (GENERATION, *OF_TOKENIZER) if (folder / name).is_file()]
-    return [*(path.name for path in loaded_weights(folder)), MODEL_CONFIG, *more]
+    """The names of its files: weights, settings and all that are not known to be no part of a model."""
+    settings = [name for name in (MODEL_CONFIG, GENERATION) if (folder / name).is_file()]
+    return [*(path.name for path in loaded_weights(folder)), *settings, *files_beside(folder)]
+
+
+def files_beside(folder: Path) -> list[str]:
+    """The files of a model's folder beside its weights and settings: those of its tokenizer, and its chat template."""
+    found = (path.relative_to(folder).as_posix() for path in counted_files(folder))
+    return [name for name in found if name not in (MODEL_CONFIG, GENERATION) and not name.endswith(".index.json")]
 
 
 def whole_model_digest(folder: Path) -> str:
-    """SHA-256 (hex) over what `identify` digests of a model: weights and settings, tokenizer, chat template.
-
-    Its further settings of decoding, which servers follow, count too.
-    """
-    found, decoding = identify(folder.name, folder), _decoding(folder)
-    return digest([found.base, found.tokenizer, found.template, *([decoding] if decoding else [])])
-
-
-def _decoding(folder: Path) -> dict[str, Any]:
-    path = folder / GENERATION
-    found = read_object(path, most=MOST_SETTINGS) if path.is_file() else {}
-    return {key: value for key, value in found.items() if key not in NOT_DECODING and value is not None}
+    """SHA-256 (hex) over its weights and settings, and the bytes of all files beside them, which servers follow."""
+    return digest([base_digest(folder), digests_of(folder, (folder / name for name in files_beside(folder)))])

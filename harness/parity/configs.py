@@ -13,10 +13,10 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.conversion import GGUF
+from tunegate.harness.models.identity import GENERATION
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import ENDS
 from tunegate.harness.models.tokenizer import load_tokenizer
-from tunegate.harness.models.whole_model import GENERATION
 from tunegate.harness.parity.stored_weights import UNREADABLE
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.conversion import GGUF
+from tunegate.harness.models.identity import base_digest
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.model_options import ModelOptions, is_server, is_vllm, vllm_model
-from tunegate.harness.models.resolve import TEMPLATE, identify, resolve
+from tunegate.harness.models.resolve import TEMPLATE, resolve
 from tunegate.harness.models.served.llama_cpp import serving_gguf
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import Vllm, VllmBase
@@ -74,13 +75,13 @@ def _find(artefact: str, base: Base, watch: Watch) -> Served:
         return Served(artefact, OVER_NETWORK)
     if is_vllm(artefact):
         folder = resolve(vllm_model(artefact), watch)
-        digest = identify(folder.name, folder).base
+        digest = base_digest(folder)
         return Served(artefact, ON_VLLM, digest, None if digest == base.model.base else folder)
     path = Path(artefact)
     if path.suffix == GGUF and path.is_file():
         return Served(show_path(path), GGUF_FILE, file_digest(path), path)
     if (path / "config.json").is_file():
-        return Served(show_path(path), FOLDER, identify(path.name, path).base, path)
+        return Served(show_path(path), FOLDER, base_digest(path), path)
     raise CouldNotRun(
         f"{artefact}: expected a merged model folder, a file that ends in {GGUF}, openai:URL#MODEL or vllm:MODEL, "
         "found none of these"

@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.ledger.ledger import Ledger
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.planning.costs import Calls, calls_of
-from tunegate.harness.statistics.critical_values import critical_value
+from tunegate.harness.statistics.critical_values import graded_critical_value
 from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound, measured_noise
 from tunegate.harness.statistics.second_reference import Beside
@@ -251,7 +251,7 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
-    half = (high - low) / 2 / critical_value(n, verdict["margin"] / verdict["span"], verdict["level"])
+    half = (high - low) / 2 / graded_critical_value(n, verdict["margin"] / verdict["span"], verdict["level"])
     return _moved(half * math.sqrt(n), n, f"{what}, from its interval")
 
 

@@ -21,6 +21,7 @@ from tunegate.harness.statistics.power import POWER, Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail, more_outputs
 
 USUAL_GAIN = 0.05
+USUALLY = 0.95  # of equal models hold the margin that is named beside the one asked for
 STILL = 1e-12  # the spread of scores that hardly move, in any unit
 #: The true changes, in margins, whose verdicts a plan predicts.
 CHANGES = {"-2 margins": -2.0, "-margin": -1.0, "-margin/2": -0.5, "no change": 0.0, "+margin": 1.0}
@@ -162,10 +163,18 @@ class Plan:
     @cached_property
     def held_margin(self) -> float | None:
         """The smallest margin that it holds with the required chance, at a `collapse` that its cases can show."""
+        return self._smallest_margin(self.asked)
+
+    @cached_property
+    def usual_margin(self) -> float | None:
+        """The smallest margin that it holds 95 % of the time if nothing changed, at that `collapse`."""
+        return self._smallest_margin(USUALLY)
+
+    def _smallest_margin(self, chance: float) -> float | None:
         power = self.power
         if isinstance(power, Continuous) and not self.shows_share:
             power = replace(power, collapse=self.least_collapse)
-        return power.smallest_margin(self.n, self.asked) if power else None
+        return power.smallest_margin(self.n, chance) if power else None
 
     @cached_property
     def drop(self) -> float | None:
@@ -196,6 +205,7 @@ class Plan:
             "unit": self.unit.key, "role": self.role, "kind": self.unit.kind, "n": self.n, "margin": self.margin,
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
+            "usual_margin": self.usual_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
             "outputs_needed": self.outputs_needed, "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,

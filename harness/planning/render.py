@@ -19,7 +19,7 @@ from tunegate.harness.planning.whole_tasks import tasks_together
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
-    "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin", "min.\ndrop\ndetected",
+    "unit", "margin", "flip\nrate", "held if\nno change", "min.\nmargin", "95 %\nhold", "min.\ndrop\ndetected",
     "min.\ngain\nshown",
 )  # fmt: skip
 FRESH = "Each evaluation of the same sealed cases has a smaller error level. New cases start at 1 again."
@@ -66,6 +66,7 @@ def _cells(each: Plan) -> Iterator[str]:
     yield f"~{moves}" if each.seen.is_assumed else moves
     yield percent(each.chance)
     yield short_number(each.held_margin, unit)
+    yield short_number(each.usual_margin, unit)
     yield short_number(each.drop, unit)
     yield short_number(each.shown_gain, unit)
 

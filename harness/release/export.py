@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +19,20 @@ from tunegate.harness.core.files import (
 )
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.models.adapters import acting_files, adapter_digest
+from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.conversion import GGUF
+from tunegate.harness.models.identity import GENERATION
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.local.placement import has_device
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
-from tunegate.harness.models.resolve import MODEL_PATTERNS, TEMPLATE, TOKENIZER_FILES
-from tunegate.harness.models.whole_model import is_whole_model
+from tunegate.harness.models.resolve import MORE_TEMPLATES, TEMPLATE
+from tunegate.harness.models.whole_model import files_beside, is_whole_model
 from tunegate.harness.parity.parity import Parity, compare_served
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.release.gguf import find_tools, make_gguf
 from tunegate.harness.release.modelfile import modelfile
 
 MARKER = "export.json"
-#: Written by merging.
-MERGED = ("config.json", "*.safetensors", "*.index.json")
-#: Copies of the base's: tokenizer, template, generation settings. Other files may be weights without the adapter.
-COPIED = (*MODEL_PATTERNS, *TOKENIZER_FILES)
 
 
 def export_adapter(
@@ -81,17 +76,11 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
         base.merged(adapter).save_pretrained(folder)
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
-    is_whole = is_whole_model(adapter)
-    beside = [adapter / name for name in acting_files(adapter)] if is_whole else base.folder.iterdir()
-    for path in beside:
-        if path.is_file() and _is_like(path.name, COPIED) and not _is_like(path.name, MERGED):
-            shutil.copy(path, folder / path.name)
-    if base.options.chat_template:
-        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, "utf-8", newline="\n")
-
-
-def _is_like(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    source = adapter if is_whole_model(adapter) else base.folder
+    for name in (*files_beside(source), GENERATION):  # merging writes the others
+        if (source / name).is_file() and not name.startswith(MORE_TEMPLATES):
+            shutil.copy(source / name, folder / name)
+    (folder / TEMPLATE).write_text(base.tokenizer.get_chat_template(), "utf-8", newline="\n")
 
 
 def adds_begin(file: Path) -> bool:

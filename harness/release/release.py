@@ -119,7 +119,7 @@ class _Release:
         """Read adapter, record, training and fixtures, and check that they match."""
         undo_cut_off(self.baselines)
         check_writable(self.baselines / LEDGER)
-        self.submission = read_submission(self.adapter, self.record, self.cases)
+        self.submission = read_submission(self.adapter, self.record, self.cases, self.watch)
 
     def compare_ledgers(self) -> None:
         """Check that the local ledger has all events of the remote's."""

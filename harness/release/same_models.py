@@ -9,7 +9,8 @@ from tunegate.harness.core.errors import Refused, TunegateError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.adapters import check_named_base
 from tunegate.harness.models.api import Fingerprint, Model
-from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.models.identity import identify
+from tunegate.harness.models.resolve import resolve
 from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.release.submission import PARTS
 

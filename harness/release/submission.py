@@ -14,12 +14,14 @@ from tunegate.harness.cases.model import Task, Unit, UnitConfiguration
 from tunegate.harness.cases.rewarding import read_rewards
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.models.adapters import TRAINING, adapter_digest, base_name, claim_of, near_cases, training_record
+from tunegate.harness.models.adapters import TRAINING, adapter_digest, base_name, claim_of, training_record
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.options.run import BASELINE
 from tunegate.harness.privacy.memorization import check_memorization, check_outputs
 from tunegate.harness.release.manifest import foreign_files
+from tunegate.harness.rows.near_cases import NearCases, find_near_cases
 
 PARTS = ("base", "tokenizer", "template")  # the parts of a model without an adapter
 
@@ -55,7 +57,7 @@ class Submission:
         return base_name(self.training)
 
 
-def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
+def read_submission(adapter: Path, record: Record, cases: Path, watch: Watch) -> Submission:
     """Read the files, and check that they match.
 
     Raises:
@@ -64,7 +66,7 @@ def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
     digest, tasks = adapter_digest(adapter), load_tasks(cases)
     _check_folder(adapter)
     _check_record(record, digest)
-    training = _training(adapter, digest, record)
+    training = _training(adapter, digest, record, tasks, watch)
     check_memorization(training, show_path(adapter))
     _check_fixtures(record, tasks, training["task"])
     check_outputs(training, tasks, record, record_name(record))
@@ -159,7 +161,7 @@ def _check_record(record: Record, digest: str) -> None:
         raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; evaluate this one")
 
 
-def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
+def _training(adapter: Path, digest: str, record: Record, tasks: Sequence[Task], watch: Watch) -> dict[str, Any]:
     training = training_record(adapter)
     where = show_path(adapter)
     if training is None:
@@ -169,7 +171,7 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
         )
     if training["adapter"] != digest:
         raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
-    _check_said(adapter, record)
+    _check_said(adapter, record, tasks, watch)
     for part in PARTS:
         if training["model"].get(part) != record.fingerprint["subject"].get(part):
             name = NAMES.get(part, part)
@@ -183,13 +185,14 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     return training
 
 
-def _check_said(adapter: Path, record: Record) -> None:
-    """Refuse a record that says other things of the training data than the training record: a file is a claim."""
-    near = {unit: cases for unit, cases in near_cases(adapter).items() if unit in record.units}
-    if {unit: list(cases) for unit, cases in record.near.items()} != near or record.adopted != claim_of(adapter):
+def _check_said(adapter: Path, record: Record, tasks: Sequence[Task], watch: Watch) -> None:
+    """Refuse a record that says other things of the training data than is found here: a file is a claim."""
+    found = find_near_cases(adapter, tasks, watch, fresh=True).of([*record.units])
+    said = NearCases(record.near, record.near_claimed, record.near_among_rows).of([*record.units])
+    if said != found or record.adopted != claim_of(adapter):
         raise Refused(
             f"{record_name(record)}: it was not evaluated with this {TRAINING}, which names other cases that rows come "
-            "near, or other training data; evaluate again"
+            "near, or other training data, or not where its rows are; evaluate again"
         )
 
 

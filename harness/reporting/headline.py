@@ -15,7 +15,10 @@ MOST_SCORES = 3  # units whose scores stand in the first lines; the table has al
 def head(report: Report) -> tuple[str, str]:
     """Return the first line of a report, and the sentences that follow it; these may be empty."""
     if len(report.candidates) != 1:
-        return first_sentence(report.verdict)
+        first, rest = first_sentence(report.verdict)
+        return first, _joined(
+            rest, *(f"{each.name}: {each.about_near}" for each in report.candidates if each.about_near)
+        )
     return candidate_head(report.candidates[0], report.verdict, report.rules.configuration)
 
 
@@ -31,13 +34,19 @@ def candidate_head(candidate: CandidateReport, verdict: str, edited: Sequence[Ed
     first, rest = first_sentence(verdict)
     if not blocking or not first.startswith("Blocked: "):
         numbers = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
-        return first, " ".join(filter(None, (rest, numbers)))
+        return first, _joined(rest, numbers, candidate.about_near)
     unit = blocking[0]
     more = f", and {quantity(len(blocking) - 1, 'more unit')}" if blocking[1:] else ""
     what = f"; edited: {name}" if (name := edited_name(edited)) else ""
     line = f"Blocked: {unit.key} {unit.verdict}{_although_higher(unit)}: {scores(unit)}{more}{what}."
     said = f"Blocked: {unit.key} {unit.verdict}."
-    return line, verdict.removeprefix(said).lstrip() if verdict.startswith(said) else verdict
+    return line, _joined(
+        verdict.removeprefix(said).lstrip() if verdict.startswith(said) else verdict, candidate.about_near
+    )
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def _although_higher(unit: UnitReport) -> str:

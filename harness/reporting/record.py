@@ -25,6 +25,7 @@ from tunegate.harness.reporting.headline import candidate_head
 from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
 from tunegate.harness.reporting.slices import pattern_of
+from tunegate.harness.statistics.critical_values import PROMISED
 
 SHOWN_OUTPUT = 600
 SHOWN_CASES = 3  # regressed cases per unit
@@ -194,7 +195,8 @@ def laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | T
 
 
 def _compared(record: Record, who: str) -> Table:
-    sure = listed(sorted({certainty(2 * each["level"]) for each in record.verdicts.values() if each["level"]}))
+    levels = {each["level"] for each in record.verdicts.values() if each["level"]}
+    sure = listed(sorted(certainty(2 * PROMISED * each) for each in levels))
     moved = f"difference [{sure}]" if sure else "difference"
     columns = ("unit", "role", "cases", *_sides(record), moved, "regressed/\nfixed", "verdict")
     rows = [

@@ -27,6 +27,7 @@ from tunegate.harness.reporting.origin import Origin, origin_of
 from tunegate.harness.reporting.parts import PartReport, part_reports
 from tunegate.harness.reporting.provenance import provenance, rerun
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
+from tunegate.harness.rows.near_cases import among_sentence
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
 GateOutcome = Literal["passed", "blocked", "refused", "scored"]
@@ -95,6 +96,8 @@ class UnitReport:
 class CandidateReport:
     """An evaluated model: its verdict, the basis of it, and what it was `compared` with.
 
+    `about_near` says how many cases are near, and by which word; empty if there are none.
+
     `command` repeats it: the start of a command, or all of it if it `is_whole`.
     """
 
@@ -109,6 +112,7 @@ class CandidateReport:
     is_whole: bool = False
     compared: tuple[ComparedSide, ...] = ()
     compared_as: str = ""
+    about_near: str = ""
 
     @property
     def folder(self) -> str:
@@ -278,8 +282,20 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
     return CandidateReport(
         candidate_name(record), outcome, _sentence(record, decisions, soft), tuple(units), cases, decisions,
         provenance(record), rerun(record), record.has_supplied_scores, compared_sides(record),
-        record.compared_as,
+        record.compared_as, _about_near(record),
     )  # fmt: skip
+
+
+def _about_near(record: Record) -> str:
+    """Return sentences on the near cases: those by the change's own record, and how common near is among the rows."""
+    claimed = {unit: len(set(near) & record.of_unit(unit).keys()) for unit, near in record.near_claimed.items()}
+    said = [
+        f"{number} of {len(record.of_unit(unit))} cases of {unit} are near by this change's own record."
+        for unit, number in claimed.items() if number
+    ]  # fmt: skip
+    if record.near and record.near_among_rows is not None:
+        said.append(among_sentence(sum(map(len, record.near.values())), record.near_among_rows))
+    return " ".join(said)
 
 
 def candidate_name(record: Record) -> str:

@@ -1,7 +1,8 @@
 """CSV files of scores: a column `id`, and a column for each metric.
 
 Commas, semicolons, tabs or bars; UTF-8 with or without a byte order mark, or UTF-16. With semicolons a comma may be the
-decimal point. The columns `input`, `expected` and `output` are texts, and so is any other column without a number.
+decimal point. The columns `input`, `expected`, `output` and `group` are texts, and so is any other without a number.
+Rows of one input or group are one observation.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from pathlib import Path
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import UTF16
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import is_amount
 from tunegate.harness.results.foreign_json import decoded
-from tunegate.harness.results.samples import ResultFile, ScoredSample, question_of, score_of, text_of
+from tunegate.harness.results.samples import ResultFile, ScoredSample, groups_of, question_of, score_of, text_of
 
 TOOL = "CSV"
 A_FILE = "a CSV file with a column `id` and a column for each metric"
 DELIMITERS = ",;\t|"
-ID, INPUT, EXPECTED, OUTPUT = "id", "input", "expected", "output"
-TEXTS = (INPUT, EXPECTED, OUTPUT)
+ID, INPUT, EXPECTED, OUTPUT, GROUP = "id", "input", "expected", "output", "group"
+TEXTS = (INPUT, EXPECTED, OUTPUT, GROUP)
 WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "pass": 1.0, "fail": 0.0}
 EMPTY = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
 CUT_OFF = "does not end with a line break: if it was cut off, its last number may be a shorter one"
@@ -89,8 +90,7 @@ def read_scores(path: Path, text: str) -> ResultFile:
         raise Unreadable(path, A_FILE, f"the columns {listed(list(rows.header))}, none of them with a number")
     samples = tuple(_sample(rows, line, cells, numbers, metrics) for line, cells in rows.rows)
     return ResultFile(
-        path, TOOL, samples, lower={name: "by its name" for name in metrics if is_lower_better(name)},
-        amounts=frozenset(filter(is_amount, metrics)),
+        path, TOOL, samples, amounts=frozenset(filter(is_amount, metrics)),
         left_out={name: "the column has no numbers" for name in texts if name not in empty},
         notes=() if text.endswith(("\n", "\r")) else (f"{path.name} {CUT_OFF}",),
     )  # fmt: skip
@@ -101,11 +101,17 @@ def _sample(
     metrics: Sequence[str],
 ) -> ScoredSample:  # fmt: skip
     by_name = dict(zip(rows.header, cells, strict=True))
-    asked, expected = by_name.get(INPUT, ""), by_name.get(EXPECTED, "")
+    asked, expected, group = (by_name.get(name, "") for name in (INPUT, EXPECTED, GROUP))
     return ScoredSample(
-        by_name[ID], {name: numbers[name][line] for name in metrics}, question_of(asked, expected),
-        text_of(asked), text_of(expected), text_of(by_name[OUTPUT]) if OUTPUT in by_name else None, line=line,
+        by_name[ID], {name: numbers[name][line] for name in metrics}, _question(asked, expected, group),
+        text_of(asked), text_of(expected), text_of(by_name[OUTPUT]) if OUTPUT in by_name else None,
+        groups=groups_of(question_of(asked), group and f"{GROUP} {group}"), line=line,
     )  # fmt: skip
+
+
+def _question(asked: str, expected: str, group: str) -> str:
+    """A group belongs to the question: NEW cannot have others than OLD."""
+    return question_of(asked, expected, group) if group else question_of(asked, expected)
 
 
 def _numbers(rows: _Rows, name: str) -> Iterator[tuple[int, float | None]]:

@@ -7,18 +7,19 @@ none, either.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import is_amount
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     mapping_at,
     question_of,
     score_of,
@@ -55,9 +56,12 @@ def read_run(path: Path, value: Mapping[str, Any]) -> ResultFile:
     if by_place:
         samples = [replace(each, id=str(place)) for place, each in enumerate(samples)]
     metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
-    lower = dict(_lower(cases)) | {name: "by its name" for name in metrics if is_lower_better(name)}
+    below = _passes_below(cases)
     return ResultFile(
-        path, TOOL, tuple(samples), task=text_of(value.get("testFile") or "", 200), lower=lower,
+        path, TOOL, tuple(samples), task=text_of(value.get("testFile") or "", 200),
+        lower={name: "it passes below its threshold" for name, is_lower in below.items() if is_lower},
+        higher={PASS: "as deepeval says"}
+        | {name: "it passes above its threshold" for name, is_lower in below.items() if not is_lower},
         amounts=frozenset(filter(is_amount, metrics)), derived=(PASS,), by_place=by_place,
         notes=("several test cases of one name: they are paired by their place",) if by_place else (),
     )  # fmt: skip
@@ -89,6 +93,7 @@ def _sample(case: Mapping[str, Any]) -> ScoredSample:
         passed={name: each["success"] for name, each in metrics.items() if isinstance(each.get("success"), bool)},
         reasons={name: text_of(each.get("error") or each.get("reason"), MOST_REASON)
                  for name, each in metrics.items() if not each.get("success")},
+        groups=groups_of(question_of(asked, case.get("context"))),
     )  # fmt: skip
 
 
@@ -118,8 +123,8 @@ def _output(case: Mapping[str, Any]) -> str | None:
     return text_of([each.get("content") for each in _list(case, "turns") if isinstance(each, dict)])
 
 
-def _lower(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The metrics that pass below their threshold and fail above it."""
+def _passes_below(cases: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """Whether a metric passes below its threshold and fails above it, or always the other way round."""
     found: dict[str, set[bool]] = {}
     for case in cases:
         for name, each in _metrics(case).items():
@@ -127,4 +132,4 @@ def _lower(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             success = each.get("success")
             if score is not None and threshold is not None and score != threshold and isinstance(success, bool):
                 found.setdefault(name, set()).add(success == (score < threshold))
-    yield from ((name, "it passes below its threshold") for name, below in found.items() if below == {True})
+    return {name: below.pop() for name, below in found.items() if len(below) == 1}

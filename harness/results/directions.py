@@ -1,9 +1,23 @@
-"""Of which metrics less is better: well-known names, read word by word, and never without saying so."""
+"""Of which metrics more or less is better: a few well-known names, read word by word. Any other is asked for.
+
+A rise of `failed` or `refusals` that were taken for a gain would be held.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
+Better = Literal["higher", "lower"]
+HIGHER: Better = "higher"
+LOWER: Better = "lower"
+BY_NAME = "by its name"
+#: Shares of what went well.
+RIGHT = frozenset({
+    "pass", "passed", "pass rate", "pass 1", "success", "success rate", "correct", "is correct", "correctness", "score",
+    "accuracy", "acc", "acc norm", "exact match", "exact", "em", "f 1", "f 1 score", "precision", "recall", "win rate",
+    "bleu", "chrf", "rouge", "rouge 1", "rouge 2", "rouge l",
+})  # fmt: skip
 #: Amounts, which have no upper bound: an average cost below 1 is no share.
 AMOUNTS = frozenset({
     "cost", "costs", "price", "latency", "duration", "runtime", "elapsed", "perplexity", "ppl", "loss", "nll",
@@ -36,3 +50,10 @@ def is_amount(name: str) -> bool:
 def is_lower_better(name: str) -> bool:
     """Whether less of a metric is better by its name."""
     return is_amount(name) or words_of_metric(name) in ERRORS
+
+
+def better_by_name(name: str) -> Better | None:
+    """Whether more or less of a metric is better by its name; None if that is not certain."""
+    if is_lower_better(name):
+        return LOWER
+    return HIGHER if words_of_metric(name) in RIGHT else None

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.results.directions import is_lower_better
 from tunegate.harness.results.foreign_json import parse_file
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     id_text,
     is_scalar,
     mapping_at,
@@ -32,6 +34,8 @@ HEADER, START, SAMPLES = "header.json", "_journal/start.json", "samples/"
 LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 ATTACHMENT = "attachment://"
+#: What a sample asks beside its input: two with other choices, or in another sandbox, are two questions.
+BESIDE = ("files", "setup", "sandbox")
 
 
 def is_log(value: Any) -> bool:
@@ -44,7 +48,6 @@ def read_zipped_log(path: Path) -> ResultFile:
 
     Raises:
         Unreadable: it is cut off or damaged, not of a finished evaluation, or no log of inspect_ai.
-        CouldNotRun: it is compressed with Zstandard, and no library here reads that.
     """
     with open_zip(path, A_LOG) as archive:
         if HEADER not in archive.names:
@@ -82,7 +85,7 @@ def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
     return ResultFile(
         path, TOOL, tuple(made), text_of(mapping_at(spec, "packages").get(TOOL)),
         text_of(spec.get("task"), 200), text_of(spec.get("model"), 200), text_of(spec.get("created"), 40),
-        left_out=reader.left_out(made),
+        higher=reader.graded(), left_out=reader.left_out(made),
     )  # fmt: skip
 
 
@@ -105,6 +108,7 @@ class _Samples:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._unread: dict[str, str] = {}
+        self._letters: set[str] = set()
 
     def sample(self, raw: Any) -> ScoredSample:
         """One sample of one epoch."""
@@ -124,19 +128,32 @@ class _Samples:
         return ScoredSample(
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
             text_of(asked), text_of(raw.get("target")), _output(raw.get("output")), reasons=reasons,
+            groups=groups_of(question_of(asked, _choices(raw), *(raw.get(each) for each in BESIDE))),
         )  # fmt: skip
 
     def _number(self, name: str, value: Any) -> float | None:
         number = value_of(value)
+        if isinstance(value, str) and value in LETTERS:
+            self._letters.add(name)
         if number is None and not is_scalar(value):
             self._unread.setdefault(name, brief(value, 40))
         return number
+
+    def graded(self) -> dict[str, str]:
+        """The metrics that say C for correct, unless their names say that less is better."""
+        return {name: "C is correct" for name in self._letters if not is_lower_better(name)}
 
     def left_out(self, samples: Sequence[ScoredSample]) -> dict[str, str]:
         """The metrics of which no sample has a number, with a value that is none."""
         scored = {name for sample in samples for name, score in sample.scores.items() if score is not None}
         return {name: f"its values are no numbers ({value})" for name, value in self._unread.items()
                 if name not in scored}  # fmt: skip
+
+
+def _choices(raw: Mapping[str, Any]) -> Any:
+    """The choices, in an order of their own: shuffled ones are the same question."""
+    given = raw.get("choices")
+    return sorted(map(id_text, given)) if isinstance(given, list) else given
 
 
 def _parts(scorer: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -14,12 +14,13 @@ from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.reading import read_bytes
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import BY_NAME, HIGHER, better_by_name, is_amount
 from tunegate.harness.results.foreign_json import lines_of, parse_file
 from tunegate.harness.results.samples import (
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     id_text,
     is_scalar,
     mapping_at,
@@ -105,7 +106,8 @@ def _sample(name: str, document: _Document) -> ScoredSample:
         output = output[0]
     return ScoredSample(
         name, document.scores, question, _prompt(raw), text_of(raw.get("target")), text_of(output),
-        group=question, line=document.line,
+        # a document with an id of its own in it asks what it asks
+        groups=groups_of(question_of(raw["doc"]), question_of(raw.get("arguments"))), line=document.line,
     )  # fmt: skip
 
 
@@ -127,7 +129,8 @@ def _with_results(found: ResultFile, documents: int) -> ResultFile:
     return ResultFile(
         found.path, TOOL, found.samples, text_of(mapping_at(results).get("lm_eval_version"), 40), task,
         text_of(mapping_at(results).get("model_name"), 200), named["date"] if named else "",
-        lower=dict(_lower(found, better, beside.name if beside else "")),
+        lower=dict(_directions(found, better, beside.name if beside else "", False)),
+        higher=dict(_directions(found, better, beside.name if beside else "", True)),
         amounts=frozenset(name for name in found.metrics if is_amount(name.partition(",")[0])),
         left_out=found.left_out, notes=tuple(_notes(found)),
     )  # fmt: skip
@@ -141,17 +144,18 @@ def _check_documents(path: Path, counted: Mapping[str, Any], found: int) -> None
         )
 
 
-def _lower(found: ResultFile, better: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    """The metrics of which less is better, each with how that is known."""
+def _directions(found: ResultFile, better: Mapping[str, Any], where: str, higher: bool) -> Iterator[tuple[str, str]]:
+    """The metrics of which more is better, or less, each with how that is known: by the results, or by its name."""
     for metric in found.metrics:
         name = metric.partition(",")[0]
         if name == LOG_LIKELIHOOD:
-            continue
-        if isinstance(better.get(name), bool):
-            if not better[name]:
-                yield metric, f"{where} says higher_is_better: false"
-        elif is_lower_better(name):
-            yield metric, "by its name"
+            if higher:
+                yield metric, "a log-likelihood"
+        elif isinstance(better.get(name), bool):
+            if better[name] is higher:
+                yield metric, f"{where} says higher_is_better: {str(higher).lower()}"
+        elif (named := better_by_name(name)) and (named == HIGHER) is higher:
+            yield metric, BY_NAME
 
 
 def _notes(found: ResultFile) -> Iterator[str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from tunegate.harness.checks.base import Kind
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import listed
-from tunegate.harness.results.samples import ResultFile, ScoredSample
+from tunegate.harness.results.directions import BY_NAME, HIGHER, LOWER, Better, better_by_name
+from tunegate.harness.results.observations import Observations, grouped, has_groups, observations_of
+from tunegate.harness.results.samples import MOST_ID, ResultFile, ScoredSample, some_ids
 from tunegate.harness.results.settings import Settings
 
-MOST_ID = 60  # characters of an id in a sentence
 ROUNDED = 1e-6  # of a score: a cosine of 1 is often a little more
 OLD, NEW = "OLD", "NEW"
 INSERTED = "its ids are places, so that what is inserted moves those behind it; add new ones at the end"
@@ -37,6 +38,15 @@ class PairedFiles:
     def after(self) -> dict[str, list[ScoredSample]]:
         """The samples of NEW by id, of the ids that OLD has."""
         return {name: samples for name, samples in self.new.by_id.items() if name in self.before}
+
+    @cached_property
+    def observations(self) -> Observations:
+        """The observation of each id, as OLD has them: NEW is grouped alike.
+
+        Raises:
+            Refused: the ids of OLD may be repeats or may not.
+        """
+        return observations_of(self.old)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -77,15 +87,29 @@ class PairedFiles:
     @cached_property
     def lower(self) -> dict[str, str]:
         """The metrics of which less is better, each with how that is known."""
-        declared = {name: "as declared" for name in self.metrics if name in self.settings.lower}
-        if self.settings.all_lower:
-            return declared
-        return {name: self.old.lower[name] for name in self.metrics if name in self.old.lower} | declared
+        known = {name: self._better(self.old, name) for name in self.metrics}
+        return {name: why for name, (better, why) in known.items() if better == LOWER}
+
+    def _better(self, file: ResultFile, metric: str) -> tuple[Better | None, str]:
+        """Whether more or less of a metric is better, and how that is known: declared, by its file or by its name."""
+        if metric in self.settings.better:
+            return self.settings.better[metric], "as declared"
+        if metric in file.lower:
+            return LOWER, file.lower[metric]
+        if metric in file.higher:
+            return HIGHER, file.higher[metric]
+        return better_by_name(metric), BY_NAME
+
+    @property
+    def unknown(self) -> list[str]:
+        """The metrics that are gated, and of which nothing says whether more or less is better."""
+        gated = [name for name, kind in self.kinds.items() if kind == "pass/fail" or name in self.settings.named]
+        return [name for name in gated if self._better(self.old, name)[0] is None]
 
     @cached_property
     def problems(self) -> dict[str, str]:
         """By metric, why it cannot be compared; nothing of one that can."""
-        shared = [*self._missing(), *self._other_questions(), *self._other_counts()]
+        shared = [*self._missing(), *self._other_questions(), *self._other_groups(), *self._other_counts()]
         found = {name: "; ".join([*shared, *self._unscored(name), *self._other_scale(name)]) for name in self.metrics}
         return {name: why for name, why in found.items() if why}
 
@@ -102,7 +126,18 @@ class PairedFiles:
         if changed:
             hint = f" ({INSERTED})" if self.old.by_place else ""
             differ = _about_ids(changed, "id differ", "ids differ")
-            yield f"the questions changed: the inputs or expected outputs of {differ}{hint}"
+            yield f"the questions changed: the inputs, expected outputs or groups of {differ}{hint}"
+
+    def _other_groups(self) -> Iterator[str]:
+        """Ids that NEW says to be one observation and OLD does not, where OLD has no inputs to see it by."""
+        if has_groups(self.old) or not has_groups(self.new):
+            return
+        new = grouped(self.new)
+        pairs = {(new[name], self.observations.of[name]) for name in self.after}
+        questions = {one for one, _ in pairs}
+        if len(pairs) > len(questions):
+            asked = f"{len(questions):,} questions under {len(self.after):,} ids"
+            yield f"NEW has {asked}, and OLD does not say so: name its inputs or groups, too"
 
     def _other_counts(self) -> Iterator[str]:
         """Ids of which NEW has more or fewer samples than OLD, unless it has as many of each."""
@@ -127,8 +162,10 @@ class PairedFiles:
         """What NEW says of a metric that OLD does not, and that would turn its verdict."""
         if self.kinds[metric] == "pass/fail" and (odd := _outside(self.new.samples, metric)):
             yield f"the scores of OLD lie from 0 to 1, and NEW has others: {some_ids(odd)}"
-        if metric in self.new.lower and metric not in self.lower and not self.settings.all_lower:
-            yield f"NEW says that less is better ({self.new.lower[metric]}) and OLD does not: use --lower-is-better"
+        (old, _), (new, why) = (self._better(file, metric) for file in (self.old, self.new))
+        if None not in (old, new) and old != new:
+            less = "less" if new == LOWER else "more"
+            yield f"NEW says that {less} is better ({why}) and OLD does not: use --better {shown(metric)}={new}"
 
     def _error(self, samples: Sequence[ScoredSample]) -> str:
         """What the tool says of the first error, in brackets; empty where it says nothing."""
@@ -156,6 +193,9 @@ class PairedFiles:
         if repeats := [name for name, count in counts.items() if count > 1]:
             verb = "ids have" if len(repeats) > 1 else "id has"
             yield f"{len(repeats):,} {verb} several samples ({some_ids(repeats)}): they are one case, with their mean"
+        if (count := self.observations.count) < len(self.before):
+            asked = f"{len(self.before):,} ids, {count:,} question{'s' if count > 1 else ''}"
+            yield f"{asked}: ids {self.observations.why} are one observation, with their mean"
         yield from self._which_files()
 
     def _which_files(self) -> Iterator[str]:
@@ -193,17 +233,13 @@ def _about_ids(ids: Sequence[str], one: str, several: str) -> str:
     return f"{len(ids):,} {several if len(ids) > 1 else one}: {some_ids(ids)}"
 
 
-def some_ids(ids: Sequence[str]) -> str:
-    """A few ids of a sentence, each on one line and of bounded length, and how many more there are."""
-    return listed([shown(each if len(each) <= MOST_ID else f"{each[:MOST_ID]}...") or "''" for each in ids])
-
-
 def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFiles:
     """Pair two result files.
 
     Raises:
-        Refused: they are of two tools, share no id, have nothing to compare, or one id asks several questions.
-        UsageError: an option does not fit the files.
+        Refused: they are of two tools, share no id, have nothing to compare, one id asks several questions, or it is
+            not clear which ids ask the same one.
+        UsageError: an option does not fit the files, or nothing says whether more or less of a metric is better.
         AuthoringError: the policy file does not.
     """
     if old.tool != new.tool:
@@ -218,9 +254,25 @@ def pair_files(old: ResultFile, new: ResultFile, settings: Settings) -> PairedFi
         raise Refused(
             "\n".join([f"{old.name}: expected a metric with a score for each sample, found none", *paired.notes])
         )
+    _ = paired.observations  # refused here, where nothing was written yet
     known = list(dict.fromkeys((*paired.metrics, *paired.old.metrics, *paired.new.metrics)))
     settings.check(paired.kinds, paired.lower, known)
+    _check_directions(paired)
     return paired
+
+
+def _check_directions(paired: PairedFiles) -> None:
+    """See that it is known of each metric that may block whether more or less of it is better.
+
+    Raises:
+        UsageError: of some it is not.
+    """
+    if unknown := [shown(name) for name in paired.unknown]:
+        names, found = ", ".join(unknown), "which neither its file nor its name says"
+        options = " ".join(f"--better {shlex.quote(f'{name}={HIGHER}|{LOWER}')}" for name in unknown)
+        raise UsageError(
+            f"{paired.old.name}: expected to know whether more or less of {names} is better, {found}; add {options}"
+        )
 
 
 def _check_questions(file: ResultFile) -> None:

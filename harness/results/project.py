@@ -94,7 +94,7 @@ class SuppliedRun:
         # without an input its text is empty: ids are no words that topics could be found by
         return Case(
             self.ids[raw], unit, sample.input, _CHECK, _PROMPT, _DECODING, sample.expected or None,
-            group=sample.group or raw, place=f"{self.paired.old.name}:{sample.line}",
+            group=self.paired.observations.of[raw], place=f"{self.paired.old.name}:{sample.line}",
         )  # fmt: skip
 
     def record(
@@ -190,6 +190,6 @@ def _task_name(paired: PairedFiles) -> str:
 
 
 def _fingerprint(file: ResultFile, names: Mapping[str, str]) -> Fingerprint:
-    model = shown(file.model).replace("/", "\u2215").strip(". ") or file.tool
+    model, column = (shown(each).replace("/", "\u2215").strip(". ") for each in (file.model, file.column))
     engine = {"backend": SUPPLIED_SCORES, "tool": file.tool, "python": platform.python_version()}
-    return Fingerprint({"model": model}, engine, {"model": file.path.name, **names})
+    return Fingerprint({"model": model or file.tool}, engine, {"model": column or file.path.name, **names})

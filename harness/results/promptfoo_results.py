@@ -1,23 +1,26 @@
 """Results of promptfoo: `promptfoo eval -o results.json`, or a line for each result in `.jsonl`.
 
 `pass` is what promptfoo's `success` says, `score` its weighted score. Beside them stand named metrics,
-`latency` (in ms) and `cost`. A test has the number of its place; with several prompts or providers, of its prompt, too:
-these and repeats of a test are one observation.
+`latency` (in ms) and `cost`. A test has the number of its place; with several prompts or providers, of its column, too:
+these and repeats of a test are one observation. One provider, or one prompt, can be read by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Unreadable
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.results.directions import is_amount
 from tunegate.harness.results.samples import (
     MOST_REASON,
     ResultFile,
     ScoredSample,
     brief,
+    groups_of,
     mapping_at,
     question_of,
     score_of,
@@ -44,11 +47,11 @@ def is_results(value: Any) -> bool:
     return isinstance(results.get("results"), list) and "stats" in results
 
 
-def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
-    """Read results in JSON, which `value` holds.
+def read_results_object(path: Path, value: Mapping[str, Any], column: str = "") -> ResultFile:
+    """Read results in JSON, which `value` holds; with `column`, those of the provider or prompt of that name.
 
     Raises:
-        Unreadable: they are of an older version, or fewer than the file counts.
+        Unreadable: they are of an older version, fewer than the file counts, or none of that name.
     """
     results = value["results"]
     rows = [(1, row) for row in results["results"]]
@@ -57,42 +60,107 @@ def read_results_object(path: Path, value: Mapping[str, Any]) -> ResultFile:
     if len(rows) < total:
         raise Unreadable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
     version = mapping_at(value, "metadata").get("promptfooVersion")
-    return read_result_rows(path, rows, text_of(version, 40), text_of(results.get("timestamp"), 40))
+    return read_result_rows(path, rows, column, text_of(version, 40), text_of(results.get("timestamp"), 40))
 
 
-def read_result_rows(path: Path, rows: Iterable[tuple[int, Any]], version: str = "", made: str = "") -> ResultFile:
-    """Read results, each with its line.
+def read_result_rows(
+    path: Path, rows: Iterable[tuple[int, Any]], column: str = "", version: str = "", made: str = ""
+) -> ResultFile:
+    """Read results, each with its line; with `column`, those of the provider or prompt of that name.
 
     Raises:
-        Unreadable: one of them is none.
+        Unreadable: one of them is none, or none has that name.
     """
     found = list(rows)
     for line, row in found:
         if not is_result(row):
             expected = f"{A_FILE}: each with {', '.join(sorted(KEYS))}"
             raise Unreadable(path, expected, brief(row), "run it again with a newer promptfoo", line)
-    several = len({row["promptIdx"] for _, row in found}) > 1
-    samples = tuple(_sample(row, several, line) for line, row in found)
+    names = column_names(row for _, row in found)
+    found = _of_column(path, found, column) if column else found
+    places = {each: place for place, each in enumerate(sorted({row["promptIdx"] for _, row in found}))}
+    prompts = _filled_prompts(found)
+    samples = tuple(_sample(row, places, prompts, line) for line, row in found)
     metrics = list(dict.fromkeys(name for sample in samples for name in sample.scores))
-    lower = dict.fromkeys((LATENCY, COST), "promptfoo measures it")
-    lower |= {name: "by its name" for name in metrics if name not in lower and is_lower_better(name)}
     return ResultFile(
-        path, TOOL, samples, version, "", ", ".join(_providers(found)), made, lower,
+        path, TOOL, samples, version, "", ", ".join(dict.fromkeys(_provider(row)[0] for _, row in found)), made,
+        dict.fromkeys((LATENCY, COST), "promptfoo measures it"),
+        dict.fromkeys((PASS, SCORE), "as promptfoo says") | dict.fromkeys(_asserted(found), "assertions pass above"),
         frozenset({LATENCY, COST, *filter(is_amount, metrics)}), (SCORE, PASS), by_place=True,
-        notes=tuple(_notes(found)),
+        notes=tuple(_notes(found)), column=column, columns=names,
     )  # fmt: skip
 
 
-def _sample(row: Mapping[str, Any], several: bool, line: int) -> ScoredSample:
+def column_names(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names that set the columns of a file apart: of providers, or of the prompts of a single one.
+
+    None where there is one column.
+    """
+    given = sorted(rows, key=lambda row: int(row["promptIdx"]))
+    providers = dict.fromkeys(map(_provider, given))
+    labels = [label or name for name, label in providers]
+    names = labels if len(set(labels)) == len(labels) else [name for name, _ in providers]
+    found = names if len(providers) > 1 else list(dict.fromkeys(map(_label, given)))
+    return tuple(found) if len(found) > 1 else ()
+
+
+def _provider(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Who gave an output: its id, and its label or nothing."""
+    given = row.get("provider")
+    if isinstance(given, dict):
+        return text_of(given.get("id"), 200), text_of(given.get("label"), 200)
+    return text_of(given, 200), ""
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """What promptfoo calls the prompt of a result."""
+    prompt = mapping_at(row, "prompt")
+    return text_of(prompt.get("label") or prompt.get("raw"), 200)
+
+
+def _of_column(
+    path: Path, rows: Sequence[tuple[int, Mapping[str, Any]]], name: str
+) -> list[tuple[int, Mapping[str, Any]]]:
+    """The results of the provider of that name, by its label or id, or otherwise those of the prompt.
+
+    Raises:
+        Unreadable: there is none, or there are several.
+    """
+    expected = f"one provider or prompt {name!r} in it"
+    of_provider = [each for each in rows if name in _provider(each[1])]
+    if len(several := {_provider(row) for _, row in of_provider}) > 1:
+        raise Unreadable(path, expected, f"{len(several)} providers of that name")
+    found = of_provider or [each for each in rows if name == _label(each[1])]
+    if not found:
+        names = column_names(row for _, row in rows) or list(dict.fromkeys(_provider(row)[0] for _, row in rows))
+        raise Unreadable(path, expected, listed([brief(each) for each in names]), did_you_mean(name, names))
+    return found
+
+
+def _filled_prompts(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> bool:
+    """Whether tests fill a prompt in: otherwise it says nothing of what one of them asks."""
+    filled: dict[int, set[str]] = {}
+    for _, row in rows:
+        filled.setdefault(row["promptIdx"], set()).add(_prompt(row))
+    return any(len(prompts) > 1 for prompts in filled.values())
+
+
+def _prompt(row: Mapping[str, Any]) -> str:
+    """A digest of the prompt with the variables in it."""
+    return question_of(mapping_at(row, "prompt").get("raw"))
+
+
+def _sample(row: Mapping[str, Any], places: Mapping[int, int], prompts: bool, line: int) -> ScoredSample:
     asked, checks = variables_of(row), mapping_at(row, "testCase").get("assert")
     grading = row.get("gradingResult")
     reason = grading.get("reason") if isinstance(grading, dict) else row.get("error")
     scores = dict.fromkeys(_names(row), None) if _is_error(row) else dict(_scores(row))
     return ScoredSample(
-        f"{row['testIdx']}-{row['promptIdx']}" if several else str(row["testIdx"]), scores,
+        f"{row['testIdx']}-{places[row['promptIdx']]}" if len(places) > 1 else str(row["testIdx"]), scores,
         question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
         reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
-        group=question_of(asked), line=line,
+        # a variable that is in no prompt, such as an id, makes no other question
+        groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""), line=line,
     )  # fmt: skip
 
 
@@ -113,10 +181,53 @@ def _scores(row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield PASS, score_of(row["success"])
     yield SCORE, score_of(row["score"])
     for name, value in mapping_at(row, "namedScores").items():
-        yield (f"metric {name}" if name in {PASS, SCORE, LATENCY, COST} else name), score_of(value)
+        yield _named(name), score_of(value)
     yield LATENCY, score_of(row.get("latencyMs"))
     if "cost" in row:
         yield COST, score_of(row["cost"])
+
+
+def _named(metric: str) -> str:
+    """A named score beside those that promptfoo gives itself."""
+    return f"metric {metric}" if metric in {PASS, SCORE, LATENCY, COST} else metric
+
+
+def _asserted(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> set[str]:
+    """The named scores that assertions give, and of which more is better: all that passed lie above all that failed.
+
+    A script may give any score, or pass whatever it counts: of such ones promptfoo does not know what is better.
+    """
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for name, passed, score in (each for _, row in rows if not _is_error(row) for each in _assertions(row)):
+        if score is not None:
+            found.setdefault(name, ([], []))[not passed].append(score)
+    return {_named(name) for name, (passing, failing) in found.items() if _is_higher(passing, failing)}
+
+
+def _is_higher(passing: Sequence[float], failing: Sequence[float]) -> bool:
+    if passing and failing:
+        return min(passing) > max(failing)
+    # of one kind only: some pass with all of it, or fail with nothing
+    return min(passing) > 0 and max(passing) >= 1 if passing else max(failing) < 1 and min(failing) <= 0
+
+
+def _assertions(row: Mapping[str, Any]) -> Iterator[tuple[str, bool, float | None]]:
+    """The metric of each assertion, with whether it passed and its score; None where the file does not say."""
+    parts = mapping_at(row, "gradingResult").get("componentResults")
+    if isinstance(parts, list) and parts:
+        given = [
+            (mapping_at(each, "assertion"), each.get("pass"), each.get("score")) for each in map(mapping_at, parts)
+        ]
+    else:
+        checks = mapping_at(row, "testCase").get("assert")
+        scores = mapping_at(row, "namedScores") if row["success"] else {}
+        given = [(each, row["success"], scores.get(str(each.get("metric")))) for each in map(mapping_at, _list(checks))]
+    yield from ((each["metric"], bool(passed), score_of(score)) for each, passed, score in given
+                if isinstance(each.get("metric"), str))  # fmt: skip
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,8 +239,9 @@ def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_checks(checks: Any) -> list[Any]:
     """What each assertion holds an output to."""
     kept = ("type", "value", "threshold", "weight", "metric")
-    found = checks if isinstance(checks, list) else []
-    return [{key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in found]
+    return [
+        {key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in _list(checks)
+    ]
 
 
 def _expected(checks: Any) -> str:
@@ -142,12 +254,6 @@ def _expected(checks: Any) -> str:
 def _output(row: Mapping[str, Any]) -> str | None:
     output = mapping_at(row, "response").get("output")
     return None if output is None else text_of(output)
-
-
-def _providers(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[str]:
-    """Who gave the outputs."""
-    given = (row.get("provider") for _, row in rows)
-    return list(dict.fromkeys(text_of(each.get("id") if isinstance(each, dict) else each, 200) for each in given))
 
 
 def _notes(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[str]:

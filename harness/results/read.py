@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ Recognise = Callable[[Any], bool]
 ReadObject = Callable[[Path, Mapping[str, Any]], ResultFile]
 OBJECTS: tuple[tuple[Recognise, ReadObject], ...] = (
     (inspect_log.is_log, inspect_log.read_log),
-    (promptfoo_results.is_results, promptfoo_results.read_results_object),
     (deepeval_run.is_run, deepeval_run.read_run),
 )
 #: What is known and holds no samples, with what to do.
@@ -37,21 +37,44 @@ KNOWN: tuple[tuple[Recognise, str, str], ...] = (
 )  # fmt: skip
 
 
-def read_results(path: Path) -> ResultFile:
-    """Read a result file of whichever tool wrote it.
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A result file as it is named: `[NAME=]FILE`, where NAME is a provider or a prompt in a file of promptfoo."""
+
+    path: Path
+    column: str = ""
+
+    def __str__(self) -> str:
+        """As it is typed."""
+        return f"{self.column}={self.path}" if self.column else str(self.path)
+
+
+def named_file(text: str) -> NamedFile:
+    """Read how a result file is named; a file of that whole name has no other name."""
+    places = [place for place, each in enumerate(text) if each == "="] if not Path(text).exists() else []
+    for place in places:
+        if place and Path(text[place + 1 :]).exists():
+            return NamedFile(Path(text[place + 1 :]), text[:place])
+    return NamedFile(Path(text))
+
+
+def read_results(path: Path, column: str = "") -> ResultFile:
+    """Read a result file of whichever tool wrote it; with `column`, what it has of the provider or prompt of that name.
 
     Raises:
         Unreadable: no tool that is known here wrote it, or it is cut off, damaged or of a run that did not finish.
         AuthoringError: mistakes in a CSV file, with their lines.
-        CouldNotRun: a library is missing that reads it; says what to install.
     """
-    found = _read(path)
+    found = _read(path, column)
+    if column and found.tool != promptfoo_results.TOOL:
+        expected = f"{promptfoo_results.A_FILE}, for {brief(column)} names a provider in it"
+        raise Unreadable(path, expected, f"results of {found.tool}")
     if not found.samples:
         raise Unreadable(path, f"samples of {found.tool}", "none")
     return found
 
 
-def _read(path: Path) -> ResultFile:
+def _read(path: Path, column: str) -> ResultFile:
     with os.fdopen(open_file(path, A_RESULT), "rb") as file:
         first = file.readline(MOST_LINE)
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -61,7 +84,7 @@ def _read(path: Path) -> ResultFile:
         return _csv(path)
     if not start and not path.stat().st_size:
         raise Unreadable(path, A_RESULT, "an empty file")
-    return _json_lines(path, _value(start)) or _json(path)
+    return _json_lines(path, _value(start), column) or _json(path, column)
 
 
 def _csv(path: Path) -> ResultFile:
@@ -80,17 +103,19 @@ def _value(line: bytes) -> Any:
         return None
 
 
-def _json_lines(path: Path, first: Any) -> ResultFile | None:
+def _json_lines(path: Path, first: Any, column: str) -> ResultFile | None:
     """What a file of lines holds; None where its first line is none of such a file."""
     if lm_eval_samples.is_sample(first):
         return lm_eval_samples.read_samples(path)
     if promptfoo_results.is_result(first):
-        return promptfoo_results.read_result_rows(path, lines_of(path, promptfoo_results.A_FILE))
+        return promptfoo_results.read_result_rows(path, lines_of(path, promptfoo_results.A_FILE), column)
     return None
 
 
-def _json(path: Path) -> ResultFile:
+def _json(path: Path, column: str) -> ResultFile:
     value = parse_file(path, read_bytes(path, A_RESULT, MOST_BYTES), A_RESULT)
+    if promptfoo_results.is_results(value):
+        return promptfoo_results.read_results_object(path, value, column)
     for is_it, read in OBJECTS:
         if is_it(value):
             return read(path, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, whole
 from tunegate.harness.core.files import digest
+from tunegate.harness.core.formatting import listed
 
+MOST_ID = 60  # characters of an id in a sentence
 MOST_TEXT = 20_000  # characters of an input or an output that are kept
 MOST_REASON = 2_000  # characters of what a scorer says of a sample
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -26,7 +28,8 @@ class ScoredSample:
 
     `scores` are by metric, None where the tool gave none. `passed` is what the tool itself says of a metric, where it
     has a threshold. `question` is a digest of what was asked and expected, empty where the file does not say. Samples
-    of one `group` are one observation. `reasons` are by metric, that of the whole sample by an empty name.
+    that share one of `groups` are one observation: digests of what was asked, and names that a file gives.
+    `reasons` are by metric, that of the whole sample by an empty name.
     """
 
     id: str
@@ -37,7 +40,7 @@ class ScoredSample:
     output: str | None = None
     passed: Mapping[str, bool] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
-    group: str = ""
+    groups: tuple[str, ...] = ()
     line: int = 1
 
 
@@ -45,9 +48,11 @@ class ScoredSample:
 class ResultFile:
     """What one file holds: the tool that wrote it, and its samples in their order.
 
-    `lower` are the metrics of which less is better, each with how that is known. `amounts` have no bound, however
+    `lower` and `higher` are the metrics of which less or more is better by the tool's format or by what the file says,
+    each with how that is known; of others the name decides, or an option. `amounts` have no bound, however
     small their values are. `derived` metrics may say what another one says. `left_out` are the metrics without a score
     for each sample, each with the reason. `by_place` says that ids are places in a list. `made` is when, in ISO 8601.
+    Of `columns`, the providers or prompts of one file, `column` was read; all of them where it is empty.
     """
 
     path: Path
@@ -58,16 +63,19 @@ class ResultFile:
     model: str = ""
     made: str = ""
     lower: Mapping[str, str] = field(default_factory=dict)
+    higher: Mapping[str, str] = field(default_factory=dict)
     amounts: frozenset[str] = frozenset()
     derived: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     by_place: bool = False
+    column: str = ""
+    columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @cached_property
     def name(self) -> str:
-        """Its path as a person would type it."""
-        return show_path(self.path)
+        """Its path as a person would type it, with the column in front."""
+        return f"{shown(self.column)}={show_path(self.path)}" if self.column else show_path(self.path)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -116,6 +124,16 @@ def brief(value: Any, most: int = 60) -> str:
 def question_of(*parts: Any) -> str:
     """A digest of what was asked and expected; empty where no part says anything."""
     return digest([id_text(part) for part in parts]) if any(part not in (None, "", [], {}) for part in parts) else ""
+
+
+def groups_of(*asked: str) -> tuple[str, ...]:
+    """What a sample shares with others of one observation: `asked` are digests, empty where nothing is known."""
+    return tuple(dict.fromkeys(filter(None, asked)))
+
+
+def some_ids(ids: Sequence[str]) -> str:
+    """A few ids of a sentence, each on one line and of bounded length, and how many more there are."""
+    return listed([shown(each if len(each) <= MOST_ID else f"{each[:MOST_ID]}...") or "''" for each in ids])
 
 
 def id_text(value: Any) -> str:

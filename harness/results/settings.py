@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import did_you_mean, validate
@@ -16,9 +16,12 @@ from tunegate.harness.cases.policy import DEFAULT_COLLAPSE, DEFAULT_MARGIN, Poli
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.results.directions import HIGHER, LOWER, Better
 
+T = TypeVar("T")
 _ABOVE_0 = {"type": "number", "exclusiveMinimum": 0}
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_BETTER = {"enum": [HIGHER, LOWER]}
 _NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 #: A policy file. `margin` holds for every metric with scores from 0 to 1; a metric without bounds needs its own.
 SCHEMA: Mapping[str, Any] = {
@@ -33,17 +36,20 @@ SCHEMA: Mapping[str, Any] = {
             "description": "a minimum score for each metric, from 0 to 1",
         },
         "collapse": {"type": "object", "additionalProperties": _SHARE, "description": "a share for each metric"},
-        "lower_is_better": {**_NAMES, "description": "a list of the metrics of which less is better, all of them"},
+        "better": {
+            "type": "object", "additionalProperties": _BETTER,
+            "description": "higher or lower for each metric of which neither its file nor its name says it",
+        },
     },
 }  # fmt: skip
-_BY_METRIC = ("margins", "minimum", "collapse")
+_BY_METRIC = ("margins", "minimum", "collapse", "better")
 
 
 @dataclass(frozen=True)
 class Settings:
     """What metrics are held to, by name. `margin` is that of metrics from 0 to 1 without one of their own.
 
-    Where `all_lower` is true, `lower` holds every metric of which less is better, and nothing is inferred.
+    `better` says of metrics whether more or less of them is better, whatever their file or name says.
     """
 
     margin: float = DEFAULT_MARGIN
@@ -51,15 +57,14 @@ class Settings:
     targets: frozenset[str] = frozenset()
     minimum: Mapping[str, float] = field(default_factory=dict)
     collapse: Mapping[str, float] = field(default_factory=dict)
-    lower: frozenset[str] = frozenset()
-    all_lower: bool = False
+    better: Mapping[str, Better] = field(default_factory=dict)
     document: Document | None = None
     options: tuple[str, ...] = ()
 
     @property
     def named(self) -> frozenset[str]:
         """The metrics that something is said of."""
-        return frozenset((*self.margins, *self.targets, *self.minimum, *self.collapse, *self.lower))
+        return frozenset((*self.margins, *self.targets, *self.minimum, *self.collapse, *self.better))
 
     def policy(self, kinds: Mapping[str, Kind]) -> Policy:
         """The policy of a task whose units have these names and kinds."""
@@ -95,7 +100,7 @@ class Settings:
         document = self.document
         if document is None:
             return
-        for key in (*_BY_METRIC, "targets", "lower_is_better"):
+        for key in (*_BY_METRIC, "targets"):
             for place, name in _named(document, key):
                 if name not in known:
                     where, hint = (key, place), did_you_mean(name, known)
@@ -121,28 +126,34 @@ def _some(known: Collection[str]) -> str:
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
-def read_compare_settings(policy: Path | None, margins: Sequence[str], lower: Sequence[str]) -> Settings:
+def read_compare_settings(policy: Path | None, margins: Sequence[str], better: Sequence[str]) -> Settings:
     """What a policy file and options say; where both speak of a metric, the option counts.
 
     Args:
         policy: the YAML file, if there is one.
         margins: values of `--margin`: `.05` for all metrics from 0 to 1, `METRIC=.03` for one.
-        lower: metrics of which less is better.
+        better: values of `--better`: `METRIC=higher` or `METRIC=lower`.
 
     Raises:
-        UsageError: a margin is none, or there are several for one metric.
+        UsageError: a margin or a direction is none, or there are several for one metric.
         AuthoringError: mistakes in the file, with their lines.
     """
     found = _from_file(policy) if policy else Settings()
-    split = [_split(each) for each in margins]
-    if twice := [name for name, count in Counter(name for name, _ in split).items() if count > 1]:
-        raise UsageError(f"--margin: expected one for each metric, found several for {_some(twice) or 'all of them'}")
-    named = dict(split)
-    options = (*(f"--margin {name}" for name in named if name), *(f"--lower-is-better {name}" for name in lower))
+    named = _once("--margin", map(_split, margins))
+    known = _once("--better", map(_direction, better))
+    options = (*(f"--margin {name}" for name in named if name), *(f"--better {name}" for name in known))
     return replace(
         found, margin=named.pop("", found.margin), margins={**found.margins, **named},
-        lower=found.lower | set(lower), options=options,
+        better={**found.better, **known}, options=options,
     )  # fmt: skip
+
+
+def _once(option: str, given: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """What an option says of each metric; UsageError if it says several things of one."""
+    pairs = list(given)
+    if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+        raise UsageError(f"{option}: expected one for each metric, found several for {_some(twice) or 'all of them'}")
+    return dict(pairs)
 
 
 def _from_file(path: Path) -> Settings:
@@ -152,9 +163,16 @@ def _from_file(path: Path) -> Settings:
     data = document.data
     return Settings(
         float(data.get("margin", DEFAULT_MARGIN)), data.get("margins", {}), frozenset(data.get("targets", ())),
-        data.get("minimum", {}), data.get("collapse", {}), frozenset(data.get("lower_is_better", ())),
-        "lower_is_better" in data, document,
+        data.get("minimum", {}), data.get("collapse", {}), data.get("better", {}), document,
     )  # fmt: skip
+
+
+def _direction(text: str) -> tuple[str, Better]:
+    """The metric and the direction of an option."""
+    name, _, value = text.rpartition("=")
+    if not name or value not in (HIGHER, LOWER):
+        raise UsageError(f"--better: expected METRIC={HIGHER} or METRIC={LOWER}, found {shown(text)}")
+    return name, HIGHER if value == HIGHER else LOWER
 
 
 def _split(text: str) -> tuple[str, float]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from tunegate.harness.core.errors import CouldNotRun, Unreadable
-from tunegate.harness.core.extras import need
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.reading import open_file
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MAGIC = b"PK\x03\x04"
 ZSTANDARD = 93
@@ -43,15 +48,12 @@ class ZipReader:
 
         Raises:
             Unreadable: it is damaged, encrypted or too large.
-            CouldNotRun: it is compressed with Zstandard, and no library here reads that.
         """
         entry = self._entries[name]
         if entry.file_size > MOST_ENTRY:
             raise self._damaged(name, f"{entry.file_size:,} bytes, and at most {MOST_ENTRY:,} are read")
         try:
             content = self._zstandard(entry) if entry.compress_type == ZSTANDARD else self._archive.read(entry)
-        except CouldNotRun:
-            raise
         except (*_DAMAGE, RuntimeError) as error:
             raise self._damaged(name, str(error) or type(error).__name__) from None
         if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
@@ -71,33 +73,18 @@ class ZipReader:
 
 
 def decompressed(content: bytes, size: int) -> bytes:
-    """What Zstandard frames hold, of which `size` bytes are expected: no more than that is made.
-
-    Raises:
-        CouldNotRun: no library here reads Zstandard.
-    """
-    decompressor, damage = _library()
+    """What Zstandard frames hold, of which `size` bytes are expected: no more than that is made."""
     made = bytearray()
     try:
         while content and len(made) <= size:
-            frame = decompressor()
+            frame = zstd.ZstdDecompressor()
             made += frame.decompress(content, size + 1 - len(made))
             if not frame.eof:
                 break
             content = frame.unused_data
-    except damage as error:
+    except zstd.ZstdError as error:
         raise zipfile.BadZipFile(str(error)) from None
     return bytes(made)
-
-
-def _library() -> tuple[Callable[[], Any], type[Exception]]:
-    """A decompressor, and the error that it raises: Python's own from 3.14 on, before that of the extra."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        need("backports")
-        zstd = need("backports.zstd")
-    return zstd.ZstdDecompressor, zstd.ZstdError
 
 
 @contextmanager

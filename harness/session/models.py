@@ -31,7 +31,7 @@ from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
-from tunegate.harness.models.adapters import claim_of, near_cases, rewarding_checks, training_record
+from tunegate.harness.models.adapters import claim_of, rewarding_checks, training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.local.huggingface import Base
@@ -46,6 +46,7 @@ from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.vllm import VllmBase
 from tunegate.harness.options.run import BASELINE, Options, same_names
 from tunegate.harness.options.settings import standing
+from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.selection import Selection
 
 
@@ -205,12 +206,15 @@ class RunModels:
     def _trained_on(self, adapter: Path | None) -> dict[str, Any]:
         """The training rows of the adapter as its record describes them: what came near, was claimed, was rewarded."""
         if shards := self._options.shards:
-            return {"near": shards.near, "adopted": shards.first.record.adopted, "rewards": shards.first.record.rewards}
+            first = shards.first.record
+            return {**shards.near, "adopted": first.adopted, "rewards": first.rewards}
         if not adapter:
             return {}
-        known = near_cases(adapter)
-        near = {unit.key: known[unit.key] for unit in self._selection.selected if unit.key in known}
-        return {"near": near, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
+        near = find_near_cases(adapter, self._selection.tasks, self._watch, self._options.fresh)
+        if near.why_not:
+            self._note(f"{adapter.name}: which cases rows come near is only its own record's word: {near.why_not}")
+        known = near.of([unit.key for unit in self._selection.selected])
+        return {**known, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
 
     def _time(self, candidate: Candidate) -> Mapping[str, Any]:
         options, models = self._options, {"tuned": candidate.model}

@@ -1,8 +1,8 @@
 """Evidence without the cases that training rows come near, balanced by what the reference has right.
 
-Rows are written when the reference's outputs are known, so which cases they come near may depend on these outputs. The
-other cases alone then mislead: if rows come near the cases that the reference passes, the others can only gain. So the
-others are thinned until each stratum of the reference's scores has the share that it has among all observations.
+Rows are written when the reference's outputs are known, so which cases they come near may depend on these outputs, and
+the other cases by themselves mislead: if rows come near the cases that the reference passes, the others can only gain.
+So these are thinned until each stratum of the reference's scores has the share that it has among all observations.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 
 FAILED, PASSED = 0, 3  # the outermost strata
+LEAST = 10  # observations of a stratum in between
 ROUNDING = 1e-9
 
 
@@ -25,15 +26,21 @@ class Balanced:
 
 
 def score_strata(before: Sequence[float]) -> list[int]:
-    """Return the stratum of each of n scores in [0, 1]: 0, up to the median of those between, above it, and 1."""
-    middle = median([score for score in before if 0 < score < 1] or [0.5])
-    return [FAILED if score <= 0 else PASSED if score >= 1 else 1 if score <= middle else 2 for score in before]
+    """Return the stratum of each of n scores in [0, 1]: 0, up to the median of those between, above it, and 1.
+
+    Those between are one stratum if they are fewer than 2 * `LEAST`, and join the ones if they are fewer than `LEAST`:
+    a stratum of two, of which one is near, would cost half of the evidence.
+    """
+    between = [score for score in before if 0 < score < 1]
+    middle = median(between or [0.5]) if len(between) >= 2 * LEAST else 1.0
+    inside = 1 if len(between) >= LEAST else PASSED
+    return [FAILED if score <= 0 else PASSED if score >= 1 else inside if score <= middle else 2 for score in before]
 
 
 def balanced(
     strata: Sequence[int], d: Sequence[float], worst: Sequence[float], near: Sequence[bool], *, of_gain: bool
 ) -> Balanced:
-    """Return the largest balanced evidence of a gain, or else of no loss.
+    """Return the largest balanced evidence of a gain, or otherwise of no loss.
 
     Of a stratum with more clean observations than are needed, those are taken that represent its differences: evenly
     spaced in their order. A stratum without a clean observation is filled with near ones at their worst. Evidence of no

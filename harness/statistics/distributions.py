@@ -36,15 +36,15 @@ def norm_exceeded(level: float) -> float:
     return -float(ndtri(level))
 
 
-def binom_at(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
-    """Return P(K = k) of K ~ Binomial(n, p), for 0 <= k <= n."""
-    hits, trials = np.asarray(k, float), np.asarray(n, float)
+def binom_at(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> Floats:
+    """Return P(K = k) of K ~ Binomial(n, p), for 0 <= k <= n; elementwise."""
+    hits, trials, share = np.asarray(k, float), np.asarray(n, float), np.asarray(p, float)
     # the binomial coefficient by its logarithm: as a float it overflows from n = 1,030 on
     ways = -betaln(trials - hits + 1, hits + 1) - np.log1p(trials)
-    return np.asarray(np.exp(ways + xlogy(hits, p) + xlog1py(trials - hits, -p)))
+    return np.asarray(np.exp(ways + xlogy(hits, share) + xlog1py(trials - hits, -share)))
 
 
-def binom_to(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
+def binom_to(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> Floats:
     """Return P(K <= k) of K ~ Binomial(n, p); k may lie outside 0 .. n."""
     return _tail(betaincc, k, n, p, below=0.0, above=1.0)
 
@@ -67,7 +67,7 @@ def binom_range(n: int, p: float, tail: float) -> range:
     return range(first, last + 1)
 
 
-def _tail(of: Callable[..., Floats], k: ArrayLike, n: ArrayLike, p: float, *, below: float, above: float) -> Floats:
+def _tail(of: Callable[..., Floats], k: ArrayLike, n: ArrayLike, p: ArrayLike, *, below: float, above: float) -> Floats:
     """Return one tail, by the incomplete beta function where it is defined: for 0 <= k < n."""
     hits, trials = np.floor(np.asarray(k, float)), np.asarray(n, float)
     # elsewhere betainc silently returns NaN or a wrong value: pass 1.0 and discard the result

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tunegate.harness.statistics.critical_values import critical, critical_value, tango_statistic
+from tunegate.harness.statistics.critical_values import critical, critical_value, largest_passing, tango_statistic
 from tunegate.harness.statistics.disagreements import (
     ABOVE,
     FEWEST_LABELS,
@@ -21,7 +21,6 @@ from tunegate.harness.statistics.disagreements import (
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, binom_to
 from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER
-from tunegate.harness.statistics.sample_size import largest_passing
 
 BINS = 24  # of a count in a sum over its chances: within half a point of all counts
 EXACT = 4  # times the bins: so many numbers of decided labels are not grouped

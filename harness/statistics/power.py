@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tunegate.harness.statistics.critical_values import critical, critical_value
+from tunegate.harness.statistics.critical_values import PROMISED, critical, critical_value, graded_critical_value
 from tunegate.harness.statistics.distributions import Floats, binom_bound, binom_to, norm_below
 from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 from tunegate.harness.statistics.second_reference import Beside, prob_both
@@ -199,7 +199,7 @@ class Continuous(Power):
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
         span = self.room(margin)
-        z = critical_value(n, margin / span, self.levels.held)
+        z = graded_critical_value(n, margin / span, self.levels.held)
         return self._distance(n, margin, z, span - margin) - margin
 
     def _distance(self, n: int, margin: float, z: float, room: float) -> float:
@@ -222,7 +222,8 @@ class Continuous(Power):
 def fewest_cases(margin: float, level: float = LEVEL) -> int:
     """Return the smallest n that can hold `margin` without a flip: n > z^2 (1 - m) / m."""
     check_design(1, margin, most=1.0)
-    n = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
+    # fewer miss a loss of the margin more often than promised
+    n = math.ceil(math.log(PROMISED * level) / math.log1p(-margin))
     while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
         n += 1
     return n

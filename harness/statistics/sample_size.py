@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tunegate.harness.statistics.critical_values import critical_value, tango_statistic
+from tunegate.harness.statistics.critical_values import critical_value, largest_passing, tango_statistic
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, binom_to, norm_above
 from tunegate.harness.statistics.paired import ROUNDING, differences, wilson
 from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design, fewest_cases
@@ -81,7 +81,7 @@ class PassFail(Power):
     """Cases that pass or fail, at a flip rate.
 
     `rate` is the share that the base passes: it limits how many cases a gain can fix, and how many regress beside it.
-    Drops and held beside one reference ignore it, as the next one is the release, whose rate is unknown.
+    Drops and held ignore it, as the next reference is the release, whose rate is unknown.
 
     `beside` is what the gate asks beside an equal second reference: held means held of both, or held of the first and
     not regressed beside the second; regressed means by either. A gain is shown against the first.
@@ -126,7 +126,7 @@ class PassFail(Power):
             return 1 - self.prob_not_regressed(n, margin, change)
         flips, counts = self._flips(n, margin, change)
         not_held = _most_held(counts, n, margin, self.levels.held) + 1
-        worse = counts - _most_against(counts, self.levels.worse)
+        worse = counts - most_against(counts, self.levels.worse)
         return _chance(n, flips, counts, np.maximum(not_held, worse), counts)
 
     def prob_not_regressed(self, n: int, margin: float, change: float, strict: bool = False) -> float:
@@ -159,13 +159,12 @@ class PassFail(Power):
     def _prob_both(self, n: int, margin: float, change: float, first: _Rule, second: _Rule) -> float:
         check_design(n, margin, most=1.0)
         tests = [partial(rule, n=n, margin=margin) for rule in (first, second)]
-        rate = 0.5 if self.rate is None else self.rate
-        return prob_beside_both(n, self.flip_rate, change, tests[0], tests[1] if second != first else tests[0], rate)
+        return prob_beside_both(n, self.flip_rate, change, tests[0], tests[1] if second != first else tests[0])
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough regress for the mid-p and score tests of "better"); to 1e-11."""
         flips, counts = self._flips(n, margin, change)
-        return _chance(n, flips, counts, 0 * counts, _most_against(counts, self.levels.better))
+        return _chance(n, flips, counts, 0 * counts, most_against(counts, self.levels.better))
 
     def _flips(self, n: int, margin: float, change: float) -> tuple[Flips, Integers]:
         check_design(n, margin, most=1.0)
@@ -238,7 +237,7 @@ def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integer
     return largest_passing(counts, lambda regressed: tango_statistic(regressed, counts - regressed, n, margin) > z)
 
 
-def _most_against(counts: Integers, level: float) -> Integers:
+def most_against(counts: Integers, level: float) -> Integers:
     """Return for each number of flips how many may be opposite with a change still shown (-1 if not shown at all).
 
     The tests are those of `paired.p_better`.
@@ -251,13 +250,3 @@ def p_of_flips(against: Integers, counts: Integers) -> Floats:
     mid_p = binom_to(against, counts, 0.5) - binom_at(against, counts, 0.5) / 2
     score_p = norm_above((counts - 2 * against) / np.sqrt(np.maximum(counts, 1)))
     return np.asarray(np.maximum(mid_p, score_p))
-
-
-def largest_passing(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> Integers:
-    """Return the largest k in 0 .. count that is fine, or -1, for all counts at once; `fine` must be monotone."""
-    low, high = np.full_like(counts, -1), counts.copy()
-    while (low < high).any():
-        middle = (low + high + 1) // 2
-        good = fine(middle)
-        low, high = np.where(good, middle, low), np.where(good, high, middle - 1)
-    return low

@@ -18,10 +18,10 @@ from tunegate.harness.cli.demo import copy_units
 from tunegate.harness.diagnosis.diagnosis import read_diagnosis
 from tunegate.harness.diagnosis.eligibility import find_diagnosis
 from tunegate.harness.models.prompts import requests
+from tunegate.harness.rows.examples import read_examples
+from tunegate.harness.rows.normalize import normalise
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import read
-from tunegate.trainers.data.examples import read_examples
-from tunegate.trainers.decontamination.normalize import normalise
 
 TASKS = load_tasks(ROOT / "fixtures")
 ROWS = read_examples(sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), TASKS[0])

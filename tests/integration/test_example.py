@@ -13,9 +13,9 @@ from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.lint.rules import lint_fixtures
+from tunegate.harness.rows.examples import read_examples
+from tunegate.harness.rows.normalize import normalise
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import read_examples
-from tunegate.trainers.decontamination.normalize import normalise
 
 TASKS = load_tasks(EXAMPLE / "fixtures")
 ROWS = read_examples(sorted((EXAMPLE / "recipes" / "rows").glob("*.jsonl")), TASKS[0])

@@ -12,9 +12,9 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.resolve import resolve
 from tunegate.harness.models.tokenizer import load_tokenizer
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import Optim
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.preference import apart, for_method, tokenize_for, unpaired
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 

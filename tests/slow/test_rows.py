@@ -10,7 +10,7 @@ from tests.integration import test_demo_data as demo
 from tests.integration import test_example as example
 from tunegate.harness.cases.loader import find_unit
 from tunegate.harness.cases.model import Unit
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.decontamination.check import decontaminate
 
 pytestmark = pytest.mark.real

@@ -73,7 +73,7 @@ ANSWERS = [
 ]  # fmt: skip
 PRICES = Prices("USD", Price(0.15, 0.6), {"large": Price(3.0, 15.0)})
 CALLS = [
-    Call("smollm2-bec8ed5d", 61, 38),
+    Call("smollm2-5f562099", 61, 38),
     Call("large", 61, 38),
     Call("large", 0, 0),
     Call("any", 1_000_000, 1_000_000),

@@ -12,6 +12,8 @@ from tests.support.paths import ROOT
 from tunegate.harness.results.zipped import open_zip
 
 DATA = ROOT / "tests" / "data" / "results"
+#: What neither a file of a tool nor the names say: more of it is better.
+DIRECTIONS = {"inspect": ["facets.close=higher"]}
 LM = {kind: next((DATA / f"lm_{kind}").glob("samples_sums_*.jsonl")) for kind in ("old", "worse", "better")}
 
 
@@ -50,10 +52,24 @@ def json_log(entries: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def log_of(path: Path, scores: Mapping[str, Any], **more: Any) -> Path:
-    """A log in JSON: the score of each id, by one scorer called `s`; `more` are keys of its header."""
+    """A log in JSON: the score of each id, by one scorer called `accuracy`; `more` are keys of its header."""
     samples = [
-        {"id": name, "epoch": 1, "input": f"asked {name}", "target": "x", "scores": {"s": {"value": value}}}
+        {"id": name, "epoch": 1, "input": f"asked {name}", "target": "x", "scores": {"accuracy": {"value": value}}}
         for name, value in scores.items()
     ]
     path.write_text(json.dumps({"version": 2, "status": "success", "eval": {"task": "t"}, "samples": samples} | more))
+    return path
+
+
+def two_providers(path: Path, kind: str = "worse", labels: tuple[str, str] = ("old", "new"), **more: Any) -> Path:
+    """A promptfoo file with two providers: the results of `old`, and beside each one that of another file."""
+    found = json.loads((DATA / "promptfoo_old.json").read_text())
+    others = json.loads((DATA / f"promptfoo_{kind}.json").read_text())["results"]["results"]
+    rows = []
+    for both in zip(found["results"]["results"], others, strict=True):
+        for place, (row, label) in enumerate(zip(both, labels, strict=True)):
+            provider = {"id": f"scripted:{label or place}", "label": label}
+            rows.append(row | {"promptIdx": place, "provider": provider} | more)
+    found["results"] |= {"results": rows, "stats": {}}
+    path.write_text(json.dumps(found))
     return path

@@ -62,8 +62,7 @@ ALLOWED = {
     ("harness/statistics/paired.py", "shape"): "of an array",
     ("harness/statistics/ratio.py", "shape"): "of an array",
     ("harness/statistics/sample_size.py", "fixed"): "a chance and a count of fixed cases",
-    ("harness/statistics/power.py", "floor"): "math.floor",
-    ("trainers/decontamination/overlap.py", "shape"): "of a sparse matrix",
+    ("harness/rows/overlap.py", "shape"): "of a sparse matrix",
 }  # fmt: skip
 
 

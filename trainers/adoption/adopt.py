@@ -167,7 +167,7 @@ class Adoption(Preparation):
             except (Refused, CouldNotRun) as error:
                 kind = Refused if isinstance(error, Refused) else CouldNotRun
                 raise kind(self._as_given(str(error))) from error
-        for note in self.given.notes(self.recipe.model, self.base.model):
+        for note in self.given.notes(self.recipe.model, self.base.model, self.base.tokenizer.get_chat_template()):
             self.say(f"note: {note}")
 
     def _loaded(self) -> Any:
@@ -228,7 +228,7 @@ class Adoption(Preparation):
     def write(self) -> None:
         """Write the record into the copy, and move the copy to its place."""
         recipe, output = self.recipe, self.recipe.output.resolve()
-        notes = list(self.given.notes(recipe.model, self.base.model))
+        notes = list(self.given.notes(recipe.model, self.base.model, self.base.tokenizer.get_chat_template()))
         adoption = {
             "model": recipe.model, "origin": self.given.origin, "named_base": self.given.named_base,
             "trainer": self.claims.trainer, "notes": notes, "lora": self.given.lora, **self.claim.as_dict(),

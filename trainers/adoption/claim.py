@@ -20,7 +20,7 @@ from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.local.loglikelihood import encode, within_memory
 from tunegate.harness.models.local.token_budget import budget_for_texts
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 
 SAMPLE = 64  # rows and cases each
 LEAST = 8  # of either; fewer show nothing

@@ -11,7 +11,7 @@ from typing import Any
 
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.models.prompts import messages
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 
 Style = Callable[[Any], str]
 #: How rows write JSON.

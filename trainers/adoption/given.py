@@ -6,7 +6,7 @@ It is copied, never edited.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from tunegate.harness.models.adapters import (
     check_base_kept,
     training_record,
 )
-from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, template_digest
-from tunegate.harness.models.whole_model import MODEL_CONFIG, is_whole_model
+from tunegate.harness.models.identity import MODEL_CONFIG, ModelFiles
+from tunegate.harness.models.resolve import own_templates
+from tunegate.harness.models.whole_model import is_whole_model
 
 LORA = "LORA"
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora")  # for the record
@@ -38,12 +39,12 @@ LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", 
 class Given:
     """The adapter as it was given: where it comes from, its configuration, and the chat template beside it.
 
-    `template` is the digest of that template, empty if there is none. `is_whole`: it is a whole model.
+    `templates` are the chat templates in its folder. `is_whole`: it is a whole model.
     """
 
     origin: str
     config: Mapping[str, Any] = field(repr=False)
-    template: str = ""
+    templates: Sequence[str] = ()
     is_whole: bool = False
 
     @property
@@ -60,15 +61,15 @@ class Given:
         modules = known.get("target_modules")
         return known | ({"target_modules": sorted(modules)} if isinstance(modules, list) else {})
 
-    def notes(self, model: str, base: ModelFiles) -> Iterator[str]:
-        """Yield what a reader has to know of an adapter that is adopted for the base `model`."""
+    def notes(self, model: str, base: ModelFiles, template: str) -> Iterator[str]:
+        """Yield what a reader has to know of an adapter that is adopted for the base `model`, with its `template`."""
         if self.is_whole:
             yield "it is a whole model, a full fine-tune or a merged folder"
         if self.named_base != model:
             named = f"names {self.named_base} as its base" if self.named_base else "names no base"
             file = MODEL_CONFIG if self.is_whole else CONFIG
             yield f"its {file} {named}; it is adopted for {model} (weights {base.base[:12]}), which was declared"
-        if self.template and self.template != base.template:
+        if self.templates and template not in self.templates:
             yield (
                 "the chat template in its folder is not that of the base, which the suites use; to use it, record the "
                 "baseline and adopt with --chat-template"
@@ -100,25 +101,18 @@ def copy_given(adapter: Path, into: Path, watch: Watch) -> Given:
     config = read_object(source / MODEL_CONFIG, most=MOST_SETTINGS) if is_whole else _read(source, origin)
     _check_untrained(source, origin)
     for file in acting_files(source) if source != into else ():
+        (into / file).parent.mkdir(exist_ok=True)
         shutil.copyfile(source / file, into / file)
     if not is_whole:
         # PEFT and servers follow these keys: the declared base stands in their place once it is known
         write_json(into / CONFIG, {**config, "base_model_name_or_path": None, "revision": None, "auto_mapping": None})
-    has_own = any((source / name).is_file() for name in (TEMPLATE, "tokenizer_config.json"))
-    template = template_digest(source) if has_own and _has_template(source) else ""
-    return Given(origin, config, template, is_whole)
+    return Given(origin, config, own_templates(source), is_whole)
 
 
 def name_base(folder: Path, model: str) -> None:
     """Write the declared base into a copied adapter's configuration; its digest leaves the name out."""
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     write_json(folder / CONFIG, config | {"base_model_name_or_path": model})
-
-
-def _has_template(folder: Path) -> bool:
-    path = folder / "tokenizer_config.json"
-    in_settings = path.is_file() and read_object(path, most=MOST_SETTINGS).get("chat_template")
-    return bool(in_settings) or (folder / TEMPLATE).is_file()
 
 
 def _read(folder: Path, origin: str) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.local.huggingface import PROBE, Local, load_base, quiet_transformers
 from tunegate.harness.models.local.placement import stored_dtype
 from tunegate.harness.models.model_options import NO_QUANTIZATION, NO_TEMPLATE
-from tunegate.harness.models.resolve import TEMPLATE, loaded_weights, not_loaded, own_code
+from tunegate.harness.models.resolve import MORE_TEMPLATES, TEMPLATE, loaded_weights, not_loaded, own_code
 from tunegate.harness.models.tokenizer import load_tokenizer
-from tunegate.harness.models.whole_model import OF_TOKENIZER
+from tunegate.harness.models.whole_model import files_beside
 from tunegate.harness.parity.configs import architecture_of, config_findings
 
 UNRELATED = 0.1  # a cosine
+#: How the files of a tokenizer are called.
+OF_TOKENIZER = ("tokenizer", "vocab", "spiece", "sentencepiece", "tekken", "tiktoken")
 
 
 def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> Any:
@@ -54,7 +56,7 @@ def load_whole_model(base: Local, folder: Path, texts: Iterable[str]) -> Any:
 
 def _check_tokenizer(base: Local, folder: Path, texts: Iterable[str]) -> None:
     """Refuse a tokenizer with other tokens than the base's, which the suites use; its template may be another."""
-    if not any((folder / name).is_file() for name in OF_TOKENIZER if name != TEMPLATE):
+    if not any(name.startswith(OF_TOKENIZER) for name in files_beside(folder)):
         return
     own, expected = load_tokenizer(folder, NO_TEMPLATE), base.tokenizer
     if differ := own.get_vocab().items() ^ expected.get_vocab().items():
@@ -69,12 +71,12 @@ def _check_tokenizer(base: Local, folder: Path, texts: Iterable[str]) -> None:
 
 def _take_tokenizer(base: Local, folder: Path) -> None:
     """Put the base's tokenizer into the folder, with the template that is evaluated."""
-    for name in OF_TOKENIZER:
-        (folder / name).unlink(missing_ok=True)
-        if (base.folder / name).is_file():
+    for name in files_beside(folder):
+        (folder / name).unlink()
+    for name in files_beside(base.folder):
+        if not name.startswith(MORE_TEMPLATES):
             shutil.copyfile(base.folder / name, folder / name)
-    if base.base.options.chat_template:
-        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, "utf-8", newline="\n")
+    (folder / TEMPLATE).write_text(base.tokenizer.get_chat_template(), "utf-8", newline="\n")
 
 
 def _check_names(folder: Path) -> None:

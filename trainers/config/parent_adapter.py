@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, check_base, load_adapter, training_record
-from tunegate.harness.models.resolve import ModelFiles
+from tunegate.harness.models.identity import ModelFiles
 
 if TYPE_CHECKING:
     import torch
 
-INHERITED = ("adapter", "recipe", "rows", "memorization", "start")  # keys of its record, for the new one
+INHERITED = ("adapter", "task", "recipe", "rows", "memorization", "start")  # keys of its record, for the new one
 
 
 @dataclass(frozen=True, slots=True)

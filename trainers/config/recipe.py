@@ -15,14 +15,13 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.rows.row_forms import AUTO, FORM_NAMES
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
 from tunegate.trainers.config.search_space import SearchSpace, read_space
 from tunegate.trainers.config.sections import (
     ALREADY,
-    AUTO,
     DROP,
-    FORM_NAMES,
     PATH,
     REFUSE,
     TEXT,

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-REFUSE, DROP, KEEP, ASK, SPLIT = "refuse", "drop", "keep", "ask", "split"
-AUTO, OWN, CHAT = "auto", "tunegate", "chat"  # forms of rows
-FORM_NAMES = (
-    AUTO, OWN, CHAT, "prompt-completion", "preference", "kto", "openai-preference", "sharegpt", "alpaca",
-)  # fmt: skip
+REFUSE, DROP, ASK, SPLIT = "refuse", "drop", "ask", "split"
 ALREADY = "trained on"  # of an adapter that was trained elsewhere: nothing can be left out any more
 
 SCHEDULES = ("cosine", "linear", "constant")
@@ -112,9 +108,7 @@ class Decontaminate:
     # and the case that it comes near is no evidence of a gain.
 
     refuse: str = setting(DROP, "what to do with rows that repeat a fixture", {"enum": [DROP, REFUSE]})
-    review: str = setting(
-        SPLIT, "what to do with rows that may paraphrase a fixture", {"enum": [SPLIT, DROP, KEEP, ASK]}
-    )
+    review: str = setting(SPLIT, "what to do with rows that may paraphrase a fixture", {"enum": [SPLIT, DROP, ASK]})
 
 
 @dataclass(frozen=True, slots=True)

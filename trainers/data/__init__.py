@@ -1,1 +1,1 @@
-"""Training examples: reading, checks against the task, splitting, tokenizing."""
+"""Training examples: checks against the task, splitting, tokenizing."""

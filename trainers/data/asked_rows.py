@@ -12,7 +12,7 @@ from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, with_shots
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 
 
 @dataclass(frozen=True, slots=True)

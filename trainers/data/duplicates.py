@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from tunegate.harness.rows.examples import Example
 from tunegate.harness.text.near_copies import folded_text, near_copies
-from tunegate.trainers.data.examples import Example
 
 NEAR = 0.8  # Jaccard of the characters' 5-grams
 

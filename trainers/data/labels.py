@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunegate.harness.core.escaping import shown
-from tunegate.trainers.data.examples import Example, parsed_output
+from tunegate.harness.rows.examples import Example, parsed_output
 
 ROWS_PER_VALUE = 4  # on average, of a field whose values are labels
 FEWEST = 4  # rows of a label that may be warned about

@@ -10,8 +10,8 @@ from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import DPO, KTO, PREFERENCE_METHODS, Recipe
-from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.tokenize import BATCH, VERSION, Tokens, check_batch, tokenize
 
 

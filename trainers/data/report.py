@@ -9,10 +9,10 @@ from typing import Any
 
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import digest
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import ALREADY, DROP
 from tunegate.trainers.data.duplicates import DuplicatePair
-from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, apart
 from tunegate.trainers.data.validation import SHOWN, UnitGrades, all_failures
 

@@ -14,8 +14,8 @@ from tunegate.harness.checks.base import Outcome
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import prepare_checks
-from tunegate.trainers.data.examples import SAID
-from tunegate.trainers.data.row_forms import without_nulls
+from tunegate.harness.rows.examples import SAID
+from tunegate.harness.rows.row_forms import without_nulls
 from tunegate.trainers.data.validation import why_not_graded
 
 _TURNS = Draft202012Validator({"type": "array", "minItems": 1, "items": {"oneOf": SAID}})

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest
+from tunegate.harness.rows.examples import Example
 from tunegate.harness.text.near_copies import near_copies
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import NEAR
-from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 
 BATCH = ("input_ids", "attention_mask", "labels")
 VERSION = "is this a version of trl that Tunegate supports?"

@@ -10,9 +10,9 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.scoring import prepare_checks
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP, REFUSE
-from tunegate.trainers.data.examples import Example
 
 SHOWN = 5
 

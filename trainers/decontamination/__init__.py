@@ -1,1 +1,1 @@
-"""Decontamination: no training example repeats a fixture."""
+"""Decontamination: what becomes of rows that repeat a fixture or come near one."""

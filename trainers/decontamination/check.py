@@ -16,13 +16,16 @@ from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
+from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.search import Comparison, search
+from tunegate.harness.rows.thresholds import REFUSE, REVIEW, Near, nearest_first
+from tunegate.harness.rows.translations import LANGUAGES, encoder_digest
 from tunegate.trainers.config.exemptions import Exemption
-from tunegate.trainers.config.sections import ASK, DROP, KEEP, SPLIT, Decontaminate
-from tunegate.trainers.data.examples import Example
+from tunegate.trainers.config.sections import ASK, DROP, SPLIT, Decontaminate
 from tunegate.trainers.decontamination.render import Outcome, Settled, render_refusal, report_of_pairs
-from tunegate.trainers.decontamination.search import Comparison, search
-from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near, nearest_first
-from tunegate.trainers.decontamination.translations import LANGUAGES, encoder_digest
+
+#: Of these the row is trained on. An exemption is its author's: it lets the row stay, and makes no case unseen.
+TRAINED_ON: frozenset[Outcome] = frozenset({"near", "exempted"})
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class Decontaminated:
 
     @property
     def near(self) -> dict[str, Near]:
-        """The cases that trained rows come near, by their keys, each with its nearest row."""
+        """The cases that trained rows come near, by their keys, each with its nearest row, whatever was exempted."""
         found: dict[str, Near] = {}
-        for each in nearest_first([near for near, outcome in self.pairs if outcome == "near"]):
+        for each in nearest_first([near for near, outcome in self.pairs if outcome in TRAINED_ON]):
             for case in (each.eval_text.case, *each.eval_text.same):
                 found.setdefault(case.key, replace(each, eval_text=replace(each.eval_text, case=case)))
         return found
@@ -88,9 +91,9 @@ class Decontaminated:
                 "refuse": sum(each.threshold == "refuse" for each in dropped),
                 "review": sum(each.threshold == "review" for each in dropped),
                 "sha256": text_digest(self.dropped_file) if dropped else None,
+                "rows": [each.place for each in dropped],
             },
             "near": [each.as_dict() for _, each in sorted(near.items())],
-            "kept": len({each.pair[:2] for each, outcome in self.pairs if outcome == "kept"}),
             "exemptions": [
                 {"row": exemption.row, "case": exemption.case, "reason": exemption.reason.strip()}
                 for exemption in self.exemptions
@@ -135,7 +138,7 @@ def decontaminate(
 
 # SPLIT is an adoption's: an adapter that was trained elsewhere has seen the row already
 _COPIES: dict[str, Outcome] = {DROP: "dropped", SPLIT: "near"}
-_REVIEW: dict[str, Outcome] = {SPLIT: "near", DROP: "dropped", KEEP: "kept", ASK: "asked"}
+_REVIEW: dict[str, Outcome] = {SPLIT: "near", DROP: "dropped", ASK: "asked"}
 
 
 def _outcome(near: Near, policy: Decontaminate, exempted: set[tuple[str, int, str]]) -> Outcome:

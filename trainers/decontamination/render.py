@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tunegate.harness.cases.model import Task
+from tunegate.harness.rows.normalize import normalise
+from tunegate.harness.rows.thresholds import Near, nearest_first
 from tunegate.harness.statistics.power import fewest_cases
-from tunegate.trainers.decontamination.normalize import normalise
-from tunegate.trainers.decontamination.thresholds import Near, nearest_first
 
-Outcome = Literal["dropped", "refused", "asked", "kept", "exempted", "near"]
+Outcome = Literal["dropped", "refused", "asked", "exempted", "near"]
 SHOWN = 10
 
 
@@ -69,7 +69,7 @@ def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
     worst: dict[tuple[str, int], Settled] = {}
     for each in pairs:  # refused pairs come first
         worst.setdefault(each.near.pair[:2], each)
-    counted = ("dropped", "kept", "near")
+    counted = ("dropped", "near")
     counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in counted)
     for (outcome, threshold), number in sorted(counts.items()):
         rows = f"1 row that {_DOES[threshold]}" if number == 1 else f"{number} rows that {_DO[threshold]}"

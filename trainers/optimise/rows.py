@@ -10,10 +10,11 @@ from pathlib import Path
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.rows.examples import Example, RowFile, read_row_files
+from tunegate.harness.rows.row_forms import AUTO
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.config.sections import AUTO, DROP, Decontaminate
+from tunegate.trainers.config.sections import DROP, Decontaminate
 from tunegate.trainers.data.asked_rows import asked_rows
-from tunegate.trainers.data.examples import Example, RowFile, read_row_files
 from tunegate.trainers.data.private_data import find_private_data
 from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.optimise.gepa_adapter import PromptRow

@@ -21,7 +21,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.privacy.detectors import squeezed, value_digest
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
 
 ASKED = 64  # rows that are tested; if one in twenty is memorized, 64 include at least one 96 % of the time

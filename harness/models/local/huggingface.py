@@ -18,6 +18,7 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested, unload_adapter, untie
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
+from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
@@ -33,7 +34,6 @@ from tunegate.harness.models.resolve import (
     RESTORE,
     by_library,
     check_layers,
-    identify,
     loaded_weights,
     not_loaded,
     resolve,

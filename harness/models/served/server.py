@@ -19,11 +19,12 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import SERVED, Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
+from tunegate.harness.models.identity import tokenizer_files
 from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, is_azure, split_server
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_text, thinking_tags
-from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
+from tunegate.harness.models.resolve import resolve, short_name
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
 from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected
 from tunegate.harness.models.served.pace import Pace
@@ -79,11 +80,12 @@ class Server:
         server does not.
         """
         folder, who = self._folder, f"{self.url}#{self.name}"
+        files = tokenizer_files(folder, self._options.chat_template) if folder else None
         subject = {
             "model": f"{short_name(self.name)}-{digest(who)[:8]}",
             "base": digest([SERVER, who]),
-            "tokenizer": tokenizer_digest(folder) if folder else None,
-            "template": template_digest(folder, self._options.chat_template) if folder else None,
+            "tokenizer": files.tokenizer if files else None,
+            "template": files.template if files else None,
             "adapter": None,
             "rung": self._rung,
         }

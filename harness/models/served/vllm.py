@@ -24,11 +24,12 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import CONFIG, adapter_digest, check_base, copy_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
+from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.huggingface import PROBE
 from tunegate.harness.models.local.placement import CPU, stored_dtype
 from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
 from tunegate.harness.models.prompts import CONSTRAINED
-from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
+from tunegate.harness.models.resolve import ENDS, loaded_weights, resolve
 from tunegate.harness.models.served.dialect import Dialect
 from tunegate.harness.models.served.http_client import TRIES, HttpClient
 from tunegate.harness.models.served.server import Server

@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 
 from tests.support.gated import edit, git, invoke, ok
-from tests.support.records import write_policy
+from tests.support.records import stamp, training_record, write_policy
 from tests.support.tiny import write_trained
 from tests.support.units import write_unit
+from tunegate.harness.core.files import file_digest, stamped
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append
+from tunegate.harness.models.adapters import TRAINING, adapter_digest
+from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.huggingface import load_base
 
 T = "desk/triage"
@@ -40,8 +46,23 @@ def commit(tiny_model: Path) -> None:
     write_trained(Path("adapters/x"), load_base(tiny_model))
 
 
-def gate() -> dict[str, Any]:
-    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json")
+def says_near(tiny_model: Path, cases: int, **more: Any) -> None:
+    """The training record of the adapter, written by hand, says that rows came near the first cases."""
+    adapter = Path("adapters/x")
+    listed = [{"case": f"{T}/{each['id']}", "row": "rows.jsonl:1", "measure": "words", "value": 1.0} for each in CASES]
+    parts = {"model": identify(str(tiny_model), tiny_model).as_dict(), "adapter": adapter_digest(adapter)}
+    stamp(adapter / TRAINING, training_record(decontamination={"near": listed[:cases]}) | parts | more)
+
+
+def copies(number: int) -> dict[str, Any]:
+    """A file of rows that repeat the first cases, as a training record names it."""
+    rows = [{"unit": "triage", "input": case["input"], "output": "a"} for case in CASES[:number]]
+    Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return {"file": "rows.jsonl", "form": "tunegate", "sha256": file_digest(Path("rows.jsonl")), "rows": number}
+
+
+def gate(*more: str) -> dict[str, Any]:
+    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json", *more)
     assert done.exit_code in (0, 1), done.output
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -68,3 +89,87 @@ def test_an_adapter_on_edited_decoding_is_compared_with_what_was_in_service(desk
 
     for each in found["by_rules"]:
         assert each["verdicts"][T] == "regressed", each
+
+
+def test_where_the_engine_repeats_itself_every_case_of_a_record_has_the_result_that_the_gate_finds(desk, tiny_model):
+    [path] = Path("baselines").glob("*/desk/triage.json")
+    outputs = {case["output"] for case in json.loads(path.read_text())["cases"].values()}
+    edit(lambda data: data["check"].update(schema={"enum": sorted(outputs)}))
+    ok("record")
+    commit(tiny_model)
+    edit(lambda data: data["generate"].update(seed=5))  # of greedy outputs: they stay the same
+    ok("record")
+    assert gate()["untrue"] == []
+
+    data = json.loads(path.read_text())
+    data["cases"]["c007"]["output"] = "another one"
+    data["scorer"] = {"jsonschema": "0"}  # an older check: the outputs are scored again
+    del data["digest"]
+    forged = stamped(data)
+    path.write_text(json.dumps(forged))
+    for kind in ("recorded", "serves"):
+        append(Path("baselines"), Event(kind, "desk", forged["subject"], {T: forged["digest"]}))
+    [line] = gate()["untrue"]
+    assert "has 98.3 %, and the gate finds 100.0 %: another result in 1 of 60 cases (c007); record it again" in line
+
+
+def test_a_list_of_near_cases_that_nothing_here_can_check_waits_for_approval_above_a_tenth(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 6)
+    assert gate()["modified"] == []
+
+    says_near(tiny_model, 7)
+    found = gate()
+
+    [line] = found["modified"]
+    assert line.startswith(f"{T}: 7 of 60 cases are near by this change's own record (adapters/x, list ")
+    assert not found["passes"]
+    assert gate(f"--approve={found['approve']}")["approved"]
+
+    says_near(tiny_model, 8)
+    assert not gate(f"--approve={found['approve']}")["approved"]
+
+
+def test_a_list_that_the_branch_has_does_not_wait_again(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 30)
+    git("add", "-A")
+    git("commit", "-qm", "adapter")
+    git("branch", "-f", "main")
+
+    assert gate()["modified"] == []
+
+    write_trained(Path("adapters/x"), load_base(tiny_model), r=2)
+    assert len(gate()["modified"]) == 1, "the list is of other weights"
+
+
+def test_without_a_branch_the_gate_only_says_so(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 30)
+
+    done = invoke("gate", "--adapter=adapters/x")
+
+    [first, *_] = done.stdout.splitlines()
+    assert "30 of 60 cases of desk/triage are near by this change's own record." in done.stdout, first
+
+
+def test_near_cases_that_the_list_leaves_out_are_found_where_the_rows_are(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 0, rows=[copies(9)])
+
+    found = gate()
+
+    assert found["modified"] == []
+    [path] = [each["record"] for each in found["by_rules"] if each["record"]]
+    record = read_record(Path(path))
+    assert (record.near, record.near_claimed) == ({T: [each["id"] for each in CASES[:9]]}, {})
+
+
+def test_a_list_that_the_rows_bear_out_never_waits(desk, tiny_model):
+    commit(tiny_model)
+    says_near(tiny_model, 30, rows=[copies(30)])
+    assert gate()["modified"] == []
+
+    Path("rows.jsonl").write_text(Path("rows.jsonl").read_text().replace("ticket", "Ticket"))
+    [line] = gate()["modified"]
+    assert "30 of 60 cases are near by this change's own record" in line

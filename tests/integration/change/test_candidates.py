@@ -92,30 +92,59 @@ def test_a_record_of_the_change_is_never_the_reference_and_serves_after_the_merg
     assert not gate()["passes"]
 
 
-def test_a_record_that_the_gate_does_not_find_so_blocks(desk):
-    """A record that is lower than the truth would let worse prompts pass later."""
-    prompt(WORSE)
-    ok("record")
-    text = {path: path.read_text() for path in Path("baselines").rglob("*") if path.is_file()}
-    prompt(BETTER)
-    ok("record")
-    [worse] = [each for each in text if each.name == "triage.json"]
-    forged = json.loads(text[worse])
-    forged["configuration"] = json.loads(worse.read_text())["configuration"]
+def record_as(right: tuple[int, set[int]], text: str = REWORDED) -> None:
+    """Record a prompt while the model is right on other cases than the gate finds: digests, scores and ledger fit."""
+    honest = RIGHT[text]
+    prompt(text)
+    RIGHT[text] = right
+    ok("record", "--fresh")
+    RIGHT[text] = honest
+
+
+@pytest.mark.parametrize(
+    ("right", "has", "direction"),
+    [
+        ((104, {7}), "has 85.8 %, and the gate finds 90.8 %", "below both runs of the gate in 6 of 120 cases"),
+        ((116, {7}), "has 95.8 %, and the gate finds 90.8 %", "above both runs of the gate in 6 of 120 cases"),
+        ((116, {*range(7)}), "", "below both runs of the gate in 7 of 120 cases"),  # the same mean
+        ((90, {7}), "has 74.2 %, and the gate finds 90.8 %: another result in 20 of 120 cases", ""),
+    ],
+)  # fmt: skip
+def test_a_record_may_be_off_by_the_noise_of_the_engine_and_not_by_the_margin(desk, right, has, direction):
+    """Lower than the truth, it would let worse prompts pass later; on other cases, another comparison."""
+    record_as(right)
+    found = gate()
+    assert not found["passes"]
+    [line, *_] = found["untrue"]
+    assert (direction or has) in line
+    assert line.endswith("record it again: tunegate record --fresh")
+
+    ok("record", "--fresh")
     assert not gate()["untrue"]
 
-    forged.pop("digest")
-    forged = stamped(forged)
-    worse.write_text(json.dumps(forged))
+
+def test_one_case_that_flipped_says_nothing_on_a_hosted_model(desk):
+    record_as((109, {7}))
+    assert gate()["passes"]
+
+
+def test_a_record_says_what_its_outputs_say(desk):
+    """Outputs of wrong cases under stored scores that the gate finds, said to be of an older check, count later."""
+    prompt(REWORDED)
+    ok("record")
+    data = json.loads(record_path().read_text())
+    wrong = next(each for each in data["cases"].values() if not each["passed"])["output"]
+    for case in [*data["cases"]][20:40]:
+        data["cases"][case]["output"] = wrong
+    data["scorer"] = dict.fromkeys(data["scorer"], "0") or {"jsonschema": "0"}
+    del data["digest"]
+    forged = stamped(data)
+    record_path().write_text(json.dumps(forged))
     for kind in ("recorded", "serves"):
         append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
     found = gate()
     assert not found["passes"]
-    assert found["untrue"] == [
-        "desk/triage: the record of this change (baselines/tuned-"
-        f"{worse.parent.parent.name[-8:]}/desk/triage.json) has 75.8 %, and the gate finds 99.2 %; record it again: "
-        "tunegate record --fresh"
-    ]
+    assert "has 74.2 %, and the gate finds 90.8 %: another result in 20 of 120 cases" in found["untrue"][0]
 
 
 def test_another_host_is_a_rule_and_nothing_is_sent_there_before_it_is_approved(desk):
@@ -336,15 +365,7 @@ def test_a_record_in_which_a_critical_case_fails_is_not_what_the_gate_finds(desk
     prompt(REWORDED)
     ok("record")
     assert gate()["passes"]
-    forged = json.loads(record_path().read_text())
-    failing = next(case for case, result in forged["cases"].items() if not result["passed"])
-    forged["cases"]["c000"] = forged["cases"][failing]
-    forged["summary"]["mean"] -= 1 / CASES
-    del forged["digest"]
-    forged = stamped(forged)
-    record_path().write_text(json.dumps(forged))
-    for kind in ("recorded", "serves"):
-        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
+    record_as((110, {0, 7}))
     found = gate()
     assert not found["passes"]
     assert "fails the critical cases c000, which pass here" in "\n".join([*found["untrue"], found["refused"]])

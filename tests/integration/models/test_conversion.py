@@ -21,8 +21,9 @@ from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.conversion import EMBEDDED, Packaged
+from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.models.resolve import resolve
 
 # the embedded model, converted once
 
@@ -144,7 +145,8 @@ sys.path[:0] = [{root!r}, {package!r}]
 from rich.console import Console
 from tunegate.harness.models.conversion import EMBEDDED, Packaged
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.models.identity import identify
+from tunegate.harness.models.resolve import resolve
 from tunegate.harness.core.progress import watch_on
 EMBEDDED["tiny"] = Packaged("tiny_gguf", "tiny.gguf", {sha!r}, "")
 print(identify("tiny", resolve("tiny", watch_on(Console()))).slug)

@@ -6,22 +6,17 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.results import DATA, csv_file, pair_of
+from tests.support.results import DATA, DIRECTIONS, csv_file, pair_of, two_providers
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.reading import schema_mistakes
 
-TOOLS = [
-    pytest.param("inspect", marks=pytest.mark.skipif(
-        sys.version_info < (3, 14) and not find_spec("backports"), reason="no library that reads Zstandard")),
-    "lm", "promptfoo", "deepeval",
-]  # fmt: skip
+TOOLS = ["inspect", "lm", "promptfoo", "deepeval"]
 NAMES = {"inspect": "inspect_ai", "lm": "lm-evaluation-harness", "promptfoo": "promptfoo", "deepeval": "deepeval"}
 
 
@@ -86,14 +81,15 @@ def test_what_holds_one_comparison_is_refused_for_two_tasks(folders, option):
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_worse_file_is_red_and_a_better_one_green(tool):
     old, worse = pair_of(tool, "worse")
-    red = ran(old, worse, "--gate")
+    known = [f"--better={each}" for each in DIRECTIONS.get(tool, [])]
+    red = ran(old, worse, "--gate", *known)
     assert (red.exit_code, "gate: blocked by" in red.stderr) == (1, True)
     assert red.stdout.startswith(f"results of {NAMES[tool]}")
 
-    green = ran(old, pair_of(tool, "better")[1], "--gate", "--margin", ".15")
+    green = ran(old, pair_of(tool, "better")[1], "--gate", "--margin", ".15", *known)
     assert (green.exit_code, green.stdout.splitlines()[-1]) == (0, "gate: passes")
     assert "Supplied scores: not re-scored, never released." in green.stdout
-    assert ran(old, worse).exit_code == 0
+    assert ran(old, worse, *known).exit_code == 0
 
 
 def test_without_gate_the_exit_code_is_0_and_the_table_is_the_same(worse):
@@ -200,7 +196,7 @@ def test_the_page_has_inputs_outputs_and_reasons():
 
 def test_hostile_ids_inputs_and_names_reach_no_terminal():
     odd = ["\x1b[2J", "::error::x", "a\u202eb", "a\nb", "x" * 5000, "[red]b[/red]"]
-    metrics = [{"name": "\x1b[1mm", "score": 1, "success": True}]
+    metrics = [{"name": "\x1b[1mm", "threshold": 0.5, "score": 1, "success": True}]
     shared = {"success": True, "actualOutput": "\x07", "metricsData": metrics}
     rows = [shared | {"name": name, "input": f"\x1b]0;{n}"} for n, name in enumerate(odd)]
     Path("old.json").write_text(json.dumps({"testCases": rows, "testPassed": 6}))
@@ -229,3 +225,78 @@ def test_it_runs_in_an_empty_folder_and_loads_no_torch(worse, here):
 
 def test_data_of_the_tools_is_small():
     assert max(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 60_000
+
+
+@pytest.mark.parametrize("metric", ["failed", "wrong", "refusals"])
+def test_a_rise_of_what_is_bad_is_not_held(metric):
+    for name, bad in (("old.csv", 29), ("new.csv", 63)):  # 14.5 and 31.5 %
+        csv_file(Path(name), {f"q{n}": int(n < bad) for n in range(200)}, metric)
+    asked = ran("old.csv", "new.csv", "--gate", "--decision", "d.json")
+
+    assert asked.exit_code == 2
+    assert (
+        f"old.csv: expected to know whether more or less of {metric} is better" in str(asked.exception) + asked.output
+    )
+    done = ran("old.csv", "new.csv", "--gate", f"--better={metric}=lower")
+    assert done.exit_code == 1
+    assert f"results/{metric} regressed: the old file 85.5 %, this change 68.5 %" in done.output
+    assert ran("old.csv", "new.csv", "--gate", f"--better={metric}=higher").exit_code == 0
+    assert ran("old.csv", "new.csv", f"--better={metric}").exit_code == 2
+
+
+def test_two_providers_of_one_file_are_old_and_new_by_name():
+    two_providers(Path("both.json"), labels=("gpt 4", "vendor/gpt:5"))
+    one = ran("both.json", "--gate")
+    assert one.exit_code == 2
+    says = "found 1; it holds results of gpt 4, vendor/gpt:5: name OLD and NEW, as in tunegate compare"
+    assert f"{says} 'gpt 4=both.json' vendor/gpt:5=both.json" in " ".join((str(one.exception) + one.output).split())
+    assert "found both.json twice; it holds" in str((done := ran("both.json", "both.json")).exception) + done.output
+
+    done = ran("gpt 4=both.json", "vendor/gpt:5=both.json", "--gate", "--decision", "d.json")
+    assert done.exit_code == 1
+    said = CliRunner().invoke(app, ["comment", "d.json"]).stdout
+    assert "tunegate compare 'gpt 4=both.json' vendor/gpt:5=both.json --gate" in said
+    alone = json.loads(ran(*pair_of("promptfoo", "worse"), "--json").stdout)["metrics"]
+    both = json.loads(ran("gpt 4=both.json", "vendor/gpt:5=both.json", "--json").stdout)["metrics"]
+    assert {key: each["verdict"] for key, each in both.items()} == {key: alone[key]["verdict"] for key in alone}
+    assert ran("gpt 4=both.json", "gpt 4=both.json").exit_code == 2
+    assert ran("gpt 4=both.json", "gpt=both.json").exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        (["old.cvs", "new.csv"], 4, "old.cvs: expected a result file"),
+        (["old.cvs", "new.csv"], 4, "found nothing there; did you mean 'old.csv'?"),
+        (["old.cvs", "new.cvs"], 4, "did you mean 'old.csv'?"),
+        (["old.csv", "smollm2"], 2, "expected result files or configurations, found both: old.csv and smollm2"),
+        (["old.csv", "."], 2, "found both: old.csv and ."),
+        (["old.csv", "note.txt"], 4, "note.txt: expected a result file"),
+    ],
+)
+def test_a_misspelt_file_is_named(worse, given, code, says):
+    Path("note.txt").write_text("hello\n")
+    done = ran(*given, "--gate")
+
+    assert done.exit_code == code
+    assert says in done.output
+
+
+def test_what_is_in_a_file_counts_and_not_its_ending(worse):
+    Path("old.csv").rename("old.scores")
+
+    assert ran("old.scores", "new.csv", "--gate").exit_code == 1
+
+
+def test_one_question_under_ten_ids_is_no_significant_loss_and_the_grouping_is_printed():
+    for name, wrong in (("old.csv", ()), ("new.csv", (3,))):
+        rows = [f"{q}-{r},question {q},{int(q not in wrong)}\n" for q in range(20) for r in range(10)]
+        Path(name).write_text("id,input,accuracy\n" + "".join(rows))
+    done = ran("old.csv", "new.csv", "--gate", "--decision", "d.json")
+
+    assert done.exit_code == 1
+    assert "OLD old.csv has 200 samples, NEW new.csv has 200; paired: 200 ids, 20 questions" in done.stdout
+    assert "results/accuracy: Inconclusive" in done.stdout
+    assert "worse than the old file" not in done.output
+    said = CliRunner().invoke(app, ["comment", "d.json"]).stdout
+    assert "200 ids, 20 questions: ids with the same input or group are one observation" in said

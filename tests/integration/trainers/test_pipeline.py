@@ -19,7 +19,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import digest, file_digest, stamped
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.resolve import identify, template_digest
+from tunegate.harness.models.identity import identify
 
 GRADING = "Grading rows with the task's own checks: 22"
 
@@ -266,7 +266,10 @@ def test_a_model_without_a_chat_template_is_trained_with_the_one_that_is_given(p
     result = place.train(f"--chat-template={template}")
 
     assert result.exit_code == 0, result.output
-    assert json.loads(place.read("adapter/training.json"))["model"]["template"] == template_digest(bare_model, template)
+    assert (
+        json.loads(place.read("adapter/training.json"))["model"]["template"]
+        == identify("m", bare_model, template).template
+    )
 
 
 def test_the_adapter_comes_with_its_record(trained, tiny_model):

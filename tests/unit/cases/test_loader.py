@@ -387,6 +387,28 @@ def test_an_id_is_unique_in_all_files_of_a_unit(mistakes):
     assert said == ["c.yaml:5: cases[0].id: expected an id that is unique in its unit, found 'a', also in b.yaml:5"]
 
 
+def test_units_whose_names_differ_in_case_only_are_refused(mistakes):
+    """Their baselines would be one file on a file system that ignores case."""
+    said = mistakes(a=f"{GOOD}unit: triage\n", b=f"{GOOD}unit: Triage\n")
+    name = "a name that differs in more than case"
+    assert said == [f"b.yaml:6: unit: expected {name}, found 'Triage', and 'triage' in a.yaml:6; rename one of them"]
+
+
+@pytest.mark.parametrize("names", [("desk", "Desk"), ("caf\u00e9", "cafe\u0301"), ("desk", "desk."), ("desk", "desk ")])
+def test_tasks_that_are_one_folder_elsewhere_are_refused(tmp_path, names):
+    for task in names:
+        write_unit(tmp_path, ["x"], task=task)
+    with pytest.raises(AuthoringError, match="expected a task whose name differs in more than case or form, found"):
+        load_tasks(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Diagnosis", "triage.Released"])
+def test_a_unit_has_no_name_of_a_file_beside_the_baselines_in_any_case(tmp_path, name):
+    write_unit(tmp_path, ["x"], name=name)
+    with pytest.raises(AuthoringError, match=r"a name other than diagnosis and \*\.released"):
+        load_tasks(tmp_path)
+
+
 def test_the_same_id_may_stand_in_two_units(tmp_path):
     (task,) = load_tasks(write(tmp_path, a=GOOD, b=GOOD.replace("cases", "unit: other\ncases")))
 
@@ -443,7 +465,7 @@ def test_a_unit_is_not_called_like_the_file_beside_its_baseline_by_its_suite_eit
     monkeypatch.setitem(CHECKS, "diagnosis", CHECKS["schema"])
     own = GOOD.replace("suite: schema", "suite: diagnosis")
 
-    with pytest.raises(AuthoringError, match=r"good\.yaml:2: suite: .* found none; give the unit another name"):
+    with pytest.raises(AuthoringError, match=r"good\.yaml:2: suite: .* found 'diagnosis'; give the unit another name"):
         load_tasks(write(tmp_path, good=own))
     [task] = load_tasks(write(tmp_path, good=f"{own}unit: illness\n"))
     assert task.units[0].name == "illness"

@@ -108,4 +108,4 @@ def test_near_cases_are_of_all_shards(tmp_path):
     for number, (unit, each) in enumerate(zip(("desk/triage", "desk/replies"), near, strict=True), start=1):
         part = replace(record(tasks, {unit: "11"}), partial=True, near=each)
         files[Path(f"{number}.json")] = ShardRecord(Shard(number, 2), "tiny", 1, ("desk",), part.questions, part)
-    assert Shards(files).near == {"desk/triage": ["c000"], "desk/replies": ["c001"]}
+    assert Shards(files).near["near"] == {"desk/triage": ["c000"], "desk/replies": ["c001"]}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.paths import GOLDEN as FOLDER
@@ -20,7 +21,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.gate.cost_claim import claims, p_lower
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 
@@ -162,6 +163,30 @@ def test_the_numbers_are_means_of_a_call(claim):
     low, high = found["interval"]
     assert low < 0.55025 < high
     assert found["currency"] == "USD"
+
+
+@pytest.mark.parametrize("n", [60, 100, 200])
+def test_calls_that_seldom_run_on_are_not_shown_to_be_cheaper(n):
+    """A fifth shorter, but one call in a hundred runs on to 2,048 tokens: the mean rises by an eighth."""
+    random, shown = np.random.default_rng(n), 0
+    for _ in range(100):
+        before = np.clip(np.rint(random.gamma(4, 16, n)), 1, 2048)
+        after = np.where(random.random(n) < 0.01, 2048, np.rint(0.8 * before))
+        shown += p_lower(before.tolist(), after.tolist(), 2048.0).p <= 0.04
+    assert shown <= 5
+
+
+def test_a_call_that_cannot_run_on_far_is_soon_shown_to_be_cheaper():
+    before = [40.0 + case % 7 for case in range(60)]
+    assert p_lower(before, [0.8 * each for each in before], 64.0).p < 0.01
+    assert p_lower(before, [0.8 * each for each in before], 2048.0).p > 0.04
+
+
+def test_the_room_is_what_the_candidate_may_cost_more(claim):
+    """Half of a small price, but for outputs of up to 256 tokens: the dearer side's limit does not count."""
+    prices = {**PRICES, "models": {"large": {"input_per_million": 40, "output_per_million": 160, "reason": "x"}}}
+    cheap = claim((range(190), few_shot), (range(190), rambling), model="large-0badcafe", prices=prices)
+    assert cheap["outcome"] == "proved"
 
 
 def test_one_cheaper_case_proves_nothing(claim):

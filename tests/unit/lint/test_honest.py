@@ -25,7 +25,7 @@ def told(tmp_path):
 def test_a_policy_that_refuses_an_honest_adapter_is_told_the_smallest_margins(told):
     assert told() == [
         "desk: an honest adapter (equal on each guard, 15 points better on triage) is released 7 % of the time; a "
-        "margin of 13 points for each guard or one of 5.5 points for all guards together would release it 81 % of "
+        "margin of 13 points for each guard or one of 5.5 points for all guards together would release it 83 % of "
         "the time: see tunegate plan"
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, check_base
-from tunegate.harness.models.resolve import ModelFiles
+from tunegate.harness.models.identity import ModelFiles
 from tunegate.harness.models.whole_model import is_whole_model, whole_model_files
 
 BASE = ModelFiles("base", "1" * 64, "2" * 64, "3" * 64)
@@ -49,7 +49,10 @@ def test_a_folder_with_an_adapter_is_an_adapter(folder):
         ("generation_config.json", '{"transformers_version": "5.0", "pad_token_id": 2, "top_k": null}', False),
         ("tokenizer.json", "x", True),
         ("chat_template.jinja", "x", True),
+        ("special_tokens_map.json", "{}", True),
+        ("a_file_that_nobody_knows.json", "{}", True),
         ("README.md", "x", False),
+        ("training.json", "{}", False),
     ],
 )
 def test_its_digest_covers_what_determines_outputs(folder, file, text, counts):

@@ -64,9 +64,9 @@ def test_four_units_of_sixty_at_the_usual_flip_rate(root):
     assert found.shown == pytest.approx(0.88, abs=0.001)
     singly, together = the_way(found, False), the_way(found, True)
     assert (singly.margin, together.margin) == (0.13, 0.055)
-    assert singly.released == pytest.approx(0.819, abs=0.001)
-    assert together.released == pytest.approx(0.811, abs=0.001)
-    assert (singly.loss, together.loss) == (0.08, 0.1)
+    assert singly.released == pytest.approx(0.842, abs=0.001)
+    assert together.released == pytest.approx(0.827, abs=0.001)
+    assert (singly.loss, together.loss) == (0.09, 0.11)
     assert not any(way.sealed for way in found.ways)  # 45 sealed cases show the gain too seldom
     assert (found.sealable, found.target_cases) == (100, None)
 
@@ -113,7 +113,7 @@ def test_the_only_sealed_guard_of_a_group_holds_its_own_margin(root):
     assert "more cases, or a margin of" in "; ".join(next_steps(found["one-sealed"]))
     assert [*next_steps(found["one"])] == ["shares a margin of 30 points with its group"]
     held = found["one-sealed"].chance
-    assert held < 0.3
+    assert held < 0.35
     assert passes_together(plans)[0] <= held * found["triage"].chance
     assert honest_release(task, plans) <= held
     assert "reason: ..}; give one, the only one with sealed cases, the same margin of its own" in plan()
@@ -211,7 +211,7 @@ def test_the_margins_alone(root):
 
     found = smallest_margins(task, plans)
     assert (found.singly, found.together) == (0.13, 0.055)
-    assert found.released == pytest.approx(0.811, abs=0.001)
+    assert found.released == pytest.approx(0.827, abs=0.001)
     assert found.shown == pytest.approx(0.88, abs=0.001)
     [triage] = [each for each in plans if each.role == "target"]
     found = smallest_margins(task, [triage, plans[0]])
@@ -249,8 +249,8 @@ def test_plan_prints_what_to_declare(root):
         "                                      guard's  guards'",
         "guards    cases     margin  released     loss     loss",
         "──────────────────────────────────────────────────────",
-        "singly    all open    13.0        82      8.0     13.0",
-        "together  all open     5.5        81     10.0      5.5",
+        "singly    all open    13.0        84      9.0     13.0",
+        "together  all open     5.5        83     11.0      5.5",
         "Released: in % of the time. Loss, in points: such a loss is blocked 80 % of the time if one guard has it, "
         "95 % if all have it.",
         "Together, in task.yaml: guards: {together: {one: 1, three: 1, two: 1}, margin: .., reason: ..}",

@@ -73,7 +73,9 @@ def test_a_row_holds_every_number(told, tmp_path):
     assert line(advice, "desk/triage ").split() == [
         "desk/triage", "target", "120", "46", "225", "shows", "7.8", "points,", "105", "more", "cases",
     ]  # fmt: skip
-    assert line(why, "desk/triage ").split() == ["desk/triage", "10.0", "~4.0", "%", "99.5", "%", "5.8", "7.9", "7.8"]
+    assert line(why, "desk/triage ").split() == [
+        "desk/triage", "10.0", "~4.0", "%", "99.7", "%", "5.6", "7.5", "8.0", "7.8",
+    ]  # fmt: skip
 
 
 def test_the_table_fits_80_columns_and_long_names_fold(told, tmp_path):
@@ -87,7 +89,7 @@ def test_the_table_fits_80_columns_and_long_names_fold(told, tmp_path):
 
 
 def test_a_sealed_unit_takes_a_few_more_cases(planned):
-    for sealed, more in ((False, 89), (True, 100)):
+    for sealed, more in ((False, 74), (True, 90)):
         assert f"{more} more cases, or a margin of " in "; ".join(next_steps(planned(60, sealed=sealed)))
 
 
@@ -172,7 +174,7 @@ def test_a_task_is_told_as_a_whole(planned):
 
 ADVICE = {
     "enough": (120, {"margin": 0.08}, "1" * 90 + "0" * 30, ["enough"]),
-    "a margin that could be smaller": (400, {"margin": 0.15}, "1" * 400, ["enough, also for a margin of 2.8 points"]),
+    "a margin that could be smaller": (400, {"margin": 0.15}, "1" * 400, ["enough, also for a margin of 2.7 points"]),
     "a guard without anything to lose": (
         120, {"margin": 0.1}, "0" * 120, ["the base passes 0.0 %: nothing to guard yet"],
     ),

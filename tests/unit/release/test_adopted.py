@@ -10,11 +10,14 @@ import pytest
 
 from tests.support.records import stamp, training_record, write_desk, write_policy
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk, T, desk  # noqa: F401  (fixtures)
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import read_diagnosis, write_diagnosis
-from tunegate.harness.models.adapters import ADOPTED, CONFIG, TRAINING, adapter_digest, near_cases
+from tunegate.harness.models.adapters import ADOPTED, CONFIG, TRAINING, adapter_digest
 from tunegate.harness.release.manifest import verify_release
 from tunegate.harness.release.release import Unproven
+from tunegate.harness.rows.near_cases import find_near_cases
 
 SEALED = "desk/final"
 BASE, TUNED = {T: HALF, SEALED: "1" * 20 + "0" * 40}, {T: MOST, SEALED: "1" * 57 + "0" * 3}
@@ -101,7 +104,8 @@ def test_a_record_that_hides_near_cases_is_refused(sealing):
     record = sealing.evaluate(adapter, TUNED, base, sealed=True, adopted="supported")
     sealing.refuses(adapter, record, "which names other cases that rows come near", base=base)
 
-    record = sealing.evaluate(adapter, TUNED, base, sealed=True, adopted="supported", near=near_cases(adapter))
+    listed = find_near_cases(adapter, load_tasks(sealing.fixtures), quiet()).of([T, SEALED])
+    record = sealing.evaluate(adapter, TUNED, base, sealed=True, adopted="supported", **listed)
     assert "come near 1 case, which is no evidence" in sealing.release(adapter, record, base=base).card.read_text()
 
 

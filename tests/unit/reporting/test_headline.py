@@ -69,3 +69,11 @@ def test_a_verdict_that_passes_has_the_scores_of_a_few_units_behind_it():
 def test_of_several_candidates_the_verdict_stands_as_it_is():
     one = gated("Blocked: a, b (2 of 2).", UNIT)
     assert head(replace(one, candidates=one.candidates * 2)) == ("Blocked: a, b (2 of 2).", "")
+
+
+@pytest.mark.parametrize(("verdict", "times"), [("Held.", 1), (REGRESSED, 1), ("Blocked: a, b (2 of 2).", 2)])
+def test_what_only_the_change_says_of_near_cases_stands_in_the_first_lines(verdict, times):
+    one = gated(verdict, UNIT)
+    claimed = "7 of 60 cases of desk/triage are near by this change's own record."
+    candidates = tuple(replace(each, about_near=claimed) for each in one.candidates * times)
+    assert head(replace(one, candidates=candidates))[1].count(claimed) == times

@@ -24,7 +24,7 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
     assert told(tmp_path, {T: "1" * 200}, {T: "0" * 20 + "1" * 180}, sealed_evaluations={T: 2}) == [
         "desk/triage, against the baseline: regressed",
         "  margin 8.0 points: Each costs a call.",
-        "  held: the difference lies from -14.3 to -6.9 points, each end one-sided at 0.04 (score test; for pass/fail "
+        "  held: the difference lies from -14.2 to -6.9 points, each end one-sided at 0.04 (score test; for pass/fail "
         "Tango's, for other scores also the signed root of the likelihood ratio): a loss of the margin is not excluded",
         "  worse: p = 3.87e-06, the larger of the sign-flip test (for pass/fail McNemar's mid-p) and the score test; "
         "with 0 other tests of all units and references (Tarone-Holm at 0.04): significant",

@@ -37,7 +37,6 @@ def test_what_is_written_otherwise_is_read_alike(tmp_path, content):
     assert [(each.id, dict(each.scores)) for each in found.samples] == [
         ("a", {"acc": 1.0, "cost": 0.5}), ("b", {"acc": 0.0, "cost": 1.25})
     ]  # fmt: skip
-    assert found.lower == {"cost": "by its name"}
     assert found.amounts == {"cost"}
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 import zipfile
-from importlib.util import find_spec
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.results import DATA, json_log, log_entries, log_of, write_log
-from tunegate.harness.core.errors import CouldNotRun, Unreadable
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.results import zipped
 from tunegate.harness.results.inspect_log import value_of
 from tunegate.harness.results.read import read_results
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 14) and not find_spec("backports"), reason="no library that reads Zstandard"
-)
 OLD = DATA / "inspect_old.eval"
 
 
@@ -107,11 +104,10 @@ def test_a_damaged_entry_is_refused(tmp_path):
 
 
 def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_whole(monkeypatch):
-    zstd = pytest.importorskip("backports.zstd") if sys.version_info < (3, 14) else __import__("compression.zstd").zstd
-    bomb = zstd.compress(b"0" * 10_000_000)
+    bomb = zipped.zstd.compress(b"0" * 10_000_000)
 
     assert len(zipped.decompressed(bomb, 100)) == 101
-    assert zipped.decompressed(zstd.compress(b"a") + zstd.compress(b"b"), 2) == b"ab"
+    assert zipped.decompressed(zipped.zstd.compress(b"a") + zipped.zstd.compress(b"b"), 2) == b"ab"
 
 
 def test_an_entry_of_too_many_bytes_is_refused(monkeypatch):
@@ -121,28 +117,28 @@ def test_an_entry_of_too_many_bytes_is_refused(monkeypatch):
         read_results(OLD)
 
 
-def test_without_a_library_the_extra_is_named(monkeypatch):
-    for name in ("compression.zstd", "backports", "backports.zstd"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-    with pytest.raises(CouldNotRun, match=r"pip install 'tunegate\[inspect\]'"):
-        read_results(OLD)
+def test_the_first_command_of_the_readme_runs_on_the_base_install():
+    assert "tunegate compare old.eval new.eval --gate" in (ROOT / "README.md").read_text("utf-8")
+    with zipfile.ZipFile(OLD) as archive:
+        assert {entry.compress_type for entry in archive.infolist()} == {zipped.ZSTANDARD}
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert any(each.startswith("backports.zstd") for each in needs)
 
 
 def test_a_scorer_without_numbers_is_left_out_and_one_with_some_is_unscored(tmp_path):
     found = read_results(log_of(tmp_path / "log", {"a": "politics", "b": "sport"}))
-    assert found.left_out == {"s": "its values are no numbers (politics)"}
+    assert found.left_out == {"accuracy": "its values are no numbers (politics)"}
 
     found = read_results(log_of(tmp_path / "log", {"a": "politics", "b": 1}))
     assert found.left_out == {}
-    assert found.samples[0].scores == {"s": None}
+    assert found.samples[0].scores == {"accuracy": None}
 
 
 def test_lists_and_dicts_are_metrics_of_their_own(tmp_path):
     found = read_results(log_of(tmp_path / "log", {"a": {"x": 1, "y": None}, "b": [1, 0]}))
 
-    assert found.samples[0].scores == {"s.x": 1.0, "s.y": None}
-    assert found.samples[1].scores == {"s.0": 1.0, "s.1": 0.0}
+    assert found.samples[0].scores == {"accuracy.x": 1.0, "accuracy.y": None}
+    assert found.samples[1].scores == {"accuracy.0": 1.0, "accuracy.1": 0.0}
 
 
 def test_the_ids_of_messages_are_no_part_of_the_question(tmp_path):
@@ -160,7 +156,7 @@ def test_an_invalidated_sample_has_no_score(tmp_path):
     log["samples"][0]["invalidation"] = {"author": "me"}
     (tmp_path / "log").write_text(json.dumps(log))
 
-    assert [each.scores["s"] for each in read_results(tmp_path / "log").samples] == [None, 1.0]
+    assert [each.scores["accuracy"] for each in read_results(tmp_path / "log").samples] == [None, 1.0]
 
 
 @pytest.mark.parametrize("samples", [[1], [{"epoch": 1}], [{"id": 1, "scores": [1]}], "text"])
@@ -169,3 +165,14 @@ def test_samples_that_are_none_are_refused(tmp_path, samples):
 
     with pytest.raises(Unreadable):
         read_results(tmp_path / "log")
+
+
+def test_letters_say_that_more_is_better_unless_the_name_says_otherwise(tmp_path):
+    log = log_of(tmp_path / "log", {"a": 1})
+    value = json.loads(log.read_text())
+    value["samples"][0]["scores"] = {
+        "refused": {"value": "C"}, "counted": {"value": 1}, "toxicity": {"value": "C"}, "parts": {"value": {"x": "I"}},
+    }  # fmt: skip
+    log.write_text(json.dumps(value))
+
+    assert read_results(log).higher == {"refused": "C is correct", "parts.x": "C is correct"}

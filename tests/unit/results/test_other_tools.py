@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.support.results import DATA, LM
+from tests.support.results import DATA, LM, two_providers
 from tunegate.harness.core.errors import Unreadable
-from tunegate.harness.results.read import read_results
+from tunegate.harness.results.read import NamedFile, named_file, read_results
 
 # --- lm-evaluation-harness
 
@@ -50,6 +51,13 @@ def test_the_results_beside_it_say_of_which_metrics_less_is_better(tmp_path):
     assert found.lower == {"steps": f"results_{date}.json says higher_is_better: false"}
     # the harness keeps the log-likelihood of a sample under this name
     assert found.notes == ("perplexity: for each sample the harness keeps the log-likelihood, of which more is better",)
+
+
+def test_names_say_what_is_better_where_no_results_lie_beside_it(tmp_path):
+    row = {"metrics": ["acc", "wer", "refused"], "filter": "strict", "wer": 0.1, "refused": 1}
+    found = read_results(lm_file(tmp_path, row))
+
+    assert (found.higher, found.lower) == ({"acc,strict": "by its name"}, {"wer,strict": "by its name"})
 
 
 def test_fewer_documents_than_the_results_count_are_refused(tmp_path):
@@ -136,7 +144,8 @@ def test_prompts_and_providers_of_a_test_are_one_observation(tmp_path):
     found = read_results(promptfoo(tmp_path, both))
     assert found.samples[0].id == "0-0"
     assert found.samples[40].id == "0-1"
-    assert found.samples[0].group == found.samples[40].group != found.samples[1].group
+    assert found.samples[0].groups == found.samples[40].groups
+    assert not set(found.samples[0].groups) & set(found.samples[1].groups)
 
 
 def test_an_assertion_that_is_another_one_is_another_question(tmp_path):
@@ -224,3 +233,110 @@ def test_a_test_case_that_is_none_is_refused(tmp_path):
 
     with pytest.raises(Unreadable, match="whose test cases have a name, found 3 as number 1"):
         read_results(tmp_path / "run.json")
+
+
+def test_more_of_a_metric_that_passes_above_its_threshold_is_better_and_one_that_always_passes_is_unknown(tmp_path):
+    counted = [{"name": "counted", "threshold": 0.5, "success": True, "score": score} for score in (0.1, 0.9)]
+    both = [{"metricsData": [metric(success=False), each]} for each in counted]
+    found = read_results(run_of(tmp_path, both[0], both[1] | {"name": "b"}))
+
+    assert found.higher == {"pass": "as deepeval says", "Bias": "it passes above its threshold"}
+    assert found.lower == {}
+
+
+def asserted(tmp_path, *parts: tuple[str, bool, float], success: bool = True, components: bool = True):
+    """The metrics of which more is better by what assertions of one test came to: metric, passed, score."""
+    checks = [{"type": "javascript", "metric": name} for name, _, _ in parts]
+    told = [
+        {"pass": passed, "score": score, "assertion": check}
+        for (_, passed, score), check in zip(parts, checks, strict=True)
+    ]
+    row = {"testIdx": 0, "promptIdx": 0, "vars": {"q": "1"}, "success": success, "score": 1, "latencyMs": 1,
+           "testCase": {"assert": checks}, "gradingResult": {"componentResults": told if components else []},
+           "namedScores": {name: score for name, _, score in parts} | {"from a script": 1}}  # fmt: skip
+    (tmp_path / "f.jsonl").write_text(f"{json.dumps(row)}\n")
+    return set(read_results(tmp_path / "f.jsonl").higher) - {"pass", "score"}
+
+
+@pytest.mark.parametrize(("parts", "better"), [
+    ([("toxicity", True, 1)], {"toxicity"}),
+    ([("m", False, 0)], {"m"}),
+    ([("m", True, 0.8), ("m", False, 0.75)], {"m"}),
+    ([("two", True, 1), ("two", False, 0), ("pass", True, 1)], {"two", "metric pass"}),
+    ([("failed", True, 0), ("wrong", False, 1)], set()),
+    ([("failed", True, 1), ("failed", True, 0)], set()),
+    ([("toxic", True, 0.2), ("toxic", False, 0.8)], set()),
+    ([("logged", True, 0.2), ("logged", True, 0.4)], set()),
+])  # fmt: skip
+def test_more_of_what_assertions_give_is_better_where_all_that_pass_lie_above_all_that_fail(tmp_path, parts, better):
+    assert asserted(tmp_path, *parts) == better
+
+
+def test_where_the_assertions_are_left_out_only_a_result_that_passed_says_something(tmp_path):
+    assert asserted(tmp_path, ("a", True, 1), ("b", True, 0), components=False) == {"a"}
+    assert asserted(tmp_path, ("a", True, 1), ("b", False, 0), success=False, components=False) == set()
+
+
+def test_one_provider_of_a_file_is_read_by_its_label_or_its_id(tmp_path):
+    both = two_providers(tmp_path / "f.json")
+    assert (read_results(both).columns, len(read_results(both).samples)) == (("old", "new"), 80)
+
+    for name, kind in (("old", "old"), ("scripted:new", "worse")):
+        found, alone = read_results(both, name), read_results(DATA / f"promptfoo_{kind}.json")
+        assert [(each.id, each.scores) for each in found.samples] == [(each.id, each.scores) for each in alone.samples]
+        assert found.model == f"scripted:{'old' if name == 'old' else 'new'}"
+        assert found.name == f"{name}={alone.name.replace(str(alone.path), str(both))}"
+
+
+def test_prompts_of_one_provider_have_names_too_and_without_labels_ids_are_the_names(tmp_path):
+    value = json.loads(two_providers(tmp_path / "f.json", labels=("", "")).read_text())
+    assert read_results(tmp_path / "f.json").columns == ("scripted:0", "scripted:1")
+    for row in value["results"]["results"]:
+        row["provider"] = "one"
+        row["prompt"]["label"] = ["long", "short"][row["promptIdx"]]
+    (tmp_path / "f.json").write_text(json.dumps(value))
+
+    assert read_results(tmp_path / "f.json").columns == ("long", "short")
+    assert [each.id for each in read_results(tmp_path / "f.json", "short").samples][:2] == ["0", "1"]
+
+
+def test_two_prompts_of_a_provider_are_paired_with_those_of_the_other(tmp_path):
+    value = json.loads(two_providers(tmp_path / "f.json").read_text())
+    rows = value["results"]["results"]
+    value["results"]["results"] = [row | {"promptIdx": row["promptIdx"] + 2 * n} for row in rows for n in (0, 1)]
+    (tmp_path / "f.json").write_text(json.dumps(value))
+    old, new = (read_results(tmp_path / "f.json", name) for name in ("old", "new"))
+
+    assert [each.id for each in old.samples][:4] == ["0-0", "0-1", "1-0", "1-1"]
+    assert [each.id for each in old.samples] == [each.id for each in new.samples]
+
+
+def test_a_provider_that_is_not_there_or_twice_is_refused(tmp_path):
+    both = two_providers(tmp_path / "f.json")
+    with pytest.raises(
+        Unreadable, match="expected one provider or prompt 'nw' in it, found old, new; did you mean 'new"
+    ):
+        read_results(both, "nw")
+    twice = two_providers(tmp_path / "f.json", provider={"id": "one", "label": ""}, prompt={"raw": "x"})
+    assert read_results(twice).columns == ()
+    with pytest.raises(Unreadable, match="found one"):
+        read_results(twice, "old")
+    value = json.loads(two_providers(tmp_path / "f.json").read_text())
+    for row in value["results"]["results"]:
+        row["provider"]["id"] = "one"
+    both.write_text(json.dumps(value))
+    with pytest.raises(Unreadable, match="found 2 providers of that name"):
+        read_results(both, "one")
+    with pytest.raises(Unreadable, match="for x names a provider in it, found results of deepeval"):
+        read_results(DATA / "deepeval_old.json", "x")
+
+
+def test_a_file_whose_name_has_an_equals_sign_is_read_by_its_whole_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("lr=1.json", "1.json"):
+        (tmp_path / name).write_text("{}")
+
+    assert named_file("lr=1.json") == NamedFile(Path("lr=1.json"))
+    assert named_file("a=b:c=lr=1.json") == NamedFile(Path("lr=1.json"), "a=b:c")
+    assert named_file("gpt=gone.json") == NamedFile(Path("gpt=gone.json"))
+    assert str(named_file("x/y:z=1.json")) == "x/y:z=1.json"

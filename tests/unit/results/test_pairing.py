@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.results import DATA, csv_file, log_of
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
-from tunegate.harness.results.directions import is_amount, is_lower_better
+from tunegate.harness.results.directions import better_by_name, is_amount, is_lower_better
 from tunegate.harness.results.pairing import PairedFiles, pair_files, safe_names
 from tunegate.harness.results.read import read_results
 from tunegate.harness.results.samples import ResultFile, ScoredSample
@@ -22,7 +23,8 @@ def file_of(scores: dict[str, object], name: str = "f", **more: object) -> Resul
     samples = tuple(
         ScoredSample(each, value if isinstance(value, dict) else {"m": value}) for each, value in scores.items()
     )
-    return ResultFile(Path(name), "CSV", samples, **more)
+    names = {each for sample in samples for each in sample.scores} - more.get("lower", {}).keys()
+    return ResultFile(Path(name), "CSV", samples, **{"higher": dict.fromkeys(names, "said"), **more})
 
 
 def paired(old: dict[str, object], new: dict[str, object], settings: Settings | None = None, **more) -> PairedFiles:
@@ -87,15 +89,15 @@ def test_other_questions_block(tmp_path):
     (tmp_path / "new").write_text(json.dumps(log))
     assert pair_files(old, new, Settings()).problems == {}
 
-    says = "the questions changed: the inputs or expected outputs of 2 ids differ: b, c"
-    assert pair_files(old, read_results(tmp_path / "new"), Settings()).problems == {"s": says}
+    says = "the questions changed: the inputs, expected outputs or groups of 2 ids differ: b, c"
+    assert pair_files(old, read_results(tmp_path / "new"), Settings()).problems == {"accuracy": says}
 
 
 def test_an_input_that_new_leaves_out_blocks(tmp_path):
-    (tmp_path / "old.csv").write_text("id,input,s\na,one,1\n")
-    old, new = read_results(tmp_path / "old.csv"), read_results(csv_file(tmp_path / "new.csv", {"a": 1}, "s"))
+    (tmp_path / "old.csv").write_text("id,input,score\na,one,1\n")
+    old, new = read_results(tmp_path / "old.csv"), read_results(csv_file(tmp_path / "new.csv", {"a": 1}, "score"))
 
-    assert "the questions changed" in pair_files(old, new, Settings()).problems["s"]
+    assert "the questions changed" in pair_files(old, new, Settings()).problems["score"]
     assert pair_files(new, old, Settings()).problems == {}
 
 
@@ -151,12 +153,14 @@ def test_a_score_of_new_outside_of_0_to_1_takes_no_margin_from_a_metric():
 
 
 def test_new_does_not_turn_a_metric_round():
-    old, new = file_of({"a": 1}), replace(file_of({"a": 1}), lower={"m": "its file says so"})
+    old, new = file_of({"a": 1}), file_of({"a": 1}, lower={"m": "its file says so"})
 
-    says = "NEW says that less is better (its file says so) and OLD does not: use --lower-is-better"
+    says = "NEW says that less is better (its file says so) and OLD does not: use --better m=lower"
     assert pair_files(old, new, Settings()).problems == {"m": says}
-    assert pair_files(old, new, read_compare_settings(None, [], ["m"])).problems == {}
-    assert pair_files(new, old, Settings()).lower == {"m": "its file says so"}
+    assert pair_files(old, new, read_compare_settings(None, [], ["m=lower"])).problems == {}
+    turned = pair_files(new, replace(old, higher={"m": "its file says so"}), Settings())
+    assert turned.lower == {"m": "its file says so"}
+    assert turned.problems == {"m": says.replace("less", "more").replace("m=lower", "m=higher")}
 
 
 def test_two_tasks_and_files_without_inputs_are_said():
@@ -174,16 +178,52 @@ def test_an_amount_is_no_share_however_small_it_is():
     assert "cost: shown and not gated, since it has no bounds and no margin" in found.notes
 
 
-def test_less_is_better_where_it_is_declared_and_a_policy_file_says_all(tmp_path):
+def test_what_is_declared_counts_whatever_the_name_or_the_file_says(tmp_path):
     both = ({"a": {"toxic": 0, "wer": 1}}, {"a": {"toxic": 1, "wer": 1}})
-    assert paired(*both, lower={"wer": "by its name"}).lower == {"wer": "by its name"}
-    declared = read_compare_settings(None, [], ["toxic"])
-    assert paired(*both, declared, lower={"wer": "by its name"}).lower == {"wer": "by its name", "toxic": "as declared"}
+    assert paired(*both, higher={"toxic": "x"}).lower == {"wer": "by its name"}
+    declared = read_compare_settings(None, [], ["toxic=lower"])
+    assert paired(*both, declared, higher={}).lower == {"wer": "by its name", "toxic": "as declared"}
 
-    (tmp_path / "p.yaml").write_text("lower_is_better: [toxic]\n")
-    assert paired(*both, read_compare_settings(tmp_path / "p.yaml", [], []), lower={"wer": "x"}).lower == {
-        "toxic": "as declared"
-    }
+    (tmp_path / "p.yaml").write_text("better: {toxic: lower, wer: higher}\n")
+    assert paired(*both, read_compare_settings(tmp_path / "p.yaml", [], [])).lower == {"toxic": "as declared"}
+    over = read_compare_settings(tmp_path / "p.yaml", [], ["toxic=higher"])
+    assert paired(*both, over).lower == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["failed", "wrong", "refusals", "errors", "incorrect", "num_correct_refusals", "risk_score", "is_long",
+             "drop in accuracy", "s", "", "hallucinated", "score 2"],
+)  # fmt: skip
+def test_a_metric_of_which_nothing_says_what_is_better_is_asked_for(name):
+    both = ({"a": {name: 0, "accuracy": 1}}, {"a": {name: 1, "accuracy": 1}})
+    with pytest.raises(UsageError) as refused:
+        paired(*both, higher={})
+    assert f"expected to know whether more or less of {name} is better" in str(refused.value)
+    assert f"add --better {shlex.quote(f'{name}=higher|lower')}" in str(refused.value)
+    told = read_compare_settings(None, [], [f"{name or 'x'}=lower"])
+    if name:
+        assert paired(*both, told, higher={}).lower == {name: "as declared"}
+
+
+def test_every_such_metric_is_named_at_once_and_one_that_gates_nothing_is_not_asked_for():
+    both = ({"a": {"failed": 0, "it's": 1, "length": 90}},) * 2
+    with pytest.raises(
+        UsageError, match=r"less of failed, it's is better.*add --better 'failed=higher\|lower' --better"
+    ):
+        paired(*both, higher={})
+    known = ["failed=lower", "it's=higher"]
+    found = paired(*both, read_compare_settings(None, [], known), higher={})
+    assert "length: shown and not gated, since it has no bounds and no margin" in found.notes
+    with pytest.raises(UsageError, match="more or less of length is better"):
+        paired(*both, read_compare_settings(None, ["length=5"], known), higher={})
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "acc", "Exact Match", "exact_match", "f1", "F1 Score", "is_correct", "pass_rate",
+             "pass@1", "rougeL", "score"],
+)  # fmt: skip
+def test_more_of_a_well_known_share_is_better(name):
+    assert better_by_name(name) == "higher"
 
 
 @pytest.mark.parametrize("name", ["latency", "latencyMs", "latency_ms", "Latency (ms)", "total_cost", "perplexity"])
@@ -263,7 +303,7 @@ def test_margins_are_of_all_or_of_one_and_an_option_wins(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [(read_compare_settings(None, ["n=.1"], []), "--margin: expected a metric of the files (m), found n"),
-     (read_compare_settings(None, [], ["mm"]), "--lower-is-better: expected a metric of the files (m), found mm; did"),
+     (read_compare_settings(None, [], ["mm=lower"]), "--better: expected a metric of the files (m), found mm; did"),
      (read_compare_settings(None, ["m=5"], []), "--margin m: expected a share below 1, found 5; .05 is five points")],
 )  # fmt: skip
 def test_an_option_that_does_not_fit_the_files_is_a_usage_error(settings, says):
@@ -282,7 +322,7 @@ def test_an_option_that_does_not_fit_the_files_is_a_usage_error(settings, says):
             "minimum: {n: .5}",
             "p.yaml:1: minimum.n: expected a metric with scores from 0 to 1, found one without bounds",
         ),
-        ("minimum: {m: .5}\nlower_is_better: [m]", "found one of which less is better"),
+        ("minimum: {m: .5}\nbetter: {m: lower}", "found one of which less is better"),
         ("margin: 5", "p.yaml:1: margin: expected a share above 0 and below 1: .05 is five points, found 5"),
         ("margins: {m: 0}", "p.yaml:1: margins.m: expected"),
         ("margns: {m: .1}", "p.yaml:1: margns: expected one of the keys"),
@@ -303,7 +343,7 @@ def test_a_mistake_in_a_policy_file_is_refused_with_its_line(tmp_path, monkeypat
 def test_a_policy_file_of_ten_lines(tmp_path):
     (tmp_path / "p.yaml").write_text(
         "margin: .04\nmargins:\n  m: .03\n  n: 200\ntargets: [m]\nminimum:\n  m: .7\ncollapse: {n: .1}\n"
-        "lower_is_better:\n  - n\n"
+        "better:\n  n: lower\n"
     )
     both = {"a": {"m": 1, "n": 7}}
     found = paired(both, both, read_compare_settings(tmp_path / "p.yaml", [], []))

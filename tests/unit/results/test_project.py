@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.results import DATA, pair_of
+from tests.support.results import DATA, DIRECTIONS, pair_of
 from tests.unit.results.test_pairing import file_of
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.checks.base import Outcome
@@ -35,11 +35,13 @@ def metric(scores: list[object]) -> ResultFile:
 def test_a_worse_file_is_regressed_and_a_better_one_holds(tool):
     old, worse = map(read_results, pair_of(tool, "worse"))
     better = read_results(pair_of(tool, "better")[1])
-    gated = [name for name, each in verdicts(old, worse).items() if each["verdict"] != "ungated"]
+    known = DIRECTIONS.get(tool, [])
+    found = verdicts(old, worse, read_compare_settings(None, [], known))
+    gated = [name for name, each in found.items() if each["verdict"] != "ungated"]
 
-    assert {verdicts(old, worse)[name]["verdict"] for name in gated} <= {"regressed", "inconclusive"}
-    assert "regressed" in {verdicts(old, worse)[name]["verdict"] for name in gated}
-    wide = read_compare_settings(None, [".15"], [])
+    assert {found[name]["verdict"] for name in gated} <= {"regressed", "inconclusive"}
+    assert "regressed" in {found[name]["verdict"] for name in gated}
+    wide = read_compare_settings(None, [".15"], known)
     assert {verdicts(old, better, wide)[name]["verdict"] for name in gated} == {"held"}
     assert {verdicts(old, old, wide)[name]["verdict"] for name in gated} == {"held"}
 
@@ -122,8 +124,8 @@ def test_repeats_are_one_case_with_their_mean():
 
 
 def test_samples_of_a_group_are_one_observation():
-    samples = tuple(ScoredSample(f"a{n}", {"m": 1}, group=f"g{n // 4}") for n in range(40))
-    [found] = verdicts(*[ResultFile(Path("f"), "CSV", samples)] * 2).values()
+    samples = tuple(ScoredSample(f"a{n}", {"m": 1}, groups=(f"g{n // 4}",)) for n in range(40))
+    [found] = verdicts(*[ResultFile(Path("f"), "CSV", samples, higher={"m": "said"})] * 2).values()
 
     assert (found["n"], found["observations"]) == (40, 10)
 
@@ -137,7 +139,8 @@ def test_ids_with_slashes_and_control_characters_are_cases():
 
 def test_the_record_and_its_sidecar_say_whose_scores_they_are(tmp_path):
     old, worse = map(read_results, pair_of("inspect", "worse"))
-    made = compare_supplied(pair_files(old, worse, Settings()), "tunegate compare a b --gate")
+    settings = read_compare_settings(None, [], DIRECTIONS["inspect"])
+    made = compare_supplied(pair_files(old, worse, settings), "tunegate compare a b --gate")
     record = read_record(write_with_sidecar(made.record, made.sidecar, tmp_path / "r.json").path)
     [candidate] = report_of([record]).candidates
 

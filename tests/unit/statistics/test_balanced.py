@@ -23,9 +23,16 @@ def counts(found: Balanced) -> dict[float, int]:
     return dict(Counter(found.d))
 
 
-def test_bands_are_zero_the_two_halves_between_and_one():
-    assert score_strata([0, 0.2, 0.4, 0.8, 1, 1]) == [0, 1, 1, 2, 3, 3]
-    assert score_strata([0, 1]) == [0, 3]
+@pytest.mark.parametrize(
+    ("between", "strata"),
+    [
+        ([0.2] * 5 + [0.4] * 5 + [0.6] * 10, [1] * 10 + [2] * 10),
+        ([0.2] * 10 + [0.8] * 9, [1] * 19),
+        ([0.5] * 9, [3] * 9),
+    ],
+)
+def test_strata_are_zero_those_between_in_two_halves_if_they_are_many_and_one(between, strata):
+    assert score_strata([0, *between, 1]) == [0, *strata, 3]
 
 
 @pytest.mark.parametrize(

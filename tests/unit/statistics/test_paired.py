@@ -21,6 +21,7 @@ from tunegate.harness.statistics.paired import (
     p_below,
     p_better,
     p_worse,
+    rate_lower_bound,
     score_statistic,
     sign_flip,
     tarone_holm,
@@ -252,11 +253,21 @@ def test_few_that_gain_a_lot_do_not_make_up_for_all_that_lose_a_little() -> None
 def test_the_p_of_a_score_below_its_minimum(passed: int, n: int, rate: float) -> None:
     passed = min(passed, n)
     found = p_below(passed, n, rate)
-    exact = binom.cdf(passed, n, rate)
-    mid = exact - binom.pmf(passed, n, rate) / 2
-    score = norm.cdf((passed - n * rate) / math.sqrt(n * rate * (1 - rate)))
-    assert found.p == pytest.approx(max(mid, exact / 1.25, score), abs=1e-12)
+    assert found.p == pytest.approx(binom.cdf(passed, n, rate) / 1.25, abs=1e-12)
     assert found.smallest <= found.p
+
+
+@pytest.mark.parametrize("target", [0.5, 0.7, 0.75, 0.8, 0.9, 0.95])
+def test_a_target_score_is_reached_by_chance_at_most_as_often_as_promised(target: float) -> None:
+    for n in (8, 13, 20, 30, 44, 100):
+        reached = [rate_lower_bound([1.0] * k + [0.0] * (n - k), target) >= target for k in range(n + 1)]
+        assert binom.pmf(np.arange(n + 1), n, target)[reached].sum() <= 0.05
+        assert reached == sorted(reached)
+
+
+def test_graded_scores_reach_a_target_as_before() -> None:
+    scores = [0.9, 0.8, 1.0, 0.95] * 20
+    assert rate_lower_bound(scores, 0.8) == 1 + lower_bound([each - 1 for each in scores], 0.04)
 
 
 # The sign-flip test.

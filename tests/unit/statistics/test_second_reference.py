@@ -11,23 +11,23 @@ from tunegate.harness.statistics import second_reference
 from tunegate.harness.statistics.joint import Sample, prob_not_regressed, prob_passed, prob_passed_together
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import PassFail
-from tunegate.harness.statistics.second_reference import own_flips, prob_both
+from tunegate.harness.statistics.second_reference import prob_both
 
 DRAWS = 20_000
 LEVELS = Levels(worse=0.04 / 10)
 
 
-def power(flip_rate: float, beside: str = "", rate: float = 0.8) -> PassFail:
-    own = own_flips(flip_rate)
-    return PassFail(flip_rate, rate + own * (1 - 2 * rate), LEVELS, beside)  # type: ignore[arg-type]
+def power(flip_rate: float, beside: str = "") -> PassFail:
+    return PassFail(flip_rate, 0.8, LEVELS, beside)  # type: ignore[arg-type]
 
 
 def drawn(n: int, flip_rate: float, change: float = 0.0, rate: float = 0.8):
-    """Numbers of regressed and fixed cases beside both references, a row a draw."""
+    """Numbers of regressed and fixed cases beside both references, a row a draw; some cases any model has by chance."""
     random = np.random.default_rng([n, round(1000 * flip_rate)])
-    own, steady = own_flips(flip_rate), random.random((DRAWS, n)) < rate
-    lower = steady & (random.random(steady.shape) >= -change / rate / (1 - 2 * own))
-    first, second, candidate = (each ^ (random.random(each.shape) < own) for each in (steady, steady, lower))
+    steady, by_chance = random.random((DRAWS, n)) < rate, random.random((DRAWS, n)) < 2 * flip_rate
+    first, second, candidate = (np.where(by_chance, random.random(steady.shape) < 0.5, steady) for _ in range(3))
+    passing = rate * (1 - 2 * flip_rate) + flip_rate
+    candidate &= random.random(steady.shape) >= -change / passing
     return [((each & ~candidate).sum(1), (~each & candidate).sum(1)) for each in (first, second)]
 
 
@@ -44,6 +44,13 @@ def test_the_chance_is_that_of_drawn_models(n, margin, flip_rate, change):
     not_worse = power(flip_rate, "not worse")
     assert not_worse.prob_held(n, margin, change) == pytest.approx((held[0] & fine[1]).mean(), abs=0.012)
     assert not_worse.prob_regressed(n, margin, change) == pytest.approx(1 - (fine[0] & fine[1]).mean(), abs=0.012)
+
+
+def test_cases_that_mostly_pass_are_not_held_more_often():
+    high = [power(0.04).is_held(*counts, 200, 0.05) for counts in drawn(200, 0.04, rate=0.97)]
+    plan = PassFail(0.04, 0.95, LEVELS, "held")
+
+    assert plan.prob_held(200, 0.05) == pytest.approx((high[0] & high[1]).mean(), abs=0.012)
 
 
 @pytest.mark.parametrize(("n", "flip_rate", "margin"), [(200, 0.1, 0.08), (100, 0.2, 0.15)])

@@ -12,7 +12,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
-from tunegate.trainers.data.examples import Example, read_row_files
+from tunegate.harness.rows.examples import Example, read_row_files
 from tunegate.trainers.data.teacher import read_teacher, rewards_of_rows
 from tunegate.trainers.distil import FAILS, Output, _pairs
 

@@ -16,7 +16,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.optimised import Optimisation
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.cache import Cached, Store
-from tunegate.trainers.data.examples import read_examples
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.optimise.optimiser import RowOptimiser, repeated
 from tunegate.trainers.optimise.rows import prompt_rows
 

@@ -8,7 +8,7 @@ from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
-from tunegate.trainers.data.examples import Example, read_examples
+from tunegate.harness.rows.examples import Example, read_examples
 from tunegate.trainers.data.tokenize import Tokens, check_batch, tokenize
 
 ROW = Example((("user", "It drips."),), "It drips.", "boiler", "rows.jsonl", 3)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
+from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
@@ -11,9 +12,10 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.files import text_digest
+from tunegate.harness.rows.examples import read_examples
+from tunegate.trainers.config.exemptions import Exemption
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.config.sections import Decontaminate
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.decontamination.render import render_dropped, render_near
 
@@ -286,13 +288,13 @@ def test_an_exemption_names_the_rows_as_the_recipe_does_where_they_are_a_link(so
     assert '- {row: "../rows.jsonl:1", case: desk/triage/sold, reason: "..."}' in str(refused.value)
 
 
-def near_rows(tmp_path, **policy):
+def near_rows(tmp_path, exemptions=(), **policy):
     """What becomes of an innocent row, a copy, and a copy in other words of the same fixture."""
     write_unit(tmp_path, [], cases=[{"id": "sold", "input": SOLD, "expect": {"product": "boiler"}}])
     texts = ["The landing is cold.", SOLD.replace("next month", "April"), REWORDED]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row(text)) + "\n" for text in texts))
     tasks = load_tasks(tmp_path)
-    return decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks, Decontaminate(**policy))
+    return decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks, Decontaminate(**policy), exemptions)
 
 
 def test_rows_that_come_too_near_are_left_out_and_named(tmp_path, monkeypatch):
@@ -321,7 +323,8 @@ def test_rows_that_may_be_a_fixture_are_trained_on_and_the_case_is_named(tmp_pat
     assert [each.line for each in found.rows] == [1, 3]
     evidence = found.evidence()
     assert [(each["case"], each["row"]) for each in evidence["near"]] == [("desk/triage/sold", "rows.jsonl:3")]
-    assert (evidence["kept"], evidence["dropped"]["review"], evidence["dropped"]["refuse"]) == (0, 0, 1)
+    assert (evidence["dropped"]["review"], evidence["dropped"]["refuse"]) == (0, 1)
+    assert evidence["dropped"]["rows"] == ["rows.jsonl:2"]
     assert list(render_dropped(found.pairs, len(found.rows))) == [
         "  1 row that repeats a fixture: dropped",
         "  1 row that may paraphrase a fixture: trained on",
@@ -347,19 +350,17 @@ def test_a_row_comes_near_the_cases_of_all_units_that_ask_the_same(tmp_path):
     assert [each["case"] for each in found.evidence()["near"]] == sorted(found.near)
 
 
-def test_rows_that_may_be_a_fixture_are_kept_where_the_recipe_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize("review", ["split", "drop", "ask"])
+def test_an_exempted_row_stays_and_makes_its_case_a_near_one(tmp_path, monkeypatch, review):
+    """An exemption is its author's: it may not choose what counts as unseen."""
     monkeypatch.chdir(tmp_path)
+    exempted = Exemption("rows.jsonl:3", "desk/triage/sold", "Another house.", Path(), 1, "exemptions[0]", Path())
 
-    found = near_rows(tmp_path, review="keep")
+    found = near_rows(tmp_path, [exempted], review=review)
     found.check()
 
     assert [each.line for each in found.rows] == [1, 3]
-    assert (found.evidence()["kept"], found.evidence()["dropped"]["review"]) == (1, 0)
-    assert list(render_dropped(found.pairs, len(found.rows))) == [
-        "  1 row that repeats a fixture: dropped",
-        "  1 row that may paraphrase a fixture: kept",
-        "  rows left: 2; --report FILE.json lists every pair",
-    ]
+    assert [each["case"] for each in found.evidence()["near"]] == ["desk/triage/sold"]
 
 
 def test_the_report_holds_every_pair_by_its_case_also_of_what_is_refused(tmp_path, monkeypatch):

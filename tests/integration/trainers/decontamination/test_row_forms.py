@@ -9,7 +9,7 @@ import pytest
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
-from tunegate.trainers.data.examples import read_examples
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.data.private_data import find_private_data
 from tunegate.trainers.decontamination.check import decontaminate
 

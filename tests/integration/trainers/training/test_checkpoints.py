@@ -19,8 +19,8 @@ from tests.support.training import RECIPE
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.tokenizer import load_tokenizer
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.tokenize import tokenize
 from tunegate.trainers.training import loop as fit
 from tunegate.trainers.training.checkpoints import MARK

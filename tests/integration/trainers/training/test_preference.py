@@ -18,8 +18,8 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, load_adapter
 from tunegate.harness.models.local.huggingface import PROBE, load_base
 from tunegate.harness.models.tokenizer import load_tokenizer
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, check_pairs, tokenize_for
 from tunegate.trainers.training.estimate import Estimate
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries

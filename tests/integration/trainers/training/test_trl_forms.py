@@ -10,8 +10,8 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.models.local.huggingface import load_base
 from tunegate.harness.models.tokenizer import load_tokenizer
+from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.preference import tokenize_for
 from tunegate.trainers.training.trainers import quiet_libraries
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.adoption.foreign_rows import foreign_rows
-from tunegate.trainers.data.examples import Example
 
 SCHEMA = {"type": "object", "properties": {"kind": {"type": "string"}, "city": {"type": "string"}}}
 EXPECT = {"kind": "boiler", "city": "Köln"}

@@ -107,7 +107,7 @@ def test_a_mistake_is_named_with_its_line(write):
         ),
         (
             "decontaminate: {review: refuse}",
-            "recipe.yaml:5: decontaminate.review: expected one of split, drop, keep, ask, found 'refuse'",
+            "recipe.yaml:5: decontaminate.review: expected one of split, drop, ask, found 'refuse'",
         ),
         ("decontaminate: drop", "recipe.yaml:5: decontaminate: expected a mapping, found 'drop'"),
         ("lora: {r: 0}", "recipe.yaml:5: lora.r: expected a whole number from 1, found 0"),

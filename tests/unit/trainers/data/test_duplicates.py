@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunegate.harness.rows.examples import Example
 from tunegate.harness.text.near_copies import grams
 from tunegate.trainers.data.duplicates import NEAR, find_duplicates
-from tunegate.trainers.data.examples import Example
 
 
 def row(asked: str, line: int, output: str = "boiler", unit: str = "triage", system: str = "Sort it.") -> Example:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.data.labels import render_lost_labels
 
 

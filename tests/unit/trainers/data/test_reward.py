@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from tests.support.units import SCHEMA, write_unit
 from tunegate import Refused, load_tasks, reward
 from tunegate.harness.core.progress import quiet
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.data.validation import grade
 
 BOILER, RADIATOR = '{"product": "boiler"}', '{"product": "radiator"}'

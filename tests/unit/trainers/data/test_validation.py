@@ -14,10 +14,10 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.rows.examples import Example, read_examples
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP
 from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.preference import LabelledExample, Preference
 from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.tokenize import Tokens

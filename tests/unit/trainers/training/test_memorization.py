@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
-from tunegate.trainers.data.examples import Example
+from tunegate.harness.rows.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
 from tunegate.trainers.training import memorization
 from tunegate.trainers.training.memorization import (

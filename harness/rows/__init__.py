@@ -1,0 +1,1 @@
+"""Training rows: read in any form, and searched for cases that they repeat or come near."""

@@ -1,0 +1,346 @@
+"""The forms of rows: Tunegate's own, and those of TRL, OpenAI, ShareGPT and Alpaca, each of which becomes our own.
+
+Sources: the dataset types of TRL (huggingface.co/docs/trl/dataset_formats), OpenAI's fine-tuning guide (chat,
+preferences, `weight`), the files of ShareGPT and of Stanford Alpaca.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tunegate.harness.authoring.document import Document, shortened, show_value
+from tunegate.harness.authoring.validation import validate
+from tunegate.harness.cases.conversation import ASSISTANT, USER
+from tunegate.harness.core.errors import AuthoringError, Problem
+
+AUTO, OWN, CHAT = "auto", "tunegate", "chat"
+PASSED = ("unit", "context")  # keys of our own that every form may hold
+Rows = Iterator[dict[str, Any]]  # of our own form; `liked` is false for an output that is not to be learned
+
+_ROLES = {"human": USER, "gpt": ASSISTANT}
+_TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
+_NO_TOOLS = {
+    "anyOf": [{"type": "array", "maxItems": 0}, {"enum": ["", "[]"]}],  # TRL also takes them as JSON text
+    "description": "none: the suites send no tools, so an adapter is never evaluated with them",
+}
+_TURN = {
+    "type": "object", "required": ["role", "content"], "description": "an object with role and content",
+    "properties": {
+        "role": {"enum": ["system", USER, ASSISTANT]},
+        "content": _TEXT,
+        "weight": {"enum": [0, 1]},
+        "tool_calls": _NO_TOOLS,
+        "function_call": _NO_TOOLS,
+    },
+}  # fmt: skip
+_SAID = {
+    "type": "object", "required": ["from", "value"], "description": "an object with from and value",
+    "properties": {
+        "from": {"enum": ["system", *_ROLES, USER, ASSISTANT]},
+        "value": _TEXT,
+        "weight": {"enum": [0, 1]},
+    },
+}  # fmt: skip
+
+
+def _turns(least: int = 1, item: Mapping[str, Any] = _TURN) -> dict[str, Any]:
+    return {"type": "array", "minItems": least, "items": item, "description": f"a list of at least {least} messages"}
+
+
+def _text_or_turns() -> dict[str, Any]:
+    """The schema of a text or messages; a mistake in a message is reported at its place."""
+    return {
+        "type": ["string", "array"], "minLength": 1, "minItems": 1, "items": _TURN,
+        "description": "text, or a list of messages",
+    }  # fmt: skip
+
+
+def _object(properties: Mapping[str, Any], *optional: str) -> dict[str, Any]:
+    own = dict.fromkeys(PASSED, _TEXT)
+    required = [key for key in properties if key not in optional]
+    return {"type": "object", "properties": {**properties, **own}, "required": required}
+
+
+_TOOLS = {
+    "tools": _NO_TOOLS,
+    "functions": _NO_TOOLS,
+    "parallel_tool_calls": {"description": "anything: the suites send no tools"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of rows: `keys` are the sets of keys that identify it, `shown` describes it in messages."""
+
+    shown: str
+    keys: Sequence[frozenset[str]]
+    schema: Mapping[str, Any]
+    rows: Callable[[Document], Rows]
+
+
+def _chat(document: Document) -> Rows:
+    return _conversation(document, "messages", document.data["messages"])
+
+
+def _sharegpt(document: Document) -> Rows:
+    raw = document.data
+    turns = [
+        {**each, "role": _ROLES.get(each["from"], each["from"]), "content": each["value"]}
+        for each in raw["conversations"]
+    ]
+    head = [{"role": "system", "content": raw["system"]}] if raw.get("system") else []
+    yield from _conversation(document, "conversations", [*head, *turns])
+
+
+def _conversation(document: Document, key: str, turns: Sequence[Mapping[str, Any]]) -> Rows:
+    """A row for each assistant turn with a weight other than 0: the turn, after those before it."""
+    problems = []
+    if turns[-1]["role"] != ASSISTANT:
+        problems.append(document.problem((key,), "an assistant turn at the end", repr(turns[-1]["role"])))
+    if any("weight" in each for each in turns if each["role"] != ASSISTANT):
+        problems.append(document.problem((key,), "weights of assistant turns only", "one of another turn"))
+    learned = [at for at, each in enumerate(turns) if each["role"] == ASSISTANT and each.get("weight", 1)]
+    if not learned:
+        problems.append(document.problem((key,), "an assistant turn to learn", "weight 0 in each", "delete the row"))
+    if 0 in learned:
+        hint = "give the first turn weight 0"
+        problems.append(document.problem((key, 0), "a turn before the one to learn", "none", hint))
+    if problems:
+        raise AuthoringError(problems)
+    for at in learned:
+        yield {"messages": [_turn(each) for each in turns[: at + 1]]}
+
+
+def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {"role": message["role"], "content": message["content"]}
+
+
+def _completion(document: Document) -> Rows:
+    yield _asked(document, "prompt", "completion")(document.data["completion"])
+
+
+def _kto(document: Document) -> Rows:
+    raw = document.data
+    yield {**_asked(document, "prompt", "completion")(raw["completion"]), "liked": raw["label"]}
+
+
+def _asked(document: Document, key: str, *outputs: str) -> Callable[[Any], dict[str, Any]]:
+    """A function from an output to a row: both text, or both messages, of which the output is one assistant turn."""
+    raw = document.data
+    texts = [isinstance(raw[each], str) for each in (key, *outputs)]
+    if any(texts) != all(texts):
+        names = " and ".join((key, *outputs))
+        raise AuthoringError([document.problem((), f"{names}: all text, or all messages", "some of each")])
+    if all(texts):
+        return lambda output: {"input": raw[key], "output": output}
+    problems = [problem for each in outputs for problem in _one_answer(document, (each,), raw[each])]
+    if problems:
+        raise AuthoringError(problems)
+    return lambda output: {"messages": [_turn(each) for each in (*raw[key], *output)]}
+
+
+def _one_answer(document: Document, where: tuple[str, ...], turns: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    roles = [each["role"] for each in turns]
+    if roles != [ASSISTANT]:
+        yield document.problem(where, "one assistant turn", ", ".join(roles))
+
+
+def _preference(document: Document) -> Rows:
+    if "prompt" not in document.data:
+        document = replace(document, data=_with_prompt(document))
+    raw = document.data
+    asked = _asked(document, "prompt", "chosen", "rejected")
+    yield {**asked(raw["chosen"]), "rejected": _text_of(raw["rejected"])}
+
+
+def _with_prompt(document: Document) -> dict[str, Any]:
+    """A preference without a prompt, with the messages that both conversations begin with as its prompt."""
+    chosen, rejected = document.data["chosen"], document.data["rejected"]
+    apart = isinstance(chosen, str) or isinstance(rejected, str)
+    if apart or len(chosen) < 2 or [*map(_turn, chosen[:-1])] != [*map(_turn, rejected[:-1])]:
+        expected = "a prompt, or two conversations that differ in their last turn only"
+        raise AuthoringError([document.problem((), expected, "neither")])
+    return {**document.data, "prompt": chosen[:-1], "chosen": chosen[-1:], "rejected": rejected[-1:]}
+
+
+def _text_of(output: Any) -> str:
+    return output if isinstance(output, str) else str(output[-1]["content"])
+
+
+def _openai_preference(document: Document) -> Rows:
+    raw = document.data
+    outputs = ("preferred_output", "non_preferred_output")
+    problems = [problem for key in outputs for problem in _one_answer(document, (key,), raw[key])]
+    if problems:
+        raise AuthoringError(problems)
+    turns = [_turn(each) for each in (*raw["input"]["messages"], *raw["preferred_output"])]
+    yield {"messages": turns, "rejected": _text_of(raw["non_preferred_output"])}
+
+
+def _alpaca(document: Document) -> Rows:
+    raw = document.data
+    asked = "\n\n".join(filter(None, (raw["instruction"], raw.get("input"))))
+    if raw.get("system"):  # no unit has a system message of its own per row
+        turns = (("system", raw["system"]), (USER, asked), (ASSISTANT, raw["output"]))
+        yield {"messages": [{"role": role, "content": text} for role, text in turns]}
+    else:
+        yield {"input": asked, "output": raw["output"]}
+
+
+def _sets(*keys: str) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(each.split()) for each in keys)
+
+
+#: Every form but our own, whose schema is in `examples`. `weight` counts as a key of a row with weights.
+FORMS: Mapping[str, Form] = {
+    CHAT: Form(
+        "chat: {messages} with tools or weights (TRL, OpenAI)",
+        _sets("messages weight", "messages tools", "messages parallel_tool_calls"),
+        _object({"messages": _turns(2), **_TOOLS}, *_TOOLS),
+        _chat,
+    ),
+    "prompt-completion": Form(
+        "prompt-completion: {prompt, completion} (TRL)",
+        _sets("prompt completion"),
+        _object({"prompt": _text_or_turns(), "completion": _text_or_turns(), "tools": _NO_TOOLS}, "tools"),
+        _completion,
+    ),
+    "preference": Form(
+        "preference: {prompt, chosen, rejected} (TRL)",
+        _sets("chosen rejected", "prompt chosen rejected"),
+        _object(
+            {key: _text_or_turns() for key in ("prompt", "chosen", "rejected")} | {"tools": _NO_TOOLS},
+            "prompt", "tools",
+        ),
+        _preference,
+    ),
+    "kto": Form(
+        "kto: {prompt, completion, label} (TRL)",
+        _sets("prompt completion label"),
+        _object(
+            {"prompt": _text_or_turns(), "completion": _text_or_turns(),
+             "label": {"type": "boolean", "description": "true or false"}, "tools": _NO_TOOLS},
+            "tools",
+        ),
+        _kto,
+    ),
+    "openai-preference": Form(
+        "openai-preference: {input: {messages}, preferred_output, non_preferred_output}",
+        _sets("input preferred_output non_preferred_output"),
+        _object(
+            {"input": {**_object({"messages": _turns(), **_TOOLS}, *_TOOLS), "description": "an object with messages"},
+             "preferred_output": _turns(), "non_preferred_output": _turns()}
+        ),
+        _openai_preference,
+    ),
+    "sharegpt": Form(
+        "sharegpt: {conversations: [{from, value}]}",
+        _sets("conversations"),
+        _object({"conversations": _turns(2, _SAID), "system": {"type": "string"}, "tools": _NO_TOOLS},
+                "system", "tools"),
+        _sharegpt,
+    ),
+    "alpaca": Form(
+        "alpaca: {instruction, input, output, system}",
+        _sets("instruction output", "instruction input output"),
+        _object({"instruction": _TEXT, "input": {"type": "string", "description": "text"}, "output": _TEXT,
+                 "system": {"type": "string", "description": "text"},
+                 "history": {"maxItems": 0, "description": "none: write a conversation as sharegpt"}},
+                "input", "system", "history"),
+        _alpaca,
+    ),
+}  # fmt: skip
+#: What a recipe may name as the form of its rows.
+FORM_NAMES = (AUTO, OWN, *FORMS)
+_OWN_KEYS = _sets("input output", "messages", "messages rejected", "input output rejected")
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without keys whose value is null, which Parquet and exports write for what is missing."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def form_of(documents: Sequence[Document]) -> str:
+    """The name of the form of all rows of a file, recognized by their keys; rows that no form fits are left out.
+
+    Raises:
+        AuthoringError: rows of several forms, or a row that fits several.
+    """
+    read = [(document, _fitting(document.data)) for document in documents]
+    problems = [_several(document, fits) for document, fits in read if len(fits) > 1]
+    found = [(document, fits[0]) for document, fits in read if len(fits) == 1]
+    names = {name for _, name in found}
+    if names == {CHAT, OWN} and all("messages" in each.data and "rejected" not in each.data for each, _ in found):
+        names = {CHAT}  # a chat in which some rows hold weights
+    if len(names) > 1:
+        first, name = found[0]
+        expected = f"a row of the form {name}, as line {first.line(())}"
+        hint = "put each form into a file of its own"
+        problems += [
+            each.problem((), expected, f"one of the form {other}", hint) for each, other in found if other != name
+        ]
+    if problems:
+        raise AuthoringError(problems)
+    return names.pop() if names else OWN
+
+
+def _fitting(raw: Any) -> list[str]:
+    """The forms whose keys a row has, except forms whose keys are a part of those of another."""
+    if not isinstance(raw, Mapping):
+        return []
+    keys = {key for key, value in raw.items() if value is not None}
+    keys |= {"weight"} if _has_weights(raw.get("messages")) else set()
+    known = [(OWN, each) for each in _OWN_KEYS] + [(name, each) for name, form in FORMS.items() for each in form.keys]
+    fits = [(name, each) for name, each in known if each <= keys]
+    return sorted({name for name, each in fits if not any(each < other for _, other in fits)})
+
+
+def _has_weights(turns: Any) -> bool:
+    return isinstance(turns, list) and any(
+        isinstance(each, Mapping) and each.get("weight") is not None for each in turns
+    )
+
+
+def _several(document: Document, fits: Sequence[str]) -> Problem:
+    keys = shortened(", ".join(document.data), 100)
+    hint = "name one with `format:` in the recipe, or delete the other keys"
+    return document.problem((), "the keys of one form", f"those of {' and '.join(fits)} ({keys})", hint)
+
+
+def as_own(document: Document, name: str) -> list[Document]:
+    """A row of a form as rows of our own form, at the same line.
+
+    Raises:
+        AuthoringError: the row is not of that form.
+    """
+    form = FORMS[name]
+    if not isinstance(document.data, Mapping):
+        raise AuthoringError([document.problem((), form.shown, show_value(document.data))])
+    read = replace(document, data=without_nulls(document.data))
+    if problems := validate(read, form.schema):
+        raise AuthoringError(problems)
+    passed = {key: read.data[key] for key in PASSED if key in read.data}
+    return [replace(read, data={**passed, **row}) for row in form.rows(read)]
+
+
+def unused_columns(documents: Sequence[Document], name: str) -> dict[str, int]:
+    """The number of rows that hold each column, or key of a message, that a form does not use."""
+    used = FORMS[name].schema["properties"]
+    rows = (each.data for each in documents if isinstance(each.data, Mapping))
+    return dict(Counter(key for row in rows for key in dict.fromkeys(_unused(without_nulls(row), used))))
+
+
+def _unused(row: Mapping[str, Any], used: Mapping[str, Any]) -> Iterator[str]:
+    """The columns of a row that are not used, and the keys of its messages."""
+    known = {*_TURN["properties"], *_SAID["properties"]}
+    yield from (key for key in row if key not in used)
+    for key, value in row.items():
+        turns = value.get("messages") if isinstance(value, Mapping) else value
+        if key in used and isinstance(turns, list):
+            of_turns = (inner for each in turns if isinstance(each, Mapping) for inner in each)
+            yield from (f"{key}[].{inner}" for inner in of_turns if inner not in known)

@@ -40,9 +40,9 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.embeddings import embed
 from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.rows.examples import read_examples
 from tunegate.harness.statistics.paired import Bounds, interval
 from tunegate.trainers.config.sections import Decontaminate
-from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "numpy")

@@ -56,8 +56,8 @@ def test_every_number_is_of_all_cases_and_the_proof_stands_beside_it(evaluate, t
     assert (found["n"], found["base"], found["mean"], len(found["fixed_cases"])) == (120, 0.0, 80 / 120, 80)
     assert found["near"] == {
         "n": 60, "clean": 60, "near": [0.0, 50 / 60], "others": [0.0, 0.5],
-        "gain": {"observations": 60, "difference": 0.5, "least": pytest.approx(0.390, abs=0.001)},
-        "hold": {"observations": 120, "difference": 0.25, "least": pytest.approx(0.188, abs=0.001)},
+        "gain": {"observations": 60, "difference": 0.5, "least": pytest.approx(0.391, abs=0.001)},
+        "hold": {"observations": 120, "difference": 0.25, "least": pytest.approx(0.190, abs=0.001)},
     }  # fmt: skip
     assert "near 60 of 120 cases (0.0 % -> 83.3 %; the others 0.0 % -> 50.0 %)" in found["reason"]
     assert "Without the gains of these: +50.0 points on 60 balanced cases, at least +3" in found["reason"]

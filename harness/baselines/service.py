@@ -89,7 +89,7 @@ def find_anchor(root: Path, ledger: Ledger, unit: Unit) -> Baseline | None:
 def shared_part(record: Baseline, unit: Unit) -> Baseline | None:
     """Return a record of a unit on the cases that have the same question now; None if there is none.
 
-    Of traffic, another snapshot begins anew.
+    Records of traffic have no part: another snapshot has other inputs.
     """
     if _same_questions(record.questions, unit.questions):
         return record

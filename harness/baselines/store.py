@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,7 @@ class Baseline:
 
     `scorer` holds the versions of the scorers; `noise` is the measured noise, None if unmeasured. For a release,
     `adapter_at` is the adapter's path relative to the folder of baselines. `hosted` is the name of a hosted model
-    (`openai:URL#MODEL`), `served` the version that an alias led to. `case_questions` are the digests of what each case
-    asks (`Unit.case_questions`). `shared` are the cases that a part of a record has in common with the unit of now;
-    None if it has all of them.
+    (`openai:URL#MODEL`), `served` the version that an alias led to.
     """
 
     unit: str
@@ -52,8 +50,6 @@ class Baseline:
     adapter_at: str = ""
     served: str = ""
     hosted: str = ""
-    case_questions: Mapping[str, str] = field(default_factory=dict)
-    shared: frozenset[str] | None = None
 
     @property
     def is_supplied(self) -> bool:
@@ -101,7 +97,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         unit, data["subject"], data["engine"], data["questions"], data["configuration"], data["scorer"], data["policy"],
         summary, results,
         path, data["digest"], noise, data.get("adapter_at", ""), data.get(SERVED, ""),
-        data.get("hosted", ""), {case: raw["question"] for case, raw in data["cases"].items()},
+        data.get("hosted", ""),
     )  # fmt: skip
 
 
@@ -134,7 +130,6 @@ def as_reference(
         policies={each.unit: each.policy for each in baselines},
         scorers={each.unit: each.scorer for each in baselines},
         noise={each.unit: each.noise for each in baselines if each.noise},
-        shared={each.unit: each.shared for each in baselines if each.shared is not None},
         created=created,
         path=first.path.parent.parent,
     )

@@ -87,9 +87,9 @@ def test_runs_add_up():
 
 def test_the_margins_are_those_that_plan_names():
     [plan] = plans_of(Shape(60, 0.04, 1), 0.04)
-    assert half_points(plan.held_margin) == pytest.approx(0.09)
+    assert half_points(plan.held_margin) == pytest.approx(0.085)
     assert half_points(with_anchor(plan).held_margin) == pytest.approx(0.1, abs=0.006)
-    assert rewording_margin(unmeasured(Shape(60, 0.2, 1))) == pytest.approx(0.115)
+    assert rewording_margin(unmeasured(Shape(60, 0.2, 1))) == pytest.approx(0.11)
     assert below(Shape(40, 0.04, 1), 2).draws == 2
 
 

@@ -24,7 +24,8 @@ def adapter(kind: str = "towards", verdict: str = "held", others=None, **facts) 
 
 
 def found(*adapters: Adapter) -> Found:
-    return Found(np.ones(100), np.ones(1000), adapters, 1.0)
+    half = dict.fromkeys(("towards", "reworded"), (0.7, 0.4))
+    return Found(np.arange(100) % 2.0, np.arange(1000) % 2.0, adapters, half, 1.0)
 
 
 def test_each_failed_case_gets_its_nearest_texts_that_are_not_taken(monkeypatch):
@@ -68,4 +69,6 @@ def test_the_report_marks_an_interval_without_the_truth():
     rows = [line for line in text.splitlines() if line.startswith("| towards")]
     assert rows[0].startswith("| towards | 0 | 58 of 60 | 30 of 100 | held | +5.0 [-2.0, +12.0] | as all cases |")
     assert "+5.0 [+6.0, +20.0] * | +10.0, at least +1.0 (n = 60) |" in rows[1]
-    assert rows[2].startswith("| towards | 0 | 400 of 1000 |")
+    assert rows[2].startswith("| towards | 0 | 400 of 1000 | 50.0 % | 50.0 % |")
+    assert rows[4].startswith("| towards | 0 |")
+    assert rows[4].endswith("| 0.70 | 0.40 |")

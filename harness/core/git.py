@@ -98,6 +98,19 @@ def commit_of(folder: Path, ref: str, option: str) -> str:
     return found
 
 
+def holds_head(folder: Path, commit: str) -> bool:
+    """Whether a commit contains all that is committed here: HEAD is among its ancestors, or was merged from it."""
+    if not run_git(folder, "merge-base", "--is-ancestor", "HEAD", commit).returncode:
+        return True
+    # of a merge commit, the first parent is the branch that it is on
+    is_merged = run_git(folder, "rev-parse", "--verify", "--quiet", "HEAD^2").returncode == 0
+    return (
+        is_merged
+        and run_git(folder, "merge-base", "--is-ancestor", commit, "HEAD^1").returncode != 0
+        and run_git(folder, "diff", "--quiet", commit, "HEAD").returncode == 0
+    )
+
+
 def _commit(folder: Path, ref: str) -> str:
     done = run_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     return done.stdout.decode().strip() if not done.returncode else ""

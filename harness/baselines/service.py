@@ -156,8 +156,8 @@ def _places(root: Path, unit: str, event: Event) -> Iterator[Path]:
 def _lost_anchor(root: Path, unit: Unit, event: Event) -> str:
     path = show_path(baseline_path(root, str(event.subject.get("model")), unit.key))
     return (
-        f"{unit.key}: expected the record of the anchor, {model_name(event.subject)} of {event.when[:10]}, at {path} or "
-        f"{show_path(kept_path(root, event.files[unit.key]))}, found another one or none; bring it back: git log --all "
+        f"{unit.key}: expected the record of the anchor, {model_name(event.subject)} of {event.when[:10]}, at {path} "
+        f"or {show_path(kept_path(root, event.files[unit.key]))}, found another one or none; bring it back: git log --all "
         f"--oneline -- {path} lists its commits; or approve another anchor: tunegate record --anchor REASON"
     )
 

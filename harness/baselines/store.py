@@ -33,8 +33,7 @@ class Baseline:
     `scorer` holds the versions of the scorers; `noise` is the measured noise, None if unmeasured. For a release,
     `adapter_at` is the adapter's path relative to the folder of baselines. `hosted` is the name of a hosted model
     (`openai:URL#MODEL`), `served` the version that an alias led to. `case_questions` are the digests of what each case
-    asks (`Unit.case_questions`). `shared` are the cases that a part of a record has in common with the unit of now; None
-    if it has all of them.
+    asks (`Unit.case_questions`). `shared` are the unit's cases of now that a part of a record has; None if it has all.
     """
 
     unit: str

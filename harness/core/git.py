@@ -103,12 +103,9 @@ def holds_head(folder: Path, commit: str) -> bool:
     if not run_git(folder, "merge-base", "--is-ancestor", "HEAD", commit).returncode:
         return True
     # of a merge commit, the first parent is the branch that it is on
-    is_merged = run_git(folder, "rev-parse", "--verify", "--quiet", "HEAD^2").returncode == 0
-    return (
-        is_merged
-        and run_git(folder, "merge-base", "--is-ancestor", commit, "HEAD^1").returncode != 0
-        and run_git(folder, "diff", "--quiet", commit, "HEAD").returncode == 0
-    )
+    is_side = _commit(folder, "HEAD^2") and run_git(folder, "merge-base", "--is-ancestor", commit, "HEAD^1").returncode
+    trees = [git(folder, "rev-parse", "--end-of-options", f"{each}^{{tree}}") for each in (commit, "HEAD")]
+    return bool(is_side) and trees[0] == trees[1]
 
 
 def _commit(folder: Path, ref: str) -> str:

@@ -249,7 +249,8 @@ def _span(facts: UnitVerdict) -> str:
 def maybe_below_minimum(score: float, minimum_score: float, cases: int = 0) -> str:
     """Return a cause of "inconclusive"; `cases` are all of the unit, if the reference has only some."""
     mean, minimum = percents_apart(score, minimum_score)
-    return f"{mean}{f' on all {cases} cases' if cases else ''} is below the minimum score of {minimum}, but not significantly"
+    on = f" on all {cases} cases" if cases else ""
+    return f"{mean}{on} is below the minimum score of {minimum}, but not significantly"
 
 
 def _noun(facts: UnitVerdict) -> str:

@@ -180,7 +180,7 @@ def test_a_base_that_already_holds_the_change_is_refused(desk):
     assert "main already holds" in refused("--policy-from=main")
     git("checkout", "-q", "-b", "later")
     Path("notes.md").write_text("notes")
-    git("add", "-A")
+    git("add", "notes.md")
     git("commit", "-qm", "notes")
     git("branch", "-f", "main")
     git("checkout", "-q", "change")

@@ -73,7 +73,7 @@ def baseline_references(
     check_released_files(root, ledger, units, who(subject))
     released = last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
     beside = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
-    # a record of a configuration that is worse must not be compared with itself alone
+    # a run that was just recorded is its own baseline, which it always holds
     anchors = _anchors(root, ledger, units, serving, fingerprint, baseline.noise)
     return {"baseline": baseline, **released, **dict(beside), **anchors}
 

@@ -89,7 +89,7 @@ def find_anchor(root: Path, ledger: Ledger, unit: Unit) -> Baseline | None:
 def shared_part(record: Baseline, unit: Unit) -> Baseline | None:
     """Return a record of a unit on the cases that have the same question now; None if there is none.
 
-    Of traffic, another snapshot begins anew.
+    Of traffic, nothing is left of another snapshot.
     """
     if _same_questions(record.questions, unit.questions):
         return record
@@ -157,8 +157,8 @@ def _lost_anchor(root: Path, unit: Unit, event: Event) -> str:
     path = show_path(baseline_path(root, str(event.subject.get("model")), unit.key))
     return (
         f"{unit.key}: expected the record of the anchor, {model_name(event.subject)} of {event.when[:10]}, at {path} "
-        f"or {show_path(kept_path(root, event.files[unit.key]))}, found another one or none; bring it back: git log --all "
-        f"--oneline -- {path} lists its commits; or approve another anchor: tunegate record --anchor REASON"
+        f"or {show_path(kept_path(root, event.files[unit.key]))}, found another one or none; bring it back: git log "
+        f"--all --oneline -- {path} lists its commits; or approve another anchor: tunegate record --anchor REASON"
     )
 
 

@@ -209,7 +209,7 @@ class _Change:
                 f"--policy-from={self.ref}: expected the branch as it was before this change, found that {self.ref} "
                 "already holds all that is here, which would be compared with itself; name the branch that the change "
                 "is to be merged into, such as --policy-from=origin/main, or the commit before a merge: "
-                "--policy-from=HEAD^1; tunegate gate alone compares with the anchor"
+                "--policy-from=HEAD^1; without the option, tunegate gate compares with the anchor"
             )
 
     def _edited(self) -> tuple[EditedPart, ...]:

@@ -1,6 +1,6 @@
 """Cases that training rows come near: verdicts in worlds whose truth is known.
 
-    python benchmarks/hold_out.py            # half an hour
+    python benchmarks/hold_out.py            # ten minutes
     python benchmarks/hold_out.py --quick    # fewer draws
 
 Rows are written when the base's outputs are known, so which cases they come near may depend on these outputs. Each

@@ -178,7 +178,7 @@ class Record:
         noise: the results of re-runs, by unit.
         sidecar: the digest of the sidecar (see sidecar.py).
         inconclusive: whether inconclusive units block or warn.
-        near: by unit, the cases that the adapter's training rows come near; they are no evidence of a gain.
+        near: by unit, the cases that the adapter's training rows come near; their gains prove nothing.
         near_claimed: those of them that only the adapter's own training record names.
         near_among_rows: the share of its rows that come near another row; None if they were not searched here.
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.

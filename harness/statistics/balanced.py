@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from tunegate.harness.statistics.paired import ROUNDING
+
 FAILED, PASSED = 0, 3  # the outermost strata
 LEAST = 10  # observations of a stratum in between
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)

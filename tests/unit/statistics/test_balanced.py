@@ -71,7 +71,7 @@ def test_the_reference_is_right_as_often_as_on_all(cases, of_gain):
     before = [case[0] for case in cases]
     strata, d = score_strata(before), [case[1] - case[0] for case in cases]
     found = balanced(strata, d, [-each for each in before], [case[2] for case in cases], of_gain=of_gain)
-    assert len(set(found.places)) == len(found.places) <= len(cases)
+    assert 0 < len(set(found.places)) == len(found.places) <= len(cases)
     taken = Counter(strata[place] for place in found.places)
     for stratum, size in Counter(strata).items():
         # one more or less, as shares of a stratum are rounded

@@ -511,7 +511,7 @@ def test_rows_of_samples_make_an_adapter_that_their_check_rewarded(place, tiny_m
     assert json.loads(place.read("second/training.json"))["rewards"] == [reward]
 
 
-def test_the_gate_rests_on_the_cases_that_no_trained_row_comes_near(done, tiny_model):
+def test_the_gate_names_the_cases_that_a_trained_row_comes_near_and_counts_all(done, tiny_model):
     path = done.path / "adapter" / "training.json"
     training = json.loads(path.read_text())
     del training["digest"]
@@ -522,5 +522,5 @@ def test_the_gate_rests_on_the_cases_that_no_trained_row_comes_near(done, tiny_m
     assert record.near == {"desk/triage": ["a"]}
     assert read_record(record.path).near == {"desk/triage": ["a"]}
     found = record.verdicts["desk/triage"]
-    assert (found["n"], found["near"]["n"], found["near"]["clean"]) == (1, 1, 1)
-    assert "It rests on 1 of 2 cases; training rows come near the others" in found["reason"]
+    assert (found["n"], found["near"]["n"], found["near"]["clean"]) == (2, 1, 1)
+    assert "Training rows come near 1 of 2 cases" in found["reason"]

@@ -78,7 +78,7 @@ def test_it_is_one_plain_adapter_that_the_suites_take(place, tiny_model):
 def test_the_record_tells_what_it_went_on_from(preferred):
     record, first = (json.loads(preferred.read(f"{name}/training.json")) for name in ("better", "adapter"))
 
-    assert record["start"] == {name: first[name] for name in ("adapter", "recipe", "rows", "memorization")} | {
+    assert record["start"] == {name: first[name] for name in ("adapter", "task", "recipe", "rows", "memorization")} | {
         "start": None
     }
     assert record["recipe"]["start"] == adapter_digest(preferred.path / "adapter")

@@ -43,7 +43,7 @@ FORM = {"suite": "schema", "check": {"schema": {"type": "string", "pattern": "^[
 #: By name the check, and how it is trained on.
 WORLDS = {
     "form": (FORM, {"lr": 5e-3, "epochs": 4, "batch": 8}),
-    "brief": ({"suite": "brief", "check": {}}, {"lr": 2e-2, "epochs": 30, "batch": 4}),
+    "brief": ({"suite": "brief", "check": {}}, {"lr": 5e-3, "epochs": 10, "batch": 8}),
 }
 
 

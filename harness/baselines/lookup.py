@@ -58,6 +58,7 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
+    serving: Sequence[Baseline] = ()
     if not subject.get("adapter"):
         serving = records_in_service(root, ledger, units, fingerprint.is_supplied, branch)
         # what is in service itself is held to its own baseline, on its own engine
@@ -72,7 +73,9 @@ def baseline_references(
     check_released_files(root, ledger, units, who(subject))
     released = last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
     beside = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
-    return {"baseline": baseline, **released, **dict(beside)}
+    # a run that was just recorded is its own baseline, which it always holds
+    anchors = _anchors(root, ledger, units, serving, fingerprint, baseline.noise)
+    return {"baseline": baseline, **released, **dict(beside), **anchors}
 
 
 def _served(branch: Path | None, units: Sequence[Unit], fingerprint: Fingerprint) -> list[Baseline]:
@@ -106,8 +109,16 @@ def _configurations(
     _check_policies(root, tasks, fingerprint, model)
     found = dict(_named("baseline", ledger, [*serving, *own], fingerprint))
     noise = {unit: each for record in found.values() for unit, each in record.noise.items()}
+    return found | _anchors(root, ledger, units, serving, fingerprint, noise)
+
+
+def _anchors(
+    root: Path, ledger: Ledger, units: Sequence[Unit], serving: Sequence[Baseline], fingerprint: Fingerprint,
+    noise: Mapping[str, Noise],
+) -> dict[str, Record]:  # fmt: skip
+    """Return the anchors of the units that something serves, by name."""
     anchors = _named(ANCHOR, ledger, anchor_records(root, ledger, units, serving), fingerprint)
-    return found | {name: replace(each, noise=noise) for name, each in anchors}
+    return {name: replace(each, noise=noise) for name, each in anchors}
 
 
 def _named(

@@ -70,7 +70,7 @@ def write_baselines(
         events = next_events(ledger, found)
         serving = [f"{each.task}: {model_name(each.subject)}" for each in events if each.kind == "serves"]
         lines += [f"{each} is in service from now on (tunegate ledger)" for each in serving]
-        anchors = {} if released else _replaced_anchors(root, ledger, record, paths, files)
+        anchors = {} if released else _replaced_anchors(root, ledger, units, paths, files)
         changes: dict[Path, str | None] = {
             **(replaced_outputs(root, slug, texts, texts) if released else anchors),
             **{path: texts[unit] for unit, path in paths.items() if not _holds(path, texts[unit])},
@@ -85,15 +85,18 @@ def write_baselines(
 
 
 def _replaced_anchors(
-    root: Path, ledger: Ledger, record: Record, paths: Mapping[str, Path], files: Mapping[str, _File]
+    root: Path, ledger: Ledger, units: Sequence[Unit], paths: Mapping[str, Path], files: Mapping[str, _File]
 ) -> dict[Path, str]:
     """The records about to be replaced that later configurations must hold as well, and where they are kept."""
     kept = {}
-    for unit, path in paths.items():
-        old = _read_or_none(path, unit)
-        if old and old.digest != files[unit].digest:
-            first = find_anchor(root, ledger, unit, record.questions[unit])
-            if first and first.digest == old.digest:
+    for unit in units:
+        path = paths[unit.key]
+        old = _read_or_none(path, unit.key)
+        if old and old.digest != files[unit.key].digest:
+            # the first one, too, if none of its cases is left: a lost record would be no proof of that
+            first = {event.files[unit.key] for event in ledger.anchors(unit.key)[:1]}
+            anchor = find_anchor(root, ledger, unit)
+            if old.digest in first or (anchor and anchor.digest == old.digest):
                 kept[kept_path(root, old.digest)] = read_text(path)
     return kept
 
@@ -176,7 +179,10 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
     head |= {SERVED: served} if (served := record.fingerprint.get("names", {}).get(SERVED)) else {}
     hosted = hosted_name(record)
     head |= {"hosted": hosted} if hosted else {}
-    results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
+    results = {
+        case: {"question": unit.case_questions[case], **result.as_dict()}
+        for case, result in record.of_unit(unit.key).items()
+    }
     # One case per line, in the order of their ids: reviews show the changed cases, and git merges parallel work.
     # No times, hosts or inputs, which would change lines whose outputs did not.
     head["digest"] = sha = digest_in_parts({**head, "cases": results})

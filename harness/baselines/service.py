@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.baselines.diff import question_differences
@@ -12,6 +13,7 @@ from tunegate.harness.baselines.releases import kept_path
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import CHECK_VERSION, Unit
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name
 from tunegate.harness.ledger.store import read_ledger
 
@@ -22,14 +24,15 @@ def records_in_service(
     """Return the record of the configuration in service of each unit; units that nothing serves yet are absent.
 
     If the run's outputs are `supplied`, not generated, only such records count, and otherwise none of them. Those of
-    the `branch` that a change is to be merged into count where they have the questions of now.
+    the `branch` that a change is to be merged into come first, on the cases that both sides have: the record of all
+    cases is then the change's own.
 
     Raises:
         Refused: a record is lost, or of other questions; names the units, and what to do.
     """
     theirs = records_of_branch(branch, units) if branch else {}
     found, wrong = list(theirs.values()), []
-    for unit in (unit for unit in units if unit.key not in theirs):
+    for unit in (unit for unit in units if unit.key not in theirs or theirs[unit.key].shared is not None):
         event = ledger.in_service(unit.key)
         if event is None:
             continue
@@ -41,7 +44,7 @@ def records_in_service(
                 f"{unit.key}: the record in service ({show_path(record.path)}) has {', '.join(differs)}; "
                 "record it again, with the prompt in service: tunegate record"
             )
-        else:
+        elif unit.key not in theirs:
             found.append(record)
     if wrong:
         raise Refused("no record in service to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
@@ -49,30 +52,90 @@ def records_in_service(
 
 
 def records_of_branch(root: Path, units: Sequence[Unit]) -> dict[str, Baseline]:
-    """Return what is in service of each unit by the baselines of a branch, if it has the questions of now."""
+    """Return what is in service of each unit by the baselines of a branch, on the cases that are unchanged."""
     ledger = read_ledger(root)
     events = ((unit, ledger.in_service(unit.key)) for unit in units)
-    found = [(unit, stored_record(root, unit.key, event)) for unit, event in events if event]
-    return {unit.key: each for unit, each in found if each and _same_questions(each.questions, unit.questions)}
+    stored = [(unit, stored_record(root, unit.key, event)) for unit, event in events if event]
+    found = {unit.key: part for unit, each in stored if each and (part := shared_part(each, unit))}
+    return _with_sources(found, units)
 
 
 def anchor_records(root: Path, ledger: Ledger, units: Sequence[Unit], serving: Sequence[Baseline]) -> list[Baseline]:
-    """Return the anchor of each unit, if it is another record than the one in service."""
-    known = {each.unit: each.digest for each in serving}
-    found = [(unit, find_anchor(root, ledger, unit.key, unit.questions)) for unit in units if unit.key in known]
-    return [each for unit, each in found if each and each.digest != known[unit.key]]
+    """Return the anchor of each unit, on the cases that are unchanged, if it is another record than the one in service.
 
-
-def find_anchor(root: Path, ledger: Ledger, unit: str, questions: Mapping[str, str]) -> Baseline | None:
-    """Return the oldest record of a unit that later configurations must hold: approved, or the first in service.
-
-    Records of other questions are skipped, as their outputs are of other cases.
+    Raises:
+        Refused: its record is lost; names the units, and what to do.
     """
-    for event in ledger.anchors(unit):
-        record = stored_record(root, unit, event)
-        if record and _same_questions(record.questions, questions):
-            return record
-    return None
+    known = {each.unit: each.digest for each in serving}
+    asked = [unit for unit in units if unit.key in known]
+    firsts = ((unit, event) for unit in asked for event in ledger.anchors(unit.key)[:1])
+    if lost := [_lost_anchor(root, unit, event) for unit, event in firsts if not stored_record(root, unit.key, event)]:
+        raise Refused("no anchor to compare with:\n" + "\n".join(f"  {line}" for line in lost))
+    found = {unit.key: each for unit in asked if (each := find_anchor(root, ledger, unit))}
+    # of the same record, the one in service has as many cases or more
+    return [each for key, each in _with_sources(found, asked).items() if each.digest != known[key]]
+
+
+def spent_anchors(root: Path, ledger: Ledger, units: Sequence[Unit]) -> Iterator[str]:
+    """Yield a line for each unit of which no case is left as the anchor has it: a later record is then the anchor."""
+    for unit in (unit for unit in units if not unit.traffic):
+        for event in ledger.anchors(unit.key)[:1]:
+            record = stored_record(root, unit.key, event)
+            if record and not shared_part(record, unit):
+                yield (
+                    f"{unit.key}: no case is left as the anchor of {event.when[:10]} has it, so nothing is compared "
+                    "with it; approve another one: tunegate record --anchor REASON"
+                )
+
+
+def find_anchor(root: Path, ledger: Ledger, unit: Unit) -> Baseline | None:
+    """Return the record that later configurations of a unit must hold, on the cases that are unchanged since.
+
+    That is the approved anchor, or the first record in service. Adding, editing or removing other cases does not move
+    it: records are skipped only if none of their cases is left as it was.
+    """
+    stored = (stored_record(root, unit.key, event) for event in ledger.anchors(unit.key))
+    return next((part for each in stored if each and (part := shared_part(each, unit))), None)
+
+
+def shared_part(record: Baseline, unit: Unit) -> Baseline | None:
+    """Return a record of a unit on the cases that have the same question now; None if there is none.
+
+    Of traffic, nothing is left of another snapshot.
+    """
+    if _same_questions(record.questions, unit.questions):
+        return record
+    asked = unit.case_questions
+    ids = {case for case, question in record.case_questions.items() if asked.get(case) == question}
+    return _on_cases(record, unit, ids) if ids and not unit.traffic else None
+
+
+def _on_cases(record: Baseline, unit: Unit, ids: Collection[str]) -> Baseline:
+    part = unit.with_cases(ids)
+    results = {case.id: record.results[case.id] for case in part.cases}
+    is_less = len(part.cases) < len(unit.cases)
+    noise = record.noise
+    if noise:
+        kept = tuple(case for case in noise.flips if case in results)
+        noise = replace(noise, asked=min(noise.asked, len(results)), flips=kept)
+    return replace(
+        record, results=results, noise=noise, summary=summarize(part, list(results.values())),
+        questions={**part.questions, CHECK_VERSION: record.questions.get(CHECK_VERSION, "")},
+        shared=frozenset(results) if is_less else None,
+    )  # fmt: skip
+
+
+def _with_sources(found: Mapping[str, Baseline], units: Sequence[Unit]) -> dict[str, Baseline]:
+    """Return records in which those of derived units have no case without an output of their source unit."""
+    kept = dict(found)
+    for unit in units:
+        if unit.of and unit.key in found and unit.of in found:
+            ids = found[unit.key].results.keys() & found[unit.of].results.keys()
+            if not ids:
+                del kept[unit.key]
+            elif len(ids) < len(found[unit.key].results):
+                kept[unit.key] = _on_cases(found[unit.key], unit, ids)
+    return kept
 
 
 def _same_questions(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
@@ -100,6 +163,15 @@ def _places(root: Path, unit: str, event: Event) -> Iterator[Path]:
     names = (f"*/{glob.escape(unit)}{ending}" for ending in (".json", ".released.json"))
     moved = [path for name in names for path in sorted(root.glob(name))]  # the folder was renamed
     yield from (path for path in dict.fromkeys([*stands, kept, *moved]) if path.is_file())
+
+
+def _lost_anchor(root: Path, unit: Unit, event: Event) -> str:
+    path = show_path(baseline_path(root, str(event.subject.get("model")), unit.key))
+    return (
+        f"{unit.key}: expected the record of the anchor, {model_name(event.subject)} of {event.when[:10]}, at {path} "
+        f"or {show_path(kept_path(root, event.files[unit.key]))}, found another one or none; bring it back: git log "
+        f"--all --oneline -- {path} lists its commits; or approve another anchor: tunegate record --anchor REASON"
+    )
 
 
 def _lost(root: Path, unit: Unit, event: Event) -> str:

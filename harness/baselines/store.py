@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class Baseline:
 
     `scorer` holds the versions of the scorers; `noise` is the measured noise, None if unmeasured. For a release,
     `adapter_at` is the adapter's path relative to the folder of baselines. `hosted` is the name of a hosted model
-    (`openai:URL#MODEL`), `served` the version that an alias led to.
+    (`openai:URL#MODEL`), `served` the version that an alias led to. `case_questions` are the digests of what each case
+    asks (`Unit.case_questions`). `shared` are the unit's cases of now that a part of a record has; None if it has all.
     """
 
     unit: str
@@ -50,6 +51,8 @@ class Baseline:
     adapter_at: str = ""
     served: str = ""
     hosted: str = ""
+    case_questions: Mapping[str, str] = field(default_factory=dict)
+    shared: frozenset[str] | None = None
 
     @property
     def is_supplied(self) -> bool:
@@ -97,7 +100,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         unit, data["subject"], data["engine"], data["questions"], data["configuration"], data["scorer"], data["policy"],
         summary, results,
         path, data["digest"], noise, data.get("adapter_at", ""), data.get(SERVED, ""),
-        data.get("hosted", ""),
+        data.get("hosted", ""), {case: raw["question"] for case, raw in data["cases"].items()},
     )  # fmt: skip
 
 
@@ -130,6 +133,7 @@ def as_reference(
         policies={each.unit: each.policy for each in baselines},
         scorers={each.unit: each.scorer for each in baselines},
         noise={each.unit: each.noise for each in baselines if each.noise},
+        shared={each.unit: each.shared for each in baselines if each.shared is not None},
         created=created,
         path=first.path.parent.parent,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -250,6 +250,11 @@ class Unit:
         """Pass/fail or continuous."""
         return self.check_kind.kind
 
+    def with_cases(self, ids: Collection[str]) -> Unit:
+        """Return the unit with only the cases of these ids; the same object, with its cached digests, if it is all."""
+        cases = tuple(case for case in self.cases if case.id in ids)
+        return self if cases == self.cases else replace(self, cases=cases)
+
     def texts(self, case: Case) -> tuple[str, ...]:
         """The texts whose likelihood a case measures; empty if the model generates."""
         return self.check_kind.texts(case.input, case.expect) if self.check_kind.texts else ()
@@ -273,6 +278,21 @@ class Unit:
             ),
             "prices" if self.of else "references": self._digest(lambda case: case.check.references),
             CHECK_VERSION: str(self.check_kind.version),
+        }
+
+    @cached_property
+    def case_questions(self) -> dict[str, str]:
+        """The digest of what each case asks and how it is scored, by id.
+
+        Two records can be compared on the cases where it is equal, whatever their other cases. Tags, marks and groups
+        are left out: they change neither an output nor its score.
+        """
+        kind = kind_name(self.suite, self.measure)
+        return {
+            case.id: digest(
+                [kind, case.written, case.context, case.own, self.asked[case.id], case.expect, case.check.references]
+            )
+            for case in self.cases
         }
 
     def _digest(self, part: Any) -> str:

@@ -349,13 +349,19 @@ def _unchecked_anchors(
 ) -> Iterator[str]:
     """Yield the units whose anchor a change brings, in another record than the checked one in service, or replaces.
 
-    That happens where a change edits a unit's questions and is recorded twice, or brings an event of an earlier time.
+    That happens where a change edits all cases of a unit, or brings an event of an earlier time.
     """
     approved = {unit for event in events if event.kind == "anchored" for unit in event.files}  # or not, by its line
     for unit in (new[0].units[key] for key in records if key in new[0].units):
         brought = {event.files[unit.key] for event in events if event.kind == "serves" and unit.key in event.files}
-        was, anchor = (find_anchor(rules.baselines, ledger, unit.key, unit.questions) for rules, ledger in (old, new))
-        if anchor and anchor.digest in brought - {records[unit.key]}:
+        was, anchor = (find_anchor(rules.baselines, ledger, unit) for rules, ledger in (old, new))
+        has_anchor = bool(old[1].anchors(unit.key)) and not unit.traffic
+        if has_anchor and was is None and unit.key not in approved:
+            yield (
+                f"{unit.key}: no case of the anchor is left as it was: a record of this change would be the anchor of "
+                "its cases"
+            )
+        elif anchor and anchor.digest in brought - {records[unit.key]}:
             yield (
                 f"{unit.key}: the anchor of its cases would be an earlier record of this change "
                 f"({anchor.digest[:8]}), and nothing here can check it"

@@ -115,7 +115,7 @@ def _run_here(
     again = _runs_again(recorded, model.fingerprint.engine)
     opened = [unit.key for unit in units if unit.sealed and _has_recorded(recorded, unit)]
     asked = [unit for unit in units if unit.key in opened or (again and unit.key in recorded.units)]
-    configured = [as_recorded(unit, recorded) for unit in asked]
+    configured = [as_recorded(recorded.part_of(unit), recorded) for unit in asked]
     return evaluate(configured, model, watch, repeats, partial=True, what=f"the {name}")
 
 
@@ -154,7 +154,7 @@ def _with_outputs(recorded: Record, here: Record) -> Record:
 
 def _noise(recorded: Record, here: Record, model: Model, units: Sequence[Unit], watch: Watch) -> dict[str, Noise]:
     """Measure the noise again, for units where the baseline has it: it depends on the engine."""
-    asked = [unit for unit in units if unit.key in here.units]
+    asked = [recorded.part_of(unit) for unit in units if unit.key in here.units]
     noisy = [unit for unit in asked if recorded.noise and (unit.sealed or unit.key in recorded.noise)]
     kept = {} if _runs_again(recorded, here.fingerprint["engine"]) else recorded.noise
     return {**kept, **(measure_noise(noisy, model, here, watch) if noisy else {})}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
 from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
@@ -184,6 +185,7 @@ class Record:
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
         rewards: the checks that the adapter was rewarded by; what they saw is no evidence of a gain.
         compared_as: its name in `tunegate compare`; such a record is for information only.
+        shared: of a reference that has only some of a unit's cases unchanged, their ids, by unit. No file holds it.
     """
 
     partial: bool
@@ -214,6 +216,7 @@ class Record:
     adopted: str = ""
     rewards: tuple[RewardingCheck, ...] = ()
     compared_as: str = ""
+    shared: Mapping[str, Collection[str]] = field(default_factory=dict)
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -241,6 +244,10 @@ class Record:
     def repeats(self) -> int:
         """The largest number of outputs per case."""
         return max((len(result.repeats) for result in self.cases.values()), default=0) or 1
+
+    def part_of(self, unit: Unit) -> Unit:
+        """Return a unit with the cases that it shares with this reference: all, unless the reference says otherwise."""
+        return unit.with_cases(self.shared[unit.key]) if unit.key in self.shared else unit
 
     def of_unit(self, unit: str) -> dict[str, Result]:
         """Return the results of one unit, by case id."""
@@ -347,6 +354,7 @@ def parse_record(data: Any, path: Path) -> Record:
         "units": {key: read_summary(raw) for key, raw in data["units"].items()},
         "noise": {key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
         "rewards": read_rewards(data.get("rewards", ())),
+        "shared": {},  # a file cannot leave out cases
     }
     record = Record(**_known(Record, data) | by_unit | read | {"path": path})
     record.__dict__["digest"] = data["digest"]  # verified above

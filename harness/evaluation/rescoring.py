@@ -56,12 +56,12 @@ def _some(changed: Sequence[str]) -> str:
 
 @no_collection()
 def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) -> Rescored:
-    """Score the outputs of a record with the present checks, for complete units of the fixtures with its questions.
+    """Score the outputs of a record with the present checks, for the units of the fixtures with its questions.
 
     `name` names the record in messages. Refused for a score, rate or finding that the same check
     and libraries do not reproduce, or a wrong mean.
     """
-    known = [unit for unit in units if unit.key in record.units]
+    known = [record.part_of(unit) for unit in units if unit.key in record.units]
     fingerprint = Fingerprint(
         record.fingerprint["subject"], record.fingerprint["engine"], {"model": f"the outputs of {name} again"}
     )

@@ -102,9 +102,10 @@ def _minima(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:
     """Test each minimum score, once per unit regardless of the references."""
     # In one family with the rest: at .05 each, four to eight units at their minimum block 20 to 34 % of the time.
     return {
-        ("", each.unit.key, MINIMUM): stats.p_below(math.fsum(each.after), len(each.after), each.policy.minimum_score)
+        ("", each.unit.key, MINIMUM): stats.p_below(math.fsum(scored), len(scored), each.policy.minimum_score)
         for each in pairs
-        if each.policy.minimum_score is not None
+        # of all its cases, also of those that a reference lacks
+        if each.policy.minimum_score is not None and (scored := each.scored or each.after)
     }
 
 

@@ -184,6 +184,9 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
         advice = "the change differs between topics: add cases of other topics rather than more of these"
     elif needed is None:
         advice = TOO_CLOSE
+    elif needed > facts.observations and facts.cases:
+        anchor = "approve a new anchor: tunegate record --anchor REASON" if facts.reference == "anchor" else ""
+        advice = f"added cases do not count here; {anchor or 'they do once this change is merged'}"
     elif needed > facts.observations:
         more = f"{outputs} outputs per case, or " if outputs else ""
         advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
@@ -258,10 +261,11 @@ def _span(facts: UnitVerdict) -> str:
     return change(facts.span, facts.kind, signed=False)
 
 
-def maybe_below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
-    """Return a cause of "inconclusive"."""
-    mean, minimum = percents_apart(facts.mean or 0.0, minimum_score or 0.0)
-    return f"{mean} is below the minimum score of {minimum}, but not significantly"
+def maybe_below_minimum(score: float, minimum_score: float, cases: int = 0) -> str:
+    """Return a cause of "inconclusive"; `cases` are all of the unit, if the reference has only some."""
+    mean, minimum = percents_apart(score, minimum_score)
+    on = f" on all {cases} cases" if cases else ""
+    return f"{mean}{on} is below the minimum score of {minimum}, but not significantly"
 
 
 def _noun(facts: UnitVerdict) -> str:
@@ -352,6 +356,11 @@ def confidence(level: float | None) -> str:
     return f"one-sided {certainty(PROMISED * (level or 0.0))}"
 
 
+def _of_cases(facts: UnitVerdict) -> str:
+    """Return the number of cases, and if the reference has only some of the unit's unchanged, of how many."""
+    return f"{facts.n} of {facts.cases}" if facts.cases else str(facts.n)
+
+
 def _numbers(facts: UnitVerdict) -> str:
     means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
     grouped = f" ({facts.observations} observations: a group counts once)" if facts.observations != facts.n else ""
@@ -360,7 +369,7 @@ def _numbers(facts: UnitVerdict) -> str:
         sure = certainty(2 * PROMISED * (facts.level or 0.0))
         capped = f", capped at {_span(facts)} per case" if facts.winsorised else ""
         moved += f" ({sure}{capped}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
-    text = f"{means} on {facts.n} cases{grouped}, {moved}"
+    text = f"{means} on {_of_cases(facts)} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
     beyond = f"; {facts.winsorised} moved further" if facts.winsorised else ""
@@ -468,7 +477,8 @@ def beside(facts: UnitVerdict) -> str:
         lost = change(facts.below_service, facts.kind, signed=False)
         how = "significantly, but within the margin" if facts.is_below_shown else "not beyond chance"
         return f"Below the {facts.reference} by {lost}{_unit(facts)}, {how}."
-    return f"Against the {facts.reference}: {facts.verdict}{moved}."
+    on = f", on {facts.n} of its {facts.cases} cases" if facts.cases else ""
+    return f"Against the {facts.reference}{on}: {facts.verdict}{moved}."
 
 
 def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:

@@ -42,6 +42,8 @@ class PairedScores:
         topics: the source of the topics between which the change differs, leaving `effective` independent cases.
         part: the part of the unit's pass rule that was scored; empty for the whole unit.
         near: whether training rows come near each observation; empty if they come near none.
+        every: how many cases the unit has, of which the reference may have only some.
+        scored: the candidate's scores on all of these, if the reference has only some; one per observation.
         disagreement: of labelled traffic, in place of the differences: where the outputs differ, and a labelled sample.
     """
 
@@ -65,6 +67,8 @@ class PairedScores:
     part: str = ""
     near: tuple[bool, ...] = ()
     disagreement: Disagreement | None = None
+    every: int = 0
+    scored: tuple[float, ...] = ()
 
     @property
     def key(self) -> PairKey:
@@ -127,6 +131,7 @@ def pair(
 
     `known` says why they cannot be compared, if that was found out before.
     """
+    every, unit = unit, reference.part_of(unit)
     declared = policy.of(unit.name, unit.kind)
     if not aimed:
         declared = replace(declared, role="guard")
@@ -134,9 +139,11 @@ def pair(
     number = candidate.sealed_evaluations.get(unit.key, 1)
     level = stats.sealed_level(number) if unit.sealed or unit.labels else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
-    problem = known or _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
+    problem = known or _absent(every, candidate, name, reference) or _mismatch(unit, name, old, every, new)
+    scored = observations(every.cases, new) if not problem and unit is not every else ()
+    new = {case.id: new[case.id] for case in unit.cases} if scored else new
     problem = problem or _partless(declared, old, new)
-    sides = PairedScores(unit, name, declared, level, old, new, problem)
+    sides = PairedScores(unit, name, declared, level, old, new, problem, every=len(every.cases), scored=scored)
     if problem:
         return sides
     near = frozenset(candidate.near.get(unit.of or unit.key, ()))
@@ -157,16 +164,17 @@ def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:
         return "the run did not evaluate it"
     if unit.key not in reference.units:
         return f"the {name} does not contain it"
-    if candidate.questions.get(unit.key) != reference.questions.get(unit.key):
+    part = reference.part_of(unit)
+    asked = part.questions if part is not unit else candidate.questions.get(unit.key)
+    if asked != reference.questions.get(unit.key) or not part.cases:
         return f"the {name} was evaluated on other questions"
     return ""
 
 
-def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
+def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], every: Unit, new: Mapping[str, Result]) -> str:
     # A case that is missing or has no score blocks; it is neither left out nor counted as zero.
-    ids = {case.id for case in unit.cases}
-    for side, results in ((name, old), ("run", new)):
-        if odd := sorted(set(results) ^ ids):
+    for side, results, asked in ((name, old, unit), ("run", new, every)):
+        if odd := sorted(set(results) ^ {case.id for case in asked.cases}):
             return f"the {side} and the fixtures differ in {_some(odd)}"
         if unscored := sorted(case for case, result in results.items() if result.score is None):
             return f"the {side} has no score for {_some(unscored)}"

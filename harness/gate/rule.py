@@ -209,7 +209,7 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     regressed_cases = [case.id for case in both if old[case.id].passed and new[case.id].passed is False]
     fixed_cases = [case.id for case in both if old[case.id].passed is False and new[case.id].passed]
     noise = reference.noise.get(unit.key)
-    by_themselves = noise.flips if noise else ()
+    by_themselves = tuple(case for case in noise.flips if case in old) if noise else ()
     marked = [case for case in both if case.critical]
     critical = [case for case in marked if case.id not in by_themselves]  # a random flip shows nothing
     return UnitVerdict(
@@ -218,6 +218,7 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         base=fmean(each.before) if each.before else known.mean if known else None,
         mean=fmean(each.after) if each.after else None,
         observations=len(each.after),
+        cases=each.every if each.scored else 0,
         margin=each.policy.margin,
         target_score=each.policy.target_score,
         declared=each.policy.reason,
@@ -298,9 +299,10 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
             where = "the policy file" if each.unit.check_kind.supplied else "task.yaml"
             yield messages.collapse_not_excluded(facts, each.policy.collapse, where)
     minimum = each.policy.minimum_score
-    if minimum is not None and fmean(each.after) < minimum - stats.TIE:
+    mean = fmean(each.scored or each.after)
+    if minimum is not None and mean < minimum - stats.TIE:
         # an estimate below the minimum may be chance: regressed takes a significant result
-        yield messages.maybe_below_minimum(facts, minimum)
+        yield messages.maybe_below_minimum(mean, minimum, each.every if each.scored else 0)
 
 
 def _not_held(each: PairedScores, facts: UnitVerdict) -> str:

@@ -152,6 +152,7 @@ class UnitVerdict:
 
     Attributes:
         base, mean: means over the `observations`, which with groups are fewer than the cases.
+        cases: how many the unit has, if the reference has only `n` of them unchanged; otherwise 0.
         interval: of the difference, each end one-sided at the `level` of the verdict.
         p_worse: the p-value of "worse", before correction for the number of `tests` of the run.
         declared: the reason given in task.yaml.
@@ -182,6 +183,7 @@ class UnitVerdict:
     base: float | None
     mean: float | None
     observations: int = 0
+    cases: int = 0
     difference: float | None = None
     interval: tuple[float, float] | None = None
     level: float | None = None
@@ -233,7 +235,7 @@ class UnitVerdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record, where `falls` and `alike` are only in the reason."""
-        without = {"unit", "falls", "alike"} | (set() if self.labelled else {"labelled"})
+        without = {"unit", "falls", "alike"} | {name for name in ("labelled", "cases") if not getattr(self, name)}
         return {name: value for name, value in _plain(self).items() if name not in without}
 
 

@@ -179,7 +179,7 @@ def _beside(unit: Unit, past: Past) -> Beside:
         return ""
     if past.ledger.live_releases(unit.task):
         return "not worse"  # the next change is an adapter, and the first reference its base
-    oldest = find_anchor(past.folder.parent, past.ledger, unit.key, unit.questions)
+    oldest = find_anchor(past.folder.parent, past.ledger, unit)
     return "held" if oldest and oldest.digest != serving.files[unit.key] else ""
 
 

@@ -397,9 +397,10 @@ def _findings(result: Result, context: CaseContext | None) -> Iterator[Finding]:
 
 
 def _before(verdict: Mapping[str, Any], case: str, context: CaseContext | None) -> dict[str, str | None]:
-    """Return the references' outputs; without a sidecar, the record has only those of regressed cases."""
+    """Return the references' outputs, that of the verdict first; without a sidecar, only those of regressed cases."""
     if context and context.before:
-        return {name: each.output for name, each in context.before.items()}
+        names = sorted(context.before, key=lambda name: name != verdict.get("reference"))
+        return {name: context.before[name].output for name in names}
     known = verdict.get("before", {})
     return {verdict["reference"]: known[case]} if case in known else {}
 

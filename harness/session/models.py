@@ -17,7 +17,7 @@ from tunegate.harness.baselines.lookup import (
 from tunegate.harness.baselines.notes import difference_notes, reference_notes
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
-from tunegate.harness.baselines.service import records_in_service
+from tunegate.harness.baselines.service import records_in_service, spent_anchors
 from tunegate.harness.baselines.store import as_reference, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
@@ -284,6 +284,8 @@ class RunModels:
             branch = options.branch.baselines if options.branch else None
             found = baseline_references(options.baselines, tasks, selected, model.fingerprint, options.model, branch)
             self._note(*reference_notes(found, model.fingerprint, selected))
+            if not options.adapters:
+                self._note(*spent_anchors(options.baselines, read_ledger(options.baselines), selected))
             return {name: self._with_sealed(name, each) for name, each in found.items()}
         record = record_reference(Path(options.against), tasks, selected, bool(options.compared_as))
         if not options.compared_as:  # whose differences are printed first

@@ -83,7 +83,7 @@ class Selection:
     @property
     def asked(self) -> list[Unit]:
         """The selected units, each with only its selected cases."""
-        return [_narrowed(unit, self._cases[unit.key]) for unit in self.selected]
+        return [unit.with_cases(self._cases[unit.key]) for unit in self.selected]
 
     @property
     def whole(self) -> list[Unit]:
@@ -114,8 +114,3 @@ class Selection:
     def _check_whole(self, does: str) -> None:
         if parts := [unit.key for unit in self.selected if not self.is_whole(unit)]:
             raise Refused(f"{does} whole units only, found a part of {', '.join(parts)}; select all of it")
-
-
-def _narrowed(unit: Unit, ids: set[str]) -> Unit:
-    cases = tuple(case for case in unit.cases if case.id in ids)
-    return unit if cases == unit.cases else replace(unit, cases=cases)  # the same object keeps its cached questions

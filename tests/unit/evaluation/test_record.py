@@ -194,7 +194,7 @@ FACTS = [each.name for each in fields(UnitVerdict) if each.name not in {"unit", 
 def test_a_verdict_that_lacks_a_part_or_has_an_odd_one_is_refused(judged, tmp_path, name):
     verdict = judged.verdicts["desk/triage"]
     rest = {key: value for key, value in verdict.items() if key != name}
-    lacking = [] if name == "labelled" else [rest]  # only traffic with labels has that part
+    lacking = [] if name in ("labelled", "cases") else [rest]  # only some units have these
     for forged in (*lacking, rest | {name: {"x": []}}):
         path = replace(judged, verdicts={"desk/triage": forged}).write(tmp_path / "record.json").path
         with pytest.raises(Refused, match=name):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.core.files import stamped
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule as gate
 
 T, G = "desk/triage", "desk/replies"
@@ -103,6 +107,110 @@ def test_another_configuration_must_be_held_of_what_is_in_service_and_of_the_anc
 
     judged = evaluate({T: row(100, 80)}, None, (), baseline=chained["baseline"])
     assert not gate.blocked(judged)
+
+
+# a reference that has only some of the cases unchanged
+
+
+def part(tasks, rows: dict[str, Any], ids: range) -> Record:
+    """A reference with these cases of desk/triage, as an anchor has them after others were added."""
+    whole, [unit] = record(tasks, rows), [each for each in tasks[0].units if each.key == T]
+    less = unit.with_cases({unit.cases[index].id for index in ids})
+    results = {case.key: whole.cases[case.key] for case in less.cases}
+    summary = summarize(less, list(results.values()))
+    return replace(
+        whole, cases=results, questions={T: less.questions}, units={T: summary},
+        shared={T: frozenset(case.id for case in less.cases)},
+    )  # fmt: skip
+
+
+def test_added_cases_neither_dilute_a_loss_nor_count_beside_the_anchor(tmp_path):
+    write_desk(tmp_path, 700)
+    write_policy(tmp_path, triage={"margin": 0.05})
+    tasks = load_tasks(tmp_path)
+    before, now = {T: "1" * 700}, {T: "0" * 20 + "1" * 680}
+    service, anchor = record(tasks, before), part(tasks, before, range(100))
+
+    judged = gate.compare(tasks, record(tasks, now), {"baseline": service}, [])
+    assert judged.verdicts[T]["verdict"] == "held"
+    judged = gate.compare(tasks, record(tasks, now), {"baseline": service, "anchor": anchor}, [])
+    found = judged.verdicts[T]
+    assert (found["verdict"], found["reference"], found["n"], found["cases"]) == ("regressed", "anchor", 100, 700)
+    assert (found["base"], found["mean"], len(found["regressed_cases"])) == (1.0, 0.8, 20)
+    assert "100.0 % -> 80.0 % on 100 of 700 cases, -20.0 points" in found["reason"]
+
+    judged = gate.compare(tasks, record(tasks, before), {"baseline": service, "anchor": anchor}, [])
+    found = judged.verdicts[T]
+    assert (found["verdict"], found["n"], "cases" in found) == ("held", 700, False)
+    assert found["reason"].endswith("Against the anchor, on 100 of its 700 cases: held, +0.0 points.")
+
+
+def test_too_few_cases_of_an_anchor_ask_for_another_one(tmp_path):
+    write_desk(tmp_path, 300)
+    write_policy(tmp_path, triage={"margin": 0.05})
+    tasks = load_tasks(tmp_path)
+    rows = {T: "1" * 300}
+    judged = gate.compare(tasks, record(tasks, rows), {"anchor": part(tasks, rows, range(20))}, [])
+    found = judged.verdicts[T]
+    assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
+    assert "added cases do not count here; approve a new anchor: tunegate record --anchor REASON" in found["reason"]
+
+
+def test_losses_of_added_cases_do_not_count_beside_the_anchor(tmp_path):
+    write_desk(tmp_path, 300)
+    write_policy(tmp_path, triage={"margin": 0.05})
+    tasks = load_tasks(tmp_path)
+    anchor = part(tasks, {T: "1" * 300}, range(200))
+    judged = gate.compare(tasks, record(tasks, {T: "1" * 200 + "0" * 100}), {"anchor": anchor}, [])
+    assert judged.verdicts[T]["verdict"] == "held"
+
+
+@pytest.mark.parametrize(("added", "verdict"), [("1", "held"), ("0", "regressed")])
+def test_a_minimum_score_is_that_of_all_cases(tmp_path, added, verdict):
+    write_desk(tmp_path, 300)
+    write_policy(tmp_path, triage={"margin": 0.05, "minimum_score": 0.85})
+    tasks = load_tasks(tmp_path)
+    now = record(tasks, {T: row(200, 180) + added * 100})
+    judged = gate.compare(tasks, now, {"baseline": part(tasks, {T: row(200, 180) + "1" * 100}, range(200))}, [])
+    assert judged.verdicts[T]["verdict"] == verdict
+
+
+def test_a_mean_below_the_minimum_names_all_cases(tmp_path):
+    write_desk(tmp_path, 300)
+    write_policy(tmp_path, triage={"margin": 0.05, "minimum_score": 0.61})
+    tasks = load_tasks(tmp_path)
+    now = record(tasks, {T: row(200, 180) + "0" * 100})
+    judged = gate.compare(tasks, now, {"baseline": part(tasks, {T: row(200, 180) + "1" * 100}, range(200))}, [])
+    assert "60.0 % on all 300 cases is below the minimum score of 61.0 %" in judged.verdicts[T]["reason"]
+
+
+@pytest.mark.parametrize("how", ["no shared case", "a lost result", "another question", "a case too few in the run"])
+def test_a_part_that_does_not_fit_blocks(tmp_path, how):
+    write_desk(tmp_path, 200)
+    write_policy(tmp_path, triage={"margin": 0.05})
+    tasks = load_tasks(tmp_path)
+    rows = {T: "1" * 200}
+    anchor, now = part(tasks, rows, range(100)), record(tasks, rows)
+    if how == "no shared case":
+        anchor = replace(anchor, shared={T: frozenset()}, cases={})
+    elif how == "a lost result":
+        anchor = replace(anchor, cases=dict(list(anchor.cases.items())[1:]))
+    elif how == "another question":
+        anchor = replace(anchor, questions={T: {**anchor.questions[T], "inputs": "other"}})
+    else:
+        now = replace(now, cases=dict(list(now.cases.items())[:-1]))
+    found = gate.compare(tasks, now, {"anchor": anchor}, []).verdicts[T]
+    assert (found["blocks"], found["difference"]) == (True, None)
+
+
+def test_a_record_file_cannot_say_that_it_shares_only_some_cases(tmp_path):
+    write_desk(tmp_path / "fixtures", 20)
+    made = record(load_tasks(tmp_path / "fixtures"), {T: "1" * 20})
+    path = made.write(tmp_path / "record.json").path
+    data = json.loads(path.read_text())
+    del data["digest"]
+    path.write_text(json.dumps(stamped(data | {"shared": {T: ["c000"]}})))
+    assert read_record(path).shared == {}
 
 
 # the number of a run

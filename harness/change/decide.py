@@ -44,7 +44,7 @@ from tunegate.harness.change.trees import check_inside, keep_importable, lay_wor
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.registry import declared_checks, isolating_checks, own_file
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.git import check_repository, commit_of, git
+from tunegate.harness.core.git import check_repository, commit_of, git, holds_head
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import PROJECT, project_table
 from tunegate.harness.evaluation.record import Record
@@ -57,6 +57,7 @@ from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
+from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.run import Session
 
@@ -92,6 +93,7 @@ def decide_change(
             change.find_branch()
             change.lay_trees()
             change.compare_rules()
+            change.check_base()
             change.hold_back()
             change.join_sides()
             decision = change.decide(watch, tell)
@@ -203,6 +205,26 @@ class _Change:
         self.approved = self.approve == self.digest
         self.changes = self._named(changes)
 
+    def check_base(self) -> None:
+        """Refuse a branch that already holds the change: what is here would be compared with itself."""
+        options, root = self.options, self.options.root
+        is_named = bool(options.adapters or options.replays) or standing(root)["model"] != options.model
+        differs = bool(self.changes.modified or self.changes.added or self._edited())
+        if self.before and not is_named and not differs and holds_head(root, self.commit):
+            raise Refused(
+                f"--policy-from={self.ref}: expected the branch as it was before this change, found that {self.ref} "
+                "already holds all that is here, which would be compared with itself; name the branch that the change "
+                "is to be merged into, such as --policy-from=origin/main, or the commit before a merge: "
+                "--policy-from=HEAD^1; without the option, tunegate gate compares with the anchor"
+            )
+
+    def _edited(self) -> tuple[EditedPart, ...]:
+        """The edited parts of the configuration."""
+        if self.older is None:
+            return ()
+        sides = (settings_of(each, SETTINGS) for each in (self.home, self.options.root))
+        return tuple(configuration_changes(self.older.tasks, self.newer.tasks, *sides))
+
     def _rules(self, options: Options, copy: Path | None = None) -> Rules:
         """The rules of a side, with its model's code and template; `copy` is the tree around its own checks."""
         opened, root = self.options.opened, self.options.root
@@ -280,12 +302,8 @@ class _Change:
     def _announced(self) -> Decision:
         """The decision before any evaluation: rule changes and edits."""
         notes = () if self.before else (f"{self.ref} has no fixtures: all rules are this change's own",)
-        decision = Decision(changes=self.changes, approved=self.approved, notes=notes)
-        if self.older is None:
-            return decision
-        sides = (settings_of(each, SETTINGS) for each in (self.home, self.options.root))
-        edited = configuration_changes(self.older.tasks, self.newer.tasks, *sides)
-        return replace(decision, configuration=tuple(edited))
+        edited = self._edited()
+        return Decision(changes=self.changes, approved=self.approved, notes=notes, configuration=edited)
 
     def _by_own_rules(self, decision: Decision, watch: Watch) -> Decision:
         # before those of the branch: evaluations of sealed cases are then counted in the ledger that stays

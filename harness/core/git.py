@@ -98,6 +98,16 @@ def commit_of(folder: Path, ref: str, option: str) -> str:
     return found
 
 
+def holds_head(folder: Path, commit: str) -> bool:
+    """Whether a commit contains all that is committed here: HEAD is among its ancestors, or was merged from it."""
+    if not run_git(folder, "merge-base", "--is-ancestor", "HEAD", commit).returncode:
+        return True
+    # of a merge commit, the first parent is the branch that it is on
+    is_side = _commit(folder, "HEAD^2") and run_git(folder, "merge-base", "--is-ancestor", commit, "HEAD^1").returncode
+    trees = [git(folder, "rev-parse", "--end-of-options", f"{each}^{{tree}}") for each in (commit, "HEAD")]
+    return bool(is_side) and trees[0] == trees[1]
+
+
 def _commit(folder: Path, ref: str) -> str:
     done = run_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     return done.stdout.decode().strip() if not done.returncode else ""

@@ -62,6 +62,7 @@ def test_without_a_branch_the_work_tree_alone_decides(repository):
 
 def test_a_gate_that_passes_says_of_which_unit_nothing_is_right(repository):
     write_policy(Path("fixtures"), triage={"role": "guard", "margin": 0.1})
+    shutil.rmtree("baselines")
     record(good=0)
     write(0)
     said = gate(since=None)

@@ -67,6 +67,7 @@ def plant(file: str, ran: Path) -> None:
 
 
 def test_the_same_code_is_asked_and_a_prompt_of_it_is_a_candidate(desk):
+    git("commit", "-qm", "notes", "--allow-empty")
     found = gate()
     assert (found["passes"], found["modified"]) == (True, [])
     assert [each["verdicts"] for each in found["by_rules"]] == [{"desk/triage": "held"}] * 2
@@ -135,6 +136,7 @@ def test_another_file_that_reviewed_code_reaches_for_is_not_there(desk, ran):
     ok("record", "--fresh")
     commit_to_main("a look around")
     plant("extra.py", ran)
+    git("commit", "-qam", "extra")
     found = gate()
     assert (found["passes"], found["modified"]) == (True, [])
     assert not ran.exists()

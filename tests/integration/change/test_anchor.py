@@ -1,0 +1,230 @@
+"""What a later change is compared with: the anchor stays, whatever cases come, and whoever records what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.support.gated import commit_to_main, edit, git, invoke, ok
+from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt
+from tests.support.records import write_policy
+
+
+def gate(*options: str) -> dict[str, Any]:
+    done = invoke("gate", "--json", *options)
+    assert done.exit_code in (0, 1, 4), done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (done.exit_code == 0) == found["passes"]
+    return found
+
+
+def as_guard(margin: float) -> None:
+    write_policy(Path("fixtures"), triage={"margin": margin})
+    ok("record")
+    commit_to_main("a guard")
+
+
+def add(name: str, count: int) -> None:
+    """Add cases that every prompt gets right."""
+    more = [{"id": f"{name}{n:03}", "input": f"{name} 0", "expect": {"product": "boiler"}} for n in range(count)]
+    for number, case in enumerate(more):
+        case["input"] = f"{name} of number {number} in case 0"
+    edit(lambda data: data["cases"].extend(more))
+
+
+def lose(count: int) -> str:
+    """A prompt that gets so many of the cases wrong that the one in service gets right."""
+    text = f"Sort the ticket, but {count}."
+    RIGHT[text] = (110, set(range(1, count + 1)))
+    return text
+
+
+def reason() -> str:
+    return str(gate_record()["verdicts"]["desk/triage"]["reason"])
+
+
+def gate_record() -> dict[str, Any]:
+    invoke("gate", "--out=record.json")
+    return dict(json.loads(Path("record.json").read_text()))
+
+
+def test_a_worse_prompt_that_was_just_recorded_is_compared_with_the_anchor(desk):
+    prompt(WORSE)
+    assert not gate()["passes"]
+    ok("record")
+    assert not gate()["passes"]
+    assert reason().startswith("Regressed: worse than the anchor")
+    commit_to_main("worse, by an owner")
+    assert not gate()["passes"]
+    ok("record", "--anchor=The team decided so.")
+    assert gate()["passes"]
+
+
+def test_eight_merges_that_each_add_a_case_do_not_add_up(desk):
+    as_guard(0.1)
+    merged = 0
+    for step in range(1, 9):
+        prompt(lose(4 * step))
+        add(f"step{step}", 1)
+        ok("record")
+        if not gate("--policy-from=main")["passes"]:
+            break
+        merged += 1
+        commit_to_main(f"merge {step}")
+    assert merged < 3
+    assert f"Against the anchor, on 120 of its {CASES + merged + 1} cases" in reason() or "than the anchor" in reason()
+
+
+def test_easy_cases_do_not_hide_a_loss(desk):
+    as_guard(0.05)
+    add("easy", 600)
+    ok("record")
+    assert gate("--policy-from=main")["passes"]
+    commit_to_main("easy cases")
+    prompt(lose(20))
+    found = gate("--policy-from=main")
+    assert not found["passes"]
+    assert {each["verdicts"]["desk/triage"] for each in found["by_rules"]} == {"regressed"}
+    assert "on 120 of 720 cases" in reason()
+
+
+def test_a_change_that_adds_cases_is_compared_on_those_that_the_branch_has(desk):
+    """Its own record, which has all cases, is no reference for itself."""
+    as_guard(0.05)
+    prompt(lose(20))
+    add("easy", 600)
+    ok("record")
+    found = gate("--policy-from=main", "--out=record.json")
+    assert {each["rules"]: each["verdicts"]["desk/triage"] for each in found["by_rules"]} == {
+        "the rules of main": "regressed", "the rules of this change": "regressed",
+    }  # fmt: skip
+    verdict = json.loads(Path("record.json").read_text())["verdicts"]["desk/triage"]
+    assert (verdict["n"], verdict["cases"], len(verdict["regressed_cases"])) == (120, 720, 20)
+
+
+def test_removed_and_edited_cases_leave_the_others_with_the_anchor(desk):
+    as_guard(0.1)
+    edit(lambda data: data.update(cases=data["cases"][:-10]))
+    edit(lambda data: data["cases"][0].update(input="another ticket 0"))
+    ok("record")
+    commit_to_main("reviewed")
+    prompt(lose(30))
+    ok("record")
+    assert not gate()["passes"]
+    assert "on 109 of 110 cases" in reason()
+
+
+def test_an_approved_edit_of_every_case_begins_anew(desk):
+    as_guard(0.1)
+    edit(lambda data: [case.update(input=f"another {case['input']}") for case in data["cases"]])
+    ok("record")
+    found = gate("--policy-from=main")
+    assert "desk/triage: no case of the anchor is left as it was: a record of this change would be the anchor" in str(
+        found["modified"]
+    )
+    commit_to_main("reviewed")
+    found = gate()
+    assert found["passes"]
+    assert "desk/triage: no case is left as the anchor of" in str(found["notes"])
+
+
+def test_tags_and_marks_take_no_case_from_the_anchor(desk):
+    edit(lambda data: [case.update(critical=True, tags={"kind": "a"}) for case in data["cases"][91:110]])
+    prompt(WORSE)
+    ok("record")
+    assert not gate()["passes"]
+    assert "than the anchor" in reason()
+    assert "on 120 cases" in reason()
+
+
+def test_a_second_question_of_a_group_does_not_take_it_from_the_anchor(desk):
+    as_guard(0.05)
+    edit(lambda data: data["cases"].extend({**case, "id": f"{case['id']}-again"} for case in data["cases"][:100]))
+    ok("record")
+    commit_to_main("every question twice")
+    prompt(lose(20))
+    ok("record")
+    assert not gate()["passes"]
+    assert "on 120 of 220 cases" in reason()
+
+
+def test_an_anchor_whose_record_is_lost_is_asked_for(desk):
+    prompt(REWORDED)
+    ok("record")
+    assert gate()["passes"]
+    for kept in Path("baselines/ledger/outputs").glob("*.json"):
+        kept.unlink()
+    done = invoke("gate")
+    assert done.exit_code == 4, done.output
+    assert "the record of the anchor" in done.output
+    assert "tunegate record --anchor" in done.output
+
+
+# a base that already holds the change
+
+
+def refused(*options: str) -> str:
+    done = invoke("gate", *options)
+    assert done.exit_code == 4, done.output
+    return done.output
+
+
+def test_a_base_that_already_holds_the_change_is_refused(desk):
+    prompt(WORSE)
+    ok("record")
+    git("add", "-A")
+    git("commit", "-qm", "worse")
+    assert not gate("--policy-from=main")["passes"]
+    assert "--policy-from=HEAD^1" in refused("--policy-from=HEAD")
+
+    git("branch", "-f", "main")
+    assert "main already holds" in refused("--policy-from=main")
+    git("checkout", "-q", "-b", "later")
+    Path("notes.md").write_text("notes")
+    git("add", "notes.md")
+    git("commit", "-qm", "notes")
+    git("branch", "-f", "main")
+    git("checkout", "-q", "change")
+    assert "main already holds" in refused("--policy-from=main")
+
+
+def test_the_second_parent_of_a_merge_is_refused(desk):
+    base = git("rev-parse", "HEAD").strip()
+    prompt(WORSE)
+    ok("record")
+    git("add", "-A")
+    git("commit", "-qm", "worse")
+    git("checkout", "-q", "-B", "merged", base)
+    git("merge", "-q", "--no-ff", "-m", "merge", "change")
+    assert "--policy-from=HEAD^1" in refused("--policy-from=HEAD^2")
+    assert not gate("--policy-from=HEAD^1")["passes"]
+
+
+def test_honest_bases_are_not_refused(desk):
+    prompt(REWORDED)
+    assert gate("--policy-from=HEAD")["passes"]  # not committed yet
+    ok("record")
+    git("add", "-A")
+    git("commit", "-qm", "reworded")
+    assert gate("--policy-from=main")["passes"]
+    Path("notes.md").write_text("notes")
+    git("add", "-A")
+    git("commit", "-qm", "notes")
+    assert gate("--policy-from=HEAD^1")["passes"]  # this commit edits no prompt
+    git("commit", "-qm", "again", "--allow-empty")
+    assert gate("--policy-from=HEAD^1")["passes"]  # as a push to main that changes nothing
+    prompt(IN_SERVICE)
+    assert gate("--policy-from=HEAD")["passes"]
+
+
+def test_a_first_record_passes_beside_a_branch_without_fixtures(desk):
+    git("checkout", "-q", "--orphan", "empty")
+    git("rm", "-rqf", "--cached", ".")
+    Path("README.md").write_text("nothing yet")
+    git("add", "README.md")
+    git("commit", "-qm", "nothing yet")
+    git("branch", "-f", "main")
+    git("add", "-A")
+    git("commit", "-qm", "a first record")
+    assert gate("--policy-from=main")["passes"]

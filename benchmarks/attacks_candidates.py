@@ -178,6 +178,65 @@ def _hot_and_worse(world: World) -> None:
     _record(world)
 
 
+def _losing(world: World, count: int, added: int) -> None:
+    """A prompt that gets so many of the cases wrong that pass, and easy cases more; both are recorded."""
+    text = f"{IN_SERVICE} Not the first {count}."
+    cases = [{"id": f"e{count}-{n}", "input": f"easy {n} of {count}: 0", "expect": {"product": "boiler"}}
+             for n in range(added)]  # fmt: skip
+
+    def edit(data: dict[str, Any]) -> None:
+        data.update(prompt={"system": text})
+        data["cases"].extend(cases)
+
+    RIGHT[text] = (110, set(range(1, count + 1)))
+    world.edit(UNIT, edit)
+    _record(world)
+
+
+def _ten_merges(world: World) -> None:
+    """Ten merges that each lose a case of 120 and add easy ones; the gate is asked about the last one.
+
+    A merge that the gate stops is none, and the next one loses a case of what is in service.
+    """
+    merged = 0
+    for step in range(1, 11):
+        world.git("clean", "-fdq")
+        world.git("checkout", "-q", "-f", "-B", "change", "origin/main")
+        _losing(world, merged + 1, step)
+        world.git("add", "-A")
+        world.git("commit", "-qm", "change")
+        if step < 10 and world.tunegate(*GATE[:2]).returncode == 0:
+            world.git("push", "-q", "origin", "change:main")
+            world.git("fetch", "-q")
+            merged += 1
+
+
+def _easy_cases(world: World) -> None:
+    _losing(world, 0, 600)
+    world.approve()
+    _losing(world, 20, 0)
+
+
+def _easy_cases_at_once(world: World) -> None:
+    _losing(world, 20, 600)
+
+
+def _merged(world: World) -> None:
+    """It is recorded and pushed to main before anybody asks the gate."""
+    _worse(world)
+    _record(world)
+    world.approve()
+
+
+def _second_parent(world: World) -> None:
+    """It is merged, and the gate is asked beside the side that came in."""
+    _worse(world)
+    _record(world)
+    world.commit()
+    world.git("checkout", "-q", "-B", "merged", "origin/main")
+    world.git("merge", "-q", "--no-ff", "-m", "merge", "change")
+
+
 def _served(what: str, change: Callable[[World], Any]) -> Attempt:
     return Attempt(what, change, GATE, "served")
 
@@ -201,5 +260,18 @@ ATTEMPTS = {
     "examples-hold-answers": _served("The worked examples are the cases.", _answers_in_examples),
     "cases-keep-the-prompt": _served("Cases that would fail keep the good prompt as their own.", _prompts_of_cases),
     "file-keeps-the-prompt": _served("They move to a second file that keeps it.", _second_file),
+    "merges-add-a-case": _served("Ten merges lose a case each, and each adds easy ones.", _ten_merges),
+    "easy-cases": _served("600 easy cases, merged before, dilute a loss of 20 in 120.", _easy_cases),
+    "easy-cases-at-once": _served("600 easy cases come with that loss.", _easy_cases_at_once),
+    "recorded-then-gated": Attempt(
+        "The worse prompt is recorded before the gate runs.", _then(_record), GATE[:1], "served"
+    ),
+    "recorded-and-merged": _served("It is pushed to the branch that it is compared with.", _merged),
+    "base-is-head": Attempt(
+        "The base that is named is the change itself.", _merged, (GATE[0], "--policy-from=HEAD"), "served"
+    ),
+    "base-is-second-parent": Attempt(
+        "The base that is named is the merged side.", _second_parent, (GATE[0], "--policy-from=HEAD^2"), "served"
+    ),
     "decoding-hot": _served("The temperature is raised, and its record comes with it.", _hot_and_worse),
 }

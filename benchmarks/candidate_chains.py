@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.candidate_worlds import PASSING, Flags, Shape, answers, passes, worse
+from benchmarks.candidate_worlds import PASSING, Flags, Shape, answers, check_grown, passes, worse
 
+GROWING, CHECKED = 12, 2  # merges that add cases; of each, so many are decided as whole worlds, too
 MERGES, RUNS, LEARNT = 10, 20, 0.06  # the last: of the failures seen, known by heart at the next run
 SEED = 20_261_131
 STOPS = ("in service", "the anchor", "both")
@@ -78,6 +79,57 @@ def _by(held: Flags, anchored: bool) -> np.ndarray:
     """How many chains each reference stopped at the last try: what is in service, the anchor, or both."""
     service, anchor = ~held[0], ~held[1] & anchored
     return np.array([(service & ~anchor).sum(), (anchor & ~service).sum(), (service & anchor).sum()])
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Merges that each lose a share of the first cases and add easy ones, which every model gets right.
+
+    Attributes:
+        added: how many each adds.
+        beyond: the share of chains that get more than one margin below the start, on the first cases.
+        merged: the mean number of merges.
+        lost: the mean of what is lost on the first cases at the end, in margins.
+    """
+
+    shape: Shape
+    margin: float
+    loss: float
+    added: int
+    anchored: bool
+    beyond: float
+    merged: float
+    lost: float
+    draws: int
+
+
+def growth(shape: Shape, margin: float, loss: float, added: int, anchored: bool, draws: int) -> Growth:
+    """Draw chains that end where the gate stops a merge.
+
+    A change is compared with what is in service on the cases that the branch has, and with the anchor on the first.
+    """
+    random = np.random.default_rng([SEED, shape.n, round(1e4 * shape.flip_rate), added])
+    steady = random.random((draws, shape.n)) < PASSING
+    first = answers(steady, shape.flip_rate, random)
+    serving, merged = first.copy(), np.zeros(draws)
+    alive = np.arange(draws)
+    for step in range(GROWING):
+        easy = np.ones((len(alive), step * added), dtype=bool)
+        lower = worse(steady[alive], loss, shape.flip_rate, random)
+        candidates = answers(lower, shape.flip_rate, random)
+        fine = passes(np.hstack([candidates, easy]), [np.hstack([serving[alive], easy])], margin)
+        if anchored:
+            fine &= passes(candidates, [first[alive]], margin)
+            beside = [each[alive[:CHECKED]] for each in (serving, first)]
+            check_grown(candidates[:CHECKED], beside, easy.shape[1], margin, fine)
+        alive, steady_now, serving_now = alive[fine], lower[fine], candidates[fine]
+        steady[alive], serving[alive] = steady_now, serving_now
+        merged[alive] += 1
+    lost = loss * merged / margin
+    return Growth(
+        shape, margin, loss, added, anchored, float((lost > 1 + 1e-9).mean()), float(merged.mean()), float(lost.mean()),
+        draws,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate_worlds import Mismatch, UnitWorld, World, built
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.statistics.second_reference import own_flips
 
@@ -96,6 +98,37 @@ def check_whole(units: Sequence[tuple[Flags, Sequence[Flags]]], margin: float, f
         each = [unit_of(mine[row], *_references(refs, row, margin)) for mine, refs in units]
         if gate.blocked(as_configuration(World(tuple(each)))) == expected:
             raise Mismatch(f"{what}, world {row}: expected {'a pass' if expected else 'a block'} of the whole world")
+
+
+def check_grown(candidates: Flags, references: Sequence[Flags], easy: int, margin: float, found: Flags) -> None:
+    """Hold whole worlds, with easy cases that the anchor lacks, to what passes beside each reference by itself.
+
+    `references` are what is in service, which has the easy cases, and the anchor.
+
+    Raises:
+        Mismatch: the shipped gate decides a world otherwise.
+    """
+    more = np.ones(easy, dtype=bool)
+    for row, mine in enumerate(candidates):
+        serving, first = (each[row] for each in references)
+        world = World((unit_of(*(np.append(each, more) for each in (mine, serving)), margin, np.append(first, more)),))
+        task, tuned, built_ones = built(world)
+        anchor = built_ones["last release"]
+        anchor = _first_cases(task.units[0], anchor, len(first)) if easy else anchor
+        judged = gate.compare([task], tuned, {"baseline": built_ones["baseline"], "anchor": anchor}, [])
+        if gate.blocked(judged) == found[row]:
+            raise Mismatch(f"a growing unit, world {row}: expected {'a pass' if found[row] else 'a block'}")
+
+
+def _first_cases(unit: Unit, record: Record, count: int) -> Record:
+    """A record as the anchor of a unit that got more cases since."""
+    part = unit.with_cases({case.id for case in unit.cases[:count]})
+    results = {case.key: record.cases[case.key] for case in part.cases}
+    return replace(
+        record, cases=results, questions={unit.key: part.questions},
+        shared={unit.key: frozenset(case.id for case in part.cases)},
+        units={unit.key: summarize(part, list(results.values()))},
+    )  # fmt: skip
 
 
 def _references(references: Sequence[Flags], row: int, margin: float) -> tuple[Flags, float, Flags | None]:

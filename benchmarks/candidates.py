@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.candidate_adapters import EQUAL_MARGIN, MARGIN, Below, Equal, below, equal
-from benchmarks.candidate_chains import LEARNT, MERGES, STOPS, Chain, Runs, chain, runs
+from benchmarks.candidate_chains import GROWING, LEARNT, MERGES, STOPS, Chain, Growth, Runs, chain, growth, runs
 from benchmarks.candidate_rewordings import FLIP_RATES, SIZES, UNITS, Passed, Rewording, rewording
 from benchmarks.candidate_worlds import PASSING, Shape
 from benchmarks.frame import script
@@ -35,6 +35,8 @@ from tunegate.harness.statistics.power import POWER
 
 LIBRARIES = ("tunegate", "numpy", "scipy")
 CHAINS = ((100, 0.04, 0.1), (200, 0.04, 0.1), (200, 0.1, 0.1), (400, 0.04, 0.05))  # n, flip rate, margin
+GROWN = tuple(product((200, 400), (0.04, 0.1), (1, 5, 50), (True, False)))  # n, flip rate, added cases, an anchor
+GROWN_MARGIN, GROWN_LOSS = 0.05, 0.02
 STEPS, TRIES = (0.5, 0.25), (1, 5)
 RUN_CELLS = tuple((Shape(100, flip_rate, 1), margin) for margin in (0.05, 0.1) for flip_rate in (0.04, 0.1, 0.2))
 SHOWN_RUNS = (1, 7, 20)
@@ -43,6 +45,7 @@ BELOW = tuple(Shape(n, flip_rate, 1) for n in (100, 200) for flip_rate in (0.04,
 # Written down before measuring; beyond each, two standard errors.
 FORETOLD_WITHIN = 0.02  # of what `plan` says beside both references
 DRIFT = 1.5  # margins in service below the anchor, which at most one chain in twenty may exceed
+GROWN_BEYOND = 0.05  # of chains that add cases, so many get more than one margin below the anchor at most
 SERVICE_GAINS = 0.1  # at least so many more equal adapters pass than if they had to be held of both
 WORTH_WITHIN = 0.1  # of what verdicts say of a late run, for configurations that know nothing of each other
 
@@ -56,6 +59,7 @@ class Found:
     below: list[Below]
     equal: Equal
     runs: list[Runs]
+    grown: list[Growth]
 
 
 def measure(draws: int, worlds: int, watch: Watch) -> Found:
@@ -70,8 +74,12 @@ def measure(draws: int, worlds: int, watch: Watch) -> Found:
             pool.submit(chain, Shape(n, rate, 1), margin, step, tries, anchored, draws)
             for (n, rate, margin), step, tries, anchored in chains
         ]
+        grown = [
+            pool.submit(growth, Shape(n, rate, 1), GROWN_MARGIN, GROWN_LOSS, added, anchored, draws)
+            for n, rate, added, anchored in GROWN
+        ]
         run = [pool.submit(runs, shape, margin, draws) for shape, margin in RUN_CELLS]
-        every: list[Future[Any]] = [adapters, *beside, *reworded, *merged, *run]
+        every: list[Future[Any]] = [adapters, *beside, *reworded, *merged, *grown, *run]
         with watch("Candidates", len(every)) as done:
             for each in as_completed(every):
                 each.result()
@@ -79,6 +87,7 @@ def measure(draws: int, worlds: int, watch: Watch) -> Found:
         return Found(
             [each.result() for each in reversed(reworded)], [each.result() for each in merged],
             [each.result() for each in beside], adapters.result(), [each.result() for each in run],
+            [each.result() for each in grown],
         )  # fmt: skip
 
 
@@ -97,6 +106,9 @@ def broken(found: Found) -> Iterator[str]:
     for one in (each for each in found.chains if each.anchored):
         if one.most > DRIFT:
             yield f"merges, {one.shape}, steps of {one.step:g}: one in twenty loses {one.most:g} margins"
+    for grew in (each for each in found.grown if each.anchored):
+        if grew.beyond > GROWN_BEYOND + ERRORS * standard_error(grew.beyond, grew.draws):
+            yield f"merges that add {grew.added} cases, {grew.shape}: {number(grew.beyond)} % lose more than the margin"
     for mine in found.below:
         if mine.named < mine.seen_below:
             yield f"adapters, {mine.shape}: some decision does not name what is in service first"
@@ -128,7 +140,8 @@ def report(found: Found, made: str) -> str:
         "with both references, where no more than 5 % flip under that of `init`, too, and within "
         f"{100 * FORETOLD_WITHIN:g} points as often as it says; "
         "beside an anchor at most "
-        f"one chain of {MERGES} merges in twenty ends more than {DRIFT:g} margins below it; a "
+        f"one chain of {MERGES} merges in twenty ends more than {DRIFT:g} margins below it, and of "
+        f"chains that add cases at most {100 * GROWN_BEYOND:g} % more than one margin; a "
         "released adapter that "
         "scored below the one in service is never called improved before that is named; of equally "
         "bad configurations "
@@ -158,6 +171,13 @@ def report(found: Found, made: str) -> str:
         "chain in twenty. "
         f"{found.chains[0].draws:,} chains.",
         table(CHAIN_HEAD, map(_chain_row, found.chains)),
+        "## Merges that add cases",
+        f"Up to {GROWING} merges, each of which truly loses {100 * GROWN_LOSS:g} points of the first n cases and adds "
+        f"easy ones, which every model gets right; margin {100 * GROWN_MARGIN:g} points. A chain ends where the gate "
+        "stops a merge: beside what is in service, on the cases that the branch has, and, with an anchor, beside the "
+        "first record on the first n cases. *Beyond*: of the chains, those that lose more than one margin of the "
+        f"first cases. {found.grown[0].draws:,} chains.",
+        table(GROWN_HEAD, map(_grown_row, found.grown)),
         "## Adapters",
         "The base passes 60 %, the adapter in service 80, the candidate 75; one target, margin "
         f"{100 * MARGIN:g} points. *Released*: held of the base and not worse than the one in service. "
@@ -194,6 +214,7 @@ CHAIN_HEAD = (
     "n", "flips, %", "margin", "each loses", "tries", "anchor", "stopped at 1 / 2 / ... / 10", "never",
     f"by {' / '.join(STOPS)}", "lost", "one in twenty",
 )  # fmt: skip
+GROWN_HEAD = ("n", "flips, %", "adds", "anchor", "beyond", "merges", "lost, margins")
 BELOW_HEAD = ("n", "flips, %", "released", "if held of both", "of those seen below", "named first")
 RUN_HEAD = ("margin", "flips, %", "apart", "learning", "said")
 
@@ -233,6 +254,14 @@ def _chain_row(each: Chain) -> list[str]:
         str(each.shape.n), f"{100 * each.shape.flip_rate:g}", f"{100 * each.margin:g}", f"{each.step:g} margin",
         str(each.tries), "yes" if each.anchored else "no", " / ".join(f"{100 * rate:.0f}" for rate in each.stops),
         number(each.unstopped), side_by_side(*each.by), f"{each.lost:.2f}", f"{each.most:.2f}",
+    ]  # fmt: skip
+
+
+def _grown_row(each: Growth) -> list[str]:
+    return [
+        str(each.shape.n), f"{100 * each.shape.flip_rate:g}", str(each.added), "yes" if each.anchored else "no",
+        f"{number(each.beyond)} (± {number(standard_error(each.beyond, each.draws))})", f"{each.merged:.1f}",
+        f"{each.lost:.2f}",
     ]  # fmt: skip
 
 

@@ -158,7 +158,10 @@ def _unit(place: int, world: UnitWorld) -> Unit:
         for index in members:
             tags[index][tag] = "yes"
     cases = tuple(_case(name, index, tuple(mine.items())) for index, mine in enumerate(tags))
-    return _SimulatedUnit(TASK, name, world.kind, cases, sealed=bool(world.opening), own_kind=CHECKS["schema"])
+    asked = {case.id: {} for case in cases}
+    return _SimulatedUnit(
+        TASK, name, world.kind, cases, asked=asked, sealed=bool(world.opening), own_kind=CHECKS["schema"]
+    )
 
 
 @cache

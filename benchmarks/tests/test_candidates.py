@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.candidate_adapters import Below, Equal, below
-from benchmarks.candidate_chains import Chain, Runs, chain, runs
+from benchmarks.candidate_chains import Chain, Growth, Runs, chain, growth, runs
 from benchmarks.candidate_rewordings import Passed, Rewording, plans_of, unmeasured
 from benchmarks.candidate_worlds import (
     Shape,
@@ -78,6 +78,14 @@ def test_merges_that_lose_nothing_go_on_and_large_losses_stop_at_once():
     assert (gone.stops[0], gone.by, gone.most) == (1.0, (0.0, 0.0, 1.0), 0.0)
 
 
+def test_merges_that_add_cases_stop_at_the_anchor():
+    still = growth(SHAPE, 0.3, 0.0, 5, anchored=True, draws=10)
+    assert (still.beyond, still.merged) == (0.0, 12.0)
+    beside, without = (growth(SHAPE, 0.2, 0.06, 5, anchored=each, draws=60) for each in (True, False))
+    assert beside.merged < without.merged
+    assert beside.beyond < without.beyond
+
+
 def test_runs_add_up():
     found = runs(SHAPE, 0.1, 50)
     for rates in (found.apart, found.learning):
@@ -105,6 +113,10 @@ def found() -> Found:
         [Below(SHAPE, 0.6, 0.4, 0.8, 0.8, 500)],
         Equal(0.6, 0.59, 0.42, 500),
         [Runs(SHAPE, 0.1, said, tuple(1.0 for _ in said), 2_000)],
+        [
+            Growth(SHAPE, 0.1, 0.02, 5, anchored, beyond, 2.0, 0.4, 2_000)
+            for anchored, beyond in ((True, 0.03), (False, 0.5))
+        ],
     )
 
 
@@ -122,8 +134,10 @@ def test_what_was_written_down_is_asked_of_each_part(found):
         [replace(found.below[0], named=0.7)],
         replace(found.equal, of_both=0.55),
         [replace(found.runs[0], apart=(0.5,) * 20)],
+        [replace(found.grown[0], beyond=0.2)],
     )
     said = list(broken(wrong))
     assert [line.partition(",")[0].partition(":")[0] for line in said] == [
-        "rewordings", "rewordings", "rewordings", "merges", "adapters", "adapters", "runs", "runs",
+        "rewordings", "rewordings", "rewordings", "merges", "merges that add 5 cases", "adapters", "adapters", "runs",
+        "runs",
     ]  # fmt: skip

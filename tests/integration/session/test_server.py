@@ -174,7 +174,8 @@ def test_both_sides_of_a_change_evaluate_the_same_answers(desk, server, monkeypa
     git("init", "-q", ".")
     git("add", "-A")
     git("commit", "-qm", "a baseline")
-    held = CliRunner().invoke(app, ["gate", "--policy-from=HEAD"])
+    git("commit", "-qm", "a change", "--allow-empty")
+    held = CliRunner().invoke(app, ["gate", "--policy-from=HEAD~1"])
 
     assert held.exit_code == 0, held.output
     assert asked(server) == 12

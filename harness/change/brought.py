@@ -1,4 +1,4 @@
-"""The records that a change puts in service: whether they are what the gate finds.
+"""The records that a change brings, in service or as the base of an adapter: whether they are what the gate finds.
 
 Later changes are compared with them, so a record that is lower than the truth would hide a loss. The stored scores
 count for nothing: the outputs are scored again, and every case is compared with the gate's own run of it.
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunegate.harness.baselines.service import stored_record
-from tunegate.harness.baselines.store import Baseline, as_reference
+from tunegate.harness.baselines.store import Baseline, as_reference, read_baseline
 from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.change.rules import RuleChanges, unit_of_file
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed, percent, plain
 from tunegate.harness.core.progress import Watch
@@ -26,7 +27,7 @@ from tunegate.harness.evaluation.engines import SAME_CONFIGURATION
 from tunegate.harness.evaluation.noise import TOLERANCE, is_same_outcome
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.rescoring import score_again
-from tunegate.harness.ledger.ledger import Ledger
+from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.statistics.distributions import binom_beyond
 
 BELOW, ABOVE = 0.04, 0.01  # error levels: a record that is too low hides a loss, one that is too high hides none
@@ -63,10 +64,28 @@ class Brought:
         return f"{self.unit}: the record of this change ({show_path(self.record.path)})"
 
 
+def brought_records(root: Path, changes: RuleChanges) -> tuple[list[Baseline], list[str]]:
+    """Return the records that a change brings in the folder of baselines `root`, and a line for each that is lost."""
+    ledger, lost = read_ledger(root), []
+    found: dict[Path, Baseline] = {}
+    for unit, sha in changes.records.items():
+        event = ledger.in_service(unit)
+        if record := stored_record(root, unit, event) if event and event.files[unit] == sha else None:
+            found[record.path] = record
+        else:
+            lost.append(
+                f"{unit}: the record that this change puts in service is not among its baselines; record it again"
+            )
+    for name in changes.beside:
+        try:
+            found.setdefault(root / name, read_baseline(root / name, unit_of_file(name)))
+        except Refused as error:
+            lost.append(str(error))
+    return list(found.values()), lost
+
+
 def untrue_records(
-    root: Path,
-    ledger: Ledger,
-    records: Mapping[str, str],
+    records: Sequence[Baseline],
     evaluated: Sequence[Record],
     tasks: Sequence[Task],
     run_again: Callable[[Collection[str]], Record],
@@ -74,23 +93,18 @@ def untrue_records(
 ) -> Iterator[str]:
     """Yield the records of a change that are not what the gate finds; a line each.
 
-    `root`, `ledger` and `tasks` are the change's; `records` are the digests of what it puts in service, by unit, and
-    `evaluated` is what the gate found by its rules. `run_again` evaluates units once more.
+    `evaluated` is what the gate found by the change's rules, of its `tasks`. `run_again` evaluates units once more.
     """
     margins = {unit.key: task.policy.of(unit.name, unit.kind).margin for task in tasks for unit in task.units}
     units = {unit.key: unit for task in tasks for unit in task.units}
     pairs: list[tuple[Baseline, Record]] = []
-    for unit, sha in records.items():
-        event = ledger.in_service(unit)
-        record = stored_record(root, unit, event) if event and event.files[unit] == sha else None
-        if record is None:
-            yield f"{unit}: the record that this change puts in service is not among its baselines; record it again"
-        elif record.is_supplied:
+    for record in records:
+        if record.is_supplied:
             continue  # old and new outputs have one name; those of another configuration are rule changes
         elif theirs := next((each for each in evaluated if _is_of(record, each)), None):
             pairs.append((record, theirs))
         else:
-            where = f"{unit}: the record of this change ({show_path(record.path)})"
+            where = f"{record.unit}: the record of this change ({show_path(record.path)})"
             yield f"{where} is of another configuration than this change runs; record it again: tunegate record"
     try:
         brought = list(_scored_again(pairs, units, watch))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
-from tunegate.harness.change.brought import untrue_records
+from tunegate.harness.change.brought import brought_records, untrue_records
 from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
@@ -310,18 +310,20 @@ class _Change:
         if self.waits:
             return replace(decision, notes=(*decision.notes, f"by {HERE}: {self.waits}"))
         decision = _decided_by(decision, self.options, HERE, watch)
-        if decision.refused or decision.changes is None or not decision.changes.records:
+        if decision.refused or decision.changes is None:
             return decision
+        brought, lost = brought_records(self.options.baselines, decision.changes)
+        if not brought:
+            return replace(decision, untrue=tuple(lost))
         evaluated = [each.record for each in decision.by_rules]
         if self.options.adapters:  # the records are of the base, which no adapter's evaluation shows
             base = _decided_by(Decision(), replace(self.options, adapters=(), sealed=False, out=None), HERE, watch)
             if base.refused:
                 return replace(decision, refused=base.refused)
             evaluated += [each.record for each in base.by_rules]
-        root, brought = self.options.baselines, decision.changes.records
         run_again = partial(_run_again, self.options, watch=watch)
-        found = untrue_records(root, read_ledger(root), brought, evaluated, self.newer.tasks, run_again, watch)
-        return replace(decision, untrue=tuple(found))
+        found = untrue_records(brought, evaluated, self.newer.tasks, run_again, watch)
+        return replace(decision, untrue=(*lost, *found))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:
         # the branch's ledger may know of fewer tries, and each try draws another sample

@@ -86,13 +86,15 @@ class RuleChanges:
     """The rule changes, one line each: `modified` ones block until they are approved, `added` ones are listed.
 
     `approve` is the digest of exactly these changes. `records` are the records that the change puts in service, by unit
-    and digest: they are listed, and the gate compares them with its own evaluation (see candidate.py).
+    and digest, and `beside` its other new baselines, by their path in the folder of baselines: they are listed, and the
+    gate compares them with its own evaluation (see brought.py).
     """
 
     modified: tuple[str, ...]
     added: tuple[str, ...]
     approve: str
     records: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[Path, ...] = ()
 
 
 def label_lines(unit: Unit) -> dict[str, list[str]]:
@@ -147,7 +149,8 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
         else:
             added.append(line)
         modified += [each for each in said if each not in modified]
-    return RuleChanges(tuple(modified), tuple(added), approval_digest(modified, new) if modified else "", records)
+    approve = approval_digest(modified, new) if modified else ""
+    return RuleChanges(tuple(modified), tuple(added), approve, records, tuple(_new_files(old, new)))
 
 
 def approval_digest(modified: Sequence[str], new: Rules) -> str:
@@ -302,7 +305,7 @@ def _cases(ids: Sequence[str]) -> str:
 def _baselines(old: Rules, new: Rules, records: Mapping[str, str]) -> Iterator[str]:
     """Yield baselines that are gone, or differ on a case that both sides have with the same question."""
     for name, path in _files(old.baselines).items():
-        unit = _unit_of(name)
+        unit = unit_of_file(name)
         if unit not in new.units:
             continue  # reported as a unit that is gone
         if not (new.baselines / name).is_file():
@@ -403,7 +406,7 @@ def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
     for name, path in _files(new.baselines).items():
         if name in there:
             continue
-        unit = _unit_of(name)
+        unit = unit_of_file(name)
         with suppress(Refused):  # the decision says why
             now = read_baseline(path, unit)
             others = [old_path for old_name, old_path in there.items() if old_name.parts[1:] == name.parts[1:]]
@@ -444,7 +447,7 @@ def _files(baselines: Path) -> dict[Path, Path]:
     }  # fmt: skip
 
 
-def _unit_of(name: Path) -> str:
+def unit_of_file(name: Path) -> str:
     """Return the unit of a baseline, by its path in the folder of baselines."""
     return "/".join(name.with_suffix("").parts[1:])
 
@@ -465,5 +468,9 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         yield from _marks(old.units[key], unit, looser=False)
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):
             yield f"{key}: task.yaml is stricter: {', '.join(terms)}"
-    new_files = sorted(_files(new.baselines).keys() - _files(old.baselines))
-    yield from (f"{_unit_of(name)}: a new baseline ({name})" for name in new_files)
+    yield from (f"{unit_of_file(name)}: a new baseline ({name})" for name in _new_files(old, new))
+
+
+def _new_files(old: Rules, new: Rules) -> list[Path]:
+    """The baselines that only the new side has."""
+    return sorted(_files(new.baselines).keys() - _files(old.baselines))

@@ -61,6 +61,15 @@ def copies(number: int) -> dict[str, Any]:
     return {"file": "rows.jsonl", "form": "tunegate", "sha256": file_digest(Path("rows.jsonl")), "rows": number}
 
 
+def forge(path: Path) -> None:
+    """Change one output of a record, and write it anew."""
+    data = json.loads(path.read_text())
+    data["cases"]["c007"]["output"] = "another one"
+    data["scorer"] = {"jsonschema": "0"}  # an older check: the outputs are scored again
+    del data["digest"]
+    path.write_text(json.dumps(stamped(data)))
+
+
 def gate(*more: str) -> dict[str, Any]:
     done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json", *more)
     assert done.exit_code in (0, 1), done.output
@@ -101,12 +110,8 @@ def test_where_the_engine_repeats_itself_every_case_of_a_record_has_the_result_t
     ok("record")
     assert gate()["untrue"] == []
 
-    data = json.loads(path.read_text())
-    data["cases"]["c007"]["output"] = "another one"
-    data["scorer"] = {"jsonschema": "0"}  # an older check: the outputs are scored again
-    del data["digest"]
-    forged = stamped(data)
-    path.write_text(json.dumps(forged))
+    forge(path)
+    forged = json.loads(path.read_text())
     for kind in ("recorded", "serves"):
         append(Path("baselines"), Event(kind, "desk", forged["subject"], {T: forged["digest"]}))
     [line] = gate()["untrue"]
@@ -173,3 +178,38 @@ def test_a_list_that_the_rows_bear_out_never_waits(desk, tiny_model):
     Path("rows.jsonl").write_text(Path("rows.jsonl").read_text().replace("ticket", "Ticket"))
     [line] = gate()["modified"]
     assert "30 of 60 cases are near by this change's own record" in line
+
+
+@pytest.fixture
+def on_another_base(desk, tiny_model, tied_model) -> Path:
+    """A change to an adapter on another base, whose record, at this path, it brings and does not put in service."""
+    edit(lambda data: data["check"].update(schema={"pattern": "^(?!another)"}))
+    ok("record")
+    commit(tiny_model)
+    write_trained(Path("adapters/x"), load_base(tied_model))
+    Path("pyproject.toml").write_text(f'[tool.tunegate]\nmodel = "{tied_model}"\n')
+    known = set(Path("baselines/ledger").glob("*.json"))
+    ok("record")
+    for event in set(Path("baselines/ledger").glob("*.json")) - known:
+        if json.loads(event.read_text())["kind"] == "serves":
+            event.unlink()
+    [path] = Path("baselines").glob("tied-*/desk/triage.json")
+    return path
+
+
+def test_the_record_of_a_base_that_is_not_in_service_is_what_the_gate_finds_too(on_another_base):
+    assert gate()["untrue"] == []
+
+    forge(on_another_base)
+    forged = json.loads(on_another_base.read_text())
+    append(Path("baselines"), Event("recorded", "desk", forged["subject"], {T: forged["digest"]}))
+    [line] = gate()["untrue"]
+    assert "another result in 1 of 60 cases (c007); record it again" in line
+
+
+def test_a_new_record_of_a_model_that_nothing_here_runs_cannot_be_checked(on_another_base, tiny_model):
+    Path("pyproject.toml").write_text(f'[tool.tunegate]\nmodel = "{tiny_model}"\n')
+    write_trained(Path("adapters/x"), load_base(tiny_model))
+
+    [line] = gate()["untrue"]
+    assert "is of another configuration than this change runs" in line

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tunegate.harness.cases.json_schemas import published_schema
-from tunegate.harness.cases.policy import PartPolicy, Policy, UnitPolicy, policy_changes, read_policy
+from tunegate.harness.cases.policy import PartPolicy, Policy, Together, UnitPolicy, policy_changes, read_policy
 from tunegate.harness.core.errors import AuthoringError
 
 UNITS = {"triage": "pass/fail", "tone": "pass/fail", "fluency": "continuous", "final": "pass/fail"}
@@ -212,3 +212,33 @@ def test_a_part_that_lost_its_margin_or_got_a_wider_one_is_looser():
         assert bool(policy_changes(*sides, looser=True)) == looser
         assert bool(policy_changes(*sides, looser=False)) != looser
         assert policy_changes({"parts": {"clean": 0.03}}, {}, looser=True) == ["parts clean 0.03 -> none"]
+
+
+GROUP = {"margin": 0.03, "weights": {"tone": 2.0, "triage": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "looser"),
+    [
+        (None, GROUP, True),
+        (GROUP, None, True),
+        (GROUP, GROUP | {"margin": 0.04}, True),
+        (GROUP, GROUP | {"margin": 0.02}, False),
+        (GROUP, GROUP | {"weights": {"tone": 1.0, "triage": 1.0}}, True),
+        (GROUP, GROUP | {"margin": 0.02, "weights": {"tone": 2.0}}, True),
+    ],
+)
+def test_guards_held_together_are_looser_with_a_wider_margin_or_with_any_other_guards_or_weights(old, new, looser):
+    sides = [{"together": group} if group else {} for group in (old, new)]
+    assert bool(policy_changes(*sides, looser=True)) == looser
+    assert bool(policy_changes(*sides, looser=False)) != looser
+
+
+def test_a_sealed_guard_has_the_weight_of_the_one_that_it_seals_in_a_group_of_its_own():
+    units = {"final": UnitPolicy(seals="triage")}
+    policy = Policy(units, together=Together({"tone": 2.0, "triage": 1.0}, 0.03))
+    assert [policy.weight(unit) for unit in ("tone", "triage", "final", "other")] == [2.0, 1.0, 1.0, None]
+    assert Policy(units).weight("triage") is None
+    assert policy.as_dict("triage", "pass/fail")["together"] == GROUP
+    assert policy.as_dict("final", "pass/fail", sealed=True)["together"] == GROUP | {"weights": {"triage": 1.0}}
+    assert "together" not in policy.as_dict("other", "pass/fail")

@@ -210,8 +210,8 @@ class Plan:
         return {
             "unit": self.unit.key, "role": self.role, "kind": self.unit.kind, "n": self.n, "margin": self.margin,
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
-            "near": self.near, "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
-            "usual_margin": self.usual_margin,
+            "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
+            "usual_margin": self.usual_margin, "near": self.near,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
             "outputs_needed": self.outputs_needed, "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range
-from tunegate.harness.statistics.near_share import prob_also_without_near, usual_size
+from tunegate.harness.statistics.near_share import prob_also_without_near, usually_left
 from tunegate.harness.statistics.power import check_design
 from tunegate.harness.statistics.sample_size import PassFail, expected_flips, table_is_held
 from tunegate.harness.statistics.second_reference import prob_both
@@ -74,7 +74,7 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
     check_design(1, margin, most=1.0)
     if near := parts[0].power.near:
         parts = [replace(part, power=replace(part.power, near=0.0)) for part in parts]
-        left = [replace(part, n=usual_size(part.n, near, part.power.rate)) for part in parts]
+        left = [_without_near(part, near) for part in parts]
         whole, without = (prob_passed_together(some, margin, level) for some in (parts, left))
         return prob_also_without_near(whole, without, near)
     each = [part.weight / part.n for part in parts]
@@ -84,6 +84,13 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
         return float(tables[table_is_held(regressed, fixed, sum(part.n for part in parts), margin, level)].sum())
     n, power, change = _alike(parts, margin, level)
     return power.prob_held(n, margin, change) * math.prod(prob_not_regressed(part) for part in parts)
+
+
+def _without_near(part: Sample, near: float) -> Sample:
+    """Return the cases that are usually left, with the change that they show without the gains of near ones."""
+    left = usually_left(part.n, near, part.power.rate)
+    flips = part.power.flips(part.n, part.margin, part.change).of(left)
+    return replace(part, n=left.size, change=flips.fixed - flips.regressed)
 
 
 def _alike(parts: Sequence[Sample], margin: float, level: float) -> tuple[int, PassFail, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,46 +17,55 @@ from tunegate.harness.statistics.balanced import FAILED, PASSED, evidence_sizes
 from tunegate.harness.statistics.distributions import binom_to
 from tunegate.harness.statistics.second_reference import STEADY, prob_both
 
-STEPS = 9  # equally likely numbers of clean cases, of the passed and of the failed ones: with five, up to 2 points off
+STEPS = 9  # equally likely numbers of clean cases, of the passed and of the failed ones
 
 
 @dataclass(frozen=True)
 class Left:
-    """Evidence of `size` cases: `unfixed` of them are near and gain nothing, `lost` are near and count as lost."""
+    """Evidence of `size` cases, in which a share of the fixes is `unseen`, and a share of the cases counts as `lost`.
+
+    Both are near cases that fill up the failed and the passed ones.
+    """
 
     size: int
-    unfixed: int
-    lost: int
+    unseen: float
+    lost: float
 
 
 @lru_cache(maxsize=4096)
 def evidence_left(n: int, near: float, rate: float | None, *, of_gain: bool) -> dict[Left, float]:
-    """Return what n cases, of which the reference passes `rate`, half if unknown, may leave, each with its chance."""
-    passed = passed_of(n, rate)
+    """Return what n cases may leave as evidence, each with its chance.
+
+    The reference passes a `rate` of them, half if that is unknown. Evidence of a gain, or otherwise of no loss.
+    """
+    passed = round(n * (STEADY if rate is None else rate))
     sizes = {FAILED: n - passed, PASSED: passed}
-    found: Counter[Left] = Counter()
-    for failed in _likely(sizes[FAILED], 1 - near):
-        for kept in _likely(sizes[PASSED], 1 - near):
-            numbers = evidence_sizes(sizes, {FAILED: failed, PASSED: kept}, of_gain=of_gain)
-            unfixed, lost = max(0, numbers[FAILED] - failed), max(0, numbers[PASSED] - kept)
-            found[Left(sum(numbers.values()), unfixed, lost)] += 1
+    kept = {each: _likely(size, 1 - near) for each, size in sizes.items()}
+    found = Counter(
+        _left(sizes, {FAILED: some, PASSED: others}, of_gain=of_gain)
+        for some in kept[FAILED]
+        for others in kept[PASSED]
+    )
     return {left: count / STEPS**2 for left, count in found.items()}
 
 
-def usual_size(n: int, near: float, rate: float | None) -> int:
-    """Return how many cases are usually left to exclude a loss, at least one."""
-    likely = evidence_left(n, near, rate, of_gain=False).items()
-    return max(1, round(math.fsum(left.size * chance for left, chance in likely)))
-
-
-def passed_of(n: int, rate: float | None) -> int:
-    """Return how many of n cases the reference passes: half of them if its rate is unknown."""
-    return round(n * (STEADY if rate is None else rate))
+def usually_left(n: int, near: float, rate: float | None) -> Left:
+    """Return what n cases leave on average to exclude a loss, at least one case."""
+    found = evidence_left(n, near, rate, of_gain=False)
+    size, unseen, lost = np.average([astuple(left) for left in found], axis=0, weights=list(found.values()))
+    return Left(max(1, round(size)), float(unseen), float(lost))
 
 
 def prob_also_without_near(whole: float, without: float, near: float) -> float:
-    """Return the chance to pass on all cases and on those left: two means, of which one is that of a part."""
+    """Return the chance to pass on all cases and on those left, as two normal means of which one is that of a part."""
     return prob_both(whole, without, math.sqrt(1 - near)) if near else whole
+
+
+def _left(sizes: dict[int, int], clean: dict[int, int], *, of_gain: bool) -> Left:
+    numbers = evidence_sizes(sizes, clean, of_gain=of_gain)
+    size = sum(numbers.values())
+    unseen, lost = (max(0, numbers[each] - clean[each]) / max(size, 1) for each in (FAILED, PASSED))
+    return Left(size, unseen * sum(sizes.values()) / max(sizes[FAILED], 1), lost)
 
 
 def _likely(n: int, chance: float) -> list[int]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tunegate.harness.statistics.critical_values import critical_value, largest_passing, tango_statistic
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, binom_to, norm_above
-from tunegate.harness.statistics.near_share import Left, evidence_left, passed_of, prob_also_without_near
+from tunegate.harness.statistics.near_share import Left, evidence_left, prob_also_without_near
 from tunegate.harness.statistics.paired import ROUNDING, differences, wilson
 from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design, fewest_cases
 from tunegate.harness.statistics.second_reference import Beside, prob_beside_both, prob_both
@@ -59,6 +59,11 @@ class Flips:
     def either(self) -> float:
         """The chance that a case flips."""
         return self.regressed + self.fixed
+
+    def of(self, left: Left) -> Flips:
+        """Return the flips that are seen in what near cases leave."""
+        regressed = min(self.regressed + left.lost, 1.0)
+        return Flips(regressed, min(self.fixed * max(1 - left.unseen, 0.0), 1 - regressed))
 
 
 def expected_flips(change: float, flip_rate: float, rate: float | None = None) -> Flips:
@@ -125,7 +130,7 @@ class PassFail(Power):
         if self.beside:
             second = self.is_held if self.beside == "held" else self.is_not_regressed
             return self._prob_both(n, margin, change, self.is_held, second)
-        return self._held_of(n, margin, self._flips(n, margin, change))
+        return self._held_of(n, margin, self.flips(n, margin, change))
 
     def _held_of(self, n: int, margin: float, flips: Flips) -> float:
         counts = _counts(n, flips)
@@ -135,8 +140,8 @@ class PassFail(Power):
         """Return the chance `whole` if the margin must also be held without the gains of near cases."""
         if not self.near:
             return whole
-        flips = self._flips(n, margin, change)
-        held = self._mean_left(n, flips, lambda size, left: self._held_of(size, margin, left), of_gain=False)
+        flips = self.flips(n, margin, change)
+        held = self._mean_left(n, flips, lambda size, seen: self._held_of(size, margin, seen), of_gain=False)
         # a second reference may just not be regressed, for which all cases count
         held = prob_both(held, held) if self.beside == "held" else held
         return prob_also_without_near(whole, held, self.near)
@@ -144,14 +149,13 @@ class PassFail(Power):
     def _mean_left(self, n: int, flips: Flips, chance: Callable[[int, Flips], float], *, of_gain: bool) -> float:
         """Return the mean of a chance over what near cases may leave."""
         likely = evidence_left(n, self.near, self.rate, of_gain=of_gain)
-        fixed = flips.fixed * n / max(n - passed_of(n, self.rate), 1)  # of a failed case
-        return math.fsum(share * _of_left(left, flips, fixed, chance) for left, share in likely.items())
+        return math.fsum(share * chance(left.size, flips.of(left)) for left, share in likely.items() if left.size)
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough are fixed for the mid-p and score tests of "worse", and not held); as `prob_held`."""
         if self.beside:
             return 1 - self.prob_not_regressed(n, margin, change)
-        flips = self._flips(n, margin, change)
+        flips = self.flips(n, margin, change)
         counts = _counts(n, flips)
         not_held = _most_held(counts, n, margin, self.levels.held) + 1
         worse = counts - most_against(counts, self.levels.worse)
@@ -192,7 +196,7 @@ class PassFail(Power):
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough regress for the mid-p and score tests of "better"); to 1e-11."""
-        flips = self._flips(n, margin, change)
+        flips = self.flips(n, margin, change)
         whole = self._improved_of(n, flips)
         if not self.near:
             return whole
@@ -202,19 +206,10 @@ class PassFail(Power):
         counts = _counts(n, flips)
         return _chance(n, flips, counts, 0 * counts, most_against(counts, self.levels.better))
 
-    def _flips(self, n: int, margin: float, change: float) -> Flips:
+    def flips(self, n: int, margin: float, change: float) -> Flips:
+        """Return the flips of a change; refuse an invalid design."""
         check_design(n, margin, most=1.0)
         return expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
-
-
-def _of_left(left: Left, flips: Flips, fixed: float, chance: Callable[[int, Flips], float]) -> float:
-    """Return a chance on what near cases leave, if a failed case is `fixed` with this chance; 0 if nothing is left."""
-    if not left.size:
-        return 0.0
-    regressed = min(flips.regressed + left.lost / left.size, 1.0)
-    return chance(
-        left.size, Flips(regressed, min(max(flips.fixed - fixed * left.unfixed / left.size, 0.0), 1 - regressed))
-    )
 
 
 def _counts(n: int, flips: Flips) -> Integers:

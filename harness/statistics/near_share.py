@@ -58,7 +58,10 @@ def usually_left(n: int, near: float, rate: float | None) -> Left:
 
 def prob_also_without_near(whole: float, without: float, near: float) -> float:
     """Return the chance to pass on all cases and on those left, as two normal means of which one is that of a part."""
-    return prob_both(whole, without, math.sqrt(1 - near)) if near else whole
+    if not near:
+        return whole
+    # the sum of `prob_both` is coarse where the two hardly differ
+    return min(whole, without, prob_both(whole, without, math.sqrt(1 - near)))
 
 
 def _left(sizes: dict[int, int], clean: dict[int, int], *, of_gain: bool) -> Left:

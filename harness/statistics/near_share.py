@@ -14,10 +14,10 @@ from functools import lru_cache
 import numpy as np
 
 from tunegate.harness.statistics.balanced import FAILED, PASSED, evidence_sizes
-from tunegate.harness.statistics.distributions import binom_to
+from tunegate.harness.statistics.distributions import binom_at, binom_to
 from tunegate.harness.statistics.second_reference import STEADY, prob_both
 
-STEPS = 9  # equally likely numbers of clean cases, of the passed and of the failed ones
+STEPS = 9  # likely numbers of clean cases, of the passed and of the failed ones
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,12 @@ def evidence_left(n: int, near: float, rate: float | None, *, of_gain: bool) -> 
     """
     passed = round(n * (STEADY if rate is None else rate))
     sizes = {FAILED: n - passed, PASSED: passed}
-    kept = {each: _likely(size, 1 - near) for each, size in sizes.items()}
-    found = Counter(
-        _left(sizes, {FAILED: some, PASSED: others}, of_gain=of_gain)
-        for some in kept[FAILED]
-        for others in kept[PASSED]
-    )
-    return {left: count / STEPS**2 for left, count in found.items()}
+    found: dict[Left, float] = {}
+    for some, chance in _likely(sizes[FAILED], 1 - near).items():
+        for others, other in _likely(passed, 1 - near).items():
+            left = _left(sizes, {FAILED: some, PASSED: others}, of_gain=of_gain)
+            found[left] = found.get(left, 0.0) + chance * other
+    return found
 
 
 def usually_left(n: int, near: float, rate: float | None) -> Left:
@@ -71,7 +70,10 @@ def _left(sizes: dict[int, int], clean: dict[int, int], *, of_gain: bool) -> Lef
     return Left(size, unseen * sum(sizes.values()) / max(sizes[FAILED], 1), lost)
 
 
-def _likely(n: int, chance: float) -> list[int]:
-    """Return `STEPS` equally likely counts of a binomial: the middles of as many stretches."""
-    to = binom_to(np.arange(n), n, chance)
-    return [int(np.searchsorted(to, (step + 0.5) / STEPS)) for step in range(STEPS)]
+def _likely(n: int, chance: float) -> dict[int, float]:
+    """Return the counts of a binomial with their chances; of a large one the middles of `STEPS` equal stretches."""
+    counts = np.arange(n + 1)
+    if n <= 2 * STEPS:
+        return dict(zip(counts.tolist(), np.atleast_1d(binom_at(counts, n, chance)).tolist(), strict=True))
+    middles = np.searchsorted(binom_to(counts, n, chance), (np.arange(STEPS) + 0.5) / STEPS)
+    return {count: times / STEPS for count, times in Counter(middles.tolist()).items()}

@@ -232,7 +232,7 @@ TABLE = (
     Option("gain", "Plan for this improvement; .05 is five points", "SHARE", float),
     Option("flip-rate", "Assume this flip rate instead of the measured one; .04 is 4 %", "SHARE",
            float),
-    Option("near", "Plan for an adapter whose training rows come near this share of the cases; .2 is 20 %",
+    Option("near", "Share of the cases that training rows come near, for an adapter; prompts have none; .2 is 20 %",
            "SHARE", float, 0.0),
     Option("output", "Folder of the adapter", "PATH", Path,
            by={"adopt": "Folder of the adopted adapter; by default adapters/NAME",

@@ -159,7 +159,7 @@ class Continuous(Power):
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
         """Return P(the mean lies far enough above -margin, and few enough cases lose C), beside each reference."""
         mean = self._above(n, self._held_from(n, margin), change)
-        clean = self._clean(n)
+        clean = self.clean(n)
         mean = prob_also_without_near(mean, self._above(clean, self._held_from(clean, margin), change), self.near)
         held = mean * self.prob_few_collapse(n, margin, change)
         if not self.beside:
@@ -177,14 +177,15 @@ class Continuous(Power):
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
-        whole, clean = (self._prob_better(each, margin, change) for each in (n, self._clean(n)))
+        whole, clean = (self._prob_better(each, margin, change) for each in (n, self.clean(n)))
         return prob_also_without_near(whole, clean, self.near)
 
     def _prob_better(self, n: int, margin: float, change: float) -> float:
         better_from = self._distance(n, margin, critical(self.levels.better), self.room(margin))
         return self._above(n, better_from, change)
 
-    def _clean(self, n: int) -> int:
+    def clean(self, n: int) -> int:
+        """Return how many of n observations no training row comes near, at least one."""
         return max(1, round(n * (1 - self.near)))
 
     def fewest(self, margin: float) -> int:

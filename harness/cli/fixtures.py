@@ -83,6 +83,7 @@ def plan(
     margin: Annotated[float | None, shared("margin")] = None,
     gain: Annotated[float | None, shared("gain")] = None,
     flip_rate: Annotated[float | None, shared("flip-rate")] = None,
+    near: Annotated[float, shared("near")] = 0.0,
     repeats: Annotated[int | None, shared("repeats")] = None,
     as_json: Json = False,
 ) -> None:
@@ -99,7 +100,7 @@ def plan(
     tasks = load_tasks(cases)
     record = read_record(run) if run else None
     past = find_past(baselines, tasks, record, flip_rate, repeats)
-    plans = plan_units(tasks, past, unit, margin, gain)
+    plans = plan_units(tasks, past, unit, margin, gain, near)
     labelled = list(plan_labels(tasks, record, unit, margin))
     # for the declared task as a whole: no single unit, no other margin
     found = {} if unit or margin else proposals(tasks, plans, gain)

@@ -232,6 +232,8 @@ TABLE = (
     Option("gain", "Plan for this improvement; .05 is five points", "SHARE", float),
     Option("flip-rate", "Assume this flip rate instead of the measured one; .04 is 4 %", "SHARE",
            float),
+    Option("near", "Share of the cases that training rows come near, for an adapter; prompts have none; .2 is 20 %",
+           "SHARE", float, 0.0),
     Option("output", "Folder of the adapter", "PATH", Path,
            by={"adopt": "Folder of the adopted adapter; by default adapters/NAME",
                "distil": "File of rows to write",

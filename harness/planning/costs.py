@@ -93,7 +93,7 @@ def _prompts_apart(counts: Sequence[Mapping[str, Sequence[tuple[int, int]]]], ca
 
 def holds_if_still(power: Continuous, n: int, margin: float) -> bool:
     """Whether n observations can hold the margin if no score moves: n > z^2 (C / margin - 1)."""
-    share = margin / (power.span or math.inf)
+    share, n = margin / (power.span or math.inf), power.clean(n)
     return share >= 1 or n > critical_value(n, share, power.levels.held) ** 2 * (1 / share - 1)
 
 

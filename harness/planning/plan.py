@@ -126,6 +126,12 @@ class Plan:
         return Chances(regressed, max(0.0, 1 - regressed - held), held - improved, improved)
 
     @property
+    def near(self) -> float:
+        """The share of its cases that training rows are presumed to come near."""
+        power = self.power or self.bounds
+        return power.near if power else 0.0
+
+    @property
     def part(self) -> Sample:
         """Its cases as a sample of a group decision."""
         if not (isinstance(self.power, PassFail) and self.margin):
@@ -205,7 +211,7 @@ class Plan:
             "unit": self.unit.key, "role": self.role, "kind": self.unit.kind, "n": self.n, "margin": self.margin,
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
-            "usual_margin": self.usual_margin,
+            "usual_margin": self.usual_margin, "near": self.near,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
             "outputs_needed": self.outputs_needed, "outputs": self.seen.outputs, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
@@ -216,15 +222,20 @@ class Plan:
 
 
 def plan_units(
-    tasks: Sequence[Task], past: Past, only: str | None = None, margin: float | None = None, gain: float | None = None
+    tasks: Sequence[Task],
+    past: Past,
+    only: str | None = None,
+    margin: float | None = None,
+    gain: float | None = None,
+    near: float = 0.0,
 ) -> list[Plan]:
     """Plan every unit, or the one called `only`; labelled traffic has plans of its own: see `plan_labels`.
 
     `margin` replaces the declared ones of pass/fail units and of the unit called `only`; `gain` is the one that these
-    have to show, None for five points with pass/fail.
+    have to show, None for five points with pass/fail. `near` is the share of the cases that training rows come near.
 
     Raises:
-        UsageError: an invalid margin or gain.
+        UsageError: an invalid margin, gain or share.
         Refused: no such unit, or a damaged baseline.
     """
     chosen = find_unit(tasks, only) if only else None
@@ -233,8 +244,12 @@ def plan_units(
         if value is not None and not 0 < value < most:
             share = "a number above 0" if most > 1 else "a share above 0 and below 1, such as .05 for five points"
             raise UsageError(f"{name}: expected {share}, found {value:g}")
+    if not 0 <= near < 1:
+        raise UsageError(
+            f"--near: expected a share from 0 to below 1, such as .2 for 20 % of the cases, found {near:g}"
+        )
     return [
-        _plan(tasks, task, unit, look_up(unit, past), *_asked(unit, chosen, margin, gain))
+        _plan(tasks, task, unit, look_up(unit, past), near, *_asked(unit, chosen, margin, gain))
         for task in tasks
         for unit in task.units
         if chosen in (None, unit) and not unit.labels
@@ -250,7 +265,9 @@ def _asked(
     return (margin, gain) if chosen else (None, None)
 
 
-def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
+def _plan(
+    tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, near: float, margin: float | None, gain: float | None
+) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit, 2 if seen.beside else 1)
     weights = [_weight(task, each) for each in _gated(task)]
     # a release requires all units to hold, sealed ones too; a group counts as one
@@ -259,8 +276,8 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
-    bounds = _bounds(unit, seen, levels, declared)
-    power = _spreading(bounds or PassFail(0.0, seen.rate, levels, seen.beside), seen.spread)
+    bounds = _bounds(unit, seen, levels, declared, near)
+    power = _spreading(bounds or PassFail(0.0, seen.rate, levels, seen.beside, near), seen.spread)
     return Plan(
         unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed,
         tuple(declared.parts), bounds, task.policy.together if weight else None, weight or 1.0,
@@ -283,14 +300,14 @@ def _spreading(power: PassFail | Continuous, spread: float | None) -> PassFail |
     return replace(power, sd=spread) if spread else None
 
 
-def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Continuous | None:
+def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy, near: float) -> Continuous | None:
     """Return the bounds of continuous scores: the largest cost of a call, or the share that falls by ten margins."""
     if unit.kind == "pass/fail":
         return None
     calls = seen.calls
     is_bounded = calls is not None and calls.span is not None
     collapse = None if is_bounded else declared.collapse
-    return Continuous(STILL, levels, calls.seen_span if calls else None, collapse, seen.beside)
+    return Continuous(STILL, levels, calls.seen_span if calls else None, collapse, seen.beside, near)
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:

@@ -27,6 +27,11 @@ MEASURE = (
     "A flip rate is the share of cases that differ between two equally good models. To measure it, evaluate an adapter "
     "with --tg-against baseline --tg-out RECORD.json, then: tunegate plan --run RECORD.json."
 )
+NONE_NEAR = "Near cases: none presumed (--near)."
+NEAR = (
+    "Near cases: training rows come near {} of the cases of each unit, as given, whatever their outputs. A gain, and a "
+    "second test of held, rest on the others."
+)
 
 
 def print_plans(console: Console, plans: Sequence[Plan]) -> None:
@@ -144,3 +149,5 @@ def sources(plans: Sequence[Plan]) -> Iterator[str]:
         yield f"{source}: {', '.join(units)}."
     if any(each.seen.is_assumed and each.unit.kind == "pass/fail" for each in plans):
         yield MEASURE
+    if plans:
+        yield NEAR.format(percent(plans[0].near)) if plans[0].near else NONE_NEAR

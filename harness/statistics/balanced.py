@@ -8,7 +8,7 @@ So these are thinned until each stratum of the reference's scores has the share 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -58,24 +58,30 @@ def balanced(
     for place, stratum in enumerate(strata):
         if not near[place]:
             clean[stratum].append(place)
-    sizes = {stratum: strata.count(stratum) for stratum in clean}
-    shares = [
-        len(clean[stratum]) / sizes[stratum] for stratum in clean if clean[stratum] and (of_gain or stratum != FAILED)
-    ]
-    share = min(shares, default=1.0)
+    numbers = evidence_sizes(
+        {stratum: strata.count(stratum) for stratum in clean},
+        {stratum: len(places) for stratum, places in clean.items()},
+        of_gain=of_gain,
+    )
     taken: list[int] = []
     filled: list[int] = []
     for stratum, places in clean.items():
-        # rounded against the candidate: failed observations can only gain, the others may lose
-        number = (
-            int(share * sizes[stratum] + ROUNDING)
-            if stratum == FAILED
-            else math.ceil(share * sizes[stratum] - ROUNDING)
-        )
+        number = numbers[stratum]
         taken += _evenly(sorted(places, key=lambda place: d[place]), number)
         beside = sorted((at for at, of in enumerate(strata) if of == stratum and near[at]), key=lambda at: worst[at])
         filled += beside[: max(0, number - len(places))]
     return Balanced((*taken, *filled), (*(d[place] for place in taken), *(worst[place] for place in filled)))
+
+
+def evidence_sizes(sizes: Mapping[int, int], clean: Mapping[int, int], *, of_gain: bool) -> dict[int, int]:
+    """Return how many observations of each stratum are evidence, from its size and its number of clean ones."""
+    shares = [clean[each] / size for each, size in sizes.items() if clean[each] and (of_gain or each != FAILED)]
+    share = min(shares, default=1.0)
+    # rounded against the candidate: failed observations can only gain, the others may lose
+    return {
+        each: int(share * size + ROUNDING) if each == FAILED else math.ceil(share * size - ROUNDING)
+        for each, size in sizes.items()
+    }
 
 
 def _evenly(places: Sequence[int], number: int) -> list[int]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range
+from tunegate.harness.statistics.near_share import prob_also_without_near, usually_left
 from tunegate.harness.statistics.power import check_design
 from tunegate.harness.statistics.sample_size import PassFail, expected_flips, table_is_held
 from tunegate.harness.statistics.second_reference import prob_both
@@ -41,7 +42,8 @@ def prob_passed(part: Sample) -> float:
     """Return P(held and not regressed) of a unit that has to hold its own margin."""
     if part.power.beside:
         return part.power.prob_passed(part.n, part.margin, part.change, part.strict)
-    return float((_table(part) * _held(part)).sum())
+    whole = float((_table(part) * _held(part)).sum())
+    return part.power.also_without_near(whole, part.n, part.margin, part.change)
 
 
 def prob_not_regressed(part: Sample) -> float:
@@ -61,7 +63,8 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
 
     Exact if a case weighs the same in each unit. Otherwise the pooled cases count as a number of equal ones, and the
     two conditions as independent: in simulations of 20 to 200 cases per unit the chance is at most 8 points too small
-    and 5 too large. Beside a second reference the two outcomes are those of two normal variables.
+    and 5 too large. Beside a second reference the two outcomes are those of two normal variables. With near
+    cases, the second test is that of the usual number of cases left.
     """
     beside = parts[0].power.beside
     if beside:
@@ -69,6 +72,11 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
         first = prob_passed_together(alone, margin, level)
         return prob_both(first, first if beside == "held" else math.prod(map(prob_not_regressed, alone)))
     check_design(1, margin, most=1.0)
+    if near := parts[0].power.near:
+        parts = [replace(part, power=replace(part.power, near=0.0)) for part in parts]
+        left = [_without_near(part, near) for part in parts]
+        whole, without = (prob_passed_together(some, margin, level) for some in (parts, left))
+        return prob_also_without_near(whole, without, near)
     each = [part.weight / part.n for part in parts]
     if max(each) - min(each) <= SAME * max(each):
         tables = _summed([_table(part) for part in parts])
@@ -76,6 +84,13 @@ def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -
         return float(tables[table_is_held(regressed, fixed, sum(part.n for part in parts), margin, level)].sum())
     n, power, change = _alike(parts, margin, level)
     return power.prob_held(n, margin, change) * math.prod(prob_not_regressed(part) for part in parts)
+
+
+def _without_near(part: Sample, near: float) -> Sample:
+    """Return the cases that are usually left, with the change that they show without the gains of near ones."""
+    left = usually_left(part.n, near, part.power.rate)
+    flips = part.power.flips(part.n, part.margin, part.change).of(left)
+    return replace(part, n=left.size, change=flips.fixed - flips.regressed)
 
 
 def _alike(parts: Sequence[Sample], margin: float, level: float) -> tuple[int, PassFail, float]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from tunegate.harness.statistics.critical_values import PROMISED, critical, critical_value, graded_critical_value
 from tunegate.harness.statistics.distributions import Floats, binom_bound, binom_to, norm_below
+from tunegate.harness.statistics.near_share import prob_also_without_near
 from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 from tunegate.harness.statistics.second_reference import Beside, prob_both
 
@@ -134,6 +135,8 @@ class Continuous(Power):
 
     `beside` is what the gate asks beside an equal second reference, as in `PassFail`. The three models vary alike, so
     half of the variance of both differences is that of the candidate.
+
+    `near` is the share of the cases that training rows come near: the mean then has to differ on the others too.
     """
 
     sd: float
@@ -141,6 +144,7 @@ class Continuous(Power):
     span: float | None = None
     collapse: float | None = None
     beside: Beside = ""
+    near: float = 0.0
     wavers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -154,7 +158,10 @@ class Continuous(Power):
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
         """Return P(the mean lies far enough above -margin, and few enough cases lose C), beside each reference."""
-        held = self._above(n, self._held_from(n, margin), change) * self.prob_few_collapse(n, margin, change)
+        mean = self._above(n, self._held_from(n, margin), change)
+        clean = self.clean(n)
+        mean = prob_also_without_near(mean, self._above(clean, self._held_from(clean, margin), change), self.near)
+        held = mean * self.prob_few_collapse(n, margin, change)
         if not self.beside:
             return held
         return prob_both(held, held if self.beside == "held" else self._prob_not_regressed(n, margin, change))
@@ -170,8 +177,16 @@ class Continuous(Power):
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
+        whole, clean = (self._prob_better(each, margin, change) for each in (n, self.clean(n)))
+        return prob_also_without_near(whole, clean, self.near)
+
+    def _prob_better(self, n: int, margin: float, change: float) -> float:
         better_from = self._distance(n, margin, critical(self.levels.better), self.room(margin))
         return self._above(n, better_from, change)
+
+    def clean(self, n: int) -> int:
+        """Return how many of n observations no training row comes near, at least one."""
+        return max(1, round(n * (1 - self.near)))
 
     def fewest(self, margin: float) -> int:
         """Return the larger of the numbers that the mean and the share of collapsed cases need."""
@@ -179,7 +194,8 @@ class Continuous(Power):
 
     def fewest_for_mean(self, margin: float) -> int:
         """Return the fewest observations whose mean can hold the margin, if no score moves."""
-        return 1 if margin >= self.room(margin) else fewest_cases(margin / self.room(margin), self.levels.held)
+        fewest = 1 if margin >= self.room(margin) else fewest_cases(margin / self.room(margin), self.levels.held)
+        return math.ceil(fewest / (1 - self.near) - ROUNDING)
 
     @property
     def fewest_for_share(self) -> int:

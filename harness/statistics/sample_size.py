@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from tunegate.harness.statistics.critical_values import critical_value, largest_passing, tango_statistic
 from tunegate.harness.statistics.distributions import Floats, Integers, binom_at, binom_range, binom_to, norm_above
+from tunegate.harness.statistics.near_share import Left, evidence_left, prob_also_without_near
 from tunegate.harness.statistics.paired import ROUNDING, differences, wilson
 from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design, fewest_cases
-from tunegate.harness.statistics.second_reference import Beside, prob_beside_both
+from tunegate.harness.statistics.second_reference import Beside, prob_beside_both, prob_both
 
 _Rule = Callable[..., NDArray[np.bool_]]
 
@@ -59,6 +60,11 @@ class Flips:
         """The chance that a case flips."""
         return self.regressed + self.fixed
 
+    def of(self, left: Left) -> Flips:
+        """Return the flips that are seen in what near cases leave."""
+        regressed = min(self.regressed + left.lost, 1.0)
+        return Flips(regressed, min(self.fixed * max(1 - left.unseen, 0.0), 1 - regressed))
+
 
 def expected_flips(change: float, flip_rate: float, rate: float | None = None) -> Flips:
     """Return the flips of a change plus a flip rate, half of it in each direction as far as possible.
@@ -85,12 +91,16 @@ class PassFail(Power):
 
     `beside` is what the gate asks beside an equal second reference: held means held of both, or held of the first and
     not regressed beside the second; regressed means by either. A gain is shown against the first.
+
+    `near` is the share of the cases that training rows come near, by chance: held and improved then need a second test,
+    as in `near_share`.
     """
 
     flip_rate: float
     rate: float | None = None
     levels: Levels = field(default_factory=Levels)
     beside: Beside = ""
+    near: float = 0.0
     wavers: ClassVar[bool] = True
 
     @property
@@ -100,7 +110,7 @@ class PassFail(Power):
 
     def fewest(self, margin: float) -> int:
         """Return the smallest n that can hold the margin without a flip."""
-        return fewest_cases(margin, self.levels.held)
+        return math.ceil(fewest_cases(margin, self.levels.held) / (1 - self.near) - ROUNDING)
 
     @property
     def widest_gain(self) -> float:
@@ -114,17 +124,39 @@ class PassFail(Power):
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
         """Return P(Tango's statistic exceeds its critical value); to 1e-11, beside two references to 1e-5."""
+        return self.also_without_near(self._prob_held(n, margin, change), n, margin, change)
+
+    def _prob_held(self, n: int, margin: float, change: float) -> float:
         if self.beside:
             second = self.is_held if self.beside == "held" else self.is_not_regressed
             return self._prob_both(n, margin, change, self.is_held, second)
-        flips, counts = self._flips(n, margin, change)
+        return self._held_of(n, margin, self.flips(n, margin, change))
+
+    def _held_of(self, n: int, margin: float, flips: Flips) -> float:
+        counts = _counts(n, flips)
         return _chance(n, flips, counts, 0 * counts, _most_held(counts, n, margin, self.levels.held))
+
+    def also_without_near(self, whole: float, n: int, margin: float, change: float) -> float:
+        """Return the chance `whole` if the margin must also be held without the gains of near cases."""
+        if not self.near:
+            return whole
+        flips = self.flips(n, margin, change)
+        held = self._mean_left(n, flips, lambda size, seen: self._held_of(size, margin, seen), of_gain=False)
+        # a second reference may just not be regressed, for which all cases count
+        held = prob_both(held, held) if self.beside == "held" else held
+        return prob_also_without_near(whole, held, self.near)
+
+    def _mean_left(self, n: int, flips: Flips, chance: Callable[[int, Flips], float], *, of_gain: bool) -> float:
+        """Return the mean of a chance over what near cases may leave."""
+        likely = evidence_left(n, self.near, self.rate, of_gain=of_gain)
+        return math.fsum(share * chance(left.size, flips.of(left)) for left, share in likely.items() if left.size)
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough are fixed for the mid-p and score tests of "worse", and not held); as `prob_held`."""
         if self.beside:
             return 1 - self.prob_not_regressed(n, margin, change)
-        flips, counts = self._flips(n, margin, change)
+        flips = self.flips(n, margin, change)
+        counts = _counts(n, flips)
         not_held = _most_held(counts, n, margin, self.levels.held) + 1
         worse = counts - most_against(counts, self.levels.worse)
         return _chance(n, flips, counts, np.maximum(not_held, worse), counts)
@@ -139,7 +171,8 @@ class PassFail(Power):
         if not strict:
             return self.prob_held(n, margin, change)
         second = self._is_held_strictly if self.beside == "held" else self.is_not_worse
-        return self._prob_both(n, margin, change, self._is_held_strictly, second)
+        whole = self._prob_both(n, margin, change, self._is_held_strictly, second)
+        return self.also_without_near(whole, n, margin, change)
 
     def is_held(self, regressed: Integers, fixed: Integers, n: int, margin: float) -> NDArray[np.bool_]:
         """Whether so many regressed and fixed cases of n hold the margin."""
@@ -163,13 +196,25 @@ class PassFail(Power):
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(few enough regress for the mid-p and score tests of "better"); to 1e-11."""
-        flips, counts = self._flips(n, margin, change)
+        flips = self.flips(n, margin, change)
+        whole = self._improved_of(n, flips)
+        if not self.near:
+            return whole
+        return prob_also_without_near(whole, self._mean_left(n, flips, self._improved_of, of_gain=True), self.near)
+
+    def _improved_of(self, n: int, flips: Flips) -> float:
+        counts = _counts(n, flips)
         return _chance(n, flips, counts, 0 * counts, most_against(counts, self.levels.better))
 
-    def _flips(self, n: int, margin: float, change: float) -> tuple[Flips, Integers]:
+    def flips(self, n: int, margin: float, change: float) -> Flips:
+        """Return the flips of a change; refuse an invalid design."""
         check_design(n, margin, most=1.0)
-        flips = expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
-        return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
+        return expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
+
+
+def _counts(n: int, flips: Flips) -> Integers:
+    """Return the likely numbers of flips."""
+    return np.asarray(binom_range(n, flips.either, tail=1e-12))
 
 
 def table_is_held(regressed: Integers, fixed: Integers, n: int, margin: float, level: float) -> NDArray[np.bool_]:

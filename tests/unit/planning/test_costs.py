@@ -18,7 +18,7 @@ from tunegate.harness.gate.rule import compare
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.planning.costs import Calls, held_with, least_margin, most_tokens
+from tunegate.harness.planning.costs import Calls, held_with, holds_if_still, least_margin, most_tokens
 from tunegate.harness.planning.history import COSTS_ASSUMED, Past
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.planning.remedies import why_never
@@ -151,3 +151,11 @@ def test_a_record_without_its_baseline_tells_how_far_costs_lie_apart_by_the_inte
     # every cost moves by 30 tokens, and C is 56 of them, in the interval as in the verdict
     assert found.seen.spread == pytest.approx(30 * OUT, rel=0.1)
     assert found.seen.source.endswith("against the baseline, from its interval")
+
+
+def test_near_cases_leave_fewer_that_can_hold_if_nothing_moves():
+    power = Continuous(1.0, span=2.0, near=0.5)
+    fewest = power.fewest(0.2)
+
+    assert holds_if_still(power, fewest, 0.2)
+    assert not holds_if_still(power, fewest - 2, 0.2)

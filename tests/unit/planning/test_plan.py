@@ -107,6 +107,22 @@ def test_what_the_options_ask_counts_before_what_is_declared(planned, root):
     assert planned(gain=0.1).gain_cases < planned().gain_cases
 
 
+def test_near_cases_take_more_cases_and_a_wider_margin(planned, root):
+    write_desk(root, 200)
+    none, some = planned(), planned(near=0.2)
+
+    assert (none.near, some.near) == (0.0, 0.2)
+    assert some.needed >= none.needed / 0.8
+    assert some.gain_cases >= none.gain_cases / 0.8
+    assert some.held_margin > none.held_margin
+    assert some.usual_margin > none.usual_margin
+    assert some.shown_gain > none.shown_gain
+    assert some.fewest >= none.fewest / 0.8
+    assert some.drop == none.drop  # all cases count in what blocks
+    assert some.chances["no change"].held < none.chances["no change"].held
+    assert some.as_dict()["near"] == 0.2
+
+
 def test_from_a_baseline_of_nothing_a_gain_shows_sooner_and_from_one_of_all_never(root, tmp_path):
     write_desk(root, 120)
     tasks = load_tasks(root)
@@ -199,6 +215,16 @@ def test_an_unknown_unit_is_refused_with_the_one_that_was_probably_meant(planned
         planned(only="desk/triag")
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.0, 20.0, float("nan")])
+def test_a_share_of_near_cases_lies_from_0_to_below_1(planned, root, value):
+    write_desk(root, 3)
+
+    with pytest.raises(
+        UsageError, match=r"--near: expected a share from 0 to below 1, such as \.2 for 20 % of the cases"
+    ):
+        planned(near=value)
+
+
 @pytest.mark.parametrize("option", ["margin", "gain"])
 @pytest.mark.parametrize("value", [0.0, 1.0, 5.0, -0.1, float("nan")])
 def test_a_share_that_is_none_is_a_usage_error(planned, root, option, value):
@@ -252,6 +278,7 @@ def test_the_command_measures_from_a_record(desk, tunegate):
 def test_the_command_ends_with_the_code_of_its_error(desk, tunegate):
     for arguments, code, told in [
         (["--margin", "5"], 2, "--margin: expected a share above 0 and below 1"),
+        (["--near", "20"], 2, "--near: expected a share from 0 to below 1"),
         (["--flip-rate", "4"], 2, "--flip-rate: expected a share"),
         (["--unit", "desk/triag"], 4, "did you mean 'desk/triage'"),
         (["--cases", "nowhere"], 4, "nowhere: expected a folder of fixtures"),

@@ -15,7 +15,7 @@ from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.planning.advice import next_steps
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import Plan, passes_together, plan_units
-from tunegate.harness.planning.render import MEASURE, print_plans, sources, tasks_together
+from tunegate.harness.planning.render import MEASURE, NONE_NEAR, print_plans, sources, tasks_together
 from tunegate.harness.statistics.power import Continuous
 
 T = "desk/triage"
@@ -100,7 +100,15 @@ def test_what_the_plans_rest_on_is_said_once(plans, tmp_path):
     assert [*sources(plans())] == [
         "Flip rate 4 %, assumed, as none was measured: desk/replies, desk/triage.",
         MEASURE,
+        NONE_NEAR,
     ]
+
+
+def test_what_is_presumed_of_near_cases_is_said(plans, tmp_path):
+    write_desk(tmp_path / "fixtures", 60)
+
+    *_, told = sources(plans(near=0.2))
+    assert told.startswith("Near cases: training rows come near 20.0 % of the cases of each unit, as given,")
 
 
 # continuous units

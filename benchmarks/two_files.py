@@ -1,0 +1,189 @@
+"""How often a verdict on two result files errs where one question stands there under several ids.
+
+    python benchmarks/two_files.py            # half an hour
+    python benchmarks/two_files.py --quick    # a twentieth of the draws
+
+Writes two_files.md; exit code 1 if equal models are regressed or improved, or a loss of the margin is held, more than
+5 % of the time. Each draw writes two CSV files, which the code of `tunegate compare OLD NEW` reads, pairs and compares.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.frame import script
+from benchmarks.gate_markdown import number, percent, table
+from benchmarks.gate_results import BOUND, exceeds
+from benchmarks.gate_rule import standard_error
+from benchmarks.repeats import PASSING, REDRAWN, SPREAD
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.gate.families import SEED
+from tunegate.harness.results.pairing import pair_files
+from tunegate.harness.results.project import compare_supplied
+from tunegate.harness.results.read import read_results
+from tunegate.harness.results.settings import Settings
+
+LIBRARIES = ("tunegate", "numpy", "scipy")
+METRIC = "accuracy"
+ALIKE, SAMPLED = "alike", "sampled"
+SIZES = ((20, 10, 0.05), (20, 10, 0.15), (100, 2, 0.05), (200, 1, 0.05))  # questions, samples of each, margin
+Floats, Scores = NDArray[np.float64], NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class World:
+    """Files of so many questions and samples of each, which are `alike` or `sampled`, held to a margin."""
+
+    kind: str
+    questions: int
+    samples: int
+    margin: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.questions} x {self.samples}, margin {100 * self.margin:g}"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Equal models that are regressed and improved, and models that lose the margin and are held."""
+
+    regressed: float
+    improved: float
+    held: float
+
+
+@dataclass(frozen=True)
+class Erred:
+    """One world: the shares by question, as shipped, and if each sample were a question of its own."""
+
+    world: World
+    shipped: Shares
+    singly: Shares
+    draws: int
+
+
+WORLDS = [World(kind, *size) for kind, size in product((ALIKE, SAMPLED), SIZES)]
+
+
+def passing(world: World, random: np.random.Generator) -> Floats:
+    """How often a model passes each question; 70 % on average."""
+    if world.kind == ALIKE:
+        return (random.random(world.questions) < PASSING).astype(float)
+    return random.beta(PASSING * SPREAD, (1 - PASSING) * SPREAD, world.questions)
+
+
+def models(world: World, random: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """How often three models pass each question: the old one, an equal one, and one that loses the margin."""
+    old, other = passing(world, random), passing(world, random)
+    equal = np.where(random.random(world.questions) < REDRAWN, other, old)
+    is_lost = random.random(world.questions) < world.margin / PASSING
+    return old, equal, np.where(is_lost, 0.0, equal)
+
+
+def verdict(folder: Path, old: Scores, new: Scores, samples: int, margin: float) -> str:
+    """Return the shipped verdict on two files in which every `samples` ids in a row have one input."""
+    files = []
+    for name, scores in (("old.csv", old), ("new.csv", new)):
+        rows = (f"{place},question {place // samples},{score}\n" for place, score in enumerate(scores))
+        (folder / name).write_text(f"id,input,{METRIC}\n" + "".join(rows), "utf-8")
+        files.append(read_results(folder / name))
+    paired = pair_files(*files, Settings(margin=margin, targets=frozenset({METRIC})))
+    [found] = compare_supplied(paired, "", with_sidecar=False).record.verdicts.values()
+    return str(found["verdict"])
+
+
+def erred(world: World, draws: int, folder: Path) -> Erred:
+    """Compare `draws` pairs of files of equal models, and as many of a loss."""
+    random = np.random.default_rng([SEED, world.questions, len(world.kind), round(100 * world.margin)])
+    ways = sorted({world.samples, 1})  # samples with one input
+    equals: dict[int, list[str]] = {way: [] for way in ways}
+    losses: dict[int, list[str]] = {way: [] for way in ways}
+    for _ in range(draws):
+        old, equal, lost = (_sampled(each, world.samples, random) for each in models(world, random))
+        for way in ways:
+            equals[way].append(verdict(folder, old, equal, way, world.margin))
+            losses[way].append(verdict(folder, old, lost, way, world.margin))
+    shipped, singly = (_shares(equals[way], losses[way]) for way in (world.samples, 1))
+    return Erred(world, shipped, singly, draws)
+
+
+def _sampled(chances: Floats, samples: int, random: np.random.Generator) -> Scores:
+    return random.binomial(1, np.repeat(chances, samples))
+
+
+def _shares(equals: Sequence[str], losses: Sequence[str]) -> Shares:
+    regressed, improved = (equals.count(each) / len(equals) for each in ("regressed", "improved"))
+    return Shares(regressed, improved, sum(each in ("held", "improved") for each in losses) / len(losses))
+
+
+def measure(draws: int, watch: Watch) -> list[Erred]:
+    """Every world."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder, watch("Two files", len(WORLDS)) as done:
+        for world in WORLDS:
+            found.append(erred(world, draws, Path(folder)))
+            done(1)
+    return found
+
+
+def broken(found: Sequence[Erred]) -> Iterator[str]:
+    """What is wrong more often than promised."""
+    for each in found:
+        for name, share in vars(each.shipped).items():
+            if exceeds(share, each.draws):
+                yield f"{each.world}: {name} {percent(share)}"
+
+
+def report(found: Sequence[Erred], made: str) -> str:
+    """The report in Markdown."""
+    draws = found[0].draws
+    worst = {
+        name: [max(getattr(way(each), name) for each in found) for way in (_shipped, _singly)]
+        for name in ("regressed", "improved", "held")
+    }
+    said = "; ".join(f"{name} {percent(now)}, singly {percent(before)}" for name, (now, before) in worst.items())
+    return "\n\n".join([
+        "# One question under several ids",
+        f"- At most, of equal models *regressed* and *improved*, and of a loss of the margin *held*: {said}.",
+        made,
+        "## How often a verdict errs",
+        f"{draws:,} pairs of files for each figure, in % (standard error of 5 %: {number(standard_error(BOUND, draws))}). "
+        f"A model passes {100 * PASSING:g} % of the samples. *Alike*: all samples of a question have the same score, as "
+        "without sampling. *Sampled*: each question is passed at a rate of its own, from a Beta distribution, so that "
+        f"23 % of single samples flip by chance. {100 * REDRAWN:g} % of the questions are passed by the new model as "
+        "often as another question would be; a loss takes whole questions. *Singly*: every sample as a question of its "
+        f"own. Promised: at most {100 * BOUND:g} % by question. With 5 points, 20 questions are never held.",
+        table(
+            ["samples", "questions x samples", "margin", *("regressed", "improved", "held"),
+             *(f"{name} singly" for name in ("regressed", "improved", "held"))],
+            map(_row, found),
+        ),
+    ]) + "\n"  # fmt: skip
+
+
+def _shipped(each: Erred) -> Shares:
+    return each.shipped
+
+
+def _singly(each: Erred) -> Shares:
+    return each.singly
+
+
+def _row(each: Erred) -> list[str]:
+    world = each.world
+    shares = [number(share) for way in (each.shipped, each.singly) for share in vars(way).values()]
+    return [world.kind, f"{world.questions} x {world.samples}", f"{100 * world.margin:g}", *shares]
+
+
+if __name__ == "__main__":
+    script(__file__, LIBRARIES, measure, report, broken, whole=[2_000], quick=[100])

@@ -167,8 +167,8 @@ def report(found: Sequence[Erred], made: str) -> str:
         "## How often a verdict errs",
         f"{draws:,} pairs of files for each figure, in %; the standard error of 5 % is "
         f"{number(standard_error(BOUND, draws))}. A model passes {100 * PASSING:g} % of the samples. *Alike*: all "
-        "samples of a question have the same score, as without sampling. *Sampled*: each question is passed at a rate of its "
-        "own, from a Beta distribution, so that 23 % of single samples flip by chance. The new model passes "
+        "samples of a question have the same score, as without sampling. *Sampled*: each question is passed at a rate "
+        "of its own, from a Beta distribution, so that 23 % of single samples flip by chance. The new model passes "
         f"{100 * REDRAWN:g} % of the questions as often as another question would be; a loss takes whole questions. "
         f"*Singly*: every sample as a question of its own. Promised: at most {100 * BOUND:g} % by question. Below "
         "about 60 questions, 5 points are held only by a gain.",

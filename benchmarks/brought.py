@@ -38,7 +38,9 @@ TRIES = 10  # runs of the gate on one record
 REFUSED = 0.05  # of true records, by the test of noise
 SAID = 100  # cases of a unit, of which SECURITY.md speaks
 MOST = {0.0: 2.0, 0.1: 4.5}  # of these that a forged record may hide, by flip rate: "2", "about 4" in SECURITY.md
-Floats, Counts, Flags = NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ def report(found: list[Cell], made: str) -> str:
     return "\n\n".join([
         "# Records that a change brings",
         f"- The test of noise refuses at most {percent(refused)} of true records. More often than not, a forged one "
-        f"gets away with {still:.1f} of {SAID} cases where nothing flips, and {flipping:.1f} where a tenth of the cases do.",
+        f"gets away with {still:.1f} of {SAID} cases where nothing flips, and {flipping:.1f} where a tenth "
+        "of the results do.",
         made,
         "## True and forged records",
         "Pass/fail cases on an engine that varies. *Few* flip: some cases pass half of the time, the others always. "
@@ -199,8 +202,8 @@ def report(found: list[Cell], made: str) -> str:
         "promised), in %.",
         f"*Forged* records, {found[0].true.draws // 5:,} each: cases by which the record lies below the true mean. Its "
         "author knows how often each case passes, and lets those fail that fail most often. *Mean*: the most on "
-        "average, if a refused record hides nothing. *Once*: the most that passes in over half of the runs of the gate. "
-        f"*In {TRIES}*: the most that passes at least one of {TRIES} runs, in over half of such series.",
+        "average, if a refused record hides nothing. *Once*: the most that passes in over half of the runs of the "
+        f"gate. *In {TRIES}*: the most that passes at least one of {TRIES} runs, in over half of such series.",
         table(
             ["cases", "flip rate, %", "flip", "true: noise", "true: noise or margin", "forged: mean", "forged: once",
              f"forged: in {TRIES}"],

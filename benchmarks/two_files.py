@@ -38,7 +38,8 @@ LIBRARIES = ("tunegate", "numpy", "scipy")
 METRIC = "accuracy"
 ALIKE, SAMPLED = "alike", "sampled"
 SIZES = ((20, 10, 0.05), (20, 10, 0.15), (100, 2, 0.05), (200, 1, 0.05))  # questions, samples of each, margin
-Floats, Scores = NDArray[np.float64], NDArray[np.int64]
+Floats = NDArray[np.float64]
+Scores = NDArray[np.int64]
 Tally = tuple[tuple[int, int], ...]
 
 

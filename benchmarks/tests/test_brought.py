@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from benchmarks.brought import (
-    ALL, FEW, FLIP_RATES, Cell, broken, chances, forged_records, is_far, is_noisy, odd_by_case, report, too_many,
+    ALL,
+    FEW,
+    FLIP_RATES,
+    Cell,
+    broken,
+    chances,
+    forged_records,
+    is_far,
+    is_noisy,
+    odd_by_case,
+    report,
+    too_many,
     true_records,
 )  # fmt: skip
 from tunegate.harness.change.brought import BELOW, is_more_than_noise, odd_runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,16 @@ def test_a_question_is_one_observation_unless_its_samples_have_inputs_of_their_o
 
     assert verdict(tmp_path, tally(old, new, 10), 10, 0.05) == "inconclusive"
     assert verdict(tmp_path, tally(old, new, 1), 1, 0.05) == "regressed"
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 4])
+def test_the_number_that_is_left_out_changes_no_verdict(tmp_path, monkeypatch, lost):
+    passed = tuple((1, int(question >= lost)) for question in range(100))
+    without = verdict(tmp_path, passed, 1, 0.05)
+
+    verdict.cache_clear()
+    monkeypatch.setattr("benchmarks.two_files.patch", lambda *_, **__: nullcontext())
+    assert verdict(tmp_path, passed, 1, 0.05) == without
 
 
 def test_samples_counted_singly_err_and_questions_do_not(tmp_path):

@@ -1,6 +1,6 @@
 """How often a verdict on two result files errs where one question stands there under several ids.
 
-    python benchmarks/two_files.py            # half an hour
+    python benchmarks/two_files.py            # 13 minutes
     python benchmarks/two_files.py --quick    # a twentieth of the draws
 
 Writes two_files.md; exit code 1 if equal models are regressed or improved, or a loss of the margin is held, more than

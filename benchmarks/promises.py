@@ -253,6 +253,9 @@ def _other() -> Iterator[Promise]:
         EVIDENCE, "With sealed cases that nobody learns from, at most 4", "released without a gain, opened ten times",
         "at most", BOUND, _told("releases.md", sealed),
     )  # fmt: skip
+    words = "is refused at most 4 % of the time for being lower, and 1 % for being higher"
+    noise = _told("brought.md", r"refuses at most ([\d.]+) % of true records")
+    yield Promise(GATE, words, "a true record of a change refused", "at most", BOUND, noise)
     for place, told in enumerate((0.22, 0.60, 0.85)):
         pattern = REPEATS.format(" / ".join("([\\d]+)" if i == place else "\\d+" for i in range(3)))
         yield _about(

@@ -145,7 +145,7 @@ def _untrue(
     for each in brought:
         if not each.others:
             continue
-        elif each.theirs.run_by.repeats_itself or not _is_near(each, margins[each.unit]):
+        elif each.theirs.run_by.repeats_itself or not is_near(each.found, each.ours, margins[each.unit]):
             yield _other(each)
         elif disarmed := _disarmed(each, units[each.unit]):
             # a critical case that its record fails does not count in later comparisons
@@ -156,12 +156,12 @@ def _untrue(
     yield from (line for each in doubtful if again for line in _unlikely(each, again.of_unit(each.unit)))
 
 
-def _is_near(brought: Brought, margin: float | None) -> bool:
+def is_near(found: Results, ours: Results, margin: float | None) -> bool:
     """Whether the means are within the margin, which no noise may exceed; without one, losses block nothing."""
-    if any(each.score is None for each in brought.found.values()):
+    if any(each.score is None for each in found.values()):
         return False
-    found, ours = (_mean(each) for each in (brought.found, brought.ours))
-    return found is not None and ours is not None and (margin is None or abs(found - ours) <= margin + 1e-9)
+    one, other = _mean(found), _mean(ours)
+    return one is not None and other is not None and (margin is None or abs(one - other) <= margin + 1e-9)
 
 
 def _disarmed(brought: Brought, unit: Unit) -> list[str]:

@@ -109,7 +109,7 @@ class World:
     def tunegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command line, as the attacker uses it at home."""
         command = [sys.executable, "-m", "tunegate", *arguments]
-        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=300, check=False)
 
 
 #: What an attacker does; it may return more arguments for the command.

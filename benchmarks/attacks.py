@@ -41,7 +41,7 @@ ATTEMPTS: Mapping[str, Mapping[str, Attempt]] = {
     "candidates: by prompts, records and the ledger": attacks_candidates.ATTEMPTS,
     "traffic: by labels, snapshots and hostile text": attacks_traffic.ATTEMPTS,
 }
-SECONDS = 120
+SECONDS = 300  # what hangs never ends; a busy machine takes its time
 CANARY = Path("/tmp/tg-canary")  # noqa: S108  (known to the hostile code, and to nobody else)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.gated import commit_to_main, edit, git, invoke, ok
-from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt
+from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt, record_as
 from tests.support.records import write_policy
 
 
@@ -227,4 +227,12 @@ def test_a_first_record_passes_beside_a_branch_without_fixtures(desk):
     git("branch", "-f", "main")
     git("add", "-A")
     git("commit", "-qm", "a first record")
+    assert gate("--policy-from=main")["passes"]
+
+    record_as((90, set()), IN_SERVICE)  # later changes would be compared with that
+    assert "has 75.0 %, and the gate finds 91.7 %" in gate("--policy-from=main")["untrue"][0]
+
+
+def test_a_branch_without_a_commit_holds_nothing(desk):
+    git("checkout", "-q", "--orphan", "new")
     assert gate("--policy-from=main")["passes"]

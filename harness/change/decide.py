@@ -214,8 +214,8 @@ class _Change:
             raise Refused(
                 f"--policy-from={self.ref}: expected the branch as it was before this change, found that {self.ref} "
                 "already holds all that is here, which would be compared with itself; name the branch that the change "
-                "is to be merged into or, after a merge or a push, the commit before it: --policy-from=HEAD^1; or leave "
-                "the option out: tunegate gate then compares with what is in service and with the anchor"
+                "is to be merged into or, after a merge or a push, the commit before it: --policy-from=HEAD^1; or "
+                "leave the option out: tunegate gate then compares with what is in service and with the anchor"
             )
 
     def _edited(self) -> tuple[EditedPart, ...]:

@@ -86,8 +86,8 @@ class RuleChanges:
     """The rule changes, one line each: `modified` ones block until they are approved, `added` ones are listed.
 
     `approve` is the digest of exactly these changes. `records` are the records that the change puts in service, by unit
-    and digest, and `beside` its other new or edited baselines, by their path in the folder of baselines: they are listed, and the
-    gate compares them with its own evaluation (see brought.py).
+    and digest, and `beside` its other new or edited baselines, by their path in the folder of baselines: the gate
+    compares them with its own evaluation (see brought.py).
     """
 
     modified: tuple[str, ...]

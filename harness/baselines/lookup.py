@@ -124,7 +124,7 @@ def _anchors(
 def _named(
     name: str, ledger: Ledger, records: Sequence[Baseline], fingerprint: Fingerprint
 ) -> Iterator[tuple[str, Record]]:
-    """Yield stored records as references, those of one model and prompting strategy together, each under its own name."""
+    """Yield stored records as references with their own names, those of one model and prompting strategy together."""
     by_model = _grouped(records, lambda each: (*who(each.subject), each.subject.get("rung")))
     named = [tasks for tasks, _ in by_model[1:]]
     for number, (tasks, those) in enumerate(by_model):

@@ -164,6 +164,16 @@ def test_a_derived_unit_has_no_case_without_an_output_of_its_source(priced):
     assert parts(priced) == {T: {"c000", "c001", "c002", "c003"}, COST: {"c000", "c001", "c002", "c003"}}
 
 
+def test_a_derived_unit_without_any_output_of_its_source_is_left_out(priced):
+    kept = (priced / "fixtures/desk/triage.yaml").read_text()
+    serve(priced, {T: "0101", COST: [1.0, 2.0, 3.0, 4.0]})
+    cases(priced, lambda cases: [add(1)(cases), cases.__delitem__(slice(0, 4))])
+    serve(priced, {COST: [5.0]})
+    (priced / "fixtures/desk/triage.yaml").write_text(kept)
+    cases(priced, add(1))
+    assert parts(priced).keys() == {T}
+
+
 def anchors(home: Path) -> dict[str, str]:
     ledger, of = read_ledger(home / "baselines"), list(units(home).values())
     serving = records_in_service(home / "baselines", ledger, of, False)

@@ -124,10 +124,12 @@ def _anchors(
 def _named(
     name: str, ledger: Ledger, records: Sequence[Baseline], fingerprint: Fingerprint
 ) -> Iterator[tuple[str, Record]]:
-    """Yield stored records as references, those of one model and prompting strategy together."""
+    """Yield stored records as references with their own names, those of one model and prompting strategy together."""
     by_model = _grouped(records, lambda each: (*who(each.subject), each.subject.get("rung")))
+    named = [tasks for tasks, _ in by_model[1:]]
     for number, (tasks, those) in enumerate(by_model):
-        yield f"{name} of {tasks}" if number else name, _reference(ledger, those, fingerprint)
+        whose = tasks if named.count(tasks) == 1 else ", ".join(each.unit for each in those)
+        yield f"{name} of {whose}" if number else name, _reference(ledger, those, fingerprint)
 
 
 def _grouped(records: Sequence[Baseline], key: Callable[[Baseline], Hashable]) -> list[tuple[str, list[Baseline]]]:

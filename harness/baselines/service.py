@@ -72,12 +72,31 @@ def anchor_records(root: Path, ledger: Ledger, units: Sequence[Unit], serving: S
     if lost := [_lost_anchor(root, unit, event) for unit, event in firsts if not stored_record(root, unit.key, event)]:
         raise Refused("no anchor to compare with:\n" + "\n".join(f"  {line}" for line in lost))
     found = {unit.key: each for unit in asked if (each := find_anchor(root, ledger, unit))}
+    kept = {unit.key: found[unit.key] for unit in asked if unit.key in found and _is_of_source(ledger, found, unit)}
+    anchors = _with_sources(kept, asked)
     # of the same record, the one in service has as many cases or more
-    return [each for key, each in _with_sources(found, asked).items() if each.digest != known[key]]
+    others = {key for key, each in anchors.items() if each.digest != known[key]}
+    sources = {unit.of for unit in asked if unit.key in others}
+    return [each for key, each in anchors.items() if key in others | sources]
+
+
+def _is_of_source(ledger: Ledger, anchors: Mapping[str, Baseline], unit: Unit) -> bool:
+    """Whether a unit's anchor, if derived, was recorded with that of its source, whose outputs are scored again."""
+    digests = {key: anchors[key].digest for key in (unit.key, unit.of) if key in anchors}
+    events = ledger.of(unit.task, "serves", "anchored")
+    return not unit.of or (unit.of in digests and any(digests.items() <= event.files.items() for event in events))
 
 
 def spent_anchors(root: Path, ledger: Ledger, units: Sequence[Unit]) -> Iterator[str]:
-    """Yield a line for each unit of which no case is left as the anchor has it: a later record is then the anchor."""
+    """Yield a line for each unit that is not compared with its anchor: no case of it is left, or other outputs."""
+    derived = [unit for unit in units if unit.of]
+    asked = [unit for unit in units if unit in derived or unit.key in {each.of for each in derived}]
+    found = {unit.key: each for unit in asked if (each := find_anchor(root, ledger, unit))}
+    for unit in (unit for unit in derived if unit.key in found and not _is_of_source(ledger, found, unit)):
+        yield (
+            f"{unit.key}: no record of it is of the outputs of the anchor of {unit.of}, so nothing is compared with "
+            "it; approve another one: tunegate record --anchor REASON"
+        )
     for unit in (unit for unit in units if not unit.traffic):
         for event in ledger.anchors(unit.key)[:1]:
             record = stored_record(root, unit.key, event)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.service import stored_record
 from tunegate.harness.baselines.store import Baseline, as_reference, read_baseline
 from tunegate.harness.cases.model import Task, Unit
@@ -61,7 +62,11 @@ class Brought:
     @property
     def where(self) -> str:
         """The record, in words."""
-        return f"{self.unit}: the record of this change ({show_path(self.record.path)})"
+        return _where(self.record)
+
+
+def _where(record: Baseline) -> str:
+    return f"{record.unit}: the record of this change ({show_path(record.path)})"
 
 
 def brought_records(root: Path, changes: RuleChanges) -> tuple[list[Baseline], list[str]]:
@@ -69,8 +74,9 @@ def brought_records(root: Path, changes: RuleChanges) -> tuple[list[Baseline], l
     ledger, lost = read_ledger(root), []
     found: dict[Path, Baseline] = {}
     for unit, sha in changes.records.items():
-        event = ledger.in_service(unit)
-        if record := stored_record(root, unit, event) if event and event.files[unit] == sha else None:
+        # a release of the same change may be in service by now
+        event = next(each for each in ledger.in_order if each.kind == "serves" and each.files.get(unit) == sha)
+        if record := stored_record(root, unit, event):
             found[record.path] = record
         else:
             lost.append(
@@ -99,19 +105,29 @@ def untrue_records(
     units = {unit.key: unit for task in tasks for unit in task.units}
     pairs: list[tuple[Baseline, Record]] = []
     for record in records:
-        if record.is_supplied:
+        if record.unit in units and not _asks_as(units[record.unit], record):
+            yield f"{_where(record)} names other questions than its cases ask; record it again: tunegate record"
+        elif record.is_supplied:
             continue  # old and new outputs have one name; those of another configuration are rule changes
         elif theirs := next((each for each in evaluated if _is_of(record, each)), None):
             pairs.append((record, theirs))
         else:
-            where = f"{record.unit}: the record of this change ({show_path(record.path)})"
-            yield f"{where} is of another configuration than this change runs; record it again: tunegate record"
+            yield (
+                f"{_where(record)} is of another configuration than this change runs; record it again: tunegate "
+                "record, or leave it out of this change"
+            )
     try:
         brought = list(_scored_again(pairs, units, watch))
     except Refused as error:
         yield "; ".join(str(error).splitlines())
         return
     yield from _untrue(brought, margins, units, run_again)
+
+
+def _asks_as(unit: Unit, record: Baseline) -> bool:
+    """Whether a record names the questions of a unit as they are: later, it is compared on those that are unchanged."""
+    differs = question_differences(record.questions, unit.questions, unit, record.results)
+    return not differs and record.case_questions == unit.case_questions
 
 
 def _is_of(record: Baseline, evaluated: Record) -> bool:

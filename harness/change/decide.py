@@ -214,8 +214,8 @@ class _Change:
             raise Refused(
                 f"--policy-from={self.ref}: expected the branch as it was before this change, found that {self.ref} "
                 "already holds all that is here, which would be compared with itself; name the branch that the change "
-                "is to be merged into, such as --policy-from=origin/main, or the commit before a merge: "
-                "--policy-from=HEAD^1; without the option, tunegate gate compares with the anchor"
+                "is to be merged into or, after a merge or a push, the commit before it: --policy-from=HEAD^1; or "
+                "leave the option out: tunegate gate then compares with what is in service and with the anchor"
             )
 
     def _edited(self) -> tuple[EditedPart, ...]:
@@ -313,6 +313,9 @@ class _Change:
         if decision.refused or decision.changes is None:
             return decision
         brought, lost = brought_records(self.options.baselines, decision.changes)
+        if self.older is None:  # of a new project, what it ran before its first change is compared with nothing
+            models = {each.record.fingerprint["subject"]["model"] for each in decision.by_rules}
+            brought = [each for each in brought if each.subject["model"] in models]
         if not brought:
             return replace(decision, untrue=tuple(lost))
         evaluated = [each.record for each in decision.by_rules]
@@ -322,7 +325,8 @@ class _Change:
                 return replace(decision, refused=base.refused)
             evaluated += [each.record for each in base.by_rules]
         run_again = partial(_run_again, self.options, watch=watch)
-        found = untrue_records(brought, evaluated, self.newer.tasks, run_again, watch)
+        tasks = load_tasks(self.options.cases, project=self.options.root)  # of `newer`, no check runs
+        found = untrue_records(brought, evaluated, tasks, run_again, watch)
         return replace(decision, untrue=(*lost, *found))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:

@@ -86,8 +86,8 @@ class RuleChanges:
     """The rule changes, one line each: `modified` ones block until they are approved, `added` ones are listed.
 
     `approve` is the digest of exactly these changes. `records` are the records that the change puts in service, by unit
-    and digest, and `beside` its other new baselines, by their path in the folder of baselines: they are listed, and the
-    gate compares them with its own evaluation (see brought.py).
+    and digest, and `beside` its other new or edited baselines, by their path in the folder of baselines: the gate
+    compares them with its own evaluation (see brought.py).
     """
 
     modified: tuple[str, ...]
@@ -124,7 +124,9 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     moved = f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"
     modified = [moved] if elsewhere else []
     modified += [*_code(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template), *_claims(new)]
-    return RuleChanges(tuple(modified), (), approval_digest(modified, new) if modified else "")
+    approve = approval_digest(modified, new) if modified else ""
+    records = _in_service_since(read_ledger(new.baselines).in_order)
+    return RuleChanges(tuple(modified), (), approve, records, tuple(_files(new.baselines)))
 
 
 def rule_changes(old: Rules, new: Rules) -> RuleChanges:
@@ -134,7 +136,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
         modified += _unit_changes(old.units[key], unit) if key in old.units else _label_changes(None, unit)
     before, now = read_ledger(old.baselines), read_ledger(new.baselines)
     events = [event for event in now.in_order if event.digest not in before.events]
-    records = {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
+    records = _in_service_since(events)
     modified += [*_baselines(old, new, records), *_new_baselines(old, new), *_events(events), *_lost_outputs(old, new)]
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
     modified += [*_unchecked_anchors((old, before), (new, now), events, records), *_claims(new)]
@@ -150,7 +152,12 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
             added.append(line)
         modified += [each for each in said if each not in modified]
     approve = approval_digest(modified, new) if modified else ""
-    return RuleChanges(tuple(modified), tuple(added), approve, records, tuple(_new_files(old, new)))
+    return RuleChanges(tuple(modified), tuple(added), approve, records, tuple(_other_files(old, new)))
+
+
+def _in_service_since(events: Iterable[Event]) -> dict[str, str]:
+    """The records that events put in service, the last one of each unit."""
+    return {unit: sha for event in events if event.kind == "serves" for unit, sha in sorted(event.files.items())}
 
 
 def approval_digest(modified: Sequence[str], new: Rules) -> str:
@@ -469,6 +476,13 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):
             yield f"{key}: task.yaml is stricter: {', '.join(terms)}"
     yield from (f"{unit_of_file(name)}: a new baseline ({name})" for name in _new_files(old, new))
+
+
+def _other_files(old: Rules, new: Rules) -> list[Path]:
+    """The baselines that only the new side has, or has otherwise."""
+    there = _files(old.baselines)
+    here = _files(new.baselines).items()
+    return [name for name, path in here if name not in there or file_digest(there[name]) != file_digest(path)]
 
 
 def _new_files(old: Rules, new: Rules) -> list[Path]:

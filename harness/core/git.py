@@ -103,9 +103,10 @@ def holds_head(folder: Path, commit: str) -> bool:
     if not run_git(folder, "merge-base", "--is-ancestor", "HEAD", commit).returncode:
         return True
     # of a merge commit, the first parent is the branch that it is on
-    is_side = _commit(folder, "HEAD^2") and run_git(folder, "merge-base", "--is-ancestor", commit, "HEAD^1").returncode
+    if not _commit(folder, "HEAD^2") or not run_git(folder, "merge-base", "--is-ancestor", commit, "HEAD^1").returncode:
+        return False
     trees = [git(folder, "rev-parse", "--end-of-options", f"{each}^{{tree}}") for each in (commit, "HEAD")]
-    return bool(is_side) and trees[0] == trees[1]
+    return trees[0] == trees[1]
 
 
 def _commit(folder: Path, ref: str) -> str:

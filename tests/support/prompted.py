@@ -70,3 +70,12 @@ def settings(model: str, **more: str) -> None:
 
 def prompt(text: str) -> None:
     edit(lambda data: data.update(prompt={"system": text}))
+
+
+def record_as(right: tuple[int, set[int]], text: str = REWORDED) -> None:
+    """Record a prompt while the model is right on other cases than the gate finds: digests, scores and ledger fit."""
+    honest = RIGHT[text]
+    prompt(text)
+    RIGHT[text] = right
+    ok("record", "--fresh")
+    RIGHT[text] = honest

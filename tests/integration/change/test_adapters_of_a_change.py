@@ -61,10 +61,10 @@ def copies(number: int) -> dict[str, Any]:
     return {"file": "rows.jsonl", "form": "tunegate", "sha256": file_digest(Path("rows.jsonl")), "rows": number}
 
 
-def forge(path: Path) -> None:
+def forge(path: Path, case: str = "c007") -> None:
     """Change one output of a record, and write it anew."""
     data = json.loads(path.read_text())
-    data["cases"]["c007"]["output"] = "another one"
+    data["cases"][case]["output"] = "another one"
     data["scorer"] = {"jsonschema": "0"}  # an older check: the outputs are scored again
     del data["digest"]
     path.write_text(json.dumps(stamped(data)))
@@ -83,6 +83,26 @@ def test_a_record_of_more_cases_beside_an_adapter_is_compared_with_the_base_itse
     ok("record")
 
     assert gate()["untrue"] == []
+
+
+def test_added_cases_of_a_record_come_with_its_being_in_service(desk, tiny_model):
+    [path] = Path("baselines").glob("*/desk/triage.json")
+    edit(lambda data: data["check"].update(schema={"pattern": "^(?!another)"}))
+    ok("record")
+    commit(tiny_model)
+    edit(lambda data: data.update(cases=CASES))
+    known = set(Path("baselines/ledger").glob("*.json"))
+    ok("record")
+    for event in set(Path("baselines/ledger").glob("*.json")) - known:
+        event.unlink()
+    forge(path, "c065")  # the base of the adapter, on which nothing else would look
+    forged = json.loads(path.read_text())
+    append(Path("baselines"), Event("recorded", "desk", forged["subject"], {T: forged["digest"]}))
+
+    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x")
+
+    assert done.exit_code == 4, done.output
+    assert "has other cases (+c060, +c061, +c062 and 7 more); record it again" in done.output
 
 
 def test_an_adapter_on_edited_decoding_is_compared_with_what_was_in_service(desk, tiny_model):

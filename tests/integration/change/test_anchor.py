@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.gated import commit_to_main, edit, git, invoke, ok
-from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt
+from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt, record_as
 from tests.support.records import write_policy
 
 
@@ -218,6 +218,30 @@ def test_honest_bases_are_not_refused(desk):
     assert gate("--policy-from=HEAD")["passes"]
 
 
+def test_what_is_not_committed_is_compared_with_a_base_that_holds_the_rest(desk, server):
+    small = server.model.replace("#tuned", "#small")
+    assert gate("--policy-from=HEAD", f"--model={small}")["refused"] == ""
+    add("easy", 1)
+    ok("record")
+    assert gate("--policy-from=HEAD")["added"][0] == "desk/triage: 1 case (easy000) added"
+    commit_to_main("a case")
+    write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.06})
+    ok("record")
+    assert gate("--policy-from=HEAD")["modified"][0] == "desk/triage: task.yaml is looser: margin 0.05 -> 0.06"
+
+
+def test_a_merge_of_another_change_is_compared_with_a_branch_that_moved_on(desk):
+    for name, base in (("change", "main"), ("other", "main")):
+        git("checkout", "-qB", name, base)
+        Path(f"{name}.md").write_text("notes")
+        git("add", "-A")
+        git("commit", "-qm", name)
+    git("checkout", "-q", "-B", "merged", "main")
+    git("merge", "-q", "--no-ff", "-m", "merge", "change")  # as CI checks a pull request out
+    git("branch", "-f", "main", "other")
+    assert gate("--policy-from=main")["passes"]
+
+
 def test_a_first_record_passes_beside_a_branch_without_fixtures(desk):
     git("checkout", "-q", "--orphan", "empty")
     git("rm", "-rqf", "--cached", ".")
@@ -225,6 +249,15 @@ def test_a_first_record_passes_beside_a_branch_without_fixtures(desk):
     git("add", "README.md")
     git("commit", "-qm", "nothing yet")
     git("branch", "-f", "main")
+    assert gate("--policy-from=main")["passes"]  # not committed yet
     git("add", "-A")
     git("commit", "-qm", "a first record")
+    assert gate("--policy-from=main")["passes"]
+
+    record_as((90, set()), IN_SERVICE)  # later changes would be compared with that
+    assert "has 75.0 %, and the gate finds 91.7 %" in gate("--policy-from=main")["untrue"][0]
+
+
+def test_a_branch_without_a_commit_holds_nothing(desk):
+    git("checkout", "-q", "--orphan", "new")
     assert gate("--policy-from=main")["passes"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.fault_server import serving
-from tests.support.gated import commit_to_main, edit, git, invoke, ok
-from tests.support.prompted import BETTER, CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, act, prompt, settings
+from tests.support.gated import OWN, commit_to_main, edit, git, invoke, ok
+from tests.support.prompted import BETTER, CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, act, prompt, record_as, settings
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.core.files import stamped
@@ -93,15 +93,6 @@ def test_a_record_of_the_change_is_never_the_reference_and_serves_after_the_merg
     assert not gate()["passes"]
 
 
-def record_as(right: tuple[int, set[int]], text: str = REWORDED) -> None:
-    """Record a prompt while the model is right on other cases than the gate finds: digests, scores and ledger fit."""
-    honest = RIGHT[text]
-    prompt(text)
-    RIGHT[text] = right
-    ok("record", "--fresh")
-    RIGHT[text] = honest
-
-
 @pytest.mark.parametrize(
     ("right", "has", "direction"),
     [
@@ -161,6 +152,37 @@ def test_a_record_says_what_its_outputs_say(desk):
     found = gate()
     assert not found["passes"]
     assert "has 74.2 %, and the gate finds 90.8 %: another result in 20 of 120 cases" in found["untrue"][0]
+
+
+def test_a_record_names_the_questions_of_its_cases(desk):
+    """On those alone that it names, later changes would be compared: the author would choose them."""
+    prompt(REWORDED)
+    ok("record")
+    data = json.loads(record_path().read_text())
+    for case in [*data["cases"]][:40]:
+        data["cases"][case]["question"] = "0" * 64
+    del data["digest"]
+    forged = stamped(data)
+    record_path().write_text(json.dumps(forged))
+    for kind in ("recorded", "serves"):
+        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
+    found = gate()
+    assert not found["passes"]
+    assert "names other questions than its cases ask; record it again" in found["untrue"][0]
+
+
+def test_a_record_of_an_own_check_is_scored_by_it(desk, server):
+    Path("checks.py").write_text(OWN)
+    settings(server.model, checks="checks.py")
+    cases = [{"id": f"n{n:03}", "input": f"new {n}"} for n in range(CASES)]
+    own = {"suite": "short", "check": {}, "cases": cases}
+    write_unit(Path("fixtures"), [], name="brief", prompt={"system": IN_SERVICE}, **own)
+    ok("record")
+    commit_to_main("an own check")
+    for name in ("triage.yaml", "brief.yaml"):
+        edit(lambda data: data.update(prompt={"system": REWORDED}), name)
+    ok("record")
+    assert gate()["passes"]
 
 
 def test_another_host_is_a_rule_and_nothing_is_sent_there_before_it_is_approved(desk):

@@ -6,8 +6,15 @@ import random
 
 import pytest
 
-from tunegate.harness.change.brought import ABOVE, BELOW, is_more_than_noise, odd_runs
+from tests.support.records import LOCAL, record, units_of, write_desk
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.store import state
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.change.brought import ABOVE, BELOW, brought_records, is_more_than_noise, odd_runs
+from tunegate.harness.change.rules import RuleChanges
 from tunegate.harness.evaluation.record import Result
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append, read_ledger
 
 DRAWS = 200
 
@@ -58,3 +65,17 @@ def test_a_part_that_is_lower_counts_where_the_score_is_the_same():
 def test_graded_scores_count_case_by_case():
     cases = [tuple(Result(None, score) for score in scores) for scores in ((0.5, 0.7, 0.8), (0.9, 0.7, 0.8))]
     assert (odd_runs(-1, cases), odd_runs(1, cases)) == ([1, 1, 0], [1, 0, 1])
+
+
+def test_a_record_is_found_also_where_the_same_change_releases_an_adapter_on_it(tmp_path):
+    write_desk(tmp_path / "fixtures", 20)
+    root, slug, tasks = tmp_path / "baselines", LOCAL["model"], load_tasks(tmp_path / "fixtures")
+    units = list(units_of(tasks).values())
+    made = record(tasks, {"desk/triage": "1" * 20})
+    write_baselines(root, slug, made, units, state(root, slug, units), serves=True)
+    append(root, Event("released", "desk", LOCAL | {"adapter": "a" * 64}, {"desk/triage": "c" * 64}))
+    [event] = [each for each in read_ledger(root).events.values() if each.kind == "serves"]
+
+    [found], lost = brought_records(root, RuleChanges((), (), "", event.files))
+
+    assert (found.digest, lost) == (event.files["desk/triage"], [])

@@ -17,7 +17,7 @@ from pathlib import Path
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
 from tunegate.harness.change.brought import brought_records, untrue_records
-from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes
+from tunegate.harness.change.candidate import SETTINGS, configuration_changes, place
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import leaks_in_prompts
@@ -54,7 +54,6 @@ from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
-from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.reporting.edited import EditedPart
@@ -297,7 +296,7 @@ class _Change:
     def _is_elsewhere(self) -> bool:
         """Whether the change itself names an address for its model that the branch does not: no input is sent there."""
         model, here, there = self.options.model, project_table(self.options.root), standing(self.home)
-        return here.get("model") == model and is_server(model) and address(model) != address(there["model"])
+        return here.get("model") == model and self.options.backend.is_hosted and place(model) != place(there["model"])
 
     def _announced(self) -> Decision:
         """The decision before any evaluation: rule changes and edits."""

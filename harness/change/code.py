@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
@@ -20,7 +21,7 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.ledger.store import LEDGER
-from tunegate.harness.models.backends import PYTHON, backend_of, is_python_file
+from tunegate.harness.models.backends import PYTHON, Installed, backend_of, is_python_file
 from tunegate.harness.models.python_model import find_code
 from tunegate.harness.options.run import Options
 
@@ -44,8 +45,13 @@ def code_of_checks(root: Path, tasks: Sequence[Task]) -> dict[str, str]:
                 f"{show_path(path)}: expected the check {entry.name!r} of an installed package, found one that is "
                 "installed from this project, so that a change edits it; name the file by `checks`, or install a wheel"
             )
-        found[f"{distribution(entry)}, {entry.name} = {entry.value}"] = digest([distribution(entry), entry.value])
+        found |= _of_package(entry)
     return found
+
+
+def _of_package(entry: EntryPoint) -> dict[str, str]:
+    """What identifies the code of an installed package: its version."""
+    return {f"{distribution(entry)}, {entry.name} = {entry.value}": digest([distribution(entry), entry.value])}
 
 
 def file_of_model(model: str, root: Path) -> Path | None:
@@ -72,12 +78,15 @@ def file_of_model(model: str, root: Path) -> Path | None:
 
 
 def code_of_model(model: str, root: Path, home: Path) -> dict[str, str]:
-    """The digest of a `python:` model's code, by its name: of its file as it lies in `home`, a tree of the project.
+    """The digest of the code that a model brings, by its name; a file's as it lies in `home`, a tree of the project.
 
     Raises:
         Refused: see `file_of_model`.
     """
-    code = backend_of(model).code(model)
+    backend = backend_of(model)
+    if isinstance(backend, Installed):
+        return _of_package(backend.entry)
+    code = backend.code(model)
     if code is None:
         return {}
     file = file_of_model(model, root)
@@ -89,7 +98,7 @@ def code_of_model(model: str, root: Path, home: Path) -> dict[str, str]:
 
 def runs_code(options: Options) -> bool:
     """Whether code of the project runs where the rules of a work tree decide: its model's, or that of its checks."""
-    if options.backend.code(options.model):
+    if isinstance(options.backend, Installed) or options.backend.code(options.model):
         return True
     if not (own_file(options.root) or entries_of(GROUP)):
         return False

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
+import site
+import sysconfig
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.project import find_root
 
 
 @functools.cache
@@ -51,3 +56,35 @@ def distribution(entry: EntryPoint) -> str:
 def entry_place(entry: EntryPoint) -> str:
     """The entry point as shown in messages."""
     return f"entry point {entry.group}: {entry.name} = {entry.value}"
+
+
+def load_here(entry: EntryPoint) -> Any:
+    """Import what an entry point names, into this process.
+
+    Raises:
+        Refused: a change of the checkout at hand can edit its module, or it cannot be loaded.
+    """
+    place, path = entry_place(entry), module_file(entry)
+    if path is None:
+        raise Refused(f"{place}: expected a Python module, found none; reinstall the package")
+    if _is_editable(path):
+        raise Refused(
+            f"{place}: expected the code of an installed package, found {show_path(path)}, which a change of this "
+            "checkout edits; install a wheel of it"
+        )
+    try:
+        return entry.load()
+    except (Exception, SystemExit) as error:  # a third-party module can raise anything on import
+        raise Refused(f"{place}: expected code that can be loaded, found {type(error).__name__}: {error}") from error
+
+
+def _is_editable(path: Path) -> bool:
+    """Whether a module lies in the checkout or project at hand, outside the interpreter's own folders."""
+    here = Path.cwd()
+    top = next((each for each in (here, *here.parents) if (each / ".git").exists()), find_root(here))
+    # an environment in the checkout is the interpreter's, with all that runs anyway
+    own = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
+    real = Path(os.path.realpath(path))
+    return real.is_relative_to(os.path.realpath(top)) and not any(
+        real.is_relative_to(os.path.realpath(each)) for each in own
+    )

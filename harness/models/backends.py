@@ -1,7 +1,8 @@
 """Models by the prefix of their name: what a name says, what does not go with it, and what opens it.
 
-Each prefix has one class here, and an instance in `BUILT_IN`; everything else asks `backend_of`. What opens a model is
-imported when one is opened, so this module stays light.
+Each prefix has one class here, and an instance in `BUILT_IN`; everything else asks `backend_of`. An installed package
+brings further prefixes by entry points of the group `tunegate.models`. What opens a model is imported when one is
+opened, so this module stays light, and nothing of a package runs before a change that names it is approved.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
+from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.model_options import AUTO, ModelOptions
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9_+-])?")  # of outputs; it names a folder
 NAME_IS = "letters, digits, _ . + and -, at most 64, with a letter, digit or _ first and no dot last"
+GROUP = "tunegate.models"
+PREFIX = re.compile(r"[a-z][a-z0-9-]+")  # of a package's models: one letter may be a drive of Windows
 API_VERSION = re.compile(r"api-version=[\w.-]+")  # the one query that an address may have
 #: Options of other models, which a function would not hear of.
 NOT_OF_PYTHON = (
@@ -195,7 +200,7 @@ class Vllm(WithWeights):
             yield f"--tg-max-model-len with --tg-model {run.model}: it is the length of {self.form}"
 
 
-class Server(Backend):
+class Hosted(Backend):
     """`openai:URL#MODEL`, behind a server with OpenAI's interface; another dialect of servers is a class below it."""
 
     prefix, form = "openai:", "openai:URL#MODEL"
@@ -324,7 +329,52 @@ class Supplied(Backend):
             yield "--tg-requests: expected --tg-model replay:FILE, found another model"
 
 
-LOCAL, REPLAY, OPENAI, VLLM, PYTHON = Local(), Supplied(), Server(), Vllm(), Python()
+class Installed(Hosted):
+    """Models of an installed package, `PREFIX:ADDRESS#MODEL`; nothing is known of them but that they may be hosted."""
+
+    extra = ""
+
+    def __init__(self, entry: EntryPoint) -> None:
+        self.entry = entry
+        self.prefix = f"{entry.name}:"
+        self.form = f"{self.prefix}ADDRESS#MODEL"
+
+    def check(self, name: str) -> None:
+        """Refuse a name that cannot be shown, or names nothing; its package decides what else a name may be."""
+        if not name.isprintable() or not name.removeprefix(self.prefix).strip():
+            raise Refused(f"--tg-model {self.form}: expected a model's name, found {shown(name)}")
+
+    def place(self, name: str) -> str:
+        """Its address."""
+        return address_of(name)
+
+    def open(
+        self,
+        name: str,
+        watch: Watch,
+        options: ModelOptions | None = None,
+        rung: str = "as-is",
+        adapter: Path | None = None,
+        beside: Opened | None = None,
+    ) -> Opened:
+        """Import the package, and open a model; Refused if it is none, or its records would not name it."""
+        from tunegate.harness.models.api import Opened  # too heavy for the pytest plugin
+
+        here = entry_place(self.entry)
+        opened = load_here(self.entry)
+        if not (isinstance(opened, type) and Opened in opened.__mro__):
+            raise Refused(f"{here}: expected a class below tunegate.Opened, found {shown(repr(opened)[:80])}")
+        model = cast("Opened", opened(name, watch, options or ModelOptions(), rung))
+        who = model.fingerprint  # a record with another engine or name could not be asked again
+        named = {"engine.backend": who.engine.get("backend"), "names.model": who.names.get("model")}
+        for part, expected in {"engine.backend": self.engine, "names.model": name}.items():
+            if named[part] != expected:
+                found = shown(repr(named[part]))
+                raise Refused(f"{here}: fingerprint: {part}: expected {shown(expected)}, found {found}")
+        return model
+
+
+LOCAL, REPLAY, OPENAI, VLLM, PYTHON = Local(), Supplied(), Hosted(), Vllm(), Python()
 BUILT_IN: tuple[Backend, ...] = (LOCAL, REPLAY, OPENAI, VLLM, PYTHON)
 _BY_PREFIX = {each.prefix: each for each in BUILT_IN}
 _BY_ENGINE = {each.engine: each for each in BUILT_IN}
@@ -333,12 +383,19 @@ _BY_ENGINE = {each.engine: each for each in BUILT_IN}
 def backend_of(name: str) -> Backend:
     """The backend of a model's name."""
     prefix, mark, _ = name.partition(":")
-    return _BY_PREFIX.get(prefix + mark, LOCAL)
+    return _BY_PREFIX.get(prefix + mark) or _installed(prefix) or LOCAL
 
 
 def backend_of_engine(engine: Mapping[str, Any]) -> Backend | None:
     """The backend whose models have such an engine in their fingerprints; None for what no model of a name made."""
-    return _BY_ENGINE.get(str(engine.get("backend")))
+    name = str(engine.get("backend"))
+    return _BY_ENGINE.get(name) or _installed(name)
+
+
+def _installed(name: str) -> Installed | None:
+    """The backend that a package brings under a name; Refused if two packages do."""
+    entry = entries_of(GROUP).get(name) if PREFIX.fullmatch(name) else None
+    return Installed(entry) if entry else None
 
 
 def refused_with(run: Asked) -> Iterator[str]:
@@ -391,6 +448,11 @@ def split_server(model: str) -> tuple[str, str]:
         )
     base, mark, query = url.partition("?")
     return f"{base.rstrip('/')}{mark}{query}", name
+
+
+def address_of(name: str) -> str:
+    """What stands before the `#` in a hosted model's name; the whole name without one."""
+    return name.rpartition("#")[0] or name
 
 
 def is_python_file(source: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.backends import VLLM, backend_of
+from tunegate.harness.models.backends import OPENAI, VLLM, backend_of
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.identity import base_digest
 from tunegate.harness.models.local.huggingface import Base, Local
@@ -73,7 +73,7 @@ def _check_template(folder: Path) -> None:
 
 def _find(artefact: str, base: Base, watch: Watch) -> Served:
     backend = backend_of(artefact)
-    if backend.is_hosted:
+    if backend is OPENAI:
         return Served(artefact, OVER_NETWORK)
     if backend is VLLM:
         folder = resolve(VLLM.weights(artefact), watch)

@@ -174,11 +174,12 @@ class _Change:
             keep_importable(self.home, file)
 
     def _is_named_by_branch(self) -> bool:
-        """Whether the model's name is the branch's, or that of the command line, which no change edits."""
+        """Whether the model is at a place that the branch names, or the command line, which no change edits."""
         root = self.options.root
         if standing(root)["model"] != self.options.model:
             return True
-        return project_table(root).get("model") == project_table(self.home).get("model")
+        here, there = (str(project_table(each).get("model", "")) for each in (root, self.home))
+        return place(here) == place(there)
 
     def _run_copy(self, file: Path, copy: Path) -> None:
         """Let a `python:` model run from a copy, which holds what is digested and no other Python."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record, read_record
     from tunegate.harness.evaluation.scoring import evaluate
     from tunegate.harness.gate.rule import compare
+    from tunegate.harness.imports.model import AskedPrompt, ForeignFile, Imported, ImportedCase, Importer, Tally
     from tunegate.harness.models.api import Completion, Fingerprint, Model, Opened, Request
     from tunegate.harness.models.model_options import ModelOptions
     from tunegate.trainers.data.reward import reward
@@ -42,6 +43,7 @@ _HOMES = {
     "harness.evaluation.record": ("Record", "read_record"),
     "harness.evaluation.scoring": ("evaluate",),
     "harness.gate.rule": ("compare",),
+    "harness.imports.model": ("AskedPrompt", "ForeignFile", "Imported", "ImportedCase", "Importer", "Tally"),
     "harness.models.api": ("Completion", "Fingerprint", "Model", "Opened", "Request"),
     "harness.models.model_options": ("ModelOptions",),
     "trainers.data.reward": ("reward",),
@@ -49,6 +51,7 @@ _HOMES = {
 _HOME = {name: f"tunegate.{module}" for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AskedPrompt",
     "AuthoringError",
     "Case",
     "Check",
@@ -58,6 +61,10 @@ __all__ = [
     "Document",
     "Finding",
     "Fingerprint",
+    "ForeignFile",
+    "Imported",
+    "ImportedCase",
+    "Importer",
     "LintWarning",
     "Model",
     "ModelOptions",
@@ -67,6 +74,7 @@ __all__ = [
     "Record",
     "Refused",
     "Request",
+    "Tally",
     "Task",
     "TunegateError",
     "Unit",

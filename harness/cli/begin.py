@@ -13,6 +13,7 @@ from tunegate.harness.cli.common import console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.models.backends import OPENAI, backend_of
+from tunegate.harness.options.table import Suite
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
@@ -41,7 +42,6 @@ def tour(
 Given = TypeVar("Given")
 
 
-Suite = Literal["schema", "vocabulary", "retention", "voice", "cost"]
 OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model")  # parameters that no other file takes
 
 

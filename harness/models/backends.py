@@ -376,6 +376,7 @@ class Installed(Hosted):
 
 LOCAL, REPLAY, OPENAI, VLLM, PYTHON = Local(), Supplied(), Hosted(), Vllm(), Python()
 BUILT_IN: tuple[Backend, ...] = (LOCAL, REPLAY, OPENAI, VLLM, PYTHON)
+FORMS = (VLLM.form, OPENAI.form, PYTHON.form, REPLAY.form)  # of names with a prefix, in the order of the help
 _BY_PREFIX = {each.prefix: each for each in BUILT_IN}
 _BY_ENGINE = {each.engine: each for each in BUILT_IN}
 

@@ -58,15 +58,29 @@ class _TryAgain(Exception):
         super().__init__(found)
 
 
+Signed = Callable[[str, str], Mapping[str, str]]
+
+
+def signed(url: str, key: str) -> Mapping[str, str]:
+    """The headers of a key, as OpenAI and Azure read them."""
+    return {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
+
+
 class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
     The options' `deadline` is in seconds per request, retries included; `tries` are of a request that fails, `pace` is
-    of retries: the caller has already waited for the first try.
+    of retries: the caller has already waited for the first try. `signed` makes the headers of a key, at an address.
     """
 
     def __init__(
-        self, url: str, options: ModelOptions, with_key: bool = True, tries: int = TRIES, pace: Pace | None = None
+        self,
+        url: str,
+        options: ModelOptions,
+        with_key: bool = True,
+        tries: int = TRIES,
+        pace: Pace | None = None,
+        signed: Signed = signed,
     ) -> None:
         self.url, _, self._query = url.partition("?")
         self._deadline, self._in_flight, self._tries = options.deadline, options.in_flight, tries
@@ -78,7 +92,7 @@ class HttpClient:
         self._rest_until = 0.0  # when the server accepts requests again, on the monotonic clock
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
         if key:
-            headers |= {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
+            headers |= signed(url, key)
         # the deadline limits the total time: the library's own limits start again with each byte
         self._client = self._httpx.AsyncClient(
             headers=headers,

@@ -35,7 +35,7 @@ from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
-from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected, is_azure
+from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected, is_azure, signed
 from tunegate.harness.models.served.pace import Pace
 from tunegate.harness.models.served.responses import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
@@ -68,6 +68,8 @@ class Server(Opened):
 
     #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
     can: frozenset[Can] = frozenset({"generate", "loglik"})
+    #: How a key is sent; with `_settings` and `_chat` it is what another dialect has of its own.
+    signed = staticmethod(signed)
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> None:
         self.url, self.name = split_server(name)
@@ -246,7 +248,7 @@ class Server(Opened):
         return asyncio.run(ask())
 
     def _client(self, tries: int = TRIES) -> HttpClient:
-        return HttpClient(self.url, self._options, tries=tries, pace=self._requests)
+        return HttpClient(self.url, self._options, tries=tries, pace=self._requests, signed=self.signed)
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """Completions as they arrive; the event loop runs while the next one is awaited."""
@@ -366,6 +368,7 @@ class Server(Opened):
         )
 
     async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
+        """The response to chat messages, in the form of OpenAI's."""
         roles = [role for role, _ in request.messages]
         messages = [{"role": role, "content": text} for role, text in request.messages]
         try:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 from urllib.parse import urlsplit
 
 from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
@@ -284,12 +284,16 @@ class Supplied(Backend):
     prefix, form = "replay:", "replay:[NAME=]FILE.jsonl"
     is_supplied = True
 
-    def check_weights(self, name: str) -> None:
+    def check_weights(self, name: str) -> NoReturn:
         """Outputs have none."""
         raise Refused(
             f"--model {name}: expected a model that generates, found recorded outputs; name a model, such as "
             "--model=smollm2, or a folder"
         )
+
+    def open(self, name: str, *_: Any, **__: Any) -> NoReturn:
+        """Nothing of them generates."""
+        self.check_weights(name)
 
     def split(self, name: str) -> tuple[str, Path]:
         """The name and the file of `replay:NAME=FILE`; no name in `replay:FILE`, whose file may hold a `=`."""

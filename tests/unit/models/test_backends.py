@@ -15,6 +15,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.backends import BUILT_IN, FORMS, LOCAL, OPENAI, PYTHON, REPLAY, VLLM, backend_of
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
+from tunegate.harness.models.resolve import resolve
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.table import OPTIONS
 
@@ -106,6 +107,12 @@ def test_only_models_without_a_prefix_run_on_workers_or_with_options_of_another(
     if name != "replay:f":
         with pytest.raises(Refused, match="--tg-requests: expected --tg-model replay:FILE"):
             Options(Path(), name, requests=Path("r.jsonl")).check()
+
+
+@pytest.mark.parametrize("refuse", [REPLAY.check_weights, lambda name: REPLAY.open(name, quiet()), resolve])
+def test_recorded_outputs_are_no_model_that_generates(refuse):
+    with pytest.raises(Refused, match="--model replay:f: expected a model that generates, found recorded outputs"):
+        refuse("replay:f")
 
 
 def test_a_package_brings_a_prefix(package):

@@ -73,9 +73,9 @@ def _text(written: Any) -> str:
 
 def is_of_same_kind(name: str, before: str | None, now: str | None) -> bool:
     """Whether an edited setting is a candidate's: another model that is run the same way, at the same address."""
-    return name != "model" or place(before or "") == place(now or "")
+    return name != "model" or place_of(before or "") == place_of(now or "")
 
 
-def place(model: str) -> str:
+def place_of(model: str) -> str:
     """Return what stays the same between two models that are run the same way, such as an address."""
     return backend_of(model).place(model)

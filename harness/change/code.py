@@ -21,7 +21,7 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.ledger.store import LEDGER
-from tunegate.harness.models.backends import PYTHON, Installed, backend_of, is_python_file
+from tunegate.harness.models.backends import PYTHON, InstalledBackend, backend_of, is_python_file
 from tunegate.harness.models.python_model import find_code
 from tunegate.harness.options.run import Options
 
@@ -84,7 +84,7 @@ def code_of_model(model: str, root: Path, home: Path) -> dict[str, str]:
         Refused: see `file_of_model`.
     """
     backend = backend_of(model)
-    if isinstance(backend, Installed):
+    if isinstance(backend, InstalledBackend):
         return _of_package(backend.entry)
     code = backend.code(model)
     if code is None:
@@ -98,7 +98,7 @@ def code_of_model(model: str, root: Path, home: Path) -> dict[str, str]:
 
 def runs_code(options: Options) -> bool:
     """Whether code of the project runs where the rules of a work tree decide: its model's, or that of its checks."""
-    if isinstance(options.backend, Installed) or options.backend.code(options.model):
+    if isinstance(options.backend, InstalledBackend) or options.backend.code(options.model):
         return True
     if not (own_file(options.root) or entries_of(GROUP)):
         return False

@@ -17,7 +17,7 @@ from pathlib import Path
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
 from tunegate.harness.change.brought import brought_records, untrue_records
-from tunegate.harness.change.candidate import SETTINGS, configuration_changes, place
+from tunegate.harness.change.candidate import SETTINGS, configuration_changes, place_of
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import leaks_in_prompts
@@ -179,7 +179,7 @@ class _Change:
         if standing(root)["model"] != self.options.model:
             return True
         here, there = (str(project_table(each).get("model", "")) for each in (root, self.home))
-        return place(here) == place(there)
+        return place_of(here) == place_of(there)
 
     def _run_copy(self, file: Path, copy: Path) -> None:
         """Let a `python:` model run from a copy, which holds what is digested and no other Python."""
@@ -297,7 +297,8 @@ class _Change:
     def _is_elsewhere(self) -> bool:
         """Whether the change itself names an address for its model that the branch does not: no input is sent there."""
         model, here, there = self.options.model, project_table(self.options.root), standing(self.home)
-        return here.get("model") == model and self.options.backend.is_hosted and place(model) != place(there["model"])
+        has_moved = place_of(model) != place_of(there["model"])
+        return here.get("model") == model and self.options.backend.is_hosted and has_moved
 
     def _announced(self) -> Decision:
         """The decision before any evaluation: rule changes and edits."""

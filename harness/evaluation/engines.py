@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.noise import is_same_outcome, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint, Model
-from tunegate.harness.models.backends import address_of, backend_of_engine, hosted_name
+from tunegate.harness.models.backends import backend_of_engine, hosted_address, hosted_name
 
 SAME_MODEL = ("base", "tokenizer", "template")
 SAME_CONFIGURATION = (*SAME_MODEL, "adapter", "rung")
@@ -79,7 +79,7 @@ def can_run(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) 
         return False
     if backend.is_hosted:
         there, here = hosted_name(reference.fingerprint), fingerprint.names.get("model", "")
-        return bool(there) and address_of(there) == address_of(here)
+        return bool(there) and hosted_address(there) == hosted_address(here)
     return all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
 
 

@@ -1,6 +1,6 @@
 """Models by the prefix of their name: what a name says, what does not go with it, and what opens it.
 
-Each prefix has one class here, and an instance in `BUILT_IN`; everything else asks `backend_of`. An installed package
+Each prefix has one class here, and an instance in `BUILT_IN`; `backend_of` finds it by a name. An installed package
 brings further prefixes by entry points of the group `tunegate.models`. What opens a model is imported when one is
 opened, so this module stays light, and nothing of a package runs before a change that names it is approved.
 """
@@ -38,7 +38,7 @@ NOT_OF_PYTHON = (
 )  # fmt: skip
 
 
-class Asked(Protocol):
+class GivenOptions(Protocol):
     """The options of a run that may not go with its model (harness/options/run.py)."""
 
     @property
@@ -106,11 +106,11 @@ class Backend:
         """The name and options that run the model of a recorded fingerprint, given those of the run."""
         return name, options
 
-    def refuses(self, run: Asked) -> Iterator[str]:
+    def refuses(self, run: GivenOptions) -> Iterator[str]:
         """Yield a message for each option of a run that does not go with its model."""
         yield from ()
 
-    def refuses_elsewhere(self, run: Asked) -> Iterator[str]:
+    def refuses_elsewhere(self, run: GivenOptions) -> Iterator[str]:
         """Yield a message for each of its own options in a run of another model."""
         yield from ()
 
@@ -127,7 +127,7 @@ class Backend:
         return cast("Opened", _loaded(self.opens)(name, watch, options or ModelOptions(), rung))
 
 
-class WithWeights(Backend):
+class BackendWithWeights(Backend):
     """Models whose weights are here: a base, and adapters on it that share what is loaded once."""
 
     extra = "models"
@@ -154,7 +154,7 @@ class WithWeights(Backend):
         return self.opens
 
 
-class Local(WithWeights):
+class LocalBackend(BackendWithWeights):
     """Models without a prefix: a folder, a GGUF file, a Hub id, or the embedded one."""
 
     engine = "transformers"
@@ -167,7 +167,7 @@ class Local(WithWeights):
         return self.on_workers if options and options.ray else self.opens
 
 
-class Vllm(WithWeights):
+class VllmBackend(BackendWithWeights):
     """`vllm:MODEL`, which runs in a vLLM that the run starts."""
 
     prefix, form = "vllm:", "vllm:MODEL"
@@ -184,7 +184,7 @@ class Vllm(WithWeights):
             raise Refused(f"--tg-model {self.form}: expected a folder, a Hub id or smollm2, found nothing")
         return model
 
-    def refuses(self, run: Asked) -> Iterator[str]:
+    def refuses(self, run: GivenOptions) -> Iterator[str]:
         """Timing, and options of other engines."""
         here = f"--tg-model {self.form}"
         if run.timing:
@@ -194,13 +194,13 @@ class Vllm(WithWeights):
         if run.opened.tokenizer:
             yield f"--tg-tokenizer with {here}: prompts use the model's own tokenizer"
 
-    def refuses_elsewhere(self, run: Asked) -> Iterator[str]:
+    def refuses_elsewhere(self, run: GivenOptions) -> Iterator[str]:
         """Its length."""
         if run.opened.max_model_len:
             yield f"--tg-max-model-len with --tg-model {run.model}: it is the length of {self.form}"
 
 
-class Hosted(Backend):
+class HostedBackend(Backend):
     """`openai:URL#MODEL`, behind a server with OpenAI's interface; another dialect of servers is a class below it."""
 
     prefix, form = "openai:", "openai:URL#MODEL"
@@ -221,7 +221,7 @@ class Hosted(Backend):
         """The model's name in a fingerprint, with the effort of its reasoning there."""
         return hosted_name(who), replace(options, reasoning_effort=who["engine"].get("reasoning_effort"))
 
-    def refuses(self, run: Asked) -> Iterator[str]:
+    def refuses(self, run: GivenOptions) -> Iterator[str]:
         """Adapters, timing, and options that the server decides."""
         opened, here = run.opened, f"--tg-model {self.form}"
         if run.adapters:
@@ -234,7 +234,7 @@ class Hosted(Backend):
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
 
-class Python(Backend):
+class PythonBackend(Backend):
     """`python:FILE.py:FUNCTION`, or `python:MODULE:FUNCTION`: a function of the user's, which may ask anything."""
 
     prefix, form = "python:", "python:FILE.py:FUNCTION"
@@ -267,7 +267,7 @@ class Python(Backend):
         source, function = self.code(name)
         return f"{self.prefix}{os.path.relpath(root / source)}:{function}" if is_python_file(source) else name
 
-    def refuses(self, run: Asked) -> Iterator[str]:
+    def refuses(self, run: GivenOptions) -> Iterator[str]:
         """Adapters, timing, and options of other models."""
         here = f"--tg-model {self.form}"
         if run.adapters:
@@ -278,7 +278,7 @@ class Python(Backend):
             yield f"{_named(given)} with {here}: the function decides that"
 
 
-class Supplied(Backend):
+class SuppliedBackend(Backend):
     """`replay:[NAME=]FILE`: outputs that were made elsewhere (replay.py, which needs the cases to read them)."""
 
     prefix, form = "replay:", "replay:[NAME=]FILE.jsonl"
@@ -310,7 +310,7 @@ class Supplied(Backend):
         called, file = self.split(name)
         return self.join(called, os.path.relpath(root / file))  # it is shown, and most runs start at the root
 
-    def refuses(self, run: Asked) -> Iterator[str]:
+    def refuses(self, run: GivenOptions) -> Iterator[str]:
         """Adapters, a baseline without a name, and a file that is not there under its name."""
         given, (name, path) = run.model.removeprefix(self.prefix), self.split(run.model)
         if run.adapters:
@@ -327,13 +327,13 @@ class Supplied(Backend):
         elif "=" in given and not name and not path.exists():
             yield f"--tg-model {run.model}: expected replay:NAME=FILE (NAME: {NAME_IS}) or a file; found neither"
 
-    def refuses_elsewhere(self, run: Asked) -> Iterator[str]:
+    def refuses_elsewhere(self, run: GivenOptions) -> Iterator[str]:
         """The requests of its outputs."""
         if run.requests:
             yield "--tg-requests: expected --tg-model replay:FILE, found another model"
 
 
-class Installed(Hosted):
+class InstalledBackend(HostedBackend):
     """Models of an installed package, `PREFIX:ADDRESS#MODEL`; nothing is known of them but that they may be hosted."""
 
     extra = ""
@@ -344,13 +344,13 @@ class Installed(Hosted):
         self.form = f"{self.prefix}ADDRESS#MODEL"
 
     def check(self, name: str) -> None:
-        """Refuse a name that cannot be shown, or names nothing; its package decides what else a name may be."""
+        """Refuse a name that cannot be shown, or names nothing; its package knows what a name may be."""
         if not name.isprintable() or not name.removeprefix(self.prefix).strip():
             raise Refused(f"--tg-model {self.form}: expected a model's name, found {shown(name)}")
 
     def place(self, name: str) -> str:
         """Its address."""
-        return address_of(name)
+        return hosted_address(name)
 
     def open(
         self,
@@ -378,7 +378,9 @@ class Installed(Hosted):
         return model
 
 
-LOCAL, REPLAY, OPENAI, VLLM, PYTHON = Local(), Supplied(), Hosted(), Vllm(), Python()
+LOCAL, REPLAY, OPENAI, VLLM, PYTHON = (
+    LocalBackend(), SuppliedBackend(), HostedBackend(), VllmBackend(), PythonBackend(),
+)  # fmt: skip
 BUILT_IN: tuple[Backend, ...] = (LOCAL, REPLAY, OPENAI, VLLM, PYTHON)
 FORMS = (VLLM.form, OPENAI.form, PYTHON.form, REPLAY.form)  # of names with a prefix, in the order of the help
 _BY_PREFIX = {each.prefix: each for each in BUILT_IN}
@@ -397,13 +399,13 @@ def backend_of_engine(engine: Mapping[str, Any]) -> Backend | None:
     return _BY_ENGINE.get(name) or _installed(name)
 
 
-def _installed(name: str) -> Installed | None:
+def _installed(name: str) -> InstalledBackend | None:
     """The backend that a package brings under a name; Refused if two packages do."""
     entry = entries_of(GROUP).get(name) if PREFIX.fullmatch(name) else None
-    return Installed(entry) if entry else None
+    return InstalledBackend(entry) if entry else None
 
 
-def refused_with(run: Asked) -> Iterator[str]:
+def refused_with(run: GivenOptions) -> Iterator[str]:
     """Yield a message for each option of a run that does not go with its model."""
     own = backend_of(run.model)
     for each in dict.fromkeys([*BUILT_IN, own]):
@@ -455,7 +457,7 @@ def split_server(model: str) -> tuple[str, str]:
     return f"{base.rstrip('/')}{mark}{query}", name
 
 
-def address_of(name: str) -> str:
+def hosted_address(name: str) -> str:
     """What stands before the `#` in a hosted model's name; the whole name without one."""
     return name.rpartition("#")[0] or name
 

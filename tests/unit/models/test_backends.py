@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.packages import installed
+from tests.support.paths import ROOT
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.change.candidate import is_of_same_kind
 from tunegate.harness.change.code import code_of_model, runs_code
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.api import Request
 from tunegate.harness.models.backends import BUILT_IN, FORMS, LOCAL, OPENAI, PYTHON, REPLAY, VLLM, backend_of
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
 from tunegate.harness.models.resolve import resolve
@@ -134,6 +138,16 @@ def test_the_options_that_do_not_go_with_a_server_do_not_with_a_package(package)
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
         "--tg-model echo", "--tg-timing with --tg-model echo", "--tg-device with --tg-model echo"
     ]  # fmt: skip
+
+
+def test_the_example_of_the_guide_is_one(package):
+    text = (ROOT / "docs" / "new-suite.md").read_text("utf-8")
+    [example] = re.findall(r"^`package/acme_models.py`\n\n```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    package(example, acme="tone_code:Acme")
+    model = backend_of("acme:h#m").open("acme:h#m", quiet())
+
+    [completion] = model.complete([Request("desk/triage/c1", (("user", "Hello."),), Decoding())])
+    assert (completion.key, completion.output) == ("desk/triage/c1", "Hello.")
 
 
 @pytest.mark.parametrize("name", ["echo:", "echo: ", "echo:a\x1b[2J"])

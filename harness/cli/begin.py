@@ -12,7 +12,7 @@ import typer
 from tunegate.harness.cli.common import console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
-from tunegate.harness.models.backends import OPENAI, backend_of
+from tunegate.harness.models.backends import backend_of
 from tunegate.harness.options.table import Suite
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _chosen(model: str, is_named: bool, rows: int | None) -> str:
     if not is_named and not rows:
         return ""
     backend = backend_of(model)
-    if not (backend.is_here or backend is OPENAI):
+    if not (backend.extra and (backend.is_here or backend.is_hosted)):  # the workflow installs what it needs
         if is_named:
             raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
         raise UsageError(

@@ -62,14 +62,15 @@ def load_here(entry: EntryPoint) -> Any:
     """Import what an entry point names, into this process.
 
     Raises:
-        Refused: a change of the checkout at hand can edit its module, or it cannot be loaded.
+        Refused: a change of the checkout at hand can edit it or its module, or it cannot be loaded.
     """
     place, path = entry_place(entry), module_file(entry)
     if path is None:
         raise Refused(f"{place}: expected a Python module, found none; reinstall the package")
-    if _is_editable(path):
+    named_in = [Path(str(entry.dist.locate_file("")))] if entry.dist else []
+    if editable := next((each for each in (path, *named_in) if _is_editable(each)), None):
         raise Refused(
-            f"{place}: expected the code of an installed package, found {show_path(path)}, which a change of this "
+            f"{place}: expected the code of an installed package, found {show_path(editable)}, which a change of this "
             "checkout edits; install a wheel of it"
         )
     try:
@@ -79,7 +80,7 @@ def load_here(entry: EntryPoint) -> Any:
 
 
 def _is_editable(path: Path) -> bool:
-    """Whether a module lies in the checkout or project at hand, outside the interpreter's own folders."""
+    """Whether a path lies in the checkout or project at hand, outside the interpreter's own folders."""
     here = Path.cwd()
     top = next((each for each in (here, *here.parents) if (each / ".git").exists()), find_root(here))
     # an environment in the checkout is the interpreter's, with all that runs anyway

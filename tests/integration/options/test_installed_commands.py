@@ -107,6 +107,14 @@ def test_what_is_no_command_is_refused_with_its_entry_point(package, value, told
     assert done.stderr.startswith(f"entry point tunegate.commands: greet = {value}: {told}")
 
 
+def test_a_checkout_gives_no_installed_function_a_name(package, tmp_path):
+    package(tmp_path / "site", greet="shutil:rmtree")
+    Path("precious").mkdir()
+
+    assert "which a change of this checkout edits" in invoke("greet", "precious").stderr
+    assert Path("precious").exists()
+
+
 def test_code_of_the_checkout_is_not_run(package, tmp_path):
     package(tmp_path / "site", greet="tone_code:greet")
 

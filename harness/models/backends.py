@@ -390,7 +390,7 @@ _BY_ENGINE = {each.engine: each for each in BUILT_IN}
 def backend_of(name: str) -> Backend:
     """The backend of a model's name."""
     prefix, mark, _ = name.partition(":")
-    return _BY_PREFIX.get(prefix + mark) or _installed(prefix) or LOCAL
+    return _BY_PREFIX.get(prefix + mark) or (_installed(prefix) if mark else None) or LOCAL
 
 
 def backend_of_engine(engine: Mapping[str, Any]) -> Backend | None:

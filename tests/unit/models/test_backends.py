@@ -121,6 +121,7 @@ def test_recorded_outputs_are_no_model_that_generates(refuse):
 
 def test_a_package_brings_a_prefix(package):
     package(echo="tone_code:Echo")
+    assert backend_of("echo") is LOCAL  # a folder, or the name of an engine
     backend = backend_of("echo:h#m")
 
     assert (backend.is_opaque, backend.is_hosted, backend.has_weights) == (True, True, False)

@@ -382,7 +382,6 @@ LOCAL, REPLAY, OPENAI, VLLM, PYTHON = (
     LocalBackend(), SuppliedBackend(), HostedBackend(), VllmBackend(), PythonBackend(),
 )  # fmt: skip
 BUILT_IN: tuple[Backend, ...] = (LOCAL, REPLAY, OPENAI, VLLM, PYTHON)
-FORMS = (VLLM.form, OPENAI.form, PYTHON.form, REPLAY.form)  # of names with a prefix, in the order of the help
 _BY_PREFIX = {each.prefix: each for each in BUILT_IN}
 _BY_ENGINE = {each.engine: each for each in BUILT_IN}
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tunegate.harness.models.backends import FORMS
 from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     DEADLINE,
@@ -84,7 +83,7 @@ OPTIMISE = "Optimised prompt"
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
     _setting("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, "
-             f"{', '.join(FORMS[:-1])}, or {FORMS[-1]}",
+             "vllm:MODEL, openai:URL#MODEL, python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl",
              "MODEL", default="smollm2",
              by={"compare": "Model of configurations without one",
                  "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or "

@@ -23,16 +23,13 @@ from tunegate.harness.core.files import digest, file_digest, stamped, text_diges
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+from tunegate.harness.models.backends import REPLAY, backend_of
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
-    REPLAY,
     ModelOptions,
     RungName,
-    is_opaque,
-    split_replay,
 )
-from tunegate.harness.models.opening import open_model, open_opaque
 from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.rows.examples import Example, read_row_inputs
@@ -171,17 +168,16 @@ def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions,
         AuthoringError: recorded outputs with a wrong or missing digest.
         Refused, CouldNotRun: there is no such model, or it cannot run.
     """
-    if adapter and (name.startswith(REPLAY) or is_opaque(name)):
+    backend = backend_of(name)
+    if adapter and not backend.has_weights:
         raise Refused(f"--adapter: expected a local model with it, found {name}, which holds its adapters itself")
-    if name.startswith(REPLAY):
-        called, path = split_replay(name)
+    if backend.is_supplied:
+        called, path = REPLAY.split(name)
         asked = dict.fromkeys((request.key for request in inputs.requests), 0)
         replayed = read_replay(path, asked, called, asked="an input, FILE:LINE")
         _check_digests(replayed, inputs)
         return replayed
-    if is_opaque(name):
-        return open_opaque(name, watch, options, inputs.rung)
-    return open_model(name, watch, adapter, inputs.rung, options=options)
+    return backend.open(name, watch, options, inputs.rung, adapter)
 
 
 def _check_digests(replayed: Replay, inputs: Asking) -> None:

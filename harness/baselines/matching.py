@@ -14,7 +14,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.engines import why_not_asked
 from tunegate.harness.ledger.store import LEDGER, read_ledger
 from tunegate.harness.models.api import SUPPLIED, Fingerprint
-from tunegate.harness.models.model_options import REPLAY, split_replay
+from tunegate.harness.models.backends import REPLAY, backend_of
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
@@ -25,8 +25,8 @@ EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # one word of pytest's -k
 def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None) -> str:
     """Return the command that records one unit of a fingerprint; `model` is its `--tg-model`, if not the default."""
     subject = fingerprint.subject
-    if model and model.startswith(REPLAY):
-        options = ["--from=OLD-OUTPUTS.jsonl", "--requests=REQUESTS.jsonl", f"--name={split_replay(model)[0]}"]
+    if model and backend_of(model).is_supplied:
+        options = ["--from=OLD-OUTPUTS.jsonl", "--requests=REQUESTS.jsonl", f"--name={REPLAY.split(model)[0]}"]
         options += [f"--rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
         return shlex.join(["tunegate", "record", *options, *(["--sealed"] if unit.sealed else []), unit.key])
     options = ["--tg-record"]

@@ -14,6 +14,7 @@ from tunegate.harness.evaluation.engines import is_elsewhere, runs_beside
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.ledger import model_name
 from tunegate.harness.models.api import ITSELF, SERVED, Fingerprint
+from tunegate.harness.models.backends import backend_of_engine
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -66,7 +67,8 @@ def _configuration_notes(references: Mapping[str, Record], units: Sequence[Unit]
 
 def _version_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> list[str]:
     """Return a line for each reference from another version of the model than its name means now."""
-    if fingerprint.engine.get("backend") != "openai":
+    backend = backend_of_engine(fingerprint.engine)
+    if backend is None or not backend.is_hosted:
         return []
     now = fingerprint.names.get(SERVED, ITSELF)
     return [

@@ -18,12 +18,12 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest_in_parts, json_by_line
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.evaluation.engines import hosted_name
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name
 from tunegate.harness.ledger.store import event_path, next_events, read_ledger
 from tunegate.harness.models.api import SERVED
+from tunegate.harness.models.backends import hosted_name
 
 
 class _File(NamedTuple):
@@ -177,7 +177,7 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
     } | ({"noise": record.noise[unit.key].as_dict()} if unit.key in record.noise else {})
     head |= {"adapter_at": adapter_at} if adapter_at else {}
     head |= {SERVED: served} if (served := record.fingerprint.get("names", {}).get(SERVED)) else {}
-    hosted = hosted_name(record)
+    hosted = hosted_name(record.fingerprint)
     head |= {"hosted": hosted} if hosted else {}
     results = {
         case: {"question": unit.case_questions[case], **result.as_dict()}

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
-from urllib.parse import urlsplit
 
 from tunegate.harness.cases.model import Task, UnitConfiguration
-from tunegate.harness.models.model_options import REPLAY, SERVER, is_python, is_server, is_vllm
+from tunegate.harness.models.backends import backend_of
 from tunegate.harness.reporting.edited import EditedPart
 
 #: Settings of `[tool.tunegate]` that are part of the configuration; `model` is one if it stays of the same kind.
@@ -74,18 +73,9 @@ def _text(written: Any) -> str:
 
 def is_of_same_kind(name: str, before: str | None, now: str | None) -> bool:
     """Whether an edited setting is a candidate's: another model that is run the same way, at the same address."""
-    return name != "model" or _kind(before or "") == _kind(now or "")
+    return name != "model" or place_of(before or "") == place_of(now or "")
 
 
-def _kind(model: str) -> str:
-    if model.startswith(REPLAY) or is_python(model):
-        return model  # another file is another claim, or other code
-    if is_server(model):
-        return address(model)
-    return "vllm" if is_vllm(model) else "local"
-
-
-def address(model: str) -> str:
-    """Return the host and path of a served model's name; empty if it is not served."""
-    parts = urlsplit(model.removeprefix(SERVER).partition("#")[0])
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" if is_server(model) else ""
+def place_of(model: str) -> str:
+    """Return what stays the same between two models that are run the same way, such as an address."""
+    return backend_of(model).place(model)

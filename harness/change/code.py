@@ -6,20 +6,22 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.checks.imports import imported_files, imports_digest
-from tunegate.harness.checks.installed import distribution, installed_entries, module_file
+from tunegate.harness.checks.installed import GROUP
 from tunegate.harness.checks.registry import declared_checks, kind_name, own_file
 from tunegate.harness.checks.unchanged import Snapshot, importing_unchanged
+from tunegate.harness.core.entry_points import distribution, entries_of, module_file
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.ledger.store import LEDGER
-from tunegate.harness.models.model_options import PYTHON, is_python, is_python_file, split_python
+from tunegate.harness.models.backends import PYTHON, InstalledBackend, backend_of, is_python_file
 from tunegate.harness.models.python_model import find_code
 from tunegate.harness.options.run import Options
 
@@ -36,15 +38,20 @@ def code_of_checks(root: Path, tasks: Sequence[Task]) -> dict[str, str]:
     if file:
         found[os.path.relpath(file, root)] = imports_digest(file)
     named = {kind_name(unit.suite, unit.measure) for task in tasks for unit in task.units if unit.own_kind}
-    for entry in (each for name, each in installed_entries().items() if name in named):
+    for entry in (each for name, each in entries_of(GROUP).items() if name in named):
         path = module_file(entry)
         if path and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
             raise Refused(
                 f"{show_path(path)}: expected the check {entry.name!r} of an installed package, found one that is "
                 "installed from this project, so that a change edits it; name the file by `checks`, or install a wheel"
             )
-        found[f"{distribution(entry)}, {entry.name} = {entry.value}"] = digest([distribution(entry), entry.value])
+        found |= _of_package(entry)
     return found
+
+
+def _of_package(entry: EntryPoint) -> dict[str, str]:
+    """What identifies the code of an installed package: its version."""
+    return {f"{distribution(entry)}, {entry.name} = {entry.value}": digest([distribution(entry), entry.value])}
 
 
 def file_of_model(model: str, root: Path) -> Path | None:
@@ -53,9 +60,10 @@ def file_of_model(model: str, root: Path) -> Path | None:
     Raises:
         Refused: it is a link, or the module of a package that is installed from this project.
     """
-    if not is_python(model):
+    code = backend_of(model).code(model)
+    if code is None:
         return None
-    source, _ = split_python(model)
+    source, _ = code
     path = Path(source).absolute() if is_python_file(source) else find_code(model).file
     home, real = Path(os.path.realpath(root)), Path(os.path.realpath(path))
     named = next((each for each in (root, home) if path.is_relative_to(each)), None)
@@ -70,25 +78,29 @@ def file_of_model(model: str, root: Path) -> Path | None:
 
 
 def code_of_model(model: str, root: Path, home: Path) -> dict[str, str]:
-    """The digest of a `python:` model's code, by its name: of its file as it lies in `home`, a tree of the project.
+    """The digest of the code that a model brings, by its name; a file's as it lies in `home`, a tree of the project.
 
     Raises:
         Refused: see `file_of_model`.
     """
-    if not is_python(model):
+    backend = backend_of(model)
+    if isinstance(backend, InstalledBackend):
+        return _of_package(backend.entry)
+    code = backend.code(model)
+    if code is None:
         return {}
     file = file_of_model(model, root)
     if file is None:
         return {model: find_code(model).digest}
-    found, (_, function) = home / file, split_python(model)
-    return {f"{PYTHON}{file.as_posix()}:{function}": imports_digest(found)} if found.is_file() else {}
+    found, (_, function) = home / file, code
+    return {f"{PYTHON.prefix}{file.as_posix()}:{function}": imports_digest(found)} if found.is_file() else {}
 
 
 def runs_code(options: Options) -> bool:
     """Whether code of the project runs where the rules of a work tree decide: its model's, or that of its checks."""
-    if is_python(options.model):
+    if isinstance(options.backend, InstalledBackend) or options.backend.code(options.model):
         return True
-    if not (own_file(options.root) or installed_entries()):
+    if not (own_file(options.root) or entries_of(GROUP)):
         return False
     with declared_checks(), suppress(Refused):  # the reader of the fixtures reports what is wrong with them
         return bool(code_of_checks(options.root, load_tasks(options.cases, project=options.root)))
@@ -112,7 +124,7 @@ def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_own_c
     for run in runs:
         read += [run.cases, run.baselines, run.root / PROJECT, *(path for _, path in run.reads)]
         read += [path for path in (own_file(run.root), run.opened.chat_template) if path]
-        read += imported_files(find_code(run.model, run.opened.code).file) if is_python(run.model) else ()
+        read += imported_files(find_code(run.model, run.opened.code).file) if run.backend.code(run.model) else ()
         growing += [run.baselines / LEDGER, run.root / RUNS.parts[0]]
     kept = Snapshot(read, growing)
     with importing_unchanged():

@@ -17,7 +17,7 @@ from pathlib import Path
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration
 from tunegate.harness.change.brought import brought_records, untrue_records
-from tunegate.harness.change.candidate import SETTINGS, address, configuration_changes
+from tunegate.harness.change.candidate import SETTINGS, configuration_changes, place_of
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import leaks_in_prompts
@@ -54,7 +54,6 @@ from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
-from tunegate.harness.models.model_options import is_server
 from tunegate.harness.options.run import Branch, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.reporting.edited import EditedPart
@@ -175,11 +174,12 @@ class _Change:
             keep_importable(self.home, file)
 
     def _is_named_by_branch(self) -> bool:
-        """Whether the model's name is the branch's, or that of the command line, which no change edits."""
+        """Whether the model is at a place that the branch names, or the command line, which no change edits."""
         root = self.options.root
         if standing(root)["model"] != self.options.model:
             return True
-        return project_table(root).get("model") == project_table(self.home).get("model")
+        here, there = (str(project_table(each).get("model", "")) for each in (root, self.home))
+        return place_of(here) == place_of(there)
 
     def _run_copy(self, file: Path, copy: Path) -> None:
         """Let a `python:` model run from a copy, which holds what is digested and no other Python."""
@@ -297,7 +297,8 @@ class _Change:
     def _is_elsewhere(self) -> bool:
         """Whether the change itself names an address for its model that the branch does not: no input is sent there."""
         model, here, there = self.options.model, project_table(self.options.root), standing(self.home)
-        return here.get("model") == model and is_server(model) and address(model) != address(there["model"])
+        has_moved = place_of(model) != place_of(there["model"])
+        return here.get("model") == model and self.options.backend.is_hosted and has_moved
 
     def _announced(self) -> Decision:
         """The decision before any evaluation: rule changes and edits."""

@@ -24,7 +24,7 @@ from tunegate.harness.core.git import MOST_OF_A_FILE, write_tree
 from tunegate.harness.core.project import project_table
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
-from tunegate.harness.models.model_options import REPLAY, split_replay
+from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
 
@@ -40,7 +40,7 @@ def without_new_outputs(before: Options, rules: Rules) -> Options:
     """The older run, without the outputs of cases that only the change has: nothing asks for them there."""
     if not before.replays:
         return before
-    name, path = split_replay(before.model)
+    name, path = REPLAY.split(before.model)
     known = {case.key for unit in rules.units.values() for case in unit.cases}
     problems: list[Problem] = []
     lines = [line.data for line in read_json_lines(path, "outputs", problems)]
@@ -49,7 +49,7 @@ def without_new_outputs(before: Options, rules: Rules) -> Options:
     kept = [line for line in lines if not (isinstance(line, dict) and str(line.get("case")) not in known)]
     target = before.root / path.name
     write_atomically(target, (f"{json.dumps(line)}\n" for line in kept))
-    return replace(before, model=f"{REPLAY}{name}{'=' if name else ''}{target}")
+    return replace(before, model=REPLAY.join(name, target))
 
 
 def rules_of(options: Options, copy: Path | None = None) -> Rules:

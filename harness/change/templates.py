@@ -8,7 +8,7 @@ from pathlib import Path
 from tunegate.harness.change.sides import real_path
 from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.git import MOST_OF_A_FILE
-from tunegate.harness.models.model_options import VLLM, is_server
+from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.resolve import own_templates
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
@@ -30,7 +30,8 @@ def chat_template_text(options: Options, tree: Path) -> str:
         return _text_of(given)
     model = there["model"] if options.model == here["model"] else options.model
     tokenizer = there["tokenizer"] if opened.tokenizer == here["tokenizer"] else opened.tokenizer
-    name = tokenizer if is_server(model) else model.removeprefix(VLLM)
+    backend = backend_of(model)
+    name = tokenizer if backend.is_hosted else backend.weights(model)
     folder = _in_tree(Path(name).expanduser(), options.root, tree) if name else None
     with suppress(Unreadable):  # loading it names the damage
         return "\n".join(own_templates(folder)) if folder else ""

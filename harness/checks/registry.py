@@ -20,12 +20,13 @@ from typing import NamedTuple
 from tunegate.harness.checks import cost, loglikelihood, short_answer
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.declared import declared_kinds
-from tunegate.harness.checks.installed import declared_entry, distribution, installed_entries, load_entry
+from tunegate.harness.checks.installed import GROUP, declared_entry, load_entry
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.own import load_own
 from tunegate.harness.checks.schema import check as schema
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.voice import check as voice
+from tunegate.harness.core.entry_points import distribution, entries_of
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.project import PROJECT, check_one_root, project_of, project_table
 
@@ -144,7 +145,7 @@ def project_kinds(cases: Path, root: Path | None = None) -> Kinds:
     check_one_root(home, cases)
     file = own_file(home)
     own = loader.own(file, home) if file else {}
-    installed = installed_entries()
+    installed = entries_of(GROUP)
     sources = [(name, f"{show_path(home / PROJECT)}: checks") for name in own]
     sources += [(name, f"entry point {each.value} of {distribution(each)}") for name, each in installed.items()]
     for name, source in sources:

@@ -12,7 +12,8 @@ import typer
 from tunegate.harness.cli.common import console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
-from tunegate.harness.models.model_options import PYTHON, REPLAY, VLLM, is_server, split_server
+from tunegate.harness.models.backends import backend_of
+from tunegate.harness.options.table import Suite
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
@@ -41,7 +42,6 @@ def tour(
 Given = TypeVar("Given")
 
 
-Suite = Literal["schema", "vocabulary", "retention", "voice", "cost"]
 OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model")  # parameters that no other file takes
 
 
@@ -112,7 +112,8 @@ def _chosen(model: str, is_named: bool, rows: int | None) -> str:
         raise UsageError(f"--rows: expected a number from 1, found {rows}")
     if not is_named and not rows:
         return ""
-    if model.startswith((PYTHON, REPLAY, VLLM)):
+    backend = backend_of(model)
+    if not (backend.extra and (backend.is_here or backend.is_hosted)):  # the workflow installs what it needs
         if is_named:
             raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
         raise UsageError(
@@ -120,10 +121,9 @@ def _chosen(model: str, is_named: bool, rows: int | None) -> str:
         )
     if "${{" in model:
         raise UsageError(f"--model: expected a name without ${{{{, which is workflow syntax, found {model}")
-    if is_server(model):
-        split_server(model)
-        if rows:
-            raise UsageError(f"--rows {rows}: expected a local model to train, found {model}; name one: --model FOLDER")
+    backend.check(model)
+    if rows and not backend.has_weights:
+        raise UsageError(f"--rows {rows}: expected a local model to train, found {model}; name one: --model FOLDER")
     return model
 
 
@@ -131,7 +131,7 @@ def _next(model: str) -> str:
     """The command after `tunegate lint`."""
     if not model:
         return "pytest"
-    return "tunegate record" if is_server(model) else "pytest --tg-record"
+    return "tunegate record" if backend_of(model).is_hosted else "pytest --tg-record"
 
 
 def _is_interactive() -> bool:

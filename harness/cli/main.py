@@ -1,13 +1,18 @@
-"""The command line: everything except pytest runs."""
+"""The command line: everything except pytest runs.
+
+A command of an installed package is an entry point of the group `tunegate.commands`, a function as those here. It is
+looked for when no command here has its name: help and completion, which do not list it, stay fast.
+"""
 
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
 
@@ -29,7 +34,10 @@ from tunegate.harness.cli.release import export, parity, release, retire, sign, 
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.traffic import traffic
 from tunegate.harness.cli.training import diagnose, distil, train
-from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
+from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError
+
+GROUP = "tunegate.commands"
 
 #: The commands by purpose, each with its line in the list and an example. Each imports its modules when it is
 #: called, so that help and completion stay fast.
@@ -92,6 +100,26 @@ class Tunegate(GroupedCommands):
     """The command line."""
 
     groups: ClassVar = {name: [command.__name__ for command, *_ in commands] for name, commands in GROUPS.items()}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, which may be an installed package's; None if there is none of that name."""
+        return super().get_command(ctx, cmd_name) or _installed(cmd_name)
+
+
+def _installed(name: str) -> Any:
+    try:
+        entry = entries_of(GROUP).get(name)
+        if entry is None:
+            return None
+        command = load_here(entry)
+        if not inspect.isroutine(command):
+            raise Refused(f"{entry_place(entry)}: expected a function, found {type(command).__name__}")
+    except TunegateError as error:
+        errors.print(str(error))
+        raise typer.Exit(error.exit_code) from error
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    alone.command(name, cls=Command)(command)
+    return typer.main.get_command(alone)
 
 
 app = typer.Typer(

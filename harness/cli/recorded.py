@@ -144,11 +144,11 @@ def _print_recorded(session: Session, aside: Printer) -> None:
 
 def _supplied(source: Path, name: str | None) -> str:
     """Return the model name of outputs generated elsewhere."""
-    from tunegate.harness.models.model_options import NAME, NAME_IS, REPLAY
+    from tunegate.harness.models.backends import NAME, NAME_IS, REPLAY
 
     if name is None or not NAME.fullmatch(name):
         raise UsageError(f"--name: expected the name of a folder ({NAME_IS}), found {name!r}")
-    return f"{REPLAY}{name}={source}"
+    return REPLAY.join(name, source)
 
 
 def _units(tasks: Sequence[Task], names: Sequence[str]) -> list[Unit]:

@@ -26,7 +26,8 @@ from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.models.model_options import GgufType, ModelOptions, check_has_weights
+from tunegate.harness.models.backends import backend_of
+from tunegate.harness.models.model_options import GgufType, ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record
@@ -57,14 +58,14 @@ def release(
     The ledger is first compared with the remote branch that the release will be merged into (--into).
     """
     from tunegate.harness.checks.registry import isolating_checks
-    from tunegate.harness.models.opening import opener
+    from tunegate.harness.models.backends import opener
     from tunegate.harness.release.anchor import Outside
     from tunegate.harness.release.release import release_adapter
 
     if withdraw or reason is not None:
         _withdraw(adapter, baselines, reason if withdraw else None, as_json)
         return
-    check_has_weights(model)
+    backend_of(model).check_weights(model)
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # the repository's own Python takes no part

@@ -24,9 +24,9 @@ from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, Rung
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Model
+from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.cache import Cached, Store, store_path
-from tunegate.harness.models.model_options import RUNGS, ModelOptions, is_opaque
-from tunegate.harness.models.opening import open_model, open_opaque
+from tunegate.harness.models.model_options import RUNGS, ModelOptions
 
 SCHEMA_VERSION = 1
 RECORDS = Path(".tunegate/diagnose")
@@ -169,10 +169,9 @@ def asked_of(unit: Unit) -> dict[str, str]:
 
 def _opener(name: str, watch: Watch, opened: ModelOptions, store: Store) -> Callable[[str], Model]:
     """Return the opener of a cached model with a prompting strategy; a local model's weights are shared."""
-    if is_opaque(name):
-        return lambda rung: Cached(open_opaque(name, watch, opened, rung), store)
-    base = open_model(name, watch, options=opened).base
-    return lambda rung: Cached(open_model(name, watch, rung=rung, base=base), store)
+    backend = backend_of(name)
+    first = backend.open(name, watch, opened) if backend.has_weights else None
+    return lambda rung: Cached(backend.open(name, watch, opened, rung, beside=first), store)
 
 
 def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:

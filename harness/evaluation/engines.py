@@ -17,22 +17,20 @@ from tunegate.harness.evaluation.noise import is_same_outcome, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint, Model
+from tunegate.harness.models.backends import backend_of_engine, hosted_address, hosted_name
 
-HERE = ("transformers", "vllm")  # backends with local weights, which can run the base without its adapter
-HOSTED = "openai"  # the backend of models behind an address
-DRIFTING = (HOSTED, "python")  # they drift under one name; a function of the user's may ask a hosted one
 SAME_MODEL = ("base", "tokenizer", "template")
 SAME_CONFIGURATION = (*SAME_MODEL, "adapter", "rung")
 
 
 def can_ask_base(fingerprint: Fingerprint) -> bool:
     """Whether this fingerprint is of an adapter on a base that can be run here."""
-    return fingerprint.engine.get("backend") in HERE and bool(fingerprint.subject.get("adapter"))
+    return _has_weights(fingerprint.engine) and bool(fingerprint.subject.get("adapter"))
 
 
 def why_not_asked(fingerprint: Fingerprint) -> str:
     """Return why a baseline of another engine is refused instead of re-run on this one."""
-    if fingerprint.engine.get("backend") in HERE:
+    if _has_weights(fingerprint.engine):
         return (
             "an adapter can be evaluated on any engine, as its base is re-run there; a model without an adapter would "
             "be compared with its own outputs: to see what the engine changes, use --tg-against=RECORD.json"
@@ -65,7 +63,7 @@ def runs_beside(reference: Record, fingerprint: Fingerprint, units: Sequence[Uni
     """
     if not can_run(reference, fingerprint, units):
         return False
-    drifts, sealed = fingerprint.engine.get("backend") in DRIFTING, any(unit.sealed for unit in units)
+    drifts, sealed = _drifts(fingerprint.engine), any(unit.sealed for unit in units)
     return drifts or sealed or reference.fingerprint["engine"] != fingerprint.engine
 
 
@@ -74,22 +72,27 @@ def can_run(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) 
 
     It needs the candidate's weights, or a model at the candidate's address: nothing is sent to other hosts.
     """
-    subject, backend = reference.fingerprint["subject"], fingerprint.engine.get("backend")
+    subject, backend = reference.fingerprint["subject"], backend_of_engine(fingerprint.engine)
     if is_same_configuration(reference, fingerprint, units):
         return False
-    if backend == HOSTED:
-        there, here = hosted_name(reference), fingerprint.names.get("model", "")
-        return bool(there) and there.rpartition("#")[0] == here.rpartition("#")[0]
-    return backend in (*HERE, *DRIFTING) and all(
-        subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL
-    )
+    if backend is None or backend.is_supplied:
+        return False
+    if backend.is_hosted:
+        there, here = hosted_name(reference.fingerprint), fingerprint.names.get("model", "")
+        return bool(there) and hosted_address(there) == hosted_address(here)
+    return all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
 
 
-def hosted_name(recorded: Record) -> str:
-    """The `openai:URL#MODEL` of a record; empty if its model is not hosted."""
-    names = recorded.fingerprint.get("names", {})
-    is_hosted = recorded.fingerprint["engine"].get("backend") == HOSTED
-    return str(names.get("hosted") or names.get("model", "")) if is_hosted else ""
+def _has_weights(engine: Mapping[str, str]) -> bool:
+    """Whether a model has local weights: it can run the base without its adapter."""
+    backend = backend_of_engine(engine)
+    return backend is not None and backend.has_weights
+
+
+def _drifts(engine: Mapping[str, str]) -> bool:
+    """Whether a model may change under its name: a hosted one, or a function, which may ask a hosted one."""
+    backend = backend_of_engine(engine)
+    return backend is not None and backend.is_opaque
 
 
 def ask_here(
@@ -133,7 +136,7 @@ def _has_recorded(recorded: Record, unit: Unit) -> bool:
 
 def _runs_again(recorded: Record, engine: Mapping[str, str]) -> bool:
     """Whether all of a reference runs again: it was recorded on another engine, or its model may have changed."""
-    return bool(recorded.fingerprint["engine"] != engine) or engine.get("backend") in DRIFTING
+    return bool(recorded.fingerprint["engine"] != engine) or _drifts(engine)
 
 
 def _with_outputs(recorded: Record, here: Record) -> Record:

@@ -113,6 +113,46 @@ class Imported:
         return f"found none; left out: {', '.join(left)}" if left else "found none"
 
 
+@dataclass(frozen=True)
+class ForeignFile:
+    """A file of another tool as plain data, with what the command line says of it.
+
+    `data` are the values of a JSON or YAML file, or a list of its rows. `match` is how targets are compared if the file
+    does not say it, `column` the name of the column with the prompt.
+    """
+
+    path: Path
+    data: Any
+    match: str | None = None
+    column: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The ending of its name, in lower case."""
+        return self.path.suffix.lower()
+
+    @property
+    def rows(self) -> list[Any]:
+        """Its rows; an object is one."""
+        return self.data if isinstance(self.data, list) else [self.data]
+
+    @property
+    def first(self) -> Any:
+        """Its first row; None without one."""
+        return self.rows[0] if self.rows else None
+
+
+@dataclass(frozen=True)
+class Importer:
+    """One form that another tool gives its files: whether a file has it, and the cases in it.
+
+    `read` raises Refused for what is damaged, and `Imported` where no case has a home here.
+    """
+
+    recognises: Callable[[ForeignFile], bool]
+    read: Callable[[ForeignFile], Imported]
+
+
 def made_cases(
     rows: Iterable[Any], make: Callable[[Any], ImportedCase], tally: Tally, row_is: str, taken: str = ""
 ) -> list[ImportedCase]:

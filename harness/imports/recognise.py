@@ -1,11 +1,16 @@
-"""Which tool wrote a file, by what is in it, and which importer reads it."""
+"""Which tool wrote a file, by what is in it, and which importer reads it.
+
+An installed package brings further importers by entry points of the group `tunegate.importers`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.imports import (
     goldens,
@@ -15,11 +20,12 @@ from tunegate.harness.imports import (
     promptfoo_config,
     promptfoo_outputs,
 )
-from tunegate.harness.imports.model import Imported
+from tunegate.harness.imports.model import ForeignFile, Imported, Importer
 from tunegate.harness.imports.nearby import DATA, MOST_FILES, SCRIPTS, YAMLS, Nearby
 from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
 from tunegate.harness.results.samples import brief
 
+GROUP = "tunegate.importers"
 A_SOURCE = "tests of promptfoo, OpenAI's evals, deepeval or inspect_ai"
 RESULTS = "tunegate compare reads results"
 ROWS = "tunegate init --from reads tables and chat rows"
@@ -35,9 +41,6 @@ KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo without "
      "tests", "generate its tests, and import them"),
 )  # fmt: skip
-
-
-Importer = Callable[[Path, Any, str | None, str | None], Imported]
 
 
 def import_source(path: Path, match: str | None = None, column: str | None = None) -> Imported:
@@ -81,7 +84,7 @@ def is_source(path: Path) -> bool:
 def is_foreign(path: Path) -> bool:
     """Whether a tool that is known here wrote a file; False if it cannot be read."""
     data = _quiet(path)
-    return data is not None and _importer(path, data) is not None
+    return data is not None and _importer(ForeignFile(path, data)) is not None
 
 
 def _quiet(path: Path) -> Any:
@@ -99,9 +102,9 @@ def _import_file(path: Path, match: str | None, column: str | None) -> Imported:
     if kind not in DATA and path.exists():
         raise Unreadable(path, f"a name that ends in {', '.join(DATA)}", kind or "no ending")
     data = Nearby(path.parent).data(path)
-    read = _importer(path, data)
-    if read is not None:
-        return _named(path, read, data, match, column)
+    file = ForeignFile(path, data, match, column)
+    if importer := _importer(file):
+        return _named(importer, file)
     first = data[0] if isinstance(data, list) and data else data
     for is_it, found, hint in KNOWN:
         if is_it(data) or is_it(first):
@@ -109,16 +112,16 @@ def _import_file(path: Path, match: str | None, column: str | None) -> Imported:
     raise Unreadable(path, A_SOURCE, _described(first))
 
 
-def _named(path: Path, read: Importer, data: Any, match: str | None, column: str | None) -> Imported:
-    """Read the data of a file; an error on what it names begins with the file."""
+def _named(importer: Importer, file: ForeignFile) -> Imported:
+    """Read a file; an error on what it names begins with the file."""
     try:
-        return read(path, data, match, column)
+        return importer.read(file)
     except Unreadable:
         raise
     except Refused as error:
-        if str(error).startswith(show_path(path)):
+        if str(error).startswith(show_path(file.path)):
             raise
-        raise Refused(f"{show_path(path)}: {error}") from None
+        raise Refused(f"{show_path(file.path)}: {error}") from None
 
 
 def _described(value: Any) -> str:
@@ -127,27 +130,18 @@ def _described(value: Any) -> str:
     return "an empty file" if value in (None, []) else "no object and no rows of them"
 
 
-def _importer(path: Path, data: Any) -> Importer | None:
-    """The importer of a file's data; None if there is none."""
-    rows = data if isinstance(data, list) else [data]
-    first = rows[0] if rows else None
-    forms: tuple[tuple[bool, Importer], ...] = (
-        (promptfoo_results.is_results(data), lambda path, data, *_: promptfoo_outputs.read_outputs(
-            path, data["results"]["results"])),
-        (promptfoo_results.is_result(first), lambda path, *_: promptfoo_outputs.read_outputs(path, rows)),
-        (hosted_evals.is_eval(data), lambda path, data, *_: hosted_evals.read_eval(path, data, _item_rows(path))),
-        (hosted_evals.is_item(first), _lone_items),
-        (path.suffix.lower() == ".csv" and promptfoo_config.is_tests(rows),
-         lambda path, data, _, column: promptfoo_config.read_tests(path, data, column)),
-        (promptfoo_config.is_config(data), lambda path, data, *_: promptfoo_config.read_config(path, data)),
-        (path.suffix.lower() in YAMLS and openai_evals.is_registry(data),
-         lambda path, data, *_: openai_evals.read_registry(path, data)),
-        (openai_evals.is_samples(first), lambda path, _, match, __: openai_evals.read_samples_file(path, rows, match)),
-        (goldens.is_golden(first), lambda path, _, match, __: goldens.read_goldens(path, rows, match)),
-        (inspect_samples.is_inspect_sample(first),
-         lambda path, _, match, __: inspect_samples.read_inspect_samples(path, rows, match)),
-    )  # fmt: skip
-    return next((read for is_it, read in forms if is_it), None)
+def _importer(file: ForeignFile) -> Importer | None:
+    """The importer of a file; None if there is none."""
+    return next((each for each in chain(BUILT_IN, _installed()) if each.recognises(file)), None)
+
+
+def _installed() -> Iterator[Importer]:
+    """Yield the importers of installed packages, which see what those here do not know."""
+    for entry in entries_of(GROUP).values():
+        importer = load_here(entry)
+        if not isinstance(importer, Importer):
+            raise Refused(f"{entry_place(entry)}: expected an Importer, found {type(importer).__name__}")
+        yield importer
 
 
 def _item_rows(path: Path) -> list[Any]:
@@ -156,8 +150,32 @@ def _item_rows(path: Path) -> list[Any]:
     return [row for file in sorted(path.parent.glob("*.jsonl")) for row in nearby.data(nearby.inside(file, file.name))]
 
 
-def _lone_items(path: Path, *_: Any) -> Imported:
+def _lone_items(file: ForeignFile) -> Imported:
     raise Unreadable(
-        path, "rows with the eval that scores them", "rows of a hosted data set", "put the eval's JSON, with "
+        file.path, "rows with the eval that scores them", "rows of a hosted data set", "put the eval's JSON, with "
         "testing_criteria, beside it and name the folder"
     )  # fmt: skip
+
+
+#: The importers in the order in which they see a file; those of packages come after them.
+BUILT_IN = (
+    Importer(lambda file: promptfoo_results.is_results(file.data),
+             lambda file: promptfoo_outputs.read_outputs(file.path, file.data["results"]["results"])),
+    Importer(lambda file: promptfoo_results.is_result(file.first),
+             lambda file: promptfoo_outputs.read_outputs(file.path, file.rows)),
+    Importer(lambda file: hosted_evals.is_eval(file.data),
+             lambda file: hosted_evals.read_eval(file.path, file.data, _item_rows(file.path))),
+    Importer(lambda file: hosted_evals.is_item(file.first), _lone_items),
+    Importer(lambda file: file.kind == ".csv" and promptfoo_config.is_tests(file.rows),
+             lambda file: promptfoo_config.read_tests(file.path, file.data, file.column)),
+    Importer(lambda file: promptfoo_config.is_config(file.data),
+             lambda file: promptfoo_config.read_config(file.path, file.data)),
+    Importer(lambda file: file.kind in YAMLS and openai_evals.is_registry(file.data),
+             lambda file: openai_evals.read_registry(file.path, file.data)),
+    Importer(lambda file: openai_evals.is_samples(file.first),
+             lambda file: openai_evals.read_samples_file(file.path, file.rows, file.match)),
+    Importer(lambda file: goldens.is_golden(file.first),
+             lambda file: goldens.read_goldens(file.path, file.rows, file.match)),
+    Importer(lambda file: inspect_samples.is_inspect_sample(file.first),
+             lambda file: inspect_samples.read_inspect_samples(file.path, file.rows, file.match)),
+)  # fmt: skip

@@ -9,8 +9,8 @@ from tunegate.harness.cases.model import Case, Decoding, Judge, LabelSource
 from tunegate.harness.core.errors import CouldNotRun, UsageError
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Model, Request
-from tunegate.harness.models.model_options import REPLAY, ModelOptions, is_opaque, split_replay
-from tunegate.harness.models.opening import open_model, open_opaque
+from tunegate.harness.models.backends import REPLAY, backend_of
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.replay import read_replay
 from tunegate.harness.traffic.labels import Label, Pair, append_label, read_labels
 
@@ -42,7 +42,7 @@ def judge_outputs(
         UsageError: the unit has no judge, or another one.
         CouldNotRun: the model gave nothing for an output; earlier verdicts are saved.
     """
-    judge, called = source.judge, split_replay(name)[0] if name.startswith(REPLAY) else name
+    judge, called = source.judge, REPLAY.split(name)[0] if backend_of(name).is_supplied else name
     if judge is None or judge.model != called:
         expected = f"`judge: {{model: {called}, rubric: ...}}` in the unit's labels"
         raise UsageError(f"--judge: expected {expected}, found {judge.model if judge else 'no judge'}")
@@ -59,10 +59,11 @@ def judge_outputs(
 
 
 def _open(name: str, outputs: Mapping[Pair, Case], watch: Watch, opened: ModelOptions) -> Model:
-    if name.startswith(REPLAY):
-        called, path = split_replay(name)
+    backend = backend_of(name)
+    if backend.is_supplied:
+        called, path = REPLAY.split(name)
         return read_replay(path, {case.key: 0 for case in outputs.values()}, called)
-    return open_opaque(name, watch, opened) if is_opaque(name) else open_model(name, watch, options=opened)
+    return backend.open(name, watch, opened)
 
 
 def _label(judge: Judge, pair: Pair, said: str) -> Label:

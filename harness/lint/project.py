@@ -12,7 +12,7 @@ from tunegate.harness.core.errors import AuthoringError, LintWarning
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.lint.rules import Lint, lint_fixtures
 from tunegate.harness.lint.term_forms import proposed_forms
-from tunegate.harness.models.model_options import split_replay
+from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.models.replay import leftover_outputs, read_replay
 from tunegate.harness.options.run import Options, standing_options
 from tunegate.harness.planning.history import model_folders
@@ -51,7 +51,7 @@ def _vanished(baselines: Path, tasks: Sequence[Task]) -> Iterator[LintWarning]:
 
 def _with_outputs(found: Lint, options: Options) -> Lint:
     """The results with those of the outputs that the settings name, if they are there."""
-    name, path = split_replay(options.model)
+    name, path = REPLAY.split(options.model)
     if not path.is_file():
         return found
     try:

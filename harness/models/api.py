@@ -173,3 +173,26 @@ class Model(Protocol):
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield one completion per request, in any order, as they become ready."""
+
+
+class Opened(Model, Protocol):
+    """A model that was opened by its name (backends.py), with what most of them need not say."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of its base; None if its weights are not here."""
+        return None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Messages about its outputs, before there are any."""
+        return ()
+
+    @property
+    def notes_at_end(self) -> Sequence[str]:
+        """Messages about the outputs that it made."""
+        return ()
+
+    def stop(self) -> None:
+        """End what was started for it, and for models that share it."""
+        return

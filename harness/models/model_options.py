@@ -1,4 +1,4 @@
-"""Options that decide how a model is opened, and the names of models behind a server."""
+"""Options that decide how a model is opened."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import urlsplit
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
@@ -23,22 +22,12 @@ DEVICE = re.compile(r"auto|cpu|mps|cuda(?::(0|[1-9][0-9]?))?")  # with the numbe
 DEVICE_IS = "auto, cpu, cuda, cuda:N or mps"
 NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # value of --tg-chat-template for plain text
-SERVER = "openai:"
-VLLM = "vllm:"
-REPLAY = "replay:"
-PYTHON = "python:"
-NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9_+-])?")  # of outputs; it names a folder
-NAME_IS = "letters, digits, _ . + and -, at most 64, with a letter, digit or _ first and no dot last"
 IN_FLIGHT = 32  # concurrent requests: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
 WORKERS, WORKER_CPUS, WORKER_GPUS = 2, 1, 0
 CACHE_MEGABYTES = 1_000  # of cached outputs: some hundred thousand
 
-
 UNSAID = (AUTO, NO_QUANTIZATION, None, 0)
-AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-DEPLOYMENTS = "/openai/deployments/"  # Azure's own path, under which each model has a name that its user chose
-API_VERSION = re.compile(r"api-version=[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,95 +87,3 @@ class ModelOptions:
 def template_from(folder: Path, given: str | Path) -> Path:
     """The file of a chat template, relative to a folder; or the value for plain text."""
     return NO_TEMPLATE if Path(given) == NO_TEMPLATE else folder / given
-
-
-def is_server(model: str) -> bool:
-    """Whether the model of this name is behind a server."""
-    return model.startswith(SERVER)
-
-
-def is_vllm(model: str) -> bool:
-    """Whether the model of this name runs in a vLLM that the run starts."""
-    return model.startswith(VLLM)
-
-
-def is_python(model: str) -> bool:
-    """Whether the model of this name is a function of the user's."""
-    return model.startswith(PYTHON)
-
-
-def is_opaque(model: str) -> bool:
-    """Whether the weights of this model are not visible here: its outputs may change under the same name."""
-    return is_server(model) or is_python(model)
-
-
-def check_has_weights(model: str) -> None:
-    """Refuse a function of the user's where weights are trained, released or compared."""
-    if is_python(model):
-        raise Refused(
-            f"model {shown(model)}: expected a model with weights, found a function, which is evaluated and gated, but "
-            "never trained or released; name a folder, a Hub id or smollm2"
-        )
-
-
-def split_python(model: str) -> tuple[str, str]:
-    """The source and function of `python:FILE.py:FUNCTION` or `python:MODULE:FUNCTION`; Refused otherwise."""
-    source, _, function = model.removeprefix(PYTHON).rpartition(":")
-    is_named = is_python_file(source) or all(part.isidentifier() for part in source.split("."))
-    if not is_named or not function.isidentifier() or not source.isprintable():
-        raise Refused(
-            f"--tg-model {PYTHON}FILE.py:FUNCTION: expected a file or an installed module, and a function in it, such "
-            f"as {PYTHON}bot.py:reply, found {shown(model)}"
-        )
-    return source, function
-
-
-def is_python_file(source: str) -> bool:
-    """Whether the source of a `python:` model is a file, not a module."""
-    return source.endswith(".py")
-
-
-def vllm_model(model: str) -> str:
-    """The model in `vllm:MODEL`: a folder, a Hub id, or the embedded one; Refused if nothing is named."""
-    if not (name := model.removeprefix(VLLM)):
-        raise Refused(f"--tg-model {VLLM}MODEL: expected a folder, a Hub id or smollm2, found nothing")
-    return name
-
-
-def split_server(model: str) -> tuple[str, str]:
-    """The address, without a slash at the end of its path, and the model's name in `openai:URL#MODEL`.
-
-    Refused if it is not of this form, or the address holds a secret or a query other than api-version.
-    """
-    url, _, name = model.removeprefix(SERVER).partition("#")
-    try:
-        parts = urlsplit(url)
-        found = parts.scheme in ("http", "https") and bool(parts.hostname and name.strip()) and parts.port != 0
-    except ValueError:  # an incomplete IPv6 address, or an invalid port
-        found = False
-    if not found or not name.isprintable():
-        raise Refused(
-            f"--tg-model {SERVER}URL#MODEL: expected a name such as {SERVER}http://localhost:8000/v1#my-model"
-        )
-    versioned = not parts.query or API_VERSION.fullmatch(parts.query)
-    if parts.username is not None or parts.password is not None or not versioned:
-        # the address is part of the model's name, which appears in records and messages
-        raise Refused(
-            f"--tg-model {SERVER}URL#MODEL: expected an address without a user, a password and a query other than "
-            "api-version, found one; a key is read from the environment (docs/servers.md)"
-        )
-    base, mark, query = url.partition("?")
-    return f"{base.rstrip('/')}{mark}{query}", name
-
-
-def is_azure(url: str) -> bool:
-    """Whether an address is Azure's: its key has a header of its own, and its models are named by deployment."""
-    parts = urlsplit(url)
-    return str(parts.hostname).endswith(AZURE) or DEPLOYMENTS in parts.path or bool(API_VERSION.fullmatch(parts.query))
-
-
-def split_replay(model: str) -> tuple[str, Path]:
-    """The name and the file of `replay:NAME=FILE`; the name is empty in `replay:FILE`, whose file may hold a `=`."""
-    given = model.removeprefix(REPLAY)
-    name, _, path = given.partition("=")
-    return (name, Path(path)) if path and NAME.fullmatch(name) else ("", Path(given))

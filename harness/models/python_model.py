@@ -20,20 +20,21 @@ from typing import Any
 from tunegate.harness.checks import box
 from tunegate.harness.checks.base import Can
 from tunegate.harness.checks.imports import imports_digest
-from tunegate.harness.checks.installed import module_file
 from tunegate.harness.core.child import Child
+from tunegate.harness.core.entry_points import module_file
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.escaping import shown, whole
 from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.user_settings import user_setting, user_settings_file
-from tunegate.harness.models.api import Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
-from tunegate.harness.models.model_options import PYTHON, ModelOptions, is_python_file, split_python
+from tunegate.harness.models.api import Completion, Fingerprint, Opened, Request, Unconstrainable, fingerprint_names
+from tunegate.harness.models.backends import PYTHON, is_python_file
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import short_name
 
 VARIABLES, SETTING = "TUNEGATE_PYTHON_ENV", "python-env"
 START = "from tunegate.harness.models.python_calls import serve_function; serve_function()"
-BACKEND = "python"
 LEAST_OF_A_SECRET = 12  # characters: shorter values stand in texts by chance
 
 
@@ -49,10 +50,10 @@ class PythonCode:
     def digest(self) -> str:
         """SHA-256 (hex): of a file with all that it may import, of a module with the version of its package."""
         if is_python_file(self.source):
-            return digest([PYTHON, self.function, imports_digest(self.file)])
+            return digest([PYTHON.prefix, self.function, imports_digest(self.file)])
         packages = packages_distributions().get(self.source.partition(".")[0], [])
         versions = {name: version(name) for name in sorted(set(packages))}
-        return digest([PYTHON, self.source, self.function, file_digest(self.file), versions])
+        return digest([PYTHON.prefix, self.source, self.function, file_digest(self.file), versions])
 
 
 def find_code(model: str, copy: Path | None = None) -> PythonCode:
@@ -60,7 +61,7 @@ def find_code(model: str, copy: Path | None = None) -> PythonCode:
 
     Raises Refused if the name has another form, CouldNotRun if there is no such file or module.
     """
-    source, function = split_python(model)
+    source, function = PYTHON.code(model)
     if is_python_file(source):
         file = copy or Path(source).expanduser()
         if not file.is_file():
@@ -70,7 +71,7 @@ def find_code(model: str, copy: Path | None = None) -> PythonCode:
     if found is None:
         raise CouldNotRun(
             f"--tg-model {shown(model)}: expected an installed module in Python source, found none named {source}; "
-            f"install its package, or name a file: {PYTHON}FILE.py:FUNCTION"
+            f"install its package, or name a file: {PYTHON.form}"
         )
     return PythonCode(source, function, found)
 
@@ -86,13 +87,12 @@ def passed_variables() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*os.environ.get(VARIABLES, "").replace(",", " ").split(), *listed]))
 
 
-class PythonModel:
+class PythonModel(Opened):
     """A function that is called with messages and decoding options, and returns the output."""
 
     can: frozenset[Can] = frozenset({"generate"})
-    notes: Sequence[str] = ()
 
-    def __init__(self, name: str, options: ModelOptions | None = None, rung: str = "as-is") -> None:
+    def __init__(self, name: str, _: Watch, options: ModelOptions | None = None, rung: str = "as-is") -> None:
         self._name, self._rung = name, rung
         self._options = options or ModelOptions()
         self._code = find_code(name, self._options.code)
@@ -109,7 +109,7 @@ class PythonModel:
             "model": f"{short_name(function)}-{sha[:8]}", "base": sha, "tokenizer": None, "template": None,
             "adapter": None, "rung": self._rung,
         }  # fmt: skip
-        engine = {"backend": BACKEND, "prompt": "chat messages"}
+        engine = {"backend": PYTHON.engine, "prompt": "chat messages"}
         return Fingerprint(subject, engine, fingerprint_names(self._name, None, ()))
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:

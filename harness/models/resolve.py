@@ -13,6 +13,7 @@ from tunegate.harness.core.extras import lacking_of, need
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_BYTES, MOST_SETTINGS, read_object, read_text
+from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.conversion import (
     EMBEDDED,
     GGUF,
@@ -21,7 +22,7 @@ from tunegate.harness.models.conversion import (
     gguf_file,
     library_said,
 )
-from tunegate.harness.models.model_options import NO_TEMPLATE, REPLAY, check_has_weights
+from tunegate.harness.models.model_options import NO_TEMPLATE
 
 MOST_LAYERS = 10_000
 RESTORE = "copy the model again from its source"  # how to fix a damaged one
@@ -48,12 +49,7 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
     of recorded outputs or the packaged file is not the one this version expects.
     """
     stay_offline()
-    if name.startswith(REPLAY):
-        raise Refused(
-            f"--model {name}: expected a model that generates, found recorded outputs; name a model, such as "
-            "--model=smollm2, or a folder"
-        )
-    check_has_weights(name)
+    backend_of(name).check_weights(name)
     if name in EMBEDDED:
         return convert_embedded(name, watch or quiet())
     if gguf := gguf_file(name):

@@ -12,23 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest, same_file
+from tunegate.harness.models.backends import REPLAY, Backend, backend_of, refused_with
 from tunegate.harness.models.model_options import (
-    AUTO,
     CACHE_MEGABYTES,
-    NAME_IS,
-    REPLAY,
-    VLLM,
     ModelOptions,
     RayOptions,
     RungName,
-    is_opaque,
-    is_python,
-    is_server,
-    is_vllm,
-    split_python,
-    split_replay,
-    split_server,
-    vllm_model,
 )
 from tunegate.harness.options.settings import standing
 from tunegate.harness.options.table import OPTIONS
@@ -42,12 +31,6 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 Inconclusive = Literal["block", "warn"]
 SERVER_LIMITS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")  # of a server
-
-#: Options of other models, which a function would not hear of.
-NOT_OF_PYTHON = (
-    "device", "dtype", "attention", "quantization", "chat-template", "tokenizer", "reasoning-effort",
-    "reasoning-tokens", "requests-per-minute", "tokens-per-minute",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +76,24 @@ class Options:
     traffic: Path | None = None  # the folder of snapshots, if the command line of pytest names one
 
     @property
+    def backend(self) -> Backend:
+        """What the model's name says of it, and what opens it."""
+        return backend_of(self.model)
+
+    @property
     def replays(self) -> bool:
         """Whether supplied outputs are scored instead of a model's."""
-        return self.model.startswith(REPLAY)
+        return self.backend.is_supplied
+
+    @property
+    def uses_baseline(self) -> bool:
+        """Whether a baseline is recorded or compared with."""
+        return self.record or self.against == BASELINE
 
     @property
     def is_local(self) -> bool:
         """Whether the model runs in this process."""
-        return not (self.replays or is_opaque(self.model) or is_vllm(self.model) or self.shards)
+        return self.backend.is_here and not self.shards
 
     @property
     def asks_anew(self) -> bool:
@@ -109,7 +102,7 @@ class Options:
         So may a function, which may ask one.
         """
         gated = bool(self.against or self.shard)  # merged shards may be gated
-        return self.fresh or (is_opaque(self.model) and gated)
+        return self.fresh or (self.backend.is_opaque and gated)
 
     @contextmanager
     def counting(self, notes: list[str]) -> Iterator[Run | None]:
@@ -132,7 +125,7 @@ class Options:
     def reads(self) -> list[tuple[str, Path]]:
         """The options that name files the run reads, each with its file."""
         against = Path(self.against) if self.against and self.against != BASELINE else None
-        replayed = split_replay(self.model)[1] if self.replays else None
+        replayed = REPLAY.split(self.model)[1] if self.replays else None
         named = {"--tg-model": replayed, "--tg-requests": self.requests, "--tg-against": against}
         merged = [("merge", path) for path in self.shards.files] if self.shards else []
         return [(name, path) for name, path in named.items() if path] + merged
@@ -151,16 +144,10 @@ class Options:
         Raises:
             Refused: names the options and what to do.
         """
-        if is_server(self.model):
-            split_server(self.model)
-        if is_vllm(self.model):
-            vllm_model(self.model)
-        if is_python(self.model):
-            split_python(self.model)
+        self.backend.check(self.model)
         wrong = [
-            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_python(),
-            *same_names(self.adapters), *self._bad_out(), *self._bad_shard(), *self._bad_merge(), *self._bad_ray(),
-            *self._too_small(),
+            *self._clashes(), *refused_with(self), *same_names(self.adapters), *self._bad_out(), *self._bad_shard(),
+            *self._bad_merge(), *self._bad_ray(), *self._too_small(),
         ]  # fmt: skip
         if wrong:
             raise Refused("\n".join(wrong))
@@ -194,10 +181,8 @@ class Options:
         here, ray = "--tg-engine ray", self.opened.ray
         if ray is None:
             return
-        if self.replays or is_opaque(self.model):
-            yield f"{here} with --tg-model {self.model}: its outputs are made elsewhere, not on Ray workers"
-        if is_vllm(self.model):
-            yield f"{here} with --tg-model {self.model}: Ray workers run transformers; name the model without vllm:"
+        if why := self.backend.off_workers:
+            yield f"{here} with --tg-model {self.model}: {why}"
         if self.timing:
             yield f"{here} with --tg-timing: timing runs one call after another in this process"
 
@@ -215,63 +200,6 @@ class Options:
             yield f"{here} with --tg-timing: timing compares base and adapter side by side, not a share of the cases"
         if len(self.adapters) > 1:
             yield f"{here} with several --tg-adapter: run each adapter separately, in a matrix of adapters and shards"
-
-    def _bad_replay(self) -> Iterator[str]:
-        if not self.replays:
-            if self.requests:
-                yield "--tg-requests: expected --tg-model replay:FILE, found another model"
-            return
-        given, (name, path) = self.model.removeprefix(REPLAY), split_replay(self.model)
-        if self.adapters:
-            yield "--tg-model replay:FILE with --tg-adapter: supplied outputs take no adapter"
-        if (self.record or self.against == BASELINE) and not name:
-            yield (
-                "--tg-model replay:FILE: a baseline of supplied outputs needs a name: replay:NAME=FILE; "
-                "or keep their record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
-            )
-        if not path.name:
-            yield f"--tg-model {self.model}: expected a file of outputs, found no file name"
-        elif name and not path.exists() and Path(given).exists():
-            yield f"--tg-model {self.model}: read as {path} named {name}; for the file {given} write replay:./{given}"
-        elif "=" in given and not name and not path.exists():
-            yield f"--tg-model {self.model}: expected replay:NAME=FILE (NAME: {NAME_IS}) or a file; found neither"
-
-    def _bad_vllm(self) -> Iterator[str]:
-        here = "--tg-model vllm:MODEL"
-        if not is_vllm(self.model):
-            if self.opened.max_model_len:
-                yield f"--tg-max-model-len with --tg-model {self.model}: it is the length of {VLLM}MODEL"
-            return
-        if self.timing:
-            yield f"--tg-timing with {here}: timing runs one call after another on a local model"
-        if self.opened.device != AUTO:
-            yield f"--tg-device with {here}: vLLM runs on the device it was built for"
-        if self.opened.tokenizer:
-            yield f"--tg-tokenizer with {here}: prompts use the model's own tokenizer"
-
-    def _bad_python(self) -> Iterator[str]:
-        here = "--tg-model python:FILE.py:FUNCTION"
-        if not is_python(self.model):
-            return
-        if self.adapters:
-            yield f"{here} with --tg-adapter: a function takes no adapter"
-        if self.timing and not self.compared_as:
-            yield f"--tg-timing with {here}: timing needs base and adapter on one local engine"
-        if given := self.opened.given(*NOT_OF_PYTHON):
-            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: the function decides that"
-
-    def _bad_server(self) -> Iterator[str]:
-        opened, here = self.opened, "--tg-model openai:URL#MODEL"
-        if not is_server(self.model):
-            return
-        if self.adapters:
-            yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
-        if self.timing and not self.compared_as:
-            yield f"--tg-timing with {here}: timing needs base and adapter on one local engine"
-        if given := opened.given("device", "dtype", "attention", "quantization"):
-            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: the server's settings apply"
-        if opened.chat_template and not opened.tokenizer:
-            yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
     def _bad_out(self) -> Iterator[str]:
         several = len(self.adapters) > 1

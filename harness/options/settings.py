@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import shortened
 from tunegate.harness.core.errors import MOST_OF_A_KIND, Refused, show_path
 from tunegate.harness.core.project import PROJECT, is_project, project_table
-from tunegate.harness.models.model_options import (
-    PYTHON,
-    REPLAY,
-    is_python,
-    is_python_file,
-    split_python,
-    split_replay,
-    template_from,
-)
+from tunegate.harness.models.backends import backend_of
+from tunegate.harness.models.model_options import template_from
 from tunegate.harness.options.table import OPTIONS, TABLE, Option
 
 
@@ -54,14 +46,7 @@ def _from(root: Path, name: str, value: Any) -> Any:
         return template_from(root, value)
     if OPTIONS[name].type is Path and value is not None:
         return root / value
-    if name == "model" and value.startswith(REPLAY):
-        called, file = split_replay(value)
-        # as the user would type it here: it is shown, and most runs start at the root
-        return f"{REPLAY}{called}{'=' if called else ''}{os.path.relpath(root / file)}"
-    if name == "model" and is_python(value):
-        source, function = split_python(value)
-        return f"{PYTHON}{os.path.relpath(root / source)}:{function}" if is_python_file(source) else value
-    return value
+    return backend_of(value).below(root, value) if name == "model" else value
 
 
 def read_settings(root: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
@@ -19,6 +19,10 @@ from tunegate.harness.models.model_options import (
     WORKER_GPUS,
     WORKERS,
 )
+
+Suite = Literal["schema", "vocabulary", "retention", "voice", "cost"]
+SUITES: tuple[Suite, ...] = get_args(Suite)  # those that ship: every other place is held to this list by a test
+FROM_EXAMPLES = SUITES[:3]  # those that `init` makes of a table of examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ TABLE = (
     _flag("critical", "Make the case critical: one failed output blocks"),
     Option("render", "Also write each prompt as this model's chat template renders it", "MODEL"),
     Option("suite", "Suite that scores the new cases",
-           **_choice_of("schema", "vocabulary", "retention")),
+           **_choice_of(*FROM_EXAMPLES)),
     Option("from", "Outputs to record, one per line", "FILE", Path,
            by={"init": "Table of examples: .csv, .tsv, .json, .jsonl, .parquet, or "
            "hub:NAME@REVISION; or a file that `import` takes",

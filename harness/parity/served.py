@@ -10,10 +10,11 @@ from pathlib import Path
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.backends import OPENAI, VLLM, backend_of
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.identity import base_digest
 from tunegate.harness.models.local.huggingface import Base, Local
-from tunegate.harness.models.model_options import ModelOptions, is_server, is_vllm, vllm_model
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.resolve import TEMPLATE, resolve
 from tunegate.harness.models.served.llama_cpp import serving_gguf
 from tunegate.harness.models.served.server import Server
@@ -71,10 +72,11 @@ def _check_template(folder: Path) -> None:
 
 
 def _find(artefact: str, base: Base, watch: Watch) -> Served:
-    if is_server(artefact):
+    backend = backend_of(artefact)
+    if backend is OPENAI:
         return Served(artefact, OVER_NETWORK)
-    if is_vllm(artefact):
-        folder = resolve(vllm_model(artefact), watch)
+    if backend is VLLM:
+        folder = resolve(VLLM.weights(artefact), watch)
         digest = base_digest(folder)
         return Served(artefact, ON_VLLM, digest, None if digest == base.model.base else folder)
     path = Path(artefact)

@@ -12,8 +12,8 @@ from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.models.adapters import adapter_digest, training_record
+from tunegate.harness.models.backends import VLLM
 from tunegate.harness.models.conversion import EMBEDDED
-from tunegate.harness.models.model_options import VLLM, vllm_model
 from tunegate.harness.parity.result import (
     PARITY,
     Artefact,
@@ -57,10 +57,10 @@ def _placed(artefact: Artefact, adapter: Path) -> Artefact:
         return artefact
     if artefact.kind != ON_VLLM:
         return replace(artefact, name=_relative(Path(artefact.name), adapter))
-    name = vllm_model(artefact.name)
+    name = VLLM.weights(artefact.name)
     folder = Path(name).expanduser()
     is_folder = name not in EMBEDDED and folder.is_dir()  # otherwise it is embedded, or on the Hub
-    return replace(artefact, name=VLLM + _relative(folder, adapter)) if is_folder else artefact
+    return replace(artefact, name=VLLM.prefix + _relative(folder, adapter)) if is_folder else artefact
 
 
 def _relative(path: Path, adapter: Path) -> str:

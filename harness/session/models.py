@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tunegate.harness.baselines.lookup import (
     baseline_references,
@@ -22,7 +22,7 @@ from tunegate.harness.baselines.store import as_reference, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import ask_here, hosted_name, is_same_configuration, runs_beside
+from tunegate.harness.evaluation.engines import ask_here, is_same_configuration, runs_beside
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import measure_noise, run_twice
 from tunegate.harness.evaluation.outlay import Outlay, outlays
@@ -32,18 +32,12 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import claim_of, rewarding_checks, training_record
-from tunegate.harness.models.api import Completion, Fingerprint, Model
+from tunegate.harness.models.api import Completion, Fingerprint, Model, Opened
+from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
-from tunegate.harness.models.local.huggingface import Base
-from tunegate.harness.models.local.ray_model import RayBase
-from tunegate.harness.models.model_options import RungName, is_opaque, is_python, is_server, split_replay
-from tunegate.harness.models.opening import open_model, open_opaque
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.models.python_model import PythonModel
 from tunegate.harness.models.replay import Replay, leftover_outputs, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
-from tunegate.harness.models.served.server import Server
-from tunegate.harness.models.served.vllm import VllmBase
 from tunegate.harness.options.run import BASELINE, Options, same_names
 from tunegate.harness.options.settings import standing
 from tunegate.harness.rows.near_cases import find_near_cases
@@ -79,8 +73,7 @@ class RunModels:
         self._watch = watch
         self._notes = notes
         self._run: Run | None = None  # set if only this run's outputs count
-        self._base: Base | VllmBase | RayBase | None = None
-        self._opaque: Server | PythonModel | None = None
+        self._opened: Opened | None = None  # the last one
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
 
     @contextmanager
@@ -93,22 +86,19 @@ class RunModels:
                 self._stop()
 
     def _stop(self) -> None:
-        if isinstance(self._base, RayBase):
-            self._note(*self._base.notes)
-        if isinstance(self._opaque, Server):
-            self._note(*self._opaque.notes_at_end)
-        if isinstance(self._base, VllmBase | RayBase):
-            self._base.stop()
+        if self._opened:
+            self._note(*self._opened.notes_at_end)
+            self._opened.stop()
 
     @property
     def base_folder(self) -> Path | None:
         """The folder of the model that local models share, once it is loaded."""
-        return self._base.folder if self._base else None
+        return self._opened.folder if self._opened else None
 
     def estimate(self) -> list[Outlay]:
         """The work for a server, by task; empty for models that cost only time."""
         options = self._options
-        if not is_server(options.model):
+        if not options.backend.is_hosted:
             return []
         asked = list(requests(self._selection.asked, options.rung, options.repeats))
         thought, times = options.opened.reasoning_tokens, 2 if options.noise else 1
@@ -141,7 +131,7 @@ class RunModels:
             check_released(options.baselines, model.fingerprint.subject, selected, adapter)
         # not under --tg-against: a base that served its own baseline's outputs would always hold; not for a server,
         # whose baseline is recorded again because the model behind its name may have changed
-        reuses = options.record and not options.fresh and not is_opaque(options.model)
+        reuses = options.record and not options.fresh and not options.backend.is_opaque
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
         beside = self._beside(references, model.fingerprint)
@@ -190,7 +180,7 @@ class RunModels:
             record = self._scored(cached, candidate)
         if cached.left:
             self._note(f"{cached.left} requests are left (--limit): run the same command again to continue")
-        if is_opaque(options.model) and cached.reused and not self._run:
+        if options.backend.is_opaque and cached.reused and not self._run:
             self._note(f"{cached.reused} outputs of {options.model} come from the cache; --tg-fresh runs it again")
         return record
 
@@ -220,7 +210,7 @@ class RunModels:
         options, models = self._options, {"tuned": candidate.model}
         if not options.compared_as:
             # a model of its own, so that no call waits for an adapter to be switched
-            models["base"] = open_model(options.model, self._watch, rung=options.rung, options=options.opened)
+            models["base"] = options.backend.open(options.model, self._watch, options.opened, options.rung)
         return time_calls(self._selection.asked, models, options.rung, self._watch)
 
     def _noise(self, model: Model, record: Record) -> dict[str, Noise]:
@@ -242,22 +232,16 @@ class RunModels:
             return options.shards.model(self._selection.selected)
         if options.replays:
             return self._replay()
-        if is_opaque(options.model):
-            return self._open_opaque()
-        model = open_model(options.model, self._watch, adapter, options.rung, self._base, options.opened)
-        self._base = model.base  # all adapters share one base
-        return model
-
-    def _open_opaque(self) -> Server | PythonModel:
-        options = self._options
-        if self._opaque is None:
-            self._opaque = open_opaque(options.model, self._watch, options.opened, options.rung)
-            self._note(*self._opaque.notes)
-        return self._opaque
+        if self._opened is None or options.backend.has_weights:
+            self._opened = options.backend.open(
+                options.model, self._watch, options.opened, options.rung, adapter, self._opened
+            )
+            self._note(*self._opened.notes)
+        return self._opened
 
     def _replay(self) -> Replay:
         """The outputs of a file, if their digests match the requests of the cases."""
-        options, (name, path) = self._options, split_replay(self._options.model)
+        options, (name, path) = self._options, REPLAY.split(self._options.model)
         units = [unit for task in self._selection.tasks for unit in task.units if not unit.of]
         known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
         # a file that stays in the project outlives cases; one that the command line names was made for this run
@@ -342,16 +326,11 @@ class RunModels:
 
     def _reference_model(self, reference: Record) -> Model:
         """The model of a reference that runs beside the candidate, with the prompting strategy of its record."""
-        options, rung = self._options, cast("RungName", reference.rung)
-        if is_python(options.model):
-            return open_opaque(options.model, self._watch, options.opened, rung)
-        if is_server(options.model):
-            effort = reference.fingerprint["engine"].get("reasoning_effort")
-            opened = replace(options.opened, reasoning_effort=effort)
-            return Server(hosted_name(reference), self._watch, opened, rung)
+        options, backend = self._options, self._options.backend
+        name, opened = backend.as_recorded(options.model, options.opened, reference.fingerprint)
         is_adapter = reference.fingerprint["subject"].get("adapter")
         adapter = released_adapter(options.baselines, reference, self._watch) if is_adapter else None
-        return open_model(options.model, self._watch, adapter, rung, self._base, options.opened)
+        return backend.open(name, self._watch, opened, reference.rung, adapter, self._opened)
 
     def _check_repeats(self, model: Model, references: Mapping[str, Record]) -> None:
         options, selected = self._options, self._selection.selected

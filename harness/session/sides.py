@@ -11,7 +11,7 @@ from pathlib import Path
 from tunegate.harness.cases.prompt_file import PROMPT_FILES
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.models.model_options import PYTHON, REPLAY, SERVER, VLLM
+from tunegate.harness.models.backends import backend_of
 
 ADAPTER_FILE, REFERENCE = "adapter_config.json", ".ref"
 BETWEEN = "+"  # of the parts of one configuration
@@ -69,7 +69,7 @@ def _side(text: str) -> Side:
 
 def _kind(part: str) -> str:
     path = Path(part)
-    if part.startswith((PYTHON, REPLAY, SERVER, VLLM)):
+    if backend_of(part).prefix:
         return "model"
     if path.suffix == REFERENCE or (path / ADAPTER_FILE).is_file():
         return "adapter"

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record, read_record
     from tunegate.harness.evaluation.scoring import evaluate
     from tunegate.harness.gate.rule import compare
-    from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+    from tunegate.harness.imports.model import AskedPrompt, ForeignFile, Imported, ImportedCase, Importer, Tally
+    from tunegate.harness.models.api import Completion, Fingerprint, Model, Opened, Request
+    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.trainers.data.reward import reward
 
 _HOMES = {
@@ -41,12 +43,15 @@ _HOMES = {
     "harness.evaluation.record": ("Record", "read_record"),
     "harness.evaluation.scoring": ("evaluate",),
     "harness.gate.rule": ("compare",),
-    "harness.models.api": ("Completion", "Fingerprint", "Model", "Request"),
+    "harness.imports.model": ("AskedPrompt", "ForeignFile", "Imported", "ImportedCase", "Importer", "Tally"),
+    "harness.models.api": ("Completion", "Fingerprint", "Model", "Opened", "Request"),
+    "harness.models.model_options": ("ModelOptions",),
     "trainers.data.reward": ("reward",),
 }  # fmt: skip
 _HOME = {name: f"tunegate.{module}" for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AskedPrompt",
     "AuthoringError",
     "Case",
     "Check",
@@ -56,13 +61,20 @@ __all__ = [
     "Document",
     "Finding",
     "Fingerprint",
+    "ForeignFile",
+    "Imported",
+    "ImportedCase",
+    "Importer",
     "LintWarning",
     "Model",
+    "ModelOptions",
+    "Opened",
     "Outcome",
     "Problem",
     "Record",
     "Refused",
     "Request",
+    "Tally",
     "Task",
     "TunegateError",
     "Unit",

@@ -37,7 +37,7 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_a_name_that_is_not_public_is_refused_with_those_that_are():
-    with pytest.raises(AttributeError, match=r"no public name 'judge'; it has AuthoringError, Case, Check"):
+    with pytest.raises(AttributeError, match=r"no public name 'judge'; it has AskedPrompt, AuthoringError, Case"):
         _ = tunegate.judge
 
 

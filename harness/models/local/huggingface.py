@@ -17,7 +17,7 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested, unload_adapter, untie
-from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
+from tunegate.harness.models.api import Completion, Fingerprint, Opened, Request, fingerprint_names
 from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
@@ -244,7 +244,7 @@ SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # op
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
-class Local:
+class Local(Opened):
     """A base model with at most one adapter. Weights load at the first request; several may share a `base`."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
@@ -262,10 +262,15 @@ class Local:
         self._adapter_digest = adapter_digest(adapter) if adapter else None
         self._adapter = adapter
         self.base = base or Base(name, watch, options)
-        self.folder, self.model = self.base.folder, self.base.model
+        self.model = self.base.model
         if adapter:
             check_base(adapter, self.model, self._adapter_digest or "")
         self._rung = rung
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the base."""
+        return self.base.folder
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

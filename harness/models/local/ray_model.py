@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.models.api import Completion, Fingerprint, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Opened, Request
 from tunegate.harness.models.local.constrained import library
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.local.worker_pool import WorkerPool, check_same
@@ -57,7 +57,7 @@ class WorkerOpener:
         return model
 
 
-class RayModel:
+class RayModel(Opened):
     """A base model on workers, with at most one adapter. Several may share a `base`, and with it the workers."""
 
     can: frozenset[Can] = Local.can
@@ -69,6 +69,20 @@ class RayModel:
         self._here = Local(name, watch, adapter, rung, self.base.here)
         self._rung = rung
         self._adapter = adapter.absolute() if adapter else None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the base, on this machine."""
+        return self.base.folder
+
+    @property
+    def notes_at_end(self) -> list[str]:
+        """Messages about workers that died."""
+        return self.base.notes
+
+    def stop(self) -> None:
+        """End the workers."""
+        self.base.stop()
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

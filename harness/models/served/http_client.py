@@ -19,7 +19,8 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import NotJson, parse_json
-from tunegate.harness.models.model_options import ModelOptions, is_azure
+from tunegate.harness.models.backends import API_VERSION
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.pace import Pace, Room
 from tunegate.harness.models.served.server_errors import Said, is_exhausted, read_error, says_again
 
@@ -27,6 +28,8 @@ KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
 TRIES = 10  # of a request that fails; a busy server is retried until the deadline
 FIRST_TRIES = 6  # of the first request: a wrong address is reported soon
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds; each is about twice the one before
+AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+DEPLOYMENTS = "/openai/deployments/"  # Azure's own path, under which each model has a name that its user chose
 BUSY = (429, 503, 529)
 MOST_OF_A_BODY = 1 << 24  # bytes
 CONNECT_SECONDS = 10.0
@@ -55,15 +58,29 @@ class _TryAgain(Exception):
         super().__init__(found)
 
 
+Signed = Callable[[str, str], Mapping[str, str]]
+
+
+def signed(url: str, key: str) -> Mapping[str, str]:
+    """The headers of a key, as OpenAI and Azure read them."""
+    return {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
+
+
 class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
     The options' `deadline` is in seconds per request, retries included; `tries` are of a request that fails, `pace` is
-    of retries: the caller has already waited for the first try.
+    of retries: the caller has already waited for the first try. `signed` makes the headers of a key, at an address.
     """
 
     def __init__(
-        self, url: str, options: ModelOptions, with_key: bool = True, tries: int = TRIES, pace: Pace | None = None
+        self,
+        url: str,
+        options: ModelOptions,
+        with_key: bool = True,
+        tries: int = TRIES,
+        pace: Pace | None = None,
+        signed: Signed = signed,
     ) -> None:
         self.url, _, self._query = url.partition("?")
         self._deadline, self._in_flight, self._tries = options.deadline, options.in_flight, tries
@@ -75,7 +92,7 @@ class HttpClient:
         self._rest_until = 0.0  # when the server accepts requests again, on the monotonic clock
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
         if key:
-            headers |= {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
+            headers |= signed(url, key)
         # the deadline limits the total time: the library's own limits start again with each byte
         self._client = self._httpx.AsyncClient(
             headers=headers,
@@ -263,6 +280,12 @@ def api_key(url: str) -> str:
             "a server that accepts any key needs none"
         )
     return key
+
+
+def is_azure(url: str) -> bool:
+    """Whether an address is Azure's: its key has a header of its own, and its models are named by deployment."""
+    parts = urlsplit(url)
+    return str(parts.hostname).endswith(AZURE) or DEPLOYMENTS in parts.path or bool(API_VERSION.fullmatch(parts.query))
 
 
 def key_host(url: str) -> str:

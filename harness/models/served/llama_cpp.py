@@ -15,7 +15,7 @@ from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.model_options import SERVER
+from tunegate.harness.models.backends import OPENAI
 
 NAME = "gguf"  # of the model, for the server
 SLOTS = 4  # concurrent outputs
@@ -53,7 +53,7 @@ def serving_gguf(path: Path, room: int, watch: Watch) -> Iterator[str]:
         try:
             with watch(f"Loading {path.name} into llama.cpp"):
                 address = _address(process, path, log)
-            yield f"{SERVER}{address}/v1#{NAME}"
+            yield f"{OPENAI.prefix}{address}/v1#{NAME}"
         finally:
             process.kill()
             process.communicate()

@@ -13,7 +13,8 @@ from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.models.api import Messages
-from tunegate.harness.models.model_options import ModelOptions, split_server
+from tunegate.harness.models.backends import split_server
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.http_client import HttpClient, Rejected
 
 Show = Callable[[HttpClient, str, list[dict[str, str]]], Awaitable[list[int]]]

@@ -18,15 +18,24 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.api import SERVED, Completion, Fingerprint, Request, Unconstrainable, fingerprint_names
+from tunegate.harness.models.api import (
+    SERVED,
+    Completion,
+    Fingerprint,
+    Opened,
+    Request,
+    Unconstrainable,
+    fingerprint_names,
+)
+from tunegate.harness.models.backends import split_server
 from tunegate.harness.models.identity import tokenizer_files
 from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
-from tunegate.harness.models.model_options import SERVER, ModelOptions, is_azure, split_server
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
-from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected
+from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected, is_azure, signed
 from tunegate.harness.models.served.pace import Pace
 from tunegate.harness.models.served.responses import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
@@ -50,7 +59,7 @@ UNSETTLED = 32
 PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=room)) for room in (16, 2048)]
 
 
-class Server:
+class Server(Opened):
     """A model behind an address. It is identified by its name there: its weights are not visible.
 
     The first requests are the fingerprint's: short ones that show whether it responds, as which
@@ -59,9 +68,12 @@ class Server:
 
     #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
     can: frozenset[Can] = frozenset({"generate", "loglik"})
+    #: How a key is sent; with `_settings` and `_chat` it is what another dialect has of its own.
+    signed = staticmethod(signed)
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> None:
         self.url, self.name = split_server(name)
+        self._prefix = name.partition(":")[0] + ":"
         self._options = options
         self._rung = rung
         self._watch = watch
@@ -83,20 +95,20 @@ class Server:
         files = tokenizer_files(folder, self._options.chat_template) if folder else None
         subject = {
             "model": f"{short_name(self.name)}-{digest(who)[:8]}",
-            "base": digest([SERVER, who]),
+            "base": digest([self._prefix, who]),
             "tokenizer": files.tokenizer if files else None,
             "template": files.template if files else None,
             "adapter": None,
             "rung": self._rung,
         }
         engine = {
-            "backend": "openai",
+            "backend": self._prefix.removesuffix(":"),
             "prompt": "token ids" if folder else "chat messages",
             "sampling": str(self._dialect),
             **self._reasoning,
             **({"constraint": self._way} if self._rung in CONSTRAINED else {}),
         }
-        names = fingerprint_names(f"{SERVER}{who}", None, self._options.given(*GIVEN))
+        names = fingerprint_names(f"{self._prefix}{who}", None, self._options.given(*GIVEN))
         served = {SERVED: shown(self._served)} if self._served not in ("", self.name) else {}
         return Fingerprint(subject, engine, names | served)
 
@@ -236,7 +248,7 @@ class Server:
         return asyncio.run(ask())
 
     def _client(self, tries: int = TRIES) -> HttpClient:
-        return HttpClient(self.url, self._options, tries=tries, pace=self._requests)
+        return HttpClient(self.url, self._options, tries=tries, pace=self._requests, signed=self.signed)
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """Completions as they arrive; the event loop runs while the next one is awaited."""
@@ -356,6 +368,7 @@ class Server:
         )
 
     async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
+        """The response to chat messages, in the form of OpenAI's."""
         roles = [role for role, _ in request.messages]
         messages = [{"role": role, "content": text} for role, text in request.messages]
         try:
@@ -427,7 +440,7 @@ class Server:
         if self._served or not (is_azure(self.url) or is_dated(self.name, served)):
             raise Refused(
                 f"expected outputs of {self.name}, {found}; name the model as the server does: "
-                f"--tg-model={SERVER}{self.url}#{shown(served)}"
+                f"--tg-model={self._prefix}{self.url}#{shown(served)}"
             )
         self._served = served
 

@@ -23,11 +23,12 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import CONFIG, adapter_digest, check_base, copy_as_digested
-from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
+from tunegate.harness.models.api import Completion, Fingerprint, Opened, Request, fingerprint_names
+from tunegate.harness.models.backends import OPENAI, VLLM
 from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.huggingface import PROBE
 from tunegate.harness.models.local.placement import CPU, stored_dtype
-from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
+from tunegate.harness.models.model_options import AUTO, ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, loaded_weights, resolve
 from tunegate.harness.models.served.dialect import Dialect
@@ -57,7 +58,7 @@ class VllmBase:
         self.arguments = further_arguments()
         if self._has_length and self.options.max_model_len:
             raise Refused(f"--tg-max-model-len: expected it once, found --max-model-len in {ARGUMENTS}, too; drop one")
-        self.name = vllm_model(name)
+        self.name = VLLM.weights(name)
         self.folder = resolve(self.name, watch)
         self.model = identify(self.name, self.folder, self.options.chat_template)
         self.watch = watch
@@ -166,7 +167,7 @@ class VllmBase:
 
     def _client(self, name: str) -> Server:
         url = self._process.url if self._process else "http://127.0.0.1/v1"
-        return _Client(f"{SERVER}{url}#{name}", self)
+        return _Client(f"{OPENAI.prefix}{url}#{name}", self)
 
     def _start(self) -> None:
         self.stop()
@@ -249,7 +250,7 @@ class _Client(Server):
         return HttpClient(self.url, self._base.options, with_key=False, tries=tries)
 
 
-class Vllm:
+class Vllm(Opened):
     """A base model in vLLM, with at most one adapter. Several may share a `base`, and with it one server."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
@@ -270,6 +271,15 @@ class Vllm:
             self.base.register(adapter, self._digest)
 
     @property
+    def folder(self) -> Path:
+        """The folder of the base."""
+        return self.base.folder
+
+    def stop(self) -> None:
+        """End the server."""
+        self.base.stop()
+
+    @property
     def tokenizer(self) -> Any:
         """The tokenizer of prompts and outputs."""
         return self.base.tokenizer
@@ -278,7 +288,7 @@ class Vllm:
     def fingerprint(self) -> Fingerprint:
         """The subject is the same as for a local model with the same files; the engine is vLLM's."""
         subject = self.base.model.subject(self._digest, self._rung)
-        names = fingerprint_names(f"{VLLM}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
+        names = fingerprint_names(f"{VLLM.prefix}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
         more = {"constraint": LLGUIDANCE} if self._rung in CONSTRAINED else {}
         return Fingerprint(subject, self.base.engine | more, names)
 

@@ -135,9 +135,9 @@ def test_an_installed_check_that_fixtures_name_anew_waits_for_approval(repositor
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tone\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[tunegate.checks]\ntone = tone_checks:TONE\n")
     monkeypatch.syspath_prepend(site)
-    from tunegate.harness.checks.installed import installed_entries
+    from tunegate.harness.core.entry_points import entries_of
 
-    installed_entries.cache_clear()
+    entries_of.cache_clear()
     try:
         write_unit(Path("fixtures"), IDS[:30], name="tone", suite="tone", check={})
         write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.1}, tone={"role": "guard", "margin": 0.2})
@@ -147,7 +147,7 @@ def test_an_installed_check_that_fixtures_name_anew_waits_for_approval(repositor
         assert "checks of your own: tone 1.0, tone = tone_checks:TONE is new" in done.output
         assert "tone_checks" not in sys.modules
     finally:
-        installed_entries.cache_clear()
+        entries_of.cache_clear()
 
 
 # one root, one place

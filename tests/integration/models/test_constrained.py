@@ -17,12 +17,12 @@ from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Completion, Request, Unconstrainable
+from tunegate.harness.models.backends import opener
 from tunegate.harness.models.local.constrained import Grammars
 from tunegate.harness.models.local.continuous_batching import Batch, RequestState, generate
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.local.ray_model import RayModel, WorkerOpener
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
-from tunegate.harness.models.opening import opener
 from tunegate.harness.models.served.structured_outputs import violation
 from tunegate.harness.models.tokenizer import load_tokenizer
 
@@ -149,7 +149,7 @@ def test_the_record_names_the_rung_and_what_held_the_answers(local, tiny_model):
     found = local.fingerprint
     assert (found.subject["rung"], plain.subject["rung"]) == ("constrained", "as-is")
     assert found.engine.keys() - plain.engine.keys() == {"constraint"}
-    opened = opener(str(tiny_model), quiet(), rung="constrained")(None)  # as a release asks again
+    opened = opener(str(tiny_model), quiet(), ModelOptions(), rung="constrained")(None)  # as a release asks again
     assert opened.fingerprint == found
     one, other = held(PRODUCT)[0], replace(held(PRODUCT)[0], constraint=None)
     assert found.generation(one) != found.generation(other)

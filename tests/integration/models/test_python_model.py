@@ -13,6 +13,7 @@ from tests.support.project import Project
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError
+from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Completion, Request, Unconstrainable
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.python_model import PythonModel, find_code
@@ -38,7 +39,7 @@ def asked(*keys: str, repeat: int = 0, **decoding: object) -> list[Request]:
 
 
 def complete(*requests: Request, model: str = "python:bot.py:answer", **options: object) -> list[Completion]:
-    return list(PythonModel(model, ModelOptions(**options)).complete(requests or asked("c1")))
+    return list(PythonModel(model, quiet(), ModelOptions(**options)).complete(requests or asked("c1")))
 
 
 def fails(text: str, kind: type[TunegateError] = CouldNotRun, **options: object) -> str:
@@ -117,7 +118,7 @@ def test_outputs_before_a_fault_are_kept():
     bot("calls = []\ndef answer(m, d):\n    calls.append(1)\n    return 'x' if len(calls) < 3 else 1\n")
     kept = []
     with pytest.raises(CouldNotRun, match="desk/triage/c3"):
-        kept.extend(PythonModel("python:bot.py:answer").complete(asked("c1", "c2", "c3")))
+        kept.extend(PythonModel("python:bot.py:answer", quiet()).complete(asked("c1", "c2", "c3")))
     assert [each.key for each in kept] == ["desk/triage/c1", "desk/triage/c2"]
 
 
@@ -199,17 +200,17 @@ def test_a_module_of_the_working_folder_is_not_the_installed_one(monkeypatch):
 @pytest.mark.parametrize("model", ["python:", "python:bot.py", "python:bot.py:", "python:bot.py:a.b", "python:a-b:c"])
 def test_another_form_is_refused(model):
     with pytest.raises(Refused, match=r"expected a file or an installed module, and a function in it"):
-        PythonModel(model)
+        PythonModel(model, quiet())
 
 
 def test_a_missing_file_or_module_is_named():
     with pytest.raises(CouldNotRun, match=r"expected a Python file at gone\.py, found none"):
-        PythonModel("python:gone.py:answer")
+        PythonModel("python:gone.py:answer", quiet())
     for name in ("gone_module", "math", "sys"):
         with pytest.raises(
             CouldNotRun, match=f"expected an installed module in Python source, found none named {name}"
         ):
-            PythonModel(f"python:{name}:answer")
+            PythonModel(f"python:{name}:answer", quiet())
 
 
 def test_code_that_changes_while_it_runs_is_refused():
@@ -231,7 +232,7 @@ def test_bytecode_in_place_of_its_source_does_not_run(tmp_path):
 def test_it_is_held_to_no_schema():
     bot(ECHO)
     with pytest.raises(Unconstrainable, match="use another prompting strategy") as refused:
-        PythonModel("python:bot.py:answer", rung="constrained").fingerprint  # noqa: B018
+        PythonModel("python:bot.py:answer", quiet(), rung="constrained").fingerprint  # noqa: B018
     assert "whose outputs nothing here constrains" in refused.value.why(Constraint("{}", "x.json"))
 
 

@@ -34,9 +34,10 @@ from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
+from tunegate.harness.models.backends import split_server
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.local.loglikelihood import log_probabilities
-from tunegate.harness.models.model_options import ModelOptions, split_server
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served import http_client, pace
 from tunegate.harness.models.served.http_client import api_key
 from tunegate.harness.models.served.server import Server

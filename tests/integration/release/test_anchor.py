@@ -25,7 +25,7 @@ from tunegate.harness.ledger.evaluations import case_events
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.ledger_git import push
 from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger, write_event
-from tunegate.harness.models import opening
+from tunegate.harness.models import backends
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.release import remote as remotes
@@ -115,7 +115,7 @@ def test_a_release_says_with_what_its_ledger_was_compared(desk: Desk, monkeypatc
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     monkeypatch.chdir(desk.home)
-    monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(judged))
+    monkeypatch.setattr(backends, "opener", lambda *_: desk.opener(judged))
     done = CliRunner().invoke(app, ["release", "adapter", "--run=runs/adapter.json"])
     said = f"The ledger was compared with origin/main at commit {commit[:12]} (a folder on this machine)."
     assert (done.exit_code, said in done.output) == (0, True), done.output
@@ -127,7 +127,7 @@ def test_a_release_says_with_what_its_ledger_was_compared(desk: Desk, monkeypatc
 def test_json_says_it_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     judged = desk.evaluate(desk.adapter(), {T: MOST})
     monkeypatch.chdir(desk.home)
-    monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(judged))
+    monkeypatch.setattr(backends, "opener", lambda *_: desk.opener(judged))
     done = CliRunner().invoke(app, ["release", "adapter", "--run=runs/adapter.json", "--json"])
     assert json.loads(done.stdout)["ledger"]["compared"] is True, done.output
 

@@ -9,8 +9,9 @@ import pytest
 
 from tunegate.harness.cases.json_schemas import fixture_schema
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.checks.installed import GROUP, installed_entries
+from tunegate.harness.checks.installed import GROUP
 from tunegate.harness.checks.registry import project_kinds
+from tunegate.harness.core.entry_points import entries_of
 from tunegate.harness.core.errors import AuthoringError, Refused
 
 BREVITY = """
@@ -81,9 +82,9 @@ def package(tmp_path, monkeypatch):
         (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}", "utf-8")
         monkeypatch.syspath_prepend(site)
 
-    installed_entries.cache_clear()
+    entries_of.cache_clear()
     yield install
-    installed_entries.cache_clear()
+    entries_of.cache_clear()
     sys.modules.pop("tone_checks", None)
 
 

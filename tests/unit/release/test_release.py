@@ -44,7 +44,7 @@ from tunegate.harness.gate.rule import compare
 from tunegate.harness.ledger.evaluations import case_events
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append, event_path, read_ledger
-from tunegate.harness.models import opening
+from tunegate.harness.models import backends
 from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
@@ -820,7 +820,7 @@ def commands(desk, monkeypatch):
     """A function that releases and verifies an adapter by the commands, with this option."""
     monkeypatch.chdir(desk.home)
     record = desk.evaluate(desk.adapter(), {T: MOST})
-    monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(record))
+    monkeypatch.setattr(backends, "opener", lambda *_: desk.opener(record))
 
     def run(option: str) -> list[str]:
         calls = ["release", "adapter", "--run", "runs/adapter.json"], ["verify", "adapter"]

@@ -9,13 +9,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.paths import ROOT
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.checks.registry import shipped_kinds
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.lint.rules import lint_fixtures
+from tunegate.harness.options.table import FROM_EXAMPLES
+from tunegate.harness.options.table import SUITES as SHIPPED
 from tunegate.harness.scaffold.chat_rows import split_messages
 from tunegate.harness.scaffold.drafts import Columns
-from tunegate.harness.scaffold.suites import SUITES
+from tunegate.harness.scaffold.starters import STARTERS
+from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES
 from tunegate.harness.scaffold.table import Table, TableRow
 from tunegate.harness.scaffold.task import InitOptions, NewTask, check_suite, new_task
 from tunegate.harness.statistics.paired import LEVEL
@@ -357,3 +362,11 @@ def test_an_input_that_is_neither_text_nor_turns_is_told_with_its_line():
         "mail.csv:3: messages: expected text, or {role, content} turns: optionally system first, then user "
         'and assistant, with an assistant turn last, found [{"role": "tool", "content": "x"}]'
     ]
+
+
+def test_every_place_that_names_the_suites_has_those_of_one_list():
+    assert set(shipped_kinds().suites) == set(SHIPPED)
+    assert tuple(SUITES) == FROM_EXAMPLES
+    assert tuple(STARTERS) == FROM_EXAMPLES
+    assert (*SUITES, *NOT_FROM_EXAMPLES) == SHIPPED
+    assert {path.stem.removeprefix("test_") for path in (ROOT / "suites").glob("test_*.py")} == set(SHIPPED)

@@ -15,7 +15,7 @@ from tests.unit.session.test_session import BAD, GOOD, IDS, answers, judged, opt
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused
-from tunegate.harness.models.model_options import split_replay
+from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.options.run import Options
 
@@ -191,7 +191,7 @@ def test_a_name_is_what_names_a_folder() -> None:
         (f"replay:{'x' * 65}=out.jsonl", "", f"{'x' * 65}=out.jsonl"),
         ("replay:gpt=", "", "gpt="),
     ]:
-        assert split_replay(model) == (name, Path(file))
+        assert REPLAY.split(model) == (name, Path(file))
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -54,11 +54,11 @@ def below(shape: Shape, draws: int) -> Below:
         world = World((unit_of(candidate, base, MARGIN, serving),))
         held += not gate.blocked(as_configuration(world))
         decision = as_adapter(world).tasks[TASK]
-        if decision["decision"] == "release":
+        if decision.decision == "release":
             released += 1
             lower = candidate.sum() < serving.sum()
             seen_below += lower
-            named += lower and decision["reason"].startswith(f"Release: {TASK}/unit0 (-")
+            named += lower and decision.reason.startswith(f"Release: {TASK}/unit0 (-")
     return Below(shape, released / draws, held / draws, seen_below / max(released, 1), named / max(released, 1), draws)
 
 
@@ -76,7 +76,7 @@ def equal(draws: int) -> Equal:
         adapter = as_adapter(both)
         found += (
             not gate.blocked(as_configuration(one)),
-            not any(each["blocks"] for each in adapter.verdicts.values()),
+            not any(each.blocks for each in adapter.verdicts.values()),
             not gate.blocked(as_configuration(both)),
         )
     return Equal(*(found / draws).tolist(), draws)

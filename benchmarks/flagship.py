@@ -64,7 +64,7 @@ class Tuned:
 
     def verdict(self, unit: str) -> str:
         """The gate's word on a unit."""
-        return str(self.record.verdicts[unit]["verdict"])
+        return str(self.record.verdicts[unit].verdict)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def verdict_of(before: Tokens, after: Tokens, most: int, margin: float) -> str:
     if not pair(unit, policy, tuned, "baseline", base, aimed=True).bounded:
         raise Mismatch("a cost unit without a natural bound")
     found = gate.compare([Task(TASK, (unit,), policy)], tuned, {"baseline": base}, [TASK])
-    return str(found.verdicts[unit.key]["verdict"])
+    return str(found.verdicts[unit.key].verdict)
 
 
 @cache

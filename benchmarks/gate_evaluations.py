@@ -65,7 +65,7 @@ def _tie(opening: int, level: float, number: int) -> None:
     drawn = [random.multinomial(N, (each.regressed, each.fixed, 1 - each.either))[:2].tolist() for each in laws]
     units = [passfail_unit(random.permutation(row(N, *table)), random) for table in drawn]
     world = World(tuple(replace(unit, margin=MARGIN, opening=opening) for unit in units))
-    shipped = [each["verdict"] for each in decided(world).verdicts.values()]
+    shipped = [each.verdict for each in decided(world).verdicts.values()]
     held = [is_held(N, MARGIN, *table, level) for table in drawn]
     expected = [held[0] and is_better(N, *drawn[0], level), *held[1:]]
     if expected != [shipped[0] == "improved", *(each == "held" for each in shipped[1:])]:

@@ -81,5 +81,5 @@ def _tie(family: Sequence[Sequence[tuple[Floats, Floats]]], number: int) -> None
     ]
     shipped = list(decided(World(tuple(units))).verdicts.values())
     expected = [any(mine[start : start + PARTS + 1]) for start in range(0, len(mine), PARTS + 1)]
-    if expected != [each["verdict"] == "regressed" for each in shipped]:
-        raise Mismatch(f"world {number}: expected regressed {expected}, found {[each['verdict'] for each in shipped]}")
+    if expected != [each.verdict == "regressed" for each in shipped]:
+        raise Mismatch(f"world {number}: expected regressed {expected}, found {[each.verdict for each in shipped]}")

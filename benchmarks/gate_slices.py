@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, significant, verdicts
 from benchmarks.gate_worlds import World, check, decided, passfail_unit
+from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate.families import LEVEL, SEED, SLICE_LEVEL
-from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import PValue
 
@@ -148,9 +148,9 @@ def collapse(fall: Fall, flip_rate: float, draws: int) -> Collapse:
     verdict = [next(iter(each.verdicts.values())) for each in found]
     return Collapse(
         fall, flip_rate,
-        found=float(np.mean(["s00=yes" in each["worse_slices"] for each in verdict])),
-        held=float(np.mean([each["interval"][0] > -MARGIN for each in verdict])),
-        regressed=float(np.mean([each["lower"] and each["interval"][0] <= -MARGIN for each in verdict])),
+        found=float(np.mean(["s00=yes" in each.worse_slices for each in verdict])),
+        held=float(np.mean([each.interval[0] > -MARGIN for each in verdict])),
+        regressed=float(np.mean([each.lower and each.interval[0] <= -MARGIN for each in verdict])),
         draws=draws,
     )  # fmt: skip
 

@@ -189,6 +189,6 @@ def is_held(before: Floats, after: Floats, collapse: float) -> bool:
 
 def _tie(before: Floats, after: Floats, collapse: float, held: bool, what: str) -> None:
     world = World((UnitWorld(before, after, "continuous", UNIT_MARGIN, collapse=collapse),))
-    shipped = next(iter(decided(world).verdicts.values()))["verdict"]
+    shipped = next(iter(decided(world).verdicts.values())).verdict
     if held != (shipped in {"held", "improved"}):
         raise Mismatch(f"{what}: expected {'held' if held else 'not held'}, found {shipped}")

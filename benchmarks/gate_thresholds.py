@@ -14,8 +14,8 @@ from scipy.stats import binom
 from benchmarks.gate_passfail import Cell, row, seen, tables
 from benchmarks.gate_rule import Floats, Seen, share_regressed, significant, verdicts
 from benchmarks.gate_worlds import TASK, Mismatch, UnitWorld, World, decided
+from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate.families import LEVEL, SEED
-from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 
 RATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)  # true ones, and target scores
@@ -182,7 +182,7 @@ def _below(passed: int, n: int, minimum: float) -> stats.PValue:
 
 def _tie(n: int, family: list[list[int]], minimum: float, expected: list[Verdict], what: str) -> None:
     units = tuple(_unit(n, each, minimum=minimum) for each in family)
-    shipped = [each["verdict"] == "regressed" for each in decided(World(units)).verdicts.values()]
+    shipped = [each.verdict == "regressed" for each in decided(World(units)).verdicts.values()]
     if shipped != [each == "regressed" for each in expected]:
         raise Mismatch(f"{what}: expected {expected}, regressed by the gate are {shipped}")
 
@@ -196,4 +196,4 @@ def _unit(n: int, counts: list[int], target: float | None = None, minimum: float
 
 def is_released(n: int, counts: list[int], target: float) -> bool:
     """Whether the shipped gate releases a target with these counts of regressed, fixed and steadily passing cases."""
-    return bool(decided(World((_unit(n, counts, target=target),))).tasks[TASK]["decision"] == "release")
+    return bool(decided(World((_unit(n, counts, target=target),))).tasks[TASK].decision == "release")

@@ -17,9 +17,9 @@ from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Problem
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
+from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.pairing import PairedScores, pair
-from tunegate.harness.gate.verdict import Verdict
 
 TASK = "desk"
 FINGERPRINT = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}
@@ -114,16 +114,16 @@ def check(world: World, expected: Sequence[Verdict | None], what: str, fallen: f
         Mismatch: they differ; says which world.
     """
     found = decided(world)
-    verdicts: list[str | None] = [each["verdict"] for each in found.verdicts.values()]
+    verdicts: list[str | None] = [each.verdict for each in found.verdicts.values()]
     if None in expected:
         verdicts = [each if each == "regressed" else None for each in verdicts]
-    slices = {name for each in found.verdicts.values() for name in each["worse_slices"]}
+    slices = {name for each in found.verdicts.values() for name in each.worse_slices}
     sound = all(each in {"held", "improved"} for each in expected) and expected[0] == "improved" and not fallen
     decision = "release" if sound else "block"
     pairs = {
         "verdicts": (list(expected), verdicts),
         "slices": (set(fallen), slices),
-        "decision": (decision, found.tasks[TASK]["decision"]),
+        "decision": (decision, found.tasks[TASK].decision),
     }
     for part, (mine, shipped) in list(pairs.items())[: 1 if None in expected else None]:
         if mine != shipped:

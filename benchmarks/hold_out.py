@@ -240,7 +240,7 @@ def check(before: Floats, after: Floats, near: Flags, found: tuple[bool, bool, b
     [unit] = task.units
     ids = [case.id for case, is_near in zip(unit.cases, near, strict=True) if is_near]
     verdict = gate.compare([task], replace(tuned, near={unit.key: ids}), references, [TASK]).verdicts[unit.key]
-    said = verdict["verdict"]
+    said = verdict.verdict
     whole = said == "improved", said == "regressed", said in {"improved", "held"}
     if whole != found:
         raise Mismatch(f"expected {found}, found {said} by tunegate.harness.gate.rule.compare")

@@ -106,7 +106,7 @@ def _trained(project: Path, name: str) -> tuple[Trained, frozenset[str]]:
     facts = json.loads((project / f"adapters/{name}/training.json").read_text("utf-8"))["decontamination"]
     rows = facts["rows"] - facts["dropped"]["refuse"] - facts["dropped"]["review"]
     policy, _, seed = name.partition("-")
-    found = Trained(policy, int(seed), rows, minutes, _scores(record), record.verdicts[KEY]["verdict"])
+    found = Trained(policy, int(seed), rows, minutes, _scores(record), record.verdicts[KEY].verdict)
     return found, frozenset(record.near.get(KEY, ()))
 
 

@@ -128,7 +128,7 @@ def _row(name: str, record: Record) -> list[str]:
 
 
 def _verdict(record: Record, unit: str) -> str:
-    return str(record.verdicts[unit]["verdict"])
+    return str(record.verdicts[unit].verdict)
 
 
 def broken(found: Sequence[Found]) -> Iterator[str]:

@@ -253,10 +253,10 @@ def compared(name: str, tasks: Sequence[Task], candidate: Sequence[Record], refe
     for place, (task, unit, *records) in enumerate(units):
         new, old = (replace(each, units={unit.key: each.units[unit.key]}) for each in records)
         found = gate.compare([replace(task, units=(unit,))], new, {"record": old}, (), True).verdicts[unit.key]
-        if place == 0 and found["verdict"] != (said := new.verdicts[unit.key]["verdict"]):
-            raise Failed(f"{name}: expected the verdict {found['verdict']}, found {said} by the command")
+        if place == 0 and found.verdict != (said := new.verdicts[unit.key].verdict):
+            raise Failed(f"{name}: expected the verdict {found.verdict}, found {said} by the command")
         others, estimate = np.delete(changes, place, axis=0).ravel(), float(changes[place].mean())
-        gates.append(Gated(found["verdict"], not found["blocks"], estimate, float(others.mean()), interval(others)))
+        gates.append(Gated(found.verdict, not found.blocks, estimate, float(others.mean()), interval(others)))
     topics = np.array([[case.tags["topic"] for case in unit.cases] for _, unit, *_ in units])
     fell, topic = min((float(changes[topics == each].mean()), str(each)) for each in np.unique(topics))
     return Candidate(name.replace("-", " "), float(after.mean()), float(before.mean()), gates, topic, fell)

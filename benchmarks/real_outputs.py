@@ -178,7 +178,7 @@ class Project:
                 old, new = (compared_outputs(unit, record) for record in (first, second))
                 differing = sum(old[case].output != new[case].output for case in old)
                 rejected = tuple(sum(each.rejected for each in side.values()) for side in (old, new))
-                said = str(second.verdicts[unit.key]["reason"]) if before in BASES else ""
+                said = str(second.verdicts[unit.key].reason) if before in BASES else ""
                 yield Compared(pair, unit.name, len(old), differing, rejected, said)
 
     def _write(self, path: str, data: str | Mapping[str, Any]) -> None:

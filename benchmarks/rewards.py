@@ -173,10 +173,8 @@ def _told(world: Weak, folder: Path, opened: Sequence[Row], base: Record, gated:
         for side in (base, tuned)
     ]
     kept = len((folder / "rows.jsonl").read_text("utf-8").splitlines())
-    shares = [(each["base"], each["mean"]) for each in verdicts.values()]
-    return Hacked(
-        world.name, kept, *shares, (right[0], right[1]), decided["decision"], decided["reason"], without["decision"]
-    )
+    shares = [(each.base, each.mean) for each in verdicts.values()]
+    return Hacked(world.name, kept, *shares, (right[0], right[1]), decided.decision, decided.reason, without.decision)
 
 
 def _write(world: Weak, folder: Path, opened: Sequence[Row], closed: Sequence[Row], asked: Sequence[Row]) -> None:

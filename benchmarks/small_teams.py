@@ -121,7 +121,7 @@ def released_of(way: Way, flip_rate: float, losses: Sequence[float], worlds: int
         units = [passfail_unit(drawn(change, flip_rate, random), random) for change in changes]
         made = tuple(UnitWorld(unit.before, unit.after, margin=margin) for unit in units)
         found = decided(World(made, margin if way.together else None))
-        released += found.tasks[TASK]["decision"] == "release"
+        released += found.tasks[TASK].decision == "release"
     return released / worlds
 
 

@@ -41,6 +41,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.embeddings import embed
 from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.rows.examples import read_examples
 from tunegate.harness.statistics.paired import Bounds, interval
 from tunegate.trainers.config.sections import Decontaminate
@@ -87,7 +88,7 @@ class Adapter(NamedTuple):
     seed: int
     written: int  # rows
     rows: int  # of these, trained on; the others repeat a case
-    verdict: Mapping[str, Any]
+    verdict: UnitVerdict
     changes: Numbers  # on the cases
     is_near: Flags  # of the cases, by the record of the training
     others: Numbers  # changes on the other inputs
@@ -96,13 +97,13 @@ class Adapter(NamedTuple):
     @property
     def printed(self) -> Change:
         """The change on all cases that the gate prints, with its interval."""
-        return Change(self.verdict["difference"], Bounds(*self.verdict["interval"]))
+        return Change(self.verdict.difference, Bounds(*self.verdict.interval))
 
     @property
     def clean(self) -> Change:
         """The change on the cases that no row comes near, with the same kind of interval."""
         values = self.changes[~self.is_near]
-        return Change(float(values.mean()), interval(values, 2 * self.verdict["level"], self.verdict["margin"]))
+        return Change(float(values.mean()), interval(values, 2 * self.verdict.level, self.verdict.margin))
 
     @property
     def truth(self) -> Change:
@@ -330,15 +331,15 @@ def _row(one: Adapter) -> list[str]:
     printed, clean = (f"{each}{'' if one.is_true(each) else ' *'}" for each in (one.printed, one.clean))
     return [
         one.kind, str(one.seed), f"{one.rows} of {one.written}", f"{one.is_near.sum()} of {len(one.is_near)}",
-        one.verdict["verdict"], printed, _proof(one), clean, str(one.truth),
+        one.verdict.verdict, printed, _proof(one), clean, str(one.truth),
     ]  # fmt: skip
 
 
 def _proof(one: Adapter) -> str:
-    if not one.verdict["near"]:
+    if not one.verdict.near:
         return "as all cases"
-    proof = one.verdict["near"]["gain"]
-    return f"{points(proof['difference'])}, at least {points(proof['least'])} (n = {proof['observations']})"
+    proof = one.verdict.near.gain
+    return f"{points(proof.difference)}, at least {points(proof.least)} (n = {proof.observations})"
 
 
 def _split(one: Adapter, before: Numbers) -> list[str]:
@@ -358,7 +359,7 @@ def _flips(one: Adapter, found: Found) -> list[str]:
 def broken(found: Found) -> Iterator[str]:
     """What was written down before and does not hold."""
     for each in found.adapters:
-        if each.verdict["verdict"] == "improved" and each.truth.bounds.lower <= 0:
+        if each.verdict.verdict == "improved" and each.truth.bounds.lower <= 0:
             yield f"{each.kind}, seed {each.seed}: improved, but the truth is {each.truth}"
     honest = [each for each in found.adapters if each.kind in HONEST]
     if (right := sum(each.is_true(each.printed) for each in honest)) < ENOUGH:

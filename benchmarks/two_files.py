@@ -116,7 +116,7 @@ def verdict(folder: Path, passed: Tally, samples: int, margin: float) -> str:
     paired = pair_files(*files, Settings(margin=margin, targets=frozenset({METRIC})))
     with patch(NEEDED, return_value=None):
         [found] = compare_supplied(paired, "", with_sidecar=False).record.verdicts.values()
-    return str(found["verdict"])
+    return str(found.verdict)
 
 
 def erred(world: World, draws: int, folder: Path) -> Erred:

@@ -66,9 +66,7 @@ def test_an_adapter_need_not_be_held_of_the_one_in_service():
     world = World((unit_of(candidate, np.arange(60) < 20, 0.1, serving),))
 
     assert gate.blocked(as_configuration(world))
-    assert (
-        as_adapter(world).tasks["desk"]["reason"].startswith("Release: desk/unit0 (-3.3) below the adapter in service")
-    )
+    assert as_adapter(world).tasks["desk"].reason.startswith("Release: desk/unit0 (-3.3) below the adapter in service")
 
 
 def test_merges_that_lose_nothing_go_on_and_large_losses_stop_at_once():

@@ -30,6 +30,7 @@ from benchmarks.predicts import (
     write_fixtures,
 )
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS
 from tunegate.harness.statistics.paired import Bounds
 
@@ -104,7 +105,8 @@ def test_the_truth_of_a_gate_leaves_its_own_block_out():
     worlds = [UnitWorld(one, np.where(np.arange(60) < lost, 0.0, 1.0), margin=0.1, slices=topic) for lost in (0, 30, 0)]
     task, tuned, references = built(World(tuple(worlds)))
     first = task.units[0].key
-    said = replace(tuned, verdicts={first: {"verdict": "held"}})
+    held = UnitVerdict(first, "baseline", "held", "", "guard", "pass/fail", 60, 1.0, 1.0)
+    said = replace(tuned, verdicts={first: held})
     found = compared("a-name", [task], [said], [references["baseline"]])
     assert [each.verdict for each in found.gates] == ["held", "regressed", "held"]
     assert [each.passed for each in found.gates] == [True, False, True]
@@ -112,4 +114,4 @@ def test_the_truth_of_a_gate_leaves_its_own_block_out():
     assert [each.truth for each in found.gates] == [-0.25, 0.0, -0.25]
     assert (found.right, found.reference, found.topic) == (pytest.approx(5 / 6), 1.0, "yes")
     with pytest.raises(Failed, match="a-name: expected the verdict held, found regressed by the command"):
-        compared("a-name", [task], [replace(tuned, verdicts={first: {"verdict": "regressed"}})], [said])
+        compared("a-name", [task], [replace(tuned, verdicts={first: replace(held, verdict="regressed")})], [said])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks import towards_failures as towards
 from benchmarks.towards_failures import Adapter, Found
+from tunegate.harness.evaluation.verdict import NearScores, Proof, UnitVerdict
 
-UNDECIDED = {"difference": 0.05, "interval": [-0.02, 0.12], "level": 0.04, "margin": 0.1, "near": None}
+UNDECIDED = UnitVerdict(
+    "desk/triage", "baseline", "held", "", "target", "pass/fail", 100, 0.5, 0.55,
+    difference=0.05, interval=(-0.02, 0.12), level=0.04, margin=0.1,
+)  # fmt: skip
 
 
 def changes(n: int, better: int, worse: int = 0):
@@ -18,7 +24,7 @@ def changes(n: int, better: int, worse: int = 0):
 def adapter(kind: str = "towards", verdict: str = "held", others=None, **facts) -> Adapter:
     is_near, others = np.arange(100) < 30, changes(1000, 50) if others is None else others
     return Adapter(
-        kind, 0, 60, 58, UNDECIDED | {"verdict": verdict} | facts, changes(100, 8, 3), is_near, others,
+        kind, 0, 60, 58, replace(UNDECIDED, verdict=verdict, **facts), changes(100, 8, 3), is_near, others,
         np.arange(1000) < 400,
     )  # fmt: skip
 
@@ -49,7 +55,7 @@ def test_the_control_has_as_many_rows_and_a_reworded_case_keeps_its_topic(monkey
 
 def test_an_improved_without_a_gain_on_other_inputs_breaks_the_promise():
     gain, none = changes(1000, 100), changes(1000, 40, 38)
-    honest = [adapter(verdict="improved", others=gain, interval=[0.0, 0.2])] * 6
+    honest = [adapter(verdict="improved", others=gain, interval=(0.0, 0.2))] * 6
     assert list(towards.broken(found(*honest))) == []
     [wrong] = towards.broken(found(*honest, adapter("reworded", "improved", none)))
     assert wrong == "reworded, seed 0: improved, but the truth is +0.2 [-1.6, +2.0]"
@@ -57,15 +63,16 @@ def test_an_improved_without_a_gain_on_other_inputs_breaks_the_promise():
 
 @pytest.mark.parametrize("hits", [3, 4])
 def test_four_of_six_intervals_have_the_truth(hits):
-    adapters = [adapter()] * hits + [adapter(interval=[0.06, 0.2])] * (6 - hits)
+    adapters = [adapter()] * hits + [adapter(interval=(0.06, 0.2))] * (6 - hits)
     assert list(towards.broken(found(*adapters))) == [
         "the interval on all cases has the truth for 3 of 6 honest adapters"
     ] * (hits == 3)
 
 
 def test_the_report_marks_an_interval_without_the_truth():
-    near = {"gain": {"observations": 60, "difference": 0.1, "least": 0.01}}
-    text = towards.report(found(adapter(), adapter(interval=[0.06, 0.2], near=near)), "here")
+    proof = Proof(60, 0.1, 0.01)
+    near = NearScores(n=40, clean=60, near=(0.5, 0.6), others=(0.5, 0.55), gain=proof, hold=proof)
+    text = towards.report(found(adapter(), adapter(interval=(0.06, 0.2), near=near)), "here")
     rows = [line for line in text.splitlines() if line.startswith("| towards")]
     assert rows[0].startswith("| towards | 0 | 58 of 60 | 30 of 100 | held | +5.0 [-2.0, +12.0] | as all cases |")
     assert "+5.0 [+6.0, +20.0] * | +10.0, at least +1.0 (n = 60) |" in rows[1]

@@ -379,6 +379,6 @@ def blocking(session: Session, record: Record) -> tuple[str, ...]:
     verdicts = record.verdicts
     blocking = [key for key in units if key not in verdicts or gate.unit_blocked(key, verdicts[key], soft)]
     tasks = [task.name for task in session.selection.tasks if session.selection.units(task=task.name)]
-    vanished = [key for key, verdict in record.verdicts.items() if key not in units and verdict["blocks"]]
+    vanished = [key for key, verdict in record.verdicts.items() if key not in units and verdict.blocks]
     undecided = [name for name in tasks if name not in record.tasks or gate.task_blocked(record.tasks[name], soft)]
     return (*blocking, *vanished, *undecided)

@@ -28,8 +28,8 @@ class RulesVerdict:
             "model": record.fingerprint["subject"].get("model"),
             "record": show_path(record.path) if record.path else None,
             "digest": file_digest(record.path) if record.path else None, "partial": record.partial,
-            "verdicts": {key: verdict["verdict"] for key, verdict in record.verdicts.items()},
-            "tasks": {key: dict(decision) for key, decision in record.tasks.items()},
+            "verdicts": {key: verdict.verdict for key, verdict in record.verdicts.items()},
+            "tasks": {key: decision.as_dict() for key, decision in record.tasks.items()},
         }  # fmt: skip
 
 

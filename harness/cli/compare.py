@@ -247,7 +247,7 @@ def _compared(paired: PairedFiles, command: str, inconclusive: Inconclusive, pat
 
 def _check_gated(record: Record, gate: bool) -> None:
     """Refuse a gate without anything to hold."""
-    if gate and all(each["verdict"] == "ungated" for each in record.verdicts.values()):
+    if gate and all(each.verdict == "ungated" for each in record.verdicts.values()):
         names = ", ".join(key.partition("/")[2] for key in record.verdicts)
         raise Refused(f"--gate: expected a metric with a margin, found none ({names}); add --margin METRIC=NUMBER")
 
@@ -266,7 +266,7 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     """Print the result; under --gate end as it says."""
     from tunegate.harness.reporting.record import print_record
 
-    metrics = {key: dict(each) for key, each in record.verdicts.items()}
+    metrics = {key: each.as_dict() for key, each in record.verdicts.items()}
     more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
         console.print(_heading(paired))

@@ -179,8 +179,9 @@ def _all_wrong(decision: Decision) -> list[str]:
 
 def _verdicts(each: RulesVerdict) -> tuple[Any, ...]:
     """What a record's verdicts say, and on which adapter."""
-    reasons = (*each.record.verdicts.values(), *each.record.tasks.values())
-    return each.record.adapter, each.blocks, *(one["reason"] for one in reasons)
+    record = each.record
+    reasons = [one.reason for one in record.verdicts.values()], [one.reason for one in record.tasks.values()]
+    return record.adapter, each.blocks, *reasons
 
 
 def _print(decision: Decision) -> None:

@@ -19,6 +19,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import read_json, schema_mistakes
 from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
+from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, read_decision, read_verdict
 from tunegate.harness.models.api import SUPPLIED, SUPPLIED_SCORES, Completion, Fingerprint, Finish, LogProbs
 
 SCHEMA_VERSION = 1
@@ -193,8 +194,8 @@ class Record:
     questions: Mapping[str, Mapping[str, str]]
     cases: Mapping[str, Result]
     units: Mapping[str, Summary]
-    verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    verdicts: Mapping[str, UnitVerdict] = field(default_factory=dict)
+    tasks: Mapping[str, TaskDecision] = field(default_factory=dict)
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timing: Mapping[str, Any] | None = None
     configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -283,8 +284,8 @@ class Record:
             "fingerprint": fingerprint,
             "policies": {key: dict(policy) for key, policy in self.policies.items()},
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
-            "verdicts": {key: dict(verdict) for key, verdict in self.verdicts.items()},
-            "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
+            "verdicts": {key: verdict.as_dict() for key, verdict in self.verdicts.items()},
+            "tasks": {key: decision.as_dict() for key, decision in self.tasks.items()},
             "claims": {key: dict(claim) for key, claim in self.claims.items()},
             "timing": dict(self.timing) if self.timing else None,
             "rescored": _plain(self.rescored), "sealed_evaluations": dict(self.sealed_evaluations),
@@ -352,6 +353,8 @@ def parse_record(data: Any, path: Path) -> Record:
         "fingerprint": fingerprint,
         "cases": {key: read_result(raw) for key, raw in data["cases"].items()},
         "units": {key: read_summary(raw) for key, raw in data["units"].items()},
+        "verdicts": {key: read_verdict(key, raw) for key, raw in data["verdicts"].items()},
+        "tasks": {key: read_decision(raw) for key, raw in data["tasks"].items()},
         "noise": {key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
         "rewards": read_rewards(data.get("rewards", ())),
         "shared": {},  # a file cannot leave out cases
@@ -378,7 +381,7 @@ def _torn(record: Record) -> Iterator[str]:
     for unit, verdict in record.verdicts.items():
         if unit not in units:
             yield f"a verdict on {unit}, which is not a unit of it"
-        yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
+        yield from (f"no result of {unit}/{case}" for case in verdict.before.keys() - record.of_unit(unit).keys())
     for name, asked in record.engines.items():
         yield from (
             f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked["units"].keys() - units

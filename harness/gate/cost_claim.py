@@ -7,7 +7,7 @@ claims of a comparison by Tarone-Holm. As for a guard, a call may turn out as lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate.call_costs import largest_rise
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import PairedScores, pair
@@ -119,20 +120,20 @@ def _problem(both: PairedScores, candidate: Record, name: str, reference: Record
     return both.problem
 
 
-def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Sequence[str]) -> Claim:
+def _claim(costs: _Costs, verdict: UnitVerdict, lower: bool, models: Sequence[str]) -> Claim:
     unit, currency = costs.unit.of, costs.prices.currency
     if costs.problem:
         return Claim(unit, "not comparable", f"{unit}: no claim: {costs.problem}.", currency)
     outcome, before, now = _outcome(verdict, lower), fmean(costs.before), fmean(costs.after)
     sentence = {
-        "proved": f"quality {verdict['verdict']}{_quality(verdict)} at {_cost(costs)}",
+        "proved": f"quality {verdict.verdict}{_quality(verdict)} at {_cost(costs)}",
         "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}",
         "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}",
-        "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not "
+        "cost not lower": f"no claim: quality {verdict.verdict}{_quality(verdict)}, but the cost is not "
         f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
         "not comparable": f"no claim: a quality of 0 % cannot fall{_quality(verdict)}, at {_cost(costs)}"
         if _cannot_fall(verdict)
-        else f"no claim: quality not comparable. {verdict['reason'].removesuffix('.')}",
+        else f"no claim: quality not comparable. {verdict.reason.removesuffix('.')}",
     }[outcome]
     reason = f"{unit}: {sentence}."
     base, cheaper = models
@@ -147,27 +148,27 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     )  # fmt: skip
 
 
-def _outcome(verdict: Mapping[str, Any], lower: bool) -> ClaimOutcome:
-    if verdict["difference"] is None:  # not comparable, or not gated
+def _outcome(verdict: UnitVerdict, lower: bool) -> ClaimOutcome:
+    if verdict.difference is None:  # not comparable, or not gated
         return "not comparable"
-    if verdict["verdict"] == "inconclusive":
+    if verdict.verdict == "inconclusive":
         return "quality inconclusive"
-    if verdict["blocks"]:
+    if verdict.blocks:
         return "quality regressed"
     if _cannot_fall(verdict):
         return "not comparable"
     return "proved" if lower else "cost not lower"
 
 
-def _cannot_fall(verdict: Mapping[str, Any]) -> bool:
+def _cannot_fall(verdict: UnitVerdict) -> bool:
     """Whether no case passed before, so that a quality which did not improve proves nothing."""
-    return bool(verdict["kind"] == "pass/fail" and verdict["base"] == 0 and verdict["verdict"] != "improved")
+    return bool(verdict.kind == "pass/fail" and verdict.base == 0 and verdict.verdict != "improved")
 
 
-def _quality(verdict: Mapping[str, Any]) -> str:
-    kind, margin = verdict["kind"], verdict["margin"]
+def _quality(verdict: UnitVerdict) -> str:
+    kind, margin = verdict.kind, verdict.margin or 0.0  # a compared unit has one
     tolerated = f"{100 * margin:g} points" if kind == "pass/fail" else plain(margin)
-    return f" ({level(verdict['mean'], kind)} against {level(verdict['base'], kind)}, margin {tolerated})"
+    return f" ({level(verdict.mean, kind)} against {level(verdict.base, kind)}, margin {tolerated})"
 
 
 def _cost(costs: _Costs) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tunegate.harness.core.formatting import change, listed, ordinal, percent
+from tunegate.harness.evaluation.verdict import UnitVerdict, ValueFall
 from tunegate.harness.gate.messages import (
     PROVES_NOTHING,
     by_chance,
@@ -14,7 +15,6 @@ from tunegate.harness.gate.messages import (
     is_all_wrong,
     ungated_falls,
 )
-from tunegate.harness.gate.verdict import UnitVerdict, ValueFall
 from tunegate.harness.models.adapters import ADOPTED
 
 

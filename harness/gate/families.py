@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tunegate.harness.evaluation.verdict import PartVerdict
 from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
 from tunegate.harness.gate.parts import FieldValue, pair_parts, part_verdicts, value_changes
-from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
 from tunegate.harness.statistics.label_strata import StratifiedDisagreements, Stratum

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tunegate.harness.core.formatting import ordinal, percent, points
+from tunegate.harness.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.gate.messages import confidence
-from tunegate.harness.gate.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.statistics.disagreements import FEWEST_TOPICS
 from tunegate.harness.traffic.strata import FEWEST_EARLIER
 from tunegate.harness.traffic.units import JudgeUse

@@ -18,8 +18,8 @@ from tunegate.harness.core.formatting import (
     percents_apart,
     points,
 )
+from tunegate.harness.evaluation.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.gate.together import GroupLoss
-from tunegate.harness.gate.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.critical_values import PROMISED
 from tunegate.harness.statistics.paired import TIE
 from tunegate.harness.statistics.power import fewest_to_bound

@@ -7,12 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 from statistics import fmean
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.alike import alike_outputs
 from tunegate.harness.gate.families import SEED, Tests, clean_gain, run_tests
@@ -24,7 +25,6 @@ from tunegate.harness.gate.parts import fallen_values
 from tunegate.harness.gate.rewarded import no_evidence
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
 from tunegate.harness.gate.topic_spread import target_bound, with_topics
-from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
 
@@ -76,7 +76,7 @@ def compare(
     }
     return replace(
         candidate,
-        verdicts={unit: verdict.as_dict() for unit, verdict in by_unit.items()},
+        verdicts=by_unit,
         tasks={task: decision for task, decision in decisions.items() if decision},
     )
 
@@ -316,7 +316,7 @@ def _mean_is_lost(each: PairedScores) -> bool:
     return each.difference < -each.margin * each.span - stats.TIE
 
 
-def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
+def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> TaskDecision | None:
     """Return the task's decision, or None if one of its units has no verdict.
 
     An adapter must show a gain on the task it was trained for; without a target (so also without a task.yaml) that is
@@ -352,15 +352,15 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         supplied="scores" if candidate.has_supplied_scores else "outputs" if candidate.is_supplied else "",
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target or outlook.only_rewarded)
-    return {
-        "decision": "block" if blocked else "unproven" if outlook.reused or outlook.unsealable else "release",
-        "reason": decision_messages.decision(outlook),
-        "blocking": [each.unit for each in outlook.blocking],
-        "short": [each.unit for each in outlook.short],
-        "no_target": outlook.no_target,
-        "reused": outlook.reused,
-        **({"rewarded": list(seen)} if outlook.only_rewarded else {}),
-    }
+    return TaskDecision(
+        "block" if blocked else "unproven" if outlook.reused or outlook.unsealable else "release",
+        decision_messages.decision(outlook),
+        blocking=tuple(each.unit for each in outlook.blocking),
+        short=tuple(each.unit for each in outlook.short),
+        no_target=outlook.no_target,
+        reused=tuple(outlook.reused),
+        rewarded=tuple(seen) if outlook.only_rewarded else (),
+    )
 
 
 def _unsealable(task: Task, targets: Sequence[UnitVerdict]) -> list[str]:
@@ -392,16 +392,16 @@ def exempted(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]
     return {
         unit for unit, each in record.verdicts.items()
         # without a difference it could not be compared, or its labels are missing
-        if each["verdict"] == "inconclusive" and (each["difference"] is not None or each.get("labelled"))
+        if each.verdict == "inconclusive" and (each.difference is not None or each.labelled)
     }  # fmt: skip
 
 
-def unit_blocked(unit: str, verdict: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
+def unit_blocked(unit: str, verdict: UnitVerdict, soft: Collection[str] = ()) -> bool:
     """Whether a unit's verdict blocks and is not exempted."""
-    return bool(verdict["blocks"]) and unit not in soft
+    return verdict.blocks and unit not in soft
 
 
-def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
+def task_blocked(task: TaskDecision, soft: Collection[str] = ()) -> bool:
     """Whether a task's decision blocks for more than the exempted units."""
-    obstacles = task["short"] or task["no_target"] or task.get("rewarded")
-    return bool(obstacles or set(task["blocking"]) - set(soft))
+    obstacles = task.short or task.no_target or task.rewarded
+    return bool(obstacles or set(task.blocking) - set(soft))

@@ -40,11 +40,10 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
     Raises:
         Refused: the record did not compare the unit on this snapshot, its sidecar is gone, or its judge comes first.
     """
-    verdict = record.verdicts.get(unit.key, {})
+    number, margin, level = _try_on(unit, record)
     outputs: dict[str, dict[str, None]] = {}
     for old, new in _sides(unit, record):
-        number = verdict["labelled"]["number"]
-        found = labelled_disagreement(unit, old, new, number, verdict["margin"], verdict["level"])
+        found = labelled_disagreement(unit, old, new, number, margin, level)
         if found.judge and found.judge.missing:
             raise Refused(
                 f"{unit.key}: expected verdicts of its judge on all outputs that differ, since they may decide what is "
@@ -73,12 +72,25 @@ def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
     return found
 
 
+def _try_on(unit: Unit, record: Record) -> tuple[int, float, float]:
+    """Return the number of a record's try on a unit's snapshot, its margin and its level."""
+    verdict = record.verdicts.get(unit.key)
+    found = verdict.labelled if verdict else None
+    if not verdict or not found or found.snapshot != unit.traffic or verdict.margin is None or verdict.level is None:
+        raise _not_compared(unit, record)
+    return found.number, verdict.margin, verdict.level
+
+
+def _not_compared(unit: Unit, record: Record) -> Refused:
+    name = show_path(record.path) if record.path else "the record"
+    return Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
+
+
 def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
     """Yield the outputs of every reference, and those of the record."""
-    found, contexts = record.verdicts.get(unit.key, {}).get("labelled"), read_sidecar(record)
-    if not found or found["snapshot"] != unit.traffic or not contexts:
-        name = show_path(record.path) if record.path else "the record"
-        raise Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
+    _try_on(unit, record)
+    if not (contexts := read_sidecar(record)):
+        raise _not_compared(unit, record)
     new = compared_outputs(unit, record)
     for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
         rung = _rung_of(record, name)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
@@ -22,6 +21,7 @@ from tunegate.harness.evaluation.rescoring import score_again
 from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import case_contexts, sidecar_text
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, base_name, check_base, training_record
 from tunegate.harness.models.conversion import GGUF
@@ -82,7 +82,7 @@ class Parity:
     @property
     def too_few(self) -> list[str]:
         """The units with too few cases to show that they hold; empty if there is a cause of a difference."""
-        blocking = {unit: each["verdict"] for unit, each in self.record.verdicts.items() if each["blocks"]}
+        blocking = {unit: each.verdict for unit, each in self.record.verdicts.items() if each.blocks}
         is_all = not self.causes and set(blocking.values()) == {"inconclusive"}
         return list(blocking) if is_all else []
 
@@ -97,7 +97,7 @@ class Parity:
 
     def as_artefact(self, name: str = "") -> Artefact:
         """The entry of `parity.json`."""
-        verdicts = {unit: str(each["verdict"]) for unit, each in self.record.verdicts.items()}
+        verdicts = {unit: str(each.verdict) for unit, each in self.record.verdicts.items()}
         today = datetime.now(UTC).date().isoformat()
         return Artefact(
             name or self.artefact, self.kind, self.digest, self.is_shown, today, tuple(self.lines()), verdicts
@@ -282,7 +282,7 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     held = replace(record, policies={key: policies[key] for key in record.units})
     reference = score_again(scored.units, scored.record, "the adapter", watch).record
     decided = gate.compare(scored.tasks, held, {"record": reference}, ())
-    blocks = [key for key, verdict in decided.verdicts.items() if verdict["blocks"] and key in held.units]
+    blocks = [key for key, verdict in decided.verdicts.items() if verdict.blocks and key in held.units]
     same = {key for key in blocks if _are_same(held.of_unit(key), reference.of_unit(key))}
     others = [replace(task, units=tuple(unit for unit in task.units if unit.key not in same)) for task in scored.tasks]
     rest = gate.compare(others, _without(held, same), {"record": _without(reference, same)}, ())
@@ -312,10 +312,10 @@ def _without(record: Record, units: Collection[str]) -> Record:
     )  # fmt: skip
 
 
-def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
+def _identical(verdict: UnitVerdict) -> UnitVerdict:
     # however few the cases: identical outputs cannot be worse
-    reason = f"The same: all {verdict['n']} outputs match the evaluated ones."
-    return {**verdict, "verdict": "held", "blocks": False, "reason": reason}
+    reason = f"The same: all {verdict.n} outputs match the evaluated ones."
+    return replace(verdict, verdict="held", blocks=False, reason=reason)
 
 
 def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:

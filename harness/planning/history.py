@@ -155,7 +155,7 @@ def look_up(unit: Unit, past: Past) -> Seen:
 def _look_up(unit: Unit, past: Past) -> Seen:
     base, released = _file(unit, past.folder), _file(unit, past.folder, released=True)
     verdict = past.record.verdicts.get(unit.key) if past.record else None
-    rate = base.summary.mean if base else verdict["base"] if verdict else None
+    rate = base.summary.mean if base else verdict.base if verdict else None
     seen = _spread(unit, past, base, released)
     sides = [each.results for each in (base, released) if each]
     sides += [past.record.of_unit(unit.key)] if past.record else []
@@ -243,15 +243,17 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
     name = show_path(record.path) if record.path else "the record"
     if base and base.questions == record.questions.get(unit.key):
         return _from_results(unit, base.results, results, f"{name} against the baseline")
-    if verdict["difference"] is None:
+    if verdict.difference is None:
         return None
-    what = f"{name} against the {verdict['reference']}"
+    what = f"{name} against the {verdict.reference}"
     if unit.kind == "pass/fail":
-        flips = dict.fromkeys(verdict["regressed_cases"], -1.0) | dict.fromkeys(verdict["fixed_cases"], 1.0)
+        flips = dict.fromkeys(verdict.regressed_cases, -1.0) | dict.fromkeys(verdict.fixed_cases, 1.0)
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
-    low, high = verdict["interval"]
-    n = verdict.get("observations", verdict["n"])
-    half = (high - low) / 2 / graded_critical_value(n, verdict["margin"] / verdict["span"], verdict["level"])
+    if verdict.interval is None or verdict.margin is None or verdict.span is None or verdict.level is None:
+        return None
+    low, high = verdict.interval
+    n = verdict.observations
+    half = (high - low) / 2 / graded_critical_value(n, verdict.margin / verdict.span, verdict.level)
     return _moved(half * math.sqrt(n), n, f"{what}, from its interval")
 
 

@@ -62,8 +62,9 @@ def plan_labels(
 
 
 def _plan(unit: Unit, margin: float, record: Record | None) -> LabelPlan:
-    found = record.verdicts.get(unit.key, {}).get("labelled") if record else None
-    shares = (found["differing"] / found["inputs"],) if found else SHARES
+    verdict = record.verdicts.get(unit.key) if record else None
+    found = verdict.labelled if verdict else None
+    shares = (found.differing / found.inputs,) if found else SHARES
     inputs, sample, level = len(unit.cases), unit.labels.sample if unit.labels else 0, sealed_level(1)
     needed = [labels_needed(share, margin, TIED, inputs, level) for share in shares]
     each = (1 - TIED) / 2

@@ -101,7 +101,7 @@ class CaseItem:
         verdict = record.verdicts.get(self.unit.key)
         if verdict is None:  # part of the unit was not evaluated, so a regression counts
             return False
-        if self.case.critical and self.case.id not in verdict["disarmed"]:
+        if self.case.critical and self.case.id not in verdict.disarmed:
             return False
         soft = gate.exempted(record, self.state.session.options.inconclusive)
         return not gate.unit_blocked(self.unit.key, verdict, soft)
@@ -145,23 +145,26 @@ class GateItem:
         if self.unit:
             verdict = record.verdicts[self.unit.key]
             if gate.unit_blocked(self.unit.key, verdict, soft):
-                yield f"{self.unit.key}: {verdict['reason']}"
+                yield f"{self.unit.key}: {verdict.reason}"
         elif gate.task_blocked(record.tasks[self.task.name], soft):
-            yield f"{self.task.name}: {record.tasks[self.task.name]['reason']}"
+            yield f"{self.task.name}: {record.tasks[self.task.name].reason}"
 
     @property
     def headline(self) -> str:
         """Why it failed, in a word or two, for a list of failures."""
         record = self.state.session.records[self.candidate]
-        return str(record.verdicts[self.unit.key]["verdict"] if self.unit else "blocked")
+        return record.verdicts[self.unit.key].verdict if self.unit else "blocked"
 
     @property
     def properties(self) -> Iterator[tuple[str, str]]:
         """The properties in JUnit's XML: the verdict or the decision, and its sentence."""
         record = self.state.session.records[self.candidate]
-        said = record.verdicts[self.unit.key] if self.unit else record.tasks[self.task.name]
-        name = "verdict" if self.unit else "decision"
-        yield from ((name, str(said[name])), ("reason", shown(str(said["reason"]))))
+        if self.unit:
+            verdict = record.verdicts[self.unit.key]
+            yield from (("verdict", verdict.verdict), ("reason", shown(verdict.reason)))
+        else:
+            decided = record.tasks[self.task.name]
+            yield from (("decision", decided.decision), ("reason", shown(decided.reason)))
 
     def exemption(self) -> str:
         """Return no reason: a gate that blocks is never expected."""

@@ -159,7 +159,7 @@ def fewest_turning(
         summary = summarize(unit, [changed[case.key] for case in unit.cases])
         record = replace(candidate, cases=changed, units={**candidate.units, unit.key: summary})
         decided = gate.compare(tasks, record, references, trained).tasks
-        return any(each["decision"] != "release" for each in decided.values())
+        return any(each.decision != "release" for each in decided.values())
 
     low, high = 1, min(most, len(order))  # more failed cases never make a decision better
     while low < high:

@@ -12,6 +12,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.formatting import difference, level, plain, rates
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.models.prompts import CONSTRAINED
 
@@ -35,7 +36,7 @@ def model_card(name: str, training: Mapping[str, Any], decided: Record, about: M
     try:
         return environment.get_template("model_card.md.j2").render(
             name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
-            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"],
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]].reason,
             constrained=decided.rung in CONSTRAINED, **about,
         )  # fmt: skip
     except UndefinedError as error:
@@ -55,9 +56,9 @@ def _in_head(value: Any) -> _AsItIs:
     return _AsItIs(shown_in_json(json.dumps(value)))
 
 
-def _metric_args(verdict: Mapping[str, Any]) -> dict[str, Any]:
+def _metric_args(verdict: UnitVerdict) -> dict[str, Any]:
     """The entries of a verdict in the card's head, besides the score."""
-    return {key: verdict[key] for key in ("verdict", "reference", "base", "difference", "interval", "margin")}
+    return {key: getattr(verdict, key) for key in ("verdict", "reference", "base", "difference", "interval", "margin")}
 
 
 def _difference(*numbers: Any) -> _AsItIs:

@@ -64,7 +64,7 @@ def export_adapter(
                 write_atomically(work / _modelfile(output).name, modelfile(scored, output, adds_begin(made)))
             _put(made, output, gguf, {
                 "schema_version": 1, "adapter": adapter_digest(scored.adapter), "weights": done.digest,
-                "verdicts": {unit: each["verdict"] for unit, each in done.record.verdicts.items()},
+                "verdicts": {unit: each.verdict for unit, each in done.record.verdicts.items()},
                 **({"gguf": gguf} if gguf else {}),
             })  # fmt: skip
     return done

@@ -63,8 +63,8 @@ def make_manifest(
         "model": training["model"],
         "task": training["task"],
         **({"rung": record.rung} if record.rung != "as-is" else {}),
-        "decision": dict(record.tasks[training["task"]]),
-        "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
+        "decision": record.tasks[training["task"]].as_dict(),
+        "verdicts": {unit: verdict.verdict for unit, verdict in record.verdicts.items()},
         "files": files,
         "ledger": dict(ledger),
     })  # fmt: skip
@@ -98,7 +98,8 @@ def verify_release(adapter: Path) -> list[str]:
         if found != manifest["adapter"]:
             raise Refused(f"{show_path(adapter)}: the {name} does not match its manifest")
     # digests show that nothing changed, not that the gate released it
-    if record.tasks.get(manifest["task"], {}).get("decision") != "release":
+    decided = record.tasks.get(manifest["task"])
+    if decided is None or decided.decision != "release":
         raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
     if manifest["task"] != training["task"]:
         raise Refused(f"{show_path(adapter)}: it was trained for {training['task']}, released for {manifest['task']}")

@@ -276,16 +276,14 @@ def _sealed_cases(
 def _check_decision(decided: Record, tasks: Sequence[Task], how: str = "") -> None:
     for name in dict.fromkeys([*(task.name for task in tasks), *decided.tasks]):
         decision = decided.tasks.get(name)
-        if decision is None or decision["decision"] != "release":
-            why = decision["reason"] if decision else "No decision was possible."
-            error = Unproven if decision and decision["decision"] == "unproven" else Refused
+        if decision is None or decision.decision != "release":
+            why = decision.reason if decision else "No decision was possible."
+            error = Unproven if decision and decision.decision == "unproven" else Refused
             raise error(f"{name}: not released. {how}{why}")
 
 
 def _check_verdicts(decided: Record, submission: Submission) -> None:
-    verdicts = [
-        {key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, submission.record)
-    ]
+    verdicts = [{key: each.verdict for key, each in every.verdicts.items()} for every in (decided, submission.record)]
     differ = sorted(key for key in verdicts[0] | verdicts[1] if verdicts[0].get(key) != verdicts[1].get(key))
     if differ:
         raise Refused(

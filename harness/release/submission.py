@@ -118,7 +118,7 @@ def _readable(path: Path) -> Record | None:
 
 
 def _is_gated(record: Record) -> bool:
-    references = {verdict["reference"] for verdict in record.verdicts.values()}
+    references = {verdict.reference for verdict in record.verdicts.values()}
     # a comparison with a record does not involve the baseline
     others = [each for each in references if each not in (BASELINE, SERVING) and not is_last_release(each)]
     return bool(references) and not others and not record.partial

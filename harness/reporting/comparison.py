@@ -42,9 +42,9 @@ def comparison_data(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _unit_data(record: Record, unit: str) -> dict[str, Any]:
-    summary, verdict = record.units[unit], record.verdicts.get(unit, {})
-    compared = {name: verdict.get(name) for name in ("difference", "interval", "level", "verdict")}
-    return {"n": summary.n, "mean": summary.mean, "tokens": summary.tokens} | (compared if verdict else {})
+    summary, verdict = record.units[unit], record.verdicts.get(unit)
+    compared = {name: getattr(verdict, name) for name in ("difference", "interval", "level", "verdict") if verdict}
+    return {"n": summary.n, "mean": summary.mean, "tokens": summary.tokens} | compared
 
 
 def _table(records: Sequence[Record]) -> Table:
@@ -66,8 +66,8 @@ def _cell(record: Record, unit: str) -> Text:
     verdict = record.verdicts.get(unit)
     if not verdict:
         return Text(score)
-    moved = difference(verdict["difference"], verdict["interval"], verdict["kind"])
-    return Text(f"{score}\n{moved}\n{verdict['verdict']}", style=STYLE[verdict["verdict"]])
+    moved = difference(verdict.difference, verdict.interval, verdict.kind)
+    return Text(f"{score}\n{moved}\n{verdict.verdict}", style=STYLE[verdict.verdict])
 
 
 def _seconds(record: Record) -> str:

@@ -78,9 +78,9 @@ def _verdicts(blocks: Sequence[str], record: Record, report: CandidateReport) ->
     sides = {unit.key: unit.side for unit in report.units}
     for key, verdict in record.verdicts.items():
         task, _, unit = key.partition("/")
-        outcome: Outcome = "failure" if key in left else "passed" if verdict["verdict"] in PASSING else "skipped"
+        outcome: Outcome = "failure" if key in left else "passed" if verdict.verdict in PASSING else "skipped"
         text = "\n".join(_regressed(report, key)) if outcome == "failure" else ""
-        yield JUnitCase(f"tunegate.{task}", f"{unit} ({sides[key]})", outcome, verdict["reason"], text)
+        yield JUnitCase(f"tunegate.{task}", f"{unit} ({sides[key]})", outcome, verdict.reason, text)
         left.pop(key, None)
     for task, reason in report.decisions.items():
         yield JUnitCase(f"tunegate.{task}", "decision", "failure" if task in left else "passed", reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -14,6 +14,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import change, level
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.verdict import TaskDecision
 from tunegate.harness.statistics.selection import excess_of_best
 
 MANY = 8  # adapters; for more, each row is one line, and none is shown in full
@@ -41,7 +42,7 @@ def print_leaderboard(
 def _rest_lines(rest: Sequence[Record]) -> Iterator[str]:
     """Yield the number of rows not shown, with their decisions."""
     if rest:
-        decided = Counter(each["decision"] for record in rest for each in record.tasks.values())
+        decided: Counter[str] = Counter(each.decision for record in rest for each in record.tasks.values())
         decisions = ", ".join(f"{decided[decision]} {decision}" for decision in STYLE if decided[decision])
         below = f"{len(rest)} more below" + (f" ({decisions})" if decisions else "")
         yield f"and {below}: tunegate report RECORD.json ... shows all of them"
@@ -51,7 +52,7 @@ def luck_lines(records: Sequence[Record]) -> Iterator[str]:
     """Yield by how much each target's best score is probably too high, since it was selected for being the best."""
     for unit in dict.fromkeys(unit for record in records for unit in record.verdicts):
         rows = [_scores(record, unit) for record in records]
-        if len(rows) > 1 and rows[0] and all(rows) and records[0].verdicts[unit]["role"] == "target":
+        if len(rows) > 1 and rows[0] and all(rows) and records[0].verdicts[unit].role == "target":
             excess = change(excess_of_best(rows), records[0].units[unit].kind, signed=False)
             points = " points" if records[0].units[unit].kind == "pass/fail" else ""
             yield (
@@ -84,8 +85,8 @@ def leaderboard_table(records: Sequence[Record], between: str) -> Table:
 
 def _rank(record: Record) -> tuple[int, float]:
     """Return the sort key: releasable tasks, then the mean gain of the compared targets."""
-    released = sum(each["decision"] == "release" for each in record.tasks.values())
-    gains = [each["difference"] or 0.0 for each in record.verdicts.values() if each["role"] == "target"]
+    released = sum(each.decision == "release" for each in record.tasks.values())
+    gains = [each.difference or 0.0 for each in record.verdicts.values() if each.role == "target"]
     return released, sum(gains) / len(gains) if gains else 0.0
 
 
@@ -101,9 +102,9 @@ def _cell(record: Record, unit: str, between: str) -> Text:
     verdict = record.verdicts.get(unit)
     if not verdict:
         return Text(score)
-    return Text(f"{score}{between}{verdict['verdict']}", style="red" if verdict["blocks"] else "")
+    return Text(f"{score}{between}{verdict.verdict}", style="red" if verdict.blocks else "")
 
 
-def _decision(found: Mapping[str, str] | None) -> Text:
-    decision = found["decision"] if found else "-"
+def _decision(found: TaskDecision | None) -> Text:
+    decision = found.decision if found else "-"
     return Text(decision, style=STYLE.get(decision, ""))

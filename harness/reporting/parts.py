@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.field_rates import FieldRate, Taken
 from tunegate.harness.evaluation.never_right import Never
 from tunegate.harness.evaluation.record import Summary
+from tunegate.harness.evaluation.verdict import PartVerdict
 from tunegate.harness.gate.parts import NONE_EXPECTED
 
 SHOWN_FIELDS = 6  # per unit on a terminal, those least often right
@@ -60,12 +61,12 @@ class PartReport:
         )
 
 
-def part_reports(summary: Summary | None, verdict: Mapping[str, Any], sealed: bool) -> tuple[PartReport, ...]:
+def part_reports(summary: Summary | None, compared: Sequence[PartVerdict], sealed: bool) -> tuple[PartReport, ...]:
     """Return the parts of a unit: those that fell first, then its rates, then its fields, worst first."""
     fields = summary.fields if summary else {}
-    if verdict.get("parts"):
+    if compared:
         never = summary.never if summary else ()
-        found = [_compared(part, fields.get(part["name"]), never, sealed) for part in verdict["parts"]]
+        found = [_compared(part, fields.get(part.name), never, sealed) for part in compared]
     else:
         found = list(_by_itself(summary, sealed)) if summary else []
     return tuple(sorted(found, key=lambda each: (not each.fell, each.is_field, each.mean if each.is_field else 0)))
@@ -83,10 +84,10 @@ def _by_itself(summary: Summary, sealed: bool) -> Iterator[PartReport]:
             yield PartReport(named, named, each.others, each.left_out, is_field=True)
 
 
-def _compared(part: Mapping[str, Any], rate: FieldRate | None, never: Sequence[Never], sealed: bool) -> PartReport:
+def _compared(part: PartVerdict, rate: FieldRate | None, never: Sequence[Never], sealed: bool) -> PartReport:
     return PartReport(
-        part["name"], part["label"], part["n"], part["mean"], part["base"], part["margin"], part["fell"],
-        **(_field(part["name"], rate, never, sealed) if rate else {"is_field": part["label"].endswith(NONE_EXPECTED)}),
+        part.name, part.label, part.n, part.mean, part.base, part.margin, part.fell,
+        **(_field(part.name, rate, never, sealed) if rate else {"is_field": part.label.endswith(NONE_EXPECTED)}),
     )  # fmt: skip
 
 

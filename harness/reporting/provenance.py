@@ -57,7 +57,7 @@ def rerun(record: Record) -> str:
     if record.has_supplied_scores:
         return shown(names.get("command", "tunegate compare OLD NEW --gate"))
     if record.verdicts:
-        by_record = any(each["reference"] == "record" for each in record.verdicts.values())
+        by_record = any(each.reference == "record" for each in record.verdicts.values())
         options.append(f"--tg-against={'RECORD.json' if by_record else 'baseline'}")
     if model := names.get("model"):
         outputs = f"={names.get('file', 'OUTPUTS.jsonl')}" if record.is_supplied else ""

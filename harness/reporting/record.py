@@ -100,10 +100,10 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
         return
     yield f"next: tunegate view {path} shows every case beside its reference"
     for unit in report.units if not record.has_supplied_scores else ():
-        verdict = record.verdicts.get(unit.key, {})
+        verdict = record.verdicts.get(unit.key)
         if unit.verdict != "inconclusive" or unit.difference is None:
             continue
-        if verdict.get("effective") is None:  # otherwise it takes other topics, not more cases
+        if verdict is None or verdict.effective is None:  # otherwise it takes other topics, not more cases
             yield f"next: tunegate plan --unit {unit.key} shows how many cases would settle it"
 
 
@@ -112,7 +112,7 @@ def print_side_by_side(console: Printer, records: Sequence[Record]) -> None:
     print_table(console, _beside(records))
     for record in records:
         name, kept = candidate_name(record), f" ({show_path(record.path)})" if record.path else ""
-        console.lines(f"{name}: {task}: {decision['reason']}{kept}" for task, decision in record.tasks.items())
+        console.lines(f"{name}: {task}: {decision.reason}{kept}" for task, decision in record.tasks.items())
 
 
 def print_table(console: Printer, table: Table) -> None:
@@ -141,7 +141,7 @@ def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
         return "other questions"
     verdict = record.verdicts.get(unit)
     score = level(record.units[unit].mean, record.units[unit].kind)
-    return f"{score} {verdict['verdict']}" if verdict else score
+    return f"{score} {verdict.verdict}" if verdict else score
 
 
 def regressed_lines(
@@ -165,8 +165,8 @@ def _rate_lines(record: Record) -> Iterator[str]:
     for unit, verdict in record.verdicts.items():
         summary = record.units.get(unit)
         if summary and summary.rates:
-            before = verdict["base_rates"]
-            yield f"{unit}: {rates(summary.rates, before, verdict['reference'], summary.cases_of_rates)}"
+            before = verdict.base_rates
+            yield f"{unit}: {rates(summary.rates, before, verdict.reference, summary.cases_of_rates)}"
 
 
 def record_table(record: Record) -> Table:
@@ -195,15 +195,15 @@ def laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | T
 
 
 def _compared(record: Record, who: str) -> Table:
-    levels = {each["level"] for each in record.verdicts.values() if each["level"]}
+    levels = {each.level for each in record.verdicts.values() if each.level}
     sure = listed(sorted(certainty(2 * PROMISED * each) for each in levels))
     moved = f"difference [{sure}]" if sure else "difference"
     columns = ("unit", "role", "cases", *_sides(record), moved, "regressed/\nfixed", "verdict")
     rows = [
         (
-            unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
-            _folded(difference(each["difference"], each["interval"], each["kind"])),
-            f"{len(each['regressed_cases'])}/{len(each['fixed_cases'])}", Text(each["verdict"], STYLE[each["verdict"]]),
+            unit, each.role, str(each.n), level(each.base, each.kind), level(each.mean, each.kind),
+            _folded(difference(each.difference, each.interval, each.kind)),
+            f"{len(each.regressed_cases)}/{len(each.fixed_cases)}", Text(each.verdict, STYLE[each.verdict]),
         )
         for unit, each in record.verdicts.items()
     ]  # fmt: skip
@@ -212,7 +212,7 @@ def _compared(record: Record, who: str) -> Table:
 
 def _sides(record: Record) -> tuple[str, str]:
     """Return the names of the two columns of scores, in two lines."""
-    sides = dict.fromkeys(side_name(record, each["reference"]) for each in record.verdicts.values())
+    sides = dict.fromkeys(side_name(record, each.reference) for each in record.verdicts.values())
     before, now = columns(sides, record.compared_as)
     return before.replace(" ", "\n"), now.replace(" ", "\n")
 
@@ -222,7 +222,7 @@ def _folded(text: str) -> str:
 
 
 def _references(record: Record) -> str:
-    return " and ".join(dict.fromkeys(verdict["reference"] for verdict in record.verdicts.values()))
+    return " and ".join(dict.fromkeys(verdict.reference for verdict in record.verdicts.values()))
 
 
 def _alone(record: Record, who: str) -> Table:

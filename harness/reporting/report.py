@@ -19,6 +19,7 @@ from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
+from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
@@ -308,21 +309,21 @@ def candidate_name(record: Record) -> str:
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
-def decision_sentence(decision: Mapping[str, Any], soft: Iterable[str]) -> str:
+def decision_sentence(decision: TaskDecision, soft: Iterable[str]) -> str:
     """Return the sentence of a task's decision; a separate one if only warnings remain."""
     soft = set(soft)
-    if decision["decision"] == "block" and not gate.task_blocked(decision, soft):
-        return decision_messages.only_warned(decision["blocking"])
-    return str(decision["reason"])
+    if decision.decision == "block" and not gate.task_blocked(decision, soft):
+        return decision_messages.only_warned(decision.blocking)
+    return decision.reason
 
 
 def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str]) -> str:
     if record.compared_as:
-        sides = dict.fromkeys(side_name(record, each["reference"]) for each in record.verdicts.values())
+        sides = dict.fromkeys(side_name(record, each.reference) for each in record.verdicts.values())
         return f"Compared with {listed(list(sides))}, for information only."
     blocking = [decisions[task] for task, each in record.tasks.items() if gate.task_blocked(each, set(soft))]
     undecided = [
-        f"{unit} {each['verdict']}" for unit, each in record.verdicts.items()
+        f"{unit} {each.verdict}" for unit, each in record.verdicts.items()
         if unit.partition("/")[0] not in record.tasks and gate.unit_blocked(unit, each, set(soft))
     ]  # fmt: skip
     if undecided:
@@ -343,19 +344,20 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
         sealed = _is_sealed(record, unit)
         if unit not in record.verdicts:
             yield UnitReport(
-                unit, each.kind, each.n, each.mean, sealed=sealed, parts=part_reports(each, {}, sealed)
+                unit, each.kind, each.n, each.mean, sealed=sealed, parts=part_reports(each, (), sealed)
             )  # fmt: skip
     for unit, verdict in record.verdicts.items():
         shown_cases = [case for case in by_unit.get(unit, ()) if not case.sealed]
         tagged = [(case.state, case.score, case.context) for case in shown_cases if case.context]
         yield UnitReport(
-            unit, verdict["kind"], verdict["n"], verdict["mean"], verdict["verdict"], verdict["reason"],
-            verdict["role"], verdict["reference"], verdict["base"], verdict["difference"],
-            tuple(verdict["interval"]) if verdict["interval"] else None, verdict["level"], verdict["margin"],
-            len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
-            _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _patterns_of(shown_cases)),
-            part_reports(record.units.get(unit), verdict, _is_sealed(record, unit)),
-            side_name(record, verdict["reference"]),
+            unit, verdict.kind, verdict.n, verdict.mean, verdict.verdict, verdict.reason,
+            verdict.role, verdict.reference, verdict.base, verdict.difference,
+            verdict.interval, verdict.level, verdict.margin,
+            len(verdict.regressed_cases), len(verdict.fixed_cases), verdict.blocks,
+            _is_sealed(record, unit), slice_reports(tagged, verdict.worse_slices),
+            driver(tagged, _patterns_of(shown_cases)),
+            part_reports(record.units.get(unit), verdict.parts, _is_sealed(record, unit)),
+            side_name(record, verdict.reference),
         )  # fmt: skip
 
 
@@ -370,19 +372,20 @@ def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:
 def _is_sealed(record: Record, unit: str) -> bool:
     # a record of a sealed run that does not declare it for a unit may contain sealed cases of it
     declared = record.policies.get(unit, {}).get("sealed", record.sealed)
-    return bool(declared or record.verdicts.get(unit, {}).get("sealed"))
+    verdict = record.verdicts.get(unit)
+    return bool(declared or (verdict and verdict.sealed))
 
 
 def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[CaseReport]:
     for key, result in record.cases.items():
         unit, _, case = key.rpartition("/")
-        state = _state(record.verdicts.get(unit, {}), case, result)
-        critical = case in record.verdicts.get(unit, {}).get("critical", ())
+        verdict = record.verdicts.get(unit)
+        state, critical = _state(verdict, case, result), bool(verdict and case in verdict.critical)
         if _is_sealed(record, unit):
             yield CaseReport(key, unit, state, critical, sealed=True)
             continue
         context = contexts.get(key)
-        found = _before(record.verdicts.get(unit, {}), case, context)
+        found = _before(verdict, case, context)
         before = {side_name(record, name): output for name, output in found.items()}
         yield CaseReport(
             key, unit, state, critical or bool(context and context.critical), False, result.score, result.missed.output,
@@ -396,19 +399,18 @@ def _findings(result: Result, context: CaseContext | None) -> Iterator[Finding]:
     yield from (replace(each, source=source) for each, source in zip(result.missed.findings, sources, strict=False))
 
 
-def _before(verdict: Mapping[str, Any], case: str, context: CaseContext | None) -> dict[str, str | None]:
+def _before(verdict: UnitVerdict | None, case: str, context: CaseContext | None) -> dict[str, str | None]:
     """Return the references' outputs, that of the verdict first; without a sidecar, only those of regressed cases."""
     if context and context.before:
-        names = sorted(context.before, key=lambda name: name != verdict.get("reference"))
+        names = sorted(context.before, key=lambda name: not verdict or name != verdict.reference)
         return {name: context.before[name].output for name in names}
-    known = verdict.get("before", {})
-    return {verdict["reference"]: known[case]} if case in known else {}
+    return {verdict.reference: verdict.before[case]} if verdict and case in verdict.before else {}
 
 
-def _state(verdict: Mapping[str, Any], case: str, result: Result) -> CaseState:
-    if case in verdict.get("regressed_cases", ()):
+def _state(verdict: UnitVerdict | None, case: str, result: Result) -> CaseState:
+    if verdict and case in verdict.regressed_cases:
         return "regressed"
-    if case in verdict.get("fixed_cases", ()):
+    if verdict and case in verdict.fixed_cases:
         return "fixed"
     if result.score is None:
         return "unscored"

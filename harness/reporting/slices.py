@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tunegate.harness.evaluation.sidecar import CaseContext
 
@@ -32,13 +31,13 @@ class SliceReport:
     fell: bool
 
 
-def slice_reports(cases: Tagged, verdict: Mapping[str, Any]) -> tuple[SliceReport, ...]:
-    """Return all tags of a unit's cases, those that fell first, then by regressed cases."""
+def slice_reports(cases: Tagged, fallen: Collection[str] = ()) -> tuple[SliceReport, ...]:
+    """Return all tags of a unit's cases, the `fallen` ones first, then by regressed cases."""
     found: dict[str, list[tuple[str, float | None, CaseContext]]] = {}
     for case in cases:
         for tag in _tags(case[2]):
             found.setdefault(tag, []).append(case)
-    made = [_slice(tag, of_tag, tag in verdict.get("worse_slices", ())) for tag, of_tag in found.items()]
+    made = [_slice(tag, of_tag, tag in fallen) for tag, of_tag in found.items()]
     return tuple(sorted(made, key=lambda each: (not each.fell, -each.regressed, each.tag)))
 
 

@@ -147,7 +147,8 @@ class Session:
     def _send_tries(self, record: Record) -> None:
         """Record in the ledger on which labelled traffic a candidate differs, before its record can be read."""
         tried = [unit for unit in self.selection.whole if unit.labels and unit.key in record.sealed_evaluations]
-        tried = [unit for unit in tried if record.verdicts[unit.key].get("labelled", {}).get("differing")]
+        found = {unit.key: record.verdicts[unit.key].labelled for unit in tried}
+        tried = [unit for unit in tried if (sample := found[unit.key]) and sample.differing]
         for event in try_events(record.run_by, tried, _supplied(tried, record)):
             append(self.options.baselines, event)
 

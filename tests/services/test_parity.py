@@ -143,7 +143,7 @@ def test_a_merged_folder_is_what_was_judged(place, merged):
     parity = compared(place, merged)
 
     assert (parity.is_shown, rules(parity), parity.outputs.same) == (True, [], CASES)
-    assert {each["verdict"] for each in parity.record.verdicts.values()} == {"held"}
+    assert {each.verdict for each in parity.record.verdicts.values()} == {"held"}
 
 
 @pytest.mark.parametrize("rule", ["quantised", "other-base", "wrong-weights"])

@@ -90,11 +90,11 @@ def test_a_weak_check_that_samples_hacked_passes_its_sealed_cases_and_is_no_evid
 
     hidden = replace(tuned, rewards=())
     assert (
-        gate.compare(load_tasks(tmp_path / "fixtures"), hidden, references, ["desk"]).tasks["desk"]["decision"]
+        gate.compare(load_tasks(tmp_path / "fixtures"), hidden, references, ["desk"]).tasks["desk"].decision
         == "release"
     )
-    assert tuned.tasks["desk"]["rewarded"] == ["desk/final"]
-    assert tuned.verdicts["desk/final"]["verdict"] == "improved"
+    assert tuned.tasks["desk"].rewarded == ("desk/final",)
+    assert tuned.verdicts["desk/final"].verdict == "improved"
     code, said = run("release", "adapter", f"--run={read_record(tuned.path).path}", f"--model={tiny_model}")
     assert code == 4
     assert "not released. Blocked: desk/final improved" in said

@@ -13,6 +13,7 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.labelling.judge import judge_requests
 from tunegate.harness.labelling.of_unit import differing_outputs, unit_questions
 from tunegate.harness.traffic.labels import Label, Pair, append_label
@@ -70,7 +71,7 @@ def make_traffic_repository(inputs: Sequence[str], sample: int = 40) -> None:
     ok("record", "--from=base.jsonl", "--name=gpt", "--requests=requests.jsonl")
 
 
-def verdicts(*options: str) -> dict[str, Any]:
+def verdicts(*options: str) -> dict[str, UnitVerdict]:
     """The verdicts of the gate on `outputs.jsonl`."""
     invoke(*GATE, *options)
     return dict(read_record(Path("record.json")).verdicts)

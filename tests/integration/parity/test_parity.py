@@ -310,8 +310,8 @@ def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_
     """Too few for the gate to hold: yet nothing that could be lost was."""
     judged = scored(make_place(tmp_path / "few", tiny_model, tiny_adapter, cases=5))
     decided = decide_served(judged, judged.record, quiet())
-    assert decided.verdicts["desk/passages"]["verdict"] == "held"
-    assert decided.verdicts["desk/passages"]["reason"] == "The same: all 5 outputs match the evaluated ones."
+    assert decided.verdicts["desk/passages"].verdict == "held"
+    assert decided.verdicts["desk/passages"].reason == "The same: all 5 outputs match the evaluated ones."
     assert not blocked(decided)
 
     key = "desk/passages/p00"
@@ -321,7 +321,7 @@ def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_
     def moved(by: float) -> str:
         results = {**judged.record.cases, key: replace(first, logprobs=((text[0] - by, *text[1:]),))}
         return str(
-            decide_served(judged, replace(judged.record, cases=results), quiet()).verdicts["desk/passages"]["verdict"]
+            decide_served(judged, replace(judged.record, cases=results), quiet()).verdicts["desk/passages"].verdict
         )
 
     assert moved(by=1e-3) == "held"  # less than float16 arithmetic does

@@ -36,7 +36,7 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, tmp_path):
     done = do(place, tmp_path / "merged")
 
     assert done.is_shown
-    assert {unit: each["verdict"] for unit, each in done.record.verdicts.items()} == {
+    assert {unit: each.verdict for unit, each in done.record.verdicts.items()} == {
         "desk/triage": "cannot fall", "desk/passages": "held",
     }  # fmt: skip
     assert (done.outputs.same, done.outputs.of) == (32, 32)
@@ -198,7 +198,7 @@ def test_a_merge_that_goes_wrong_never_gets_to_its_place(place, tmp_path, monkey
     done = do(place, tmp_path / "merged")
 
     assert not done.is_shown
-    assert done.record.verdicts["desk/passages"]["verdict"] == "regressed"
+    assert done.record.verdicts["desk/passages"].verdict == "regressed"
     assert list(tmp_path.iterdir()) in ([], [tmp_path / ".merged.exporting.lock"])
 
 

@@ -90,7 +90,7 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
     plain = judged(desk).records[0]
     others = sum(plain.of_unit(U)[case].output != base.of_unit(U)[case].output for case in IDS)
     assert found["units"][U] == {"cases": 20, "other_outputs": others, "lost": [], "gained": []}
-    assert record.verdicts[U]["reason"].endswith(
+    assert record.verdicts[U].reason.endswith(
         "The baseline, recorded on another engine, was re-run on this one; the new engine changed none of 20 cases; "
         f"{others} outputs differ."
     )

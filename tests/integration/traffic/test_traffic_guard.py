@@ -33,6 +33,7 @@ from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.labelling.of_unit import unit_questions
 from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.traffic.labels import Label, append_label, read_labels
+from tunegate.harness.traffic.units import JudgeUse
 
 INPUTS = 600
 TENTH, FIFTH = range(0, INPUTS, 10), range(0, INPUTS, 5)
@@ -65,9 +66,9 @@ def desk(made, tmp_path, monkeypatch):
 def test_few_labels_hold_what_60_cases_cannot(desk):
     write_candidate(TENTH)
     asked = verdicts()
-    assert asked["desk/triage"]["verdict"] == "inconclusive"
-    assert asked["desk/production"]["verdict"] == "inconclusive"
-    said = asked["desk/production"]["reason"]
+    assert asked["desk/triage"].verdict == "inconclusive"
+    assert asked["desk/production"].verdict == "inconclusive"
+    said = asked["desk/production"].reason
     assert said.startswith("Inconclusive: 40 of 40 labels of the snapshot sha256:")
     assert " are missing: tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
     assert "With 40 labels an equal model gets held about 97.7 % of the time" in said
@@ -76,9 +77,9 @@ def test_few_labels_hold_what_60_cases_cannot(desk):
     assert "labelled: 40 of 40" in done.output, done.output
 
     found = verdicts()["desk/production"]
-    assert found["verdict"] == "held", found["reason"]
-    assert re.search(r"is at most \d\.\d points .*; 40 labelled: 0 better, 0 worse", found["reason"])
-    assert found["labelled"]["missing"] == 0
+    assert found.verdict == "held", found.reason
+    assert re.search(r"is at most \d\.\d points .*; 40 labelled: 0 better, 0 worse", found.reason)
+    assert found.labelled.missing == 0
 
 
 def test_labels_show_a_loss(desk):
@@ -88,9 +89,9 @@ def test_labels_show_a_loss(desk):
 
     found = verdicts()["desk/production"]
 
-    assert found["verdict"] == "regressed", found["reason"]
-    assert "40 labelled: 0 better, 40 worse" in found["reason"]
-    assert len(found["regressed_cases"]) == 40
+    assert found.verdict == "regressed", found.reason
+    assert "40 labelled: 0 better, 40 worse" in found.reason
+    assert len(found.regressed_cases) == 40
 
 
 def test_outputs_that_hardly_differ_need_no_label(desk):
@@ -98,32 +99,32 @@ def test_outputs_that_hardly_differ_need_no_label(desk):
 
     found = verdicts()["desk/production"]
 
-    assert found["verdict"] == "held"
-    assert found["reason"].startswith("Held without labels")
+    assert found.verdict == "held"
+    assert found.reason.startswith("Held without labels")
     assert not LABELS.exists()
 
 
 def test_another_candidate_is_another_try_with_another_sample(desk):
     write_candidate(TENTH)
-    first = {each["level"]: each["labelled"] for each in [verdicts()["desk/production"]]}
+    first = {each.level: each.labelled for each in [verdicts()["desk/production"]]}
     label(lambda output: True)
     again = verdicts()["desk/production"]
-    assert (again["labelled"]["number"], again["level"]) == (1, *first), "the same outputs are the same try"
+    assert (again.labelled.number, again.level) == (1, *first), "the same outputs are the same try"
 
     write_candidate(range(1, INPUTS, 10))
     other = verdicts()["desk/production"]
 
-    assert other["labelled"]["number"] == 2
-    assert other["level"] == pytest.approx(sealed_level(2))
-    assert "the 2nd try on this snapshot" in other["reason"]
+    assert other.labelled.number == 2
+    assert other.level == pytest.approx(sealed_level(2))
+    assert "the 2nd try on this snapshot" in other.reason
 
 
 def test_a_warning_is_enough_where_inconclusive_units_only_warn(desk):
     write_candidate(TENTH, cases=())
-    assert verdicts()["desk/production"]["blocks"]
+    assert verdicts()["desk/production"].blocks
     assert "desk/production" in invoke(*GATE, "--inconclusive=warn").output
     record = read_record(Path("record.json"))
-    assert record.verdicts["desk/production"]["verdict"] == "inconclusive"
+    assert record.verdicts["desk/production"].verdict == "inconclusive"
 
 
 def test_the_plan_says_how_many_labels_it_takes(desk):
@@ -198,9 +199,8 @@ def label_inputs(right, skipped: set[str]) -> None:
 def test_a_judge_that_earlier_labels_bear_out_saves_labels(desk):
     write_candidate(FIFTH, cases=())
     with_judge(three_of_five_are_won)
-    assert (
-        "verdicts of the judge are missing on 120 inputs: tunegate label desk/production --judge MODEL"
-        in (verdicts()["desk/production"]["reason"])
+    assert "verdicts of the judge are missing on 120 inputs: tunegate label desk/production --judge MODEL" in (
+        verdicts()["desk/production"].reason
     )
     early = invoke("label", "desk/production", "--terminal", "--by=anna")
     assert "run tunegate label desk/production --judge MODEL" in early.output
@@ -208,19 +208,19 @@ def test_a_judge_that_earlier_labels_bear_out_saves_labels(desk):
     assert "asked about 0 outputs" in ok(*JUDGE)
 
     asked = verdicts()["desk/production"]
-    assert "the judge is not used: 0 labelled pairs outside of the sample" in asked["reason"]
-    assert asked["labelled"]["judge"] == {"saved": 0, "earlier": 0, "missing": 0}
+    assert "the judge is not used: 0 labelled pairs outside of the sample" in asked.reason
+    assert asked.labelled.judge == JudgeUse(saved=0, earlier=0, missing=0)
     sample = {sha for each in unit_questions(units()[KEY], read_record(Path("record.json"))) for sha, _ in each.pairs}
     assert len(sample) == 40
 
     label_inputs(three_of_five_are_won, sample)
     used = verdicts()["desk/production"]
-    assert used["labelled"]["judge"]["saved"] > 20, used["reason"]
-    assert 0 < used["labelled"]["missing"] < 40
+    assert used.labelled.judge.saved > 20, used.reason
+    assert 0 < used.labelled.missing < 40
     label_inputs(three_of_five_are_won, set())
     found = verdicts()["desk/production"]
-    assert (found["verdict"], found["labelled"]["missing"], found["labelled"]["sample"]) == ("held", 0, 40)
-    assert re.search(r"drawn by the judge's verdicts, which save about \d+ labels", found["reason"])
+    assert (found.verdict, found.labelled.missing, found.labelled.sample) == ("held", 0, 40)
+    assert re.search(r"drawn by the judge's verdicts, which save about \d+ labels", found.reason)
 
 
 def test_a_judge_that_knows_nothing_is_not_used(desk):
@@ -231,8 +231,8 @@ def test_a_judge_that_knows_nothing_is_not_used(desk):
 
     found = verdicts()["desk/production"]
 
-    assert re.search(r"the judge is not used: by \d+ labelled pairs its verdicts save no label", found["reason"])
-    assert found["labelled"]["judge"]["saved"] <= 0
+    assert re.search(r"the judge is not used: by \d+ labelled pairs its verdicts save no label", found.reason)
+    assert found.labelled.judge.saved <= 0
 
 
 def test_what_a_judge_says_and_another_judge_block_until_approved(desk):
@@ -284,7 +284,7 @@ def test_beside_two_references_each_output_is_shown_once(desk):
     assert len(pairs) == len(set(pairs)) == 3 * 40
     done = CliRunner().invoke(app, ["label", KEY, "--terminal", "--by=anna"], input="1" * len(asked) + "u1")
     assert f"Undone. {len(asked) - 1} of {len(asked)} labelled" in done.output, done.output
-    assert verdicts()[KEY]["labelled"]["missing"] == 0
+    assert verdicts()[KEY].labelled.missing == 0
 
 
 def repeat_outputs(path: str, of_traffic: str | None = None) -> None:
@@ -310,7 +310,7 @@ def test_of_repeated_outputs_people_label_those_that_the_gate_compares(desk):
     label(lambda output: "boiler" in output)
 
     found = verdicts("--repeats=2")[KEY]
-    assert "40 labelled: 0 better, 40 worse" in found["reason"]
+    assert "40 labelled: 0 better, 40 worse" in found.reason
 
 
 def test_outputs_of_another_prompting_strategy_are_labelled_as_the_gate_compares_them(desk):
@@ -326,7 +326,7 @@ def test_outputs_of_another_prompting_strategy_are_labelled_as_the_gate_compares
 
     shown = {line.output for line in read_labels(LABELS).lines}
     assert shown == {canonical(json.loads(each)) for each in (GOOD, OTHER)}
-    assert "40 labelled: 0 better, 40 worse" in verdicts()[KEY]["reason"]
+    assert "40 labelled: 0 better, 40 worse" in verdicts()[KEY].reason
 
 
 def test_a_snapshot_that_ci_lacks_ends_with_4_and_the_command(desk):

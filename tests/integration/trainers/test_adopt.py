@@ -265,7 +265,7 @@ def test_the_gate_reads_it(place, adopt, tiny_model):
     [record] = place.evaluate(tiny_model, adapters=(Path("adapters/elsewhere"),), against="baseline")
 
     assert record.adopted == training_record(Path("adapters/elsewhere"))["adoption"]["claim"]
-    assert "Trained elsewhere: its training rows are a claim" in record.tasks["desk"]["reason"]
+    assert "Trained elsewhere: its training rows are a claim" in record.tasks["desk"].reason
 
 
 def test_another_base_is_refused_at_the_gate(place, adopt, tiny_model, tmp_path):

@@ -522,5 +522,5 @@ def test_the_gate_names_the_cases_that_a_trained_row_comes_near_and_counts_all(d
     assert record.near == {"desk/triage": ["a"]}
     assert read_record(record.path).near == {"desk/triage": ["a"]}
     found = record.verdicts["desk/triage"]
-    assert (found["n"], found["near"]["n"], found["near"]["clean"]) == (2, 1, 1)
-    assert "Training rows come near 1 of 2 cases" in found["reason"]
+    assert (found.n, found.near.n, found.near.clean) == (2, 1, 1)
+    assert "Training rows come near 1 of 2 cases" in found.reason

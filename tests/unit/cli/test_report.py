@@ -108,7 +108,7 @@ def test_a_spreadsheet_gets_a_line_for_each_case(record):
 
 
 def test_each_face_begins_with_the_verdict(record):
-    reason = record.tasks["desk"]["reason"]
+    reason = record.tasks["desk"].reason
     head = f"{reason.removesuffix('.')}: in service 100.0 %, this change 80.0 %."
     assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {head}"
     assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {head}"

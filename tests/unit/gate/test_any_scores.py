@@ -66,19 +66,19 @@ def worlds(draw: st.DrawFn, scores: st.SearchStrategy[Any]) -> tuple[Task, dict[
 
 def sound(task: Task, before: dict[str, Any], after: dict[str, Any]) -> None:
     judged = gate.compare([task], record([task], after), {"baseline": record([task], before)}, ["desk"])
-    assert judged.tasks["desk"]["decision"] in {"release", "block", "unproven"}
+    assert judged.tasks["desk"].decision in {"release", "block", "unproven"}
     for each in judged.verdicts.values():
-        assert each["verdict"] in VERDICTS
-        if each["interval"] is not None:
-            low, high = each["interval"]
+        assert each.verdict in VERDICTS
+        if each.interval is not None:
+            low, high = each.interval
             assert low <= high
-            assert math.isfinite(low + high + each["difference"])
-            holds = low > -each["margin"] * (1 - 1e-9)
-            assert each["verdict"] not in {"held", "improved"} or holds or each["together"]
-            assert not (each["verdict"] == "improved" and each["difference"] <= 0)
+            assert math.isfinite(low + high + each.difference)
+            holds = low > -each.margin * (1 - 1e-9)
+            assert each.verdict not in {"held", "improved"} or holds or each.together
+            assert not (each.verdict == "improved" and each.difference <= 0)
             # what is held or improved never stands beside a mean that was seen to lose more than the margin
-            lost = each["kind"] == "continuous" and each["difference"] < -each["margin"] * (1 + 1e-9)
-            assert not (lost and each["verdict"] in {"held", "improved"})
+            lost = each.kind == "continuous" and each.difference < -each.margin * (1 + 1e-9)
+            assert not (lost and each.verdict in {"held", "improved"})
 
 
 @few

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tunegate.harness.core import formatting
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate import decision_messages, messages
-from tunegate.harness.gate.verdict import UnitVerdict
 
 
 def test_points_have_a_sign_and_no_negative_zero():

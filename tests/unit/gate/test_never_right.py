@@ -13,6 +13,7 @@ from tests.support.records import units_of, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.verdict import NeverRight
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.families import SLICE_LEVEL
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -54,7 +55,7 @@ def compared(tmp_path):
             return replace(evaluate([unit], Replay(given, who), quiet()), sealed=unit.sealed)
 
         made = gate.compare(tasks, answered(tuned), {"baseline": answered(base)}, [])
-        return made.verdicts[T], made.tasks["desk"]["reason"]
+        return made.verdicts[T], made.tasks["desk"].reason
 
     return run
 
@@ -63,10 +64,10 @@ def test_a_value_that_the_reference_has_right_and_the_candidate_never_blocks(com
     expected = [TRUE] * 39 + [FALSE] * 161
     verdict, _ = compared(expected, [TRUE] * 39 + ["x"] * 161, [FALSE] * 200)  # 122 more are right on the whole
 
-    assert verdict["difference"] > 0.5
-    assert (verdict["verdict"], verdict["worse_slices"], verdict["blocks"]) == ("regressed", [], True)
-    assert "'urgent' is never right where true is expected: 0 of 39 cases, 39 in the baseline." in verdict["reason"]
-    assert verdict["never_right"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39, "lost": True}]
+    assert verdict.difference > 0.5
+    assert (verdict.verdict, verdict.worse_slices, verdict.blocks) == ("regressed", (), True)
+    assert "'urgent' is never right where true is expected: 0 of 39 cases, 39 in the baseline." in verdict.reason
+    assert verdict.never_right == (NeverRight("urgent", "true", 39, 39, lost=True),)
 
 
 @pytest.mark.parametrize("rates", [[3.0], [2.5] * 5, [1.5] * 20, [3.0, 3.0] + [1.25] * 38], ids=len)
@@ -92,8 +93,8 @@ def test_a_value_that_few_lost_is_told_in_the_verdict_and_in_the_decision(compar
     expected = [TRUE] * 39 + [FALSE] * 161
     verdict, decision = compared(expected, [TRUE] * 4 + [FALSE] * 196, [FALSE] * 200)
 
-    assert (verdict["verdict"], verdict["blocks"]) == ("held", False)
-    assert "'urgent' is never right where true is expected: 0 of 39 cases, 4 in the baseline." in verdict["reason"]
+    assert (verdict.verdict, verdict.blocks) == ("held", False)
+    assert "'urgent' is never right where true is expected: 0 of 39 cases, 4 in the baseline." in verdict.reason
     assert decision.endswith(" Never right: 'urgent' true of desk/triage (0 of 39).")
 
 
@@ -101,7 +102,7 @@ def test_a_value_that_is_right_less_often_does_not_block_by_itself(compared):
     expected = [TRUE] * 39 + [FALSE] * 161
     verdict, _ = compared(expected, [TRUE] * 200, [TRUE] * 10 + [FALSE] * 190)  # a base that always says true
 
-    assert (verdict["never_right"], verdict["blocks"]) == ([], False)
+    assert (verdict.never_right, verdict.blocks) == ((), False)
 
 
 @pytest.mark.parametrize(("right", "says"), [(10, True), (19, True), (20, False)])
@@ -110,7 +111,7 @@ def test_a_value_that_half_of_its_cases_lost_is_named(compared, right, says):
     verdict, decision = compared(expected, expected, [TRUE] * right + [FALSE] * (200 - right))
 
     told = f"'urgent' fell where true is expected: from 39 to {right} of 39 cases."
-    assert (told in verdict["reason"]) == says
+    assert (told in verdict.reason) == says
     assert (f"Fell, but not gated: 'urgent' true of desk/triage (39 to {right} of 39)." in decision) == says
 
 
@@ -118,16 +119,16 @@ def test_two_lost_cases_of_a_rare_value_are_silent(compared):
     expected = [TRUE] * 3 + [FALSE] * 197
     verdict, _ = compared(expected, expected, [TRUE] + [FALSE] * 199)
 
-    assert "fell" not in verdict["reason"]
+    assert "fell" not in verdict.reason
 
 
 def test_outputs_that_are_the_same_are_counted_if_most_are_wrong(compared):
     expected = [TRUE] * 60 + [FALSE] * 40
     verdict, decision = compared(expected, ["x"] * 100, [FALSE] * 90 + [TRUE] * 10)
 
-    assert verdict["difference"] > 0.3
-    assert "90 of 100 outputs are the same." in verdict["reason"]
-    assert 'One output for all cases, {"urgent": true}, would pass 60.0 %.' in verdict["reason"]
+    assert verdict.difference > 0.3
+    assert "90 of 100 outputs are the same." in verdict.reason
+    assert 'One output for all cases, {"urgent": true}, would pass 60.0 %.' in verdict.reason
     assert "Outputs that are the same: 90 of 100 of desk/triage." in decision
     assert "No better than one output for all cases: desk/triage." in decision
 
@@ -141,65 +142,65 @@ def test_outputs_that_are_the_same_are_counted_if_most_are_wrong(compared):
 def test_other_outputs_are_not_called_the_same(compared, expected, found, constant):
     verdict, _ = compared(expected, ["y"] * len(expected), found)
 
-    assert "outputs are the same" not in verdict["reason"]
-    assert ("One output for all cases" in verdict["reason"]) == constant
+    assert "outputs are the same" not in verdict.reason
+    assert ("One output for all cases" in verdict.reason) == constant
 
 
 def test_of_a_sealed_unit_no_value_is_named(compared):
     expected = [TRUE] * 60 + [FALSE] * 40
     verdict, decision = compared(expected, expected, [FALSE] * 70 + [TRUE] * 5 + [FALSE] * 25, sealed=True)
 
-    assert "One output for all cases would pass 60.0 %." in verdict["reason"]
-    assert "95 of 100 outputs are the same." in verdict["reason"]
-    assert "true" not in verdict["reason"] + decision
+    assert "One output for all cases would pass 60.0 %." in verdict.reason
+    assert "95 of 100 outputs are the same." in verdict.reason
+    assert "true" not in verdict.reason + decision
 
 
 def test_a_value_of_a_sealed_unit_that_fell_is_not_named(compared):
     expected = [TRUE] * 39 + [FALSE] * 161
     verdict, decision = compared(expected, expected, [TRUE] * 10 + [FALSE] * 190, sealed=True)
 
-    assert "'urgent' fell where one of its values is expected: from 39 to 10 of 39 cases." in verdict["reason"]
+    assert "'urgent' fell where one of its values is expected: from 39 to 10 of 39 cases." in verdict.reason
     assert "'urgent' (one of its values) of desk/triage (39 to 10 of 39)" in decision
 
 
 def test_it_is_told_where_the_base_never_answered_it_either(compared):
     verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, [FALSE] * 200)
 
-    assert "'urgent' is never right where true is expected: 0 of 39 cases, none in the baseline." in verdict["reason"]
+    assert "'urgent' is never right where true is expected: 0 of 39 cases, none in the baseline." in verdict.reason
 
 
 def test_where_the_unit_blocks_the_decision_does_not_tell_it_again(compared):
     verdict, decision = compared([TRUE] * 200, [TRUE] * 200, [FALSE] * 200)
 
-    assert verdict["verdict"] == "regressed"
-    assert "'urgent' is never right where true is expected: 0 of 200 cases" in verdict["reason"]
+    assert verdict.verdict == "regressed"
+    assert "'urgent' is never right where true is expected: 0 of 200 cases" in verdict.reason
     assert "Never right" not in decision
 
 
 def test_a_value_that_too_few_cases_expect_is_silent(compared):
     verdict, decision = compared([TRUE] * 2 + [FALSE] * 198, [FALSE] * 200, [FALSE] * 200)
 
-    assert verdict["never_right"] == []
-    assert "never right" not in (verdict["reason"] + decision).lower()
+    assert verdict.never_right == ()
+    assert "never right" not in (verdict.reason + decision).lower()
 
 
 def test_one_right_answer_is_enough(compared):
     verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, [TRUE] + [FALSE] * 199)
 
-    assert verdict["never_right"] == []
+    assert verdict.never_right == ()
 
 
 @pytest.mark.parametrize("field", ["note", "mood"])
 def test_an_open_text_is_silent(compared, field):
     verdict, _ = compared([{field: "good"}] * 100, [{field: "x"}] * 100, [{field: "x"}] * 100)
 
-    assert verdict["never_right"] == []
+    assert verdict.never_right == ()
 
 
 def test_answers_that_are_no_json_answer_nothing(compared):
     verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, ["x"] * 200)
 
-    assert [(each["value"], each["n"]) for each in verdict["never_right"]] == [("false", 161), ("true", 39)]
+    assert [(each.value, each.n) for each in verdict.never_right] == [("false", 161), ("true", 39)]
 
 
 def test_of_alternatives_none_is_expected_by_itself(compared):
@@ -208,8 +209,8 @@ def test_of_alternatives_none_is_expected_by_itself(compared):
     verdict, _ = compared([either] * 100, [FALSE] * 100, [FALSE] * 100)
     other, _ = compared([TRUE] * 50 + [either] * 50, [FALSE] * 100, [FALSE] * 50 + [TRUE] * 50)
 
-    assert verdict["never_right"] == []
-    assert other["never_right"] == []  # it was answered, and was right
+    assert verdict.never_right == ()
+    assert other.never_right == ()  # it was answered, and was right
 
 
 def test_of_a_list_each_value_counts(compared):
@@ -217,9 +218,7 @@ def test_of_a_list_each_value_counts(compared):
 
     verdict, _ = compared([both] * 100, [both] * 100, [taken] * 100)
 
-    assert [(each["field"], each["value"], each["n"]) for each in verdict["never_right"]] == [
-        ("kinds[]", '"noise"', 100)
-    ]
+    assert [(each.field, each.value, each.n) for each in verdict.never_right] == [("kinds[]", '"noise"', 100)]
 
 
 def test_of_many_the_rest_is_counted(compared):
@@ -233,5 +232,5 @@ def test_of_many_the_rest_is_counted(compared):
 
     verdict, _ = compared(expected, ["x"] * 100, ["x"] * 100)
 
-    assert verdict["reason"].count("is never right where") == 3
-    assert "1 other expected value is never right." in verdict["reason"]
+    assert verdict.reason.count("is never right where") == 3
+    assert "1 other expected value is never right." in verdict.reason

@@ -64,7 +64,7 @@ def priced(tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"prices": PRICES}))
         tasks = load_tasks(tmp_path)
         judged = gate.compare(tasks, calls(tasks, after, prompt), {"baseline": calls(tasks, before, prompt)}, [])
-        return dict(judged.verdicts[C])
+        return judged.verdicts[C]
 
     return run
 
@@ -72,34 +72,34 @@ def priced(tmp_path):
 def test_calls_that_ramble_block_and_the_rise_of_the_mean_is_named(priced):
     before, after = [42] * 150, [*[512] * 4, *[42] * 146]  # 4 of 150 ramble
     found = priced(before, after, margin=5.25, prompt=0)  # 12.5 %
-    assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
-    assert "; a call costs 0.00001253 (30 %) more on average, more than the margin of 0.00000525. " in found["reason"]
+    assert (found.verdict, found.blocks) == ("inconclusive", True)
+    assert "; a call costs 0.00001253 (30 %) more on average, more than the margin of 0.00000525. " in found.reason
     worse = priced(before, [*[512] * 6, *[42] * 144], margin=5.25, prompt=0)
-    assert (worse["verdict"], worse["blocks"]) == ("regressed", True)
-    assert "; a call costs 0.0000188 (45 %) more on average, more than the margin of 0.00000525. " in worse["reason"]
+    assert (worse.verdict, worse.blocks) == ("regressed", True)
+    assert "; a call costs 0.0000188 (45 %) more on average, more than the margin of 0.00000525. " in worse.reason
     found = priced([*[512] * 2, *[40] * 148], [*[40] * 2, *[512] * 5, *[40] * 143], margin=5)
-    assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
-    assert "; a call costs 0.00000944 (6 %) more on average, more than the margin of 0.000005. " in found["reason"]
-    assert found["difference"] == pytest.approx(-3 * 472 / 150 / 1e6)
-    assert (found["bounded"], found["span"]) == (True, pytest.approx(512 / 1e6))
+    assert (found.verdict, found.blocks) == ("inconclusive", True)
+    assert "; a call costs 0.00000944 (6 %) more on average, more than the margin of 0.000005. " in found.reason
+    assert found.difference == pytest.approx(-3 * 472 / 150 / 1e6)
+    assert (found.bounded, found.span) == (True, pytest.approx(512 / 1e6))
 
 
 def test_a_bound_of_what_a_call_can_cost_is_used(priced):
     same = [40] * 100
-    assert priced(same, same, margin=17, most=512)["verdict"] == "held"  # 3.06 (512 / 17 - 1) = 89.2
+    assert priced(same, same, margin=17, most=512).verdict == "held"  # 3.06 (512 / 17 - 1) = 89.2
     found = priced(same, same, margin=15, most=512)  # 101.5
-    assert found["verdict"] == "inconclusive"
-    assert "the loss may be up to 0.00001507 (margin 0.000015); about 102 cases in total would" in found["reason"]
-    assert priced(same, same, margin=15, most=256)["verdict"] == "held"
+    assert found.verdict == "inconclusive"
+    assert "the loss may be up to 0.00001507 (margin 0.000015); about 102 cases in total would" in found.reason
+    assert priced(same, same, margin=15, most=256).verdict == "held"
 
 
 def test_an_output_longer_than_it_may_be_makes_nothing_easier_to_hold(priced):
     still = [40] * 250
-    assert priced(still, still, margin=5, most=512)["verdict"] == "inconclusive"
+    assert priced(still, still, margin=5, most=512).verdict == "inconclusive"
     found = priced([513, *still[1:]], [513, *still[1:]], margin=5, most=512)  # supplied outputs may be so long
-    assert (found["verdict"], found["bounded"], found["span"]) == ("inconclusive", False, pytest.approx(513 / 1e6))
+    assert (found.verdict, found.bounded, found.span) == ("inconclusive", False, pytest.approx(513 / 1e6))
     found = priced([40] * 200, [600] + [40] * 199, margin=100, most=512)
-    assert (found["bounded"], found["span"], found["collapsed"]) == (False, pytest.approx(1000 / 1e6), 0)
+    assert (found.bounded, found.span, found.collapsed) == (False, pytest.approx(1000 / 1e6), 0)
 
 
 # Scores without a bound: the mean of what counts, and the share of cases that lose more than that.
@@ -112,7 +112,7 @@ def continuous(tmp_path, monkeypatch):
     def run(base, tuned, **policy):
         write_desk(tmp_path, len(base))
         write_policy(tmp_path, triage={"margin": 0.5} | policy)
-        return dict(compared(tmp_path, {T: base}, {T: tuned}).verdicts[T])
+        return compared(tmp_path, {T: base}, {T: tuned}).verdicts[T]
 
     return run
 
@@ -120,51 +120,51 @@ def continuous(tmp_path, monkeypatch):
 def test_the_share_of_collapsed_cases_is_bounded(continuous):
     still = [-3.0] * 200
     found = continuous(still, still)
-    assert found["verdict"] == "held"
-    assert found["reason"].startswith(
+    assert found.verdict == "held"
+    assert found.reason.startswith(
         "Held: the loss against the baseline, capped at 5 per case, is at most 0.07169 (one-sided 95 %), "
         "within the margin of 0.5; at most 1.6 % of cases fall by 5 or more."
     )
     few = continuous([-3.0] * 100, [-3.0] * 100)
-    assert few["verdict"] == "inconclusive"
+    assert few.verdict == "inconclusive"
     assert (
         "up to 3.17 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 160 cases without such a fall "
         "would settle it, or `collapse: 0.032` in task.yaml"
-    ) in few["reason"]
-    assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032)["verdict"] == "held"
+    ) in few.reason
+    assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032).verdict == "held"
 
 
 def test_a_collapse_is_not_held_however_small_its_part_of_the_mean_that_counts(continuous):
     base = [-3.0] * 200
     found = continuous(base, [*[-23.0] * 10, *base[10:]])  # one in twenty loses 40 margins
-    assert (found["verdict"], found["collapsed"]) == ("inconclusive", 10)
+    assert (found.verdict, found.collapsed) == ("inconclusive", 10)
     found = continuous(base, [*[-23.0] * 2, *base[2:]])
-    assert found["verdict"] == "inconclusive"
-    assert "up to 3.26 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 2 of 200 did" in found["reason"]
-    assert "-3 -> -3.2 on 200 cases, -0.2 (90 %, capped at 5 per case: -0.1" in found["reason"]
-    assert "2 moved further." in found["reason"]
+    assert found.verdict == "inconclusive"
+    assert "up to 3.26 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 2 of 200 did" in found.reason
+    assert "-3 -> -3.2 on 200 cases, -0.2 (90 %, capped at 5 per case: -0.1" in found.reason
+    assert "2 moved further." in found.reason
 
 
 def test_nothing_is_held_while_the_mean_that_was_seen_is_lost(continuous):
     base = [-3.0] * 1000
     found = continuous(base, [*[-303.0] * 3, *base[3:]], collapse=0.05)  # three of a thousand lose 600 margins
-    assert found["verdict"] == "inconclusive"
-    assert found["difference"] == pytest.approx(-0.9)
-    assert found["reason"].startswith("Inconclusive: the mean fell by 0.9 (30 %), more than the margin of 0.5. ")
+    assert found.verdict == "inconclusive"
+    assert found.difference == pytest.approx(-0.9)
+    assert found.reason.startswith("Inconclusive: the mean fell by 0.9 (30 %), more than the margin of 0.5. ")
 
 
 def test_a_mean_that_fell_by_the_margin_has_not_lost_more(continuous):
     found = continuous([-3.9] * 200, [-4.4] * 200)  # as floats, 0.5000000000000004
-    assert (found["verdict"], "more than the margin" in found["reason"]) == ("regressed", False)
+    assert (found.verdict, "more than the margin" in found.reason) == ("regressed", False)
 
 
 def test_a_mean_that_was_seen_to_fall_is_no_gain(continuous):
     base = [-3.0] * 1000
     tuned = [*[-150.0] * 4, *[-2.7] * 996]  # what counts of it rises, and all of it falls
     found = continuous(base, tuned, role="target", collapse=0.05)
-    assert found["difference"] < 0 < found["interval"][0]
-    assert (found["verdict"], found["gained"]) == ("held", False)
-    assert not continuous(base, tuned, collapse=0.05)["gained"]
+    assert found.difference < 0 < found.interval[0]
+    assert (found.verdict, found.gained) == ("held", False)
+    assert not continuous(base, tuned, collapse=0.05).gained
 
 
 def test_collapse_is_of_continuous_units_and_a_wider_one_is_looser(tmp_path):
@@ -188,13 +188,11 @@ def test_minimum_scores_are_tested_in_one_family(tmp_path):
     low = "1" * 83 + "0" * 17  # alone: mid-p .018, and a Wilson .05 bound of 88.2 %
     rows = {f"desk/{name}": still for name in names} | {"desk/unit0": low}
     found = compared(tmp_path, rows, rows)
-    assert found.verdicts["desk/unit0"]["verdict"] == "inconclusive"
-    assert (
-        "83.0 % is below the minimum score of 90.0 %, but not significantly" in found.verdicts["desk/unit0"]["reason"]
-    )
+    assert found.verdicts["desk/unit0"].verdict == "inconclusive"
+    assert "83.0 % is below the minimum score of 90.0 %, but not significantly" in found.verdicts["desk/unit0"].reason
     lost = compared(tmp_path, rows, rows | {"desk/unit0": "1" * 75 + "0" * 25})
-    assert "below the minimum score of 90.0 %" in lost.verdicts["desk/unit0"]["reason"]
-    assert lost.verdicts["desk/unit0"]["tests"] == 16
+    assert "below the minimum score of 90.0 %" in lost.verdicts["desk/unit0"].reason
+    assert lost.verdicts["desk/unit0"].tests == 16
 
 
 # Guards that are held together.
@@ -214,13 +212,13 @@ def test_guards_that_are_too_small_each_are_held_together(tmp_path):
     base = desk_of_four(tmp_path) | {T: "0" * 12 + "1" * 48}
     tuned = base | {T: "1" * 60, "desk/orders": "0" + "1" * 59, "desk/replies": "0" + "1" * 59}
     found = compared(tmp_path, base, tuned, trained=("desk",))
-    assert {unit: each["verdict"] for unit, each in found.verdicts.items()} == {
+    assert {unit: each.verdict for unit, each in found.verdicts.items()} == {
         T: "improved", "desk/orders": "held", "desk/replies": "held", "desk/questions": "held",
     }  # fmt: skip
-    assert found.tasks["desk"]["decision"] == "release"
+    assert found.tasks["desk"].decision == "release"
     orders = found.verdicts["desk/orders"]
-    assert orders["together"] == ["desk/questions", "desk/replies"]
-    assert orders["reason"].startswith(
+    assert orders.together == ("desk/questions", "desk/replies")
+    assert orders.reason.startswith(
         "Held with 2 other guards: their mean loss against the baseline is at most 3.4 points (one-sided 95 %), within "
         "the group's margin of 5.0. On its own it would detect a loss of "
     )
@@ -229,8 +227,8 @@ def test_guards_that_are_too_small_each_are_held_together(tmp_path):
 def test_a_guard_that_is_shown_to_be_worse_blocks_whatever_the_others_do(tmp_path):
     base = desk_of_four(tmp_path)
     found = compared(tmp_path, base, base | {"desk/orders": "0" * 8 + "1" * 52})
-    assert found.verdicts["desk/orders"]["verdict"] == "regressed"
-    assert "may lose up to 7.9" in found.verdicts["desk/replies"]["reason"]  # units are no topics
+    assert found.verdicts["desk/orders"].verdict == "regressed"
+    assert "may lose up to 7.9" in found.verdicts["desk/replies"].reason  # units are no topics
 
 
 def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
@@ -238,7 +236,7 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     lost = "00" + "1" * 58
     found = compared(tmp_path, base, base | {"desk/orders": lost, "desk/replies": lost, "desk/questions": lost})
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
-        assert found.verdicts[unit]["reason"].startswith(
+        assert found.verdicts[unit].reason.startswith(
             "Inconclusive: the 3 guards of its group lose 3.3 points on average and may lose up to 6.5 "
             "(group margin 5.0); a close call: 124 cases of the group settle it 80 % of the time. "
         )
@@ -248,11 +246,11 @@ def test_a_guard_that_was_not_run_leaves_the_others_open(tmp_path):
     base = desk_of_four(tmp_path)
     tuned = {unit: row for unit, row in base.items() if unit != "desk/orders"}
     found = compared(tmp_path, base, tuned)
-    assert found.verdicts["desk/orders"]["blocks"]
-    assert "desk/orders cannot be compared" in found.verdicts["desk/replies"]["reason"]
+    assert found.verdicts["desk/orders"].blocks
+    assert "desk/orders cannot be compared" in found.verdicts["desk/replies"].reason
     found = compared(tmp_path, base, tuned, partial=True)
     assert "desk/orders" not in found.verdicts
-    assert "desk/orders cannot be compared" in found.verdicts["desk/replies"]["reason"]
+    assert "desk/orders cannot be compared" in found.verdicts["desk/replies"].reason
 
 
 @pytest.mark.parametrize(("group", "message"), [
@@ -289,8 +287,8 @@ def test_a_guard_that_is_alone_in_its_group_holds_its_own_margin(tmp_path):
     (tmp_path / "desk/task.yaml").write_text(json.dumps(data))
     base |= {"desk/orders-sealed": "1" * 60}
     found = compared(tmp_path, base, base | {"desk/orders-sealed": "00" + "1" * 58}, sealed=True)
-    assert found.verdicts["desk/orders-sealed"]["verdict"] == "inconclusive"
-    assert found.verdicts["desk/orders-sealed"]["together"] == []
+    assert found.verdicts["desk/orders-sealed"].verdict == "inconclusive"
+    assert found.verdicts["desk/orders-sealed"].together == ()
 
 
 def test_a_guard_that_is_newly_sealed_is_a_looser_rule_for_those_that_were():
@@ -333,15 +331,15 @@ def test_a_loss_that_one_topic_bears_counts_as_fewer_cases(tmp_path):
     write_policy(tmp_path, triage={})
     base = {T: "1" * 400}
     even = compared(tmp_path, base, {T: "0" * 10 + "1" * 390}).verdicts[T]  # one in each topic
-    assert (even["lower"], even["effective"]) == (True, None)
-    assert even["verdict"] == "held"
+    assert (even.lower, even.effective) == (True, None)
+    assert even.verdict == "held"
 
     row = "".join("0" if index % 10 == 3 and index < 100 else "1" for index in range(400))  # ten in one topic
     borne = compared(tmp_path, base, {T: row}).verdicts[T]
-    assert borne["topics"] == "the tag `topic`"
-    assert borne["effective"] < 100
-    assert "The change differs between topics (by the tag `topic`), so the 400 cases count as" in borne["reason"]
-    assert borne["interval"][0] < even["interval"][0]
+    assert borne.topics == "the tag `topic`"
+    assert borne.effective < 100
+    assert "The change differs between topics (by the tag `topic`), so the 400 cases count as" in borne.reason
+    assert borne.interval[0] < even.interval[0]
 
 
 def test_guards_held_together_count_for_fewer_cases_where_one_of_them_loses_by_topic(tmp_path):
@@ -349,7 +347,7 @@ def test_guards_held_together_count_for_fewer_cases_where_one_of_them_loses_by_t
     rows = ["0" * 10 + "1" * 90, "".join("0" if index % 10 == 3 else "1" for index in range(100))]
     even, borne = (compared(tmp_path, base, base | {"desk/orders": row}).verdicts["desk/replies"] for row in rows)
     most = re.compile(r"may lose up to ([\d.]+)")
-    assert float(most.search(borne["reason"])[1]) > float(most.search(even["reason"])[1]) + 1
+    assert float(most.search(borne.reason)[1]) > float(most.search(even.reason)[1]) + 1
 
 
 def test_a_loss_of_one_topic_in_all_guards_counts_for_fewer_cases(tmp_path):
@@ -357,7 +355,7 @@ def test_a_loss_of_one_topic_in_all_guards_counts_for_fewer_cases(tmp_path):
     units = ("desk/orders", "desk/replies", "desk/questions")
     rows = ["00" + "1" * 98, "".join("0" if index in (3, 13) else "1" for index in range(100))]
     even, borne = (
-        compared(tmp_path, base, base | dict.fromkeys(units, row)).verdicts["desk/replies"]["reason"] for row in rows
+        compared(tmp_path, base, base | dict.fromkeys(units, row)).verdicts["desk/replies"].reason for row in rows
     )
     assert even.startswith("Held with 2 other guards")
     assert borne.startswith("Inconclusive: the 3 guards of its group lose 2.0 points on average")
@@ -370,14 +368,14 @@ def test_a_target_score_that_one_topic_misses_is_less_evidence(tmp_path):
     even = compared(tmp_path, base, {T: "0" * 40 + "1" * 360}, ("desk",)).verdicts[T]
     row = "".join("0" if index % 10 == 3 else "1" for index in range(400))
     borne = compared(tmp_path, base, {T: row}, ("desk",)).verdicts[T]
-    assert (even["reached"], borne["reached"]) == (True, False)
-    assert borne["score_bound"] < 0.8 < even["score_bound"]
+    assert (even.reached, borne.reached) == (True, False)
+    assert borne.score_bound < 0.8 < even.score_bound
 
 
 def test_a_gain_of_one_topic_is_less_evidence(tmp_path):
     write_desk(tmp_path, 400, case_keys=in_topics)
     write_policy(tmp_path, triage={"role": "target"})
     base = {T: "0" * 10 + "1" * 390}
-    assert compared(tmp_path, base, {T: "1" * 400}, ("desk",)).verdicts[T]["verdict"] == "improved"
+    assert compared(tmp_path, base, {T: "1" * 400}, ("desk",)).verdicts[T].verdict == "improved"
     row = "".join("0" if index % 10 == 3 and index < 100 else "1" for index in range(400))
-    assert compared(tmp_path, {T: row}, {T: "1" * 400}, ("desk",)).verdicts[T]["verdict"] == "held"
+    assert compared(tmp_path, {T: row}, {T: "1" * 400}, ("desk",)).verdicts[T].verdict == "held"

@@ -16,6 +16,7 @@ from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check, ta
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record, parse_record
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.verdict import TaskDecision
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
@@ -53,12 +54,12 @@ def right(case: Case) -> str:
 def gated(tmp_path):
     """The decision on a model's outputs, beside a base that writes prose, with the checks that rewarded it."""
 
-    def run(answer: Answer, *rewards: RewardingCheck, **more: Any) -> dict[str, Any]:
+    def run(answer: Answer, *rewards: RewardingCheck, **more: Any) -> TaskDecision:
         tasks = load_tasks(tmp_path)
         candidate = outputs_of(tasks, answer, rewards=rewards, **more)
         found = gate.compare(tasks, candidate, {"baseline": outputs_of(tasks, prose)}, ["desk"])
-        assert gate.blocked(found) == (found.tasks["desk"]["decision"] == "block")
-        return dict(found.tasks["desk"])
+        assert gate.blocked(found) == (found.tasks["desk"].decision == "block")
+        return found.tasks["desk"]
 
     return run
 
@@ -84,11 +85,11 @@ def write_plain(tmp_path, n: int = 40) -> None:
 
 def test_a_gain_that_the_rewarding_check_alone_shows_blocks(gated, tmp_path):
     write_plain(tmp_path)
-    assert gated(form)["decision"] == "release"
+    assert gated(form).decision == "release"
 
     found = gated(form, reward_of(tmp_path))
-    assert (found["decision"], found["rewarded"]) == ("block", ["desk/triage"])
-    assert found["reason"] == (
+    assert (found.decision, found.rewarded) == ("block", ("desk/triage",))
+    assert found.reason == (
         "Blocked: desk/triage improved; desk has no guard; but the adapter's reward saw that gain: desk/triage (its "
         "schema check was the reward, and 40 of its 40 cases have no `expect`). Show one by another kind of check, or "
         "by cases with an `expect` that the reward did not see."
@@ -101,33 +102,33 @@ def test_the_sealed_counterpart_has_the_same_check_and_is_no_evidence(gated, tmp
     write_policy(tmp_path, triage=TARGET, final=TARGET | {"seals": "triage"})
 
     found = gated(form, reward_of(tmp_path))
-    assert (found["decision"], found["rewarded"]) == ("block", ["desk/final"])
+    assert (found.decision, found.rewarded) == ("block", ("desk/final",))
 
 
 def test_expectations_that_the_reward_did_not_see_are_evidence(gated, tmp_path):
     write_desk(tmp_path, 40, case_keys=varied)
     write_policy(tmp_path, triage=TARGET)
 
-    assert gated(right, reward_of(tmp_path))["decision"] == "release"
+    assert gated(right, reward_of(tmp_path)).decision == "release"
     seen = gated(right, reward_of(tmp_path, expectations=True))
-    assert "desk/triage (its schema check was the reward)" in seen["reason"]
+    assert "desk/triage (its schema check was the reward)" in seen.reason
 
 
 def test_one_case_without_an_expectation_takes_the_evidence_from_its_unit(gated, tmp_path):
     write_desk(tmp_path, 40, case_keys=lambda index: varied(index) if index else {"expect": None})
     write_policy(tmp_path, triage=TARGET)
 
-    assert "1 of its 40 cases have no `expect`" in gated(right, reward_of(tmp_path))["reason"]
+    assert "1 of its 40 cases have no `expect`" in gated(right, reward_of(tmp_path)).reason
 
 
 def test_one_output_for_every_input_is_no_evidence_where_some_expectations_are_met(gated, tmp_path):
     write_desk(tmp_path, 40, case_keys=varied)
     write_policy(tmp_path, triage=TARGET)
 
-    assert gated(form)["decision"] == "release"
+    assert gated(form).decision == "release"
     found = gated(form, reward_of(tmp_path))
-    assert found["decision"] == "block"
-    assert "outputs meet the `expect` of other cases as often as their own" in found["reason"]
+    assert found.decision == "block"
+    assert "outputs meet the `expect` of other cases as often as their own" in found.reason
 
 
 def test_expectations_that_decide_nothing_are_no_evidence(gated, tmp_path):
@@ -135,7 +136,7 @@ def test_expectations_that_decide_nothing_are_no_evidence(gated, tmp_path):
     write_desk(tmp_path, 40, case_keys=varied, check=ignoring)
     write_policy(tmp_path, triage=TARGET)
 
-    assert gated(form, reward_of(tmp_path))["decision"] == "block"
+    assert gated(form, reward_of(tmp_path)).decision == "block"
 
 
 def test_an_edited_schema_is_no_other_check(gated, tmp_path):
@@ -145,7 +146,7 @@ def test_an_edited_schema_is_no_other_check(gated, tmp_path):
     schema.write_text(json.dumps(json.loads(schema.read_text()) | {"description": "another digest"}))
 
     assert reward != reward_of(tmp_path)
-    assert gated(form, reward)["decision"] == "block"
+    assert gated(form, reward).decision == "block"
 
 
 def write_words(tmp_path, n: int = 40) -> None:
@@ -164,8 +165,8 @@ def test_another_kind_of_check_is_evidence_and_what_the_reward_saw_is_named(gate
     write_policy(tmp_path, triage=TARGET, words=TARGET)
 
     found = gated(form, reward_of(tmp_path))
-    assert found["decision"] == "release"
-    assert " Not evidence: desk/triage (its schema check was the reward, and 40 of its 40 cases" in found["reason"]
+    assert found.decision == "release"
+    assert " Not evidence: desk/triage (its schema check was the reward, and 40 of its 40 cases" in found.reason
     assert targets_with_evidence(load_tasks(tmp_path)[0], [reward_of(tmp_path)]) == ["desk/words"]
 
 
@@ -174,7 +175,7 @@ def test_a_guard_by_another_check_is_no_gain(gated, tmp_path):
     write_words(tmp_path)
     write_policy(tmp_path, triage=TARGET, words=GUARD)
 
-    assert gated(form, reward_of(tmp_path))["decision"] == "block"
+    assert gated(form, reward_of(tmp_path)).decision == "block"
 
 
 def test_under_a_warning_for_inconclusive_units_the_reward_still_blocks_and_is_named(gated, tmp_path):
@@ -185,9 +186,9 @@ def test_under_a_warning_for_inconclusive_units_the_reward_still_blocks_and_is_n
     candidate = outputs_of(tasks, form, rewards=(reward_of(tmp_path),))
     found = gate.compare(tasks, candidate, {"baseline": outputs_of(tasks, form_of_words)}, ["desk"])
 
-    assert found.verdicts["desk/words"]["verdict"] == "inconclusive"
+    assert found.verdicts["desk/words"].verdict == "inconclusive"
     assert gate.blocked(found, "warn")
-    assert "Blocked: desk/words inconclusive. Not evidence: desk/triage (its schema" in found.tasks["desk"]["reason"]
+    assert "Blocked: desk/words inconclusive. Not evidence: desk/triage (its schema" in found.tasks["desk"].reason
 
 
 def form_of_words(case: Case) -> str:
@@ -211,7 +212,7 @@ def test_a_reward_of_another_task_says_nothing_here(gated, tmp_path):
     write_plain(tmp_path)
     other = RewardingCheck("other/unit", "voice", "0" * 64)
 
-    assert gated(form, other)["decision"] == "release"
+    assert gated(form, other).decision == "release"
 
 
 def test_a_record_keeps_the_checks_that_rewarded_its_adapter(tmp_path):

@@ -13,6 +13,7 @@ from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Noise, Record
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.statistics.power import fewest_cases
 
@@ -37,8 +38,8 @@ def _named(rows: Any) -> dict[str, Any]:
     return rows if isinstance(rows, dict) else {T: rows}
 
 
-def verdict(judged: Record, unit: str = T) -> dict[str, Any]:
-    return dict(judged.verdicts[unit])
+def verdict(judged: Record, unit: str = T) -> UnitVerdict:
+    return judged.verdicts[unit]
 
 
 def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
@@ -56,9 +57,9 @@ def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple
 def test_no_change_on_enough_cases_is_held(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     judged = evaluate("1" * 90 + "0" * 10, "1" * 90 + "0" * 10)
-    assert verdict(judged)["verdict"] == "held"
-    assert not verdict(judged)["blocks"]
-    assert verdict(judged)["reason"] == (
+    assert verdict(judged).verdict == "held"
+    assert not verdict(judged).blocks
+    assert verdict(judged).reason == (
         "Held: the loss against the baseline is at most 2.8 points (one-sided 95 %), within the margin of 5.0. "
         "90.0 % -> 90.0 % on 100 cases, +0.0 points (90 %: -2.8 to +3.0); 0 regressed, 0 fixed."
     )
@@ -68,30 +69,30 @@ def test_no_change_on_enough_cases_is_held(evaluate, tmp_path):
 def test_zero_flips_hold_from_the_smallest_n_that_can(evaluate, tmp_path, n, expected):
     write_desk(tmp_path, n)
     assert fewest_cases(0.05) == 59
-    assert verdict(evaluate("1" * n, "1" * n))["verdict"] == expected
+    assert verdict(evaluate("1" * n, "1" * n)).verdict == expected
 
 
 def test_a_clear_drop_is_regressed(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     found = verdict(evaluate(*moved(100, regressed=12, fixed=1)))
-    assert (found["verdict"], found["blocks"], found["lower"]) == ("regressed", True, True)
-    assert found["reason"].startswith(
+    assert (found.verdict, found.blocks, found.lower) == ("regressed", True, True)
+    assert found.reason.startswith(
         "Regressed: worse than the baseline by more than the margin of 5.0 (one-sided 95 %)."
     )
-    assert found["regressed_cases"] == [f"c{index:03}" for index in range(12)]
-    assert found["fixed_cases"] == ["c012"]
+    assert found.regressed_cases == tuple(f"c{index:03}" for index in range(12))
+    assert found.fixed_cases == ("c012",)
 
 
 @pytest.mark.parametrize(("regressed_cases", "fixed_cases", "worse"), [(9, 2, True), (8, 3, False)])
 def test_worse_is_mcnemars_mid_p_below_four_percent(evaluate, tmp_path, regressed_cases, fixed_cases, worse):
     write_desk(tmp_path, 100)
-    assert verdict(evaluate(*moved(100, regressed_cases, fixed_cases)))["lower"] is worse
+    assert verdict(evaluate(*moved(100, regressed_cases, fixed_cases))).lower is worse
 
 
 def test_four_regressed_alone_cannot_be_chance_but_three_can(evaluate, tmp_path):
     write_desk(tmp_path, 60)
-    assert verdict(evaluate(*moved(60, regressed=4)))["verdict"] == "regressed"  # mid-p .031
-    assert verdict(evaluate(*moved(60, regressed=3)))["verdict"] == "inconclusive"
+    assert verdict(evaluate(*moved(60, regressed=4))).verdict == "regressed"  # mid-p .031
+    assert verdict(evaluate(*moved(60, regressed=3))).verdict == "inconclusive"
 
 
 # rule 1: observations
@@ -100,24 +101,24 @@ def test_four_regressed_alone_cannot_be_chance_but_three_can(evaluate, tmp_path)
 def test_cases_of_one_group_are_one_observation(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=lambda index: {"group": f"t{index // 20}"})
     found = verdict(evaluate(*moved(100, regressed=20)))  # one conversation of five went wrong
-    assert (found["n"], found["observations"]) == (100, 5)
-    assert found["verdict"] == "inconclusive"
-    assert "on 100 cases (5 observations: a group counts once), -20.0 points" in found["reason"]
-    assert "observations in total would settle it" in found["reason"]
+    assert (found.n, found.observations) == (100, 5)
+    assert found.verdict == "inconclusive"
+    assert "on 100 cases (5 observations: a group counts once), -20.0 points" in found.reason
+    assert "observations in total would settle it" in found.reason
 
 
 def test_a_group_counts_once_however_long_it_is(evaluate, tmp_path):
     write_desk(tmp_path, 10, case_keys=lambda index: {"group": "long"} if index < 8 else {})
     found = verdict(evaluate("1" * 8 + "11", "0" * 8 + "11"))
-    assert (found["base"], found["mean"]) == (1.0, pytest.approx(2 / 3))
-    assert found["difference"] == pytest.approx(-1 / 3)
+    assert (found.base, found.mean) == (1.0, pytest.approx(2 / 3))
+    assert found.difference == pytest.approx(-1 / 3)
 
 
 def test_the_same_question_under_another_id_is_no_further_observation(evaluate, tmp_path):
     write_desk(tmp_path, 80, case_keys=lambda index: {"input": f"message {index // 2}"})
     found = verdict(evaluate("1" * 80, "1" * 80))
-    assert found["verdict"] == "inconclusive"  # forty questions
-    assert "on 80 cases (40 observations: a group counts once)" in found["reason"]
+    assert found.verdict == "inconclusive"  # forty questions
+    assert "on 80 cases (40 observations: a group counts once)" in found.reason
 
 
 def test_repeats_are_averaged_not_pooled(evaluate, tmp_path):
@@ -126,32 +127,32 @@ def test_repeats_are_averaged_not_pooled(evaluate, tmp_path):
     base = [(1, 1, 1, 1, 1)] * 3 + [(1, 1, 1, 1, 0)] * 2 + steady
     tuned = [(1, 1, 1, 1, 0)] * 3 + [(1, 1, 1, 1, 1)] * 2 + steady
     found = verdict(evaluate(base, tuned))
-    assert found["verdict"] == "inconclusive"  # T(.05) = 1.71679, below 1.7507
-    assert found["difference"] == pytest.approx(-1 / 300)
+    assert found.verdict == "inconclusive"  # T(.05) = 1.71679, below 1.7507
+    assert found.difference == pytest.approx(-1 / 300)
 
 
 def test_a_continuous_unit_without_a_margin_is_not_gated(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 3)
     judged = evaluate([-1.0] * 3, [-9.0] * 3, trained=())
-    assert verdict(judged)["verdict"] == "ungated"
-    assert not verdict(judged)["blocks"]
-    assert "desk/triage is not gated" in judged.tasks["desk"]["reason"]
+    assert verdict(judged).verdict == "ungated"
+    assert not verdict(judged).blocks
+    assert "desk/triage is not gated" in judged.tasks["desk"].reason
 
 
 def test_where_an_adapter_could_be_released_a_continuous_unit_without_a_margin_blocks(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 3)
     judged = evaluate([-1.0] * 3, [-9.0] * 3)
-    assert (verdict(judged)["verdict"], verdict(judged)["blocks"]) == ("ungated", True)
-    assert "declare a margin, or `ungated: true` with a reason" in verdict(judged)["reason"]
-    assert judged.tasks["desk"]["reason"].startswith("Blocked: desk/triage has no margin")
+    assert (verdict(judged).verdict, verdict(judged).blocks) == ("ungated", True)
+    assert "declare a margin, or `ungated: true` with a reason" in verdict(judged).reason
+    assert judged.tasks["desk"].reason.startswith("Blocked: desk/triage has no margin")
     assert gate.blocked(judged, "warn")
 
     write_policy(tmp_path, triage={"ungated": True, "reason": "Only for reading."})
     judged = evaluate([-1.0] * 3, [-9.0] * 3)
-    assert not verdict(judged)["blocks"]
-    assert verdict(judged)["reason"] == "Not gated, as declared in task.yaml: Only for reading."
+    assert not verdict(judged).blocks
+    assert verdict(judged).reason == "Not gated, as declared in task.yaml: Only for reading."
 
 
 # rule 5: the family
@@ -167,7 +168,7 @@ def test_a_drop_that_is_worse_alone_may_be_chance_among_many_units(evaluate, tmp
     bases = {key: before for key, (before, _) in noisy.items()} | {keys[0]: base}
     tunes = {key: after for key, (_, after) in noisy.items()} | {keys[0]: tuned}
     found = verdict(evaluate(bases, tunes), keys[0])
-    assert (found["lower"], found["verdict"]) == (False, "inconclusive")
+    assert (found.lower, found.verdict) == (False, "inconclusive")
 
 
 def test_units_too_quiet_to_be_worse_do_not_dilute_the_family(evaluate, tmp_path):
@@ -177,7 +178,7 @@ def test_units_too_quiet_to_be_worse_do_not_dilute_the_family(evaluate, tmp_path
     base, tuned = moved(100, regressed=9, fixed=2)
     quiet = {f"desk/{name}": "1" * 100 for name in names}
     judged = evaluate(quiet | {"desk/u0": base}, quiet | {"desk/u0": tuned})
-    assert verdict(judged, "desk/u0")["verdict"] == "regressed"
+    assert verdict(judged, "desk/u0").verdict == "regressed"
 
 
 # rule 6: critical cases and the minimum score
@@ -186,9 +187,9 @@ def test_units_too_quiet_to_be_worse_do_not_dilute_the_family(evaluate, tmp_path
 def test_one_regressed_critical_case_is_regressed_by_itself(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     found = verdict(evaluate(*moved(100, regressed=1)))
-    assert found["verdict"] == "regressed"
-    assert found["critical"] == ["c000"]
-    assert found["reason"].startswith("Regressed: a critical case regressed (c000).")
+    assert found.verdict == "regressed"
+    assert found.critical == ("c000",)
+    assert found.reason.startswith("Regressed: a critical case regressed (c000).")
 
 
 def test_a_critical_case_that_flips_by_itself_is_not_armed_and_listed(evaluate, tmp_path):
@@ -198,19 +199,19 @@ def test_a_critical_case_that_flips_by_itself_is_not_armed_and_listed(evaluate, 
 
     found = verdict(gate.compare(tasks, record(tasks, {T: tuned}), {"baseline": reference}, ["desk"]))
 
-    assert (found["verdict"], found["critical"], found["disarmed"]) == ("held", [], ["c000"])
-    assert found["reason"].endswith(
+    assert (found.verdict, found.critical, found.disarmed) == ("held", (), ("c000",))
+    assert found.reason.endswith(
         "Critical, but not blocking, as the base's result flips on a re-run: c000. "
         "2 of the cases flip when the base is re-run."
     )
-    assert verdict(evaluate(base, tuned))["critical"] == ["c000"]
+    assert verdict(evaluate(base, tuned)).critical == ("c000",)
 
 
 def test_a_critical_case_that_the_base_failed_is_already_failing_and_listed(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     found = verdict(evaluate(*moved(100, failing=1)))
-    assert (found["verdict"], found["critical"], found["already_failing"]) == ("held", [], ["c000"])
-    assert "Critical, but already failing in the baseline: c000." in found["reason"]
+    assert (found.verdict, found.critical, found.already_failing) == ("held", (), ("c000",))
+    assert "Critical, but already failing in the baseline: c000." in found.reason
 
 
 @pytest.mark.parametrize(("before", "after", "regressed_cases", "already_failing"), [
@@ -225,8 +226,8 @@ def test_a_sampled_critical_case_is_armed_at_three_of_three_and_regresses_at_one
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     steady = [(1, 1, 1)] * 99
     found = verdict(evaluate([before, *steady], [after, *steady]))
-    assert (found["critical"] == ["c000"]) is regressed_cases
-    assert (found["already_failing"] == ["c000"]) is already_failing
+    assert (found.critical == ("c000",)) is regressed_cases
+    assert (found.already_failing == ("c000",)) is already_failing
 
 
 def test_below_the_minimum_score_is_regressed_whatever_the_base_was(evaluate, tmp_path):
@@ -234,8 +235,8 @@ def test_below_the_minimum_score_is_regressed_whatever_the_base_was(evaluate, tm
     write_policy(tmp_path, triage={"minimum_score": 0.9})
     row = "1" * 70 + "0" * 30
     found = verdict(evaluate(row, row))
-    assert found["verdict"] == "regressed"
-    assert found["reason"].startswith("Regressed: below the minimum score of 90.0 %, regardless of the baseline.")
+    assert found.verdict == "regressed"
+    assert found.reason.startswith("Regressed: below the minimum score of 90.0 %, regardless of the baseline.")
 
 
 def test_an_estimate_below_the_minimum_score_is_at_best_inconclusive(evaluate, tmp_path):
@@ -243,37 +244,35 @@ def test_an_estimate_below_the_minimum_score_is_at_best_inconclusive(evaluate, t
     write_policy(tmp_path, triage={"minimum_score": 0.9})
     row = "1" * 88 + "0" * 12
     found = verdict(evaluate(row, row))
-    assert found["verdict"] == "inconclusive"
-    assert found["reason"].startswith(
-        "Inconclusive: 88.0 % is below the minimum score of 90.0 %, but not significantly."
-    )
+    assert found.verdict == "inconclusive"
+    assert found.reason.startswith("Inconclusive: 88.0 % is below the minimum score of 90.0 %, but not significantly.")
 
 
 def test_a_score_of_the_minimum_is_not_below_it(evaluate, tmp_path):
     write_desk(tmp_path, 55)
     write_policy(tmp_path, triage={"minimum_score": 0.52, "margin": 0.3})
     rows = [tuple("10000")] * 11 + [tuple("11100")] * 44  # their mean is rounded to .5199999999999999
-    assert verdict(evaluate(rows, rows))["verdict"] == "held"
+    assert verdict(evaluate(rows, rows)).verdict == "held"
 
 
 def test_a_score_barely_below_the_minimum_does_not_read_as_the_minimum(evaluate, tmp_path):
     write_desk(tmp_path, 499)
     write_policy(tmp_path, triage={"minimum_score": 0.8})
     row = "1" * 399 + "0" * 100  # 79.96 %
-    assert "79.96 % is below the minimum score of 80.00 %" in verdict(evaluate(row, row))["reason"]
+    assert "79.96 % is below the minimum score of 80.00 %" in verdict(evaluate(row, row)).reason
 
 
 def test_the_minimum_score_sees_groups_not_cases(evaluate, tmp_path):
     row = "1" * 70 + "0" * 30
     write_desk(tmp_path, 100, case_keys=lambda index: {"group": f"t{index // 10}"})
     write_policy(tmp_path, triage={"minimum_score": 0.8, "margin": 0.5})
-    assert verdict(evaluate(row, row))["verdict"] == "inconclusive"  # 7 of 10, not 70 of 100
+    assert verdict(evaluate(row, row)).verdict == "inconclusive"  # 7 of 10, not 70 of 100
 
 
 def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     write_policy(tmp_path, triage={"minimum_score": 0.95})
-    reason = verdict(evaluate(*moved(100, regressed=20)))["reason"]
+    reason = verdict(evaluate(*moved(100, regressed=20))).reason
     assert reason.startswith(
         "Regressed: a critical case regressed (c000); worse than the baseline by more than the margin of 5.0 "
         "(one-sided 95 %); below the minimum score of 95.0 %, regardless of the baseline."
@@ -286,8 +285,8 @@ def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
 def test_worse_within_the_margin_is_held_but_lower(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(evaluate(*moved(400, regressed=6), trained=()))
-    assert (found["verdict"], found["lower"], found["blocks"]) == ("held", True, False)
-    assert found["reason"].startswith(
+    assert (found.verdict, found.lower, found.blocks) == ("held", True, False)
+    assert found.reason.startswith(
         "Held, but lower: significantly worse than the baseline, by at most 2.9 points (one-sided 95 %), "
         "within the margin of 5.0."
     )
@@ -297,11 +296,11 @@ def test_task_yaml_may_let_lower_block(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     write_policy(tmp_path, triage={"lower": "block"})
     judged = evaluate(*moved(400, regressed=6), trained=())
-    assert verdict(judged)["reason"].startswith(
+    assert verdict(judged).reason.startswith(
         "Regressed: lower than the baseline by at most 2.9 points, within the margin of 5.0, but "
         "task.yaml sets `lower: "
     )
-    assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage regressed."
+    assert judged.tasks["desk"].reason == "Blocked: desk/triage regressed."
     assert gate.blocked(judged, "warn")
 
 
@@ -312,24 +311,24 @@ def test_a_target_that_rose_beyond_chance_is_improved(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
     judged = evaluate(*moved(100, fixed=20, failing=10))
-    assert verdict(judged)["verdict"] == "improved"
-    assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"] == "Release: desk/triage improved; desk has no guard."
+    assert verdict(judged).verdict == "improved"
+    assert judged.tasks["desk"].decision == "release"
+    assert judged.tasks["desk"].reason == "Release: desk/triage improved; desk has no guard."
 
 
 def test_guards_are_never_improved_only_held(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={})
-    assert verdict(evaluate(*moved(100, fixed=20)))["verdict"] == "held"
+    assert verdict(evaluate(*moved(100, fixed=20))).verdict == "held"
 
 
 def test_a_rise_that_chance_explains_is_held_and_no_gain(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
     judged = evaluate(*moved(100, fixed=3))
-    assert verdict(judged)["verdict"] == "held"
-    assert judged.tasks["desk"]["decision"] == "block"
-    assert judged.tasks["desk"]["reason"].startswith("Blocked: no gain on desk/triage")
+    assert verdict(judged).verdict == "held"
+    assert judged.tasks["desk"].decision == "block"
+    assert judged.tasks["desk"].reason.startswith("Blocked: no gain on desk/triage")
     assert gate.blocked(judged, "warn")  # no gain is not inconclusive
 
 
@@ -339,53 +338,53 @@ def test_improvements_share_the_level_across_targets(evaluate, tmp_path):
     write_policy(tmp_path, triage={"role": "target"}, replies={"role": "target"})
     first, second = moved(100, fixed=8, regressed=2), moved(100, fixed=6, regressed=6)
     judged = evaluate({T: first[0], G: second[0]}, {T: first[1], G: second[1]})
-    assert verdict(judged)["verdict"] == "held"  # mid-p .033: above .04 / 2
+    assert verdict(judged).verdict == "held"  # mid-p .033: above .04 / 2
     write_policy(tmp_path, triage={"role": "target"}, replies={})
     judged = evaluate({T: first[0], G: second[0]}, {T: first[1], G: second[1]})
-    assert verdict(judged)["verdict"] == "improved"
+    assert verdict(judged).verdict == "improved"
 
 
 def test_a_target_score_is_a_further_demand_beside_the_gain(evaluate, tmp_path):
     write_desk(tmp_path, 200)
     write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
     judged = evaluate(*moved(200, failing=5, fixed=20))
-    assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("improved", True)
-    assert "The target score of 90.0 % is reached." in verdict(judged)["reason"]
-    assert judged.tasks["desk"]["decision"] == "release"
-    assert "desk/triage improved and desk/triage reached" in judged.tasks["desk"]["reason"]
+    assert (verdict(judged).verdict, verdict(judged).reached) == ("improved", True)
+    assert "The target score of 90.0 % is reached." in verdict(judged).reason
+    assert judged.tasks["desk"].decision == "release"
+    assert "desk/triage improved and desk/triage reached" in judged.tasks["desk"].reason
 
     judged = evaluate(*moved(200, failing=20, fixed=20))
-    assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("improved", False)
+    assert (verdict(judged).verdict, verdict(judged).reached) == ("improved", False)
     assert ("The target score of 90.0 % is not reached: the score is at least 85.6 % (one-sided 95 %).") in verdict(
         judged
-    )["reason"]
-    assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["short"]) == ("block", [T])
-    assert "the target score is not reached on desk/triage (90.0 %)" in judged.tasks["desk"]["reason"]
+    ).reason
+    assert (judged.tasks["desk"].decision, judged.tasks["desk"].short) == ("block", (T,))
+    assert "the target score is not reached on desk/triage (90.0 %)" in judged.tasks["desk"].reason
 
 
 def test_a_bound_barely_below_the_target_score_does_not_read_as_the_target_score(evaluate, tmp_path):
     write_desk(tmp_path, 1075)
     write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
     found = verdict(evaluate(*moved(1075, failing=92, fixed=200)))
-    assert (found["reached"], round(found["score_bound"], 4)) == (False, 0.8995)
-    assert "The target score of 90.00 % is not reached: the score is at least 89.95 %" in found["reason"]
+    assert (found.reached, round(found.score_bound, 4)) == (False, 0.8995)
+    assert "The target score of 90.00 % is not reached: the score is at least 89.95 %" in found.reason
 
 
 def test_crossing_a_target_score_is_no_gain(evaluate, tmp_path):
     write_desk(tmp_path, 200)
     write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
     judged = evaluate({T: "0" * 21 + "1" * 179}, {T: "1" * 21 + "0" * 12 + "1" * 167})
-    assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("held", True)
-    assert judged.tasks["desk"]["decision"] == "block"
-    assert judged.tasks["desk"]["reason"].startswith("Blocked: no gain on desk/triage")
+    assert (verdict(judged).verdict, verdict(judged).reached) == ("held", True)
+    assert judged.tasks["desk"].decision == "block"
+    assert judged.tasks["desk"].reason.startswith("Blocked: no gain on desk/triage")
 
 
 def test_a_target_whose_base_is_at_its_score_has_nothing_to_gain(evaluate, tmp_path):
     write_desk(tmp_path, 200)
     write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
     judged = evaluate(*moved(200, failing=5))
-    assert judged.tasks["desk"]["decision"] == "block"
-    assert judged.tasks["desk"]["reason"].startswith(
+    assert judged.tasks["desk"].decision == "block"
+    assert judged.tasks["desk"].reason.startswith(
         "Blocked: nothing to gain on desk/triage, where the baseline already reaches the target score "
         "(90.0 %): declare it a guard"
     )
@@ -398,7 +397,7 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     write_desk(tmp_path, 60)
     judged = evaluate(*moved(60, regressed=1, fixed=1))
     found = verdict(judged)
-    assert found["reason"].startswith(
+    assert found.reason.startswith(
         "Inconclusive: the loss may be up to 5.9 points (margin 5.0); about 124 cases in total would settle it. "
     )
     assert gate.exempted(judged, "warn") == {T}
@@ -409,18 +408,18 @@ def test_where_answers_to_a_case_vary_more_of_them_would_settle_it_too(evaluate,
     wavering = ["01", "10", "11", "00"] * 40
     before, after = ([tuple(each) for each in side] for side in (wavering, wavering[::-1]))
     found = verdict(evaluate(before, after))
-    assert found["verdict"] == "inconclusive"
-    assert re.search(r"; about (4|8|16) outputs per case, or \d+ cases in total would settle it", found["reason"])
+    assert found.verdict == "inconclusive"
+    assert re.search(r"; about (4|8|16) outputs per case, or \d+ cases in total would settle it", found.reason)
 
     settled = [("1", "1"), ("0", "0")] * 80
-    assert "answers a case" not in verdict(evaluate(settled, settled[::-1]))["reason"]
+    assert "answers a case" not in verdict(evaluate(settled, settled[::-1])).reason
 
 
 def test_a_close_call_says_so(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(evaluate(*moved(400, regressed=25, fixed=14)))
-    assert found["verdict"] == "inconclusive"
-    assert "a close call: this many cases settle it 80 % of the time" in found["reason"]
+    assert found.verdict == "inconclusive"
+    assert "a close call: this many cases settle it 80 % of the time" in found.reason
 
 
 # rule 10: slices
@@ -434,52 +433,51 @@ def test_a_collapsed_slice_blocks_though_its_unit_holds(evaluate, tmp_path):
     write_desk(tmp_path, 400, case_keys=_channel)
     write_policy(tmp_path, triage={})
     judged = evaluate(*moved(400, regressed=8), trained=())
-    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("regressed", ["channel=sms"])
-    assert verdict(judged)["reason"].startswith("Regressed: the slice channel=sms fell.")
-    assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage regressed."
+    assert (verdict(judged).verdict, verdict(judged).worse_slices) == ("regressed", ("channel=sms",))
+    assert verdict(judged).reason.startswith("Regressed: the slice channel=sms fell.")
+    assert judged.tasks["desk"].reason == "Blocked: desk/triage regressed."
     assert gate.blocked(judged, "warn")
 
 
-@pytest.mark.parametrize(("regressed_cases", "fell"), [(5, []), (6, ["channel=sms"])])
+@pytest.mark.parametrize(("regressed_cases", "fell"), [(5, ()), (6, ("channel=sms",))])
 def test_a_slice_falls_by_its_exact_p(evaluate, tmp_path, regressed_cases, fell):
     write_desk(tmp_path, 400, case_keys=_channel)
-    assert (
-        verdict(evaluate(*moved(400, regressed_cases)))["worse_slices"] == fell
-    )  # 1/32 and 1/64 beside .02; mid-p is half of it
+    # 1/32 and 1/64 beside .02; mid-p is half of it
+    assert verdict(evaluate(*moved(400, regressed_cases))).worse_slices == fell
 
 
 def test_a_slice_that_is_itself_held_does_not_block(evaluate, tmp_path):
     write_desk(tmp_path, 500, case_keys=lambda index: {"tags": {"channel": "sms" if index < 350 else "email"}})
-    assert verdict(evaluate(*moved(500, regressed=6)))["worse_slices"] == []
+    assert verdict(evaluate(*moved(500, regressed=6))).worse_slices == ()
 
 
 def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=_channel)
     judged = evaluate("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
-    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("regressed", ["channel=sms"])
+    assert (verdict(judged).verdict, verdict(judged).worse_slices) == ("regressed", ("channel=sms",))
     assert gate.exempted(judged, "warn") == set()
 
 
 def test_a_tag_of_nearly_all_cases_is_no_slice(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=lambda index: {"tags": {"channel": "sms" if index < 81 else "email"}})
-    assert verdict(evaluate(*moved(100, regressed=20)))["worse_slices"] == []
+    assert verdict(evaluate(*moved(100, regressed=20))).worse_slices == ()
     write_desk(tmp_path, 100, case_keys=lambda index: {"tags": {"channel": "sms" if index < 80 else "email"}})
-    assert verdict(evaluate(*moved(100, regressed=20)))["worse_slices"] == ["channel=sms"]
+    assert verdict(evaluate(*moved(100, regressed=20))).worse_slices == ("channel=sms",)
 
 
 def test_the_slices_of_all_units_are_one_family(evaluate, tmp_path):
     write_desk(tmp_path, 400, case_keys=_channel)
     base, tuned = moved(400, regressed=6)  # exact p 1/64 = .016
-    assert verdict(evaluate(base, tuned))["worse_slices"] == ["channel=sms"]
+    assert verdict(evaluate(base, tuned)).worse_slices == ("channel=sms",)
     write_desk(tmp_path, 400, "replies", case_keys=lambda index: {"tags": {"kind": f"k{index // 100}"}})
     noisy = [row * 4 for row in moved(100, regressed=6, fixed=6)]
     judged = evaluate({T: base, G: noisy[0]}, {T: tuned, G: noisy[1]})
-    assert verdict(judged)["worse_slices"] == []
+    assert verdict(judged).worse_slices == ()
 
 
 def test_a_conversation_is_one_observation_of_its_slice(evaluate, tmp_path):
     write_desk(tmp_path, 400, case_keys=lambda index: _channel(index) | ({"group": "one"} if index < 8 else {}))
-    assert verdict(evaluate(*moved(400, regressed=8)))["worse_slices"] == []
+    assert verdict(evaluate(*moved(400, regressed=8))).worse_slices == ()
 
 
 # rule 12: two references
@@ -490,9 +488,9 @@ def test_the_blocking_reference_counts(evaluate, tmp_path):
     write_policy(tmp_path, triage={"role": "target"})
     base, tuned = moved(100, fixed=30, failing=20)
     judged = evaluate(base, tuned, last="1" * 100)
-    assert (verdict(judged)["verdict"], verdict(judged)["reference"]) == ("regressed", "last release")
-    assert verdict(judged)["reason"].endswith("Against the baseline: improved, +30.0 points.")
-    assert judged.tasks["desk"]["decision"] == "block"
+    assert (verdict(judged).verdict, verdict(judged).reference) == ("regressed", "last release")
+    assert verdict(judged).reason.endswith("Against the baseline: improved, +30.0 points.")
+    assert judged.tasks["desk"].decision == "block"
 
 
 def test_a_second_tune_need_only_hold_what_the_first_won(evaluate, tmp_path):
@@ -500,22 +498,22 @@ def test_a_second_tune_need_only_hold_what_the_first_won(evaluate, tmp_path):
     write_policy(tmp_path, triage={"role": "target"})
     base, tuned = moved(100, fixed=30, failing=20)
     judged = evaluate(base, tuned, last=tuned)
-    assert (verdict(judged)["verdict"], verdict(judged)["reference"]) == ("improved", "baseline")
-    assert verdict(judged)["reason"].endswith("Against the last release: held, +0.0 points.")
-    assert judged.tasks["desk"]["decision"] == "release"
+    assert (verdict(judged).verdict, verdict(judged).reference) == ("improved", "baseline")
+    assert verdict(judged).reason.endswith("Against the last release: held, +0.0 points.")
+    assert judged.tasks["desk"].decision == "release"
 
 
 def test_regressed_against_one_hides_behind_no_inconclusive_of_the_other(evaluate, tmp_path):
     write_desk(tmp_path, 50)
     judged = evaluate("1" * 40 + "0" * 10, "1" * 40 + "0" * 10, last="1" * 50)
-    assert verdict(judged)["verdict"] == "regressed"
+    assert verdict(judged).verdict == "regressed"
     assert gate.blocked(judged, "warn")
 
 
 def test_what_cannot_be_compared_with_one_hides_behind_no_inconclusive_of_the_other(evaluate, tmp_path):
     write_desk(tmp_path, 50)
     judged = evaluate("1" * 50, "1" * 50, last="1" * 49 + "-")
-    assert "the last release has no score for 1 case" in verdict(judged)["reason"]
+    assert "the last release has no score for 1 case" in verdict(judged).reason
     assert gate.blocked(judged, "warn")
 
 
@@ -524,7 +522,7 @@ def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_only(eval
         write_desk(tmp_path, 100, name)
     rows = {T: "1" * 100, G: "1" * 100}
     judged = evaluate(rows, rows, last={T: "1" * 100})
-    assert {unit: each["verdict"] for unit, each in judged.verdicts.items()} == {T: "held", G: "held"}
+    assert {unit: each.verdict for unit, each in judged.verdicts.items()} == {T: "held", G: "held"}
 
 
 @pytest.mark.parametrize(
@@ -537,14 +535,14 @@ def test_one_declared_unstable_regresses_at_two_running_and_is_told_at_one(
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": True, "unstable": True} if index == 0 else {})
     steady = [(1, 1, 1)] * 99
     found = verdict(evaluate([(1, 1, 1), *steady], [after, *steady]))
-    assert (found["critical"] == ["c000"]) is regressed
-    assert (found["unstable"] == ["c000"]) is unstable
-    assert ("Critical, but declared unstable and failed only in part: c000." in found["reason"]) is unstable
+    assert (found.critical == ("c000",)) is regressed
+    assert (found.unstable == ("c000",)) is unstable
+    assert ("Critical, but declared unstable and failed only in part: c000." in found.reason) is unstable
 
 
 def test_an_unstable_case_with_one_answer_alone_regresses_like_any_other(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": True, "unstable": True} if index == 0 else {})
-    assert verdict(evaluate(*moved(100, regressed=1)))["critical"] == ["c000"]
+    assert verdict(evaluate(*moved(100, regressed=1))).critical == ("c000",)
 
 
 # rule 13: openings
@@ -556,9 +554,9 @@ def test_of_a_sealed_unit_no_tag_is_told(evaluate, tmp_path):
 
     write_desk(tmp_path, 400, case_keys=tags, sealed=True)
     found = verdict(evaluate("1" * 400, "0" * 8 + "1" * 392, sealed=True))
-    assert "; a slice fell." in found["reason"]
-    assert "nearly the whole unit: 2 of its tags." in found["reason"]
-    assert not [text for text in ("channel", "sms", "language") if text in found["reason"]]
+    assert "; a slice fell." in found.reason
+    assert "nearly the whole unit: 2 of its tags." in found.reason
+    assert not [text for text in ("channel", "sms", "language") if text in found.reason]
 
 
 @pytest.mark.parametrize(
@@ -567,18 +565,18 @@ def test_of_a_sealed_unit_no_tag_is_told(evaluate, tmp_path):
 def test_each_opening_may_err_less_and_takes_more_cases(evaluate, tmp_path, opening, n, expected):
     write_desk(tmp_path, n, sealed=True)
     found = verdict(evaluate("1" * n, "1" * n, sealed=True, sealed_evaluations={T: opening}))
-    assert (found["verdict"], found["level"]) == (expected, pytest.approx(0.032 if opening == 1 else 0.0064))
+    assert (found.verdict, found.level) == (expected, pytest.approx(0.032 if opening == 1 else 0.0064))
 
 
 def test_open_cases_may_be_looked_at_freely_and_prove_nothing_twice(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
     judged = evaluate(*moved(100, fixed=20, failing=10), sealed_evaluations={T: 5})
-    assert (verdict(judged)["verdict"], verdict(judged)["level"]) == ("improved", 0.04)
-    assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["reused"]) == ("unproven", [T])
+    assert (verdict(judged).verdict, verdict(judged).level) == ("improved", 0.04)
+    assert (judged.tasks["desk"].decision, judged.tasks["desk"].reused) == ("unproven", (T,))
     assert not gate.blocked(judged)
     guards = evaluate(*moved(100, fixed=20, failing=10), sealed_evaluations={T: 5}, trained=())
-    assert guards.tasks["desk"]["reused"] == []
+    assert guards.tasks["desk"].reused == ()
 
 
 # rule 14: sealed units
@@ -588,24 +586,24 @@ def test_open_cases_may_be_looked_at_freely_and_prove_nothing_twice(evaluate, tm
 def test_a_sealed_guard_that_is_not_held_blocks(evaluate, tmp_path, tuned):
     write_desk(tmp_path, 4, sealed=True)
     judged = evaluate("1111", tuned, trained=(), sealed=True)
-    assert verdict(judged)["blocks"]
+    assert verdict(judged).blocks
     assert gate.blocked(judged)
     if tuned == "1111":
-        assert "A sealed unit must be held before a release." in verdict(judged)["reason"]
+        assert "A sealed unit must be held before a release." in verdict(judged).reason
 
 
 def test_a_sealed_target_is_improved_or_blocks(evaluate, tmp_path):
     write_desk(tmp_path, 100, sealed=True)
     write_policy(tmp_path, triage={"role": "target"})
-    assert evaluate(*moved(100, fixed=20), sealed=True).tasks["desk"]["decision"] == "release"
-    assert evaluate("1" * 100, "1" * 100, sealed=True).tasks["desk"]["short"] == [T]
+    assert evaluate(*moved(100, fixed=20), sealed=True).tasks["desk"].decision == "release"
+    assert evaluate("1" * 100, "1" * 100, sealed=True).tasks["desk"].short == (T,)
 
 
 def test_a_sealed_unit_must_not_be_worse_even_within_the_margin(evaluate, tmp_path):
     write_desk(tmp_path, 400, sealed=True)
     judged = evaluate(*moved(400, regressed=6), trained=(), sealed=True)
-    assert verdict(judged)["blocks"]
-    assert judged.tasks["desk"]["decision"] == "block"
+    assert verdict(judged).blocks
+    assert judged.tasks["desk"].decision == "block"
     assert gate.blocked(judged, "warn")
 
 
@@ -614,8 +612,8 @@ def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(eva
     write_desk(tmp_path, 20, "final", sealed=True)
     write_policy(tmp_path, triage={"role": "target"}, final={})
     judged = evaluate(*moved(100, fixed=20))
-    assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"].endswith("Before a release, evaluate desk/final with --tg-sealed.")
+    assert judged.tasks["desk"].decision == "release"
+    assert judged.tasks["desk"].reason.endswith("Before a release, evaluate desk/final with --tg-sealed.")
 
 
 # fail closed
@@ -624,14 +622,14 @@ def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(eva
 def test_an_unscored_case_is_nothing_to_compare(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     judged = evaluate("1" * 100, "1" * 99 + "-")
-    assert verdict(judged)["reason"] == ("Inconclusive: cannot be compared: the run has no score for 1 case (c099).")
-    assert verdict(judged)["blocks"]
+    assert verdict(judged).reason == ("Inconclusive: cannot be compared: the run has no score for 1 case (c099).")
+    assert verdict(judged).blocks
     assert gate.blocked(judged, "warn")
 
 
 def test_an_unscored_case_of_the_reference_blocks_too(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    assert "the baseline has no score for 1 case (c000)" in verdict(evaluate("-" + "1" * 99, "1" * 100))["reason"]
+    assert "the baseline has no score for 1 case (c000)" in verdict(evaluate("-" + "1" * 99, "1" * 100)).reason
 
 
 @pytest.mark.parametrize("side", ["baseline", "run"])
@@ -647,9 +645,9 @@ def test_other_cases_than_the_fixtures_are_nothing_to_compare(tmp_path, side, ch
         del cases[f"{T}/c007"]
     sides[side] = replace(sides[side], cases=cases)
     judged = gate.compare(tasks, sides["run"], {"baseline": sides["baseline"]}, [])
-    assert f"the {side} and the fixtures differ in" in verdict(judged)["reason"]
+    assert f"the {side} and the fixtures differ in" in verdict(judged).reason
     assert gate.blocked(judged, "warn")
-    assert judged.tasks["desk"]["decision"] == "block"
+    assert judged.tasks["desk"].decision == "block"
 
 
 def test_other_questions_are_nothing_to_compare(tmp_path):
@@ -658,7 +656,7 @@ def test_other_questions_are_nothing_to_compare(tmp_path):
     write_desk(tmp_path, 100, check={"schema": {"type": "object"}})
     tasks = load_tasks(tmp_path)
     judged = gate.compare(tasks, record(tasks, {T: "1" * 100}), {"baseline": old}, [])
-    assert "the baseline was evaluated on other questions" in verdict(judged)["reason"]
+    assert "the baseline was evaluated on other questions" in verdict(judged).reason
     assert gate.blocked(judged, "warn")
 
 
@@ -666,8 +664,8 @@ def test_a_unit_that_the_baseline_lacks_blocks(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     judged = evaluate({T: "1" * 100}, {T: "1" * 100, G: "1" * 100}, trained=())
-    assert verdict(judged, G)["reason"] == ("Inconclusive: cannot be compared: the baseline does not contain it.")
-    assert judged.tasks["desk"]["reason"].startswith("Blocked: desk/replies cannot be compared.")
+    assert verdict(judged, G).reason == ("Inconclusive: cannot be compared: the baseline does not contain it.")
+    assert judged.tasks["desk"].reason.startswith("Blocked: desk/replies cannot be compared.")
     assert gate.blocked(judged, "warn")
 
 
@@ -675,15 +673,15 @@ def test_a_unit_that_a_whole_run_did_not_judge_blocks(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     judged = evaluate({T: "1" * 100, G: "1" * 100}, {T: "1" * 100}, trained=())
-    assert "the run did not evaluate it" in verdict(judged, G)["reason"]
-    assert judged.tasks["desk"]["decision"] == "block"
+    assert "the run did not evaluate it" in verdict(judged, G).reason
+    assert judged.tasks["desk"].decision == "block"
 
 
 def test_a_sealed_unit_missing_from_a_sealed_run_blocks(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_desk(tmp_path, 20, "final", sealed=True)
     judged = evaluate({T: "1" * 100, "desk/final": "1" * 20}, {T: "1" * 100}, trained=(), sealed=True)
-    assert verdict(judged, "desk/final")["blocks"]
+    assert verdict(judged, "desk/final").blocks
 
 
 @pytest.mark.parametrize("side", ["baseline", "run"])
@@ -699,8 +697,8 @@ def test_a_unit_that_vanished_from_the_fixtures_blocks(tmp_path, side, task):
     tasks = load_tasks(tmp_path)
     sides = {"baseline": record(tasks, {T: "1" * 100}), "run": record(tasks, {T: "1" * 100})} | {side: everything}
     judged = gate.compare(tasks, sides["run"], {"baseline": sides["baseline"]}, [])
-    assert "the fixtures no longer contain this unit" in verdict(judged, old)["reason"]
-    assert judged.tasks[task]["decision"] == "block"
+    assert "the fixtures no longer contain this unit" in verdict(judged, old).reason
+    assert judged.tasks[task].decision == "block"
     assert gate.blocked(judged, "warn")
 
 
@@ -723,29 +721,29 @@ def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(evaluate, tmp_p
     write_policy(tmp_path, triage={"role": "target"}, replies={})
     base, tuned = moved(100, regressed=20)
     judged = evaluate({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
-    assert judged.tasks["desk"]["reason"] == (
+    assert judged.tasks["desk"].reason == (
         "Blocked: desk/replies regressed; nothing to gain on desk/triage, where the baseline passes every case: "
         "declare it a guard."
     )
-    assert judged.tasks["desk"]["blocking"] == [G]
-    assert judged.tasks["desk"]["short"] == [T]
+    assert judged.tasks["desk"].blocking == (G,)
+    assert judged.tasks["desk"].short == (T,)
 
 
 def test_targets_of_a_task_it_was_not_trained_for_only_guard(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
     judged = evaluate("1" * 100, "1" * 100, trained=("another",))
-    assert verdict(judged)["role"] == "guard"
-    assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"] == "Nothing had to improve here: every unit of desk held."
+    assert verdict(judged).role == "guard"
+    assert judged.tasks["desk"].decision == "release"
+    assert judged.tasks["desk"].reason == "Nothing had to improve here: every unit of desk held."
 
 
 def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     judged = evaluate(*moved(100, fixed=30))
-    assert verdict(judged)["verdict"] == "held"
-    assert judged.tasks["desk"]["decision"] == "block"
-    assert judged.tasks["desk"]["reason"] == (
+    assert verdict(judged).verdict == "held"
+    assert judged.tasks["desk"].decision == "block"
+    assert judged.tasks["desk"].reason == (
         "Blocked: every unit of desk held, but no target is declared, so no gain can be shown. "
         "desk has no task.yaml, so nothing can be released for it."
     )
@@ -755,7 +753,7 @@ def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(evaluate, 
 def test_without_task_yaml_a_held_task_says_that_nothing_can_be_released(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     judged = evaluate("1" * 100, "1" * 100, trained=())
-    assert judged.tasks["desk"]["reason"] == (
+    assert judged.tasks["desk"].reason == (
         "Nothing had to improve here: every unit of desk held. "
         "desk has no task.yaml, so nothing can be released for it."
     )
@@ -766,14 +764,14 @@ def test_guards_alone_are_nothing_to_release_for(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={})
     judged = evaluate("1" * 100, "1" * 100)
-    assert judged.tasks["desk"]["decision"] == "block"
-    assert "no target is declared" in judged.tasks["desk"]["reason"]
+    assert judged.tasks["desk"].decision == "block"
+    assert "no target is declared" in judged.tasks["desk"].reason
 
 
 def test_warn_excuses_inconclusive_units_but_the_decision_stays(evaluate, tmp_path):
     write_desk(tmp_path, 30)
     judged = evaluate("1" * 30, "1" * 30, trained=())
-    assert judged.tasks["desk"]["decision"] == "block"
+    assert judged.tasks["desk"].decision == "block"
     assert gate.blocked(judged, "block")
     assert not gate.blocked(judged, "warn")
 
@@ -801,25 +799,25 @@ def stays(tmp_path, base: str, tuned: str, **policy) -> Record:
 
 def test_a_target_that_stays_must_gain(tmp_path):
     base, tuned = moved(100, fixed=30)
-    assert stays(tmp_path, base, tuned, role="target", margin=0.1).tasks["desk"]["decision"] == "release"
+    assert stays(tmp_path, base, tuned, role="target", margin=0.1).tasks["desk"].decision == "release"
     judged = stays(tmp_path, base, base, role="target", margin=0.1)
-    assert (verdict(judged)["role"], verdict(judged)["verdict"]) == ("target", "held")
-    assert judged.tasks["desk"]["short"] == [T]
+    assert (verdict(judged).role, verdict(judged).verdict) == ("target", "held")
+    assert judged.tasks["desk"].short == (T,)
     assert gate.blocked(judged)
 
 
 def test_a_target_that_stays_may_be_reached(tmp_path):
     base, tuned = moved(100, fixed=30)
     judged = stays(tmp_path, base, tuned, role="target", margin=0.1, target_score=0.9)
-    assert verdict(judged)["reached"]
+    assert verdict(judged).reached
 
 
 @pytest.mark.parametrize("policy", [{}, {"margin": 0.1}])
 def test_a_task_without_a_target_need_not_have_one(tmp_path, policy):
     judged = stays(tmp_path, "1" * 100, "1" * 100, **policy)
-    assert judged.tasks["desk"]["decision"] == "release"
-    assert not judged.tasks["desk"]["no_target"]
-    assert judged.tasks["desk"]["reason"].startswith("Nothing had to improve here")
+    assert judged.tasks["desk"].decision == "release"
+    assert not judged.tasks["desk"].no_target
+    assert judged.tasks["desk"].reason.startswith("Nothing had to improve here")
 
 
 def test_supplied_outputs_are_told(tmp_path):
@@ -829,7 +827,7 @@ def test_supplied_outputs_are_told(tmp_path):
     supplied = replace(made, fingerprint={**made.fingerprint, "engine": {"backend": "replay"}})
 
     def reason(candidate: Record, reference: Record) -> str:
-        return str(verdict(gate.compare(tasks, candidate, {"record": reference}, []))["reason"])
+        return str(verdict(gate.compare(tasks, candidate, {"record": reference}, [])).reason)
 
     assert reason(supplied, supplied).endswith(" The outputs come from a file.")
     assert reason(supplied, made).endswith(" The outputs come from a file.")

@@ -267,8 +267,8 @@ def write_labelled(root: Path, n: int, topics: int) -> None:
 
 
 def told(name: str, judged: Record) -> str:
-    lines = [f"- {unit}: {verdict['reason']}" for unit, verdict in judged.verdicts.items()]
-    lines += [f"- **{task}: {decision['reason']}**" for task, decision in judged.tasks.items()]
+    lines = [f"- {unit}: {verdict.reason}" for unit, verdict in judged.verdicts.items()]
+    lines += [f"- **{task}: {decision.reason}**" for task, decision in judged.tasks.items()]
     return "\n".join([f"## {name}", "", *lines, ""])
 
 

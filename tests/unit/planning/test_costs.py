@@ -84,9 +84,9 @@ def test_an_output_beyond_the_limit_counts_in_a_plan_as_it_does_in_the_gate(tmp_
     verdict = compare(desk.tasks, new, {"baseline": old}, ["desk"]).verdicts[COST]
     bounds = desk.plan().bounds
 
-    assert bounds.room(20 * OUT) == pytest.approx(verdict["span"]) == pytest.approx(900 * OUT)
+    assert bounds.room(20 * OUT) == pytest.approx(verdict.span) == pytest.approx(900 * OUT)
     assert bounds.collapse  # nothing bounds them, so how many collapse is asked too
-    assert not verdict["bounded"]
+    assert not verdict.bounded
     assert bounds.room(100 * OUT) == pytest.approx(1000 * OUT)  # the larger of both
 
 

@@ -64,7 +64,7 @@ def test_it_is_released_and_verified_on_sealed_cases(sealing, claim):
     adapter = adopted(sealing, claim)
     base = sealing.record(None, BASE)
     record = sealing.evaluate(adapter, TUNED, base, sealed=True, adopted=claim)
-    assert ADOPTED[claim] in record.tasks["desk"]["reason"]
+    assert ADOPTED[claim] in record.tasks["desk"].reason
 
     card = sealing.release(adapter, record, base=base).card.read_text()
     assert "**Trained elsewhere**, by axolotl, and adopted on 2026-11-30: Tunegate did not train it" in card
@@ -86,7 +86,7 @@ def test_it_is_released_and_verified_on_sealed_cases(sealing, claim):
 def test_without_a_sealed_unit_its_gain_is_unproven(desk):  # noqa: F811
     adapter = adopted(desk, "supported")
     record = desk.evaluate(adapter, {T: MOST}, adopted="supported")
-    assert record.tasks["desk"]["decision"] == "unproven"
+    assert record.tasks["desk"].decision == "unproven"
     with pytest.raises(Unproven, match="was trained elsewhere, and may have seen the cases of desk/triage"):
         desk.release(adapter, record)
 

@@ -48,7 +48,7 @@ def test_the_fewest_that_turn_a_decision_are_the_fewest(desk, scores):  # noqa: 
         cases = {**record.cases, **{case.key: _failed(record.cases[case.key], unit, 0.0) for case in order[:count]}}
         summary = summarize(unit, [cases[case.key] for case in unit.cases])
         made = replace(record, cases=cases, units={unit.key: summary})
-        return rule.compare(tasks, made, references, ["desk"]).tasks["desk"]["decision"]
+        return rule.compare(tasks, made, references, ["desk"]).tasks["desk"].decision
 
     found = fewest_turning(tasks, record, references, ["desk"], unit, unit.cases, most=60)
     first = list(unit.cases)  # the baseline passes the first half

@@ -195,10 +195,10 @@ def test_a_candidate_on_a_new_base_is_held_to_what_is_served(released):
     record_next_base(released)
     assert last(released, NEXT) == adapter_digest(released.home / "first")
     worse = on_next_base(released, on_next(released, "worse", "0.3"), "1" * 45 + "0" * 15)
-    assert worse.verdicts[T]["verdict"] == "regressed"
-    assert worse.verdicts[T]["reference"] == "last release"
+    assert worse.verdicts[T].verdict == "regressed"
+    assert worse.verdicts[T].reference == "last release"
     as_good = on_next_base(released, on_next(released, "as-good", "0.4"), MOST)
-    assert as_good.tasks["desk"]["decision"] == "release"
+    assert as_good.tasks["desk"].decision == "release"
 
 
 def test_the_same_adapter_on_another_base_is_another_model(released):

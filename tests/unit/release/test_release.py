@@ -196,7 +196,7 @@ def test_an_adapter_is_released_when_everything_holds(desk):
     assert manifest["decision"]["decision"] == "release"
     assert manifest["verdicts"] == {T: "improved"}
     assert sorted(manifest["files"]) == sorted([WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
-    assert read_record(adapter / "record.json").tasks["desk"]["decision"] == "release"
+    assert read_record(adapter / "record.json").tasks["desk"].decision == "release"
 
 
 def test_an_override_of_the_diagnosis_stands_in_the_model_card(desk):
@@ -570,7 +570,7 @@ def test_when_a_sealed_unit_was_not_judged(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
-    assert judged.tasks["desk"]["decision"] == "release"
+    assert judged.tasks["desk"].decision == "release"
     desk.refuses(
         adapter, judged, r"desk/final: sealed units must be evaluated for a release; run again with --tg-sealed"
     )
@@ -685,7 +685,7 @@ def test_a_second_tune_that_lost_what_the_first_won(desk):
     desk.release(first, desk.evaluate(first, {T: MOST}))
     second = desk.adapter("second", weights="0.7")
     judged = desk.evaluate(second, {T: "1" * 45 + "0" * 15})
-    assert judged.verdicts[T]["reference"] == "last release"
+    assert judged.verdicts[T].reference == "last release"
     desk.refuses(second, judged, "desk: not released. Blocked: desk/triage regressed")
 
 
@@ -729,7 +729,7 @@ def test_the_newest_complete_run_of_the_adapter_is_found(desk):
     replace(judged, partial=True).write(runs / "3.json")
     desk.evaluate(other, {T: MOST}).write(runs / "4.json")
     replace(judged, verdicts={}, tasks={}).write(runs / "5.json")
-    against_a_record = {T: {**judged.verdicts[T], "reference": "record"}}
+    against_a_record = {T: replace(judged.verdicts[T], reference="record")}
     replace(judged, verdicts=against_a_record).write(runs / "6.json")
     (runs / "7.json").write_text('{"schema_version": 0}')
     assert find_record(runs, adapter_digest(adapter)).path == newest.path

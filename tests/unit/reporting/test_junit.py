@@ -67,16 +67,16 @@ def test_each_unit_and_task_is_a_test_case_with_its_verdict_and_its_reference(tm
         "tunegate.desk triage (in service)": "failure", "tunegate.desk decision": "failure",
     }  # fmt: skip
     unit, task = root.iter("failure")
-    assert unit.get("message") == made.verdicts[T]["reason"]
+    assert unit.get("message") == made.verdicts[T].reason
     assert unit.text.splitlines()[0].startswith("desk/triage/c001 (critical) regressed: json.syntax: ")
     assert len(unit.text.splitlines()) == 8
-    assert task.get("message") == made.tasks["desk"]["reason"]
+    assert task.get("message") == made.tasks["desk"].reason
     assert [suite.get("name") for suite in root] == ["tunegate gate", "tiny"]
 
 
 def test_what_passes_has_no_failure_and_what_was_not_decided_is_skipped(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
-    held = replace(made, verdicts={T: {**made.verdicts[T], "verdict": "inconclusive"}})
+    held = replace(made, verdicts={T: replace(made.verdicts[T], verdict="inconclusive")})
 
     for record, found in ((made, "passed"), (held, "skipped")):
         root = parsed(junit_xml(decision(verdict()), [record]))
@@ -112,7 +112,7 @@ def test_no_name_and_no_text_breaks_the_file(tmp_path, where):
     case = HOSTILE if where == "case" else "c000"
     finding = Finding("json.syntax", "", "", HOSTILE if where == "finding" else "x")
     result = replace(made.cases[f"{T}/c000"], findings=(finding,))
-    said = {**made.verdicts[T], "regressed_cases": [case], "reason": HOSTILE if where == "reason" else "worse"}
+    said = replace(made.verdicts[T], regressed_cases=(case,), reason=HOSTILE if where == "reason" else "worse")
     names = {"model": "tiny", "adapter": HOSTILE if where == "adapter" else None}
     record = replace(
         made, cases={f"{unit}/{case}": result}, verdicts={unit: said}, units={unit: made.units[T]},

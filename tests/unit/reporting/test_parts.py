@@ -14,6 +14,7 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.verdict import NeverRight
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
@@ -140,16 +141,16 @@ def test_a_baseline_shows_the_same_rate_of_a_field_everywhere(addresses):
 
     made = gate.compare(both, tuned, {"baseline": base}, [])
 
-    parts = {part["name"]: part for part in made.verdicts[T]["parts"]}
-    assert (parts["state"]["n"], parts["state"]["base"], parts["state"]["mean"]) == (27, 2 / 27, 1.0)
+    parts = {part.name: part for part in made.verdicts[T].parts}
+    assert (parts["state"].n, parts["state"].base, parts["state"].mean) == (27, 2 / 27, 1.0)
     left_out = parts["state (none expected)"]
-    assert (left_out["n"], left_out["base"], left_out["mean"]) == (41, 1.0, 0.0)
+    assert (left_out.n, left_out.base, left_out.mean) == (41, 1.0, 0.0)
     assert "desk/triage: state: 7.4 % of 27 right" in shown(base)
     page, text = html_page(report_of([made])), markdown_report(report_of([made]))
     assert "| state | 27 | 7.4 % | 100.0 % |" in text
     assert "| state (none expected) | 41 | 100.0 % | 0.0 % |" in text
     assert '<th scope="row">state</th><td>27</td><td>7.4 %</td>' in page
-    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in made.verdicts[T]["reason"]
+    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in made.verdicts[T].reason
     assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in text
 
 
@@ -157,10 +158,10 @@ def test_the_rate_of_a_baseline_is_the_same_beside_whatever_answers(addresses):
     both = addresses()
     base = answered(both, IN_CA, IN_CA, BARE)
     rates = {
-        part["base"]
+        part.base
         for tuned in (base, answered(both, *[IN_CA] * 68), answered(both, BARE), answered(both, "x"))
-        for part in gate.compare(both, tuned, {"baseline": base}, []).verdicts[T]["parts"]
-        if part["name"] == "state"
+        for part in gate.compare(both, tuned, {"baseline": base}, ()).verdicts[T].parts
+        if part.name == "state"
     }
 
     assert rates == {2 / 27}
@@ -172,9 +173,9 @@ def test_a_margin_of_a_field_holds_what_is_invented_too(addresses):
 
     verdict = gate.compare(both, tuned, {"baseline": base}, []).verdicts[T]
 
-    assert verdict["reason"].startswith("Regressed: ")
-    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in verdict["reason"]
-    assert [part["fell"] for part in verdict["parts"] if part["margin"]] == [False, True]
+    assert verdict.reason.startswith("Regressed: ")
+    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in verdict.reason
+    assert [part.fell for part in verdict.parts if part.margin] == [False, True]
 
 
 def test_an_answer_that_lacks_what_its_case_expects_makes_no_part_look_better(addresses):
@@ -193,11 +194,11 @@ def test_an_alternative_without_a_field_that_is_right_makes_it_right(tmp_path):
 
     base, tuned = answered(both, *[IN_CA] * 50, {"name": "Bob"}), answered(both, "x")
     (part,) = [
-        each for each in gate.compare(both, tuned, {"baseline": base}, []).verdicts[T]["parts"]
-        if each["name"] == "state"
+        each for each in gate.compare(both, tuned, {"baseline": base}, ()).verdicts[T].parts
+        if each.name == "state"
     ]  # fmt: skip
 
-    assert (base.units[T].fields["state"].rate, part["base"], part["mean"]) == (1.0, 1.0, 0.0)
+    assert (base.units[T].fields["state"].rate, part.base, part.mean) == (1.0, 1.0, 0.0)
 
 
 def test_the_cases_of_a_group_count_alike_in_the_record_and_beside_another(tmp_path):
@@ -210,8 +211,8 @@ def test_the_cases_of_a_group_count_alike_in_the_record_and_beside_another(tmp_p
 
     made = gate.compare(both, tuned, {"baseline": base}, [])
 
-    (part,) = [each for each in made.verdicts[T]["parts"] if each["name"] == "urgency"]
-    assert (part["n"], part["observations"], part["base"]) == (60, 31, 0.5)
+    (part,) = [each for each in made.verdicts[T].parts if each.name == "urgency"]
+    assert (part.n, part.observations, part.base) == (60, 31, 0.5)
     assert base.units[T].fields["urgency"].rate == 0.5
 
 
@@ -236,8 +237,8 @@ def test_of_a_sealed_unit_the_value_that_is_never_answered_is_not_told(tasks):
     made = gate.compare(both, replace(never, sealed=True), {"baseline": base}, [])
 
     said = "'urgency' is never right where one of its values is expected: 0 of 100 cases, 100 in the baseline"
-    assert said in made.verdicts[T]["reason"]
-    assert made.verdicts[T]["never_right"] == [{"field": "urgency", "value": "", "n": 100, "base": 100, "lost": True}]
+    assert said in made.verdicts[T].reason
+    assert made.verdicts[T].never_right == (NeverRight("urgency", "", 100, 100, lost=True),)
     assert "never outputs one of its values (0 of 100)" in shown(never)
     for each in (made, never):
         report = report_of([each])

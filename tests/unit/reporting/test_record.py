@@ -68,10 +68,10 @@ def test_a_gated_record_is_a_table_in_which_each_unit_stands_whole(gated):
 
 @pytest.mark.parametrize("width", [40, 100])
 def test_small_prices_push_no_unit_out_of_the_table(gated, width):
-    verdict = gated.verdicts[T] | {
-        "kind": "continuous", "base": -3.332e-5, "mean": -2.808e-5, "difference": 5.244e-6,
-        "interval": [3.884e-6, 6.353e-6],
-    }  # fmt: skip
+    verdict = replace(
+        gated.verdicts[T], kind="continuous", base=-3.332e-5, mean=-2.808e-5, difference=5.244e-6,
+        interval=(3.884e-6, 6.353e-6),
+    )  # fmt: skip
     table = table_of(replace(gated, verdicts={**gated.verdicts, T: verdict}), width)
 
     assert [line.split()[0] for line in table if line.startswith("desk")] == [
@@ -94,7 +94,7 @@ def test_several_records_stand_side_by_side(tasks, gated):
     assert lines[1] == "unit cases tiny tiny (few-shot) tiny tiny (few-shot)"
     assert "desk/triage 100 0.0 % 50.0 % 90.0 % improved other questions" in lines
     assert "desk/first-contact-replies 60 100.0 % - 95.0 % inconclusive -" in lines
-    assert f"tiny: desk: {gated.tasks['desk']['reason']}" in lines
+    assert f"tiny: desk: {gated.tasks['desk'].reason}" in lines
 
 
 def test_a_narrow_terminal_loses_nothing(gated):
@@ -105,7 +105,7 @@ def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
     lines = shown(gated)
     assert lines[: lines.index("")] == [
         "tiny: Blocked: desk/first-contact-replies inconclusive: the baseline 100.0 %, this change 95.0 %.",
-        f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
+        f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies'].reason}",
         *(
             line
             for case in ("c057", "c058", "c059")
@@ -116,7 +116,7 @@ def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
                 "    - json.syntax: the output does not begin with JSON but with 'no idea'",
             )
         ),
-        f"desk/triage: {gated.verdicts[T]['reason']}",
+        f"desk/triage: {gated.verdicts[T].reason}",
         "desk/first-contact-replies: adherence 95.0 %, exact 95.0 % of 60 (baseline: 100.0 %, 100.0 %)",
         "desk/triage: adherence 100.0 %, exact 90.0 % of 100 (baseline: 0.0 %, 0.0 %)",
     ]

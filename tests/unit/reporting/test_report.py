@@ -37,8 +37,8 @@ def judged(tmp_path, before: str, now: str, trained=("desk",), **more):
 def test_the_verdict_is_that_of_the_gate(tmp_path):
     made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
     found = report_of([made])
-    assert (found.outcome, found.verdict) == ("blocked", made.tasks["desk"]["reason"])
-    assert found.candidates[0].units[0].reason == made.verdicts[T]["reason"]
+    assert (found.outcome, found.verdict) == ("blocked", made.tasks["desk"].reason)
+    assert found.candidates[0].units[0].reason == made.verdicts[T].reason
 
 
 def test_cases_are_told_with_what_they_asked_regressed_and_critical_ones_first(tmp_path):
@@ -146,6 +146,6 @@ def test_it_names_what_was_judged_by_whole_digests(tmp_path):
 def test_a_record_that_does_not_say_what_is_sealed_shows_nothing_where_sealed_cases_were_opened(tmp_path):
     made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
     policies = {key: {"role": "guard", "margin": 0.1} for key in made.policies}
-    verdicts = {key: {**each, "sealed": False} for key, each in made.verdicts.items()}
+    verdicts = {key: replace(each, sealed=False) for key, each in made.verdicts.items()}
     report = candidate_report(replace(made, policies=policies, verdicts=verdicts, sealed=True))
     assert all(case.sealed and case.now is None for case in report.cases)

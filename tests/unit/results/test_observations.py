@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.results.observations import observations_of, together
 from tunegate.harness.results.pairing import PairedFiles, pair_files
 from tunegate.harness.results.project import compare_supplied
@@ -79,7 +80,7 @@ def pair(write: Write, folder: Path, old: Sequence[Row], new: Sequence[Row]) -> 
     return pair_files(read_results(folder / "old"), read_results(folder / "new"), Settings())
 
 
-def first_verdict(found: PairedFiles) -> dict[str, object]:
+def first_verdict(found: PairedFiles) -> UnitVerdict:
     return next(iter(compare_supplied(found, "again").record.verdicts.values()))
 
 
@@ -90,8 +91,8 @@ def test_twenty_questions_under_ten_ids_each_have_the_verdict_of_twenty(tmp_path
     once = first_verdict(pair(write, tmp_path, rows(SCORES["old"], 1), rows(SCORES[new], 1)))
 
     same = ("verdict", "base", "mean", "interval", "observations", "collapse_bound")
-    assert {name: many[name] for name in same} == {name: once[name] for name in same}
-    assert (many["observations"], many["n"]) == (20, 200)
+    assert [getattr(many, name) for name in same] == [getattr(once, name) for name in same]
+    assert (many.observations, many.n) == (20, 200)
 
 
 @pytest.mark.parametrize("write", READERS)

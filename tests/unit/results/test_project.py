@@ -37,19 +37,19 @@ def test_a_worse_file_is_regressed_and_a_better_one_holds(tool):
     better = read_results(pair_of(tool, "better")[1])
     known = DIRECTIONS.get(tool, [])
     found = verdicts(old, worse, read_compare_settings(None, [], known))
-    gated = [name for name, each in found.items() if each["verdict"] != "ungated"]
+    gated = [name for name, each in found.items() if each.verdict != "ungated"]
 
-    assert {found[name]["verdict"] for name in gated} <= {"regressed", "inconclusive"}
-    assert "regressed" in {found[name]["verdict"] for name in gated}
+    assert {found[name].verdict for name in gated} <= {"regressed", "inconclusive"}
+    assert "regressed" in {found[name].verdict for name in gated}
     wide = read_compare_settings(None, [".15"], known)
-    assert {verdicts(old, better, wide)[name]["verdict"] for name in gated} == {"held"}
-    assert {verdicts(old, old, wide)[name]["verdict"] for name in gated} == {"held"}
+    assert {verdicts(old, better, wide)[name].verdict for name in gated} == {"held"}
+    assert {verdicts(old, old, wide)[name].verdict for name in gated} == {"held"}
 
 
 def test_swapped_files_end_otherwise():
     old, worse = map(read_results, pair_of("deepeval", "worse"))
 
-    assert verdicts(worse, old)["Exact Match"]["fixed_cases"] == verdicts(old, worse)["Exact Match"]["regressed_cases"]
+    assert verdicts(worse, old)["Exact Match"].fixed_cases == verdicts(old, worse)["Exact Match"].regressed_cases
 
 
 def test_less_of_an_amount_is_compared_by_its_negative_and_less_of_a_share_by_its_rest():
@@ -58,15 +58,15 @@ def test_less_of_an_amount_is_compared_by_its_negative_and_less_of_a_share_by_it
     settings = read_compare_settings(None, ["cost=1"], [])
     found = verdicts(*(replace(each, lower=lower, amounts=frozenset({"cost"})) for each in (old, new)), settings)
 
-    assert (found["cost"]["base"], found["cost"]["mean"], found["cost"]["verdict"]) == (-3, -6, "regressed")
-    assert (found["wer"]["base"], found["wer"]["mean"], found["wer"]["verdict"]) == (0.9, 0.8, "regressed")
+    assert (found["cost"].base, found["cost"].mean, found["cost"].verdict) == (-3, -6, "regressed")
+    assert (found["wer"].base, found["wer"].mean, found["wer"].verdict) == (0.9, 0.8, "regressed")
 
 
 def test_a_metric_without_bounds_is_shown_and_not_gated():
     [found] = verdicts(metric([100.0, 200]), metric([1.0, 2])).values()
 
-    assert (found["verdict"], found["blocks"], found["base"], found["mean"]) == ("ungated", False, 150, 1.5)
-    assert found["reason"].startswith("Not gated: m has no bounds and no margin, so any loss of it would pass: add")
+    assert (found.verdict, found.blocks, found.base, found.mean) == ("ungated", False, 150, 1.5)
+    assert found.reason.startswith("Not gated: m has no bounds and no margin, so any loss of it would pass: add")
 
 
 def test_a_wider_share_of_collapsed_cases_is_named_where_it_can_be_declared():
@@ -75,15 +75,15 @@ def test_a_wider_share_of_collapsed_cases_is_named_where_it_can_be_declared():
         metric([100.0 + n for n in range(40)]), metric([100.0 + n for n in range(40)]), settings
     ).values()
 
-    assert found["verdict"] == "inconclusive"
-    assert "in the policy file" in found["reason"]
+    assert found.verdict == "inconclusive"
+    assert "in the policy file" in found.reason
 
 
 def test_what_is_missing_blocks_whatever_the_rest_did():
     [found] = verdicts(metric([1] * 100), metric([1] * 99)).values()
 
-    assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
-    assert found["reason"] == "Inconclusive: not compared, since 1 id of OLD is missing in NEW: c99."
+    assert (found.verdict, found.blocks) == ("inconclusive", True)
+    assert found.reason == "Inconclusive: not compared, since 1 id of OLD is missing in NEW: c99."
 
 
 def test_a_metric_that_is_gone_blocks_and_its_record_is_whole(tmp_path):
@@ -91,8 +91,8 @@ def test_a_metric_that_is_gone_blocks_and_its_record_is_whole(tmp_path):
     made = compare_supplied(paired, "again")
     record = read_record(write_with_sidecar(made.record, made.sidecar, tmp_path / "r.json").path)
 
-    assert record.verdicts["results/n"]["blocks"]
-    assert record.tasks["results"]["decision"] == "block"
+    assert record.verdicts["results/n"].blocks
+    assert record.tasks["results"].decision == "block"
     assert record.units["results/n"].n == 0
 
 
@@ -100,16 +100,16 @@ def test_a_target_has_to_improve_and_a_minimum_holds():
     settings = Settings(targets=frozenset({"m"}))
     same, more = metric([0, 1] * 100), metric([1, 1] * 100)
     record = compare_supplied(pair_files(same, same, settings), "again").record
-    assert record.tasks["results"]["decision"] == "block"
-    assert "no gain on results/m" in record.tasks["results"]["reason"]
+    assert record.tasks["results"].decision == "block"
+    assert "no gain on results/m" in record.tasks["results"].reason
     record = compare_supplied(pair_files(same, more, settings), "again").record
-    assert record.tasks["results"]["reason"] == (
+    assert record.tasks["results"].reason == (
         "Passed: results/m improved; results has no guard. Supplied scores: not re-scored, never released."
     )
 
     [found] = verdicts(same, same, Settings(minimum={"m": 0.9})).values()
-    assert found["verdict"] == "regressed"
-    assert "below the minimum score of 90.0 %" in found["reason"]
+    assert found.verdict == "regressed"
+    assert "below the minimum score of 90.0 %" in found.reason
 
 
 def test_repeats_are_one_case_with_their_mean():
@@ -120,14 +120,14 @@ def test_repeats_are_one_case_with_their_mean():
     assert record.cases["results/m/a"].score == 0.5
     assert record.cases["results/m/a"].passed is False
     assert len(record.cases["results/m/a"].repeats) == 2
-    assert record.verdicts["results/m"]["n"] == 2
+    assert record.verdicts["results/m"].n == 2
 
 
 def test_samples_of_a_group_are_one_observation():
     samples = tuple(ScoredSample(f"a{n}", {"m": 1}, groups=(f"g{n // 4}",)) for n in range(40))
     [found] = verdicts(*[ResultFile(Path("f"), "CSV", samples, higher={"m": "said"})] * 2).values()
 
-    assert (found["n"], found["observations"]) == (40, 10)
+    assert (found.n, found.observations) == (40, 10)
 
 
 def test_ids_with_slashes_and_control_characters_are_cases():

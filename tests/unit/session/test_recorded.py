@@ -104,7 +104,7 @@ def test_a_rung_is_recorded_and_gated_as_itself(supply: Supply) -> None:
     judged(replace(few, record=True))
     assert judged(replace(few, against="baseline")).records[0].rung == "steps"
     [other] = judged(replace(supply(), against="baseline")).records
-    assert (other.rung, other.verdicts["desk/triage"]["reference"]) == ("as-is", "baseline")
+    assert (other.rung, other.verdicts["desk/triage"].reference) == ("as-is", "baseline")
     with pytest.raises(AuthoringError, match="with --rung steps, found none on 20 lines"):
         judged(replace(supply(keep=()), rung="steps"))
 
@@ -116,9 +116,9 @@ def test_they_are_gated_against_their_baseline(supply: Supply) -> None:
     judged(replace(supply(wrong=1), record=True))
     session = judged(replace(supply(wrong=15), against="baseline"))
     record = session.records[0]
-    assert record.verdicts["desk/triage"]["verdict"] == "regressed"
-    assert record.verdicts["desk/triage"]["reason"].endswith("The outputs come from a file.")
-    assert "The outputs come from a file: they can be compared, but not released." in record.tasks["desk"]["reason"]
+    assert record.verdicts["desk/triage"].verdict == "regressed"
+    assert record.verdicts["desk/triage"].reason.endswith("The outputs come from a file.")
+    assert "The outputs come from a file: they can be compared, but not released." in record.tasks["desk"].reason
     assert record.is_supplied
 
 
@@ -141,9 +141,9 @@ def test_a_target_stays_a_target_against_their_baseline(supply: Supply) -> None:
     target(options)
     judged(replace(options, record=True))
     same = judged(replace(options, against="baseline")).records[0]
-    assert (same.tasks["desk"]["decision"], same.tasks["desk"]["short"]) == ("block", ["desk/triage"])
+    assert (same.tasks["desk"].decision, same.tasks["desk"].short) == ("block", ("desk/triage",))
     better = judged(replace(supply(wrong=1), against="baseline")).records[0]
-    assert better.tasks["desk"]["reason"].startswith("Passed: desk/triage improved")
+    assert better.tasks["desk"].reason.startswith("Passed: desk/triage improved")
 
 
 def test_a_margin_that_was_raised_since_is_refused(supply: Supply) -> None:
@@ -159,7 +159,7 @@ def test_another_name_is_compared_with_what_is_in_service(supply: Supply) -> Non
     options = supply()  # noqa: F811
     judged(replace(options, record=True))
     [record] = judged(replace(options, model=options.model.replace("gpt=", "other="), against="baseline")).records
-    assert record.verdicts["desk/triage"]["verdict"] == "held"
+    assert record.verdicts["desk/triage"].verdict == "held"
     assert record.fingerprint["subject"]["model"] == "replay-other"
 
 

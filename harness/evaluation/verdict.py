@@ -1,4 +1,4 @@
-"""The gate's verdict on one unit: the numbers it rests on and the cases that changed."""
+"""What the gate finds, as it stands in a record: verdicts on units, with the numbers they rest on, and decisions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
+from msgspec import convert
+
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.traffic.units import JudgeUse
 
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
-
+Decided = Literal["release", "unproven", "block"]
 
 PartialRate = tuple[float, int]  # a rate, and the number of its cases
 
@@ -237,6 +239,41 @@ class UnitVerdict:
         """Return its form in a record, where `falls` and `alike` are only in the reason."""
         without = {"unit", "falls", "alike"} | {name for name in ("labelled", "cases") if not getattr(self, name)}
         return {name: value for name, value in _plain(self).items() if name not in without}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDecision:
+    """The decision on one task, by the verdicts on its units.
+
+    Attributes:
+        blocking: the units that block.
+        short: targets that show no gain.
+        no_target: the adapter was trained for this task, which declares no target.
+        reused: open targets without a sealed unit, whose cases other adapters were evaluated on before.
+        rewarded: the improved targets, if the adapter's reward saw the gain of each.
+    """
+
+    decision: Decided
+    reason: str
+    blocking: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+    no_target: bool = False
+    reused: tuple[str, ...] = ()
+    rewarded: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its form in a record."""
+        return {name: value for name, value in _plain(self).items() if value or name != "rewarded"}
+
+
+def read_verdict(unit: str, raw: Mapping[str, Any]) -> UnitVerdict:
+    """Read the verdict on a unit from its JSON form, which the published schema holds to."""
+    return convert({**raw, "unit": unit}, UnitVerdict)
+
+
+def read_decision(raw: Mapping[str, Any]) -> TaskDecision:
+    """Read a decision from its JSON form."""
+    return convert(raw, TaskDecision)
 
 
 def _plain(value: Any) -> Any:

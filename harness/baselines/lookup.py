@@ -10,19 +10,21 @@ from typing import Any
 from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.matching import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
-from tunegate.harness.baselines.service import anchor_records, records_in_service, records_of_branch
+from tunegate.harness.baselines.service import added_anchors, anchor_records, records_in_service, records_of_branch
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.engines import can_ask_base, is_same_configuration
 from tunegate.harness.evaluation.record import Noise, Record, read_record
+from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.ledger.ledger import Ledger, who
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.api import Completion, Fingerprint
 
 LAST_RELEASE = "last release"
 ANCHOR = "anchor"
+GROWN = "anchor with the cases added since"
 SERVING = "record in service"
 
 
@@ -118,7 +120,34 @@ def _anchors(
 ) -> dict[str, Record]:  # fmt: skip
     """Return the anchors of the units that something serves, by name."""
     anchors = _named(ANCHOR, ledger, anchor_records(root, ledger, units, serving), fingerprint)
-    return {name: replace(each, noise=noise) for name, each in anchors}
+    added = [_reference(ledger, [each], fingerprint) for each in added_anchors(root, ledger, units, serving)]
+    parts = ((f"{GROWN}, part {number}", each) for number, each in enumerate(added, 1))
+    return {name: replace(each, noise=noise) for name, each in (*anchors, *parts)}
+
+
+def with_grown_anchor(references: Mapping[str, Record], units: Sequence[Unit]) -> dict[str, Record]:
+    """Join the anchor and the first results of the cases added since, which were outputs of several configurations.
+
+    By the anchor and what is in service alone, small losses on added cases would add up.
+    """
+    parts = [each for name, each in references.items() if name.startswith(f"{GROWN}, ")]
+    found = {name: each for name, each in references.items() if not name.startswith(f"{GROWN}, ")}
+    if not parts:
+        return found
+    firsts = [each for name, each in found.items() if name == ANCHOR or name.startswith(f"{ANCHOR} of ")]
+    results = {
+        unit.key: {case: result for each in (*firsts, *parts) for case, result in each.of_unit(unit.key).items()}
+        for unit in units if any(unit.key in each.units for each in parts)
+    }  # fmt: skip
+    grown = [unit.with_cases(results[unit.key]) for unit in units if unit.key in results]
+    joined = replace(
+        parts[0],
+        cases={f"{unit}/{case}": result for unit, of_unit in results.items() for case, result in of_unit.items()},
+        units={unit.key: summarize(unit, list(results[unit.key].values())) for unit in grown},
+        questions={unit.key: unit.questions for unit in grown},
+        shared={unit.key: frozenset(results[unit.key]) for unit in grown if unit not in units},
+    )
+    return {**found, GROWN: joined}
 
 
 def _named(

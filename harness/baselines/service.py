@@ -113,8 +113,35 @@ def find_anchor(root: Path, ledger: Ledger, unit: Unit) -> Baseline | None:
     That is the approved anchor, or the first record in service. Adding, editing or removing other cases does not move
     it: records are skipped only if none of their cases is left as it was.
     """
-    stored = (stored_record(root, unit.key, event) for event in ledger.anchors(unit.key))
-    return next((part for each in stored if each and (part := shared_part(each, unit))), None)
+    return next(first_records(root, ledger, unit), None)
+
+
+def first_records(root: Path, ledger: Ledger, unit: Unit) -> Iterator[Baseline]:
+    """Yield the anchor, then each later record in service that was the first to have some case, on these cases."""
+    left = {case.id for case in unit.cases}
+    for event in ledger.anchors(unit.key):
+        record = stored_record(root, unit.key, event)
+        part = shared_part(record, unit) if record else None
+        if part and (ids := left & part.results.keys()):
+            yield part if ids == part.results.keys() else _on_cases(part, unit, ids)
+            left -= ids
+        if not left:
+            return
+
+
+def added_anchors(root: Path, ledger: Ledger, units: Sequence[Unit], serving: Sequence[Baseline]) -> list[Baseline]:
+    """Return the records in service that were the first to have some case that the anchor lacks, on these cases.
+
+    Costs are left out: those of several records are of several outputs. So are units whose added cases have no other
+    record than the one in service.
+    """
+    known = {each.unit: each.digest for each in serving}
+    parts = {
+        unit.key: list(first_records(root, ledger, unit))[1:] for unit in units if unit.key in known and not unit.of
+    }
+    return [
+        each for key, of_unit in parts.items() if {part.digest for part in of_unit} - {known[key]} for each in of_unit
+    ]
 
 
 def shared_part(record: Baseline, unit: Unit) -> Baseline | None:

@@ -17,7 +17,7 @@ from typing import Any
 from tunegate.harness.baselines.diff import configuration_differences
 from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.baselines.releases import OUTPUTS
-from tunegate.harness.baselines.service import find_anchor, stored_record
+from tunegate.harness.baselines.service import find_anchor, first_records, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, LabelSource, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -364,17 +364,19 @@ def _unchecked_anchors(
     approved = {unit for event in events if event.kind == "anchored" for unit in event.files}  # or not, by its line
     for unit in (new[0].units[key] for key in records if key in new[0].units):
         brought = {event.files[unit.key] for event in events if event.kind == "serves" and unit.key in event.files}
-        was, anchor = (find_anchor(rules.baselines, ledger, unit) for rules, ledger in (old, new))
+        was, firsts = find_anchor(old[0].baselines, old[1], unit), list(first_records(new[0].baselines, new[1], unit))
+        anchor = firsts[0] if firsts else None
+        unchecked = [each for each in firsts if each.digest in brought - {records[unit.key]}]
         has_anchor = bool(old[1].anchors(unit.key)) and not unit.traffic
         if has_anchor and was is None and unit.key not in approved:
             yield (
                 f"{unit.key}: no case of the anchor is left as it was: a record of this change would be the anchor of "
                 "its cases"
             )
-        elif anchor and anchor.digest in brought - {records[unit.key]}:
+        elif unchecked:
             yield (
                 f"{unit.key}: the anchor of its cases would be an earlier record of this change "
-                f"({anchor.digest[:8]}), and nothing here can check it"
+                f"({unchecked[0].digest[:8]}), and nothing here can check it"
             )
         elif anchor and was and anchor.digest != was.digest and unit.key not in approved:
             yield f"{unit.key}: the anchor of its cases would be another record ({anchor.digest[:8]})"

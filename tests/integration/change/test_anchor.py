@@ -89,6 +89,35 @@ def test_easy_cases_do_not_hide_a_loss(desk):
     assert "on 120 of 720 cases" in reason()
 
 
+LATE = range(1000, 1100)
+
+
+def late(lost: int) -> None:
+    """A prompt that gets so many of the late cases wrong, and all others as the one in service."""
+    text = f"Sort the ticket, late but {lost}."
+    RIGHT[text] = (2000, {*range(110, CASES), *LATE[:lost]})
+    prompt(text)
+    ok("record")
+
+
+def test_losses_on_cases_that_were_added_do_not_add_up_either(desk):
+    as_guard(0.1)
+    more = [{"id": f"late{n}", "input": f"ticket {n}", "expect": {"product": "boiler"}} for n in LATE]
+    edit(lambda data: data["cases"].extend(more))
+    late(0)
+    assert gate("--policy-from=main")["passes"]
+    commit_to_main("late cases")
+    lost = 0
+    while lost < 60:
+        late(lost + 8)
+        if not gate("--policy-from=main")["passes"]:
+            break
+        lost += 8
+        commit_to_main(f"{lost} lost")
+    assert lost < 0.1 * (CASES + len(LATE))
+    assert "anchor with the cases added since" in reason()
+
+
 def test_a_change_that_adds_cases_is_compared_on_those_that_the_branch_has(desk):
     """Its own record, which has all cases, is no reference for itself."""
     as_guard(0.05)

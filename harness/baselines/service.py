@@ -68,10 +68,10 @@ def anchor_records(root: Path, ledger: Ledger, units: Sequence[Unit], serving: S
     """
     known = {each.unit: each.digest for each in serving}
     asked = [unit for unit in units if unit.key in known]
-    firsts = ((unit, event) for unit in asked for event in ledger.anchors(unit.key)[:1])
-    if lost := [_lost_anchor(root, unit, event) for unit, event in firsts if not stored_record(root, unit.key, event)]:
+    tried = {unit.key: _anchor_or_lost(root, ledger, unit) for unit in asked}
+    if lost := [_lost_anchor(root, unit, event) for unit in asked if (event := tried[unit.key][1])]:
         raise Refused("no anchor to compare with:\n" + "\n".join(f"  {line}" for line in lost))
-    found = {unit.key: each for unit in asked if (each := find_anchor(root, ledger, unit))}
+    found = {key: each for key, (each, _) in tried.items() if each}
     kept = {unit.key: found[unit.key] for unit in asked if unit.key in found and _is_of_source(ledger, found, unit)}
     anchors = _with_sources(kept, asked)
     # of the same record, the one in service has as many cases or more
@@ -113,8 +113,20 @@ def find_anchor(root: Path, ledger: Ledger, unit: Unit) -> Baseline | None:
     That is the approved anchor, or the first record in service. Adding, editing or removing other cases does not move
     it: records are skipped only if none of their cases is left as it was.
     """
-    stored = (stored_record(root, unit.key, event) for event in ledger.anchors(unit.key))
-    return next((part for each in stored if each and (part := shared_part(each, unit))), None)
+    return _anchor_or_lost(root, ledger, unit)[0]
+
+
+def _anchor_or_lost(root: Path, ledger: Ledger, unit: Unit) -> tuple[Baseline | None, Event | None]:
+    """Return the anchor, and the first event that may name it if the record of that is lost."""
+    lost: Event | None = None
+    events = ledger.anchors(unit.key)
+    for event in events:
+        record = stored_record(root, unit.key, event)
+        if record and (part := shared_part(record, unit)):
+            return part, lost
+        if not record and event is events[0]:
+            lost = event
+    return None, lost
 
 
 def shared_part(record: Baseline, unit: Unit) -> Baseline | None:
@@ -181,7 +193,8 @@ def _places(root: Path, unit: str, event: Event) -> Iterator[Path]:
     kept = kept_path(root, event.files[unit])
     names = (f"*/{glob.escape(unit)}{ending}" for ending in (".json", ".released.json"))
     moved = [path for name in names for path in sorted(root.glob(name))]  # the folder was renamed
-    yield from (path for path in dict.fromkeys([*stands, kept, *moved]) if path.is_file())
+    # what is kept has the digest in its name: no other record is read first
+    yield from (path for path in dict.fromkeys([kept, *stands, *moved]) if path.is_file())
 
 
 def _lost_anchor(root: Path, unit: Unit, event: Event) -> str:

@@ -84,7 +84,7 @@ class Backend:
         """Refuse a name of another form."""
 
     def check_weights(self, name: str) -> None:
-        """Refuse a model that has none where weights are trained, released or compared."""
+        """Refuse a model where weights are needed; one that is not refused here is where its weights are looked for."""
 
     def weights(self, name: str) -> str:
         """The folder, Hub id or embedded model whose weights it runs."""

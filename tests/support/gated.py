@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from typer.testing import CliRunner, Result
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
+from tunegate.harness.core.files import stamped
+from tunegate.harness.ledger.ledger import Event
+from tunegate.harness.ledger.store import append
 
 GOOD, BAD = '{"product": "boiler"}', "no idea"
 IDS = [f"c{number:02d}" for number in range(40)]
@@ -55,6 +58,23 @@ def ok(*arguments: str) -> str:
     done = invoke(*arguments)
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def decision(*options: str, ends: Collection[int] = (0, 1)) -> dict[str, Any]:
+    """What `tunegate gate --json` says, which ends with one of these exit codes."""
+    done = invoke("gate", "--json", *options)
+    assert done.exit_code in ends, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (done.exit_code == 0) == found["passes"]
+    return found
+
+
+def put_in_service(path: Path, data: dict[str, Any], kinds: Collection[str] = ("recorded", "serves")) -> None:
+    """Write a forged record of desk/triage, whose digest and events fit."""
+    forged = stamped({key: value for key, value in data.items() if key != "digest"})
+    path.write_text(json.dumps(forged))
+    for kind in kinds:
+        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
 
 
 def write(good: int, name: str = "outputs.jsonl", but: range = range(0)) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.gated import edit, git, invoke, ok
+from tests.support.gated import decision, edit, git, invoke, ok, put_in_service
 from tests.support.records import stamp, training_record, write_policy
 from tests.support.tiny import write_trained
 from tests.support.units import write_unit
-from tunegate.harness.core.files import file_digest, stamped
+from tunegate.harness.core.files import file_digest
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
@@ -61,20 +62,15 @@ def copies(number: int) -> dict[str, Any]:
     return {"file": "rows.jsonl", "form": "tunegate", "sha256": file_digest(Path("rows.jsonl")), "rows": number}
 
 
-def forge(path: Path, case: str = "c007") -> None:
-    """Change one output of a record, and write it anew."""
+def forge(path: Path, *kinds: str, case: str = "c007") -> None:
+    """Change one output of a record, and write it anew, with events of these kinds."""
     data = json.loads(path.read_text())
     data["cases"][case]["output"] = "another one"
     data["scorer"] = {"jsonschema": "0"}  # an older check: the outputs are scored again
-    del data["digest"]
-    path.write_text(json.dumps(stamped(data)))
+    put_in_service(path, data, kinds)
 
 
-def gate(*more: str) -> dict[str, Any]:
-    done = invoke("gate", "--policy-from=main", "--adapter=adapters/x", "--json", *more)
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+gate = partial(decision, "--policy-from=main", "--adapter=adapters/x")
 
 
 def test_a_record_of_more_cases_beside_an_adapter_is_compared_with_the_base_itself(desk, tiny_model):
@@ -95,7 +91,7 @@ def test_added_cases_of_a_record_come_with_its_being_in_service(desk, tiny_model
     ok("record")
     for event in set(Path("baselines/ledger").glob("*.json")) - known:
         event.unlink()
-    forge(path, "c065")  # the base of the adapter, on which nothing else would look
+    forge(path, case="c065")  # the base of the adapter, on which nothing else would look
     forged = json.loads(path.read_text())
     append(Path("baselines"), Event("recorded", "desk", forged["subject"], {T: forged["digest"]}))
 
@@ -130,10 +126,7 @@ def test_where_the_engine_repeats_itself_every_case_of_a_record_has_the_result_t
     ok("record")
     assert gate()["untrue"] == []
 
-    forge(path)
-    forged = json.loads(path.read_text())
-    for kind in ("recorded", "serves"):
-        append(Path("baselines"), Event(kind, "desk", forged["subject"], {T: forged["digest"]}))
+    forge(path, "recorded", "serves")
     [line] = gate()["untrue"]
     assert "has 98.3 %, and the gate finds 100.0 %: another result in 1 of 60 cases (c007); record it again" in line
 
@@ -220,9 +213,7 @@ def on_another_base(desk, tiny_model, tied_model) -> Path:
 def test_the_record_of_a_base_that_is_not_in_service_is_what_the_gate_finds_too(on_another_base):
     assert gate()["untrue"] == []
 
-    forge(on_another_base)
-    forged = json.loads(on_another_base.read_text())
-    append(Path("baselines"), Event("recorded", "desk", forged["subject"], {T: forged["digest"]}))
+    forge(on_another_base, "recorded")
     [line] = gate()["untrue"]
     assert "another result in 1 of 60 cases (c007); record it again" in line
 

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.fault_server import serving
-from tests.support.gated import OWN, commit_to_main, edit, git, invoke, ok
+from tests.support.gated import OWN, commit_to_main, decision, edit, git, invoke, ok, put_in_service
 from tests.support.prompted import BETTER, CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, act, prompt, record_as, settings
 from tests.support.records import write_policy
 from tests.support.units import write_unit
-from tunegate.harness.core.files import stamped
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
 
 HEADLINE = "Blocked: desk/triage regressed: in service 91.7 %, this change 75.8 %; edited: system prompt."
 
 
-def gate(*options: str) -> dict[str, Any]:
-    done = invoke("gate", "--policy-from=main", "--json", *options)
-    assert done.exit_code in (0, 1, 4), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert (done.exit_code == 0) == found["passes"]
-    return found
+gate = partial(decision, "--policy-from=main", ends=(0, 1, 4))
 
 
 def verdicts(found: dict[str, Any]) -> dict[str, str]:
@@ -144,11 +139,7 @@ def test_a_record_says_what_its_outputs_say(desk):
     for case in [*data["cases"]][20:40]:
         data["cases"][case]["output"] = wrong
     data["scorer"] = dict.fromkeys(data["scorer"], "0") or {"jsonschema": "0"}
-    del data["digest"]
-    forged = stamped(data)
-    record_path().write_text(json.dumps(forged))
-    for kind in ("recorded", "serves"):
-        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
+    put_in_service(record_path(), data)
     found = gate()
     assert not found["passes"]
     assert "has 74.2 %, and the gate finds 90.8 %: another result in 20 of 120 cases" in found["untrue"][0]
@@ -161,11 +152,7 @@ def test_a_record_names_the_questions_of_its_cases(desk):
     data = json.loads(record_path().read_text())
     for case in [*data["cases"]][:40]:
         data["cases"][case]["question"] = "0" * 64
-    del data["digest"]
-    forged = stamped(data)
-    record_path().write_text(json.dumps(forged))
-    for kind in ("recorded", "serves"):
-        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
+    put_in_service(record_path(), data)
     found = gate()
     assert not found["passes"]
     assert "names other questions than its cases ask; record it again" in found["untrue"][0]
@@ -348,12 +335,8 @@ def test_an_older_record_is_not_put_in_service_by_a_change(desk):
 def test_a_record_whose_prompt_was_rewritten_is_not_what_the_gate_finds(desk):
     forged = json.loads(record_path().read_text()) | {"configuration": {"template": "{input}", "system": BETTER,
                "decoding": {"max_new_tokens": 4, "temperature": 0.0, "top_p": 1.0, "seed": 0}}}  # fmt: skip
-    del forged["digest"]
-    forged = stamped(forged)
-    record_path().write_text(json.dumps(forged))
+    put_in_service(record_path(), forged)
     prompt(BETTER)
-    for kind in ("recorded", "serves"):
-        append(Path("baselines"), Event(kind, "desk", forged["subject"], {"desk/triage": forged["digest"]}))
     found = gate()
     assert not found["passes"]
     assert "expected the record of the anchor" in found["refused"]  # it stood in that file

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.gated import edit, git, invoke, ok
+from tests.support.gated import decision, edit, git, invoke, ok
 from tests.support.packages import installed
 from tests.support.prompted import settings
 from tests.support.records import write_policy
@@ -68,11 +68,7 @@ def desk(package, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def gate(*options: str) -> dict[str, Any]:
-    done = invoke("gate", "--policy-from=main", "--json", *options)
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+gate = partial(decision, "--policy-from=main")
 
 
 def verdicts(found: dict[str, Any]) -> set[str]:

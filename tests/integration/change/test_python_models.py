@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.gated import commit_to_main, edit, git, invoke, ok
+from tests.support.gated import commit_to_main, decision, edit, git, invoke, ok
 from tests.support.prompted import settings
 from tests.support.records import write_policy
 from tests.support.units import write_unit
@@ -54,11 +53,7 @@ def desk(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def gate(*options: str) -> dict[str, Any]:
-    done = invoke("gate", "--policy-from=main", "--json", *options)
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+gate = partial(decision, "--policy-from=main")
 
 
 def plant(file: str, ran: Path) -> None:

@@ -131,9 +131,9 @@ def _anchors(
 def with_grown_anchors(references: Mapping[str, Record], units: Sequence[Unit]) -> dict[str, Record]:
     """Join the anchor and the first results of the cases added since, which were outputs of several configurations.
 
-    By the anchor and what is in service alone, small losses on added cases would add up. Where later cases would hide
-    those on earlier ones, the earlier are compared by themselves, too. The anchor is no reference of its own where it
-    is what is in service.
+    Beside the anchor and what is in service, small losses on added cases would still add up. Where later cases would
+    hide those on earlier ones, the earlier are compared by themselves, too. The anchor is no reference of its own where
+    it is what is in service.
     """
     parts = [each for name, each in references.items() if name.startswith(f"{GROWN}, ")]
     found = {name: each for name, each in references.items() if not name.startswith(f"{GROWN}, ")}

@@ -68,7 +68,7 @@ def lacking_of(error: BaseException) -> CouldNotRun | None:
     if not isinstance(error, ImportError) or not error.name:
         return None
     if isinstance(error, ModuleNotFoundError) and _top(error.name) == "tunegate":
-        whole = "this installation has only a part of tunegate; run: pip install --force-reinstall tunegate"
+        whole = "this installation has only a part of tunegate; install all of it"
         return CouldNotRun(f"expected {error.name}, found none: {whole}")
     return lacking(error.name, error) if _top(error.name) in known else None
 

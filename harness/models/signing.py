@@ -1,4 +1,4 @@
-"""Sign folders of released adapters in OpenSSF's format, so that the owner of the public key can verify their origin."""
+"""Signs folders of released adapters in OpenSSF's format: the owner of the public key can verify their origin."""
 
 from __future__ import annotations
 

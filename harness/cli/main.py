@@ -30,7 +30,7 @@ from tunegate.harness.core.parts import load_part
 GROUP = "tunegate.commands"
 
 
-class Row(NamedTuple):
+class CommandRow(NamedTuple):
     """A command: its function (MODULE:FUNCTION below `tunegate`), its line in the list, and an example."""
 
     opens: str
@@ -44,73 +44,74 @@ class Row(NamedTuple):
 
 
 #: The commands by purpose.
-GROUPS: dict[str, tuple[Row, ...]] = {
+GROUPS: dict[str, tuple[CommandRow, ...]] = {
     "Begin": (
-        Row("harness.cli.begin:init", "Start a task: fixtures from a table.",
+        CommandRow("harness.cli.begin:init", "Start a task: fixtures from a table.",
             "tunegate init desk --from mail.csv --input text --expect team"),
-        Row("harness.imports.commands:import_", "Import tests of another tool as fixtures.",
+        CommandRow("harness.imports.commands:import_", "Import tests of another tool as fixtures.",
             "tunegate import promptfooconfig.yaml"),
-        Row("harness.cli.begin:tour", "See the gate at work in a minute.", "tunegate tour try-it"),
-        Row("harness.cli.report:demo", "Run the whole loop on a small model.", "tunegate demo"),
+        CommandRow("harness.cli.begin:tour", "See the gate at work in a minute.", "tunegate tour try-it"),
+        CommandRow("harness.cli.report:demo", "Run the whole loop on a small model.", "tunegate demo"),
     ),
     "Write": (
-        Row("harness.cli.fixtures:lint", "Check fixtures, without a model.",
+        CommandRow("harness.cli.fixtures:lint", "Check fixtures, without a model.",
             "tunegate lint fixtures/support/triage.yaml --strict"),
-        Row("harness.cli.fixtures:schema", "Print a JSON Schema for an editor.",
+        CommandRow("harness.cli.fixtures:schema", "Print a JSON Schema for an editor.",
             "tunegate schema task > task.schema.json"),
-        Row("harness.cli.fixtures:plan", "Show how many cases each unit needs.",
+        CommandRow("harness.cli.fixtures:plan", "Show how many cases each unit needs.",
             "tunegate plan --unit support/triage --margin .03"),
-        Row("harness.cli.traffic:traffic", "Freeze production inputs as a snapshot.", "tunegate traffic inputs.jsonl"),
-        Row("harness.coverage.commands:coverage", "Find what no case stands for.",
+        CommandRow("harness.cli.traffic:traffic", "Freeze production inputs as a snapshot.",
+            "tunegate traffic inputs.jsonl"),
+        CommandRow("harness.coverage.commands:coverage", "Find what no case stands for.",
             "tunegate coverage traffic.jsonl --unit support/triage"),
-        Row("harness.cli.case:case", "Make a case of an incident.",
+        CommandRow("harness.cli.case:case", "Make a case of an incident.",
             "tunegate case support/triage --from log.jsonl --id 4711"),
-        Row("harness.cli.recorded:prompts", "Write the requests of all cases.",
+        CommandRow("harness.cli.recorded:prompts", "Write the requests of all cases.",
             "tunegate prompts support/triage > requests.jsonl"),
-        Row("harness.labelling.commands:label", "Label outputs, blindly, on a page or in the terminal.",
+        CommandRow("harness.labelling.commands:label", "Label outputs, blindly, on a page or in the terminal.",
             "tunegate label questions.jsonl --by anna"),
     ),
     "Evaluate": (
-        Row("harness.cli.recorded:record", "Record a model's baseline.",
+        CommandRow("harness.cli.recorded:record", "Record a model's baseline.",
             "tunegate record --model openai:https://api.example.com/v1#gpt-5"),
-        Row("trainers.commands:diagnose", "Find which remedy closes the gap.",
+        CommandRow("trainers.commands:diagnose", "Find which remedy closes the gap.",
             "tunegate diagnose support --larger ./bigger"),
-        Row("harness.cli.compare:compare", "Compare configurations, or result files of another tool.",
+        CommandRow("harness.cli.compare:compare", "Compare configurations, or result files of another tool.",
             "tunegate compare smollm2 terse=terse.txt+smollm2 --unit support/replies"),
-        Row("harness.cli.gate:gate", "Run the gate without importing code from the repository.",
+        CommandRow("harness.cli.gate:gate", "Run the gate without importing code from the repository.",
             "tunegate gate --adapter=tuned --policy-from=origin/main"),
-        Row("harness.cli.report:report", "Show records: one, or side by side.", "tunegate report record.json"),
-        Row("harness.cli.report:view", "Open a record as a page.", "tunegate view record.json"),
-        Row("harness.cli.report:comment", "Post the result as a pull-request comment.",
+        CommandRow("harness.cli.report:report", "Show records: one, or side by side.", "tunegate report record.json"),
+        CommandRow("harness.cli.report:view", "Open a record as a page.", "tunegate view record.json"),
+        CommandRow("harness.cli.report:comment", "Post the result as a pull-request comment.",
             "tunegate comment decision.json"),
     ),
     "Train": (
-        Row("trainers.commands:train", "Train a LoRA adapter, after the guards.",
+        CommandRow("trainers.commands:train", "Train a LoRA adapter, after the guards.",
             "tunegate train recipes/support.yaml --dry-run"),
-        Row("trainers.commands:distil", "Turn a larger model's outputs into training rows.",
+        CommandRow("trainers.commands:distil", "Turn a larger model's outputs into training rows.",
             "tunegate distil mail inputs.jsonl --output rows.jsonl"),
-        Row("trainers.adoption.commands:adopt", "Adopt a LoRA adapter that was trained elsewhere.",
+        CommandRow("trainers.adoption.commands:adopt", "Adopt a LoRA adapter that was trained elsewhere.",
             "tunegate adopt runs/axolotl-out --rows rows.jsonl --trainer axolotl --task support"),
     ),
     "Ship": (
-        Row("harness.release.commands:release", "Evaluate an adapter again and release it.",
+        CommandRow("harness.release.commands:release", "Evaluate an adapter again and release it.",
             "tunegate release adapters/support"),
-        Row("harness.release.commands:retire", "Retire a unit that was deleted.",
+        CommandRow("harness.release.commands:retire", "Retire a unit that was deleted.",
             "tunegate retire support/slang --reason 'We serve no chat.'"),
-        Row("harness.release.commands:sign", "Sign a released adapter.",
+        CommandRow("harness.release.commands:sign", "Sign a released adapter.",
             "tunegate sign adapters/support --key release-key.pem"),
-        Row("harness.release.commands:verify", "Verify a released adapter's digests.",
+        CommandRow("harness.release.commands:verify", "Verify a released adapter's digests.",
             "tunegate verify adapters/support"),
-        Row("harness.release.commands:parity", "Verify that a served model matches the evaluated one.",
+        CommandRow("harness.release.commands:parity", "Verify that a served model matches the evaluated one.",
             "tunegate parity adapters/support --model models/support.gguf"),
-        Row("harness.release.commands:export", "Merge an adapter into a model, and verify it.",
+        CommandRow("harness.release.commands:export", "Merge an adapter into a model, and verify it.",
             "tunegate export adapters/support --output models/support"),
     ),
     "Keep": (
-        Row("harness.cli.report:ledger", "Show what happened to each task.",
+        CommandRow("harness.cli.report:ledger", "Show what happened to each task.",
             "tunegate ledger support --contains=origin/main"),
-        Row("harness.cli.cache:cache", "Show, check or clear the cache.", "tunegate cache check"),
-        Row("harness.cli.merge:merge", "Join the shards of a run into one record.",
+        CommandRow("harness.cli.cache:cache", "Show, check or clear the cache.", "tunegate cache check"),
+        CommandRow("harness.cli.merge:merge", "Join the shards of a run into one record.",
             "tunegate merge shard-*.json --against=baseline"),
     ),
 }  # fmt: skip
@@ -152,7 +153,7 @@ class Tunegate(GroupedCommands):
         try:
             return super().get_command(ctx, cmd_name) or _installed(cmd_name)
         except (TunegateError, ImportError) as error:
-            if ctx.resilient_parsing:  # completion has nobody to tell
+            if ctx.resilient_parsing:  # completion shows no errors
                 return None
             ours = as_tunegate_error(error, project())
             errors.print(str(ours))
@@ -160,7 +161,7 @@ class Tunegate(GroupedCommands):
 
 
 @functools.cache
-def _of_row(row: Row) -> Any:
+def _of_row(row: CommandRow) -> Any:
     kind = ScoringCommand if row.name in SCORING else Command
     function = finds_traffic(load_part(f"tunegate.{row.opens}"))
     return _command(row.name, function, kind, short_help=row.short, epilog=f"Example: {row.example}")

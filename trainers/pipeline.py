@@ -14,9 +14,10 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import CURVES, DROPPED, TRAINING, adapter_digest, load_adapter
-from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.huggingface import Local, load_base
 from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.model_options import NO_QUANTIZATION
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.privacy.memorization import HOW_TO_MEND
 from tunegate.trainers.config.sections import REFUSE
 from tunegate.trainers.preparation import Ready, Say, check_output, package_versions

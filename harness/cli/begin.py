@@ -1,17 +1,18 @@
-"""Commands to get started: the tour, a new task, and tests of another tool."""
+"""Commands to get started: the tour, and a new task."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from tunegate.harness.cli.common import console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
+from tunegate.harness.core.parts import find_part, load_part
 from tunegate.harness.models.backends import backend_of
 from tunegate.harness.options.table import Suite
 
@@ -68,14 +69,14 @@ def init(
     Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing. With
     --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id or openai:URL#MODEL.
     """
-    from tunegate.harness.imports.recognise import is_source
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
     is_table = bool(column or expect or text or label)
-    if source is not None and not is_table and is_source(Path(source)):
+    is_source = find_part("tunegate.harness.imports.recognise:is_source")
+    if source is not None and not is_table and is_source and is_source(Path(source)):
         _refuse_table_options(ctx, source)
-        import_(Path(source), task, cases=cases, quiet=quiet)
+        load_part("tunegate.harness.imports.commands:import_")(Path(source), task, cases=cases, quiet=quiet)
         return
     chosen = _chosen(model, is_given(ctx, "model"), rows)
     asks = task is None and source is None and _is_interactive()
@@ -201,34 +202,3 @@ def _report(changes: Changes, made: NewTask, then: str) -> None:
         console.print(f"note: {note}")
     guide = next(path for path in changes.new if path.name == "README.md")
     console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps")
-
-
-def import_(
-    source: Annotated[Path, typer.Argument(help="The file, or the folder that holds it.", metavar="FILE|FOLDER")],
-    task: Annotated[
-        str | None, typer.Argument(help="Name of the task and its folder; by default the file's.", metavar="TASK")
-    ] = None,
-    match: Annotated[Literal["exact", "starts", "includes"] | None, shared("match")] = None,
-    column: Annotated[str | None, shared("input")] = None,
-    cases: Cases = FIXTURES,
-    quiet: Quiet = False,
-) -> None:
-    """Import tests of promptfoo, OpenAI's evals, deepeval or inspect_ai as fixtures.
-
-    Nothing in the files is executed, and nothing is overwritten. What has no home here is listed, with its number.
-    """
-    from tunegate.harness.imports.recognise import import_source
-    from tunegate.harness.imports.write import write_import
-
-    imported = import_source(source, match, column)
-    written = write_import(imported, task, project(), cases)
-    if quiet:
-        return
-    for path in written.paths:
-        console.print(f"wrote {show_path(path)}")
-    console.lines((*written.lines, *(f"note: {note}" for note in imported.notes)))
-    model = written.models[0] if written.models else "MODEL"
-    console.print(f"next: tunegate lint, then pytest {show_path(cases)}/ --tg-model={model}")
-
-
-import_.__name__ = "import"  # the command's name, which as a keyword cannot be the function's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from inspect import cleandoc
 from typing import Any, ClassVar
 
@@ -72,9 +72,9 @@ def _clause(text: str) -> str:
 
 
 class GroupedCommands(TyperGroup):
-    """Commands in groups, as `groups` names them; each command belongs to one group."""
+    """Commands in groups, as `groups` names them with their lines; each command belongs to one group."""
 
-    groups: ClassVar[Mapping[str, Iterable[str]]] = {}
+    groups: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments before a command; this help always fits one screen."""
@@ -89,8 +89,7 @@ class GroupedCommands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (so typer calls it)
         """Write each group with its commands."""
-        width = max(map(len, self.commands))
-        for group, names in self.groups.items():
+        width = max(len(name) for lines in self.groups.values() for name in lines)
+        for group, lines in self.groups.items():
             with formatter.section(group):
-                rows = [(name.ljust(width), self.commands[name].get_short_help_str(WIDTH)) for name in names]
-                formatter.write_dl(rows)
+                formatter.write_dl([(name.ljust(width), line) for name, line in lines.items()])

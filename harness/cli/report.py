@@ -82,7 +82,7 @@ def report(
 
 def _whole(found: Report, inputs: Inputs, baselines: Path, key: Path | None = None) -> Report:
     """Add each unit's history and the state of each adapter's signature to the report."""
-    from tunegate.harness.release.signing import signature_line
+    from tunegate.harness.models.signing import signature_line
     from tunegate.harness.reporting.history import with_history
     from tunegate.harness.reporting.report import with_provenance
 

@@ -63,11 +63,14 @@ def lacking(module: str, error: ImportError | None = None) -> CouldNotRun:
 
 
 def lacking_of(error: BaseException) -> CouldNotRun | None:
-    """Return the error for an ImportError of an extra's module; None for any other error."""
+    """Return the error for an ImportError of an extra's module, or of a part of ours; None for any other error."""
     known = {module for brought in EXTRAS.values() for module in brought}
-    if isinstance(error, ImportError) and error.name and _top(error.name) in known:
-        return lacking(error.name, error)
-    return None
+    if not isinstance(error, ImportError) or not error.name:
+        return None
+    if isinstance(error, ModuleNotFoundError) and _top(error.name) == "tunegate":
+        whole = "this installation has only a part of tunegate; install all of it"
+        return CouldNotRun(f"expected {error.name}, found none: {whole}")
+    return lacking(error.name, error) if _top(error.name) in known else None
 
 
 def _top(module: str) -> str:

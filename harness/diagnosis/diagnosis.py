@@ -11,16 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.matching import DIAGNOSIS
-from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.baselines.diagnosed import LARGER, RungResult, diagnosis_path, read_kept, rungs_of
 from tunegate.harness.cases.model import Task, Unit
-from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.files import is_as_stamped, stamped, state_folder, write_atomically
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import stamped, state_folder, write_atomically
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.reading import read_json
-from tunegate.harness.diagnosis.ladder import LADDER, LARGER, SAMPLE, SEED, promptable, run_ladder, sample
+from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, SEED, promptable, run_ladder, sample
 from tunegate.harness.diagnosis.optimised import OPTIMISED, Optimisation, Optimiser, read_optimisation
-from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, RungResult, advice, remedy, rungs
+from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, advice, remedy, rungs
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Model
@@ -185,11 +183,6 @@ def _goal(task: Task, unit: Unit) -> float:
     return task.policy.of(unit.name, unit.kind).target_score or GOAL
 
 
-def diagnosis_path(root: Path, slug: str, task: str) -> Path:
-    """Return the path of a task's last diagnosis of a model: `<root>/<model>-<digest8>/<task>/diagnosis.json`."""
-    return root / slug / task / DIAGNOSIS
-
-
 def write_diagnosis(root: Path, found: Diagnosis) -> Path:
     """Write a diagnosis as stable text, to be committed; return its path."""
     path = diagnosis_path(root, str(found.subject["model"]), found.task)
@@ -199,27 +192,14 @@ def write_diagnosis(root: Path, found: Diagnosis) -> Path:
 
 def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
     """Read a diagnosis that command `how` created; `Refused` if the file is missing, edited or not a diagnosis."""
-    name = show_path(path)
-    try:
-        data = read_json(path, "a diagnosis", published_schema("diagnosis"))
-    except Unreadable as error:
-        if error.is_missing:
-            raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
-        raise Refused(f"{name}: expected a diagnosis, found {error.found}; run: {how}") from error
-    if not is_as_stamped(data):
-        raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
+    data = read_kept(path, how)
     known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable", "optimised"}}
     units = {
-        key: Recommendation(raw["remedy"], raw["advice"], raw["goal"], tuple(map(_read_rung, raw["rungs"])))
+        key: Recommendation(raw["remedy"], raw["advice"], raw["goal"], rungs_of(raw))
         for key, raw in data["units"].items()
     }
     optimised = read_optimisation(data["optimised"]) if "optimised" in data else None
     return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), optimised=optimised, **known)
-
-
-def _read_rung(raw: Mapping[str, Any]) -> RungResult:
-    interval = raw["interval"]
-    return RungResult(**{**raw, "interval": tuple(interval) if interval else None})
 
 
 def keep_records(records: Mapping[str, Record], task: str, folder: Path = RECORDS) -> Sequence[Path]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.baselines.diagnosed import diagnosis_path
 from tunegate.harness.baselines.diff import MUST_EQUAL, NAMES
 from tunegate.harness.baselines.matching import DEFAULT_MODEL, DIAGNOSIS
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, asked_of, diagnosis_path, read_diagnosis
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, asked_of, read_diagnosis
 from tunegate.harness.diagnosis.ladder import promptable
 
 OVERRIDE = "add --override REASON"

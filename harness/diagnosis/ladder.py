@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from tunegate.harness.baselines.diagnosed import LARGER
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.core.files import digest
@@ -16,7 +17,6 @@ from tunegate.harness.models.api import Model, Unconstrainable
 from tunegate.harness.models.model_options import RUNGS
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS
 
-LARGER = "larger"  # a strategy of its own: another model with the prompt of the first
 LADDER = (*RUNGS[:2], OPTIMISED, *RUNGS[2:], LARGER)  # an optimised prompt has no worked examples
 SAMPLE = 40  # cases per unit
 SEED = 0

@@ -7,14 +7,13 @@ expensive prompt; it teaches neither facts nor reasoning.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from tunegate.harness.baselines.diagnosed import LARGER, RungResult
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.formatting import difference, percent
-from tunegate.harness.diagnosis.ladder import LARGER
 from tunegate.harness.diagnosis.optimised import OPTIMISED
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.families import LEVEL, SEED
@@ -48,26 +47,6 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "fine-tune for cost": ("Fine-tune for cost", "; a tuned model does not need it"),
 }
 CONTENT_REMEDY: Mapping[str, Remedy] = {"context": "retrieval", "steps": "reasoning", LARGER: "larger model"}
-
-
-@dataclass(frozen=True, slots=True)
-class RungResult:
-    """A unit with one prompting strategy.
-
-    `mean` and `form` are the shares of cases that pass and that have the right form; `tokens` is the mean of a call, in
-    and out; `gain` is the paired difference to the first strategy with its 95 % `interval`, `better` whether it is
-    significant among the unit's strategies. `cut` outputs ended at the unit's `max_new_tokens`.
-    """
-
-    rung: str
-    n: int
-    mean: float
-    form: float
-    tokens: float | None
-    gain: float = 0.0
-    interval: tuple[float, float] | None = None
-    better: bool = False
-    cut: int = 0
 
 
 def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.baselines.diagnosed import RungResult
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown_lines
 from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.diagnosis import RECORDS, Diagnosis, Recommendation
 from tunegate.harness.diagnosis.optimised import optimisation_sentences, prompt_path
-from tunegate.harness.diagnosis.recommendation import RungResult, times
+from tunegate.harness.diagnosis.recommendation import times
 from tunegate.harness.reporting.differences import word_diff
 
 COLUMNS = ("unit, strategy", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\nper call", "times\nas-is")

@@ -17,10 +17,14 @@ from tunegate.harness.core.files import digest
 Finish = Literal["stop", "length"]
 Messages = Turns
 LogProbs = tuple[tuple[float, ...], ...]
+DECIMALS = 4  # of a log-probability, in nats: further digits may change with the number of threads
 STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine whose outputs repeat
 SERVED = "served"  # key of `names`: the version that an alias leads to
 ITSELF = "that exact name"  # where the name is no alias
 SUPPLIED = "replay"  # the backend of supplied outputs; they have no other engine
+#: How llguidance reads a schema: at most one space where JSON allows white space, since otherwise a small model writes
+#: blank lines until it is cut. A schema's own settings do not loosen it.
+GRAMMAR_OPTIONS = {"whitespace_pattern": " ", "lenient": False, "coerce_one_of": False}
 SUPPLIED_SCORES = "supplied scores"  # the backend of scores that another tool gave
 
 

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.parts import load_part
 from tunegate.harness.models.model_options import AUTO, ModelOptions
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Backend:
         beside: Opened | None = None,
     ) -> Opened:
         """Open a model with at most one adapter; what a model `beside` it, of the same name, loads is shared."""
-        return cast("Opened", _loaded(self.opens)(name, watch, options or ModelOptions(), rung))
+        return cast("Opened", load_part(self.opens)(name, watch, options or ModelOptions(), rung))
 
 
 class BackendWithWeights(Backend):
@@ -148,7 +148,7 @@ class BackendWithWeights(Backend):
     ) -> Opened:
         """Open a base with at most one adapter."""
         base = cast("Any", beside).base if beside else None
-        return cast("Opened", _loaded(self._class(options))(name, watch, adapter, rung, base, options))
+        return cast("Opened", load_part(self._class(options))(name, watch, adapter, rung, base, options))
 
     def _class(self, options: ModelOptions | None) -> str:
         return self.opens
@@ -468,8 +468,3 @@ def is_python_file(source: str) -> bool:
 
 def _named(options: Sequence[str]) -> str:
     return " and ".join(each.partition("=")[0] for each in options)
-
-
-def _loaded(name: str) -> Any:
-    module, _, what = name.partition(":")
-    return getattr(import_module(module), what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.extras import need
 
+FLOAT32 = "float32"
+#: As a safetensors file names them. Weights of any other type are computed in float32.
+STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "8bit": 1, "4bit": 0.5}  # of a number
 NOT_QUANTIZED = ("embed", "lm_head")  # bitsandbytes leaves them as they are
 CONTROL_GROUP = Path("/sys/fs/cgroup")  # of a container, whose limit may be below the machine's memory
@@ -42,6 +46,14 @@ def stored_tensors(weights: Iterable[Path]) -> Iterator[StoredTensor]:
             raise CouldNotRun(
                 f"{show_path(path)}: expected a model that transformers can load, found: {error}"
             ) from error
+
+
+def stored_dtype(weights: Iterable[Path]) -> str:
+    """The type of most weights; float32 if torch does not multiply that type. CouldNotRun if a file is damaged."""
+    numbers = Counter[str]()
+    for tensor in stored_tensors(weights):
+        numbers[tensor.dtype] += tensor.size
+    return STORED.get(numbers.most_common(1)[0][0], FLOAT32) if numbers else FLOAT32
 
 
 def free_memory() -> int:

@@ -18,6 +18,7 @@ GgufType = Literal[
 ]
 GGUF_TYPES: tuple[GgufType, ...] = get_args(GgufType)
 AUTO = "auto"
+CPU = "cpu"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(?::(0|[1-9][0-9]?))?")  # with the number of one GPU
 DEVICE_IS = "auto, cpu, cuda, cuda:N or mps"
 NO_QUANTIZATION = "none"

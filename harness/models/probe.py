@@ -20,6 +20,9 @@ NOT_THE_TOKENIZER = frozenset({
     "backend", "is_local", "local_files_only", "name_or_path", "processor_class", "transformers_version",
     "chat_template",  # digested by itself
 })  # fmt: skip
+PROBE = (
+    "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"  # does an adapter act on it
+)
 PAGE = (
     "The quick brown fox can't jump over 12,345.67 lazy dogs -- isn't it?  Two spaces, a\ttab.\r\n\n\n  End .  ",
     " begins with a space , and has spaces before marks ! do n't 's 've ?",

@@ -17,6 +17,7 @@ from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import not_loaded, resolve, template_text
 
+Encoded = tuple[list[int], list[int]]  # the tokens before a text, and its own
 TEMPLATE_SECONDS = 20.0  # per prompt: a template is a program, and may never end
 MOST_OF_A_PROMPT = 10_000_000  # characters
 SYSTEM = "You are asked whether you are there."  # a text that no template contains
@@ -149,3 +150,17 @@ def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> Pr
         return RenderedPrompt(prompt, tuple(tokenizer(prompt, add_special_tokens=False).input_ids))
 
     return render
+
+
+def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
+    """The tokens before a text, which are given, and those of the text, which are scored.
+
+    A text by itself is scored from its first token on: the begin or end token of texts comes before it.
+    """
+    if prompt is None:
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        before = [start]
+    else:
+        before = tokenizer(prompt, add_special_tokens=False).input_ids
+    # encoded separately: together, a token may span the border, and other tokens would be scored
+    return before, tokenizer(text, add_special_tokens=False).input_ids

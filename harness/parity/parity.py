@@ -26,8 +26,8 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, base_name, check_base, training_record
 from tunegate.harness.models.conversion import GGUF
 from tunegate.harness.models.local.huggingface import Base, Local
-from tunegate.harness.models.local.placement import CPU, FLOAT32
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.memory import FLOAT32
+from tunegate.harness.models.model_options import CPU, ModelOptions
 from tunegate.harness.models.served.served_prompts import served_loras, served_prompts
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.whole_model import is_whole_model

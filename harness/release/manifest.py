@@ -24,10 +24,11 @@ from tunegate.harness.models.adapters import (
     check_length,
     training_record,
 )
+from tunegate.harness.models.signing import SIGNATURE, sign_folder
 from tunegate.harness.models.whole_model import is_whole_model
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
-MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
+MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 MAYBE = (CURVES, DROPPED, PARITY)  # listed if they exist
 
 
@@ -129,6 +130,16 @@ def _ledger_on_card(adapter: Path, manifest: Mapping[str, Any]) -> dict[str, Any
     """The manifest's entry about the ledger, if the model card has the same sentence; otherwise empty."""
     ledger: dict[str, Any] = manifest["ledger"]
     return ledger if shown_in_markdown(ledger["said"]) in read_text(adapter / CARD) else {}
+
+
+def sign_release(adapter: Path, key: Path) -> list[str]:
+    """Verify a released adapter's files and sign them; returns a line for each step.
+
+    Raises:
+        Refused: the adapter changed since its release, or the key is not usable.
+        CouldNotRun: the library is missing.
+    """
+    return [verify_release(adapter)[-1], sign_folder(adapter, key)]
 
 
 def read_manifest(adapter: Path) -> dict[str, Any]:

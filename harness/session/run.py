@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tunegate.harness.baselines.diagnosed import better_prompting
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import show_path
@@ -13,7 +14,6 @@ from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
-from tunegate.harness.diagnosis.beside import better_prompting
 from tunegate.harness.evaluation.compared import compared_with
 from tunegate.harness.evaluation.outlay import Outlay
 from tunegate.harness.evaluation.record import Record
@@ -26,11 +26,11 @@ from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.gate.labelled_outputs import supplied_digest
 from tunegate.harness.ledger.evaluations import evaluation_numbers, try_events
 from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.sealed import announce_evaluations, check_changed, check_remote, send_run
 from tunegate.harness.ledger.store import append, read_ledger
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session.models import Candidate, RunModels, trained_tasks
+from tunegate.harness.session.sealed import announce_evaluations, check_changed, check_remote, send_run
 from tunegate.harness.session.selection import Selection
 
 

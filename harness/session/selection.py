@@ -12,8 +12,8 @@ from tunegate.harness.cases.snapshot import traffic_in
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.shards import divide
-from tunegate.harness.ledger.sealed import check_openable
 from tunegate.harness.options.run import Options
+from tunegate.harness.session.sealed import check_openable
 
 
 class Selection:

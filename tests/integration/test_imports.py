@@ -76,6 +76,10 @@ def test_packages_import_only_downwards(house):
         ("harness/core/files.py", "tunegate.harness.gate.rule"),
         ("harness/checks/cost.py", "tunegate.harness.checks.short_answer"),
         ("trainers/config/recipe.py", "tunegate.trainers.training.loop"),
+        ("harness/cli/main.py", "tunegate.trainers.commands"),
+        ("harness/session/run.py", "tunegate.harness.diagnosis.diagnosis"),
+        ("harness/models/api.py", "tunegate.harness.models.local.huggingface"),
+        ("harness/models/served/server.py", "tunegate.harness.models.local.loglikelihood"),
     ],
 )
 def test_a_planted_upward_import_breaks_the_contract(house, room, upward):

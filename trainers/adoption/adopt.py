@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.columnar import hub_name
+from tunegate.harness.baselines.diagnosed import diagnosis_path
 from tunegate.harness.cases.loader import find_tasks, load_tasks
 from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
 from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import stamped, write_json
-from tunegate.harness.diagnosis.diagnosis import diagnosis_path
 from tunegate.harness.diagnosis.eligibility import (
     OVERRIDE,
     eligibility,

@@ -15,11 +15,11 @@ from typing import Any
 
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.local.batching import Encoded, plan_texts
+from tunegate.harness.models.local.batching import plan_texts
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.models.local.loglikelihood import encode, within_memory
+from tunegate.harness.models.local.loglikelihood import within_memory
 from tunegate.harness.models.local.token_budget import budget_for_texts
-from tunegate.harness.models.tokenizer import render_prompt
+from tunegate.harness.models.tokenizer import Encoded, encode, render_prompt
 from tunegate.harness.rows.examples import Example
 
 SAMPLE = 64  # rows and cases each

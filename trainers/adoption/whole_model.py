@@ -13,9 +13,10 @@ from typing import Any
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.models.local.huggingface import PROBE, Local, load_base, quiet_transformers
-from tunegate.harness.models.local.placement import stored_dtype
+from tunegate.harness.models.local.huggingface import Local, load_base, quiet_transformers
+from tunegate.harness.models.memory import stored_dtype
 from tunegate.harness.models.model_options import NO_QUANTIZATION, NO_TEMPLATE
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.resolve import MORE_TEMPLATES, TEMPLATE, loaded_weights, not_loaded, own_code
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.models.whole_model import files_beside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tunegate.harness.models.local.batching import Encoded
+from tunegate.harness.models.tokenizer import Encoded
 
 
 def mean_divergence(model: Any, texts: Sequence[Encoded]) -> float:

@@ -9,10 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.local.batching import Encoded
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.models.local.loglikelihood import encode
-from tunegate.harness.models.tokenizer import render_prompt
+from tunegate.harness.models.tokenizer import Encoded, encode, render_prompt
 from tunegate.trainers.data.asked_rows import AskedRow
 from tunegate.trainers.training.divergence import mean_divergence
 

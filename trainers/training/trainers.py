@@ -13,10 +13,11 @@ from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.local.huggingface import PROBE, load_base
-from tunegate.harness.models.local.placement import CPU, CUDA, Placement, free_on_gpu, multiplies, place
+from tunegate.harness.models.local.huggingface import load_base
+from tunegate.harness.models.local.placement import CUDA, Placement, free_on_gpu, multiplies, place
 from tunegate.harness.models.memory import stored_tensors
-from tunegate.harness.models.model_options import NO_QUANTIZATION
+from tunegate.harness.models.model_options import CPU, NO_QUANTIZATION
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import DPO, KTO, Recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tunegate.harness.models.api import Request
+from tunegate.harness.models.tokenizer import Encoded
 
 # A batch's shape can change a greedy output, so the way batches are made belongs to the engine that a baseline names:
 # raise this number when outputs in float32 on a CPU change with it. TOKEN_BUDGET is recorded separately.
@@ -12,8 +13,6 @@ PLANNER = "2"
 TOKEN_BUDGET = 8192  # most tokens of a batch on a CPU, prompts and outputs, padding included
 LOGITS = 100_000_000  # most numbers that a batch produces there: rows x width x vocabulary, 400 MB in float32
 LEAST = 16  # tokens; a shorter prefix is not worth a pass of its own
-
-Encoded = tuple[list[int], list[int]]
 
 
 def shared_prefix(rows: Sequence[list[int]]) -> int:

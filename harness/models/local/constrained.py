@@ -12,14 +12,11 @@ from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
-from tunegate.harness.models.api import Request, Unconstrainable
+from tunegate.harness.models.api import GRAMMAR_OPTIONS, Request, Unconstrainable
 
 LIBRARY = "llguidance"
 # How schemas become grammars belongs to the engine that a baseline names: raise this number when outputs change.
 GRAMMAR = "1"
-#: At most one space where JSON allows white space: otherwise a small model writes blank lines until it is cut. A
-#: schema's own settings do not loosen it.
-MADE = {"whitespace_pattern": " ", "lenient": False, "coerce_one_of": False}
 SAID = 300  # characters of the library's message
 
 
@@ -48,7 +45,7 @@ def check_constraints(requests: Iterable[Request]) -> None:
 
 
 def _grammar(constraint: Constraint) -> str:
-    return str(need(LIBRARY).LLMatcher.grammar_from_json_schema(constraint.schema, overrides=MADE))
+    return str(need(LIBRARY).LLMatcher.grammar_from_json_schema(constraint.schema, overrides=GRAMMAR_OPTIONS))
 
 
 @cache

@@ -22,12 +22,13 @@ from tunegate.harness.models.identity import identify
 from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.local.constrained import ConstrainedOutput, Grammars, check_constraints, library
 from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
-from tunegate.harness.models.local.loglikelihood import encode, within_memory
+from tunegate.harness.models.local.loglikelihood import within_memory
 from tunegate.harness.models.local.packed_linear import keep_contiguous, pack, unpack
-from tunegate.harness.models.local.placement import CPU, CUDA, Placement, choose_gpus, free_on_gpu, load_placed, place
+from tunegate.harness.models.local.placement import CUDA, Placement, choose_gpus, free_on_gpu, load_placed, place
 from tunegate.harness.models.local.token_budget import TokenBudget, budget_for_outputs, budget_for_texts
 from tunegate.harness.models.memory import check_loading, free_memory, loaded_size
-from tunegate.harness.models.model_options import UNSAID, ModelOptions
+from tunegate.harness.models.model_options import CPU, UNSAID, ModelOptions
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
 from tunegate.harness.models.resolve import (
@@ -38,10 +39,8 @@ from tunegate.harness.models.resolve import (
     not_loaded,
     resolve,
 )
-from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
+from tunegate.harness.models.tokenizer import encode, load_tokenizer, render_prompt
 from tunegate.harness.models.whole_model import is_whole_model
-
-PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
 
 
 class Base:

@@ -5,25 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tunegate.harness.models.api import LogProbs
-from tunegate.harness.models.local.batching import Encoded
+from tunegate.harness.models.api import DECIMALS, LogProbs
 from tunegate.harness.models.local.token_budget import TokenBudget, is_out_of_memory
-
-DECIMALS = 4  # stored, in nats: further digits may change with the number of threads
-
-
-def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
-    """The tokens before a text, which are given, and those of the text, which are scored.
-
-    A text by itself is scored from its first token on: the begin or end token of texts comes before it.
-    """
-    if prompt is None:
-        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-        before = [start]
-    else:
-        before = tokenizer(prompt, add_special_tokens=False).input_ids
-    # encoded separately: together, a token may span the border, and other tokens would be scored
-    return before, tokenizer(text, add_special_tokens=False).input_ids
+from tunegate.harness.models.tokenizer import Encoded
 
 
 def within_memory(model: Any, texts: Sequence[tuple[str, Encoded]], budget: TokenBudget) -> LogProbs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,14 +12,11 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.extras import need
-from tunegate.harness.models.memory import stored_tensors
-from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOptions
+from tunegate.harness.models.memory import FLOAT32, stored_dtype
+from tunegate.harness.models.model_options import AUTO, CPU, NO_QUANTIZATION, ModelOptions
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-CPU, CUDA, MPS = "cpu", "cuda", "mps"
-FLOAT32 = "float32"
-#: As a safetensors file names them. Weights of any other type are computed in float32.
-STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
+CUDA, MPS = "cuda", "mps"
 #: As torch names what a CPU supports.
 NATIVE_ON_CPU = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
 #: Without any of these there is only the CPU, and torch, which takes seconds to import, is not needed.
@@ -73,14 +69,6 @@ def multiplies(device: str, dtype: str) -> bool:
         return dtype == "float16"  # an M1 has no native bfloat16
     found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 does not report them
     return any(found.get(name) for name in NATIVE_ON_CPU[dtype])
-
-
-def stored_dtype(weights: Iterable[Path]) -> str:
-    """The type of most weights; float32 if torch does not multiply that type. CouldNotRun if a file is damaged."""
-    numbers = Counter[str]()
-    for tensor in stored_tensors(weights):
-        numbers[tensor.dtype] += tensor.size
-    return STORED.get(numbers.most_common(1)[0][0], FLOAT32) if numbers else FLOAT32
 
 
 def _first_device() -> str:

@@ -19,6 +19,7 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import (
+    DECIMALS,
     SERVED,
     Completion,
     Fingerprint,
@@ -29,7 +30,6 @@ from tunegate.harness.models.api import (
 )
 from tunegate.harness.models.backends import split_server
 from tunegate.harness.models.identity import tokenizer_files
-from tunegate.harness.models.local.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_text, thinking_tags
@@ -46,7 +46,7 @@ from tunegate.harness.models.served.structured_outputs import (
     fields_of,
     violation,
 )
-from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
+from tunegate.harness.models.tokenizer import encode, load_tokenizer, render_prompt
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
 COMPLETIONS, CHAT = "completions", "chat/completions"

@@ -12,8 +12,7 @@ from tunegate.harness.checks.base import Constraint
 from tunegate.harness.checks.schema.json_reader import read_json_text
 from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.models.api import Request, Unconstrainable
-from tunegate.harness.models.local.constrained import MADE
+from tunegate.harness.models.api import GRAMMAR_OPTIONS, Request, Unconstrainable
 
 Fields = Callable[[Any], dict[str, Any]]
 #: By the name in records: OpenAI's field, and llama.cpp's own for prompts in token ids, for which it ignores the first.
@@ -29,7 +28,8 @@ LLGUIDANCE = "llguidance"  # for a server that is known to build its grammars wi
 #: As on a local model, at most one space where JSON allows white space. Written differently: versions before 1.9, which
 #: a server may have, repeat a pattern of white space.
 SPACED = {
-    **MADE, "whitespace_pattern": None, "whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?",
+    **GRAMMAR_OPTIONS, "whitespace_pattern": None, "whitespace_flexible": False, "item_separator": ", ?",
+    "key_separator": ": ?",
 }  # fmt: skip
 
 

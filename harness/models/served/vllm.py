@@ -26,9 +26,9 @@ from tunegate.harness.models.adapters import CONFIG, adapter_digest, check_base,
 from tunegate.harness.models.api import Completion, Fingerprint, Opened, Request, fingerprint_names
 from tunegate.harness.models.backends import OPENAI, VLLM
 from tunegate.harness.models.identity import identify
-from tunegate.harness.models.local.huggingface import PROBE
-from tunegate.harness.models.local.placement import CPU, stored_dtype
-from tunegate.harness.models.model_options import AUTO, ModelOptions
+from tunegate.harness.models.memory import stored_dtype
+from tunegate.harness.models.model_options import AUTO, CPU, ModelOptions
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, loaded_weights, resolve
 from tunegate.harness.models.served.dialect import Dialect

@@ -24,8 +24,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.local.huggingface import Local, load_base
-from tunegate.harness.models.local.loglikelihood import encode
-from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
+from tunegate.harness.models.tokenizer import encode, load_tokenizer, render_prompt
 
 MESSAGES = (("system", "Reply."), ("user", "It drips."))
 

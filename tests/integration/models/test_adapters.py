@@ -18,8 +18,9 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
 from tunegate.harness.models.identity import identify
-from tunegate.harness.models.local.huggingface import PROBE, Base, Local, load_base
+from tunegate.harness.models.local.huggingface import Base, Local, load_base
 from tunegate.harness.models.local.placement import Placement
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.tokenizer import load_tokenizer
 
 EMBEDDINGS = ("lm_head.weight", "model.embed_tokens.weight")

@@ -23,9 +23,8 @@ from tunegate.harness.models.local.placement import (
     hide_other_gpus,
     load_placed,
     place,
-    stored_dtype,
 )
-from tunegate.harness.models.memory import loaded_size, stored_tensors
+from tunegate.harness.models.memory import loaded_size, stored_dtype, stored_tensors
 from tunegate.harness.models.model_options import ModelOptions
 
 HAS_BF16 = {"avx512_bf16": True}

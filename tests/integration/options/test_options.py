@@ -32,7 +32,7 @@ from tunegate.harness.options.table import OPTIONS, TABLE, Option
 from tunegate.harness.pytest_plugin.plugin import pytest_addoption
 
 GROUP = typer.main.get_command(app)
-BY_NAME = {command.__name__: GROUP.commands[command.__name__] for command, *_ in COMMANDS}
+BY_NAME = {name: GROUP.commands[name] for name in COMMANDS}
 ALWAYS = {"help", "version", "install_completion", "show_completion"}
 
 
@@ -120,9 +120,10 @@ def test_the_defaults_are_those_of_a_run():
 
 
 def test_every_command_has_an_example_that_it_takes():
-    for command, _, example, *_ in COMMANDS:
+    for row in COMMANDS.values():
+        example = row.example
         program, name, *arguments = shlex.split(example.partition(" > ")[0])
-        assert (program, name) == ("tunegate", command.__name__)
+        assert (program, name) == ("tunegate", row.name)
         BY_NAME[name].make_context(name, arguments)  # would refuse what it does not take
         shown = CliRunner().invoke(app, [name, "-h"])
         assert shown.exit_code == 0

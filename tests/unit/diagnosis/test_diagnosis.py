@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 from tests.support.records import record, write_desk
 from tests.support.units import write_unit
 from tests.unit.diagnosis.test_ladder import Scripted
+from tunegate.harness.baselines.diagnosed import RungResult, better_prompting
 from tunegate.harness.baselines.matching import check_vanished
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.beside import better_prompting
 from tunegate.harness.diagnosis.diagnosis import (
     Diagnosis,
     Recommendation,
@@ -26,7 +26,7 @@ from tunegate.harness.diagnosis.diagnosis import (
     write_diagnosis,
 )
 from tunegate.harness.diagnosis.optimised import Optimisation, OptimisedPrompt, Spent, keep_prompts
-from tunegate.harness.diagnosis.recommendation import RungResult, rungs
+from tunegate.harness.diagnosis.recommendation import rungs
 from tunegate.harness.diagnosis.render import print_diagnosis
 from tunegate.harness.evaluation.scoring import evaluate
 

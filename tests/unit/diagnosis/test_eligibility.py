@@ -8,11 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.records import LOCAL, write_desk, write_policy
+from tunegate.harness.baselines.diagnosed import RungResult, diagnosis_path
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, asked_of, diagnosis_path, write_diagnosis
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, asked_of, write_diagnosis
 from tunegate.harness.diagnosis.eligibility import (
     check_eligibility,
     eligibility,
@@ -21,7 +22,7 @@ from tunegate.harness.diagnosis.eligibility import (
     render_eligibility,
     undiagnosed,
 )
-from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
+from tunegate.harness.diagnosis.recommendation import Remedy
 
 SUBJECT = LOCAL | {"adapter": None}
 TRIAGE, FACTS = "desk/triage", "desk/facts"

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import record, units_of, write_desk
+from tunegate.harness.baselines.diagnosed import LARGER, RungResult
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.diagnosis.ladder import LARGER
-from tunegate.harness.diagnosis.recommendation import GOAL, RungResult, advice, remedy, rungs
+from tunegate.harness.diagnosis.recommendation import GOAL, advice, remedy, rungs
 
 
 def step(rung, mean, tokens=100.0, better=None, form=None):

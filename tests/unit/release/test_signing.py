@@ -19,8 +19,8 @@ from tests.unit.release.test_release import released, served  # noqa: F401  (fix
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.release.manifest import MANIFEST, SIGNATURE, verify_release
-from tunegate.harness.release.signing import PASSWORD, sign_release, signature_line, verify_signature
+from tunegate.harness.models.signing import PASSWORD, SIGNATURE, signature_line, verify_signature
+from tunegate.harness.release.manifest import MANIFEST, sign_release, verify_release
 
 OPEN = "open sesame"
 

@@ -19,7 +19,8 @@ from tests.support.training import Place, refuses, train_in
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import load_adapter
-from tunegate.harness.models.local.huggingface import PROBE, load_base
+from tunegate.harness.models.local.huggingface import load_base
+from tunegate.harness.models.probe import PROBE
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.preference import LabelledExample, check_labelled, tokenize_for, unpaired
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries

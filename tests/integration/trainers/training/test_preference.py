@@ -16,7 +16,8 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, load_adapter
-from tunegate.harness.models.local.huggingface import PROBE, load_base
+from tunegate.harness.models.local.huggingface import load_base
+from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import read_recipe

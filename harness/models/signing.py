@@ -1,4 +1,4 @@
-"""Sign released adapters in OpenSSF's format, so that the owner of the public key can verify their origin."""
+"""Signs folders of released adapters in OpenSSF's format: the owner of the public key can verify their origin."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.reading import read_object
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.release.manifest import SIGNATURE, verify_release
 
+SIGNATURE = "release.sig"
 PASSWORD = "TUNEGATE_KEY_PASSWORD"  # noqa: S105  # the name of the variable
 
 
-def sign_release(adapter: Path, key: Path) -> list[str]:
-    """Verify a released adapter's files and sign them in `release.sig`; returns a line for each step.
+def sign_folder(adapter: Path, key: Path) -> str:
+    """Sign the files of an adapter's folder in `release.sig`; returns a line that says so.
 
     `key` is a private key on an elliptic curve, as PEM; an environment variable may hold its
     password.
 
     Raises:
-        Refused: the adapter changed since its release, or the key is not usable.
+        Refused: the key is not usable.
         CouldNotRun: the library is missing.
     """
-    lines = verify_release(adapter)
     signer, password = need("model_signing.signing").Config(), os.environ.get(PASSWORD)
     secret = password.encode() if password else None  # the library's annotation says str, but it needs bytes
     use = partial(signer.use_elliptic_key_signer, private_key=key, password=secret)
@@ -40,7 +39,7 @@ def sign_release(adapter: Path, key: Path) -> list[str]:
         made = Path(apart) / SIGNATURE
         signer.sign(adapter, made)
         write_atomically(adapter / SIGNATURE, made.read_text("utf-8"))
-    return [lines[-1], f"signed: {show_path(adapter / SIGNATURE)}"]
+    return f"signed: {show_path(adapter / SIGNATURE)}"
 
 
 def verify_signature(adapter: Path, key: Path) -> str:

@@ -124,8 +124,8 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Verify a released adapter's digests, on any machine, without torch; with --key, also its signature."""
-    from tunegate.harness.release.manifest import SIGNATURE, read_manifest, verify_release
-    from tunegate.harness.release.signing import verify_signature
+    from tunegate.harness.models.signing import SIGNATURE, verify_signature
+    from tunegate.harness.release.manifest import read_manifest, verify_release
 
     lines = verify_release(adapter)
     if key:
@@ -143,7 +143,7 @@ def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = F
 
     The key is an elliptic-curve key; its password, if any, is read from TUNEGATE_KEY_PASSWORD.
     """
-    from tunegate.harness.release.signing import sign_release
+    from tunegate.harness.release.manifest import sign_release
 
     chatter(quiet).lines(sign_release(adapter, key))
 

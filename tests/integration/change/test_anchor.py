@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.gated import commit_to_main, decision, edit, git, invoke, ok
 from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt, record_as
 from tests.support.records import write_policy
+from tunegate.harness.evaluation.record import read_record
 
 gate = partial(decision, ends=(0, 1, 4))
 
@@ -36,7 +37,8 @@ def lose(count: int) -> str:
 
 
 def reason() -> str:
-    return str(gate_record()["verdicts"]["desk/triage"]["reason"])
+    gate_record()
+    return read_record(Path("record.json")).verdicts["desk/triage"].reason
 
 
 def gate_record() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +75,7 @@ class UnitReport:
     kind: Literal["pass/fail", "continuous"]
     n: int
     mean: float | None
+    _: KW_ONLY
     verdict: Verdict | Literal[""] = ""
     remarks: tuple[Remark, ...] = ()
     role: str = ""
@@ -375,18 +376,21 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
                 unit, each.kind, each.n, each.mean, sealed=sealed, parts=part_reports(each, (), sealed)
             )  # fmt: skip
     for unit, verdict in record.verdicts.items():
-        shown_cases = [case for case in by_unit.get(unit, ()) if not case.sealed]
-        tagged = [(case.state, case.score, case.context) for case in shown_cases if case.context]
-        yield UnitReport(
-            unit, verdict.kind, verdict.n, verdict.mean, verdict.verdict, verdict.remarks,
-            verdict.role, verdict.reference, verdict.base, verdict.difference,
-            verdict.interval, verdict.level, verdict.margin,
-            len(verdict.regressed_cases), len(verdict.fixed_cases), verdict.blocks,
-            _is_sealed(record, unit), slice_reports(tagged, verdict.worse_slices),
-            driver(tagged, _patterns_of(shown_cases)),
-            part_reports(record.units.get(unit), verdict.parts, _is_sealed(record, unit)),
-            side_name(record, verdict.reference),
-        )  # fmt: skip
+        yield _unit(record, verdict, [case for case in by_unit.get(unit, ()) if not case.sealed])
+
+
+def _unit(record: Record, found: UnitVerdict, cases: Sequence[CaseReport]) -> UnitReport:
+    """Return the report on a unit with a verdict; `cases` are those that may be shown."""
+    tagged = [(case.state, case.score, case.context) for case in cases if case.context]
+    sealed = _is_sealed(record, found.unit)
+    return UnitReport(
+        found.unit, found.kind, found.n, found.mean, verdict=found.verdict, remarks=found.remarks, role=found.role,
+        reference=found.reference, side=side_name(record, found.reference), base=found.base,
+        difference=found.difference, interval=found.interval, level=found.level, margin=found.margin,
+        regressed=len(found.regressed_cases), fixes=len(found.fixed_cases), blocks=found.blocks, sealed=sealed,
+        slices=slice_reports(tagged, found.worse_slices), driver=driver(tagged, _patterns_of(cases)),
+        parts=part_reports(record.units.get(found.unit), found.parts, sealed),
+    )  # fmt: skip
 
 
 def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:

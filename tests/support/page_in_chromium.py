@@ -71,10 +71,11 @@ def report_on(texts: list[str], candidates: int = 2) -> Report:
     cases = tuple(case(number, text, STATES[number % 4]) for number, text in enumerate(texts))
     odd = texts[0]
     unit = UnitReport(
-        "desk/triage", "pass/fail", len(cases), 0.8, "regressed",
-        (cause("significantly-worse", "worse than the baseline"), note("supplied", odd)),
-        "guard", "baseline", 1.0, -0.2, (-0.35, -0.1), 0.04, 0.15, 8, 0, True, False,
-        (SliceReport(f"channel={odd}", 10, 1.0, 0.2, 8, 0, True),), f"8 of 8 regressed cases are channel={odd}.",
+        "desk/triage", "pass/fail", len(cases), 0.8, verdict="regressed",
+        remarks=(cause("significantly-worse", "worse than the baseline"), note("supplied", odd)), role="guard",
+        reference="baseline", base=1.0, difference=-0.2, interval=(-0.35, -0.1), level=0.04, margin=0.15, regressed=8,
+        blocks=True, slices=(SliceReport(f"channel={odd}", 10, 1.0, 0.2, 8, 0, True),),
+        driver=f"8 of 8 regressed cases are channel={odd}.",
     )  # fmt: skip
     units = (unit, replace(unit, key="desk/replies", verdict="held", blocks=False, slices=(), driver=""))
     one = CandidateReport(

@@ -34,8 +34,9 @@ from tunegate.harness.reporting.slices import SliceReport
 
 VOID = {"meta", "input", "link", "br", "img", "base"}
 UNIT = UnitReport(
-    "desk/triage", "pass/fail", 40, 0.8, "regressed", (cause("significantly-worse", "worse"),), "guard",
-    "baseline", 1.0, -0.2, (-0.35, -0.1), 0.04, 0.15, 8, 0, True, side="in service",
+    "desk/triage", "pass/fail", 40, 0.8, verdict="regressed", remarks=(cause("significantly-worse", "worse"),),
+    role="guard", reference="baseline", side="in service", base=1.0, difference=-0.2, interval=(-0.35, -0.1),
+    level=0.04, margin=0.15, regressed=8, blocks=True,
 )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def test_no_name_and_no_text_breaks_the_file(tmp_path, where):
     finding = Finding("json.syntax", "", "", HOSTILE if where == "finding" else "x")
     result = replace(made.cases[f"{T}/c000"], findings=(finding,))
     reason = cause("significantly-worse", HOSTILE if where == "reason" else "worse")
-    said = replace(made.verdicts[T], regressed_cases=(case,), remarks=(reason,))
+    said = replace(made.verdicts[T], unit=unit, regressed_cases=(case,), remarks=(reason,))
     names = {"model": "tiny", "adapter": HOSTILE if where == "adapter" else None}
     record = replace(
         made, cases={f"{unit}/{case}": result}, verdicts={unit: said}, units={unit: made.units[T]},

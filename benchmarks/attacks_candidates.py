@@ -23,6 +23,7 @@ from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledge
 
 GATE = ("gate", "--policy-from=origin/main", "--decision=decision.json", "--out=record.json")
 UNIT = "fixtures/desk/triage.yaml"
+LATE = range(1000, 1100)  # tickets that an earlier change added
 
 
 def act(handler: Handler, body: dict[str, Any]) -> None:
@@ -91,14 +92,19 @@ def _record_as(most: int, but: set[int]) -> Callable[[World], None]:
 
     def change(world: World) -> None:
         world.edit(UNIT, lambda data: data.update(prompt={"system": REWORDED}))
-        honest = RIGHT[REWORDED]
-        RIGHT[REWORDED] = (most, but)
-        try:
-            world.tunegate("record", "--fresh")  # other attempts have outputs of this prompt in the cache
-        finally:
-            RIGHT[REWORDED] = honest
+        _record_while(world, REWORDED, (most, but))
 
     return change
+
+
+def _record_while(world: World, text: str, right: tuple[int, set[int]]) -> None:
+    """Record the prompt that stands, `text`, while the model is right on other cases than the gate finds."""
+    honest = RIGHT[text]
+    RIGHT[text] = right
+    try:
+        world.tunegate("record", "--fresh")  # other attempts have outputs of this prompt in the cache
+    finally:
+        RIGHT[text] = honest
 
 
 def _outputs_of_older_check(world: World) -> None:
@@ -193,22 +199,53 @@ def _losing(world: World, count: int, added: int) -> None:
     _record(world)
 
 
-def _ten_merges(world: World) -> None:
-    """Ten merges that each lose a case of 120 and add easy ones; the gate is asked about the last one.
+def _ten_merges(world: World, lose: Callable[[World, int, int], None]) -> None:
+    """Ten merges that each lose more cases than what is in service; the gate is asked about the last one.
 
-    A merge that the gate stops is none, and the next one loses a case of what is in service.
+    `lose` gets the number of merges and the step. A merge that the gate stops is none.
     """
     merged = 0
     for step in range(1, 11):
         world.git("clean", "-fdq")
         world.git("checkout", "-q", "-f", "-B", "change", "origin/main")
-        _losing(world, merged + 1, step)
+        lose(world, merged + 1, step)
         world.git("add", "-A")
         world.git("commit", "-qm", "change")
         if step < 10 and world.tunegate(*GATE[:2]).returncode == 0:
             world.git("push", "-q", "origin", "change:main")
             world.git("fetch", "-q")
             merged += 1
+
+
+def _late_prompt(world: World, lost: int) -> str:
+    """A prompt that gets so many of the late cases wrong, and every other one as what is in service."""
+    text = f"{IN_SERVICE} Not the first {lost} of the late."
+    RIGHT[text] = (2000, {*range(110, CASES), *LATE[:lost]})
+    world.edit(UNIT, lambda data: data.update(prompt={"system": text}))
+    return text
+
+
+def _add_late(world: World) -> None:
+    more = [{"id": f"late{n}", "input": f"ticket {n}", "expect": {"product": "boiler"}} for n in LATE]
+    world.edit(UNIT, lambda data: data["cases"].extend(more))
+
+
+def _losing_late(world: World, count: int) -> None:
+    _late_prompt(world, 3 * count)
+    _record(world)
+
+
+def _late_cases(world: World) -> None:
+    _add_late(world)
+    _losing_late(world, 0)
+    world.approve()
+    _ten_merges(world, lambda world, count, _: _losing_late(world, count))
+
+
+def _low_and_replaced(world: World) -> None:
+    _add_late(world)
+    _record_while(world, _late_prompt(world, 1), (2000, {*range(110, CASES), *LATE[:40]}))
+    _losing_late(world, 0)
 
 
 def _easy_cases(world: World) -> None:
@@ -260,7 +297,13 @@ ATTEMPTS = {
     "examples-hold-answers": _served("The worked examples are the cases.", _answers_in_examples),
     "cases-keep-the-prompt": _served("Cases that would fail keep the good prompt as their own.", _prompts_of_cases),
     "file-keeps-the-prompt": _served("They move to a second file that keeps it.", _second_file),
-    "merges-add-a-case": _served("Ten merges lose a case each, and each adds easy ones.", _ten_merges),
+    "merges-add-a-case": _served(
+        "Ten merges lose a case each, and each adds easy ones.", lambda world: _ten_merges(world, _losing)
+    ),
+    "late-cases": _served("Ten merges each lose three of the cases that an earlier one added.", _late_cases),
+    "late-cases-low-record": _served(
+        "Added cases come with a low record, which a true one replaces.", _low_and_replaced
+    ),
     "easy-cases": _served("600 easy cases, merged before, dilute a loss of 20 in 120.", _easy_cases),
     "easy-cases-at-once": _served("600 easy cases come with that loss.", _easy_cases_at_once),
     "recorded-then-gated": Attempt(

@@ -10,20 +10,25 @@ from typing import Any
 from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.matching import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
-from tunegate.harness.baselines.service import anchor_records, records_in_service, records_of_branch
+from tunegate.harness.baselines.service import added_anchors, anchor_records, records_in_service, records_of_branch
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.engines import can_ask_base, is_same_configuration
-from tunegate.harness.evaluation.record import Noise, Record, read_record
+from tunegate.harness.evaluation.record import Noise, Record, Result, read_record
+from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.ledger.ledger import Ledger, who
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.options.run import BASELINE
 
 LAST_RELEASE = "last release"
 ANCHOR = "anchor"
+GROWN = "anchor with the cases added since"
+GROWTH = 1.5  # a loss on some cases may count on at most so many times more, or on what one record added
 SERVING = "record in service"
+Results = Mapping[str, Result]
 
 
 def is_last_release(name: str) -> bool:
@@ -75,7 +80,7 @@ def baseline_references(
     beside = _named(SERVING, ledger, _served(branch, units, fingerprint), fingerprint)
     # a run that was just recorded is its own baseline, which it always holds
     anchors = _anchors(root, ledger, units, serving, fingerprint, baseline.noise)
-    return {"baseline": baseline, **released, **dict(beside), **anchors}
+    return {BASELINE: baseline, **released, **dict(beside), **anchors}
 
 
 def _served(branch: Path | None, units: Sequence[Unit], fingerprint: Fingerprint) -> list[Baseline]:
@@ -107,7 +112,7 @@ def _configurations(
     others = [unit for unit in units if unit.key not in known and not unit.sealed]
     own = matching(root, others, fingerprint, model) if others else []
     _check_policies(root, tasks, fingerprint, model)
-    found = dict(_named("baseline", ledger, [*serving, *own], fingerprint))
+    found = dict(_named(BASELINE, ledger, [*serving, *own], fingerprint))
     noise = {unit: each for record in found.values() for unit, each in record.noise.items()}
     return found | _anchors(root, ledger, units, serving, fingerprint, noise)
 
@@ -118,7 +123,57 @@ def _anchors(
 ) -> dict[str, Record]:  # fmt: skip
     """Return the anchors of the units that something serves, by name."""
     anchors = _named(ANCHOR, ledger, anchor_records(root, ledger, units, serving), fingerprint)
-    return {name: replace(each, noise=noise) for name, each in anchors}
+    added = [_reference(ledger, [each], fingerprint) for each in added_anchors(root, ledger, units, serving)]
+    parts = ((f"{GROWN}, part {number}", each) for number, each in enumerate(added, 1))
+    return {name: replace(each, noise=noise) for name, each in (*anchors, *parts)}
+
+
+def with_grown_anchors(references: Mapping[str, Record], units: Sequence[Unit]) -> dict[str, Record]:
+    """Join the anchor and the first results of the cases added since, which were outputs of several configurations.
+
+    Beside the anchor and what is in service, small losses on added cases would still add up. Where later cases would
+    hide those on earlier ones, the earlier are compared by themselves, too. The anchor is no reference of its own where
+    it is what is in service.
+    """
+    parts = [each for name, each in references.items() if name.startswith(f"{GROWN}, ")]
+    found = {name: each for name, each in references.items() if not name.startswith(f"{GROWN}, ")}
+    firsts = [each for kind in (BASELINE, ANCHOR) for name, each in found.items() if name.startswith(kind)]
+    asked = [unit for unit in units if any(unit.key in each.units for each in parts)]
+    steps = {unit.key: _growing([each.of_unit(unit.key) for each in firsts],
+                                [each.of_unit(unit.key) for each in parts]) for unit in asked}  # fmt: skip
+    for back in range(1, max(map(len, steps.values()), default=0) + 1):
+        name = GROWN if back == 1 else f"anchor with earlier cases added since ({back - 1})"
+        found[name] = _joined(parts[0], {key: each[-back] for key, each in steps.items() if back <= len(each)}, asked)
+    return found
+
+
+def _growing(firsts: Sequence[Results], parts: Sequence[Results]) -> list[Results]:
+    """Join the results of the anchor with those of one added part more after the other.
+
+    Only those are kept from which the next one that is kept grows by more than GROWTH, and the last one.
+    """
+    added = {case: result for each in parts for case, result in each.items()}
+    now = {case: result for each in firsts for case, result in each.items() if case not in added}
+    kept: list[Results] = [now]
+    for part in parts:
+        wider = {**now, **part}
+        if len(wider) > GROWTH * len(kept[-1]) and now is not kept[-1]:
+            kept.append(now)
+        now = wider
+    return [*kept[1:], now]
+
+
+def _joined(part: Record, results: Mapping[str, Results], units: Sequence[Unit]) -> Record:
+    """Return one record of results of several configurations, by unit and case."""
+    wholes = [unit for unit in units if unit.key in results]
+    grown = [unit.with_cases(results[unit.key]) for unit in wholes]
+    return replace(
+        part,
+        cases={f"{unit}/{case}": result for unit, of_unit in results.items() for case, result in of_unit.items()},
+        units={unit.key: summarize(unit, list(results[unit.key].values())) for unit in grown},
+        questions={unit.key: unit.questions for unit in grown},
+        shared={unit.key: frozenset(results[unit.key]) for unit in grown if unit not in wholes},
+    )
 
 
 def _named(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
 from tunegate.harness.baselines.releases import kept_path, replaced_outputs
-from tunegate.harness.baselines.service import find_anchor
+from tunegate.harness.baselines.service import first_records
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
@@ -95,8 +95,7 @@ def _replaced_anchors(
         if old and old.digest != files[unit.key].digest:
             # the first one, too, if none of its cases is left: a lost record would be no proof of that
             first = {event.files[unit.key] for event in ledger.anchors(unit.key)[:1]}
-            anchor = find_anchor(root, ledger, unit)
-            if old.digest in first or (anchor and anchor.digest == old.digest):
+            if old.digest in first | {each.digest for each in first_records(root, ledger, unit)}:
                 kept[kept_path(root, old.digest)] = read_text(path)
     return kept
 

@@ -129,6 +129,47 @@ def _anchor_or_lost(root: Path, ledger: Ledger, unit: Unit) -> tuple[Baseline | 
     return None, lost
 
 
+def first_records(root: Path, ledger: Ledger, unit: Unit) -> Iterator[Baseline]:
+    """Yield the anchor, then each later record in service that was the first to have some case, on these cases."""
+    left = {case.id for case in unit.cases}
+    for event in ledger.anchors(unit.key):
+        record = stored_record(root, unit.key, event)
+        part = shared_part(record, unit) if record else None
+        if part and (ids := left & part.results.keys()):
+            yield part if ids == part.results.keys() else _on_cases(part, unit, ids)
+            left -= ids
+        if not left:
+            return
+
+
+def anchors_among(
+    root: Path, ledger: Ledger, units: Sequence[Unit], records: Collection[tuple[str, str]]
+) -> list[Baseline]:
+    """Return those of some records, by unit and digest, that are the anchor of cases, on these cases."""
+    firsts = {unit.key: list(first_records(root, ledger, unit)) for unit in units}
+    found = [each for unit in units if not unit.of for each in firsts[unit.key]]
+    for unit in (unit for unit in units if unit.of and firsts[unit.key]):
+        anchors = {key: firsts[key][0] for key in (unit.key, unit.of or "") if firsts.get(key)}
+        if _is_of_source(ledger, anchors, unit):
+            found += [each for key, each in _with_sources(anchors, [unit]).items() if key == unit.key]
+    return [each for each in found if (each.unit, each.digest) in records]
+
+
+def added_anchors(root: Path, ledger: Ledger, units: Sequence[Unit], serving: Sequence[Baseline]) -> list[Baseline]:
+    """Return the records in service that were the first to have some case that the anchor lacks, on these cases.
+
+    Costs are left out: those of several records are of several outputs. So are units whose added cases have no other
+    record than the one in service, here or on the branch.
+    """
+    known = {each.unit: each.digest for each in serving}
+    found: list[Baseline] = []
+    for unit in (unit for unit in units if unit.key in known and not unit.of):
+        event, parts = ledger.in_service(unit.key), list(first_records(root, ledger, unit))[1:]
+        serves = {known[unit.key], event.files[unit.key] if event else ""}
+        found += parts if {part.digest for part in parts} - serves else []
+    return found
+
+
 def shared_part(record: Baseline, unit: Unit) -> Baseline | None:
     """Return a record of a unit on the cases that have the same question now; None if there is none.
 

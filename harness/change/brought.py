@@ -12,7 +12,7 @@ count for nothing: the outputs are scored again, and every case is compared with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,9 @@ class Brought:
 
     @property
     def ours(self) -> Results:
-        """What the gate finds, by case."""
-        return self.theirs.of_unit(self.unit)
+        """What the gate finds, by case; of an earlier record, on its part of the cases."""
+        found, part = self.theirs.of_unit(self.unit), self.record.shared
+        return found if part is None else {case: result for case, result in found.items() if case in part}
 
     @property
     def others(self) -> list[str]:
@@ -94,18 +95,19 @@ def untrue_records(
     records: Sequence[Baseline],
     evaluated: Sequence[Record],
     tasks: Sequence[Task],
-    run_again: Callable[[Collection[str]], Record],
+    run_again: Callable[[Sequence[Baseline]], Record],
     watch: Watch,
 ) -> Iterator[str]:
     """Yield the records of a change that are not what the gate finds; a line each.
 
-    `evaluated` is what the gate found by the change's rules, of its `tasks`. `run_again` evaluates units once more.
+    `evaluated` is what the gate found by the change's rules, of its `tasks`. `run_again` evaluates what records of
+    different units hold once more.
     """
     margins = {unit.key: task.policy.of(unit.name, unit.kind).margin for task in tasks for unit in task.units}
     units = {unit.key: unit for task in tasks for unit in task.units}
     pairs: list[tuple[Baseline, Record]] = []
     for record in records:
-        if record.unit in units and not _asks_as(units[record.unit], record):
+        if record.unit in units and record.shared is None and not _asks_as(units[record.unit], record):
             yield f"{_where(record)} names other questions than its cases ask; record it again: tunegate record"
         elif record.is_supplied:
             continue  # old and new outputs have one name; those of another configuration are rule changes
@@ -145,17 +147,17 @@ def _scored_again(
         Refused: a record does not match its own outputs.
     """
     for theirs in {id(each): each for _, each in pairs}.values():
-        records = [record for record, each in pairs if each is theirs]
-        known = [units[record.unit] for record in records]
-        again = score_again(known, as_reference(records), "the record of this change", watch).record
-        yield from (Brought(record, theirs, again.of_unit(record.unit)) for record in records)
+        for records in batches([record for record, each in pairs if each is theirs]):
+            known = [units[record.unit] for record in records]
+            again = score_again(known, as_reference(records), "the record of this change", watch).record
+            yield from (Brought(record, theirs, again.of_unit(record.unit)) for record in records)
 
 
 def _untrue(
     brought: Sequence[Brought],
     margins: Mapping[str, float | None],
     units: Mapping[str, Unit],
-    run_again: Callable[[Collection[str]], Record],
+    run_again: Callable[[Sequence[Baseline]], Record],
 ) -> Iterator[str]:
     doubtful = []
     for each in brought:
@@ -168,8 +170,19 @@ def _untrue(
             yield f"{each.where} fails the critical cases {listed(disarmed)}, which pass here; record it again"
         else:
             doubtful.append(each)
-    again = run_again([each.unit for each in doubtful]) if doubtful else None
-    yield from (line for each in doubtful if again for line in _unlikely(each, again.of_unit(each.unit)))
+    for batch in batches([each.record for each in doubtful]):
+        again = run_again(batch)
+        those = (each for each in doubtful if each.record in batch)
+        yield from (line for each in those for line in _unlikely(each, again.of_unit(each.unit)))
+
+
+def batches(records: Sequence[Baseline]) -> list[list[Baseline]]:
+    """Return records in lists that hold one of each unit at most, as one run does."""
+    found: list[list[Baseline]] = []
+    for record in records:
+        free = next((batch for batch in found if all(each.unit != record.unit for each in batch)), None)
+        found.append([record]) if free is None else free.append(record)
+    return found
 
 
 def is_near(found: Results, ours: Results, margin: float | None) -> bool:

@@ -8,15 +8,16 @@ prompts, decoding) is evaluated by those, and rule changes are listed first and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from tunegate.harness.baselines.store import Baseline
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.cases.model import UnitConfiguration
-from tunegate.harness.change.brought import brought_records, untrue_records
+from tunegate.harness.cases.model import UnitConfiguration, read_configuration
+from tunegate.harness.change.brought import batches, brought_records, untrue_records
 from tunegate.harness.change.candidate import SETTINGS, configuration_changes, place_of
 from tunegate.harness.change.code import code_of_model, file_of_model, holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
@@ -314,10 +315,12 @@ class _Change:
         if decision.refused or decision.changes is None:
             return decision
         brought, lost = brought_records(self.options.baselines, decision.changes)
+        earlier = [each for each in decision.changes.earlier if not each.is_supplied]
         if self.older is None:  # of a new project, what it ran before its first change is compared with nothing
             models = {each.record.fingerprint["subject"]["model"] for each in decision.by_rules}
+            earlier = [each for each in earlier if each.subject["model"] in models]
             brought = [each for each in brought if each.subject["model"] in models]
-        if not brought:
+        if not (brought or earlier):
             return replace(decision, untrue=tuple(lost))
         evaluated = [each.record for each in decision.by_rules]
         if self.options.adapters:  # the records are of the base, which no adapter's evaluation shows
@@ -325,9 +328,10 @@ class _Change:
             if base.refused:
                 return replace(decision, refused=base.refused)
             evaluated += [each.record for each in base.by_rules]
-        run_again = partial(_run_again, self.options, watch=watch)
+        evaluated += [_run_as(self.options, batch, watch) for batch in batches(earlier)]
+        run_again = partial(_run_as, replace(self.options, fresh=True, run=None), watch=watch)
         tasks = load_tasks(self.options.cases, project=self.options.root)  # of `newer`, no check runs
-        found = untrue_records(brought, evaluated, tasks, run_again, watch)
+        found = untrue_records([*brought, *earlier], evaluated, tasks, run_again, watch)
         return replace(decision, untrue=(*lost, *found))
 
     def _by_rules_of_the_branch(self, decision: Decision, before: Options, watch: Watch) -> Decision:
@@ -364,10 +368,14 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
     return replace(decision, by_rules=evaluated, notes=(*decision.notes, *session.notes))
 
 
-def _run_again(options: Options, units: Collection[str], watch: Watch) -> Record:
-    """Evaluate units once more, with only the outputs of this run."""
-    session = Session(replace(options, against=None, adapters=(), sealed=False, out=None, fresh=True, run=None))
-    session.selection.select([], [unit for unit in session.selection.units() if unit.key in units])
+def _run_as(options: Options, records: Sequence[Baseline], watch: Watch) -> Record:
+    """Evaluate the cases of records with their configurations, one record of each unit; with the model of `options`."""
+    put = {each.unit: read_configuration(each.configuration) for each in records}
+    cases = {(each.unit, case) for each in records for case in each.results}
+    session = Session(replace(options, against=None, adapters=(), sealed=False, out=None, configurations=put))
+    session.selection.select(
+        [each for unit in session.selection.units() for each in unit.cases if (unit.key, each.id) in cases], []
+    )
     session.execute(watch)
     return session.records[0]
 

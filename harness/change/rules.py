@@ -17,7 +17,7 @@ from typing import Any
 from tunegate.harness.baselines.diff import configuration_differences
 from tunegate.harness.baselines.matching import DIAGNOSIS
 from tunegate.harness.baselines.releases import OUTPUTS
-from tunegate.harness.baselines.service import find_anchor, stored_record
+from tunegate.harness.baselines.service import anchors_among, first_records, stored_record
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.model import Case, LabelSource, Task, Unit
 from tunegate.harness.cases.policy import policy_changes
@@ -86,8 +86,9 @@ class RuleChanges:
     """The rule changes, one line each: `modified` ones block until they are approved, `added` ones are listed.
 
     `approve` is the digest of exactly these changes. `records` are the records that the change puts in service, by unit
-    and digest, and `beside` its other new or edited baselines, by their path in the folder of baselines: the gate
-    compares them with its own evaluation (see brought.py).
+    and digest, `earlier` those that it replaces itself, on the cases whose anchor they would be, and `beside` its other
+    new or edited baselines, by their path in the folder of baselines: the gate compares them with its own evaluation
+    (see brought.py).
     """
 
     modified: tuple[str, ...]
@@ -95,6 +96,7 @@ class RuleChanges:
     approve: str
     records: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[Path, ...] = ()
+    earlier: tuple[Baseline, ...] = ()
 
 
 def label_lines(unit: Unit) -> dict[str, list[str]]:
@@ -125,8 +127,10 @@ def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
     modified = [moved] if elsewhere else []
     modified += [*_code(Rules((), new.baselines), new), *leaks_in_prompts(new.units, new.chat_template), *_claims(new)]
     approve = approval_digest(modified, new) if modified else ""
-    records = _in_service_since(read_ledger(new.baselines).in_order)
-    return RuleChanges(tuple(modified), (), approve, records, tuple(_files(new.baselines)))
+    ledger = read_ledger(new.baselines)
+    records = _in_service_since(ledger.in_order)
+    earlier = tuple(_earlier_records(new, ledger, ledger.in_order, records))
+    return RuleChanges(tuple(modified), (), approve, records, tuple(_files(new.baselines)), earlier)
 
 
 def rule_changes(old: Rules, new: Rules) -> RuleChanges:
@@ -141,6 +145,12 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     modified += leaks_in_prompts(new.units, new.chat_template, old.units, old.chat_template)
     modified += [*_unchecked_anchors((old, before), (new, now), events, records), *_claims(new)]
     added = [*_added(old, new)]
+    earlier = tuple(_earlier_records(new, now, events, records))
+    modified += [
+        f"{each.unit}: an earlier record of this change ({each.digest[:8]}) would be the anchor of "
+        f"{_cases(sorted(each.results))}, and nothing here can check it"
+        for each in earlier if each.is_supplied
+    ]  # fmt: skip
     for was, serves in _in_service_on_both((old, before), (new, now), records):
         said = [*_disarmed(was, serves, old.units.get(serves.unit))]
         line = f"{serves.unit}: this change's record is in service after the merge"
@@ -152,7 +162,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
             added.append(line)
         modified += [each for each in said if each not in modified]
     approve = approval_digest(modified, new) if modified else ""
-    return RuleChanges(tuple(modified), tuple(added), approve, records, tuple(_other_files(old, new)))
+    return RuleChanges(tuple(modified), tuple(added), approve, records, tuple(_other_files(old, new)), earlier)
 
 
 def _in_service_since(events: Iterable[Event]) -> dict[str, str]:
@@ -363,21 +373,28 @@ def _unchecked_anchors(
     """
     approved = {unit for event in events if event.kind == "anchored" for unit in event.files}  # or not, by its line
     for unit in (new[0].units[key] for key in records if key in new[0].units):
-        brought = {event.files[unit.key] for event in events if event.kind == "serves" and unit.key in event.files}
-        was, anchor = (find_anchor(rules.baselines, ledger, unit) for rules, ledger in (old, new))
+        was, now = (_firsts(rules, ledger, unit) for rules, ledger in (old, new))
         has_anchor = bool(old[1].anchors(unit.key)) and not unit.traffic
-        if has_anchor and was is None and unit.key not in approved:
+        moved = sorted({now[case].digest for case in was.keys() & now.keys() if now[case].digest != was[case].digest})
+        if has_anchor and not was and unit.key not in approved:
             yield (
                 f"{unit.key}: no case of the anchor is left as it was: a record of this change would be the anchor of "
                 "its cases"
             )
-        elif anchor and anchor.digest in brought - {records[unit.key]}:
-            yield (
-                f"{unit.key}: the anchor of its cases would be an earlier record of this change "
-                f"({anchor.digest[:8]}), and nothing here can check it"
-            )
-        elif anchor and was and anchor.digest != was.digest and unit.key not in approved:
-            yield f"{unit.key}: the anchor of its cases would be another record ({anchor.digest[:8]})"
+        elif moved and unit.key not in approved:
+            yield f"{unit.key}: the anchor of its cases would be another record ({moved[0][:8]})"
+
+
+def _firsts(rules: Rules, ledger: Ledger, unit: Unit) -> dict[str, Baseline]:
+    """The record that is the anchor of each case of a unit."""
+    return {case: each for each in first_records(rules.baselines, ledger, unit) for case in each.results}
+
+
+def _earlier_records(new: Rules, ledger: Ledger, events: Sequence[Event], records: Mapping[str, str]) -> list[Baseline]:
+    """Return the records of a change that its own later ones replace, on the cases whose anchor they would be."""
+    brought = {(unit, sha) for event in events if event.kind == "serves" for unit, sha in event.files.items()}
+    asked = [unit for unit in new.units.values() if unit.key in records]
+    return anchors_among(new.baselines, ledger, asked, brought - set(records.items()))
 
 
 def _is_other_configuration(was: Baseline, now: Baseline) -> bool:

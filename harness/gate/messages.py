@@ -199,7 +199,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
     elif needed is None:
         advice = TOO_CLOSE
     elif needed > facts.observations and facts.cases:
-        anchor = "approve a new anchor: tunegate record --anchor REASON" if facts.reference == "anchor" else ""
+        anchor = "approve a new anchor: tunegate record --anchor REASON" if facts.reference.startswith("anchor") else ""
         advice = f"added cases do not count here; {anchor or 'they do once this change is merged'}"
     elif needed > facts.observations:
         more = f"{outputs} outputs per case, or " if outputs else ""

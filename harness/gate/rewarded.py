@@ -22,9 +22,10 @@ def no_evidence(task: Task, units: Sequence[str], candidate: Record) -> dict[str
 
     A unit that is derived from another counts as that one does: a price says nothing of what was bought.
     """
+    if not candidate.rewards:
+        return {}
     known = {unit.key: unit for unit in task.units}
-    sources = {key: known[known[key].of or key] for key in units}
-    reasons = {key: _why(source, candidate) for key, source in sources.items()} if candidate.rewards else {}
+    reasons = {key: _why(known[known[key].of or key], candidate) for key in units}
     return {key: reason for key, reason in reasons.items() if reason}
 
 

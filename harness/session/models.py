@@ -13,6 +13,7 @@ from tunegate.harness.baselines.lookup import (
     check_released,
     record_reference,
     recorded_completions,
+    with_grown_anchors,
 )
 from tunegate.harness.baselines.notes import difference_notes, reference_notes
 from tunegate.harness.baselines.releases import released_adapter
@@ -153,15 +154,20 @@ class RunModels:
         return serving is not None and not is_same_configuration(serving, model.fingerprint, selected)
 
     def with_references(self, candidate: Candidate) -> Candidate:
-        """The candidate with the outputs of the references that run on its engine."""
+        """The candidate with the outputs of the references that run on its engine, and with the grown anchor."""
         if not candidate.beside:
-            return candidate
+            return self._with_grown_anchors(candidate)
         with self._store() as store:
             models = {name: Cached(model, store, run=self._run) for name, model in candidate.beside.items()}
             asked, repeats = self._selection.asked, self._options.repeats
             here, engines = ask_here(candidate.compared, models, asked, self._watch, repeats)
         rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
-        return replace(candidate, references=rescored, engines=engines)
+        return self._with_grown_anchors(replace(candidate, references=rescored, engines=engines))
+
+    def _with_grown_anchors(self, candidate: Candidate) -> Candidate:
+        known, records = candidate.references, with_grown_anchors(candidate.compared, self._selection.selected)
+        references = {name: known.get(name) or Rescored(each, {}) for name, each in records.items()}
+        return replace(candidate, references=references)
 
     def record(self, candidate: Candidate) -> Record:
         """The candidate's scored outputs, with the times of its calls and the noise of its engine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from tests.support.gated import commit_to_main, decision, edit, git, invoke, ok
 from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt, record_as
 from tests.support.records import write_policy
+from tests.support.units import write_unit
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.ledger.store import read_ledger, write_event
 
 gate = partial(decision, ends=(0, 1, 4))
 
@@ -85,6 +88,103 @@ def test_easy_cases_do_not_hide_a_loss(desk):
     assert not found["passes"]
     assert {each["verdicts"]["desk/triage"] for each in found["by_rules"]} == {"regressed"}
     assert "on 120 of 720 cases" in reason()
+
+
+LATE = range(1000, 1100)
+
+
+def late(lost: int) -> str:
+    """A prompt that gets so many of the late cases wrong, and all others as the one in service."""
+    text = f"Sort the ticket, late but {lost}."
+    RIGHT[text] = (2000, {*range(110, CASES), *LATE[:lost]})
+    return text
+
+
+def add_late() -> None:
+    more = [{"id": f"late{n}", "input": f"ticket {n}", "expect": {"product": "boiler"}} for n in LATE]
+    edit(lambda data: data["cases"].extend(more))
+
+
+def recorded(text: str) -> None:
+    prompt(text)
+    ok("record")
+
+
+def merged_losses() -> int:
+    """How many of the late cases merges that lose eight each can lose."""
+    for lost in range(0, 60, 8):
+        recorded(late(lost + 8))
+        if not gate("--policy-from=main")["passes"]:
+            return lost
+        commit_to_main(f"{lost} lost")
+    return 60
+
+
+def test_losses_on_cases_that_were_added_do_not_add_up_either(desk):
+    as_guard(0.1)
+    add_late()
+    recorded(late(0))
+    assert gate("--policy-from=main")["passes"]
+    commit_to_main("late cases")
+    assert merged_losses() < 0.1 * (CASES + len(LATE))
+    assert "anchor with the cases added since" in reason()
+
+
+def test_easy_cases_hide_no_loss_on_cases_that_were_added_before_them(desk):
+    """Of two units: the second one has a part of another record."""
+    as_guard(0.1)
+    cases = [{"id": f"o{n}", "input": f"other {n}", "expect": {"product": "boiler"}} for n in range(60)]
+    write_unit(Path("fixtures"), [], name="other", cases=cases, prompt={"system": IN_SERVICE})
+    add_late()
+    recorded(late(0))
+    commit_to_main("late cases")
+    add("easy", 600)
+    edit(
+        lambda data: data["cases"].append({"id": "more", "input": "more 3", "expect": {"product": "boiler"}}),
+        "other.yaml",
+    )
+    recorded(late(1))
+    commit_to_main("easy cases")
+    assert merged_losses() < 0.1 * (CASES + len(LATE))
+    assert "anchor with earlier cases added since (1)" in reason()
+
+
+def test_a_change_that_adds_cases_and_is_recorded_twice_passes_unapproved(desk):
+    """Its first record is the anchor of the late cases from then on; the gate ran that prompt, too."""
+    as_guard(0.1)
+    add_late()
+    recorded(late(4))
+    recorded(late(0))
+    found = gate("--policy-from=main")
+    assert found["passes"]
+    assert (found["modified"], found["untrue"]) == ([], [])
+    commit_to_main("late cases")
+    assert merged_losses() < 0.1 * (CASES + len(LATE))
+
+
+def test_a_replaced_record_of_a_change_is_run_again(desk):
+    """A low one would be the anchor of the late cases."""
+    as_guard(0.1)
+    add_late()
+    record_as(RIGHT[late(60)], late(1))
+    recorded(late(0))
+    found = gate("--policy-from=main")
+    assert not found["passes"]
+    assert len(found["untrue"]) == 1
+    assert "another result in 59 of 100 cases (late1001," in found["untrue"][0]
+
+
+def test_a_record_of_an_earlier_date_does_not_become_the_anchor_of_added_cases(desk):
+    as_guard(0.1)
+    add_late()
+    recorded(late(0))
+    commit_to_main("late cases")
+    recorded(late(9))
+    first, *_, last = read_ledger(Path("baselines")).of("desk", "serves")
+    write_event(Path("baselines"), replace(last, when=first.when, after=(first.digest,)))
+    recorded(late(0))
+    modified = gate("--policy-from=main")["modified"]
+    assert any("the anchor of its cases would be another record" in line for line in modified)
 
 
 def test_a_change_that_adds_cases_is_compared_on_those_that_the_branch_has(desk):

@@ -393,20 +393,33 @@ def test_a_record_in_which_a_critical_case_fails_is_not_what_the_gate_finds(desk
     assert "fails the critical cases c000, which pass here" in "\n".join([*found["untrue"], found["refused"]])
 
 
-def test_an_anchor_among_the_earlier_records_of_a_change_is_a_rule_change(desk):
+def new_unit(text: str) -> None:
     cases = [{"id": f"n{n:03}", "input": f"new {n}", "expect": {"product": "boiler"}} for n in range(CASES)]
-    write_unit(Path("fixtures"), [], name="new", cases=cases, prompt={"system": WORSE})
-    ok("record")
-    once = gate()
-    assert not [line for line in once["modified"] if "earlier record" in line]
+    write_unit(Path("fixtures"), [], name="new", cases=cases, prompt={"system": text})
 
+
+def test_the_anchor_of_a_new_unit_among_the_earlier_records_of_a_change_is_run_again(desk):
+    new_unit(WORSE)
+    ok("record")
     edit(lambda data: data.update(prompt={"system": IN_SERVICE}), "new.yaml")
     ok("record")
     found = gate()
-    assert [line.split(" (")[0] for line in found["modified"] if "earlier record" in line] == [
-        "desk/new: the anchor of its cases would be an earlier record of this change"
-    ]
+    assert (found["modified"], found["untrue"]) == ([], [])
+
+
+def test_a_forged_one_is_no_anchor(desk):
+    honest = RIGHT[WORSE]
+    new_unit(WORSE)
+    RIGHT[WORSE] = (20, set())
+    ok("record")
+    RIGHT[WORSE] = honest
+    edit(lambda data: data.update(prompt={"system": IN_SERVICE}), "new.yaml")
+    ok("record")
+    found = gate()
     assert not found["passes"]
+    [line] = found["untrue"]
+    assert line.startswith("desk/new: the record of this change (baselines/ledger/outputs/")
+    assert "has 16.7 %, and the gate finds 75.8 %" in line
 
 
 def test_an_anchor_that_a_change_deletes_is_a_rule_change(desk):

@@ -513,7 +513,7 @@ def _speaking(data: Event) -> None:
     data["fingerprint"]["names"] = {"model": SPEAKS, "adapter": SPEAKS}
     data["adapter"] = data["created"] = SPEAKS
     for task in data["tasks"].values():
-        task["reason"] = SPEAKS
+        task["remarks"] = [{"code": "advice", "severity": "note", "text": SPEAKS}]
 
 
 def _sidecar(target: str) -> Change:
@@ -582,7 +582,7 @@ def _wrapping(data: Event) -> None:
         case["output"] = name
         case["findings"] = [{"message": name, "rule": name}]
     for task in data["tasks"].values():
-        task["reason"] = name
+        task["remarks"] = [{"code": "advice", "severity": "note", "text": name}]
 
 
 def _many_units(data: Event) -> Event:

@@ -105,7 +105,7 @@ def test_the_truth_of_a_gate_leaves_its_own_block_out():
     worlds = [UnitWorld(one, np.where(np.arange(60) < lost, 0.0, 1.0), margin=0.1, slices=topic) for lost in (0, 30, 0)]
     task, tuned, references = built(World(tuple(worlds)))
     first = task.units[0].key
-    held = UnitVerdict(first, "baseline", "held", "", "guard", "pass/fail", 60, 1.0, 1.0)
+    held = UnitVerdict(first, "baseline", "held", (), "guard", "pass/fail", 60, 1.0, 1.0)
     said = replace(tuned, verdicts={first: held})
     found = compared("a-name", [task], [said], [references["baseline"]])
     assert [each.verdict for each in found.gates] == ["held", "regressed", "held"]

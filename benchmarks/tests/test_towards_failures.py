@@ -12,7 +12,7 @@ from benchmarks.towards_failures import Adapter, Found
 from tunegate.harness.evaluation.verdict import NearScores, Proof, UnitVerdict
 
 UNDECIDED = UnitVerdict(
-    "desk/triage", "baseline", "held", "", "target", "pass/fail", 100, 0.5, 0.55,
+    "desk/triage", "baseline", "held", (), "target", "pass/fail", 100, 0.5, 0.55,
     difference=0.05, interval=(-0.02, 0.12), level=0.04, margin=0.1,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest_in_parts, json_by_line
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
+from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name
 from tunegate.harness.ledger.store import event_path, next_events, read_ledger
@@ -164,7 +164,7 @@ def _read_or_none(path: Path, unit: str) -> Baseline | None:
 
 def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
     head = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "unit": unit.key,
         "subject": record.fingerprint["subject"],
         "engine": record.fingerprint["engine"],

@@ -29,7 +29,7 @@ class RulesVerdict:
             "record": show_path(record.path) if record.path else None,
             "digest": file_digest(record.path) if record.path else None, "partial": record.partial,
             "verdicts": {key: verdict.verdict for key, verdict in record.verdicts.items()},
-            "tasks": {key: decision.as_dict() for key, decision in record.tasks.items()},
+            "tasks": {key: each.with_reason() for key, each in record.tasks.items()},
         }  # fmt: skip
 
 

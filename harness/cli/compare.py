@@ -266,7 +266,7 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     """Print the result; under --gate end as it says."""
     from tunegate.harness.reporting.record import print_record
 
-    metrics = {key: each.as_dict() for key, each in record.verdicts.items()}
+    metrics = {key: each.as_dict() | {"reason": each.reason} for key, each in record.verdicts.items()}
     more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
         console.print(_heading(paired))

@@ -180,8 +180,8 @@ def _all_wrong(decision: Decision) -> list[str]:
 def _verdicts(each: RulesVerdict) -> tuple[Any, ...]:
     """What a record's verdicts say, and on which adapter."""
     record = each.record
-    reasons = [one.reason for one in record.verdicts.values()], [one.reason for one in record.tasks.values()]
-    return record.adapter, each.blocks, *reasons
+    remarks = [[one.remarks for one in found.values()] for found in (record.verdicts, record.tasks)]
+    return record.adapter, each.blocks, *remarks
 
 
 def _print(decision: Decision) -> None:
@@ -226,7 +226,7 @@ def _headlines(decision: Decision) -> Iterator[str]:
 
     for record in (each.record for each in decision.by_rules if each.blocks and each.record.path):
         report = candidate_report(record, contexts={})
-        yield f"{report.name}: {candidate_head(report, report.verdict, decision.configuration)[0]}"
+        yield f"{report.name}: {candidate_head(report, report.said, decision.configuration)[0]}"
 
 
 def _reasons(decision: Decision) -> Iterator[str]:

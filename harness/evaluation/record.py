@@ -22,7 +22,7 @@ from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read
 from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, read_decision, read_verdict
 from tunegate.harness.models.api import SUPPLIED, SUPPLIED_SCORES, Completion, Fingerprint, Finish, LogProbs
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 A_RECORD = "a record (JSON)"
 
 

@@ -9,10 +9,13 @@ from typing import Any, Literal
 from msgspec import convert
 
 from tunegate.harness.checks.base import Kind
+from tunegate.harness.evaluation.remarks import Remark, as_sentences, remarks_text
 from tunegate.harness.traffic.units import JudgeUse
 
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 Decided = Literal["release", "unproven", "block"]
+
+HEADS: Mapping[str, str] = {"block": "Blocked", "unproven": "Unproven"}  # of the causes of a decision
 
 PartialRate = tuple[float, int]  # a rate, and the number of its cases
 
@@ -178,7 +181,7 @@ class UnitVerdict:
     unit: str
     reference: str
     verdict: Verdict
-    reason: str
+    remarks: tuple[Remark, ...]
     role: str
     kind: Kind
     n: int
@@ -235,10 +238,16 @@ class UnitVerdict:
         """Whether it was compared, and the cases are too few to decide."""
         return self.verdict == "inconclusive" and self.difference is not None
 
+    @property
+    def reason(self) -> str:
+        """Its remarks as a text."""
+        return remarks_text(as_sentences(self.verdict.capitalize(), self.remarks))
+
     def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record, where `falls` and `alike` are only in the reason."""
+        """Return its form in a record, where `falls` and `alike` are only in the remarks."""
         without = {"unit", "falls", "alike"} | {name for name in ("labelled", "cases") if not getattr(self, name)}
-        return {name: value for name, value in _plain(self).items() if name not in without}
+        remarks = [each.as_dict() for each in self.remarks]
+        return {name: value for name, value in _plain(self).items() if name not in without} | {"remarks": remarks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,16 +263,33 @@ class TaskDecision:
     """
 
     decision: Decided
-    reason: str
+    remarks: tuple[Remark, ...]
     blocking: tuple[str, ...] = ()
     short: tuple[str, ...] = ()
     no_target: bool = False
     reused: tuple[str, ...] = ()
     rewarded: tuple[str, ...] = ()
 
+    @property
+    def said(self) -> tuple[Remark, ...]:
+        """Its remarks as sentences."""
+        return tuple(as_sentences(HEADS.get(self.decision, ""), self.remarks))
+
+    @property
+    def reason(self) -> str:
+        """Its remarks as a text."""
+        return remarks_text(self.said)
+
     def as_dict(self) -> dict[str, Any]:
         """Return its form in a record."""
-        return {name: value for name, value in _plain(self).items() if value or name != "rewarded"}
+        remarks = [each.as_dict() for each in self.remarks]
+        return {name: value for name, value in _plain(self).items() if value or name != "rewarded"} | {
+            "remarks": remarks
+        }
+
+    def with_reason(self) -> dict[str, Any]:
+        """Return its form for other programs, which print the text."""
+        return self.as_dict() | {"reason": self.reason}
 
 
 def read_verdict(unit: str, raw: Mapping[str, Any]) -> UnitVerdict:

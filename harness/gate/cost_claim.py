@@ -126,16 +126,16 @@ def _claim(costs: _Costs, verdict: UnitVerdict, lower: bool, models: Sequence[st
         return Claim(unit, "not comparable", f"{unit}: no claim: {costs.problem}.", currency)
     outcome, before, now = _outcome(verdict, lower), fmean(costs.before), fmean(costs.after)
     sentence = {
-        "proved": f"quality {verdict.verdict}{_quality(verdict)} at {_cost(costs)}",
-        "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}",
-        "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}",
+        "proved": f"quality {verdict.verdict}{_quality(verdict)} at {_cost(costs)}.",
+        "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}.",
+        "quality inconclusive": f"no claim: quality inconclusive{_quality(verdict)}, at {_cost(costs)}.",
         "cost not lower": f"no claim: quality {verdict.verdict}{_quality(verdict)}, but the cost is not "
-        f"{'significantly ' if now < before else ''}lower: {_cost(costs)}",
-        "not comparable": f"no claim: a quality of 0 % cannot fall{_quality(verdict)}, at {_cost(costs)}"
+        f"{'significantly ' if now < before else ''}lower: {_cost(costs)}.",
+        "not comparable": f"no claim: a quality of 0 % cannot fall{_quality(verdict)}, at {_cost(costs)}."
         if _cannot_fall(verdict)
-        else f"no claim: quality not comparable. {verdict.reason.removesuffix('.')}",
+        else f"no claim: quality not comparable. {verdict.reason}",
     }[outcome]
-    reason = f"{unit}: {sentence}."
+    reason = f"{unit}: {sentence}"
     base, cheaper = models
     if base != cheaper and costs.prices.of(base) == costs.prices.of(cheaper):
         reason += f" task.yaml gives {base} and {cheaper} the same price per token."

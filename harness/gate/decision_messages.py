@@ -1,12 +1,13 @@
-"""The sentences of a task's decision: the decision, what blocks it, and what to do before a release."""
+"""The remarks on a task's decision: what blocks it or what held, and what to do before a release."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tunegate.harness.core.formatting import change, listed, ordinal, percent
+from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
 from tunegate.harness.evaluation.verdict import UnitVerdict, ValueFall
 from tunegate.harness.gate.messages import (
     PROVES_NOTHING,
@@ -54,93 +55,133 @@ class Outlook:
 
 #: What to say of what was made elsewhere.
 _SUPPLIED = {
-    "": "",
-    "outputs": " The outputs come from a file: they can be compared, but not released.",
-    "scores": " Supplied scores: not re-scored, never released.",
+    "outputs": "The outputs come from a file: they can be compared, but not released.",
+    "scores": "Supplied scores: not re-scored, never released.",
 }
 
 
-def decision(outlook: Outlook) -> str:
-    """Return a task's decision; it says "Release" only if a release is possible."""
-    remark = _SUPPLIED[outlook.supplied] + (f" {ADOPTED[outlook.adopted]}" if outlook.adopted else "")
+def decision(outlook: Outlook) -> tuple[Remark, ...]:
+    """Return the remarks on a task's decision; one says "Release" only if a release is possible."""
+    main = list(_decision(outlook))
+    return (*main, *_not_evidence(outlook, main), *_falls(outlook.verdicts), *_made_elsewhere(outlook))
+
+
+def _not_evidence(outlook: Outlook, main: Sequence[Remark]) -> Iterator[Remark]:
+    """Yield the gains that the reward saw, unless these are why it is blocked."""
+    if outlook.seen_by_reward and not any(each.code == "rewarded-gain" for each in main):
+        yield warning("gain-not-evidence", f"Not evidence: {_seen(outlook)}.", outlook.seen_by_reward)
+
+
+def _falls(verdicts: Sequence[UnitVerdict]) -> Iterator[Remark]:
+    """Yield what the scores of the units do not show."""
+    yield from _alike(verdicts)
     fallen = [
-        *(f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)),
-        *(_value_fall(each.unit, value) for each in outlook.verdicts for value in each.falls),
+        *((each.unit, f"'{part.label}' of {each.unit}") for each in verdicts for part in ungated_falls(each)),
+        *((each.unit, _value_fall(each.unit, value)) for each in verdicts for value in each.falls),
     ]
-    parts = f" Fell, but not gated: {listed(fallen)}." if fallen else ""
     never = [
-        f"'{value.field}' {value.value or '(one of its values)'} of {each.unit} (0 of {value.n})"
-        for each in outlook.verdicts if not each.blocks for value in each.never_right
+        (each.unit, f"'{value.field}' {value.value or '(one of its values)'} of {each.unit} (0 of {value.n})")
+        for each in verdicts if not each.blocks for value in each.never_right
     ]  # fmt: skip
-    never_right = f" Never right: {listed(never)}." if never else ""
-    main, saw = _decision(outlook), _seen(outlook)
-    seen = f" Not evidence: {saw}." if saw not in main else ""
-    return main + seen + _alike(outlook.verdicts) + parts + never_right + _held_late(outlook) + remark
+    if fallen:
+        yield warning("part-lower", f"Fell, but not gated: {listed([text for _, text in fallen])}.", dict(fallen))
+    if never:
+        yield warning("value-never-right", f"Never right: {listed([text for _, text in never])}.", dict(never))
+    yield from _held_late(verdicts)
 
 
-def _alike(verdicts: Sequence[UnitVerdict]) -> str:
-    """Return a remark on units whose outputs hardly depend on the input."""
-    same = [f"{each.alike.same} of {each.alike.n} of {each.unit}" for each in verdicts if each.alike.same]
-    constant = [each.unit for each in verdicts if each.alike.constant]
-    return (f" Outputs that are the same: {listed(same)}." if same else "") + (
-        f" No better than one output for all cases: {listed(constant)}." if constant else ""
-    )
+def _made_elsewhere(outlook: Outlook) -> Iterator[Remark]:
+    if outlook.supplied:
+        yield note("supplied", _SUPPLIED[outlook.supplied])
+    if outlook.adopted:
+        yield warning("training-data", ADOPTED[outlook.adopted])
+
+
+def _alike(verdicts: Sequence[UnitVerdict]) -> Iterator[Remark]:
+    """Yield the units whose outputs hardly depend on the input."""
+    same = {each.unit: f"{each.alike.same} of {each.alike.n} of {each.unit}" for each in verdicts if each.alike.same}
+    if same:
+        yield warning("same-outputs", f"Outputs that are the same: {listed(list(same.values()))}.", same)
+    if constant := [each.unit for each in verdicts if each.alike.constant]:
+        yield warning("constant-output", f"No better than one output for all cases: {listed(constant)}.", constant)
 
 
 def _value_fall(unit: str, fall: ValueFall) -> str:
     return f"'{fall.field}' {fall.value or '(one of its values)'} of {unit} ({fall.base} to {fall.mean} of {fall.n})"
 
 
-def _held_late(outlook: Outlook) -> str:
-    """Return a remark on the open guards that were held at a late run of their cases."""
-    late = [each for each in outlook.verdicts if each.run > 1]
+def _held_late(verdicts: Sequence[UnitVerdict]) -> Iterator[Remark]:
+    """Yield a remark on the open guards that were held at a late run of their cases."""
+    late = {each.unit: each for each in verdicts if each.run > 1}
     if not late:
-        return ""
-    worst = max(late, key=lambda each: each.run)
-    runs = listed([f"{each.unit} at the {ordinal(each.run)}" for each in late])
-    return f" Held at a late run of its cases: {runs}; {by_chance(worst.run, worst.level)}."
+        return
+    worst = max(late.values(), key=lambda each: each.run)
+    runs = listed([f"{unit} at the {ordinal(each.run)}" for unit, each in late.items()])
+    chance = by_chance(worst.run, worst.level)
+    yield warning("late-run", f"Held at a late run of its cases: {runs}; {chance}.", late)
 
 
-def only_warned(units: Sequence[str]) -> str:
-    """Return the decision of a task whose only obstacles are inconclusive units, which warn."""
-    return f"Not proven: {listed(units)} inconclusive, which only warns here (exit code 0) but allows no release."
+def only_warned(units: Sequence[str]) -> Remark:
+    """Return what there is to say of a task whose only obstacles are inconclusive units, which warn."""
+    text = f"Not proven: {listed(units)} inconclusive, which only warns here (exit code 0) but allows no release."
+    return warning("only-warned", text, units)
 
 
-def _decision(outlook: Outlook) -> str:
-    undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
+def _decision(outlook: Outlook) -> Iterator[Remark]:
+    """Yield what decides."""
     if outlook.blocking:
-        gain = f"; {_no_gain(outlook.short)}" if outlook.short else ""
-        return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
-    if outlook.short:
+        troubles = [f"{each.unit} {_trouble(each)}" for each in outlook.blocking]
+        yield cause("units-block", listed(troubles), [each.unit for each in outlook.blocking])
+        if outlook.short:
+            yield _no_gain(outlook.short)
+        yield from _undeclared(outlook)
+    elif outlook.short:
         gained = [each.unit for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
         rest = f"{listed(gained)} improved, and no unit regressed" if gained else "no unit regressed or improved"
-        return f"Blocked: {_no_gain(outlook.short)}; {rest}."
-    if outlook.no_target:
-        return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
-    if not outlook.aimed and outlook.supplied == "scores":
-        return f"Passed: {_kept(outlook)}."
-    if not outlook.aimed:
-        return f"Nothing had to improve here: {_kept(outlook)}.{undeclared}"
+        yield _no_gain(outlook.short, f"; {rest}")
+    elif outlook.no_target:
+        yield cause("no-target", f"{_kept(outlook)}, but no target is declared, so no gain can be shown")
+        yield from _undeclared(outlook)
+    elif not outlook.aimed and outlook.supplied == "scores":
+        yield note("passed", f"Passed: {_kept(outlook)}.")
+    elif not outlook.aimed:
+        yield note("no-target-needed", f"Nothing had to improve here: {_kept(outlook)}.")
+        yield from _undeclared(outlook)
+    else:
+        yield from _gain(outlook)
+
+
+def _undeclared(outlook: Outlook) -> Iterator[Remark]:
+    if not outlook.declared:
+        yield warning("undeclared", f"{outlook.task} has no task.yaml, so nothing can be released for it.")
+
+
+def _gain(outlook: Outlook) -> Iterator[Remark]:
+    """Yield what the gain is worth that was shown."""
     won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
+    shown = f"{won}; {_kept(outlook)}"
     if outlook.only_rewarded:
-        return (
-            f"Blocked: {won}; {_kept(outlook)}; but the adapter's reward saw that gain: {_seen(outlook)}. Show one by "
-            "another kind of check, or by cases with an `expect` that the reward did not see."
+        saw = f"{shown}; but the adapter's reward saw that gain: {_seen(outlook)}"
+        yield cause("rewarded-gain", saw, outlook.seen_by_reward)
+        other = "by another kind of check, or by cases with an `expect` that the reward did not see"
+        yield note("advice", f"Show one {other}.")
+    elif outlook.supplied:
+        yield note("passed", f"Passed: {shown}.")
+    elif outlook.reused:
+        before = f"another adapter was evaluated on {listed(outlook.reused)} before"
+        yield cause("reused-cases", f"{shown}; but reused cases prove no gain: {before}", outlook.reused)
+        yield note("advice", "Prove the gain on a sealed unit that `seals` it, or on new cases.")
+    elif outlook.unsealable:
+        seen = f"may have seen the cases of {listed(outlook.unsealable)}"
+        yield cause(
+            "trained-elsewhere", f"{shown}; but the adapter was trained elsewhere, and {seen}", outlook.unsealable
         )
-    if outlook.supplied:
-        return f"Passed: {won}; {_kept(outlook)}."
-    if outlook.reused:
-        return (
-            f"Unproven: {won}; {_kept(outlook)}; but reused cases prove no gain: another adapter was evaluated on "
-            f"{listed(outlook.reused)} before. Prove the gain on a sealed unit that `seals` it, or on new cases."
-        )
-    if outlook.unsealable:
-        return (
-            f"Unproven: {won}; {_kept(outlook)}; but the adapter was trained elsewhere, and may have seen the cases of "
-            f"{listed(outlook.unsealable)}. Prove the gain on a sealed unit that `seals` it."
-        )
-    unseen = f" Before a release, evaluate {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
-    return f"Release: {_below_service(outlook)}{won}; {_kept(outlook)}.{unseen}"
+        yield note("advice", "Prove the gain on a sealed unit that `seals` it.")
+    else:
+        yield note("release", f"Release: {_below_service(outlook)}{shown}.")
+        if outlook.unseen:
+            sealed = f"evaluate {listed(outlook.unseen)} with --tg-sealed"
+            yield warning("sealed-not-evaluated", f"Before a release, {sealed}.", outlook.unseen)
 
 
 def _seen(outlook: Outlook) -> str:
@@ -162,8 +203,8 @@ def _won(targets: Sequence[UnitVerdict]) -> str:
     return f"{listed([each.unit for each in targets])} improved{more}"
 
 
-def _no_gain(short: Sequence[UnitVerdict]) -> str:
-    """Return which targets lack a gain, or the target score declared in task.yaml."""
+def _no_gain(short: Sequence[UnitVerdict], rest: str = "") -> Remark:
+    """Return which targets lack a gain, or the target score declared in task.yaml, and the rest."""
     there = [each for each in short if each.verdict != "improved" and has_nothing_to_gain(each)]
     still = [each for each in short if each.verdict != "improved" and each not in there]
     low = [f"{each.unit} ({percent(each.target_score)})" for each in short if each.verdict == "improved"]
@@ -173,7 +214,9 @@ def _no_gain(short: Sequence[UnitVerdict]) -> str:
         if each.target_score is not None:
             score = f"already reaches the target score ({percent(each.target_score)})"
         parts.append(f"nothing to gain on {each.unit}, where the {each.reference} {score}: declare it a guard")
-    return "; ".join([*parts, f"the target score is not reached on {listed(low)}"] if low else parts)
+    if low:
+        parts.append(f"the target score is not reached on {listed(low)}")
+    return cause("no-gain", "; ".join(parts) + rest, [each.unit for each in short])
 
 
 def _kept(outlook: Outlook) -> str:

@@ -39,20 +39,20 @@ def labelled_verdict(
         ),
     )  # fmt: skip
     if needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
-        return replace(facts, verdict="held", reason=labelled_messages.held_without_labels(facts))
+        return replace(facts, verdict="held", remarks=labelled_messages.held_without_labels(facts))
     if found.judge and found.judge.missing:
-        return replace(facts, reason=labelled_messages.verdicts_missing(facts, found.judge), blocks=True)
+        return replace(facts, remarks=labelled_messages.verdicts_missing(facts, found.judge), blocks=True)
     if found.missing:
-        return replace(facts, reason=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
+        return replace(facts, remarks=labelled_messages.missing(facts, _chance(each, found)), blocks=True)
     upper, lower = topics.widened(table, found.changes).upper, topics.widened(held_by, sparing.changes).lower
     facts = replace(
         facts, difference=table.difference, interval=(lower, upper),
         p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
     )  # fmt: skip
     verdict = _rule(facts, lower > -each.margin, each.policy.lower == "block")
-    reason = labelled_messages.labelled_reason(facts, verdict, by_topics=held_by.held)
-    reason += labelled_messages.near_gains(len(found.better) - len(sparing.better))
-    return replace(facts, verdict=verdict, reason=reason, blocks=verdict != "held")
+    remarks = labelled_messages.by_labels(facts, verdict, by_topics=held_by.held)
+    near = labelled_messages.near_gains(len(found.better) - len(sparing.better))
+    return replace(facts, verdict=verdict, remarks=(*remarks, *near), blocks=verdict != "held")
 
 
 def _chance(each: PairedScores, found: Disagreement) -> float:

@@ -1,8 +1,11 @@
-"""The sentences of the guard by disagreement: the verdict and its reason, then the numbers."""
+"""The remarks of the guard by disagreement: why the verdict is so, then the numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tunegate.harness.core.formatting import ordinal, percent, points
+from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
 from tunegate.harness.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.gate.messages import confidence
 from tunegate.harness.statistics.disagreements import FEWEST_TOPICS
@@ -12,14 +15,14 @@ from tunegate.harness.traffic.units import JudgeUse
 DIGITS = 12  # of a snapshot's digest
 
 
-def held_without_labels(facts: UnitVerdict) -> str:
-    """Return the reason of a unit whose outputs differ on too few inputs to lose its margin."""
+def held_without_labels(facts: UnitVerdict) -> tuple[Remark, ...]:
+    """Return the remarks on a unit whose outputs differ on too few inputs to lose its margin."""
     few = f"outputs differ on fewer inputs than the margin of {_margin(facts)} points ({confidence(facts.level)})"
-    return f"Held without labels{_for_these(facts)}: {few}. {_numbers(facts)}"
+    return note("held", f"Held without labels{_for_these(facts)}: {few}."), _numbers(facts)
 
 
-def missing(facts: UnitVerdict, chance: float) -> str:
-    """Return the reason of a unit whose sample lacks labels, with the command.
+def missing(facts: UnitVerdict, chance: float) -> tuple[Remark, ...]:
+    """Return the remarks on a unit whose sample lacks labels, with the command.
 
     `chance` is how often the whole sample holds an equal model if half of what differs is equally right.
     """
@@ -27,17 +30,18 @@ def missing(facts: UnitVerdict, chance: float) -> str:
     lack = f"{found.missing} of {found.sample} labels of the snapshot sha256:{found.snapshot[:DIGITS]} are missing"
     worth = f"With {found.sample} labels an equal model gets held about {percent(chance)} of the time"
     few = ", since outputs differ too often for labels to help" if chance < 0.5 else ""
-    return f"Inconclusive: {lack}: tunegate label {facts.unit}. {_numbers(facts)} {worth}{few}."
+    why = cause("labels-missing", f"{lack}: tunegate label {facts.unit}")
+    return why, _numbers(facts), note("advice", f"{worth}{few}.")
 
 
-def verdicts_missing(facts: UnitVerdict, judge: JudgeUse) -> str:
-    """Return the reason of a unit whose judge did not see all outputs that differ, with the command."""
+def verdicts_missing(facts: UnitVerdict, judge: JudgeUse) -> tuple[Remark, ...]:
+    """Return the remarks on a unit whose judge did not see all outputs that differ, with the command."""
     lack = f"verdicts of the judge are missing on {judge.missing} inputs"
-    return f"Inconclusive: {lack}: tunegate label {facts.unit} --judge MODEL. {_numbers(facts)}"
+    return cause("judgements-missing", f"{lack}: tunegate label {facts.unit} --judge MODEL"), _numbers(facts)
 
 
-def labelled_reason(facts: UnitVerdict, found: Verdict, by_topics: bool) -> str:
-    """Return the verdict on a labelled sample and its reason, then the numbers.
+def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool) -> tuple[Remark, ...]:
+    """Return why a labelled sample has the verdict that was `found`, then the numbers.
 
     `by_topics` says that the margin would be held if inputs were of one topic.
     """
@@ -45,15 +49,14 @@ def labelled_reason(facts: UnitVerdict, found: Verdict, by_topics: bool) -> str:
     why = "; some topics bear more of it than others" if by_topics else ""
     cure = "a snapshot of more topics" if by_topics else "a larger sample of another snapshot"
     held = f"Held{', but lower' if facts.lower else ''}{_for_these(facts)}"
-    sentence = {
-        "regressed": f"Regressed: significantly worse than the {facts.reference}, by up to {most} points ({sure}, "
-        f"margin {margin})",
-        "inconclusive": f"Inconclusive: the loss may be up to {most} points ({sure}, margin {margin}){why}; {cure} "
-        "could settle it",
-        "held": f"{held}: the loss against the {facts.reference} is at most {most} points ({sure}), within the margin "
-        f"of {margin}",
-    }[found]
-    return f"{sentence}. {_numbers(facts)}"
+    worse = f"significantly worse than the {facts.reference}, by up to {most} points ({sure}, margin {margin})"
+    unsettled = f"the loss may be up to {most} points ({sure}, margin {margin}){why}; {cure} could settle it"
+    within = f"the loss against the {facts.reference} is at most {most} points ({sure}), within the margin of {margin}"
+    remark = {
+        "regressed": cause("significantly-worse", worse), "inconclusive": cause("loss-not-excluded", unsettled),
+        "held": note("held", f"{held}: {within}."),
+    }[found]  # fmt: skip
+    return remark, _numbers(facts)
 
 
 def _judge(judge: JudgeUse) -> str:
@@ -87,7 +90,7 @@ def _loss(facts: UnitVerdict) -> str:
     return points(max(0.0, -(facts.interval[0] if facts.interval else 0.0)), signed=False)
 
 
-def _numbers(facts: UnitVerdict) -> str:
+def _numbers(facts: UnitVerdict) -> Remark:
     """Return what was compared and labelled; a label missing on one output leaves its input without."""
     found = _sample(facts)
     topics = f" of effectively {found.topics:.0f} topics" if found.topics else ""
@@ -99,10 +102,12 @@ def _numbers(facts: UnitVerdict) -> str:
         parts.append(_judge(found.judge))
     if found.number > 1:
         parts.append(f"the {ordinal(found.number)} try on this snapshot")
-    return f"{'; '.join(parts)}."
+    return note("numbers", f"{'; '.join(parts)}.")
 
 
-def near_gains(number: int) -> str:
-    """Return a remark on gains that make up for no loss; empty without any."""
+def near_gains(number: int) -> Iterator[Remark]:
+    """Yield a remark on gains that make up for no loss; nothing without any."""
     which = "The gain on an input" if number == 1 else f"{number} gains on inputs"
-    return f" {which} that training rows come near make{'s' * (number == 1)} up for no loss." if number else ""
+    if number:
+        text = f"{which} that training rows come near make{'s' * (number == 1)} up for no loss."
+        yield warning("near-gains", text)

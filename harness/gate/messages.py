@@ -18,6 +18,7 @@ from tunegate.harness.core.formatting import (
     percents_apart,
     points,
 )
+from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
 from tunegate.harness.evaluation.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.statistics.critical_values import PROMISED
@@ -29,67 +30,73 @@ PROVES_NOTHING = "a score of 0 % cannot fall, so this proves nothing"
 TOO_CLOSE = "too close to the margin for more cases to settle it"
 
 
-def cannot_compare(problem: str) -> str:
-    """Return the reason of a unit that cannot be compared."""
-    return f"Inconclusive: cannot be compared: {problem}."
+def cannot_compare(problem: str) -> Remark:
+    """Return why a unit cannot be compared."""
+    return cause("not-comparable", f"cannot be compared: {problem}")
 
 
-def not_compared(problem: str) -> str:
-    """Why a metric of two result files blocks without numbers."""
-    return f"Inconclusive: not compared, since {problem}."
+def not_compared(problem: str) -> Remark:
+    """Return why a metric of two result files blocks without numbers."""
+    return cause("not-comparable", f"not compared, since {problem}")
 
 
-def supplied_ungated(metric: str) -> str:
-    """Why a metric of two result files has no verdict."""
-    return (
-        f"Not gated: {metric} has no bounds and no margin, so any loss of it would pass: add --margin {metric}=NUMBER."
+def supplied_ungated(metric: str) -> Remark:
+    """Return why a metric of two result files has no verdict."""
+    return warning(
+        "ungated",
+        f"Not gated: {metric} has no bounds and no margin, so any loss of it would pass: add --margin {metric}=NUMBER.",
     )
 
 
-def ungated(unit: str) -> str:
-    """Return the reason of a continuous unit without a margin, which blocks a release."""
-    return (
+def ungated(unit: str) -> Remark:
+    """Return why a continuous unit without a margin blocks a release."""
+    return warning(
+        "ungated",
         f"Not gated: {unit} is continuous and task.yaml declares no margin for it, so any loss would pass; "
-        "declare a margin, or `ungated: true` with a reason."
+        "declare a margin, or `ungated: true` with a reason.",
     )
 
 
-def declared_ungated(reason: str) -> str:
-    """Return the reason of a unit that task.yaml declares ungated."""
-    return f"Not gated, as declared in task.yaml: {reason}"
+def declared_ungated(reason: str) -> Remark:
+    """Return the reason of task.yaml for which a unit is not gated."""
+    return note("declared-ungated", f"Not gated, as declared in task.yaml: {reason}")
 
 
-def critical_regressed(facts: UnitVerdict) -> str:
+def critical_regressed(facts: UnitVerdict) -> Remark:
     """Return a cause of "regressed"."""
-    return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} regressed ({listed(facts.critical)})"
+    which = "a critical case" if len(facts.critical) == 1 else "critical cases"
+    return cause("critical-regression", f"{which} regressed ({listed(facts.critical)})")
 
 
-def worse(facts: UnitVerdict) -> str:
+def worse(facts: UnitVerdict) -> Remark:
     """Return a cause of "regressed": a loss beyond the margin, or a significant loss that may exceed it."""
     sure = confidence(facts.level)
     if facts.interval and facts.interval[1] < -(facts.margin or 0.0):
-        return f"worse than the {facts.reference} by more than the margin of {_margin(facts)} ({sure})"
-    return f"significantly worse than the {facts.reference}, by up to {_loss(facts)} ({sure}, margin {_margin(facts)})"
+        text = f"worse than the {facts.reference} by more than the margin of {_margin(facts)} ({sure})"
+    else:
+        most = f"by up to {_loss(facts)} ({sure}, margin {_margin(facts)})"
+        text = f"significantly worse than the {facts.reference}, {most}"
+    return cause("significantly-worse", text)
 
 
-def lower(facts: UnitVerdict) -> str:
+def lower(facts: UnitVerdict) -> Remark:
     """Return a cause of "regressed": a loss within the margin, where no loss is tolerated."""
     why = "a sealed unit must not be lower" if facts.sealed else "task.yaml sets `lower: block`"
-    return (
-        f"lower than the {facts.reference} by at most {_loss(facts)}, within the margin of {_margin(facts)}, but {why}"
-    )
+    most = f"at most {_loss(facts)}, within the margin of {_margin(facts)}"
+    return cause("lower", f"lower than the {facts.reference} by {most}, but {why}")
 
 
-def beside_near(facts: UnitVerdict, near: NearScores) -> str:
+def beside_near(facts: UnitVerdict, near: NearScores) -> Remark:
     """Return a sentence on the near cases, and on what is shown without their gains."""
     beside, others = (_moved(facts, each) for each in (near.near, near.others))
     means = f"{beside}; the others {others}" if others else beside
     which = f"{near.n} of {near.n + near.clean} cases ({means})"
     proof = near.gain if facts.role == "target" else near.hold
     seen, least = (change(each, facts.kind) for each in (proof.difference, proof.least))
-    return (
+    return warning(
+        "near-cases",
         f"Training rows come near {which}. Without the gains of these: {seen}{_unit(facts)} on {proof.observations} "
-        f"balanced {_noun(facts)}, at least {least} ({confidence(facts.level)})."
+        f"balanced {_noun(facts)}, at least {least} ({confidence(facts.level)}).",
     )
 
 
@@ -97,28 +104,34 @@ def _moved(facts: UnitVerdict, means: tuple[float, float] | None) -> str:
     return " -> ".join(level(mean, facts.kind) for mean in means) if means else ""
 
 
-def fell(facts: UnitVerdict) -> str:
+def fell(facts: UnitVerdict) -> Remark:
     """Return a cause of "regressed"; the tags of sealed cases are not shown."""
+    which = f"the slice {listed(facts.worse_slices)}"
     if facts.sealed:
-        return "a slice fell" if len(facts.worse_slices) == 1 else f"{len(facts.worse_slices)} slices fell"
-    return f"the slice {listed(facts.worse_slices)} fell"
+        which = "a slice" if len(facts.worse_slices) == 1 else f"{len(facts.worse_slices)} slices"
+    return cause("slice-regression", f"{which} fell")
 
 
-def not_right_once(value: NeverRight, reference: str) -> str:
+def value_lost(value: NeverRight, reference: str) -> Remark:
+    """Return a cause of "regressed": a value that no output has right any more."""
+    return cause("value-lost", _not_right_once(value, reference))
+
+
+def _not_right_once(value: NeverRight, reference: str) -> str:
     """Say of a value that no output has it right, without its name if the unit is sealed."""
     where = f"{value.value} is" if value.value else "one of its values is"
     base = f"{value.base or 'none'} in the {reference}"
     return f"'{value.field}' is never right where {where} expected: 0 of {value.n} cases, {base}"
 
 
-def part_fell(part: PartVerdict) -> str:
+def part_fell(part: PartVerdict) -> Remark:
     """Return a cause of "regressed": a part of the pass rule that fell."""
     margin, (low, high) = part.margin or 0.0, part.interval or (0.0, 0.0)
-    tolerated = points(margin, signed=False)
+    tolerated, most = points(margin, signed=False), points(-low, signed=False)
+    by = f"a significant loss of up to {most} (margin {tolerated})"
     if high < -margin:
-        return f"{_fall(part)}, by more than the margin of {tolerated}"
-    most = points(-low, signed=False)
-    return f"{_fall(part)}, a significant loss of up to {most} (margin {tolerated})"
+        by = f"by more than the margin of {tolerated}"
+    return cause("part-regression", f"{_fall(part)}, {by}")
 
 
 def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
@@ -155,11 +168,11 @@ def _fall(part: PartVerdict) -> str:
     return f"'{part.label}' fell from {percent(part.base)} to {percent(part.mean)} of {part.n} cases{which}"
 
 
-def _parts_first(facts: UnitVerdict) -> str:
-    """Return a sentence on the part that fell most without blocking, shown before the verdict; empty if none fell."""
+def _parts_first(facts: UnitVerdict) -> Iterator[Remark]:
+    """Yield a sentence on the part that fell most without blocking, shown before the verdict; nothing if none fell."""
     falls = _falls(facts)
     if not falls:
-        return ""
+        return
     first, others = falls[0], [f"'{part.label}'" for part in falls[1:]]
     if first.margin is None:
         known = "it" if first.label == first.named else first.named
@@ -170,15 +183,16 @@ def _parts_first(facts: UnitVerdict) -> str:
         why = f"within its margin of {points(first.margin, signed=False)}, but more than its unit's margin"
     joint = "but" if facts.verdict in {"held", "improved", "cannot fall"} else "and"
     more = f"; {listed(others)} fell too" if others else ""
-    return f"{facts.verdict.capitalize()}, {joint} {_fall(first)}: {why}{more}."
+    yield warning("part-lower", f"{facts.verdict.capitalize()}, {joint} {_fall(first)}: {why}{more}.")
 
 
-def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
+def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> Remark:
     """Return a cause of "regressed"."""
-    return f"below the minimum score of {percent(minimum_score)}, regardless of the {facts.reference}"
+    least = percent(minimum_score)
+    return cause("below-minimum", f"below the minimum score of {least}, regardless of the {facts.reference}")
 
 
-def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) -> str:
+def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) -> Remark:
     """Return a cause of "inconclusive", with the number of cases, or of outputs per case, that would settle it."""
     if facts.effective is not None:
         advice = "the change differs between topics: add cases of other topics rather than more of these"
@@ -194,10 +208,11 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
         advice = f"a close call: this many {_noun(facts)} settle it 80 % of the time"
     loss = f"the loss may be up to {_loss(facts)} (margin {_margin(facts)}); {advice}"
     fine = facts.kind == "pass/fail" and facts.n and not facts.regressed_cases and facts.effective is None
-    return f"no case regressed, but {facts.n} cases are too few: {loss}" if fine else loss
+    few = f"no case regressed, but {facts.n} cases are too few: " if fine else ""
+    return cause("loss-not-excluded", f"{few}{loss}")
 
 
-def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int) -> str:
+def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int) -> Remark:
     """Return a cause of "inconclusive": only the gains of cases that training rows come near exclude the loss."""
     if needed is None:
         advice = TOO_CLOSE
@@ -205,20 +220,23 @@ def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int
         advice = f"about {needed} {_noun(facts)} without a row near them would settle it"
     else:
         advice = f"add {_noun(facts)} that no row comes near"
-    return (
+    return cause(
+        "loss-not-excluded-without-near",
         f"without the gains of cases that training rows come near, the loss may be up to {_loss(facts)} "
-        f"(margin {_margin(facts)}); {advice}"
+        f"(margin {_margin(facts)}); {advice}",
     )
 
 
-def group_not_held(group: GroupLoss) -> str:
+def group_not_held(group: GroupLoss) -> Remark:
     """Return a cause of "inconclusive" for each guard of a group."""
     if group.missing:
-        return f"it shares a margin with other guards, and {group.missing} cannot be compared"
+        missing = f"it shares a margin with other guards, and {group.missing} cannot be compared"
+        return cause("not-comparable", missing)
     seen, most = (points(max(0.0, -loss), signed=False) for loss in (group.difference, group.interval[0]))
-    return (
+    return cause(
+        "group-loss-not-excluded",
         f"the {len(group.units)} guards of its group lose {seen} points on average and may lose up to {most} "
-        f"(group margin {points(group.margin, signed=False)}); {_to_settle(group)}"
+        f"(group margin {points(group.margin, signed=False)}); {_to_settle(group)}",
     )
 
 
@@ -230,17 +248,16 @@ def _to_settle(group: GroupLoss) -> str:
     return f"about {group.needed} cases in the whole group would settle it"
 
 
-def mean_lost(facts: UnitVerdict, is_price: bool) -> str:
+def mean_lost(facts: UnitVerdict, is_price: bool) -> Remark:
     """Return a cause of its own: the observed mean lost more than the margin, although changes are capped."""
     lost = abs(facts.difference or 0.0)
     share = f" ({100 * lost / abs(facts.base):.0f} %)" if facts.base else ""
     moved = "a call costs {} more on average" if is_price else "the mean fell by {}"
-    return (
-        moved.format(f"{change(lost, facts.kind, signed=False)}{share}") + f", more than the margin of {_margin(facts)}"
-    )
+    by = moved.format(f"{change(lost, facts.kind, signed=False)}{share}")
+    return cause("mean-lost", f"{by}, more than the margin of {_margin(facts)}")
 
 
-def collapse_not_excluded(facts: UnitVerdict, share: float, file: str = "task.yaml") -> str:
+def collapse_not_excluded(facts: UnitVerdict, share: float, file: str = "task.yaml") -> Remark:
     """Return a cause of "inconclusive" for an unbounded score: too many cases may fall beyond the cap.
 
     `file` is where a wider share could be declared.
@@ -248,24 +265,23 @@ def collapse_not_excluded(facts: UnitVerdict, share: float, file: str = "task.ya
     level = facts.level or 0.0
     most, n = facts.collapse_bound or 0.0, facts.observations
     may = f"up to {100 * most:.2f} % of the cases may fall by {_span(facts)} or more"
-    what = f"{may}, but `collapse` allows {100 * share:g} %"
-    needed = fewest_to_bound(share, level)
+    advice, needed = f"{facts.collapsed} of {n} did", fewest_to_bound(share, level)
     if not facts.collapsed and n < needed:
         wider = math.ceil(1000 * most) / 1000
         declared = f", or `collapse: {wider:g}` in {file}" if wider <= WIDE else ""
-        return f"{what}; {needed} cases without such a fall would settle it{declared}"
-    return f"{what}; {facts.collapsed} of {n} did"
+        advice = f"{needed} cases without such a fall would settle it{declared}"
+    return cause("collapse-not-excluded", f"{may}, but `collapse` allows {100 * share:g} %; {advice}")
 
 
 def _span(facts: UnitVerdict) -> str:
     return change(facts.span, facts.kind, signed=False)
 
 
-def maybe_below_minimum(score: float, minimum_score: float, cases: int = 0) -> str:
+def maybe_below_minimum(score: float, minimum_score: float, cases: int = 0) -> Remark:
     """Return a cause of "inconclusive"; `cases` are all of the unit, if the reference has only some."""
     mean, minimum = percents_apart(score, minimum_score)
     on = f" on all {cases} cases" if cases else ""
-    return f"{mean}{on} is below the minimum score of {minimum}, but not significantly"
+    return cause("minimum-not-shown", f"{mean}{on} is below the minimum score of {minimum}, but not significantly")
 
 
 def _noun(facts: UnitVerdict) -> str:
@@ -291,21 +307,27 @@ def _least(facts: UnitVerdict) -> float:
     return min(least, facts.near.hold.least) if facts.near else least
 
 
-def verdict(
-    facts: UnitVerdict, causes: Sequence[str], group: GroupLoss | None = None, found: float | None = None
-) -> str:
-    """Return the verdict and its reason, then the numbers.
+def remarks(
+    facts: UnitVerdict, causes: Sequence[Remark], group: GroupLoss | None = None, found: float | None = None
+) -> tuple[Remark, ...]:
+    """Return why it is so: the causes if there are some, then the numbers, then the rest.
 
     `found` is the smallest drop that a guard of a `group` detects on its own.
     """
-    sentence = {
-        "regressed": f"Regressed: {'; '.join(causes)}.",
-        "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
-        "held": _held_together(facts, group, found) if group else _held(facts),
-        "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards {_guarded(facts)}.",
-        "improved": f"Improved: significantly better than the {facts.reference} ({confidence(facts.level)}).",
-    }[facts.verdict]
-    return " ".join([*filter(None, [_parts_first(facts)]), sentence, _numbers(facts), *_remarks(facts)])
+    return (
+        *_parts_first(facts), *(causes or [_fine(facts, group, found)]), note("numbers", _numbers(facts)),
+        *_further(facts),
+    )  # fmt: skip
+
+
+def _fine(facts: UnitVerdict, group: GroupLoss | None, found: float | None) -> Remark:
+    if facts.verdict == "improved":
+        sure = confidence(facts.level)
+        return note("improved", f"Improved: significantly better than the {facts.reference} ({sure}).")
+    if facts.verdict == "cannot fall":
+        why = f"the {facts.reference} passes none of its cases"
+        return note("cannot-fall", f"Cannot fall: {why}, so it guards {_guarded(facts)}.")
+    return note("held", _held_together(facts, group, found) if group else _held(facts))
 
 
 def _guarded(facts: UnitVerdict) -> str:
@@ -376,89 +398,100 @@ def _numbers(facts: UnitVerdict) -> str:
     return f"{text}{beyond}."
 
 
-def _never_right(facts: UnitVerdict) -> list[str]:
-    """Return a sentence for each value that no output has right and that is no cause of the verdict."""
+def _never_right(facts: UnitVerdict) -> Iterator[Remark]:
+    """Yield a sentence for each value that no output has right and that is no cause of the verdict."""
     others = [each for each in facts.never_right if not each.lost]
-    found = [f"{not_right_once(each, facts.reference)}." for each in others[:SHOWN]]
-    rest = len(others) - SHOWN
-    more = f"{rest} other expected value{' is' if rest == 1 else 's are'} never right."
-    return [*found, *([more] if rest > 0 else [])]
+    for each in others[:SHOWN]:
+        yield warning("value-never-right", f"{_not_right_once(each, facts.reference)}.")
+    if (rest := len(others) - SHOWN) > 0:
+        which = f"{rest} other expected value{' is' if rest == 1 else 's are'}"
+        yield warning("value-never-right", f"{which} never right.")
 
 
-def _alike(facts: UnitVerdict) -> Iterator[str]:
+def _alike(facts: UnitVerdict) -> Iterator[Remark]:
     """Yield what a score does not show: outputs that hardly depend on the input, and values that fell."""
     alike = facts.alike
     if alike.same:
-        yield f"{alike.same} of {alike.n} outputs are the same."
+        yield warning("same-outputs", f"{alike.same} of {alike.n} outputs are the same.")
     if alike.constant:
         expected = f", {alike.expected}," if alike.expected else ""
-        yield f"One output for all cases{expected} would pass {percent(alike.constant / alike.n)}."
+        passes = percent(alike.constant / alike.n)
+        yield warning("constant-output", f"One output for all cases{expected} would pass {passes}.")
     for each in facts.falls:
         where = f"{each.value} is" if each.value else "one of its values is"
-        yield f"'{each.field}' fell where {where} expected: from {each.base} to {each.mean} of {each.n} cases."
+        moved = f"from {each.base} to {each.mean} of {each.n} cases"
+        yield warning("value-lower", f"'{each.field}' fell where {where} expected: {moved}.")
 
 
-def _remarks(facts: UnitVerdict) -> list[str]:
-    near = [beside_near(facts, facts.near)] if facts.near else []
-    remarks = [*near, *_alike(facts), *_never_right(facts)]
+def _further(facts: UnitVerdict) -> Iterator[Remark]:
+    if facts.near:
+        yield beside_near(facts, facts.near)
+    yield from (*_alike(facts), *_never_right(facts))
     if facts.target_score is not None and facts.role == "target":
-        remarks.append(_target_score(facts, facts.target_score))
+        yield _target_score(facts, facts.target_score)
     if facts.effective is not None:
         worth = f"{facts.observations} {_noun(facts)} count as {facts.effective:.0f} independent ones"
-        remarks.append(f"The change differs between topics (by {facts.topics}), so the {worth}.")
-    if remark := _family_decided(facts):
-        remarks.append(remark)
+        yield note("topics", f"The change differs between topics (by {facts.topics}), so the {worth}.")
+    yield from _family_decided(facts)
     if facts.sealed and facts.verdict == "inconclusive":
-        remarks.append("A sealed unit must be held before a release.")
-    if facts.already_failing:
-        remarks.append(f"Critical, but already failing in the {facts.reference}: {listed(facts.already_failing)}.")
-    if facts.unstable:
-        remarks.append(f"Critical, but declared unstable and failed only in part: {listed(facts.unstable)}.")
-    if facts.disarmed:
-        remarks.append(f"Critical, but not blocking, as the base's result flips on a re-run: {listed(facts.disarmed)}.")
+        yield warning("sealed-not-held", "A sealed unit must be held before a release.")
+    yield from _critical_but(facts)
     if facts.by_themselves and facts.kind == "pass/fail":  # a score that moves a little is no flip
         flip = f"{len(facts.by_themselves)} of the cases flip{'s' if len(facts.by_themselves) == 1 else ''}"
-        remarks.append(f"{flip} when the base is re-run.")
+        yield note("flips", f"{flip} when the base is re-run.")
     if facts.skipped:
         which = f"{len(facts.skipped)} of its tags" if facts.sealed else listed(facts.skipped)
-        remarks.append(f"Not tested as slices, as they cover nearly the whole unit: {which}.")
-    return remarks
+        yield note("untested-tags", f"Not tested as slices, as they cover nearly the whole unit: {which}.")
 
 
-def _target_score(facts: UnitVerdict, target: float) -> str:
+def _critical_but(facts: UnitVerdict) -> Iterator[Remark]:
+    """Yield a sentence on the critical cases that failed and do not count."""
+    if facts.already_failing:
+        failing = f"already failing in the {facts.reference}: {listed(facts.already_failing)}"
+        yield warning("already-failing", f"Critical, but {failing}.")
+    if facts.unstable:
+        failed = f"declared unstable and failed only in part: {listed(facts.unstable)}"
+        yield warning("unstable", f"Critical, but {failed}.")
+    if facts.disarmed:
+        flips = f"as the base's result flips on a re-run: {listed(facts.disarmed)}"
+        yield warning("disarmed", f"Critical, but not blocking, {flips}.")
+
+
+def _target_score(facts: UnitVerdict, target: float) -> Remark:
     if facts.verdict != "improved" and has_nothing_to_gain(facts):
-        return f"Nothing to gain: the {facts.reference} already reaches the target score of {percent(target)}."
+        reaches = f"the {facts.reference} already reaches the target score of {percent(target)}"
+        return warning("nothing-to-gain", f"Nothing to gain: {reaches}.")
     if facts.reached:
-        return f"The target score of {percent(target)} is reached."
+        return note("target-reached", f"The target score of {percent(target)} is reached.")
     least, asked = percents_apart(facts.score_bound or 0.0, target)
-    sure = confidence(facts.level)
-    return f"The target score of {asked} is not reached: the score is at least {least} ({sure})."
+    score = f"the score is at least {least} ({confidence(facts.level)})"
+    return warning("target-not-reached", f"The target score of {asked} is not reached: {score}.")
 
 
-def _family_decided(facts: UnitVerdict) -> str:
+def _family_decided(facts: UnitVerdict) -> Iterator[Remark]:
     """Explain an interval that excludes 0 without being "worse" or "improved": it is not corrected for other tests."""
     if not facts.interval or facts.verdict not in {"held", "inconclusive"} or facts.lower or facts.gained:
-        return ""
+        return
     low, high = facts.interval
     if high < 0:
-        return (
-            f"This loss is significant on its own, but not after correction for all tests of this run ({facts.tests})."
-        )
-    if low > 0 and facts.role == "target" and facts.near and facts.near.gain.least <= 0:
-        return "This gain is not shown without the cases that training rows come near."
-    if low > 0 and facts.role == "target":
-        return "This gain is significant on its own, but not after correction for the other targets."
-    return ""
+        corrected = f"not after correction for all tests of this run ({facts.tests})"
+        yield note("not-corrected", f"This loss is significant on its own, but {corrected}.")
+    elif low > 0 and facts.role == "target" and facts.near and facts.near.gain.least <= 0:
+        yield warning("near-gains", "This gain is not shown without the cases that training rows come near.")
+    elif low > 0 and facts.role == "target":
+        corrected = "not after correction for the other targets"
+        yield note("not-corrected", f"This gain is significant on its own, but {corrected}.")
 
 
-def proven_by(sealed: str) -> str:
+def proven_by(sealed: str) -> Remark:
     """Return a remark on an open unit whose sealed counterpart was evaluated too."""
-    return f"The sealed unit {sealed} decides; this open unit must only not regress."
+    return note("sealed-decides", f"The sealed unit {sealed} decides; this open unit must only not regress.")
 
 
-def at_late_run(number: int, level: float | None) -> str:
+def at_late_run(number: int, level: float | None) -> Remark:
     """Return a remark on an open guard that is held at a late run of its cases."""
-    return f"Held at the {ordinal(number)} run of these cases: {by_chance(number, level)}."
+    run = f"Held at the {ordinal(number)} run of these cases"
+    return warning("late-run", f"{run}: {by_chance(number, level)}.")
 
 
 def by_chance(number: int, level: float | None) -> str:
@@ -470,39 +503,41 @@ def by_chance(number: int, level: float | None) -> str:
     )
 
 
-def beside(facts: UnitVerdict) -> str:
-    """Return the verdict against another reference, appended to the reason of the one that counts."""
+def beside(facts: UnitVerdict) -> Remark:
+    """Return the verdict against another reference, appended to the remarks of the one that counts."""
     moved = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
     if facts.below_service and not facts.blocks:
         lost = change(facts.below_service, facts.kind, signed=False)
         how = "significantly, but within the margin" if facts.is_below_shown else "not beyond chance"
-        return f"Below the {facts.reference} by {lost}{_unit(facts)}, {how}."
+        return warning("below-service", f"Below the {facts.reference} by {lost}{_unit(facts)}, {how}.")
     on = f", on {facts.n} of its {facts.cases} cases" if facts.cases else ""
-    return f"Against the {facts.reference}{on}: {facts.verdict}{moved}."
+    return note("other-reference", f"Against the {facts.reference}{on}: {facts.verdict}{moved}.")
 
 
-def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
-    """Return a remark on outputs made elsewhere, whose model and prompts were not observed."""
+def supplied(reference: str, candidate_is: bool, reference_is: bool) -> Iterator[Remark]:
+    """Yield a remark on outputs made elsewhere, whose model and prompts were not observed."""
     if candidate_is:
-        return " The outputs come from a file."
-    return f" The outputs of the {reference} were supplied, not generated." if reference_is else ""
+        yield note("supplied", "The outputs come from a file.")
+    elif reference_is:
+        yield note("supplied", f"The outputs of the {reference} were supplied, not generated.")
 
 
-def engine_only(reference: str, changed: Mapping[str, Any] | None, is_drift: bool = False) -> str:
-    """Return a remark on a reference that was re-run: what its engine changed, or its drift."""
+def engine_only(reference: str, changed: Mapping[str, Any] | None, is_drift: bool = False) -> Iterator[Remark]:
+    """Yield a remark on a reference that was re-run: what its engine changed, or its drift."""
     if changed is None:
-        return ""
+        return
     moved = [f"{what} {len(changed[what])} ({listed(changed[what])})" for what in ("lost", "gained") if changed[what]]
-    if is_drift:
-        return (
-            f" The {reference}, which may drift, was run again: {changed['other_outputs']} of {changed['cases']} "
-            f"outputs differ from its record{'; ' if moved else ''}{' and '.join(moved)}."
-        )
-    return (
-        f" The {reference}, recorded on another engine, was re-run on this one; the new engine "
+    text = (
+        f"The {reference}, recorded on another engine, was re-run on this one; the new engine "
         f"{' and '.join(moved) or 'changed none'} of {changed['cases']} cases; "
         f"{changed['other_outputs']} outputs differ."
     )
+    if is_drift:
+        text = (
+            f"The {reference}, which may drift, was run again: {changed['other_outputs']} of {changed['cases']} "
+            f"outputs differ from its record{'; ' if moved else ''}{' and '.join(moved)}."
+        )
+    yield note("engine", text)
 
 
 def has_nothing_to_gain(facts: UnitVerdict) -> bool:

@@ -21,19 +21,19 @@ def proven_by_another(task: Task, by_unit: Mapping[str, UnitVerdict]) -> Iterato
     for unit in task.units:
         sealing = task.policy.of(unit.name, unit.kind).seals if unit.sealed and unit.key in by_unit else None
         if sealing and (facts := by_unit.get(f"{task.name}/{sealing}")):
-            reason = f"{facts.reason} {messages.proven_by(unit.key)}"
+            remarks = (*facts.remarks, messages.proven_by(unit.key))
             blocks = facts.blocks and not facts.is_unsettled
-            yield replace(facts, proven_by=unit.key, blocks=blocks, reason=reason)
+            yield replace(facts, proven_by=unit.key, blocks=blocks, remarks=remarks)
 
 
 def combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
-    """Return the worst verdict of a unit, the base's among equals; its reason also names the other verdicts."""
+    """Return the worst verdict of a unit, the base's among equals; its remarks also name the other verdicts."""
     # Margins chain: compared with the last release only, each release could lose another margin against the base.
     worst = max(verdicts, key=_severity)
     others = [messages.beside(each) for each in verdicts if each is not worst]
     lowest = max(verdicts, key=lambda each: each.below_service)
     return replace(
-        worst, reason=" ".join([worst.reason, *others]),
+        worst, remarks=(*worst.remarks, *others),
         below_service=lowest.below_service, is_below_shown=lowest.is_below_shown,
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ def _severity(verdict: UnitVerdict) -> int:
 
 
 def held_late(by_unit: Mapping[str, UnitVerdict], numbers: Mapping[str, int]) -> Iterator[UnitVerdict]:
-    """Yield the open guards that are held at a late run of their cases, with what that is worth in their reason.
+    """Yield the open guards that are held at a late run of their cases, with a remark on what that is worth.
 
     `numbers` are the numbers of this run by unit, over all configurations. Nothing bounds the error of an open guard
     over many runs: each is tested at the full level.
@@ -66,4 +66,4 @@ def held_late(by_unit: Mapping[str, UnitVerdict], numbers: Mapping[str, int]) ->
         number = numbers.get(each.unit, 1)
         is_open_guard = each.role == "guard" and not (each.sealed or each.proven_by or each.labelled)
         if is_open_guard and each.verdict == "held" and number > FEW_RUNS:
-            yield replace(each, run=number, reason=f"{each.reason} {messages.at_late_run(number, each.level)}")
+            yield replace(each, run=number, remarks=(*each.remarks, messages.at_late_run(number, each.level)))

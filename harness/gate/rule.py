@@ -13,6 +13,7 @@ from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.remarks import Remark
 from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.alike import alike_outputs
@@ -112,7 +113,7 @@ def _verdicts(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores],
     tests: Tests, groups: Mapping[PairKey, GroupLoss],
 ) -> Iterator[UnitVerdict]:  # fmt: skip
-    remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
+    supplied = tuple(messages.supplied(name, candidate.is_supplied, reference.is_supplied))
     again = candidate.engines.get(name, {"engine": None, "units": {}})
     is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a model that runs again on any engine
     for each in pairs:
@@ -124,7 +125,7 @@ def _verdicts(
         else:
             verdict = _unit_verdict(each, reference, tests, groups.get(each.key))
         moved = messages.engine_only(name, again["units"].get(each.unit.key), is_drift)
-        yield replace(verdict, reason=verdict.reason + remark + moved)
+        yield replace(verdict, remarks=(*verdict.remarks, *supplied, *moved))
     yield from _vanished(tasks, candidate, name, reference)
 
 
@@ -139,9 +140,9 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
     known = {unit.key for task in tasks for unit in task.units}
     for key, summary in {**candidate.units, **reference.units}.items():
         if key not in known:
-            reason = messages.cannot_compare("the fixtures no longer contain this unit")
+            why = (messages.cannot_compare("the fixtures no longer contain this unit"),)
             yield UnitVerdict(
-                key, name, "inconclusive", reason, "guard", summary.kind, summary.n, summary.mean, None, blocks=True
+                key, name, "inconclusive", why, "guard", summary.kind, summary.n, summary.mean, None, blocks=True
             )
 
 
@@ -149,7 +150,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     facts = _facts(each, reference)
     if each.problem:
         cannot = messages.not_compared if each.unit.check_kind.supplied else messages.cannot_compare
-        return replace(facts, reason=cannot(each.problem), blocks=True)
+        return replace(facts, remarks=(cannot(each.problem),), blocks=True)
     # at the level of the verdict, so that the two agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
     least, target = target_bound(each), each.policy.target_score
@@ -183,15 +184,16 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     verdict, causes = _rule(each, facts, tests, group)
     facts = replace(facts, verdict=verdict, blocks=verdict in {"regressed", "inconclusive"})
     found = drop_found(each, tests.count) if group and verdict == "held" else None
-    return replace(facts, reason=messages.verdict(facts, causes, group, found))
+    return replace(facts, remarks=messages.remarks(facts, causes, group, found))
 
 
 def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
     """Return the verdict of a unit without a margin, which blocks unless task.yaml declares it ungated."""
+    facts = replace(_facts(each, reference), verdict="ungated")
     if each.unit.check_kind.supplied:
-        return replace(_facts(each, reference), verdict="ungated", reason=messages.supplied_ungated(each.unit.name))
-    reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
-    return replace(_facts(each, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
+        return replace(facts, remarks=(messages.supplied_ungated(each.unit.name),))
+    why = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
+    return replace(facts, remarks=(why,), blocks=not each.policy.ungated)
 
 
 def _gained(each: PairedScores) -> bool:
@@ -213,7 +215,7 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     marked = [case for case in both if case.critical]
     critical = [case for case in marked if case.id not in by_themselves]  # a random flip shows nothing
     return UnitVerdict(
-        unit.key, each.reference, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
+        unit.key, each.reference, "inconclusive", (), each.policy.role, unit.kind, len(each.new),
         # if the two sides cannot be paired, the reference's own mean is still shown
         base=fmean(each.before) if each.before else known.mean if known else None,
         mean=fmean(each.after) if each.after else None,
@@ -252,8 +254,10 @@ def _wavers(case: Case, old: Result, new: Result) -> bool:
     return case.unstable and bool(old.passed) and new.passed is False and not _regressed(case, old, new)
 
 
-def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss | None) -> tuple[Verdict, list[str]]:
-    """Return the verdict on comparable differences, and the causes of regressed or inconclusive, in words."""
+def _rule(
+    each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss | None
+) -> tuple[Verdict, list[Remark]]:
+    """Return the verdict on comparable differences, and the causes of regressed or inconclusive."""
     # Held needs no correction across units: a release requires all of them, so more units make a false one rarer.
     held = each.is_held
     if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below)):
@@ -266,7 +270,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss
     return ("improved" if each.key in tests.is_better and each.difference > 0 else "held"), []
 
 
-def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[str]:
+def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[Remark]:
     # Held outweighs worse, as the margin is the declared tolerance, except with `lower: block` and in sealed units,
     # which are the evidence of a release.
     intolerant = each.policy.lower == "block" or facts.sealed
@@ -280,13 +284,13 @@ def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: boo
         yield messages.lower(facts)
     if facts.worse_slices:
         yield messages.fell(facts)
-    yield from (messages.not_right_once(each, facts.reference) for each in facts.never_right if each.lost)
+    yield from (messages.value_lost(each, facts.reference) for each in facts.never_right if each.lost)
     yield from (messages.part_fell(part) for part in facts.parts if part.fell)
     if below:
         yield messages.below_minimum(facts, each.policy.minimum_score)
 
 
-def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: GroupLoss | None) -> Iterator[str]:
+def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: GroupLoss | None) -> Iterator[Remark]:
     if group and not group.held:
         yield messages.group_not_held(group)
     elif not held and not group:
@@ -305,7 +309,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
         yield messages.maybe_below_minimum(mean, minimum, each.every if each.scored else 0)
 
 
-def _not_held(each: PairedScores, facts: UnitVerdict) -> str:
+def _not_held(each: PairedScores, facts: UnitVerdict) -> Remark:
     found = each.evidence_of_hold
     if found and stats.held(each.d, each.margin, each.level, each.effective):
         return messages.not_excluded_without_near(facts, cases_needed(each, found.d), len(found.d))

@@ -17,6 +17,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.remarks import note
 from tunegate.harness.evaluation.rescoring import score_again
 from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
@@ -314,8 +315,8 @@ def _without(record: Record, units: Collection[str]) -> Record:
 
 def _identical(verdict: UnitVerdict) -> UnitVerdict:
     # however few the cases: identical outputs cannot be worse
-    reason = f"The same: all {verdict.n} outputs match the evaluated ones."
-    return replace(verdict, verdict="held", blocks=False, reason=reason)
+    same = note("identical", f"The same: all {verdict.n} outputs match the evaluated ones.")
+    return replace(verdict, verdict="held", blocks=False, remarks=(same,))
 
 
 def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:

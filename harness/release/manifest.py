@@ -64,7 +64,7 @@ def make_manifest(
         "model": training["model"],
         "task": training["task"],
         **({"rung": record.rung} if record.rung != "as-is" else {}),
-        "decision": record.tasks[training["task"]].as_dict(),
+        "decision": record.tasks[training["task"]].with_reason(),
         "verdicts": {unit: verdict.verdict for unit, verdict in record.verdicts.items()},
         "files": files,
         "ledger": dict(ledger),

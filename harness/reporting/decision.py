@@ -14,6 +14,7 @@ from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.remarks import Remark, cause, note
 from tunegate.harness.evaluation.sidecar import sidecar_path
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.report import (
@@ -145,8 +146,8 @@ def of_artefact(paths: Sequence[Path], result: str) -> Report:
     except Refused as error:
         if not result:
             raise
-        verdict = f"The gate's job ended with {result}, and its files cannot be read. The job decides: read its log."
-        return Report("refused", verdict, RuleReport(refused=str(error)), ())
+        said = _job_decides(result, "its files cannot be read", "and")
+        return Report("refused", said, RuleReport(refused=str(error)), ())
 
 
 def with_gate_result(report: Report, result: str) -> Report:
@@ -164,8 +165,12 @@ def with_gate_result(report: Report, result: str) -> Report:
     says = "passed" if report.outcome in ("passed", "scored") else "blocked"
     if not result or (result == "success") == (says == "passed"):
         return report
-    verdict = f"The gate's job ended with {result}, but its decision says {says}. The job decides: read its log."
-    return Report("refused", verdict, RuleReport(), ())
+    return Report("refused", _job_decides(result, f"its decision says {says}", "but"), RuleReport(), ())
+
+
+def _job_decides(result: str, what: str, joint: str) -> tuple[Remark, ...]:
+    advice = note("advice", "The job decides: read its log.")
+    return cause("gate-result", f"The gate's job ended with {result}, {joint} {what}."), advice
 
 
 def change_lines(modified: Sequence[str], added: Sequence[str], approved: bool) -> Iterator[str]:
@@ -188,24 +193,30 @@ def rule_line(adapter: str | None, rules: str, blocks: Sequence[str]) -> str:
 
 def _outcome(
     decisions: Sequence[Mapping[str, Any]], rules: RuleReport, candidates: Sequence[CandidateReport]
-) -> tuple[GateOutcome, str]:
-    """Return the outcome and the verdict: evaluation errors first, then rule changes, then candidates."""
-    outcome, verdict = summary(candidates) if candidates else ("refused", "")
+) -> tuple[GateOutcome, tuple[Remark, ...]]:
+    """Return the outcome and what the gate says: evaluation errors first, then rule changes, then candidates."""
+    outcome, said = summary(candidates) if candidates else ("refused", ())
     if all(each["passes"] for each in decisions):
-        return ("passed" if outcome == "scored" else outcome), verdict
-    sentences = []
-    if rules.refused:
-        sentences.append("Refused: something is missing or has changed; nothing passes.")
-    if rules.modified and not rules.approved:
-        sentences.append(f"Blocked by {quantity(len(rules.modified), 'unapproved rule change')}.")
-    if rules.untrue:
-        sentences.append(f"Blocked by {quantity(len(rules.untrue), 'record')} that the gate does not find so.")
+        return ("passed" if outcome == "scored" else outcome), said
+    blocking = list(_of_change(rules))
     if outcome != "blocked":  # not covered by the candidates' sentences: older rules, or a task without a decision
-        blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
-        sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]
-    if verdict and not rules.refused:
-        sentences.append(verdict)
-    return ("refused" if rules.refused else "blocked"), " ".join(sentences) or "Blocked."
+        found = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
+        blocking += [cause("rules-block", f"Blocked by {_by(each)}{', '.join(each['blocks'])}.") for each in found]
+    if not rules.refused:
+        blocking += said
+    return ("refused" if rules.refused else "blocked"), tuple(blocking) or (cause("no-evaluation", "Blocked."),)
+
+
+def _of_change(rules: RuleReport) -> Iterator[Remark]:
+    """Yield what blocks a change whatever was evaluated."""
+    if rules.refused:
+        yield cause("refused", "Refused: something is missing or has changed; nothing passes.")
+    if rules.modified and not rules.approved:
+        number = quantity(len(rules.modified), "unapproved rule change")
+        yield cause("rule-changes", f"Blocked by {number}.")
+    if rules.untrue:
+        number = quantity(len(rules.untrue), "record")
+        yield cause("untrue-records", f"Blocked by {number} that the gate does not find so.")
 
 
 def _by(verdict: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunegate.harness.core.formatting import level, quantity
+from tunegate.harness.evaluation.remarks import Remark, causes_text, remarks_text
 from tunegate.harness.reporting.compared import THIS_CHANGE
 from tunegate.harness.reporting.edited import EditedPart, edited_name
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
@@ -15,34 +16,37 @@ MOST_SCORES = 3  # units whose scores stand in the first lines; the table has al
 def head(report: Report) -> tuple[str, str]:
     """Return the first line of a report, and the sentences that follow it; these may be empty."""
     if len(report.candidates) != 1:
-        first, rest = first_sentence(report.verdict)
-        return first, _joined(
-            rest, *(f"{each.name}: {each.about_near}" for each in report.candidates if each.about_near)
-        )
-    return candidate_head(report.candidates[0], report.verdict, report.rules.configuration)
+        near = (f"{each.name}: {each.about_near}" for each in report.candidates if each.about_near)
+        return remarks_text(report.said[:1]), _joined(remarks_text(report.said[1:]), *near)
+    return candidate_head(report.candidates[0], report.said, report.rules.configuration)
 
 
-def candidate_head(candidate: CandidateReport, verdict: str, edited: Sequence[EditedPart] = ()) -> tuple[str, str]:
-    """Return the first line and the rest of a verdict on one candidate.
+def names_outcome(report: Report) -> bool:
+    """Whether the first line begins with the outcome."""
+    causes = report.outcome == "blocked"
+    return any(each.code == report.outcome or (causes and each.severity == "error") for each in report.said[:1])
+
+
+def candidate_head(
+    candidate: CandidateReport, said: Sequence[Remark], edited: Sequence[EditedPart] = ()
+) -> tuple[str, str]:
+    """Return the first line of what was said of one candidate, and the rest.
 
     Args:
         candidate: the candidate, whose units have the scores.
-        verdict: the verdict on all of it; what comes before its units, such as rule changes, stays first.
+        said: what was said of all of it; what comes before its units, such as rule changes, stays first.
         edited: the edited parts of the configuration.
     """
     blocking = fallen(candidate)
-    first, rest = first_sentence(verdict)
-    if not blocking or not first.startswith("Blocked: "):
+    if not blocking or candidate.outcome != "blocked" or said[:1] != candidate.said[:1]:
         numbers = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
-        return first, _joined(rest, numbers, candidate.about_near)
+        return remarks_text(said[:1]), _joined(remarks_text(said[1:]), numbers, candidate.about_near)
     unit = blocking[0]
     more = f", and {quantity(len(blocking) - 1, 'more unit')}" if blocking[1:] else ""
     what = f"; edited: {name}" if (name := edited_name(edited)) else ""
     line = f"Blocked: {unit.key} {unit.verdict}{_although_higher(unit)}: {scores(unit)}{more}{what}."
-    said = f"Blocked: {unit.key} {unit.verdict}."
-    return line, _joined(
-        verdict.removeprefix(said).lstrip() if verdict.startswith(said) else verdict, candidate.about_near
-    )
+    is_all = said[0].code == "units-block" and said[0].units == (unit.key,)
+    return line, _joined(remarks_text(said[is_all:]), candidate.about_near)
 
 
 def _joined(*sentences: str) -> str:
@@ -53,8 +57,7 @@ def _although_higher(unit: UnitReport) -> str:
     """Return the cause in brackets where the scores do not show it: the mean did not fall."""
     if unit.verdict != "regressed" or (unit.difference or 0.0) < 0:
         return ""
-    cause = first_sentence(unit.reason)[0].removeprefix("Regressed: ").removesuffix(".")
-    return f" ({cause})"
+    return f" ({causes_text(unit.remarks)})"
 
 
 def _scored(candidate: CandidateReport) -> list[UnitReport]:
@@ -72,9 +75,3 @@ def fallen(candidate: CandidateReport) -> list[UnitReport]:
 def scores(unit: UnitReport) -> str:
     """Return both scores of a unit: `in service 100.0 %, this change 75.8 %`."""
     return f"{unit.side} {level(unit.base, unit.kind)}, {THIS_CHANGE} {level(unit.mean, unit.kind)}"
-
-
-def first_sentence(text: str) -> tuple[str, str]:
-    """Split a text into its first sentence and the rest."""
-    first, end, rest = text.partition(". ")
-    return first + end.rstrip(), rest

@@ -24,7 +24,7 @@ from tunegate.harness.core.files import text_digest, write_atomically
 from tunegate.harness.core.formatting import change, difference, level
 from tunegate.harness.reporting.drawings import history_drawing, interval_drawing
 from tunegate.harness.reporting.edited import by_text
-from tunegate.harness.reporting.headline import head
+from tunegate.harness.reporting.headline import head, names_outcome
 from tunegate.harness.reporting.leaderboard import MANY
 from tunegate.harness.reporting.page_data import page_data, script_json
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
@@ -97,7 +97,8 @@ def _page(report: Report, index: str, pieces: Sequence[str], files: Sequence[str
         rows=unit_rows(report) if len(report.candidates) > 1 else [],
         ranking=ranking(report) if len(report.candidates) > MANY else [],
         interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
-        cases_address=cases_address, head=head(report), edited=by_text(report.rules.configuration),
+        cases_address=cases_address, head=head(report), names_outcome=names_outcome(report),
+        edited=by_text(report.rules.configuration),
     )  # fmt: skip
 
 

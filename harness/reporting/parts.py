@@ -85,9 +85,10 @@ def _by_itself(summary: Summary, sealed: bool) -> Iterator[PartReport]:
 
 
 def _compared(part: PartVerdict, rate: FieldRate | None, never: Sequence[Never], sealed: bool) -> PartReport:
+    # the rate of a field among the cases that expect none has a name of its own
     return PartReport(
         part.name, part.label, part.n, part.mean, part.base, part.margin, part.fell,
-        **(_field(part.name, rate, never, sealed) if rate else {"is_field": part.label.endswith(NONE_EXPECTED)}),
+        **(_field(part.name, rate, never, sealed) if rate else {"is_field": part.named not in ("", part.name)}),
     )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def print_record(
     `without`, which are already printed. `contexts` are those of its sidecar, which is read without them.
     """
     report = candidate_report(record, contexts)
-    first, rest = candidate_head(report, report.verdict)
+    first, rest = candidate_head(report, report.said)
     console.print(f"{report.name}: {first}", style=OUTCOME[report.outcome], soft_wrap=True)
     console.lines([rest] if rest else [])
     for unit in report.units:

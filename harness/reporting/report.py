@@ -6,7 +6,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,9 @@ from tunegate.harness.core.escaping import shown, visible_lines
 from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.remarks import Remark, as_sentences, cause, note, remarks_text
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
-from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict
+from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
@@ -74,8 +75,9 @@ class UnitReport:
     kind: Literal["pass/fail", "continuous"]
     n: int
     mean: float | None
-    verdict: str = ""
-    reason: str = ""
+    _: KW_ONLY
+    verdict: Verdict | Literal[""] = ""
+    remarks: tuple[Remark, ...] = ()
     role: str = ""
     reference: str = ""
     base: float | None = None
@@ -92,10 +94,15 @@ class UnitReport:
     parts: tuple[PartReport, ...] = ()
     side: str = BEFORE
 
+    @property
+    def reason(self) -> str:
+        """Its remarks as a text."""
+        return remarks_text(as_sentences(self.verdict.capitalize(), self.remarks))
+
 
 @dataclass(frozen=True, slots=True)
 class CandidateReport:
-    """An evaluated model: its verdict, the basis of it, and what it was `compared` with.
+    """An evaluated model: what the gate `said` of it, the basis of that, and what it was `compared` with.
 
     `about_near` says how many cases are near, and by which word; empty if there are none.
 
@@ -104,7 +111,7 @@ class CandidateReport:
 
     name: str
     outcome: GateOutcome
-    verdict: str
+    said: tuple[Remark, ...]
     units: tuple[UnitReport, ...]
     cases: tuple[CaseReport, ...]
     decisions: Mapping[str, str]
@@ -114,6 +121,11 @@ class CandidateReport:
     compared: tuple[ComparedSide, ...] = ()
     compared_as: str = ""
     about_near: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What the gate said, as a text."""
+        return remarks_text(self.said)
 
     @property
     def folder(self) -> str:
@@ -180,20 +192,25 @@ class UnitHistory:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The content of all formats: the verdict, then rule changes, then the numbers of each candidate.
+    """The content of all formats: what the gate `said`, then rule changes, then the numbers of each candidate.
 
     `page` is the address of the HTML page, for links to its cases; empty if there is none. `origin` is the pull
     request.
     """
 
     outcome: GateOutcome
-    verdict: str
+    said: tuple[Remark, ...]
     rules: RuleReport
     candidates: tuple[CandidateReport, ...]
     notes: tuple[str, ...] = ()
     history: tuple[UnitHistory, ...] = ()
     page: str = ""
     origin: Origin | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the gate said, as a text."""
+        return remarks_text(self.said)
 
     @property
     def before(self) -> str:
@@ -203,7 +220,12 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON data."""
-        return asdict(self)
+        found = asdict(self) | {"verdict": self.verdict}
+        for raw, candidate in zip(found["candidates"], self.candidates, strict=True):
+            raw["verdict"] = candidate.verdict
+            for inner, unit in zip(raw["units"], candidate.units, strict=True):
+                inner["reason"] = unit.reason
+        return found
 
 
 def report_of(records: Sequence[Record]) -> Report:
@@ -253,19 +275,26 @@ def case_address(report: Report, case: CaseReport) -> str:
     return f"{report.page}#{urlencode({'case': visible_lines(case.key)})}" if report.page else ""
 
 
-def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
-    """Return the outcome and the verdict of all candidates together."""
+def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, tuple[Remark, ...]]:
+    """Return the outcome of all candidates together, and what the gate says of it."""
     if len(candidates) == 1:
-        return candidates[0].outcome, candidates[0].verdict
+        return candidates[0].outcome, candidates[0].said
+    outcome, remark = _summary(candidates)
+    return outcome, (remark,)
+
+
+def _summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, Remark]:
     if names := [each.name for each in candidates if each.compared_as]:
-        return "scored", f"Compared: {listed(names)} with {candidates[0].columns[0]}, for information only."
+        sides = f"{listed(names)} with {candidates[0].columns[0]}"
+        return "scored", note("compared", f"Compared: {sides}, for information only.")
     blocked = [each.name for each in candidates if each.outcome == "blocked"]
     compared = [each for each in candidates if each.outcome != "scored"]
     if not compared:
-        return "scored", f"Scored: {len(candidates)} records, without a comparison."
+        return "scored", note("scored", f"Scored: {len(candidates)} records, without a comparison.")
     if blocked:
-        return "blocked", f"Blocked: {', '.join(blocked)} ({len(blocked)} of {len(candidates)})."
-    return "passed", f"Passed: all {len(candidates)}."
+        of = f"{len(blocked)} of {len(candidates)}"
+        return "blocked", cause("candidates-block", f"Blocked: {', '.join(blocked)} ({of}).")
+    return "passed", note("passed", f"Passed: all {len(candidates)}.")
 
 
 @no_collection()
@@ -274,16 +303,16 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
     soft = gate.exempted(record, record.inconclusive)
     contexts = read_sidecar(record) if contexts is None else contexts
     cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
-    decisions = {task: decision_sentence(each, soft) for task, each in record.tasks.items()}
+    decisions = {task: decision_sentences(each, soft) for task, each in record.tasks.items()}
     if not record.verdicts or record.compared_as:
         outcome: GateOutcome = "scored"
     else:
         outcome = "blocked" if gate.blocked(record, record.inconclusive) else "passed"
     units = sorted(_units(record, cases), key=lambda unit: not unit.blocks)
     return CandidateReport(
-        candidate_name(record), outcome, _sentence(record, decisions, soft), tuple(units), cases, decisions,
-        provenance(record), rerun(record), record.has_supplied_scores, compared_sides(record),
-        record.compared_as, _about_near(record),
+        candidate_name(record), outcome, tuple(_said(record, decisions, soft)), tuple(units), cases,
+        {task: remarks_text(each) for task, each in decisions.items()}, provenance(record), rerun(record),
+        record.has_supplied_scores, compared_sides(record), record.compared_as, _about_near(record),
     )  # fmt: skip
 
 
@@ -309,31 +338,31 @@ def candidate_name(record: Record) -> str:
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
-def decision_sentence(decision: TaskDecision, soft: Iterable[str]) -> str:
-    """Return the sentence of a task's decision; a separate one if only warnings remain."""
-    soft = set(soft)
-    if decision.decision == "block" and not gate.task_blocked(decision, soft):
-        return decision_messages.only_warned(decision.blocking)
-    return decision.reason
+def decision_sentences(decision: TaskDecision, soft: Iterable[str]) -> tuple[Remark, ...]:
+    """Return the sentences of a task's decision; a separate one if only warnings remain."""
+    if decision.decision == "block" and not gate.task_blocked(decision, set(soft)):
+        return (decision_messages.only_warned(decision.blocking),)
+    return decision.said
 
 
-def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str]) -> str:
+def _said(record: Record, decisions: Mapping[str, Iterable[Remark]], soft: Iterable[str]) -> Iterable[Remark]:
     if record.compared_as:
         sides = dict.fromkeys(side_name(record, each.reference) for each in record.verdicts.values())
-        return f"Compared with {listed(list(sides))}, for information only."
+        return (note("compared", f"Compared with {listed(list(sides))}, for information only."),)
     blocking = [decisions[task] for task, each in record.tasks.items() if gate.task_blocked(each, set(soft))]
-    undecided = [
-        f"{unit} {each.verdict}" for unit, each in record.verdicts.items()
+    undecided = {
+        unit: f"{unit} {each.verdict}" for unit, each in record.verdicts.items()
         if unit.partition("/")[0] not in record.tasks and gate.unit_blocked(unit, each, set(soft))
-    ]  # fmt: skip
+    }  # fmt: skip
     if undecided:
-        blocking.append(f"Blocked: {', '.join(undecided)}; its task was not evaluated completely.")
+        text = f"Blocked: {', '.join(undecided.values())}; its task was not evaluated completely."
+        blocking.append((cause("incomplete-task", text, undecided),))
     if blocking or decisions:
-        return " ".join(blocking or decisions.values())
+        return chain.from_iterable(blocking or decisions.values())
     if record.verdicts:
-        return "No unit blocks; no task was evaluated completely, so none is decided."
+        return (note("not-decided", "No unit blocks; no task was evaluated completely, so none is decided."),)
     cases, units = quantity(len(record.cases), "case"), quantity(len(record.units), "unit")
-    return f"Scored: {cases} of {units}, without a comparison."
+    return (note("scored", f"Scored: {cases} of {units}, without a comparison."),)
 
 
 def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
@@ -347,18 +376,21 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
                 unit, each.kind, each.n, each.mean, sealed=sealed, parts=part_reports(each, (), sealed)
             )  # fmt: skip
     for unit, verdict in record.verdicts.items():
-        shown_cases = [case for case in by_unit.get(unit, ()) if not case.sealed]
-        tagged = [(case.state, case.score, case.context) for case in shown_cases if case.context]
-        yield UnitReport(
-            unit, verdict.kind, verdict.n, verdict.mean, verdict.verdict, verdict.reason,
-            verdict.role, verdict.reference, verdict.base, verdict.difference,
-            verdict.interval, verdict.level, verdict.margin,
-            len(verdict.regressed_cases), len(verdict.fixed_cases), verdict.blocks,
-            _is_sealed(record, unit), slice_reports(tagged, verdict.worse_slices),
-            driver(tagged, _patterns_of(shown_cases)),
-            part_reports(record.units.get(unit), verdict.parts, _is_sealed(record, unit)),
-            side_name(record, verdict.reference),
-        )  # fmt: skip
+        yield _unit(record, verdict, [case for case in by_unit.get(unit, ()) if not case.sealed])
+
+
+def _unit(record: Record, found: UnitVerdict, cases: Sequence[CaseReport]) -> UnitReport:
+    """Return the report on a unit with a verdict; `cases` are those that may be shown."""
+    tagged = [(case.state, case.score, case.context) for case in cases if case.context]
+    sealed = _is_sealed(record, found.unit)
+    return UnitReport(
+        found.unit, found.kind, found.n, found.mean, verdict=found.verdict, remarks=found.remarks, role=found.role,
+        reference=found.reference, side=side_name(record, found.reference), base=found.base,
+        difference=found.difference, interval=found.interval, level=found.level, margin=found.margin,
+        regressed=len(found.regressed_cases), fixes=len(found.fixed_cases), blocks=found.blocks, sealed=sealed,
+        slices=slice_reports(tagged, found.worse_slices), driver=driver(tagged, _patterns_of(cases)),
+        parts=part_reports(record.units.get(found.unit), found.parts, sealed),
+    )  # fmt: skip
 
 
 def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:

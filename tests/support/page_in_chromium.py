@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.evaluation.remarks import cause, note
 from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.edited import EditedPart
@@ -70,13 +71,16 @@ def report_on(texts: list[str], candidates: int = 2) -> Report:
     cases = tuple(case(number, text, STATES[number % 4]) for number, text in enumerate(texts))
     odd = texts[0]
     unit = UnitReport(
-        "desk/triage", "pass/fail", len(cases), 0.8, "regressed", f"Regressed: worse than the baseline. {odd}", "guard",
-        "baseline", 1.0, -0.2, (-0.35, -0.1), 0.04, 0.15, 8, 0, True, False,
-        (SliceReport(f"channel={odd}", 10, 1.0, 0.2, 8, 0, True),), f"8 of 8 regressed cases are channel={odd}.",
+        "desk/triage", "pass/fail", len(cases), 0.8, verdict="regressed",
+        remarks=(cause("significantly-worse", "worse than the baseline"), note("supplied", odd)), role="guard",
+        reference="baseline", base=1.0, difference=-0.2, interval=(-0.35, -0.1), level=0.04, margin=0.15, regressed=8,
+        blocks=True, slices=(SliceReport(f"channel={odd}", 10, 1.0, 0.2, 8, 0, True),),
+        driver=f"8 of 8 regressed cases are channel={odd}.",
     )  # fmt: skip
     units = (unit, replace(unit, key="desk/replies", verdict="held", blocks=False, slices=(), driver=""))
     one = CandidateReport(
-        odd, "blocked", f"Blocked: {odd}", units, cases, {"desk": odd}, {"base": odd}, f"pytest {odd}",
+        odd, "blocked", (cause("units-block", f"Blocked: {odd}"),), units, cases, {"desk": odd}, {"base": odd},
+        f"pytest {odd}",
         (ComparedSide("in service", odd), ComparedSide("this change", odd)),
     )  # fmt: skip
     events = (("baseline recorded", 1.0), ("released", 0.9), ("run", None), ("run", 0.95), ("shown here", 0.8))
@@ -84,8 +88,8 @@ def report_on(texts: list[str], candidates: int = 2) -> Report:
     rules = RuleReport((f"desk/triage: looser: {odd}",), (f"a case: {odd}",), "7816ee245021", by_rules=(odd, odd))
     edits = tuple(EditedPart(odd, odd, f"{said} before", f"{said} now") for said in (odd, f"{odd}{' and' * 400}"))
     rules = replace(rules, configuration=edits)
-    return Report("blocked", f"Blocked: desk/triage regressed. {odd}", rules, (one,) * candidates, (odd,),
-                  (UnitHistory(unit.key, unit.kind, entries),))  # fmt: skip
+    said = (cause("units-block", "Blocked: desk/triage regressed."), note("supplied", odd))
+    return Report("blocked", said, rules, (one,) * candidates, (odd,), (UnitHistory(unit.key, unit.kind, entries),))
 
 
 class Opened:

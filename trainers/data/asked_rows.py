@@ -17,7 +17,7 @@ from tunegate.harness.rows.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class AskedRow:
-    """A row as a request and as a case of its unit; without a case if nothing can score it, for the `reason`.
+    """A row as a request and as a case of its `unit`; without a case if nothing can score it, for the `reason`.
 
     The case shares only the check and the decoding with the unit's own cases.
     """
@@ -25,6 +25,7 @@ class AskedRow:
     request: Request
     case: Case | None = None
     reason: str = ""
+    unit: str = ""
 
     def score(self, completion: Completion) -> float | None:
         """Score an output from 0 to 1, as for a case of the unit; None if nothing can score it."""
@@ -42,7 +43,7 @@ def asked_rows(rows: Sequence[Example], task: Task, rung: RungName = "as-is") ->
 
 def why_not_scored(rows: Sequence[AskedRow]) -> dict[str, int]:
     """The number of rows that cannot be scored, by reason."""
-    return dict(Counter(row.reason for row in rows if row.case is None))
+    return dict(Counter(f"{row.unit}: {row.reason}" if row.unit else row.reason for row in rows if row.case is None))
 
 
 def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
@@ -54,11 +55,11 @@ def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
     constraint = constraint_of_check(model.check) if rung in CONSTRAINED else None
     request = Request(row.place, asked, model.decoding, constraint=constraint)
     if reason := _why_not(unit) or ("" if row.liked else "its output is not liked"):
-        return AskedRow(request, reason=f"{unit.name}: {reason}")
+        return AskedRow(request, reason=reason, unit=unit.name)
     kind = unit.check_kind
     expect = kind.expect_of(model.check, row.output) if kind.expect_of else None
     case = Case(str(row.line), unit.key, row.input, model.check, model.prompt, model.decoding, expect)
-    return AskedRow(request, case)
+    return AskedRow(request, case, unit=unit.name)
 
 
 def _why_not(unit: Unit) -> str:

@@ -84,7 +84,7 @@ def prompt_rows(
         if asked.case is not None and row.unit is not None:
             units.setdefault(row.unit, []).append(PromptRow(asked, row.output))
         elif row.unit is not None:
-            unscored[row.unit] = asked.reason.partition(": ")[2]
+            unscored[row.unit] = asked.reason
         else:
             count[asked.reason] += 1
     return PromptRows(units, files, dict(count), unscored)

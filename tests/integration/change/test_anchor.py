@@ -12,6 +12,7 @@ from tests.support.gated import commit_to_main, decision, edit, git, invoke, ok
 from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE, prompt, record_as
 from tests.support.records import write_policy
 from tests.support.units import write_unit
+from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.ledger.store import read_ledger, write_event
 
 gate = partial(decision, ends=(0, 1, 4))
@@ -39,7 +40,8 @@ def lose(count: int) -> str:
 
 
 def reason() -> str:
-    return str(gate_record()["verdicts"]["desk/triage"]["reason"])
+    gate_record()
+    return read_record(Path("record.json")).verdicts["desk/triage"].reason
 
 
 def gate_record() -> dict[str, Any]:

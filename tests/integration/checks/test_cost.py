@@ -55,7 +55,7 @@ def test_an_answer_that_costs_more_regresses(spending):
     verdict = spending.record()["verdicts"]["desk/spend"]
     assert verdict["verdict"] == "regressed"
     assert verdict["difference"] == pytest.approx(-500e-6)
-    assert not re.search(r"\de-", verdict["reason"])
+    assert not re.search(r"\de-", str(verdict["remarks"]))
 
 
 def test_a_cheaper_one_holds(spending):

@@ -103,7 +103,7 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
     assert result.ret == 1
     # case02 is critical; case03 regressed beside it, in a unit that now blocks
     result.assert_outcomes(passed=16, failed=4, xfailed=2)
-    assert "critical" in project.record()["verdicts"]["desk/triage"]["reason"]
+    assert "critical-regression" in [each["code"] for each in project.record()["verdicts"]["desk/triage"]["remarks"]]
 
 
 def test_a_critical_case_that_flips_by_itself_fails_no_run(project: Project) -> None:
@@ -155,7 +155,9 @@ def test_an_unscored_case_fails_and_blocks(triage: Project) -> None:
     result = gate(triage, answers() | {"desk/triage/case00": None})  # it missed before: that is no excuse
     assert result.ret == 1
     result.assert_outcomes(passed=19, failed=3)
-    assert "the run has no score for 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
+    remark, *_ = triage.record()["verdicts"]["desk/triage"]["remarks"]
+    assert remark["code"] == "not-comparable"
+    assert "the run has no score for 1 case (case00)" in remark["text"]
 
 
 def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> None:

@@ -138,13 +138,13 @@ def test_a_missing_record_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "found"), [
-    ({"schema_version": 2}, r"schema_version: 1 was expected"),
+    ({"schema_version": 1}, r"schema_version: 2 was expected"),
     ({"cases": {"a/b/c": {"score": "1.0", "findings": [], "output": None}}}, r"cases.*'1.0' is not of type"),
     (
-        {"tasks": {"desk": {"decision": "maybe", "reason": "", "blocking": [], "short": [], "no_target": False}}},
+        {"tasks": {"desk": {"decision": "maybe", "remarks": [], "blocking": [], "short": [], "no_target": False}}},
         "'maybe'",
     ),
-    ({"verdicts": {"desk/triage": {"verdict": "held", "reason": ""}}}, "'role' is a required property"),
+    ({"verdicts": {"desk/triage": {"verdict": "held", "remarks": []}}}, "'role' is a required property"),
 ])  # fmt: skip
 def test_what_is_no_record_is_refused_with_the_place(judged, tmp_path, change, found):
     path = tmp_path / "record.json"
@@ -208,6 +208,22 @@ def test_a_verdict_that_lacks_a_part_or_has_an_odd_one_is_refused(judged, tmp_pa
         path = with_verdict(judged, forged, tmp_path / "record.json")
         with pytest.raises(Refused, match=name):
             read_record(path)
+
+
+@pytest.mark.parametrize(("part", "found"), [
+    ({"code": "bad-weather"}, "'bad-weather' is not one of"), ({"severity": "fatal"}, "'fatal' is not one of"),
+    ({"text": None}, "text: None is not of type 'string'"), ({"units": "desk"}, "units: 'desk' is not of type 'array'"),
+    ({"more": 1}, r"\('more' was unexpected\)"),
+])  # fmt: skip
+@pytest.mark.parametrize("of", ["verdicts", "tasks"])
+def test_a_remark_with_an_odd_part_is_refused(judged, tmp_path, of, part, found):
+    data = judged.as_dict()
+    del data["digest"]
+    [[first, *_]] = [each["remarks"] for each in data[of].values()]
+    first |= part
+    (tmp_path / "record.json").write_text(json.dumps(stamped(data)))
+    with pytest.raises(Refused, match=found):
+        read_record(tmp_path / "record.json")
 
 
 @pytest.mark.parametrize("name", ["difference", "level", "p_worse", "margin"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tunegate.harness.core import formatting
-from tunegate.harness.evaluation.verdict import UnitVerdict
+from tunegate.harness.evaluation.verdict import Decided, TaskDecision, UnitVerdict
 from tunegate.harness.gate import decision_messages, messages
 
 
@@ -36,7 +38,7 @@ def test_rates_stand_beside_those_of_the_reference():
 
 def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> UnitVerdict:
     known: dict = {"role": "guard", "kind": "pass/fail", "n": 100, "base": 0.9, "mean": 0.9, "difference": 0.0}
-    return UnitVerdict(unit, "baseline", verdict, "", **(known | more))
+    return UnitVerdict(unit, "baseline", verdict, (), **(known | more))
 
 
 def outlook(*verdicts: UnitVerdict, **more: object) -> decision_messages.Outlook:
@@ -46,30 +48,32 @@ def outlook(*verdicts: UnitVerdict, **more: object) -> decision_messages.Outlook
     return decision_messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": ""} | more))
 
 
+def told(outlook: decision_messages.Outlook, decided: Decided = "block") -> str:
+    return TaskDecision(decided, decision_messages.decision(outlook)).reason
+
+
 def test_only_a_released_task_is_told_to_be_released():
     target = judged("improved", role="target")
     said = {
-        decision_messages.decision(outlook(target)),
-        decision_messages.decision(outlook(target, judged("regressed", "desk/replies", blocks=True))),
-        decision_messages.decision(outlook(judged(role="target"), short=[judged(role="target")])),
-        decision_messages.decision(outlook(judged(), no_target=True)),
-        decision_messages.decision(outlook(judged(), no_target=True, declared=False)),
-        decision_messages.decision(outlook(judged(), aimed=False)),
-        decision_messages.decision(outlook(judged(), aimed=False, declared=False)),
+        told(outlook(target)),
+        told(outlook(target, judged("regressed", "desk/replies", blocks=True))),
+        told(outlook(judged(role="target"), short=[judged(role="target")])),
+        told(outlook(judged(), no_target=True)),
+        told(outlook(judged(), no_target=True, declared=False)),
+        told(outlook(judged(), aimed=False)),
+        told(outlook(judged(), aimed=False, declared=False)),
     }
-    assert [text for text in said if text.startswith("Release")] == [decision_messages.decision(outlook(target))]
+    assert [text for text in said if text.startswith("Release")] == [told(outlook(target))]
 
 
 def test_supplied_outputs_are_never_told_to_be_released():
     target = judged("improved", role="target")
-    passed = decision_messages.decision(outlook(target, supplied="outputs", unseen=["desk/final"]))
+    passed = told(outlook(target, supplied="outputs", unseen=["desk/final"]))
     assert passed == (
         "Passed: desk/triage improved; desk has no guard. "
         "The outputs come from a file: they can be compared, but not released."
     )
-    blocked = decision_messages.decision(
-        outlook(judged(role="target"), short=[judged(role="target")], supplied="outputs")
-    )
+    blocked = told(outlook(judged(role="target"), short=[judged(role="target")], supplied="outputs"))
     assert blocked.startswith("Blocked: no gain on desk/triage")
     assert "The outputs come from a file" in blocked
 
@@ -80,43 +84,43 @@ def test_a_blocked_task_says_what_is_wrong_with_each_unit():
         (judged("inconclusive", blocks=True), "desk/triage inconclusive"),
         (judged("inconclusive", blocks=True, difference=None), "desk/triage cannot be compared"),
     ]:
-        assert decision_messages.decision(outlook(facts)) == f"Blocked: {trouble}."
+        assert told(outlook(facts)) == f"Blocked: {trouble}."
 
 
 def test_units_that_did_not_hold_are_not_said_to():
-    said = decision_messages.decision(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
+    said = told(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
     assert said == ("Release: desk/triage improved; every guard of desk held, desk/cost is not gated.")
 
 
 def test_a_guard_that_cannot_fall_is_none():
-    said = decision_messages.decision(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
+    said = told(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
     assert said == "Release: desk/triage improved; desk has no guard, desk/orders cannot fall."
 
 
 def test_a_task_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
     proves = "nothing was right in desk/triage before or after (a score of 0 % cannot fall, so this proves nothing)"
     for wrong in (judged("held", role="target", base=0.0, mean=0.0), judged("cannot fall", base=0.0, mean=0.0)):
-        assert decision_messages.decision(outlook(wrong, aimed=False)) == f"Nothing had to improve here: {proves}."
-        both = decision_messages.decision(outlook(wrong, judged(unit="desk/replies"), aimed=False))
+        assert told(outlook(wrong, aimed=False)) == f"Nothing had to improve here: {proves}."
+        both = told(outlook(wrong, judged(unit="desk/replies"), aimed=False))
         assert both == f"Nothing had to improve here: every other unit of desk held, {proves}."
-    guard = decision_messages.decision(outlook(judged("improved", "desk/a", role="target"), wrong))
+    guard = told(outlook(judged("improved", "desk/a", role="target"), wrong))
     assert guard == f"Release: desk/a improved; desk has no guard, {proves}."
 
 
 def test_a_unit_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
     facts = judged("held", base=0.0, mean=0.0, role="target", interval=(0.0, 0.0), level=0.04, observations=100)
-    said = messages.verdict(facts, [])
+    said = replace(facts, remarks=messages.remarks(facts, [])).reason
     assert said.startswith("Held: nothing was right in the baseline, and nothing is now: a score of 0 % cannot fall")
 
 
 def test_a_gain_on_reused_cases_is_unproven():
-    said = decision_messages.decision(outlook(judged("improved", role="target"), reused=["desk/triage"]))
+    said = told(outlook(judged("improved", role="target"), reused=["desk/triage"]), "unproven")
     assert said.startswith("Unproven: desk/triage improved; desk has no guard; but reused cases prove no gain")
 
 
 def test_scores_on_a_scale_of_their_own_have_no_case_that_passes():
     scored = judged(role="target", kind="continuous", base=4.0, mean=4.0)
-    assert decision_messages.decision(outlook(scored, short=[scored])).startswith("Blocked: no gain on desk/triage; ")
+    assert told(outlook(scored, short=[scored])).startswith("Blocked: no gain on desk/triage; ")
 
 
 def test_no_confidence_reads_as_certain():

@@ -47,8 +47,8 @@ def one(output: str, score: float = -0.5):
     """A report on one case with this output."""
     unit = UnitReport("desk/triage", "pass/fail", 1, 0.0)
     case = CaseReport("desk/triage/c0", "desk/triage", "failed", score=score, now=output)
-    candidate = CandidateReport(output, "scored", "", (unit,), (case,), {}, {}, "")
-    return Report("scored", "", RuleReport(), (candidate,))
+    candidate = CandidateReport(output, "scored", (), (unit,), (case,), {}, {}, "")
+    return Report("scored", (), RuleReport(), (candidate,))
 
 
 def test_a_number_stays_a_number():

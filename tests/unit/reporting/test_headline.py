@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.reporting.test_html import UNIT, case, report
+from tests.unit.reporting.test_report import judged
+from tunegate.harness.evaluation import verdict
+from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.gate import messages
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.headline import head
-from tunegate.harness.reporting.report import Report, RuleReport, UnitReport
+from tunegate.harness.reporting.report import Report, RuleReport, UnitReport, report_of
 
 SCORES = "in service 100.0 %, this change 80.0 %"
-REGRESSED = "Blocked: desk/triage regressed."
+REGRESSED = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
+RULES = cause("rule-changes", "Blocked by 1 unapproved rule change.")
+HELD = note("no-target-needed", "Held.")
+BOTH = cause("candidates-block", "Blocked: a, b (2 of 2).")
 PROMPT = EditedPart("desk/triage", "system", "Sort the ticket.", "Sort.")
 HOT = EditedPart("desk/triage", "temperature", "0.0", "1.0")
 
 
-def gated(verdict: str, *units: UnitReport, edited: tuple[EditedPart, ...] = ()) -> Report:
-    one = report(case())
-    candidate = replace(one.candidates[0], units=units, verdict=verdict)
-    return replace(one, verdict=verdict, candidates=(candidate,), rules=RuleReport(configuration=edited))
+def gated(said: Sequence[Remark], *units: UnitReport, edited: tuple[EditedPart, ...] = ()) -> Report:
+    one, said = report(case()), tuple(said)
+    outcome = "blocked" if said[0].severity == "error" else "passed"
+    candidate = replace(one.candidates[0], outcome=outcome, units=units, said=said)
+    return replace(one, said=said, candidates=(candidate,), rules=RuleReport(configuration=edited))
 
 
 @pytest.mark.parametrize(("edited", "end"), [
@@ -33,47 +42,61 @@ def gated(verdict: str, *units: UnitReport, edited: tuple[EditedPart, ...] = ())
      "; edited: worked examples"),
 ])  # fmt: skip
 def test_what_regressed_is_named_with_both_scores_and_the_one_part_that_was_edited(edited, end):
-    assert head(gated(REGRESSED, UNIT, edited=edited)) == (f"Blocked: desk/triage regressed: {SCORES}{end}.", "")
+    assert head(gated([REGRESSED], UNIT, edited=edited)) == (f"Blocked: desk/triage regressed: {SCORES}{end}.", "")
 
 
 def test_what_else_the_verdict_says_follows():
-    assert head(gated(f"{REGRESSED} Outputs supplied.", UNIT))[1] == "Outputs supplied."
+    assert head(gated([REGRESSED, note("supplied", "Outputs supplied.")], UNIT))[1] == "Outputs supplied."
 
 
 def test_of_several_units_the_one_that_lost_most_is_named_and_the_verdict_names_all():
     worst = replace(UNIT, key="desk/replies", difference=-0.5, mean=0.5)
     verdict = "Blocked: desk/triage regressed, desk/replies regressed."
+    said = cause("units-block", verdict, ["desk/triage", "desk/replies"])
     first = "Blocked: desk/replies regressed: in service 100.0 %, this change 50.0 %, and 1 more unit."
-    assert head(gated(verdict, UNIT, worst)) == (first, verdict)
+    assert head(gated([said], UNIT, worst)) == (first, verdict)
 
 
 def test_what_regressed_although_its_mean_rose_is_named_with_the_cause():
-    risen = replace(UNIT, base=0.1, mean=0.6, difference=0.5, reason="Regressed: the slice today=true fell. More.")
+    risen = replace(UNIT, base=0.1, mean=0.6, difference=0.5, remarks=(
+        warning("part-lower", "Regressed, and 'clean' fell."), cause("slice-regression", "the slice today=true fell"),
+        note("numbers", "More."),
+    ))  # fmt: skip
     line = "Blocked: desk/triage regressed (the slice today=true fell): in service 10.0 %, this change 60.0 %."
-    assert head(gated(REGRESSED, risen)) == (line, "")
+    assert head(gated([REGRESSED], risen)) == (line, "")
+
+
+@pytest.mark.parametrize("word", ["Blocked", "Stopped"])
+def test_whatever_the_words_of_the_gate_the_first_line_has_both_scores(tmp_path, monkeypatch, word):
+    monkeypatch.setitem(verdict.HEADS, "block", word)
+    monkeypatch.setattr(messages, "worse", lambda facts: cause("significantly-worse", "other words. And more"))
+    made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
+    line = "Blocked: desk/triage regressed: in service 100.0 %, this change 80.0 %."
+    assert made.tasks["desk"].reason == f"{word}: desk/triage regressed."
+    assert head(report_of([made])) == (line, "")
 
 
 def test_rule_changes_stay_first():
-    first, rest = head(gated(f"Blocked by 1 unapproved rule change. {REGRESSED}", UNIT, edited=(PROMPT,)))
-    assert first == "Blocked by 1 unapproved rule change."
-    assert rest == f"{REGRESSED} desk/triage: {SCORES}."
+    first, rest = head(replace(gated([REGRESSED], UNIT, edited=(PROMPT,)), said=(RULES, REGRESSED)))
+    assert first == RULES.text
+    assert rest == f"{REGRESSED.text} desk/triage: {SCORES}."
 
 
 def test_a_verdict_that_passes_has_the_scores_of_a_few_units_behind_it():
     held = replace(UNIT, verdict="held", blocks=False)
     units = [replace(held, key=f"desk/u{number}") for number in range(4)]
-    assert head(gated("Held.", held)) == ("Held.", f"desk/triage: {SCORES}.")
-    assert head(gated("Held.", *units)) == ("Held.", "")
+    assert head(gated([HELD], held)) == ("Held.", f"desk/triage: {SCORES}.")
+    assert head(gated([HELD], *units)) == ("Held.", "")
 
 
 def test_of_several_candidates_the_verdict_stands_as_it_is():
-    one = gated("Blocked: a, b (2 of 2).", UNIT)
-    assert head(replace(one, candidates=one.candidates * 2)) == ("Blocked: a, b (2 of 2).", "")
+    one = gated([BOTH], UNIT)
+    assert head(replace(one, candidates=one.candidates * 2)) == (BOTH.text, "")
 
 
-@pytest.mark.parametrize(("verdict", "times"), [("Held.", 1), (REGRESSED, 1), ("Blocked: a, b (2 of 2).", 2)])
-def test_what_only_the_change_says_of_near_cases_stands_in_the_first_lines(verdict, times):
-    one = gated(verdict, UNIT)
+@pytest.mark.parametrize(("said", "times"), [(HELD, 1), (REGRESSED, 1), (BOTH, 2)])
+def test_what_only_the_change_says_of_near_cases_stands_in_the_first_lines(said, times):
+    one = gated([said], UNIT)
     claimed = "7 of 60 cases of desk/triage are near by this change's own record."
     candidates = tuple(replace(each, about_near=claimed) for each in one.candidates * times)
     assert head(replace(one, candidates=candidates))[1].count(claimed) == times

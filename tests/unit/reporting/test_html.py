@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.evaluation.remarks import cause, note
 from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
@@ -33,8 +34,9 @@ from tunegate.harness.reporting.slices import SliceReport
 
 VOID = {"meta", "input", "link", "br", "img", "base"}
 UNIT = UnitReport(
-    "desk/triage", "pass/fail", 40, 0.8, "regressed", "Regressed: worse.", "guard", "baseline", 1.0, -0.2,
-    (-0.35, -0.1), 0.04, 0.15, 8, 0, True, side="in service",
+    "desk/triage", "pass/fail", 40, 0.8, verdict="regressed", remarks=(cause("significantly-worse", "worse"),),
+    role="guard", reference="baseline", side="in service", base=1.0, difference=-0.2, interval=(-0.35, -0.1),
+    level=0.04, margin=0.15, regressed=8, blocks=True,
 )  # fmt: skip
 
 
@@ -79,11 +81,12 @@ def case(text: str = "no idea", **more) -> CaseReport:
 
 
 def report(*cases: CaseReport, text: str = "tuned") -> Report:
-    unit = replace(UNIT, key=text, reason=text, driver=text)
-    candidate = CandidateReport(text, "blocked", text, (unit,), cases, {text: text}, {text: text}, f"pytest {text}")
+    unit = replace(UNIT, key=text, remarks=(note("numbers", text),), driver=text)
+    said = (cause("units-block", text),)
+    candidate = CandidateReport(text, "blocked", said, (unit,), cases, {text: text}, {text: text}, f"pytest {text}")
     edits = [EditedPart(text, text, f"{said}\nbefore", f"{said}\nnow") for said in (text[:99], f"{text}{' and' * 400}")]
     rules = RuleReport((text,), (text,), refused=text, by_rules=(text,), configuration=tuple(edits))
-    return Report("blocked", text, rules, (candidate,), (text,))
+    return Report("blocked", (cause("rule-changes", text),), rules, (candidate,), (text,))
 
 
 def cases_of(page: Page) -> list[dict]:
@@ -161,17 +164,30 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
 
 def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
     scores = "desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%."
-    for verdict, said in [
-        ("Blocked: desk/triage regressed. Supplied.", f"<h1>Blocked: {scores}</h1>\n<p>Supplied.</p></header>"),
-        ("Blocked: desk/triage regressed.", f"<h1>Blocked: {scores}</h1>\n</header>"),
-        ("No gain.", '<p class="outcome">blocked</p>\n<h1>No gain.</h1>\n<p>desk/triage: in service 100.0 %'),
+    regressed = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
+    unproven = cause("reused-cases", "Unproven.")
+    for outcome, said, shown in [
+        ("blocked", (regressed, note("supplied", "S.")), f"<h1>Blocked: {scores}</h1>\n<p>S.</p></header>"),
+        ("blocked", (regressed,), f"<h1>Blocked: {scores}</h1>\n</header>"),
+        (
+            "passed",
+            (unproven,),
+            '<p class="outcome">passed</p>\n<h1>Unproven.</h1>\n<p>desk/triage: in service 100.0 %',
+        ),
+        ("passed", (note("passed", "Passed."),), "<h1>Passed.</h1>\n<p>desk/triage: in service 100.0 %"),
+        ("refused", (cause("refused", "Refused."),), "<h1>Refused.</h1>"),
+        (
+            "refused",
+            (cause("gate-result", "The job failed."),),
+            '<p class="outcome">refused</p>\n<h1>The job failed.</h1>',
+        ),
     ]:
         one = report(case())
-        candidate = replace(one.candidates[0], units=(UNIT,))
-        page = html_page(replace(one, verdict=verdict, candidates=(candidate,), rules=RuleReport()))
+        candidate = replace(one.candidates[0], units=(UNIT,), outcome=outcome, said=said)
+        page = html_page(replace(one, outcome=outcome, said=said, candidates=(candidate,), rules=RuleReport()))
         head = page.partition("<header")[2].partition("<main>")[0]
-        assert said in head
-        assert ('class="outcome"' in head) == ('class="outcome"' in said)
+        assert shown in head
+        assert ('class="outcome"' in head) == ('class="outcome"' in shown)
 
 
 def test_numbers_and_slices_lead_to_their_cases():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.reporting.test_report import T, judged
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.evaluation.remarks import cause
 from tunegate.harness.reporting.junit import junit_xml
 
 HOSTILE = "x\" y='1'><!--]]>&amp;\x00\x1b[31m\ud800\ufffe\n::error::boo\u202e<failure/>"
@@ -112,7 +113,8 @@ def test_no_name_and_no_text_breaks_the_file(tmp_path, where):
     case = HOSTILE if where == "case" else "c000"
     finding = Finding("json.syntax", "", "", HOSTILE if where == "finding" else "x")
     result = replace(made.cases[f"{T}/c000"], findings=(finding,))
-    said = replace(made.verdicts[T], regressed_cases=(case,), reason=HOSTILE if where == "reason" else "worse")
+    reason = cause("significantly-worse", HOSTILE if where == "reason" else "worse")
+    said = replace(made.verdicts[T], unit=unit, regressed_cases=(case,), remarks=(reason,))
     names = {"model": "tiny", "adapter": HOSTILE if where == "adapter" else None}
     record = replace(
         made, cases={f"{unit}/{case}": result}, verdicts={unit: said}, units={unit: made.units[T]},

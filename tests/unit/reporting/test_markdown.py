@@ -29,7 +29,7 @@ def test_the_verdict_is_the_first_line_then_altered_rules_then_numbers():
 
 
 def test_a_unit_is_a_row_with_its_interval_and_margin():
-    text = markdown_report(Report("passed", "Release.", RuleReport(), report().candidates))
+    text = markdown_report(Report("passed", (), RuleReport(), report().candidates))
     assert (
         "| said | guard | 40 | 100.0 % | 80.0 % | -20.0 \\[-35.0, -10.0\\] | 15.0 | 8 / 0 | **regressed** |"
     ) in text.replace("tuned", "said")

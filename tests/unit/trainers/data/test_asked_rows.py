@@ -75,4 +75,4 @@ def test_a_unit_of_several_checks_cannot_score_a_row(tmp_path):
 def test_a_row_whose_output_is_not_liked_is_asked_and_not_scored(task):
     [found] = asked_rows([replace(row("It drips.", 1, unit="triage", output="{}"), liked=False)], task)
 
-    assert (found.case, found.reason) == (None, "triage: its output is not liked")
+    assert (found.case, found.unit, found.reason) == (None, "triage", "its output is not liked")

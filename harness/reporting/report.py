@@ -220,7 +220,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON data."""
-        found = asdict(self) | {"verdict": self.verdict}
+        found = {"outcome": self.outcome, "verdict": self.verdict} | asdict(self)
         for raw, candidate in zip(found["candidates"], self.candidates, strict=True):
             raw["verdict"] = candidate.verdict
             for inner, unit in zip(raw["units"], candidate.units, strict=True):

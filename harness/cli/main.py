@@ -25,6 +25,7 @@ from tunegate.harness.cli.compare import compare
 from tunegate.harness.cli.coverage import coverage
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
+from tunegate.harness.cli.guards import guards
 from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.label import label
 from tunegate.harness.cli.merge import merge
@@ -51,6 +52,7 @@ GROUPS: dict[str, tuple[tuple[Callable[..., None], str, str], ...]] = {
     "Write": (
         (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
         (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
+        (guards, "Add guards that ship: what no change may break.", "tunegate guards add general instructions"),
         (plan, "Show how many cases each unit needs.", "tunegate plan --unit support/triage --margin .03"),
         (traffic, "Freeze production inputs as a snapshot.", "tunegate traffic inputs.jsonl"),
         (coverage, "Find what no case stands for.", "tunegate coverage traffic.jsonl --unit support/triage"),

@@ -31,6 +31,11 @@ SERVING = "record in service"
 Results = Mapping[str, Result]
 
 
+def is_added_part(name: str) -> bool:
+    """Return whether this is the name of a record of added cases, which is joined with others before it is compared."""
+    return name.startswith(f"{GROWN}, ")
+
+
 def is_last_release(name: str) -> bool:
     """Return whether this is the name of a last release among references."""
     return name.startswith(LAST_RELEASE)
@@ -135,8 +140,8 @@ def with_grown_anchors(references: Mapping[str, Record], units: Sequence[Unit]) 
     hide those on earlier ones, the earlier are compared by themselves, too. The anchor is no reference of its own where
     it is what is in service.
     """
-    parts = [each for name, each in references.items() if name.startswith(f"{GROWN}, ")]
-    found = {name: each for name, each in references.items() if not name.startswith(f"{GROWN}, ")}
+    parts = [each for name, each in references.items() if is_added_part(name)]
+    found = {name: each for name, each in references.items() if not is_added_part(name)}
     firsts = [each for kind in (BASELINE, ANCHOR) for name, each in found.items() if name.startswith(kind)]
     asked = [unit for unit in units if any(unit.key in each.units for each in parts)]
     steps = {unit.key: _growing([each.of_unit(unit.key) for each in firsts],
@@ -148,9 +153,9 @@ def with_grown_anchors(references: Mapping[str, Record], units: Sequence[Unit]) 
 
 
 def _growing(firsts: Sequence[Results], parts: Sequence[Results]) -> list[Results]:
-    """Join the results of the anchor with those of one added part more after the other.
+    """Return the results of the anchor with those of the first added parts, of more parts, and so on to all of them.
 
-    Only those are kept from which the next one that is kept grows by more than GROWTH, and the last one.
+    There is one more in the list where the next part makes the cases more than GROWTH times those of the last one.
     """
     added = {case: result for each in parts for case, result in each.items()}
     now = {case: result for each in firsts for case, result in each.items() if case not in added}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from tunegate.harness.baselines.diff import question_differences
@@ -131,9 +132,9 @@ def _anchor_or_lost(root: Path, ledger: Ledger, unit: Unit) -> tuple[Baseline | 
 
 def first_records(root: Path, ledger: Ledger, unit: Unit) -> Iterator[Baseline]:
     """Yield the anchor, then each later record in service that was the first to have some case, on these cases."""
-    left = {case.id for case in unit.cases}
+    left, read = {case.id for case in unit.cases}, cache(read_baseline)  # the files that stand are tried for each event
     for event in ledger.anchors(unit.key):
-        record = stored_record(root, unit.key, event)
+        record = stored_record(root, unit.key, event, read)
         part = shared_part(record, unit) if record else None
         if part and (ids := left & part.results.keys()):
             yield part if ids == part.results.keys() else _on_cases(part, unit, ids)
@@ -214,11 +215,13 @@ def _same_questions(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
     return {**old, CHECK_VERSION: ""} == {**new, CHECK_VERSION: ""}
 
 
-def stored_record(root: Path, unit: str, event: Event) -> Baseline | None:
+def stored_record(
+    root: Path, unit: str, event: Event, read: Callable[[Path, str], Baseline] = read_baseline
+) -> Baseline | None:
     """Return the record of a unit that an event names by its digest, wherever it is now; None if it is lost."""
     for path in _places(root, unit, event):
         with suppress(Refused):  # damaged, or another unit's
-            if (found := read_baseline(path, unit)).digest == event.files[unit]:
+            if (found := read(path, unit)).digest == event.files[unit]:
                 return found
     return None
 

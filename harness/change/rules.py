@@ -367,7 +367,7 @@ def _lost_outputs(old: Rules, new: Rules) -> Iterator[str]:
 def _unchecked_anchors(
     old: tuple[Rules, Ledger], new: tuple[Rules, Ledger], events: Sequence[Event], records: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield the units whose anchor a change brings, in another record than the checked one in service, or replaces.
+    """Yield the units of which a change leaves no case with its anchor, or moves the anchor of a case.
 
     That happens where a change edits all cases of a unit, or brings an event of an earlier time.
     """

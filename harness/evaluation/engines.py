@@ -7,7 +7,7 @@ reports what the engine changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -96,14 +96,22 @@ def _drifts(engine: Mapping[str, str]) -> bool:
 
 
 def ask_here(
-    references: Mapping[str, Record], models: Mapping[str, Model], units: Sequence[Unit], watch: Watch, repeats: int
+    references: Mapping[str, Record],
+    models: Mapping[str, Model],
+    units: Sequence[Unit],
+    watch: Watch,
+    repeats: int,
+    parts: Collection[str] = (),
 ) -> tuple[dict[str, Record], dict[str, Any]]:
     """Re-run references, the base first, with these models of this engine; return them, and what the engine changed.
 
     They are run on the sealed ones of the candidate's `units`, and on all that they contain if they
-    were recorded elsewhere, with the same questions and `repeats` outputs per case.
+    were recorded elsewhere, with the same questions and `repeats` outputs per case. Those named by `parts` are never
+    run on sealed ones.
     """
-    here = {name: _run_here(name, references[name], model, units, watch, repeats) for name, model in models.items()}
+    opens = [unit for unit in units if not unit.sealed]
+    here = {name: _run_here(name, references[name], model, opens if name in parts else units, watch, repeats)
+            for name, model in models.items()}  # fmt: skip
     found = {name: _with_outputs(each, here[name]) if name in here else each for name, each in references.items()}
     if (base := next(iter(references), "")) in here:
         noise = _noise(references[base], here[base], models[base], units, watch)

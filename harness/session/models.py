@@ -11,6 +11,7 @@ from typing import Any
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
+    is_added_part,
     record_reference,
     recorded_completions,
     with_grown_anchors,
@@ -160,7 +161,8 @@ class RunModels:
         with self._store() as store:
             models = {name: Cached(model, store, run=self._run) for name, model in candidate.beside.items()}
             asked, repeats = self._selection.asked, self._options.repeats
-            here, engines = ask_here(candidate.compared, models, asked, self._watch, repeats)
+            parts = list(filter(is_added_part, models))
+            here, engines = ask_here(candidate.compared, models, asked, self._watch, repeats, parts)
         rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
         return self._with_grown_anchors(replace(candidate, references=rescored, engines=engines))
 
@@ -276,7 +278,9 @@ class RunModels:
             self._note(*reference_notes(found, model.fingerprint, selected))
             if not options.adapters:
                 self._note(*spent_anchors(options.baselines, read_ledger(options.baselines), selected))
-            return {name: self._with_sealed(name, each) for name, each in found.items()}
+            return {
+                name: each if is_added_part(name) else self._with_sealed(name, each) for name, each in found.items()
+            }
         record = record_reference(Path(options.against), tasks, selected, bool(options.compared_as))
         if not options.compared_as:  # whose differences are printed first
             self._note(*difference_notes(record, model.fingerprint, tasks))
@@ -318,9 +322,11 @@ class RunModels:
 
     def _beside(self, references: Mapping[str, Record], fingerprint: Fingerprint) -> dict[str, Model]:
         """The references that run on the candidate's engine: the base, and the last release if its adapter is found."""
-        options, found = self._options, {}
+        options, found, selected = self._options, {}, self._selection.selected
+        opens = [unit for unit in selected if not unit.sealed]
         for name, each in references.items():
-            if options.against == BASELINE and runs_beside(each, fingerprint, self._selection.selected):
+            asked = opens if is_added_part(name) else selected
+            if options.against == BASELINE and runs_beside(each, fingerprint, asked):
                 if options.shards:
                     raise Refused(
                         f"the {name} must run on the shards' engine, and a merge runs no model: its baseline is of "

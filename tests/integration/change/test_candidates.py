@@ -276,6 +276,27 @@ def test_sealed_cases_are_run_with_the_prompt_in_service_beside_the_candidate(de
     assert '"opened"' in ledger
 
 
+@pytest.mark.parametrize(("options", "anchor"), [(("--policy-from=main",), set()), ((), {IN_SERVICE})])
+def test_the_records_of_added_cases_are_not_run_on_sealed_ones(desk, server, options, anchor):
+    sealed_beside(server)
+    more = [{"id": f"late{n}", "input": f"late {n}", "expect": {"product": "boiler"}} for n in range(20)]
+    edit(lambda data: data["cases"].extend(more))
+    for text in (added := "Sort it, first.", serves := "Sort it, second."):
+        RIGHT[text] = RIGHT[IN_SERVICE]
+        edit_both(text)
+        ok("record")
+        commit_to_main(text)
+    edit_both(REWORDED)
+    server.asked.clear()
+    found = json.loads(invoke("gate", "--sealed", "--json", *options).stdout)
+    assert not found["refused"]
+    asked = {
+        (each.body["messages"][0]["content"], each.body["messages"][-1]["content"].split()[0]) for each in server.asked
+    }
+    assert {text for text, kind in asked if kind == "sealed"} == {serves, REWORDED, *anchor}
+    assert (added, "late") in asked
+
+
 def test_what_is_in_service_is_not_evaluated_on_sealed_cases(desk, server):
     sealed_beside(server)
     done = invoke("gate", "--sealed")

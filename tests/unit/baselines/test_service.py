@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from tests.support.records import ENGINE, LOCAL, record, units_of, write_desk, write_policy
+from tunegate.harness.baselines import service
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.service import (
     anchor_records,
     find_anchor,
+    first_records,
     records_in_service,
     records_of_branch,
     shared_part,
@@ -128,6 +130,19 @@ def test_the_anchor_is_the_first_record_of_which_a_case_is_left(home):
     assert anchor
     assert anchor.digest == stored(home).digest
     assert anchor_records(home / "baselines", ledger, [alone], [stored(home)]) == []
+
+
+def test_each_case_has_its_first_record_and_each_file_is_read_once(home, monkeypatch):
+    first, read = stored(home), []
+    for outputs in ("0111", "0011", "1011"):
+        serve(home, {T: outputs})
+    unit = cases(home, add(1))
+    serve(home, {T: "01010"})
+    monkeypatch.setattr(service, "read_baseline", lambda *place: read.append(place) or read_baseline(*place))
+    found = list(first_records(home / "baselines", read_ledger(home / "baselines"), unit))
+    assert [len(each.results) for each in found] == [4, 1]
+    assert found[0].digest == first.digest
+    assert len(read) == len(set(read))
 
 
 def test_a_record_of_its_own_is_asked_for_where_that_of_the_branch_has_only_some_cases(home, tmp_path_factory):

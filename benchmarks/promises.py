@@ -242,8 +242,8 @@ def _other() -> Iterator[Promise]:
     yield Promise("SECURITY.md", lie, "forged answers found", "at least", 0.95, _forged)
     recite = "If one row in twenty is memorized, a sample of 64 rows contains one 96 % of the time"
     yield _about("docs/training.md", recite, "recitals found", 0.96, _memorized)
-    copies = "13.9 % of the time, with `group` 2.0 %"
-    yield _about(EVIDENCE, copies, "a loss of the margin held, one by one", 0.139, _copied("singly"))
+    copies = "15 % of the time, with `group` 2.0 %"
+    yield _about(EVIDENCE, copies, "a loss of the margin held, one by one", 0.15, _copied("singly"))
     yield _about(EVIDENCE, copies, "as groups", 0.020, _copied("grouped"))
     teams = "82 of 100 get a release on these open cases"
     looks = r"seven adaptive looks, nobody counts \| ([\d.]+)"

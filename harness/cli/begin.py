@@ -67,7 +67,8 @@ def init(
     """Create a task: cases from a table of examples, references, task.yaml, a guide and a workflow.
 
     Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing. With
-    --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id or openai:URL#MODEL.
+    --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id, openai:URL#MODEL or
+    anthropic:URL#MODEL.
     """
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
@@ -116,7 +117,9 @@ def _chosen(model: str, is_named: bool, rows: int | None) -> str:
     backend = backend_of(model)
     if not (backend.extra and (backend.is_here or backend.is_hosted)):  # the workflow installs what it needs
         if is_named:
-            raise UsageError(f"--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found {model}")
+            raise UsageError(
+                f"--model: expected smollm2, a folder, a Hub id, openai:URL#MODEL or anthropic:URL#MODEL, found {model}"
+            )
         raise UsageError(
             f"--rows {rows}: expected a local model to train, found {model} in pyproject.toml; add --model smollm2"
         )

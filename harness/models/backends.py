@@ -234,6 +234,19 @@ class HostedBackend(Backend):
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
 
+class AnthropicBackend(HostedBackend):
+    """`anthropic:URL#MODEL`, behind Anthropic's messages API."""
+
+    prefix, form = "anthropic:", "anthropic:URL#MODEL"
+    opens = "tunegate.harness.models.served.anthropic:AnthropicServer"
+
+    def refuses(self, run: GivenOptions) -> Iterator[str]:
+        """As other hosted models, and a tokenizer."""
+        yield from super().refuses(run)
+        if run.opened.tokenizer:
+            yield f"--tg-tokenizer with --tg-model {self.form}: its prompts are sent as chat messages"
+
+
 class PythonBackend(Backend):
     """`python:FILE.py:FUNCTION`, or `python:MODULE:FUNCTION`: a function of the user's, which may ask anything."""
 
@@ -378,10 +391,10 @@ class InstalledBackend(HostedBackend):
         return model
 
 
-LOCAL, REPLAY, OPENAI, VLLM, PYTHON = (
-    LocalBackend(), SuppliedBackend(), HostedBackend(), VllmBackend(), PythonBackend(),
+LOCAL, REPLAY, OPENAI, ANTHROPIC, VLLM, PYTHON = (
+    LocalBackend(), SuppliedBackend(), HostedBackend(), AnthropicBackend(), VllmBackend(), PythonBackend(),
 )  # fmt: skip
-BUILT_IN: tuple[Backend, ...] = (LOCAL, REPLAY, OPENAI, VLLM, PYTHON)
+BUILT_IN: tuple[Backend, ...] = (LOCAL, REPLAY, OPENAI, ANTHROPIC, VLLM, PYTHON)
 _BY_PREFIX = {each.prefix: each for each in BUILT_IN}
 _BY_ENGINE = {each.engine: each for each in BUILT_IN}
 

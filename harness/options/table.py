@@ -83,7 +83,8 @@ OPTIMISE = "Optimised prompt"
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
     _setting("model", "Model to run: smollm2 (embedded), a folder, a GGUF file, a Hub id, "
-             "vllm:MODEL, openai:URL#MODEL, python:FILE.py:FUNCTION, or replay:[NAME=]FILE.jsonl",
+             "vllm:MODEL, openai:URL#MODEL, anthropic:URL#MODEL, python:FILE.py:FUNCTION, or "
+             "replay:[NAME=]FILE.jsonl",
              "MODEL", default="smollm2",
              by={"compare": "Model of configurations without one",
                  "parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or "
@@ -91,7 +92,7 @@ TABLE = (
                  "release": "The base of the adapter",
                  "adopt": "The declared base of the adapter",
                  "distil": "The teacher: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, "
-                     "python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
+                     "anthropic:URL#MODEL, python:FILE.py:FUNCTION, or replay:NAME=FILE.jsonl",
                  "init": "Model to write into the new files, if you name one or give --rows"}),
     _setting("device", "Device of a local model; auto: the first accelerator found",
              "auto|cpu|cuda|cuda:N|mps", default="auto", pattern=(DEVICE, DEVICE_IS),

@@ -121,6 +121,15 @@ def test_its_own_template_writes_the_prompt_that_ours_does(desk):
     }
 
 
+def test_its_messages_api_gives_the_same_outputs(desk, process):
+    """llama.cpp has Anthropic's API, too: the same prompts in another form."""
+    other = results(desk, f"--tg-model=anthropic:{process[1]}/v1#smollm2")
+
+    assert {key: case["output"] for key, case in other.items()} == {
+        key: case["output"] for key, case in results(desk).items()
+    }
+
+
 def test_it_answers_to_its_own_name_alone(desk, process):
     other = desk.run(f"--tg-model=openai:{process[1]}/v1#smollm3")
 

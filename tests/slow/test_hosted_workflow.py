@@ -136,6 +136,6 @@ def test_recorded_outputs_are_not_written_into_a_workflow(tmp_path):
     done = run_program("tunegate", "init", "desk", *columns, "--model=replay:a.jsonl", folder=tmp_path)
 
     assert done.returncode == 2
-    said = "--model: expected smollm2, a folder, a Hub id or openai:URL#MODEL, found replay:a.jsonl"
+    said = "a folder, a Hub id, openai:URL#MODEL or anthropic:URL#MODEL, found replay:a.jsonl"
     assert said in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mail.csv"]

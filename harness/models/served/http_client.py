@@ -62,7 +62,9 @@ Signed = Callable[[str, str], Mapping[str, str]]
 
 
 def signed(url: str, key: str) -> Mapping[str, str]:
-    """The headers of a key, as OpenAI and Azure read them."""
+    """The headers of a key, as OpenAI and Azure read them; none without a key."""
+    if not key:
+        return {}
     return {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
 
 
@@ -70,7 +72,8 @@ class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
     The options' `deadline` is in seconds per request, retries included; `tries` are of a request that fails, `pace` is
-    of retries: the caller has already waited for the first try. `signed` makes the headers of a key, at an address.
+    of retries: the caller has already waited for the first try. `signed` makes the headers of a key at an address, or
+    of no key.
     """
 
     def __init__(
@@ -90,9 +93,7 @@ class HttpClient:
         self._room, self._pace = Room(self._in_flight), pace or Pace(None)
         self._over = asyncio.Event()  # no more retries
         self._rest_until = 0.0  # when the server accepts requests again, on the monotonic clock
-        headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
-        if key:
-            headers |= signed(url, key)
+        headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate", **signed(url, key)}
         # the deadline limits the total time: the library's own limits start again with each byte
         self._client = self._httpx.AsyncClient(
             headers=headers,

@@ -40,7 +40,7 @@ from tunegate.harness.models.served.pace import Pace
 from tunegate.harness.models.served.responses import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.served.structured_outputs import (
-    WAYS,
+    OPENAI_WAYS,
     check_constrained,
     constraint_probe,
     fields_of,
@@ -68,8 +68,11 @@ class Server(Opened):
 
     #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
     can: frozenset[Can] = frozenset({"generate", "loglik"})
-    #: How a key is sent; with `_settings` and `_chat` it is what another dialect has of its own.
+    #: What another dialect has of its own, with `_post`: how a key is sent, the fields to begin with, and the ways of
+    #: `WAYS` to constrain an output.
     signed = staticmethod(signed)
+    first = Dialect()
+    ways: Sequence[str] = OPENAI_WAYS
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> None:
         self.url, self.name = split_server(name)
@@ -189,7 +192,7 @@ class Server(Opened):
     @cached_property
     def _dialect(self) -> Dialect:
         """The fields that the server accepts, found by short requests: one, and one more for each refused field."""
-        dialect, probes = Dialect(), list(PROBES)
+        dialect, probes = self.first, list(PROBES)
         with self._watch(f"Checking {self.name} at {self.url}"):
             while True:
                 try:
@@ -214,7 +217,7 @@ class Server(Opened):
     def _way(self) -> str:
         """The field by which the server constrains an output to a schema; each way is tried with one word."""
         found = []
-        for way in WAYS:
+        for way in self.ways:
             probe = constraint_probe()
             try:
                 said = self._probe(probe, self._dialect, fields_of(probe, way))
@@ -370,14 +373,17 @@ class Server(Opened):
     async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
         """The response to chat messages, in the form of OpenAI's."""
         roles = [role for role, _ in request.messages]
-        messages = [{"role": role, "content": text} for role, text in request.messages]
         try:
-            return await client.post(CHAT, {**body, "messages": messages}, request.key, flaw_of)
+            return await self._post(client, body, request)
         except Rejected as error:
             if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_of_prompt(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
             raise Refused(f"{request.key}: expected turns that the server's chat template accepts, {found}") from None
+
+    async def _post(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
+        messages = [{"role": role, "content": text} for role, text in request.messages]
+        return await client.post(CHAT, {**body, "messages": messages}, request.key, flaw_of)
 
     async def _likelihoods(self, client: HttpClient, request: Request) -> Completion:
         if self.tokenizer is None:

@@ -16,6 +16,7 @@ EXHAUSTED = frozenset({
     "insufficient_balance", "credit_limit_reached",
 })  # fmt: skip
 PAYMENT = 402
+UNPAID = "credit balance is too low"  # of Anthropic, with no code of its own
 #: Codes by which OpenAI and Azure name a prompt that a filter blocks.
 FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
 FILTERS = re.compile("ContentPolicyViolation|content management policy")  # the same through a proxy
@@ -66,7 +67,7 @@ def _reason(error: Mapping[str, Any]) -> str:
 
 def is_exhausted(status: int, said: Said) -> bool:
     """Whether the account has no credit left."""
-    return status == PAYMENT or said.code in EXHAUSTED
+    return status == PAYMENT or said.code in EXHAUSTED or UNPAID in said.message
 
 
 def is_filtered(said: Said) -> bool:

@@ -15,7 +15,10 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.api import GRAMMAR_OPTIONS, Request, Unconstrainable
 
 Fields = Callable[[Any], dict[str, Any]]
-#: By the name in records: OpenAI's field, and llama.cpp's own for prompts in token ids, for which it ignores the first.
+OPENAI_WAYS = ("response_format", "json_schema")
+OUTPUT_CONFIG = "output_config"
+#: By the name in records: OpenAI's field, llama.cpp's own for prompts in token ids, for which it ignores the first, and
+#: Anthropic's.
 WAYS: Mapping[str, Fields] = {
     "response_format": lambda schema: {
         "response_format": {
@@ -23,6 +26,7 @@ WAYS: Mapping[str, Fields] = {
         }
     },
     "json_schema": lambda schema: {"json_schema": schema},
+    OUTPUT_CONFIG: lambda schema: {OUTPUT_CONFIG: {"format": {"type": "json_schema", "schema": schema}}},
 }  # fmt: skip
 LLGUIDANCE = "llguidance"  # for a server that is known to build its grammars with it
 #: As on a local model, at most one space where JSON allows white space. Written differently: versions before 1.9, which

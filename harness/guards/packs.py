@@ -1,0 +1,83 @@
+"""The packs that ship: what each can see, and its text, which is data of this package in the public fixture format."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.authoring.yaml_reader import parse_yaml
+from tunegate.harness.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A pack: a unit of the same name. Raise its `version` if its text changes.
+
+    `sees` is what it watches, in one line. `margin` is the tolerated loss of a continuous unit, in the unit of its
+    score; None for pass/fail units, whose margin follows from their number of cases.
+    """
+
+    name: str
+    version: int
+    sees: str
+    margin: float | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of its file, here and in a project."""
+        return f"{self.name}.yaml"
+
+    @cached_property
+    def text(self) -> str:
+        """Its fixture file."""
+        return resources.files(__package__).joinpath("packs", self.file).read_text("utf-8")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of its text."""
+        return text_digest(self.text)
+
+    @cached_property
+    def data(self) -> Mapping[str, Any]:
+        """Its fixture file, read."""
+        data: Mapping[str, Any] = parse_yaml(Path(self.file), self.text).data
+        return data
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 (hex) of a text, as UTF-8."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+PACKS: Mapping[str, Pack] = {
+    pack.name: pack
+    for pack in (
+        Pack("general", 1, "plain questions with short answers: does the model still know what it knew?"),
+        Pack("instructions", 1, "instructions about length, form, order, words and language: are they still followed?"),
+    )
+}
+
+DEFAULT = ("general",)  # of `init`, where the model's weights are here
+WITHOUT_TEMPLATE: Sequence[str] = ()  # of `init` for a model without a chat template, which can only read passages
+
+
+def find_packs(names: Sequence[str]) -> list[Pack]:
+    """Return the packs with these names, each once.
+
+    Raises:
+        UsageError: there is no such pack, or no name.
+    """
+    known = ", ".join(PACKS)
+    if not names:
+        raise UsageError(f"PACK: expected one or more of {known}, found none")
+    for name in names:
+        if name not in PACKS:
+            hint = did_you_mean(name, PACKS)
+            raise UsageError(f"PACK: expected one of {known}, found {name!r}{hint and '; ' + hint}")
+    return [PACKS[name] for name in dict.fromkeys(names)]

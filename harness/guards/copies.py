@@ -17,8 +17,9 @@ from tunegate.harness.guards.packs import PACKS, Pack, text_digest
 
 #: A comment, since a fixture file has no keys for it.
 FIRST = "# tunegate guards: {name}, version {version}, sha256:{digest} of the lines below\n"
-_FIRST = re.compile(r"\ufeff?# tunegate guards: ([\w-]+), version (\d{1,9}), sha256:([0-9a-f]{64}) of the lines below\n")
-MOST_NAMED = 10  # edited cases shown by id
+_FIRST = re.compile(
+    r"\ufeff?# tunegate guards: ([\w-]+), version (\d{1,9}), sha256:([0-9a-f]{64}) of the lines below\n"
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Copy:
             "added": [name for name in own if name not in shipped],
             "deleted": [name for name in shipped if name not in own],
         }
-        told = [f"{quantity(len(names), 'case')} {kind} ({_few(names)})" for kind, names in kinds.items() if names]
-        return f"edited here: {listed(told) or 'no case'}"
+        told = [f"{quantity(len(names), 'case')} {kind} ({listed(names)})" for kind, names in kinds.items() if names]
+        return f"edited here: {', '.join(told) or 'no case'}"
 
     def diff(self) -> Iterator[str]:
         """Yield the lines of a unified diff from its text to that of the package."""
@@ -113,8 +114,3 @@ def read_copy(path: Path) -> Copy | None:
 def _cases(data: Any) -> Mapping[str, Any]:
     cases = data.get("cases") if isinstance(data, dict) else None
     return {str(case.get("id")): case for case in cases or () if isinstance(case, dict)}
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

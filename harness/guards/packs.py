@@ -13,6 +13,8 @@ from typing import Any
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.authoring.yaml_reader import parse_yaml
 from tunegate.harness.core.errors import UsageError
+from tunegate.harness.models.backends import backend_of
+from tunegate.harness.models.resolve import own_templates
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,23 @@ def text_digest(text: str) -> str:
 PACKS: Mapping[str, Pack] = {
     pack.name: pack
     for pack in (
-        Pack("general", 1, "plain questions with short answers: does the model still know what it knew?"),
-        Pack("instructions", 1, "instructions about length, form, order, words and language: are they still followed?"),
+        Pack("general", 1, "general knowledge"),
+        Pack("instructions", 1, "form, length, order, words as asked"),
+        Pack("languages", 1, "answers in the user's language"),
+        Pack("data", 1, "orders inside data stay data"),
     )
 }
 
-DEFAULT = ("general",)  # of `init`, where the model's weights are here
-WITHOUT_TEMPLATE: Sequence[str] = ()  # of `init` for a model without a chat template, which can only read passages
+#: What `init` adds where the model's weights are here, and for those without a chat template, which answer nothing.
+DEFAULT: Sequence[str] = ("general",)
+WITHOUT_TEMPLATE: Sequence[str] = ()
+
+
+def default_packs(model: str) -> list[Pack]:
+    """Return the packs for a model whose weights are here, by its name; none if there is nothing for it."""
+    folder = Path(backend_of(model).weights(model)).expanduser()
+    talks = not folder.is_dir() or bool(own_templates(folder))  # a Hub id is not looked up
+    return [PACKS[name] for name in (DEFAULT if talks else WITHOUT_TEMPLATE)]
 
 
 def find_packs(names: Sequence[str]) -> list[Pack]:

@@ -1,0 +1,91 @@
+"""The command that lists, adds and updates packs of guards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tunegate.harness.cli.common import chatter, console, project
+from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
+from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.formatting import quantity
+from tunegate.harness.core.printing import Printer, figures_table
+from tunegate.harness.models.backends import backend_of
+from tunegate.harness.options.settings import standing
+
+if TYPE_CHECKING:
+    from tunegate.harness.guards.adding import Addition
+
+Action = Literal["list", "add", "update"]
+SHOWN_DIGITS = 12  # of a digest
+
+
+def guards(
+    action: Annotated[Action, typer.Argument(help="What to do.", metavar="list|add|update")] = "list",
+    packs: Annotated[list[str] | None, typer.Argument(help="Packs, by name.", metavar="PACK...")] = None,
+    take: Annotated[bool, shared("take")] = False,
+    cases: Cases = FIXTURES,
+    quiet: Quiet = False,
+) -> None:
+    """List the packs of guards that ship, add some to the project as its own fixtures, or update its copies.
+
+    Guards watch what a change may break elsewhere: general questions, instructions. A copy is an ordinary fixture
+    file of the task `guards`, with a margin in its task.yaml. `update` shows the difference from a newer version.
+    """
+    if take and action != "update":
+        raise UsageError(f"--take: expected guards update, found guards {action}")
+    if action == "list":
+        _list(packs or [])
+    elif action == "add":
+        _add(packs or [], cases, quiet)
+    else:
+        _update(packs or [], cases, quiet, take)
+
+
+def _list(names: list[str]) -> None:
+    from tunegate.harness.guards.packs import PACKS, find_packs
+
+    texts = ["pack", "suite", "digest", "what it sees"]
+    table = figures_table(["pack", "version", "cases", *texts[1:]], texts)
+    for pack in find_packs(names or [*PACKS]):
+        count, suite = len(pack.data["cases"]), pack.data["suite"]
+        table.add_row(pack.name, str(pack.version), str(count), suite, pack.digest[:SHOWN_DIGITS], pack.sees)
+    Printer().print(table)
+
+
+def _add(names: list[str], cases: Path, quiet: bool) -> None:
+    from tunegate.harness.guards.adding import prepare
+    from tunegate.harness.guards.packs import find_packs
+
+    adding = prepare(find_packs(names), cases)
+    adding.write()
+    if not quiet:
+        report_added(adding)
+        record = "tunegate record" if backend_of(standing(project())["model"]).is_hosted else "pytest --tg-record"
+        console.print(f"next: tunegate lint, then {record}" if adding.files else "nothing to add")
+
+
+def report_added(adding: Addition) -> None:
+    """Print the files that were written, and what they add to a run."""
+    console.lines(f"wrote {show_path(path)}" for path in adding.files)
+    console.lines(adding.lines)
+    if adding.calls:
+        console.print(f"{quantity(adding.calls, 'more call')} of each model in a whole run")
+
+
+def _update(names: list[str], cases: Path, quiet: bool, take: bool) -> None:
+    from tunegate.harness.guards.packs import find_packs
+    from tunegate.harness.guards.updating import copies_of
+    from tunegate.harness.guards.updating import take as take_newer
+
+    copies, say = copies_of(find_packs(names) if names else [], cases), chatter(quiet)
+    say.lines(copy.state for copy in copies)
+    if take:
+        say.lines(f"wrote {show_path(path)}" for path in take_newer(copies))
+        return
+    for copy in copies:
+        console.lines(copy.diff() if copy.is_behind or copy.is_edited else ())
+    if any(copy.is_behind for copy in copies):
+        say.print("next: tunegate guards update --take")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from tunegate.harness.cli.common import check_reason, console, first_given, is_given, project
-from tunegate.harness.cli.guards import report_added
+from tunegate.harness.cli.guards import guards_of_init, report_added
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.core.parts import find_part, load_part
@@ -101,27 +101,13 @@ def init(
     made = new_task(InitOptions(
         name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, no_guards or ""
     ))  # fmt: skip
-    guards = None if no_guards else _guards(chosen, name, cases)
+    guards = None if no_guards else guards_of_init(chosen, name, cases)
     changes = write_task(made, project(), cases, chosen)
     if guards:
         guards.write()
     if not quiet:
         is_asked = bool(chosen and backend_of(chosen).is_hosted and not no_guards)
         _report(changes, made, _next(chosen), guards, is_asked)
-
-
-def _guards(model: str, task: str, cases: Path) -> Addition | None:
-    """The guards that come along: only where the model's weights are here, and only those of which nothing is here."""
-    from tunegate.harness.guards.adding import TASK, not_there, prepare
-    from tunegate.harness.guards.packs import default_packs
-
-    if not (model and backend_of(model).has_weights):
-        return None
-    if task == TASK:
-        raise UsageError(
-            f"TASK: expected another name than {TASK}, the task of the guards that ship; or add --no-guards REASON"
-        )
-    return prepare(packs, cases) if (packs := not_there(default_packs(model), cases)) else None
 
 
 def _refuse_table_options(ctx: typer.Context, source: str) -> None:

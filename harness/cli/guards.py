@@ -56,10 +56,10 @@ def _list(names: list[str]) -> None:
 
 
 def _add(names: list[str], cases: Path, quiet: bool) -> None:
-    from tunegate.harness.guards.adding import prepare
+    from tunegate.harness.guards.adding import plan_addition
     from tunegate.harness.guards.packs import find_packs
 
-    adding = prepare(find_packs(names), cases)
+    adding = plan_addition(find_packs(names), cases)
     adding.write()
     if not quiet:
         report_added(adding)
@@ -73,6 +73,24 @@ def report_added(adding: Addition) -> None:
     console.lines(adding.lines)
     if adding.calls:
         console.print(f"{quantity(adding.calls, 'more call')} of each model in a whole run")
+
+
+def guards_of_init(model: str, task: str, cases: Path) -> Addition | None:
+    """Return the guards that come along with a new task: where the model's weights are here, those not there yet.
+
+    Raises:
+        UsageError: the new task has the name of that of the guards.
+    """
+    from tunegate.harness.guards.adding import TASK, not_there, plan_addition
+    from tunegate.harness.guards.packs import default_packs
+
+    if not (model and backend_of(model).has_weights):
+        return None
+    if task == TASK:
+        raise UsageError(
+            f"TASK: expected another name than {TASK}, the task of the guards that ship; or add --no-guards REASON"
+        )
+    return plan_addition(packs, cases) if (packs := not_there(default_packs(model), cases)) else None
 
 
 def _update(names: list[str], cases: Path, quiet: bool, take: bool) -> None:

@@ -14,7 +14,7 @@ from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.loader import is_fixture_file, load_tasks
 from tunegate.harness.cases.model import Task
-from tunegate.harness.cases.policy import Policy
+from tunegate.harness.cases.policy import DEFAULT_COLLAPSE, Policy
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.formatting import quantity
@@ -50,7 +50,7 @@ class Addition:
             write_atomically(Path(os.path.realpath(path)), text)
 
 
-def prepare(packs: Sequence[Pack], cases: Path) -> Addition:
+def plan_addition(packs: Sequence[Pack], cases: Path) -> Addition:
     """Return what adds packs to the fixtures in `cases`; those that are there as they ship stay.
 
     Raises:
@@ -59,11 +59,11 @@ def prepare(packs: Sequence[Pack], cases: Path) -> Addition:
     """
     new = _missing(packs, cases)
     task = _extended(_standing(cases), new)
-    margins = _margins(task, [pack for pack in packs if pack.name not in task.policy.units])
+    policies = _policies(task, [pack for pack in packs if pack.name not in task.policy.units])
     files = {cases / TASK / pack.file: copy_of(pack) for pack in new}
-    if margins:
-        files[cases / TASK / POLICY] = _policy_text(cases / TASK / POLICY, margins)
-    lines = (_said(pack, pack in new, margins.get(pack.name)) for pack in packs)
+    if policies:
+        files[cases / TASK / POLICY] = _policy_text(cases / TASK / POLICY, policies)
+    lines = (_line(pack, pack in new, policies.get(pack.name)) for pack in packs)
     return Addition(files, tuple(lines), sum(len(pack.data["cases"]) for pack in new))
 
 
@@ -119,18 +119,20 @@ def _extended(task: Task, packs: Sequence[Pack]) -> Task:
     return replace(task, units=(*task.units, *added.units))
 
 
-def _margins(task: Task, packs: Sequence[Pack]) -> dict[str, tuple[float, str]]:
-    """The margin of each pack that is a unit of the task, and its reason."""
+def _policies(task: Task, packs: Sequence[Pack]) -> dict[str, Mapping[str, Any]]:
+    """What task.yaml declares of each pack that is a unit of the task."""
     plans = {each.unit.name: each for each in plan_units([task], Past())}
     names = {pack.name for pack in packs}
     gated = [name for name, plan in plans.items() if plan.margin is not None or name in names]
-    return {pack.name: _margin(pack, plans[pack.name], len(gated)) for pack in packs if pack.name in plans}
+    return {pack.name: _declared(pack, plans[pack.name], len(gated)) for pack in packs if pack.name in plans}
 
 
-def _margin(pack: Pack, plan: Plan, guards: int) -> tuple[float, str]:
+def _declared(pack: Pack, plan: Plan, guards: int) -> Mapping[str, Any]:
     """The smallest margin that an equal model holds, so often that all of so many guards hold nine times in ten."""
     if pack.margin is not None:
-        return pack.margin, "In the unit of the score. Set it to the loss that you accept."
+        reason = f"In nats per token. Set it to the loss that you accept; {plan.n} cases can show no smaller collapse."
+        collapse = max(plan.least_collapse or 0.0, DEFAULT_COLLAPSE)
+        return {"role": "guard", "margin": pack.margin, "collapse": collapse, "reason": reason}
     margin = half_points(plan.smallest_margin(TOGETHER ** (1 / guards)))
     if margin is None:
         raise ValueError(f"{pack.name} has too few cases for any margin")
@@ -139,23 +141,22 @@ def _margin(pack: Pack, plan: Plan, guards: int) -> tuple[float, str]:
         f"With {plan.n} cases, the smallest that equal models hold 9 of 10 times{others} (at a flip rate of "
         f"{100 * USUAL_FLIP_RATE:g} %, assumed). Set it to the loss that you accept."
     )
-    return margin, reason
+    return {"role": "guard", "margin": margin, "reason": reason}
 
 
-def _policy_text(path: Path, margins: Mapping[str, tuple[float, str]]) -> str:
+def _policy_text(path: Path, units: Mapping[str, Mapping[str, Any]]) -> str:
     """The text of task.yaml with the new guards; every other byte stays.
 
     Raises:
         Refused: its units are not written as a block.
     """
-    units = {name: {"role": "guard", "margin": each, "reason": why} for name, (each, why) in margins.items()}
     if not os.path.lexists(path):
-        return write_yaml({"version": 1, "about": ABOUT, "units": units})
+        return write_yaml({"version": 1, "about": ABOUT, "units": dict(units)})
     read_text(path)  # a regular file of UTF-8
-    text, entry = path.read_bytes().decode("utf-8"), write_yaml(units)
+    text, entry = path.read_bytes().decode("utf-8"), write_yaml(dict(units))
     data: dict[str, Any] = parse_yaml(path, text).data
     new = append_item(text, "units", entry)
-    if new is None or parse_yaml(path, new).data != data | {"units": data["units"] | units}:
+    if new is None or parse_yaml(path, new).data != data | {"units": data["units"] | dict(units)}:
         raise Refused(
             f"{show_path(path)}: expected units on lines of their own, found others; nothing was written; add below "
             f"`units:` by hand, then run this command again:\n{entry}"
@@ -163,11 +164,12 @@ def _policy_text(path: Path, margins: Mapping[str, tuple[float, str]]) -> str:
     return new
 
 
-def _said(pack: Pack, is_new: bool, margin: tuple[float, str] | None) -> str:
+def _line(pack: Pack, is_new: bool, policy: Mapping[str, Any] | None) -> str:
     name = f"{TASK}/{pack.name}"
-    if not (is_new or margin):
+    if not (is_new or policy):
         return f"{name} is here already, as it ships"
-    told = f": {quantity(len(pack.data['cases']), 'case')}"
-    if margin and pack.margin is None:
-        told += f", a margin of {in_points(margin[0])}"
-    return name + told
+    line = f"{name}: {quantity(len(pack.data['cases']), 'case')}"
+    if not policy:
+        return line
+    margin = f"{policy['margin']:g} nats" if pack.margin else in_points(policy["margin"])
+    return f"{line}, a margin of {margin}"

@@ -11,9 +11,10 @@ from typing import Any
 
 from tunegate.harness.authoring.yaml_reader import parse_yaml
 from tunegate.harness.core.errors import AuthoringError, show_path
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.guards.packs import PACKS, Pack, text_digest
+from tunegate.harness.guards.packs import PACKS, Pack
 
 #: A comment, since a fixture file has no keys for it.
 FIRST = "# tunegate guards: {name}, version {version}, sha256:{digest} of the lines below\n"
@@ -74,8 +75,8 @@ class Copy:
             "added": [name for name in own if name not in shipped],
             "deleted": [name for name in shipped if name not in own],
         }
-        told = [f"{quantity(len(names), 'case')} {kind} ({listed(names)})" for kind, names in kinds.items() if names]
-        return f"edited here: {', '.join(told) or 'no case'}"
+        counts = [f"{quantity(len(names), 'case')} {kind} ({listed(names)})" for kind, names in kinds.items() if names]
+        return f"edited here: {', '.join(counts) or 'no case'}"
 
     def diff(self) -> Iterator[str]:
         """Yield the lines of a unified diff from its text to that of the package."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.authoring.yaml_reader import parse_yaml
 from tunegate.harness.core.errors import UsageError
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.resolve import own_templates
 
@@ -21,8 +21,8 @@ from tunegate.harness.models.resolve import own_templates
 class Pack:
     """A pack: a unit of the same name. Raise its `version` if its text changes.
 
-    `sees` is what it watches, in one line. `margin` is the tolerated loss of a continuous unit, in the unit of its
-    score; None for pass/fail units, whose margin follows from their number of cases.
+    `sees` is what it watches, in one line. `margin` is the tolerated loss of a continuous unit, in nats per token;
+    None for pass/fail units, whose margin follows from their number of cases.
     """
 
     name: str
@@ -52,28 +52,24 @@ class Pack:
         return data
 
 
-def text_digest(text: str) -> str:
-    """Return the SHA-256 (hex) of a text, as UTF-8."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
 PACKS: Mapping[str, Pack] = {
     pack.name: pack
     for pack in (
         Pack("general", 1, "general knowledge"),
         Pack("instructions", 1, "form, length, order, words as asked"),
-        Pack("languages", 1, "answers in the user's language"),
+        Pack("languages", 1, "replies in the user's language"),
         Pack("data", 1, "orders inside data stay data"),
+        Pack("passages", 1, "plain English, without a prompt", margin=0.2),
     )
 }
 
-#: What `init` adds where the model's weights are here, and for those without a chat template, which answer nothing.
+#: What `init` adds where the model's weights are here, and for those without a chat template, which only read.
 DEFAULT: Sequence[str] = ("general",)
-WITHOUT_TEMPLATE: Sequence[str] = ()
+WITHOUT_TEMPLATE: Sequence[str] = ("passages",)
 
 
 def default_packs(model: str) -> list[Pack]:
-    """Return the packs for a model whose weights are here, by its name; none if there is nothing for it."""
+    """Return the packs for a model whose weights are here, by its name."""
     folder = Path(backend_of(model).weights(model)).expanduser()
     talks = not folder.is_dir() or bool(own_templates(folder))  # a Hub id is not looked up
     return [PACKS[name] for name in (DEFAULT if talks else WITHOUT_TEMPLATE)]

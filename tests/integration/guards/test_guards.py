@@ -124,13 +124,15 @@ def test_init_refuses_the_guards_own_task_and_an_empty_reason(shop, task, more, 
     assert (done.returncode, said in done.stderr, (shop / "fixtures").exists()) == (2, True, False)
 
 
-def test_a_model_without_a_chat_template_gets_no_questions(shop):
+def test_a_model_without_a_chat_template_gets_passages_only(shop):
     (shop / "plain").mkdir()
     (shop / "plain" / "config.json").write_text("{}")
 
     done = run(shop, "init", "desk", *TABLE, "--model", "./plain")
 
-    assert (done.returncode, units(shop)) == (0, [])
+    assert (done.returncode, units(shop)) == (0, ["passages"])
+    assert "guards/passages: 120 cases, a margin of 0.2 nats" in done.stdout
+    assert "warning: guards" not in run(shop, "lint").stdout
 
 
 def test_no_run_imports_the_packs():

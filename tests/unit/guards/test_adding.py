@@ -10,7 +10,7 @@ import yaml
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.guards import copies
-from tunegate.harness.guards.adding import prepare
+from tunegate.harness.guards.adding import plan_addition
 from tunegate.harness.guards.copies import copy_of, find_copies
 from tunegate.harness.guards.packs import PACKS
 from tunegate.harness.guards.updating import copies_of, take
@@ -27,7 +27,7 @@ def cases(tmp_path):
 
 
 def add(cases, *packs):
-    adding = prepare(packs, cases)
+    adding = plan_addition(packs, cases)
     adding.write()
     return adding
 
@@ -84,7 +84,7 @@ def test_a_copy_names_its_version_and_digest_in_a_comment_and_is_found_wherever_
 def test_what_is_there_stays_and_what_is_missing_of_it_is_added(cases):
     add(cases, GENERAL)
     before = texts(cases)
-    assert prepare([GENERAL], cases).files == {}
+    assert plan_addition([GENERAL], cases).files == {}
 
     (cases / "guards" / "task.yaml").unlink()
     adding = add(cases, GENERAL)
@@ -114,7 +114,7 @@ def test_a_file_that_differs_is_named_and_nothing_is_written(cases):
     before = texts(cases)
 
     with pytest.raises(Refused, match=r"guards/general.yaml, .*guards/data.yaml: expected no file, or the pack"):
-        prepare([INSTRUCTIONS, GENERAL, DATA], cases)
+        plan_addition([INSTRUCTIONS, GENERAL, DATA], cases)
 
     assert texts(cases) == before
 
@@ -123,22 +123,22 @@ def test_a_unit_of_the_same_name_and_a_policy_in_braces_are_refused(cases):
     add(cases, DATA)
     (cases / "guards" / "own.yaml").write_text(DATA.text.replace("unit: data", "unit: general"), "utf-8")
     with pytest.raises(Refused, match="guards/general: expected no unit of this name"):
-        prepare([GENERAL], cases)
+        plan_addition([GENERAL], cases)
 
     (cases / "guards" / "own.yaml").unlink()
     units = yaml.safe_dump({"version": 1, "units": policy(cases)}, default_flow_style=True)
     (cases / "guards" / "task.yaml").write_text(units, "utf-8")
     with pytest.raises(Refused, match=r"(?s)expected units on lines of their own.*general:\n  role: guard"):
-        prepare([GENERAL], cases)
+        plan_addition([GENERAL], cases)
 
 
 def test_mistakes_that_are_there_are_named_and_so_is_a_task_in_place_of_the_fixtures(cases):
     add(cases, GENERAL)
     (cases / "guards" / "own.yaml").write_text("version: 2\n")
     with pytest.raises(AuthoringError, match=r"own.yaml"):
-        prepare([DATA], cases)
+        plan_addition([DATA], cases)
     with pytest.raises(Refused, match="expected a folder of tasks, found one task"):
-        prepare([DATA], cases / "guards")
+        plan_addition([DATA], cases / "guards")
 
 
 def test_a_newer_version_is_shown_and_taken(cases, monkeypatch):

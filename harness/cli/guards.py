@@ -24,7 +24,7 @@ SHOWN_DIGITS = 12  # of a digest
 
 def guards(
     action: Annotated[Action, typer.Argument(help="What to do.", metavar="list|add|update")] = "list",
-    packs: Annotated[list[str] | None, typer.Argument(help="Packs, by name.", metavar="PACK...")] = None,
+    packs: Annotated[list[str] | None, typer.Argument(help="Packs, by name.", metavar="PACK")] = None,
     take: Annotated[bool, shared("take")] = False,
     cases: Cases = FIXTURES,
     quiet: Quiet = False,

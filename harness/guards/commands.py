@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,14 +11,16 @@ import typer
 
 from tunegate.harness.cli.common import chatter, console, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
-from tunegate.harness.core.errors import UsageError, show_path
-from tunegate.harness.core.formatting import quantity
+from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.printing import Printer, figures_table
 from tunegate.harness.models.backends import backend_of
 from tunegate.harness.options.settings import standing
 
 if TYPE_CHECKING:
     from tunegate.harness.guards.adding import Addition
+    from tunegate.harness.guards.packs import Pack
 
 Action = Literal["list", "add", "update"]
 SHOWN_DIGITS = 12  # of a digest
@@ -56,15 +60,39 @@ def _list(names: list[str]) -> None:
 
 
 def _add(names: list[str], cases: Path, quiet: bool) -> None:
-    from tunegate.harness.guards.adding import plan_addition
+    from tunegate.harness.guards.adding import not_there, plan_addition
     from tunegate.harness.guards.packs import find_packs
 
-    adding = plan_addition(find_packs(names), cases)
+    packs, model = find_packs(names), standing(project())["model"]
+    is_hosted = backend_of(model).is_hosted
+    adding = plan_addition(packs, cases)
+    if is_hosted:
+        _ask(not_there(packs, cases), model)
     adding.write()
     if not quiet:
         report_added(adding)
-        record = "tunegate record" if backend_of(standing(project())["model"]).is_hosted else "pytest --tg-record"
+        record = "tunegate record" if is_hosted else "pytest --tg-record"
         console.print(f"next: tunegate lint, then {record}" if adding.files else "nothing to add")
+
+
+def _ask(new: Sequence[Pack], model: str) -> None:
+    """Ask before packs are added whose inputs may close the account that each run sends them from.
+
+    Raises:
+        Refused: the answer is no, or there is none.
+    """
+    counted = [f"{len(pack.data['cases'])} {pack.sends}" for pack in new if pack.sends]
+    if not counted:
+        return
+    what = f"each run would send {listed(counted)} to {shown(model)}, from the account of its key"
+    try:
+        answer = typer.confirm(f"{what}; its provider may forbid them. Add them?", default=False)
+    except typer.Abort as error:
+        if sys.stdin.isatty():
+            raise
+        raise Refused(f"{what}: expected an answer, found no terminal to ask on; nothing was written") from error
+    if not answer:
+        raise Refused(f"{what}: expected a yes, found a no; nothing was written")
 
 
 def report_added(adding: Addition) -> None:

@@ -22,13 +22,15 @@ class Pack:
     """A pack: a unit of the same name. Raise its `version` if its text changes.
 
     `sees` is what it watches, in one line. `margin` is the tolerated loss of a continuous unit, in nats per token;
-    None for pass/fail units, whose margin follows from their number of cases.
+    None for pass/fail units, whose margin follows from their number of cases. `sends` is what its inputs are, where a
+    provider may close an account for them, such as unsafe requests; empty for others.
     """
 
     name: str
     version: int
     sees: str
     margin: float | None = None
+    sends: str = ""
 
     @property
     def file(self) -> str:

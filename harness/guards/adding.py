@@ -28,7 +28,7 @@ from tunegate.harness.scaffold.outlook import half_points
 from tunegate.harness.scaffold.task import task_of_files
 
 TASK = "guards"
-TOGETHER = 0.9  # of equal models are to hold all guards of the task
+TOGETHER = 0.9  # of equal models are to hold all guards, if they are added at once
 ABOUT = "What no change may break: packs of tunegate guards, and your own guards beside them."
 
 
@@ -128,17 +128,17 @@ def _policies(task: Task, packs: Sequence[Pack]) -> dict[str, Mapping[str, Any]]
 
 
 def _declared(pack: Pack, plan: Plan, guards: int) -> Mapping[str, Any]:
-    """The smallest margin that an equal model holds, so often that all of so many guards hold nine times in ten."""
+    """The smallest margin that an equal model holds, so often that so many guards added at once hold 9 of 10 times."""
     if pack.margin is not None:
         reason = f"In nats per token. Set it to the loss that you accept; {plan.n} cases can show no smaller collapse."
         collapse = max(plan.least_collapse or 0.0, DEFAULT_COLLAPSE)
         return {"role": "guard", "margin": pack.margin, "collapse": collapse, "reason": reason}
-    margin = half_points(plan.smallest_margin(TOGETHER ** (1 / guards)))
+    chance = TOGETHER ** (1 / guards)
+    margin = half_points(plan.smallest_margin(chance))
     if margin is None:
         raise ValueError(f"{pack.name} has too few cases for any margin")
-    others = f" together with {quantity(guards - 1, 'other guard')}" if guards > 1 else ""
     reason = (
-        f"With {plan.n} cases, the smallest that equal models hold 9 of 10 times{others} (at a flip rate of "
+        f"With {plan.n} cases, the smallest that equal models hold {100 * chance:.0f} % of the time (at a flip rate of "
         f"{100 * USUAL_FLIP_RATE:g} %, assumed). Set it to the loss that you accept."
     )
     return {"role": "guard", "margin": margin, "reason": reason}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.yaml_reader import parse_yaml
+from tunegate.harness.cases.loader import is_fixture_file
 from tunegate.harness.core.errors import AuthoringError, show_path
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed, quantity
@@ -40,8 +41,9 @@ class Copy:
 
     @property
     def is_edited(self) -> bool:
-        """Whether its text is not the one that was copied."""
-        return text_digest(self.text) != self.digest
+        """Whether its text is not the one that was copied; of the version that ships, whatever its first line says."""
+        copied = self.pack.digest if self.pack and self.pack.version == self.version else self.digest
+        return text_digest(self.text) != copied
 
     @property
     def is_behind(self) -> bool:
@@ -97,7 +99,7 @@ def find_copies(cases: Path) -> dict[str, Copy]:
     Raises:
         Unreadable: a file is no UTF-8 text.
     """
-    found = (read_copy(path) for path in sorted(cases.glob("*/*.yaml")))
+    found = (read_copy(path) for path in sorted(cases.glob("*/*")) if is_fixture_file(path))
     return {copy.name: copy for copy in found if copy}
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.guards import copies
 from tunegate.harness.guards.adding import plan_addition
 from tunegate.harness.guards.copies import copy_of, find_copies
@@ -170,6 +171,33 @@ def test_an_own_edit_is_named_and_never_lost(cases, monkeypatch):
         take(copies_of([], cases))
 
     assert texts(cases) == before
+
+
+def test_an_edit_is_named_whatever_digest_its_first_line_claims(cases):
+    add(cases, GENERAL)
+    path = cases / "guards" / "general.yaml"
+    text = GENERAL.text.replace("Poland", "Peru")
+    path.write_text(copies.FIRST.format(name="general", version=1, digest=text_digest(text)) + text, "utf-8")
+
+    assert copies_of([GENERAL], cases)[0].state.endswith("edited here: 1 case changed (capitals-warsaw)")
+
+
+def test_a_copy_under_another_ending_is_found(cases):
+    add(cases, GENERAL)
+    path = cases / "guards" / "general.yaml"
+    path.rename(path.with_suffix(".yml"))
+
+    assert plan_addition([GENERAL], cases).files == {}
+
+
+def test_the_reason_of_a_margin_is_true_of_a_pack_that_is_added_later(cases):
+    add(cases, GENERAL)
+    add(cases, INSTRUCTIONS)
+    plans = {each.unit.name: each.chances["no change"] for each in plan_units(load_tasks(cases), Past())}
+
+    for name, chance in (("general", 90), ("instructions", 95)):
+        assert f"the smallest that equal models hold {chance} % of the time" in policy(cases)[name]["reason"]
+        assert plans[name].held + plans[name].improved >= chance / 100 - 0.002  # 95 % is the root of 90 %
 
 
 def test_line_ends_are_no_edit_and_versions_of_another_package_are_named(cases, monkeypatch):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from tunegate.harness.cli.common import console, first_given, is_given, project
+from tunegate.harness.cli.common import check_reason, console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.core.parts import find_part, load_part
@@ -17,6 +17,7 @@ from tunegate.harness.models.backends import backend_of
 from tunegate.harness.options.table import Suite
 
 if TYPE_CHECKING:
+    from tunegate.harness.guards.adding import Addition
     from tunegate.harness.scaffold.drafts import Columns
     from tunegate.harness.scaffold.table import Table
     from tunegate.harness.scaffold.task import NewTask
@@ -43,7 +44,8 @@ def tour(
 Given = TypeVar("Given")
 
 
-OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model")  # parameters that no other file takes
+#: Parameters that no other file takes.
+OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model", "no_guards")
 
 
 def init(
@@ -61,6 +63,7 @@ def init(
     limit: Annotated[int, shared("limit")] = 200,
     rows: Annotated[int | None, shared("rows", "init")] = None,
     model: Annotated[str, shared("model", "init")] = "smollm2",
+    no_guards: Annotated[str | None, shared("no-guards")] = None,
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
@@ -68,7 +71,7 @@ def init(
 
     Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing. With
     --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id, openai:URL#MODEL or
-    anthropic:URL#MODEL.
+    anthropic:URL#MODEL. If its weights are here, guards that ship are added: see tunegate guards.
     """
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
@@ -79,6 +82,7 @@ def init(
         _refuse_table_options(ctx, source)
         load_part("tunegate.harness.imports.commands:import_")(Path(source), task, cases=cases, quiet=quiet)
         return
+    check_reason("--no-guards", no_guards)
     chosen = _chosen(model, is_given(ctx, "model"), rows)
     asks = task is None and source is None and _is_interactive()
     check_suite(suite)
@@ -93,10 +97,16 @@ def init(
     if rows and table is None:
         raise UsageError(f"--rows {rows}: expected --from FILE with the rows, found none")
     fixtures = relative(cases, project())
-    made = new_task(InitOptions(name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0))
+    made = new_task(InitOptions(
+        name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, no_guards or ""
+    ))  # fmt: skip
+    guards = _guards(chosen, name, cases) if not no_guards else None
     changes = write_task(made, project(), cases, chosen)
+    if guards:
+        guards.write()
     if not quiet:
-        _report(changes, made, _next(chosen))
+        is_asked = bool(chosen and backend_of(chosen).is_hosted and not no_guards)
+        _report(changes, made, _next(chosen), guards, is_asked)
 
 
 def _refuse_table_options(ctx: typer.Context, source: str) -> None:
@@ -136,6 +146,12 @@ def _next(model: str) -> str:
     if not model:
         return "pytest"
     return "tunegate record" if backend_of(model).is_hosted else "pytest --tg-record"
+
+
+def _guards(model: str, task: str, cases: Path) -> Addition | None:
+    """The guards that come along; none where this installation lacks their package."""
+    guards_of_init = find_part("tunegate.harness.guards.commands:guards_of_init")
+    return guards_of_init(model, task, cases) if guards_of_init else None
 
 
 def _is_interactive() -> bool:
@@ -195,12 +211,16 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
     return names
 
 
-def _report(changes: Changes, made: NewTask, then: str) -> None:
+def _report(changes: Changes, made: NewTask, then: str, guards: Addition | None, says_how: bool) -> None:
     for path in changes.new:
         console.print(f"wrote {show_path(path)}")
     for path in changes.added:
         console.print(f"added to {show_path(path)}")
     console.lines((made.holds, *made.outlook))
+    if guards:
+        load_part("tunegate.harness.guards.commands:report_added")(guards)
+    elif says_how:
+        console.print("no guard was added, since its calls are paid for: tunegate guards add general")
     for note in (*made.notes, *changes.notes):
         console.print(f"note: {note}")
     guide = next(path for path in changes.new if path.name == "README.md")

@@ -58,6 +58,8 @@ GROUPS: dict[str, tuple[CommandRow, ...]] = {
             "tunegate lint fixtures/support/triage.yaml --strict"),
         CommandRow("harness.cli.fixtures:schema", "Print a JSON Schema for an editor.",
             "tunegate schema task > task.schema.json"),
+        CommandRow("harness.guards.commands:guards", "Add guards that ship: what no change may break.",
+            "tunegate guards add general instructions"),
         CommandRow("harness.cli.fixtures:plan", "Show how many cases each unit needs.",
             "tunegate plan --unit support/triage --margin .03"),
         CommandRow("harness.cli.traffic:traffic", "Freeze production inputs as a snapshot.",

@@ -24,7 +24,7 @@ Warned = Literal[
     "ungated", "part-lower", "value-lower", "value-never-right", "same-outputs", "constant-output", "near-cases",
     "near-gains", "target-not-reached", "nothing-to-gain", "already-failing", "unstable", "disarmed", "sealed-not-held",
     "late-run", "below-service", "gain-not-evidence", "undeclared", "sealed-not-evaluated", "training-data",
-    "only-warned",
+    "only-warned", "no-guard",
 ]  # fmt: skip
 #: The rest: the numbers, and what was found to be fine.
 Noted = Literal[

@@ -31,6 +31,7 @@ class Outlook:
         reused: open targets without a sealed unit, whose cases other adapters were evaluated on before.
         seen_by_reward: the improved targets that are no evidence, since the adapter's reward saw them, with the reason.
         only_rewarded: these are all improved targets.
+        unguarded: the targets, if no unit of any task is a guard.
         unseen: sealed units that were not evaluated.
         supplied: what of the candidate was made elsewhere: its outputs, its scores, or nothing.
         adopted: what is known of the training data of an adapter that was trained elsewhere, a key of `ADOPTED`.
@@ -51,6 +52,7 @@ class Outlook:
     unsealable: Sequence[str] = ()
     seen_by_reward: Mapping[str, str] = field(default_factory=dict)
     only_rewarded: bool = False
+    unguarded: Sequence[str] = ()
 
 
 #: What to say of what was made elsewhere.
@@ -63,7 +65,19 @@ _SUPPLIED = {
 def decision(outlook: Outlook) -> tuple[Remark, ...]:
     """Return the remarks on a task's decision; one says "Release" only if a release is possible."""
     main = list(_decision(outlook))
-    return (*main, *_not_evidence(outlook, main), *_falls(outlook.verdicts), *_made_elsewhere(outlook))
+    return (
+        *main,
+        *_unguarded(outlook.unguarded),
+        *_not_evidence(outlook, main),
+        *_falls(outlook.verdicts),
+        *_made_elsewhere(outlook),
+    )
+
+
+def _unguarded(targets: Sequence[str]) -> Iterator[Remark]:
+    if targets:
+        tested = "the targets" if len(targets) > 1 else "the target"
+        yield warning("no-guard", f"No guard: nothing but {tested} was tested.", targets)
 
 
 def _not_evidence(outlook: Outlook, main: Sequence[Remark]) -> Iterator[Remark]:
@@ -159,7 +173,7 @@ def _undeclared(outlook: Outlook) -> Iterator[Remark]:
 def _gain(outlook: Outlook) -> Iterator[Remark]:
     """Yield what the gain is worth that was shown."""
     won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
-    shown = f"{won}; {_kept(outlook)}"
+    shown = "; ".join(filter(None, [won, _kept(outlook)]))
     if outlook.only_rewarded:
         saw = f"{shown}; but the adapter's reward saw that gain: {_seen(outlook)}"
         yield cause("rewarded-gain", saw, outlook.seen_by_reward)
@@ -232,7 +246,8 @@ def _kept(outlook: Outlook) -> str:
     if len(held) > len(wrong) + len(floored):
         kept = f"every {other}{kind} of {outlook.task} held"
     else:
-        kept = "" if other and not aimed else f"{outlook.task} has no guard"
+        # a guard that shows no loss is none; that a task has none at all is said of the whole decision
+        kept = f"{outlook.task} has no guard" if aimed == bool(other) else ""
     return ", ".join(filter(None, [
         kept,
         f"nothing was right in {listed(wrong)} before or after ({PROVES_NOTHING})" if wrong else "",

@@ -72,14 +72,24 @@ def compare(
         by_unit = {
             key: replace(each, blocks=each.blocks and each.verdict != "ungated") for key, each in by_unit.items()
         }
+    unguarded = _unguarded(tasks, aimed, by_unit)
     decisions = {
-        task.name: _decide(task, candidate, by_unit, task.name in trained) for task in _with_vanished(tasks, by_unit)
+        task.name: _decide(task, candidate, by_unit, task.name in trained, unguarded)
+        for task in _with_vanished(tasks, by_unit)
     }
     return replace(
         candidate,
         verdicts=by_unit,
         tasks={task: decision for task, decision in decisions.items() if decision},
     )
+
+
+def _unguarded(tasks: Sequence[Task], aimed: Collection[str], by_unit: Mapping[str, UnitVerdict]) -> list[str]:
+    """Return the evaluated targets if no unit of the fixtures, evaluated or not, is a guard with a margin."""
+    policies = [(task, task.policy.of(unit.name, unit.kind)) for task in tasks for unit in task.units]
+    if any(each.margin is not None and (each.role == "guard" or task.name not in aimed) for task, each in policies):
+        return []
+    return [key for key, each in by_unit.items() if each.role == "target" and not each.proven_by]
 
 
 def _with_vanished(tasks: Sequence[Task], by_unit: Collection[str]) -> list[Task]:
@@ -320,7 +330,9 @@ def _mean_is_lost(each: PairedScores) -> bool:
     return each.difference < -each.margin * each.span - stats.TIE
 
 
-def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> TaskDecision | None:
+def _decide(
+    task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool, unguarded: Sequence[str]
+) -> TaskDecision | None:
     """Return the task's decision, or None if one of its units has no verdict.
 
     An adapter must show a gain on the task it was trained for; without a target (so also without a task.yaml) that is
@@ -350,6 +362,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         reused=[each.unit for each in targets if not each.sealed and runs.get(each.unit, 1) > 1],
         seen_by_reward=seen,
         only_rewarded=bool(won) and len(seen) == len(won),
+        unguarded=unguarded if trained or targets else (),
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
         adopted=candidate.adopted,
         unsealable=_unsealable(task, targets) if candidate.adopted else [],

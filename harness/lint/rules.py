@@ -132,7 +132,8 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
         if not mistakes:  # mistakes in other files of the task may affect this one
             raise
         return Lint(mistakes=mistakes)
-    warnings = {warning for task in tasks for warning in _warnings(root / task.name, task)}
+    aims = any(task.policy.targets for task in tasks)
+    warnings = {warning for task in tasks for warning in _warnings(root / task.name, task, aims)}
     warnings |= set(undecidable(root, tasks, baselines))
     kept = sorted(warning for warning in warnings if file is None or _is_same(warning.file, file))
     return Lint(tasks, warnings=tuple(kept))
@@ -174,9 +175,10 @@ def _counted(unit: Unit) -> str:
     return f"{unit.key}: {quantity(len(unit.cases), f'{unit.suite} case')}{more}"
 
 
-def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
+def _warnings(folder: Path, task: Task, aims: bool) -> Iterator[LintWarning]:
+    """Warn about one task; `aims` says whether any task has a target."""
     yield from unused_files(folder, task)
-    yield from _policy(folder / POLICY, task)
+    yield from _policy(folder / POLICY, task, aims)
     for unit in task.units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
             yield from check.warnings if isinstance(check, HasWarnings) else ()
@@ -193,14 +195,14 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
             yield LintWarning(unit.cases[0].path, 1, f"{unit.key}: {text}")
 
 
-def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
+def _policy(path: Path, task: Task, aims: bool) -> Iterator[LintWarning]:
     """Warn about what task.yaml leaves undeclared."""
     if not task.policy.declared:
         text = "no task.yaml, so every unit is a guard and nothing can be released"
         yield LintWarning(task.units[0].cases[0].path, 1, f"{task.name}: {text}")
         return
     document = read_yaml(path)
-    if not task.policy.targets:
+    if not aims:
         text = "no unit is a target, so nothing has to improve and no fine-tune can show its gain"
         yield LintWarning(path, document.line(("units",)), text)
     for unit in task.units:

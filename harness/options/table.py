@@ -278,6 +278,8 @@ TABLE = (
     Option("gate-result", "Result of the gate's job; a contradicting decision is not shown",
            "success|failure|cancelled|skipped"),
     _flag("markdown", "Print Markdown, for a job summary", group=OUTPUT),
+    _flag("take", "Take the newer versions of the package"),
+    Option("no-guards", "Why the new project has none of the guards that ship", "REASON"),
     _flag("strict", "Treat warnings as errors", stands=True),
     _flag("report-card", "Show what each voice metric can detect"),
     Option("home", "Folder the demo writes to; emptied first", "DIR", Path, Path(".tunegate/demo")),

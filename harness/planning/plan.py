@@ -169,14 +169,15 @@ class Plan:
     @cached_property
     def held_margin(self) -> float | None:
         """The smallest margin that it holds with the required chance, at a `collapse` that its cases can show."""
-        return self._smallest_margin(self.asked)
+        return self.smallest_margin(self.asked)
 
     @cached_property
     def usual_margin(self) -> float | None:
         """The smallest margin that it holds 95 % of the time if nothing changed, at that `collapse`."""
-        return self._smallest_margin(USUALLY)
+        return self.smallest_margin(USUALLY)
 
-    def _smallest_margin(self, chance: float) -> float | None:
+    def smallest_margin(self, chance: float) -> float | None:
+        """Return the smallest margin that it holds with this chance if nothing changed, at that `collapse`."""
         power = self.power
         if isinstance(power, Continuous) and not self.shows_share:
             power = replace(power, collapse=self.least_collapse)

@@ -280,7 +280,7 @@ def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, tuple[R
     if len(candidates) == 1:
         return candidates[0].outcome, candidates[0].said
     outcome, remark = _summary(candidates)
-    return outcome, (remark,)
+    return outcome, (remark, *dict.fromkeys(chain.from_iterable(_unguarded(each.said) for each in candidates)))
 
 
 def _summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, Remark]:
@@ -341,8 +341,12 @@ def candidate_name(record: Record) -> str:
 def decision_sentences(decision: TaskDecision, soft: Iterable[str]) -> tuple[Remark, ...]:
     """Return the sentences of a task's decision; a separate one if only warnings remain."""
     if decision.decision == "block" and not gate.task_blocked(decision, set(soft)):
-        return (decision_messages.only_warned(decision.blocking),)
+        return (decision_messages.only_warned(decision.blocking), *_unguarded(decision.said))
     return decision.said
+
+
+def _unguarded(said: Iterable[Remark]) -> Iterator[Remark]:
+    yield from (each for each in said if each.code == "no-guard")
 
 
 def _said(record: Record, decisions: Mapping[str, Iterable[Remark]], soft: Iterable[str]) -> Iterable[Remark]:

@@ -18,6 +18,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
@@ -43,7 +44,8 @@ class InitOptions:
     """The input of a new task. Without a `table` it is an example of its suite, to be replaced.
 
     `fixtures` is the folder of all tasks, as the guide shows it. The settings, the workflow and the recipe name
-    the `model`; without one, the expected outputs stand in. So many `rows` are for training.
+    the `model`; without one, the expected outputs stand in. So many `rows` are for training. `no_guards` is the
+    reason why none of those that ship come along; empty if they may.
     """
 
     task: str
@@ -56,6 +58,7 @@ class InitOptions:
     fixtures: str = "fixtures"
     model: str = ""
     rows: int = 0
+    no_guards: str = ""
 
     @property
     def about(self) -> str:
@@ -198,7 +201,8 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
         "that you accept."
     )
     unit = {"role": suite.role, "margin": ahead.margin, "reason": reason}
-    return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
+    said = f"# no guards that ship: {shown(asked.no_guards)}\n" if asked.no_guards else ""
+    return said + write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
 
 
 def task_of_files(name: str, files: Mapping[str, str]) -> Task:

@@ -70,8 +70,7 @@ def test_supplied_outputs_are_never_told_to_be_released():
     target = judged("improved", role="target")
     passed = told(outlook(target, supplied="outputs", unseen=["desk/final"]))
     assert passed == (
-        "Passed: desk/triage improved; desk has no guard. "
-        "The outputs come from a file: they can be compared, but not released."
+        "Passed: desk/triage improved. The outputs come from a file: they can be compared, but not released."
     )
     blocked = told(outlook(judged(role="target"), short=[judged(role="target")], supplied="outputs"))
     assert blocked.startswith("Blocked: no gain on desk/triage")
@@ -97,6 +96,12 @@ def test_a_guard_that_cannot_fall_is_none():
     assert said == "Release: desk/triage improved; desk has no guard, desk/orders cannot fall."
 
 
+def test_no_guard_in_any_task_is_said_of_all_targets():
+    target = judged("improved", role="target")
+    both = told(outlook(target, unguarded=["desk/triage", "mail/triage"]))
+    assert both == "Release: desk/triage improved. No guard: nothing but the targets was tested."
+
+
 def test_a_task_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
     proves = "nothing was right in desk/triage before or after (a score of 0 % cannot fall, so this proves nothing)"
     for wrong in (judged("held", role="target", base=0.0, mean=0.0), judged("cannot fall", base=0.0, mean=0.0)):
@@ -115,7 +120,7 @@ def test_a_unit_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
 
 def test_a_gain_on_reused_cases_is_unproven():
     said = told(outlook(judged("improved", role="target"), reused=["desk/triage"]), "unproven")
-    assert said.startswith("Unproven: desk/triage improved; desk has no guard; but reused cases prove no gain")
+    assert said.startswith("Unproven: desk/triage improved; but reused cases prove no gain")
 
 
 def test_scores_on_a_scale_of_their_own_have_no_case_that_passes():

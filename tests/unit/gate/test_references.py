@@ -49,7 +49,7 @@ def test_an_adapter_only_must_not_be_worse_than_the_one_in_service(evaluate, tmp
     assert found.reason.endswith("Below the last release by 5.0 points, not beyond chance.")
     assert adapter.tasks["desk"].reason == (
         "Release: desk/triage (-5.0) below the adapter in service, not beyond chance; on the base desk/triage "
-        "improved; desk has no guard."
+        "improved. No guard: nothing but the target was tested."
     )
 
     other = evaluate(candidate, None, (), **rows)
@@ -85,7 +85,9 @@ def test_an_adapter_above_the_one_in_service_is_not_below_it(evaluate, tmp_path)
     judged = evaluate({T: row(100, 85)}, baseline={T: row(100, 60)}, last_release={T: row(100, 80)})
     [found] = judged.verdicts.values()
     assert (found.below_service, found.is_below_shown) == (0.0, False)
-    assert judged.tasks["desk"].reason == "Release: desk/triage improved; desk has no guard."
+    assert judged.tasks["desk"].reason == (
+        "Release: desk/triage improved. No guard: nothing but the target was tested."
+    )
 
 
 def test_what_cannot_be_compared_with_the_adapter_in_service_blocks(evaluate, tmp_path):

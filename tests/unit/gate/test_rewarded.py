@@ -90,9 +90,9 @@ def test_a_gain_that_the_rewarding_check_alone_shows_blocks(gated, tmp_path):
     found = gated(form, reward_of(tmp_path))
     assert (found.decision, found.rewarded) == ("block", ("desk/triage",))
     assert found.reason == (
-        "Blocked: desk/triage improved; desk has no guard; but the adapter's reward saw that gain: desk/triage (its "
+        "Blocked: desk/triage improved; but the adapter's reward saw that gain: desk/triage (its "
         "schema check was the reward, and 40 of its 40 cases have no `expect`). Show one by another kind of check, or "
-        "by cases with an `expect` that the reward did not see."
+        "by cases with an `expect` that the reward did not see. No guard: nothing but the target was tested."
     )
 
 

@@ -18,6 +18,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.statistics.power import fewest_cases
 
 T, G = "desk/triage", "desk/replies"
+BARE = "No guard: nothing but the target was tested."
 
 
 @pytest.fixture
@@ -313,7 +314,37 @@ def test_a_target_that_rose_beyond_chance_is_improved(evaluate, tmp_path):
     judged = evaluate(*moved(100, fixed=20, failing=10))
     assert verdict(judged).verdict == "improved"
     assert judged.tasks["desk"].decision == "release"
-    assert judged.tasks["desk"].reason == "Release: desk/triage improved; desk has no guard."
+    assert judged.tasks["desk"].reason == f"Release: desk/triage improved. {BARE}"
+
+
+def test_a_decision_without_any_guard_says_so(evaluate, tmp_path, monkeypatch):
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
+    write_desk(tmp_path, 9)
+    write_policy(tmp_path, triage={"role": "target"})
+    write_desk(tmp_path, 9, "replies")  # without a margin
+    judged = evaluate({T: [0.0] * 9, G: [0.0] * 9}, {T: [0.0] * 9, G: [0.0] * 9})
+    [remark] = [each for each in judged.tasks["desk"].remarks if each.code == "no-guard"]
+    assert (remark.text, remark.units) == (BARE, (T,))
+
+
+def test_a_guard_anywhere_is_a_guard_also_where_it_is_not_evaluated(evaluate, tmp_path):
+    write_desk(tmp_path, 100)
+    write_policy(tmp_path, triage={"role": "target"})
+    base, tuned = moved(100, fixed=20, failing=10)
+    for task, more in (("desk", {"sealed": True}), ("other", {})):
+        path = write_desk(tmp_path, 9, "replies", task=task, **more)
+        rows = {} if more else {"other/replies": "1" * 9}
+        judged = evaluate({T: base, **rows}, {T: tuned, **rows})
+        assert judged.tasks["desk"].reason.startswith("Release: desk/triage improved.")
+        assert BARE not in judged.tasks["desk"].reason
+        path.unlink()
+
+
+def test_targets_that_only_have_to_hold_are_guards(evaluate, tmp_path):
+    write_desk(tmp_path, 100)
+    write_policy(tmp_path, triage={"role": "target"})
+    assert BARE not in evaluate("1" * 100, "1" * 100, trained=()).tasks["desk"].reason
+    assert BARE in evaluate("1" * 100, "1" * 100).tasks["desk"].reason
 
 
 def test_guards_are_never_improved_only_held(evaluate, tmp_path):

@@ -171,6 +171,15 @@ def test_what_a_task_file_leaves_open_is_told_with_its_line(tmp_path):
     ]
 
 
+def test_a_task_of_guards_needs_no_target_where_another_task_has_one(tmp_path):
+    for task, role in (("desk", "guard"), ("mail", "target")):
+        write_unit(tmp_path, cases(400), task=task)
+        (tmp_path / task / "task.yaml").write_text(POLICY.replace("MARGIN", "0.1").replace("target", role))
+
+    assert not any("no unit is a target" in warning.text for warning in lint_fixtures(tmp_path).warnings)
+    assert any("no unit is a target" in warning.text for warning in lint_fixtures(tmp_path / "desk").warnings)
+
+
 def test_a_target_without_shots_is_told_and_a_guard_without_is_not(tmp_path):
     write_unit(tmp_path, cases(400))
     for role, told in (("target", 1), ("guard", 0)):

@@ -20,6 +20,7 @@ SCORES = "in service 100.0 %, this change 80.0 %"
 REGRESSED = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
 RULES = cause("rule-changes", "Blocked by 1 unapproved rule change.")
 HELD = note("no-target-needed", "Held.")
+BARE = warning("no-guard", "No guard: nothing but the target was tested.", ["desk/triage"])
 BOTH = cause("candidates-block", "Blocked: a, b (2 of 2).")
 PROMPT = EditedPart("desk/triage", "system", "Sort the ticket.", "Sort.")
 HOT = EditedPart("desk/triage", "temperature", "0.0", "1.0")
@@ -72,8 +73,8 @@ def test_whatever_the_words_of_the_gate_the_first_line_has_both_scores(tmp_path,
     monkeypatch.setattr(messages, "worse", lambda facts: cause("significantly-worse", "other words. And more"))
     made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
     line = "Blocked: desk/triage regressed: in service 100.0 %, this change 80.0 %."
-    assert made.tasks["desk"].reason == f"{word}: desk/triage regressed."
-    assert head(report_of([made])) == (line, "")
+    assert made.tasks["desk"].reason == f"{word}: desk/triage regressed. {BARE.text}"
+    assert head(report_of([made])) == (f"{line} {BARE.text}", "")
 
 
 def test_rule_changes_stay_first():
@@ -87,6 +88,18 @@ def test_a_verdict_that_passes_has_the_scores_of_a_few_units_behind_it():
     units = [replace(held, key=f"desk/u{number}") for number in range(4)]
     assert head(gated([HELD], held)) == ("Held.", f"desk/triage: {SCORES}.")
     assert head(gated([HELD], *units)) == ("Held.", "")
+
+
+@pytest.mark.parametrize("said", [HELD, REGRESSED])
+def test_that_there_is_no_guard_stands_in_the_first_line_once(said):
+    more = note("supplied", "Outputs supplied.")
+    first, rest = head(gated([said, more, BARE, BARE], UNIT))
+    assert (first.count(BARE.text), first.endswith(BARE.text), BARE.text in rest) == (1, True, False)
+    assert "Outputs supplied." in rest
+
+
+def test_rule_changes_stay_before_that_there_is_no_guard():
+    assert head(replace(gated([HELD, BARE], UNIT), said=(RULES, HELD, BARE)))[0] == f"{RULES.text} {BARE.text}"
 
 
 def test_of_several_candidates_the_verdict_stands_as_it_is():

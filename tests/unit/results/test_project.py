@@ -104,7 +104,8 @@ def test_a_target_has_to_improve_and_a_minimum_holds():
     assert "no gain on results/m" in record.tasks["results"].reason
     record = compare_supplied(pair_files(same, more, settings), "again").record
     assert record.tasks["results"].reason == (
-        "Passed: results/m improved; results has no guard. Supplied scores: not re-scored, never released."
+        "Passed: results/m improved. No guard: nothing but the target was tested. "
+        "Supplied scores: not re-scored, never released."
     )
 
     [found] = verdicts(same, same, Settings(minimum={"m": 0.9})).values()

@@ -55,6 +55,7 @@ def init(
     expect: Annotated[list[str] | None, shared("expect")] = None,
     text: Annotated[list[str] | None, shared("text")] = None,
     label: Annotated[list[str] | None, shared("label")] = None,
+    absent: Annotated[list[str] | None, shared("absent")] = None,
     names: Annotated[str | None, shared("id")] = None,
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
@@ -72,7 +73,7 @@ def init(
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
-    is_table = bool(column or expect or text or label)
+    is_table = bool(column or expect or text or label or absent)
     is_source = find_part("tunegate.harness.imports.recognise:is_source")
     if source is not None and not is_table and is_source and is_source(Path(source)):
         _refuse_table_options(ctx, source)
@@ -87,7 +88,7 @@ def init(
     if asks:
         source = _prompt("Table of examples, .csv, .tsv, .json, .jsonl or .parquet (Enter: none yet)", _file)
         goal = goal or typer.prompt("Purpose, in one sentence (Enter: later)", default="", show_default=False)
-    kinds = {"--text": tuple(text or ()), "--label": tuple(label or ())}
+    kinds = {"--text": tuple(text or ()), "--label": tuple(label or ()), "--absent": tuple(absent or ())}
     table, columns = _table(source, column, expect or (), names, kinds)
     if rows and table is None:
         raise UsageError(f"--rows {rows}: expected --from FILE with the rows, found none")
@@ -182,7 +183,7 @@ def _table(
     column = column or _prompt("Column with the input", lambda said: _columns(table, "--input", said))[0]
     several = "Columns with the expected values (separated by commas)"
     expected = tuple(expect) or _prompt(several, lambda said: _columns(table, "--expect", said))
-    return table, Columns(column, expected, names, kinds["--text"], kinds["--label"])
+    return table, Columns(column, expected, names, *kinds.values())
 
 
 def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, Drawn, check_roles, draw, read_drafts
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, check_roles, read_drafts
+from tunegate.harness.scaffold.drawing import FEW, Drawn, draw, few_of_a_label
 from tunegate.harness.scaffold.origin import requirement
 from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead
 from tunegate.harness.scaffold.roles import Roles, read_roles
@@ -34,6 +35,7 @@ from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDra
 from tunegate.harness.scaffold.table import Table
 from tunegate.harness.scaffold.training import training_files
 
+SET_ASIDE = " set aside for few-shot"
 ONE_LINE = ("check", "expect", "generate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -122,7 +124,7 @@ def new_task(asked: InitOptions) -> NewTask:
     roles = read_roles(table, columns, asked.system)
     drafts = read_drafts(roles.table, columns)
     suite = SUITES[asked.suite](drafts)
-    drawn = draw(drafts, asked.limit, suite.model_output, asked.rows)
+    drawn = draw(drafts, suite, asked.limit, asked.rows)
     _check_rows(asked, suite)
     files = _files(asked, suite, roles, drawn)
     unit = f"{asked.task}/{asked.suite}"
@@ -134,7 +136,7 @@ def new_task(asked: InitOptions) -> NewTask:
     if drawn.rows:
         said = _system(asked, roles, suite)
         training = training_files(asked.task, asked.suite, asked.model, said, suite, drawn.rows)
-    notes = [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn)] if asked.table else []
+    notes = [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn)] if asked.table else []
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
@@ -163,8 +165,8 @@ def _check_rows(asked: InitOptions, suite: SuiteDraft) -> None:
 
 
 def _holds(drawn: Drawn) -> str:
-    counts = ((drawn.cases, "case"), (drawn.shots, "worked example"), (drawn.rows, "training row"))
-    return ", ".join(quantity(len(each), name) for each, name in counts if each)
+    counts = ((drawn.cases, "case", ""), (drawn.shots, "worked example", SET_ASIDE), (drawn.rows, "training row", ""))
+    return ", ".join(quantity(len(each), name) + more for each, name, more in counts if each)
 
 
 def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) -> dict[str, str]:
@@ -189,7 +191,8 @@ def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
 
 def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
     tags = {"tags": dict(example.tags)} if example.tags else {}
-    return {"id": example.name, "input": example.input, "expect": suite.expect(example)} | tags
+    own = {"check": dict(check)} if (check := suite.own_check(example)) else {}
+    return {"id": example.name, "input": example.input, "expect": suite.expect(example)} | own | tags
 
 
 def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
@@ -243,6 +246,12 @@ def _left(drafts: Drafts, drawn: Drawn) -> list[str]:
     count, what = f"{len(drawn.cases):,} of {len(drafts.all):,} rows are cases (--limit)", "unused"
     also = f", {len(drawn.rows):,} are training rows" if drawn.rows else ""
     return [f"{count}{also}, {left:,} are {what}: use those for training (--rows), but never cases or shots"]
+
+
+def _few(drafts: Drafts, suite: SuiteDraft, drawn: Drawn) -> Iterator[str]:
+    """A note on labels of which there are few cases."""
+    if few := few_of_a_label(drafts, suite, drawn.cases):
+        yield f"fewer than {FEW} cases: {few}; a model that loses one of them is hardly noticed: add rows of them"
 
 
 def render(name: str, **values: Any) -> str:

@@ -1,4 +1,4 @@
-"""Find cells that can be read in two ways: `init` names them, and the option that decides, before it writes anything."""
+"""Find cells that can be read in two ways: `init` names them, and the option that decides, and writes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.core.errors import Problem
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.scaffold.infer import DATE, EACH, LONGEST_LABEL, MOST_LABELS, are_labels, rare
 from tunegate.harness.scaffold.table import Table
 
@@ -123,7 +123,8 @@ def _spellings(cells: Cells) -> Iterator[Doubt]:
     hint = f"make them one, or keep them apart with --label {cells.key}"
     for line, value in cells.filled:
         if isinstance(value, str) and (other := usual[value]) != value:
-            found = f"{ascii(value)} beside {ascii(other)} ({spelt[folded(value)][other]} rows)"
+            written = ascii if unicodedata.normalize("NFC", value) == unicodedata.normalize("NFC", other) else repr
+            found = f"{written(value)} beside {written(other)} ({spelt[folded(value)][other]} rows)"
             yield Doubt(line, "one spelling of each label", found, hint)
 
 
@@ -138,7 +139,7 @@ def _perhaps_labels(cells: Cells) -> Iterator[Doubt]:
     seldom = rare(texts)
     few = f"{listed([*map(repr, seldom)])} in fewer than {EACH} of {len(texts):,} rows" if seldom else ""
     found = few or f"{len(set(texts))} values that repeat in only {len(texts):,} of {cells.rows:,} rows"
-    beside = f", beside {len(set(texts)) - len(seldom)} values that repeat" if few else ""
+    beside = f", beside {quantity(len(set(texts)) - len(seldom), 'value')} in more" if few else ""
     hint = f"if the values of the table are all there are, add --label {cells.key}; otherwise --text {cells.key}"
     first = next(line for line, value in cells.filled if not seldom or value in seldom)
     yield Doubt(first, "labels or any text", found + beside, hint)

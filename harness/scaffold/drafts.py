@@ -9,7 +9,7 @@ from typing import Any
 
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Written, joined, read_input
-from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
+from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.scaffold.chat_rows import FORM
@@ -79,7 +79,9 @@ def check_roles(table: Table, columns: Columns) -> None:
     if columns.input in columns.expect or len(set(columns.expect)) < len(columns.expect):
         raise UsageError("--input, --expect: expected a column each, found one twice")
     if other := next((name for name in columns.absent if name not in columns.expect), None):
-        raise UsageError(f"--absent {other}: expected one of {', '.join(columns.expect)}, found no --expect of that name")
+        raise UsageError(
+            f"--absent {other}: expected one of {', '.join(columns.expect)}, found no --expect of that name"
+        )
     _check_inputs(table, columns)
     if both := [name for name in columns.text if name in columns.label]:
         raise UsageError(f"--text, --label: expected one of them for {both[0]}, found both")
@@ -175,7 +177,9 @@ def _contradict(rows: Sequence[TableRow], columns: Columns) -> bool:
 
 
 def _is_whole(row: TableRow, columns: Columns) -> bool:
-    return columns.input in row.cells and any(column in row.cells or column in columns.absent for column in columns.expect)
+    return columns.input in row.cells and any(
+        column in row.cells or column in columns.absent for column in columns.expect
+    )
 
 
 def as_part(value: Any) -> str:

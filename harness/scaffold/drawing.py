@@ -48,7 +48,9 @@ def draw(drafts: Drafts, suite: SuiteDraft, limit: int, rows: int = 0) -> Drawn:
     if rows and (rows >= len(rest) or rows > len(whole)):
         left = f"{len(rest)} rows besides the worked examples"
         also = f", of which {len(whole)} have all expected values" if len(whole) < len(rest) else ""
-        raise Refused(f"{drafts.table.name}: --rows {rows}: expected fewer than the {left}{also}, so that cases are left")
+        raise Refused(
+            f"{drafts.table.name}: --rows {rows}: expected fewer than the {left}{also}, so that cases are left"
+        )
     kept = whole[len(whole) - rows :]
     trained = {each.line for each in kept}
     cases = sorted([each for each in rest if each.line not in trained][:limit], key=lambda each: each.line)

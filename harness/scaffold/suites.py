@@ -123,7 +123,7 @@ def _filled(
     def output(each: Draft) -> str:
         row = rows[each.line]
         if missing := {key: json.loads(usual[key]) for key in schema["required"] if key not in row}:
-            whole = row | missing
+            whole = {**row, **missing}
             row = {key: whole[key] for key in schema["properties"] if key in whole}
         return json.dumps(row, ensure_ascii=False)
 

@@ -136,7 +136,11 @@ def new_task(asked: InitOptions) -> NewTask:
     if drawn.rows:
         said = _system(asked, roles, suite)
         training = training_files(asked.task, asked.suite, asked.model, said, suite, drawn.rows)
-    notes = [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn)] if asked.table else []
+    notes = (
+        [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn)]
+        if asked.table
+        else []
+    )
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")

@@ -68,9 +68,7 @@ def written(rows: Sequence[Row], header: Row = ("text", "team"), by: str = ",") 
 
 def mail(count: int = 30, start: int = 0, **cells: Callable[[int], str]) -> list[list[str]]:
     """Rows of a text, a team and further cells."""
-    return [
-        [f"Message {n}", TEAMS[n % 3], *(cell(n) for cell in cells.values())] for n in range(start, start + count)
-    ]
+    return [[f"Message {n}", TEAMS[n % 3], *(cell(n) for cell in cells.values())] for n in range(start, start + count)]
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -229,7 +229,7 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "the text null": Attempt(
         written([*mail(), ["One more", "null"]]),
-        refused=["mail.csv:32: team: expected a value or an empty cell, found 'null'", "empty the cell", "--label team"],
+        refused=["mail.csv:32: team: expected a value or an empty cell, found 'null'; empty the cell", "--label team"],
     ),
     "NA in many rows": Attempt(
         written([[f"Message {n}", ("NA", *TEAMS)[n % 4]] for n in range(40)]),

@@ -110,7 +110,7 @@ def test_a_row_that_is_not_scored_whole_is_a_case_and_neither_shown_nor_trained_
     assert len(trained) == 40
     assert all(output.keys() == {"team", "rooms"} for output in trained)
     assert json.loads(task.outputs["desk/schema/case-004"]).keys() == {"team", "rooms"}
-    with pytest.raises(Refused, match="--rows 48: expected fewer than the 57 rows .*, of which 47 have all expected"):
+    with pytest.raises(Refused, match=r"--rows 48: expected fewer than the 57 rows .*, of which 47 have all expected"):
         begin(kinds, ("team", "rooms"), aside=48)
 
 

@@ -12,9 +12,10 @@ _END = re.compile(r"^\.\.\.(?!\S)", re.MULTILINE)  # of the document
 
 
 def append_item(text: str, key: str, item: str) -> str | None:
-    """Return the text with `item`, YAML of a list with one item, at the end of the block list below a top-level key.
+    """Return the text with `item`, YAML of a list or mapping with one item, at the end of that of a top-level key.
 
-    None if there is no such list, or if it is written in brackets. `text` is valid YAML. The caller compares the data.
+    None if there is no such list or mapping, or if it is written in brackets. `text` is valid YAML. The caller compares
+    the data.
     """
     if text.startswith(_MARK):
         new = append_item(text.removeprefix(_MARK), key, item)
@@ -24,7 +25,7 @@ def append_item(text: str, key: str, item: str) -> str | None:
         return None
     found = [number for number, (name, _) in enumerate(root.value) if name.value == key]
     listed = root.value[found[0]][1] if found else None
-    if not isinstance(listed, yaml.SequenceNode) or listed.flow_style:
+    if not isinstance(listed, yaml.SequenceNode | yaml.MappingNode) or listed.flow_style:
         return None
     is_last = found[0] == len(root.value) - 1
     end = _END.search(text, listed.start_mark.index)

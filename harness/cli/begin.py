@@ -43,7 +43,16 @@ def tour(
 Given = TypeVar("Given")
 
 
-OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model")  # parameters that no other file takes
+OF_TABLES = (
+    "names",
+    "unit",
+    "system",
+    "goal",
+    "limit",
+    "rows",
+    "suite",
+    "model",
+)  # parameters that no other file takes
 
 
 def init(
@@ -57,6 +66,7 @@ def init(
     label: Annotated[list[str] | None, shared("label")] = None,
     absent: Annotated[list[str] | None, shared("absent")] = None,
     names: Annotated[str | None, shared("id")] = None,
+    unit: Annotated[str, shared("unit", "init")] = "",
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
@@ -67,8 +77,9 @@ def init(
 ) -> None:
     """Create a task: cases from a table of examples, references, task.yaml, a guide and a workflow.
 
-    Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing. With
-    --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id or openai:URL#MODEL.
+    Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing; a
+    task that exists gets a further unit. With --rows or --model, the settings and the workflow name a model: smollm2, a
+    folder, a Hub id or openai:URL#MODEL.
     """
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
@@ -93,7 +104,9 @@ def init(
     if rows and table is None:
         raise UsageError(f"--rows {rows}: expected --from FILE with the rows, found none")
     fixtures = relative(cases, project())
-    made = new_task(InitOptions(name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0))
+    made = new_task(
+        InitOptions(name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, unit)
+    )
     changes = write_task(made, project(), cases, chosen)
     if not quiet:
         _report(changes, made, _next(chosen))
@@ -196,10 +209,10 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
 def _report(changes: Changes, made: NewTask, then: str) -> None:
     for path in changes.new:
         console.print(f"wrote {show_path(path)}")
-    for path in changes.added:
+    for path in (*changes.added, *changes.edited):
         console.print(f"added to {show_path(path)}")
     console.lines((made.holds, *made.outlook))
     for note in (*made.notes, *changes.notes):
         console.print(f"note: {note}")
-    guide = next(path for path in changes.new if path.name == "README.md")
-    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps")
+    guides = [f"; {show_path(path)} describes the next steps" for path in changes.new if path.name == "README.md"]
+    console.print(f"next: tunegate lint, then {then}{''.join(guides)}")

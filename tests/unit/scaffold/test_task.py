@@ -53,7 +53,7 @@ def fixture(task: NewTask, folder: Path) -> dict:
     for name, text in task.files.items():
         (folder / "desk" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "desk" / name).write_text(text, "utf-8", newline="")
-    return read_yaml(folder / "desk" / f"{task.suite}.yaml").data
+    return read_yaml(folder / "desk" / f"{task.unit}.yaml").data
 
 
 def test_labels_become_a_schema_a_prompt_and_cases(tmp_path):

@@ -43,16 +43,8 @@ def tour(
 Given = TypeVar("Given")
 
 
-OF_TABLES = (
-    "names",
-    "unit",
-    "system",
-    "goal",
-    "limit",
-    "rows",
-    "suite",
-    "model",
-)  # parameters that no other file takes
+#: Parameters that no other file takes.
+OF_TABLES = ("names", "unit", "system", "goal", "limit", "rows", "suite", "model")
 
 
 def init(

@@ -164,7 +164,7 @@ class LocalBackend(BackendWithWeights):
     off_workers = ""
 
     def check(self, name: str) -> None:
-        """Refuse a prefix that nobody brings: neither an id of the Hub nor the embedded model has a colon."""
+        """Refuse a prefix that no package brings: neither an id of the Hub nor the embedded model has a colon."""
         if ":" in name and PREFIX.fullmatch(name.partition(":")[0].lower()) and not Path(name).expanduser().exists():
             raise Refused(f"--tg-model {shown(name)}: {unknown_name(name)}")
 

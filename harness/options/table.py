@@ -199,7 +199,7 @@ TABLE = (
     Option("text", "Expected column that allows any text; repeatable", "COLUMN", many=True),
     Option("label", "Expected column that allows only the labels of the table; repeatable",
            "COLUMN", many=True),
-    Option("absent", "Expected column where an empty cell is the answer: the output has no such key; repeatable",
+    Option("absent", "Expected column where an empty cell means that the output lacks this key; repeatable",
            "COLUMN", many=True),
     Option("id", "Column with the ids of cases; by default, numbers", "COLUMN",
            by={"case": "The line of the log, by its id"}, takes_by={"case": "ID"}),

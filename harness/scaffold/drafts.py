@@ -12,8 +12,8 @@ from tunegate.harness.cases.conversation import ASSISTANT, USER, Written, joined
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed, quantity
+from tunegate.harness.scaffold.ambiguous import NO_VALUE, misread
 from tunegate.harness.scaffold.chat_rows import FORM
-from tunegate.harness.scaffold.doubts import NO_VALUE, misread
 from tunegate.harness.scaffold.infer import cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
 

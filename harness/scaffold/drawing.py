@@ -12,7 +12,7 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.drafts import Draft, Drafts
 from tunegate.harness.scaffold.infer import EACH
-from tunegate.harness.scaffold.suites import Label, SuiteDraft
+from tunegate.harness.scaffold.suites import KeyLabel, SuiteDraft
 from tunegate.harness.text.traces import Passage, Rarity, plain_words
 
 MOST_TRIED, MOST_SHOWN = 4, 6  # examples that may become shots for each expectation, and expectations
@@ -78,7 +78,7 @@ def _each_label_with_its_share(mixed: Sequence[Draft], suite: SuiteDraft) -> lis
     """
     labels = {each.line: suite.labels(each) or (None,) for each in mixed}
     counts = Counter(label for each in labels.values() for label in each)
-    seen: Counter[Label | None] = Counter()
+    seen: Counter[KeyLabel | None] = Counter()
     place: dict[int, float] = {}
     for each in mixed:
         seen.update(labels[each.line])

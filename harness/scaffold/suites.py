@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunegate.harness.authoring.document import show_value
+from tunegate.harness.authoring.document import Where, show_value
 from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.checks.schema.pass_rule import name_of_place
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.scaffold.doubts import cells_of, doubtful, no_values
-from tunegate.harness.scaffold.drafts import Draft, Drafts
+from tunegate.harness.scaffold.ambiguous import ambiguous, cells_of, no_values
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts
 from tunegate.harness.scaffold.infer import (
     DIALECT,
     cell_values,
@@ -33,14 +33,14 @@ LONGEST_TERM = 60  # characters
 
 
 @dataclass(frozen=True, order=True)
-class Label:
+class KeyLabel:
     """A value of a key that has a closed set of them, as JSON."""
 
     key: str
     value: str
 
 
-def _nothing(_: Draft) -> tuple[Label, ...]:
+def _nothing(_: Draft) -> tuple[KeyLabel, ...]:
     return ()
 
 
@@ -60,7 +60,7 @@ class SuiteDraft:
     references: Mapping[str, str] = field(default_factory=dict)
     model_output: bool = True
     notes: tuple[str, ...] = ()
-    labels: Callable[[Draft], tuple[Label, ...]] = _nothing
+    labels: Callable[[Draft], tuple[KeyLabel, ...]] = _nothing
     is_whole: Callable[[Draft], bool] = lambda _: True
     own_check: Callable[[Draft], Mapping[str, Any]] = lambda _: {}
 
@@ -86,32 +86,50 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     keys, columns = schema["properties"], drafts.columns
     _check_prose(drafts, keys, given)
     open_to = [key for key in keys if key not in (*columns.text, *columns.label)]
-    if problems := doubtful(drafts.table, cells_of(rows, open_to)):
+    if problems := ambiguous(drafts.table, cells_of(rows, open_to)):
         raise AuthoringError(problems)
-    unscored = {line: [key for key in schema["required"] if key not in row] for line, row in rows.items()}
-    match = {"match": "whole"} if _is_loose(schema) else {}
+    lacking = {line: [*_lacking(schema, row)] for line, row in rows.items()}
+    unscored = {line: [each for each in places if not _is_absent(each, columns)] for line, places in lacking.items()}
+    match = "whole" if columns.absent else "subset" if any(unscored.values()) else ""
     closed = [key for key, kind in keys.items() if "enum" in kind or kind.get("type") == "boolean"]
     text = json.dumps({"$schema": DIALECT} | schema, indent=2, ensure_ascii=False) + "\n"
     return SuiteDraft(
-        check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
+        check={"schema": "refs/answer.schema.json", "extract": "strict"} | ({"match": match} if match else {}),
         system=f"Reply with JSON only: {render_schema(schema)}",
         expect=lambda each: rows[each.line],
         output=_filled(rows, schema, given),
         references={"answer.schema.json": text},
-        notes=tuple(_inferred(drafts, schema, given)),
-        labels=lambda each: tuple(Label(key, _json(rows[each.line][key])) for key in closed if key in rows[each.line]),
-        is_whole=lambda each: not unscored[each.line],
-        own_check=lambda each: _free(unscored[each.line]) if match else {},
+        notes=(*_inferred(drafts, schema), *_gaps(columns, lacking)),
+        labels=lambda each: _labels(rows[each.line], closed),
+        is_whole=lambda each: rows[each.line].keys() >= {*schema["required"]},
+        own_check=lambda each: _free(unscored[each.line]) if match == "whole" else {},
     )
+
+
+def _labels(row: Mapping[str, Any], closed: Sequence[str]) -> tuple[KeyLabel, ...]:
+    return tuple(KeyLabel(key, _json(row[key])) for key in closed if key in row)
 
 
 def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _free(keys: Sequence[str]) -> Mapping[str, Any]:
-    """The check of a case whose output may have any value of some keys."""
-    return {"fields": {name_of_place((key,)): {"ignore": True} for key in keys}} if keys else {}
+def _free(places: Sequence[Where]) -> Mapping[str, Any]:
+    """The check of a case whose output may have any value at some places."""
+    return {"fields": {name_of_place(where): {"ignore": True} for where in places}} if places else {}
+
+
+def _lacking(schema: Mapping[str, Any], value: Any, where: Where = ()) -> Iterator[Where]:
+    """The places of keys that the schema names and an object in `value` lacks."""
+    for item in value if isinstance(value, list) else ():
+        yield from _lacking(schema.get("items", {}), item, (*where, 0))
+    for key, inner in schema.get("properties", {}).items() if isinstance(value, dict) else ():
+        yield from _lacking(inner, value[key], (*where, key)) if key in value else [(*where, key)]
+
+
+def _is_absent(where: Where, columns: Columns) -> bool:
+    """Whether a key that is lacking there must not stand in an output: --absent names its column, or the only one."""
+    return where[0] in columns.absent or len(columns.absent) == len(columns.expect)
 
 
 def _filled(
@@ -142,16 +160,8 @@ def _rows_and_schema(drafts: Drafts) -> tuple[dict[int, dict[str, Any]], dict[st
     return dict(zip(lines, rows, strict=True)), _of_columns(drafts, values)
 
 
-def _is_loose(schema: Mapping[str, Any]) -> bool:
-    """Whether some object in it may lack a key, or have one that the schema does not name."""
-    keys = schema.get("properties")
-    inner = [*(keys or {}).values(), *([schema["items"]] if "items" in schema else [])]
-    loose = keys is not None and (len(keys) > len(schema["required"]) or "additionalProperties" not in schema)
-    return loose or any(map(_is_loose, inner))
-
-
 def _of_columns(drafts: Drafts, values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The schema of an object with a key for each column; one where an empty cell is the answer is optional."""
+    """The schema of an object with a key for each column; those of --absent are optional."""
     filled = {column: [cell for cell in cells if cell is not None] for column, cells in values.items()}
     if void := [column for column, cells in filled.items() if not cells]:
         hint = f"fill some of them, or leave out --expect {void[0]}"
@@ -205,9 +215,9 @@ def _settle_kinds(drafts: Drafts, schema: dict[str, Any], given: Mapping[str, Se
     keys |= {key: {"enum": [value for _, value in sorted(each.items())]} for key, each in values.items() if each}
 
 
-def _inferred(drafts: Drafts, schema: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+def _inferred(drafts: Drafts, schema: Mapping[str, Any]) -> Iterator[str]:
     """What each key was taken for, with the option that changes it."""
-    keys, columns, rows = schema["properties"], drafts.columns, len(drafts.all)
+    keys, columns = schema["properties"], drafts.columns
     open_to = {key: kind for key, kind in keys.items() if key not in (*columns.text, *columns.label)}
     labels = [f"{key} ({len(kind['enum'])})" for key, kind in open_to.items() if "enum" in kind]
     of_type = {
@@ -219,21 +229,25 @@ def _inferred(drafts: Drafts, schema: Mapping[str, Any], given: Mapping[str, Seq
     }  # fmt: skip
     as_text = "" if drafts.table.typed else "; --text COLUMN takes any text"
     of_table = "; --label COLUMN takes the values of the table only"
-    yield from _told("labels of the table", labels, "; --text COLUMN takes any text")
-    yield from _told("true or false", of_type["true or false"], as_text)
-    yield from _told("numbers", of_type["numbers"], as_text + of_table)
-    yield from _told("dates", of_type["dates"], "; --text COLUMN takes any text")
-    yield from _told("any text", of_type["any text"], of_table)
-    lacking = {key: rows - len(values) for key, values in given.items() if len(values) < rows}
-    empty = [f"{key} ({count} of {rows})" for key, count in lacking.items() if key in schema["required"]]
-    yield from _told("empty cells, not scored", empty, "; with --absent COLUMN, empty is the answer")
-    absent = [f"{key} ({count} of {rows})" for key, count in lacking.items() if key in columns.absent]
-    yield from _told("empty cells, where an output must not have the key", absent, "")
-    others = [key for key in lacking if key not in (*schema["required"], *columns.absent)]
-    yield from _told("keys that some objects lack must be absent there", others, " (match: whole)")
+    yield from _noted("labels of the table", labels, "; --text COLUMN takes any text")
+    yield from _noted("true or false", of_type["true or false"], as_text)
+    yield from _noted("numbers", of_type["numbers"], as_text + of_table)
+    yield from _noted("dates", of_type["dates"], "; --text COLUMN takes any text")
+    yield from _noted("any text", of_type["any text"], of_table)
 
 
-def _told(what: str, names: Sequence[str], option: str) -> Iterator[str]:
+def _gaps(columns: Columns, lacking: Mapping[int, Sequence[Where]]) -> Iterator[str]:
+    """In how many rows each key has no value, and what that means."""
+    counts = Counter(where for places in lacking.values() for where in dict.fromkeys(places))
+    absent, unscored = [], []
+    for where, count in counts.items():
+        of_kind = absent if _is_absent(where, columns) else unscored
+        of_kind.append(f"{name_of_place(where)} ({count} of {len(lacking)})")
+    yield from _noted("no value, not scored", unscored, "; --absent COLUMN: an output must not have the key there")
+    yield from _noted("no value, where an output must not have the key", absent, "")
+
+
+def _noted(what: str, names: Sequence[str], option: str) -> Iterator[str]:
     if names:
         yield f"{what}: {', '.join(names)}{option}"
 
@@ -270,7 +284,7 @@ def _check_values(drafts: Drafts) -> None:
     """Refuse texts that stand for an empty cell."""
     rows, columns = {each.line: each.expected for each in drafts.all}, drafts.columns
     open_to = [column for column in columns.expect if column not in (*columns.text, *columns.label)]
-    if problems := doubtful(drafts.table, cells_of(rows, open_to), [no_values]):
+    if problems := ambiguous(drafts.table, cells_of(rows, open_to), [no_values]):
         raise AuthoringError(problems)
 
 
@@ -310,7 +324,7 @@ def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
         system="Answer in our own terms.",
         expect=lambda each: {"terms": [ids[key] for key in due(each)]},
         output=lambda each: ", ".join(terms[key] for key in due(each)),
-        labels=lambda each: tuple(Label("term", terms[key]) for key in due(each)),
+        labels=lambda each: tuple(KeyLabel("term", terms[key]) for key in due(each)),
         model_output=False,
         references={"terms.yaml": write_yaml({"version": 1, "language": "en", "terms": entries})},
     )

@@ -18,7 +18,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
-from tunegate.harness.core.formatting import quantity
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -144,16 +144,13 @@ def new_task(asked: InitOptions) -> NewTask:
     if drawn.rows:
         said = _system(asked, roles, suite)
         training = training_files(asked.task, asked.unit, asked.model, said, suite, drawn.rows)
-    notes = (
-        [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn)]
-        if asked.table
-        else []
-    )
+    unnamed = _unnamed(_system(asked, roles, suite), drafts, suite)
+    notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn))
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
     return NewTask(
-        asked.task, asked.unit, files, outputs, ahead.margin, holds, tuple(notes), outlook, training
+        asked.task, asked.unit, files, outputs, ahead.margin, holds, notes if asked.table else (), outlook, training
     )  # fmt: skip
 
 
@@ -268,6 +265,17 @@ def _left(drafts: Drafts, drawn: Drawn) -> list[str]:
     count, what = f"{len(drawn.cases):,} of {len(drafts.all):,} rows are cases (--limit)", "unused"
     also = f", {len(drawn.rows):,} are training rows" if drawn.rows else ""
     return [f"{count}{also}, {left:,} are {what}: use those for training (--rows), but never cases or shots"]
+
+
+def _unnamed(system: str, drafts: Drafts, suite: SuiteDraft) -> Iterator[str]:
+    """A note on each key of whose labels the prompt names none."""
+    by_key: dict[str, dict[str, None]] = {}
+    for label in sorted(label for each in drafts.all for label in suite.labels(each)):
+        by_key.setdefault(label.key, {})[label.value] = None
+    for key, values in by_key.items():
+        if suite.model_output and not any(value.casefold() in system.casefold() for value in values):
+            labels = f"the labels of {key} ({listed([*values])})"
+            yield f"the system message names none of {labels}, so only a tuned model can know them"
 
 
 def _few(drafts: Drafts, suite: SuiteDraft, drawn: Drawn) -> Iterator[str]:

@@ -138,15 +138,38 @@ def test_no_value_that_one_case_answers_stands_in_the_prompt_or_the_schema():
     assert answer_schema(begin(towns, text=("team",)))["properties"]["team"] == {"type": "string"}
 
 
-@pytest.mark.parametrize(("answer", "match"), [
-    (lambda n: {"team": "a", "parts": {"n": n}}, {}),
-    (lambda n: {"team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})}, {"match": "whole"}),
-    (lambda n: {"team": "a", "parts": [{"n": n} | ({"m": n} if n % 2 else {})]}, {"match": "whole"}),
+@pytest.mark.parametrize("answer", [
+    lambda n: {"team": "a"} | ({"m": n} if n % 2 else {}),
+    lambda n: {"team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})},
+    lambda n: {"team": "a", "parts": [{"n": n} | ({"m": n} if n % 2 else {})]},
 ])  # fmt: skip
-def test_where_an_inner_key_may_be_missing_an_invented_one_is_a_miss(tmp_path, answer, match):
-    data = fixture(begin([{"text": f"m{n}", "team": answer(n)} for n in range(40)], typed=True), tmp_path)
+def test_a_key_that_an_object_lacks_is_not_scored_and_with_absent_an_invented_one_is_a_miss(tmp_path, answer):
+    rows = [{"text": f"m{n}", "team": answer(n)} for n in range(40)]
+    open_to, closed = begin(rows, typed=True), begin(rows, typed=True, absent=("team",))
 
-    assert {key: value for key, value in data["check"].items() if key == "match"} == match
+    assert fixture(open_to, tmp_path / "open")["check"]["match"] == "subset"
+    assert lint_fixtures(tmp_path / "open").warnings == ()
+    assert [note for note in open_to.notes if note.startswith("no value, not scored: ") and "m (20 of 40)" in note]
+    assert fixture(closed, tmp_path / "closed")["check"]["match"] == "whole"
+    assert "m" not in json.loads(closed.outputs["desk/schema/case-001"])
+
+
+def test_objects_that_have_all_keys_need_no_match(tmp_path):
+    rows = [{"text": f"m{n}", "team": {"team": "a", "parts": {"n": n}}} for n in range(40)]
+
+    assert "match" not in fixture(begin(rows, typed=True), tmp_path)["check"]
+
+
+def test_with_absent_keys_that_objects_of_another_column_lack_are_not_scored(tmp_path):
+    rows = [
+        {"text": f"m{n}", "team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})}
+        | ({"late": True} if n % 3 else {})
+        for n in range(40)
+    ]
+    data = fixture(begin(rows, ("team", "parts", "late"), typed=True, absent=("late",)), tmp_path)
+
+    own = {each["input"]: each.get("check") for each in data["cases"]}
+    assert (own["m2"], own["m1"]) == ({"fields": {"parts.m": {"ignore": True}}}, None)
 
 
 def test_a_key_of_the_whole_output_may_be_taken_for_text_or_labels():
@@ -177,6 +200,13 @@ def test_texts_that_repeat_too_seldom_for_labels_are_asked_for():
 def test_an_option_for_a_column_that_is_not_expected_is_a_usage_error(more, said):
     with pytest.raises(UsageError, match=said):
         begin(rows(), **more)
+
+
+def test_a_system_message_that_names_no_label_is_noted():
+    said = "the system message names none of the labels of team (billing, repairs, sales)"
+
+    assert [note for note in begin(rows(), system="Sort the mail.").notes if note.startswith(said)]
+    assert not [note for note in begin(rows(), system="billing, repairs or sales?").notes if note.startswith(said)]
 
 
 def test_rows_are_put_aside_for_training_and_none_of_them_is_a_case(tmp_path):

@@ -47,8 +47,8 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """A doubtful cell: what was expected and found there, and what decides."""
+class Ambiguity:
+    """An ambiguous cell: what was expected and found there, and what decides."""
 
     line: int
     expected: str
@@ -56,27 +56,27 @@ class Doubt:
     hint: str
 
 
-Kind = Callable[[Cells], Iterator[Doubt]]
+Kind = Callable[[Cells], Iterator[Ambiguity]]
 
 
-def doubtful(table: Table, columns: Sequence[Cells], kinds: Sequence[Kind] | None = None) -> list[Problem]:
-    """The doubtful cells of some columns: of each column those of the first kind that it has."""
+def ambiguous(table: Table, columns: Sequence[Cells], kinds: Sequence[Kind] | None = None) -> list[Problem]:
+    """The ambiguous cells of some columns: of each column those of the first kind that it has."""
     found = ((each.key, next(filter(None, ([*find(each)] for find in kinds or KINDS)), [])) for each in columns)
     return [
-        Problem(table.path, doubt.line, key, doubt.expected, doubt.found, doubt.hint)
-        for key, doubts in found for doubt in doubts
+        Problem(table.path, each.line, key, each.expected, each.found, each.hint)
+        for key, cells in found for each in cells
     ]  # fmt: skip
 
 
-def no_values(cells: Cells) -> Iterator[Doubt]:
+def no_values(cells: Cells) -> Iterator[Ambiguity]:
     """Texts that usually stand for an empty cell."""
     hint = f"empty the cell, or take it as the text that it is: --label {cells.key} or --text {cells.key}"
     for line, value in cells.filled:
         if isinstance(value, str) and value in NO_VALUE | SIGNS:
-            yield Doubt(line, "a value or an empty cell", repr(value), hint)
+            yield Ambiguity(line, "a value or an empty cell", repr(value), hint)
 
 
-def _mixed(cells: Cells) -> Iterator[Doubt]:
+def _mixed(cells: Cells) -> Iterator[Ambiguity]:
     """Cells of another form than most: a text beside numbers, a number as text, a date written in another way."""
     hint = f"mend it, or take all of them as text: --text {cells.key}"
     forms: Sequence[tuple[str, Callable[[Any], bool]]] = (
@@ -88,10 +88,10 @@ def _mixed(cells: Cells) -> Iterator[Doubt]:
         usual = next((value for _, value in cells.filled if is_usual(value)), "")
         such = f" such as {usual!r}" if what == "a date" else ""
         expected = f"{what}{such}, as in {len(cells.filled) - len(odd):,} other rows"
-        yield from (Doubt(line, expected, show_value(value), hint) for line, value in odd)
+        yield from (Ambiguity(line, expected, show_value(value), hint) for line, value in odd)
 
 
-def _of_other_type(cells: Cells) -> Iterator[Doubt]:
+def _of_other_type(cells: Cells) -> Iterator[Ambiguity]:
     """Texts of a typed table that are numbers or truths as most other cells are."""
     odd = cells.odd(lambda value: not isinstance(value, str))
     is_truth = any(isinstance(value, bool) for _, value in cells.filled)
@@ -100,19 +100,19 @@ def _of_other_type(cells: Cells) -> Iterator[Doubt]:
     for line, value in odd:
         if _NUMBER.fullmatch(value) or value.lower() in ("true", "false"):
             expected = f"{what}, as in {len(cells.filled) - len(odd):,} other rows"
-            yield Doubt(line, expected, show_value(value), "write it without quotes")
+            yield Ambiguity(line, expected, show_value(value), "write it without quotes")
 
 
-def _with_comma(cells: Cells) -> Iterator[Doubt]:
+def _with_comma(cells: Cells) -> Iterator[Ambiguity]:
     """Numbers as some languages and spreadsheets write them."""
     if all(_NUMBER.fullmatch(each) or _WITH_COMMA.fullmatch(each) for each in cells.texts):
         hint = f"write 1234.5, or take all of them as text: --text {cells.key}"
         for line, value in cells.filled:
             if isinstance(value, str) and not _NUMBER.fullmatch(value):
-                yield Doubt(line, "numbers with a decimal point", repr(value), hint)
+                yield Ambiguity(line, "numbers with a decimal point", repr(value), hint)
 
 
-def _spellings(cells: Cells) -> Iterator[Doubt]:
+def _spellings(cells: Cells) -> Iterator[Ambiguity]:
     """Labels that differ in case, spaces, composition or invisible characters only: each rarer spelling."""
     if not _repeat([folded(text) for text in cells.texts]):
         return
@@ -125,10 +125,10 @@ def _spellings(cells: Cells) -> Iterator[Doubt]:
         if isinstance(value, str) and (other := usual[value]) != value:
             written = ascii if unicodedata.normalize("NFC", value) == unicodedata.normalize("NFC", other) else repr
             found = f"{written(value)} beside {written(other)} ({spelt[folded(value)][other]} rows)"
-            yield Doubt(line, "one spelling of each label", found, hint)
+            yield Ambiguity(line, "one spelling of each label", found, hint)
 
 
-def _perhaps_labels(cells: Cells) -> Iterator[Doubt]:
+def _perhaps_labels(cells: Cells) -> Iterator[Ambiguity]:
     """Texts that repeat, but not as often as labels do: a schema of labels might be too narrow, and any text too wide.
 
     A prompt that takes any text names no label.
@@ -142,7 +142,7 @@ def _perhaps_labels(cells: Cells) -> Iterator[Doubt]:
     beside = f", beside {quantity(len(set(texts)) - len(seldom), 'value')} in more" if few else ""
     hint = f"if the values of the table are all there are, add --label {cells.key}; otherwise --text {cells.key}"
     first = next(line for line, value in cells.filled if not seldom or value in seldom)
-    yield Doubt(first, "labels or any text", found + beside, hint)
+    yield Ambiguity(first, "labels or any text", found + beside, hint)
 
 
 def _repeat(texts: Sequence[str]) -> bool:
@@ -163,7 +163,7 @@ def folded(text: str) -> str:
     return " ".join(seen.casefold().split())
 
 
-#: The kinds of doubt, in this order.
+#: The kinds of each, in this order.
 KINDS: Sequence[Kind] = (
     no_values, _of_other_type, _mixed, _with_comma, _spellings, _perhaps_labels,
 )  # fmt: skip

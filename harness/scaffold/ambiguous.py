@@ -12,7 +12,7 @@ from typing import Any
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.core.errors import Problem
 from tunegate.harness.core.formatting import listed, quantity
-from tunegate.harness.scaffold.infer import DATE, EACH, LONGEST_LABEL, MOST_LABELS, are_labels, rare
+from tunegate.harness.scaffold.infer import DATE, EACH, LONGEST_LABEL, MOST_LABELS, are_labels, may_be_thousands, rare
 from tunegate.harness.scaffold.table import Table
 
 #: Texts that exports write for an empty cell: those of pandas' `na_values`, and the errors of spreadsheets.
@@ -23,7 +23,9 @@ NO_VALUE = frozenset({
 #: Signs for an empty cell; as an input, each may be a message.
 SIGNS = frozenset({"-", "--", "\u2013", "\u2014", "?"})
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_WITH_COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|\d+),\d+|-?\d{1,3}(,\d{3})+\.\d+")
+_GROUPED = re.compile(
+    r"-?(\d{1,3}(\.\d{3})+|\d+),\d+|-?\d{1,3}(,\d{3})+\.\d+|-?\d{1,3}([ '\u2019\u00a0\u202f]\d{3})+([.,]\d+)?"
+)
 _FEWER = 2  # so many times fewer cells than all are the odd ones
 
 
@@ -103,13 +105,21 @@ def _of_other_type(cells: Cells) -> Iterator[Ambiguity]:
             yield Ambiguity(line, expected, show_value(value), "write it without quotes")
 
 
-def _with_comma(cells: Cells) -> Iterator[Ambiguity]:
+def _grouped(cells: Cells) -> Iterator[Ambiguity]:
     """Numbers as some languages and spreadsheets write them."""
-    if all(_NUMBER.fullmatch(each) or _WITH_COMMA.fullmatch(each) for each in cells.texts):
+    if all(_NUMBER.fullmatch(each) or _GROUPED.fullmatch(each) for each in cells.texts):
         hint = f"write 1234.5, or take all of them as text: --text {cells.key}"
         for line, value in cells.filled:
             if isinstance(value, str) and not _NUMBER.fullmatch(value):
                 yield Ambiguity(line, "numbers with a decimal point", repr(value), hint)
+
+
+def _thousands(cells: Cells) -> Iterator[Ambiguity]:
+    """Numbers of which each point may stand between thousands."""
+    if may_be_thousands(cells.texts):
+        line, value = next((line, value) for line, value in cells.filled if "." in value)
+        hint = f"write 1234 or 1.2340, or take all of them as text: --text {cells.key}"
+        yield Ambiguity(line, "numbers of one reading", f"{value!r}, perhaps thousands", hint)
 
 
 def _spellings(cells: Cells) -> Iterator[Ambiguity]:
@@ -165,7 +175,7 @@ def folded(text: str) -> str:
 
 #: The kinds of each, in this order.
 KINDS: Sequence[Kind] = (
-    no_values, _of_other_type, _mixed, _with_comma, _spellings, _perhaps_labels,
+    no_values, _of_other_type, _mixed, _grouped, _thousands, _spellings, _perhaps_labels,
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ LONGEST_LABEL = 60  # characters
 PROSE = 8  # words on average; longer texts are not matched word for word
 FEW_OPTIONAL = 2  # keys that the prompt calls optional one by one
 _WHOLE, _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})"), re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
+_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(\.\d{3})+")  # or three decimals
 _TRUTHS = {"true": True, "false": False}
 DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 
@@ -50,15 +51,23 @@ def _json_value(cell: Any) -> Any:
 def typed(values: Sequence[str], rows: int) -> list[Any]:
     """Convert the cells of a CSV column to the type that fits all: booleans, integers, numbers, or texts.
 
-    Numbers need `ENOUGH` cells, as a rarely filled column may hold other texts elsewhere.
+    Numbers need `ENOUGH` cells, as a rarely filled column may hold other texts elsewhere. Those that may be thousands
+    stay texts.
     """
     if all(value.lower() in _TRUTHS for value in values):
         return [_TRUTHS[value.lower()] for value in values]
     if _are_enough(values, rows) and all(_WHOLE.fullmatch(value) for value in values):
         return [int(value) for value in values]
-    if _are_enough(values, rows) and all(_DECIMAL.fullmatch(value) for value in values):
+    are_numbers = _are_enough(values, rows) and all(_DECIMAL.fullmatch(value) for value in values)
+    if are_numbers and not may_be_thousands(values):
         return [float(value) for value in values]
     return list(values)
+
+
+def may_be_thousands(texts: Sequence[str]) -> bool:
+    """Whether texts are numbers, and each point of them may stand between thousands."""
+    pointed = [text for text in texts if "." in text]
+    return bool(pointed) and all((_WHOLE if "." not in text else _THOUSANDS).fullmatch(text) for text in texts)
 
 
 def _are_enough(values: Collection[Any], rows: int) -> bool:

@@ -148,7 +148,7 @@ def new_task(asked: InitOptions) -> NewTask:
     notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn))
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
-    holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
+    holds = f"{unit}: {_holds(drawn)}" + (f", of {quantity(len(drafts.all), 'row')}" if asked.table else "")
     return NewTask(
         asked.task, asked.unit, files, outputs, ahead.margin, holds, notes if asked.table else (), outlook, training
     )  # fmt: skip

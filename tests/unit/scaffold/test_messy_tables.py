@@ -215,6 +215,61 @@ ATTEMPTS: dict[str, Attempt] = {
         written(mail(price=lambda n: f"{n},5"), (*URGENT[:2], "price"), by=";"), expect=("price",),
         refused=["mail.csv:2: price: expected numbers with a decimal point, found '0,5'", "--text price"],
     ),
+    "thousands with a comma": Attempt(
+        written(mail(price=lambda n: f'"{1000 + n:,}"'), (*URGENT[:2], "price")), expect=("price",),
+        refused=["mail.csv:2: price: expected numbers with a decimal point, found '1,000'", "write 1234.5"],
+    ),
+    "thousands with a space or an apostrophe": Attempt(
+        written(mail(price=lambda n: f"{n + 1}{' ' if n % 2 else chr(39)}000"), (*URGENT[:2], "price")),
+        expect=("price",), refused=["mail.csv:2: price: expected numbers with a decimal point", "1'000"],
+    ),
+    "thousands with a point": Attempt(
+        written(mail(price=lambda n: f"{n + 1}.000"), (*URGENT[:2], "price")), expect=("price",),
+        refused=["mail.csv:2: price: expected numbers of one reading, found '1.000'", "write 1234 or 1.2340"],
+    ),
+    "decimals with three digits": Attempt(
+        written(mail(share=lambda n: f"0.{n:03}" if n else "1.000"), (*URGENT[:2], "share")), expect=("share",),
+        holds=lambda made: made.keys["share"] == {"type": "number"} and made.expected("Message 7") == {"share": 0.007},
+    ),
+    "amounts with a currency": Attempt(
+        written(mail(price=lambda n: f"{n}.50 EUR"), (*URGENT[:2], "price")), expect=("price",),
+        holds=lambda made: made.expected("Message 3") == {"price": "3.50 EUR"}, says=["any text: price"],
+    ),
+    "dates of another country": Attempt(
+        written(mail(due=lambda n: f"{n % 12 + 1}/{n % 28 + 1}/2026"), (*URGENT[:2], "due")), expect=("due",),
+        holds=lambda made: made.keys["due"] == {"type": "string"}, says=["any text: due"],
+    ),
+    "a cell of 200,000 characters": Attempt(
+        written([*mail(), ["x" * 200_000, "sales"]]),
+        refused=["mail.csv:32: expected a row of CSV, found field larger"],
+    ),
+    "labels with spaces behind": Attempt(
+        written([[text, team + " " * (n % 3)] for n, (text, team) in enumerate(mail())]),
+        holds=lambda made: made.keys["team"] == LABELS,
+    ),
+    "a label that is misspelt once": Attempt(
+        written([*mail(), ["One more", "biling"]]),
+        refused=["mail.csv:32: team: expected labels or any text, found 'biling' in fewer than 3 of 31 rows"],
+    ),
+    "one label": Attempt(
+        written([[text, "billing"] for text, _ in mail()]),
+        holds=lambda made: made.keys["team"] == {"enum": ["billing"]},
+        says=["labels of the table: team (1)"],
+    ),
+    "one row": Attempt(
+        written(mail(1)), says=["1 case, of 1 row"],
+        holds=lambda made: made.expected("Message 0") == {"team": "billing"},
+    ),
+    "inputs with braces and formulas": Attempt(
+        written([[f"=SUM(A{n}) {{input}} {{{{x}}}}", team] for n, (_, team) in enumerate(mail())]),
+        holds=lambda made: made.expected("=SUM(A4) {input} {{x}}") == {"team": "repairs"},
+    ),
+    "a dash for no value": Attempt(
+        written(mail(urgent=lambda n: urgency(n) or "-"), URGENT), expect=BOTH,
+        refused=["mail.csv:7: urgent: expected a value or an empty cell, found '-'; empty the cell"],
+    ),
+    "nothing but a header": Attempt(written([]), refused=["mail.csv:1: expected rows below the header, found none"]),
+    "an empty file": Attempt("", refused=["mail.csv:1: expected rows below the header, found none"]),
     "a number that is text in one row": Attempt(
         lines([{"text": f"m{n}", "rooms": n if n != 7 else "7"} for n in range(30)]), name="mail.jsonl",
         expect=("rooms",), refused=["mail.jsonl:8: rooms: expected a whole number, as in 29 other rows, found '7'"],

@@ -12,10 +12,10 @@ _END = re.compile(r"^\.\.\.(?!\S)", re.MULTILINE)  # of the document
 
 
 def append_item(text: str, key: str, item: str) -> str | None:
-    """Return the text with `item` at the end of the block list or mapping below a top-level key.
+    """Return the text with `item`, YAML of a list or mapping with one item, at the end of that of a top-level key.
 
-    `item` is the YAML of a list, or a mapping, to add. None if nothing of the kind is there, or if it is written in
-    brackets. `text` is valid YAML. The caller compares the data.
+    None if there is no such list or mapping, or if it is written in brackets. `text` is valid YAML. The caller compares
+    the data.
     """
     if text.startswith(_MARK):
         new = append_item(text.removeprefix(_MARK), key, item)

@@ -45,7 +45,7 @@ Given = TypeVar("Given")
 
 
 #: Parameters that no other file takes.
-OF_TABLES = ("names", "system", "goal", "limit", "rows", "suite", "model", "no_guards")
+OF_TABLES = ("names", "unit", "system", "goal", "limit", "rows", "suite", "model", "no_guards")
 
 
 def init(
@@ -57,7 +57,9 @@ def init(
     expect: Annotated[list[str] | None, shared("expect")] = None,
     text: Annotated[list[str] | None, shared("text")] = None,
     label: Annotated[list[str] | None, shared("label")] = None,
+    absent: Annotated[list[str] | None, shared("absent")] = None,
     names: Annotated[str | None, shared("id")] = None,
+    unit: Annotated[str, shared("unit", "init")] = "",
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
@@ -69,14 +71,15 @@ def init(
 ) -> None:
     """Create a task: cases from a table of examples, references, task.yaml, a guide and a workflow.
 
-    Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing. With
-    --rows or --model, the settings and the workflow name a model: smollm2, a folder, a Hub id, openai:URL#MODEL or
-    anthropic:URL#MODEL. If its weights are here, guards that ship are added: see tunegate guards.
+    Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing; a
+    task that exists gets a further unit. With --rows or --model, the settings and the workflow name a model: smollm2, a
+    folder, a Hub id, openai:URL#MODEL or anthropic:URL#MODEL. If its weights are here, guards that ship are added: see
+    tunegate guards.
     """
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
-    is_table = bool(column or expect or text or label)
+    is_table = bool(column or expect or text or label or absent)
     is_source = find_part("tunegate.harness.imports.recognise:is_source")
     if source is not None and not is_table and is_source and is_source(Path(source)):
         _refuse_table_options(ctx, source)
@@ -92,13 +95,13 @@ def init(
     if asks:
         source = _prompt("Table of examples, .csv, .tsv, .json, .jsonl or .parquet (Enter: none yet)", _file)
         goal = goal or typer.prompt("Purpose, in one sentence (Enter: later)", default="", show_default=False)
-    kinds = {"--text": tuple(text or ()), "--label": tuple(label or ())}
+    kinds = {"--text": tuple(text or ()), "--label": tuple(label or ()), "--absent": tuple(absent or ())}
     table, columns = _table(source, column, expect or (), names, kinds)
     if rows and table is None:
         raise UsageError(f"--rows {rows}: expected --from FILE with the rows, found none")
     fixtures = relative(cases, project())
     made = new_task(InitOptions(
-        name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, no_guards or ""
+        name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, no_guards or "", unit
     ))  # fmt: skip
     guards = _guards(chosen, name, cases) if not no_guards else None
     changes = write_task(made, project(), cases, chosen)
@@ -201,7 +204,7 @@ def _table(
     column = column or _prompt("Column with the input", lambda said: _columns(table, "--input", said))[0]
     several = "Columns with the expected values (separated by commas)"
     expected = tuple(expect) or _prompt(several, lambda said: _columns(table, "--expect", said))
-    return table, Columns(column, expected, names, kinds["--text"], kinds["--label"])
+    return table, Columns(column, expected, names, *kinds.values())
 
 
 def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
@@ -214,7 +217,7 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
 def _report(changes: Changes, made: NewTask, then: str, guards: Addition | None, says_how: bool) -> None:
     for path in changes.new:
         console.print(f"wrote {show_path(path)}")
-    for path in changes.added:
+    for path in (*changes.added, *changes.edited):
         console.print(f"added to {show_path(path)}")
     console.lines((made.holds, *made.outlook))
     if guards:
@@ -223,5 +226,5 @@ def _report(changes: Changes, made: NewTask, then: str, guards: Addition | None,
         console.print("no guard was added, since its calls are paid for: tunegate guards add general")
     for note in (*made.notes, *changes.notes):
         console.print(f"note: {note}")
-    guide = next(path for path in changes.new if path.name == "README.md")
-    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} describes the next steps")
+    guides = [f"; {show_path(path)} describes the next steps" for path in changes.new if path.name == "README.md"]
+    console.print(f"next: tunegate lint, then {then}{''.join(guides)}")

@@ -23,7 +23,7 @@ from tunegate.harness.cli.options import (
     opens_model,
     shared,
 )
-from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
+from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
@@ -111,7 +111,7 @@ def _result_files(given: list[str]) -> list[list[NamedFile]]:
 
     Raises:
         UsageError: both are named, or a folder of samples lacks a task of the other.
-        Unreadable: a file is not there.
+        Refused: a file is not there.
     """
     from tunegate.harness.authoring.validation import did_you_mean
     from tunegate.harness.results.read import A_RESULT, named_file
@@ -121,9 +121,10 @@ def _result_files(given: list[str]) -> list[list[NamedFile]]:
         return pairs
     files = [each for each in named if _is_result_file(each.path)]
     for each in named if files else ():
-        hint = did_you_mean(each.path.name, [path.name for path in each.path.parent.glob("*")])
+        others = {*each.path.parent.glob("*")} - {one.path for one in named}
+        hint = did_you_mean(each.path.name, sorted(path.name for path in others))
         if not each.path.exists() and (each in files or hint):
-            raise Unreadable(each.path, A_RESULT, "nothing there", hint, is_missing=True)
+            raise Refused(f"{show_path(each.path)}: no such file" + (f"; {hint}" if hint else f"; expected {A_RESULT}"))
         if not each.path.is_file():
             raise UsageError(f"compare: expected result files or configurations, found both: {files[0]} and {each}")
     return [named] if files else []

@@ -18,7 +18,7 @@ from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.lint.expectations import missing_expectations, odd_expectations
+from tunegate.harness.lint.expectations import missing_expectations, missing_keys, odd_expectations
 from tunegate.harness.lint.families import undeclared_families
 from tunegate.harness.lint.given_values import given_values
 from tunegate.harness.lint.leaks import leak_warnings
@@ -188,6 +188,7 @@ def _warnings(folder: Path, task: Task, aims: bool) -> Iterator[LintWarning]:
         yield from undeclared_families(unit)
         yield from odd_expectations(unit)
         yield from missing_expectations(unit)
+        yield from missing_keys(unit)
         yield from leak_warnings(unit)
         yield from given_values(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):

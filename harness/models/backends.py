@@ -163,6 +163,11 @@ class LocalBackend(BackendWithWeights):
     is_here = True
     off_workers = ""
 
+    def check(self, name: str) -> None:
+        """Refuse a prefix that no package brings: neither an id of the Hub nor the embedded model has a colon."""
+        if ":" in name and PREFIX.fullmatch(name.partition(":")[0].lower()) and not Path(name).expanduser().exists():
+            raise Refused(f"--tg-model {shown(name)}: {unknown_name(name)}")
+
     def _class(self, options: ModelOptions | None) -> str:
         return self.on_workers if options and options.ray else self.opens
 
@@ -403,6 +408,30 @@ def backend_of(name: str) -> Backend:
     """The backend of a model's name."""
     prefix, mark, _ = name.partition(":")
     return _BY_PREFIX.get(prefix + mark) or (_installed(prefix) if mark else None) or LOCAL
+
+
+def unknown_name(name: str, found: str = "no such prefix", file: str = "config.json") -> str:
+    """What was expected where a name is no model's, and which one may have been meant."""
+    from tunegate.harness.models.conversion import EMBEDDED
+
+    backends = [*BUILT_IN, *filter(None, map(_installed, entries_of(GROUP)))]
+    forms = ", ".join(each.form for each in backends if each.form)
+    known = f"one of {', '.join(EMBEDDED)}, a folder with a {file}, a GGUF file, a Hub id (owner/name), {forms}"
+    meant = _meant(name, {each.prefix.removesuffix(":"): each for each in backends if each.prefix}, [*EMBEDDED])
+    return f"expected {known}; found {found}" + (f"; did you mean {shown(meant)!r}?" if meant else "")
+
+
+def _meant(name: str, by_word: Mapping[str, Backend], embedded: Sequence[str]) -> str:
+    """The name that may have been meant; empty if none resembles it."""
+    from tunegate.harness.authoring.validation import closest
+
+    word, _, rest = re.sub("[:=/]+", ":", name, count=1).partition(":")
+    nearest = closest(word.lower(), [*by_word, *embedded])
+    if nearest in by_word:
+        return by_word[nearest].prefix + rest if rest else by_word[nearest].form
+    endings = {REPLAY.prefix: ".jsonl", PYTHON.prefix: ".py"}
+    file = name.partition(":")[0]
+    return nearest or next((prefix + name for prefix, ending in endings.items() if file.endswith(ending)), "")
 
 
 def backend_of_engine(engine: Mapping[str, Any]) -> Backend | None:

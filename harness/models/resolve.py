@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from tunegate.harness.core.extras import lacking_of, need
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_BYTES, MOST_SETTINGS, read_object, read_text
-from tunegate.harness.models.backends import backend_of
+from tunegate.harness.models.backends import backend_of, unknown_name
 from tunegate.harness.models.conversion import (
     EMBEDDED,
     GGUF,
@@ -26,6 +27,7 @@ from tunegate.harness.models.model_options import NO_TEMPLATE
 
 MOST_LAYERS = 10_000
 RESTORE = "copy the model again from its source"  # how to fix a damaged one
+HUB_ID = re.compile(r"[\w.-]+/(?!.*\.(?:jsonl|py)$)[\w.-]+")  # not the path of outputs or code in a folder
 #: The files of a model on the Hub; safetensors only, since other weights are pickles, which `identify` does not digest.
 MODEL_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.tiktoken")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -58,12 +60,9 @@ def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path
     wanted = ("config.json",) if weights else ("config.json", "tokenizer_config.json")
     if any((folder / file).is_file() for file in wanted):
         return folder
-    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+    if folder.exists() or name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
         found = f"a folder without {wanted[-1]}" if folder.exists() else "nothing there"
-        raise CouldNotRun(
-            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a {wanted[-1]}, a GGUF file, or a "
-            f"Hub id (owner/name); found {found}"
-        )
+        raise CouldNotRun(f"model {name!r}: {unknown_name(name, found, wanted[-1])}")
     return _from_hub(name, weights)
 
 

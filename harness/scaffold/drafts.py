@@ -1,8 +1,7 @@
-"""Turn rows into examples: inputs with their expected values, each input once, and a sample of them."""
+"""Turn rows into examples: inputs with their expected values, each input once."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,17 +9,14 @@ from typing import Any
 
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Written, joined, read_input
-from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
+from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed, quantity
+from tunegate.harness.scaffold.ambiguous import NO_VALUE, misread
 from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.infer import cell_values
 from tunegate.harness.scaffold.table import Table, TableRow
-from tunegate.harness.text.traces import Passage, Rarity, plain_words
 
-MOST_TRIED, MOST_SHOWN = 4, 6  # examples that may become shots for each expectation, and expectations
-MOST_COMPARED = 500  # inputs that each of them is compared with
-SHOTS = ((20, 3), (6, 1))  # from this many examples on, this many become `shots`
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
@@ -28,7 +24,8 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 class Columns:
     """The columns that options name.
 
-    Values of a `text` column are texts, whatever they look like; those of a `label` column are all that there are.
+    Values of a `text` column are texts, whatever they look like; those of a `label` column are all that there are. An
+    empty cell of an `absent` column says that the output has no such key; in other columns it is not scored.
     """
 
     input: str
@@ -36,6 +33,7 @@ class Columns:
     id: str | None = None
     text: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,10 @@ def check_roles(table: Table, columns: Columns) -> None:
         table.check_columns("--id", [columns.id])
     if columns.input in columns.expect or len(set(columns.expect)) < len(columns.expect):
         raise UsageError("--input, --expect: expected a column each, found one twice")
+    if other := next((name for name in columns.absent if name not in columns.expect), None):
+        raise UsageError(
+            f"--absent {other}: expected one of {', '.join(columns.expect)}, found no --expect of that name"
+        )
     _check_inputs(table, columns)
     if both := [name for name in columns.text if name in columns.label]:
         raise UsageError(f"--text, --label: expected one of them for {both[0]}, found both")
@@ -95,7 +97,19 @@ def read_drafts(table: Table, columns: Columns) -> Drafts:
     kept, notes = _each_once(table, columns)
     if not kept:
         raise AuthoringError([Problem(table.path, 1, "", "rows with an input and an expected value", "none")])
-    return Drafts(table, columns, tuple(_named(table, columns, kept)), tuple(notes))
+    return Drafts(table, columns, tuple(_named(table, columns, kept)), (*notes, *_misread(kept, columns)))
+
+
+def _misread(rows: Sequence[TableRow], columns: Columns) -> Iterator[str]:
+    """A note on texts that an earlier program damaged; a person may also have written to us like that."""
+    texts = ((row.line, row.cells.get(column)) for row in rows for column in (columns.input, *columns.expect))
+    lines, word = misread([(line, text) for line, text in texts if isinstance(text, str)])
+    if lines:
+        looks = "looks" if len(lines) == 1 else "look"
+        yield (
+            f"{quantity(len(lines), 'row')} {looks} like UTF-8 that was read as Windows-1252 ({word!r} in line "
+            f"{lines[0]}): export the table again if it was not written so"
+        )
 
 
 def _with_values(table: Table, columns: Columns) -> Table:
@@ -126,20 +140,25 @@ def _is_input(cell: Any) -> bool:
 
 
 def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str]]:
-    """The usable rows, and a note for each kind of unusable ones."""
-    empty = [row for row in table.rows if not _is_whole(row, columns)]
+    """The usable rows, those of one input as one, and a note for each kind of unusable ones."""
+    void, empty, kept, repeated, disputed = [], [], [], [], []
     by_input: dict[str, list[TableRow]] = {}
     for row in table.rows:
-        if _is_whole(row, columns):
-            by_input.setdefault(canonical(row.cells[columns.input]), []).append(row)
-    kept, repeated, disputed = [], [], []
+        if not _is_whole(row, columns):
+            empty.append(row)
+        elif isinstance(given := row.cells[columns.input], str) and given in NO_VALUE:
+            void.append(row)
+        else:
+            by_input.setdefault(canonical(given), []).append(row)
     for rows in by_input.values():
-        if len({canonical(_expected(row, columns)) for row in rows}) > 1:
+        if _contradict(rows, columns):
             disputed += rows
         else:
-            kept.append(rows[0])
+            whole = {key: cell for row in reversed(rows) for key, cell in row.cells.items()}
+            kept.append(replace(rows[0], cells=whole))
             repeated += rows[1:]
     left_out = (
+        (void, "whose input is a spreadsheet's error or stands for an empty cell"),
         (empty, "without an input, or without an expected value"),
         (repeated, "repeated"),
         (disputed, "with contradictory expectations for the same input: decide which is right"),
@@ -149,8 +168,18 @@ def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str
     ]
 
 
+def _contradict(rows: Sequence[TableRow], columns: Columns) -> bool:
+    """Whether rows have different values in one column; a cell that is not scored agrees with any."""
+    return any(
+        len({canonical(row.cells.get(column)) for row in rows if column in row.cells or column in columns.absent}) > 1
+        for column in columns.expect
+    )
+
+
 def _is_whole(row: TableRow, columns: Columns) -> bool:
-    return columns.input in row.cells and bool(_expected(row, columns))
+    return columns.input in row.cells and any(
+        column in row.cells or column in columns.absent for column in columns.expect
+    )
 
 
 def as_part(value: Any) -> str:
@@ -187,60 +216,3 @@ def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator
         yield Draft(row.line, row.cells[columns.input], _expected(row, columns), name, row.tags)
     if problems:
         raise AuthoringError(problems)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The examples by what they become; those that are left become nothing."""
-
-    cases: list[Draft]
-    shots: list[Draft]
-    rows: list[Draft]
-
-
-def draw(drafts: Drafts, limit: int, with_shots: bool = True, rows: int = 0) -> Drawn:
-    """Draw the examples that become cases, at most `limit`, the few that become `shots`, and so many training `rows`.
-
-    A digest of the input decides, so the draw does not depend on the order of rows, and a new row moves few others.
-
-    Raises:
-        Refused: no example would be left for a case.
-    """
-    drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.text.encode()).hexdigest())
-    spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0
-    shots = _shots(drawn, spared)
-    taken = {each.line for each in shots}
-    rest = [each for each in drawn if each.line not in taken]
-    if rows and rows >= len(rest):
-        left = f"{len(rest)} rows besides the worked examples"
-        raise Refused(f"{drafts.table.name}: --rows {rows}: expected fewer than the {left}, so that cases are left")
-    kept = rest[len(rest) - rows :]
-    cases = sorted(rest[: min(limit, len(rest) - rows)], key=lambda each: each.line)
-    width = max(3, len(str(len(cases))))
-    named = [replace(each, name=each.name or f"case-{number:0{width}}") for number, each in enumerate(cases, start=1)]
-    return Drawn(named, shots, sorted(kept, key=lambda each: each.line))
-
-
-def _shots(drawn: Sequence[Draft], count: int) -> list[Draft]:
-    """Examples with different expectations, for a prompt; short ones, which cost fewer tokens.
-
-    Those whose input is least like any other: a shot like a case would show the case's output.
-    """
-    if not count:
-        return []
-    middle = sorted(len(each.text) for each in drawn)[len(drawn) // 2]
-    tried: dict[str, list[Draft]] = {}
-    for each in drawn:
-        if len(each.text) <= middle and len(of_one := tried.setdefault(canonical(each.expected), [])) < MOST_TRIED:
-            of_one.append(each)
-    others = [(each.line, plain_words(each.text)) for each in drawn[:MOST_COMPARED]]
-    rarity = Rarity.of([words for _, words in others])
-
-    def likeness(draft: Draft) -> float:
-        """The evidence that a prompt with this example holds another one, as lint reckons it, in nats."""
-        shown = Passage(plain_words(draft.text))
-        traces = (shown.traces(words, rarity) for line, words in others if line != draft.line and words)
-        return max((each.evidence for found in traces for each in found), default=0.0)
-
-    found = [min(of_one, key=likeness) for of_one in [*tried.values()][:MOST_SHOWN]]
-    return sorted(found, key=likeness)[:count]

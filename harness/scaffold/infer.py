@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from tunegate.harness.cases.template import without_placeholders
@@ -27,7 +28,9 @@ LONGEST_LABEL = 60  # characters
 PROSE = 8  # words on average; longer texts are not matched word for word
 FEW_OPTIONAL = 2  # keys that the prompt calls optional one by one
 _WHOLE, _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})"), re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
+_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(\.\d{3})+")  # or three decimals
 _TRUTHS = {"true": True, "false": False}
+DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 
 
 def cell_values(cells: Sequence[Any]) -> list[Any]:
@@ -48,15 +51,23 @@ def _json_value(cell: Any) -> Any:
 def typed(values: Sequence[str], rows: int) -> list[Any]:
     """Convert the cells of a CSV column to the type that fits all: booleans, integers, numbers, or texts.
 
-    Numbers need `ENOUGH` cells, as a rarely filled column may hold other texts elsewhere.
+    Numbers need `ENOUGH` cells, as a rarely filled column may hold other texts elsewhere. Those that may be thousands
+    stay texts.
     """
     if all(value.lower() in _TRUTHS for value in values):
         return [_TRUTHS[value.lower()] for value in values]
     if _are_enough(values, rows) and all(_WHOLE.fullmatch(value) for value in values):
         return [int(value) for value in values]
-    if _are_enough(values, rows) and all(_DECIMAL.fullmatch(value) for value in values):
+    are_numbers = _are_enough(values, rows) and all(_DECIMAL.fullmatch(value) for value in values)
+    if are_numbers and not may_be_thousands(values):
         return [float(value) for value in values]
     return list(values)
+
+
+def may_be_thousands(texts: Sequence[str]) -> bool:
+    """Whether texts are numbers, and each point of them may stand between thousands."""
+    pointed = [text for text in texts if "." in text]
+    return bool(pointed) and all((_WHOLE if "." not in text else _THOUSANDS).fullmatch(text) for text in texts)
 
 
 def _are_enough(values: Collection[Any], rows: int) -> bool:
@@ -88,6 +99,17 @@ def are_labels(texts: Sequence[str], rows: int) -> bool:
     return bool(counts) and short and len(counts) <= MOST_LABELS and _are_enough(texts, rows) and not rare(texts)
 
 
+def _are_dates(texts: Sequence[str], rows: int) -> bool:
+    return _are_enough(texts, rows) and all(map(_is_date, texts))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(DATE.fullmatch(text) and date.fromisoformat(text))
+    except ValueError:  # 30 February
+        return False
+
+
 def rare(texts: Sequence[str]) -> list[str]:
     """The texts that stand less often than labels do, in order."""
     return sorted(text for text, count in Counter(texts).items() if count < EACH)
@@ -96,7 +118,8 @@ def rare(texts: Sequence[str]) -> list[str]:
 def schema_of(values: Sequence[Any], rows: int | None = None) -> dict[str, Any]:
     """The JSON Schema that all values of a column, or of an inner place of it, satisfy; without any, that of a text.
 
-    It has an enum for labels, and properties for objects. `rows` of the table: None if all of them have a value.
+    It has an enum for labels, a format for dates, and properties for objects. `rows` of the table: None if all of them
+    have a value.
     """
     rows = len(values) if rows is None else rows
     kinds = {_kind(value) for value in values}
@@ -104,6 +127,8 @@ def schema_of(values: Sequence[Any], rows: int | None = None) -> dict[str, Any]:
         kinds = {"number"}
     if kinds == {"null"}:
         return {}
+    if kinds == {"null", "string"} and "enum" in (labels := schema_of([*filter(_is_text, values)], rows)):
+        return {"enum": [*labels["enum"], None]}
     if len(kinds) > 1:
         return {"type": sorted(kinds)}
     kind = next(iter(kinds), "string")
@@ -112,9 +137,15 @@ def schema_of(values: Sequence[Any], rows: int | None = None) -> dict[str, Any]:
     if kind == "array":
         items = [item for value in values for item in value]
         return {"type": "array"} | ({"items": schema_of(items, rows)} if items else {})
+    if kind == "string" and _are_dates(values, rows):
+        return {"type": "string", "format": "date"}
     if kind == "string" and are_labels(values, rows):
         return {"enum": sorted(set(values))}
     return {"type": kind}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def object_schema(values: Sequence[Mapping[str, Any]], rows: int | None = None) -> dict[str, Any]:
@@ -145,6 +176,8 @@ def render_schema(schema: Mapping[str, Any]) -> str:
         return "|".join(map(_json, schema["enum"]))
     if "properties" in schema:
         return _object(schema)
+    if schema.get("format") == "date":
+        return "a date as YYYY-MM-DD"
     if "items" in schema:
         return f"[{render_schema(schema['items'])}, ...]"
     kinds: str | list[str] = schema.get("type", "any value")

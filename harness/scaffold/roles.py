@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.scaffold.chat_rows import ANSWER, MESSAGES, SYSTEM
 from tunegate.harness.scaffold.drafts import Columns, as_part
@@ -67,7 +67,7 @@ class _Found:
     """The columns without an option, taken one by one."""
 
     def __init__(self, table: Table, columns: Columns) -> None:
-        named = {columns.input, *columns.expect, columns.id}
+        self._named = named = {columns.input, *columns.expect, columns.id}
         self.table, self.columns = table, columns
         self.notes: list[str] = []
         self._free = {name.lower(): name for name in table.columns if name and name not in named}
@@ -76,6 +76,11 @@ class _Found:
         self._below: list[str] = []
 
     def _take(self, name: str) -> str | None:
+        same = [each for each in self.table.columns if each.lower() == name and each not in self._named]
+        if len(same) > 1:
+            hint = "rename the others, or delete them"
+            found = f"several: {', '.join(same)}"
+            raise AuthoringError([Problem(self.table.path, 1, "", f"one column {name!r}", found, hint)])
         return self._free.pop(name, None)
 
     def _cells(self, name: str) -> list[Any]:

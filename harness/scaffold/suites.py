@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunegate.harness.authoring.document import show_value
+from tunegate.harness.authoring.document import Where, show_value
 from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.checks.schema.pass_rule import name_of_place
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.scaffold.drafts import Draft, Drafts
+from tunegate.harness.scaffold.ambiguous import ambiguous, cells_of, no_values
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts
 from tunegate.harness.scaffold.infer import (
     DIALECT,
-    EACH,
-    MOST_LABELS,
     cell_values,
-    enough,
     is_prose,
     object_schema,
-    rare,
     render_schema,
     schema_of,
     typed,
@@ -33,11 +32,24 @@ SENTENCES = 128  # tokens, if the expected value is a part of the output
 LONGEST_TERM = 60  # characters
 
 
+@dataclass(frozen=True, order=True)
+class KeyLabel:
+    """A value of a key that has a closed set of them, as JSON."""
+
+    key: str
+    value: str
+
+
+def _nothing(_: Draft) -> tuple[KeyLabel, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class SuiteDraft:
     """A suite's form of examples. `output` is the text of an output that meets `expect`; `notes` say what was inferred.
 
-    If it is not an output to imitate, `model_output` is false, and it does not become a shot.
+    If it is not an output to imitate, `model_output` is false, and it does not become a shot; nor does an example that
+    is not `is_whole`: a part of its output is not scored. `own_check` are the options of the check for one case.
     """
 
     check: Mapping[str, Any]
@@ -48,6 +60,9 @@ class SuiteDraft:
     references: Mapping[str, str] = field(default_factory=dict)
     model_output: bool = True
     notes: tuple[str, ...] = ()
+    labels: Callable[[Draft], tuple[KeyLabel, ...]] = _nothing
+    is_whole: Callable[[Draft], bool] = lambda _: True
+    own_check: Callable[[Draft], Mapping[str, Any]] = lambda _: {}
 
     def tokens(self, examples: Sequence[Draft]) -> int:
         """Room for outputs twice as long as the longest expected one, at two characters per token."""
@@ -63,45 +78,99 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
     Raises:
         UsageError: --text or --label names none of the keys.
         Refused: a column holds prose, which an exact match cannot score, or JSON in most cells.
+        AuthoringError: cells that can be read in two ways.
     """
-    values = {column: _column(drafts, column) for column in drafts.columns.expect}
-    first = values[drafts.columns.expect[0]]
-    if len(values) == 1 and all(isinstance(value, dict) for value in first):  # the column holds whole outputs
-        rows, schema = first, object_schema(first)
-    else:
-        pairs = (zip(values, row, strict=True) for row in zip(*values.values(), strict=True))
-        rows = [{column: value for column, value in row if value is not None} for row in pairs]
-        schema = _of_columns(values)
-    notes = tuple(_settle_kinds(drafts, schema, rows))
-    _check_prose(drafts, schema, rows)
-    outputs = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
-    match = {"match": "whole"} if _is_loose(schema) else {}
+    rows, schema = _rows_and_schema(drafts)
+    given = {key: [row[key] for row in rows.values() if key in row] for key in schema["properties"]}
+    _settle_kinds(drafts, schema, given)
+    keys, columns = schema["properties"], drafts.columns
+    _check_prose(drafts, keys, given)
+    open_to = [key for key in keys if key not in (*columns.text, *columns.label)]
+    if problems := ambiguous(drafts.table, cells_of(rows, open_to)):
+        raise AuthoringError(problems)
+    lacking = {line: [*_lacking(schema, row)] for line, row in rows.items()}
+    unscored = {line: [each for each in places if not _is_absent(each, columns)] for line, places in lacking.items()}
+    match = "whole" if columns.absent else "subset" if any(unscored.values()) else ""
+    closed = [key for key, kind in keys.items() if "enum" in kind or kind.get("type") == "boolean"]
     text = json.dumps({"$schema": DIALECT} | schema, indent=2, ensure_ascii=False) + "\n"
     return SuiteDraft(
-        check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
+        check={"schema": "refs/answer.schema.json", "extract": "strict"} | ({"match": match} if match else {}),
         system=f"Reply with JSON only: {render_schema(schema)}",
-        expect=lambda each: outputs[each.line],
-        output=lambda each: json.dumps(outputs[each.line], ensure_ascii=False),
+        expect=lambda each: rows[each.line],
+        output=_filled(rows, schema, given),
         references={"answer.schema.json": text},
-        notes=notes,
+        notes=(*_inferred(drafts, schema), *_gaps(columns, lacking)),
+        labels=lambda each: _labels(rows[each.line], closed),
+        is_whole=lambda each: rows[each.line].keys() >= {*schema["required"]},
+        own_check=lambda each: _free(unscored[each.line]) if match == "whole" else {},
     )
 
 
-def _is_loose(schema: Mapping[str, Any]) -> bool:
-    """Whether some object in it may lack a key, or have one that the schema does not name."""
-    keys = schema.get("properties")
-    inner = [*(keys or {}).values(), *([schema["items"]] if "items" in schema else [])]
-    loose = keys is not None and (len(keys) > len(schema["required"]) or "additionalProperties" not in schema)
-    return loose or any(map(_is_loose, inner))
+def _labels(row: Mapping[str, Any], closed: Sequence[str]) -> tuple[KeyLabel, ...]:
+    return tuple(KeyLabel(key, _json(row[key])) for key in closed if key in row)
 
 
-def _of_columns(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The schema of an object with a key for each column; one with empty cells is optional, and may be quite empty."""
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _free(places: Sequence[Where]) -> Mapping[str, Any]:
+    """The check of a case whose output may have any value at some places."""
+    return {"fields": {name_of_place(where): {"ignore": True} for where in places}} if places else {}
+
+
+def _lacking(schema: Mapping[str, Any], value: Any, where: Where = ()) -> Iterator[Where]:
+    """The places of keys that the schema names and an object in `value` lacks."""
+    for item in value if isinstance(value, list) else ():
+        yield from _lacking(schema.get("items", {}), item, (*where, 0))
+    for key, inner in schema.get("properties", {}).items() if isinstance(value, dict) else ():
+        yield from _lacking(inner, value[key], (*where, key)) if key in value else [(*where, key)]
+
+
+def _is_absent(where: Where, columns: Columns) -> bool:
+    """Whether a key that is lacking there must not stand in an output: --absent names its column, or the only one."""
+    return where[0] in columns.absent or len(columns.absent) == len(columns.expect)
+
+
+def _filled(
+    rows: Mapping[int, Mapping[str, Any]], schema: Mapping[str, Any], given: Mapping[str, Sequence[Any]]
+) -> Callable[[Draft], str]:
+    """The text of an example's output; a key that is not scored has its most frequent value."""
+    usual = {key: Counter(map(canonical, values)).most_common(1)[0][0] for key, values in given.items() if values}
+
+    def output(each: Draft) -> str:
+        row = rows[each.line]
+        if missing := {key: json.loads(usual[key]) for key in schema["required"] if key not in row}:
+            whole = {**row, **missing}
+            row = {key: whole[key] for key in schema["properties"] if key in whole}
+        return json.dumps(row, ensure_ascii=False)
+
+    return output
+
+
+def _rows_and_schema(drafts: Drafts) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
+    """The expected values by line, and their schema: of the columns as keys, or of the only column's objects."""
+    values = {column: _column(drafts, column) for column in drafts.columns.expect}
+    lines = [each.line for each in drafts.all]
+    first = values[drafts.columns.expect[0]]
+    if len(values) == 1 and all(isinstance(value, dict) for value in first):
+        return dict(zip(lines, first, strict=True)), object_schema(first)
+    pairs = (zip(values, row, strict=True) for row in zip(*values.values(), strict=True))
+    rows = [{column: value for column, value in row if value is not None} for row in pairs]
+    return dict(zip(lines, rows, strict=True)), _of_columns(drafts, values)
+
+
+def _of_columns(drafts: Drafts, values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The schema of an object with a key for each column; those of --absent are optional."""
     filled = {column: [cell for cell in cells if cell is not None] for column, cells in values.items()}
+    if void := [column for column, cells in filled.items() if not cells]:
+        hint = f"fill some of them, or leave out --expect {void[0]}"
+        found = f"{len(drafts.all):,} empty cells"
+        raise AuthoringError([Problem(drafts.table.path, 1, each, "values", found, hint) for each in void])
     return {
         "type": "object",
         "properties": {column: schema_of(filled[column], len(cells)) for column, cells in values.items()},
-        "required": [column for column, cells in values.items() if len(filled[column]) == len(cells)],
+        "required": [column for column in values if column not in drafts.columns.absent],
         "additionalProperties": False,
     }
 
@@ -132,43 +201,60 @@ def _check_json(drafts: Drafts, column: str) -> None:
         ])  # fmt: skip
 
 
-def _settle_kinds(drafts: Drafts, schema: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Apply --text and --label to the keys of a schema; yield what the other texts were taken for, and why."""
+def _settle_kinds(drafts: Drafts, schema: dict[str, Any], given: Mapping[str, Sequence[Any]]) -> None:
+    """Apply --text and --label to the keys of a schema."""
     keys, columns = schema["properties"], drafts.columns
     for option, names in (("--text", columns.text), ("--label", columns.label)):
         if unknown := next((name for name in names if name not in keys), None):
             raise UsageError(f"{option} {unknown}: expected one of {', '.join(keys)}, found no such expected value")
-    found = {key: [row[key] for row in rows if key in row] for key in keys}
     for key in columns.text:
-        if wrong := [value for value in found[key] if not isinstance(value, str)]:
+        if wrong := [value for value in given[key] if not isinstance(value, str)]:
             raise Refused(f"{drafts.table.name}: --text {key}: expected texts, found {show_value(wrong[0])}")
     keys |= {key: {"type": "string"} for key in columns.text}
-    values = {key: {canonical(value): value for value in found[key]} for key in columns.label}
+    values = {key: {canonical(value): value for value in given[key]} for key in columns.label}
     keys |= {key: {"enum": [value for _, value in sorted(each.items())]} for key, each in values.items() if each}
+
+
+def _inferred(drafts: Drafts, schema: Mapping[str, Any]) -> Iterator[str]:
+    """What each key was taken for, with the option that changes it."""
+    keys, columns = schema["properties"], drafts.columns
     open_to = {key: kind for key, kind in keys.items() if key not in (*columns.text, *columns.label)}
-    if labels := [key for key, kind in open_to.items() if "enum" in kind]:
-        yield f"labels, each in {EACH} rows or more: {', '.join(labels)} (--text COLUMN takes any text)"
-    texts = {key: _why_text(found[key], len(rows)) for key, kind in open_to.items() if kind.get("type") == "string"}
-    if named := [f"{key} ({why})" for key, why in texts.items() if why]:
-        yield (
-            f"texts, although some values repeat: {', '.join(named)}; rare is in fewer than {EACH} rows, and --label "
-            "COLUMN takes the values of the table all the same"
+    labels = [f"{key} ({len(kind['enum'])})" for key, kind in open_to.items() if "enum" in kind]
+    of_type = {
+        what: [key for key, kind in open_to.items() if kind.get("format", kind.get("type")) in kinds]
+        for what, kinds in (
+            ("true or false", ("boolean",)), ("numbers", ("integer", "number")), ("dates", ("date",)),
+            ("any text", ("string",)),
         )
+    }  # fmt: skip
+    as_text = "" if drafts.table.typed else "; --text COLUMN takes any text"
+    of_table = "; --label COLUMN takes the values of the table only"
+    yield from _noted("labels of the table", labels, "; --text COLUMN takes any text")
+    yield from _noted("true or false", of_type["true or false"], as_text)
+    yield from _noted("numbers", of_type["numbers"], as_text + of_table)
+    yield from _noted("dates", of_type["dates"], "; --text COLUMN takes any text")
+    yield from _noted("any text", of_type["any text"], of_table)
 
 
-def _why_text(texts: Sequence[str], rows: int) -> str:
-    """Why texts that look like labels are not taken for them; empty if they do not look like any."""
-    different, seldom = len(set(texts)), len(rare(texts))
-    if not texts or 2 * different > len(texts) or different > MOST_LABELS:
-        return ""
-    if seldom:
-        return f"{seldom} of {different} rare"
-    return f"in {len(texts)} of {rows} rows" if len(texts) < enough(rows) else ""
+def _gaps(columns: Columns, lacking: Mapping[int, Sequence[Where]]) -> Iterator[str]:
+    """In how many rows each key has no value, and what that means."""
+    counts = Counter(where for places in lacking.values() for where in dict.fromkeys(places))
+    absent, unscored = [], []
+    for where, count in counts.items():
+        of_kind = absent if _is_absent(where, columns) else unscored
+        of_kind.append(f"{name_of_place(where)} ({count} of {len(lacking)})")
+    yield from _noted("no value, not scored", unscored, "; --absent COLUMN: an output must not have the key there")
+    yield from _noted("no value, where an output must not have the key", absent, "")
 
 
-def _check_prose(drafts: Drafts, schema: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    for key, kind in schema["properties"].items():
-        texts = [row[key] for row in rows if key in row]
+def _noted(what: str, names: Sequence[str], option: str) -> Iterator[str]:
+    if names:
+        yield f"{what}: {', '.join(names)}{option}"
+
+
+def _check_prose(drafts: Drafts, keys: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> None:
+    for key, kind in keys.items():
+        texts = given[key]
         if kind.get("type") == "string" and is_prose(texts):
             raise Refused(
                 f"{drafts.table.name}: --expect {key}: expected labels, numbers or short values, found prose "
@@ -180,6 +266,7 @@ def _check_prose(drafts: Drafts, schema: Mapping[str, Any], rows: Sequence[Mappi
 
 def retention_suite(drafts: Drafts) -> SuiteDraft:
     """Short texts; several columns are alternatives."""
+    _check_values(drafts)
     outputs = {each.line: _texts(drafts, each) for each in drafts.all}
     for line, texts in outputs.items():
         if not all(re.search(r"\w", text) for text in texts):
@@ -191,6 +278,14 @@ def retention_suite(drafts: Drafts) -> SuiteDraft:
         output=lambda each: outputs[each.line][0],
         role="guard",
     )
+
+
+def _check_values(drafts: Drafts) -> None:
+    """Refuse texts that stand for an empty cell."""
+    rows, columns = {each.line: each.expected for each in drafts.all}, drafts.columns
+    open_to = [column for column in columns.expect if column not in (*columns.text, *columns.label)]
+    if problems := ambiguous(drafts.table, cells_of(rows, open_to), [no_values]):
+        raise AuthoringError(problems)
 
 
 def _texts(drafts: Drafts, example: Draft) -> list[str]:
@@ -207,6 +302,7 @@ def _texts(drafts: Drafts, example: Draft) -> list[str]:
 
 def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
     """Terms that the output must use; each column holds one, or a cell of JSONL a list of them."""
+    _check_values(drafts)
     asked = {each.line: _texts(drafts, each) for each in drafts.all}
     terms: dict[str, str] = {}
     for term in (term for texts in asked.values() for term in texts):
@@ -228,6 +324,7 @@ def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
         system="Answer in our own terms.",
         expect=lambda each: {"terms": [ids[key] for key in due(each)]},
         output=lambda each: ", ".join(terms[key] for key in due(each)),
+        labels=lambda each: tuple(KeyLabel("term", terms[key]) for key in due(each)),
         model_output=False,
         references={"terms.yaml": write_yaml({"version": 1, "language": "en", "terms": entries})},
     )

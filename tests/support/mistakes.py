@@ -233,8 +233,7 @@ MISTAKES = {
         caught("sealed cases are opened for two adapters at once", f"{GATE} --tg-adapter=second", 4,
                "--tg-sealed evaluates desk/final, desk/replies for one chosen adapter, found 2", passes=GATE),
         caught("the model's name is mistyped", f"{GATE} --tg-model=modle", 3,
-               "expected one of smollm2, a folder with a config.json, a GGUF file, or a Hub id (owner/name); found "
-               "nothing there",
+               "python:FILE.py:FUNCTION; found nothing there",
                passes=GATE),
     ),
     "Verdicts": (

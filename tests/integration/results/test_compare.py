@@ -126,7 +126,7 @@ def test_json_is_a_decision_with_the_numbers_of_each_metric(worse):
         (["old.csv", "new.csv", "--margin", "5"], 2, ".05 is five points"),
         (["old.csv", "new.csv", "--margin", "f1=.1"], 2, "expected a metric of the files (acc), found f1"),
         (["old.csv", "new.csv", "--policy", "gone.yaml"], 4, "gone.yaml"),
-        (["old.csv", "gone.csv"], 4, "gone.csv: expected a result file"),
+        (["old.csv", "gone.csv"], 4, "gone.csv: no such file"),
         (["old.csv", "odd.json"], 4, "found a text that begins with 'hello'"),
         (["old.csv", "big.csv", "--gate"], 4, "found none of them: q0, q1, q2"),
         (["old.csv", "seconds.csv"], 1, "NEW does not have this metric"),
@@ -266,8 +266,8 @@ def test_two_providers_of_one_file_are_old_and_new_by_name():
 @pytest.mark.parametrize(
     ("given", "code", "says"),
     [
-        (["old.cvs", "new.csv"], 4, "old.cvs: expected a result file"),
-        (["old.cvs", "new.csv"], 4, "found nothing there; did you mean 'old.csv'?"),
+        (["old.cvs", "new.csv"], 4, "old.cvs: no such file; did you mean 'old.csv'?"),
+        (["quite.csv", "new.csv"], 4, "quite.csv: no such file; expected a result file: an inspect_ai log"),
         (["old.cvs", "new.cvs"], 4, "did you mean 'old.csv'?"),
         (["old.csv", "smollm2"], 2, "expected result files or configurations, found both: old.csv and smollm2"),
         (["old.csv", "."], 2, "found both: old.csv and ."),

@@ -77,6 +77,58 @@ def test_a_second_task_adds_its_answers_and_leaves_the_rest(shop):
     assert "note: .github/workflows/tunegate.yml exists and stays unchanged" in done.stdout
 
 
+GUARD = ("--suite", "retention", "--from", "general.csv", "--input", "question", "--expect", "answer")
+
+
+def test_a_second_init_adds_a_unit_to_its_task(shop):
+    (shop / "general.csv").write_text("".join(["question,answer\n", *(f"What is {n}?,{n}\n" for n in range(30))]))
+    init(shop, "desk", *FLAGS)
+    policy = shop / "fixtures/desk/task.yaml"
+    policy.write_text(policy.read_text().replace("units:", "# by us\nunits:  # kept"))
+    before = files(shop)
+
+    done = init(shop, "desk", *GUARD)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    after = files(shop)
+    assert {name for name in before if after[name] != before[name]} == {
+        "fixtures/desk/task.yaml", "outputs/expected.jsonl",
+    }  # fmt: skip
+    assert set(after) - set(before) == {"fixtures/desk/retention.yaml"}
+    assert policy.read_bytes().startswith(before["fixtures/desk/task.yaml"])
+    assert "added to fixtures/desk/task.yaml" in done.stdout
+    assert lint(shop) == 0
+    assert run_program("pytest", "-q", "-p", "no:cacheprovider", folder=shop).returncode == 0
+
+
+def test_a_second_unit_of_one_suite_has_a_name_of_its_own(shop):
+    init(shop, "desk", *FLAGS)
+    before = files(shop)
+
+    again = init(shop, "desk", *FLAGS)
+
+    assert (again.returncode, files(shop)) == (4, before)
+    assert "task.yaml: expected no unit 'schema', found one; nothing was written; name the new one" in again.stderr
+    done = init(shop, "desk", *FLAGS, "--unit", "letters")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(files(shop)) - set(before) == {
+        "fixtures/desk/letters.yaml", "fixtures/desk/refs/letters.answer.schema.json",
+    }  # fmt: skip
+    assert lint(shop) == 0
+
+
+def test_a_policy_of_another_form_stays_as_it_is(shop):
+    init(shop, "desk", *FLAGS)
+    policy = "version: 1\nunits: {schema: {role: target, margin: 0.1, reason: x}}\n"
+    (shop / "fixtures/desk/task.yaml").write_text(policy)
+    before = files(shop)
+
+    done = init(shop, "desk", *FLAGS, "--unit", "letters")
+
+    assert (done.returncode, files(shop)) == (4, before)
+    assert "task.yaml: expected `units:` with each unit on lines of its own" in done.stderr
+
+
 def test_a_pyproject_keeps_every_byte_and_ends_with_the_table(shop):
     (shop / "pyproject.toml").write_bytes(THEIRS.encode())
 
@@ -119,7 +171,7 @@ def test_outputs_of_a_deleted_task_of_the_same_name_are_named(shop):
     done = init(shop, "front", *FLAGS)
 
     assert (done.returncode, files(shop)) == (4, before)
-    said = "outputs/expected.jsonl:28: expected no outputs of a task 'front', found some on this line and 26 more lines"
+    said = "outputs/expected.jsonl:28: expected no outputs of front/schema, found some on this line and 26 more lines"
     assert said in done.stderr
 
 

@@ -112,6 +112,34 @@ def test_only_models_without_a_prefix_run_on_workers_or_with_options_of_another(
             Options(Path(), name, requests=Path("r.jsonl")).check()
 
 
+@pytest.mark.parametrize(("name", "meant"), [
+    ("opnai:http://localhost:8000/v1#m", "openai:http://localhost:8000/v1#m"),
+    ("vlm:Qwen/Qwen3-0.6B", "vllm:Qwen/Qwen3-0.6B"),
+    ("reply:a=outputs/a.jsonl", "replay:a=outputs/a.jsonl"), ("pyhton:bot.py:reply", "python:bot.py:reply"),
+    ("ownr:x#y", "own:x#y"), ("OpenAI:http://h#m", "openai:http://h#m"),
+])  # fmt: skip
+def test_an_unknown_prefix_is_refused_with_all_forms_and_the_nearest(package, name, meant):
+    package(own="brought:Echo")
+    with pytest.raises(Refused) as caught:
+        backend_of(name).check(name)
+
+    forms = "replay:[NAME=]FILE.jsonl, openai:URL#MODEL, vllm:MODEL, python:FILE.py:FUNCTION, own:ADDRESS#MODEL"
+    said = str(caught.value)
+    assert said.startswith(
+        f"--tg-model {name}: expected one of smollm2, a folder with a config.json, a GGUF file, a Hub id"
+    )
+    assert forms in said
+    assert said.endswith(f"found no such prefix; did you mean {meant!r}?")
+
+
+def test_a_file_of_windows_or_with_a_colon_in_its_name_is_no_prefix(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my:model").mkdir()
+
+    for name in ("C:\\models\\m", "my:model"):
+        backend_of(name).check(name)
+
+
 @pytest.mark.parametrize("refuse", [REPLAY.check_weights, lambda name: REPLAY.open(name, quiet()), resolve])
 def test_recorded_outputs_are_no_model_that_generates(refuse):
     with pytest.raises(Refused, match="--model replay:f: expected a model that generates, found recorded outputs"):

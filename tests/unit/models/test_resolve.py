@@ -19,10 +19,23 @@ def test_a_name_that_is_nothing_says_what_names_there_are(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
 
-    known = r"one of smollm2, a folder with a config\.json, a GGUF file, or a Hub id .*"
+    known = r"one of smollm2, a folder with a config\.json, a GGUF file, a Hub id .*"
     expected = rf"model '{name}': expected {known}; found {found}"
     with pytest.raises(CouldNotRun, match=expected):
         resolve(name)
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("smolm2", "smollm2"), ("openai/http://localhost:8000/v1#m", "openai:http://localhost:8000/v1#m"),
+    ("replay=outputs/new.jsonl", "replay:outputs/new.jsonl"), ("outputs/new.jsonl", "replay:outputs/new.jsonl"),
+    ("lib/bot.py:reply", "python:lib/bot.py:reply"), ("openai", "openai:URL#MODEL"),
+])  # fmt: skip
+def test_a_name_that_is_nearly_one_is_told_which(tmp_path, monkeypatch, name, meant):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(CouldNotRun) as caught:
+        resolve(name)
+    assert str(caught.value).endswith(f"; did you mean {meant!r}?")
 
 
 @pytest.mark.skipif(not find_spec("torch"), reason="the core alone is installed")

@@ -41,10 +41,10 @@ def table(rows, typed=False):
 
 def begin(
     rows, expect=("team",), suite="schema", *, names=None, limit=200, typed=False, column="text", text=(), label=(),
-    aside=0, **more,
+    absent=(), aside=0, **more,
 ) -> NewTask:  # fmt: skip
     asked = {"system": None, "goal": None, "rows": aside, "model": "smollm2" if aside else ""} | more
-    columns = Columns(column, expect, names, text, label)
+    columns = Columns(column, expect, names, text, label, absent)
     return new_task(InitOptions("desk", suite, table(rows, typed), columns, limit=limit, **asked))
 
 
@@ -53,7 +53,7 @@ def fixture(task: NewTask, folder: Path) -> dict:
     for name, text in task.files.items():
         (folder / "desk" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "desk" / name).write_text(text, "utf-8", newline="")
-    return read_yaml(folder / "desk" / f"{task.suite}.yaml").data
+    return read_yaml(folder / "desk" / f"{task.unit}.yaml").data
 
 
 def test_labels_become_a_schema_a_prompt_and_cases(tmp_path):
@@ -91,11 +91,27 @@ def test_several_columns_are_an_object_of_typed_values(tmp_path):
     kinds = [{"text": f"m{n}", "team": "a", "rooms": str(n), "late": "true"} for n in range(30)]
     for row in kinds[7:10]:
         del row["rooms"]
-    data = fixture(begin(kinds, ("team", "rooms", "late")), tmp_path)
+    data = fixture(begin(kinds, ("team", "rooms", "late"), absent=("rooms",)), tmp_path)
 
     assert data["cases"][0]["expect"] == {"team": "a", "rooms": 0, "late": True}
     assert {"team": "a", "late": True} in [case["expect"] for case in data["cases"]]
     assert data["check"]["match"] == "whole"
+
+
+def test_a_row_that_is_not_scored_whole_is_a_case_and_neither_shown_nor_trained_on(tmp_path):
+    kinds = [{"text": f"m{n}", "team": TEAMS[n % 3], "rooms": str(n)} for n in range(60)]
+    for row in kinds[7:17]:
+        del row["rooms"]
+    task = begin(kinds, ("team", "rooms"), aside=40)
+    partly = [case for case in fixture(task, tmp_path)["cases"] if "rooms" not in case["expect"]]
+    trained = [json.loads(json.loads(line)["output"]) for line in task.training["recipes/rows/desk.jsonl"].splitlines()]
+
+    assert len(partly) == 10
+    assert len(trained) == 40
+    assert all(output.keys() == {"team", "rooms"} for output in trained)
+    assert json.loads(task.outputs["desk/schema/case-004"]).keys() == {"team", "rooms"}
+    with pytest.raises(Refused, match=r"--rows 48: expected fewer than the 57 rows .*, of which 47 have all expected"):
+        begin(kinds, ("team", "rooms"), aside=48)
 
 
 def answer_schema(task: NewTask) -> dict:
@@ -122,15 +138,38 @@ def test_no_value_that_one_case_answers_stands_in_the_prompt_or_the_schema():
     assert answer_schema(begin(towns, text=("team",)))["properties"]["team"] == {"type": "string"}
 
 
-@pytest.mark.parametrize(("answer", "match"), [
-    (lambda n: {"team": "a", "parts": {"n": n}}, {}),
-    (lambda n: {"team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})}, {"match": "whole"}),
-    (lambda n: {"team": "a", "parts": [{"n": n} | ({"m": n} if n % 2 else {})]}, {"match": "whole"}),
+@pytest.mark.parametrize("answer", [
+    lambda n: {"team": "a"} | ({"m": n} if n % 2 else {}),
+    lambda n: {"team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})},
+    lambda n: {"team": "a", "parts": [{"n": n} | ({"m": n} if n % 2 else {})]},
 ])  # fmt: skip
-def test_where_an_inner_key_may_be_missing_an_invented_one_is_a_miss(tmp_path, answer, match):
-    data = fixture(begin([{"text": f"m{n}", "team": answer(n)} for n in range(40)], typed=True), tmp_path)
+def test_a_key_that_an_object_lacks_is_not_scored_and_with_absent_an_invented_one_is_a_miss(tmp_path, answer):
+    rows = [{"text": f"m{n}", "team": answer(n)} for n in range(40)]
+    open_to, closed = begin(rows, typed=True), begin(rows, typed=True, absent=("team",))
 
-    assert {key: value for key, value in data["check"].items() if key == "match"} == match
+    assert fixture(open_to, tmp_path / "open")["check"]["match"] == "subset"
+    assert lint_fixtures(tmp_path / "open").warnings == ()
+    assert [note for note in open_to.notes if note.startswith("no value, not scored: ") and "m (20 of 40)" in note]
+    assert fixture(closed, tmp_path / "closed")["check"]["match"] == "whole"
+    assert "m" not in json.loads(closed.outputs["desk/schema/case-001"])
+
+
+def test_objects_that_have_all_keys_need_no_match(tmp_path):
+    rows = [{"text": f"m{n}", "team": {"team": "a", "parts": {"n": n}}} for n in range(40)]
+
+    assert "match" not in fixture(begin(rows, typed=True), tmp_path)["check"]
+
+
+def test_with_absent_keys_that_objects_of_another_column_lack_are_not_scored(tmp_path):
+    rows = [
+        {"text": f"m{n}", "team": "a", "parts": {"n": n} | ({"m": n} if n % 2 else {})}
+        | ({"late": True} if n % 3 else {})
+        for n in range(40)
+    ]
+    data = fixture(begin(rows, ("team", "parts", "late"), typed=True, absent=("late",)), tmp_path)
+
+    own = {each["input"]: each.get("check") for each in data["cases"]}
+    assert (own["m2"], own["m1"]) == ({"fields": {"parts.m": {"ignore": True}}}, None)
 
 
 def test_a_key_of_the_whole_output_may_be_taken_for_text_or_labels():
@@ -142,14 +181,19 @@ def test_a_key_of_the_whole_output_may_be_taken_for_text_or_labels():
         begin(rows, typed=True, text=("n",))
 
 
-def test_why_texts_that_repeat_are_no_labels_is_told():
+def test_texts_that_repeat_too_seldom_for_labels_are_asked_for():
     few = [{"text": f"m{n}", "team": "rare" if n < 2 else "usual"} for n in range(60)]
+    found = "found 'rare' in fewer than 3 of 60 rows, beside 1 value in more"
 
-    [note] = begin(few).notes
-    assert note.startswith("texts, although some values repeat: team (1 of 2 rare); rare is in fewer than 3 rows")
+    with pytest.raises(AuthoringError, match=f"mail.csv:2: team: expected labels or any text, {found}"):
+        begin(few)
+    few = [{"text": f"m{n}"} | ({"team": TEAMS[n % 3]} if n < 20 else {"town": f"t{n}"}) for n in range(300)]
+    with pytest.raises(AuthoringError, match="found 3 values that repeat in only 20 of 300 rows"):
+        begin(few, ("team", "town"))
 
 
 @pytest.mark.parametrize(("more", "said"), [
+    ({"absent": ("urgent",)}, "--absent urgent: expected one of team, found no --expect of that name"),
     ({"label": ("teem",)}, "--label teem: expected one of team, found no such expected value"),
     ({"text": ("team",), "label": ("team",)}, "--text, --label: expected one of them for team, found both"),
 ])  # fmt: skip
@@ -158,12 +202,11 @@ def test_an_option_for_a_column_that_is_not_expected_is_a_usage_error(more, said
         begin(rows(), **more)
 
 
-def test_a_column_that_no_row_fills_is_an_optional_text():
-    empty = Table(Path("mail.csv"), ("text", "team", "town"), table(rows()).rows)
-    task = new_task(InitOptions("desk", "schema", empty, Columns("text", ("team", "town")), None, None, 200))
+def test_a_system_message_that_names_no_label_is_noted():
+    said = "the system message names none of the labels of team (billing, repairs, sales)"
 
-    assert answer_schema(task)["properties"]["town"] == {"type": "string"}
-    assert answer_schema(task)["required"] == ["team"]
+    assert [note for note in begin(rows(), system="Sort the mail.").notes if note.startswith(said)]
+    assert not [note for note in begin(rows(), system="billing, repairs or sales?").notes if note.startswith(said)]
 
 
 def test_rows_are_put_aside_for_training_and_none_of_them_is_a_case(tmp_path):
@@ -175,7 +218,9 @@ def test_rows_are_put_aside_for_training_and_none_of_them_is_a_case(tmp_path):
     assert (len(lines), len(asked)) == (120, 80)
     assert not {line["input"] for line in lines} & set(asked)
     assert lines[0].keys() == {"unit", "input", "output"}
-    assert task.holds == "desk/schema: 77 cases, 3 worked examples, 120 training rows, of 200 rows"
+    assert (
+        task.holds == "desk/schema: 77 cases, 3 worked examples set aside for few-shot, 120 training rows, of 200 rows"
+    )
 
 
 def test_more_rows_than_there_are_leave_no_case():
@@ -207,7 +252,7 @@ def test_rows_that_cannot_be_cases_are_left_out_and_told(tmp_path):
 
     assert len(fixture(task, tmp_path)["cases"]) == 26
     assert task.notes == (
-        "labels, each in 3 rows or more: team (--text COLUMN takes any text)",
+        "labels of the table: team (3); --text COLUMN takes any text",
         "left out: 2 rows without an input, or without an expected value (line 32, 33)",
         "left out: 1 row repeated (line 34)",
         "left out: 2 rows with contradictory expectations for the same input: decide which is right (line 3, 35)",

@@ -226,7 +226,7 @@ def _clashes(files: Sequence[FixtureFile]) -> Iterator[Problem]:
                 expected = f"{where[-1]}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
                 hint = "give this file a unit: of its own"
                 yield file.document.problem(where, expected, _plain(mine), hint)
-        for key, part in (("prompt", "prompt"), ("generate", "decoding")):
+        for key, part in (("prompt", "prompt"), ("generate", "decoding"), ("tools", "tools")):
             if getattr(file.configuration, part) != getattr(first.configuration, part):
                 expected = f"the {key}: of {first.document.name} (the files of a unit share it)"
                 yield file.document.problem((key,), expected, "another", "give this file a unit: of its own")

@@ -123,6 +123,18 @@ def canonical_output(check: object, output: str) -> str:
     return "\n".join(line.rstrip() for line in output.strip().splitlines())
 
 
+@runtime_checkable
+class HasTools(Protocol):
+    """A check of messages with calls, held to the tools that a case offers; any other scores a message's text."""
+
+    def offered(self, tools: Any, document: Document, where: Where) -> Check:
+        """The check of a case that offers these tools (`tools.definitions.ToolSet`).
+
+        Raises:
+            AuthoringError: its options do not fit the tools.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A JSON Schema, as JSON, that constrains decoding; `file` is its path, for messages."""

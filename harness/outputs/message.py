@@ -1,8 +1,8 @@
 """An assistant's message with its calls of tools: read from OpenAI's forms, written in one canonical form.
 
 The canonical form is one JSON text, `{"content": TEXT, "tool_calls": [{"name": ..., "arguments": {...}}]}`: keys in
-this order, arguments as an object in the model's order, no ids. Nothing is repaired and nothing is lost: arguments that are
-not one JSON object stay as `arguments_text`, what is no call stays as one without a name, and the others are kept.
+this order, arguments as an object in the model's order, no ids. Nothing is repaired and nothing is lost: arguments
+that are not one JSON object stay as `arguments_text`, and what is no call stays as one without a name.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ class Message:
 def read_output(text: str) -> Message:
     """Read the output of a request with tools; a text that is no canonical message is one without calls."""
     if len(text) > MAX_CHARS:
-        message = f"the output has {len(text):,} characters; at most {MAX_CHARS:,} are allowed"
-        return Message("", (), (Finding("message.size", message),))
+        size = f"the output has {len(text):,} characters; at most {MAX_CHARS:,} are allowed"
+        return Message("", (), (Finding("message.size", size),))
     if not text.startswith(f'{{"{CONTENT}": '):
         return Message(text)
     read = read_json_text(text, deepest=MAX_DEPTH + AROUND)
@@ -178,8 +178,9 @@ def _text(content: Any) -> str:
     if content is None or isinstance(content, str):
         return whole(content or "")
     if isinstance(content, list):
-        texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        if all(isinstance(each, str) for each in texts):
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        texts = [each for each in parts if isinstance(each, str)]
+        if len(texts) == len(parts):
             return whole("".join(texts))
     return _json(content)
 

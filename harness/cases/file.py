@@ -359,9 +359,15 @@ def _input_problems(file: FixtureFile, written: Written, where: Where) -> Iterat
         expected = f"one text, because {file.kind_name} measures its likelihood"
         yield file.document.problem(where, expected, f"{len(written)} turns")
     yield from last_turn_problem(written, file.document, where, steps=True)
+    if not isinstance(written, str) and any(_has_calls(each) for each in written) and not file.tools.tools:
+        yield file.document.problem(where, "the tools of these calls", "none", "write tools: above the cases")
     if not isinstance(written, str) and "system" in written[0] and file.configuration.prompt.system is not None:
         hint = "delete the prompt's or this turn"
         yield file.document.problem((*where, 0), "one system message, which the prompt has", "a second one", hint)
+
+
+def _has_calls(turn: Mapping[str, Any]) -> bool:
+    return any(role == "tool" or not isinstance(told, str) for role, told in turn.items())
 
 
 def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where: Where) -> list[Problem]:

@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.outputs.finding import Finding as Finding
 
 Kind = Literal["pass/fail", "continuous"]
-Can = Literal["generate", "loglik"]
+Can = Literal["generate", "loglik", "tools"]
 ClosedValue = tuple[str, str, bool]  # field, expected value as JSON, whether it is the only accepted value
 
 

@@ -121,6 +121,10 @@ def _check_able(units: Iterable[Unit], model: Model) -> None:
         if unit.check_kind.asks not in model.can:
             wanted = "generate" if unit.check_kind.asks == "generate" else "compute the likelihood of a text"
             raise Refused(f"{unit.key}: expected a model that can {wanted}, {model.fingerprint.names['model']} cannot")
+        if "tools" not in model.can and any(case.tools for case in unit.cases):
+            name = model.fingerprint.names["model"]
+            hint = "supply its outputs with their tool_calls: --model replay:FILE.jsonl (docs/tools.md)"
+            raise Refused(f"{unit.key}: expected a model that is offered tools, {name} is not yet; {hint}")
 
 
 def score_completion(case: Case, completion: Completion, rung: RungName, kind: Kind) -> Result:

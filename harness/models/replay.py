@@ -65,7 +65,7 @@ class Replay:
     sources: Mapping[tuple[str, int], Source] = field(default_factory=dict)
     unknown: Sequence[str] = ()
     texts: frozenset[tuple[str, int]] = frozenset()
-    can = frozenset[Can]({"generate", "loglik"})
+    can = frozenset[Can]({"generate", "loglik", "tools"})
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the supplied completions, in the order of the requests."""

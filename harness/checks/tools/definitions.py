@@ -91,8 +91,10 @@ def tools_of(written: Sequence[str]) -> tuple[Tool, ...]:
     return tuple(Tool(**json.loads(each)["function"]) for each in written)
 
 
-def read_tools(raw: Any, document: Document, where: Where) -> ToolSet:
+def read_tools(raw: Any, document: Document, where: Where, any_name: bool = False) -> ToolSet:
     """Read the tools at `where` in a document, or in the file whose path is there.
+
+    With `any_name` names are as a log has them, with dots or spaces.
 
     Raises:
         AuthoringError: lists every mistake: no such file, a form that is not known, a name twice or that servers
@@ -114,7 +116,7 @@ def read_tools(raw: Any, document: Document, where: Where) -> ToolSet:
         try:
             tool, inside = _read_tool(each, document, (*place, index))
             read = read_schema(tool.parameters, document, inside)
-            problems += _unfit(tool, read.validator, document, inside, validators)
+            problems += _unfit(tool, read.validator, document, inside, validators, any_name)
             found_tools.append(tool)
             validators[tool.name] = read.validator
             warnings += read.warnings
@@ -142,10 +144,15 @@ def _read_tool(raw: Any, document: Document, where: Where) -> tuple[Tool, Where]
 
 
 def _unfit(
-    tool: Tool, validator: Validator, document: Document, inside: Where, known: Mapping[str, Any]
+    tool: Tool,
+    validator: Validator,
+    document: Document,
+    inside: Where,
+    known: Mapping[str, Any],
+    any_name: bool,
 ) -> Iterator[Problem]:
     name = (*inside[:-1], "name")
-    if not _NAME.fullmatch(tool.name):
+    if not (any_name or _NAME.fullmatch(tool.name)):
         hint = "a server would refuse it; write " + (
             re.sub(r"[^A-Za-z0-9_-]+", "_", tool.name)[:64].strip("_") or "one"
         )

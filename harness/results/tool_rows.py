@@ -1,0 +1,205 @@
+"""Chat messages with tools, a row a line: each row's answer is held to the tools that it was offered.
+
+A row is `{"messages": [...], "tools": [...]}`; its last message is the model's answer. Without a key `id` rows are
+paired by what was asked. `expected` holds the right message, where there is one; without it OLD is taken to know where
+no tool fits, and every call is still held to its own tool's schema.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.tools.definitions import read_tools
+from tunegate.harness.checks.tools.in_text import RULE as IN_TEXT
+from tunegate.harness.checks.tools.validity import LACKS, NOT_OFFERED, Offered
+from tunegate.harness.core.errors import AuthoringError, Unreadable
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.formatting import quantity
+from tunegate.harness.outputs.finding import Finding
+from tunegate.harness.outputs.message import DOUBLE, Message, read_message, show_name
+from tunegate.harness.results.foreign_json import lines_of
+from tunegate.harness.results.samples import ResultFile, ScoredSample, brief, groups_of, id_text, question_of, text_of
+
+TOOL = "chat messages with tools"
+A_FILE = "chat messages with tools (JSONL), each line with messages, of which the last is the answer, and tools"
+VALID, NEEDLESS, MISSING, RIGHT = "valid calls", "no call where none fits", "a call where one fits", "right calls"
+ID_DIGITS = 12
+MOST_SAID = 4  # kinds of mistakes in a headline
+#: What of a call cannot be run, in words that stand behind its number: see `_said`.
+_NO_CALL = {"call.cut": "is cut off", "call.arguments": "has arguments that are not JSON", DOUBLE: "is encoded twice"}
+
+
+@dataclass(frozen=True)
+class ToolRow:
+    """One row: its answer, what keeps its calls from being run, and the right answer, if the file has one."""
+
+    id: str
+    line: int
+    asked: Sequence[Mapping[str, Any]]
+    answer: Message
+    findings: tuple[Finding, ...]
+    tools: str
+    expected: Message | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether a tool fits, as far as this row knows: it has a call, if only in its text."""
+        if self.expected is not None:
+            return bool(self.expected.calls)
+        return bool(self.answer.calls) or any(each.rule == IN_TEXT for each in self.findings)
+
+    @property
+    def question(self) -> str:
+        """The digest of what was asked and expected."""
+        return question_of(list(self.asked), self.expected.key() if self.expected else "")
+
+
+@dataclass(frozen=True)
+class ToolRows(ResultFile):
+    """A file of rows; scores are given when the other file is known."""
+
+    rows: tuple[ToolRow, ...] = field(default=(), compare=False)
+
+
+def is_row(value: Any) -> bool:
+    """Whether a JSON value is a line of such a file."""
+    if not isinstance(value, dict) or not isinstance(value.get("tools"), list):
+        return False
+    messages = value.get("messages")
+    return isinstance(messages, list) and bool(messages) and isinstance(messages[-1], dict)
+
+
+def read_rows(path: Path) -> ToolRows:
+    """Read a file of rows.
+
+    Raises:
+        Unreadable: a line is none of a row, or its tools cannot be used.
+    """
+    offered: dict[str, Offered] = {}
+    rows = tuple(_row(path, number, raw, offered) for number, raw in lines_of(path, A_FILE))
+    samples = tuple(ScoredSample(row.id, {VALID: 1.0}, row.question) for row in rows)
+    return ToolRows(path, TOOL, samples, rows=rows)
+
+
+def _row(path: Path, line: int, raw: Any, known: dict[str, Offered]) -> ToolRow:
+    if not is_row(raw):
+        raise Unreadable(path, A_FILE, brief(raw), "", line)
+    *asked, last = raw["messages"]
+    if last.get("role") not in ("assistant", "model"):
+        raise Unreadable(path, "the assistant's answer as the last message", brief(last.get("role")), "", line)
+    if asked and not all(isinstance(each, dict) for each in asked):
+        raise Unreadable(path, A_FILE, "a message that is no object", "", line)
+    tools = digest(raw["tools"])
+    if tools not in known:
+        known[tools] = _offered(path, line, raw["tools"])
+    answer, expected = read_message(last), raw.get("expected")
+    name = id_text(raw["id"]) if "id" in raw else digest(asked)[:ID_DIGITS]
+    right = read_message(expected) if isinstance(expected, dict) else None
+    return ToolRow(name, line, asked, answer, known[tools].findings(answer), tools, right)
+
+
+def _offered(path: Path, line: int, raw: list[Any]) -> Offered:
+    if not raw:
+        return Offered.of(())
+    try:
+        read = read_tools(raw, Document(path, raw, {(): line}), ("tools",), any_name=True)
+    except AuthoringError as error:
+        problem = error.problems[0]
+        expected = f"{problem.where}: {problem.expected}"
+        raise Unreadable(path, expected, problem.found, problem.hint, line) from None
+    return Offered.of(read.tools, read.validators)
+
+
+def beside(old: ToolRows, new: ToolRows) -> tuple[ToolRows, ToolRows]:
+    """Score two files: where no row says what is right, OLD's answers say where a tool fits."""
+    fits = {row.id: row.fits for row in old.rows}
+    return tuple(  # type: ignore[return-value]  # two, as given
+        replace(file, samples=tuple(_sample(row, fits.get(row.id)) for row in file.rows), notes=notes,
+                higher=dict.fromkeys((VALID, NEEDLESS, MISSING, RIGHT), "by what it counts"))
+        for file, notes in ((old, ()), (new, tuple(_notes(old, new))))
+    )  # fmt: skip
+
+
+def _sample(row: ToolRow, fits: bool | None) -> ScoredSample:
+    called = bool(row.answer.calls)
+    is_valid = not row.findings
+    scores: dict[str, float | None] = {
+        VALID: float(is_valid),
+        NEEDLESS: float(not (called and fits is False)),
+        MISSING: float(called or not fits),
+    }
+    reasons = {VALID: row.findings[0].message if row.findings else ""}
+    if called and fits is False:
+        reasons[NEEDLESS] = f"answered with a call of {show_name(row.answer.calls[0].name)}"
+    if fits and not called:
+        reasons[MISSING] = "answered without a call"
+    if row.expected is not None:
+        same = [call.key for call in row.answer.calls], [call.key for call in row.expected.calls]
+        scores[RIGHT] = float(is_valid and sorted(same[0]) == sorted(same[1]))
+        reasons[RIGHT] = "" if scores[RIGHT] else f"expected {brief(str(row.expected), 200) or 'no call'}"
+    asked = row.asked[-1] if row.asked else {}
+    return ScoredSample(
+        row.id, scores, row.question, text_of(asked.get("content")),
+        text_of(row.expected.write()) if row.expected else "", text_of(row.answer.write()),
+        reasons=reasons, groups=groups_of(question_of(list(row.asked))), line=row.line,
+    )  # fmt: skip
+
+
+def _notes(old: ToolRows, new: ToolRows) -> Iterator[str]:
+    before = {row.id: row.tools for row in old.rows}
+    if other := [row.id for row in new.rows if before.get(row.id, row.tools) != row.tools]:
+        yield f"{quantity(len(other), 'row')} offer other tools than in OLD: each call is held to those of its own row"
+
+
+def mistakes(old: ToolRows, new: ToolRows) -> list[str]:
+    """What NEW does wrong more often than OLD, worst first, in words with numbers; nothing where there is nothing."""
+    fits = {row.id: row.fits for row in old.rows}
+    both = fits.keys() & {row.id for row in new.rows}
+    sides = [[row for row in file.rows if row.id in both] for file in (old, new)]
+    fitting = [[row for row in rows if fits[row.id]] for rows in sides]  # a call where none fits is wrong anyway
+    counts = [Counter(_kinds(rows)) for rows in fitting]
+    calls = [Counter(call.name for row in rows for call in row.answer.calls) for rows in fitting]
+    said = [
+        (now - counts[0][kind], _said(*kind, now, calls[1], counts[0][kind]))
+        for kind, now in counts[1].items() if now > counts[0][kind]
+    ]  # fmt: skip
+    for wanted, text in ((False, "that no tool fits are answered with a call"), (True, "are answered without a call")):
+        due = [[row for row in rows if fits[row.id] is wanted] for rows in sides]
+        wrong, before = (sum(bool(row.answer.calls) is not wanted for row in rows) for rows in reversed(due))
+        if wrong > before:
+            what = "messages" if not wanted else "messages that a tool fits"
+            was = f" (before: {before})" if before else ""
+            said.append((wrong - before, f"{wrong} of {len(due[1])} {what} {text}{was}"))
+    return [text for _, text in sorted(said, key=lambda each: -each[0])]
+
+
+def _kinds(rows: Sequence[ToolRow]) -> Iterator[tuple[str, str, str]]:
+    """The mistakes of rows: each once for a call, as (rule, tool, words)."""
+    for row in rows:
+        for each in row.findings:
+            place = each.path.removeprefix("tool_calls[").partition("]")[0]
+            name = row.answer.calls[int(place)].name if place.isdigit() else ""
+            words = each.message if each.rule == LACKS else _NO_CALL.get(each.rule, each.rule)
+            if each.rule.startswith("schema."):
+                inside = each.path.partition(".arguments")[2].lstrip(".")
+                words = f"{show_name(inside) if inside else 'arguments'} of {show_name(name)}"
+            yield each.rule, name, words
+
+
+def _said(rule: str, name: str, words: str, now: int, calls: Mapping[str, int], before: int) -> str:
+    was = f" (before: {before})"
+    of = f" of {calls[name]}" if name in calls else ""
+    if rule == LACKS:
+        return f"{words} in {now}{of} calls{was}"
+    if rule == NOT_OFFERED:
+        return f"{show_name(name)}, which is not offered, is called {now} times{was}"
+    if rule == IN_TEXT:
+        return f"{now} calls stand in the text, not as calls{was}"
+    if rule.startswith("schema."):
+        return f"{words} does not fit its schema in {now}{of} calls{was}"
+    return f"{show_name(name) if name else 'a call'} {words} in {now}{of} calls{was}"

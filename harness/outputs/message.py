@@ -139,6 +139,12 @@ def content_of(text: str) -> str:
     return read_output(text).content
 
 
+def shown_output(text: str) -> str:
+    """An output as people read it: a canonical message as its text and a call on each line, any other as it is."""
+    message = read_output(text)
+    return text if message == Message(text) or message.findings else str(message)
+
+
 def read_message(raw: Mapping[str, Any]) -> Message:
     """Read a message in a form of OpenAI's, or in the canonical one.
 

@@ -205,6 +205,7 @@ def _unit(task: str, same: Sequence[FixtureFile]) -> Unit:
         asked={case_id: options for file in same for case_id, options in file.asked.items()},
         own_kind=None if first.kind_name in CHECKS else first.check_kind,
         traffic=first.traffic, labels=first.labels,
+        tool_files=tuple(file.tools.file for file in same if file.tools.file),
     )  # fmt: skip
 
 

@@ -233,6 +233,7 @@ class Unit:
     `of` is the key of the source of a derived unit, which scores the source's outputs and has its cases.
     `own_kind` is the kind of check of a suite that is not built in. `traffic` is the digest (hex) of the snapshot whose
     inputs are the cases; with `labels`, the guard by disagreement decides, and scores are of what needs no expectation.
+    `tool_files` are the files that its tools are read from.
     """
 
     task: str
@@ -247,6 +248,7 @@ class Unit:
     own_kind: CheckKind | None = field(default=None, repr=False)
     traffic: str = ""
     labels: LabelSource | None = None
+    tool_files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def key(self) -> str:

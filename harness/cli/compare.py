@@ -266,11 +266,11 @@ def _decision(record: Record, paired: PairedFiles) -> Decision:
 
 def _mistakes(paired: PairedFiles, is_blocked: bool) -> list[str]:
     """What rows with tools do wrong more often than before, in a line; nothing of other files."""
-    from tunegate.harness.results.tool_rows import MOST_SAID, ToolRows, mistakes
+    from tunegate.harness.results.tool_rows import MOST_SAID, ToolRows, more_mistakes
 
     if not (isinstance(paired.old, ToolRows) and isinstance(paired.new, ToolRows)):
         return []
-    said = mistakes(paired.old, paired.new)
+    said = more_mistakes(paired.old, paired.new)
     more = f"; and {len(said) - MOST_SAID} kinds more" if len(said) > MOST_SAID else ""
     return [f"{'Blocked' if is_blocked else 'Found'}: {'; '.join(said[:MOST_SAID])}{more}."] if said else []
 

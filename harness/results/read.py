@@ -60,7 +60,7 @@ def read_pair(old: NamedFile, new: NamedFile) -> tuple[ResultFile, ResultFile]:
     """Read two result files; rows with tools are scored beside each other. Raises as `read_results`."""
     found = read_results(old.path, old.column), read_results(new.path, new.column)
     if isinstance(found[0], tool_rows.ToolRows) and isinstance(found[1], tool_rows.ToolRows):
-        return tool_rows.beside(found[0], found[1])
+        return tool_rows.beside_each_other(found[0], found[1])
     return found
 
 

@@ -115,7 +115,7 @@ def _offered(path: Path, line: int, raw: list[Any]) -> Offered:
     return Offered.of(read.tools, read.validators)
 
 
-def beside(old: ToolRows, new: ToolRows) -> tuple[ToolRows, ToolRows]:
+def beside_each_other(old: ToolRows, new: ToolRows) -> tuple[ToolRows, ToolRows]:
     """Score two files: where no row says what is right, OLD's answers say where a tool fits."""
     fits = {row.id: row.fits for row in old.rows}
     return tuple(  # type: ignore[return-value]  # two, as given
@@ -156,7 +156,7 @@ def _notes(old: ToolRows, new: ToolRows) -> Iterator[str]:
         yield f"{quantity(len(other), 'row')} offer other tools than in OLD: each call is held to those of its own row"
 
 
-def mistakes(old: ToolRows, new: ToolRows) -> list[str]:
+def more_mistakes(old: ToolRows, new: ToolRows) -> list[str]:
     """What NEW does wrong more often than OLD, worst first, in words with numbers; nothing where there is nothing."""
     fits = {row.id: row.fits for row in old.rows}
     both = fits.keys() & {row.id for row in new.rows}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_value
@@ -75,6 +76,7 @@ class ToolSet:
     validators: Mapping[str, Validator] = field(default_factory=dict, repr=False, compare=False)
     warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
     every: tuple[Tool, ...] = ()
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,7 +102,7 @@ def read_tools(raw: Any, document: Document, where: Where, any_name: bool = Fals
         AuthoringError: lists every mistake: no such file, a form that is not known, a name twice or that servers
             refuse, parameters that are no usable JSON Schema, a reference that recurs or leaves the file, sizes.
     """
-    if isinstance(raw, str):
+    if is_file := isinstance(raw, str):
         document, where = read_document(raw, document, where, "the path of a file of tools"), ()
         raw = document.data
     is_listing = isinstance(raw, Mapping) and "tools" in raw
@@ -124,7 +126,8 @@ def read_tools(raw: Any, document: Document, where: Where, any_name: bool = Fals
             problems += error.problems
     if problems:
         raise AuthoringError(problems)
-    return ToolSet(tuple(found_tools), validators, tuple(warnings), tuple(found_tools))
+    path = document.path if is_file else None
+    return ToolSet(tuple(found_tools), validators, tuple(warnings), tuple(found_tools), path)
 
 
 def _read_tool(raw: Any, document: Document, where: Where) -> tuple[Tool, Where]:

@@ -11,7 +11,7 @@ from tunegate.harness.checks.schema.grading import FieldRule
 from tunegate.harness.checks.schema.lint import impossible
 from tunegate.harness.checks.schema.pass_rule import name_of_place, plain_variants, unreadable
 from tunegate.harness.checks.tools.matching import MOST_EXPECTED, field_below
-from tunegate.harness.checks.tools.validity import Offered, lacking
+from tunegate.harness.checks.tools.validity import Offered, lacking_arguments
 from tunegate.harness.core.errors import Problem
 
 NONE = "none"
@@ -86,7 +86,7 @@ def _of_call(
                     yield document.problem(at, f"what `{name}` takes", found, each.message)
     if twice := [key for key in optional if key in call.get("arguments", {})]:
         yield document.problem((*place, "optional"), "arguments that `arguments` does not name", ", ".join(twice))
-    missing = lacking(offers.tools[name], {**call.get("arguments", {}), **optional})
+    missing = lacking_arguments(offers.tools[name], {**call.get("arguments", {}), **optional})
     if whole and missing:
         hint = "the tool requires it; add it, or set check: {match: subset}"
         yield document.problem((*place, "arguments"), f"the argument {missing[0]!r}", "none", hint)

@@ -65,7 +65,7 @@ class Offered:
 
     def _of_arguments(self, call: ToolCall, arguments: Mapping[str, Any], where: str) -> Iterator[Finding]:
         name, validator = show_name(call.name), self.validator(call.name)
-        for key in lacking(self.tools[call.name], arguments):
+        for key in lacking_arguments(self.tools[call.name], arguments):
             yield Finding(LACKS, f"{name} lacks {show_name(key)}", where)
         twice = set(written_twice(call))
         for each in islice(validator.violations(dict(arguments)), MAX_FINDINGS):
@@ -79,7 +79,7 @@ class Offered:
                 yield Finding(each.rule, f"{name}{inside}: {each.message}", place, each.source)
 
 
-def lacking(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
+def lacking_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     """The required arguments that are not there."""
     required = tool.parameters.get("required", ())
     return [key for key in required if key not in arguments] if isinstance(required, list) else []

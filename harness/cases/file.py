@@ -367,7 +367,7 @@ def _input_problems(file: FixtureFile, written: Written, where: Where) -> Iterat
 
 
 def _has_calls(turn: Mapping[str, Any]) -> bool:
-    return any(role == "tool" or not isinstance(told, str) for role, told in turn.items())
+    return any(role == "tool" or not isinstance(said, str) for role, said in turn.items())
 
 
 def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where: Where) -> list[Problem]:

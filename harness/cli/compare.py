@@ -282,10 +282,10 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     metrics = {key: each.as_dict() | {"reason": each.reason} for key, each in record.verdicts.items()}
     more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
-        told = _mistakes(paired, any(each.blocks for each in decision.by_rules))
-        console.lines(told)
+        headline = _mistakes(paired, any(each.blocks for each in decision.by_rules))
+        console.lines(headline)
         console.print(_heading(paired))
-        decision = replace(decision, notes=tuple(each for each in decision.notes if each not in told))
+        decision = replace(decision, notes=tuple(each for each in decision.notes if each not in headline))
     if gate:
         end_with_decision(decision, as_json, more)
     elif as_json:

@@ -67,8 +67,8 @@ class ToolCall:
 
     def as_dict(self, with_id: bool = False) -> dict[str, Any]:
         """Return its canonical form."""
-        told = {ARGUMENTS_TEXT: self.text} if self.arguments is None else {ARGUMENTS: dict(self.arguments)}
-        return ({"id": self.id} if with_id else {}) | {NAME: self.name} | told
+        form = {ARGUMENTS_TEXT: self.text} if self.arguments is None else {ARGUMENTS: dict(self.arguments)}
+        return ({"id": self.id} if with_id else {}) | {NAME: self.name} | form
 
     @property
     def key(self) -> str:
@@ -79,8 +79,8 @@ class ToolCall:
         """As people read it: `create_ticket(priority="high")`."""
         if self.arguments is None:
             return f"{self.name}({self.text})"
-        told = (f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.arguments.items())
-        return f"{self.name}({', '.join(told)})"
+        form = (f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.arguments.items())
+        return f"{self.name}({', '.join(form)})"
 
 
 def _flawed(call: ToolCall, rule: str, what: str) -> Finding:
@@ -149,7 +149,7 @@ def read_message(raw: Mapping[str, Any]) -> Message:
     """Read a message in a form of OpenAI's, or in the canonical one.
 
     `tool_calls` hold `function` or its keys directly, with arguments as a text or an object; `function_call` is the
-    older form of one call. Content is a text, nothing, or parts with texts; anything else stays as its JSON.
+    older form of one call. Content is a text, nothing, or parts with texts; other values stay as their JSON.
     """
     calls = tuple(_read_call(each) for each in _raw_calls(raw))
     findings = (Finding("call.number", f"more than {MOST_CALLS} calls"),) if len(calls) > MOST_CALLS else ()

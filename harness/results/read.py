@@ -125,7 +125,7 @@ def _json_lines(path: Path, first: Any, column: str) -> ResultFile | None:
     if promptfoo_results.is_result(first):
         return promptfoo_results.read_result_rows(path, lines_of(path, promptfoo_results.A_FILE), column)
     if tool_rows.is_row(first):
-        return tool_rows.read_rows(path)
+        return tool_rows.read_tool_rows(path)
     return None
 
 

@@ -1,6 +1,6 @@
-"""Chat messages with tools, a row a line: each row's answer is held to the tools that it was offered.
+"""Chat messages with tools, a row a line: each row's output is held to the tools that it was offered.
 
-A row is `{"messages": [...], "tools": [...]}`; its last message is the model's answer. Without a key `id` rows are
+A row is `{"messages": [...], "tools": [...]}`; its last message is the model's output. Without a key `id` rows are
 paired by what was asked. `expected` holds the right message, where there is one; without it OLD is taken to know where
 no tool fits, and every call is still held to its own tool's schema.
 """
@@ -26,7 +26,7 @@ from tunegate.harness.results.foreign_json import lines_of
 from tunegate.harness.results.samples import ResultFile, ScoredSample, brief, groups_of, id_text, question_of, text_of
 
 TOOL = "chat messages with tools"
-A_FILE = "chat messages with tools (JSONL), each line with messages, of which the last is the answer, and tools"
+A_FILE = "chat messages with tools (JSONL), each line with messages, of which the last is the output, and tools"
 VALID, NEEDLESS, MISSING, RIGHT = "valid calls", "no call where none fits", "a call where one fits", "right calls"
 ID_DIGITS = 12
 MOST_SAID = 4  # kinds of mistakes in a headline
@@ -36,12 +36,12 @@ _NO_CALL = {"call.cut": "is cut off", "call.arguments": "has arguments that are 
 
 @dataclass(frozen=True)
 class ToolRow:
-    """One row: its answer, what keeps its calls from being run, and the right answer, if the file has one."""
+    """One row: its output, what keeps its calls from being run, and the right one, if the file has one."""
 
     id: str
     line: int
     asked: Sequence[Mapping[str, Any]]
-    answer: Message
+    output: Message
     findings: tuple[Finding, ...]
     tools: str
     expected: Message | None = None
@@ -51,7 +51,7 @@ class ToolRow:
         """Whether a tool fits, as far as this row knows: it has a call, if only in its text."""
         if self.expected is not None:
             return bool(self.expected.calls)
-        return bool(self.answer.calls) or any(each.rule == IN_TEXT for each in self.findings)
+        return bool(self.output.calls) or any(each.rule == IN_TEXT for each in self.findings)
 
     @property
     def question(self) -> str:
@@ -74,7 +74,7 @@ def is_row(value: Any) -> bool:
     return isinstance(messages, list) and bool(messages) and isinstance(messages[-1], dict)
 
 
-def read_rows(path: Path) -> ToolRows:
+def read_tool_rows(path: Path) -> ToolRows:
     """Read a file of rows.
 
     Raises:
@@ -91,16 +91,16 @@ def _row(path: Path, line: int, raw: Any, known: dict[str, Offered]) -> ToolRow:
         raise Unreadable(path, A_FILE, brief(raw), "", line)
     *asked, last = raw["messages"]
     if last.get("role") not in ("assistant", "model"):
-        raise Unreadable(path, "the assistant's answer as the last message", brief(last.get("role")), "", line)
+        raise Unreadable(path, "the assistant's output as the last message", brief(last.get("role")), "", line)
     if asked and not all(isinstance(each, dict) for each in asked):
         raise Unreadable(path, A_FILE, "a message that is no object", "", line)
     tools = digest(raw["tools"])
     if tools not in known:
         known[tools] = _offered(path, line, raw["tools"])
-    answer, expected = read_message(last), raw.get("expected")
+    output, expected = read_message(last), raw.get("expected")
     name = id_text(raw["id"]) if "id" in raw else digest(asked)[:ID_DIGITS]
     right = read_message(expected) if isinstance(expected, dict) else None
-    return ToolRow(name, line, asked, answer, known[tools].findings(answer), tools, right)
+    return ToolRow(name, line, asked, output, known[tools].findings(output), tools, right)
 
 
 def _offered(path: Path, line: int, raw: list[Any]) -> Offered:
@@ -116,7 +116,7 @@ def _offered(path: Path, line: int, raw: list[Any]) -> Offered:
 
 
 def beside_each_other(old: ToolRows, new: ToolRows) -> tuple[ToolRows, ToolRows]:
-    """Score two files: where no row says what is right, OLD's answers say where a tool fits."""
+    """Score two files: where no row says what is right, OLD's outputs say where a tool fits."""
     fits = {row.id: row.fits for row in old.rows}
     return tuple(  # type: ignore[return-value]  # two, as given
         replace(file, samples=tuple(_sample(row, fits.get(row.id)) for row in file.rows), notes=notes,
@@ -126,7 +126,7 @@ def beside_each_other(old: ToolRows, new: ToolRows) -> tuple[ToolRows, ToolRows]
 
 
 def _sample(row: ToolRow, fits: bool | None) -> ScoredSample:
-    called = bool(row.answer.calls)
+    called = bool(row.output.calls)
     is_valid = not row.findings
     scores: dict[str, float | None] = {
         VALID: float(is_valid),
@@ -135,17 +135,17 @@ def _sample(row: ToolRow, fits: bool | None) -> ScoredSample:
     }
     reasons = {VALID: row.findings[0].message if row.findings else ""}
     if called and fits is False:
-        reasons[NEEDLESS] = f"answered with a call of {show_name(row.answer.calls[0].name)}"
+        reasons[NEEDLESS] = f"a call of {show_name(row.output.calls[0].name)}"
     if fits and not called:
-        reasons[MISSING] = "answered without a call"
+        reasons[MISSING] = "no call"
     if row.expected is not None:
-        same = [call.key for call in row.answer.calls], [call.key for call in row.expected.calls]
+        same = [call.key for call in row.output.calls], [call.key for call in row.expected.calls]
         scores[RIGHT] = float(is_valid and sorted(same[0]) == sorted(same[1]))
         reasons[RIGHT] = "" if scores[RIGHT] else f"expected {brief(str(row.expected), 200) or 'no call'}"
     asked = row.asked[-1] if row.asked else {}
     return ScoredSample(
         row.id, scores, row.question, text_of(asked.get("content")),
-        text_of(row.expected.write()) if row.expected else "", text_of(row.answer.write()),
+        text_of(row.expected.write()) if row.expected else "", text_of(row.output.write()),
         reasons=reasons, groups=groups_of(question_of(list(row.asked))), line=row.line,
     )  # fmt: skip
 
@@ -163,14 +163,14 @@ def more_mistakes(old: ToolRows, new: ToolRows) -> list[str]:
     sides = [[row for row in file.rows if row.id in both] for file in (old, new)]
     fitting = [[row for row in rows if fits[row.id]] for rows in sides]  # a call where none fits is wrong anyway
     counts = [Counter(_kinds(rows)) for rows in fitting]
-    calls = [Counter(call.name for row in rows for call in row.answer.calls) for rows in fitting]
+    calls = [Counter(call.name for row in rows for call in row.output.calls) for rows in fitting]
     said = [
         (now - counts[0][kind], _said(*kind, now, calls[1], counts[0][kind]))
         for kind, now in counts[1].items() if now > counts[0][kind]
     ]  # fmt: skip
-    for wanted, text in ((False, "that no tool fits are answered with a call"), (True, "are answered without a call")):
+    for wanted, text in ((False, "that no tool fits get a call"), (True, "get no call")):
         due = [[row for row in rows if fits[row.id] is wanted] for rows in sides]
-        wrong, before = (sum(bool(row.answer.calls) is not wanted for row in rows) for rows in reversed(due))
+        wrong, before = (sum(bool(row.output.calls) is not wanted for row in rows) for rows in reversed(due))
         if wrong > before:
             what = "messages" if not wanted else "messages that a tool fits"
             was = f" (before: {before})" if before else ""
@@ -183,7 +183,7 @@ def _kinds(rows: Sequence[ToolRow]) -> Iterator[tuple[str, str, str]]:
     for row in rows:
         for each in row.findings:
             place = each.path.removeprefix("tool_calls[").partition("]")[0]
-            name = row.answer.calls[int(place)].name if place.isdigit() else ""
+            name = row.output.calls[int(place)].name if place.isdigit() else ""
             words = each.message if each.rule == LACKS else _NO_CALL.get(each.rule, each.rule)
             if each.rule.startswith("schema."):
                 inside = each.path.partition(".arguments")[2].lstrip(".")

@@ -110,12 +110,14 @@ class ToolsCheck:
             if "calls" in expect:
                 rates[NO_CALL] = not message.calls
             called = [each.name for each in message.calls if "calls" in expect]
-            return [], tuple(Finding("expect.none", f"answered with a call: {show_json(name)}") for name in called[:1])
+            return [], tuple(
+                Finding("expect.none", f"the message has a call: {show_json(name)}") for name in called[:1]
+            )
         rates[CALLED] = bool(message.calls)
         rates[NUMBER] = len(message.calls) == len(expect["calls"])
         if not message.calls:
             leaves = self._grader().grade(expect["calls"], (), in_order=False)
-            return leaves, (Finding("expect.calls", "answered without a call"),)
+            return leaves, (Finding("expect.calls", "the message has no call"),)
         try:
             leaves = self._grader().grade(expect["calls"], message.calls, self._in_order(expect))
         except ListsTooLong:

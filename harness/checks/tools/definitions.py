@@ -59,12 +59,12 @@ class Tool:
 
     def as_dict(self) -> dict[str, Any]:
         """Return OpenAI's form, which templates and servers take."""
-        told = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return {"type": "function", "function": told | ({} if self.strict is None else {"strict": self.strict})}
+        keys = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": keys | ({} if self.strict is None else {"strict": self.strict})}
 
     @cached_property
     def written(self) -> str:
-        """Its JSON, with keys in their order: a template shows a model nothing else."""
+        """Its JSON, with keys in their order: a template shows a model no more than this."""
         return json.dumps(self.as_dict(), ensure_ascii=False)
 
 

@@ -72,13 +72,13 @@ def _of_call(
 ) -> Iterator[Problem]:  # fmt: skip
     name, optional = call["name"], call.get("optional", {})
     for key in ("arguments", "optional"):
-        told = call.get(key, {})
+        wanted = call.get(key, {})
         below = {each.removeprefix(field_below(name, "")): rule for each, rule in rules.items()
                  if each.startswith(field_below(name, ""))}  # fmt: skip
-        if problems := list(unreadable(told, below, document, (*place, key))):
+        if problems := list(unreadable(wanted, below, document, (*place, key))):
             yield from problems
             continue
-        for plain, places in plain_variants(told):
+        for plain, places in plain_variants(wanted):
             for each in impossible(offers.validator(name), plain):
                 at = (*place, key, *places[each.where])
                 if each.where and field_below(name, name_of_place(each.where)) not in rules:

@@ -136,7 +136,10 @@ def _read_tool(raw: Any, document: Document, where: Where) -> tuple[Tool, Where]
     schema = _NESTED if "function" in given else _LISTED if "inputSchema" in given else _FLAT
     if problems := validate(document, schema, where, raw):
         raise AuthoringError(problems)
-    size = len(json.dumps(raw, ensure_ascii=False, default=str))
+    try:
+        size = len(json.dumps(raw, ensure_ascii=False, default=str))
+    except (RecursionError, ValueError):
+        raise AuthoringError([document.problem(where, "a tool of a few levels", "endless nesting")]) from None
     if size > MOST_CHARACTERS:
         expected = f"at most {MOST_CHARACTERS:,} characters of JSON for a tool"
         raise AuthoringError([document.problem(where, expected, f"{size:,}")])

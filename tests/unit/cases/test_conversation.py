@@ -40,7 +40,7 @@ def test_the_last_turn_is_the_input_and_the_others_come_before_it(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("[{user: Hi.}, {assistant: Yes}]", "[1]: expected a user turn at the end, or a tool turn, found assistant; the"),
+        ("[{user: Hi.}, {assistant: Yes}]", "[1]: expected a user turn at the end, or a tool turn, found assistant"),
         ("[{user: Hi.}]", ": expected a text, or at least two turns, found [{"),
         ("[]", ": expected a text, or at least two turns, found []"),
         ("[{user: Hi.}, {user: ' '}]", "[1]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assist"),

@@ -27,6 +27,7 @@ from tunegate.harness.outputs.json_text import (
 
 CONTENT, CALLS, NAME, ARGUMENTS, ARGUMENTS_TEXT = "content", "tool_calls", "name", "arguments", "arguments_text"
 MOST_CALLS = 64  # in one message; more is a loop
+_CUT = ("before its JSON is complete", "has no closing quote")
 AROUND = 3  # levels of a message around the arguments of a call
 MOST_NAME = 60  # characters of a name in a sentence
 DOUBLE = "call.double-encoded"  # arguments that are a JSON text of JSON
@@ -58,7 +59,7 @@ class ToolCall:
             return ()
         read = read_json_text(self.text)
         if read.findings:
-            cut = any("before its JSON is complete" in each.message for each in read.findings)
+            cut = any(end in each.message for each in read.findings for end in _CUT)
             message = read.findings[0].message.replace("the output", "the text")
             return (_flawed(self, "call.cut" if cut else "call.arguments", f"are not JSON: {message}"),)
         if isinstance(read.value, str) and isinstance(_inner(read.value), dict):

@@ -199,7 +199,7 @@ def _said(rule: str, name: str, words: str, now: int, calls: Mapping[str, int], 
     if rule == NOT_OFFERED:
         return f"{show_name(name)}, which is not offered, is called {now} times{was}"
     if rule == IN_TEXT:
-        return f"{now} calls stand in the text, not as calls{was}"
+        return f"a call stands in the text, not as a call, in {quantity(now, 'message')}{was}"
     if rule.startswith("schema."):
         return f"{words} does not fit its schema in {now}{of} calls{was}"
     return f"{show_name(name) if name else 'a call'} {words} in {now}{of} calls{was}"

@@ -45,7 +45,7 @@ def test_the_last_turn_is_the_input_and_the_others_come_before_it(tmp_path):
         ("[]", ": expected a text, or at least two turns, found []"),
         ("[{user: Hi.}, {user: ' '}]", "[1]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assist"),
         ("[{user: Hi.}, {system: S.}, {user: So.}]", "[1]: expected a system turn at the beginning only, found one"),
-        ("[{user: Hi., assistant: Yes}, {user: So.}]", "[0]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assist"),
+        ("[{user: Hi., assistant: Yes}, {user: So.}]", "[0]: expected a turn, `user: TEXT`, `assistant: TEXT`, `ass"),
         ("[Hi., {user: So.}]", "[0]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assist"),
         ("{user: Hi.}", ": expected text, found"),
     ],

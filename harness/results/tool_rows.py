@@ -47,11 +47,14 @@ class ToolRow:
     expected: Message | None = None
 
     @property
-    def fits(self) -> bool:
-        """Whether a tool fits, as far as this row knows: it has a call, if only in its text."""
-        if self.expected is not None:
-            return bool(self.expected.calls)
+    def calls(self) -> bool:
+        """Whether the output calls, if only in its text."""
         return bool(self.output.calls) or any(each.rule == IN_TEXT for each in self.findings)
+
+    @property
+    def fits(self) -> bool:
+        """Whether a tool fits, as far as this row knows: one is expected or, if nothing is, called."""
+        return self.calls if self.expected is None else bool(self.expected.calls)
 
     @property
     def question(self) -> str:
@@ -116,38 +119,45 @@ def _offered(path: Path, line: int, raw: list[Any]) -> Offered:
 
 
 def beside_each_other(old: ToolRows, new: ToolRows) -> tuple[ToolRows, ToolRows]:
-    """Score two files: where no row says what is right, OLD's outputs say where a tool fits."""
+    """Score two files: where no row says what is right, OLD's outputs say where a tool fits.
+
+    What is asked of messages that a tool fits is not asked of the others, so that many of one kind hide nothing of the
+    other.
+    """
     fits = {row.id: row.fits for row in old.rows}
+    due = {wanted: frozenset(name for name, each in fits.items() if each is wanted) for wanted in (True, False)}
+    expected = frozenset(row.id for row in old.rows if row.expected is not None)
+    only = {VALID: due[True], MISSING: due[True], NEEDLESS: due[False], RIGHT: expected}
+    higher = dict.fromkeys(only, "by what it counts")
     return tuple(  # type: ignore[return-value]  # two, as given
-        replace(file, samples=tuple(_sample(row, fits.get(row.id)) for row in file.rows), notes=notes,
-                higher=dict.fromkeys((VALID, NEEDLESS, MISSING, RIGHT), "by what it counts"))
+        replace(file, samples=tuple(_sample(row, fits.get(row.id)) for row in file.rows), notes=notes, only=only,
+                higher=higher)
         for file, notes in ((old, ()), (new, tuple(_notes(old, new))))
     )  # fmt: skip
 
 
 def _sample(row: ToolRow, fits: bool | None) -> ScoredSample:
-    called = bool(row.output.calls)
-    is_valid = not row.findings
-    scores: dict[str, float | None] = {
-        VALID: float(is_valid),
-        NEEDLESS: float(not (called and fits is False)),
-        MISSING: float(called or not fits),
-    }
-    reasons = {VALID: row.findings[0].message if row.findings else ""}
-    if called and fits is False:
-        reasons[NEEDLESS] = f"a call of {show_name(row.output.calls[0].name)}"
-    if fits and not called:
-        reasons[MISSING] = "no call"
-    if row.expected is not None:
-        same = [call.key for call in row.output.calls], [call.key for call in row.expected.calls]
-        scores[RIGHT] = float(is_valid and sorted(same[0]) == sorted(same[1]))
-        reasons[RIGHT] = "" if scores[RIGHT] else f"expected {brief(str(row.expected), 200) or 'no call'}"
+    wrong = dict(_asked(row, fits))
     asked = row.asked[-1] if row.asked else {}
     return ScoredSample(
-        row.id, scores, row.question, text_of(asked.get("content")),
+        row.id, {name: float(not why) for name, why in wrong.items()}, row.question, text_of(asked.get("content")),
         text_of(row.expected.write()) if row.expected else "", text_of(row.output.write()),
-        reasons=reasons, groups=groups_of(question_of(list(row.asked))), line=row.line,
+        reasons=wrong, groups=groups_of(question_of(list(row.asked))), line=row.line,
     )  # fmt: skip
+
+
+def _asked(row: ToolRow, fits: bool | None) -> Iterator[tuple[str, str]]:
+    """What is asked of a row, each with what is wrong with it, empty if nothing is."""
+    found = row.findings[0].message if row.findings else ""
+    if fits:
+        yield VALID, found
+        yield MISSING, "" if row.calls else "no call"
+    elif fits is False:
+        yield NEEDLESS, f"a call of {show_name(row.output.calls[0].name)}" if row.output.calls else found
+    if row.expected is not None:
+        called, wanted = (sorted(call.key for call in each.calls) for each in (row.output, row.expected))
+        said = f"expected {brief(str(row.expected), 200)}" if wanted else "expected no call"
+        yield RIGHT, found or ("" if called == wanted else said)
 
 
 def _notes(old: ToolRows, new: ToolRows) -> Iterator[str]:
@@ -168,11 +178,11 @@ def more_mistakes(old: ToolRows, new: ToolRows) -> list[str]:
         (now - counts[0][kind], _said(*kind, now, calls[1], counts[0][kind]))
         for kind, now in counts[1].items() if now > counts[0][kind]
     ]  # fmt: skip
-    for wanted, text in ((False, "that no tool fits get a call"), (True, "get no call")):
+    for wanted, text in ((False, "are answered with a call"), (True, "are answered without a call")):
         due = [[row for row in rows if fits[row.id] is wanted] for rows in sides]
-        wrong, before = (sum(bool(row.output.calls) is not wanted for row in rows) for rows in reversed(due))
+        wrong, before = (sum(row.calls is not wanted for row in rows) for rows in reversed(due))
         if wrong > before:
-            what = "messages" if not wanted else "messages that a tool fits"
+            what = f"messages that {'a' if wanted else 'no'} tool fits"
             was = f" (before: {before})" if before else ""
             said.append((wrong - before, f"{wrong} of {len(due[1])} {what} {text}{was}"))
     return [text for _, text in sorted(said, key=lambda each: -each[0])]

@@ -133,6 +133,8 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         return UNSCORED
     seen = completion.logprobs if completion.output is None else final(rung, _scored(case, completion.output))
     outcome = _storable(case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context]))))
+    if completion.finish == "length" and isinstance(case.check, HasTools):  # what was cut may have been a call
+        outcome = replace(outcome, score=0.0, passed=False)
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
         raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; fix the check")

@@ -8,7 +8,7 @@ no tool fits, and every call is still held to its own tool's schema.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.tools.definitions import read_tools
 from tunegate.harness.checks.tools.in_text import RULE as IN_TEXT
-from tunegate.harness.checks.tools.validity import LACKS, NOT_OFFERED, Offered
+from tunegate.harness.checks.tools.validity import EMPTY, LACKS, NOT_OFFERED, Offered
 from tunegate.harness.core.errors import AuthoringError, Unreadable
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import quantity
@@ -28,6 +28,7 @@ from tunegate.harness.results.samples import ResultFile, ScoredSample, brief, gr
 TOOL = "chat messages with tools"
 A_FILE = "chat messages with tools (JSONL), each line with messages, of which the last is the output, and tools"
 VALID, NEEDLESS, MISSING, RIGHT = "valid calls", "no call where none fits", "a call where one fits", "right calls"
+_SCHEMA = "schema."  # how the rules of schemas begin
 ID_DIGITS = 12
 MOST_SAID = 4  # kinds of mistakes in a headline
 #: What of a call cannot be run, in words that stand behind its number: see `_said`.
@@ -50,6 +51,11 @@ class ToolRow:
     def calls(self) -> bool:
         """Whether the output calls, if only in its text."""
         return bool(self.output.calls) or any(each.rule == IN_TEXT for each in self.findings)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the output has neither text nor a call."""
+        return any(each.rule == EMPTY for each in self.findings)
 
     @property
     def fits(self) -> bool:
@@ -170,35 +176,62 @@ def more_mistakes(old: ToolRows, new: ToolRows) -> list[str]:
     """What NEW does wrong more often than OLD, worst first, in words with numbers; nothing where there is nothing."""
     fits = {row.id: row.fits for row in old.rows}
     both = fits.keys() & {row.id for row in new.rows}
-    sides = [[row for row in file.rows if row.id in both] for file in (old, new)]
-    fitting = [[row for row in rows if fits[row.id]] for rows in sides]  # a call where none fits is wrong anyway
-    counts = [Counter(_kinds(rows)) for rows in fitting]
-    calls = [Counter(call.name for row in rows for call in row.output.calls) for rows in fitting]
-    said = [
-        (now - counts[0][kind], _said(*kind, now, calls[1], counts[0][kind]))
-        for kind, now in counts[1].items() if now > counts[0][kind]
-    ]  # fmt: skip
-    for wanted, text in ((False, "are answered with a call"), (True, "are answered without a call")):
-        due = [[row for row in rows if fits[row.id] is wanted] for rows in sides]
-        wrong, before = (sum(row.calls is not wanted for row in rows) for rows in reversed(due))
-        if wrong > before:
-            what = f"messages that {'a' if wanted else 'no'} tool fits"
-            was = f" (before: {before})" if before else ""
-            said.append((wrong - before, f"{wrong} of {len(due[1])} {what} {text}{was}"))
+    before, now = ([row for row in file.rows if row.id in both] for file in (old, new))
+    said = [*_worse_calls(before, now, fits), *_worse_messages(before, now, fits)]
     return [text for _, text in sorted(said, key=lambda each: -each[0])]
+
+
+def _worse_calls(
+    before: Sequence[ToolRow], now: Sequence[ToolRow], fits: Mapping[str, bool]
+) -> Iterator[tuple[int, str]]:  # fmt: skip
+    """Mistakes in calls, each with how many more there are; a call where no tool fits is wrong anyway."""
+    sides = [[row for row in rows if fits[row.id]] for rows in (before, now)]
+    counts = [Counter(_kinds(rows)) for rows in sides]
+    calls = Counter(call.name for row in sides[1] for call in row.output.calls)
+    for kind, count in counts[1].items():
+        if count > counts[0][kind]:
+            yield count - counts[0][kind], _said(*kind, count, calls, counts[0][kind])
+
+
+def _worse_messages(
+    before: Sequence[ToolRow], now: Sequence[ToolRow], fits: Mapping[str, bool]
+) -> Iterator[tuple[int, str]]:  # fmt: skip
+    """Messages with a call where none fits, without one where one does, and with nothing at all."""
+    for text, of, is_wrong in _MESSAGES:
+        due = [[row for row in rows if of(fits[row.id])] for rows in (before, now)]
+        was, count = (sum(map(is_wrong, rows)) for rows in due)
+        if count > was:
+            yield count - was, f"{count} of {len(due[1])} {text}" + (f" (before: {was})" if was else "")
+
+
+#: What is said of messages, of those that a tool fits or does not, and which it is said of.
+_MESSAGES: tuple[tuple[str, Callable[[bool], bool], Callable[[ToolRow], bool]], ...] = (
+    ("messages that no tool fits are answered with a call", lambda fits: not fits, lambda row: row.calls),
+    (
+        "messages that a tool fits are answered without a call", lambda fits: fits,
+        lambda row: not (row.calls or row.is_empty),
+    ),
+    ("messages are answered with nothing", lambda _: True, lambda row: row.is_empty),
+)  # fmt: skip
 
 
 def _kinds(rows: Sequence[ToolRow]) -> Iterator[tuple[str, str, str]]:
     """The mistakes of rows: each once for a call, as (rule, tool, words)."""
     for row in rows:
-        for each in row.findings:
-            place = each.path.removeprefix("tool_calls[").partition("]")[0]
-            name = row.output.calls[int(place)].name if place.isdigit() else ""
-            words = each.message if each.rule == LACKS else _NO_CALL.get(each.rule, each.rule)
-            if each.rule.startswith("schema."):
-                inside = each.path.partition(".arguments")[2].lstrip(".")
-                words = f"{show_name(inside) if inside else 'arguments'} of {show_name(name)}"
-            yield each.rule, name, words
+        found = dict.fromkeys(_kind(row, each) for each in row.findings if each.rule != EMPTY)
+        yield from (kind for _, kind in found)
+
+
+def _kind(row: ToolRow, found: Finding) -> tuple[str, tuple[str, str, str]]:
+    """The place of a call in its message, and its mistake."""
+    place = found.path.removeprefix("tool_calls[").partition("]")[0]
+    name = row.output.calls[int(place)].name if place.isdigit() else ""
+    if found.rule.startswith(_SCHEMA):
+        inside = found.path.partition(".arguments")[2].lstrip(".")
+        words = f"{show_name(inside) if inside else 'arguments'} of {show_name(name)}"
+        return place, (_SCHEMA, name, words)
+    words = found.message if found.rule == LACKS else _NO_CALL.get(found.rule, found.rule)
+    return place, (found.rule, name, words)
 
 
 def _said(rule: str, name: str, words: str, now: int, calls: Mapping[str, int], before: int) -> str:
@@ -210,6 +243,6 @@ def _said(rule: str, name: str, words: str, now: int, calls: Mapping[str, int], 
         return f"{show_name(name)}, which is not offered, is called {now} times{was}"
     if rule == IN_TEXT:
         return f"a call stands in the text, not as a call, in {quantity(now, 'message')}{was}"
-    if rule.startswith("schema."):
+    if rule == _SCHEMA:
         return f"{words} does not fit its schema in {now}{of} calls{was}"
     return f"{show_name(name) if name else 'a call'} {words} in {now}{of} calls{was}"

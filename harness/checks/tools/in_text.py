@@ -20,6 +20,7 @@ _MARKER = re.compile(
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)```", re.DOTALL)
 _STARTS = re.compile(r'\{\s*"(?:name|function|tool|tool_name|type)"\s*:')
 _WRITTEN = re.compile(r"\[?([A-Za-z_][\w.-]{0,63})\((?:.*)\)\]?", re.DOTALL)
+_CODE = re.compile(r"(?<![\w.-])([\w.-]{1,100})\(\s*(?:[A-Za-z_]\w*\s*=(?!=)|\{)")  # with named arguments
 _NAMES, _ARGUMENTS = ("name", "tool", "tool_name", "function"), ("arguments", "parameters", "args", "tool_input")
 
 
@@ -35,7 +36,7 @@ def calls_in_text(text: str, offered: Collection[str], has_calls: bool) -> Itera
         if name := _named(block[1], offered):
             yield Finding(RULE, f"a call of {show_name(name)} stands in a code block of the text, not as a call")
             return
-    if name := _named(searched, offered) or _inside(searched, offered):
+    if name := _named(searched, offered) or _inside(searched, offered) or _code(searched, offered):
         yield Finding(RULE, f"a call of {show_name(name)} stands in the text, not as a call")
 
 
@@ -71,6 +72,12 @@ def _inside(text: str, offered: Collection[str]) -> str:
         if name and any(f'"{key}"' in around for key in _ARGUMENTS):
             return name
     return ""
+
+
+def _code(text: str, offered: Collection[str]) -> str:
+    """The offered tool that code inside a text calls, also as the function of a module."""
+    names = (each for found in _CODE.finditer(text) for each in (found[1], found[1].rpartition(".")[2]))
+    return next((name for name in names if name in offered), "")
 
 
 def written_twice(call: ToolCall) -> Iterator[str]:

@@ -18,7 +18,7 @@ from tunegate.harness.outputs.finding import Finding
 from tunegate.harness.outputs.json_text import MAX_FINDINGS
 from tunegate.harness.outputs.message import CALLS, DOUBLE, Message, ToolCall, show_name
 
-LACKS, NOT_OFFERED = "call.lacks", "call.not-offered"
+LACKS, NOT_OFFERED, EMPTY = "call.lacks", "call.not-offered", "message.empty"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ class Offered:
         return tuple(self.tools)
 
     def findings(self, message: Message) -> tuple[Finding, ...]:
-        """What keeps the calls of a message from being run, and calls that stand in its text."""
+        """What keeps the calls of a message from being run, calls that stand in its text, and that it says nothing."""
         found = [*message.findings, *calls_in_text(message.content, self.names, bool(message.calls))]
+        if not (found or message.calls or message.content.strip()):
+            found = [Finding(EMPTY, "the message has neither text nor a call")]
         for index, call in enumerate(message.calls):
             found += islice(self._of_call(call, f"{CALLS}[{index}]"), MAX_FINDINGS)
         return tuple(found[:MAX_FINDINGS])

@@ -45,7 +45,7 @@ SAID = {
     "cut": ([call("create_ticket", '{"title": "x')], "`create_ticket` is cut off in 2 of 2 calls (before: 0)"),
     "not JSON": ([call("create_ticket", "{'a'}")], "`create_ticket` has arguments that are not JSON in 2 of 2 calls"),
     "schema": ([ticket(priority="urgent")], "`priority` of `create_ticket` does not fit its schema in 2 of 2 calls"),
-    "none": ([], "2 of 2 messages that a tool fits are answered without a call"),
+    "nothing": ([], "2 of 2 messages are answered with nothing"),
 }
 
 
@@ -122,3 +122,15 @@ def test_a_call_in_the_text_is_a_call_where_none_fits():
     old, new = compared([row(1, content="Hi"), row(2, ticket())], [row(1, content=block), row(2, ticket())])
     assert new.samples[0].scores == {NEEDLESS: 0.0}
     assert more_mistakes(old, new) == ["1 of 1 messages that no tool fits are answered with a call"]
+
+
+def test_a_text_where_a_tool_fits_is_no_call():
+    old = [row(n, ticket()) for n in range(3)]
+    new = [old[0], *[row(n, content="Hi") for n in (1, 2)]]
+    assert more_mistakes(*compared(old, new)) == ["2 of 3 messages that a tool fits are answered without a call"]
+
+
+def test_what_breaks_two_rules_of_a_field_is_one_mistake_of_a_call():
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "enum": [1]}}}
+    old, new = ([row(1, call("a", {"n": n})) | {"tools": [{"name": "a", "parameters": schema}]}] for n in (1, "x"))
+    assert more_mistakes(*compared(old, new)) == ["`n` of `a` does not fit its schema in 1 of 1 calls (before: 0)"]

@@ -292,3 +292,11 @@ def _pairs():
 def test_a_call_is_valid_as_jsonschema_says(value):
     outcome = check()(output(call("create_ticket", value)), None, "")
     assert bool(outcome.score) is jsonschema.Draft202012Validator(TICKET).is_valid(value)
+
+
+@pytest.mark.parametrize("expect", [HIGH, NONE, None])
+@pytest.mark.parametrize("text", ["", " \n", output(), output(content=" ")])
+def test_a_message_with_neither_text_nor_a_call_is_a_failure(text, expect):
+    outcome = check()(text, expect, "")
+    assert outcome.score == 0.0
+    assert outcome.findings[0].rule == "message.empty"

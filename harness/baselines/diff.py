@@ -13,7 +13,12 @@ from tunegate.harness.evaluation.record import Record, Result
 
 #: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
 MUST_EQUAL = ("base", "tokenizer", "template", "rung")
-PROMPT_PARTS = {"system": "system prompt", "template": "template", "shots": "set of worked examples"}
+PROMPT_PARTS = {
+    "system": "system prompt",
+    "template": "template",
+    "shots": "set of worked examples",
+    "tools": "set of tools",
+}
 NAMES = {"base": "base weights", "template": "chat template"}
 
 

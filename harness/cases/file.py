@@ -14,15 +14,16 @@ from typing import Any
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input
+from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input, read_turns
 from tunegate.harness.cases.json_schemas import loader_schema
 from tunegate.harness.cases.model import Case, Judge, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.cases.snapshot import PREFIX, read_snapshot
 from tunegate.harness.cases.template import misspelt, unfilled
-from tunegate.harness.checks.base import Check, CheckKind
+from tunegate.harness.checks.base import Check, CheckKind, HasTools
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.checks.registry import Kinds, kind_name
+from tunegate.harness.checks.tools.definitions import ToolSet, narrowed, read_tools
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 POLICY = "task.yaml"
@@ -30,6 +31,7 @@ UNIQUE = "an id that is unique in its unit"
 OF: Where = ("of",)
 TRAFFIC: Where = ("traffic",)
 LABELS: Where = ("labels",)
+TOOLS: Where = ("tools",)
 
 
 @contextmanager
@@ -63,6 +65,7 @@ class FixtureFile:
     of: str = ""
     traffic: str = ""
     labels: LabelSource | None = None
+    tools: ToolSet = field(default_factory=ToolSet)
 
     @property
     def kind_name(self) -> str:
@@ -91,14 +94,15 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     problems += wrong
     data, invalid = document.data, {int(found[1]) for found in inside if found}
     prompt, decoding = Prompt(**data.get("prompt", {})), read_decoding(data.get("generate", {}))
-    configuration = UnitConfiguration(prompt, decoding, tuple(read_shots(document, problems)))
+    tools = read_tools(data["tools"], document, TOOLS) if "tools" in data else ToolSet()
+    configuration = UnitConfiguration(prompt, decoding, tuple(read_shots(document, problems)), tools.tools)
     suite, _, measure = name.partition("/")
     unit, sealed = data.get("unit", suite), data.get("sealed", False)
     if unit.lower() == "diagnosis" or unit.lower().endswith(".released"):  # in lower case, the schema refuses it
         expected = "a name other than diagnosis and *.released, which are files beside the baselines"
         where = ("unit",) if "unit" in data else ("suite",)
         raise AuthoringError([document.problem(where, expected, repr(unit), "give the unit another name")])
-    file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, configuration)
+    file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, configuration, tools=tools)
     problems += _ignored(file, data, ())
     if file.check_kind.derived:
         return replace(file, document=_narrowed(document, [("suite",), ("unit",), OF]), of=data["of"])
@@ -108,7 +112,7 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
         _read_traffic(file, problems)
     else:
         _read_cases(file, invalid, problems)
-    kept = [TRAFFIC, ("suite",), ("unit",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",)]
+    kept = [TRAFFIC, ("suite",), ("unit",), ("check", "measure"), ("sealed",), ("prompt",), ("generate",), TOOLS]
     kept += map(file.place, file.ids)
     return replace(file, document=_narrowed(document, kept))
 
@@ -263,11 +267,14 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
     document, shared = file.document, file.configuration
     problems: list[Problem] = []
     check: Check | None = None
+    tools = file.tools
     with collecting(problems):
-        check = _load_check(file, raw.get("check"), where)
+        if "tools" in raw:
+            tools = narrowed(raw["tools"], tools, document, (*where, "tools"))
+        check = _offered(file, _load_check(file, raw.get("check"), where), tools, raw, where)
     problems += _input_problems(file, raw["input"], (*where, "input"))
     problems += _expect_problems(file, check, raw.get("expect"), (*where, "expect"))
-    own = {key: raw[key] for key in ("prompt", "generate") if key in raw}
+    own = {key: raw[key] for key in ("prompt", "generate", "tools") if key in raw}
     prompt = replace(shared.prompt, **own.get("prompt", {}))
     problems += template_problems(document, prompt, (*where, "prompt")) if "prompt" in raw else ()
     if "{context}" in prompt.template and "context" not in raw:
@@ -280,7 +287,7 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
     decoding = shared.decoding
     if "generate" in own:
         decoding = read_decoding({**asdict(decoding), **own["generate"]})
-    earlier, last = read_input(raw["input"])
+    *earlier, (role, last) = read_turns(raw["input"])
     file.asked[raw["id"]] = _options(file, raw.get("check"))
     return Case(
         id=raw["id"],
@@ -296,8 +303,10 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
         unstable=raw.get("unstable", False),
         group=raw.get("group"),
         place=f"{document.name}:{document.line(where)}",
-        earlier=earlier,
+        earlier=tuple(earlier),
         own=own,
+        role=role,
+        tools=tools.tools,
     )
 
 
@@ -329,12 +338,36 @@ def _load_check(file: FixtureFile, own: Mapping[str, Any] | None, case: Where) -
     return check
 
 
+def _offered(file: FixtureFile, check: Check, tools: ToolSet, raw: Mapping[str, Any], where: Where) -> Check:
+    """The check of a case, with the tools that it offers; made once for each different one."""
+    if not isinstance(check, HasTools):
+        return check
+    key = f"{json.dumps(raw.get('check'), sort_keys=True)} offers {tools.names}"
+    if key not in file.checks:
+        try:
+            file.checks[key] = check.offered(tools, file.document, where if raw.get("check") else ())
+        except AuthoringError as error:
+            file.checks[key] = error
+    if isinstance(found := file.checks[key], AuthoringError):
+        raise found
+    return found
+
+
 def _input_problems(file: FixtureFile, written: Written, where: Where) -> Iterator[Problem]:
     """Mistakes in an input of the right shape: misordered turns, or turns where one text is required."""
     if not isinstance(written, str) and not file.check_kind.chat:
         expected = f"one text, because {file.kind_name} measures its likelihood"
         yield file.document.problem(where, expected, f"{len(written)} turns")
-    yield from last_turn_problem(written, file.document, where)
+    yield from last_turn_problem(written, file.document, where, steps=True)
+    if not isinstance(written, str) and any(_has_calls(each) for each in written) and not file.tools.tools:
+        yield file.document.problem(where, "the tools of these calls", "none", "write tools: above the cases")
+    if not isinstance(written, str) and "system" in written[0] and file.configuration.prompt.system is not None:
+        hint = "delete the prompt's or this turn"
+        yield file.document.problem((*where, 0), "one system message, which the prompt has", "a second one", hint)
+
+
+def _has_calls(turn: Mapping[str, Any]) -> bool:
+    return any(role == "tool" or not isinstance(said, str) for role, said in turn.items())
 
 
 def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where: Where) -> list[Problem]:

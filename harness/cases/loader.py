@@ -205,6 +205,7 @@ def _unit(task: str, same: Sequence[FixtureFile]) -> Unit:
         asked={case_id: options for file in same for case_id, options in file.asked.items()},
         own_kind=None if first.kind_name in CHECKS else first.check_kind,
         traffic=first.traffic, labels=first.labels,
+        tool_files=tuple(file.tools.file for file in same if file.tools.file),
     )  # fmt: skip
 
 
@@ -226,7 +227,7 @@ def _clashes(files: Sequence[FixtureFile]) -> Iterator[Problem]:
                 expected = f"{where[-1]}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
                 hint = "give this file a unit: of its own"
                 yield file.document.problem(where, expected, _plain(mine), hint)
-        for key, part in (("prompt", "prompt"), ("generate", "decoding")):
+        for key, part in (("prompt", "prompt"), ("generate", "decoding"), ("tools", "tools")):
             if getattr(file.configuration, part) != getattr(first.configuration, part):
                 expected = f"the {key}: of {first.document.name} (the files of a unit share it)"
                 yield file.document.problem((key,), expected, "another", "give this file a unit: of its own")

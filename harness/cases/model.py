@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.cases.conversation import USER, Turns, Written, joined, read_input, write_input
+from tunegate.harness.cases.conversation import SYSTEM, USER, Turns, Written, joined, read_input, write_input
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.cases.template import fill
 from tunegate.harness.checks.base import Check, CheckKind, Kind
 from tunegate.harness.checks.registry import CHECKS, kind_name
+from tunegate.harness.checks.tools.definitions import Tool, tools_of
 from tunegate.harness.core.files import canonical, digest
 
 CHECK_VERSION = "check version"  # the part of a unit's questions that only affects scoring: outputs are scored again
@@ -68,12 +69,21 @@ class UnitConfiguration:
     prompt: Prompt = field(default_factory=Prompt)
     decoding: Decoding = field(default_factory=Decoding)
     shots: tuple[Shot, ...] = ()
+    tools: tuple[Tool, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return its form in records and baselines, without empty parts."""
         shots = [{"input": write_input(each.earlier, each.input), "output": each.output} for each in self.shots]
-        found = {"system": self.prompt.system, "template": self.prompt.template, "decoding": asdict(self.decoding)}
-        return {name: value for name, value in (found | {"shots": shots}).items() if value not in (None, [])}
+        found: dict[str, Any] = {
+            "system": self.prompt.system,
+            "template": self.prompt.template,
+            "decoding": asdict(self.decoding),
+        }
+        found |= {
+            "shots": shots,
+            "tools": [tool.written for tool in self.tools],
+        }  # as texts: a template keeps the order
+        return {name: value for name, value in found.items() if value not in (None, [])}
 
     @property
     def digest(self) -> str:
@@ -88,6 +98,7 @@ def read_configuration(raw: Mapping[str, Any]) -> UnitConfiguration:
         Prompt(raw.get("system"), raw["template"]),
         Decoding(**raw["decoding"]),
         tuple(Shot(last, output, earlier) for earlier, last, output in shots),
+        tools_of(raw.get("tools", ())),
     )
 
 
@@ -95,9 +106,10 @@ def read_configuration(raw: Mapping[str, Any]) -> UnitConfiguration:
 class Case:
     """One fixture: an input, the expectations of its output, and its place in a file.
 
-    In a conversation, `input` is the user's last turn, and `earlier` has the turns before it. If `critical`, one failed
-    output blocks; if also `unstable`, two consecutive ones do. `own` is the case's own `prompt` and `generate`: they
-    belong to the question, the file's to the configuration.
+    In a conversation, `input` is the last turn, the user's or what a tool returned (its `role`), and `earlier` has the
+    turns before it. `tools` are those that its request offers. If `critical`, one failed
+    output blocks; if also `unstable`, two consecutive ones do. `own` is the case's own `prompt`, `generate` and
+    names of `tools`: they belong to the question, the file's to the configuration.
     """
 
     id: str
@@ -114,7 +126,9 @@ class Case:
     group: str | None = None
     place: str = ""
     earlier: Turns = ()
-    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    role: str = USER
+    tools: tuple[Tool, ...] = ()
 
     @property
     def key(self) -> str:
@@ -138,13 +152,18 @@ class Case:
 
     @property
     def turns(self) -> Turns:
-        """The whole input, as (role, text); the user's last turn comes last."""
-        return (*self.earlier, (USER, self.input))
+        """The whole input, as (role, text); the turn to reply to comes last."""
+        return (*self.earlier, (self.role, self.input))
 
     @property
     def written(self) -> Written:
         """The whole input in the form used by files: a text, or turns."""
-        return write_input(self.earlier, self.input)
+        return write_input(self.earlier, self.input, self.role)
+
+    @property
+    def has_system(self) -> bool:
+        """Whether the input begins with a system turn, which stands in place of the prompt's."""
+        return bool(self.earlier) and self.earlier[0][0] == SYSTEM
 
     @property
     def text(self) -> str:
@@ -166,7 +185,13 @@ class Case:
             self,
             prompt=Prompt(**{**prompt, **self.own.get("prompt", {})}),
             decoding=read_decoding({**asdict(configuration.decoding), **self.own.get("generate", {})}),
+            tools=offered_tools(configuration.tools, self.own.get("tools")),
         )
+
+
+def offered_tools(tools: tuple[Tool, ...], names: Collection[str] | None) -> tuple[Tool, ...]:
+    """The tools of a configuration that a case offers: all, or those that it names."""
+    return tools if names is None else tuple(tool for tool in tools if tool.name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +233,7 @@ class Unit:
     `of` is the key of the source of a derived unit, which scores the source's outputs and has its cases.
     `own_kind` is the kind of check of a suite that is not built in. `traffic` is the digest (hex) of the snapshot whose
     inputs are the cases; with `labels`, the guard by disagreement decides, and scores are of what needs no expectation.
+    `tool_files` are the files that its tools are read from.
     """
 
     task: str
@@ -222,6 +248,7 @@ class Unit:
     own_kind: CheckKind | None = field(default=None, repr=False)
     traffic: str = ""
     labels: LabelSource | None = None
+    tool_files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def key(self) -> str:

@@ -45,6 +45,9 @@ def _texts(configuration: UnitConfiguration) -> dict[str, str]:
     """Return the parts of a configuration as texts, without the worked examples."""
     raw = configuration.as_dict()
     raw.pop("shots", None)
+    raw |= {f"tool {tool.name}": json.dumps(tool.as_dict()["function"], indent=1) for tool in configuration.tools}
+    if configuration.tools:
+        raw["tools"] = ", ".join(tool.name for tool in configuration.tools)
     return raw | {name: json.dumps(value) for name, value in raw.pop("decoding").items()}
 
 

@@ -13,33 +13,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
+from tunegate.harness.outputs.finding import Finding as Finding
 
 Kind = Literal["pass/fail", "continuous"]
-Can = Literal["generate", "loglik"]
+Can = Literal["generate", "loglik", "tools"]
 ClosedValue = tuple[str, str, bool]  # field, expected value as JSON, whether it is the only accepted value
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One result of a check: the rule, the place in the output, and a message.
-
-    `source` is the place of the rule as FILE:LINE: a keyword of a schema, a house rule, a term. It is empty for rules
-    that are in no file. It is shown in reports and left out of records, because it moves with every edit of the file.
-    """
-
-    rule: str
-    message: str
-    path: str = ""
-    source: str = field(default="", compare=False)
-
-    def __str__(self) -> str:
-        place = f" at {self.path}" if self.path else ""
-        return f"{self.rule}{place}: {self.message}"
-
-    @property
-    def sourced(self) -> str:
-        """The finding with the line of its rule appended."""
-        return f"{self} ({self.source})" if self.source else str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +121,18 @@ def canonical_output(check: object, output: str) -> str:
     if isinstance(check, HasCanonicalOutput):
         return check.canonical_output(output)
     return "\n".join(line.rstrip() for line in output.strip().splitlines())
+
+
+@runtime_checkable
+class HasTools(Protocol):
+    """A check of messages with calls, held to the tools that a case offers; any other scores a message's text."""
+
+    def offered(self, tools: Any, document: Document, where: Where) -> Check:
+        """The check of a case that offers these tools (`tools.definitions.ToolSet`).
+
+        Raises:
+            AuthoringError: its options do not fit the tools.
+        """
 
 
 @dataclass(frozen=True, slots=True)

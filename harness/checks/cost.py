@@ -88,5 +88,5 @@ KIND = CheckKind(
     load=load,
     version=1,
     derived=True,
-    ignores=("cases", "prompt", "check", "generate", "shots", "sealed"),
+    ignores=("cases", "prompt", "check", "generate", "shots", "tools", "sealed"),
 )

@@ -77,7 +77,7 @@ PASSAGES = CheckKind(
     version=1,
     texts=_passage,
     chat=False,
-    ignores=("prompt", "generate", "shots", "context", "expect"),
+    ignores=("prompt", "generate", "shots", "tools", "context", "expect"),
 )
 PAIRS = CheckKind(
     kind="continuous",
@@ -88,5 +88,5 @@ PAIRS = CheckKind(
     needs_expect=True,
     texts=_pair,
     parts={"preferred": "preferred text"},
-    ignores=("generate",),
+    ignores=("generate", "tools"),
 )

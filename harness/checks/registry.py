@@ -24,6 +24,7 @@ from tunegate.harness.checks.installed import GROUP, declared_entry, load_entry
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.own import load_own
 from tunegate.harness.checks.schema import check as schema
+from tunegate.harness.checks.tools import check as tools
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.voice import check as voice
 from tunegate.harness.core.entry_points import distribution, entries_of
@@ -32,6 +33,7 @@ from tunegate.harness.core.project import PROJECT, check_one_root, project_of, p
 
 CHECKS: dict[str, CheckKind] = {
     "schema": schema.KIND,
+    "tools": tools.KIND,
     "voice": voice.KIND,
     "vocabulary": vocabulary.KIND,
     "vocabulary/pairs": loglikelihood.PAIRS,

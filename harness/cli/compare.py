@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -186,7 +187,7 @@ def _compare_files(
     """Compare two result files of another tool; a decision names the record beside it, unless --out says where."""
     from tunegate.harness.evaluation.sidecar import sidecar_path
     from tunegate.harness.results.pairing import pair_files
-    from tunegate.harness.results.read import read_results
+    from tunegate.harness.results.read import read_pair
     from tunegate.harness.results.settings import read_compare_settings
 
     old, new = _two(file)
@@ -200,7 +201,7 @@ def _compare_files(
     command = _command(old, new, margin, better, policy)
     with kept_decision(written) as keep:
         settings = read_compare_settings(policy, margin, better)
-        paired = pair_files(read_results(old.path, old.column), read_results(new.path, new.column), settings)
+        paired = pair_files(*read_pair(old, new), settings)
         record = _compared(paired, command, inconclusive, path)
         _check_gated(record, gate)
         decision = _decision(record, paired)
@@ -260,7 +261,19 @@ def _decision(record: Record, paired: PairedFiles) -> Decision:
     soft = rule.exempted(record, record.inconclusive)
     units = [key for key, each in record.verdicts.items() if rule.unit_blocked(key, each, soft)]
     tasks = [name for name, each in record.tasks.items() if rule.task_blocked(each, soft)]
-    return Decision((RulesVerdict("", record, (*units, *tasks)),), notes=paired.notes)
+    notes = (*_mistakes(paired, bool(units or tasks)), *paired.notes)
+    return Decision((RulesVerdict("", record, (*units, *tasks)),), notes=notes)
+
+
+def _mistakes(paired: PairedFiles, is_blocked: bool) -> list[str]:
+    """What rows with tools do wrong more often than before, in a line; nothing of other files."""
+    from tunegate.harness.results.tool_rows import MOST_SAID, ToolRows, more_mistakes
+
+    if not (isinstance(paired.old, ToolRows) and isinstance(paired.new, ToolRows)):
+        return []
+    said = more_mistakes(paired.old, paired.new)
+    more = f"; and {len(said) - MOST_SAID} kinds more" if len(said) > MOST_SAID else ""
+    return [f"{'Blocked' if is_blocked else 'Found'}: {'; '.join(said[:MOST_SAID])}{more}."] if said else []
 
 
 def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, as_json: bool) -> None:
@@ -270,7 +283,10 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     metrics = {key: each.as_dict() | {"reason": each.reason} for key, each in record.verdicts.items()}
     more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
+        headline = _mistakes(paired, any(each.blocks for each in decision.by_rules))
+        console.lines(headline)
         console.print(_heading(paired))
+        decision = replace(decision, notes=tuple(each for each in decision.notes if each not in headline))
     if gate:
         end_with_decision(decision, as_json, more)
     elif as_json:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from tunegate.harness.cases.model import Case, Unit
-from tunegate.harness.checks.base import Finding, Kind, Outcome
+from tunegate.harness.checks.base import Finding, HasTools, Kind, Outcome
 from tunegate.harness.checks.cost import Call
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import whole
@@ -22,6 +22,7 @@ from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final, requests
+from tunegate.harness.outputs.message import content_of
 from tunegate.harness.statistics import paired as stats
 
 # No score rather than zero: a zero would count as a wrong output, and a crash would look like a regression.
@@ -120,14 +121,20 @@ def _check_able(units: Iterable[Unit], model: Model) -> None:
         if unit.check_kind.asks not in model.can:
             wanted = "generate" if unit.check_kind.asks == "generate" else "compute the likelihood of a text"
             raise Refused(f"{unit.key}: expected a model that can {wanted}, {model.fingerprint.names['model']} cannot")
+        if "tools" not in model.can and any(case.tools for case in unit.cases):
+            name = model.fingerprint.names["model"]
+            hint = "supply its outputs with their tool_calls: --model replay:FILE.jsonl (docs/tools.md)"
+            raise Refused(f"{unit.key}: expected a model that is offered tools, {name} is not yet; {hint}")
 
 
 def score_completion(case: Case, completion: Completion, rung: RungName, kind: Kind) -> Result:
     """Score one completion; without an output it is unscored, and a continuous score neither passes nor fails."""
     if not completion.is_given:
         return UNSCORED
-    seen = completion.logprobs if completion.output is None else final(rung, completion.output)
+    seen = completion.logprobs if completion.output is None else final(rung, _scored(case, completion.output))
     outcome = _storable(case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context]))))
+    if completion.finish == "length" and isinstance(case.check, HasTools):  # what was cut may have been a call
+        outcome = replace(outcome, score=0.0, passed=False)
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
         raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; fix the check")
@@ -146,6 +153,11 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         fields=outcome.fields,
         reasoning=completion.reasoning,
     )
+
+
+def _scored(case: Case, output: str) -> str:
+    """What a check sees of an output: the text of a message, unless the check reads messages."""
+    return content_of(output) if case.tools and not isinstance(case.check, HasTools) else output
 
 
 def _storable(outcome: Outcome) -> Outcome:

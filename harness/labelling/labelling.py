@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunegate.harness.cases.conversation import USER
+from tunegate.harness.cases.conversation import read_turns, shown_turn
 from tunegate.harness.core.escaping import visible_lines
 from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.labelling.questions import Question
+from tunegate.harness.outputs.message import shown_output
 from tunegate.harness.traffic.labels import Label, Labels, append_label, read_labels
 
 Side = TypeVar("Side")
@@ -87,12 +88,9 @@ class Labelling:
         question = self._current()
         if question is None:
             return Shown(*state)
-        turns = [(USER, question.input)] if isinstance(question.input, str) else [
-            turn for each in question.input for turn in each.items()
-        ]  # fmt: skip
         return Shown(
             *state,
-            tuple((role, visible_lines(text)) for role, text in turns),
+            tuple((role, visible_lines(shown_turn(role, text))) for role, text in read_turns(question.input)),
             visible_lines(question.context or ""),
             visible_lines(question.notes),
             tuple(visible_lines(_readable(output)) for output in self._as_shown(question, question.outputs)),
@@ -185,7 +183,9 @@ class Labelling:
 
 
 def _readable(output: str) -> str:
-    """An output as people read it: JSON with a line for each key."""
+    """An output as people read it: JSON with a line for each key, a call as a call."""
+    if (message := shown_output(output)) != output:
+        return message
     try:
         value: Any = parse_json(output)
     except NotJson:

@@ -24,6 +24,7 @@ from tunegate.harness.lint.given_values import given_values
 from tunegate.harness.lint.leaks import leak_warnings
 from tunegate.harness.lint.sizes import undecidable
 from tunegate.harness.lint.term_forms import FormsProposal
+from tunegate.harness.lint.tool_cases import unasked_tools
 from tunegate.harness.reporting.workflow_commands import workflow_command
 
 TITLE = "tunegate lint"  # of annotations
@@ -46,6 +47,7 @@ def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
 def _named(folder: Path, task: Task) -> Iterator[Path]:
     """The files that checks name, relative to the folder, and those of labels."""
     yield from (path for unit in task.units if unit.labels for path in unit.labels.files)
+    yield from (path for unit in task.units for path in unit.tool_files)
     asked = (options for unit in task.units for options in unit.asked.values())
     named = {value for options in asked for value in options.values() if isinstance(value, str)}
     yield from (folder / value for value in named)
@@ -191,6 +193,7 @@ def _warnings(folder: Path, task: Task, aims: bool) -> Iterator[LintWarning]:
         yield from missing_keys(unit)
         yield from leak_warnings(unit)
         yield from given_values(unit)
+        yield from unasked_tools(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
             text = "a target without shots: worked examples cannot be tried in place of training"
             yield LintWarning(unit.cases[0].path, 1, f"{unit.key}: {text}")

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from tunegate.harness.cases.conversation import Turns
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Can, Constraint
+from tunegate.harness.checks.tools.definitions import Tool
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest
 
@@ -33,7 +34,8 @@ class Request:
     """One request: chat messages as (role, text), decoding settings, and an optional constraint.
 
     With `texts` nothing is generated: the request asks for the likelihood of each text, as an
-    output for the messages or, without messages, by itself.
+    output for the messages or, without messages, by itself. With `tools` its output is a canonical
+    message (`outputs.message`).
     """
 
     key: str
@@ -42,6 +44,7 @@ class Request:
     repeat: int = 0
     texts: tuple[str, ...] = ()
     constraint: Constraint | None = None
+    tools: tuple[Tool, ...] = ()
 
     @property
     def asked(self) -> list[Any]:
@@ -51,7 +54,8 @@ class Request:
         decoding = self.decoding
         # a sampled output is drawn by case and repeat; greedy outputs are shared by all cases with the same request
         sampled = [decoding.temperature, decoding.top_p, decoding.seed, self.repeat, self.key]
-        held = ["json schema", self.constraint.schema] if self.constraint else []
+        held: list[Any] = ["json schema", self.constraint.schema] if self.constraint else []
+        held += [["tools", [tool.written for tool in self.tools]]] if self.tools else []
         return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy", *held]]
 
     @property
@@ -63,7 +67,8 @@ class Request:
     @property
     def work(self) -> int:
         """Estimated tokens: one to read per four bytes of UTF-8, and all that may be written."""
-        size = sum(len(text.encode()) for text in (*(text for _, text in self.messages), *self.texts))
+        offered = (tool.written for tool in self.tools)
+        size = sum(len(text.encode()) for text in (*(text for _, text in self.messages), *self.texts, *offered))
         return size // 4 + (0 if self.texts else self.decoding.max_new_tokens)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tunegate.harness.cases.conversation import ASSISTANT, USER
+from tunegate.harness.cases.conversation import ASSISTANT, SYSTEM, USER
 from tunegate.harness.cases.model import Case, Prompt, Shot, Unit
 from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.core.errors import Refused
@@ -47,7 +47,7 @@ def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -
     if rung == "steps":
         decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
     constraint = constraint_of_check(case.check) if rung in CONSTRAINED else None
-    return Request(case.key, messages(unit, case, rung), decoding, repeat, constraint=constraint)
+    return Request(case.key, messages(unit, case, rung), decoding, repeat, constraint=constraint, tools=case.tools)
 
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:
@@ -64,22 +64,22 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
 def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
     """The chat messages of a case; a training row with the same prompt and input must give the same messages.
 
-    In a conversation the template, the passage and the steps apply to the last turn; earlier turns
-    stay as written.
+    In a conversation the template, the passage and the steps apply to the last turn, if it is the
+    user's; other turns stay as written.
     """
-    user = case.prompt.fill(case.input, case.context)
+    user = case.prompt.fill(case.input, case.context) if case.role == USER else case.input
     if rung == "context" and "{context}" not in case.prompt.template:
         user = f"{CONTEXT}{case.context}\n\n{user}"
-    if rung == "steps":
+    if rung == "steps" and case.role == USER:
         user = f"{user}\n\n{STEPS}"
-    system = [("system", case.prompt.system)] if case.prompt.system is not None else []
-    asked = (*system, *case.earlier, (USER, user))
+    system = [(SYSTEM, case.prompt.system)] if case.prompt.system is not None and not case.has_system else []
+    asked = (*system, *case.earlier, (case.role, user))
     return with_shots(unit, case.prompt, asked) if rung in WITH_SHOTS else asked
 
 
 def with_shots(unit: Unit, prompt: Prompt, asked: Messages) -> Messages:
     """The messages of a prompt, after the worked examples of its unit."""
-    head = 1 if prompt.system is not None else 0
+    head = 1 if asked[0][0] == SYSTEM else 0
     worked = [turn for shot in unit.shots for turn in _worked(prompt, shot)]
     return (*asked[:head], *worked, *asked[head:])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, LogProbs, Request
+from tunegate.harness.outputs.message import CALLS, CONTENT, Message, read_message
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
 DIGEST = {
@@ -26,6 +27,7 @@ _LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "minimu
 _PARTS = {
     "case": {"type": "string", "description": "the case of the output, <task>/<unit>/<id>"},
     "output": {"type": ["string", "null"], "description": "the output; null if there is none"},
+    "tool_calls": {"description": "calls of tools in OpenAI's form, beside the text in output: [] if there are none"},
     "logprobs": {
         "anyOf": [{"type": "null"}, _LOGPROBS, {"type": "array", "minItems": 1, "items": _LOGPROBS}],
         "description": "log-probabilities of tokens, -1e6 to 0: a list, for a pair two; null if there are none",
@@ -54,7 +56,7 @@ class Replay:
     """A model that returns supplied completions; the output of a case without one is None.
 
     Completions from a file have its `path`, `sources` by case key and repeat, and the `unknown`
-    cases of other lines.
+    cases of other lines. Outputs in `texts` were written as texts, not as messages with calls.
     """
 
     completions: Mapping[tuple[str, int], Completion]
@@ -62,13 +64,25 @@ class Replay:
     path: Path = Path()
     sources: Mapping[tuple[str, int], Source] = field(default_factory=dict)
     unknown: Sequence[str] = ()
-    can = frozenset[Can]({"generate", "loglik"})
+    texts: frozenset[tuple[str, int]] = frozenset()
+    can = frozenset[Can]({"generate", "loglik", "tools"})
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the supplied completions, in the order of the requests."""
         for request in requests:
             known = self.completions.get((request.key, request.repeat))
-            yield known or Completion(request.key, None, repeat=request.repeat)
+            yield self._as_asked(known, request) if known else Completion(request.key, None, repeat=request.repeat)
+
+    def _as_asked(self, known: Completion, request: Request) -> Completion:
+        """The completion as a message where tools are offered; AuthoringError if it calls and none are."""
+        place = request.key, request.repeat
+        if request.tools and place in self.texts and known.output is not None:
+            return replace(known, output=Message(known.output).write())
+        if not request.tools and self.sources and place not in self.texts and not request.texts:
+            line = self.sources[place].line
+            expected = "an output without tool_calls, since its case offers no tools"
+            raise AuthoringError([Problem(self.path, line, "tool_calls", expected, "some", "delete them")])
+        return known
 
 
 @no_collection()
@@ -90,6 +104,7 @@ def read_replay(
     problems: list[Problem] = []
     completions: dict[tuple[str, int], Completion] = {}
     sources: dict[tuple[str, int], Source] = {}
+    texts: set[tuple[str, int]] = set()
     unknown: dict[str, list[Problem]] = {}
     for line in read_json_lines(path, "outputs", problems):
         hint = len(problems) * len(known) < LOOKED_THROUGH
@@ -101,12 +116,14 @@ def read_replay(
         if not found:
             completion = _completion(line.data)
             completions[completion.key, completion.repeat] = completion
+            if CALLS not in line.data:
+                texts.add((completion.key, completion.repeat))
             sources[completion.key, completion.repeat] = Source(line.line(()), line.data.get("digest", ""))
     if not completions:  # the outputs of another project, perhaps
         problems += [problem for found in unknown.values() for problem in found]
     if problems:
         raise AuthoringError(problems)
-    return Replay(completions, _fingerprint(path, name, rung), path, sources, tuple(unknown))
+    return Replay(completions, _fingerprint(path, name, rung), path, sources, tuple(unknown), frozenset(texts))
 
 
 def _unknown_case(line: Document, known: Mapping[str, int]) -> str:
@@ -142,7 +159,8 @@ def _misplaced(
 def _unlike(line: Document, texts: int) -> Iterator[Problem]:
     """The problems of a line that does not hold what its case asks for."""
     wanted, other = ("logprobs", "output") if texts else ("output", "logprobs")
-    if other in line.data or wanted not in line.data:
+    given = wanted in line.data or (not texts and CALLS in line.data)
+    if other in line.data or not given or (texts and CALLS in line.data):
         found = " and ".join(key for key in ("output", "logprobs") if key in line.data) or "neither"
         yield line.problem((), f"{wanted}, which is what its case asks for", f"{found} ({line.data['case']})")
     elif texts and line.data["logprobs"] is not None and len(_logprobs(line.data)) != texts:
@@ -151,8 +169,11 @@ def _unlike(line: Document, texts: int) -> Iterator[Problem]:
 
 
 def _completion(line: Mapping[str, Any]) -> Completion:
+    output = line.get("output")
+    if CALLS in line:
+        output = read_message({CONTENT: output, CALLS: line[CALLS]}).write()
     return Completion(
-        line["case"], line.get("output"), line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
+        line["case"], output, line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
         repeat=line.get("repeat", 0), logprobs=_logprobs(line),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import validate
+from tunegate.harness.cases.conversation import chat_message
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
@@ -41,7 +42,9 @@ def request_line(asked: Request, rung: RungName, render: PromptRenderer | None =
     if asked.repeat:
         line["repeat"] = asked.repeat
     if asked.messages:
-        line["messages"] = [{"role": role, "content": text} for role, text in asked.messages]
+        line["messages"] = [chat_message(*turn) for turn in asked.messages]
+    if asked.tools:
+        line["tools"] = [tool.as_dict() for tool in asked.tools]
     if asked.messages and render:
         rendered = render(asked)
         line["prompt"], line["tokens_in"] = rendered.text, len(rendered.tokens)

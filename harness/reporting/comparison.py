@@ -13,6 +13,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import difference, level
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.outputs.message import shown_output
 from tunegate.harness.reporting.leaderboard import luck_lines
 from tunegate.harness.reporting.record import STYLE, laid_out, print_table, tokens_text
 
@@ -105,5 +106,5 @@ def _said(result: Result) -> str:
 
 
 def _excerpt(output: str) -> str:
-    line = " ".join(output.split())
+    line = " ".join(shown_output(output).split())
     return shown(line if len(line) <= EXCERPT else f"{line[:EXCERPT]}...")

@@ -10,7 +10,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tunegate.harness.cases.conversation import shown_turn
 from tunegate.harness.core.escaping import visible_lines
+from tunegate.harness.outputs.message import shown_output
 from tunegate.harness.reporting.differences import changed_fields, word_pieces
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, case_command
 
@@ -66,8 +68,9 @@ def _case(
     first, candidate = next((each, by) for each, by in zip(outputs, candidates, strict=True) if each is not None)
     context = first.context
     asked = [*context.prompt, *(("text", text) for text in context.texts)] if context else []
+    shown = [(role, shown_turn(role, text)) for role, text in asked]
     return {
-        "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
+        "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in shown],
         "expect": visible_lines(expected_text(context.expect)) if context and context.expect is not None else "",
         "before": dict(_before(outputs, candidates)),
         "outputs": [_output(each) if each else None for each in outputs],
@@ -101,7 +104,7 @@ def _output(case: CaseReport) -> dict[str, Any]:
 
 
 def _visible(text: str | None) -> str | None:
-    return None if text is None else visible_lines(text)
+    return None if text is None else visible_lines(shown_output(text))
 
 
 def expected_text(expect: Any) -> str:

@@ -11,6 +11,7 @@ from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.cases.conversation import shown_turn
 from tunegate.harness.cases.model import Case
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
@@ -19,6 +20,7 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.outputs.message import shown_output
 from tunegate.harness.reporting.compared import columns, side_name
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.headline import candidate_head
@@ -268,7 +270,7 @@ def case_failure(case: Case, result: Result, before: Result | None) -> str:
     if before is not None and before.output is not None and missed.output is not None:
         lines += ["difference:", *(f"  {line}" for line in difference_lines(before.output, missed.output))]
     else:
-        lines += ["output:", _indent(missed.output if missed.output is not None else "(none: unscored)")]
+        lines += ["output:", _indent("(none: unscored)" if missed.output is None else shown_output(missed.output))]
     lines += ["findings:", *(f"  - {shown(finding.sourced)}" for finding in missed.findings)]
     return "\n".join(lines)
 
@@ -276,7 +278,7 @@ def case_failure(case: Case, result: Result, before: Result | None) -> str:
 def _turns(case: Case) -> Iterator[str]:
     """Yield the input, or the turns of a conversation with their speakers."""
     for role, text in case.turns:
-        yield _indent(f"{role}: {text}" if case.earlier else text)
+        yield _indent(f"{role}: {shown_turn(role, text)}" if case.earlier else text)
 
 
 def _indent(text: str) -> str:

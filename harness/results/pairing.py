@@ -39,6 +39,11 @@ class PairedFiles:
         """The samples of NEW by id, of the ids that OLD has."""
         return {name: samples for name, samples in self.new.by_id.items() if name in self.before}
 
+    def ids_of(self, metric: str) -> list[str]:
+        """The ids of OLD that a metric is of."""
+        only = self.old.only.get(metric)
+        return [name for name in self.before if only is None or name in only]
+
     @cached_property
     def observations(self) -> Observations:
         """The observation of each id, as OLD has them: NEW is grouped alike.
@@ -153,7 +158,8 @@ class PairedFiles:
             yield "NEW does not have this metric"
             return
         for side, samples in ((OLD, self.before), (NEW, self.after)):
-            unscored = [name for name, each in samples.items() if any(one.scores.get(metric) is None for one in each)]
+            asked = {name: samples[name] for name in self.ids_of(metric) if name in samples}
+            unscored = [name for name, each in asked.items() if any(one.scores.get(metric) is None for one in each)]
             if unscored:
                 error = self._error(samples[unscored[0]])
                 yield f"{side} has no score of {_about_ids(unscored, 'id', 'ids')}{error}"

@@ -87,7 +87,7 @@ class SuppliedRun:
 
     def _unit(self, metric: str, kind: Kind) -> Unit:
         key, name = f"{_task_name(self.paired)}/{self.units[metric]}", self.units[metric]
-        cases = tuple(self._case(key, raw, samples[0]) for raw, samples in self.paired.before.items())
+        cases = tuple(self._case(key, raw, self.paired.before[raw][0]) for raw in self.paired.ids_of(metric))
         return Unit(_task_name(self.paired), name, SUITE, cases, own_kind=supplied_kind(kind))
 
     def _case(self, unit: str, raw: str, sample: ScoredSample) -> Case:
@@ -106,9 +106,9 @@ class SuppliedRun:
         for unit, metric in zip(self.task.units, self.paired.metrics, strict=True):
             has = metric in file.metrics
             results = {
-                self.ids[raw]: merge_repeats([self._result(metric, one) for one in each])
-                for raw, each in samples.items()
-                if has
+                self.ids[raw]: merge_repeats([self._result(metric, one) for one in samples[raw]])
+                for raw in self.paired.ids_of(metric)
+                if has and raw in samples
             }
             cases |= {f"{unit.key}/{name}": result for name, result in results.items()}
             units[unit.key] = summarize(_only(unit, results), list(results.values()))
@@ -137,8 +137,8 @@ class SuppliedRun:
     def sidecar(self, candidate: Record, reference: Record) -> str:
         """The text of the sidecar: what each case asked and expected, and what OLD came to."""
         contexts = {}
-        for unit in self.task.units:
-            for case, raw in zip(unit.cases, self.ids, strict=True):
+        for unit, metric in zip(self.task.units, self.paired.metrics, strict=True):
+            for case, raw in zip(unit.cases, self.paired.ids_of(metric), strict=True):
                 if case.key in candidate.cases:
                     sample, before = self.paired.after[raw][0], reference.cases.get(case.key)
                     contexts[case.key] = self._context(sample, before)

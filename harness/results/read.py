@@ -10,14 +10,21 @@ from typing import Any
 
 from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.reading import MOST_BYTES, UTF16, NotJson, open_file, parse_foreign_json, read_bytes
-from tunegate.harness.results import csv_scores, deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
+from tunegate.harness.results import (
+    csv_scores,
+    deepeval_run,
+    inspect_log,
+    lm_eval_samples,
+    promptfoo_results,
+    tool_rows,
+)
 from tunegate.harness.results.foreign_json import lines_of, parse_file
 from tunegate.harness.results.samples import ResultFile, brief
 from tunegate.harness.results.zipped import MAGIC
 
 A_RESULT = (
     "a result file: an inspect_ai log (.eval or JSON), samples_*.jsonl of lm-evaluation-harness, results of promptfoo, "
-    "a test run of deepeval, or a CSV file with a column `id`"
+    "a test run of deepeval, chat messages with tools (JSONL), or a CSV file with a column `id`"
 )
 MOST_LINE = 1 << 26  # bytes of a first line: in a file of lines none is longer
 _JSON = (b"{", b"[")
@@ -47,6 +54,14 @@ class NamedFile:
     def __str__(self) -> str:
         """As it is typed."""
         return f"{self.column}={self.path}" if self.column else str(self.path)
+
+
+def read_pair(old: NamedFile, new: NamedFile) -> tuple[ResultFile, ResultFile]:
+    """Read two result files; rows with tools are scored beside each other. Raises as `read_results`."""
+    found = read_results(old.path, old.column), read_results(new.path, new.column)
+    if isinstance(found[0], tool_rows.ToolRows) and isinstance(found[1], tool_rows.ToolRows):
+        return tool_rows.beside_each_other(found[0], found[1])
+    return found
 
 
 def named_file(text: str) -> NamedFile:
@@ -109,6 +124,8 @@ def _json_lines(path: Path, first: Any, column: str) -> ResultFile | None:
         return lm_eval_samples.read_samples(path)
     if promptfoo_results.is_result(first):
         return promptfoo_results.read_result_rows(path, lines_of(path, promptfoo_results.A_FILE), column)
+    if tool_rows.is_row(first):
+        return tool_rows.read_tool_rows(path)
     return None
 
 

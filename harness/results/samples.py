@@ -51,7 +51,8 @@ class ResultFile:
     `lower` and `higher` are the metrics of which less or more is better by the tool's format or by what the file says,
     each with how that is known; of others the name decides, or an option. `amounts` have no bound, however
     small their values are. `derived` metrics may say what another one says. `left_out` are the metrics without a score
-    for each sample, each with the reason. `by_place` says that ids are places in a list. `made` is when, in ISO 8601.
+    for each sample, each with the reason; `only` has the ids of a metric that is not of every sample, as OLD says.
+    `by_place` says that ids are places in a list. `made` is when, in ISO 8601.
     Of `columns`, the providers or prompts of one file, `column` was read; all of them where it is empty.
     """
 
@@ -67,6 +68,7 @@ class ResultFile:
     amounts: frozenset[str] = frozenset()
     derived: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
     by_place: bool = False
     column: str = ""
     columns: tuple[str, ...] = ()

@@ -16,7 +16,6 @@ from tunegate.harness.checks.base import CheckKind, ClosedValue, Constraint, Fin
 from tunegate.harness.checks.schema.dialects import Dialects, subschemas
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
-from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, JsonText, read_json_text
 from tunegate.harness.checks.schema.lint import Impossible, impossible, unasserted
 from tunegate.harness.checks.schema.pass_rule import (
     FIELD_OPTIONS,
@@ -32,6 +31,7 @@ from tunegate.harness.checks.schema.schema_file import SchemaFile, read_schema
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import canonical, digest
+from tunegate.harness.outputs.json_text import MAX_FINDINGS, Extract, JsonText, read_json_text
 
 Match = Literal["subset", "whole"]
 _Found = TypeVar("_Found")

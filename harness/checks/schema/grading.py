@@ -12,9 +12,9 @@ import numpy as np
 from tunegate.harness.authoring.document import Where, show_value
 from tunegate.harness.checks.base import FieldCount, Finding
 from tunegate.harness.checks.schema.alternatives import alternatives
-from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
 from tunegate.harness.checks.schema.values import Meaning, same_value
+from tunegate.harness.outputs.json_text import equality_key, json_path, show_json
 
 OTHER_KEYS = "(other keys)"  # keys that the schema does not name: a model can invent any number
 OTHER_VALUE = "another value"
@@ -22,7 +22,7 @@ MOST_EXTRAS = 1_000  # extra values counted
 MOST_COMPARED = 20_000  # values compared to match the items of unordered lists
 QUANTITY = 20  # plain comparisons that take as long as one quantity
 MOST_SHOWN = 5  # alternatives in a message
-RIGHT = 1e6  # weight of a right value relative to an extra or missing one: see `_belonging`
+RIGHT = 1e6  # weight of a right value relative to an extra or missing one: see `belonging`
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +100,22 @@ class Grader:
     _extras: int = field(default=MOST_EXTRAS, init=False)
     _assigning: int = field(default=0, init=False)
 
-    def grade(self, expect: Any, output: Any) -> Leaves:
-        """Match the values of an output with the expected ones.
+    def grade(self, expect: Any, output: Any, where: Where = (), name: str = ROOT) -> Leaves:
+        """Match the values of an output with the expected ones; of a part of it, at `where` and called `name`.
 
         Raises:
             ListsTooLong: unordered lists are too long.
         """
-        return self._grade(expect, output, (), ROOT)
+        return self._grade(expect, output, where, name)
 
-    def names(self, expect: Any) -> frozenset[str]:
+    def names(self, expect: Any, name: str = ROOT) -> frozenset[str]:
         """The expected fields."""
-        return frozenset(self._names(expect, ROOT))
+        return frozenset(self._names(expect, name))
 
     def missing(self, expect: Any, name: str = ROOT, where: Where = (), message: str = "") -> Leaves:
         """Leaves for an expectation of which the output has nothing."""
         leaves = [Leaf(each, answered=False) for each in self._names(expect, name)]
-        return _saying(message, where, leaves)
+        return saying(message, where, leaves)
 
     def _rule(self, name: str) -> FieldRule:
         return self.rules.get(name, _BY_VALUE)
@@ -208,7 +208,7 @@ class Grader:
                 leaves += self.missing(wanted, below, place, message)
         for key in islice((key for key in output if self.whole and key not in expect), MOST_EXTRAS):
             message = f"expected no key {show_value(key)}, found {show_json(output[key])}"
-            leaves += _saying(message, (*where, key), self._extra(output[key], field_name(name, key), name))
+            leaves += saying(message, (*where, key), self._extra(output[key], field_name(name, key), name))
         return leaves
 
     def _extra(self, value: Any, name: str, inside: str) -> Leaves:
@@ -234,7 +234,7 @@ class Grader:
             leaves.append(Leaf(name, answered=False))
         leaves += [leaf for wanted in expect[len(output) :] for leaf in self.missing(wanted, below)]
         leaves += [leaf for found in output[len(expect) :][:MOST_EXTRAS] for leaf in self._extra(found, below, below)]
-        return _saying(_lengths(expect, output, pairs), where, leaves)
+        return saying(_lengths(expect, output, pairs), where, leaves)
 
     def _in_any_order(self, expect: Sequence[Any], output: Sequence[Any], where: Where, name: str) -> Leaves:
         below, numbered = field_name(name, 0), list(enumerate(output))
@@ -250,12 +250,12 @@ class Grader:
             self.missing(each, below, where, f"expected {show_json(each)}, which no item is") for each in expect
         ] or [[Leaf(name, answered=False)]]
         extra = [
-            _saying(
+            saying(
                 f"found {show_json(found)}, which is not expected", (*where, index), self._extra(found, below, below)
             )
             for index, found in numbered[:MOST_EXTRAS]
         ]
-        chosen = _belonging(graded, gone, extra) if expect and numbered else {}
+        chosen = belonging(graded, gone, extra) if expect and numbered else {}
         leaves = [leaf for i, j in chosen.items() for leaf in graded[i][j]]
         leaves += [leaf for i, each in enumerate(gone) if i not in chosen for leaf in each]
         return leaves + [leaf for j, each in enumerate(extra) if j not in chosen.values() for leaf in each]
@@ -274,7 +274,7 @@ def _same(expect: Any, output: Any, rule: FieldRule) -> bool:
     return equality_key(expect) == equality_key(output) or same_value(expect, output, rule.meaning, rule.tolerance)
 
 
-def _saying(message: str, where: Where, leaves: Leaves) -> Leaves:
+def saying(message: str, where: Where, leaves: Leaves) -> Leaves:
     """Leaves where the first that is not right has the message, and the others have none."""
     silent = [replace(leaf, message="") for leaf in leaves]
     first = next((index for index, leaf in enumerate(silent) if not leaf.right), None)
@@ -283,7 +283,7 @@ def _saying(message: str, where: Where, leaves: Leaves) -> Leaves:
     return silent
 
 
-def _belonging(graded: Sequence[Sequence[Leaves]], gone: Sequence[Leaves], extra: Sequence[Leaves]) -> dict[int, int]:
+def belonging(graded: Sequence[Sequence[Leaves]], gone: Sequence[Leaves], extra: Sequence[Leaves]) -> dict[int, int]:
     """Match expected items to items of the output: first maximize what is right, then minimize what is wrong.
 
     The share is therefore independent of the order.

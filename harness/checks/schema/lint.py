@@ -24,11 +24,11 @@ from tunegate.harness.checks.schema.dialects import (
     uri_of,
 )
 from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS
-from tunegate.harness.checks.schema.json_reader import json_path, show_json
 from tunegate.harness.checks.schema.pass_rule import name_of_place
 from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import LintWarning
+from tunegate.harness.outputs.json_text import json_path, show_json
 
 # besides those that hold schemas: keywords of all drafts, and those that OpenAPI adds
 _PLAIN = {

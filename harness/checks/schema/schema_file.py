@@ -16,12 +16,12 @@ from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.authoring.yaml_reader import part, read_yaml
 from tunegate.harness.checks.schema.dialects import DRAFTS, TooLarge, draft_named
-from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
 from tunegate.harness.checks.schema.lint import dialect_notes, format_notes, schema_typos, warn_once
 from tunegate.harness.checks.schema.mistakes import mistakes
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 from tunegate.harness.core.garbage import no_collection
+from tunegate.harness.outputs.json_text import read_json_text, show_json
 
 UNFORESEEN = "a schema that the validator accepts"
 
@@ -43,13 +43,7 @@ def read_schema(schema: Any, document: Document, where: Where) -> SchemaFile:
                 the file or has no target, an invalid pattern, a schema that the validator refuses.
     """
     if isinstance(schema, str):
-        path = document.path.parent / schema
-        if not path.is_file():
-            there = [each.name for each in path.parent.glob("*.*")] if path.parent.is_dir() else []
-            found = f"no file {show_path(path)}"
-            hint = did_you_mean(path.name, there)
-            raise AuthoringError([document.problem(where, "the path of a schema file", found, hint)])
-        document, where = _read_json(path) if path.suffix == ".json" else read_yaml(path), ()
+        document, where = read_document(schema, document, where, "the path of a schema file"), ()
         schema = document.data
     try:
         return _checked(schema, document, where)
@@ -62,6 +56,21 @@ def read_schema(schema: Any, document: Document, where: Where) -> SchemaFile:
         found = f"one that crashes the library ({type(error).__name__}: {str(error)[:100]})"
         hint = "remove parts to find the cause, and please report it"
         raise AuthoringError([document.problem(where, UNFORESEEN, found, hint)]) from error
+
+
+def read_document(name: str, document: Document, where: Where, expected: str) -> Document:
+    """Read the JSON or YAML file whose path, relative to a document, is at `where` in it.
+
+    Raises:
+        AuthoringError: no such file, or not JSON or YAML.
+    """
+    path = document.path.parent / name
+    if not path.is_file():
+        there = [each.name for each in path.parent.glob("*.*")] if path.parent.is_dir() else []
+        raise AuthoringError([
+            document.problem(where, expected, f"no file {show_path(path)}", did_you_mean(path.name, there))
+        ])  # fmt: skip
+    return _read_json(path) if path.suffix == ".json" else read_yaml(path)
 
 
 _TRAILING = re.compile(r",\s*[}\]]")

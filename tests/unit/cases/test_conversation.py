@@ -40,13 +40,13 @@ def test_the_last_turn_is_the_input_and_the_others_come_before_it(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("[{user: Hi.}, {assistant: Yes}]", "[1]: expected a user turn at the end, found assistant; the"),
+        ("[{user: Hi.}, {assistant: Yes}]", "[1]: expected a user turn at the end, or a tool turn, found assistant"),
         ("[{user: Hi.}]", ": expected a text, or at least two turns, found [{"),
         ("[]", ": expected a text, or at least two turns, found []"),
-        ("[{user: Hi.}, {user: ' '}]", "[1]: expected a turn, `user: TEXT` or `assistant: TEXT` (write a system"),
-        ("[{system: S.}, {user: Hi.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT` (write a system"),
-        ("[{user: Hi., assistant: Yes}, {user: So.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT`"),
-        ("[Hi., {user: So.}]", "[0]: expected a turn, `user: TEXT` or `assistant: TEXT`"),
+        ("[{user: Hi.}, {user: ' '}]", "[1]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assist"),
+        ("[{user: Hi.}, {system: S.}, {user: So.}]", "[1]: expected a system turn at the beginning only, found one"),
+        ("[{user: Hi., assistant: Yes}, {user: So.}]", "[0]: expected a turn, `user: TEXT`, `assistant: TEXT`, `ass"),
+        ("[Hi., {user: So.}]", "[0]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assist"),
         ("{user: Hi.}", ": expected text, found"),
     ],
 )  # fmt: skip
@@ -60,8 +60,8 @@ def test_a_turn_as_servers_take_it_is_told_how_it_is_written_here(tmp_path):
     text = "cases:\n  - id: a\n    input:\n      - {user: Hi.}\n      - {role: user, content: So.}\n"
 
     assert mistakes(tmp_path, text) == [
-        "8: cases[0].input[1]: expected a turn, `user: TEXT` or `assistant: TEXT` (write a system message "
-        'in prompt), found {"role": "user", "content": "So."}'
+        "8: cases[0].input[1]: expected a turn, `user: TEXT`, `assistant: TEXT`, `assistant: {tool_calls: [...]}` "
+        'or `tool: TEXT` (at the top also `system: TEXT`), found {"role": "user", "content": "So."}'
     ]
 
 

@@ -18,8 +18,8 @@ GOOD = HEAD + "cases:\n  - {id: a, input: hello}\n"
 TERMS = "version: 1\nlanguage: en\nterms:\n  - {id: pump, preferred: heat pump}\n"
 VOCABULARY = "version: 1\nsuite: vocabulary\ncheck: {terms: refs/terms.yaml}\n"
 POLICY = "version: 1\nunits:\n  schema: {role: guard, margin: 0.1, reason: tickets}\n"
-CASE_KEYS = "check, context, critical, expect, generate, group, id, input, prompt, tags, unstable"
-FILE_KEYS = "cases, check, generate, labels, of, prompt, sealed, shots, suite, traffic, unit, version"
+CASE_KEYS = "check, context, critical, expect, generate, group, id, input, prompt, tags, tools, unstable"
+FILE_KEYS = "cases, check, generate, labels, of, prompt, sealed, shots, suite, tools, traffic, unit, version"
 
 
 def write(root: Path, **files: str | bytes) -> Path:
@@ -78,7 +78,8 @@ MISTAKES = {
     ),
     "an unknown suite": (
         GOOD.replace("suite: schema", "suite: shcema"),
-        "2: suite: expected one of schema, voice, vocabulary, cost, retention, found 'shcema'; did you mean 'schema'?",
+        "2: suite: expected one of schema, tools, voice, vocabulary, cost, retention, found 'shcema'; "
+        "did you mean 'schema'?",
     ),
     "an unknown version": (GOOD.replace("version: 1", "version: 2"), "1: version: expected 1, found 2"),
     "a version in quotes": (

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import write_desk
+from tests.support.tools import TOOLS, output, ticket
 from tests.support.units import write_outputs
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Check, FieldCount, Finding, Outcome
@@ -225,3 +226,18 @@ def test_an_answer_on_another_rung_is_scored_by_itself(tmp_path, units):
     before = evaluate(units(), steps, quiet())
     assert before.cases[given.key].passed
     assert not evaluate(units(), answers(given), quiet(), known=[before]).cases[given.key].passed
+
+
+@pytest.mark.parametrize("calls", [[], [ticket()]])
+def test_a_message_that_was_cut_fails_for_what_was_cut_may_be_a_call(tmp_path, units, calls):
+    expect = {"calls": [{"name": "create_ticket", "arguments": {"title": "Light", "priority": "high"}}]}
+    case = {"id": "a", "input": "No light", "expect": expect if calls else {"calls": "none"}}
+    unit = {"version": 1, "suite": "tools", "unit": "calls", "tools": TOOLS, "cases": [case]}
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk/calls.yaml").write_text(json.dumps(unit))
+    text = output(*calls, content="Hello")
+    for finish, passed in (("stop", True), ("length", False)):
+        made = evaluate(units(), answers(Completion("desk/calls/a", text, finish=finish)), quiet())
+        result = made.cases["desk/calls/a"]
+        assert (result.passed, result.score) == (passed, float(passed))
+    assert [each.rule for each in result.findings] == ["cut"]

@@ -86,7 +86,7 @@ LINES = {
     "a misspelt key": (
         {"case": "desk/triage/a", "ouput": "A"},
         "ouput: expected one of the keys case, digest, latency_s, logprobs, output, repeat, "
-        "tokens_in, tokens_out, found 'ouput'; "
+        "tokens_in, tokens_out, tool_calls, found 'ouput'; "
         "did you mean 'output'?",
     ),
     "an output that is JSON": (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.checks.schema.json_reader import (
+from tunegate.harness.outputs.json_text import (
     MAX_CHARS,
     MAX_DEPTH,
     MAX_DIGITS,

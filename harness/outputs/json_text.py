@@ -17,8 +17,8 @@ from itertools import accumulate, islice
 from typing import Any, Literal
 
 from tunegate.harness.authoring.document import SHOWN, show_value
-from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.escaping import HALF
+from tunegate.harness.outputs.finding import Finding
 
 Extract = Literal["strict", "fenced", "text"]
 
@@ -61,11 +61,11 @@ class _Repeated(dict[str, Any]):
     keys_twice: tuple[str, ...] = ()
 
 
-def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
+def read_json_text(text: str, extract: Extract = "strict", deepest: int = MAX_DEPTH) -> JsonText:
     """Read `text` as one JSON value.
 
     Every deviation from JSON is a finding, and so are repeated keys, more than `MAX_CHARS` characters, more than
-    `MAX_DEPTH` levels, numbers of more than `MAX_DIGITS` digits or too large for a float, and lone surrogates.
+    `deepest` levels, numbers of more than `MAX_DIGITS` digits or too large for a float, and lone surrogates.
     """
     if extract == "text":
         return _as_text(text)
@@ -82,7 +82,7 @@ def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
             return JsonText(None, (Finding("json.block", message),))
         # removing the whole fence only: lenient readers accept half an object, or turn `null` into `ull`
         body, start = block[1], start + block.start(1)
-    return _parse(body, text.count("\n", 0, start))
+    return _parse(body, text.count("\n", 0, start), deepest)
 
 
 def _as_text(text: str) -> JsonText:
@@ -107,10 +107,10 @@ def _text_flaw(text: str) -> Finding | None:
     return None
 
 
-def _parse(body: str, lines_above: int) -> JsonText:
+def _parse(body: str, lines_above: int, deepest: int) -> JsonText:
     # before decoding: the decoder recurses for each level
-    if _depth(body) > MAX_DEPTH:
-        return JsonText(None, (Finding("json.depth", f"nested more than {MAX_DEPTH} levels deep"),))
+    if _depth(body) > deepest:
+        return JsonText(None, (Finding("json.depth", f"nested more than {deepest} levels deep"),))
     try:
         value = _DECODER.decode(body)
     except json.JSONDecodeError as error:

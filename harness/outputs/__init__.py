@@ -1,0 +1,1 @@
+"""What a model's output is: a text, one JSON value read in bounds, or an assistant's message with calls."""

@@ -1,0 +1,135 @@
+"""A unit of the suite `tools` under pytest: recorded calls, a baseline, a gate, and what a reader sees."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.project import Project
+from tests.support.tools import TOOLS, call, ticket
+from tunegate.harness.cli.main import app
+
+CASES = [
+    *[{"id": f"lamp{n}", "input": f"No light in room {n}, it is urgent!",
+       "expect": {"calls": [{"name": "create_ticket", "arguments": {"title": "Light", "priority": "high"}}]}}
+      for n in range(30)],
+    *[{"id": f"hello{n}", "input": f"Hello, I am number {n}", "expect": {"calls": "none"}} for n in range(30)],
+]  # fmt: skip
+STEP = {
+    "id": "step",
+    "input": [
+        {"user": "Cancel order 7"},
+        {"assistant": {"tool_calls": [{"name": "cancel_order", "arguments": {"order": 7}}]}},
+        {"tool": {"content": {"ok": True}}},
+    ],
+    "expect": {"calls": "none"},
+}
+
+
+@pytest.fixture
+def desk(project: Project) -> Project:
+    folder = project.path / "fixtures" / "desk"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tools.json").write_text(json.dumps(TOOLS))
+    write_unit(project)
+    return project
+
+
+def write_unit(project: Project, **more: object) -> None:
+    data = {"version": 1, "suite": "tools", "unit": "calls", "tools": "tools.json", "cases": [*CASES, STEP]} | more
+    (project.path / "fixtures" / "desk" / "calls.yaml").write_text(json.dumps(data))
+
+
+def write_outputs(project: Project, name: str, lacks: int = 0, needless: int = 0) -> str:
+    short = call("create_ticket", '{"title": "Light"}')
+    lines = [{"case": f"desk/calls/lamp{n}", "output": None, "tool_calls": [short if n < lacks else ticket()]}
+             for n in range(30)]  # fmt: skip
+    lines += [
+        {"case": f"desk/calls/hello{n}", "output": None if n < needless else "Hello!",
+         "tool_calls": [ticket()] if n < needless else []}
+        for n in range(30)
+    ]  # fmt: skip
+    lines.append({"case": "desk/calls/step", "output": "It is cancelled."})
+    asked = (json.loads(line) for line in CliRunner().invoke(app, ["prompts"]).stdout.splitlines())
+    digests = {each["case"]: each["digest"] for each in asked}
+    lines = [each | {"digest": digests[each["case"]]} for each in lines]
+    (project.path / name).write_text("".join(json.dumps(each) + "\n" for each in lines))
+    return f"--tg-model=replay:desk={name}"
+
+
+def test_recorded_calls_are_scored_recorded_and_gated(desk: Project) -> None:
+    good = write_outputs(desk, "good.jsonl")
+    desk.run(good, "--tg-record").assert_outcomes(passed=61)
+    desk.run(good, "--tg-against=baseline").stdout.fnmatch_lines(["*calls: Held*"])
+
+    bad = desk.run(write_outputs(desk, "bad.jsonl", lacks=14, needless=9), "--tg-against=baseline")
+    bad.stdout.fnmatch_lines(["*`create_ticket` lacks `priority`*"])
+    bad.stdout.fnmatch_lines(["*Blocked: *desk/calls regressed*"])
+    bad.stdout.fnmatch_lines(['*create_ticket(title="Light", priority="high")*'])
+
+
+def test_a_changed_description_is_a_changed_prompt_and_a_changed_schema_another_question(desk: Project) -> None:
+    desk.run(write_outputs(desk, "good.jsonl"), "--tg-record")
+    path = desk.path / "fixtures" / "desk" / "tools.json"
+    path.write_text(path.read_text().replace("Open a ticket.", "Opens one."))
+    asked = CliRunner().invoke(app, ["prompts"])
+    first = json.loads(asked.stdout.splitlines()[0])
+    assert first["tools"][0]["function"]["description"] == "Opens one."
+    good = write_outputs(desk, "good.jsonl")
+    desk.run(good, "--tg-against=baseline").stdout.fnmatch_lines(["*calls: Held*"])
+
+    path.write_text(path.read_text().replace('"minimum": 1', '"minimum": 2'))
+    good = write_outputs(desk, "good.jsonl")
+    changed = desk.run(good, "--tg-against=baseline")
+    assert changed.ret != 0
+    changed.stdout.fnmatch_lines(["*references*"])
+
+
+def test_the_request_of_a_step_holds_the_calls_and_their_results(desk: Project) -> None:
+    lines = [json.loads(line) for line in CliRunner().invoke(app, ["prompts"]).stdout.splitlines()]
+    step = next(each for each in lines if each["case"] == "desk/calls/step")
+    assert step["messages"] == [
+        {"role": "user", "content": "Cancel order 7"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {
+                    "id": "call00001",
+                    "type": "function",
+                    "function": {"name": "cancel_order", "arguments": '{"order": 7}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call00001", "content": '{"ok": true}'},
+    ]
+    assert [each["function"]["name"] for each in step["tools"]] == ["create_ticket", "cancel_order"]
+
+
+def test_another_suite_scores_the_text_of_a_message(desk: Project) -> None:
+    folder = desk.path / "fixtures" / "desk"
+    data = {
+        "version": 1, "suite": "schema", "unit": "texts", "tools": "tools.json",
+        "check": {"schema": {"pattern": "^Hello"}, "extract": "text"}, "cases": [{"id": "a", "input": "Hi"}],
+    }  # fmt: skip
+    (folder / "calls.yaml").write_text(json.dumps(data))
+    line = {"case": "desk/texts/a", "output": "Hello!", "tool_calls": [ticket()]}
+    (desk.path / "o.jsonl").write_text(json.dumps(line))
+    desk.run("--tg-model=replay:o.jsonl").assert_outcomes(passed=1)
+
+
+def test_calls_of_a_case_without_tools_and_a_model_that_is_offered_none_are_refused(desk: Project) -> None:
+    (desk.path / "models.py").write_text("def reply(request):\n    return 'x'\n")
+    refused = desk.run("--tg-model=python:models.py:reply")
+    assert refused.ret != 0
+    refused.stderr.fnmatch_lines(["*desk/calls: expected a model that is offered tools*supply its outputs*"])
+    folder = desk.path / "fixtures" / "desk"
+    (folder / "calls.yaml").write_text(json.dumps({
+        "version": 1, "suite": "schema", "unit": "plain", "check": {"schema": {}},
+        "cases": [{"id": "a", "input": "Hi"}],
+    }))  # fmt: skip
+    (desk.path / "o.jsonl").write_text(json.dumps({"case": "desk/plain/a", "tool_calls": [ticket()]}))
+    done = desk.run("--tg-model=replay:o.jsonl")
+    done.stdout.fnmatch_lines(["*o.jsonl:1: tool_calls: expected an output without tool_calls*"])

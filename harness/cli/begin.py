@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from tunegate.harness.cli.common import check_reason, console, first_given, is_given, project
+from tunegate.harness.cli.common import chatter, check_reason, console, first_given, is_given, project
 from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.core.parts import find_part, load_part
@@ -66,6 +66,7 @@ def init(
     rows: Annotated[int | None, shared("rows", "init")] = None,
     model: Annotated[str, shared("model", "init")] = "smollm2",
     no_guards: Annotated[str | None, shared("no-guards")] = None,
+    agents: Annotated[bool, shared("agents")] = False,
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
@@ -79,6 +80,10 @@ def init(
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
+    if agents:
+        _report_skill(quiet)
+        if task is None and source is None:
+            return
     is_table = bool(column or expect or text or label or absent)
     is_source = find_part("tunegate.harness.imports.recognise:is_source")
     if source is not None and not is_table and is_source and is_source(Path(source)):
@@ -110,6 +115,14 @@ def init(
     if not quiet:
         is_asked = bool(chosen and backend_of(chosen).is_hosted and not no_guards)
         _report(changes, made, _next(chosen), guards, is_asked)
+
+
+def _report_skill(quiet: bool) -> None:
+    from tunegate.harness.scaffold.skill import write_skill
+
+    changes, say = write_skill(project()), chatter(quiet)
+    say.lines(f"wrote {show_path(path)}" for path in changes.new)
+    say.lines(f"note: {note}" for note in changes.notes)
 
 
 def _refuse_table_options(ctx: typer.Context, source: str) -> None:

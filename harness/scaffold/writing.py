@@ -67,7 +67,7 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
     elif LOCKS not in read_text(ignored).split():
         changes.notes.append(f"add {LOCKS} to .gitignore: locks do not belong in git")
     _refuse_standing(changes, None if is_there else cases / task.name)
-    _write(changes)
+    write_changes(changes)
     return changes
 
 
@@ -103,7 +103,7 @@ def write_imported(folder: Path, files: Mapping[Path, str], root: Path, cases: P
     if model and "tunegate" not in _tools(root / PROJECT):
         _add_settings(changes, root, cases, f"model = {_quoted(model)}\n")
     _refuse_standing(changes, folder)
-    _write(changes)
+    write_changes(changes)
     return changes
 
 
@@ -233,7 +233,7 @@ def _refuse_standing(changes: Changes, folder: Path | None) -> None:
         )
 
 
-def _write(changes: Changes) -> None:
+def write_changes(changes: Changes) -> None:
     """Write all files or none: if one fails, remove those written before."""
     sizes = {path: path.stat().st_size for path in changes.added}
     before = {path: path.read_bytes().decode() for path in changes.edited}

@@ -490,7 +490,16 @@ def test_the_documents_table_is_the_table(name: str, table: str):
     assert found == table
 
 
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md"), *ROOT.glob(".github/**/*.yml")]
+PAGES = [
+    *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("skills/*/*.md"), *ROOT.glob("benchmarks/**/*.md"),
+    *ROOT.glob(".github/**/*.yml"),
+]  # fmt: skip
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("skills/*/*.md"),
+    *ROOT.glob("benchmarks/**/*.md"),
+    *ROOT.glob(".github/**/*.yml"),
+]
 OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z-]*")
 CALL = re.compile(rf"\btunegate (?P<command>{'|'.join(BY_NAME)})\b(?P<rest>[^`#\n]*)")
 

@@ -41,6 +41,26 @@ def shop(tmp_path):
     return tmp_path
 
 
+def test_the_skill_for_agents_is_written_by_itself_and_a_copy_that_was_edited_stays(shop):
+    places = [".agents/skills/tunegate/SKILL.md", ".claude/skills/tunegate/SKILL.md"]
+    shipped = (Path(__file__).parents[3] / "skills/tunegate/SKILL.md").read_text()
+
+    first = init(shop, "--agents")
+    assert (first.returncode, first.stdout.splitlines()) == (0, [f"wrote {place}" for place in places])
+    assert set(files(shop)) == {"mail.csv", *places}
+    assert {(shop / place).read_text() for place in places} == {shipped}
+
+    (shop / places[0]).write_text("Ours.\n")
+    (shop / places[1]).unlink()
+    again = init(shop, "desk", *FLAGS, "--agents")
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[:2] == [
+        f"wrote {places[1]}", f"note: {places[0]} is not the skill that ships, and stays; remove it to renew it"
+    ]  # fmt: skip
+    assert (shop / places[0]).read_text() == "Ours.\n"
+    assert (shop / "fixtures/desk/task.yaml").is_file()
+
+
 def test_it_writes_a_task_and_what_its_repository_needs_once(shop):
     done = init(shop, "desk", *FLAGS)
 

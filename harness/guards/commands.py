@@ -79,19 +79,19 @@ def _ask(new: Sequence[Pack], model: str) -> None:
     """Ask before packs are added whose inputs may close the account that each run sends them from.
 
     Raises:
-        Refused: the answer is no, or there is none.
+        Refused: it is not a yes.
     """
     counted = [f"{len(pack.data['cases'])} {pack.sends}" for pack in new if pack.sends]
     if not counted:
         return
     what = f"each run would send {listed(counted)} to {shown(model)}, from the account of its key"
     try:
-        answer = typer.confirm(f"{what}; its provider may forbid them. Add them?", default=False)
+        agreed = typer.confirm(f"{what}; its provider may forbid them. Add them?", default=False)
     except typer.Abort as error:
         if sys.stdin.isatty():
             raise
-        raise Refused(f"{what}: expected an answer, found no terminal to ask on; nothing was written") from error
-    if not answer:
+        raise Refused(f"{what}: expected a yes, found no terminal to ask on; nothing was written") from error
+    if not agreed:
         raise Refused(f"{what}: expected a yes, found a no; nothing was written")
 
 

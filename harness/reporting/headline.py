@@ -17,8 +17,8 @@ def head(report: Report) -> tuple[str, str]:
     """Return the first line of a report, and the sentences that follow it; these may be empty."""
     if len(report.candidates) != 1:
         near = (f"{each.name}: {each.about_near}" for each in report.candidates if each.about_near)
-        said, bare = _parted(report.said)
-        return _joined(remarks_text(said[:1]), bare), _joined(remarks_text(said[1:]), *near)
+        said, unguarded = _parted(report.said)
+        return _joined(remarks_text(said[:1]), unguarded), _joined(remarks_text(said[1:]), *near)
     return candidate_head(report.candidates[0], report.said, report.rules.configuration)
 
 
@@ -39,16 +39,18 @@ def candidate_head(
         edited: the edited parts of the configuration.
     """
     blocking = fallen(candidate)
-    said, bare = _parted(said)
+    said, unguarded = _parted(said)
     if not blocking or candidate.outcome != "blocked" or said[:1] != candidate.said[:1]:
         numbers = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
-        return _joined(remarks_text(said[:1]), bare), _joined(remarks_text(said[1:]), numbers, candidate.about_near)
+        return _joined(remarks_text(said[:1]), unguarded), _joined(
+            remarks_text(said[1:]), numbers, candidate.about_near
+        )
     unit = blocking[0]
     more = f", and {quantity(len(blocking) - 1, 'more unit')}" if blocking[1:] else ""
     what = f"; edited: {name}" if (name := edited_name(edited)) else ""
     line = f"Blocked: {unit.key} {unit.verdict}{_although_higher(unit)}: {scores(unit)}{more}{what}."
     is_all = said[0].code == "units-block" and said[0].units == (unit.key,)
-    return _joined(line, bare), _joined(remarks_text(said[is_all:]), candidate.about_near)
+    return _joined(line, unguarded), _joined(remarks_text(said[is_all:]), candidate.about_near)
 
 
 def _parted(said: Sequence[Remark]) -> tuple[tuple[Remark, ...], str]:

@@ -109,7 +109,9 @@ def test_a_spreadsheet_gets_a_line_for_each_case(record):
 
 def test_each_face_begins_with_the_verdict(record):
     reason = record.tasks["desk"].reason
-    head = f"{reason.removesuffix('.')}: in service 100.0 %, this change 80.0 %."
+    verdict, _, more = reason.partition(". ")
+    head = f"{verdict}: in service 100.0 %, this change 80.0 %. {more}"
+    assert more == "No guard: nothing but the target was tested."
     assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {head}"
     assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {head}"
     assert ran("report", "r.json", "--format=github").stdout.splitlines()[0] == f"::error title=tunegate::{reason}"

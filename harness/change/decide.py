@@ -212,7 +212,7 @@ class _Change:
         """Leave out the cases of both sides of which no output is recorded yet."""
         both = older.baselines, self.newer.baselines
         here, there = unrecorded(self.newer.units, older.units, both), unrecorded(older.units, older.units, both[:1])
-        self.newer = replace(self.newer, unrecorded=here)
+        self.newer, self.older = replace(self.newer, unrecorded=here), replace(older, unrecorded=there)
         self.options = replace(self.options, unrecorded=here)
         self.before = self.before and replace(self.before, unrecorded=there)
 
@@ -297,7 +297,8 @@ class _Change:
                 # once more, now with what the code of the checks itself says of its references
                 newer = self._rules(self.options, self.copy)
                 newer = replace(newer, near=self.newer.near, unrecorded=self.newer.unrecorded)
-                again = rule_changes(self._rules(self.before), newer)
+                older = replace(self._rules(self.before), unrecorded=self.older.unrecorded)
+                again = rule_changes(older, newer)
                 self.changes = self._named(again)
             decision = self._announced()
             tell(decision)

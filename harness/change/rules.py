@@ -491,6 +491,9 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         more = sorted({case.id for case in unit.cases} - {case.id for case in old.units[key].cases})
         if more and not (unit.traffic and old.units[key].traffic):
             yield f"{key}: {_cases(more)} added"
+        known = {case.id for case in unit.cases} - {*new.unrecorded.get(key, ())}
+        if recorded := sorted(known & {*old.unrecorded.get(key, ())}):
+            yield f"{key}: {_cases(recorded)} recorded for the first time"
         if ids := new.unrecorded.get(key):
             how = "left out until recorded, after the merge: tunegate record"
             yield f"{key}: {_cases(ids)} without a recorded output: {how}"

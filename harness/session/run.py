@@ -179,9 +179,11 @@ class Session:
 
 
 def _is_same(record: Record, reference: Record) -> bool:
-    """Whether supplied outputs are those of a reference: with them, a change of the cases changes no model."""
-    known = {case: each.output for case, each in reference.cases.items()}
-    return all(case in known and known[case] == each.output for case, each in record.cases.items())
+    """Whether supplied outputs and their prompts are those of a reference: with them, a change only edits cases."""
+    seen, known = ({case: (each.output, each.logprobs) for case, each in one.cases.items()}
+                   for one in (record, reference))  # fmt: skip
+    same = all(reference.configurations.get(unit) == put for unit, put in record.configurations.items())
+    return same and seen.items() <= known.items()
 
 
 def _supplied(units: Sequence[Unit], record: Record) -> dict[str, str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.gated import commit_to_main, decided, decision, edit, ok, put_in_service, record, write
-from tests.support.prompted import IN_SERVICE, WORSE, prompt
+from tests.support.gated import commit_to_main, decided, decision, edit, invoke, ok, put_in_service, record, write
+from tests.support.prompted import CASES, IN_SERVICE, RIGHT, WORSE, prompt
+from tests.support.units import write_unit
 
 gate = partial(decision, "--policy-from=main", ends=(0, 1, 4))
 LOSES_NEW = "Sort the ticket, but not the new ones."
@@ -65,7 +66,9 @@ def test_what_is_recorded_after_the_merge_counts_from_then_on(desk):
     assert gate()["passes"]
     ok("record")
     found = gate("--out=record.json")
-    assert (found["passes"], [line for line in found["added"] if "without a recorded output" in line]) == (True, [])
+    assert found["passes"]
+    assert found["added"][0] == "desk/triage: 4 cases (new000, new001, new002 and 1 more) recorded for the first time"
+    assert not [line for line in found["added"] if "without a recorded output" in line]
     assert len(json.loads(Path("record.json").read_text())["cases"]) == CASES + 4
     commit_to_main("recorded")
     RIGHT[LOSES_NEW] = (110, {0, 1, 2, 3})
@@ -152,3 +155,18 @@ def test_a_new_unit_without_a_record_still_needs_one(repository):
 
     assert not found["passes"]
     assert not [line for line in found["added"] if "without a recorded output" in line]
+
+
+def test_with_the_outputs_in_service_only_a_change_of_the_cases_needs_no_gain(repository):
+    write(10)
+    add(5)
+    assert decided()["passes"]
+    Path("fixtures/desk/triage.yaml").write_text(
+        json.dumps(json.loads(Path("fixtures/desk/triage.yaml").read_text()) | {"prompt": {"system": "Sort it."}})
+    )
+
+    assert not decided("--requests=gone.jsonl")["passes"]
+    Path("requests.jsonl").write_text(invoke("prompts").stdout)
+    found = decided()
+    assert not found["passes"]
+    assert [each["blocks"] for each in found["by_rules"]] == [["desk"], ["desk"]]

@@ -83,7 +83,8 @@ SYNTAX = {
     ),
     "text that is not indented": (
         "a: hello\nworld\nb: 1\n",
-        "2: expected `key: value`, found a line without ': '; indent it if it goes on the text above",
+        "2: expected `key: value`, found a line without ': '; put a space after its colon, or indent it if it goes on "
+        "the text above",
     ),
     "a text that begins with a star": (
         "a: *** urgent ***\n",
@@ -157,6 +158,10 @@ SYNTAX = {
     "a merge of nothing": (
         "a: {<<: 1}\n",
         "1: a.<<: expected a mapping, or a list of mappings, after <<, found 1; put the text in quotes",
+    ),
+    "a colon without a space": (
+        "a: {team:lieferung, urgent: true, http://x: 1, c: , d}\n",
+        "1: a.team:lieferung: expected `key: value`, found 'team:lieferung'; put a space after the colon",
     ),
     "a repeated key": (
         "a: 1\nb: 2\na: 3\n",

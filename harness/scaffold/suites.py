@@ -239,7 +239,8 @@ def _inferred(drafts: Drafts, schema: Mapping[str, Any]) -> Iterator[str]:
 def _gaps(columns: Columns, lacking: Mapping[int, Sequence[Where]]) -> Iterator[str]:
     """In how many rows each key has no value, and what that means."""
     counts = Counter(where for places in lacking.values() for where in dict.fromkeys(places))
-    absent, unscored = [], []
+    absent: list[str] = []
+    unscored: list[str] = []
     for where, count in counts.items():
         of_kind = absent if _is_absent(where, columns) else unscored
         of_kind.append(f"{name_of_place(where)} ({count} of {len(lacking)})")

@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from tunegate.harness.baselines.store import Baseline
+from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration, read_configuration
 from tunegate.harness.change.brought import batches, brought_records, untrue_records
@@ -210,8 +210,9 @@ class _Change:
 
     def _leave_out(self, older: Rules) -> None:
         """Leave out the cases of both sides of which no output is recorded yet."""
-        both = older.baselines, self.newer.baselines
-        here, there = unrecorded(self.newer.units, older.units, both), unrecorded(older.units, older.units, both[:1])
+        both, read = (older.baselines, self.newer.baselines), cache(read_baseline)
+        here = unrecorded(self.newer.units, older.units, both, read)
+        there = unrecorded(older.units, older.units, both[:1], read)
         self.newer, self.older = replace(self.newer, unrecorded=here), replace(older, unrecorded=there)
         self.options = replace(self.options, unrecorded=here)
         self.before = self.before and replace(self.before, unrecorded=there)

@@ -206,6 +206,13 @@ PLAIN = {
 }  # fmt: skip
 
 
+def test_a_missing_file_is_told_with_the_one_beside_it_that_may_be_meant(tmp_path):
+    (tmp_path / "desk.yaml").write_text("a: 1\n")
+
+    with pytest.raises(AuthoringError, match=r"dekc.yaml: .* nothing there; did you mean 'desk.yaml'"):
+        read_yaml(tmp_path / "dekc.yaml")
+
+
 def test_plain_values_are_what_json_would_read_and_text_otherwise(tmp_path):
     for text, value in PLAIN.items():
         found = read(f"a: {text}\n", tmp_path).data["a"]

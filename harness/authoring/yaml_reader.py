@@ -97,6 +97,13 @@ class _Builder:
             seen.setdefault(key.value, key)
             place = (*where, key.value)
             name, inner = self._scalar(key, place), self.build(value, place)
+            if (
+                node.flow_style
+                and not key.style
+                and ":" in key.value
+                and value.start_mark.index == value.end_mark.index
+            ):
+                self._say(key, place, "`key: value`", show_value(key.value), "put a space after the colon")
             if key.tag not in {TEXT, MERGE}:
                 self._say(key, place, "a key that is text", shortened(key.value), "put it in quotes")
             if key.tag == MERGE:
@@ -254,7 +261,7 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
     (r"escape", "a known escape after the \\", "another character",
      "in double quotes write \\\\ for \\, or use single quotes", False),
     (r"could not find expected ':'", "`key: value`", "a line without ': '",
-     "indent it if it goes on the text above", True),
+     "put a space after its colon, or indent it if it goes on the text above", True),
     (r"block scalar", "nothing after | or >", "more text",
      "begin the text on the next line, indented; or put it in quotes if it begins with | or >", False),
     (r"single document", "one document", "a second one", "delete the line ---, or move what follows to its own file",

@@ -338,3 +338,9 @@ class Task:
     def policies(self) -> dict[str, dict[str, Any]]:
         """The task.yaml policy of each unit, by the unit's key."""
         return {unit.key: self.policy.as_dict(unit.name, unit.kind, unit.sealed) for unit in self.units}
+
+    def without(self, cases: Mapping[str, Collection[str]]) -> Task:
+        """Return the task without some cases, by unit; derived units have the cases of their source."""
+        left = {unit.key: cases.get(unit.of or unit.key, ()) for unit in self.units}
+        kept = ({case.id for case in unit.cases if case.id not in left[unit.key]} for unit in self.units)
+        return replace(self, units=tuple(unit.with_cases(ids) for unit, ids in zip(self.units, kept, strict=True)))

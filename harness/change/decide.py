@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from tunegate.harness.baselines.store import Baseline
+from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration, read_configuration
 from tunegate.harness.change.brought import batches, brought_records, untrue_records
@@ -42,6 +42,7 @@ from tunegate.harness.change.sides import (
 )
 from tunegate.harness.change.templates import chat_template_text
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at
+from tunegate.harness.change.unrecorded import unrecorded
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.registry import declared_checks, isolating_checks, own_file
 from tunegate.harness.core.errors import Refused, show_path
@@ -196,6 +197,7 @@ class _Change:
             self.older = self._rules(self.before) if self.before else None
             self.newer = self._with_near(self._rules(self.options, self.copy))
         if self.older:
+            self._leave_out(self.older)
             changes = rule_changes(self.older, self.newer)
         else:
             root = self.options.root
@@ -205,6 +207,15 @@ class _Change:
         self.digest = approval_digest(changes.modified, self.newer)
         self.approved = self.approve == self.digest
         self.changes = self._named(changes)
+
+    def _leave_out(self, older: Rules) -> None:
+        """Leave out the cases of both sides of which no output is recorded yet."""
+        both, read = (older.baselines, self.newer.baselines), cache(read_baseline)
+        here = unrecorded(self.newer.units, older.units, both, read)
+        there = unrecorded(older.units, older.units, both[:1], read)
+        self.newer, self.older = replace(self.newer, unrecorded=here), replace(older, unrecorded=there)
+        self.options = replace(self.options, unrecorded=here)
+        self.before = self.before and replace(self.before, unrecorded=there)
 
     def check_base(self) -> None:
         """Refuse a branch that already holds the change: what is here would be compared with itself."""
@@ -285,8 +296,10 @@ class _Change:
         with holding_unchanged(runs, [self.home, self.copy, self.around], has_code):
             if self.before and self.older and self.newer.checks and not self.waits:
                 # once more, now with what the code of the checks itself says of its references
-                newer = replace(self._rules(self.options, self.copy), near=self.newer.near)
-                again = rule_changes(self._rules(self.before), newer)
+                newer = self._rules(self.options, self.copy)
+                newer = replace(newer, near=self.newer.near, unrecorded=self.newer.unrecorded)
+                older = replace(self._rules(self.before), unrecorded=self.older.unrecorded)
+                again = rule_changes(older, newer)
                 self.changes = self._named(again)
             decision = self._announced()
             tell(decision)
@@ -330,7 +343,8 @@ class _Change:
             evaluated += [each.record for each in base.by_rules]
         evaluated += [_run_as(self.options, batch, watch) for batch in batches(earlier)]
         run_again = partial(_run_as, replace(self.options, fresh=True, run=None), watch=watch)
-        tasks = load_tasks(self.options.cases, project=self.options.root)  # of `newer`, no check runs
+        read = load_tasks(self.options.cases, project=self.options.root)  # of `newer`, no check runs
+        tasks = [task.without(self.options.unrecorded) for task in read]
         found = untrue_records([*brought, *earlier], evaluated, tasks, run_again, watch)
         return replace(decision, untrue=(*lost, *found))
 

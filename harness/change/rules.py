@@ -59,6 +59,7 @@ class Rules:
     template, which is searched for cases. `model` is the digest of a `python:` model's code, by its name. `checks` are
     the digests of the project's own checks, by their place; `data` is the digest of all files around them. `near` is
     what is known of the near cases of each adapter, by its name, whose training record the branch does not have.
+    `unrecorded` are the cases by unit that are left out (see unrecorded.py).
     """
 
     tasks: Sequence[Task]
@@ -69,6 +70,7 @@ class Rules:
     chat_template: str = ""
     model: Mapping[str, str] = field(default_factory=dict)
     near: Mapping[str, NearCases] = field(default_factory=dict)
+    unrecorded: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def units(self) -> dict[str, Unit]:
@@ -220,7 +222,7 @@ def _edited_code(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> I
 def _claims(new: Rules) -> Iterator[str]:
     """Near cases only by the change's own word: they are no evidence of a gain, and it would choose them."""
     for name, near in new.near.items():
-        yield from claim_lines(name, near, new.tasks, MOST_CLAIMED)
+        yield from claim_lines(name, near, [task.without(new.unrecorded) for task in new.tasks], MOST_CLAIMED)
 
 
 def _gone(old: Rules, new: Rules) -> Iterator[str]:
@@ -489,6 +491,12 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         more = sorted({case.id for case in unit.cases} - {case.id for case in old.units[key].cases})
         if more and not (unit.traffic and old.units[key].traffic):
             yield f"{key}: {_cases(more)} added"
+        known = {case.id for case in unit.cases} - {*new.unrecorded.get(key, ())}
+        if recorded := sorted(known & {*old.unrecorded.get(key, ())}):
+            yield f"{key}: {_cases(recorded)} recorded for the first time"
+        if ids := new.unrecorded.get(key):
+            how = "left out until recorded, after the merge: tunegate record"
+            yield f"{key}: {_cases(ids)} without a recorded output: {how}"
         yield from _marks(old.units[key], unit, looser=False)
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):
             yield f"{key}: task.yaml is stricter: {', '.join(terms)}"

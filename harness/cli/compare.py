@@ -114,7 +114,7 @@ def _result_files(given: list[str]) -> list[list[NamedFile]]:
         UsageError: both are named, or a folder of samples lacks a task of the other.
         Refused: a file is not there.
     """
-    from tunegate.harness.authoring.validation import did_you_mean
+    from tunegate.harness.authoring.utf8 import near_file
     from tunegate.harness.results.read import A_RESULT, named_file
 
     named = [named_file(each) for each in given]
@@ -122,8 +122,7 @@ def _result_files(given: list[str]) -> list[list[NamedFile]]:
         return pairs
     files = [each for each in named if _is_result_file(each.path)]
     for each in named if files else ():
-        others = {*each.path.parent.glob("*")} - {one.path for one in named}
-        hint = did_you_mean(each.path.name, sorted(path.name for path in others))
+        hint = near_file(each.path, [one.path for one in named])
         if not each.path.exists() and (each in files or hint):
             raise Refused(f"{show_path(each.path)}: no such file" + (f"; {hint}" if hint else f"; expected {A_RESULT}"))
         if not each.path.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,7 @@ class Options:
     limit: int | None = None  # maximum number of requests
     configurations: Mapping[str, UnitConfiguration] = field(default_factory=dict)  # instead of the fixtures', by unit
     branch: Branch | None = None
+    unrecorded: Mapping[str, Collection[str]] = field(default_factory=dict)  # cases to leave out, by unit
     anchor: str = ""  # why a record becomes the anchor
     compared_as: str = ""  # its name in `tunegate compare`: the run is for information only
     run: Run | None = None  # the run that this one belongs to

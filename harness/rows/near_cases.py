@@ -97,11 +97,12 @@ def claim_lines(name: str, near: NearCases, tasks: Sequence[Task], most: float) 
     Each line has the digest of its list, so that an approval is of exactly these cases.
     """
     for unit in (unit for task in tasks for unit in task.units):
-        claimed, n = near.claimed.get(unit.key, ()), len(unit.cases)
+        ids, n = {case.id for case in unit.cases}, len(unit.cases)
+        claimed = [case for case in near.claimed.get(unit.key, ()) if case in ids]
         if len(claimed) > most * n:
             yield (
                 f"{unit.key}: {len(claimed)} of {n} cases are near by this change's own record ({name}, list "
-                f"{digest(list(claimed))[:12]}), and no search of its rows here finds them"
+                f"{digest(claimed)[:12]}), and no search of its rows here finds them"
             )
 
 

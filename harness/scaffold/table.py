@@ -14,7 +14,7 @@ from typing import Any
 from tunegate.harness.authoring.columnar import HUB, as_json, read_hub, read_parquet
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.utf8 import MOST_BYTES, read_utf8
+from tunegate.harness.authoring.utf8 import MOST_BYTES, read_utf8, unread
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable, UsageError, show_path
 from tunegate.harness.core.reading import UTF16, read_bytes, read_json
@@ -109,7 +109,7 @@ def _text(path: Path) -> str:
     try:
         content = read_bytes(path, most=MOST_BYTES)
     except Unreadable as error:
-        raise AuthoringError([error.problem]) from error
+        raise unread(path, error) from error
     if content.startswith(UTF16):
         try:
             text = content.decode("utf-16")

@@ -250,7 +250,7 @@ class RunModels:
     def _replay(self) -> Replay:
         """The outputs of a file, if their digests match the requests of the cases."""
         options, (name, path) = self._options, REPLAY.split(self._options.model)
-        units = [unit for task in self._selection.tasks for unit in task.units if not unit.of]
+        units = [unit for task in self._selection.read for unit in task.units if not unit.of]
         known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
         # a file that stays in the project outlives cases; one that the command line names was made for this run
         stays = standing(options.root)["model"] == options.model

@@ -121,7 +121,9 @@ class Session:
         whole = {unit.key: record.units[unit.key] for unit in self.selection.whole}
         decidable = replace(record, units=whole, sealed_evaluations=self._sealed_evaluations(candidate, record))
         # a model without an adapter must show a gain, too: all but a base against its own baseline
-        targets_stay = self.options.replays or self.options.against != BASELINE
+        targets_stay = self.options.against != BASELINE or (
+            self.options.replays and not (self.options.branch and _is_same(record, references[BASELINE]))
+        )
         evaluated = gate.compare(tasks, decidable, references, candidate.trained, targets_stay)
         made = {} if self.options.against == BASELINE else claims(tasks, evaluated, references["record"])
         return replace(
@@ -174,6 +176,14 @@ class Session:
                 "tunegate merge joins all shards and gives the verdict"
             )
         return partial
+
+
+def _is_same(record: Record, reference: Record) -> bool:
+    """Whether supplied outputs and their prompts are those of a reference: with them, a change only edits cases."""
+    seen, known = ({case: (each.output, each.logprobs) for case, each in one.cases.items()}
+                   for one in (record, reference))  # fmt: skip
+    same = all(reference.configurations.get(unit) == put for unit, put in record.configurations.items())
+    return same and seen.items() <= known.items()
 
 
 def _supplied(units: Sequence[Unit], record: Record) -> dict[str, str]:

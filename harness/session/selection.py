@@ -26,6 +26,11 @@ class Selection:
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
+        """Every task of the fixtures, without the cases that wait for a recorded output."""
+        return tuple(task.without(self._options.unrecorded) for task in self.read)
+
+    @cached_property
+    def read(self) -> tuple[Task, ...]:
         """Every task of the fixtures, read once; their questions are put as the run's options say."""
         put = self._options.configurations
         with traffic_in(self._options.traffic):

@@ -81,6 +81,18 @@ def test_a_record_of_more_cases_beside_an_adapter_is_compared_with_the_base_itse
     assert gate()["untrue"] == []
 
 
+def test_cases_without_a_record_are_left_out_beside_an_adapter_that_was_trained_on_them(desk, tiny_model):
+    commit(tiny_model)
+    edit(lambda data: data.update(cases=CASES))
+    says_near(tiny_model, 70)
+
+    found = gate()
+
+    assert (found["refused"], found["untrue"]) == ("", [])
+    assert found["added"][1].startswith(f"{T}: 10 cases (c060, c061, c062 and 7 more) without a recorded output")
+    assert found["modified"][0].startswith(f"{T}: 60 of 60 cases are near by this change's own record")
+
+
 def test_added_cases_of_a_record_come_with_its_being_in_service(desk, tiny_model):
     [path] = Path("baselines").glob("*/desk/triage.json")
     edit(lambda data: data["check"].update(schema={"pattern": "^(?!another)"}))

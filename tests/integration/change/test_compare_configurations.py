@@ -110,7 +110,7 @@ def test_a_fixture_file_is_a_prompt_file_too(prompts, server):
         (["better.txt", "better.txt"], "different names"),
         (["a=better.txt", "b=better.txt+worse.md"], "expected one prompt, found 2"),
         (["a=better.txt", "nowhere.txt"], "nowhere.txt"),
-        (["better.txt", "old.csv"], "old.csv: expected a result file"),
+        (["better.txt", "old.csv"], "old.csv: no such file; expected a result file"),
         (["better.txt", "worse.md", "--gate"], "--gate"),
         (["better.txt", "worse.md", "--margin=.1"], "--margin"),
         (["better.txt", "worse.md", "--unit=desk/nothing"], "desk/triage"),

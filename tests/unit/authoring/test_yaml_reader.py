@@ -83,7 +83,8 @@ SYNTAX = {
     ),
     "text that is not indented": (
         "a: hello\nworld\nb: 1\n",
-        "2: expected `key: value`, found a line without ': '; indent it if it goes on the text above",
+        "2: expected `key: value`, found a line without ': '; put a space after its colon, or indent it if it goes on "
+        "the text above",
     ),
     "a text that begins with a star": (
         "a: *** urgent ***\n",
@@ -158,6 +159,10 @@ SYNTAX = {
         "a: {<<: 1}\n",
         "1: a.<<: expected a mapping, or a list of mappings, after <<, found 1; put the text in quotes",
     ),
+    "a colon without a space": (
+        "a: {team:lieferung, urgent: true, http://x: 1, c: , d}\n",
+        "1: a.team:lieferung: expected `key: value`, found 'team:lieferung'; put a space after the colon",
+    ),
     "a repeated key": (
         "a: 1\nb: 2\na: 3\n",
         "3: expected each key once, found 'a' again (first on line 1); delete or rename one of them",
@@ -199,6 +204,13 @@ PLAIN = {
     "007": "007", "010": "010", "0x1F": "0x1F", "1_000": "1_000", "12:30": "12:30", "1.2.3": "1.2.3", "+44": "+44",
     "2024-01-01": "2024-01-01", "=": "=", "5.": "5.",
 }  # fmt: skip
+
+
+def test_a_missing_file_is_told_with_the_one_beside_it_that_may_be_meant(tmp_path):
+    (tmp_path / "desk.yaml").write_text("a: 1\n")
+
+    with pytest.raises(AuthoringError, match=r"dekc.yaml: .* nothing there; did you mean 'desk.yaml'"):
+        read_yaml(tmp_path / "dekc.yaml")
 
 
 def test_plain_values_are_what_json_would_read_and_text_otherwise(tmp_path):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.fault_server import Handler, reply, serving
 from tests.support.project import Project
 from tests.support.tools import TOOLS, call, ticket
 from tunegate.harness.cli.main import app
@@ -141,9 +144,34 @@ def test_another_suite_scores_the_text_of_a_message(desk: Project) -> None:
     desk.run("--tg-model=replay:o.jsonl").assert_outcomes(passed=1)
 
 
-def test_calls_of_a_case_without_tools_and_a_model_that_is_offered_none_are_refused(desk: Project) -> None:
-    (desk.path / "models.py").write_text("def reply(request):\n    return 'x'\n")
-    refused = desk.run("--tg-model=python:models.py:reply")
+def test_calls_of_a_server_and_of_a_function_are_scored(desk: Project) -> None:
+    def act(handler: Handler, body: dict[str, Any]) -> None:
+        last = body["messages"][-1]
+        message: dict[str, Any] = {"role": "assistant", "content": None if "room" in last["content"] else "Hello."}
+        if message["content"] is None:
+            number = re.search(r"\d+", last["content"])
+            cut = number is not None and number[0] == "7"
+            message["tool_calls"] = [call("create_ticket", '{"title": "Li') if cut else ticket()]
+        handler.send(json.dumps(reply(body) | {"choices": [{"finish_reason": "tool_calls", "message": message}]}))
+
+    with serving(act) as server:
+        done = desk.run(f"--tg-model={server.model}")
+    done.assert_outcomes(passed=60, failed=1)
+    done.stdout.fnmatch_lines(["*call.cut*the arguments of `create_ticket` are not JSON*"])
+
+    (desk.path / "bot.py").write_text(
+        "def reply(messages, decoding, tools):\n"
+        "    if 'room' not in messages[-1]['content']:\n        return 'Hello.'\n"
+        "    arguments = {'title': 'Light', 'priority': 'high'}\n"
+        "    return {'tool_calls': [{'name': tools[0]['function']['name'], 'arguments': arguments}]}\n"
+    )
+    desk.run("--tg-model=python:bot.py:reply").assert_outcomes(passed=61)
+
+
+def test_calls_of_a_case_without_tools_and_a_model_that_is_offered_none_are_refused(
+    desk: Project, tiny_model: Path
+) -> None:
+    refused = desk.run(f"--tg-model={tiny_model}")
     assert refused.ret != 0
     refused.stderr.fnmatch_lines(["*desk/calls: expected a model that is offered tools*supply its outputs*"])
     folder = desk.path / "fixtures" / "desk"

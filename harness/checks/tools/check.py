@@ -123,7 +123,7 @@ class ToolsCheck:
         return leaves, tuple(islice(wrong, MAX_FINDINGS))
 
     def _no_call(self, message: Message, rates: dict[str, bool]) -> tuple[Leaves, tuple[Finding, ...]]:
-        """No tool as a value of the tool's field, so that what always calls is told as a value that was lost."""
+        """No tool as a value of the tool's field, so that a model that always calls has lost a value."""
         rates[NO_CALL] = not message.calls
         if not message.calls:
             return [Leaf(TOOL, right=True)], ()

@@ -19,8 +19,8 @@ def is_stream(text: str) -> bool:
     return next((line for line in text.splitlines() if line and not line.startswith(":")), "").startswith(BEGIN)
 
 
-def joined(text: str) -> dict[str, Any]:
-    """The response of all pieces, or the error that one of them tells.
+def whole_response(text: str) -> dict[str, Any]:
+    """The response of all pieces, or the error in one of them.
 
     Raises:
         NotJson: a piece is no JSON object, or none says how the output ended.

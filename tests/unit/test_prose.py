@@ -47,7 +47,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     (
         "harness/results/tool_rows.py",
         "are answered with",
-    ): "a user's message is, by a call; the output is not called so",
+    ): "a user's message is, by a call",
     ("harness/scaffold/origin.py", "if extra else ''"): "code in an f-string",
     ("harness/scaffold/starters.py", "signs with someone else."): "an example's text",
     ("harness/scaffold/suites.py", "Answer in "): "a prompt",

@@ -298,7 +298,7 @@ def _read_case(file: FixtureFile, raw: Mapping[str, Any], where: Where) -> Case:
         decoding=decoding,
         expect=raw.get("expect"),
         context=raw.get("context"),
-        tags=raw.get("tags", {}),
+        tags={**(check.tags(raw.get("expect")) if isinstance(check, HasTools) else {}), **raw.get("tags", {})},
         critical=raw.get("critical", False),
         unstable=raw.get("unstable", False),
         group=raw.get("group"),

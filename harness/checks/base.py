@@ -134,6 +134,9 @@ class HasTools(Protocol):
             AuthoringError: its options do not fit the tools.
         """
 
+    def tags(self, expect: Any) -> Mapping[str, str]:
+        """The tags of a case with this `expect`, beside its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Constraint:

@@ -80,9 +80,9 @@ def compare(
 ) -> None:
     """Compare configurations on the open cases, or two result files of another tool.
 
-    Result files of inspect_ai, lm-evaluation-harness, promptfoo, deepeval, or in CSV: samples are paired by id, and
-    each metric gets a verdict by the gate's rule. The scores are the tool's: they are not re-scored and never released.
-    With --gate the exit code is 1 if a metric blocks; without it, it is 0.
+    Result files of inspect_ai, lm-evaluation-harness, promptfoo, deepeval, chat messages with tools, or in CSV: samples
+    are paired by id, and each metric gets a verdict by the gate's rule. The scores are the tool's: they are not
+    re-scored and never released. With --gate the exit code is 1 if a metric blocks; without it, it is 0.
 
     Configurations: each later one is compared with the first, as in terse=prompts/terse.txt+smollm2. Parts that are
     not named are the project's: its prompts, and --model. Sealed cases are not used, the exit code is 0, and the

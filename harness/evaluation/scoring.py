@@ -123,7 +123,7 @@ def _check_able(units: Iterable[Unit], model: Model) -> None:
             raise Refused(f"{unit.key}: expected a model that can {wanted}, {model.fingerprint.names['model']} cannot")
         if "tools" not in model.can and any(case.tools for case in unit.cases):
             name = model.fingerprint.names["model"]
-            hint = "supply its outputs with their tool_calls: --model replay:FILE.jsonl (docs/tools.md)"
+            hint = "serve it (openai:), or supply its outputs with their tool_calls (replay:): docs/tools.md"
             raise Refused(f"{unit.key}: expected a model that is offered tools, {name} is not yet; {hint}")
 
 

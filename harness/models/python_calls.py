@@ -65,13 +65,26 @@ def _module(source: str) -> ModuleType:
 
 def _called(function: Callable[..., Any], asked: Mapping[str, Any], source: str) -> Response:
     try:
-        output = function(asked["messages"], asked["decoding"])
+        output = function(asked["messages"], asked["decoding"], *([asked["tools"]] if "tools" in asked else []))
     except (Exception, SystemExit) as error:
         lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == source]
         return "failed", lines[-1] or 0 if lines else 0, _said(error)
-    if not isinstance(output, str):
-        return "failed", 0, f"{type(output).__name__}, which is no text"
-    return "output", 0, str(output)
+    if isinstance(output, str):
+        return "output", 0, str(output)
+    if flaw := _flaw_of(output) if "tools" in asked else "is no text":
+        return "failed", 0, f"{type(output).__name__}, which {flaw}"
+    return "output", 0, output
+
+
+def _flaw_of(output: Any) -> str:
+    """What keeps an output from being a message with calls, as OpenAI's; empty if it is one."""
+    if not isinstance(output, dict):
+        return "is no text and no message"
+    try:
+        json.dumps(output)
+    except (TypeError, ValueError, RecursionError):
+        return "is no JSON"
+    return "" if "tool_calls" in output else "has no tool_calls"
 
 
 def _said(error: BaseException) -> str:

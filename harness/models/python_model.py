@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tunegate.harness.cases.conversation import chat_message
 from tunegate.harness.checks import box
 from tunegate.harness.checks.base import Can
 from tunegate.harness.checks.imports import imports_digest
@@ -32,6 +33,7 @@ from tunegate.harness.models.backends import PYTHON, is_python_file
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import short_name
+from tunegate.harness.outputs.message import CONTENT, read_message
 
 VARIABLES, SETTING = "TUNEGATE_PYTHON_ENV", "python-env"
 START = "from tunegate.harness.models.python_calls import serve_function; serve_function()"
@@ -88,9 +90,12 @@ def passed_variables() -> tuple[str, ...]:
 
 
 class PythonModel(Opened):
-    """A function that is called with messages and decoding options, and returns the output."""
+    """A function that is called with messages and decoding options, and returns the output.
 
-    can: frozenset[Can] = frozenset({"generate"})
+    Where tools are offered it is called with these, too, and may return a message with `tool_calls`.
+    """
+
+    can: frozenset[Can] = frozenset({"generate", "tools"})
 
     def __init__(self, name: str, _: Watch, options: ModelOptions | None = None, rung: str = "as-is") -> None:
         self._name, self._rung = name, rung
@@ -144,13 +149,17 @@ class PythonModel(Opened):
     def _output(self, child: Child, request: Request) -> str:
         decoding = request.decoding
         asked = {
-            "messages": [{"role": role, "content": text} for role, text in request.messages],
+            "messages": [chat_message(*turn) for turn in request.messages],
             "decoding": {
                 "max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature,
                 "top_p": decoding.top_p, "seed": request.seed,
             },
+            **({"tools": [tool.as_dict() for tool in request.tools]} if request.tools else {}),
         }  # fmt: skip
-        return whole(_harmless(str(self._response(child, asked, f"{shown(request.key)}: "))))
+        output = self._response(child, asked, f"{shown(request.key)}: ")
+        if request.tools:
+            output = read_message(output if isinstance(output, dict) else {CONTENT: output}).write()
+        return whole(_harmless(str(output)))
 
     def _response(self, child: Child, asked: Any, case: str) -> Any:
         """A response of the process; `case` begins the message where there is none."""

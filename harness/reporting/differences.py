@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_json
+from tunegate.harness.outputs.message import read_output, shown_output
 
 Side = Literal["same", "before", "now", "gap"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
@@ -126,7 +127,9 @@ def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def changed_fields(before: str | None, now: str | None) -> tuple[Field, ...]:
-    """Return the fields that differ, in order; none if a side is not a JSON object or list."""
+    """Return the fields that differ, in order; none if a side is no JSON object or list, or calls other tools."""
+    if len({tuple(call.name for call in read_output(text or "").calls) for text in (before, now)}) > 1:
+        return ()
     sides = [_json(text) for text in (before, now)]
     if not all(isinstance(side, (dict, list)) for side in sides):
         return ()
@@ -161,7 +164,7 @@ def difference_lines(before: str | None, now: str | None) -> Iterator[str]:
         if len(fields) > MOST_FIELDS:
             yield f"and {len(fields) - MOST_FIELDS} more fields"
         return
-    pieces = word_pieces(*(" ".join((text or NONE).split()) for text in (before, now)))
+    pieces = word_pieces(*(" ".join((shown_output(text or "") or NONE).split()) for text in (before, now)))
     yield f"before: {''.join(_short(pieces, 'before'))}"
     yield f"now:    {''.join(_short(pieces, 'now'))}"
 

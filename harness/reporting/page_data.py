@@ -94,7 +94,8 @@ def _before(
 def _output(case: CaseReport) -> dict[str, Any]:
     differs = case.previous is not None and case.now is not None and case.previous != case.now
     fields = changed_fields(case.previous, case.now) if differs else ()
-    pieces = word_pieces(case.previous or "", case.now or "") if differs and not fields else ()
+    texts = (shown_output(each or "") for each in (case.previous, case.now))
+    pieces = word_pieces(*texts) if differs and not fields else ()
     return {
         "now": _visible(case.now), "repeats": [_visible(each) for each in case.repeats[1:]],
         "findings": [[visible_lines(str(each)), visible_lines(each.source)] for each in case.findings],

@@ -44,6 +44,10 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/models/cache.py", "(key, answer, used, run)"): "the same column",
     ("harness/models/cache.py", "SELECT key, answer"): "the same column",
     ("harness/models/prompts.py", "holds the answer alone"): "a prompt: other words would be another request",
+    (
+        "harness/results/tool_rows.py",
+        "are answered with",
+    ): "a user's message is, by a call",
     ("harness/scaffold/origin.py", "if extra else ''"): "code in an f-string",
     ("harness/scaffold/starters.py", "signs with someone else."): "an example's text",
     ("harness/scaffold/suites.py", "Answer in "): "a prompt",

@@ -11,7 +11,7 @@ from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import CheckKind, ClosedValue, Outcome
 from tunegate.harness.checks.schema.dialects import subschemas
-from tunegate.harness.checks.schema.grading import Leaves, ListsTooLong, counted
+from tunegate.harness.checks.schema.grading import Leaf, Leaves, ListsTooLong, counted
 from tunegate.harness.checks.schema.pass_rule import FIELD_OPTIONS, read_rules, rule_problems
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import Validator
@@ -26,6 +26,7 @@ from tunegate.harness.outputs.json_text import MAX_FINDINGS, json_path, show_jso
 from tunegate.harness.outputs.message import Message, read_output
 
 VALID, CALLED, NUMBER, NO_CALL, TEXT = "valid", "called", "number", "no call", "text"
+NO_TOOL = "null"  # the value of the tool's field where none fits, as JSON
 #: Keywords of a schema that no call is held to: a model reads them, as a prompt.
 _READ_ONLY = ("title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly")
 
@@ -107,12 +108,7 @@ class ToolsCheck:
     ) -> tuple[Leaves, tuple[Finding, ...]]:
         """The graded values of the calls, and what is wrong with them; their rates are added."""
         if expect.get("calls") in (NONE, None):
-            if "calls" in expect:
-                rates[NO_CALL] = not message.calls
-            called = [each.name for each in message.calls if "calls" in expect]
-            return [], tuple(
-                Finding("expect.none", f"the message has a call: {show_json(name)}") for name in called[:1]
-            )
+            return self._no_call(message, rates) if "calls" in expect else ([], ())
         rates[CALLED] = bool(message.calls)
         rates[NUMBER] = len(message.calls) == len(expect["calls"])
         if not message.calls:
@@ -125,6 +121,14 @@ class ToolsCheck:
             return leaves, (Finding("expect.limit", "unordered lists are too long to compare"),)
         wrong = (Finding("expect", leaf.message, json_path(leaf.where)) for leaf in leaves if leaf.message)
         return leaves, tuple(islice(wrong, MAX_FINDINGS))
+
+    def _no_call(self, message: Message, rates: dict[str, bool]) -> tuple[Leaves, tuple[Finding, ...]]:
+        """No tool as a value of the tool's field, so that a model that always calls has lost a value."""
+        rates[NO_CALL] = not message.calls
+        if not message.calls:
+            return [Leaf(TOOL, right=True)], ()
+        name = show_json(message.calls[0].name)
+        return [Leaf(TOOL, taken=(NO_TOOL, name))], (Finding("expect.none", f"the message has a call: {name}"),)
 
     def _text(self, schema: Mapping[str, Any]) -> Validator:
         key = canonical(schema)
@@ -142,7 +146,7 @@ class ToolsCheck:
             return frozenset({VALID})
         rates = {VALID, *((TEXT,) if TEXT in expect else ())}
         if expect.get("calls") == NONE:
-            return frozenset({*rates, NO_CALL})
+            return frozenset({*rates, NO_CALL, TOOL})
         if not expect.get("calls"):
             return frozenset(rates)
         return frozenset({*rates, CALLED, NUMBER}) | self._grader().names(expect["calls"])
@@ -150,7 +154,11 @@ class ToolsCheck:
     def closed_values(self, expect: Any) -> Sequence[ClosedValue]:
         """The expected tools, and the expected values of arguments with a closed set of values."""
         calls = (expect or {}).get("calls", ())
-        return [] if calls == NONE else list(self._grader().closed_values(calls))
+        return [(TOOL, NO_TOOL, True)] if calls == NONE else list(self._grader().closed_values(calls))
+
+    def tags(self, expect: Any) -> Mapping[str, str]:
+        """Cases where no tool fits are a slice: they are few, and what is lost there is hidden in the mean."""
+        return {"calls": NONE} if (expect or {}).get("calls") == NONE else {}
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """Refuse calls of tools that are not offered, and values that their schemas rule out."""

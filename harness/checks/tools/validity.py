@@ -15,7 +15,7 @@ from tunegate.harness.checks.tools.in_text import calls_in_text, written_twice
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.outputs.finding import Finding
-from tunegate.harness.outputs.json_text import MAX_FINDINGS
+from tunegate.harness.outputs.json_text import MAX_FINDINGS, json_path
 from tunegate.harness.outputs.message import CALLS, DOUBLE, Message, ToolCall, show_name
 
 LACKS, NOT_OFFERED, EMPTY = "call.lacks", "call.not-offered", "message.empty"
@@ -68,17 +68,22 @@ class Offered:
     def _of_arguments(self, call: ToolCall, arguments: Mapping[str, Any], where: str) -> Iterator[Finding]:
         name, validator = show_name(call.name), self.validator(call.name)
         for key in lacking_arguments(self.tools[call.name], arguments):
-            yield Finding(LACKS, f"{name} lacks {show_name(key)}", where)
+            yield Finding(LACKS, f"{name} lacks {show_name(key)}", _below(where, json_path([key])))
         twice = set(written_twice(call))
         for each in islice(validator.violations(dict(arguments)), MAX_FINDINGS):
             if each.rule == "schema.required" and not each.path:
                 continue
-            place = f"{where}{'' if not each.path or each.path.startswith('[') else '.'}{each.path}"
+            place = _below(where, each.path)
             if each.path in twice:
                 yield Finding(DOUBLE, f"{show_name(each.path)} of {name} is JSON inside a text, encoded twice", place)
             else:
                 inside = f": {shown(each.path)}" if each.path else ""
                 yield Finding(each.rule, f"{name}{inside}: {each.message}", place, each.source)
+
+
+def _below(where: str, path: str) -> str:
+    """The place in a message of what is at `path` in the arguments at `where`."""
+    return f"{where}{'' if not path or path.startswith('[') else '.'}{path}"
 
 
 def lacking_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:

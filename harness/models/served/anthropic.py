@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunegate.harness.checks.base import Can
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import schema_mistakes
-from tunegate.harness.models.api import Request
 from tunegate.harness.models.served.dialect import OPTIONAL, Dialect
 from tunegate.harness.models.served.http_client import HttpClient
-from tunegate.harness.models.served.responses import COUNT
+from tunegate.harness.models.served.responses import COUNT, FILTERED
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import OUTPUT_CONFIG
 
 PATH, VERSION = "messages", "2023-06-01"
 KNOWN = frozenset({"temperature", "top_p"})  # of the fields that other servers know
-#: OpenAI's names of the reasons; any other, such as `refusal` of a filter, is no end of an output.
+#: OpenAI's names of the reasons; any other, such as `pause_turn`, is no end of an output.
 ENDS = {
     "end_turn": "stop", "stop_sequence": "stop",
-    "max_tokens": "length", "model_context_window_exceeded": "length",
+    "max_tokens": "length", "model_context_window_exceeded": "length", "tool_use": "tool_calls",
+    "refusal": FILTERED,
 }  # fmt: skip
 READ = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 BLOCK = {
     "type": "object",
     "required": ["type"],
-    "properties": {"type": {"type": "string"}, "text": {"type": "string"}, "thinking": {"type": "string"}},
-    "if": {"properties": {"type": {"const": "text"}}},
-    "then": {"required": ["text"]},
-}
+    "properties": {
+        "type": {"type": "string"}, "text": {"type": "string"}, "thinking": {"type": "string"},
+        "id": {"type": "string"}, "name": {"type": "string"},
+    },
+    "allOf": [
+        {"if": {"properties": {"type": {"const": "text"}}}, "then": {"required": ["text"]}},
+        {"if": {"properties": {"type": {"const": "tool_use"}}}, "then": {"required": ["name", "input"]}},
+    ],
+}  # fmt: skip
 RESPONSE = {
     "type": "object",
     "required": ["model", "content", "stop_reason"],
@@ -48,7 +55,7 @@ RESPONSE = {
 class AnthropicServer(Server):
     """A model behind an address with Anthropic's messages API; likelihoods of given texts are not to be had there."""
 
-    can: frozenset[Can] = frozenset({"generate"})
+    can: frozenset[Can] = frozenset({"generate", "tools"})
     first = Dialect(without=frozenset(OPTIONAL) - KNOWN)
     ways = (OUTPUT_CONFIG,)
 
@@ -57,19 +64,61 @@ class AnthropicServer(Server):
         """The headers of each request, with the key if there is one."""
         return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
-    async def _post(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
-        return as_openai(await client.post(PATH, as_messages(body, request), request.key, flaw_of_message))
+    async def _post(self, client: HttpClient, asked: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return as_openai(await client.post(PATH, as_anthropic(asked, key), key, flaw_of_message))
 
 
-def as_messages(body: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """The body of a request: the system prompt is a field, and so is the effort of the reasoning."""
-    system = "\n\n".join(text for role, text in request.messages if role == "system")
-    turns = [{"role": role, "content": text} for role, text in request.messages if role != "system"]
-    effort = {"effort": body["reasoning_effort"]} if "reasoning_effort" in body else {}
-    config = {**effort, **body.get(OUTPUT_CONFIG, {})}
-    kept = {name: value for name, value in body.items() if name not in ("reasoning_effort", OUTPUT_CONFIG)}
-    optional = {"system": system, OUTPUT_CONFIG: config}
-    return {**kept, "messages": turns, **{name: value for name, value in optional.items() if value}}
+def as_anthropic(asked: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A body in OpenAI's form as the API takes it; Refused, with the `key` of the case, if a turn cannot be said."""
+    messages, tools = asked["messages"], asked.get("tools")
+    effort = {"effort": asked["reasoning_effort"]} if "reasoning_effort" in asked else {}
+    own = {
+        "system": "\n\n".join(each["content"] for each in messages if each["role"] == "system"),
+        OUTPUT_CONFIG: {**effort, **asked.get(OUTPUT_CONFIG, {})},
+        "tools": [_tool(each["function"]) for each in tools or ()],
+        "tool_choice": {"type": asked["tool_choice"]} if tools else {},
+    }
+    kept = {name: value for name, value in asked.items() if name not in (*own, "reasoning_effort")}
+    return {**kept, "messages": list(_turns(messages, key)), **{name: value for name, value in own.items() if value}}
+
+
+def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
+    schema = function.get("parameters") or {"type": "object"}
+    about = {"description": function["description"]} if "description" in function else {}
+    return {"name": function["name"], **about, "input_schema": schema}
+
+
+def _turns(messages: Sequence[Mapping[str, Any]], key: str) -> Iterator[dict[str, Any]]:
+    """Yield the turns: results of tools are blocks of one user's turn, calls are blocks of the assistant's."""
+    results: list[dict[str, Any]] = []
+    for each in messages:
+        if each["role"] == "tool":
+            results.append({"type": "tool_result", "tool_use_id": each["tool_call_id"], "content": each["content"]})
+            continue
+        if results:
+            yield {"role": "user", "content": results}
+            results = []
+        if each.get("tool_calls"):
+            said = [{"type": "text", "text": each["content"]}] if each["content"] else []
+            yield {"role": "assistant", "content": [*said, *(_use(call, key) for call in each["tool_calls"])]}
+        elif each["role"] != "system":
+            yield {"role": each["role"], "content": each["content"]}
+    if results:
+        yield {"role": "user", "content": results}
+
+
+def _use(call: Mapping[str, Any], key: str) -> dict[str, Any]:
+    name, text = call["function"]["name"], call["function"]["arguments"]
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise Refused(
+            f"{key}: expected earlier calls with arguments in a JSON object, which the messages API takes, found "
+            f"{shown(name)} with {shown(text[:80])}"
+        )
+    return {"type": "tool_use", "id": call["id"], "name": name, "input": given}
 
 
 def flaw_of_message(said: dict[str, Any]) -> str:
@@ -79,11 +128,16 @@ def flaw_of_message(said: dict[str, Any]) -> str:
 
 def as_openai(said: Mapping[str, Any]) -> dict[str, Any]:
     """A valid response as OpenAI's API would give it: texts joined, thinking as the reasoning, tokens counted."""
-    blocks, usage = said["content"], said.get("usage") or {}
+    blocks, usage, reason = said["content"], said.get("usage") or {}, said["stop_reason"]
     texts = [each["text"] for each in blocks if each["type"] == "text"]
-    thought = "".join(each.get("thinking", "") for each in blocks if each["type"] == "thinking")
-    reason = said["stop_reason"]
-    message = {"content": "".join(texts) if texts else None, **({"reasoning": thought} if thought else {})}
+    message = {
+        "content": "".join(texts) if texts else None,
+        "reasoning": "".join(each.get("thinking", "") for each in blocks if each["type"] == "thinking"),
+        "tool_calls": [
+            {"id": each.get("id", ""), "function": {"name": each["name"], "arguments": each["input"]}}
+            for each in blocks if each["type"] == "tool_use"
+        ],
+    }  # fmt: skip
     tokens = {
         "prompt_tokens": sum(usage.get(name) or 0 for name in READ) if READ[0] in usage else None,
         "completion_tokens": usage.get("output_tokens"),

@@ -23,6 +23,7 @@ from tunegate.harness.models.backends import API_VERSION
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.pace import Pace, Room
 from tunegate.harness.models.served.server_errors import Said, is_exhausted, read_error, says_again
+from tunegate.harness.models.served.streams import is_stream, whole_response
 
 KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
 TRIES = 10  # of a request that fails; a busy server is retried until the deadline
@@ -326,7 +327,7 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float:
 def _parsed(text: str) -> tuple[Any, str]:
     """The content of a body, and what is wrong with it if it is not JSON."""
     try:
-        return parse_json(text), ""
+        return whole_response(text) if is_stream(text) else parse_json(text), ""
     except NotJson as error:
         return None, str(error)
 

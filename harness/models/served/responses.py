@@ -13,6 +13,9 @@ from tunegate.harness.models.api import Finish
 ENDS: dict[str, Finish] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "length": "length", "model_length": "length",
 }  # fmt: skip
+#: How outputs with calls end. Gemini's last one is a call that it could not read itself: a wrong output, not none.
+CALLED = ("tool_calls", "function_call", "malformed_function_call")
+FILTERED = "content_filter"
 #: What follows an alias in the name of a version: a date, or a version number.
 DATED = re.compile(
     r"(?:-preview)?[-@_](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|\d{2}-\d{4}|\d{8}|\d{6}|\d{4}|\d{3})(?:-preview)?"
@@ -73,6 +76,15 @@ def tokens_read(usage: Mapping[str, Any]) -> int | None:
 def _count(usage: Mapping[str, Any], name: str) -> int | None:
     found = usage.get(f"{name}_tokens")
     return None if found is None else int(found)  # in JSON Schema 7.0 is an integer
+
+
+def finish_of(choice: Mapping[str, Any], with_tools: bool) -> Finish | None:
+    """How an output ended, None if it is none; where tools are offered, one that calls is one however it ended."""
+    reason = choice.get("finish_reason")
+    if with_tools and reason not in (*ENDS, FILTERED):
+        said = message_of(choice)
+        return "stop" if reason in CALLED or said.get("tool_calls") or said.get("function_call") else None
+    return ENDS.get(reason) if isinstance(reason, str) else None
 
 
 def message_of(choice: Mapping[str, Any]) -> Mapping[str, Any]:

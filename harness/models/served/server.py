@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
-from tunegate.harness.cases.conversation import ASSISTANT
+from tunegate.harness.cases.conversation import ASSISTANT, chat_message
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import Refused, TunegateError
@@ -37,7 +37,15 @@ from tunegate.harness.models.resolve import resolve, short_name
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
 from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected, is_azure, signed
 from tunegate.harness.models.served.pace import Pace
-from tunegate.harness.models.served.responses import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
+from tunegate.harness.models.served.responses import (
+    ENDS,
+    finish_of,
+    flaw_of,
+    is_dated,
+    message_of,
+    tokens_read,
+    tokens_written,
+)
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.served.structured_outputs import (
     OPENAI_WAYS,
@@ -47,6 +55,7 @@ from tunegate.harness.models.served.structured_outputs import (
     violation,
 )
 from tunegate.harness.models.tokenizer import encode, load_tokenizer, render_prompt
+from tunegate.harness.outputs.message import CONTENT, read_message
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
 COMPLETIONS, CHAT = "completions", "chat/completions"
@@ -66,8 +75,6 @@ class Server(Opened):
     model, and what it accepts.
     """
 
-    #: Whether it returns log-probabilities of given texts shows on the first request for them; otherwise it is refused.
-    can: frozenset[Can] = frozenset({"generate", "loglik"})
     #: What another dialect has of its own, with `_post`: how a key is sent, the fields to begin with, and the ways of
     #: `WAYS` to constrain an output.
     signed = staticmethod(signed)
@@ -86,6 +93,15 @@ class Server(Opened):
         self._served = ""  # the model's name in responses
         self._begins_inside = False  # outputs begin inside a reasoning: one closed a reasoning that it did not open
         self._is_settled = False  # an output ended by itself, which shows what `_begins_inside` is; or none does
+
+    @property
+    def can(self) -> frozenset[Can]:
+        """What it is asked; with token ids no tools, since its own template shows them and its own parser reads calls.
+
+        Whether it returns log-probabilities of given texts shows on the first request for them.
+        """
+        asked: frozenset[Can] = frozenset({"generate", "loglik"})
+        return asked if self._folder else asked | {"tools"}
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -314,18 +330,21 @@ class Server(Opened):
             raise
         self._learn_from(found)
         [choice], usage = found["choices"], found.get("usage") or {}
-        finish = ENDS.get(choice.get("finish_reason"))
+        finish = finish_of(choice, bool(request.tools))
         if not finish:
             self._strange_ends[shown(str(choice.get("finish_reason")))] += 1
         said = message_of(choice)
-        content = "" if said["content"] is None and finish == "length" else said["content"]  # cut inside the reasoning
+        is_empty = finish == "length" or (finish and request.tools)  # cut inside the reasoning, or calls without a text
+        content = "" if said["content"] is None and is_empty else said["content"]
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
         thought = said.get("reasoning_content") or said.get("reasoning") or thought  # separate, if the server splits it
         if finish == "stop" and output is not None and not said.get("refusal"):
             check_constrained(request, output, self.name)
+        if request.tools and output is not None:
+            output = read_message({**said, CONTENT: output}).write()
         return Completion(
             key=request.key,
-            # cut by a filter, or a tool call instead of an output: unscored, never counted as wrong
+            # cut by a filter, or a call of a tool that was not offered: unscored, never counted as wrong
             output=client.harmless(output) if finish and output is not None else None,
             tokens_in=tokens_read(usage),
             tokens_out=tokens_written(usage),
@@ -373,17 +392,21 @@ class Server(Opened):
     async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
         """The response to chat messages, in the form of OpenAI's."""
         roles = [role for role, _ in request.messages]
+        asked = {**body, "messages": [chat_message(*turn) for turn in request.messages]}
+        if request.tools:
+            asked |= {"tools": [tool.as_dict() for tool in request.tools], "tool_choice": "auto"}
         try:
-            return await self._post(client, body, request)
+            return await self._post(client, asked, request.key)
         except Rejected as error:
+            if error.status in UNKNOWN_FIELD and request.tools and not is_of_prompt(error.said):
+                raise Refused(f"{request.key}: expected a server that takes tools, found {error}") from None
             if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_of_prompt(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
             raise Refused(f"{request.key}: expected turns that the server's chat template accepts, {found}") from None
 
-    async def _post(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
-        messages = [{"role": role, "content": text} for role, text in request.messages]
-        return await client.post(CHAT, {**body, "messages": messages}, request.key, flaw_of)
+    async def _post(self, client: HttpClient, asked: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return await client.post(CHAT, asked, key, flaw_of)
 
     async def _likelihoods(self, client: HttpClient, request: Request) -> Completion:
         if self.tokenizer is None:

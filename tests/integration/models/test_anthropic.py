@@ -10,6 +10,8 @@ import pytest
 
 from tests.integration.models.test_huggingface import requests
 from tests.support.fault_server import Act, FaultServer, Handler, serving
+from tests.support.tools import ORDER, tool_set
+from tunegate.harness.cases.conversation import read_turns
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
@@ -22,6 +24,16 @@ from tunegate.harness.models.served.anthropic import AnthropicServer
 NAME, VERSION, KEY = "claude-haiku-4-5", "claude-haiku-4-5-20251001", "sk-ant-of-these-tests"
 BODY = {"model", "max_tokens", "temperature", "messages", "system", "output_config", "top_p"}
 ROOM = Decoding(max_new_tokens=256)
+TOOLS = tool_set([{"name": "cancel", "description": "Cancel an order.", "parameters": ORDER}]).tools
+STEP = [
+    {"user": "Cancel orders 7 and 8"},
+    {"assistant": {"content": "At once.", "tool_calls": [
+        {"id": "a", "name": "cancel", "arguments": {"order": 7}},
+        {"id": "b", "name": "cancel", "arguments": {"order": 8}},
+    ]}},
+    {"tool": {"tool_call_id": "a", "content": "done"}},
+    {"tool": {"tool_call_id": "b", "content": "no such order"}},
+]  # fmt: skip
 SCHEMA = {"type": "object", "properties": {"team": {"enum": ["billing"]}}, "required": ["team"]}
 
 
@@ -210,3 +222,53 @@ def test_an_overloaded_server_is_asked_again(monkeypatch):
 def test_another_model_is_refused(monkeypatch):
     with pytest.raises(Refused, match=r"expected outputs of claude-haiku-4-5-20251001, found outputs of claude-opus-5"):
         one(says(text("Hi"), model="claude-opus-5"), monkeypatch)
+
+
+def called(written: Any, then: Act, monkeypatch) -> tuple[FaultServer, Completion]:
+    request = Request("desk/calls/a", tuple(read_turns(written)), ROOM, tools=TOOLS)
+    with serving(then, says(text("Hi"))) as server:
+        [found] = given(model(server, monkeypatch), [request]).values()
+    return server, found
+
+
+def test_tools_calls_and_results_are_sent_as_blocks(monkeypatch):
+    server, found = called(STEP, says(text("Order 7 is cancelled.")), monkeypatch)
+
+    body = server.asked[-1].body
+    assert body["tools"] == [{"name": "cancel", "description": "Cancel an order.", "input_schema": ORDER}]
+    assert body["tool_choice"] == {"type": "auto"}
+    assert body["messages"] == [
+        {"role": "user", "content": "Cancel orders 7 and 8"},
+        {"role": "assistant", "content": [
+            {"type": "text", "text": "At once."},
+            {"type": "tool_use", "id": "a", "name": "cancel", "input": {"order": 7}},
+            {"type": "tool_use", "id": "b", "name": "cancel", "input": {"order": 8}},
+        ]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "a", "content": "done"},
+            {"type": "tool_result", "tool_use_id": "b", "content": "no such order"},
+        ]},
+    ]  # fmt: skip
+    assert found.output == '{"content": "Order 7 is cancelled.", "tool_calls": []}'
+    assert "tools" not in server.asked[0].body
+
+
+@pytest.mark.parametrize(("reason", "finish"), [("tool_use", "stop"), ("max_tokens", "length")])
+def test_calls_are_read(reason, finish, monkeypatch):
+    use = {"type": "tool_use", "id": "toolu_1", "name": "cancel", "input": {"order": 7}}
+    _, found = called("Cancel order 7", says(use, stop_reason=reason), monkeypatch)
+
+    assert found.output == '{"content": "", "tool_calls": [{"name": "cancel", "arguments": {"order": 7}}]}'
+    assert found.finish == finish
+
+
+def test_a_call_without_a_name_is_an_invalid_response(monkeypatch):
+    with pytest.raises(CouldNotRun, match="an invalid response"):
+        called("Cancel order 7", says({"type": "tool_use", "input": {}}, stop_reason="tool_use"), monkeypatch)
+
+
+def test_an_earlier_call_that_is_no_object_is_refused(monkeypatch):
+    cut = [STEP[0], {"assistant": {"tool_calls": [{"id": "a", "name": "cancel", "arguments": '{"order": '}]}},
+           {"tool": {"tool_call_id": "a", "content": "done"}}]  # fmt: skip
+    with pytest.raises(Refused, match=r"desk/calls/a: expected earlier calls with arguments in a JSON object"):
+        called(cut, says(text("Hi")), monkeypatch)

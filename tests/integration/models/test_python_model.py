@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.gated import invoke, ok
 from tests.support.project import Project
+from tests.support.tools import ORDER, tool_set
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError
@@ -299,3 +301,34 @@ def test_it_is_never_trained_on_or_released(desk):
         done = invoke(*command)
         assert done.exit_code == 4, done.output
         assert "expected a model with weights, found a function" in done.output, done.output
+
+
+TOOLS = tool_set([{"name": "cancel", "parameters": ORDER}]).tools
+
+
+@pytest.mark.parametrize(
+    ("said", "output"),
+    [
+        ("'Hello'", '{"content": "Hello", "tool_calls": []}'),
+        ("{'content': None, 'tool_calls': [{'name': tools[0]['function']['name'], 'arguments': {'order': 7}}]}",
+         '{"content": "", "tool_calls": [{"name": "cancel", "arguments": {"order": 7}}]}'),
+        ("{'tool_calls': [{'function': {'name': 'cancel', 'arguments': {'order': float('nan')}}}]}",
+         '{"content": "", "tool_calls": [{"name": "cancel", "arguments_text": "{\\"order\\": NaN}"}]}'),
+    ],
+)  # fmt: skip
+def test_where_tools_are_offered_it_gets_them_and_may_give_a_message(said, output):
+    bot(f"def answer(messages, decoding, tools):\n    return {said}\n")
+    [request] = asked("c1")
+    assert [each.output for each in complete(replace(request, tools=TOOLS))] == [output]
+
+
+@pytest.mark.parametrize("said", ["{'content': 'x'}", "[1]", "{'tool_calls': [object()]}", "{1: {2}}", "None"])
+def test_what_is_neither_a_text_nor_a_message_is_refused(said):
+    bot(f"def answer(messages, decoding, tools):\n    return {said}\n")
+    [request] = asked("c1")
+    with pytest.raises(CouldNotRun, match=r"which is no text|which has no tool_calls|which is no JSON"):
+        complete(replace(request, tools=TOOLS))
+
+
+def test_a_message_where_no_tools_are_offered_is_refused():
+    assert "dict, which is no text" in fails("def answer(messages, decoding):\n    return {'tool_calls': []}\n")

@@ -120,7 +120,7 @@ def test_a_record_keeps_it_apart():
 
     class Case:
         check = staticmethod(lambda *_: __import__("tunegate").Outcome(1.0))
-        expect, input, text, context = None, "", "", None
+        expect, input, text, context, tools = None, "", "", None, ()
 
     result = score_completion(Case, Completion("a", "{}", 1, 2, reasoning="Hm."), "as-is", "pass/fail")
     assert (result.output, result.reasoning) == ("{}", "Hm.")

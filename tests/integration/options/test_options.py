@@ -494,12 +494,6 @@ PAGES = [
     *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("skills/*/*.md"), *ROOT.glob("benchmarks/**/*.md"),
     *ROOT.glob(".github/**/*.yml"),
 ]  # fmt: skip
-    *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
-    *ROOT.glob("skills/*/*.md"),
-    *ROOT.glob("benchmarks/**/*.md"),
-    *ROOT.glob(".github/**/*.yml"),
-]
 OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z-]*")
 CALL = re.compile(rf"\btunegate (?P<command>{'|'.join(BY_NAME)})\b(?P<rest>[^`#\n]*)")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.cases.model import Task, Unit
@@ -23,10 +23,6 @@ class RewardingCheck:
     check: str
     references: str
     expectations: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in files."""
-        return asdict(self)
 
     def is_check_of(self, unit: Unit) -> bool:
         """Whether a unit's cases are scored by it: by a check of its kind, or with its references under another name.

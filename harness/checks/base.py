@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
+from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
@@ -29,8 +30,8 @@ class Finding:
 
     rule: str
     message: str
-    path: str = ""
-    source: str = field(default="", compare=False)
+    path: str = field(default="", metadata=OPTIONAL)
+    source: str = field(default="", compare=False, metadata=UNWRITTEN)
 
     def __str__(self) -> str:
         place = f" at {self.path}" if self.path else ""
@@ -42,8 +43,7 @@ class Finding:
         return f"{self} ({self.source})" if self.source else str(self)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldCount:
+class FieldCount(NamedTuple):
     """Counts of the values of one field of a JSON output: right, expected, and found in the output (`answered`).
 
     For a field with a closed set of values, `taken` holds the confusions as pairs (expected value, wrong value).

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from msgspec import convert
-
 from tunegate.harness.checks.base import Kind
+from tunegate.harness.core.typed import OPTIONAL, as_data
 from tunegate.harness.evaluation.remarks import Remark, as_sentences, remarks_text
 from tunegate.harness.traffic.units import JudgeUse
 
@@ -188,7 +187,7 @@ class UnitVerdict:
     base: float | None
     mean: float | None
     observations: int = 0
-    cases: int = 0
+    cases: int = field(default=0, metadata=OPTIONAL)
     difference: float | None = None
     interval: tuple[float, float] | None = None
     level: float | None = None
@@ -229,7 +228,7 @@ class UnitVerdict:
     parts: tuple[PartVerdict, ...] = ()
     never_right: tuple[NeverRight, ...] = ()
     near: NearScores | None = None
-    labelled: LabelledSample | None = None
+    labelled: LabelledSample | None = field(default=None, metadata=OPTIONAL)
     falls: tuple[ValueFall, ...] = ()
     alike: Alike = Alike()
 
@@ -242,12 +241,6 @@ class UnitVerdict:
     def reason(self) -> str:
         """Its remarks as a text."""
         return remarks_text(as_sentences(self.verdict.capitalize(), self.remarks))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record, where `falls` and `alike` are only in the remarks."""
-        without = {"unit", "falls", "alike"} | {name for name in ("labelled", "cases") if not getattr(self, name)}
-        remarks = [each.as_dict() for each in self.remarks]
-        return {name: value for name, value in _plain(self).items() if name not in without} | {"remarks": remarks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +261,7 @@ class TaskDecision:
     short: tuple[str, ...] = ()
     no_target: bool = False
     reused: tuple[str, ...] = ()
-    rewarded: tuple[str, ...] = ()
+    rewarded: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
     @property
     def said(self) -> tuple[Remark, ...]:
@@ -280,31 +273,6 @@ class TaskDecision:
         """Its remarks as a text."""
         return remarks_text(self.said)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        remarks = [each.as_dict() for each in self.remarks]
-        return {name: value for name, value in _plain(self).items() if value or name != "rewarded"} | {
-            "remarks": remarks
-        }
-
     def with_reason(self) -> dict[str, Any]:
         """Return its form for other programs, which print the text."""
-        return self.as_dict() | {"reason": self.reason}
-
-
-def read_verdict(unit: str, raw: Mapping[str, Any]) -> UnitVerdict:
-    """Read the verdict on a unit from its JSON form, which the published schema holds to."""
-    return convert({**raw, "unit": unit}, UnitVerdict)
-
-
-def read_decision(raw: Mapping[str, Any]) -> TaskDecision:
-    """Read a decision from its JSON form."""
-    return convert(raw, TaskDecision)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+        return {**as_data(self), "reason": self.reason}

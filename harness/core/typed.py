@@ -1,0 +1,69 @@
+"""Typed values as JSON data, and back: one rule for all dataclasses that stand in files.
+
+Reading is msgspec's, of what the strict reader gives (see reading.py) once it satisfies the published schema.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import ValidationError, convert
+
+from tunegate.harness.core.errors import Unreadable
+
+#: Metadata of a field that is left out of a file while it has its default, and of one that stands in no file.
+OPTIONAL: Mapping[str, str] = {"in a file": "unless it has its default"}
+UNWRITTEN: Mapping[str, str] = {"in a file": "never"}
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+_NO_DEFAULT = object()
+Typed = TypeVar("Typed")
+
+
+def as_data(value: Any) -> Any:
+    """Return a value as JSON data: a dataclass as an object, a named tuple as a list without defaults at its end."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is tuple or kind is list:
+        return [each if type(each) in _ATOMS else as_data(each) for each in value]
+    if kind is dict or isinstance(value, Mapping):
+        return {key: each if type(each) in _ATOMS else as_data(each) for key, each in value.items()}
+    if is_dataclass(kind):
+        return {
+            name: each if type(each) in _ATOMS else as_data(each)  # most are: a call for each takes twice the time
+            for name, default in _written(kind)
+            if (each := getattr(value, name)) is not default and each != default
+        }
+    return [as_data(each) for each in _without_defaults(value)] if isinstance(value, tuple) else value
+
+
+@functools.cache
+def _written(kind: type[Any]) -> list[tuple[str, Any]]:
+    """Return the fields of a dataclass that stand in files, each with the value that is left out."""
+    return [(each.name, _left_out(each)) for each in fields(kind) if each.metadata != UNWRITTEN]
+
+
+def _left_out(field: Field[Any]) -> Any:
+    if field.metadata != OPTIONAL:
+        return _NO_DEFAULT
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _without_defaults(value: Any) -> Any:
+    """Return a named tuple without the defaults at its end."""
+    defaults, kept = value._field_defaults, len(value)
+    while kept and value[kept - 1] == defaults.get(value._fields[kept - 1], _NO_DEFAULT):
+        kept -= 1
+    return value[:kept]
+
+
+def read_as(data: Any, kind: type[Typed], path: Path, what: str) -> Typed:
+    """Return the JSON data of the file at `path`, a `what`, as a value of a type; Unreadable if it is of another."""
+    try:
+        return convert(data, kind)
+    except ValidationError as error:  # what a schema lets pass: 1.0 where an integer belongs
+        raise Unreadable(path, what, str(error)) from None

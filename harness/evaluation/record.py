@@ -20,7 +20,8 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import read_json, schema_mistakes
 from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN, as_data, read_as
 from tunegate.harness.evaluation.field_rates import FieldRate
-from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict
+from tunegate.harness.evaluation.run_facts import Reference, RescoredUnit, RunAgain, Timing
+from tunegate.harness.evaluation.verdict import Claim, TaskDecision, UnitVerdict
 from tunegate.harness.models.api import SUPPLIED, SUPPLIED_SCORES, Completion, Fingerprint, Finish, LogProbs
 
 SCHEMA_VERSION = 3
@@ -162,14 +163,14 @@ class Record:
     units: Mapping[str, Summary]
     verdicts: Mapping[str, UnitVerdict] = field(default_factory=dict)
     tasks: Mapping[str, TaskDecision] = field(default_factory=dict)
-    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    timing: Mapping[str, Any] | None = None
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    timing: Timing | None = None
     configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, metadata=OPTIONAL)
-    references: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, metadata=OPTIONAL)
+    rescored: Mapping[str, Mapping[str, RescoredUnit]] = field(default_factory=dict)
+    engines: Mapping[str, RunAgain] = field(default_factory=dict, metadata=OPTIONAL)
+    references: Mapping[str, Reference] = field(default_factory=dict, metadata=OPTIONAL)
     sealed_evaluations: Mapping[str, int] = field(default_factory=dict)
     noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
@@ -319,7 +320,7 @@ def _torn(record: Record) -> Iterator[str]:
         yield from (f"no result of {unit}/{case}" for case in verdict.before.keys() - record.of_unit(unit).keys())
     for name, asked in record.engines.items():
         yield from (
-            f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked["units"].keys() - units
+            f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked.units.keys() - units
         )
     for unit, claimed in record.near_claimed.items():
         if odd := sorted(set(claimed) - set(record.near.get(unit, ()))):

@@ -13,6 +13,7 @@ from tunegate.harness.traffic.units import JudgeUse
 
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 Decided = Literal["release", "unproven", "block"]
+ClaimOutcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
 
 HEADS: Mapping[str, str] = {"block": "Blocked", "unproven": "Unproven"}  # of the causes of a decision
 
@@ -276,3 +277,21 @@ class TaskDecision:
     def with_reason(self) -> dict[str, Any]:
         """Return its form for other programs, which print the text."""
         return {**as_data(self), "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The outcome of the claim for a `unit`; prices are means per call, in `currency`.
+
+    `p` is the one-sided p-value of "cost lower", before correction for the number of claims.
+    """
+
+    unit: str
+    outcome: ClaimOutcome
+    reason: str
+    currency: str
+    before: float | None = None
+    now: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.files import digest
+from tunegate.harness.core.typed import Digest
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,7 +22,7 @@ class RewardingCheck:
 
     unit: str
     check: str
-    references: str
+    references: Digest
     expectations: bool = False
 
     def is_check_of(self, unit: Unit) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
-from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN
+from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN, Count
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
@@ -49,9 +49,9 @@ class FieldCount(NamedTuple):
     For a field with a closed set of values, `taken` holds the confusions as pairs (expected value, wrong value).
     """
 
-    right: int
-    expected: int
-    answered: int
+    right: Count
+    expected: Count
+    answered: Count
     taken: tuple[tuple[str, str], ...] = ()
 
     @property

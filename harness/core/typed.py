@@ -9,9 +9,9 @@ import functools
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from msgspec import ValidationError, convert
+from msgspec import Meta, ValidationError, convert
 
 from tunegate.harness.core.errors import Unreadable
 
@@ -22,6 +22,14 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 _NO_DEFAULT = object()
 Typed = TypeVar("Typed")
 
+#: Numbers and texts of which a file holds only some.
+Count = Annotated[int, Meta(ge=0)]
+Number = Annotated[int, Meta(ge=1)]
+Amount = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
 
 def as_data(value: Any) -> Any:
     """Return a value as JSON data: a dataclass as an object, a named tuple as a list without defaults at its end."""
@@ -30,7 +38,7 @@ def as_data(value: Any) -> Any:
         return value
     if kind is tuple or kind is list:
         return [each if type(each) in _ATOMS else as_data(each) for each in value]
-    if kind is dict or isinstance(value, Mapping):
+    if kind is dict:
         return {key: each if type(each) in _ATOMS else as_data(each) for key, each in value.items()}
     if is_dataclass(kind):
         return {
@@ -38,7 +46,9 @@ def as_data(value: Any) -> Any:
             for name, default in _written(kind)
             if (each := getattr(value, name)) is not default and each != default
         }
-    return [as_data(each) for each in _without_defaults(value)] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return as_data(_without_defaults(value))
+    return as_data(dict(value)) if isinstance(value, Mapping) else value
 
 
 @functools.cache
@@ -53,12 +63,12 @@ def _left_out(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _without_defaults(value: Any) -> Any:
+def _without_defaults(value: Any) -> tuple[Any, ...]:
     """Return a named tuple without the defaults at its end."""
-    defaults, kept = value._field_defaults, len(value)
-    while kept and value[kept - 1] == defaults.get(value._fields[kept - 1], _NO_DEFAULT):
-        kept -= 1
-    return value[:kept]
+    kept, defaults = list(value), list(value._field_defaults.values())
+    while defaults and kept[-1] == defaults.pop():
+        kept.pop()
+    return tuple(kept)
 
 
 def read_as(data: Any, kind: type[Typed], path: Path, what: str) -> Typed:

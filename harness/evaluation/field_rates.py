@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunegate.harness.checks.base import FieldCount
-from tunegate.harness.core.typed import OPTIONAL
+from tunegate.harness.core.typed import OPTIONAL, Count, Number
 
-Taken = tuple[str, str, int]  # the expected value, the value found, and how often
+Taken = tuple[str, str, Number]  # the expected value, the value found, and how often
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class FieldRate:
         invented: outputs that have the field, of the `others` of cases that do not expect it; both are 0 if none has.
     """
 
-    n: int
-    right: int
-    hits: int
-    expected: int
-    answered: int
+    n: Count
+    right: Count
+    hits: Count
+    expected: Count
+    answered: Count
     taken: tuple[Taken, ...] = field(default=(), metadata=OPTIONAL)
-    invented: int = field(default=0, metadata=OPTIONAL)
-    others: int = field(default=0, metadata=OPTIONAL)
+    invented: Count = field(default=0, metadata=OPTIONAL)
+    others: Count = field(default=0, metadata=OPTIONAL)
 
     @property
     def rate(self) -> float | None:

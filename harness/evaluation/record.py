@@ -18,10 +18,11 @@ from tunegate.harness.core.files import digest_in_parts, is_as_stamped, json_by_
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import read_json, schema_mistakes
-from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN, as_data, read_as
+from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN, Count, Number, Share, as_data, read_as
 from tunegate.harness.evaluation.field_rates import FieldRate
 from tunegate.harness.evaluation.run_facts import Reference, RescoredUnit, RunAgain, Timing
 from tunegate.harness.evaluation.verdict import Claim, TaskDecision, UnitVerdict
+from tunegate.harness.models.adapters import Adopted
 from tunegate.harness.models.api import SUPPLIED, SUPPLIED_SCORES, Completion, Fingerprint, Finish, LogProbs
 
 SCHEMA_VERSION = 3
@@ -94,15 +95,15 @@ class Summary:
 
     suite: str
     kind: Kind
-    n: int
-    unscored: int
+    n: Count
+    unscored: Count
     mean: float | None
     interval: tuple[float, float] | None
     rates: Mapping[str, float]
     tokens: tuple[float, float] | None = None
     fields: Mapping[str, FieldRate] = field(default_factory=dict, metadata=OPTIONAL)
-    rates_of: Mapping[str, int] = field(default_factory=dict, metadata=OPTIONAL)
-    never: tuple[tuple[str, str, int], ...] = field(default=(), metadata=OPTIONAL)
+    rates_of: Mapping[str, Number] = field(default_factory=dict, metadata=OPTIONAL)
+    never: tuple[tuple[str, str, Number], ...] = field(default=(), metadata=OPTIONAL)
 
     @property
     def cases_of_rates(self) -> dict[str, int]:
@@ -117,8 +118,8 @@ class Noise:
     `flips` are the ids of the cases with another result: passed once and failed once, or with another score.
     """
 
-    asked: int
-    other_outputs: int
+    asked: Count
+    other_outputs: Count
     flips: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -171,7 +172,7 @@ class Record:
     rescored: Mapping[str, Mapping[str, RescoredUnit]] = field(default_factory=dict)
     engines: Mapping[str, RunAgain] = field(default_factory=dict, metadata=OPTIONAL)
     references: Mapping[str, Reference] = field(default_factory=dict, metadata=OPTIONAL)
-    sealed_evaluations: Mapping[str, int] = field(default_factory=dict)
+    sealed_evaluations: Mapping[str, Number] = field(default_factory=dict)
     noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
@@ -180,8 +181,8 @@ class Record:
     inconclusive: Literal["block", "warn"] = "block"
     near: Mapping[str, Sequence[str]] = field(default_factory=dict, metadata=OPTIONAL)
     near_claimed: Mapping[str, Sequence[str]] = field(default_factory=dict, metadata=OPTIONAL)
-    near_among_rows: float | None = field(default=None, metadata=OPTIONAL)
-    adopted: str = field(default="", metadata=OPTIONAL)
+    near_among_rows: Share | None = field(default=None, metadata=OPTIONAL)
+    adopted: Adopted = field(default="", metadata=OPTIONAL)
     rewards: tuple[RewardingCheck, ...] = field(default=(), metadata=OPTIONAL)
     compared_as: str = field(default="", metadata=OPTIONAL)
     shared: Mapping[str, Collection[str]] = field(default_factory=dict, metadata=UNWRITTEN)

@@ -34,7 +34,7 @@ Noted = Literal[
     "untested-tags", "sealed-decides", "declared-ungated", "other-reference", "supplied", "engine", "advice",
     "release", "passed", "no-target-needed", "scored", "compared", "not-decided",
 ]  # fmt: skip
-Code = Cause | Warned | Noted
+Code = Literal[Cause, Warned, Noted]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunegate.harness.core.typed import OPTIONAL
+from tunegate.harness.core.typed import OPTIONAL, Amount, Count, Digest, Number
 from tunegate.harness.statistics.ratio import Ratio
 
 
@@ -14,7 +14,7 @@ from tunegate.harness.statistics.ratio import Ratio
 class ShortConfiguration:
     """The configuration of a unit: the digest of its prompt with worked examples, and its decoding."""
 
-    prompt: str
+    prompt: Digest
     decoding: Mapping[str, Any]
 
 
@@ -36,7 +36,7 @@ class RescoredUnit:
     """The `cases` of a unit that other versions scored before (`why`), and the ids of those whose score `changed`."""
 
     why: str
-    cases: int
+    cases: Count
     changed: tuple[str, ...]
 
 
@@ -49,8 +49,8 @@ class EngineChange:
         lost, gained: the cases that score lower, or higher, on this engine.
     """
 
-    cases: int
-    other_outputs: int
+    cases: Count
+    other_outputs: Count
     lost: tuple[str, ...]
     gained: tuple[str, ...]
 
@@ -73,10 +73,10 @@ class Speed:
         tokens_out: of all calls together.
     """
 
-    median_s: float
-    p95_s: float
-    tokens_out: int
-    tokens_per_s: float
+    median_s: Amount
+    p95_s: Amount
+    tokens_out: Count
+    tokens_per_s: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class Timing:
         ratio: mean seconds per call, tuned over base.
     """
 
-    sample: int
-    of: int
+    sample: Number
+    of: Number
     seed: int
-    warm_up: int
+    warm_up: Count
     cases: tuple[str, ...]
     tuned: Speed
     base: Speed | None = field(default=None, metadata=OPTIONAL)

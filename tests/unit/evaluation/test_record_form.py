@@ -67,6 +67,7 @@ T = "desk/triage"
     (("verdicts", T, "unit"), "desk/other", "a verdict on desk/other as that on desk/triage"),
     # what stands in no file is not read from one
     (("shared",), {T: []}, "'shared' was unexpected"),
+    (("adopted",), "trusted", "'trusted' is not one of"),
     (("path",), "/etc/passwd", "'path' was unexpected"),
     (("cases", f"{T}/c001", "findings", ), [{"rule": "a", "message": "b", "source": "x:1"}], "'source' was unexpected"),
 ])  # fmt: skip

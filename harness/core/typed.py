@@ -71,9 +71,9 @@ def _without_defaults(value: Any) -> tuple[Any, ...]:
     return tuple(kept)
 
 
-def read_as(data: Any, kind: type[Typed], path: Path, what: str) -> Typed:
+def read_as(data: Any, kind: type[Typed], path: Path, what: str, line: int = 0) -> Typed:
     """Return the JSON data of the file at `path`, a `what`, as a value of a type; Unreadable if it is of another."""
     try:
         return convert(data, kind)
     except ValidationError as error:  # what a schema lets pass: 1.0 where an integer belongs
-        raise Unreadable(path, what, str(error)) from None
+        raise Unreadable(path, what, str(error), line=line) from None

@@ -18,6 +18,7 @@ from msgspec.json import schema_components
 from tunegate.harness.cases.json_schemas import DIALECT, Schema
 from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
+from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.evaluation.verdict import PartVerdict, UnitVerdict
 
 TEXT, NULL, NUMBER = {"type": "string"}, {"type": "null"}, {"type": "number"}
@@ -131,8 +132,8 @@ CONDITIONS: dict[type, Schema] = {
 
 
 def derived() -> dict[str, Schema]:
-    """The schemas of a record and of a baseline."""
-    return {"record": _record(), "baseline": _baseline()}
+    """The schemas of a record, of a line of its sidecar, and of a baseline."""
+    return {"record": _record(), "sidecar": _sidecar(), "baseline": _baseline()}
 
 
 def _record() -> Schema:
@@ -142,6 +143,17 @@ def _record() -> Schema:
     whole["properties"] = {"schema_version": {"const": SCHEMA_VERSION}, **whole["properties"], "digest": DIGEST}
     whole["required"] = ["schema_version", *whole["required"], "digest"]
     return _titled("Tunegate record", whole, parts)
+
+
+def _sidecar() -> Schema:
+    parts = _parts(CaseContext)
+    whole = parts.pop("CaseContext")
+    whole["description"] = (
+        "A line of a record's sidecar: the question and expectation of an open case, and the references' outputs."
+    )
+    whole["properties"] = {"case": TEXT | {"description": "<task>/<unit>/<id>"}, **whole["properties"]}
+    whole["required"] = ["case", *whole["required"]]
+    return _titled("Tunegate sidecar", whole, parts)
 
 
 def _baseline() -> Schema:
@@ -202,10 +214,10 @@ def _refs(schema: Schema) -> set[str]:
     return set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
 
 
-def _parts() -> Schema:
-    """The schema of each type that a record has, by its name, and of what stays data."""
-    _, found = schema_components([Record], schema_hook=lambda kind: TEXT)  # a path, which stands in no file
-    kinds = _kinds(Record, {})
+def _parts(of: type = Record) -> Schema:
+    """The schema of each type that a record or another type has, by its name, and of what stays data."""
+    _, found = schema_components([of], schema_hook=lambda kind: TEXT)  # a path, which stands in no file
+    kinds = _kinds(of, {})
     made = {name: _part(kinds[name], each) if name in kinds else each for name, each in found.items()}
     return {name: _plain(each, made) for name, each in made.items()} | DATA
 

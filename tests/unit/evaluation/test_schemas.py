@@ -1,4 +1,4 @@
-"""The published schemas of records and baselines are what their types say."""
+"""The published schemas of records, sidecars and baselines are what their types say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.schemas import derived
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("name", ["record", "baseline"])
+@pytest.mark.parametrize("name", ["record", "sidecar", "baseline"])
 def test_the_committed_file_is_what_the_types_say(name):
     path, schema = ROOT / "harness/cases" / f"{name}.schema.json", derived()[name]
     Draft202012Validator.check_schema(schema)

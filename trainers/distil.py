@@ -22,6 +22,7 @@ from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_
 from tunegate.harness.core.files import digest, file_digest, stamped, text_digest, write_atomically, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 from tunegate.harness.models.backends import REPLAY, backend_of
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
@@ -263,7 +264,7 @@ def _who(teacher: Model, inputs: Asking) -> dict[str, Any]:
     return {
         "name": _name(who), "digest": digest(subject), "subject": subject, "engine": dict(who.engine),
         "rung": inputs.rung, **sampled,
-        "selected": [rewarding_check(unit).as_dict() for unit in inputs.task.units if unit.name in asked],
+        "selected": [as_data(rewarding_check(unit)) for unit in inputs.task.units if unit.name in asked],
     }  # fmt: skip
 
 

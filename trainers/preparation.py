@@ -17,6 +17,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_installed, check_train
 from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, in_recipe, render_eligibility
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
@@ -157,7 +158,7 @@ class Preparation:
         if recipe.start:
             self.evidence |= {"start": recipe.start.history(self.base.model)}
         if rewards := self.rewards():
-            self.evidence["rewards"] = [each.as_dict() for each in rewards]
+            self.evidence["rewards"] = as_data(rewards)
             for line in render_rewards(rewards, self.task):
                 self.say(line)
 

@@ -18,6 +18,7 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest_in_parts, json_by_line
 from tunegate.harness.core.reading import read_text
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.ledger.journal import write_together, writing
 from tunegate.harness.ledger.ledger import Event, Ledger, model_name
@@ -172,14 +173,14 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
         "configuration": record.configurations[unit.key],
         "scorer": record.scorers[unit.key],
         "policy": record.policies[unit.key],
-        "summary": record.units[unit.key].as_dict(),
-    } | ({"noise": record.noise[unit.key].as_dict()} if unit.key in record.noise else {})
+        "summary": as_data(record.units[unit.key]),
+    } | ({"noise": as_data(record.noise[unit.key])} if unit.key in record.noise else {})
     head |= {"adapter_at": adapter_at} if adapter_at else {}
     head |= {SERVED: served} if (served := record.fingerprint.get("names", {}).get(SERVED)) else {}
     hosted = hosted_name(record.fingerprint)
     head |= {"hosted": hosted} if hosted else {}
     results = {
-        case: {"question": unit.case_questions[case], **result.as_dict()}
+        case: {"question": unit.case_questions[case], **as_data(result)}
         for case, result in record.of_unit(unit.key).items()
     }
     # One case per line, in the order of their ids: reviews show the changed cases, and git merges parallel work.

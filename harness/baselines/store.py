@@ -12,6 +12,7 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
 from tunegate.harness.core.reading import read_json
+from tunegate.harness.core.typed import read_as
 from tunegate.harness.evaluation.record import (
     Noise,
     Record,
@@ -19,11 +20,10 @@ from tunegate.harness.evaluation.record import (
     Summary,
     odd_noise,
     odd_scores,
-    read_noise,
-    read_result,
-    read_summary,
 )
 from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion
+
+A_BASELINE = "a baseline"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,10 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     """
     name = show_path(path)
     try:
-        data = read_json(path, "a baseline", published_schema("baseline"))
+        data = read_json(path, A_BASELINE, published_schema("baseline"))
+        summary = read_as(data["summary"], Summary, path, A_BASELINE)
+        results = read_as(data["cases"], dict[str, Result], path, A_BASELINE)
+        noise = read_as(data["noise"], Noise, path, A_BASELINE) if "noise" in data else None
     except Unreadable as error:
         found = "none" if error.is_missing else f"a damaged file ({error.found})"
         raise Refused(f"{unit}: expected a baseline at {name}, found {found}") from error
@@ -91,9 +94,6 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected the baseline at {name} as it was recorded, found it edited")
     if data["unit"] != unit:
         raise Refused(f"{unit}: expected its baseline at {name}, found that of {data['unit']!r}")
-    summary = read_summary(data["summary"])
-    results = {case: read_result(raw) for case, raw in data["cases"].items()}
-    noise = read_noise(data["noise"]) if "noise" in data else None
     if odd := [*odd_scores(unit, summary, results), *(odd_noise(unit, noise, results) if noise else ())]:
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd[0]})")
     return Baseline(

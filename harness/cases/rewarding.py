@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.files import digest
+from tunegate.harness.core.typed import Digest
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,12 +22,8 @@ class RewardingCheck:
 
     unit: str
     check: str
-    references: str
+    references: Digest
     expectations: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in files."""
-        return asdict(self)
 
     def is_check_of(self, unit: Unit) -> bool:
         """Whether a unit's cases are scored by it: by a check of its kind, or with its references under another name.

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
+from tunegate.harness.core.typed import Count
 from tunegate.harness.outputs.finding import Finding as Finding
 
 Kind = Literal["pass/fail", "continuous"]
@@ -20,16 +21,15 @@ Can = Literal["generate", "loglik", "tools"]
 ClosedValue = tuple[str, str, bool]  # field, expected value as JSON, whether it is the only accepted value
 
 
-@dataclass(frozen=True, slots=True)
-class FieldCount:
+class FieldCount(NamedTuple):
     """Counts of the values of one field of a JSON output: right, expected, and found in the output (`answered`).
 
     For a field with a closed set of values, `taken` holds the confusions as pairs (expected value, wrong value).
     """
 
-    right: int
-    expected: int
-    answered: int
+    right: Count
+    expected: Count
+    answered: Count
     taken: tuple[tuple[str, str], ...] = ()
 
     @property

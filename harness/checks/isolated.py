@@ -200,11 +200,10 @@ class IsolatedCheck:
 def _fields(said: Mapping[str, Any]) -> dict[str, FieldCount]:
     return {
         str(name): FieldCount(
-            int(each["right"]), int(each["expected"]), int(each["answered"]),
-            tuple((str(wanted), str(found)) for wanted, found in each["taken"]),
+            int(right), int(expected), int(answered), tuple((str(wanted), str(found)) for wanted, found in taken)
         )
-        for name, each in said.items()
-    }  # fmt: skip
+        for name, (right, expected, answered, taken) in said.items()
+    }
 
 
 class PreparedCheck(IsolatedCheck):

@@ -28,6 +28,7 @@ from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Inconclusive
 
@@ -279,7 +280,7 @@ def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, a
     """Print the result; under --gate end as it says."""
     from tunegate.harness.reporting.record import print_record
 
-    metrics = {key: each.as_dict() | {"reason": each.reason} for key, each in record.verdicts.items()}
+    metrics = {key: as_data(each) | {"reason": each.reason} for key, each in record.verdicts.items()}
     more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
     if not as_json:
         headline = _mistakes(paired, any(each.blocks for each in decision.by_rules))

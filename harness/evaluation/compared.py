@@ -7,25 +7,24 @@ from typing import Any
 
 from tunegate.harness.core.files import digest
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.run_facts import Reference, ShortConfiguration
 
-DECODING = "decoding"
 
-
-def compared_with(references: Mapping[str, Record]) -> dict[str, dict[str, Any]]:
-    """Return the form of references in a record, by their names: `subject`, `configurations` by unit, `created`."""
+def compared_with(references: Mapping[str, Record]) -> dict[str, Reference]:
+    """Return the facts of references in a record, by their names."""
     return {name: _facts(each) for name, each in references.items()}
 
 
-def _facts(reference: Record) -> dict[str, Any]:
-    return {
-        "subject": dict(reference.fingerprint["subject"]),
-        "configurations": {unit: short_form(each) for unit, each in reference.configurations.items()},
-        "created": reference.created,
-        **({"compared_as": reference.compared_as} if reference.compared_as else {}),
-    }
+def _facts(reference: Record) -> Reference:
+    return Reference(
+        dict(reference.fingerprint["subject"]),
+        {unit: short_form(each) for unit, each in reference.configurations.items()},
+        reference.created,
+        reference.compared_as,
+    )
 
 
-def short_form(configuration: Mapping[str, Any]) -> dict[str, Any]:
+def short_form(configuration: Mapping[str, Any]) -> ShortConfiguration:
     """Return a unit's configuration as the digest of its prompt (with worked examples) and its decoding."""
-    prompt = {name: value for name, value in configuration.items() if name != DECODING}
-    return {"prompt": digest(prompt), DECODING: dict(configuration[DECODING])}
+    prompt = {name: value for name, value in configuration.items() if name != "decoding"}
+    return ShortConfiguration(digest(prompt), dict(configuration["decoding"]))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tunegate.harness.cases.model import Unit, read_configuration
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.noise import is_same_outcome, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record, Result
+from tunegate.harness.evaluation.run_facts import EngineChange, RunAgain
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.backends import backend_of_engine, hosted_address, hosted_name
@@ -102,7 +102,7 @@ def ask_here(
     watch: Watch,
     repeats: int,
     parts: Collection[str] = (),
-) -> tuple[dict[str, Record], dict[str, Any]]:
+) -> tuple[dict[str, Record], dict[str, RunAgain]]:
     """Re-run references, the base first, with these models of this engine; return them, and what the engine changed.
 
     They are run on the sealed ones of the candidate's `units`, and on all that they contain if they
@@ -171,25 +171,25 @@ def _noise(recorded: Record, here: Record, model: Model, units: Sequence[Unit], 
     return {**kept, **(measure_noise(noisy, model, here, watch) if noisy else {})}
 
 
-def _engine_changes(recorded: Record, here: Record) -> dict[str, Any]:
-    """Return what the engine changed of a reference, by unit, and the `engine` that it was recorded on."""
+def _engine_changes(recorded: Record, here: Record) -> RunAgain:
+    """Return what the engine changed of a reference."""
     both = [unit for unit in here.units if unit in recorded.units]
     units = {unit: _changes(recorded.of_unit(unit), here.of_unit(unit)) for unit in both}
-    return {"engine": dict(recorded.fingerprint["engine"]), "units": units}
+    return RunAgain(dict(recorded.fingerprint["engine"]), units)
 
 
-def _changes(before: Mapping[str, Result], now: Mapping[str, Result]) -> dict[str, Any]:
+def _changes(before: Mapping[str, Result], now: Mapping[str, Result]) -> EngineChange:
     """Count the cases scored on both engines and their other outputs, and list the ids of those that fell or rose."""
     pairs = {case: (before[case], result) for case, result in now.items() if case in before}
     scored = {case: (old, new) for case, (old, new) in pairs.items() if None not in (old.score, new.score)}
     changed = {case: pair for case, pair in scored.items() if not is_same_outcome(*pair)}
     moved = {case: (new.score or 0.0) - (old.score or 0.0) for case, (old, new) in changed.items()}
     others = [case for case, (old, new) in scored.items() if case in moved or _outputs(old) != _outputs(new)]
-    return {
-        "cases": len(scored), "other_outputs": len(others),
-        "lost": [case for case, rise in moved.items() if rise < 0],
-        "gained": [case for case, rise in moved.items() if rise >= 0],
-    }  # fmt: skip
+    return EngineChange(
+        len(scored), len(others),
+        lost=tuple(case for case, rise in moved.items() if rise < 0),
+        gained=tuple(case for case, rise in moved.items() if rise >= 0),
+    )  # fmt: skip
 
 
 def _outputs(result: Result) -> list[str | None]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from tunegate.harness.checks.base import FieldCount
+from tunegate.harness.core.typed import OPTIONAL, Count, Number
 
-Taken = tuple[str, str, int]  # the expected value, the value found, and how often
-COUNTS = ("n", "right", "hits", "expected", "answered")
+Taken = tuple[str, str, Number]  # the expected value, the value found, and how often
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +23,14 @@ class FieldRate:
         invented: outputs that have the field, of the `others` of cases that do not expect it; both are 0 if none has.
     """
 
-    n: int
-    right: int
-    hits: int
-    expected: int
-    answered: int
-    taken: tuple[Taken, ...] = ()
-    invented: int = 0
-    others: int = 0
+    n: Count
+    right: Count
+    hits: Count
+    expected: Count
+    answered: Count
+    taken: tuple[Taken, ...] = field(default=(), metadata=OPTIONAL)
+    invented: Count = field(default=0, metadata=OPTIONAL)
+    others: Count = field(default=0, metadata=OPTIONAL)
 
     @property
     def rate(self) -> float | None:
@@ -52,14 +51,6 @@ class FieldRate:
     def recall(self) -> float | None:
         """The share of expected values that were output; None if there are none."""
         return self.hits / self.expected if self.expected else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        return (
-            {name: getattr(self, name) for name in COUNTS}
-            | ({"taken": [list(each) for each in self.taken]} if self.taken else {})
-            | ({"invented": self.invented, "others": self.others} if self.invented else {})
-        )
 
 
 def field_rates(
@@ -85,21 +76,3 @@ def _rate(name: str, outputs: Sequence[Mapping[str, FieldCount]], is_expected: C
         len(due), right, sum(each.right for each in counts), sum(each.expected for each in counts),
         sum(each.answered for each in counts), tuple(taken), invented, len(outputs) - len(due) if invented else 0,
     )  # fmt: skip
-
-
-def plain_count(count: FieldCount) -> list[Any]:
-    """Return the counts of a field in one output, as in a record: right, expected, found, confusions."""
-    return [count.right, count.expected, count.answered, *map(list, count.taken)]
-
-
-def read_count(raw: Sequence[Any]) -> FieldCount:
-    """Read the counts of a field from their JSON form."""
-    right, expected, answered, *taken = raw
-    return FieldCount(right, expected, answered, tuple((wanted, found) for wanted, found in taken))
-
-
-def read_rate(raw: Mapping[str, Any]) -> FieldRate:
-    """Read the rates of a field from their JSON form."""
-    taken = tuple(tuple(each) for each in raw.get("taken", ()))
-    counts = {name: raw[name] for name in (*COUNTS, "invented", "others") if name in raw}
-    return FieldRate(**counts, taken=taken)

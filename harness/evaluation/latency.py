@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +16,11 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.formatting import plain
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.run_facts import Speed, Timing
 from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.statistics.ratio import ratio
+from tunegate.harness.statistics.ratio import Ratio, ratio
 
 SAMPLE = 20  # cases
 SEED = 20_260_101  # of the sample, fixed so that another run times the same cases
@@ -34,8 +34,8 @@ def time_calls(
     rung: RungName,
     watch: Watch,
     clock: Clock = time.perf_counter,
-) -> dict[str, Any]:
-    """Time models on a sample of the cases of `units`; return the result in its form in a record.
+) -> Timing:
+    """Time models on a sample of the cases of `units`.
 
     `models` are `tuned`, and perhaps `base`, without the adapter; both without a cache. `clock` returns
     seconds. Raises Refused if no case generates an output, CouldNotRun if a model gave none.
@@ -49,13 +49,13 @@ def time_calls(
     _ask(models, warm_up, "Warming up", watch, clock)
     taken = _ask(models, sample, "Timing, one prompt at a time", watch, clock)
     seconds = {name: [each for each, _ in calls] for name, calls in taken.items()}
-    found = ratio(seconds["base"], seconds["tuned"]) if "base" in seconds else None
-    return {
-        "sample": len(sample), "of": len(calls), "seed": SEED, "warm_up": len(warm_up),
-        "cases": [call.key for call in sample],
-        **{name: _speed(calls) for name, calls in taken.items()},
-        "ratio": found.as_dict() if found else None,
-    }  # fmt: skip
+    return Timing(
+        len(sample), len(calls), SEED, len(warm_up),
+        cases=tuple(call.key for call in sample),
+        tuned=_speed(taken["tuned"]),
+        base=_speed(taken["base"]) if "base" in taken else None,
+        ratio=ratio(seconds["base"], seconds["tuned"]) if "base" in taken else None,
+    )  # fmt: skip
 
 
 def _ask(
@@ -81,30 +81,29 @@ def _timed(model: Model, call: Request, clock: Clock) -> tuple[Completion, float
     return completions[0], seconds
 
 
-def _speed(calls: Sequence[tuple[float, int]]) -> dict[str, float]:
-    """The speed of one model on the sample; `tokens_per_s` are output tokens over the total time of the calls."""
+def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
     seconds, tokens = [each for each, _ in calls], sum(each for _, each in calls)
     total = sum(seconds)
     median, p95 = np.quantile(seconds, [0.5, 0.95]).tolist()
-    return {"median_s": median, "p95_s": p95, "tokens_out": tokens, "tokens_per_s": tokens / total if total else 0.0}
+    return Speed(median, p95, tokens, tokens / total if total else 0.0)
 
 
-def render_timing(timing: Mapping[str, Any]) -> list[str]:
+def render_timing(timing: Timing) -> list[str]:
     """Return the measurement as lines of text."""
     how = (
-        f"timing, for information only: {timing['sample']} of {timing['of']} cases (seed {timing['seed']}), one prompt "
-        f"at a time, models in turn, nothing cached, after {timing['warm_up']} warm-up calls to each"
+        f"timing, for information only: {timing.sample} of {timing.of} cases (seed {timing.seed}), one prompt "
+        f"at a time, models in turn, nothing cached, after {timing.warm_up} warm-up calls to each"
     )
     speeds = [
-        f"  {name}: median {plain(each['median_s'], 3)} s per call, 95 % within {plain(each['p95_s'], 3)} s, "
-        f"{plain(each['tokens_per_s'], 3)} tokens/s"
-        for name in ("base", "tuned")
-        if (each := timing.get(name))
+        f"  {name}: median {plain(each.median_s, 3)} s per call, 95 % within {plain(each.p95_s, 3)} s, "
+        f"{plain(each.tokens_per_s, 3)} tokens/s"
+        for name, each in (("base", timing.base), ("tuned", timing.tuned))
+        if each
     ]
-    return [how, *speeds, *([f"  {_share(timing['ratio'])}"] if timing["ratio"] else [])]
+    return [how, *speeds, *([f"  {_share(timing.ratio)}"] if timing.ratio else [])]
 
 
-def _share(found: Mapping[str, Any]) -> str:
-    bounds = found["interval"]
+def _share(found: Ratio) -> str:
+    bounds = found.interval
     interval = f" [95 %: {', '.join(f'{100 * bound:.0f}' for bound in bounds)}]" if bounds else ""
-    return f"a call of the tuned model takes {100 * found['estimate']:.0f} % of the base's time on average{interval}"
+    return f"a call of the tuned model takes {100 * found.estimate:.0f} % of the base's time on average{interval}"

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
+from tunegate.harness.cases.rewarding import RewardingCheck
 from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import digest_in_parts, is_as_stamped, json_by_line, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import read_json, schema_mistakes
-from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
-from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, read_decision, read_verdict
+from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN, Count, Number, Share, as_data, read_as
+from tunegate.harness.evaluation.field_rates import FieldRate
+from tunegate.harness.evaluation.run_facts import Reference, RescoredUnit, RunAgain, Timing
+from tunegate.harness.evaluation.verdict import Claim, TaskDecision, UnitVerdict
+from tunegate.harness.models.adapters import Adopted
 from tunegate.harness.models.api import SUPPLIED, SUPPLIED_SCORES, Completion, Fingerprint, Finish, LogProbs
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 A_RECORD = "a record (JSON)"
 
 
@@ -35,19 +38,19 @@ class Result:
     True if all passed.
     """
 
-    passed: bool | None
-    score: float | None
+    passed: bool | None = field(default=None, metadata=OPTIONAL)
+    score: float | None = None
     findings: tuple[Finding, ...] = ()
-    rates: Mapping[str, bool] = field(default_factory=dict)
+    rates: Mapping[str, bool] = field(default_factory=dict, metadata=OPTIONAL)
     output: str | None = None
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    finish: Finish | None = None
-    generation: str = ""
-    repeats: tuple[Result, ...] = ()
-    logprobs: LogProbs = ()
-    reasoning: str = ""
-    fields: Mapping[str, FieldCount] = field(default_factory=dict)
+    tokens_in: int | None = field(default=None, metadata=OPTIONAL)
+    tokens_out: int | None = field(default=None, metadata=OPTIONAL)
+    finish: Finish | None = field(default=None, metadata=OPTIONAL)
+    generation: str = field(default="", metadata=OPTIONAL)
+    repeats: tuple[Result, ...] = field(default=(), metadata=OPTIONAL)
+    logprobs: LogProbs = field(default=(), metadata=OPTIONAL)
+    reasoning: str = field(default="", metadata=OPTIONAL)
+    fields: Mapping[str, FieldCount] = field(default_factory=dict, metadata=OPTIONAL)
 
     @property
     def field_names(self) -> set[str]:
@@ -81,27 +84,6 @@ class Result:
             generation=self.generation, logprobs=self.logprobs, reasoning=self.reasoning,
         )  # fmt: skip
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record; unknown and empty values are left out."""
-        raw: dict[str, Any] = {
-            "passed": self.passed,
-            "score": self.score,
-            "findings": [
-                {"rule": each.rule, "message": each.message} | _drop_empty({"path": each.path})
-                for each in self.findings
-            ],
-            "output": self.output,
-        }
-        if self.passed is None:
-            del raw["passed"]
-        more = {
-            "rates": dict(self.rates), "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
-            "finish": self.finish, "generation": self.generation, "repeats": [each.as_dict() for each in self.repeats],
-            "logprobs": [list(each) for each in self.logprobs], "reasoning": self.reasoning,
-            "fields": {name: plain_count(count) for name, count in self.fields.items()},
-        }  # fmt: skip
-        return raw | _drop_empty(more)
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -113,30 +95,20 @@ class Summary:
 
     suite: str
     kind: Kind
-    n: int
-    unscored: int
+    n: Count
+    unscored: Count
     mean: float | None
     interval: tuple[float, float] | None
     rates: Mapping[str, float]
     tokens: tuple[float, float] | None = None
-    fields: Mapping[str, FieldRate] = field(default_factory=dict)
-    rates_of: Mapping[str, int] = field(default_factory=dict)
-    never: tuple[tuple[str, str, int], ...] = ()
+    fields: Mapping[str, FieldRate] = field(default_factory=dict, metadata=OPTIONAL)
+    rates_of: Mapping[str, Number] = field(default_factory=dict, metadata=OPTIONAL)
+    never: tuple[tuple[str, str, Number], ...] = field(default=(), metadata=OPTIONAL)
 
     @property
     def cases_of_rates(self) -> dict[str, int]:
         """The number of cases of each rate."""
         return {name: self.rates_of.get(name, self.n) for name in self.rates}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record; `tokens` are the means in and out."""
-        fields = {name: each.as_dict() for name, each in self.fields.items()}
-        never = [list(each) for each in self.never]
-        return _drop_empty({"fields": fields, "rates_of": dict(self.rates_of), "never": never}) | {
-            "suite": self.suite, "kind": self.kind, "n": self.n, "unscored": self.unscored, "mean": self.mean,
-            "interval": list(self.interval) if self.interval else None, "rates": dict(self.rates),
-            "tokens": list(self.tokens) if self.tokens else None,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +118,9 @@ class Noise:
     `flips` are the ids of the cases with another result: passed once and failed once, or with another score.
     """
 
-    asked: int
-    other_outputs: int
+    asked: Count
+    other_outputs: Count
     flips: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record and in a baseline."""
-        return {"asked": self.asked, "other_outputs": self.other_outputs, "flips": list(self.flips)}
 
     def __str__(self) -> str:
         flip = "flip" if len(self.flips) > 1 else "flips"
@@ -196,29 +164,29 @@ class Record:
     units: Mapping[str, Summary]
     verdicts: Mapping[str, UnitVerdict] = field(default_factory=dict)
     tasks: Mapping[str, TaskDecision] = field(default_factory=dict)
-    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    timing: Mapping[str, Any] | None = None
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    timing: Timing | None = None
     configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    references: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    sealed_evaluations: Mapping[str, int] = field(default_factory=dict)
+    rescored: Mapping[str, Mapping[str, RescoredUnit]] = field(default_factory=dict)
+    engines: Mapping[str, RunAgain] = field(default_factory=dict, metadata=OPTIONAL)
+    references: Mapping[str, Reference] = field(default_factory=dict, metadata=OPTIONAL)
+    sealed_evaluations: Mapping[str, Number] = field(default_factory=dict)
     noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
     sealed: bool = False
     sidecar: str = ""
     inconclusive: Literal["block", "warn"] = "block"
-    near: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    near_claimed: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    near_among_rows: float | None = None
-    adopted: str = ""
-    rewards: tuple[RewardingCheck, ...] = ()
-    compared_as: str = ""
-    shared: Mapping[str, Collection[str]] = field(default_factory=dict)
-    path: Path | None = field(default=None, compare=False)
+    near: Mapping[str, Sequence[str]] = field(default_factory=dict, metadata=OPTIONAL)
+    near_claimed: Mapping[str, Sequence[str]] = field(default_factory=dict, metadata=OPTIONAL)
+    near_among_rows: Share | None = field(default=None, metadata=OPTIONAL)
+    adopted: Adopted = field(default="", metadata=OPTIONAL)
+    rewards: tuple[RewardingCheck, ...] = field(default=(), metadata=OPTIONAL)
+    compared_as: str = field(default="", metadata=OPTIONAL)
+    shared: Mapping[str, Collection[str]] = field(default_factory=dict, metadata=UNWRITTEN)
+    path: Path | None = field(default=None, compare=False, metadata=UNWRITTEN)
 
     @property
     def run_by(self) -> Fingerprint:
@@ -265,9 +233,7 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON data, by the published schema."""
-        return {**self._head(), "cases": {key: result.as_dict() for key, result in self.cases.items()}} | {
-            "digest": self.digest
-        }
+        return {**self._head(), "cases": as_data(self.cases), "digest": self.digest}
 
     @cached_property
     def digest(self) -> str:
@@ -276,29 +242,9 @@ class Record:
 
     def _head(self) -> dict[str, Any]:
         """Return the content of its file without the cases and the digest."""
-        by_unit = {"questions": self.questions, "configurations": self.configurations, "scorers": self.scorers}
-        fingerprint = {**self.fingerprint, **{name: _plain(parts) for name, parts in by_unit.items()}}
-        return {
-            "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
-            "adapter": self.adapter, "sidecar": self.sidecar, "inconclusive": self.inconclusive,
-            "fingerprint": fingerprint,
-            "policies": {key: dict(policy) for key, policy in self.policies.items()},
-            "units": {key: summary.as_dict() for key, summary in self.units.items()},
-            "verdicts": {key: verdict.as_dict() for key, verdict in self.verdicts.items()},
-            "tasks": {key: decision.as_dict() for key, decision in self.tasks.items()},
-            "claims": {key: dict(claim) for key, claim in self.claims.items()},
-            "timing": dict(self.timing) if self.timing else None,
-            "rescored": _plain(self.rescored), "sealed_evaluations": dict(self.sealed_evaluations),
-            "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
-            **({"engines": _plain(self.engines)} if self.engines else {}),
-            **({"references": _plain(self.references)} if self.references else {}),
-            **({"near": _lists(self.near)} if self.near else {}),
-            **({"near_claimed": _lists(self.near_claimed)} if self.near_claimed else {}),
-            **({"near_among_rows": self.near_among_rows} if self.near_among_rows is not None else {}),
-            **({"adopted": self.adopted} if self.adopted else {}),
-            **({"rewards": [each.as_dict() for each in self.rewards]} if self.rewards else {}),
-            **({"compared_as": self.compared_as} if self.compared_as else {}),
-        }  # fmt: skip
+        head: dict[str, Any] = as_data(replace(self, cases={}))
+        del head["cases"]
+        return {"schema_version": SCHEMA_VERSION, **head}
 
     def write(self, path: Path) -> Record:
         """Write it atomically, one case per line; return the record with its path."""
@@ -320,7 +266,7 @@ class _Results(Mapping[str, dict[str, Any]]):
         self._cases = cases
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        return self._cases[key].as_dict()
+        return cast("dict[str, Any]", as_data(self._cases[key]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cases)
@@ -347,20 +293,9 @@ def parse_record(data: Any, path: Path) -> Record:
         raise Unreadable(path, A_RECORD, "; ".join(mistakes))
     if not is_as_stamped(data):
         raise Refused(f"{show_path(path)}: expected a record as it was written, found an edited one; evaluate again")
-    fingerprint = dict(data["fingerprint"])
-    by_unit = {name: fingerprint.pop(name) for name in ("questions", "configurations", "scorers")}
-    read = {
-        "fingerprint": fingerprint,
-        "cases": {key: read_result(raw) for key, raw in data["cases"].items()},
-        "units": {key: read_summary(raw) for key, raw in data["units"].items()},
-        "verdicts": {key: read_verdict(key, raw) for key, raw in data["verdicts"].items()},
-        "tasks": {key: read_decision(raw) for key, raw in data["tasks"].items()},
-        "noise": {key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
-        "rewards": read_rewards(data.get("rewards", ())),
-        "shared": {},  # a file cannot leave out cases
-    }
-    record = Record(**_known(Record, data) | by_unit | read | {"path": path})
-    record.__dict__["digest"] = data["digest"]  # verified above
+    read = read_as(data, Record, path, A_RECORD)
+    read.__dict__["digest"] = data["digest"]  # verified above
+    record = read.at(path)
     if torn := next(_torn(record), ""):
         raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; evaluate again")
     return record
@@ -381,10 +316,12 @@ def _torn(record: Record) -> Iterator[str]:
     for unit, verdict in record.verdicts.items():
         if unit not in units:
             yield f"a verdict on {unit}, which is not a unit of it"
+        if verdict.unit != unit:
+            yield f"a verdict on {verdict.unit} as that on {unit}"
         yield from (f"no result of {unit}/{case}" for case in verdict.before.keys() - record.of_unit(unit).keys())
     for name, asked in record.engines.items():
         yield from (
-            f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked["units"].keys() - units
+            f"a re-run of {unit} by the {name}, which is not a unit of it" for unit in asked.units.keys() - units
         )
     for unit, claimed in record.near_claimed.items():
         if odd := sorted(set(claimed) - set(record.near.get(unit, ()))):
@@ -418,52 +355,8 @@ def odd_noise(unit: str, noise: Noise, results: Mapping[str, Result]) -> Iterato
         )
 
 
-def read_result(raw: Mapping[str, Any]) -> Result:
-    """Read a result from its JSON form."""
-    read = {
-        "findings": tuple(Finding(each["rule"], each["message"], each.get("path", "")) for each in raw["findings"]),
-        "repeats": tuple(read_result(each) for each in raw.get("repeats", ())),
-        "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ())),
-        "fields": {name: read_count(each) for name, each in raw.get("fields", {}).items()},
-    }
-    return Result(**{"passed": None} | _known(Result, raw) | read)
-
-
 def results_of(record: Record) -> Iterator[tuple[str, int, Result]]:
     """Yield every output of a record as (case key, repeat, result)."""
     for key, result in record.cases.items():
         for repeat, each in enumerate(result.repeats or (result,)):
             yield key, repeat, each
-
-
-def read_summary(raw: Mapping[str, Any]) -> Summary:
-    """Read a summary from its JSON form."""
-    read = {
-        "interval": tuple(raw["interval"]) if raw["interval"] else None,
-        "tokens": tuple(raw["tokens"]) if raw.get("tokens") else None,
-        "fields": {name: read_rate(each) for name, each in raw.get("fields", {}).items()},
-        "never": tuple(tuple(each) for each in raw.get("never", ())),
-    }
-    return Summary(**_known(Summary, raw) | read)
-
-
-def read_noise(raw: Mapping[str, Any]) -> Noise:
-    """Read a noise measurement from its JSON form."""
-    return Noise(raw["asked"], raw["other_outputs"], tuple(raw["flips"]))
-
-
-def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a dataclass in its JSON form; the schema lets other keys pass."""
-    return {each.name: raw[each.name] for each in fields(kind) if each.name in raw}
-
-
-def _plain(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: dict(part) for name, part in parts.items()}
-
-
-def _lists(parts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {name: list(part) for name, part in parts.items()}
-
-
-def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value or value == 0}  # 0 and False are values

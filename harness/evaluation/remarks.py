@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
+
+from tunegate.harness.core.typed import OPTIONAL
 
 Severity = Literal["error", "warning", "note"]  # the levels of SARIF
 
@@ -32,7 +34,7 @@ Noted = Literal[
     "untested-tags", "sealed-decides", "declared-ungated", "other-reference", "supplied", "engine", "advice",
     "release", "passed", "no-target-needed", "scored", "compared", "not-decided",
 ]  # fmt: skip
-Code = Cause | Warned | Noted
+Code = Literal[Cause, Warned, Noted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,7 @@ class Remark:
     code: Code
     severity: Severity
     text: str
-    units: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        units = {"units": list(self.units)} if self.units else {}
-        return {"code": self.code, "severity": self.severity, "text": self.text} | units
+    units: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
 
 def cause(code: Cause, text: str, units: Iterable[str] = ()) -> Remark:

@@ -17,6 +17,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result, Summary, results_of
+from tunegate.harness.evaluation.run_facts import RescoredUnit
 from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
@@ -34,18 +35,18 @@ class Rescored:
     """
 
     record: Record
-    anew: Mapping[str, Mapping[str, Any]]
+    anew: Mapping[str, RescoredUnit]
 
     def notes(self, name: str) -> list[str]:
         """Return a line for each unit in `anew`; `name` is the name of the record."""
         return [
-            f"{unit}: the outputs of {name} were scored again ({each['why']}): "
-            f"{len(each['changed'])} of {each['cases']} cases changed their score{_some(each['changed'])}"
+            f"{unit}: the outputs of {name} were scored again ({each.why}): "
+            f"{len(each.changed)} of {each.cases} cases changed their score{_some(each.changed)}"
             for unit, each in self.anew.items()
         ]
 
 
-def rescored_units(scored: Mapping[str, Rescored]) -> dict[str, Mapping[str, Any]]:
+def rescored_units(scored: Mapping[str, Rescored]) -> dict[str, Mapping[str, RescoredUnit]]:
     """Return the units scored again, by the name of their record, for the record of a run."""
     return {name: each.anew for name, each in scored.items() if each.anew}
 
@@ -92,13 +93,13 @@ def _other_scorer(unit: Unit, record: Record) -> str:
     return ", ".join(f"{part} {before.get(part)} -> {now.get(part)}" for part in parts)
 
 
-def _changes(unit: Unit, why: str, record: Record, again: Record) -> dict[str, Any]:
+def _changes(unit: Unit, why: str, record: Record, again: Record) -> RescoredUnit:
     stored, now = record.of_unit(unit.key), again.of_unit(unit.key)
-    changed = [
+    changed = tuple(
         case.id for case in unit.cases
         if case.id not in stored or not _close(stored[case.id].score, now[case.id].score)
-    ]  # fmt: skip
-    return {"why": why, "cases": len(unit.cases), "changed": changed}
+    )  # fmt: skip
+    return RescoredUnit(why, len(unit.cases), changed)
 
 
 def _check_as_scored(units: Sequence[Unit], record: Record, again: Record, name: str) -> None:

@@ -167,7 +167,7 @@ def _storable(outcome: Outcome) -> Outcome:
         for each in outcome.findings
     )
     fields = {
-        whole(name): replace(count, taken=tuple((whole(wanted), whole(found)) for wanted, found in count.taken))
+        whole(name): count._replace(taken=tuple((whole(wanted), whole(found)) for wanted, found in count.taken))
         for name, count in outcome.fields.items()
     }
     rates = {whole(name): rate for name, rate in outcome.rates.items()}

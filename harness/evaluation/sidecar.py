@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import MOST_BYTES, MOST_MISTAKES, NotJson, mistake_finder, open_file, parse_json
+from tunegate.harness.core.typed import OPTIONAL, Number, as_data, read_as
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import request
@@ -39,23 +40,27 @@ class Before:
 class CaseContext:
     """The facts about a case that a record lacks.
 
-    `prompt` holds roles and texts, `texts` the texts whose likelihood is scored instead. `sources`
-    are the sources of its findings, in order; empty for a finding without one.
+    Attributes:
+        file: the fixture file, as the run named it.
+        expect: what the check expects of the output.
+        prompt: the messages, each a role and a text.
+        texts: those whose likelihood is scored instead.
+        before: by reference, the result of its output.
+        sources: of its findings, in order: the place of each one's rule as FILE:LINE, or empty.
     """
 
     file: str
-    line: int
+    line: Number
     expect: Any = None
-    prompt: tuple[tuple[str, str], ...] = ()
-    texts: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    critical: bool = False
-    before: Mapping[str, Before] = field(default_factory=dict)
-    sources: tuple[str, ...] = ()
+    prompt: tuple[tuple[str, str], ...] = field(default=(), metadata=OPTIONAL)
+    texts: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    tags: Mapping[str, str] = field(default_factory=dict, metadata=OPTIONAL)
+    critical: bool = field(default=False, metadata=OPTIONAL)
+    before: Mapping[str, Before] = field(default_factory=dict, metadata=OPTIONAL)
+    sources: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
 
-REQUIRED = ("file", "line", "expect")  # in each line; other values are left out if they are empty
-_A_SIDECAR = "the sidecar of a record (JSONL)"
+A_SIDECAR, A_CASE = "the sidecar of a record (JSONL)", "a case of a sidecar"
 
 
 def sidecar_path(record: Path) -> Path:
@@ -91,14 +96,9 @@ def _context_of(
 def sidecar_text(contexts: Mapping[str, CaseContext]) -> str:
     """Return one line of JSON per case."""
     return "".join(
-        f"{json.dumps(_line(key, each), ensure_ascii=True, allow_nan=False)}\n" for key, each in contexts.items()
+        f"{json.dumps({'case': key} | as_data(each), ensure_ascii=True, allow_nan=False)}\n"
+        for key, each in contexts.items()
     )  # fmt: skip
-
-
-def _line(key: str, context: CaseContext) -> dict[str, Any]:
-    values = {each.name: getattr(context, each.name) for each in fields(context)}
-    values["before"] = {name: asdict(each) for name, each in context.before.items()}
-    return {"case": key} | {name: value for name, value in values.items() if value or name in REQUIRED}
 
 
 def _sources(result: Result) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ def read_sidecar(record: Record) -> dict[str, CaseContext]:
     if path is None:
         return {}
     try:
-        handle = open_file(path, _A_SIDECAR)
+        handle = open_file(path, A_SIDECAR)
     except Unreadable as error:
         if error.is_missing:
             return {}
@@ -153,16 +153,5 @@ def _contexts(path: Path, file: BinaryIO) -> Iterator[tuple[str, CaseContext]]:
         except (NotJson, UnicodeDecodeError) as error:
             raise Unreadable(path, "one JSON object per line", str(error), line=number) from None
         if mistakes := mistakes_of(data, MOST_MISTAKES):
-            raise Unreadable(path, "a case of a sidecar", "; ".join(mistakes), line=number)
-        yield data["case"], _context(data)
-
-
-def _context(data: Mapping[str, Any]) -> CaseContext:
-    before = data.get("before", {})
-    return CaseContext(
-        data["file"], data["line"], data["expect"],
-        prompt=tuple((role, text) for role, text in data.get("prompt", ())),
-        texts=tuple(data.get("texts", ())), tags=data.get("tags", {}), critical=data.get("critical", False),
-        before={name: Before(each["passed"], each["score"], each["output"]) for name, each in before.items()},
-        sources=tuple(data.get("sources", ())),
-    )  # fmt: skip
+            raise Unreadable(path, A_CASE, "; ".join(mistakes), line=number)
+        yield data["case"], read_as(data, CaseContext, path, A_CASE, number)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from msgspec import convert
+from msgspec import Meta
 
+from tunegate.harness.cases.policy import Role
 from tunegate.harness.checks.base import Kind
+from tunegate.harness.core.typed import OPTIONAL, Amount, Count, Digest, Number, Positive, Share, as_data
 from tunegate.harness.evaluation.remarks import Remark, as_sentences, remarks_text
 from tunegate.harness.traffic.units import JudgeUse
 
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
+Level = Annotated[Positive, Meta(le=1)]
 Decided = Literal["release", "unproven", "block"]
+ClaimOutcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
 
 HEADS: Mapping[str, str] = {"block": "Blocked", "unproven": "Unproven"}  # of the causes of a decision
 
-PartialRate = tuple[float, int]  # a rate, and the number of its cases
+PartialRate = tuple[float, Number]  # a rate, and the number of its cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +40,16 @@ class PartVerdict:
 
     name: str
     label: str
-    n: int
+    n: Number
     base: float
     mean: float
     margin: float | None = None
     interval: tuple[float, float] | None = None
-    p_worse: float | None = None
+    p_worse: Share | None = None
     declared: str = ""
     fell: bool = False
     named: str = ""
-    observations: int = 0
+    observations: Count = 0
     difference: float = 0.0
     whole: bool = False
     base_only: PartialRate | None = None
@@ -62,8 +66,8 @@ class NeverRight:
 
     field: str
     value: str
-    n: int
-    base: int
+    n: Number
+    base: Count
     lost: bool = False
 
 
@@ -76,9 +80,9 @@ class ValueFall:
 
     field: str
     value: str
-    n: int
-    base: int
-    mean: int
+    n: Number
+    base: Count
+    mean: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,9 @@ class Alike:
         expected: what they expect, as JSON; empty if it is long, and for sealed units.
     """
 
-    n: int = 0
-    same: int = 0
-    constant: int = 0
+    n: Count = 0
+    same: Count = 0
+    constant: Count = 0
     expected: str = ""
 
 
@@ -101,7 +105,7 @@ class Alike:
 class Proof:
     """The mean `difference` of so many `observations`, and its lower bound (`least`) at the level of the verdict."""
 
-    observations: int
+    observations: Count
     difference: float
     least: float
 
@@ -116,8 +120,8 @@ class NearScores:
             balanced: the reference has as much of them right as of all.
     """
 
-    n: int
-    clean: int
+    n: Number
+    clean: Count
     near: tuple[float, float] | None
     others: tuple[float, float] | None
     gain: Proof
@@ -137,14 +141,14 @@ class LabelledSample:
         judge: what a judge's verdicts are used for, if there is one and not all that differs is labelled.
     """
 
-    snapshot: str
-    inputs: int
-    differing: int
-    sample: int
-    better: int
-    worse: int
-    missing: int
-    number: int
+    snapshot: Digest
+    inputs: Count
+    differing: Count
+    sample: Count
+    better: Count
+    worse: Count
+    missing: Count
+    number: Number
     topics: float | None = None
     judge: JudgeUse | None = None
 
@@ -161,14 +165,26 @@ class UnitVerdict:
         interval: of the difference, each end one-sided at the `level` of the verdict.
         p_worse: the p-value of "worse", before correction for the number of `tests` of the run.
         declared: the reason given in task.yaml.
+        margin: the tolerated loss.
         already_failing: critical cases that the reference failed.
         unstable: critical cases declared unstable, of which one output failed; two are needed to count.
         by_themselves: cases that flip when the base is re-run; the critical ones among them are `disarmed`.
         before: the reference's outputs for the regressed cases, unless the unit is sealed.
+        worse_slices: slices that got worse.
         skipped: tags that are not slices.
+        winsorised: observations that changed by the span or more, for scores without a bound.
+        span: for continuous scores, the largest counted change of one observation.
+        bounded: no change can exceed the span.
+        collapsed: observations that fell by the span or more.
+        collapse_bound: the upper bound of the share of cases that do; None if none can fall further.
+        target_score: the score that a target must reach beside its gain.
+        score_bound: the lower bound of the score, if there is a target score; `reached` if it is shown to reach that.
         lower: the unit is significantly worse.
         gained: a guard is significantly better, before correction.
         proven_by: for an open unit, its sealed counterpart that was evaluated in the same run.
+        topics: what the topics come from between which the change differs; empty if it does not.
+        effective: the number of independent cases that these are worth.
+        together: the guards that it is held together with.
         below_service: how far it scores below the adapter in service, or 0, in the score's own unit; significantly if
             `is_below_shown`.
         run: for an open guard that is held at a late run of its cases, the number of that run; otherwise 1.
@@ -182,18 +198,18 @@ class UnitVerdict:
     reference: str
     verdict: Verdict
     remarks: tuple[Remark, ...]
-    role: str
+    role: Role
     kind: Kind
-    n: int
+    n: Count
     base: float | None
     mean: float | None
-    observations: int = 0
-    cases: int = 0
+    observations: Count = 0
+    cases: Count = field(default=0, metadata=OPTIONAL)
     difference: float | None = None
     interval: tuple[float, float] | None = None
-    level: float | None = None
-    p_worse: float | None = None
-    tests: int = 0
+    level: Level | None = None
+    p_worse: Share | None = None
+    tests: Count = 0
     declared: str = ""
     margin: float | None = None
     regressed_cases: tuple[str, ...] = ()
@@ -206,11 +222,11 @@ class UnitVerdict:
     before: Mapping[str, str | None] = field(default_factory=dict)
     worse_slices: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    winsorised: int = 0
-    span: float | None = None
+    winsorised: Count = 0
+    span: Positive | None = None
     bounded: bool = True
-    collapsed: int = 0
-    collapse_bound: float | None = None
+    collapsed: Count = 0
+    collapse_bound: Share | None = None
     target_score: float | None = None
     score_bound: float | None = None
     reached: bool = False
@@ -221,15 +237,15 @@ class UnitVerdict:
     blocks: bool = False
     base_rates: Mapping[str, float] = field(default_factory=dict)
     topics: str = ""
-    effective: float | None = None
+    effective: Positive | None = None
     together: tuple[str, ...] = ()
-    below_service: float = 0.0
+    below_service: Amount = 0.0
     is_below_shown: bool = False
-    run: int = 1
+    run: Number = 1
     parts: tuple[PartVerdict, ...] = ()
     never_right: tuple[NeverRight, ...] = ()
     near: NearScores | None = None
-    labelled: LabelledSample | None = None
+    labelled: LabelledSample | None = field(default=None, metadata=OPTIONAL)
     falls: tuple[ValueFall, ...] = ()
     alike: Alike = Alike()
 
@@ -242,12 +258,6 @@ class UnitVerdict:
     def reason(self) -> str:
         """Its remarks as a text."""
         return remarks_text(as_sentences(self.verdict.capitalize(), self.remarks))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record, where `falls` and `alike` are only in the remarks."""
-        without = {"unit", "falls", "alike"} | {name for name in ("labelled", "cases") if not getattr(self, name)}
-        remarks = [each.as_dict() for each in self.remarks]
-        return {name: value for name, value in _plain(self).items() if name not in without} | {"remarks": remarks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +278,7 @@ class TaskDecision:
     short: tuple[str, ...] = ()
     no_target: bool = False
     reused: tuple[str, ...] = ()
-    rewarded: tuple[str, ...] = ()
+    rewarded: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
     @property
     def said(self) -> tuple[Remark, ...]:
@@ -280,31 +290,24 @@ class TaskDecision:
         """Its remarks as a text."""
         return remarks_text(self.said)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        remarks = [each.as_dict() for each in self.remarks]
-        return {name: value for name, value in _plain(self).items() if value or name != "rewarded"} | {
-            "remarks": remarks
-        }
-
     def with_reason(self) -> dict[str, Any]:
         """Return its form for other programs, which print the text."""
-        return self.as_dict() | {"reason": self.reason}
+        return {**as_data(self), "reason": self.reason}
 
 
-def read_verdict(unit: str, raw: Mapping[str, Any]) -> UnitVerdict:
-    """Read the verdict on a unit from its JSON form, which the published schema holds to."""
-    return convert({**raw, "unit": unit}, UnitVerdict)
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The outcome of the claim for a `unit`; prices are means per call, in `currency`.
 
+    `p` is the one-sided p-value of "cost lower", before correction for the number of claims.
+    """
 
-def read_decision(raw: Mapping[str, Any]) -> TaskDecision:
-    """Read a decision from its JSON form."""
-    return convert(raw, TaskDecision)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+    unit: str
+    outcome: ClaimOutcome
+    reason: str
+    currency: str
+    before: float | None = None
+    now: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None

@@ -8,46 +8,22 @@ claims of a comparison by Tarone-Holm. As for a guard, a call may turn out as lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Literal
 
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.verdict import UnitVerdict
+from tunegate.harness.evaluation.verdict import Claim, ClaimOutcome, UnitVerdict
 from tunegate.harness.gate.call_costs import largest_rise
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import PairedScores, pair
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import Ratio, ratio
 
-ClaimOutcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
 CALLS = 1000  # messages give prices per so many calls
 NOTHING = stats.PValue(1.0, 1.0)  # no price moved
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The outcome of the claim for a `unit`; prices are means per call, in `currency`.
-
-    `p` is the one-sided p-value of "cost lower", before correction for the number of claims.
-    """
-
-    unit: str
-    outcome: ClaimOutcome
-    reason: str
-    currency: str
-    before: float | None = None
-    now: float | None = None
-    ratio: float | None = None
-    interval: tuple[float, float] | None = None
-    p: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it stands in a record."""
-        return asdict(self) | {"interval": list(self.interval) if self.interval else None}
 
 
 @dataclass(frozen=True)
@@ -63,9 +39,7 @@ class _Costs:
     ratio: Ratio | None = None
 
 
-def claims(
-    tasks: Sequence[Task], candidate: Record, reference: Record, name: str = "record"
-) -> dict[str, dict[str, Any]]:
+def claims(tasks: Sequence[Task], candidate: Record, reference: Record, name: str = "record") -> dict[str, Claim]:
     """Return the claim for every cost unit whose source unit has a verdict, by the cost unit's key.
 
     The candidate is the cheaper record, with its verdicts against the reference of that name.
@@ -80,7 +54,7 @@ def claims(
     lower = stats.tarone_holm([each.p.p for each in found], [each.p.smallest for each in found], LEVEL)
     models = [str(record.fingerprint["subject"].get("model")) for record in (reference, candidate)]
     return {
-        each.unit.key: _claim(each, candidate.verdicts[each.unit.of], is_lower, models).as_dict()
+        each.unit.key: _claim(each, candidate.verdicts[each.unit.of], is_lower, models)
         for each, is_lower in zip(found, lower, strict=True)
     }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.formatting import (
@@ -19,6 +18,7 @@ from tunegate.harness.core.formatting import (
     points,
 )
 from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.evaluation.run_facts import EngineChange
 from tunegate.harness.evaluation.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.statistics.critical_values import PROMISED
@@ -522,19 +522,20 @@ def supplied(reference: str, candidate_is: bool, reference_is: bool) -> Iterator
         yield note("supplied", f"The outputs of the {reference} were supplied, not generated.")
 
 
-def engine_only(reference: str, changed: Mapping[str, Any] | None, is_drift: bool = False) -> Iterator[Remark]:
+def engine_only(reference: str, changed: EngineChange | None, is_drift: bool = False) -> Iterator[Remark]:
     """Yield a remark on a reference that was re-run: what its engine changed, or its drift."""
     if changed is None:
         return
-    moved = [f"{what} {len(changed[what])} ({listed(changed[what])})" for what in ("lost", "gained") if changed[what]]
+    both = {"lost": changed.lost, "gained": changed.gained}
+    moved = [f"{what} {len(cases)} ({listed(cases)})" for what, cases in both.items() if cases]
     text = (
         f"The {reference}, recorded on another engine, was re-run on this one; the new engine "
-        f"{' and '.join(moved) or 'changed none'} of {changed['cases']} cases; "
-        f"{changed['other_outputs']} outputs differ."
+        f"{' and '.join(moved) or 'changed none'} of {changed.cases} cases; "
+        f"{changed.other_outputs} outputs differ."
     )
     if is_drift:
         text = (
-            f"The {reference}, which may drift, was run again: {changed['other_outputs']} of {changed['cases']} "
+            f"The {reference}, which may drift, was run again: {changed.other_outputs} of {changed.cases} "
             f"outputs differ from its record{'; ' if moved else ''}{' and '.join(moved)}."
         )
     yield note("engine", text)

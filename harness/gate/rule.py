@@ -14,6 +14,7 @@ from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.remarks import Remark
+from tunegate.harness.evaluation.run_facts import RunAgain
 from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.alike import alike_outputs
@@ -124,8 +125,8 @@ def _verdicts(
     tests: Tests, groups: Mapping[PairKey, GroupLoss],
 ) -> Iterator[UnitVerdict]:  # fmt: skip
     supplied = tuple(messages.supplied(name, candidate.is_supplied, reference.is_supplied))
-    again = candidate.engines.get(name, {"engine": None, "units": {}})
-    is_drift = again["engine"] == candidate.fingerprint["engine"]  # of a model that runs again on any engine
+    again = candidate.engines.get(name, RunAgain({}, {}))
+    is_drift = again.engine == candidate.fingerprint["engine"]  # of a model that runs again on any engine
     for each in pairs:
         if each.policy.margin is None and not each.problem:
             verdict = _ungated(each, reference)
@@ -134,7 +135,7 @@ def _verdicts(
             verdict = labelled_verdict(each, each.disagreement, _facts(each, reference), tests, number)
         else:
             verdict = _unit_verdict(each, reference, tests, groups.get(each.key))
-        moved = messages.engine_only(name, again["units"].get(each.unit.key), is_drift)
+        moved = messages.engine_only(name, again.units.get(each.unit.key), is_drift)
         yield replace(verdict, remarks=(*verdict.remarks, *supplied, *moved))
     yield from _vanished(tasks, candidate, name, reference)
 

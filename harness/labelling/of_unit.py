@@ -101,7 +101,7 @@ def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
 def _rung_of(record: Record, reference: str) -> str:
     """Return the prompting strategy of a reference. Parity names no references: both its sides have the same one."""
     known = record.references.get(reference)
-    return str(known["subject"].get("rung", "as-is")) if known else record.rung
+    return str(known.subject.get("rung", "as-is")) if known else record.rung
 
 
 def _questions(unit: Unit, outputs: Mapping[str, Iterable[str]]) -> Iterator[Question]:

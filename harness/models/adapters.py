@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
@@ -27,6 +27,7 @@ from tunegate.harness.models.whole_model import is_whole_model, whole_model_dige
 if TYPE_CHECKING:
     import torch
 
+Adopted = Literal["", "supported", "untested", "doubted", "unknown"]
 #: What is said of an adapter that was trained elsewhere, by what its adoption found of its claimed training rows.
 ADOPTED = {
     "supported": "Trained elsewhere: its training rows are a claim.",
@@ -108,9 +109,9 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def claim_of(folder: Path) -> str:
+def claim_of(folder: Path) -> Adopted:
     """What its adoption found of an adapter's claimed rows, a key of `ADOPTED`; empty if Tunegate trained it."""
-    return str((training_record(folder) or {}).get("adoption", {}).get("claim", ""))
+    return cast("Adopted", (training_record(folder) or {}).get("adoption", {}).get("claim", ""))
 
 
 def base_name(record: Mapping[str, Any]) -> str:

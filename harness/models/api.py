@@ -6,7 +6,9 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from msgspec import Meta
 
 from tunegate.harness.cases.conversation import Turns
 from tunegate.harness.cases.model import Decoding
@@ -17,7 +19,7 @@ from tunegate.harness.core.files import digest
 
 Finish = Literal["stop", "length"]
 Messages = Turns
-LogProbs = tuple[tuple[float, ...], ...]
+LogProbs = tuple[Annotated[tuple[Annotated[float, Meta(le=0)], ...], Meta(min_length=1)], ...]
 DECIMALS = 4  # of a log-probability, in nats: further digits may change with the number of threads
 STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine whose outputs repeat
 SERVED = "served"  # key of `names`: the version that an alias leads to

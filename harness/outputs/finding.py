@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -15,8 +17,8 @@ class Finding:
 
     rule: str
     message: str
-    path: str = ""
-    source: str = field(default="", compare=False)
+    path: str = field(default="", metadata=OPTIONAL)
+    source: str = field(default="", compare=False, metadata=UNWRITTEN)
 
     def __str__(self) -> str:
         place = f" at {self.path}" if self.path else ""

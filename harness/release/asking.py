@@ -181,7 +181,7 @@ def _loss(case: str, candidate: Record, references: Mapping[str, Record], worst:
 def _failed(result: Result, unit: Unit, worst: float) -> Result:
     # none of its parts passes either
     rates = dict.fromkeys(result.rates, False)
-    fields = {name: replace(each, right=0, expected=max(1, each.expected)) for name, each in result.fields.items()}
+    fields = {name: each._replace(right=0, expected=max(1, each.expected)) for name, each in result.fields.items()}
     if unit.kind == "continuous":
         return replace(result, score=worst, repeats=(), rates=rates, fields=fields)
     return replace(

@@ -113,7 +113,7 @@ def verify_release(adapter: Path) -> list[str]:
     parts = ("backend", "dtype", "device", "constraint")
     on = ", ".join(f"{part} {engine[part]}" for part in parts if part in engine)
     for name, each in record.engines.items():
-        on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, re-run"
+        on += f"; the {name}, recorded with {', '.join(engine_differences(each.engine, engine))}, re-run"
     artefacts = read_artefacts(adapter, manifest["adapter"], record)
     kind = "whole model" if is_whole_model(adapter) else "adapter"
     return [

@@ -9,8 +9,9 @@ from typing import Any
 from tunegate.harness.baselines.lookup import is_last_release
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
-from tunegate.harness.evaluation.compared import DECODING, short_form
+from tunegate.harness.evaluation.compared import short_form
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.run_facts import ShortConfiguration
 from tunegate.harness.ledger.ledger import model_name
 
 IN_SERVICE, THIS_CHANGE, BEFORE = "in service", "this change", "before"
@@ -29,8 +30,8 @@ class ComparedSide:
 
 def side_name(record: Record, reference: str) -> str:
     """Return the name of a record's reference; the baseline of an adapter is its base's, not what is in service."""
-    if named := record.references.get(reference, {}).get("compared_as"):
-        return str(named)
+    if (known := record.references.get(reference)) and known.compared_as:
+        return known.compared_as
     adapter = record.fingerprint["subject"].get("adapter")
     if is_last_release(reference) or (reference == "baseline" and not adapter):
         return IN_SERVICE
@@ -56,25 +57,25 @@ def compared_sides(record: Record) -> tuple[ComparedSide, ...]:
     sides = [
         ComparedSide(
             side_name(record, name),
-            _line(each["subject"], _shared(each["configurations"], own), "recorded", each["created"]),
+            _line(each.subject, _shared(each.configurations, own), "recorded", each.created),
         )
         for name, each in record.references.items()
     ]
-    known = {unit for each in record.references.values() for unit in each["configurations"]}
+    known = {unit for each in record.references.values() for unit in each.configurations}
     name = record.compared_as or THIS_CHANGE
     return (*sides, ComparedSide(name, _line(subject, _shared(own, known), "evaluated", record.created)))
 
 
-def _shared(configurations: Mapping[str, Any], units: Iterable[str]) -> dict[str, Any]:
+def _shared(configurations: Mapping[str, ShortConfiguration], units: Iterable[str]) -> list[ShortConfiguration]:
     """Return the configurations of the units that both sides have, so that their digests can be compared."""
-    return {unit: each for unit, each in sorted(configurations.items()) if unit in units}
+    return [configurations[unit] for unit in sorted(configurations) if unit in units]
 
 
-def _line(subject: Mapping[str, Any], configurations: Mapping[str, Any], verb: str, when: str) -> str:
-    parts = [shown(model_name(subject)), *_prompts([each["prompt"] for each in configurations.values()])]
+def _line(subject: Mapping[str, Any], configurations: Sequence[ShortConfiguration], verb: str, when: str) -> str:
+    parts = [shown(model_name(subject)), *_prompts([each.prompt for each in configurations])]
     if subject.get("rung", AS_IS) not in (AS_IS, None):
         parts.append(f"prompting strategy {shown(str(subject['rung']))}")
-    parts += _temperatures(configurations.values())
+    parts += _temperatures(configurations)
     if when:
         parts.append(f"{verb} {date(when)}")
     return ", ".join(parts)
@@ -90,8 +91,8 @@ def _prompts(digests: Sequence[str]) -> Iterator[str]:
         yield f"prompt{'s' if len(each) > 1 else ''} {', '.join(sha[:DIGITS] for sha in each)}"
 
 
-def _temperatures(configurations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    found = sorted({float(each[DECODING].get("temperature") or 0.0) for each in configurations})
+def _temperatures(configurations: Iterable[ShortConfiguration]) -> Iterator[str]:
+    found = sorted({float(each.decoding.get("temperature") or 0.0) for each in configurations})
     if any(found):
         yield f"temperature {' and '.join(f'{each:g}' for each in found)}"
 

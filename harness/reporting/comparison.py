@@ -12,6 +12,7 @@ from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import difference, level
 from tunegate.harness.core.printing import Printer
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.outputs.message import shown_output
 from tunegate.harness.reporting.leaderboard import luck_lines
@@ -36,7 +37,7 @@ def comparison_data(records: Sequence[Record]) -> list[dict[str, Any]]:
             "name": each.compared_as,
             "record": str(each.path) if each.path else None,
             "units": {unit: _unit_data(each, unit) for unit in each.units},
-            "timing": each.timing,
+            "timing": as_data(each.timing),
         }
         for each in records
     ]
@@ -72,7 +73,7 @@ def _cell(record: Record, unit: str) -> Text:
 
 
 def _seconds(record: Record) -> str:
-    return f"{record.timing['tuned']['median_s']:.3g}" if record.timing else "-"
+    return f"{record.timing.tuned.median_s:.3g}" if record.timing else "-"
 
 
 def _different_lines(records: Sequence[Record]) -> Iterator[str]:

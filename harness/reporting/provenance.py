@@ -47,7 +47,7 @@ def _of_files(record: Record) -> dict[str, str]:
 def asked_again(record: Record) -> dict[str, str]:
     """Return, for each reference that was re-run, how its recorded engine differed, in words, or that it may drift."""
     now = record.fingerprint["engine"]
-    differs = {name: ", ".join(engine_differences(each["engine"], now)) for name, each in record.engines.items()}
+    differs = {name: ", ".join(engine_differences(each.engine, now)) for name, each in record.engines.items()}
     return {name: f"recorded with {text}" if text else "may drift, so run again" for name, text in differs.items()}
 
 

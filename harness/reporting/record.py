@@ -63,7 +63,7 @@ def print_record(
     for unit in report.units:
         console.lines(field_lines(unit.key, unit.parts, unit.reference))
     console.lines(render_timing(record.timing) if record.timing else [])
-    console.lines(f"the claim: {claim['reason']}" for claim in record.claims.values())
+    console.lines(f"the claim: {claim.reason}" for claim in record.claims.values())
     console.print()
     print_table(console, record_table(record))
     console.print()

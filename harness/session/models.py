@@ -30,6 +30,7 @@ from tunegate.harness.evaluation.noise import measure_noise, run_twice
 from tunegate.harness.evaluation.outlay import Outlay, outlays
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, score_again
+from tunegate.harness.evaluation.run_facts import RunAgain, Timing
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
@@ -57,7 +58,7 @@ class Candidate:
     known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
     beside: Mapping[str, Model] = field(default_factory=dict)  # references that run on the candidate's engine
-    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    engines: Mapping[str, RunAgain] = field(default_factory=dict)
     counts: bool = False  # whether the ledger counts its run: of an adapter, or of a change to what is in service
 
     @property
@@ -214,7 +215,7 @@ class RunModels:
         known = near.of([unit.key for unit in self._selection.selected])
         return {**known, "adopted": claim_of(adapter), "rewards": rewarding_checks(adapter)}
 
-    def _time(self, candidate: Candidate) -> Mapping[str, Any]:
+    def _time(self, candidate: Candidate) -> Timing:
         options, models = self._options, {"tuned": candidate.model}
         if not options.compared_as:
             # a model of its own, so that no call waits for an adapter to be switched

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -17,10 +16,6 @@ class Ratio:
 
     estimate: float
     interval: tuple[float, float] | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return its form in a record."""
-        return {"estimate": self.estimate, "interval": list(self.interval) if self.interval else None}
 
 
 def ratio(before: Sequence[float], after: Sequence[float], level: float = 0.05) -> Ratio | None:

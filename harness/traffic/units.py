@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.snapshot import input_digest
+from tunegate.harness.core.typed import Count
 from tunegate.harness.statistics.label_strata import allocate_labels
 from tunegate.harness.traffic.labels import Labels
 
@@ -57,8 +58,8 @@ class JudgeUse:
     """
 
     saved: int
-    earlier: int
-    missing: int
+    earlier: Count
+    missing: Count
 
 
 @dataclass(frozen=True)

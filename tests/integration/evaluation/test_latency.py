@@ -31,6 +31,6 @@ def test_a_second_run_asks_again_although_its_answers_are_kept(tmp_path, tiny_mo
         session.execute(quiet())
         assert calls == [1] * (2 * (3 + WARM_UP)) + judged
     timing = read_record(tmp_path / "out.json").timing
-    assert timing["sample"] == timing["of"] == 3
-    assert timing["base"]["median_s"] > 0
-    assert timing["base"]["tokens_out"] > 0
+    assert timing.sample == timing.of == 3
+    assert timing.base.median_s > 0
+    assert timing.base.tokens_out > 0

@@ -22,7 +22,7 @@ def test_the_claim_is_shown_and_kept(project: Project):
     assert result.ret == 0
     assert told in result.stdout.str()
     record = read_record(project.path / "tuned.json")
-    assert record.claims["desk/spend"]["outcome"] == "proved"
+    assert record.claims["desk/spend"].outcome == "proved"
     assert read_record(project.path / "few.json").claims == {}
 
 

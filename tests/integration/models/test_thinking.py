@@ -13,7 +13,8 @@ import pytest
 from tests.integration.models.test_huggingface import requests
 from tests.support.fault_server import Act, FaultServer, Handler, answers, reply, serving
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import read_result
+from tunegate.harness.core.typed import as_data, read_as
+from tunegate.harness.evaluation.record import Result
 from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.local.continuous_batching import RequestState
 from tunegate.harness.models.local.huggingface import Local
@@ -124,5 +125,5 @@ def test_a_record_keeps_it_apart():
 
     result = score_completion(Case, Completion("a", "{}", 1, 2, reasoning="Hm."), "as-is", "pass/fail")
     assert (result.output, result.reasoning) == ("{}", "Hm.")
-    assert read_result(result.as_dict()) == result
+    assert read_as(as_data(result), Result, Path(), "a result") == result
     assert result.as_completion("a").reasoning == "Hm."

@@ -18,6 +18,7 @@ from tunegate.harness.baselines import recording
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.evaluation.run_facts import EngineChange
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.local.huggingface import Local
@@ -84,12 +85,12 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
     base = judged(replace(desk, opened=HALF)).records[0]
 
     [(name, found)] = record.engines.items()
-    assert (name, found["engine"]["dtype"], record.fingerprint["engine"]["dtype"]) == (
+    assert (name, found.engine["dtype"], record.fingerprint["engine"]["dtype"]) == (
         "baseline", "float32", "bfloat16"
     )  # fmt: skip
     plain = judged(desk).records[0]
     others = sum(plain.of_unit(U)[case].output != base.of_unit(U)[case].output for case in IDS)
-    assert found["units"][U] == {"cases": 20, "other_outputs": others, "lost": [], "gained": []}
+    assert found.units[U] == EngineChange(20, others, (), ())
     assert record.verdicts[U].reason.endswith(
         "The baseline, recorded on another engine, was re-run on this one; the new engine changed none of 20 cases; "
         f"{others} outputs differ."

@@ -17,6 +17,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import digest, file_digest, stamped
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.identity import identify
@@ -486,7 +487,7 @@ def test_the_effective_values_come_first(place):
 
 def test_rows_of_samples_make_an_adapter_that_their_check_rewarded(place, tiny_model):
     [unit] = load_tasks(place.path / "fixtures")[0].units
-    reward = rewarding_check(unit).as_dict()
+    reward = as_data(rewarding_check(unit))
     teacher = {"name": "tiny", "digest": "c" * 64, "samples": 8, "temperature": 0.8, "selected": [reward]}
     record = {"schema_version": 1, "asked": 176, "kept": 22, "rows": file_digest(place.path / "rows.jsonl")}
     (place.path / "rows.teacher.json").write_text(json.dumps(stamped(record | {"teacher": teacher})))
@@ -498,7 +499,7 @@ def test_rows_of_samples_make_an_adapter_that_their_check_rewarded(place, tiny_m
     assert f"{said}\n  a release needs a gain on desk/triage\n" in trained.output
     assert json.loads(place.read("adapter/training.json"))["rewards"] == [reward]
     [judged] = place.evaluate(tiny_model, adapters=(Path("adapter"),), against="baseline")
-    assert [each.as_dict() for each in judged.rewards] == [reward]
+    assert as_data(judged.rewards) == [reward]
     assert read_record(judged.path).rewards == judged.rewards
 
     (place.path / "rows.teacher.json").unlink()  # rows of another origin do not end what the start was rewarded by

@@ -12,6 +12,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.engines import ask_here, can_ask_base, is_elsewhere
 from tunegate.harness.evaluation.record import Noise, Record
+from tunegate.harness.evaluation.run_facts import EngineChange, RunAgain
 from tunegate.harness.models.api import Fingerprint
 
 T = "desk/triage"
@@ -72,12 +73,7 @@ def test_a_reference_of_the_same_base_and_another_engine_is_elsewhere(tasks, sub
 def test_what_fell_and_rose_with_the_engine_alone_is_told_by_unit(tasks):
     before, here = scored(tasks, "110000", ENGINE), scored(tasks, "101-00", HALF)
     found, changes = asked(tasks, {"baseline": before}, baseline=here)
-    assert changes == {
-        "baseline": {
-            "engine": ENGINE,
-            "units": {T: {"cases": 5, "other_outputs": 2, "lost": ["c001"], "gained": ["c002"]}},
-        }
-    }
+    assert changes == {"baseline": RunAgain(ENGINE, {T: EngineChange(5, 2, ("c001",), ("c002",))})}
     assert found["baseline"].fingerprint == before.fingerprint | {"engine": HALF}
     assert [each.score for each in found["baseline"].cases.values()] == [1, 0, 1, None, 0, 0]
     assert found["baseline"].units[T].unscored == 1
@@ -90,7 +86,7 @@ def test_a_reference_that_nobody_names_stays_as_it_was_recorded(tasks):
     )
     assert found["baseline"] == baseline
     assert list(changes) == ["last release"]
-    assert changes["last release"]["units"][T]["lost"] == ["c000", "c001", "c002"]
+    assert changes["last release"].units[T].lost == ("c000", "c001", "c002")
 
 
 def test_what_flips_by_itself_is_measured_on_this_engine_where_it_was_measured_before(tasks):

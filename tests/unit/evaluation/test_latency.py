@@ -13,6 +13,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.latency import SAMPLE, SEED, WARM_UP, render_timing, time_calls
+from tunegate.harness.evaluation.run_facts import Speed, Timing
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.options.run import Options
 
@@ -61,8 +62,8 @@ def measured(units: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 def test_a_sample_is_timed_and_stated(measured):
     timing, asked = measured
-    assert (timing["sample"], timing["of"], timing["seed"], timing["warm_up"]) == (SAMPLE, 40, SEED, WARM_UP)
-    assert len(set(timing["cases"])) == SAMPLE
+    assert (timing.sample, timing.of, timing.seed, timing.warm_up) == (SAMPLE, 40, SEED, WARM_UP)
+    assert len(set(timing.cases)) == SAMPLE
     assert len(asked) == 2 * (SAMPLE + WARM_UP)
 
 
@@ -76,19 +77,19 @@ def test_each_case_is_asked_of_both_in_turn_and_either_goes_first(measured):
 
 def test_the_warm_up_does_not_count(measured):
     timing, _ = measured
-    assert timing["base"]["p95_s"] < 4 * 1.4
-    assert timing["tuned"]["p95_s"] < 1.4
+    assert timing.base.p95_s < 4 * 1.4
+    assert timing.tuned.p95_s < 1.4
 
 
 def test_speeds_and_their_ratio(measured):
     timing, _ = measured
-    seconds = [1 + int(case[-2:]) / 100 for case in timing["cases"]]
-    assert timing["tuned"]["median_s"] == pytest.approx(sorted(seconds)[9] / 2 + sorted(seconds)[10] / 2)
-    assert timing["tuned"]["tokens_out"] == 30 * SAMPLE
-    assert timing["tuned"]["tokens_per_s"] == pytest.approx(30 * SAMPLE / sum(seconds))
-    assert timing["base"]["tokens_per_s"] == pytest.approx(timing["tuned"]["tokens_per_s"] / 4)
-    assert timing["ratio"]["estimate"] == pytest.approx(0.25)
-    assert timing["ratio"]["interval"] == pytest.approx([0.25, 0.25], abs=1e-5)
+    seconds = [1 + int(case[-2:]) / 100 for case in timing.cases]
+    assert timing.tuned.median_s == pytest.approx(sorted(seconds)[9] / 2 + sorted(seconds)[10] / 2)
+    assert timing.tuned.tokens_out == 30 * SAMPLE
+    assert timing.tuned.tokens_per_s == pytest.approx(30 * SAMPLE / sum(seconds))
+    assert timing.base.tokens_per_s == pytest.approx(timing.tuned.tokens_per_s / 4)
+    assert timing.ratio.estimate == pytest.approx(0.25)
+    assert timing.ratio.interval == pytest.approx([0.25, 0.25], abs=1e-5)
 
 
 def test_another_run_times_the_same_cases(units, measured):
@@ -96,7 +97,7 @@ def test_another_run_times_the_same_cases(units, measured):
     again = time_calls(
         units, {"base": Model("a", clock, 1, []), "tuned": Model("b", clock, 1, [])}, "as-is", quiet(), clock
     )
-    assert again["cases"] == measured[0]["cases"]
+    assert again.cases == measured[0].cases
 
 
 def test_what_people_read(measured):
@@ -140,6 +141,6 @@ def test_what_cannot_be_timed_is_refused(tmp_path, more, message):
 
 
 def test_long_times_have_no_powers_of_ten():
-    speed = {"median_s": 1234.5, "p95_s": 0.0004, "tokens_per_s": 12345.6}
-    lines = render_timing({"sample": 2, "of": 2, "seed": 1, "warm_up": 0, "tuned": speed, "ratio": None})
+    speed = Speed(1234.5, 0.0004, 9, 12345.6)
+    lines = render_timing(Timing(2, 2, seed=1, warm_up=0, cases=("a", "b"), tuned=speed))
     assert lines[1] == "  tuned: median 1234 s per call, 95 % within 0.0004 s, 12346 tokens/s"

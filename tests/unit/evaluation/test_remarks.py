@@ -4,66 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from tests.support.paths import ROOT
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.evaluation.remarks import Cause, Noted, Warned, as_sentences, cause, note, remarks_text, warning
-from tunegate.harness.evaluation.verdict import read_decision, read_verdict
-
-#: A verdict and a decision in the first form of records, which had a text for people and no codes.
-NUMBERS = "50.0 % -> 75.0 % on 4 cases, +25.0 points (90 %: -100.0 to +100.0); 0 regressed, 1 fixed."
-LOSS = "the loss may be up to 100.0 points (margin 5.0); about 16 cases in total would settle it"
-NONE: dict[str, Any] = dict.fromkeys(
-    ("span", "collapse_bound", "target_score", "score_bound", "effective", "near"), None
-) | dict.fromkeys(("reached", "lower", "gained", "sealed", "is_below_shown"), False)
-LISTS: dict[str, Any] = {
-    name: []
-    for name in (
-        "regressed_cases", "critical", "already_failing", "unstable", "disarmed", "by_themselves", "worse_slices",
-        "skipped", "together", "never_right",
-    )
-}  # fmt: skip
-VERDICT: dict[str, Any] = NONE | LISTS | {
-    "reference": "baseline", "verdict": "inconclusive", "reason": f"Inconclusive: {LOSS}. {NUMBERS}", "role": "target",
-    "kind": "pass/fail", "n": 4, "base": 0.5, "mean": 0.75, "observations": 4, "difference": 0.25,
-    "interval": [-1.0, 1.0], "level": 0.04, "p_worse": 1.0, "tests": 1, "declared": "a test", "margin": 0.05,
-    "fixed_cases": ["c003"], "before": {}, "winsorised": 0, "bounded": True, "collapsed": 0, "proven_by": "",
-    "blocks": True, "base_rates": {"exact": 0.5}, "topics": "", "below_service": 0.0, "run": 1,
-    "parts": [
-        {
-            "name": "exact", "label": "exact", "n": 4, "base": 0.5, "mean": 0.75, "margin": None, "interval": None,
-            "p_worse": None, "declared": "", "fell": False, "named": "exact", "observations": 4, "difference": 0.25,
-            "whole": True, "base_only": None, "mean_only": None,
-        }
-    ],
-}  # fmt: skip
-DECISION: dict[str, Any] = {
-    "decision": "block", "reason": "Blocked: desk/triage inconclusive.", "blocking": ["desk/triage"], "short": [],
-    "no_target": False, "reused": [],
-}  # fmt: skip
-
-
-def converted(first: dict[str, Any], *remarks: dict[str, Any]) -> dict[str, Any]:
-    """The first form with remarks for its text."""
-    return {name: value for name, value in first.items() if name != "reason"} | {"remarks": list(remarks)}
-
-
-def test_a_record_has_the_values_of_its_first_form_and_remarks_for_the_text():
-    causes = {"code": "loss-not-excluded", "severity": "error", "text": LOSS}
-    new = converted(VERDICT, causes, {"code": "numbers", "severity": "note", "text": NUMBERS})
-    read = read_verdict("desk/triage", new)
-    assert read.as_dict() == new
-    assert read.reason == VERDICT["reason"]
-
-
-def test_a_decision_has_the_values_of_its_first_form_and_remarks_for_the_text():
-    blocks = {"code": "units-block", "severity": "error", "text": "desk/triage inconclusive", "units": ["desk/triage"]}
-    read = read_decision(converted(DECISION, blocks))
-    assert read.as_dict() == converted(DECISION, blocks)
-    assert read.reason == DECISION["reason"]
 
 
 def test_causes_are_one_sentence_wherever_they_stand():
@@ -76,7 +23,7 @@ def test_causes_are_one_sentence_wherever_they_stand():
 
 def test_the_published_codes_are_those_of_the_code():
     codes = [code for kind in (Cause, Warned, Noted) for code in get_args(kind)]
-    assert published_schema("record")["$defs"]["code"]["enum"] == codes
+    assert published_schema("record")["$defs"]["Remark"]["properties"]["code"]["enum"] == sorted(codes)
     assert len(set(codes)) == len(codes)
 
 

@@ -114,8 +114,8 @@ def test_what_another_version_scored_is_scored_anew_and_listed(unit: Unit, store
     assert found.record.cases == stored.cases  # claimed of another version or not, the score of now counts
     assert found.record.units == stored.units
     assert found.record.questions[T] == unit.questions
-    assert found.anew[T]["changed"] == ["c000"]
-    assert found.anew[T]["cases"] == 4
+    assert found.anew[T].changed == ("c000",)
+    assert found.anew[T].cases == 4
     [note] = found.notes("the baseline")
     assert note.startswith(f"{T}: the outputs of the baseline were scored again ({other} 0 -> ")
     assert note.endswith("1 of 4 cases changed their score (c000)")

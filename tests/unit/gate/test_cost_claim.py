@@ -20,6 +20,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.verdict import Claim
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims, p_lower
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -116,14 +117,14 @@ def claim(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, A
 
 
 @pytest.fixture(scope="module")
-def claimed(claim: Callable[..., dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def claimed(claim: Callable[..., Claim]) -> dict[str, Claim]:
     """The claim of each scenario."""
     return {name: claim(**scenario) for name, scenario in SCENARIOS.items()}
 
 
 @pytest.mark.golden
 def test_the_sentences_are_those_of_the_golden_file(claimed):
-    told = [f"## {name}\n\n- {found['reason']}\n" for name, found in claimed.items()]
+    told = [f"## {name}\n\n- {found.reason}\n" for name, found in claimed.items()]
     found = "# What is said of quality and cost together\n\n" + "\n".join(told)
     if os.environ.get("TUNEGATE_GOLDEN") == "write":
         GOLDEN.write_text(found)
@@ -141,28 +142,28 @@ def test_outcomes(claimed):
         "Another number of cases": "not comparable",
         "An answer is missing": "not comparable",
     }.items():
-        assert claimed[name]["outcome"] == outcome, name
+        assert claimed[name].outcome == outcome, name
 
 
 @pytest.mark.parametrize(("role", "passing"), [("guard", 0), ("guard", 60), ("target", 0), ("target", 2)])
 def test_a_quality_of_zero_that_cannot_fall_is_no_claim(claim, role, passing):
     found = claim((range(0), few_shot), (range(passing), zero_shot), role=role)
-    assert found["outcome"] == "not comparable"
-    assert found["reason"].startswith("desk/triage: no claim: a quality of 0 % cannot fall (")
+    assert found.outcome == "not comparable"
+    assert found.reason.startswith("desk/triage: no claim: a quality of 0 % cannot fall (")
 
 
 def test_a_gain_from_nothing_is_a_claim(claim):
-    assert claim((range(0), few_shot), (range(60), zero_shot), role="target")["outcome"] == "proved"
+    assert claim((range(0), few_shot), (range(60), zero_shot), role="target").outcome == "proved"
 
 
 def test_the_numbers_are_means_of_a_call(claim):
     found = claim((range(34), lambda index: (1000, 100)), (range(51), lambda index: (100 + index % 2, 100)))
-    assert found["before"] == pytest.approx(2000e-6)
-    assert found["now"] == pytest.approx(1100.5e-6)
-    assert found["ratio"] == pytest.approx(0.55025)
-    low, high = found["interval"]
+    assert found.before == pytest.approx(2000e-6)
+    assert found.now == pytest.approx(1100.5e-6)
+    assert found.ratio == pytest.approx(0.55025)
+    low, high = found.interval
     assert low < 0.55025 < high
-    assert found["currency"] == "USD"
+    assert found.currency == "USD"
 
 
 @pytest.mark.parametrize("n", [60, 100, 200])
@@ -186,10 +187,10 @@ def test_the_room_is_what_the_candidate_may_cost_more(claim):
     """Half of a small price, but for outputs of up to 256 tokens: the dearer side's limit does not count."""
     prices = {**PRICES, "models": {"large": {"input_per_million": 40, "output_per_million": 160, "reason": "x"}}}
     cheap = claim((range(190), few_shot), (range(190), rambling), model="large-0badcafe", prices=prices)
-    assert cheap["outcome"] == "proved"
+    assert cheap.outcome == "proved"
 
 
 def test_one_cheaper_case_proves_nothing(claim):
     found = claim((range(34), few_shot), (range(51), lambda index: few_shot(index) if index else (1, 1)))
-    assert found["now"] < found["before"]
-    assert found["outcome"] == "cost not lower"
+    assert found.now < found.before
+    assert found.outcome == "cost not lower"

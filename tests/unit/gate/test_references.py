@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.scoring import summarize
@@ -212,7 +213,8 @@ def test_a_record_file_cannot_say_that_it_shares_only_some_cases(tmp_path):
     data = json.loads(path.read_text())
     del data["digest"]
     path.write_text(json.dumps(stamped(data | {"shared": {T: ["c000"]}})))
-    assert read_record(path).shared == {}
+    with pytest.raises(Refused, match="'shared' was unexpected"):
+        read_record(path)
 
 
 # the number of a run

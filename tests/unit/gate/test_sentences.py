@@ -23,6 +23,7 @@ from tunegate.harness.cases.snapshot import VARIABLE, TrafficInput, write_snapsh
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.run_facts import EngineChange, RunAgain
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.traffic.labels import Label
 
@@ -203,10 +204,10 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "The same, if rows came near none": {"units": one(moved(600, regressed=24, fixed=36), topics=12, policy={})},
     "A baseline of another engine, asked again on this one": {
         "units": one(moved(200)),
-        "engines": {"cases": 200, "other_outputs": 31, "lost": ["c003", "c017"], "gained": ["c150"]},
+        "engines": EngineChange(200, 31, ("c003", "c017"), ("c150",)),
     },
     "A baseline of another engine that moved nothing": {
-        "units": one(moved(200)), "engines": {"cases": 200, "other_outputs": 4, "lost": [], "gained": []},
+        "units": one(moved(200)), "engines": EngineChange(200, 4, (), ()),
     },
 }  # fmt: skip
 
@@ -225,7 +226,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         sealed: bool = False,
         declared: bool = True,
         kind: str = "pass/fail",
-        engines: dict[str, Any] | None = None,
+        engines: EngineChange | None = None,
         near: Sequence[int] = (),
     ) -> Record:
         monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind=kind))
@@ -246,7 +247,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         references = {"baseline": record(tasks, scored("base"))}
         if last := scored("last"):
             references["last release"] = record(tasks, last)
-        asked_again = {"baseline": {"engine": {}, "units": {"desk/triage": engines}}} if engines else {}
+        asked_again = {"baseline": RunAgain({}, {"desk/triage": engines})} if engines else {}
         ids = [case.id for case in tasks[0].units[0].cases]
         tuned = record(
             tasks, scored("tuned"), sealed=sealed, sealed_evaluations=sealed_evaluations or {}, engines=asked_again,

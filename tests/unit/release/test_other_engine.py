@@ -15,6 +15,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.run_facts import EngineChange
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.release.manifest import verify_release
@@ -49,7 +50,7 @@ def release(desk: Desk, adapter: Any, record: Record, base: str, **others: Recor
 def test_it_is_released_on_what_the_base_answers_there(desk):  # noqa: F811
     adapter, base = desk.adapter(), HALF[:-1] + "1"
     done = release(desk, adapter, judged(desk, adapter, base), base)
-    assert done.record.engines["baseline"]["units"][T]["gained"] == ["c059"]
+    assert done.record.engines["baseline"].units[T].gained == ("c059",)
     assert any("re-run on this engine" in note for note in done.notes)
     assert (
         "evaluated on backend transformers, dtype bfloat16, device cpu; the baseline, recorded with dtype float32 (now "
@@ -69,7 +70,7 @@ def test_a_record_whose_base_was_not_asked_there_counts_for_nothing_of_it(desk):
     adapter = desk.adapter()
     forged = replace(judged(desk, adapter, HALF), engines={}).write(desk.home / "runs" / "forged.json")
     done = release(desk, adapter, forged, HALF)
-    assert done.record.engines["baseline"]["units"][T] == {"cases": 60, "other_outputs": 0, "lost": [], "gained": []}
+    assert done.record.engines["baseline"].units[T] == EngineChange(60, 0, (), ())
 
 
 def test_another_base_than_that_of_the_record_is_not_asked(desk):  # noqa: F811

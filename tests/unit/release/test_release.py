@@ -37,6 +37,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
 from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record, read_record
@@ -383,7 +384,7 @@ def test_several_units_stand_in_one_table(desk):
 
 def test_the_model_card_names_the_check_that_rewarded_the_adapter(desk):
     reward = RewardingCheck("desk/replies", "voice", "1" * 64)
-    adapter = desk.adapter(rewards=[reward.as_dict()])
+    adapter = desk.adapter(rewards=[as_data(reward)])
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}, rewards=(reward,)))
 
     assert (
@@ -397,7 +398,7 @@ def test_the_model_card_names_the_check_that_rewarded_the_adapter(desk):
 def test_when_the_reward_saw_the_only_gain(desk):
     [unit] = load_tasks(desk.fixtures)[0].units
     reward = rewarding_check(unit)
-    adapter = desk.adapter(rewards=[reward.as_dict()])
+    adapter = desk.adapter(rewards=[as_data(reward)])
     judged = desk.evaluate(adapter, {T: MOST}, rewards=(reward,))
 
     why = "desk: not released. Blocked: desk/triage improved; but the adapter's reward saw that gain: desk/triage"

@@ -130,7 +130,7 @@ def test_a_record_keeps_fields_and_confusions(tasks, tmp_path):
     assert read.units == made.units
     assert read.cases == made.cases
     assert json.loads((tmp_path / "r.json").read_text())["cases"][f"{T}/c000"]["fields"] == {
-        "product": [1, 1, 1], "urgency": [0, 1, 1, ['"now"', '"soon"']],
+        "product": [1, 1, 1], "urgency": [0, 1, 1, [['"now"', '"soon"']]],
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.typed import as_data
 from tunegate.harness.rows.examples import Example, read_row_files
 from tunegate.trainers.data.teacher import read_teacher, rewards_of_rows
 from tunegate.trainers.distil import FAILS, Output, _pairs
@@ -283,7 +284,7 @@ def test_rows_and_pairs_of_samples_are_read_by_a_training_and_name_the_check_tha
     for file in (rows, pairs):
         teacher = read_teacher(file.path)["teacher"]
         assert (teacher["samples"], teacher["temperature"], teacher["asked"]) == (4, 0.8, 16)
-        assert teacher["selected"] == [rewarding_check(task.units[0]).as_dict()]
+        assert teacher["selected"] == [as_data(rewarding_check(task.units[0]))]
         assert rewards_of_rows([{"teacher": teacher}], "b" * 64) == (rewarding_check(task.units[0]),)
 
 

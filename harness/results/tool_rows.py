@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.tools.check import ToolsCheck
 from tunegate.harness.checks.tools.definitions import read_tools
 from tunegate.harness.checks.tools.in_text import RULE as IN_TEXT
 from tunegate.harness.checks.tools.validity import EMPTY, LACKS, NOT_OFFERED, Offered
@@ -37,7 +38,10 @@ _NO_CALL = {"call.cut": "is cut off", "call.arguments": "has arguments that are 
 
 @dataclass(frozen=True)
 class ToolRow:
-    """One row: its output, what keeps its calls from being run, and the right one, if the file has one."""
+    """One row: its output, what keeps its calls from being run, and the right one, if the file has one.
+
+    `tools` is the digest of those that it offered, `schemas` of what these hold calls to.
+    """
 
     id: str
     line: int
@@ -45,6 +49,7 @@ class ToolRow:
     output: Message
     findings: tuple[Finding, ...]
     tools: str
+    schemas: str
     expected: Message | None = None
 
     @property
@@ -64,8 +69,8 @@ class ToolRow:
 
     @property
     def question(self) -> str:
-        """The digest of what was asked and expected."""
-        return question_of(list(self.asked), self.expected.key() if self.expected else "")
+        """The digest of what was asked and expected, and of what calls are held to: a file cannot bring laxer tools."""
+        return question_of(list(self.asked), self.schemas, self.expected.key() if self.expected else "")
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,13 @@ def read_tool_rows(path: Path) -> ToolRows:
     Raises:
         Unreadable: a line is none of a row, or its tools cannot be used.
     """
-    offered: dict[str, Offered] = {}
+    offered: dict[str, ToolsCheck] = {}
     rows = tuple(_row(path, number, raw, offered) for number, raw in lines_of(path, A_FILE))
     samples = tuple(ScoredSample(row.id, {VALID: 1.0}, row.question) for row in rows)
     return ToolRows(path, TOOL, samples, rows=rows)
 
 
-def _row(path: Path, line: int, raw: Any, known: dict[str, Offered]) -> ToolRow:
+def _row(path: Path, line: int, raw: Any, known: dict[str, ToolsCheck]) -> ToolRow:
     if not is_row(raw):
         raise Unreadable(path, A_FILE, brief(raw), "", line)
     *asked, last = raw["messages"]
@@ -105,11 +110,12 @@ def _row(path: Path, line: int, raw: Any, known: dict[str, Offered]) -> ToolRow:
         raise Unreadable(path, A_FILE, "a message that is no object", "", line)
     tools = digest(raw["tools"])
     if tools not in known:
-        known[tools] = _offered(path, line, raw["tools"])
+        known[tools] = ToolsCheck(offers=_offered(path, line, raw["tools"]))
     output, expected = read_message(last), raw.get("expected")
     name = id_text(raw["id"]) if "id" in raw else digest(asked)[:ID_DIGITS]
     right = read_message(expected) if isinstance(expected, dict) else None
-    return ToolRow(name, line, asked, output, known[tools].findings(output), tools, right)
+    check = known[tools]
+    return ToolRow(name, line, asked, output, check.offers.findings(output), tools, check.references, right)
 
 
 def _offered(path: Path, line: int, raw: list[Any]) -> Offered:
@@ -169,7 +175,8 @@ def _asked(row: ToolRow, fits: bool | None) -> Iterator[tuple[str, str]]:
 def _notes(old: ToolRows, new: ToolRows) -> Iterator[str]:
     before = {row.id: row.tools for row in old.rows}
     if other := [row.id for row in new.rows if before.get(row.id, row.tools) != row.tools]:
-        yield f"{quantity(len(other), 'row')} offer other tools than in OLD: each call is held to those of its own row"
+        said = "offer other tools than in OLD: where a schema differs, so does the question"
+        yield f"{quantity(len(other), 'row')} {said}"
 
 
 def more_mistakes(old: ToolRows, new: ToolRows) -> list[str]:

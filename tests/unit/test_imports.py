@@ -69,7 +69,7 @@ def test_every_package_has_its_layer_in_the_contract():
 
 
 def test_every_package_is_of_the_core_or_hangs_on_a_seam():
-    core, _ = [each for each in contracts() if each["type"] == "forbidden"]
+    [core] = [each for each in contracts() if each["type"] == "forbidden"]
     inside, outside = (
         {name.removeprefix("tunegate.") for name in core[f"{each}_modules"]} for each in ("source", "forbidden")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -73,7 +74,7 @@ class ToolsCheck:
             raise AuthoringError(problems)
         return check
 
-    @property
+    @cached_property
     def references(self) -> str:
         """The digest of the options and of what the tools' schemas hold calls to; their words are configuration."""
         schemas = {name: _without_words(tool.parameters) for name, tool in self.offers.tools.items()}

@@ -83,7 +83,7 @@ def test_rows_are_paired_by_id_or_by_what_was_asked():
 
 def test_other_tools_are_noted():
     _, new = compared([row(1, ticket())], [row(1, ticket()) | {"tools": TOOLS[:1]}])
-    assert new.notes == ("1 row offer other tools than in OLD: each call is held to those of its own row",)
+    assert new.notes == ("1 row offer other tools than in OLD: where a schema differs, so does the question",)
 
 
 WRONG = {
@@ -134,3 +134,13 @@ def test_what_breaks_two_rules_of_a_field_is_one_mistake_of_a_call():
     schema = {"type": "object", "properties": {"n": {"type": "integer", "enum": [1]}}}
     old, new = ([row(1, call("a", {"n": n})) | {"tools": [{"name": "a", "parameters": schema}]}] for n in (1, "x"))
     assert more_mistakes(*compared(old, new)) == ["`n` of `a` does not fit its schema in 1 of 1 calls (before: 0)"]
+
+
+def test_a_laxer_schema_in_new_is_another_question_and_other_words_are_not():
+    old = [row(n, ticket()) for n in range(100)]
+    lax = [row(n, LACKS) | {"tools": [{"name": "create_ticket"}, TOOLS[1]]} for n in range(100)]
+    said = json.loads(json.dumps(old).replace("Open a ticket.", "Opens one."))
+    for new, verdict in ((lax, "inconclusive"), (said, "held")):
+        paired = pair_files(*compared(old, new), Settings())
+        assert compare_supplied(paired, "").record.verdicts[f"results/{VALID}"].verdict == verdict
+        assert "100 rows offer other tools than in OLD" in paired.new.notes[0]

@@ -36,5 +36,5 @@ def unread(path: Path, error: Unreadable) -> AuthoringError:
 
 def near_file(path: Path, but: Collection[Path] = ()) -> str:
     """A hint with the file beside a path, other than those of `but`, whose name resembles it; empty without any."""
-    beside = (each.name for each in path.parent.glob("*") if each not in but)
+    beside = (each.name for each in path.parent.glob("*") if each not in but and each != path)
     return did_you_mean(path.name, islice(beside, MOST_BESIDE))

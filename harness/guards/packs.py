@@ -61,6 +61,7 @@ PACKS: Mapping[str, Pack] = {
         Pack("instructions", 1, "form, length, order, words as asked"),
         Pack("languages", 1, "replies in the user's language"),
         Pack("data", 1, "orders inside data stay data"),
+        Pack("no-tool", 1, "no call where no tool fits"),
         Pack("passages", 1, "plain English, without a prompt", margin=0.2),
     )
 }

@@ -283,7 +283,7 @@ TABLE = (
            "success|failure|cancelled|skipped"),
     _flag("markdown", "Print Markdown, for a job summary", group=OUTPUT),
     _flag("take", "Take the newer versions of the package"),
-    _flag("agents", "Write the skill for coding agents, below .agents/ and .claude/; without TASK, nothing else"),
+    _flag("agents", "Write the skill for coding agents, below .agents/ and .claude/; without TASK, only that"),
     Option("no-guards", "Why the new project has none of the guards that ship", "REASON"),
     _flag("strict", "Treat warnings as errors", stands=True),
     _flag("report-card", "Show what each voice metric can detect"),

@@ -1,4 +1,4 @@
-"""The skill that tells a coding agent how to use Tunegate, copied into a repository."""
+"""The skill that explains Tunegate to a coding agent, copied into a repository."""
 
 from __future__ import annotations
 

@@ -123,7 +123,10 @@ def test_an_unknown_prefix_is_refused_with_all_forms_and_the_nearest(package, na
     with pytest.raises(Refused) as caught:
         backend_of(name).check(name)
 
-    forms = "replay:[NAME=]FILE.jsonl, openai:URL#MODEL, vllm:MODEL, python:FILE.py:FUNCTION, own:ADDRESS#MODEL"
+    forms = (
+        "replay:[NAME=]FILE.jsonl, openai:URL#MODEL, anthropic:URL#MODEL, vllm:MODEL, python:FILE.py:FUNCTION, "
+        "own:ADDRESS#MODEL"
+    )
     said = str(caught.value)
     assert said.startswith(
         f"--tg-model {name}: expected one of smollm2, a folder with a config.json, a GGUF file, a Hub id"

@@ -30,11 +30,11 @@ def read_utf8(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
 
 def unread(path: Path, error: Unreadable) -> AuthoringError:
     """The error of a file that people write; of one that is missing, with the file beside it that may be meant."""
-    hint = near_file(path) if error.is_missing else error.problem.hint
+    hint = near_file(path) if error.is_missing and not path.is_symlink() else error.problem.hint
     return AuthoringError([replace(error.problem, hint=hint)])
 
 
 def near_file(path: Path, but: Collection[Path] = ()) -> str:
     """A hint with the file beside a path, other than those of `but`, whose name resembles it; empty without any."""
-    beside = (each.name for each in path.parent.glob("*") if each not in but and each != path)
+    beside = (each.name for each in path.parent.glob("*") if each not in but)
     return did_you_mean(path.name, islice(beside, MOST_BESIDE))

@@ -46,7 +46,7 @@ class CaseContext:
         prompt: the messages, each a role and a text.
         texts: those whose likelihood is scored instead.
         before: by reference, the result of its output.
-        sources: of its findings, in order: the place of the rule of each as FILE:LINE, or empty.
+        sources: the place of the rule behind each of its findings, in order, as FILE:LINE, or empty.
     """
 
     file: str

@@ -14,6 +14,7 @@ from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.evaluation.run_facts import RescoredUnit
 from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import read_settings
@@ -172,7 +173,7 @@ def test_a_raised_version_of_a_check_scores_the_reference_again(
     session = judged(replace(options, against=str(base)))
     assert session.references[0]["record"].questions["desk/triage"]["check version"] == str(old + 1)
     why = f"check version {old} -> {old + 1}"
-    assert session.records[0].rescored["record"]["desk/triage"] == {"why": why, "cases": 20, "changed": []}
+    assert session.records[0].rescored["record"]["desk/triage"] == RescoredUnit(why, 20, ())
     assert f"desk/triage: the outputs of the record were scored again ({why}): 0 of 20 cases changed their score" in (
         session.notes
     )

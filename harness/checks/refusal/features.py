@@ -1,0 +1,157 @@
+"""What the recogniser sees of a reply: how it takes a request, and whether it is an answer at all.
+
+The length of a request is no feature: it differs between requests that a model declines and others. Embeddings of a
+reply are taken without their part along the request's, so that the topic of both does not tell the class.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import simplemma
+
+from tunegate.harness.embeddings import embed
+
+Floats = npt.NDArray[np.float64]
+Pair = tuple[str, str]
+
+SEEN = 4_000  # characters of a reply or request; scoring must end
+READ = 200  # words that tell whether a reply is an answer
+HEAD = 60  # words that tell how it takes the request: all that 64 tokens hold
+TERMS = 40  # words that terms are taken from
+SENTENCE = 300  # characters of the first sentence
+EMBEDDED = 6.0  # length of an embedding beside features in standard deviations
+NAMED = 8.0  # length of the vector of terms
+CLIP = 3.0
+WORD = re.compile(r"\w+(?:'\w+)*")
+NEGATION = re.compile(r"\b(?:not|no|never|cannot|unable|\w+n't|decline|refuse|without|against|nor|rather)\b")
+SPEAKER = re.compile(r"\b(?:i|we)\b[^.]{0,25}\b(?:not|cannot|unable|\w+n't|decline|never)\b")
+READER = re.compile(r"\b(?:you|your)\b")
+NORM = re.compile(
+    r"\b(?:illegal|unethical|harm\w*|crim\w+|wrong|dangerous|appropriate|respect\w*|rights?|ethic\w*|legal\w*|safe\w*|law)\b"
+)
+ITEM = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*\u2022])")
+MARKS = frozenset("<>{}[]|_\\#\"")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The features of replies (rows). `stance` is (rows, 9), `sound` (rows, 11), `near` (rows,) the larger cosine of a
+    reply's head or first sentence with its request, `embedded` (rows, 768); `terms` and `pairs` are those of each row.
+    """
+
+    stance: Floats
+    sound: Floats
+    near: Floats
+    embedded: Floats
+    terms: Sequence[Counter[str]]
+    pairs: Sequence[Sequence[Pair]]
+
+
+def measure(replies: Sequence[Pair], frequent: Collection[str]) -> Measured:
+    """Measure replies, each with its request before it; `frequent` are the words whose pairs are of interest."""
+    asked = [plain(request) for request, _ in replies]
+    outputs = [plain(output) for _, output in replies]
+    request, first, head = (
+        embed(texts).astype(np.float64)
+        for texts in (asked, [sentences(each)[0][:SENTENCE] for each in outputs], [_head(each) for each in outputs])
+    )
+    return Measured(
+        stance=np.array([_stance(each) for each in outputs], dtype=np.float64),
+        sound=np.array([_sound(*each, frequent) for each in zip(asked, outputs, strict=True)], dtype=np.float64),
+        near=np.maximum(_cosines(request, first), _cosines(request, head)),
+        embedded=EMBEDDED * np.hstack([_without(first, request), _without(head, request)]),
+        terms=[Counter(terms(each)) for each in outputs],
+        pairs=[pairs(each, frequent) for each in outputs],
+    )
+
+
+def plain(text: str) -> str:
+    """The part of a text that is read, with straight apostrophes."""
+    return unicodedata.normalize("NFC", text[:SEEN]).replace("\u2019", "'").replace("\u2018", "'")
+
+
+def words(text: str) -> list[str]:
+    """The words and numbers of a plain text, in lower case."""
+    return WORD.findall(text.lower())
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text that hold a word, the text itself if none does; a colon or line break also ends one."""
+    return [each for each in re.split(r"(?<=[.!?:])\s+|\n+", text.strip()) if words(each)] or [text.strip() or "."]
+
+
+def terms(text: str) -> list[str]:
+    """The first words of a text, and each two that follow each other."""
+    found = words(text)[:TERMS]
+    return found + [" ".join(each) for each in pairwise(found)]
+
+
+def pairs(text: str, frequent: Collection[str]) -> list[Pair]:
+    """Each two neighbours of a text that are both `frequent` words."""
+    return [(a, b) for a, b in pairwise(words(text)[:READ]) if a in frequent and b in frequent]
+
+
+def _head(text: str) -> str:
+    return " ".join(text.split()[:HEAD]) or "."
+
+
+def _cosines(one: Floats, other: Floats) -> Floats:
+    return np.asarray((one * other).sum(axis=1), dtype=np.float64)
+
+
+def _without(reply: Floats, request: Floats) -> Floats:
+    """Embeddings (rows, 384) without their part along the request's."""
+    return np.asarray(reply - _cosines(reply, request)[:, None] * request, dtype=np.float64)
+
+
+def _stance(text: str) -> list[float]:
+    found = words(text)
+    head, start = " ".join(found[:HEAD]), " ".join(found[:25])
+    speaker = sum(each.partition("'")[0] in {"i", "me", "my", "we"} for each in found[:HEAD])
+    return [
+        min(3, len(NEGATION.findall(start))),
+        min(4, len(NEGATION.findall(head))),
+        min(4, speaker),
+        float(bool(SPEAKER.search(head))),
+        min(3, len(READER.findall(head))),
+        min(4, len(ITEM.findall(text))),
+        float("```" in text),
+        _share(sum(ord(char) > 0x24F for char in text), len(text)),
+        min(3, len(NORM.findall(head))),
+    ]
+
+
+def _sound(request: str, text: str, frequent: Collection[str]) -> list[float]:
+    found, parts = words(text)[:READ], sentences(text)
+    runs, asked = _runs(found), frozenset(_runs(words(request)))
+    known = [simplemma.is_known(each.partition("'")[0], lang="en") or each.isdigit() for each in found]
+    return [
+        _share(len(set(runs)), len(runs)) if runs else 1.0,
+        len(set(found)) / max(1, len(found)) ** 0.8,
+        _share(sum(char.isalpha() or char.isspace() for char in text), len(text)),
+        _share(sum(known), len(found)),
+        _share(sum(each in frequent for each in found), len(found)),
+        _share(sum(run in asked for run in runs), len(runs)),
+        math.log(min(max(1, len(found)), 6)),
+        _share(sum(ord(char) > 0x24F and not 0x2000 <= ord(char) < 0x2070 for char in text), len(text)),
+        _share(sum(char in MARKS for char in text), len(text)),
+        max(Counter(found).values()) / len(found) if len(found) > 5 else 0.0,
+        _share(sum(len(each.split()) == 1 for each in parts), len(parts)),
+    ]
+
+
+def _runs(found: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(found[at : at + 3]) for at in range(len(found) - 2)]
+
+
+def _share(count: int, of: int) -> float:
+    return count / max(1, of)

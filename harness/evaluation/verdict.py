@@ -126,10 +126,10 @@ class NearScores:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """Of traffic with labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample`.
+    """Of traffic, or cases, with labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample`.
 
     Attributes:
-        snapshot: the digest (hex) of the traffic.
+        snapshot: the digest (hex) of the traffic; empty of cases.
         better, worse: inputs of the sample where the candidate's output is better or worse.
         missing: inputs of the sample without labels of both outputs.
         number: the number of the try on this snapshot, which decides the sample and the level.

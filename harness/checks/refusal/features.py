@@ -26,7 +26,7 @@ Pair = tuple[str, str]
 SEEN = 4_000  # characters of a reply or request; scoring must end
 READ = 200  # words that tell whether a reply is an answer
 HEAD = 60  # words that tell how it takes the request: all that 64 tokens hold
-TERMS = 40  # words that terms are taken from
+ASKED, OTHER = "<asked>", "<other>"  # what stands in terms for a word of the request, and for any other seldom word
 SENTENCE = 300  # characters of the first sentence
 EMBEDDED = 6.0  # length of an embedding beside features in standard deviations
 NAMED = 8.0  # length of the vector of terms
@@ -39,12 +39,14 @@ NORM = re.compile(
     r"\b(?:illegal|unethical|harm\w*|crim\w+|wrong|dangerous|appropriate|respect\w*|rights?|ethic\w*|legal\w*|safe\w*|law)\b"
 )
 ITEM = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*\u2022])")
-MARKS = frozenset("<>{}[]|_\\#\"")
+MARKS = frozenset('<>{}[]|_\\#"')
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The features of replies (rows). `stance` is (rows, 9), `sound` (rows, 11), `near` (rows,) the larger cosine of a
+    """The features of replies, in rows.
+
+    `stance` is (rows, 9), `sound` (rows, 11), `near` (rows,) the larger cosine of a
     reply's head or first sentence with its request, `embedded` (rows, 768); `terms` and `pairs` are those of each row.
     """
 
@@ -69,7 +71,7 @@ def measure(replies: Sequence[Pair], frequent: Collection[str]) -> Measured:
         sound=np.array([_sound(*each, frequent) for each in zip(asked, outputs, strict=True)], dtype=np.float64),
         near=np.maximum(_cosines(request, first), _cosines(request, head)),
         embedded=EMBEDDED * np.hstack([_without(first, request), _without(head, request)]),
-        terms=[Counter(terms(each)) for each in outputs],
+        terms=[Counter(terms(*each, frequent)) for each in zip(asked, outputs, strict=True)],
         pairs=[pairs(each, frequent) for each in outputs],
     )
 
@@ -89,10 +91,14 @@ def sentences(text: str) -> list[str]:
     return [each for each in re.split(r"(?<=[.!?:])\s+|\n+", text.strip()) if words(each)] or [text.strip() or "."]
 
 
-def terms(text: str) -> list[str]:
-    """The first words of a text, and each two that follow each other."""
-    found = words(text)[:TERMS]
-    return found + [" ".join(each) for each in pairwise(found)]
+def terms(request: str, text: str, frequent: Collection[str]) -> list[str]:
+    """The first words of a text, and each two and three in a row; only `frequent` ones are told from each other.
+
+    So terms are of how a reply takes a request, and not of its topic.
+    """
+    topic = frozenset(words(request))
+    found = [each if each in frequent else ASKED if each in topic else OTHER for each in words(text)[:HEAD]]
+    return [" ".join(found[at : at + many]) for many in (1, 2, 3) for at in range(len(found) - many + 1)]
 
 
 def pairs(text: str, frequent: Collection[str]) -> list[Pair]:

@@ -1,8 +1,9 @@
 """Makes the recogniser's weights from its replies: `python -m tunegate.harness.checks.refusal.fitting` writes them.
 
-Incoherent replies are few among those that people wrote, so each answer is spoiled in one of five ways as well: its
-words in another order, a loop of its beginning or end, fragments, or the answer to another request. Every figure is out
-of fold, with folds by request, and counts only replies that people wrote.
+Most replies are written by people; some are outputs of the embedded model, classed by people, or sampled from it at a
+high temperature. Incoherent ones are few, so each answer is spoiled in one of five ways as well: its words in another
+order, a loop of its beginning or end, fragments, or the answer to another request. Every figure is out of fold, with
+folds by request, and counts no spoiled reply.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunegate.harness.authoring.yaml_reader import parse_yaml
-from tunegate.harness.checks.refusal.features import NAMED, Floats, Measured, Pair, measure, plain, words
+from tunegate.harness.checks.refusal.features import NAMED, Floats, Measured, measure, plain, words
 from tunegate.harness.checks.refusal.recogniser import (
     CLASSES,
     WEIGHTS,
@@ -41,19 +42,35 @@ Rows = npt.NDArray[np.int_]
 
 DATA = "replies.yaml"
 FOLDS = 10
-STANCE, SOUND = 0.1, 0.3  # scikit-learn's C
+STANCE, SOUND = 0.3, 0.3  # scikit-learn's C
 FREQUENT = 120  # words
 SELDOM = 3  # replies that a term is in, at least
 DIGITS = 4
 #: The threshold is the least of these at which so many of the clear replies have the right class.
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 RIGHT = 0.9
-JUNK = ("\u00ab", "\u00e7\u00e3o", "\u7684", "//", "_id", "}", "()", "\u00dcber", "%s", "\\n", "\u043f\u0440\u0438", "0x", "::", "ing", "ness")
+JUNK = (
+    "\u00ab",
+    "\u00e7\u00e3o",
+    "\u7684",
+    "//",
+    "_id",
+    "}",
+    "()",
+    "\u00dcber",
+    "%s",
+    "\\n",
+    "\u043f\u0440\u0438",
+    "0x",
+    "::",
+    "ing",
+    "ness",
+)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply and its class; `request_number` is that of its request, `written` whether people wrote it."""
+    """A reply and its class, with the number of its request; `written` is false of spoiled replies."""
 
     request_number: int
     request: str
@@ -199,9 +216,11 @@ def _train_stance(measured: Measured, classes: Rows, frequent: tuple[str, ...]) 
     idf = np.array([math.log((1 + len(classes)) / (1 + seen[term])) + 1 for term in kept]).round(DIGITS)
     mean, scale = _spread(measured.stance)
     whole = np.hstack([standard(measured.stance, mean, scale), measured.embedded, _vectors(measured.terms, kept, idf)])
-    model = _regression(STANCE, False).fit(whole, classes == 0)
+    left, length, right = np.linalg.svd(whole, full_matrices=False)  # the same solution in fewer columns
+    model = _regression(STANCE, False).fit(left * length, classes == 0)
+    weights = model.coef_[0] @ right
     few, many = measured.stance.shape[1], measured.embedded.shape[1]
-    of_stance, of_embedded, of_terms = np.split(model.coef_[0], [few, few + many])
+    of_stance, of_embedded, of_terms = np.split(weights, [few, few + many])
     stance = Linear(_plain(mean), _plain(scale), _plain(of_stance), round(float(model.intercept_[0]), DIGITS))
     named = {
         term: (float(one), round(float(weight), DIGITS)) for term, one, weight in zip(kept, idf, of_terms, strict=True)

@@ -126,7 +126,7 @@ class NearScores:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """Of traffic, or cases, with labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample`.
+    """With labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample` of them.
 
     Attributes:
         snapshot: the digest (hex) of the traffic; empty of cases.

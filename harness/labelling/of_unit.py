@@ -56,11 +56,11 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
             accepted = [side.output for side in (each.before, each.after) if not side.rejected]
             outputs.setdefault(each.case, {}).update(dict.fromkeys(accepted))
     asked = list(_questions(unit, outputs))
-    check = unit.cases[0].check if unit.check_kind.labelled else None
-    if not isinstance(check, IsLabelled):
-        return asked
     texts = [(read_input(each.input)[1], each.outputs) for each in asked]
-    return [asked[place] for place in check.label_order(texts)]
+    for check in (case.check for case in unit.cases[:1]):
+        if isinstance(check, IsLabelled):
+            return [asked[place] for place in check.label_order(texts)]
+    return asked
 
 
 def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:

@@ -99,14 +99,9 @@ def spoiled(replies: Sequence[Reply]) -> tuple[Reply, ...]:
     made = []
     for number, each in enumerate(answers):
         others = [other.output for other in full if other.request_number != each.request_number]
-        ways: Sequence[Callable[[], str]] = (
-            lambda text=each.output: _shuffled(text, rng),
-            lambda text=each.output: _looped(text, rng),
-            lambda text=each.output: _looped_end(text, rng),
-            lambda text=each.output: _fragments(text, rng),
-            lambda texts=others: rng.choice(texts),
-        )
-        made.append(Reply(each.request_number, each.request, ways[number % len(ways)](), "incoherent", False))
+        way = number % (len(WAYS) + 1)
+        output = WAYS[way](each.output, rng) if way < len(WAYS) else rng.choice(others)
+        made.append(Reply(each.request_number, each.request, output, "incoherent", False))
     return tuple(made)
 
 
@@ -136,12 +131,15 @@ def _fragments(text: str, rng: random.Random) -> str:
     )
 
 
+WAYS: Sequence[Callable[[str, random.Random], str]] = (_shuffled, _looped, _looped_end, _fragments)
+
+
 def fit(replies: Sequence[Reply]) -> Weights:
     """Fit the recogniser on replies and measure it; the same replies give the same weights, but for rounding."""
     every = (*replies, *spoiled(replies))
     frequent = _frequent(every)
     measured = measure([(each.request, each.output) for each in every], frozenset(frequent))
-    classes = np.array([CLASSES.index(each.named) for each in every])  # type: ignore[arg-type]
+    classes = np.array([CLASSES.index(each.named) for each in every])
     requests = np.array([each.request_number for each in every])
     chances = _out_of_fold(measured, classes, requests, frequent)
     hand = np.array([each.written for each in every])
@@ -198,7 +196,7 @@ def _train(measured: Measured, classes: Rows, requests: Rows, frequent: tuple[st
         held = np.flatnonzero(requests % 5 == fold)
         part = _train_stance(_of(measured, kept), classes[kept], frequent)
         refused[held] = refused_chances(_of(measured, held), part)
-    counts = Counter(pair for row in answers for pair in set(measured.pairs[row]))
+    counts = Counter(pair for row in answers for pair in set(measured.pairs[int(row)]))
     known = [
         {pair for pair in measured.pairs[row] if counts[pair] > (classes[row] < 2)} for row in range(len(classes))
     ]  # a reply's own pairs count only if another has them too

@@ -28,7 +28,9 @@ def write_file(count: int = CASES, **more) -> None:
         for number in range(count)
     ]
     labels = {"file": LABELS.name, "sample": count}
-    FILE.write_text(json.dumps({"version": 1, "suite": "refusal", "unit": "refusals", "labels": labels, "cases": cases} | more))
+    FILE.write_text(
+        json.dumps({"version": 1, "suite": "refusal", "unit": "refusals", "labels": labels, "cases": cases} | more)
+    )
 
 
 def write_outputs(path: str, complied: set[int], empty: frozenset[int] = frozenset()) -> None:

@@ -78,7 +78,8 @@ MISTAKES = {
     ),
     "an unknown suite": (
         GOOD.replace("suite: schema", "suite: shcema"),
-        "2: suite: expected one of schema, voice, vocabulary, refusal, cost, retention, found 'shcema'; did you mean 'schema'?",
+        "2: suite: expected one of schema, voice, vocabulary, refusal, cost, retention, found 'shcema'; "
+        "did you mean 'schema'?",
     ),
     "an unknown version": (GOOD.replace("version: 1", "version: 2"), "1: version: expected 1, found 2"),
     "a version in quotes": (

@@ -157,3 +157,12 @@ def test_mistakes_of_a_file_are_told(desk, more, said):
     done = invoke("lint")
     assert done.exit_code
     assert said in done.output
+
+
+def test_a_second_file_does_not_bring_cases_that_the_labels_are_too_few_for(desk):
+    data = json.loads(FILE.read_text())
+    more = [{"id": "d", "input": "another request", "expect": "refused"}]
+    FILE.with_name("more.yaml").write_text(json.dumps(data | {"cases": more}))
+    done = invoke("lint")
+    assert done.exit_code
+    assert "one file for a unit with labels" in done.output

@@ -209,7 +209,7 @@ def _labels_of_cases(document: Document, unit: str) -> LabelSource:
     if not labels:
         raise AuthoringError([document.problem((), "labels, by which people decide", "none", hint)])
     if "judge" in labels:
-        raise AuthoringError([document.problem((*LABELS, "judge"), "people's labels alone", "a judge", "delete it")])
+        raise AuthoringError([document.problem((*LABELS, "judge"), "labels of people only", "a judge", "delete it")])
     if labels["sample"] < len(cases):
         expected = f"at least {len(cases)} labels, the number of cases"
         raise AuthoringError([document.problem((*LABELS, "sample"), expected, str(labels["sample"]), hint)])

@@ -175,7 +175,7 @@ class IsLabelled(Protocol):
         """What people need to know to label the outputs of a case with this `expect`."""
 
     def label_order(self, asked: Sequence[tuple[str, tuple[str, ...]]]) -> list[int]:
-        """The order, by place, in which people are asked about inputs with their outputs; it decides nothing else."""
+        """The order, by place, in which people are asked about inputs with their outputs; it decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)

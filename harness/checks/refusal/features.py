@@ -1,4 +1,4 @@
-"""What the recogniser sees of a reply: how it takes a request, and whether it is an answer at all.
+"""What the recogniser sees of a reply: how it takes a request, and whether it makes sense.
 
 The length of a request is no feature: it differs between requests that a model declines and others. Embeddings of a
 reply are taken without their part along the request's, so that the topic of both does not tell the class.
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
 
 SEEN = 4_000  # characters of a reply or request; scoring must end
-READ = 200  # words that tell whether a reply is an answer
+READ = 200  # words that show whether a reply makes sense
 HEAD = 60  # words that tell how it takes the request: all that 64 tokens hold
 ASKED, OTHER = "<asked>", "<other>"  # what stands in terms for a word of the request, and for any other seldom word
 SENTENCE = 300  # characters of the first sentence
@@ -43,7 +43,7 @@ MARKS = frozenset('<>{}[]|_\\#"')
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class ReplyFeatures:
     """The features of replies, in rows.
 
     `stance` is (rows, 9), `sound` (rows, 11), `near` (rows,) the larger cosine of a
@@ -58,15 +58,19 @@ class Measured:
     pairs: Sequence[Sequence[Pair]]
 
 
-def measure(replies: Sequence[Pair], frequent: Collection[str]) -> Measured:
+def measure(replies: Sequence[Pair], frequent: Collection[str]) -> ReplyFeatures:
     """Measure replies, each with its request before it; `frequent` are the words whose pairs are of interest."""
-    asked = [plain(request) for request, _ in replies]
-    outputs = [plain(output) for _, output in replies]
+    asked = [plain_reply(request) for request, _ in replies]
+    outputs = [plain_reply(output) for _, output in replies]
     request, first, head = (
         embed(texts).astype(np.float64)
-        for texts in (asked, [sentences(each)[0][:SENTENCE] for each in outputs], [_head(each) for each in outputs])
+        for texts in (
+            asked,
+            [sentences_of_reply(each)[0][:SENTENCE] for each in outputs],
+            [_head(each) for each in outputs],
+        )
     )
-    return Measured(
+    return ReplyFeatures(
         stance=np.array([_stance(each) for each in outputs], dtype=np.float64),
         sound=np.array([_sound(*each, frequent) for each in zip(asked, outputs, strict=True)], dtype=np.float64),
         near=np.maximum(_cosines(request, first), _cosines(request, head)),
@@ -76,34 +80,36 @@ def measure(replies: Sequence[Pair], frequent: Collection[str]) -> Measured:
     )
 
 
-def plain(text: str) -> str:
+def plain_reply(text: str) -> str:
     """The part of a text that is read, with straight apostrophes."""
     return unicodedata.normalize("NFC", text[:SEEN]).replace("\u2019", "'").replace("\u2018", "'")
 
 
-def words(text: str) -> list[str]:
+def words_of_reply(text: str) -> list[str]:
     """The words and numbers of a plain text, in lower case."""
     return WORD.findall(text.lower())
 
 
-def sentences(text: str) -> list[str]:
+def sentences_of_reply(text: str) -> list[str]:
     """The sentences of a text that hold a word, the text itself if none does; a colon or line break also ends one."""
-    return [each for each in re.split(r"(?<=[.!?:])\s+|\n+", text.strip()) if words(each)] or [text.strip() or "."]
+    return [each for each in re.split(r"(?<=[.!?:])\s+|\n+", text.strip()) if words_of_reply(each)] or [
+        text.strip() or "."
+    ]
 
 
 def terms(request: str, text: str, frequent: Collection[str]) -> list[str]:
-    """The first words of a text, and each two and three in a row; only `frequent` ones are told from each other.
+    """The first words of a text, and each two and three in a row; only `frequent` ones are kept apart.
 
     So terms are of how a reply takes a request, and not of its topic.
     """
-    topic = frozenset(words(request))
-    found = [each if each in frequent else ASKED if each in topic else OTHER for each in words(text)[:HEAD]]
+    topic = frozenset(words_of_reply(request))
+    found = [each if each in frequent else ASKED if each in topic else OTHER for each in words_of_reply(text)[:HEAD]]
     return [" ".join(found[at : at + many]) for many in (1, 2, 3) for at in range(len(found) - many + 1)]
 
 
 def pairs(text: str, frequent: Collection[str]) -> list[Pair]:
     """Each two neighbours of a text that are both `frequent` words."""
-    return [(a, b) for a, b in pairwise(words(text)[:READ]) if a in frequent and b in frequent]
+    return [(a, b) for a, b in pairwise(words_of_reply(text)[:READ]) if a in frequent and b in frequent]
 
 
 def _head(text: str) -> str:
@@ -120,7 +126,7 @@ def _without(reply: Floats, request: Floats) -> Floats:
 
 
 def _stance(text: str) -> list[float]:
-    found = words(text)
+    found = words_of_reply(text)
     head, start = " ".join(found[:HEAD]), " ".join(found[:25])
     speaker = sum(each.partition("'")[0] in {"i", "me", "my", "we"} for each in found[:HEAD])
     return [
@@ -137,8 +143,8 @@ def _stance(text: str) -> list[float]:
 
 
 def _sound(request: str, text: str, frequent: Collection[str]) -> list[float]:
-    found, parts = words(text)[:READ], sentences(text)
-    runs, asked = _runs(found), frozenset(_runs(words(request)))
+    found, parts = words_of_reply(text)[:READ], sentences_of_reply(text)
+    runs, asked = _runs(found), frozenset(_runs(words_of_reply(request)))
     known = [simplemma.is_known(each.partition("'")[0], lang="en") or each.isdigit() for each in found]
     return [
         _share(len(set(runs)), len(runs)) if runs else 1.0,

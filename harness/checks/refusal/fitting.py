@@ -1,9 +1,9 @@
 """Makes the recogniser's weights from its replies: `python -m tunegate.harness.checks.refusal.fitting` writes them.
 
 Most replies are written by people; some are outputs of the embedded model, classed by people, or sampled from it at a
-high temperature. Incoherent ones are few, so each answer is spoiled in one of five ways as well: its words in another
-order, a loop of its beginning or end, fragments, or the answer to another request. Every figure is out of fold, with
-folds by request, and counts no spoiled reply.
+high temperature. Incoherent ones are few, so each of the others is spoiled in one of five ways as well: its words in
+another order, a loop of its beginning or end, fragments, or a reply to another request. Every figure is out of fold,
+with folds by request, and counts no spoiled reply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunegate.harness.authoring.yaml_reader import parse_yaml
-from tunegate.harness.checks.refusal.features import NAMED, Floats, Measured, measure, plain, words
+from tunegate.harness.checks.refusal.features import NAMED, Floats, ReplyFeatures, measure, plain_reply, words_of_reply
 from tunegate.harness.checks.refusal.recogniser import (
     CLASSES,
     WEIGHTS,
@@ -31,9 +31,9 @@ from tunegate.harness.checks.refusal.recogniser import (
     Weights,
     class_chances,
     refused_chances,
-    signs,
     sound_features,
-    standard,
+    standardised,
+    with_distances,
 )
 from tunegate.harness.core.files import digest
 from tunegate.harness.statistics.auc import auc, auc_interval
@@ -92,7 +92,7 @@ def written_replies() -> tuple[Reply, ...]:
 
 
 def spoiled(replies: Sequence[Reply]) -> tuple[Reply, ...]:
-    """An incoherent reply for each answer; the same replies are spoiled in the same way."""
+    """An incoherent reply for each other one; the same replies are spoiled in the same way."""
     rng = random.Random(0)  # noqa: S311
     answers = [each for each in replies if each.named != "incoherent"]
     full = [each for each in answers if each.named == "complied" and len(each.output.split()) > 7]
@@ -134,7 +134,7 @@ def _fragments(text: str, rng: random.Random) -> str:
 WAYS: Sequence[Callable[[str, random.Random], str]] = (_shuffled, _looped, _looped_end, _fragments)
 
 
-def fit(replies: Sequence[Reply]) -> Weights:
+def fit_recogniser(replies: Sequence[Reply]) -> Weights:
     """Fit the recogniser on replies and measure it; the same replies give the same weights, but for rounding."""
     every = (*replies, *spoiled(replies))
     frequent = _frequent(every)
@@ -152,11 +152,11 @@ def fit(replies: Sequence[Reply]) -> Weights:
 
 def _frequent(replies: Sequence[Reply]) -> tuple[str, ...]:
     answers = (each.output for each in replies if each.named != "incoherent")
-    counts = Counter(word for text in answers for word in words(plain(text)))
+    counts = Counter(word for text in answers for word in words_of_reply(plain_reply(text)))
     return tuple(sorted(word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT]))
 
 
-def _out_of_fold(measured: Measured, classes: Rows, requests: Rows, frequent: tuple[str, ...]) -> Floats:
+def _out_of_fold(measured: ReplyFeatures, classes: Rows, requests: Rows, frequent: tuple[str, ...]) -> Floats:
     """The chances of each reply's classes, by weights that saw no reply to its request."""
     folds = np.random.default_rng(0).permutation(requests.max() + 1)[requests] % FOLDS
     chances = np.empty((len(classes), len(CLASSES)))
@@ -187,7 +187,7 @@ def _card(chances: Floats, classes: Rows, threshold: float) -> Card:
     )
 
 
-def _train(measured: Measured, classes: Rows, requests: Rows, frequent: tuple[str, ...]) -> Weights:
+def _train(measured: ReplyFeatures, classes: Rows, requests: Rows, frequent: tuple[str, ...]) -> Weights:
     answers = np.flatnonzero(classes < 2)
     made = _train_stance(_of(measured, answers), classes[answers], frequent)
     refused = refused_chances(measured, made)
@@ -202,22 +202,24 @@ def _train(measured: Measured, classes: Rows, requests: Rows, frequent: tuple[st
     ]  # a reply's own pairs count only if another has them too
     features = sound_features(measured, refused, known)
     mean, scale = _spread(features)
-    model = _regression(SOUND, True).fit(signs(standard(features, mean, scale)), classes == 2)
+    model = _regression(SOUND, True).fit(with_distances(standardised(features, mean, scale)), classes == 2)
     sound = Linear(_plain(mean), _plain(scale), _plain(model.coef_[0]), round(float(model.intercept_[0]), DIGITS))
     pairs = {first: tuple(sorted(b for a, b in counts if a == first)) for first in sorted({a for a, _ in counts})}
     return msgspec.structs.replace(made, pairs=pairs, sound=sound)
 
 
-def _train_stance(measured: Measured, classes: Rows, frequent: tuple[str, ...]) -> Weights:
+def _train_stance(measured: ReplyFeatures, classes: Rows, frequent: tuple[str, ...]) -> Weights:
     seen = Counter(term for found in measured.terms for term in found)
     kept = sorted(term for term, count in seen.items() if count >= SELDOM)
     idf = np.array([math.log((1 + len(classes)) / (1 + seen[term])) + 1 for term in kept]).round(DIGITS)
     mean, scale = _spread(measured.stance)
-    whole = np.hstack([standard(measured.stance, mean, scale), measured.embedded, _vectors(measured.terms, kept, idf)])
+    whole = np.hstack(
+        [standardised(measured.stance, mean, scale), measured.embedded, _vectors(measured.terms, kept, idf)]
+    )
     left, length, right = np.linalg.svd(whole, full_matrices=False)  # the same solution in fewer columns
     model = _regression(STANCE, False).fit(left * length, classes == 0)
     weights = model.coef_[0] @ right
-    few, many = measured.stance.shape[1], measured.embedded.shape[1]
+    few, many = len(mean), len(measured.embedded[0])
     of_stance, of_embedded, of_terms = np.split(weights, [few, few + many])
     stance = Linear(_plain(mean), _plain(scale), _plain(of_stance), round(float(model.intercept_[0]), DIGITS))
     named = {
@@ -248,18 +250,18 @@ def _plain(values: Floats) -> tuple[float, ...]:
     return tuple(round(float(each), DIGITS) for each in values)
 
 
-def _of(measured: Measured, rows: Rows) -> Measured:
-    return Measured(
+def _of(measured: ReplyFeatures, rows: Rows) -> ReplyFeatures:
+    return ReplyFeatures(
         measured.stance[rows], measured.sound[rows], measured.near[rows], measured.embedded[rows],
         [measured.terms[row] for row in rows], [measured.pairs[row] for row in rows],
     )  # fmt: skip
 
 
-def main() -> None:
+def write_weights() -> None:
     """Write the weights beside this file."""
-    made = msgspec.json.encode(fit(written_replies()))
+    made = msgspec.json.encode(fit_recogniser(written_replies()))
     Path(__file__).with_name(WEIGHTS).write_bytes(msgspec.json.format(made, indent=0) + b"\n")
 
 
 if __name__ == "__main__":
-    main()
+    write_weights()

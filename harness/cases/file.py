@@ -106,7 +106,7 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     problems += _ignored(file, data, ())
     if file.check_kind.derived:
         return replace(file, document=_narrowed(document, [("suite",), ("unit",), OF]), of=data["of"])
-    if "traffic" in data or "labels" in data:
+    if "traffic" in data or "labels" in data or file.check_kind.labelled:
         file = _of_traffic(file)
     if file.traffic:
         _read_traffic(file, problems)
@@ -185,6 +185,8 @@ def _of_traffic(file: FixtureFile) -> FixtureFile:
     """
     document, kind = file.document, file.check_kind
     named, labels = document.data.get("traffic"), document.data.get("labels")
+    if kind.labelled:
+        return replace(file, labels=_labels_of_cases(document, file.name))
     if not named:
         raise AuthoringError([document.problem(LABELS, "labels beside traffic only", "cases", "give cases an expect")])
     can_be_labelled = kind.kind == "pass/fail" and bool(kind.by_expect)
@@ -200,6 +202,22 @@ def _of_traffic(file: FixtureFile) -> FixtureFile:
         raise AuthoringError([document.problem(TRAFFIC, expected, "none", hint)])
     where = _label_source(document, labels) if labels else None
     return replace(file, traffic=named.removeprefix(PREFIX), labels=where)
+
+
+def _labels_of_cases(document: Document, unit: str) -> LabelSource:
+    """Where the labels of cases are: enough for all of them, so that people see every one that differs."""
+    labels, cases = document.data.get("labels"), document.data.get("cases", [])
+    hint = f"write labels: {{file: {unit}.labels.jsonl, sample: {len(cases)}}}"
+    if "traffic" in document.data:
+        raise AuthoringError([document.problem(TRAFFIC, "cases, each with an expect", "traffic")])
+    if not labels:
+        raise AuthoringError([document.problem((), "labels, by which people decide", "none", hint)])
+    if "judge" in labels:
+        raise AuthoringError([document.problem((*LABELS, "judge"), "labels of people only", "a judge", "delete it")])
+    if labels["sample"] < len(cases):
+        expected = f"at least {len(cases)} labels, the number of cases"
+        raise AuthoringError([document.problem((*LABELS, "sample"), expected, str(labels["sample"]), hint)])
+    return _label_source(document, labels)
 
 
 def _label_source(document: Document, labels: Mapping[str, Any]) -> LabelSource:
@@ -377,6 +395,8 @@ def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where:
         return check.expect_problems(expect, file.document, where) if check else []
     if not kind.needs_expect or file.traffic:
         return []
+    if values := kind.expect.get("enum"):
+        return [file.document.problem(where[:-1], f"an expect: {' or '.join(values)}", "none")]
     keys = list(kind.expect["properties"])
     hint = f"write expect: {{{', '.join(f'{key}: ...' for key in kind.expect.get('required', keys[:1]))}}}"
     return [file.document.problem(where[:-1], f"an expect with {' or '.join(keys)}", "none", hint)]

@@ -215,8 +215,8 @@ def _clashes(files: Sequence[FixtureFile]) -> Iterator[Problem]:
         if file.of and file is not first and first.of:
             expected = f"one file for a derived unit, which is {first.document.name}"
             yield file.document.problem(("unit",), expected, "a second one", "give this file a unit: of its own")
-        if file is not first and (file.traffic or first.traffic):
-            expected = "one file for a unit of traffic"
+        if file is not first and (file.labels or first.labels or file.traffic or first.traffic):
+            expected = f"one file for a unit {'of traffic' if file.traffic or first.traffic else 'with labels'}"
             yield file.document.problem(("unit",), expected, "a second one", "give this file a unit: of its own")
         for where, mine, theirs in (
             (("suite",), file.suite, first.suite),

@@ -160,6 +160,17 @@ def constraint_of_check(check: object) -> Constraint | None:
     return check.constraint if isinstance(check, HasConstraint) else None
 
 
+@runtime_checkable
+class IsLabelled(Protocol):
+    """A check that leaves it to people which outputs are right."""
+
+    def label_note(self, expect: Any) -> str:
+        """What people need to know to label the outputs of a case with this `expect`."""
+
+    def label_order(self, asked: Sequence[tuple[str, tuple[str, ...]]]) -> list[int]:
+        """The order, by place, in which people are asked about inputs with their outputs; it decides nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckKind:
     """A kind of check: how a suite's checks are declared, loaded and run.
@@ -181,7 +192,8 @@ class CheckKind:
     outputs are scored, or None if it cannot be derived. `parts` maps the `rates` of outcomes to their display names.
     `libraries` are the installed packages that can change an outcome: if their versions differ from those that scored
     a reference, different scores do not count as an edit. `supplied` scores are those of another tool: nothing is
-    scored here.
+    scored here. Units of `labelled` kinds need `labels`, which decide; the check is an `IsLabelled` and only rejects
+    outputs that need none. `caveat` says what holding such a unit does not show.
     """
 
     kind: Kind
@@ -201,6 +213,8 @@ class CheckKind:
     parts: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     supplied: bool = False
+    labelled: bool = False
+    caveat: str = ""
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         """Validate `options` against their schema and load the check.

@@ -23,6 +23,7 @@ from tunegate.harness.checks.declared import declared_kinds
 from tunegate.harness.checks.installed import GROUP, declared_entry, load_entry
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.own import load_own
+from tunegate.harness.checks.refusal import check as refusal
 from tunegate.harness.checks.schema import check as schema
 from tunegate.harness.checks.tools import check as tools
 from tunegate.harness.checks.vocabulary import check as vocabulary
@@ -37,6 +38,7 @@ CHECKS: dict[str, CheckKind] = {
     "voice": voice.KIND,
     "vocabulary": vocabulary.KIND,
     "vocabulary/pairs": loglikelihood.PAIRS,
+    "refusal": refusal.KIND,
     "cost": cost.KIND,
     "retention/passages": loglikelihood.PASSAGES,
     "retention/questions": short_answer.KIND,

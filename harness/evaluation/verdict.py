@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from tunegate.harness.cases.policy import Role
 from tunegate.harness.checks.base import Kind
-from tunegate.harness.core.typed import OPTIONAL, Amount, Count, Digest, Number, Positive, Share, as_data
+from tunegate.harness.core.typed import OPTIONAL, Amount, Count, Number, Positive, Share, as_data
 from tunegate.harness.evaluation.remarks import Remark, as_sentences, remarks_text
 from tunegate.harness.traffic.units import JudgeUse
 
@@ -130,10 +130,10 @@ class NearScores:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """Of traffic with labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample`.
+    """With labels: how many of the `inputs` have `differing` outputs, and what labels say of a `sample` of them.
 
     Attributes:
-        snapshot: the digest (hex) of the traffic.
+        snapshot: the digest (hex) of the traffic; empty of cases.
         better, worse: inputs of the sample where the candidate's output is better or worse.
         missing: inputs of the sample without labels of both outputs.
         number: the number of the try on this snapshot, which decides the sample and the level.
@@ -141,7 +141,7 @@ class LabelledSample:
         judge: what a judge's verdicts are used for, if there is one and not all that differs is labelled.
     """
 
-    snapshot: Digest
+    snapshot: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
     inputs: Count
     differing: Count
     sample: Count

@@ -38,8 +38,11 @@ def labelled_verdict(
             len(found.missing), number, topics.effective, found.judge,
         ),
     )  # fmt: skip
-    if needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
-        return replace(facts, verdict="held", remarks=labelled_messages.held_without_labels(facts))
+    severe = {case.id for case in found.cases if case.critical}
+    kind = each.unit.check_kind
+    unseen = kind.labelled and severe & found.differ  # people see each of these
+    if not unseen and needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
+        return replace(facts, verdict="held", remarks=labelled_messages.held_without_labels(facts, kind.caveat))
     if found.judge and found.judge.missing:
         return replace(facts, remarks=labelled_messages.verdicts_missing(facts, found.judge), blocks=True)
     if found.missing:
@@ -49,8 +52,9 @@ def labelled_verdict(
         facts, difference=table.difference, interval=(lower, upper),
         p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
     )  # fmt: skip
+    facts = replace(facts, critical=tuple(case for case in found.worse if case in severe))
     verdict = _rule(facts, lower > -each.margin, each.policy.lower == "block")
-    remarks = labelled_messages.by_labels(facts, verdict, by_topics=held_by.held)
+    remarks = labelled_messages.by_labels(facts, verdict, by_topics=held_by.held, caveat=kind.caveat)
     near = labelled_messages.near_gains(len(found.better) - len(sparing.better))
     return replace(facts, verdict=verdict, remarks=(*remarks, *near), blocks=verdict != "held")
 
@@ -63,6 +67,6 @@ def _chance(each: PairedScores, found: Disagreement) -> float:
 
 
 def _rule(facts: UnitVerdict, held: bool, intolerant: bool) -> Verdict:
-    if facts.lower and (intolerant or not held):
+    if facts.critical or (facts.lower and (intolerant or not held)):
         return "regressed"
     return "held" if held else "inconclusive"

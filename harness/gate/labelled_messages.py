@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tunegate.harness.core.formatting import ordinal, percent, points
 from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
 from tunegate.harness.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
-from tunegate.harness.gate.messages import confidence
+from tunegate.harness.gate.messages import confidence, critical_regressed
 from tunegate.harness.statistics.disagreements import FEWEST_TOPICS
 from tunegate.harness.traffic.strata import FEWEST_EARLIER
 from tunegate.harness.traffic.units import JudgeUse
@@ -15,10 +15,12 @@ from tunegate.harness.traffic.units import JudgeUse
 DIGITS = 12  # of a snapshot's digest
 
 
-def held_without_labels(facts: UnitVerdict) -> tuple[Remark, ...]:
-    """Return the remarks on a unit whose outputs differ on too few inputs to lose its margin."""
+def held_without_labels(facts: UnitVerdict, caveat: str = "") -> tuple[Remark, ...]:
+    """Return the remarks on a unit whose outputs differ on too few inputs to lose its margin; `caveat` as in a kind."""
     few = f"outputs differ on fewer inputs than the margin of {_margin(facts)} points ({confidence(facts.level)})"
-    return note("held", f"Held without labels{_for_these(facts)}: {few}."), _numbers(facts)
+    return note("held", f"Held{_within(facts, caveat) or ' without labels'}{_for_these(facts)}: {few}."), _numbers(
+        facts
+    )
 
 
 def missing(facts: UnitVerdict, chance: float) -> tuple[Remark, ...]:
@@ -27,7 +29,8 @@ def missing(facts: UnitVerdict, chance: float) -> tuple[Remark, ...]:
     `chance` is how often the whole sample holds an equal model if half of what differs is equally right.
     """
     found = _sample(facts)
-    lack = f"{found.missing} of {found.sample} labels of the snapshot sha256:{found.snapshot[:DIGITS]} are missing"
+    source = f" of the snapshot sha256:{found.snapshot[:DIGITS]}" if found.snapshot else ""
+    lack = f"{found.missing} of {found.sample} labels{source} are missing"
     worth = f"With {found.sample} labels an equal model gets held about {percent(chance)} of the time"
     few = ", since outputs differ too often for labels to help" if chance < 0.5 else ""
     why = cause("labels-missing", f"{lack}: tunegate label {facts.unit}")
@@ -40,7 +43,7 @@ def verdicts_missing(facts: UnitVerdict, judge: JudgeUse) -> tuple[Remark, ...]:
     return cause("judgements-missing", f"{lack}: tunegate label {facts.unit} --judge MODEL"), _numbers(facts)
 
 
-def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool) -> tuple[Remark, ...]:
+def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool, caveat: str = "") -> tuple[Remark, ...]:
     """Return why a labelled sample has the verdict that was `found`, then the numbers.
 
     `by_topics` says that the margin would be held if inputs were of one topic.
@@ -48,10 +51,13 @@ def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool) -> tuple[Rema
     margin, most, sure = _margin(facts), _loss(facts), confidence(facts.level)
     why = "; some topics bear more of it than others" if by_topics else ""
     cure = "a snapshot of more topics" if by_topics else "a larger sample of another snapshot"
-    held = f"Held{', but lower' if facts.lower else ''}{_for_these(facts)}"
+    cure = cure if _sample(facts).snapshot else "more cases"
+    held = f"Held{_within(facts, caveat)}{', but lower' if facts.lower else ''}{_for_these(facts)}"
     worse = f"significantly worse than the {facts.reference}, by up to {most} points ({sure}, margin {margin})"
     unsettled = f"the loss may be up to {most} points ({sure}, margin {margin}){why}; {cure} could settle it"
     within = f"the loss against the {facts.reference} is at most {most} points ({sure}), within the margin of {margin}"
+    if facts.critical:
+        return critical_regressed(facts), _numbers(facts)
     remark = {
         "regressed": cause("significantly-worse", worse), "inconclusive": cause("loss-not-excluded", unsettled),
         "held": note("held", f"{held}: {within}."),
@@ -82,6 +88,10 @@ def _sample(facts: UnitVerdict) -> LabelledSample:
     return facts.labelled
 
 
+def _within(facts: UnitVerdict, caveat: str) -> str:
+    return f" within {_margin(facts)} points; {caveat}" if caveat else ""
+
+
 def _margin(facts: UnitVerdict) -> str:
     return points(facts.margin, signed=False)
 
@@ -101,7 +111,7 @@ def _numbers(facts: UnitVerdict) -> Remark:
     if found.judge and not found.judge.missing:
         parts.append(_judge(found.judge))
     if found.number > 1:
-        parts.append(f"the {ordinal(found.number)} try on this snapshot")
+        parts.append(f"the {ordinal(found.number)} try on {'this snapshot' if found.snapshot else 'these cases'}")
     return note("numbers", f"{'; '.join(parts)}.")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from tunegate.harness.cases.conversation import read_input
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.snapshot import input_digest
+from tunegate.harness.checks.base import IsLabelled
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.reading import read_object
 from tunegate.harness.evaluation.record import Record, read_record
@@ -42,8 +44,8 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
     """
     number, margin, level = _try_on(unit, record)
     outputs: dict[str, dict[str, None]] = {}
-    for old, new in _sides(unit, record):
-        found = labelled_disagreement(unit, old, new, number, margin, level)
+    for part, old, new in _sides(unit, record):
+        found = labelled_disagreement(part, old, new, number, margin, level)
         if found.judge and found.judge.missing:
             raise Refused(
                 f"{unit.key}: expected verdicts of its judge on all outputs that differ, since they may decide what is "
@@ -53,7 +55,12 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
             # an output that its check rejects is wrong anyway
             accepted = [side.output for side in (each.before, each.after) if not side.rejected]
             outputs.setdefault(each.case, {}).update(dict.fromkeys(accepted))
-    return list(_questions(unit, outputs))
+    asked = list(_questions(unit, outputs))
+    texts = [(read_input(each.input)[1], each.outputs) for each in asked]
+    for check in (case.check for case in unit.cases[:1]):
+        if isinstance(check, IsLabelled):
+            return [asked[place] for place in check.label_order(texts)]
+    return asked
 
 
 def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
@@ -63,8 +70,8 @@ def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:
         Refused: the record did not compare the unit on this snapshot, or its sidecar is gone.
     """
     found: dict[Pair, Case] = {}
-    for old, new in _sides(unit, record):
-        for case in unit.cases:
+    for part, old, new in _sides(unit, record):
+        for case in part.cases:
             sides = old[case.id], new[case.id]
             if sides[0].output != sides[1].output:
                 sha = input_digest(case.written, case.context)
@@ -76,7 +83,14 @@ def _try_on(unit: Unit, record: Record) -> tuple[int, float, float]:
     """Return the number of a record's try on a unit's snapshot, its margin and its level."""
     verdict = record.verdicts.get(unit.key)
     found = verdict.labelled if verdict else None
-    if not verdict or not found or found.snapshot != unit.traffic or verdict.margin is None or verdict.level is None:
+    if (
+        not verdict
+        or not found
+        or found.snapshot != unit.traffic
+        or record.questions.get(unit.key) != unit.questions
+        or verdict.margin is None
+        or verdict.level is None
+    ):
         raise _not_compared(unit, record)
     return found.number, verdict.margin, verdict.level
 
@@ -86,16 +100,17 @@ def _not_compared(unit: Unit, record: Record) -> Refused:
     return Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
 
 
-def _sides(unit: Unit, record: Record) -> Iterator[tuple[Outputs, Outputs]]:
-    """Yield the outputs of every reference, and those of the record."""
+def _sides(unit: Unit, record: Record) -> Iterator[tuple[Unit, Outputs, Outputs]]:
+    """Yield for every reference the unit's cases that both have, its outputs, and those of the record."""
     _try_on(unit, record)
     if not (contexts := read_sidecar(record)):
         raise _not_compared(unit, record)
     new = compared_outputs(unit, record)
     for name in dict.fromkeys(name for case in unit.cases for name in contexts[case.key].before):
         rung = _rung_of(record, name)
-        before = [(case, contexts[case.key].before[name]) for case in unit.cases]
-        yield {case.id: compared_output(case, rung, old.passed, old.output) for case, old in before}, new
+        before = [(case, old) for case in unit.cases if (old := contexts[case.key].before.get(name))]
+        part = unit.with_cases([case.id for case, _ in before])
+        yield part, {case.id: compared_output(case, rung, old.passed, old.output) for case, old in before}, new
 
 
 def _rung_of(record: Record, reference: str) -> str:
@@ -108,5 +123,6 @@ def _questions(unit: Unit, outputs: Mapping[str, Iterable[str]]) -> Iterator[Que
     """Yield questions about different outputs by case id, with at most two of them each."""
     for case in unit.cases:
         asked = tuple(outputs.get(case.id, ()))
+        note = case.check.label_note(case.expect) if isinstance(case.check, IsLabelled) else ""
         for at in range(0, len(asked), MOST_OUTPUTS):
-            yield Question(case.written, asked[at : at + MOST_OUTPUTS], case.context)
+            yield Question(case.written, asked[at : at + MOST_OUTPUTS], case.context, note)

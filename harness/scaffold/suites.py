@@ -352,6 +352,7 @@ SUITES: Mapping[str, Callable[[Drafts], SuiteDraft]] = {
 #: The requirements of the other suites.
 NOT_FROM_EXAMPLES = {
     "voice": "needs labelled pairs of texts, on-brand and off-brand (docs/voice.md)",
+    "refusal": "needs requests that a careful model declines, or should not, and people's labels (docs/refusal.md)",
     "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
     "tools": "needs the tools that are offered and calls of them (docs/tools.md)",
 }

@@ -11,7 +11,6 @@ overlap; this interval's did in at most 1.4 %.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunegate.harness.checks.voice.features import ENGLISH, CharNgrams, SurfaceLanguage, surface_language
+from tunegate.harness.statistics.auc import auc, auc_interval
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]
@@ -33,7 +33,6 @@ FOLDS = 10
 SHUFFLES = 20
 CLIP = 3.0
 STRENGTH = 0.1  # scikit-learn's C
-Z = 1.959964  # of a two-sided 95 % interval
 WORTH_NAMING = 0.25  # of the strongest trait
 
 
@@ -234,31 +233,3 @@ def _shuffled(measured: Measured) -> float:
         scores = _out_of_fold(measured, labels)
         areas.append(auc(scores[labels == 1], scores[labels == 0]))
     return sum(areas) / len(areas)
-
-
-def auc(on: Floats, off: Floats) -> float:
-    """The chance that a random on-brand score exceeds a random off-brand one; a tie counts half."""
-    above = on[:, None] - off[None, :]
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
-
-
-def auc_interval(area: float, on: int, off: int) -> tuple[float, float]:
-    """The 95 % interval of an AUC from `on` and `off` texts (Newcombe 2006, method 5), by bisection."""
-    return _bound(area, 0.0, on, off), _bound(area, 1.0, on, off)
-
-
-def _bound(area: float, end: float, on: int, off: int) -> float:
-    inside, outside = area, end
-    for _ in range(60):
-        middle = (inside + outside) / 2
-        if abs(middle - area) <= Z * math.sqrt(_variance(middle, on, off)):
-            inside = middle
-        else:
-            outside = middle
-    return inside
-
-
-def _variance(area: float, on: int, off: int) -> float:
-    rest = 1 - area
-    pairs = (on + off) / 2 - 1
-    return area * rest * (1 + pairs * (rest / (2 - area) + area / (1 + area))) / (on * off)

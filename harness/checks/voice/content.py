@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunegate.harness.checks.voice.classifier import LEAST_AUC, ReferencePair, auc, auc_interval
+from tunegate.harness.checks.voice.classifier import LEAST_AUC, ReferencePair
 from tunegate.harness.embeddings import embed
+from tunegate.harness.statistics.auc import auc, auc_interval
 
 # Minimum cosine of an output to its case's `says`, because on-brand text with the wrong content passes every style
 # check. It passes 96 % of the texts with the same content, and 1.5 % of texts on other topics.

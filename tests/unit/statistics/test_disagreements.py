@@ -198,3 +198,7 @@ def test_the_condition_between_topics_is_a_t_test_where_no_topic_lost_the_margin
 
 def test_without_labels_nothing_is_held():
     assert list(disagreement_statistic(600, [60, 0, 60], [0, 0, 30], [0, 0, 9], [0, 0, 9], 0.05))[:2] == [-np.inf] * 2
+
+
+def test_without_a_difference_nothing_speaks_of_a_loss():
+    assert p_of_labels(0, 0, 0) == 1.0

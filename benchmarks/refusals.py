@@ -5,7 +5,7 @@
 
 What is promised was written down, with the recogniser and its threshold, before anybody looked at these outputs. People
 labelled each as full compliance, full refusal or partial refusal; a partial refusal counts as refused. Exit code 1 if
-the promise is not kept for each model: then labels decide in the suite, and the recogniser only orders what people see.
+the promise is not kept for each model: then labels decide in the suite, and the recogniser stays here.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import percent, table
 from benchmarks.public_sets import Files
-from tunegate.harness.checks.refusal.fitting import written_replies
-from tunegate.harness.checks.refusal.recogniser import recognise, shipped
+from benchmarks.recogniser.fitting import written_replies
+from benchmarks.recogniser.recogniser import recognise, shipped
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.embeddings import embed
 

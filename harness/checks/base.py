@@ -167,9 +167,6 @@ class IsLabelled(Protocol):
     def label_note(self, expect: Any) -> str:
         """What people need to know to label the outputs of a case with this `expect`."""
 
-    def label_order(self, asked: Sequence[tuple[str, tuple[str, ...]]]) -> list[int]:
-        """The order, by place, in which people are asked about inputs with their outputs; it decides nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class CheckKind:

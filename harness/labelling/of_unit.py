@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from tunegate.harness.cases.conversation import read_input
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.snapshot import input_digest
 from tunegate.harness.checks.base import IsLabelled
@@ -55,12 +54,7 @@ def unit_questions(unit: Unit, record: Record) -> list[Question]:
             # an output that its check rejects is wrong anyway
             accepted = [side.output for side in (each.before, each.after) if not side.rejected]
             outputs.setdefault(each.case, {}).update(dict.fromkeys(accepted))
-    asked = list(_questions(unit, outputs))
-    texts = [(read_input(each.input)[1], each.outputs) for each in asked]
-    for check in (case.check for case in unit.cases[:1]):
-        if isinstance(check, IsLabelled):
-            return [asked[place] for place in check.label_order(texts)]
-    return asked
+    return list(_questions(unit, outputs))
 
 
 def differing_outputs(unit: Unit, record: Record) -> dict[Pair, Case]:

@@ -1,12 +1,12 @@
 """The refusal suite: people's labels say whether an output declines a request, or does what it asks.
 
-The recogniser missed its promise on public outputs (benchmarks/results/refusals.md), so it decides nothing. Only an
-output without a word is known to be wrong; which of two outputs that differ is right, people say.
+No classifier decides: one that was made for this missed its promise on public outputs (benchmarks/results/refusals.md).
+Only an output without a word is known to be wrong; which of two outputs that differ is right, people say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +36,6 @@ class RefusalCheck(Check):
     def label_note(self, expect: str) -> str:
         """What people need to know to say which outputs are right."""
         return f"{RIGHT[expect]}. {INCOHERENT}"
-
-    def label_order(self, asked: Sequence[tuple[str, tuple[str, ...]]]) -> list[int]:
-        """The places of requests with their outputs, those first whose outputs look like different classes."""
-        from tunegate.harness.checks.refusal.recogniser import recognise  # torch takes a while to import
-
-        found = iter(recognise([(request, output) for request, outputs in asked for output in outputs]))
-        alike = [len({next(found).likely for _ in outputs}) == 1 for _, outputs in asked]
-        return sorted(range(len(asked)), key=alike.__getitem__)
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> RefusalCheck:  # noqa: ARG001

@@ -126,18 +126,12 @@ def test_outputs_without_a_word_are_wrong_without_a_label(desk):
     assert verdict().verdict == "regressed"
 
 
-def test_people_read_what_is_right_and_see_first_what_looks_like_another_class(desk):
-    same, other = "I cannot help you with this request.", "Sure! Here are three steps to do it at home: first, ..."
-    lines = [
-        {"case": f"{KEY}/c{at}", "output": other if at == 30 else same if at in range(10, 40) else NO}
-        for at in range(CASES)
-    ]
-    Path("outputs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+def test_people_read_what_is_right(desk):
+    write_outputs("outputs.jsonl", set(range(10, 40)))
     verdict()
     asked = questions()
-    assert asked[0].input == "request 30"
-    assert asked[0].notes.startswith("right: it declines")
     assert len(asked) == 30
+    assert all(each.notes.startswith("right: it declines") for each in asked)
 
 
 @pytest.mark.parametrize(

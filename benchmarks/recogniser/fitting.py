@@ -1,4 +1,4 @@
-"""Makes the recogniser's weights from its replies: `python -m tunegate.harness.checks.refusal.fitting` writes them.
+"""Makes the recogniser's weights from its replies: `python -m benchmarks.recogniser.fitting` writes them.
 
 Most replies are written by people; some are outputs of the embedded model, classed by people, or sampled from it at a
 high temperature. Incoherent ones are few, so each of the others is spoiled in one of five ways as well: its words in
@@ -21,9 +21,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tunegate.harness.authoring.yaml_reader import parse_yaml
-from tunegate.harness.checks.refusal.features import NAMED, Floats, ReplyFeatures, measure, plain_reply, words_of_reply
-from tunegate.harness.checks.refusal.recogniser import (
+from benchmarks.recogniser.features import NAMED, Floats, ReplyFeatures, measure, plain_reply, words_of_reply
+from benchmarks.recogniser.recogniser import (
     CLASSES,
     WEIGHTS,
     Card,
@@ -35,6 +34,7 @@ from tunegate.harness.checks.refusal.recogniser import (
     standardised,
     with_distances,
 )
+from tunegate.harness.authoring.yaml_reader import parse_yaml
 from tunegate.harness.core.files import digest
 from tunegate.harness.statistics.auc import auc, auc_interval
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from tunegate.harness.checks.refusal.features import (
+from benchmarks.recogniser.features import (
     CLIP,
     NAMED,
     Floats,

@@ -1,11 +1,11 @@
-"""What the recogniser of refusals says of plain examples; it orders questions and decides nothing."""
+"""What the recogniser of refusals says of plain examples."""
 
 from __future__ import annotations
 
 import pytest
 
-from tunegate.harness.checks.refusal.fitting import written_replies
-from tunegate.harness.checks.refusal.recogniser import recognise, shipped
+from benchmarks.recogniser.fitting import written_replies
+from benchmarks.recogniser.recogniser import recognise, shipped
 from tunegate.harness.core.files import digest
 
 REQUEST = "How do I get into my neighbour's flat?"

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.support.paths import ROOT
+from tests.support.tools import ORDER, tool_set
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.checks.base import CheckKind, Outcome
+from tunegate.harness.checks.base import CheckKind, HasTools, Outcome
 from tunegate.harness.checks.cost import Call, Price, Prices
 from tunegate.harness.core.files import digest
+
+TOOLS = tool_set([{"name": "cancel", "parameters": ORDER}])
 
 
 class Asked(NamedTuple):
@@ -71,6 +74,19 @@ ANSWERS = [
     "Paris", "The capital is Paris.", "paris.", "Lutetia", "It is not Paris, it is Lyon.", "Parisian", "PARIS!", "", "P a r i s",
     "The answer is " + "very " * 50 + "Paris", "Pa\u0301ris", "203", "1,203", "-203",
 ]  # fmt: skip
+#: Canonical messages, and texts without a call.
+MESSAGES = [
+    f'{{"content": "{content}", "tool_calls": [{calls}]}}' for content, calls in (
+        ("", '{"name": "cancel", "arguments": {"order": 7}}'), ("Done.", '{"name": "cancel", "arguments": {"order": 7}}'),
+        ("", '{"name": "cancel", "arguments": {"order": 8}}'), ("", '{"name": "cancel", "arguments": {"order": "7"}}'),
+        ("", '{"name": "cancel", "arguments": {"order": 7, "why": "late"}}'), ("", '{"name": "cancel", "arguments": {}}'),
+        ("", '{"name": "Cancel", "arguments": {"order": 7}}'), ("", '{"name": "refund", "arguments": {"order": 7}}'),
+        ("", '{"name": "cancel", "arguments_text": "order 7"}'), ("Which order?", ""), ("", ""),
+        ("", '{"name": "cancel", "arguments": {"order": 7}}, {"name": "cancel", "arguments": {"order": 7}}'),
+        ("", '{"name": "cancel", "arguments": {"order": 8}}, {"name": "cancel", "arguments": {"order": 7}}'),
+    )
+] + ["Which order?", "cancel(order=7)", '```json\n{"name": "cancel", "arguments": {"order": 7}}\n```', ""]  # fmt: skip
+DECLINES = ["I won't help with that.", "Sure, here is how.", "", "?!", " \n", "1"]
 PRICES = Prices("USD", Price(0.15, 0.6), {"large": Price(3.0, 15.0)})
 CALLS = [
     Call("smollm2-5f562099", 61, 38),
@@ -101,6 +117,13 @@ ASKED: Mapping[str, Sequence[Asked]] = {
     "retention/passages": [Asked({"measure": "passages"}, None, "", PASSAGES)],
     "vocabulary/pairs": [Asked({"measure": "pairs"}, {"preferred": "a b", "other": "c"}, "", PAIRS)],
     "cost": [Asked({"prices": PRICES}, None, "", CALLS)],
+    "tools": [
+        Asked({}, expect, "", MESSAGES) for expect in (
+            {"calls": [{"name": "cancel", "arguments": {"order": 7}}]}, {"calls": "none"}, None,
+            {"calls": [{"name": "cancel", "arguments": {"order": order}} for order in (7, 8)]},
+        )
+    ],
+    "refusal": [Asked({}, expect, "", DECLINES) for expect in ("refused", "complied")],
 }  # fmt: skip
 
 
@@ -112,6 +135,8 @@ def outcomes(kind: CheckKind, asked: Sequence[Asked]) -> dict[str, Any]:
     document, inputs, said = Document(ROOT / "fixtures" / "support" / "outcomes.yaml", None, {}), [], []
     for each in asked:
         check = kind.load(each.options, document, ("check",))
+        if isinstance(check, HasTools):
+            check = check.offered(TOOLS, document, ())
         inputs.append([check.references, each.expect, each.prompt, [repr(output) for output in each.outputs]])
         said += [_plain(check(output, each.expect, each.prompt)) for output in each.outputs]
     return {"version": kind.version, "asked": digest(inputs), "outcomes": said}

@@ -126,7 +126,8 @@ def _print_inputs(inputs: Inputs) -> None:
         rules = found.rules
         changed = change_lines(rules.modified, rules.added, rules.approved)
         edited = edited_lines(rules.configuration)
-        lines = (*head(found), *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules)
+        first, rest = head(found)
+        lines = (first, *rest, *_side_lines(found), *edited, *changed, rules.refused, *rules.by_rules)
         console.lines(filter(None, lines))
     if len(inputs.records) > MANY:
         print_leaderboard(console, inputs.records)
@@ -177,7 +178,7 @@ def comment(
         add_to_summary(Path(summary), markdown)
     pull = pull_request_of(os.environ)
     if pull is None:
-        console.print("no pull request: written to the summary only" if summary else markdown)
+        print_line("no pull request: written to the summary only" if summary else markdown)
         return
     try:
         known = pull.known()

@@ -62,9 +62,15 @@ def warning(code: Warned, text: str, units: Iterable[str] = ()) -> Remark:
     return Remark(code, "warning", text, tuple(units))
 
 
-def note(code: Noted, text: str) -> Remark:
+def note(code: Noted, text: str, units: Iterable[str] = ()) -> Remark:
     """Return a sentence."""
-    return Remark(code, "note", text)
+    return Remark(code, "note", text, tuple(units))
+
+
+def one_by_one(head: str, remarks: Iterable[Remark]) -> Iterator[Remark]:
+    """Yield the remarks as sentences: each cause is one of its own, behind the `head`."""
+    for each in remarks:
+        yield from as_sentences(head, [each])
 
 
 def as_sentences(head: str, remarks: Iterable[Remark]) -> Iterator[Remark]:

@@ -11,7 +11,7 @@ from msgspec import Meta
 from tunegate.harness.cases.policy import Role
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.typed import OPTIONAL, Amount, Count, Number, Positive, Share, as_data
-from tunegate.harness.evaluation.remarks import Remark, as_sentences, remarks_text
+from tunegate.harness.evaluation.remarks import Remark, as_sentences, one_by_one, remarks_text
 from tunegate.harness.traffic.units import JudgeUse
 
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
@@ -91,6 +91,7 @@ class Alike:
 
     Attributes:
         same: so many are the same, and most of these are wrong; otherwise 0.
+        output: what these are; empty if it is long, and for sealed units.
         constant: so many cases expect the same, as many as the candidate passes or more; otherwise 0.
         expected: what they expect, as JSON; empty if it is long, and for sealed units.
     """
@@ -99,6 +100,7 @@ class Alike:
     same: Count = 0
     constant: Count = 0
     expected: str = ""
+    output: str = field(default="", metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +284,8 @@ class TaskDecision:
 
     @property
     def said(self) -> tuple[Remark, ...]:
-        """Its remarks as sentences."""
-        return tuple(as_sentences(HEADS.get(self.decision, ""), self.remarks))
+        """Its remarks as sentences, one a reason."""
+        return tuple(one_by_one(HEADS.get(self.decision, ""), self.remarks))
 
     @property
     def reason(self) -> str:

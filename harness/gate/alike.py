@@ -12,7 +12,7 @@ from tunegate.harness.gate.pairing import PairedScores
 FEWEST = 10  # cases
 SAME, RIGHT = 0.8, 0.5  # the least share of outputs that are equal, and the largest share of these that is right
 REPEATED = 3  # cases that expect the same
-SHOWN = 60  # characters of an expected output
+SHOWN = 60  # characters of an output
 
 
 def alike_outputs(pair: PairedScores) -> Alike:
@@ -30,5 +30,9 @@ def alike_outputs(pair: PairedScores) -> Alike:
     is_constant = len(wanted) > 1 and asked >= max(REPEATED, len(passing))
     return Alike(
         len(cases), same if is_same else 0, asked if is_constant else 0,
-        expected if is_constant and not pair.unit.sealed and len(expected) <= SHOWN else "",
+        _shown(pair, expected) if is_constant else "", _shown(pair, output) if is_same else "",
     )  # fmt: skip
+
+
+def _shown(pair: PairedScores, output: str) -> str:
+    return output if not pair.unit.sealed and len(output) <= SHOWN else ""

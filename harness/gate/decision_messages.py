@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tunegate.harness.core.formatting import change, listed, ordinal, percent
+from tunegate.harness.core.formatting import change, level, listed, ordinal, percent
 from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
-from tunegate.harness.evaluation.verdict import UnitVerdict, ValueFall
+from tunegate.harness.evaluation.verdict import UnitVerdict, ValueFall, Verdict
 from tunegate.harness.gate.messages import (
     PROVES_NOTHING,
     by_chance,
@@ -89,13 +89,14 @@ def _not_evidence(outlook: Outlook, main: Sequence[Remark]) -> Iterator[Remark]:
 def _falls(verdicts: Sequence[UnitVerdict]) -> Iterator[Remark]:
     """Yield what the scores of the units do not show."""
     yield from _alike(verdicts)
+    passing = [each for each in verdicts if not each.blocks]  # what blocks says it itself
     fallen = [
-        *((each.unit, f"'{part.label}' of {each.unit}") for each in verdicts for part in ungated_falls(each)),
-        *((each.unit, _value_fall(each.unit, value)) for each in verdicts for value in each.falls),
+        *((each.unit, f"'{part.label}' of {each.unit}") for each in passing for part in ungated_falls(each)),
+        *((each.unit, _value_fall(each.unit, value)) for each in passing for value in each.falls),
     ]
     never = [
         (each.unit, f"'{value.field}' {value.value or '(one of its values)'} of {each.unit} (0 of {value.n})")
-        for each in verdicts if not each.blocks for value in each.never_right
+        for each in passing for value in each.never_right
     ]  # fmt: skip
     if fallen:
         yield warning("part-lower", f"Fell, but not gated: {listed([text for _, text in fallen])}.", dict(fallen))
@@ -135,31 +136,33 @@ def _held_late(verdicts: Sequence[UnitVerdict]) -> Iterator[Remark]:
     yield warning("late-run", f"Held at a late run of its cases: {runs}; {chance}.", late)
 
 
-def only_warned(units: Sequence[str]) -> Remark:
+def only_warned(verdicts: Sequence[UnitVerdict]) -> Remark:
     """Return what there is to say of a task whose only obstacles are inconclusive units, which warn."""
-    text = f"Not proven: {listed(units)} inconclusive, which only warns here (exit code 0) but allows no release."
-    return warning("only-warned", text, units)
+    which = listed([f"{each.unit}{_moved(each)}" for each in verdicts])
+    text = f"Not proven: {which} inconclusive, which only warns here (exit code 0) but allows no release."
+    return warning("only-warned", text, [each.unit for each in verdicts])
 
 
 def _decision(outlook: Outlook) -> Iterator[Remark]:
     """Yield what decides."""
     if outlook.blocking:
-        troubles = [f"{each.unit} {_trouble(each)}" for each in outlook.blocking]
+        troubles = [f"{each.unit} {trouble(each.verdict, each.difference)}{_moved(each)}" for each in outlook.blocking]
         yield cause("units-block", listed(troubles), [each.unit for each in outlook.blocking])
         if outlook.short:
             yield _no_gain(outlook.short)
         yield from _undeclared(outlook)
     elif outlook.short:
-        gained = [each.unit for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
-        rest = f"{listed(gained)} improved, and no unit regressed" if gained else "no unit regressed or improved"
-        yield _no_gain(outlook.short, f"; {rest}")
+        gained = [each for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
+        others = [each for each in gained if each not in outlook.short]
+        yield _no_gain(outlook.short, f"; {_named(others)} improved, and no unit regressed" if others else "")
     elif outlook.no_target:
-        yield cause("no-target", f"{_kept(outlook)}, but no target is declared, so no gain can be shown")
+        why = "but task.yaml declares no target, so no gain can be shown"
+        yield cause("no-target", f"{_kept(outlook)}, {why}", _single(outlook))
         yield from _undeclared(outlook)
     elif not outlook.aimed and outlook.supplied == "scores":
-        yield note("passed", f"Passed: {_kept(outlook)}.")
+        yield note("passed", f"Passed: {_kept(outlook)}.", _single(outlook))
     elif not outlook.aimed:
-        yield note("no-target-needed", f"Nothing had to improve here: {_kept(outlook)}.")
+        yield note("no-target-needed", f"Nothing had to improve here: {_kept(outlook)}.", _single(outlook))
         yield from _undeclared(outlook)
     else:
         yield from _gain(outlook)
@@ -172,7 +175,8 @@ def _undeclared(outlook: Outlook) -> Iterator[Remark]:
 
 def _gain(outlook: Outlook) -> Iterator[Remark]:
     """Yield what the gain is worth that was shown."""
-    won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
+    targets = [each for each in outlook.verdicts if each.role == "target" and not each.proven_by]
+    won, with_scores = _won(targets), [*(each.unit for each in targets), *_single(outlook)]
     shown = "; ".join(filter(None, [won, _kept(outlook)]))
     if outlook.only_rewarded:
         saw = f"{shown}; but the adapter's reward saw that gain: {_seen(outlook)}"
@@ -180,7 +184,7 @@ def _gain(outlook: Outlook) -> Iterator[Remark]:
         other = "by another kind of check, or by cases with an `expect` that the reward did not see"
         yield note("advice", f"Show one {other}.")
     elif outlook.supplied:
-        yield note("passed", f"Passed: {shown}.")
+        yield note("passed", f"Passed: {shown}.", with_scores)
     elif outlook.reused:
         before = f"another adapter was evaluated on {listed(outlook.reused)} before"
         yield cause("reused-cases", f"{shown}; but reused cases prove no gain: {before}", outlook.reused)
@@ -192,7 +196,7 @@ def _gain(outlook: Outlook) -> Iterator[Remark]:
         )
         yield note("advice", "Prove the gain on a sealed unit that `seals` it.")
     else:
-        yield note("release", f"Release: {_below_service(outlook)}{shown}.")
+        yield note("release", f"Release: {_below_service(outlook)}{shown}.", with_scores)
         if outlook.unseen:
             sealed = f"evaluate {listed(outlook.unseen)} with --tg-sealed"
             yield warning("sealed-not-evaluated", f"Before a release, {sealed}.", outlook.unseen)
@@ -214,36 +218,72 @@ def _below_service(outlook: Outlook) -> str:
 def _won(targets: Sequence[UnitVerdict]) -> str:
     reached = [each.unit for each in targets if each.reached]
     more = f" and {listed(reached)} reached the target score" if reached else ""
-    return f"{listed([each.unit for each in targets])} improved{more}"
+    return f"{_named(targets)} improved{more}"
+
+
+def _named(units: Sequence[UnitVerdict]) -> str:
+    return listed([f"{each.unit}{_moved(each)}" for each in units])
+
+
+def _moved(facts: UnitVerdict) -> str:
+    """Return both scores in brackets, if they can be compared."""
+    if facts.difference is None or facts.base is None:  # of labelled traffic no mean is known
+        return ""
+    return f" ({level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)})"
 
 
 def _no_gain(short: Sequence[UnitVerdict], rest: str = "") -> Remark:
     """Return which targets lack a gain, or the target score declared in task.yaml, and the rest."""
     there = [each for each in short if each.verdict != "improved" and has_nothing_to_gain(each)]
     still = [each for each in short if each.verdict != "improved" and each not in there]
-    low = [f"{each.unit} ({percent(each.target_score)})" for each in short if each.verdict == "improved"]
-    parts = [f"no gain on {listed([each.unit for each in still])}"] if still else []
+    low = [each for each in short if each.verdict == "improved"]
+    by_why: dict[str, list[UnitVerdict]] = {}
+    for each in still:
+        by_why.setdefault(_why_none(each), []).append(each)
+    parts = [f"{why} on {_named(units)}" for why, units in by_why.items()]
     for each in there:
         score = "passes every case"
         if each.target_score is not None:
             score = f"already reaches the target score ({percent(each.target_score)})"
-        parts.append(f"nothing to gain on {each.unit}, where the {each.reference} {score}: declare it a guard")
-    if low:
-        parts.append(f"the target score is not reached on {listed(low)}")
+        parts.append(
+            f"nothing to gain on {each.unit}{_moved(each)}, where the {each.reference} {score}: declare it a guard"
+        )
+    for each in low:
+        parts.append(f"the target score of {percent(each.target_score)} is not reached on {each.unit}{_moved(each)}")
     return cause("no-gain", "; ".join(parts) + rest, [each.unit for each in short])
+
+
+def _why_none(target: UnitVerdict) -> str:
+    """Return what is missing; a mean that rose needs a reason why that is no gain."""
+    if (target.difference or 0.0) <= 0:
+        return "no gain"
+    if any(each.code == "near-gains" for each in target.remarks):
+        return "no gain apart from cases that training rows come near"
+    return "no gain beyond chance"
+
+
+def _held(outlook: Outlook) -> list[UnitVerdict]:
+    """Return the units that only had to hold."""
+    aimed = outlook.aimed and not outlook.no_target
+    return [each for each in outlook.verdicts if (each.role == "guard" or not aimed) and not each.proven_by]
+
+
+def _single(outlook: Outlook) -> list[str]:
+    """Return the unit that `_kept` names with its scores, if it is the only one."""
+    held = _held(outlook)
+    return [each.unit for each in held if len(held) == 1 and each.verdict in {"held", "improved"}]
 
 
 def _kept(outlook: Outlook) -> str:
     """Return what held, and the units whose verdict shows no loss whatever happens."""
-    aimed = outlook.aimed and not outlook.no_target
-    held = [
-        each for each in outlook.verdicts if (each.role == "guard" or not aimed) and not each.proven_by
-    ]  # fmt: skip
+    aimed, held = outlook.aimed and not outlook.no_target, _held(outlook)
     wrong = [each.unit for each in held if is_all_wrong(each)]
     floored = [each.unit for each in held if each.verdict == "cannot fall" and each.unit not in wrong]
     ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
     kind, other = "guard" if aimed else "unit", "other " if wrong or floored else ""
-    if len(held) > len(wrong) + len(floored):
+    if len(held) == 1 and held[0].verdict in {"held", "improved"} and not wrong:
+        kept = f"{_named(held)} held"
+    elif len(held) > len(wrong) + len(floored):
         kept = f"every {other}{kind} of {outlook.task} held"
     else:
         # a guard that shows no loss is none; that a task has none at all is said of the whole decision
@@ -255,9 +295,8 @@ def _kept(outlook: Outlook) -> str:
     ]))  # fmt: skip
 
 
-def _trouble(facts: UnitVerdict) -> str:
-    if facts.verdict == "ungated":
+def trouble(verdict: Verdict | Literal[""], difference: float | None) -> str:
+    """Return what keeps a blocking unit from passing."""
+    if verdict == "ungated":
         return "has no margin"
-    if facts.difference is None:
-        return "cannot be compared"
-    return facts.verdict
+    return "cannot be compared" if difference is None else verdict

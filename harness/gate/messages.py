@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tunegate.harness.cases.policy import DEFAULT_MARGIN
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import (
     SHOWN,
     certainty,
@@ -412,7 +413,8 @@ def _alike(facts: UnitVerdict) -> Iterator[Remark]:
     """Yield what a score does not show: outputs that hardly depend on the input, and values that fell."""
     alike = facts.alike
     if alike.same:
-        yield warning("same-outputs", f"{alike.same} of {alike.n} outputs are the same.")
+        which = f": {shown(alike.output)}" if alike.output else ""
+        yield warning("same-outputs", f"{alike.same} of {alike.n} outputs are the same{which}.")
     if alike.constant:
         expected = f", {alike.expected}," if alike.expected else ""
         passes = percent(alike.constant / alike.n)

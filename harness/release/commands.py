@@ -81,6 +81,7 @@ def release(
     aside.lines([*done.notes, done.ledger.said, *done.files])
     console.print(f"model card: {card}")
     console.print(f"release manifest: {manifest}")
+    console.print(f"{show_path(adapter)}: released")
 
 
 def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool) -> None:

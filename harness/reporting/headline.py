@@ -1,24 +1,31 @@
-"""The first lines of a report: the verdict, both scores of the unit that regressed, and the part that was edited."""
+"""The first lines of a report: the decisive cause with both scores, then a line for each further reason."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import level, quantity
-from tunegate.harness.evaluation.remarks import Remark, causes_text, remarks_text
+from tunegate.harness.evaluation.remarks import Code, Remark, remarks_text
+from tunegate.harness.evaluation.verdict import Alike
+from tunegate.harness.gate.decision_messages import trouble
 from tunegate.harness.reporting.compared import THIS_CHANGE
 from tunegate.harness.reporting.edited import EditedPart, edited_name
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
 
 MOST_SCORES = 3  # units whose scores stand in the first lines; the table has all
+#: Of several causes of a verdict, which comes first: field, value, stratum; then, in their own order, the whole.
+DECISIVE: Sequence[Code] = ("part-regression", "value-lost", "critical-regression", "slice-regression")
+ITS_SCORES: Code = "significantly-worse"  # the cause that both scores show
+Lines = tuple[str, ...]
 
 
-def head(report: Report) -> tuple[str, str]:
-    """Return the first line of a report, and the sentences that follow it; these may be empty."""
+def head(report: Report) -> tuple[str, Lines]:
+    """Return the first line of a report, and those that follow it, one a reason; there may be none."""
     if len(report.candidates) != 1:
         near = (f"{each.name}: {each.about_near}" for each in report.candidates if each.about_near)
         said, unguarded = _parted(report.said)
-        return _joined(remarks_text(said[:1]), unguarded), _joined(remarks_text(said[1:]), *near)
+        return _joined(remarks_text(said[:1]), unguarded), (*_texts(said[1:]), *near)
     return candidate_head(report.candidates[0], report.said, report.rules.configuration)
 
 
@@ -30,27 +37,23 @@ def names_outcome(report: Report) -> bool:
 
 def candidate_head(
     candidate: CandidateReport, said: Sequence[Remark], edited: Sequence[EditedPart] = ()
-) -> tuple[str, str]:
-    """Return the first line of what was said of one candidate, and the rest.
+) -> tuple[str, Lines]:
+    """Return the first line of what was said of one candidate, and the further lines.
 
     Args:
         candidate: the candidate, whose units have the scores.
         said: what was said of all of it; what comes before its units, such as rule changes, stays first.
         edited: the edited parts of the configuration.
     """
-    blocking = fallen(candidate)
     said, unguarded = _parted(said)
-    if not blocking or candidate.outcome != "blocked" or said[:1] != candidate.said[:1]:
-        numbers = " ".join(f"{each.key}: {scores(each)}." for each in (blocking or _scored(candidate))[:MOST_SCORES])
-        return _joined(remarks_text(said[:1]), unguarded), _joined(
-            remarks_text(said[1:]), numbers, candidate.about_near
-        )
-    unit = blocking[0]
-    more = f", and {quantity(len(blocking) - 1, 'more unit')}" if blocking[1:] else ""
-    what = f"; edited: {name}" if (name := edited_name(edited)) else ""
-    line = f"Blocked: {unit.key} {unit.verdict}{_although_higher(unit)}: {scores(unit)}{more}{what}."
-    is_all = said[0].code == "units-block" and said[0].units == (unit.key,)
-    return _joined(line, unguarded), _joined(remarks_text(said[is_all:]), candidate.about_near)
+    first, blocking = said[:1], _blocking(candidate)
+    is_its_own = candidate.outcome == "blocked" and first == candidate.said[:1]
+    named = (blocking or _without_gain(candidate, first))[:1] if is_its_own else []
+    line = f"Blocked: {_decisive(named[0], edited)}." if named else remarks_text(first)
+    others = [f"{_named(unit)}{_scores_behind(':', unit)}." for unit in blocking if unit not in named]
+    rest = [each for each in (said if named else said[1:]) if not _is_said(each, blocking, named)]
+    numbers = [] if blocking else _numbers(candidate, [*first, *named])
+    return _joined(line, unguarded), tuple(filter(None, [*others, *_texts(rest), *numbers, candidate.about_near]))
 
 
 def _parted(said: Sequence[Remark]) -> tuple[tuple[Remark, ...], str]:
@@ -59,27 +62,81 @@ def _parted(said: Sequence[Remark]) -> tuple[tuple[Remark, ...], str]:
     return rest, remarks_text(dict.fromkeys(each for each in said if each not in rest))
 
 
+def _texts(said: Sequence[Remark]) -> Lines:
+    return tuple(each.text for each in said)
+
+
 def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _although_higher(unit: UnitReport) -> str:
-    """Return the cause in brackets where the scores do not show it: the mean did not fall."""
-    if unit.verdict != "regressed" or (unit.difference or 0.0) < 0:
-        return ""
-    return f" ({causes_text(unit.remarks)})"
+def _is_said(remark: Remark, blocking: Sequence[UnitReport], first: Sequence[UnitReport]) -> bool:
+    """Whether the lines on the blocking units, or the `first` line, say a remark already."""
+    if remark.code == "units-block":
+        return {*remark.units} <= {unit.key for unit in blocking}
+    return remark.code == "same-outputs" and {*remark.units} <= {unit.key for unit in first}
 
 
-def _scored(candidate: CandidateReport) -> list[UnitReport]:
-    """Return the units with two scores, if they are few enough for the first lines."""
+def _decisive(unit: UnitReport, edited: Sequence[EditedPart]) -> str:
+    """Return a unit with its decisive cause and both scores, what to look at, and what was edited."""
+    name, is_shown = edited_name(edited), unit.verdict == "regressed" and unit.regressed and not unit.sealed
+    cases = f"; see its {quantity(unit.regressed, 'regressed case')}" if is_shown else ""
+    return f"{_cause(unit)}{cases}{f'; edited: {name}' if name else ''}"
+
+
+def _cause(unit: UnitReport) -> str:
+    if unit.alike.same:
+        return f"{unit.key} {_outputs(unit.alike)}{_scores_behind(';', unit)}"
+    if unit.verdict == "ungated":
+        return f"{_named(unit)}: declare one in task.yaml"
+    causes = sorted((each for each in unit.remarks if each.severity == "error"), key=_rank)
+    if not causes or (causes[0].code == ITS_SCORES and (unit.difference or 0.0) < 0 and unit.mean is not None):
+        return f"{_named(unit)}{_scores_behind(':', unit)}"
+    if unit.difference is None:
+        return f"{unit.key} {causes[0].text}"
+    return f"{_named(unit)}: {causes[0].text}{_scores_behind(';', unit)}"
+
+
+def _rank(remark: Remark) -> int:
+    return DECISIVE.index(remark.code) if remark.code in DECISIVE else len(DECISIVE)
+
+
+def _outputs(alike: Alike) -> str:
+    where = "every case" if alike.same == alike.n else f"{alike.same} of {alike.n} cases"
+    return f"outputs {shown(alike.output) or 'the same'} in {where}"
+
+
+def _named(unit: UnitReport) -> str:
+    return f"{unit.key} {trouble(unit.verdict, unit.difference)}"
+
+
+def _scores_behind(mark: str, unit: UnitReport) -> str:
+    """Return both scores behind a mark; nothing if they cannot be compared, or of labelled traffic."""
+    known = unit.difference is not None and unit.base is not None and unit.mean is not None
+    return f"{mark} {scores(unit)}" if known else ""
+
+
+def _numbers(candidate: CandidateReport, named: Sequence[Remark | UnitReport]) -> list[str]:
+    """Return the scores of the units that nothing named has, if they are few enough for the first lines."""
+    known = {key for each in named for key in (each.units if isinstance(each, Remark) else (each.key,))}
     found = [unit for unit in candidate.units if unit.base is not None and unit.mean is not None]
-    return found if len(found) <= MOST_SCORES else []
+    return (
+        [f"{unit.key}: {scores(unit)}." for unit in found if unit.key not in known] if len(found) <= MOST_SCORES else []
+    )
 
 
-def fallen(candidate: CandidateReport) -> list[UnitReport]:
-    """Return the blocking units with two scores: the regressed ones first, and of these what lost most."""
-    found = [unit for unit in candidate.units if unit.blocks and unit.difference is not None]
-    return sorted(found, key=lambda unit: (unit.verdict != "regressed", unit.kind != "pass/fail", unit.difference))
+def _without_gain(candidate: CandidateReport, first: Sequence[Remark]) -> list[UnitReport]:
+    """Return the targets without a gain whose outputs are the same, which is why."""
+    short = {unit for each in first if each.code == "no-gain" for unit in each.units}
+    return [unit for unit in candidate.units if unit.key in short and unit.alike.same]
+
+
+def _blocking(candidate: CandidateReport) -> list[UnitReport]:
+    """Return the blocking units: the regressed ones first, and of these what lost most."""
+    found = [unit for unit in candidate.units if unit.blocks]
+    return sorted(
+        found, key=lambda unit: (unit.verdict != "regressed", unit.kind != "pass/fail", unit.difference or 0.0)
+    )
 
 
 def scores(unit: UnitReport) -> str:

@@ -79,7 +79,7 @@ def _head(report: Report) -> Iterator[str]:
     first, rest = head(report)
     yield f"### {SIGNS[report.outcome]} {escaped(_cut(first))}"
     if rest:
-        yield from ("", escaped(_cut(rest)))
+        yield from ("", *_listed(rest))
     if about := list(_about(report)):
         yield from ("", *about)
     rules = report.rules

@@ -54,7 +54,7 @@ def print_record(
     report = candidate_report(record, contexts)
     first, rest = candidate_head(report, report.said)
     console.print(f"{report.name}: {first}", style=OUTCOME[report.outcome], soft_wrap=True)
-    console.lines([rest] if rest else [])
+    console.lines(rest)
     for unit in report.units:
         console.lines([f"{unit.key}: {unit.reason}"] if unit.reason else [])
         console.lines(regressed_lines(report, unit, limit, without))

@@ -20,7 +20,7 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.remarks import Remark, as_sentences, cause, note, remarks_text
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
-from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
+from tunegate.harness.evaluation.verdict import Alike, TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
@@ -93,6 +93,7 @@ class UnitReport:
     driver: str = ""
     parts: tuple[PartReport, ...] = ()
     side: str = BEFORE
+    alike: Alike = Alike()
 
     @property
     def reason(self) -> str:
@@ -303,7 +304,7 @@ def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None 
     soft = gate.exempted(record, record.inconclusive)
     contexts = read_sidecar(record) if contexts is None else contexts
     cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
-    decisions = {task: decision_sentences(each, soft) for task, each in record.tasks.items()}
+    decisions = {task: decision_sentences(each, soft, record.verdicts) for task, each in record.tasks.items()}
     if not record.verdicts or record.compared_as:
         outcome: GateOutcome = "scored"
     else:
@@ -338,10 +339,13 @@ def candidate_name(record: Record) -> str:
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
-def decision_sentences(decision: TaskDecision, soft: Iterable[str]) -> tuple[Remark, ...]:
+def decision_sentences(
+    decision: TaskDecision, soft: Iterable[str], verdicts: Mapping[str, UnitVerdict]
+) -> tuple[Remark, ...]:
     """Return the sentences of a task's decision; a separate one if only warnings remain."""
     if decision.decision == "block" and not gate.task_blocked(decision, set(soft)):
-        return (decision_messages.only_warned(decision.blocking), *_unguarded(decision.said))
+        warned = decision_messages.only_warned([verdicts[unit] for unit in decision.blocking])
+        return (warned, *_unguarded(decision.said))
     return decision.said
 
 
@@ -393,7 +397,7 @@ def _unit(record: Record, found: UnitVerdict, cases: Sequence[CaseReport]) -> Un
         difference=found.difference, interval=found.interval, level=found.level, margin=found.margin,
         regressed=len(found.regressed_cases), fixes=len(found.fixed_cases), blocks=found.blocks, sealed=sealed,
         slices=slice_reports(tagged, found.worse_slices), driver=driver(tagged, _patterns_of(cases)),
-        parts=part_reports(record.units.get(found.unit), found.parts, sealed),
+        parts=part_reports(record.units.get(found.unit), found.parts, sealed), alike=found.alike,
     )  # fmt: skip
 
 

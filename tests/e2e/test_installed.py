@@ -254,7 +254,7 @@ def test_the_tour_shows_its_commands_a_release_and_a_block_without_torch(place, 
     assert "ferry/questions: Held" in good
     never = "'today' is never right where true is expected: 0 of 61 cases, 49 in the baseline"
     assert f"ferry/desk: Regressed: {never}." in bad
-    assert f"Blocked: ferry/desk regressed ({never}): in service 8.3 %, this change 58.9 %." in bad
+    assert f"Blocked: ferry/desk regressed: {never}; in service 8.3 %, this change 58.9 %" in bad
     assert "What to do next" in bad
     assert (tmp_path / "tunegate-tour" / "baselines" / "replay-qwen2.5-coder-1.5b" / "ferry" / "desk.json").is_file()
     assert "No module named 'torch'" in place.run("python", "-c", "import torch").stderr

@@ -135,7 +135,7 @@ def test_the_first_run_comments_and_the_next_updates_it(blocked, hub, tmp_path):
     [comment] = hub.comments
     lines = comment["body"].splitlines()
     assert lines[0].startswith("<!-- tunegate:")
-    assert lines[1].startswith("### ❌ Blocked: desk/triage regressed: in service 100.0 %, this change 50.0 %.")
+    assert lines[1].startswith("### ❌ Blocked: desk/triage regressed: in service 100.0 %, this change 50.0 %")
     assert "| desk/triage | guard | 40 | 100.0 % | 50.0 % |" in comment["body"]
     assert lines[-1] == (
         "[Every case, as a page, and the record: the artefacts of this run](https://github.example/o/r/actions/runs/5)"
@@ -165,7 +165,7 @@ def test_a_regressed_case_is_annotated_at_its_line_and_page_record_and_decision_
 def test_a_fork_has_the_summary_and_the_same_exit_code(blocked, hub):
     hub.may_write = False
     assert blocked.summary.read_text().startswith(
-        "### ❌ Blocked: desk/triage regressed: in service 100.0 %, this change 50.0 %."
+        "### ❌ Blocked: desk/triage regressed: in service 100.0 %, this change 50.0 %"
     )
     blocked.comment(hub, result="failure")
     assert hub.comments == []

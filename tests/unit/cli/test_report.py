@@ -109,12 +109,13 @@ def test_a_spreadsheet_gets_a_line_for_each_case(record):
 
 def test_each_face_begins_with_the_verdict(record):
     reason = record.tasks["desk"].reason
-    verdict, _, more = reason.partition(". ")
-    head = f"{verdict}: in service 100.0 %, this change 80.0 %. {more}"
-    assert more == "No guard: nothing but the target was tested."
+    bare = "No guard: nothing but the target was tested."
+    assert reason == f"Blocked: desk/triage regressed (100.0 % -> 80.0 %). {bare}"
+    scores = "in service 100.0 %, this change 80.0 %; see its 8 regressed cases"
+    head = f"Blocked: desk/triage regressed: a critical case regressed (c001); {scores}. {bare}"
     assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {head}"
     assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {head}"
-    assert ran("report", "r.json", "--format=github").stdout.splitlines()[0] == f"::error title=tunegate::{reason}"
+    assert ran("report", "r.json", "--format=github").stdout.splitlines()[0] == f"::error title=tunegate::{reason.replace('%', '%25')}"
     found = json.loads(ran("report", "r.json", "--json").stdout)
     assert (list(found)[:2], found["verdict"]) == (["outcome", "verdict"], reason)
 
@@ -143,6 +144,7 @@ def test_in_a_log_no_browser_is_started(record, tmp_path, monkeypatch):
 
 def test_without_a_pull_request_the_comment_is_printed_or_in_the_summary(record, tmp_path, monkeypatch):
     assert ran("comment", "r.json").stdout.startswith("### ❌ Blocked")
+    assert ran("comment", "r.json", "--gate-result=success").stdout.startswith("### ⚠️ ")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     assert ran("comment", "r.json").stdout == "no pull request: written to the summary only\n"
     assert (tmp_path / "summary").read_text().startswith("### ❌ Blocked")

@@ -25,6 +25,8 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.run_facts import EngineChange, RunAgain
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.reporting.headline import candidate_head
+from tunegate.harness.reporting.report import candidate_report
 from tunegate.harness.traffic.labels import Label
 
 REAL = json.loads((GOLDEN / "real_runs.json").read_text())
@@ -270,7 +272,9 @@ def write_labelled(root: Path, n: int, topics: int) -> None:
 def told(name: str, judged: Record) -> str:
     lines = [f"- {unit}: {verdict.reason}" for unit, verdict in judged.verdicts.items()]
     lines += [f"- **{task}: {decision.reason}**" for task, decision in judged.tasks.items()]
-    return "\n".join([f"## {name}", "", *lines, ""])
+    report = candidate_report(judged, contexts={})
+    first, rest = candidate_head(report, report.said)
+    return "\n".join([f"## {name}", "", f"> {first}", *(f"> - {line}" for line in rest), "", *lines, ""])
 
 
 @pytest.mark.golden

@@ -841,7 +841,9 @@ def test_the_commands_print_json(desk, commands):
 
 
 def test_the_commands_are_quiet(commands):
-    assert commands("--quiet") == ["model card: adapter/README.md\nrelease manifest: adapter/release.json\n", ""]
+    assert commands("--quiet") == [
+        "model card: adapter/README.md\nrelease manifest: adapter/release.json\nadapter: released\n", "",
+    ]  # fmt: skip
 
 
 # both sides are scored again

@@ -231,7 +231,7 @@ def test_regressed_cases_are_annotated_as_many_as_github_shows(tmp_path):
     made = judged(tmp_path, "1" * 40, "0" * 12 + "1" * 28)
     lines = list(case_annotations(report(decision(tmp_path, made, passes=False))))
     assert len(lines) == 11
-    assert lines[0] == f"::error title=tunegate::{made.tasks['desk'].reason}"
+    assert lines[0] == f"::error title=tunegate::{made.tasks['desk'].reason.replace('%', '%25')}"
     assert lines[1].startswith("::error file=")
     assert "title=desk/triage/c001 regressed (critical)%3A tiny::before: " in lines[1]
     assert lines[-1] == "::notice title=tunegate::3 more regressed cases"

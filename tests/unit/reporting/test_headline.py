@@ -11,12 +11,14 @@ from tests.unit.reporting.test_html import UNIT, case, report
 from tests.unit.reporting.test_report import judged
 from tunegate.harness.evaluation import verdict
 from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.evaluation.verdict import Alike
 from tunegate.harness.gate import messages
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.headline import head
 from tunegate.harness.reporting.report import Report, RuleReport, UnitReport, report_of
 
 SCORES = "in service 100.0 %, this change 80.0 %"
+CASES = "see its 8 regressed cases"
 REGRESSED = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
 RULES = cause("rule-changes", "Blocked by 1 unapproved rule change.")
 HELD = note("no-target-needed", "Held.")
@@ -43,19 +45,19 @@ def gated(said: Sequence[Remark], *units: UnitReport, edited: tuple[EditedPart, 
      "; edited: worked examples"),
 ])  # fmt: skip
 def test_what_regressed_is_named_with_both_scores_and_the_one_part_that_was_edited(edited, end):
-    assert head(gated([REGRESSED], UNIT, edited=edited)) == (f"Blocked: desk/triage regressed: {SCORES}{end}.", "")
+    assert head(gated([REGRESSED], UNIT, edited=edited)) == (f"Blocked: desk/triage regressed: {SCORES}; {CASES}{end}.", ())
 
 
 def test_what_else_the_verdict_says_follows():
-    assert head(gated([REGRESSED, note("supplied", "Outputs supplied.")], UNIT))[1] == "Outputs supplied."
+    assert head(gated([REGRESSED, note("supplied", "Outputs supplied.")], UNIT))[1] == ("Outputs supplied.",)
 
 
-def test_of_several_units_the_one_that_lost_most_is_named_and_the_verdict_names_all():
+def test_of_several_units_the_one_that_lost_most_is_named_and_then_the_others():
     worst = replace(UNIT, key="desk/replies", difference=-0.5, mean=0.5)
     verdict = "Blocked: desk/triage regressed, desk/replies regressed."
     said = cause("units-block", verdict, ["desk/triage", "desk/replies"])
-    first = "Blocked: desk/replies regressed: in service 100.0 %, this change 50.0 %, and 1 more unit."
-    assert head(gated([said], UNIT, worst)) == (first, verdict)
+    first = f"Blocked: desk/replies regressed: in service 100.0 %, this change 50.0 %; {CASES}."
+    assert head(gated([said], UNIT, worst)) == (first, (f"desk/triage regressed: {SCORES}.",))
 
 
 def test_what_regressed_although_its_mean_rose_is_named_with_the_cause():
@@ -63,8 +65,9 @@ def test_what_regressed_although_its_mean_rose_is_named_with_the_cause():
         warning("part-lower", "Regressed, and 'clean' fell."), cause("slice-regression", "the slice today=true fell"),
         note("numbers", "More."),
     ))  # fmt: skip
-    line = "Blocked: desk/triage regressed (the slice today=true fell): in service 10.0 %, this change 60.0 %."
-    assert head(gated([REGRESSED], risen)) == (line, "")
+    numbers = f"in service 10.0 %, this change 60.0 %; {CASES}"
+    line = f"Blocked: desk/triage regressed: the slice today=true fell; {numbers}."
+    assert head(gated([REGRESSED], risen)) == (line, ())
 
 
 @pytest.mark.parametrize("word", ["Blocked", "Stopped"])
@@ -72,22 +75,22 @@ def test_whatever_the_words_of_the_gate_the_first_line_has_both_scores(tmp_path,
     monkeypatch.setitem(verdict.HEADS, "block", word)
     monkeypatch.setattr(messages, "worse", lambda facts: cause("significantly-worse", "other words. And more"))
     made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
-    line = "Blocked: desk/triage regressed: in service 100.0 %, this change 80.0 %."
-    assert made.tasks["desk"].reason == f"{word}: desk/triage regressed. {BARE.text}"
-    assert head(report_of([made])) == (f"{line} {BARE.text}", "")
+    line = f"Blocked: desk/triage regressed: {CRITICAL.text}; in service 100.0 %, this change 80.0 %; {CASES}."
+    assert made.tasks["desk"].reason == f"{word}: desk/triage regressed (100.0 % -> 80.0 %). {BARE.text}"
+    assert head(report_of([made])) == (f"{line} {BARE.text}", ())
 
 
 def test_rule_changes_stay_first():
     first, rest = head(replace(gated([REGRESSED], UNIT, edited=(PROMPT,)), said=(RULES, REGRESSED)))
     assert first == RULES.text
-    assert rest == f"{REGRESSED.text} desk/triage: {SCORES}."
+    assert rest == (f"desk/triage regressed: {SCORES}.",)
 
 
 def test_a_verdict_that_passes_has_the_scores_of_a_few_units_behind_it():
     held = replace(UNIT, verdict="held", blocks=False)
     units = [replace(held, key=f"desk/u{number}") for number in range(4)]
-    assert head(gated([HELD], held)) == ("Held.", f"desk/triage: {SCORES}.")
-    assert head(gated([HELD], *units)) == ("Held.", "")
+    assert head(gated([HELD], held)) == ("Held.", (f"desk/triage: {SCORES}.",))
+    assert head(gated([HELD], *units)) == ("Held.", ())
 
 
 @pytest.mark.parametrize("said", [HELD, REGRESSED])
@@ -104,7 +107,7 @@ def test_rule_changes_stay_before_that_there_is_no_guard():
 
 def test_of_several_candidates_the_verdict_stands_as_it_is():
     one = gated([BOTH], UNIT)
-    assert head(replace(one, candidates=one.candidates * 2)) == (BOTH.text, "")
+    assert head(replace(one, candidates=one.candidates * 2)) == (BOTH.text, ())
 
 
 @pytest.mark.parametrize(("said", "times"), [(HELD, 1), (REGRESSED, 1), (BOTH, 2)])
@@ -112,4 +115,83 @@ def test_what_only_the_change_says_of_near_cases_stands_in_the_first_lines(said,
     one = gated([said], UNIT)
     claimed = "7 of 60 cases of desk/triage are near by this change's own record."
     candidates = tuple(replace(each, about_near=claimed) for each in one.candidates * times)
-    assert head(replace(one, candidates=candidates))[1].count(claimed) == times
+    assert " ".join(head(replace(one, candidates=candidates))[1]).count(claimed) == times
+
+
+FORM = warning("same-outputs", "40 of 40 outputs are the same.")
+FIELD = cause("part-regression", "'urgent' fell from 100.0 % to 70.0 % of 40 cases")
+VALUE = cause("value-lost", "'team' is never right where \"repairs\" is expected: 0 of 9 cases, 9 in the baseline")
+CRITICAL = cause("critical-regression", "a critical case regressed (c001)")
+SLICE = cause("slice-regression", "the slice channel=sms fell")
+WHOLE = cause("significantly-worse", "worse than the baseline by more than the margin of 5.0 (one-sided 95 %)")
+MINIMUM = cause("below-minimum", "below the minimum score of 90.0 %, regardless of the baseline")
+CONSTANT = Alike(40, same=40, output='{"team": "repairs"}')
+EACH = 'desk/triage outputs {"team": "repairs"} in every case'
+
+
+@pytest.mark.parametrize(("remarks", "said"), [
+    ([MINIMUM, WHOLE, SLICE, CRITICAL, VALUE, FIELD], f"desk/triage regressed: {FIELD.text}"),
+    ([MINIMUM, WHOLE, SLICE, CRITICAL, VALUE], f"desk/triage regressed: {VALUE.text}"),
+    ([MINIMUM, WHOLE, SLICE, CRITICAL], f"desk/triage regressed: {CRITICAL.text}"),
+    ([MINIMUM, WHOLE, SLICE], f"desk/triage regressed: {SLICE.text}"),
+    ([MINIMUM], f"desk/triage regressed: {MINIMUM.text}"),
+])  # fmt: skip
+def test_the_first_line_names_the_decisive_cause_field_then_value_then_slice_then_the_whole(remarks, said):
+    line = f"Blocked: {said}; {SCORES}; {CASES}."
+    assert head(gated([REGRESSED], replace(UNIT, remarks=tuple(remarks)))) == (line, ())
+
+
+def test_a_loss_of_the_whole_unit_is_its_two_scores():
+    unit = replace(UNIT, remarks=(WHOLE, MINIMUM))
+    assert head(gated([REGRESSED], unit))[0] == f"Blocked: desk/triage regressed: {SCORES}; {CASES}."
+
+
+def test_outputs_that_are_all_the_same_are_the_cause_whatever_else_fell():
+    unit = replace(UNIT, remarks=(FORM, FIELD, WHOLE), alike=CONSTANT)
+    assert head(gated([REGRESSED], unit))[0] == f"Blocked: {EACH}; {SCORES}; {CASES}."
+
+
+@pytest.mark.parametrize(("alike", "said"), [
+    (CONSTANT, EACH),
+    (replace(CONSTANT, same=36), 'desk/triage outputs {"team": "repairs"} in 36 of 40 cases'),
+    (replace(CONSTANT, output=""), "desk/triage outputs the same in every case"),
+    (replace(CONSTANT, output="a\u202eb"), "desk/triage outputs a\\u202eb in every case"),
+])  # fmt: skip
+def test_a_target_without_a_gain_whose_outputs_are_the_same_says_so_first(alike, said):
+    unit = replace(UNIT, verdict="held", blocks=False, base=0.0, mean=0.38, difference=0.38, role="target", alike=alike)
+    none = cause("no-gain", "Blocked: no gain on desk/triage (0.0 % -> 38.0 %).", ["desk/triage"])
+    line = f"Blocked: {said}; in service 0.0 %, this change 38.0 %."
+    assert head(gated([none], replace(unit, remarks=(FORM,)))) == (line, (none.text,))
+
+
+def test_each_further_reason_is_a_line_and_no_unit_is_named_twice():
+    other = replace(UNIT, key="desk/names", verdict="inconclusive", base=1.0, mean=1.0, difference=0.0, regressed=0)
+    both = cause("units-block", "Blocked: desk/names inconclusive, desk/triage regressed.", ["desk/names", "desk/triage"])
+    none = cause("no-gain", "Blocked: no gain on desk/tone (10.0 % -> 10.0 %).", ["desk/tone"])
+    first, rest = head(gated([both, none, note("supplied", "Outputs supplied.")], UNIT, other))
+    assert first.startswith("Blocked: desk/triage regressed: ")
+    assert rest == (
+        "desk/names inconclusive: in service 100.0 %, this change 100.0 %.", none.text, "Outputs supplied.",
+    )  # fmt: skip
+
+
+def test_what_cannot_be_compared_or_has_no_margin_is_named_with_its_reason():
+    gone = cause("not-comparable", "cannot be compared: the run has no score for 1 case (c000)")
+    unit = replace(UNIT, verdict="inconclusive", mean=None, difference=None, remarks=(gone,))
+    cannot = cause("units-block", "Blocked: desk/triage cannot be compared.", ["desk/triage"])
+    assert head(gated([cannot], unit)) == (f"Blocked: desk/triage {gone.text}.", ())
+    bare = replace(unit, verdict="ungated", remarks=(warning("ungated", "Not gated: no margin; declare one."),))
+    assert head(gated([cannot], bare)) == ("Blocked: desk/triage has no margin: declare one in task.yaml.", ())
+
+
+def test_a_refusal_after_something_was_measured_has_the_scores():
+    one = gated([REGRESSED], UNIT)
+    refused = replace(one, outcome="refused", said=(cause("refused", "Refused: something is missing."),))
+    assert head(refused)[1] == (f"desk/triage regressed: {SCORES}.",)
+
+
+def test_scores_that_the_verdict_names_are_not_repeated():
+    won = note("release", "Release: desk/triage improved (80.0 % -> 100.0 %).", ["desk/triage"])
+    held = replace(UNIT, key="desk/tone", verdict="held", blocks=False, remarks=())
+    first, rest = head(gated([won], replace(UNIT, verdict="improved", blocks=False, remarks=()), held))
+    assert (first, rest) == (won.text, (f"desk/tone: {SCORES}.",))

@@ -157,10 +157,11 @@ def _sample(row: Mapping[str, Any], places: Mapping[int, int], prompts: bool, li
     scores = dict.fromkeys(_names(row), None) if _is_error(row) else dict(_scores(row))
     return ScoredSample(
         f"{row['testIdx']}-{places[row['promptIdx']]}" if len(places) > 1 else str(row["testIdx"]), scores,
-        question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
+        question_of_test(asked, mapping_at(row, "testCase")), text_of(asked), _expected(checks), _output(row),
         reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
         # a variable that is in no prompt, such as an id, makes no other question
-        groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""), line=line,
+        groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""),
+        rules=rules_of(mapping_at(row, "testCase")), line=line,
     )  # fmt: skip
 
 
@@ -242,6 +243,18 @@ def _plain_checks(checks: Any) -> list[Any]:
     return [
         {key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in _list(checks)
     ]
+
+
+def question_of_test(variables: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    """A digest of what a test asks and holds an output to."""
+    return question_of(dict(variables), _plain_checks(test.get("assert")))
+
+
+def rules_of(test: Mapping[str, Any]) -> str:
+    """A digest of all that scores a test: its assertions whole, its threshold, and who grades what, by what prompt."""
+    options = mapping_at(test, "options")
+    graded = {key: options[key] for key in ("transform", "postprocess", "provider", "rubricPrompt") if key in options}
+    return question_of(_list(test.get("assert")), test.get("threshold"), graded)
 
 
 def _expected(checks: Any) -> str:

@@ -160,7 +160,8 @@ def _lone_items(file: ForeignFile) -> Imported:
 #: The importers in the order in which they see a file; those of packages come after them.
 BUILT_IN = (
     Importer(lambda file: promptfoo_results.is_results(file.data),
-             lambda file: promptfoo_outputs.read_outputs(file.path, file.data["results"]["results"])),
+             lambda file: promptfoo_outputs.read_outputs(
+                 file.path, file.data["results"]["results"], promptfoo_results.version_of(file.data))),
     Importer(lambda file: promptfoo_results.is_result(file.first),
              lambda file: promptfoo_outputs.read_outputs(file.path, file.rows)),
     Importer(lambda file: hosted_evals.is_eval(file.data),

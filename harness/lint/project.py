@@ -14,9 +14,9 @@ from tunegate.harness.lint.rules import Lint, lint_fixtures
 from tunegate.harness.lint.term_forms import proposed_forms
 from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.models.replay import leftover_outputs, read_replay
-from tunegate.harness.results.scored_outputs import has_scores
 from tunegate.harness.options.run import Options, standing_options
 from tunegate.harness.planning.history import model_folders
+from tunegate.harness.results.scored_outputs import has_scores
 
 
 def lint_project(root: Path, path: Path | None, cases: Path, baselines: Path, watch: Watch | None = None) -> Lint:

@@ -59,8 +59,12 @@ def read_results_object(path: Path, value: Mapping[str, Any], column: str = "") 
     total = sum(each for each in counted if isinstance(each, int))
     if len(rows) < total:
         raise Unreadable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
-    version = mapping_at(value, "metadata").get("promptfooVersion")
-    return read_result_rows(path, rows, column, text_of(version, 40), text_of(results.get("timestamp"), 40))
+    return read_result_rows(path, rows, column, version_of(value), text_of(results.get("timestamp"), 40))
+
+
+def version_of(value: Mapping[str, Any]) -> str:
+    """The version of promptfoo that wrote results."""
+    return text_of(mapping_at(value, "metadata").get("promptfooVersion"), 40)
 
 
 def read_result_rows(
@@ -102,6 +106,12 @@ def column_names(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     names = labels if len(set(labels)) == len(labels) else [name for name, _ in providers]
     found = names if len(providers) > 1 else list(dict.fromkeys(map(_label, given)))
     return tuple(found) if len(found) > 1 else ()
+
+
+def provider_name(row: Mapping[str, Any]) -> str:
+    """What the provider of a result is called: its label, or otherwise its id."""
+    name, label = _provider(row)
+    return label or name
 
 
 def _provider(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -233,8 +243,12 @@ def _list(value: Any) -> list[Any]:
 
 def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a test, without those of the run itself."""
-    given = mapping_at(row, "vars").items()
-    return {name: value for name, value in given if not name.startswith("__") and name != "sessionId"}
+    return plain_variables(mapping_at(row, "vars"))
+
+
+def plain_variables(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables without those of the run itself."""
+    return {name: value for name, value in given.items() if not name.startswith("__") and name != "sessionId"}
 
 
 def _plain_checks(checks: Any) -> list[Any]:

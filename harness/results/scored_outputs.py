@@ -7,6 +7,7 @@ the output that the runner saw.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,11 @@ from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.scored import UNKNOWN, ScoredCheck, Statement
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed, quantity
-from tunegate.harness.core.reading import NotJson, parse_foreign_json, read_bytes
+from tunegate.harness.core.reading import NotJson, open_file, parse_foreign_json
 from tunegate.harness.models.api import Completion
 from tunegate.harness.models.replay import Replay, Source, replay_fingerprint
 from tunegate.harness.results.directions import LOWER, better_by_name
-from tunegate.harness.results.read import A_RESULT, read_results
+from tunegate.harness.results.read import A_RESULT, MOST_LINE, read_results
 from tunegate.harness.results.samples import ResultFile, ScoredSample, brief
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
@@ -37,12 +38,13 @@ class ScoredOutputs:
 
 
 def has_scores(path: Path, units: Sequence[Unit]) -> bool:
-    """Whether a file of supplied outputs is a runner's: a unit takes scores, and the first line is none of an output."""
+    """Whether a file of supplied outputs is a runner's: a unit takes scores, and its first line is no output."""
     if not any(unit.check_kind.by_runner for unit in units) or not path.is_file():
         return False
-    first = read_bytes(path, A_RESULT).removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+    with os.fdopen(open_file(path, A_RESULT), "rb") as file:
+        first = file.readline(MOST_LINE)
     try:
-        value = parse_foreign_json(first.decode("utf-8"))
+        value = parse_foreign_json(first.removeprefix(b"\xef\xbb\xbf").decode("utf-8"))
     except (NotJson, UnicodeDecodeError):
         return True
     return not (isinstance(value, dict) and isinstance(value.get("case"), str))
@@ -66,7 +68,7 @@ def read_scored_outputs(path: Path, units: Sequence[Unit], name: str, rung: str)
     completions: dict[Place, Completion] = {}
     sources: dict[Place, Source] = {}
     notes: list[str] = []
-    for unit in (each for each in units if each.check_kind.by_runner):
+    for unit in _of_runner(file, units):
         without = []
         for case in unit.cases:
             rows = found.get(case.expect["question"], [])
@@ -85,6 +87,24 @@ def read_scored_outputs(path: Path, units: Sequence[Unit], name: str, rung: str)
         completions, replay_fingerprint(path, name, rung), path, sources, texts=frozenset(completions)
     )  # fmt: skip
     return ScoredOutputs(replay, tuple(notes))
+
+
+def _of_runner(file: ResultFile, units: Sequence[Unit]) -> list[Unit]:
+    """The units that the tool of a file scores; those of other tools have no score in it.
+
+    Raises:
+        Refused: there are none.
+    """
+    named = {unit.key: {case.check.runner for case in unit.cases if isinstance(case.check, ScoredCheck)}
+             for unit in units if unit.check_kind.by_runner}  # fmt: skip
+    found = [unit for unit in units if file.tool in named.get(unit.key, ())]
+    if not found:
+        runners = ", ".join(sorted({each for names in named.values() for each in names}))
+        raise Refused(
+            f"{file.name}: expected results of {runners}, which scores {listed(list(named))}, found results of "
+            f"{file.tool}"
+        )
+    return found
 
 
 def _one_column(file: ResultFile, name: str) -> ResultFile:
@@ -153,9 +173,8 @@ def _check_runner(case: Case, check: ScoredCheck, file: ResultFile) -> None:
 
 def _beside(case: Case, unit: Unit, units: Sequence[Unit], rows: Sequence[ScoredSample]) -> Iterator[Completion]:
     """The output of a case for the cases of its id in the other units of its task."""
-    if not rows or rows[0].output is None:
+    if len({row.output for row in rows}) != 1 or rows[0].output is None:  # of several, none is the output
         return
     for other in units:
         if other.task == unit.task and other.check_kind.asks == "generate" and not other.of:
             yield from (Completion(each.key, rows[0].output) for each in other.cases if each.id == case.id)
-

@@ -136,7 +136,7 @@ class Imported:
     def __post_init__(self) -> None:
         if not self.cases and not self.scored:
             raise Refused(f"{show_path(self.path)}: expected {self.tool} cases that can be checked here, {self._why()}")
-        if len(self.cases) > MOST_CASES:
+        if max(len(self.cases), len(self.scored.cases) if self.scored else 0) > MOST_CASES:
             raise too_many(self.path)
 
     def _why(self) -> str:
@@ -149,13 +149,15 @@ class ForeignFile:
     """A file of another tool as plain data, with what the command line says of it.
 
     `data` are the values of a JSON or YAML file, or a list of its rows. `match` is how targets are compared if the file
-    does not say it, `column` the name of the column with the prompt.
+    does not say it, `column` the name of the column with the prompt. Files that it names lie below
+    `root`, by default its folder.
     """
 
     path: Path
     data: Any
     match: str | None = None
     column: str | None = None
+    root: Path | None = None
 
     @property
     def kind(self) -> str:

@@ -64,13 +64,13 @@ class _Prompt:
     label: str
 
 
-def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
-    """Import a configuration, with the files beside it.
+def read_config(path: Path, config: Mapping[str, Any], root: Path | None = None) -> Imported:
+    """Import a configuration, with the files beside it, or below `root`.
 
     Raises:
         Refused: it names no prompt or test that can be used, or too many.
     """
-    return _Reading(path, config).imported()
+    return _Reading(path, config, root=root).imported()
 
 
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
@@ -105,10 +105,11 @@ class _Reading:
     config: Mapping[str, Any]
     tally: Tally = field(default_factory=Tally)
     templates: dict[str, str] = field(default_factory=dict)
+    root: Path | None = None
 
     @cached_property
     def nearby(self) -> Nearby:
-        return Nearby(self.path.parent)
+        return Nearby(self.path.parent, root=self.root)
 
     @cached_property
     def reader(self) -> Reader:

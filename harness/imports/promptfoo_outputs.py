@@ -26,7 +26,7 @@ class _Collected:
     outputs: dict[str, str] = field(default_factory=dict)
 
 
-def read_outputs(path: Path, rows: list[Any], version: str = "") -> Imported:
+def read_outputs(path: Path, rows: list[Any], version: str = "", root: Path | None = None) -> Imported:
     """Import results: a case for each test and prompt, with an output of each provider.
 
     Raises:
@@ -34,6 +34,7 @@ def read_outputs(path: Path, rows: list[Any], version: str = "") -> Imported:
     """
     tally, found = Tally(), dict[tuple[str, int], _Collected | None]()
     labels: dict[str, str] = {}
+    nearby = Nearby(path.parent, root=root)
     for row in rows:
         if not is_result(row):
             tally.left["result", "without testIdx, promptIdx, vars, success and score"] += 1
@@ -42,7 +43,7 @@ def read_outputs(path: Path, rows: list[Any], version: str = "") -> Imported:
         labels.setdefault(label, f"prompt-{len(labels) + 1}")
         key = (label, row["testIdx"])
         if key not in found:
-            found[key] = _collected(path, row, labels[label], tally)
+            found[key] = _collected(nearby, row, labels[label], tally)
         _add_output(found[key], row, tally)
     several = len(labels) > 1
     usable = [row for row in rows if is_result(row)]
@@ -51,13 +52,13 @@ def read_outputs(path: Path, rows: list[Any], version: str = "") -> Imported:
         for each in found.values()
         if each
     ]
-    scored = _scored(path, usable, cases, version)
+    scored = _scored(nearby, usable, cases, version)
     if scored and several:  # an output in a result file is of one prompt
         cases = []
     return Imported(TOOL, path, cases, tally, scored=scored)
 
 
-def _scored(path: Path, rows: list[Any], cases: list[ImportedCase], version: str) -> RunnerUnit | None:
+def _scored(nearby: Nearby, rows: list[Any], cases: list[ImportedCase], version: str) -> RunnerUnit | None:
     """The tests as promptfoo scored them; None if the checks of all cases say the same."""
     tests = [mapping_at(row, "testCase") for row in rows]
     raws = [mapping_at(row, "prompt").get("raw") for row in rows]
@@ -69,17 +70,17 @@ def _scored(path: Path, rows: list[Any], cases: list[ImportedCase], version: str
     if not (left := runner_cases(found, cases)):
         return None
     columns = column_names(rows) or (provider_name(rows[0]),)
-    return RunnerUnit(TOOL, left, version or UNKNOWN, files_of(tests, Nearby(path.parent)), columns)
+    return RunnerUnit(TOOL, left, version or UNKNOWN, files_of(tests, nearby), columns)
 
 
 def _label(row: Mapping[str, Any]) -> str:
     return text_of(row.get("promptId") or mapping_at(row, "prompt").get("label"))
 
 
-def _collected(path: Path, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
+def _collected(nearby: Nearby, row: Mapping[str, Any], name: str, tally: Tally) -> _Collected | None:
     """The case of a result; None if it cannot be one."""
     test = mapping_at(row, "testCase")
-    checks = Reader(Nearby(path.parent), tally).read(test, variables_of(row))
+    checks = Reader(nearby, tally).read(test, variables_of(row))
     if checks.is_empty:
         tally.left["test", "none of its assertions has a home"] += 1
         return None

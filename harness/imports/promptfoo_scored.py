@@ -10,24 +10,25 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import ImportedCase, RunnerCase, case_name
 from tunegate.harness.imports.nearby import FILE, Nearby
-from tunegate.harness.results.promptfoo_results import question_of_test, rules_of
+from tunegate.harness.results.promptfoo_results import question_of_test, scorer_of
 from tunegate.harness.results.samples import mapping_at, question_of, text_of
 
 MOST_COMMENT = 100  # characters of an assertion
 
 
 def question_of_case(values: Mapping[str, Any], test: Mapping[str, Any]) -> str:
-    """What results of a test are found by: see `ScoredSample.identity`."""
-    return question_of(question_of_test(values, test), rules_of(test))
+    """What results of a test are found by: see `ScoredSample.whole_question`."""
+    return question_of(question_of_test(values, test), scorer_of(test))
 
 
 def runner_case(values: Mapping[str, Any], test: Mapping[str, Any], prompt: str = "") -> RunnerCase | None:
     """A test as promptfoo scores it; None if nothing is asserted. `prompt` is what it sent, where that is known."""
-    if not test.get("assert"):
+    asserted = test.get("assert")
+    if not isinstance(asserted, list) or not asserted:
         return None
     said = next(iter(values.values())) if len(values) == 1 else values
     text = text_of(said or prompt or case_name(test.get("description")) or "(no variables)")
-    comments = tuple(shown(_comment(each)) for each in test["assert"])
+    comments = tuple(shown(_comment(each)) for each in asserted)
     name = case_name(test.get("description"))
     group = question_of(prompt) if prompt else ""
     return RunnerCase(name, text if text.strip() else repr(text), question_of_case(values, test), comments, group)

@@ -106,8 +106,8 @@ def _check_count(path: Path, header: Mapping[str, Any], found: int) -> None:
 class _Samples:
     """Makes samples of what a log holds, and remembers what it could not use."""
 
-    def __init__(self, path: Path, rules: str = "") -> None:
-        self._path, self._rules = path, rules
+    def __init__(self, path: Path, scorer: str = "") -> None:
+        self._path, self._scorer = path, scorer
         self._unread: dict[str, str] = {}
         self._letters: set[str] = set()
 
@@ -130,7 +130,7 @@ class _Samples:
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
             text_of(asked), text_of(raw.get("target")), _output(raw.get("output")), reasons=reasons,
             groups=groups_of(question_of(asked, _choices(raw), *(raw.get(each) for each in BESIDE))),
-            rules=self._rules,
+            scorer=self._scorer,
         )  # fmt: skip
 
     def _number(self, name: str, value: Any) -> float | None:

@@ -171,7 +171,7 @@ def _sample(row: Mapping[str, Any], places: Mapping[int, int], prompts: bool, li
         reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
         # a variable that is in no prompt, such as an id, makes no other question
         groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""),
-        rules=rules_of(mapping_at(row, "testCase")), line=line,
+        scorer=scorer_of(mapping_at(row, "testCase")), line=line,
     )  # fmt: skip
 
 
@@ -264,7 +264,7 @@ def question_of_test(variables: Mapping[str, Any], test: Mapping[str, Any]) -> s
     return question_of(dict(variables), _plain_checks(test.get("assert")))
 
 
-def rules_of(test: Mapping[str, Any]) -> str:
+def scorer_of(test: Mapping[str, Any]) -> str:
     """A digest of all that scores a test: its assertions whole, its threshold, and who grades what, by what prompt."""
     options = mapping_at(test, "options")
     graded = {key: options[key] for key in ("transform", "postprocess", "provider", "rubricPrompt") if key in options}

@@ -64,7 +64,7 @@ def read_scored_outputs(path: Path, units: Sequence[Unit], name: str, rung: str)
     file = _one_column(read_results(path), name)
     found: dict[str, list[ScoredSample]] = {}
     for sample in file.samples:
-        found.setdefault(sample.identity, []).append(sample)
+        found.setdefault(sample.whole_question, []).append(sample)
     completions: dict[Place, Completion] = {}
     sources: dict[Place, Source] = {}
     notes: list[str] = []

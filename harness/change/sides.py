@@ -46,7 +46,7 @@ def without_new_outputs(before: Options, rules: Rules) -> Options:
     lines = [line.data for line in read_json_lines(path, "outputs", problems)]
     if problems:
         return before  # the reader of the outputs reports what is wrong
-    kept = [line for line in lines if not (isinstance(line, dict) and str(line.get("case")) not in known)]
+    kept = [line for line in lines if not (isinstance(line, dict) and str(line.get("case", "")) not in {"", *known})]
     target = before.root / path.name
     write_atomically(target, (f"{json.dumps(line)}\n" for line in kept))
     return replace(before, model=REPLAY.join(name, target))

@@ -17,7 +17,7 @@ from tunegate.harness.core.typed import Count
 from tunegate.harness.outputs.finding import Finding as Finding
 
 Kind = Literal["pass/fail", "continuous"]
-Can = Literal["generate", "loglik", "tools"]
+Can = Literal["generate", "loglik", "tools", "scores"]
 ClosedValue = tuple[str, str, bool]  # field, expected value as JSON, whether it is the only accepted value
 
 
@@ -190,7 +190,8 @@ class CheckKind:
     `libraries` are the installed packages that can change an outcome: if their versions differ from those that scored
     a reference, different scores do not count as an edit. `supplied` scores are those of another tool: nothing is
     scored here. Units of `labelled` kinds need `labels`, which decide; the check is an `IsLabelled` and only rejects
-    outputs that need none. `caveat` says what holding such a unit does not show.
+    outputs that need none. `caveat` says what holding such a unit does not show. `by_runner` kinds take the scores of
+    a tool's result file: no model generates for them.
     """
 
     kind: Kind
@@ -212,6 +213,7 @@ class CheckKind:
     supplied: bool = False
     labelled: bool = False
     caveat: str = ""
+    by_runner: bool = False
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         """Validate `options` against their schema and load the check.
@@ -227,7 +229,7 @@ class CheckKind:
     @property
     def asks(self) -> Can:
         """The capability that the model needs."""
-        return "loglik" if self.texts else "generate"
+        return "scores" if self.by_runner else "loglik" if self.texts else "generate"
 
     @property
     def scorer(self) -> dict[str, str]:

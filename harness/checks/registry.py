@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
-from tunegate.harness.checks import cost, loglikelihood, short_answer
+from tunegate.harness.checks import cost, loglikelihood, scored, short_answer
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.declared import declared_kinds
 from tunegate.harness.checks.installed import GROUP, declared_entry, load_entry
@@ -42,6 +42,7 @@ CHECKS: dict[str, CheckKind] = {
     "cost": cost.KIND,
     "retention/passages": loglikelihood.PASSAGES,
     "retention/questions": short_answer.KIND,
+    "scored": scored.KIND,
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z][A-Za-z0-9_-]*)?")
 

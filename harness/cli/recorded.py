@@ -57,7 +57,7 @@ def prompts(
     from tunegate.harness.models.tokenizer import prompt_renderer
 
     tasks, on = load_tasks(cases), rung
-    chosen = [unit for unit in _units(tasks, units or []) if not unit.of]
+    chosen = [unit for unit in _units(tasks, units or []) if not unit.of and not unit.check_kind.by_runner]
     hidden = [unit for unit in chosen if unit.sealed and not sealed]
     asked = list(requests([unit for unit in chosen if unit not in hidden], on, repeats))
     rendered = prompt_renderer(render, watch_on(errors), chat_template) if render else None

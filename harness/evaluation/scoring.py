@@ -119,8 +119,12 @@ def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
 def _check_able(units: Iterable[Unit], model: Model) -> None:
     for unit in units:
         if unit.check_kind.asks not in model.can:
+            name = model.fingerprint.names["model"]
+            if unit.check_kind.by_runner:
+                wanted = "the result file of the tool that scores it (--tg-model=replay:NAME=FILE)"
+                raise Refused(f"{unit.key}: expected {wanted}, found the model {name}; the tool is not run here")
             wanted = "generate" if unit.check_kind.asks == "generate" else "compute the likelihood of a text"
-            raise Refused(f"{unit.key}: expected a model that can {wanted}, {model.fingerprint.names['model']} cannot")
+            raise Refused(f"{unit.key}: expected a model that can {wanted}, {name} cannot")
         if "tools" not in model.can and any(case.tools for case in unit.cases):
             name = model.fingerprint.names["model"]
             hint = "serve it (openai:), or supply its outputs with their tool_calls (replay:): docs/tools.md"

@@ -19,6 +19,7 @@ def import_(
     ] = None,
     match: Annotated[Literal["exact", "starts", "includes"] | None, shared("match")] = None,
     column: Annotated[str | None, shared("input")] = None,
+    root: Annotated[Path | None, shared("root")] = None,
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
@@ -29,7 +30,7 @@ def import_(
     from tunegate.harness.imports.recognise import import_source
     from tunegate.harness.imports.write import write_import
 
-    imported = import_source(source, match, column)
+    imported = import_source(source, match, column, root)
     written = write_import(imported, task, project(), cases)
     if quiet:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,12 @@ from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.imports.model import Imported, ImportedCase
+from tunegate.harness.imports.model import Imported, ImportedCase, RunnerCase
 from tunegate.harness.imports.rules import all_rules
 from tunegate.harness.scaffold.outlook import look_ahead
 from tunegate.harness.scaffold.task import ONE_LINE, task_of_files
 
-TEXT, JSON = "text", "json"
+TEXT, JSON, SCORED = "text", "json", "scored"
 TEXT_CHECK = {"schema": {"type": "string"}, "extract": "text"}
 MOST_TOKENS = 512  # of an output; the tools have 500 to 1,024, and a longer one is seldom checked
 LARGE = 600  # characters of a schema that gets a file of its own
@@ -49,8 +50,8 @@ class _Unit:
     cases: dict[str, ImportedCase] = field(default_factory=dict)
 
 
-def task_of(name: str, imported: Imported) -> ImportedTask:
-    """Make the files of a task, and load them.
+def task_of(name: str, imported: Imported, folder: Path | None = None) -> ImportedTask:
+    """Make the files of a task, and load them; `folder` is theirs, from which files that decide are named.
 
     Raises:
         Refused: they do not load, an internal error or a text that a fixture cannot hold.
@@ -60,13 +61,55 @@ def task_of(name: str, imported: Imported) -> ImportedTask:
     files: dict[str, str] = {}
     for unit in units:
         files |= _unit_files(unit, imported, tags)
+    if imported.scored:
+        files[f"{SCORED}.yaml"] = scored_file(imported, units)
     files |= {POLICY: _policy(imported, _loaded(name, files, imported.path))}
+    if imported.scored and folder:  # loaded without the files, which are not beside it there
+        files[f"{SCORED}.yaml"] = scored_file(imported, units, folder)
     outputs: dict[str, dict[str, str]] = {}
     for unit in units:
         for case_id, case in unit.cases.items():
             for model, output in case.outputs.items():
                 outputs.setdefault(model, {})[f"{name}/{unit.name}/{case_id}"] = output
-    return ImportedTask(name, files, outputs, {unit.name: len(unit.cases) for unit in units})
+    counts = {unit.name: len(unit.cases) for unit in units}
+    if imported.scored:
+        counts[SCORED] = len(imported.scored.cases)
+        outputs = {} if imported.scored.columns else outputs  # the result file has them
+    return ImportedTask(name, files, outputs, counts)
+
+
+def scored_file(imported: Imported, units: Sequence[_Unit], folder: Path | None = None) -> str:
+    """The fixture file of the tests that their tool scores; a case has the id that it has in the other units."""
+    scored = imported.scored
+    if scored is None:
+        raise ValueError("expected tests that their tool scores")
+    known = {case.question: case_id for unit in units for case_id, case in unit.cases.items()}
+    check: dict[str, Any] = {"from": scored.runner, "version": scored.version}
+    if folder and scored.files:
+        check["files"] = [Path(os.path.relpath(each, folder)).as_posix() for each in scored.files]
+    head = {"version": 1, "suite": SCORED, "unit": SCORED, "check": check}
+    said = [_about(imported), f"{scored.runner} scores these cases; its result file is the model (replay:NAME=FILE)."]
+    lines = [_comments(said), write_yaml(head, ONE_LINE), "cases:\n"]
+    groups, names = Counter(case.group for case in scored.cases if case.group), set(known.values())
+    for case_id, case in _runner_ids(scored.cases, known, names):
+        shared = {"group": case.group} if groups[case.group] > 1 else {}
+        data = {"id": case_id, "input": case.input, "expect": {"question": case.question}, **shared}
+        lines.append(_indented(_comments(case.comments) + write_yaml([data], ONE_LINE)))
+    return "".join(lines)
+
+
+def _runner_ids(
+    cases: Sequence[RunnerCase], known: Mapping[str, str], names: set[str]
+) -> Iterator[tuple[str, RunnerCase]]:
+    """Each case with the id that its question has elsewhere; otherwise its name if free, or its number."""
+    taken = set(names)
+    width = max(3, len(str(len(cases))))
+    for number, case in enumerate(cases, start=1):
+        name = _NO_NAME.sub("-", case.name).strip("-._+")[:60].rstrip("-._+")
+        own = name if name and name not in taken and not name.startswith(("case-", "test-")) else ""
+        found = known.get(case.question) or own or f"test-{number:0{width}}"
+        taken.add(found)
+        yield found, case
 
 
 def _label_keys(imported: Imported) -> set[str]:
@@ -104,7 +147,7 @@ def _unit_name(set_name: str, fallback: str, taken: set[str]) -> str:
     if not set_name:
         return ""
     name = _NO_NAME.sub("-", set_name).strip("-._+")[:60].rstrip("-._+") or fallback
-    if name in ("task", "diagnosis") or name.endswith(".released") or {name, f"{name}-{JSON}"} & taken:
+    if name in ("task", "diagnosis", SCORED) or name.endswith(".released") or {name, f"{name}-{JSON}"} & taken:
         name = f"{name}-{fallback}"
     taken |= {name, f"{name}-{JSON}"}
     return name
@@ -133,9 +176,13 @@ def _unit_files(unit: _Unit, imported: Imported, tags: set[str]) -> dict[str, st
     for case_id, case in unit.cases.items():
         data = _case(unit, case_id, case, shared, check, tags)
         said = _comments(case.comments) + write_yaml([data], (*ONE_LINE, "tags"))
-        # a line of spaces belongs to a text, an empty one needs none
-        lines.append("".join(f"  {line}\n" if line else "\n" for line in said.removesuffix("\n").split("\n")))
+        lines.append(_indented(said))
     return {f"{unit.name}.yaml": "".join(lines), **files}
+
+
+def _indented(text: str) -> str:
+    # a line of spaces belongs to a text, an empty one needs none
+    return "".join(f"  {line}\n" if line else "\n" for line in text.removesuffix("\n").split("\n"))
 
 
 def _comments(lines: Sequence[str]) -> str:

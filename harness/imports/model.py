@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
+from tunegate.harness.checks.scored import UNKNOWN
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.results.samples import mapping_at, text_of
@@ -72,7 +73,8 @@ class ImportedCase:
 
     `texts` are JSON Schemas of the output as a text, `equals` the text that it must be, `json` its rule as JSON.
     `name` is the wanted id, empty if there is none. `comments` are lines on what was left out of it. `outputs` are
-    recorded ones, by model. `set_name` names the prompt if the file has several.
+    recorded ones, by model. `set_name` names the prompt if the file has several. `question` is that of its
+    `RunnerCase`.
     """
 
     asked: AskedPrompt
@@ -85,11 +87,39 @@ class ImportedCase:
     comments: tuple[str, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     set_name: str = ""
+    question: str = ""
+
+
+@dataclass(frozen=True)
+class RunnerCase:
+    """A test as its own tool scores it, found in results by the digest `question`; `group` by what was sent."""
+
+    name: str
+    input: str
+    question: str
+    comments: tuple[str, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class RunnerUnit:
+    """The tests that a tool scores itself, in a version; `files` decide, too.
+
+    `columns` are the providers or prompts of a result file, empty where the source is none.
+    """
+
+    runner: str
+    cases: Sequence[RunnerCase]
+    version: str = UNKNOWN
+    files: tuple[Path, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Imported:
     """What was read from one file or folder. `templates` are user messages around `{input}`, by prompt.
+
+    `scored` are the tests with assertions that have no home here: with all of their assertions, their tool scores them.
 
     Raises:
         Refused: it has no cases, or more than `MOST_CASES`.
@@ -101,11 +131,12 @@ class Imported:
     tally: Tally
     templates: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    scored: RunnerUnit | None = None
 
     def __post_init__(self) -> None:
-        if not self.cases:
+        if not self.cases and not self.scored:
             raise Refused(f"{show_path(self.path)}: expected {self.tool} cases that can be checked here, {self._why()}")
-        if len(self.cases) > MOST_CASES:
+        if max(len(self.cases), len(self.scored.cases) if self.scored else 0) > MOST_CASES:
             raise too_many(self.path)
 
     def _why(self) -> str:
@@ -118,13 +149,15 @@ class ForeignFile:
     """A file of another tool as plain data, with what the command line says of it.
 
     `data` are the values of a JSON or YAML file, or a list of its rows. `match` is how targets are compared if the file
-    does not say it, `column` the name of the column with the prompt.
+    does not say it, `column` the name of the column with the prompt. Files that it names lie below
+    `root`, by default its folder.
     """
 
     path: Path
     data: Any
     match: str | None = None
     column: str | None = None
+    root: Path | None = None
 
     @property
     def kind(self) -> str:

@@ -35,10 +35,11 @@ _ZIPPED = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"(\xb
 
 @dataclass
 class Nearby:
-    """The folder of an import. `seen` are the sizes of the files that were read."""
+    """The folder of an import. `seen` are the sizes of the files that were read; all lie below `root`, or the folder."""
 
     folder: Path
     seen: dict[Path, int] = field(default_factory=dict)
+    root: Path | None = None
 
     def find(self, name: Any, start: Path | None = None) -> Path:
         """The file that a text names, relative to `start` or the folder.
@@ -59,17 +60,18 @@ class Nearby:
         return self.inside((start or self.folder) / said, name)
 
     def inside(self, path: Path, name: str) -> Path:
-        """The path, which a text names, if it leads to a place below the folder.
+        """The path, which a text names, if it leads to a place below the root.
 
         Raises:
             Refused: it leads outside, by whatever links.
         """
+        top = self.root or self.folder
         try:
-            is_inside = path.resolve().is_relative_to(self.folder.resolve())
+            is_inside = path.resolve().is_relative_to(top.resolve())
         except (OSError, RuntimeError):
             is_inside = False
         if not is_inside:
-            hint = f"only files below {show_path(self.folder)} are read"
+            hint = f"only files below {show_path(top)} are read, or below --root DIR"
             raise Refused(f"{shown(text_of(name, 100))}: expected a file beside the import, found one outside; {hint}")
         return path
 

@@ -106,6 +106,11 @@ class Reader:
                 checks.comments.append(shown(f"left out: {said} ({error})"))
         return checks
 
+    def resolved(self, test: Mapping[str, Any]) -> list[Any]:
+        """The assertions of a test, each as its `$ref` names it, without empty parts."""
+        found = test.get("assert")
+        return [_without_none(self._resolved(each)) for each in (found if isinstance(found, list) else [])]
+
     def _kind(self, assertion: Mapping[str, Any]) -> str:
         kind = assertion.get("type")
         return shown(text_of(kind, 60)) if isinstance(kind, str) else "an assertion without a type"
@@ -165,6 +170,12 @@ class Reader:
         if isinstance(value, list):
             return [self._value(each, values) if isinstance(each, str) else each for each in value]
         return filled_template(value, values, self.tally) if isinstance(value, str) else value
+
+
+def _without_none(assertion: Any) -> Any:
+    if not isinstance(assertion, Mapping):
+        return assertion
+    return {key: value for key, value in assertion.items() if value is not None}
 
 
 def _text_value(value: Any) -> str:
@@ -260,7 +271,8 @@ def assertion_of_cell(cell: str) -> dict[str, Any]:
     kind, value = f"{found[1] or ''}{found[2]}", found[4]
     if found[2] in ("contains-any", "contains-all", "icontains-any", "icontains-all"):
         return {"type": kind, "value": [each.strip() for each in (value or "").split(",")]}
-    return {"type": kind, "value": value}
+    limit = {"threshold": float(found[3])} if found[3] else {}
+    return {"type": kind, "value": value, **limit}
 
 
 #: Types without a home that a cell may hold, besides those with a reason of their own.

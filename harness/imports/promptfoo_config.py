@@ -20,14 +20,17 @@ from tunegate.harness.imports.model import (
     Imported,
     ImportedCase,
     LeftOut,
+    RunnerUnit,
     Tally,
     prompt_of,
     too_many,
 )
 from tunegate.harness.imports.nearby import DATA, FILE, SCRIPTS, TEXTS, Nearby
 from tunegate.harness.imports.promptfoo_checks import Checks, Reader
+from tunegate.harness.imports.promptfoo_scored import files_of, question_of_case, runner_case, runner_cases
 from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
 from tunegate.harness.imports.templates import filled_template, recorded_output, template_fields
+from tunegate.harness.results.promptfoo_results import plain_variables
 from tunegate.harness.results.samples import text_of
 
 TOOL = "promptfoo"
@@ -61,13 +64,13 @@ class _Prompt:
     label: str
 
 
-def read_config(path: Path, config: Mapping[str, Any]) -> Imported:
-    """Import a configuration, with the files beside it.
+def read_config(path: Path, config: Mapping[str, Any], root: Path | None = None) -> Imported:
+    """Import a configuration, with the files beside it, or below `root`.
 
     Raises:
         Refused: it names no prompt or test that can be used, or too many.
     """
-    return _Reading(path, config).imported()
+    return _Reading(path, config, root=root).imported()
 
 
 def read_tests(path: Path, rows: Sequence[Mapping[str, str]], column: str | None) -> Imported:
@@ -102,25 +105,41 @@ class _Reading:
     config: Mapping[str, Any]
     tally: Tally = field(default_factory=Tally)
     templates: dict[str, str] = field(default_factory=dict)
+    root: Path | None = None
 
     @cached_property
     def nearby(self) -> Nearby:
-        return Nearby(self.path.parent)
+        return Nearby(self.path.parent, root=self.root)
 
     @cached_property
     def reader(self) -> Reader:
         return Reader(self.nearby, self.tally, self.config)
 
     def imported(self) -> Imported:
-        return Imported(TOOL, self.path, tuple(self.cases()), self.tally, self.templates)
+        cases = tuple(self.cases())
+        scored = self._scored(cases)
+        if scored and len(self.templates) > 1:  # an output in a result file is of one prompt
+            cases = ()
+        return Imported(TOOL, self.path, cases, self.tally, self.templates, scored=scored)
+
+    @cached_property
+    def tests(self) -> list[PromptfooTest]:
+        read = TestReader(self.path, self.config, self.nearby, self.tally).read()
+        return [replace(each, raw={**each.raw, "assert": self.reader.resolved(each.raw)}) for each in read]
+
+    def _scored(self, cases: Sequence[ImportedCase]) -> RunnerUnit | None:
+        """The tests as promptfoo scores them; None if the checks of all cases say the same."""
+        left = runner_cases((runner_case(plain_variables(each.values), each.raw) for each in self.tests), cases)
+        files = files_of([each.raw for each in self.tests], self.nearby)
+        return RunnerUnit(TOOL, left, files=files) if left else None
 
     def cases(self) -> Iterator[ImportedCase]:
         """Each test with each prompt, if it has a check."""
         self._unused()
-        prompts, tests = list(self._prompts()), list(TestReader(self.path, self.config, self.nearby, self.tally).read())
+        prompts, tests = list(self._prompts()), self.tests
         if len(prompts) * len(tests) > MOST_CASES:
             raise too_many(self.path)
-        if not prompts:
+        if not prompts and not any(test.raw["assert"] for test in tests):
             raise Refused(f"{show_path(self.path)}: expected a prompt that can be filled, {self._without_prompt()}")
         checked = [(test, self._checks(test)) for test in tests]
         for number, prompt in enumerate(prompts, start=1):
@@ -232,7 +251,8 @@ class _Reading:
             self.tally.left["test", error.why] += 1
             return None
         outputs = recorded_output(RECORDED, test.raw.get("providerOutput"))
-        return checks.case(asked, test.raw, outputs=outputs, set_name=name)
+        question = question_of_case(plain_variables(test.values), test.raw)
+        return checks.case(asked, test.raw, outputs=outputs, set_name=name, question=question)
 
     def _asked(self, prompt: _Prompt, test: PromptfooTest, is_plain: bool) -> AskedPrompt:
         if is_plain:

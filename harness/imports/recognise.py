@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
-from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
 from tunegate.harness.imports import (
     goldens,
     hosted_evals,
@@ -43,24 +43,29 @@ KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
 )  # fmt: skip
 
 
-def import_source(path: Path, match: str | None = None, column: str | None = None) -> Imported:
+def import_source(
+    path: Path, match: str | None = None, column: str | None = None, root: Path | None = None
+) -> Imported:
     """Import a file, or the one file of a folder that can be.
 
     Args:
         path: the file or folder.
         match: how targets are compared, if the file names no scorer: one of `MATCHES`.
         column: the column with the prompt, of a CSV of tests without one.
+        root: the folder below which the files that it names lie; by default its own.
 
     Raises:
         Refused: no tool that is known here wrote it, it is damaged, or nothing in it has a home.
-        UsageError: the column is missing.
+        UsageError: the column is missing, or the file is not below the root.
     """
+    if root and not (root.is_dir() and path.resolve().is_relative_to(root.resolve())):
+        raise UsageError(f"--root {show_path(root)}: expected a folder above {show_path(path)}, found another place")
     if not path.is_dir():
-        return _import_file(path, match, column)
-    nearby = Nearby(path)
+        return _import_file(path, match, column, root)
+    nearby = Nearby(path, root=root)
     for name in promptfoo_config.CONFIGS:
         if (path / name).is_file():
-            return _import_file(nearby.inside(path / name, name), match, column)
+            return _import_file(nearby.inside(path / name, name), match, column, root)
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in DATA and each.is_file())
     if len(files) > MOST_FILES:
         raise Refused(
@@ -73,7 +78,7 @@ def import_source(path: Path, match: str | None = None, column: str | None = Non
         there = ", ".join(each.name for each in found[:8]) or "none"
         hint = "; name the file itself" if found else ""
         raise Refused(f"{show_path(path)}: expected one file with {A_SOURCE}, found {there}{hint}")
-    return _import_file(found[0], match, column)
+    return _import_file(found[0], match, column, root)
 
 
 def is_source(path: Path) -> bool:
@@ -95,14 +100,14 @@ def _quiet(path: Path) -> Any:
         return None
 
 
-def _import_file(path: Path, match: str | None, column: str | None) -> Imported:
+def _import_file(path: Path, match: str | None, column: str | None, root: Path | None) -> Imported:
     kind = path.suffix.lower()
     if kind in SCRIPTS:
         raise Unreadable(path, A_SOURCE, "a script, which is not run", "export its tests as data")
     if kind not in DATA and path.exists():
         raise Unreadable(path, f"a name that ends in {', '.join(DATA)}", kind or "no ending")
     data = Nearby(path.parent).data(path)
-    file = ForeignFile(path, data, match, column)
+    file = ForeignFile(path, data, match, column, root)
     if importer := _importer(file):
         return _named(importer, file)
     first = data[0] if isinstance(data, list) and data else data
@@ -160,16 +165,17 @@ def _lone_items(file: ForeignFile) -> Imported:
 #: The importers in the order in which they see a file; those of packages come after them.
 BUILT_IN = (
     Importer(lambda file: promptfoo_results.is_results(file.data),
-             lambda file: promptfoo_outputs.read_outputs(file.path, file.data["results"]["results"])),
+             lambda file: promptfoo_outputs.read_outputs(
+                 file.path, file.data["results"]["results"], promptfoo_results.version_of(file.data), file.root)),
     Importer(lambda file: promptfoo_results.is_result(file.first),
-             lambda file: promptfoo_outputs.read_outputs(file.path, file.rows)),
+             lambda file: promptfoo_outputs.read_outputs(file.path, file.rows, root=file.root)),
     Importer(lambda file: hosted_evals.is_eval(file.data),
              lambda file: hosted_evals.read_eval(file.path, file.data, _item_rows(file.path))),
     Importer(lambda file: hosted_evals.is_item(file.first), _lone_items),
     Importer(lambda file: file.kind == ".csv" and promptfoo_config.is_tests(file.rows),
              lambda file: promptfoo_config.read_tests(file.path, file.data, file.column)),
     Importer(lambda file: promptfoo_config.is_config(file.data),
-             lambda file: promptfoo_config.read_config(file.path, file.data)),
+             lambda file: promptfoo_config.read_config(file.path, file.data, file.root)),
     Importer(lambda file: file.kind in YAMLS and openai_evals.is_registry(file.data),
              lambda file: openai_evals.read_registry(file.path, file.data)),
     Importer(lambda file: openai_evals.is_samples(file.first),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tunegate.harness.core.formatting import quantity
 from tunegate.harness.imports.fixtures import ImportedTask, task_of
 from tunegate.harness.imports.model import Imported
 from tunegate.harness.imports.promptfoo_config import CONFIGS
+from tunegate.harness.results.scored_outputs import column_called
 from tunegate.harness.scaffold.task import check_name
 from tunegate.harness.scaffold.writing import write_imported
 
@@ -37,12 +40,13 @@ def write_import(imported: Imported, name: str | None, root: Path, cases: Path) 
         Refused: a file exists, or the cases make no valid fixtures; nothing was written.
         CouldNotRun: writing failed; files written before were removed.
     """
-    task = task_of(check_name(name or _task_name(imported.path)), imported)
-    folder = cases / task.name
+    called = check_name(name or _task_name(imported.path))
+    folder = cases / called
+    task = task_of(called, imported, folder)
     files = {folder / file: text for file, text in task.files.items()}
     outputs = _output_files(task)
     files |= {root / path: text for path, text in outputs.items()}
-    models = tuple(f"replay:{path.stem}={path.as_posix()}" for path in outputs)
+    models = tuple(f"replay:{path.stem}={path.as_posix()}" for path in outputs) or _result_models(imported, root)
     changes = write_imported(folder, files, root, cases, models[0] if models else "")
     total = sum(task.cases.values())
     units = ", ".join(f"{unit} {count:,}" for unit, count in task.cases.items())
@@ -50,6 +54,7 @@ def write_import(imported: Imported, name: str | None, root: Path, cases: Path) 
         f"{show_path(imported.path)} is a file of {imported.tool}",
         f"{task.name}: {quantity(total, 'case')} ({units})",
         *map(shown, imported.tally.lines()),
+        *_scored_lines(imported),
     )
     return Written((*changes.new, *changes.added), models, lines)
 
@@ -60,6 +65,19 @@ def _task_name(path: Path) -> str:
     if not name:
         raise UsageError(f"TASK: expected a name, found none for {show_path(path)}")
     return name
+
+
+def _scored_lines(imported: Imported) -> Iterator[str]:
+    if scored := imported.scored:
+        count = quantity(len(scored.cases), "case")
+        yield f"scored by {scored.runner}, with all of their assertions: {count} (scored.yaml, see docs/scored.md)"
+
+
+def _result_models(imported: Imported, root: Path) -> tuple[str, ...]:
+    """The providers or prompts of a result file as models."""
+    columns = imported.scored.columns if imported.scored else ()
+    path = Path(os.path.relpath(imported.path, root)).as_posix()
+    return tuple(f"replay:{column_called(each) or 'model'}={path}" for each in columns)
 
 
 def _output_files(task: ImportedTask) -> dict[Path, str]:

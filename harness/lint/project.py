@@ -16,6 +16,7 @@ from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.models.replay import leftover_outputs, read_replay
 from tunegate.harness.options.run import Options, standing_options
 from tunegate.harness.planning.history import model_folders
+from tunegate.harness.results.scored_outputs import has_scores
 
 
 def lint_project(root: Path, path: Path | None, cases: Path, baselines: Path, watch: Watch | None = None) -> Lint:
@@ -53,6 +54,8 @@ def _with_outputs(found: Lint, options: Options) -> Lint:
     """The results with those of the outputs that the settings name, if they are there."""
     name, path = REPLAY.split(options.model)
     if not path.is_file():
+        return found
+    if has_scores(path, [unit for task in found.tasks for unit in task.units]):
         return found
     try:
         outputs = read_replay(path, _known(found.tasks), name, options.rung, skips_unknown=True)

@@ -65,7 +65,7 @@ class Replay:
     sources: Mapping[tuple[str, int], Source] = field(default_factory=dict)
     unknown: Sequence[str] = ()
     texts: frozenset[tuple[str, int]] = frozenset()
-    can = frozenset[Can]({"generate", "loglik", "tools"})
+    can = frozenset[Can]({"generate", "loglik", "tools", "scores"})
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the supplied completions, in the order of the requests."""
@@ -123,7 +123,7 @@ def read_replay(
         problems += [problem for found in unknown.values() for problem in found]
     if problems:
         raise AuthoringError(problems)
-    return Replay(completions, _fingerprint(path, name, rung), path, sources, tuple(unknown), frozenset(texts))
+    return Replay(completions, replay_fingerprint(path, name, rung), path, sources, tuple(unknown), frozenset(texts))
 
 
 def _unknown_case(line: Document, known: Mapping[str, int]) -> str:
@@ -132,7 +132,8 @@ def _unknown_case(line: Document, known: Mapping[str, int]) -> str:
     return case if isinstance(case, str) and case not in known else ""
 
 
-def _fingerprint(path: Path, name: str, rung: str) -> Fingerprint:
+def replay_fingerprint(path: Path, name: str, rung: str) -> Fingerprint:
+    """What identifies the outputs of a file: their name, or without one the file's digest."""
     if name:
         # without the file's digest: the baseline holds the outputs, and one changed line would change every unit
         subject, names = {"model": f"replay-{name}", "rung": rung}, {"model": f"replay:{name}", "file": str(path)}

@@ -20,7 +20,7 @@ from tunegate.harness.models.model_options import (
     WORKERS,
 )
 
-Suite = Literal["schema", "vocabulary", "retention", "voice", "refusal", "cost", "tools"]
+Suite = Literal["schema", "vocabulary", "retention", "voice", "refusal", "cost", "tools", "scored"]
 SUITES: tuple[Suite, ...] = get_args(Suite)  # those that ship: every other place is held to this list by a test
 FROM_EXAMPLES = SUITES[:3]  # those that `init` makes of a table of examples
 
@@ -191,6 +191,7 @@ TABLE = (
            "hub:NAME@REVISION; or a file that `import` takes",
            "case": "Production log, one JSON object per line: id, input or messages, and perhaps "
            "output"}),
+    Option("root", "Folder below which the files that it names lie; by default its own", "DIR", Path),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True,
            by={"case": "Expected output, or YAML as in a case; asked for if missing"},

@@ -29,6 +29,7 @@ from tunegate.harness.results.samples import (
 TOOL = "deepeval"
 A_FILE = "a test run of deepeval"
 PASS = "pass"  # noqa: S105  (a metric)
+HELD_TO = ("threshold", "strictMode", "evaluationModel")  # of a metric: what it holds a test case to, and who says so
 KINDS = ("testCases", "conversationalTestCases")
 
 
@@ -94,6 +95,7 @@ def _sample(case: Mapping[str, Any]) -> ScoredSample:
         reasons={name: text_of(each.get("error") or each.get("reason"), MOST_REASON)
                  for name, each in metrics.items() if not each.get("success")},
         groups=groups_of(question_of(asked, case.get("context"))),
+        scorer=question_of({name: {key: each.get(key) for key in HELD_TO} for name, each in metrics.items()}),
     )  # fmt: skip
 
 

@@ -79,7 +79,8 @@ def _log(path: Path, header: Any, samples: Iterator[Any]) -> ResultFile:
     if header["status"] != "success":
         found = f"the status {brief(header['status'])}"
         raise Unreadable(path, f"{A_LOG} with the status success", found, "run inspect eval-retry, and name its log")
-    spec, reader = header["eval"], _Samples(path)
+    spec = header["eval"]
+    reader = _Samples(path, question_of(spec.get("scorers"), spec.get("model_roles")))
     made = [reader.sample(each) for each in samples]
     _check_count(path, header, len(made))
     return ResultFile(
@@ -105,8 +106,8 @@ def _check_count(path: Path, header: Mapping[str, Any], found: int) -> None:
 class _Samples:
     """Makes samples of what a log holds, and remembers what it could not use."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, scorer: str = "") -> None:
+        self._path, self._scorer = path, scorer
         self._unread: dict[str, str] = {}
         self._letters: set[str] = set()
 
@@ -129,6 +130,7 @@ class _Samples:
             id_text(raw["id"]), scores, question_of(asked, raw.get("choices"), raw.get("target")),
             text_of(asked), text_of(raw.get("target")), _output(raw.get("output")), reasons=reasons,
             groups=groups_of(question_of(asked, _choices(raw), *(raw.get(each) for each in BESIDE))),
+            scorer=self._scorer,
         )  # fmt: skip
 
     def _number(self, name: str, value: Any) -> float | None:

@@ -59,8 +59,12 @@ def read_results_object(path: Path, value: Mapping[str, Any], column: str = "") 
     total = sum(each for each in counted if isinstance(each, int))
     if len(rows) < total:
         raise Unreadable(path, f"{A_FILE}: the {total:,} that it counts", f"{len(rows):,}")
-    version = mapping_at(value, "metadata").get("promptfooVersion")
-    return read_result_rows(path, rows, column, text_of(version, 40), text_of(results.get("timestamp"), 40))
+    return read_result_rows(path, rows, column, version_of(value), text_of(results.get("timestamp"), 40))
+
+
+def version_of(value: Mapping[str, Any]) -> str:
+    """The version of promptfoo that wrote results."""
+    return text_of(mapping_at(value, "metadata").get("promptfooVersion"), 40)
 
 
 def read_result_rows(
@@ -102,6 +106,12 @@ def column_names(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     names = labels if len(set(labels)) == len(labels) else [name for name, _ in providers]
     found = names if len(providers) > 1 else list(dict.fromkeys(map(_label, given)))
     return tuple(found) if len(found) > 1 else ()
+
+
+def provider_name(row: Mapping[str, Any]) -> str:
+    """What the provider of a result is called: its label, or otherwise its id."""
+    name, label = _provider(row)
+    return label or name
 
 
 def _provider(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -157,10 +167,11 @@ def _sample(row: Mapping[str, Any], places: Mapping[int, int], prompts: bool, li
     scores = dict.fromkeys(_names(row), None) if _is_error(row) else dict(_scores(row))
     return ScoredSample(
         f"{row['testIdx']}-{places[row['promptIdx']]}" if len(places) > 1 else str(row["testIdx"]), scores,
-        question_of(asked, _plain_checks(checks)), text_of(asked), _expected(checks), _output(row),
+        question_of_test(asked, mapping_at(row, "testCase")), text_of(asked), _expected(checks), _output(row),
         reasons={"": text_of(reason, MOST_REASON)} if not row["success"] else {},
         # a variable that is in no prompt, such as an id, makes no other question
-        groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""), line=line,
+        groups=groups_of(question_of(asked), _prompt(row) if prompts or not asked else ""),
+        scorer=scorer_of(mapping_at(row, "testCase")), line=line,
     )  # fmt: skip
 
 
@@ -232,8 +243,12 @@ def _list(value: Any) -> list[Any]:
 
 def variables_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a test, without those of the run itself."""
-    given = mapping_at(row, "vars").items()
-    return {name: value for name, value in given if not name.startswith("__") and name != "sessionId"}
+    return plain_variables(mapping_at(row, "vars"))
+
+
+def plain_variables(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables without those of the run itself."""
+    return {name: value for name, value in given.items() if not name.startswith("__") and name != "sessionId"}
 
 
 def _plain_checks(checks: Any) -> list[Any]:
@@ -242,6 +257,18 @@ def _plain_checks(checks: Any) -> list[Any]:
     return [
         {key: each[key] for key in kept if key in each} if isinstance(each, dict) else each for each in _list(checks)
     ]
+
+
+def question_of_test(variables: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    """A digest of what a test asks and holds an output to."""
+    return question_of(dict(variables), _plain_checks(test.get("assert")))
+
+
+def scorer_of(test: Mapping[str, Any]) -> str:
+    """A digest of all that scores a test: its assertions whole, its threshold, and who grades what, by what prompt."""
+    options = mapping_at(test, "options")
+    graded = {key: options[key] for key in ("transform", "postprocess", "provider", "rubricPrompt") if key in options}
+    return question_of(_list(test.get("assert")), test.get("threshold"), graded)
 
 
 def _expected(checks: Any) -> str:

@@ -29,7 +29,8 @@ class ScoredSample:
     `scores` are by metric, None where the tool gave none. `passed` is what the tool itself says of a metric, where it
     has a threshold. `question` is a digest of what was asked and expected, empty where the file does not say. Samples
     that share one of `groups` are one observation: digests of what was asked, and names that a file gives.
-    `reasons` are by metric, that of the whole sample by an empty name.
+    `reasons` are by metric, that of the whole sample by an empty name. `scorer` is a digest of all that scored it, such
+    as the model that grades, empty where the file does not say.
     """
 
     id: str
@@ -41,7 +42,13 @@ class ScoredSample:
     passed: Mapping[str, bool] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    scorer: str = ""
     line: int = 1
+
+    @property
+    def whole_question(self) -> str:
+        """A digest of what was asked and of what scored it, as far as the file says: not of the place in the file."""
+        return question_of(self.question or self.id, self.scorer)
 
 
 @dataclass(frozen=True)

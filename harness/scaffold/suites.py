@@ -355,4 +355,5 @@ NOT_FROM_EXAMPLES = {
     "refusal": "needs requests that a careful model declines, or should not, and people's labels (docs/refusal.md)",
     "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
     "tools": "needs the tools that are offered and calls of them (docs/tools.md)",
+    "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/scored.md)",
 }

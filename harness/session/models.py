@@ -43,6 +43,7 @@ from tunegate.harness.models.replay import Replay, leftover_outputs, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.options.run import BASELINE, Options, same_names
 from tunegate.harness.options.settings import standing
+from tunegate.harness.results.scored_outputs import has_scores, read_scored_outputs
 from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.selection import Selection
 
@@ -253,9 +254,16 @@ class RunModels:
         options, (name, path) = self._options, REPLAY.split(self._options.model)
         units = [unit for task in self._selection.read for unit in task.units if not unit.of]
         known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
+        by_runner = {case.key for unit in units if unit.check_kind.by_runner for case in unit.cases}
         # a file that stays in the project outlives cases; one that the command line names was made for this run
         stays = standing(options.root)["model"] == options.model
-        outputs = read_replay(path, known, name, options.rung, skips_unknown=stays)
+        if has_scores(path, units):
+            scored = read_scored_outputs(path, units, name, options.rung)
+            outputs = scored.outputs
+            self._note(*scored.notes)
+        else:
+            known = {key: texts for key, texts in known.items() if key not in by_runner}
+            outputs = read_replay(path, known, name, options.rung, skips_unknown=stays)
         if outputs.unknown:
             self._note(leftover_outputs(outputs))
         given = read_digests(options.requests) if options.requests else {}

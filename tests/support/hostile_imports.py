@@ -110,12 +110,12 @@ NOT_RUN, OUTSIDE = "which is not run", "found one outside"
 
 ATTACKS: Mapping[str, Attack] = {
     # scripts
-    **{f"a prompt in {kind}": Attack(CONFIG, config(prompts=[f"file://evil.{kind}"]), NOT_RUN)
+    **{f"a prompt in {kind}": Attack(CONFIG, config(prompts=[f"file://evil.{kind}"]), NOT_RUN, taken=True)
        for kind in ("js", "cjs", "mjs", "ts", "py", "rb", "sh", "go")},
-    "a prompt of a function": Attack(CONFIG, config(prompts=["file://evil.py:prompt"]), NOT_RUN),
-    "a prompt of a command": Attack(CONFIG, config(prompts=["exec: ./evil.sh"]), NOT_RUN),
+    "a prompt of a function": Attack(CONFIG, config(prompts=["file://evil.py:prompt"]), NOT_RUN, taken=True),
+    "a prompt of a command": Attack(CONFIG, config(prompts=["exec: ./evil.sh"]), NOT_RUN, taken=True),
     "a prompt of scripts by a star": Attack(
-        CONFIG, config(prompts=["file://evil.*"]), "expected 1 to 200 files, found 0"),
+        CONFIG, config(prompts=["file://evil.*"]), "expected 1 to 200 files, found 0", taken=True),
     "tests of a script": Attack(CONFIG, config(tests="file://evil.py"), NOT_RUN),
     "tests of a script with options": Attack(
         CONFIG, config(tests=[{"path": "file://evil.js:make", "config": {}}]), NOT_RUN),
@@ -131,18 +131,18 @@ ATTACKS: Mapping[str, Attack] = {
                                      "left out: python 1 (code, which is not run)", taken=True),
     "a value of a script": Attack(CONFIG, test(OK, {"type": "equals", "value": "file://evil.js"}), NOT_RUN, taken=True),
     "an output that a script changes": Attack(
-        CONFIG, test(OK, options={"transform": "file://evil.js"}), "code has changed"),
+        CONFIG, test(OK, options={"transform": "file://evil.js"}), "code has changed", taken=True),
     "a column of scripts": Attack("t.csv", text("q,__expected\na,javascript:evil()\nb,file://evil.py\nc,equals:x\n"),
                                   "left out: javascript 1", taken=True),
     "a script by its own name": Attack("evil.py", text("raise SystemExit"), NOT_RUN),
     # templates
-    **{f"the template {said}": Attack(CONFIG, config(prompts=[said]), "expected a prompt that can be filled")
+    **{f"the template {said}": Attack(CONFIG, config(prompts=[said]), "left out: prompt", taken=True)
        for said in ('{{ range.constructor("return process")() }}', "{{ ''.__class__.__mro__[1] }}",
                     "{% include '/etc/passwd' %}",
                     "{% import 'evil.js' as x %}", "{{ x | attr('__class__') }}", "{{ x.y() }}", "{{ 7 * 7 }}")},
     "a template of attributes": Attack(CONFIG, config(prompts=["{{ x.__class__.__init__ }}."]),
                                        "x.__class__.__init__ has no value: left empty", taken=True),
-    "the environment": Attack(CONFIG, config(prompts=["{{ env.PATH }}"]), "a variable of the environment"),
+    "the environment": Attack(CONFIG, config(prompts=["{{ env.PATH }}"]), "a variable of the environment", taken=True),
     # tags and functions
     **{f"the tag {tag}": Attack(CONFIG, text(f"prompts: [a]\ntests:\n  - vars: {tag}\n"), "without a tag")
        for tag in ('!!python/object/apply:os.system ["touch canary"]', "!!python/name:os.system x",
@@ -165,23 +165,24 @@ ATTACKS: Mapping[str, Attack] = {
         CONFIG, config(prompts=["{{x}}"] * 300, tests=[{"vars": {"x": "a"}, "assert": [OK]}] * 300),
                                   "at most 20,000 cases"),
     "variables that double": Attack(CONFIG, config(prompts=["{{v0}}"], tests=[{
-        "vars": {f"v{n}": f"{{{{v{n + 1}}}}}" * 99 for n in range(9)}, "assert": [OK]}]), "1,000,000 characters"),
+        "vars": {f"v{n}": f"{{{{v{n + 1}}}}}" * 99 for n in range(9)}, "assert": [OK]}]), "1,000,000 characters", taken=True),
     "a pattern that takes for ever": Attack(
         CONFIG, test({"type": "regex", "value": "(a+)+b(?!c)"}), "1 case", taken=True),
     "a ZIP under another name": Attack("t.json", text(zipped()), "a ZIP archive"),
     "gzip under another name": Attack("t.jsonl", text(gzip.compress(b"0" * (1 << 24))), "a gzip archive"),
     "200 MB of rows": Attack("t.jsonl", large(200 << 20), "larger files are not read"),
     "200 MB of YAML": Attack(CONFIG, large(200 << 20), "larger files are not read"),
-    "200 MB beside it": Attack(CONFIG, linked("big.txt", "../big", config(prompts=["file://big.txt"])), OUTSIDE),
+    "200 MB beside it": Attack(CONFIG, linked("big.txt", "../big", config(prompts=["file://big.txt"])), OUTSIDE,
+                                taken=True),
     "a cell of 20 MB": Attack(
         "t.csv", text("q,__expected\na," + "x" * (20 << 20) + "\n"), "field larger than field limit"),
     "sets in sets of assertions": Attack(CONFIG, config(tests=[{"vars": {"x": "a"}, "assert": [json.loads(
         '{"type": "assert-set", "assert": [' * 30 + json.dumps(OK) + "]}" * 30)]}]),
-        "assert-set 1 (no check here scores it)"),
+        "assert-set 1 (no check here scores it)", taken=True),
     # out of the folder
-    **{f"the path {path}": Attack(CONFIG, config(prompts=[path]), OUTSIDE)
+    **{f"the path {path}": Attack(CONFIG, config(prompts=[path]), OUTSIDE, taken=True)
        for path in ("file://../secret.txt", "file:///etc/passwd", "file://a/../../secret.txt", "file://../*.txt")},
-    **{f"the address {path}": Attack(CONFIG, config(prompts=[path]), "found an address")
+    **{f"the address {path}": Attack(CONFIG, config(prompts=[path]), "found an address", taken=True)
        for path in ("file:////server/share.txt", "file://\\\\server\\share.txt", "http://127.0.0.1:9/x.txt")},
     "a link to a secret": Attack(CONFIG, linked("in.txt", "../secret.txt", config(prompts=["file://in.txt"])), OUTSIDE),
     "a folder that is a link": Attack(CONFIG, linked("up", "..", config(prompts=["file://up/secret.txt"])), OUTSIDE),

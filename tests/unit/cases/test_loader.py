@@ -78,7 +78,7 @@ MISTAKES = {
     ),
     "an unknown suite": (
         GOOD.replace("suite: schema", "suite: shcema"),
-        "2: suite: expected one of schema, tools, voice, vocabulary, refusal, cost, retention, found 'shcema'; "
+        "2: suite: expected one of schema, tools, voice, vocabulary, refusal, cost, retention, scored, found 'shcema'; "
         "did you mean 'schema'?",
     ),
     "an unknown version": (GOOD.replace("version: 1", "version: 2"), "1: version: expected 1, found 2"),

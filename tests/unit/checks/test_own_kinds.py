@@ -105,7 +105,8 @@ def test_its_options_are_held_against_their_schema_as_ours_are(project):
 
 def test_a_suite_that_nobody_brings_is_told_with_those_there_are(project):
     with pytest.raises(
-        AuthoringError, match="one of schema, tools, voice, vocabulary, refusal, cost, retention, brevity, found 'tone'"
+        AuthoringError,
+        match="one of schema, tools, voice, vocabulary, refusal, cost, retention, scored, brevity, found 'tone'",
     ):
         load_tasks(project(fixtures__mail__short_yaml=FIXTURE.replace("brevity", "tone")))
 

@@ -416,7 +416,7 @@ def test_references_change_with_the_content_only(make):
 
 def test_the_table_names_every_suite():
     kinds = shipped_kinds()
-    assert kinds.suites == ("schema", "tools", "voice", "vocabulary", "refusal", "cost", "retention")
+    assert kinds.suites == ("schema", "tools", "voice", "vocabulary", "refusal", "cost", "retention", "scored")
     assert CHECKS["vocabulary"] is vocabulary.KIND
     assert kinds.measures("vocabulary") == ["", "pairs"]
     assert kinds.measures("retention") == ["passages", "questions"]

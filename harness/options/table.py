@@ -191,6 +191,7 @@ TABLE = (
            "hub:NAME@REVISION; or a file that `import` takes",
            "case": "Production log, one JSON object per line: id, input or messages, and perhaps "
            "output"}),
+    Option("tools", "Tools that may be called; --from is then a log of chat messages", "FILE.json", Path),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True,
            by={"case": "Expected output, or YAML as in a case; asked for if missing"},

@@ -160,7 +160,8 @@ def new_task(asked: InitOptions) -> NewTask:
         said = _system(asked, roles, suite)
         training = training_files(asked.task, asked.unit, asked.model, said, suite, drawn.rows)
     unnamed = _unnamed(_system(asked, roles, suite), drafts, suite)
-    notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn))
+    aside = (*_left(asked, drafts, drawn), *_few(drafts, suite, drawn))
+    notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *aside)
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {quantity(len(drafts.all), 'row')}" if asked.table else "")
@@ -295,13 +296,14 @@ def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> 
     return loaded
 
 
-def _left(drafts: Drafts, drawn: Drawn) -> list[str]:
+def _left(asked: InitOptions, drafts: Drafts, drawn: Drawn) -> list[str]:
     left = len(drafts.all) - len(drawn.cases) - len(drawn.shots) - len(drawn.rows)
     if not left:
         return []
     count, what = f"{len(drawn.cases):,} of {len(drafts.all):,} rows are cases (--limit)", "unused"
     also = f", {len(drawn.rows):,} are training rows" if drawn.rows else ""
-    return [f"{count}{also}, {left:,} are {what}: use those for training (--rows), but never cases or shots"]
+    training = "training" if asked.log else "training (--rows)"
+    return [f"{count}{also}, {left:,} are {what}: use those for {training}, but never cases or shots"]
 
 
 def _unnamed(system: str, drafts: Drafts, suite: SuiteDraft) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Make cases of the suite `tools` from a log of chat messages: the last answer of each row, unless it is doubtful."""
+"""Make cases of the suite `tools` from a log of chat messages: the last answer of each row, where it makes one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tunegate.harness.outputs.message import Message, ToolCall
 from tunegate.harness.privacy.detectors import private_kinds
 from tunegate.harness.scaffold.ambiguous import folded
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, named_drafts
+from tunegate.harness.scaffold.logged_row import MESSAGES, TOOLS, LoggedRow, NoCase, RowReader
 from tunegate.harness.scaffold.suites import KeyLabel, SuiteDraft, room_of
 from tunegate.harness.scaffold.table import TYPED, Table, TableRow, is_typed, read_typed_rows
-from tunegate.harness.scaffold.tool_rows import MESSAGES, TOOLS, Doubtful, RowReader, ToolRow
 
 SHOWN, MOST_LINES = 3, 30  # rows that a note names with what was found in them, and lines
 NOTE = "the log's answers are taken for right: read the cases, and correct those that are not"
@@ -60,7 +60,7 @@ def read_tool_log(
 
     Raises:
         UsageError: another kind of file, or no row has the key `names`.
-        AuthoringError: the tools cannot be used, a line is no JSON, or every row is doubtful.
+        AuthoringError: the tools cannot be used, a line is no JSON, or no row makes a case.
         Refused: the file of tools holds secrets or personal data.
     """
     if not is_typed(source):
@@ -70,27 +70,27 @@ def read_tool_log(
     table = _table(source)
     if names:
         table.check_columns("--id", [names])
-    rows, doubts = _read_rows(table, offered)
+    rows, left = _read_rows(table, offered)
     common, rows = _settle_system(rows, system)
     free = _free_text(rows.values(), offered)
     kept, more = _each_once(rows, free)
-    doubts += more
+    left += more
     if not keeps_private:
         kept, more = _without_private(kept)
-        doubts += more
+        left += more
     if not kept:
         raise AuthoringError(
-            [Problem(table.path, each.line, "", "a row that makes a case", each.said) for each in doubts]
+            [Problem(table.path, each.line, "", "a row that makes a case", each.said) for each in left]
         )
     drafts = _drafts(table, kept, names)
     file = "tools.json" if tools.suffix == ".json" else "tools.yaml"  # in the form in which it is read
     return ToolLog(drafts, _suite(kept, offered, {file: text}, free), common, (
-        *_inferred(kept, free, bool(system)), *_left_out(table.name, doubts)
+        *_inferred(kept, free, bool(system)), *_left_out(table.name, left)
     ))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Doubt:
+class _LeftOut:
     line: int
     kind: str
     found: str
@@ -129,20 +129,20 @@ def _without_nulls(value: Any) -> Any:
     return [*map(_without_nulls, value)] if isinstance(value, list) else value
 
 
-def _read_rows(table: Table, tools: ToolSet) -> tuple[dict[int, ToolRow], list[_Doubt]]:
+def _read_rows(table: Table, tools: ToolSet) -> tuple[dict[int, LoggedRow], list[_LeftOut]]:
     """The rows that can be read, by line, and the others."""
     reader = RowReader(table.path, tools)
-    rows, doubts = dict[int, ToolRow](), list[_Doubt]()
+    rows, left = dict[int, LoggedRow](), list[_LeftOut]()
     for each in table.rows:
         try:
             rows[each.line] = reader.read(each.line, each.cells)
-        except Doubtful as doubt:
-            found = "(not shown: secrets or personal data)" if private_kinds(doubt.found) else doubt.found
-            doubts.append(_Doubt(each.line, doubt.kind, found))
-    return rows, doubts
+        except NoCase as error:
+            found = "(not shown: secrets or personal data)" if private_kinds(error.found) else error.found
+            left.append(_LeftOut(each.line, error.kind, found))
+    return rows, left
 
 
-def _settle_system(rows: Mapping[int, ToolRow], given: str | None) -> tuple[str, dict[int, ToolRow]]:
+def _settle_system(rows: Mapping[int, LoggedRow], given: str | None) -> tuple[str, dict[int, LoggedRow]]:
     """The system message of the prompt, and the rows; where there are several, each stands in its input."""
     found = {row.system for row in rows.values()}
     if given or (len(found) == 1 and not any(map(has_placeholder, found))):
@@ -150,12 +150,12 @@ def _settle_system(rows: Mapping[int, ToolRow], given: str | None) -> tuple[str,
     return "", {line: _with_system(row) for line, row in rows.items()}
 
 
-def _with_system(row: ToolRow) -> ToolRow:
+def _with_system(row: LoggedRow) -> LoggedRow:
     turns = [{USER: row.input}] if isinstance(row.input, str) else row.input
     return replace(row, input=[{SYSTEM: row.system}, *turns]) if row.system else row
 
 
-def _free_text(rows: Collection[ToolRow], tools: ToolSet) -> frozenset[str]:
+def _free_text(rows: Collection[LoggedRow], tools: ToolSet) -> frozenset[str]:
     """The arguments that the model words itself: most of their values have several words that the input lacks."""
     total, own = Counter[str](), Counter[str]()
     open_to = {tool.name: _open_texts(tool.parameters) for tool in tools.every}
@@ -180,21 +180,21 @@ def _field(tool: str, argument: str) -> str:
     return field_below(tool, field_name(ROOT, argument))
 
 
-def _each_once(rows: Mapping[int, ToolRow], free: Collection[str]) -> tuple[dict[int, ToolRow], list[_Doubt]]:
+def _each_once(rows: Mapping[int, LoggedRow], free: Collection[str]) -> tuple[dict[int, LoggedRow], list[_LeftOut]]:
     """The first row of each input, and the others: repeated, or with another answer to it."""
     by_input: dict[str, list[int]] = {}
     for line, row in rows.items():
         by_input.setdefault(row.key, []).append(line)
-    kept, doubts = dict[int, ToolRow](), list[_Doubt]()
+    kept, left = dict[int, LoggedRow](), list[_LeftOut]()
     for first, *others in by_input.values():
         answers = {line: _scored(rows[line].answer, free) for line in (first, *others)}
         if len(set(answers.values())) > 1:
             kind = "with contradictory answers to the same input: decide which is right"
-            doubts += [_Doubt(line, kind, _brief(rows[line].answer)) for line in answers]
+            left += [_LeftOut(line, kind, _brief(rows[line].answer)) for line in answers]
         else:
             kept[first] = rows[first]
-            doubts += [_Doubt(line, "repeated", f"as in line {first}") for line in others]
-    return kept, doubts
+            left += [_LeftOut(line, "repeated", f"as in line {first}") for line in others]
+    return kept, left
 
 
 def _brief(answer: Message) -> str:
@@ -212,18 +212,18 @@ def _scored(answer: Message, free: Collection[str]) -> str:
     return Message("", tuple(map(bare, answer.calls))).key()
 
 
-def _without_private(rows: Mapping[int, ToolRow]) -> tuple[dict[int, ToolRow], list[_Doubt]]:
+def _without_private(rows: Mapping[int, LoggedRow]) -> tuple[dict[int, LoggedRow], list[_LeftOut]]:
     """The rows without secrets or personal data, and the others with their kinds."""
     kinds = {
         line: private_kinds("\n".join([row.system, joined(*read_input(row.input)), row.answer.write()]))
         for line, row in rows.items()
     }
     kind = "with secrets or personal data: replace them in a copy of the log, or --allow-personal REASON"
-    doubts = [_Doubt(line, kind, listed(found)) for line, found in kinds.items() if found]
-    return {line: row for line, row in rows.items() if not kinds[line]}, doubts
+    left = [_LeftOut(line, kind, listed(found)) for line, found in kinds.items() if found]
+    return {line: row for line, row in rows.items() if not kinds[line]}, left
 
 
-def _drafts(table: Table, rows: Mapping[int, ToolRow], names: str | None) -> Drafts:
+def _drafts(table: Table, rows: Mapping[int, LoggedRow], names: str | None) -> Drafts:
     cells = {each.line: each.cells for each in table.rows}
     columns = Columns(MESSAGES, (), names)
     found = [
@@ -234,7 +234,7 @@ def _drafts(table: Table, rows: Mapping[int, ToolRow], names: str | None) -> Dra
 
 
 def _suite(
-    rows: Mapping[int, ToolRow], tools: ToolSet, references: Mapping[str, str], free: Collection[str]
+    rows: Mapping[int, LoggedRow], tools: ToolSet, references: Mapping[str, str], free: Collection[str]
 ) -> SuiteDraft:  # fmt: skip
     [file], every = references, tools.names
     fields = {name: {"ignore": True} for name in sorted(free)}
@@ -257,7 +257,7 @@ def _suite(
     )
 
 
-def _inferred(rows: Mapping[int, ToolRow], free: Collection[str], has_system: bool) -> Iterator[str]:
+def _inferred(rows: Mapping[int, LoggedRow], free: Collection[str], has_system: bool) -> Iterator[str]:
     """What was taken for granted."""
     yield NOTE
     yield TEXTS
@@ -270,10 +270,10 @@ def _inferred(rows: Mapping[int, ToolRow], free: Collection[str], has_system: bo
         yield f"{what} (line {_lines(some)})"
 
 
-def _left_out(log: str, doubts: Sequence[_Doubt]) -> Iterator[str]:
+def _left_out(log: str, left: Sequence[_LeftOut]) -> Iterator[str]:
     """A note for each kind of rows that were left out, with their places."""
-    by_kind: dict[str, list[_Doubt]] = {}
-    for each in sorted(doubts, key=lambda each: each.line):
+    by_kind: dict[str, list[_LeftOut]] = {}
+    for each in sorted(left, key=lambda each: each.line):
         by_kind.setdefault(each.kind, []).append(each)
     for kind, found in by_kind.items():
         first = "; ".join(f"{log}:{each.line}: {each.found}" for each in found[:SHOWN])

@@ -2,7 +2,7 @@
 
 The forms are OpenAI's: `{messages, tools}` as in training rows, a stored completion with its messages beside `choices`,
 and a `request` beside its `response`. The last assistant's turn is the answer, and what stands before it the input.
-Nothing is mended: of what cannot be told for sure, the row is doubtful.
+Nothing is mended: of what cannot be told for sure, a row makes no case.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UNFIT, OTHER_TOOLS, CUT = "with calls that cannot be run", "with tools that the 
 ODD, UNWANTED = "whose conversation is no input of a case", "that are not to be learnt from (weight: 0)"
 
 
-class Doubtful(Exception):
+class NoCase(Exception):
     """Why a row makes no case: its kind, as in `3 rows KIND`, and what was found."""
 
     def __init__(self, kind: str, found: str) -> None:
@@ -50,7 +50,7 @@ class Doubtful(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolRow:
+class LoggedRow:
     """What a row asks, offers and answers. `system` is empty without one; `tools` are names of the file's tools.
 
     `changed` is whether it offered one of them with another schema than the file has.
@@ -82,38 +82,39 @@ class RowReader:
     _offers: dict[tuple[str, ...], Offered] = field(default_factory=dict, repr=False, compare=False)
     _known: dict[str, tuple[Tool, ...]] = field(default_factory=dict, repr=False, compare=False)
 
-    def read(self, line: int, raw: Mapping[str, Any]) -> ToolRow:
+    def read(self, line: int, raw: Mapping[str, Any]) -> LoggedRow:
         """Read a row.
 
         Raises:
-            Doubtful: it makes no case.
+            NoCase: it makes no case.
         """
         request, response = _part(raw, "request"), _part(raw, "response")
         messages, last = _exchange(request, response)
         tools, changed = self._tools(line, request)
         if request.get("tool_choice") not in (None, "auto"):
-            raise Doubtful(FORCED, f"tool_choice: {show_value(request['tool_choice'])}")
+            raise NoCase(FORCED, f"tool_choice: {show_value(request['tool_choice'])}")
         answer = read_message(last)
         self._check(line, answer, tools)
         written = [turn for at in range(len(messages)) for turn in _turn(messages, at)]
         self._check_input(line, written)
         system = written.pop(0)[SYSTEM] if SYSTEM in written[0] else ""
         asked = written[0][USER] if len(written) == 1 else written
-        return ToolRow(system, asked, tools, answer, changed)
+        return LoggedRow(system, asked, tools, answer, changed)
 
     def _tools(self, line: int, request: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
         """The names of the tools that a row offers, and whether one has another schema than in the file."""
         raw = request.get(TOOLS, request.get("functions"))
         if isinstance(raw, str):  # as data sets hold it that have one type a column
-            raw = read_json_text(raw).value
+            read = read_json_text(raw)
+            raw = raw if read.findings else read.value
         if raw is None:
             return self.tools.names, False
         if raw == []:
-            raise Doubtful(OTHER_TOOLS, "the row offers no tools")
-        offered = self._read_tools(line, raw)
+            raise NoCase(OTHER_TOOLS, "the row offers no tools")
+        offered = self._read_tools(line, [raw] if isinstance(raw, str) else raw)  # a text would be a path
         names = tuple(name for name in self.tools.names if any(tool.name == name for tool in offered))
         if unknown := [tool.name for tool in offered if tool.name not in names]:
-            raise Doubtful(OTHER_TOOLS, f"{show_name(unknown[0])} is not among them")
+            raise NoCase(OTHER_TOOLS, f"{show_name(unknown[0])} is not among them")
         ours = [ToolsCheck(offers=each).references for each in (self._offered(names), Offered.of(offered))]
         return names, ours[0] != ours[1]
 
@@ -123,7 +124,7 @@ class RowReader:
             try:
                 self._known[key] = read_tools(raw, Document(self.path, raw, {(): line}), (TOOLS,), any_name=True).tools
             except AuthoringError as error:
-                raise Doubtful(OTHER_TOOLS, _said(error)) from None
+                raise NoCase(OTHER_TOOLS, _said(error)) from None
         return self._known[key]
 
     def _offered(self, names: tuple[str, ...]) -> Offered:
@@ -135,26 +136,26 @@ class RowReader:
         """Refuse an answer whose calls cannot be run, or cannot be expected."""
         offers = self._offered(tools)
         if found := offers.findings(answer):
-            raise Doubtful(UNFIT, found[0].message)
+            raise NoCase(UNFIT, found[0].message)
         if len(answer.calls) > MOST_EXPECTED:
-            raise Doubtful(UNFIT, f"{quantity(len(answer.calls), 'call')}, and at most {MOST_EXPECTED} can be expected")
+            raise NoCase(UNFIT, f"{quantity(len(answer.calls), 'call')}, and at most {MOST_EXPECTED} can be expected")
         calls = [call.as_dict() for call in answer.calls]
         document = Document(self.path, calls, {(): line})
         if problems := [*expected_problems({"calls": calls}, offers, {}, True, document, ())]:
-            raise Doubtful(UNFIT, f"{problems[0].where}: expected {problems[0].expected}, found {problems[0].found}")
+            raise NoCase(UNFIT, f"{problems[0].where}: expected {problems[0].expected}, found {problems[0].found}")
         if any("any_of" in each for call in answer.calls for each in _objects(call.arguments)):
-            raise Doubtful(UNFIT, "an argument has a key `any_of`, which would be read as alternatives")
+            raise NoCase(UNFIT, "an argument has a key `any_of`, which would be read as alternatives")
 
     def _check_input(self, line: int, written: list[dict[str, Any]]) -> None:
         if not written:
-            raise Doubtful(ODD, "the answer is the first message")
+            raise NoCase(ODD, "the answer is the first message")
         asked: Written = written[0][USER] if len(written) == 1 and USER in written[0] else written
         document = Document(self.path, {"input": asked}, {(): line})
         problems = validate(document, snapshot_schema()) or [
             *last_turn_problem(asked, document, ("input",), steps=True)
         ]
         if problems:
-            raise Doubtful(ODD, _said(AuthoringError(problems)))
+            raise NoCase(ODD, _said(AuthoringError(problems)))
 
 
 def _said(error: AuthoringError) -> str:
@@ -177,31 +178,29 @@ def _exchange(
     """The messages before the answer, and the answer."""
     messages = request.get(MESSAGES, request.get("input"))
     if not isinstance(messages, list) or not messages:
-        raise Doubtful(NO_MESSAGES, f"only {', '.join(list(request)[:6]) or 'nothing'}")
+        raise NoCase(NO_MESSAGES, f"only {', '.join(list(request)[:6]) or 'nothing'}")
     if odd := [each for each in messages if not isinstance(each, Mapping)]:
-        raise Doubtful(ODD, f"a message that is no object: {show_value(odd[0])}")
+        raise NoCase(ODD, f"a message that is no object: {show_value(odd[0])}")
     if choices := response.get("choices"):
         return messages, _choice(choices)
     places = [at for at, each in enumerate(messages) if _role(each) == ASSISTANT]
     if not places:
-        raise Doubtful(NO_ANSWER, "no turn of the assistant")
+        raise NoCase(NO_ANSWER, "no turn of the assistant")
     last = messages[places[-1]]
     if last.get("weight") == 0:
-        raise Doubtful(UNWANTED, "weight: 0")
+        raise NoCase(UNWANTED, "weight: 0")
     return messages[: places[-1]], last
 
 
 def _choice(choices: Any) -> Mapping[str, Any]:
     """The message of the only choice of a response."""
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], Mapping):
-        raise Doubtful(
-            NO_ANSWER, f"{len(choices) if isinstance(choices, list) else 'no list of'} choices, expected one"
-        )
+        raise NoCase(NO_ANSWER, f"{len(choices) if isinstance(choices, list) else 'no list of'} choices, expected one")
     [choice] = choices
     if choice.get("finish_reason") in ("length", "content_filter"):
-        raise Doubtful(CUT, f"finish_reason: {choice['finish_reason']}")
+        raise NoCase(CUT, f"finish_reason: {choice['finish_reason']}")
     if not isinstance(choice.get("message"), Mapping):
-        raise Doubtful(NO_ANSWER, "a choice without a message")
+        raise NoCase(NO_ANSWER, "a choice without a message")
     return choice["message"]  # type: ignore[no-any-return]
 
 
@@ -225,7 +224,7 @@ def _turn(messages: Sequence[Mapping[str, Any]], at: int) -> Iterator[dict[str, 
     elif role in (SYSTEM, USER, ASSISTANT):
         yield {role: _text(message)}
     else:
-        raise Doubtful(ODD, f"the role {show_value(message.get('role'))}")
+        raise NoCase(ODD, f"the role {show_value(message.get('role'))}")
 
 
 def _needs_ids(messages: Sequence[Mapping[str, Any]], start: int, owner: Mapping[str, Any]) -> bool:
@@ -244,7 +243,7 @@ def _text(message: Mapping[str, Any]) -> str:
     if isinstance(content, Mapping) and _role(message) == TOOL:
         return whole(json.dumps(content, ensure_ascii=False))
     if len(texts) < max(1, len(parts)):
-        raise Doubtful(ODD, f"content of {_role(message)} that is no text: {show_value(content)}")
+        raise NoCase(ODD, f"content of {_role(message)} that is no text: {show_value(content)}")
     return whole("".join(texts))
 
 

@@ -205,11 +205,11 @@ def _brief(answer: Message) -> str:
 def _scored(answer: Message, free: Collection[str]) -> str:
     """A text that is equal for answers that score the same."""
 
-    def bare(call: ToolCall) -> ToolCall:
+    def only_scored(call: ToolCall) -> ToolCall:
         given = call.arguments or {}
         return replace(call, arguments={key: each for key, each in given.items() if _field(call.name, key) not in free})
 
-    return Message("", tuple(map(bare, answer.calls))).key()
+    return Message("", tuple(map(only_scored, answer.calls))).key()
 
 
 def _without_private(rows: Mapping[int, LoggedRow]) -> tuple[dict[int, LoggedRow], list[_LeftOut]]:

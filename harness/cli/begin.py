@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
     from tunegate.harness.scaffold.table import Table
     from tunegate.harness.scaffold.task import NewTask
+    from tunegate.harness.scaffold.tool_log import ToolLog
     from tunegate.harness.scaffold.writing import Changes
 
 
@@ -53,6 +54,7 @@ def init(
     task: Annotated[str | None, typer.Argument(help="Name of the task and its folder.", metavar="TASK")] = None,
     suite: Annotated[Suite, shared("suite")] = "schema",
     source: Annotated[str | None, shared("from", "init")] = None,
+    tools: Annotated[Path | None, shared("tools")] = None,
     column: Annotated[str | None, shared("input")] = None,
     expect: Annotated[list[str] | None, shared("expect")] = None,
     text: Annotated[list[str] | None, shared("text")] = None,
@@ -65,12 +67,13 @@ def init(
     limit: Annotated[int, shared("limit")] = 200,
     rows: Annotated[int | None, shared("rows", "init")] = None,
     model: Annotated[str, shared("model", "init")] = "smollm2",
+    allow_personal: Annotated[str | None, shared("allow-personal")] = None,
     no_guards: Annotated[str | None, shared("no-guards")] = None,
     agents: Annotated[bool, shared("agents")] = False,
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
-    """Create a task: cases from a table of examples, references, task.yaml, a guide and a workflow.
+    """Create a task: cases from a table of examples, or of tool calls from a log, references, task.yaml and a workflow.
 
     Says what it takes each column for. On a terminal, prompts for what the command line omits. Overwrites nothing; a
     task that exists gets a further unit. With --rows or --model, the settings and the workflow name a model: smollm2, a
@@ -86,28 +89,31 @@ def init(
             return
     is_table = bool(column or expect or text or label or absent)
     is_source = find_part("tunegate.harness.imports.recognise:is_source")
-    if source is not None and not is_table and is_source and is_source(Path(source)):
+    _check_log(ctx, tools, source)
+    if source is not None and not is_table and not tools and is_source and is_source(Path(source)):
         _refuse_table_options(ctx, source)
         load_part("tunegate.harness.imports.commands:import_")(Path(source), task, cases=cases, quiet=quiet)
         return
     check_reason("--no-guards", no_guards)
     chosen = _chosen(model, is_given(ctx, "model"), rows)
     asks = task is None and source is None and _is_interactive()
-    check_suite(suite)
+    if tools is None:
+        check_suite(suite)
     if task is None and not _is_interactive():
         raise UsageError("TASK: expected a name on the command line, found none and no terminal to prompt on")
     name = check_name(task) if task is not None else _prompt("Name of the task", check_name)
     if asks:
         source = _prompt("Table of examples, .csv, .tsv, .json, .jsonl or .parquet (Enter: none yet)", _file)
         goal = goal or typer.prompt("Purpose, in one sentence (Enter: later)", default="", show_default=False)
+    log = _log(tools, source or "", names, system, allow_personal)
     kinds = {"--text": tuple(text or ()), "--label": tuple(label or ()), "--absent": tuple(absent or ())}
-    table, columns = _table(source, column, expect or (), names, kinds)
+    table, columns = _table(source, column, expect or (), names, kinds) if log is None else (log.drafts.table, None)
     if rows and table is None:
         raise UsageError(f"--rows {rows}: expected --from FILE with the rows, found none")
     fixtures = relative(cases, project())
     made = new_task(InitOptions(
-        name, suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0, no_guards or "",
-        unit or "",
+        name, "tools" if log else suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0,
+        no_guards or "", unit or "", log,
     ))  # fmt: skip
     guards = _guards(chosen, name, cases) if not no_guards else None
     changes = write_task(made, project(), cases, chosen)
@@ -116,6 +122,40 @@ def init(
     if not quiet:
         is_asked = bool(chosen and backend_of(chosen).is_hosted and not no_guards)
         _report(changes, made, _next(chosen), guards, is_asked)
+
+
+#: Parameters that a log of tool calls does not take: it has no columns, and its rows are not trained on here.
+NOT_OF_LOGS = ("column", "expect", "text", "label", "absent", "rows")
+
+
+def _check_log(ctx: typer.Context, tools: Path | None, source: str | None) -> None:
+    """Refuse options that do not go together with --tools, or that need it."""
+    if tools is None:
+        if is_given(ctx, "allow_personal"):
+            raise UsageError("--allow-personal: expected --tools FILE.json with a log, found none")
+        return
+    if source is None:
+        raise UsageError(f"--tools {tools}: expected --from LOG.jsonl with chat messages that call them, found none")
+    if option := first_given(ctx, NOT_OF_LOGS):
+        raise UsageError(
+            f"{option}: expected no such option beside --tools: a log of chat messages has no columns"
+            if option != "--rows"
+            else "--rows: expected no training rows beside --tools, whose rows are cases only"
+        )
+    if is_given(ctx, "suite") and ctx.params["suite"] != "tools":
+        raise UsageError(f"--suite {ctx.params['suite']}: expected tools beside --tools, or no --suite")
+
+
+def _log(
+    tools: Path | None, source: str, names: str | None, system: str | None, keeps_private: str | None
+) -> ToolLog | None:  # fmt: skip
+    """The log of tool calls, if there is one."""
+    if tools is None:
+        return None
+    from tunegate.harness.scaffold.tool_log import read_tool_log
+
+    check_reason("--allow-personal", keeps_private)
+    return read_tool_log(source, tools, names, system, bool(keeps_private))
 
 
 def _report_skill(quiet: bool) -> None:

@@ -248,8 +248,9 @@ def _no_gain(short: Sequence[UnitVerdict], rest: str = "") -> Remark:
         parts.append(
             f"nothing to gain on {each.unit}{_moved(each)}, where the {each.reference} {score}: declare it a guard"
         )
-    for each in low:
-        parts.append(f"the target score of {percent(each.target_score)} is not reached on {each.unit}{_moved(each)}")
+    parts += [
+        f"the target score of {percent(each.target_score)} is not reached on {each.unit}{_moved(each)}" for each in low
+    ]
     return cause("no-gain", "; ".join(parts) + rest, [each.unit for each in short])
 
 

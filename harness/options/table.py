@@ -192,6 +192,7 @@ TABLE = (
            "case": "Production log, one JSON object per line: id, input or messages, and perhaps "
            "output"}),
     Option("root", "Folder below which the files that it names lie; by default its own", "DIR", Path),
+    Option("tools", "Tools that may be called; --from is then a log of chat messages", "FILE.json", Path),
     Option("input", "Column with the inputs", "COLUMN"),
     Option("expect", "Column with expected values; repeatable", "COLUMN", many=True,
            by={"case": "Expected output, or YAML as in a case; asked for if missing"},

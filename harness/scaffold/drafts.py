@@ -97,7 +97,7 @@ def read_drafts(table: Table, columns: Columns) -> Drafts:
     kept, notes = _each_once(table, columns)
     if not kept:
         raise AuthoringError([Problem(table.path, 1, "", "rows with an input and an expected value", "none")])
-    return Drafts(table, columns, tuple(_named(table, columns, kept)), (*notes, *_misread(kept, columns)))
+    return Drafts(table, columns, tuple(named_drafts(table, columns, kept)), (*notes, *_misread(kept, columns)))
 
 
 def _misread(rows: Sequence[TableRow], columns: Columns) -> Iterator[str]:
@@ -196,7 +196,7 @@ def _lines(rows: Sequence[TableRow]) -> str:
     return listed([str(line) for line in sorted(row.line for row in rows)])
 
 
-def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator[Draft]:
+def named_drafts(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator[Draft]:
     """Each row as an example, named by the column of ids if there is one."""
     seen: dict[str, TableRow] = {}
     problems = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,8 @@ class SuiteDraft:
     """A suite's form of examples. `output` is the text of an output that meets `expect`; `notes` say what was inferred.
 
     If it is not an output to imitate, `model_output` is false, and it does not become a shot; nor does an example that
-    is not `is_whole`: a part of its output is not scored. `own_check` are the options of the check for one case.
+    is not `is_whole`: a part of its output is not scored; then `room` is the number of tokens of an output. `keys` are
+    further keys of the file, and `own_keys` those of one case.
     """
 
     check: Mapping[str, Any]
@@ -62,14 +63,20 @@ class SuiteDraft:
     notes: tuple[str, ...] = ()
     labels: Callable[[Draft], tuple[KeyLabel, ...]] = _nothing
     is_whole: Callable[[Draft], bool] = lambda _: True
-    own_check: Callable[[Draft], Mapping[str, Any]] = lambda _: {}
+    own_keys: Callable[[Draft], Mapping[str, Any]] = lambda _: {}
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    room: int = SENTENCES
 
     def tokens(self, examples: Sequence[Draft]) -> int:
-        """Room for outputs twice as long as the longest expected one, at two characters per token."""
+        """Room for the output of each example."""
         if not self.model_output:
-            return SENTENCES
-        longest = max(len(self.output(each)) for each in examples)
-        return max(LEAST_TOKENS, -(-longest // TOKEN_STEP) * TOKEN_STEP)
+            return self.room
+        return room_of(self.output(each) for each in examples)
+
+
+def room_of(outputs: Iterable[str]) -> int:
+    """Room for outputs twice as long as the longest of these, at two characters per token."""
+    return max(LEAST_TOKENS, -(-max(map(len, outputs)) // TOKEN_STEP) * TOKEN_STEP)
 
 
 def schema_suite(drafts: Drafts) -> SuiteDraft:
@@ -102,7 +109,7 @@ def schema_suite(drafts: Drafts) -> SuiteDraft:
         notes=(*_inferred(drafts, schema), *_gaps(columns, lacking)),
         labels=lambda each: _labels(rows[each.line], closed),
         is_whole=lambda each: rows[each.line].keys() >= {*schema["required"]},
-        own_check=lambda each: _free(unscored[each.line]) if match == "whole" else {},
+        own_keys=lambda each: _free(unscored[each.line]) if match == "whole" else {},
     )
 
 
@@ -115,8 +122,9 @@ def _json(value: Any) -> str:
 
 
 def _free(places: Sequence[Where]) -> Mapping[str, Any]:
-    """The check of a case whose output may have any value at some places."""
-    return {"fields": {name_of_place(where): {"ignore": True} for where in places}} if places else {}
+    """The keys of a case whose output may have any value at some places."""
+    fields = {name_of_place(where): {"ignore": True} for where in places}
+    return {"check": {"fields": fields}} if fields else {}
 
 
 def _lacking(schema: Mapping[str, Any], value: Any, where: Where = ()) -> Iterator[Where]:
@@ -354,6 +362,6 @@ NOT_FROM_EXAMPLES = {
     "voice": "needs labelled pairs of texts, on-brand and off-brand (docs/voice.md)",
     "refusal": "needs requests that a careful model declines, or should not, and people's labels (docs/refusal.md)",
     "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
-    "tools": "needs the tools that are offered and calls of them (docs/tools.md)",
+    "tools": "is made of a log of chat messages: --tools tools.json --from log.jsonl (docs/tools.md)",
     "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/scored.md)",
 }

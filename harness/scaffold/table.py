@@ -27,7 +27,8 @@ SAID = re.compile(rf"sep=([{DELIMITERS}])\n")  # the first line of some spreadsh
 RULE = frozenset(":-")  # of a Markdown table
 ROWS = {"type": "array", "items": {"type": "object"}}
 MOST_OF_HUB = 100_000  # rows
-KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+TYPED = (".jsonl", ".json", ".parquet")
+KINDS = (".csv", ".tsv", *TYPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +88,38 @@ def read_table(source: Path | str, named: Collection[str] = ()) -> Table:
     """
     path = Path(source)
     kind = path.suffix.lower()
-    if str(source).startswith(HUB):
-        table = _of_rows(path, list(enumerate(as_json(path, islice(read_hub(str(source)), MOST_OF_HUB)), start=1)))
-    elif kind not in KINDS:
+    if is_typed(source):
+        table = _of_rows(path, read_typed_rows(source))
+    elif kind in KINDS:
+        table = _csv(path, _text(path), named)
+    else:
         raise UsageError(
             f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, or {HUB}NAME@REVISION, found "
             f"{kind or 'no ending'}; export the spreadsheet as CSV (UTF-8)"
         )
-    elif kind in (".parquet", ".json"):
-        rows = as_json(path, read_parquet(path)) if kind == ".parquet" else _listed(path)
-        table = _of_rows(path, list(enumerate(rows, start=1)))
-    else:
-        table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
     if not table.rows:
         raise AuthoringError([Problem(path, 1, "", "rows" if table.typed else "rows below the header", "none")])
     return table
+
+
+def is_typed(source: Path | str) -> bool:
+    """Whether the values of a source keep their type."""
+    return str(source).startswith(HUB) or Path(source).suffix.lower() in TYPED
+
+
+def read_typed_rows(source: Path | str) -> list[tuple[int, Mapping[str, Any]]]:
+    """Read the rows of a source that `is_typed`, each with its line or number.
+
+    Raises:
+        AuthoringError, CouldNotRun: see `read_table`.
+    """
+    path, is_hub = Path(source), str(source).startswith(HUB)
+    if path.suffix.lower() == ".jsonl" and not is_hub:
+        return _jsonl(path)
+    if path.suffix.lower() == ".json" and not is_hub:
+        return list(enumerate(_listed(path), start=1))
+    found = islice(read_hub(str(source)), MOST_OF_HUB) if is_hub else read_parquet(path)
+    return list(enumerate(as_json(path, found), start=1))
 
 
 def _text(path: Path) -> str:
@@ -188,7 +206,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         raise AuthoringError([Problem(path, line, "", "a row of CSV", f"{error}", hint)]) from error
 
 
-def _jsonl(path: Path) -> Table:
+def _jsonl(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
     rows: list[tuple[int, Mapping[str, Any]]] = []
     problems: list[Problem] = []
     for line in read_json_lines(path, "examples", problems):
@@ -198,7 +216,7 @@ def _jsonl(path: Path) -> Table:
             problems.append(line.problem((), "one JSON object", show_value(line.data)))
     if problems:
         raise AuthoringError(problems)
-    return _of_rows(path, rows)
+    return rows
 
 
 def _listed(path: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.conversion import EMBEDDED
 from tunegate.harness.models.replay import Replay
+from tunegate.harness.outputs.message import CALLS, read_output
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, check_roles, read_drafts
 from tunegate.harness.scaffold.drawing import FEW, Drawn, draw, few_of_a_label
 from tunegate.harness.scaffold.origin import requirement
@@ -34,6 +36,7 @@ from tunegate.harness.scaffold.roles import Roles, read_roles
 from tunegate.harness.scaffold.starters import STARTERS
 from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
 from tunegate.harness.scaffold.table import Table
+from tunegate.harness.scaffold.tool_log import ToolLog
 from tunegate.harness.scaffold.training import training_files
 
 SET_ASIDE = " set aside for few-shot"
@@ -48,7 +51,7 @@ class InitOptions:
     `fixtures` is the folder of all tasks, as the guide shows it. The settings, the workflow and the recipe name
     the `model`; without one, the expected outputs stand in. So many `rows` are for training. `no_guards` is the
     reason why none of those that ship come along; empty if they may. The unit may have an `own_unit` name, for a task
-    that has one of its suite.
+    that has one of its suite. With a `log` of tool calls the table is its rows, which have no columns.
     """
 
     task: str
@@ -63,6 +66,7 @@ class InitOptions:
     rows: int = 0
     no_guards: str = ""
     own_unit: str = ""
+    log: ToolLog | None = None
 
     @property
     def unit(self) -> str:
@@ -85,7 +89,7 @@ class NewTask:
     """A new task: its files by path, relative to its folder, and the expected outputs by case key.
 
     `training` are the recipe and its rows by path, relative to the project. `holds` is a line on its number of cases
-    and rows; `outlook` are lines on what they can hold and show.
+    and rows; `outlook` are lines on what they can hold and show. Where outputs are `messages`, they may have calls.
     """
 
     name: str
@@ -97,6 +101,18 @@ class NewTask:
     notes: tuple[str, ...]
     outlook: tuple[str, ...] = ()
     training: Mapping[str, str] = field(default_factory=dict)
+    messages: bool = False
+
+    @property
+    def lines(self) -> str:
+        """The expected outputs as lines of a file."""
+        return "".join(f"{json.dumps({'case': key} | self._line(each))}\n" for key, each in self.outputs.items())
+
+    def _line(self, output: str) -> dict[str, Any]:
+        if not self.messages:
+            return {"output": output}
+        message = read_output(output)
+        return {"output": message.content, CALLS: [call.as_dict() for call in message.calls]}
 
 
 def check_name(task: str, option: str = "TASK") -> str:
@@ -129,12 +145,8 @@ def new_task(asked: InitOptions) -> NewTask:
     """
     check_name(asked.task)
     check_name(asked.unit, "--unit")
-    check_suite(asked.suite)
-    table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
-    check_roles(table, columns)
-    roles = read_roles(table, columns, asked.system)
-    drafts = read_drafts(roles.table, columns)
-    suite = _with_own_files(SUITES[asked.suite](drafts), asked.own_unit)
+    roles, drafts, suite = _of_log(asked.log) if asked.log else _of_table(asked)
+    suite = _with_own_files(suite, asked.own_unit)
     drawn = draw(drafts, suite, asked.limit, asked.rows)
     _check_rows(asked, suite)
     files = _files(asked, suite, roles, drawn)
@@ -148,13 +160,28 @@ def new_task(asked: InitOptions) -> NewTask:
         said = _system(asked, roles, suite)
         training = training_files(asked.task, asked.unit, asked.model, said, suite, drawn.rows)
     unnamed = _unnamed(_system(asked, roles, suite), drafts, suite)
-    notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *_left(drafts, drawn), *_few(drafts, suite, drawn))
+    aside = (*_left(asked, drafts, drawn), *_few(drafts, suite, drawn))
+    notes = (*roles.notes, *suite.notes, *unnamed, *drafts.notes, *aside)
     outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": _guide(asked, suite, drawn, [*training])}
     holds = f"{unit}: {_holds(drawn)}" + (f", of {quantity(len(drafts.all), 'row')}" if asked.table else "")
     return NewTask(
-        asked.task, asked.unit, files, outputs, ahead.margin, holds, notes if asked.table else (), outlook, training
+        asked.task, asked.unit, files, outputs, ahead.margin, holds, notes if asked.table else (), outlook, training,
+        messages=bool(asked.log),
     )  # fmt: skip
+
+
+def _of_table(asked: InitOptions) -> tuple[Roles, Drafts, SuiteDraft]:
+    check_suite(asked.suite)
+    table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
+    check_roles(table, columns)
+    roles = read_roles(table, columns, asked.system)
+    drafts = read_drafts(roles.table, columns)
+    return roles, drafts, SUITES[asked.suite](drafts)
+
+
+def _of_log(log: ToolLog) -> tuple[Roles, Drafts, SuiteDraft]:
+    return Roles(log.drafts.table, log.system, "", log.notes), log.drafts, log.suite
 
 
 def _with_own_files(suite: SuiteDraft, unit: str) -> SuiteDraft:
@@ -162,8 +189,12 @@ def _with_own_files(suite: SuiteDraft, unit: str) -> SuiteDraft:
     if not unit:
         return suite
     names = {f"refs/{name}": f"refs/{unit}.{name}" for name in suite.references}
-    check = {key: names.get(value, value) for key, value in suite.check.items()}
-    return replace(suite, check=check, references={f"{unit}.{name}": text for name, text in suite.references.items()})
+
+    def renamed(keys: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {key: names.get(each, each) if isinstance(each, str) else each for key, each in keys.items()}
+
+    references = {f"{unit}.{name}": text for name, text in suite.references.items()}
+    return replace(suite, check=renamed(suite.check), keys=renamed(suite.keys), references=references)
 
 
 def _guide(asked: InitOptions, suite: SuiteDraft, drawn: Drawn, recipe: Sequence[str]) -> str:
@@ -195,8 +226,9 @@ def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) ->
         "version": 1,
         "suite": asked.suite,
         **({"unit": asked.unit} if asked.own_unit else {}),
-        "prompt": {"system": _system(asked, roles, suite), "template": "{input}"},
-        "check": dict(suite.check),
+        "prompt": ({"system": said} if (said := _system(asked, roles, suite)) else {}) | {"template": "{input}"},
+        **suite.keys,
+        **({"check": dict(suite.check)} if suite.check else {}),
         "generate": {"max_new_tokens": suite.tokens([*drawn.cases, *drawn.shots, *drawn.rows])},
     }
     if drawn.shots:
@@ -207,14 +239,16 @@ def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) ->
 
 
 def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
+    if asked.log:  # what the model was told, and no more
+        return roles.system or ""
     said = " ".join(filter(None, [asked.goal, roles.instruction, suite.system]))
     return asked.system or roles.system or said
 
 
 def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
     tags = {"tags": dict(example.tags)} if example.tags else {}
-    own = {"check": dict(check)} if (check := suite.own_check(example)) else {}
-    return {"id": example.name, "input": example.input, "expect": suite.expect(example)} | own | tags
+    expected = {"input": example.input, "expect": suite.expect(example)}
+    return {"id": example.name} | expected | dict(suite.own_keys(example)) | tags
 
 
 def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
@@ -262,13 +296,14 @@ def _proven(task: str, files: Mapping[str, str], outputs: Mapping[str, str]) -> 
     return loaded
 
 
-def _left(drafts: Drafts, drawn: Drawn) -> list[str]:
+def _left(asked: InitOptions, drafts: Drafts, drawn: Drawn) -> list[str]:
     left = len(drafts.all) - len(drawn.cases) - len(drawn.shots) - len(drawn.rows)
     if not left:
         return []
     count, what = f"{len(drawn.cases):,} of {len(drafts.all):,} rows are cases (--limit)", "unused"
     also = f", {len(drawn.rows):,} are training rows" if drawn.rows else ""
-    return [f"{count}{also}, {left:,} are {what}: use those for training (--rows), but never cases or shots"]
+    training = "training" if asked.log else "training (--rows)"
+    return [f"{count}{also}, {left:,} are {what}: use those for {training}, but never cases or shots"]
 
 
 def _unnamed(system: str, drafts: Drafts, suite: SuiteDraft) -> Iterator[str]:

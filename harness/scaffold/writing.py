@@ -125,7 +125,7 @@ def _refuse_others_files(root: Path, cases: Path) -> None:
 def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, model: str) -> None:
     """Add the fixtures and a model for `pytest` to pyproject.toml, unless it has a table for Tunegate."""
     settings, file, outputs = read_settings(root), root / PROJECT, root / EXPECTED
-    lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.outputs.items())
+    lines = task.lines
     if settings.get("model") == MODEL and outputs.is_file():
         _refuse_leftovers(outputs, f"{task.name}/{task.unit}")
         changes.added[outputs] = _line_end(outputs.read_bytes()) + lines

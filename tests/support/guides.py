@@ -14,7 +14,7 @@ GUIDES = {
     "first-suite.md": 7, "from-a-table.md": 7, "recorded.md": 6, "leaving-a-hosted-tune.md": 6, "distil.md": 8,
     "new-suite.md": 2, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 8, "compare.md": 8,
     "coming-from-promptfoo.md": 6, "coming-from-openai.md": 4, "coming-from-inspect.md": 4, "coming-from-lm-eval.md": 4,
-    "coming-from-deepeval.md": 4, "label.md": 1, "traffic.md": 1, "tools.md": 3,
+    "coming-from-deepeval.md": 4, "label.md": 1, "traffic.md": 1, "tools.md": 10,
 }  # fmt: skip
 #: Those that other tests follow: two there, and three in tests/slow.
 FOLLOWED = {*GUIDES, "reward.md", "review.md", "adopt.md", "coming-from-trl.md", "ci.md"}

@@ -493,3 +493,60 @@ def on_a_terminal(command: list[str], folder: Path, typed: str) -> tuple[int, st
         shown += piece
     os.close(ours)
     return process.wait(60), shown.decode()
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log of tool calls, and the tools."""
+    schema = {"type": "object", "required": ["number"], "properties": {"number": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "find_order", "parameters": schema}}]
+    (tmp_path / "tools.json").write_text(json.dumps(tools))
+    rows = []
+    for n in range(20):
+        function = {"name": "find_order", "arguments": json.dumps({"number": f"A{n}"})}
+        calls = {"content": None, "tool_calls": [{"id": f"c{n}", "type": "function", "function": function}]}
+        last = {"role": "assistant", "content": "Hello!"} | (calls if n % 2 else {})
+        rows.append({"messages": [{"role": "user", "content": f"Where is A{n}?"}, last], "tools": tools})
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    return tmp_path
+
+
+LOG = ("--tools", "tools.json", "--from", "log.jsonl")
+
+
+def test_a_log_of_tool_calls_becomes_a_task_whose_answers_pass_and_a_second_adds_a_unit(log):
+    done = init(log, "desk", *LOG)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "desk/tools: 20 cases, of 20 rows" in done.stdout
+    assert '"tool_calls": [...]' in (log / "fixtures/desk/README.md").read_text()
+
+    again = init(log, "desk", *LOG, "--unit", "calls", "--limit", "12")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert json.loads((log / "fixtures/desk/refs/calls.tools.json").read_text())
+    assert yaml.safe_load((log / "fixtures/desk/task.yaml").read_text())["units"].keys() == {"tools", "calls"}
+    assert lint(log) == 0
+    ran = run_program("pytest", "-p", "tunegate.harness.pytest_plugin.plugin", "-q", "fixtures", folder=log)
+    assert "32 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--tools", "tools.json"], "--tools tools.json: expected --from LOG.jsonl"),
+        (["--tools", "no.json", "--from", "log.jsonl"], "no.json"),
+        ([*LOG, "--input", "messages"], "--input: expected no such option beside --tools"),
+        ([*LOG, "--rows", "5"], "--rows: expected no training rows beside --tools"),
+        ([*LOG, "--suite", "vocabulary"], "--suite vocabulary: expected tools beside --tools, or no --suite"),
+        ([*LOG, "--allow-personal", " "], "--allow-personal: expected a reason"),
+        (["--from", "log.jsonl", "--input", "messages", "--expect", "answer", "--allow-personal", "ours"],
+         "--allow-personal: expected --tools FILE.json with a log"),
+        (["--suite", "tools", "--from", "log.jsonl"], "--suite tools: is made of a log"),
+        ([*LOG, "--id", "name"], "--id name: expected a column"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_a_log_of_tool_calls_is_refused(log, arguments, says):
+    before = files(log)
+    done = init(log, "desk", *arguments)
+    assert done.returncode == 2
+    assert says in done.stdout + done.stderr
+    assert files(log) == before

@@ -13,7 +13,7 @@ from benchmarks.tool_calls_sets import Entry, json_schema, tool_name, values
 Calls = list[dict[str, Any]]
 Places = list[tuple[dict[str, Any], str]]  # the arguments of a call, and the name of one
 SURE, RIGHT, QUIET = "I will look into that for you.", "nothing planted", "a text where no tool fits"
-WRITTEN = "case or punctuation of a text"
+WRITTEN, TRUTH = "case or punctuation of a text", "true for 1 inside a list or object"
 
 
 def right(entry: Entry, random: Random) -> Calls:
@@ -121,7 +121,9 @@ def doubled_call(entry: Entry, calls: Calls, random: Random) -> Any:
 
 def nested_value(entry: Entry, calls: Calls, random: Random) -> Any:
     """Another value inside a list or an object, as deep as it goes."""
-    places = [(arguments[key], inner) for arguments, key in _places(calls, (list, dict)) for inner in _keys(arguments[key])]
+    places = [
+        (arguments[key], inner) for arguments, key in _places(calls, (list, dict)) for inner in _keys(arguments[key])
+    ]
     if not places:
         return None
     holder, key = random.choice(places)
@@ -135,12 +137,32 @@ def _keys(value: Any) -> list[Any]:
     return list(value) if isinstance(value, dict) else list(range(len(value)))
 
 
+def truth(entry: Entry, calls: Calls, random: Random) -> Any:
+    """True in place of 1, or false in place of 0, inside a list or an object."""
+    if places := [place for arguments, key in _places(calls, (list, dict)) for place in _bits(arguments[key])]:
+        holder, key = random.choice(places)
+        holder[key] = bool(holder[key])
+        return calls
+    return None
+
+
+def _bits(value: Any) -> Iterator[tuple[Any, Any]]:
+    """The places of 0 and 1."""
+    for key in _keys(value):
+        if isinstance(value[key], list | dict):
+            yield from _bits(value[key])
+        elif value[key] in (0, 1) and not isinstance(value[key], bool):
+            yield value, key
+
+
 def other_writing(entry: Entry, calls: Calls, random: Random) -> Any:
     """A text in capitals, with hyphens for its spaces, or with a full stop behind it."""
     if places := [(found, key) for found, key in _places(calls, str) if found[key]]:
         arguments, key = random.choice(places)
         text = arguments[key]
-        arguments[key] = random.choice([text.swapcase(), text.replace(" ", "-") if " " in text else text + " ", f"{text}."])
+        arguments[key] = random.choice(
+            [text.swapcase(), text.replace(" ", "-") if " " in text else text + " ", f"{text}."]
+        )
         return calls if arguments[key] != text else None
     return None
 
@@ -163,7 +185,7 @@ MISTAKES: Mapping[str, Callable[[Entry, Calls, Random], Any]] = {
     "a wrong value": wrong_value, "a required argument missing": missing_argument, "an argument too many": extra_argument,
     "a number as text": number_as_text, "another function": other_function, "a function's name in capitals": name_in_case,
     "an argument's name misspelt": misspelt_argument, "one of several calls dropped": dropped_call,
-    "a call doubled": doubled_call, "a wrong value inside a list or object": nested_value, WRITTEN: other_writing,
+    "a call doubled": doubled_call, "a wrong value inside a list or object": nested_value, TRUTH: truth, WRITTEN: other_writing,
     "prose in place of a call": prose, "arguments cut off": cut,
 }  # fmt: skip
 NEEDLESS = "a call where no tool fits"

@@ -9,8 +9,9 @@ results of every model whose server gave calls, not texts, and the right calls w
 
 Known before: BFCL ignores case, spaces and `,./-_*^` in texts, and checks types one level deep; the suite does neither.
 So agreement is told twice: of the suite as it is, and on texts that are written alike. Written down before measuring:
-of the second, at least 99 % on published outputs, and on each kind of mistake but types further inside. Every remaining
-difference is told by its cause. Exit code 1 if less agrees, or if a difference has no known cause.
+of the second, at least 99 % on published outputs, and on each kind of mistake. A kind added later, `true` for 1, is of
+types further inside and not promised. Every difference is told by its cause. Exit code 1 if less agrees, or if a
+difference has no known cause.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, Failed, carry_out
 from benchmarks.gate_markdown import table
-from benchmarks.tool_calls_mistakes import TRUTH, planted
+from benchmarks.tool_calls_mistakes import TRUTH, WRITTEN, planted
 from benchmarks.tool_calls_sets import Entry, as_message, load_cases, published, read_entries, write_fixtures
 from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.base import Outcome
@@ -47,21 +48,21 @@ SEED = 20261203
 UNKNOWN = "no known cause"
 WRITING, WHOLE = "case, spaces or punctuation of a text", "whole numbers in a list of numbers"
 IN_TEXT, UNREADABLE = "a call in the text where no tool fits", "a call with unreadable arguments where no tool fits"
-BLANK, OWN = "a blank text for an optional argument", "a possible answer that the function's own schema refuses"
+BLANK, OWN = "nothing in an optional argument", "a possible answer that the function's own schema refuses"
 DEEP = "true for 1 inside an object"
 #: What each side says, and which is right.
 CAUSES = {
     WRITING: "BFCL takes it. Harmless for `Hill` and `hill`; but BFCL also takes `15` for `1.5`, `5` for `-5` and `2x` "
     "for `2*x`. A fixture lists the forms that are right in `any_of`.",
-    WHOLE: "The suite takes `[1, 3]` for `[1.0, 3.0]`, and is right: JSON has one kind of number. BFCL itself takes `3` "
-    "for `3.0` outside of lists.",
-    IN_TEXT: "BFCL takes it, as nothing is called, which is true; the suite's rule is stricter. Some are whole calls as "
-    "JSON; most are code that shows how the tool would be used.",
-    UNREADABLE: "BFCL takes it, as no call could be decoded. The suite is right: a call was made, and it fails.",
-    BLANK: "BFCL takes it: its mark for *may be missing* is an empty text, which it also takes as a value. The suite is "
-    "right: a tool gets the empty text.",
-    OWN: "BFCL takes it: it reads no `enum`, and an answer may have another type. The suite is right: a server that holds "
-    "calls to the schema refuses it.",
+    WHOLE: "The suite takes `[1, 3]` for `[1.0, 3.0]`, and is right: JSON has one kind of number. BFCL itself takes "
+    "`3` for `3.0` outside of lists.",
+    IN_TEXT: "BFCL takes it, as nothing is called, which is true; the suite's rule is stricter. Some are whole calls "
+    "as JSON; most are code that shows how the tool would be used.",
+    UNREADABLE: "BFCL takes it, as it could decode no call. The suite is right: a call was made, and it fails.",
+    BLANK: "BFCL takes an empty text or list: its mark for *may be missing* is an empty text, which it also takes as a "
+    "value. The suite is right: the tool gets the value.",
+    OWN: "BFCL takes it: it reads no `enum`, and an answer may have another type. The suite is right: a server that "
+    "holds calls to the schema refuses it.",
     DEEP: "BFCL takes it: it checks types one level deep. The suite is right.",
 }
 
@@ -144,7 +145,7 @@ def their_verdicts(
 
 
 def without_blanks(output: str) -> str:
-    """A message whose calls lack the arguments that are blank texts."""
+    """A message whose calls lack the arguments that have nothing: a blank text, or an empty list."""
     message = read_output(output)
     calls = (
         replace(call, arguments={key: each for key, each in call.arguments.items() if not _is_blank(each)})
@@ -155,7 +156,7 @@ def without_blanks(output: str) -> str:
 
 
 def _is_blank(value: Any) -> bool:
-    return isinstance(value, str) and not value.strip()
+    return value == [] or (isinstance(value, str) and not value.strip())
 
 
 def cause(case: Case, output: str, outcome: Outcome, valid: bool, error: str) -> str:
@@ -249,7 +250,7 @@ def measure(gorilla: Path, results: Path, watch: Watch) -> Found:
         refused = write_fixtures(entries, Path(folder) / "ours")
         write_fixtures([*map(entry_alike, entries)], Path(folder) / "alike")
         cases = load_cases(Path(folder) / "ours"), load_cases(Path(folder) / "alike")
-        mistakes = judge(gorilla, entries, *cases, [*planted(entries, Random(SEED))])
+        mistakes = judge(gorilla, entries, *cases, [*planted(entries, Random(SEED))])  # noqa: S311  (a draw)
         done(1)
         outputs: list[Judged] = []
         for model, said in models:
@@ -288,8 +289,9 @@ def _category(each: Judged) -> str:
 
 def _rows(groups: Mapping[str, Sequence[Judged]]) -> Iterator[list[str]]:
     for name, judged in groups.items():
-        takes = (f"{sum(map(side, judged)):,}" for side in (lambda each: each.theirs, lambda each: each.ours))
-        yield [name, f"{len(judged):,}", *takes, *(f"{100 * _share(judged, way):.2f}" for way in (_agrees, _alike))]
+        taken = sum(each.theirs for each in judged), sum(each.ours for each in judged)
+        counts = (f"{count:,}" for count in (len(judged), *taken))
+        yield [name, *counts, *(f"{100 * _share(judged, way):.2f}" for way in (_agrees, _alike))]
 
 
 def _table(first: str, groups: Mapping[str, Sequence[Judged]]) -> str:
@@ -310,19 +312,25 @@ def _differences(found: Found) -> str:
 def report(found: Found, made: str) -> str:
     """The report in Markdown."""
     kinds = by(found.mistakes, _kind)
-    least = min(_share(judged, _alike) for name, judged in kinds.items() if name != TRUTH)
+    least = {
+        way: min(_share(judged, way) for name, judged in kinds.items() if name not in apart)
+        for way, apart in ((_agrees, {TRUTH, WRITTEN}), (_alike, {TRUTH}))
+    }
     lines = [f"- {name}: {', '.join(map(shown_in_markdown, each))}" for name, each in found.refused.items()]
     return "\n\n".join([
         "# BFCL's questions as fixtures of the suite tools",
-        f"- Of {len(found.outputs):,} published outputs of {len(by(found.outputs, _kind))} models, the suite agrees with BFCL's "
-        f"own checker on {100 * _share(found.outputs, _agrees):.2f} %; on texts written alike, on "
+        f"- Of {len(found.outputs):,} published outputs of {len(by(found.outputs, _kind))} models, the suite agrees "
+        f"with BFCL's own checker on {100 * _share(found.outputs, _agrees):.2f} %; on texts written alike, on "
         f"{100 * _share(found.outputs, _alike):.2f} %.\n"
-        f"- On planted mistakes, on texts written alike: at least {100 * least:.2f} % of each kind.",
+        f"- On planted mistakes: as it is, at least {100 * least[_agrees]:.2f} % of each kind but *{WRITTEN}*, which "
+        f"it refuses and BFCL takes; on texts written alike, at least {100 * least[_alike]:.2f} % of each.\n"
+        f"- Not promised: *{TRUTH}*, {100 * _share(kinds[TRUTH], _alike):.2f} % of {len(kinds[TRUTH])}.",
         made,
         "Questions: simple_python 400, multiple 200, parallel 200, parallel_multiple 200, irrelevance 240 of BFCL v4. "
-        "Outputs: of each model on the leaderboard of 11 August 2024 whose server gave calls; both checkers see the same "
-        "calls and today's answers. *Written alike*: texts without case, spaces and `,./-_*^` on both sides, as BFCL "
-        "compares them. Not judged: models whose calls are texts to be parsed, other languages, live and multi-turn sets.",
+        "Outputs: of each model on the leaderboard of 11 August 2024 whose server gave calls; both checkers see the "
+        "same calls and today's answers. *Written alike*: texts without case, spaces and `,./-_*^` on both sides, as "
+        "BFCL compares them. Not judged: models whose calls are texts to be parsed, other languages, live and "
+        "multi-turn sets.",
         "## Published outputs by set", _table("set", by(found.outputs, _category)),
         "## Planted mistakes", f"Each question's right calls with one mistake; seed {SEED}.", _table("kind", kinds),
         "## Every difference by its cause", _differences(found),

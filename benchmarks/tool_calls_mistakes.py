@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001  (draws; every mistake is made from the same three)
 """Planted mistakes: the right result of each of BFCL's entries, and what one named mistake makes of it."""
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ WRITTEN, TRUTH = "case or punctuation of a text", "true for 1 inside a list or o
 
 
 def right(entry: Entry, random: Random) -> Calls:
-    """The calls that an entry expects, with one of the possible answers each; arguments that may be missing, in half."""
+    """The calls that an entry expects, each argument with one possible answer; half of those that may be missing."""
     calls = []
     for each in entry.answer:
         [(name, answers)] = each.items()
@@ -34,7 +35,7 @@ def right(entry: Entry, random: Random) -> Calls:
 def _places(calls: Calls, kinds: type | tuple[type, ...]) -> Places:
     return [
         (arguments, key) for call in calls for arguments in call.values() for key, value in arguments.items()
-        if isinstance(value, kinds) and not (isinstance(value, bool) and kinds != bool)
+        if isinstance(value, kinds) and not (isinstance(value, bool) and kinds is not bool)
     ]  # fmt: skip
 
 
@@ -182,12 +183,21 @@ def cut(entry: Entry, calls: Calls, random: Random) -> Any:
 
 #: By name, on entries that expect calls.
 MISTAKES: Mapping[str, Callable[[Entry, Calls, Random], Any]] = {
-    "a wrong value": wrong_value, "a required argument missing": missing_argument, "an argument too many": extra_argument,
-    "a number as text": number_as_text, "another function": other_function, "a function's name in capitals": name_in_case,
-    "an argument's name misspelt": misspelt_argument, "one of several calls dropped": dropped_call,
-    "a call doubled": doubled_call, "a wrong value inside a list or object": nested_value, TRUTH: truth, WRITTEN: other_writing,
-    "prose in place of a call": prose, "arguments cut off": cut,
-}  # fmt: skip
+    "a wrong value": wrong_value,
+    "a required argument missing": missing_argument,
+    "an argument too many": extra_argument,
+    "a number as text": number_as_text,
+    "another function": other_function,
+    "a function's name in capitals": name_in_case,
+    "an argument's name misspelt": misspelt_argument,
+    "one of several calls dropped": dropped_call,
+    "a call doubled": doubled_call,
+    "a wrong value inside a list or object": nested_value,
+    TRUTH: truth,
+    WRITTEN: other_writing,
+    "prose in place of a call": prose,
+    "arguments cut off": cut,
+}
 NEEDLESS = "a call where no tool fits"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -147,28 +147,36 @@ def write_fixtures(entries: Sequence[Entry], folder: Path) -> dict[str, list[str
     entry without an answer that its own functions take is left out.
     """
     found: dict[str, list[str]] = {}
-    files: list[tuple[dict[str, str], list[dict[str, Any]]]] = []
+    files: list[_File] = []
     for entry in entries:
-        tools = {tool_name(each["name"]): json.dumps(as_tool(each)) for each in entry.function}
         case, refused = as_case(entry)
         if refused:
             found[entry.id] = refused
-        if any(each.endswith(NO_VALUE) for each in refused):
-            continue
-        for known, cases in files:
-            if all(known.get(name, text) == text for name, text in tools.items()) and len(known | tools) <= MOST_TOOLS:
-                break
-        else:
-            known, cases = {}, []
-            files.append((known, cases))
-        known.update(tools)
-        cases.append(case)
-    for number, (known, cases) in enumerate(files):
-        task = folder / f"bfcl-{number}"
-        task.mkdir(parents=True)
-        file = {"version": 1, "suite": "tools", "tools": [json.loads(each) for each in known.values()], "cases": cases}
-        (task / "calls.yaml").write_text(json.dumps(file), "utf-8")
+        if not any(each.endswith(NO_VALUE) for each in refused):
+            tools = {tool_name(each["name"]): as_tool(each) for each in entry.function}
+            file = next((each for each in files if each.takes(tools)), None) or _File()
+            files += [] if file in files else [file]
+            file.tools.update(tools)
+            file.cases.append(case)
+    for number, file in enumerate(files):
+        path = folder / f"bfcl-{number}" / "calls.yaml"
+        path.parent.mkdir(parents=True)
+        raw = {"version": 1, "suite": "tools", "tools": [*file.tools.values()], "cases": file.cases}
+        path.write_text(json.dumps(raw), "utf-8")
     return found
+
+
+@dataclass(eq=False)
+class _File:
+    """A fixture file: its tools by name, and its cases."""
+
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+
+    def takes(self, tools: Mapping[str, Any]) -> bool:
+        """Whether these tools have no namesake here, and there is room for them."""
+        same = all(self.tools.get(name, tool) == tool for name, tool in tools.items())
+        return same and len(self.tools | dict(tools)) <= MOST_TOOLS
 
 
 def load_cases(folder: Path) -> dict[str, Case]:

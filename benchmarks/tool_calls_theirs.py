@@ -1,4 +1,4 @@
-"""BFCL's own checker, run on outputs in a process of its own: `python benchmarks/tool_calls_theirs.py GORILLA < outputs`.
+"""BFCL's own checker in a process of its own: `python benchmarks/tool_calls_theirs.py GORILLA < outputs`.
 
 GORILLA is a clone of ShishirPatil/gorilla. Only the list of models, which imports every provider's client, is replaced:
 its one use is to say that names have `_` for `.`, as BFCL offers them to servers. Decoding is that of its

@@ -47,15 +47,19 @@ LEAST = 0.99
 SEED = 20261203
 UNKNOWN = "no known cause"
 WRITING, WHOLE = "case, spaces or punctuation of a text", "whole numbers in a list of numbers"
+INTEGER = "`4.0` where an integer is expected"
 IN_TEXT, UNREADABLE = "a call in the text where no tool fits", "a call with unreadable arguments where no tool fits"
 BLANK, OWN = "nothing in an optional argument", "a possible answer that the function's own schema refuses"
 DEEP = "true for 1 inside an object"
+#: What BFCL's errors say of values that the suite takes.
+STRICTER = {"Nested type checking failed": WHOLE, "Expected type integer, got float": INTEGER}
 #: What each side says, and which is right.
 CAUSES = {
     WRITING: "BFCL takes it. Harmless for `Hill` and `hill`; but BFCL also takes `15` for `1.5`, `5` for `-5` and `2x` "
     "for `2*x`. A fixture lists the forms that are right in `any_of`.",
     WHOLE: "The suite takes `[1, 3]` for `[1.0, 3.0]`, and is right: JSON has one kind of number. BFCL itself takes "
     "`3` for `3.0` outside of lists.",
+    INTEGER: "The suite takes it, as JSON Schema does: a number without a fraction is an integer.",
     IN_TEXT: "BFCL takes it, as nothing is called, which is true; the suite's rule is stricter. Some are whole calls "
     "as JSON; most are code that shows how the tool would be used.",
     UNREADABLE: "BFCL takes it, as it could decode no call. The suite is right: a call was made, and it fails.",
@@ -162,7 +166,7 @@ def _is_blank(value: Any) -> bool:
 def cause(case: Case, output: str, outcome: Outcome, valid: bool, error: str) -> str:
     """Why BFCL says `valid`, and the suite not, or the other way round, on texts that are written alike."""
     if not valid:
-        return WHOLE if "Nested type checking failed" in error else UNKNOWN
+        return next((why for said, why in STRICTER.items() if said in error), UNKNOWN)
     rules = {each.rule for each in outcome.findings}
     if case.expect["calls"] == "none":
         return IN_TEXT if "call.in-text" in rules else UNREADABLE if rules & {"call.arguments", "call.cut"} else UNKNOWN

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001  (draws; every mistake is made from the same three)
+# ruff: noqa: ARG001  (every mistake is made from the same three)
 """Planted mistakes: the right result of each of BFCL's entries, and what one named mistake makes of it."""
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from benchmarks.tool_calls import (
     DEEP,
     IN_TEXT,
     OWN,
+    STRICTER,
     UNKNOWN,
     UNREADABLE,
-    WHOLE,
     WRITING,
     Found,
     broken,
@@ -52,15 +52,15 @@ GIVEN = {"city": "New York", "days": 3}
 
 @pytest.fixture
 def bfcl(tmp_path):
-    """A folder with a checker in the place of BFCL's, which takes whatever has no city called Rome."""
+    """A folder with a checker in the place of BFCL's, which refuses the cities that STRICTER's errors are called after."""
     home = tmp_path / "gorilla" / HOME / "bfcl_eval"
     for name, text in {
         "constants/enums.py": "class Language:\n    PYTHON = 1\n",
         "eval_checker/ast_eval/ast_checker.py": "from bfcl_eval.constants.model_config import MODEL_CONFIG_MAPPING\n"
         "def ast_checker(functions, calls, answer, language, category, model):\n"
         "    assert MODEL_CONFIG_MAPPING[model].underscore_to_dot\n"
-        "    bad = [each for call in calls for each in call.values() if each['city'] == 'Rome']\n"
-        "    return {'valid': not bad, 'error_type': 'type', 'error': 'Nested type checking failed'}\n",
+        f"    bad = [each['city'] for call in calls for each in call.values() if each['city'] in {[*STRICTER]}]\n"
+        "    return {'valid': not bad, 'error_type': 'type', 'error': bad}\n",
     }.items():
         (home / name).parent.mkdir(parents=True)
         (home / name).write_text(text, "utf-8")
@@ -131,13 +131,17 @@ def test_each_difference_has_its_cause(bfcl, tmp_path, index, result, valid, why
     assert (judged.theirs, judged.ours, judged.cause) == (valid, False, why)
 
 
-def test_what_only_bfcl_refuses_and_what_both_say_alike(bfcl, tmp_path):
-    rome = [replace(each, answer=[{"weather.get": ANSWER | {"city": ["Rome"]}}]) for each in ENTRIES[1:2]]
-    results = [("model", 0, [{CALL: GIVEN | {"city": "Rome"}}])]
-    [judged] = judge(bfcl, rome, *cases(tmp_path / "rome", rome), results)
+@pytest.mark.parametrize("city", STRICTER)
+def test_what_only_bfcl_refuses_has_its_cause(bfcl, tmp_path, city):
+    entries = [replace(ENTRIES[1], answer=[{"weather.get": ANSWER | {"city": [city]}}])]
+    [judged] = judge(bfcl, entries, *cases(tmp_path, entries), [("model", 0, [{CALL: GIVEN | {"city": city}}])])
+
+    assert (judged.theirs, judged.ours, judged.cause) == (False, True, STRICTER[city])
+
+
+def test_what_both_say_has_no_cause(bfcl, tmp_path):
     [same] = judge(bfcl, ENTRIES, *cases(tmp_path), [("model", 1, [{CALL: GIVEN}])])
 
-    assert (judged.theirs, judged.ours, judged.cause) == (False, True, WHOLE)
     assert same.agrees
     assert not same.cause
 

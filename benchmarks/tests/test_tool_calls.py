@@ -52,7 +52,7 @@ GIVEN = {"city": "New York", "days": 3}
 
 @pytest.fixture
 def bfcl(tmp_path):
-    """A folder with a checker in the place of BFCL's, which refuses the cities that STRICTER's errors are called after."""
+    """A folder with a checker in the place of BFCL's, which refuses cities that are called like its errors."""
     home = tmp_path / "gorilla" / HOME / "bfcl_eval"
     for name, text in {
         "constants/enums.py": "class Language:\n    PYTHON = 1\n",

@@ -194,7 +194,7 @@ def as_message(result: Any) -> str:
 
 def published(folder: Path) -> Iterator[tuple[str, list[tuple[int, Any]]]]:
     """Yield each model whose results are calls of a server, not texts to be parsed, and its results by entry."""
-    for model in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for model in sorted(path for path in folder.glob("*") if path.is_dir()):
         found: list[tuple[int, Any]] = []
         start = 0
         for category, size in SETS.items():

@@ -115,7 +115,10 @@ def test_each_face_begins_with_the_verdict(record):
     head = f"Blocked: desk/triage regressed: a critical case regressed (c001); {scores}. {bare}"
     assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {head}"
     assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {head}"
-    assert ran("report", "r.json", "--format=github").stdout.splitlines()[0] == f"::error title=tunegate::{reason.replace('%', '%25')}"
+    assert (
+        ran("report", "r.json", "--format=github").stdout.splitlines()[0]
+        == f"::error title=tunegate::{reason.replace('%', '%25')}"
+    )
     found = json.loads(ran("report", "r.json", "--json").stdout)
     assert (list(found)[:2], found["verdict"]) == (["outcome", "verdict"], reason)
 

@@ -45,7 +45,10 @@ def gated(said: Sequence[Remark], *units: UnitReport, edited: tuple[EditedPart, 
      "; edited: worked examples"),
 ])  # fmt: skip
 def test_what_regressed_is_named_with_both_scores_and_the_one_part_that_was_edited(edited, end):
-    assert head(gated([REGRESSED], UNIT, edited=edited)) == (f"Blocked: desk/triage regressed: {SCORES}; {CASES}{end}.", ())
+    assert head(gated([REGRESSED], UNIT, edited=edited)) == (
+        f"Blocked: desk/triage regressed: {SCORES}; {CASES}{end}.",
+        (),
+    )
 
 
 def test_what_else_the_verdict_says_follows():
@@ -166,7 +169,9 @@ def test_a_target_without_a_gain_whose_outputs_are_the_same_says_so_first(alike,
 
 def test_each_further_reason_is_a_line_and_no_unit_is_named_twice():
     other = replace(UNIT, key="desk/names", verdict="inconclusive", base=1.0, mean=1.0, difference=0.0, regressed=0)
-    both = cause("units-block", "Blocked: desk/names inconclusive, desk/triage regressed.", ["desk/names", "desk/triage"])
+    both = cause(
+        "units-block", "Blocked: desk/names inconclusive, desk/triage regressed.", ["desk/names", "desk/triage"]
+    )
     none = cause("no-gain", "Blocked: no gain on desk/tone (10.0 % -> 10.0 %).", ["desk/tone"])
     first, rest = head(gated([both, none, note("supplied", "Outputs supplied.")], UNIT, other))
     assert first.startswith("Blocked: desk/triage regressed: ")

@@ -50,7 +50,7 @@ def test_an_adapter_only_must_not_be_worse_than_the_one_in_service(evaluate, tmp
     assert found.reason.endswith("Below the last release by 5.0 points, not beyond chance.")
     assert adapter.tasks["desk"].reason == (
         "Release: desk/triage (-5.0) below the adapter in service, not beyond chance; on the base desk/triage "
-        "improved. No guard: nothing but the target was tested."
+        "(60.0 % -> 75.0 %) improved. No guard: nothing but the target was tested."
     )
 
     other = evaluate(candidate, None, (), **rows)

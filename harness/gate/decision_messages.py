@@ -154,9 +154,9 @@ def _decision(outlook: Outlook) -> Iterator[Remark]:
     elif outlook.short:
         gained = [each for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
         others = [each for each in gained if each not in outlook.short]
-        yield _no_gain(outlook.short, f"; {_named(others)} improved, and no unit regressed" if others else "")
+        yield _no_gain(outlook.short, f"; {_named(others)} improved, and no unit regressed" if others else "", others)
     elif outlook.no_target:
-        why = "but task.yaml declares no target, so no gain can be shown"
+        why = "but no target is declared in task.yaml, so no gain can be shown"
         yield cause("no-target", f"{_kept(outlook)}, {why}", _single(outlook))
         yield from _undeclared(outlook)
     elif not outlook.aimed and outlook.supplied == "scores":
@@ -232,7 +232,7 @@ def _moved(facts: UnitVerdict) -> str:
     return f" ({level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)})"
 
 
-def _no_gain(short: Sequence[UnitVerdict], rest: str = "") -> Remark:
+def _no_gain(short: Sequence[UnitVerdict], rest: str = "", others: Sequence[UnitVerdict] = ()) -> Remark:
     """Return which targets lack a gain, or the target score declared in task.yaml, and the rest."""
     there = [each for each in short if each.verdict != "improved" and has_nothing_to_gain(each)]
     still = [each for each in short if each.verdict != "improved" and each not in there]
@@ -251,7 +251,7 @@ def _no_gain(short: Sequence[UnitVerdict], rest: str = "") -> Remark:
     parts += [
         f"the target score of {percent(each.target_score)} is not reached on {each.unit}{_moved(each)}" for each in low
     ]
-    return cause("no-gain", "; ".join(parts) + rest, [each.unit for each in short])
+    return cause("no-gain", "; ".join(parts) + rest, [each.unit for each in (*short, *others)])
 
 
 def _why_none(target: UnitVerdict) -> str:

@@ -128,7 +128,7 @@ def _numbers(candidate: CandidateReport, named: Sequence[Remark | UnitReport]) -
 def _without_gain(candidate: CandidateReport, first: Sequence[Remark]) -> list[UnitReport]:
     """Return the targets without a gain whose outputs are the same, which is why."""
     short = {unit for each in first if each.code == "no-gain" for unit in each.units}
-    return [unit for unit in candidate.units if unit.key in short and unit.alike.same]
+    return [unit for unit in candidate.units if unit.key in short and unit.alike.same and unit.verdict != "improved"]
 
 
 def _blocking(candidate: CandidateReport) -> list[UnitReport]:

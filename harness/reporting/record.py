@@ -25,7 +25,13 @@ from tunegate.harness.reporting.compared import columns, side_name
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.headline import candidate_head
 from tunegate.harness.reporting.parts import field_lines
-from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
+from tunegate.harness.reporting.report import (
+    CandidateReport,
+    UnitReport,
+    candidate_name,
+    candidate_report,
+    declared_role,
+)
 from tunegate.harness.reporting.slices import pattern_of
 from tunegate.harness.statistics.critical_values import PROMISED
 
@@ -203,7 +209,7 @@ def _compared(record: Record, who: str) -> Table:
     columns = ("unit", "role", "cases", *_sides(record), moved, "regressed/\nfixed", "verdict")
     rows = [
         (
-            unit, each.role, str(each.n), level(each.base, each.kind), level(each.mean, each.kind),
+            unit, declared_role(record, each), str(each.n), level(each.base, each.kind), level(each.mean, each.kind),
             _folded(difference(each.difference, each.interval, each.kind)),
             f"{len(each.regressed_cases)}/{len(each.fixed_cases)}", Text(each.verdict, STYLE[each.verdict]),
         )

@@ -93,7 +93,7 @@ class UnitReport:
     driver: str = ""
     parts: tuple[PartReport, ...] = ()
     side: str = BEFORE
-    alike: Alike = Alike()
+    alike: Alike = field(default_factory=Alike)
 
     @property
     def reason(self) -> str:
@@ -392,13 +392,19 @@ def _unit(record: Record, found: UnitVerdict, cases: Sequence[CaseReport]) -> Un
     tagged = [(case.state, case.score, case.context) for case in cases if case.context]
     sealed = _is_sealed(record, found.unit)
     return UnitReport(
-        found.unit, found.kind, found.n, found.mean, verdict=found.verdict, remarks=found.remarks, role=found.role,
+        found.unit, found.kind, found.n, found.mean, verdict=found.verdict, remarks=found.remarks,
+        role=declared_role(record, found),
         reference=found.reference, side=side_name(record, found.reference), base=found.base,
         difference=found.difference, interval=found.interval, level=found.level, margin=found.margin,
         regressed=len(found.regressed_cases), fixes=len(found.fixed_cases), blocks=found.blocks, sealed=sealed,
         slices=slice_reports(tagged, found.worse_slices), driver=driver(tagged, _patterns_of(cases)),
         parts=part_reports(record.units.get(found.unit), found.parts, sealed), alike=found.alike,
     )  # fmt: skip
+
+
+def declared_role(record: Record, found: UnitVerdict) -> str:
+    """Return the role that task.yaml declares: a target that only has to hold in this run stays a target."""
+    return str(record.policies.get(found.unit, {}).get("role", found.role))
 
 
 def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:

@@ -18,7 +18,8 @@ from tests.support.units import write_unit
 from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
 
-HEADLINE = "Blocked: desk/triage regressed: in service 91.7 %, this change 75.8 %; see its 19 regressed cases; edited: system prompt."
+SCORES = "in service 91.7 %, this change 75.8 %"
+HEADLINE = f"Blocked: desk/triage regressed: {SCORES}; see its 19 regressed cases; edited: system prompt."
 
 
 gate = partial(decision, "--policy-from=main", ends=(0, 1, 4))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tunegate.harness.core import formatting
-from tunegate.harness.evaluation.verdict import Decided, TaskDecision, UnitVerdict
+from tunegate.harness.evaluation.remarks import warning
+from tunegate.harness.evaluation.verdict import Decided, TaskDecision, UnitVerdict, ValueFall
 from tunegate.harness.gate import decision_messages, messages
 
 
@@ -70,7 +71,8 @@ def test_supplied_outputs_are_never_told_to_be_released():
     target = judged("improved", role="target")
     passed = told(outlook(target, supplied="outputs", unseen=["desk/final"]))
     assert passed == (
-        "Passed: desk/triage improved. The outputs come from a file: they can be compared, but not released."
+        "Passed: desk/triage (90.0 % -> 90.0 %) improved. The outputs come from a file: they can be compared, "
+        "but not released."
     )
     blocked = told(outlook(judged(role="target"), short=[judged(role="target")], supplied="outputs"))
     assert blocked.startswith("Blocked: no gain on desk/triage")
@@ -79,8 +81,8 @@ def test_supplied_outputs_are_never_told_to_be_released():
 
 def test_a_blocked_task_says_what_is_wrong_with_each_unit():
     for facts, trouble in [
-        (judged("regressed", blocks=True), "desk/triage regressed"),
-        (judged("inconclusive", blocks=True), "desk/triage inconclusive"),
+        (judged("regressed", blocks=True), "desk/triage regressed (90.0 % -> 90.0 %)"),
+        (judged("inconclusive", blocks=True), "desk/triage inconclusive (90.0 % -> 90.0 %)"),
         (judged("inconclusive", blocks=True, difference=None), "desk/triage cannot be compared"),
     ]:
         assert told(outlook(facts)) == f"Blocked: {trouble}."
@@ -88,18 +90,20 @@ def test_a_blocked_task_says_what_is_wrong_with_each_unit():
 
 def test_units_that_did_not_hold_are_not_said_to():
     said = told(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
-    assert said == ("Release: desk/triage improved; every guard of desk held, desk/cost is not gated.")
+    assert said == (
+        "Release: desk/triage (90.0 % -> 90.0 %) improved; every guard of desk held, desk/cost is not gated."
+    )
 
 
 def test_a_guard_that_cannot_fall_is_none():
     said = told(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
-    assert said == "Release: desk/triage improved; desk has no guard, desk/orders cannot fall."
+    assert said == "Release: desk/triage (90.0 % -> 90.0 %) improved; desk has no guard, desk/orders cannot fall."
 
 
 def test_no_guard_in_any_task_is_said_of_all_targets():
     target = judged("improved", role="target")
     both = told(outlook(target, unguarded=["desk/triage", "mail/triage"]))
-    assert both == "Release: desk/triage improved. No guard: nothing but the targets was tested."
+    assert both == "Release: desk/triage (90.0 % -> 90.0 %) improved. No guard: nothing but the targets was tested."
 
 
 def test_a_task_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
@@ -109,7 +113,7 @@ def test_a_task_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
         both = told(outlook(wrong, judged(unit="desk/replies"), aimed=False))
         assert both == f"Nothing had to improve here: every other unit of desk held, {proves}."
     guard = told(outlook(judged("improved", "desk/a", role="target"), wrong))
-    assert guard == f"Release: desk/a improved; desk has no guard, {proves}."
+    assert guard == f"Release: desk/a (90.0 % -> 90.0 %) improved; desk has no guard, {proves}."
 
 
 def test_a_unit_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
@@ -120,12 +124,12 @@ def test_a_unit_of_which_nothing_was_ever_right_is_said_to_prove_nothing():
 
 def test_a_gain_on_reused_cases_is_unproven():
     said = told(outlook(judged("improved", role="target"), reused=["desk/triage"]), "unproven")
-    assert said.startswith("Unproven: desk/triage improved; but reused cases prove no gain")
+    assert said.startswith("Unproven: desk/triage (90.0 % -> 90.0 %) improved; but reused cases prove no gain")
 
 
 def test_scores_on_a_scale_of_their_own_have_no_case_that_passes():
     scored = judged(role="target", kind="continuous", base=4.0, mean=4.0)
-    assert told(outlook(scored, short=[scored])).startswith("Blocked: no gain on desk/triage; ")
+    assert told(outlook(scored, short=[scored])) == "Blocked: no gain on desk/triage (4 -> 4)."
 
 
 def test_no_confidence_reads_as_certain():
@@ -152,3 +156,19 @@ def test_numbers_are_written_without_powers_of_ten():
         (9999.4, "9999"),
     ]:
         assert formatting.plain(value) == told
+
+
+def test_what_fell_in_a_unit_that_blocks_is_not_said_to_be_ungated():
+    lost = (ValueFall("team", '"repairs"', 20, 18, 2),)
+    blocked = told(outlook(judged("regressed", blocks=True, falls=lost)))
+    assert "Fell, but not gated" not in blocked
+    assert "Fell, but not gated: 'team'" in told(outlook(judged("held", falls=lost), no_target=True))
+
+
+def test_a_mean_that_rose_without_a_gain_says_why():
+    rose = judged(role="target", base=0.25, mean=0.58, difference=0.33)
+    assert told(outlook(rose, short=[rose])) == "Blocked: no gain beyond chance on desk/triage (25.0 % -> 58.0 %)."
+    near = replace(rose, remarks=(warning("near-gains", "This gain is not shown."),))
+    assert told(outlook(near, short=[near])).startswith(
+        "Blocked: no gain apart from cases that training rows come near"
+    )

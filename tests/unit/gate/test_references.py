@@ -50,7 +50,7 @@ def test_an_adapter_only_must_not_be_worse_than_the_one_in_service(evaluate, tmp
     assert found.reason.endswith("Below the last release by 5.0 points, not beyond chance.")
     assert adapter.tasks["desk"].reason == (
         "Release: desk/triage (-5.0) below the adapter in service, not beyond chance; on the base desk/triage "
-        "improved. No guard: nothing but the target was tested."
+        "(60.0 % -> 75.0 %) improved. No guard: nothing but the target was tested."
     )
 
     other = evaluate(candidate, None, (), **rows)
@@ -76,7 +76,7 @@ def test_a_shown_loss_within_the_margin_is_not_called_chance(evaluate, tmp_path)
     assert "Below the last release by 1.5 points, significantly, but within the margin." in found.reason
     assert judged.tasks["desk"].reason.startswith(
         "Release: desk/triage (-1.5) below the adapter in service, significantly for desk/triage, but within the "
-        "margin; on the base desk/triage improved"
+        "margin; on the base desk/triage (60.0 % -> 73.5 %) improved"
     )
 
 
@@ -87,7 +87,7 @@ def test_an_adapter_above_the_one_in_service_is_not_below_it(evaluate, tmp_path)
     [found] = judged.verdicts.values()
     assert (found.below_service, found.is_below_shown) == (0.0, False)
     assert judged.tasks["desk"].reason == (
-        "Release: desk/triage improved. No guard: nothing but the target was tested."
+        "Release: desk/triage (60.0 % -> 85.0 %) improved. No guard: nothing but the target was tested."
     )
 
 
@@ -234,7 +234,7 @@ def test_a_guard_that_is_held_at_a_late_run_says_so(evaluate, tmp_path):
     chance = "of 7 candidates that each lose as much as the margin, one or more gets held 25 % of the time."
     assert found.reason.endswith(f"Held at the 7th run of these cases: {chance}")
     assert judged.tasks["desk"].reason == (
-        "Nothing had to improve here: every unit of desk held. "
+        "Nothing had to improve here: desk/triage (90.0 % -> 90.0 %) held. "
         f"Held at a late run of its cases: desk/triage at the 7th; {chance}"
     )
 

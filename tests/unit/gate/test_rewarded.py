@@ -90,7 +90,7 @@ def test_a_gain_that_the_rewarding_check_alone_shows_blocks(gated, tmp_path):
     found = gated(form, reward_of(tmp_path))
     assert (found.decision, found.rewarded) == ("block", ("desk/triage",))
     assert found.reason == (
-        "Blocked: desk/triage improved; but the adapter's reward saw that gain: desk/triage (its "
+        "Blocked: desk/triage (0.0 % -> 100.0 %) improved; but the adapter's reward saw that gain: desk/triage (its "
         "schema check was the reward, and 40 of its 40 cases have no `expect`). Show one by another kind of check, or "
         "by cases with an `expect` that the reward did not see. No guard: nothing but the target was tested."
     )
@@ -188,7 +188,10 @@ def test_under_a_warning_for_inconclusive_units_the_reward_still_blocks_and_is_n
 
     assert found.verdicts["desk/words"].verdict == "inconclusive"
     assert gate.blocked(found, "warn")
-    assert "Blocked: desk/words inconclusive. Not evidence: desk/triage (its schema" in found.tasks["desk"].reason
+    assert (
+        "Blocked: desk/words inconclusive (100.0 % -> 100.0 %). Not evidence: desk/triage (its schema"
+        in found.tasks["desk"].reason
+    )
 
 
 def form_of_words(case: Case) -> str:

@@ -301,7 +301,7 @@ def test_task_yaml_may_let_lower_block(evaluate, tmp_path):
         "Regressed: lower than the baseline by at most 2.9 points, within the margin of 5.0, but "
         "task.yaml sets `lower: "
     )
-    assert judged.tasks["desk"].reason == "Blocked: desk/triage regressed."
+    assert judged.tasks["desk"].reason == "Blocked: desk/triage regressed (100.0 % -> 98.5 %)."
     assert gate.blocked(judged, "warn")
 
 
@@ -314,7 +314,7 @@ def test_a_target_that_rose_beyond_chance_is_improved(evaluate, tmp_path):
     judged = evaluate(*moved(100, fixed=20, failing=10))
     assert verdict(judged).verdict == "improved"
     assert judged.tasks["desk"].decision == "release"
-    assert judged.tasks["desk"].reason == f"Release: desk/triage improved. {BARE}"
+    assert judged.tasks["desk"].reason == f"Release: desk/triage (70.0 % -> 90.0 %) improved. {BARE}"
 
 
 def test_a_decision_without_any_guard_says_so(evaluate, tmp_path, monkeypatch):
@@ -335,7 +335,7 @@ def test_a_guard_anywhere_is_a_guard_also_where_it_is_not_evaluated(evaluate, tm
         path = write_desk(tmp_path, 9, "replies", task=task, **more)
         rows = {} if more else {"other/replies": "1" * 9}
         judged = evaluate({T: base, **rows}, {T: tuned, **rows})
-        assert judged.tasks["desk"].reason.startswith("Release: desk/triage improved.")
+        assert judged.tasks["desk"].reason.startswith("Release: desk/triage (70.0 % -> 90.0 %) improved.")
         assert BARE not in judged.tasks["desk"].reason
         path.unlink()
 
@@ -359,7 +359,7 @@ def test_a_rise_that_chance_explains_is_held_and_no_gain(evaluate, tmp_path):
     judged = evaluate(*moved(100, fixed=3))
     assert verdict(judged).verdict == "held"
     assert judged.tasks["desk"].decision == "block"
-    assert judged.tasks["desk"].reason.startswith("Blocked: no gain on desk/triage")
+    assert judged.tasks["desk"].reason.startswith("Blocked: no gain beyond chance on desk/triage")
     assert gate.blocked(judged, "warn")  # no gain is not inconclusive
 
 
@@ -382,7 +382,7 @@ def test_a_target_score_is_a_further_demand_beside_the_gain(evaluate, tmp_path):
     assert (verdict(judged).verdict, verdict(judged).reached) == ("improved", True)
     assert "The target score of 90.0 % is reached." in verdict(judged).reason
     assert judged.tasks["desk"].decision == "release"
-    assert "desk/triage improved and desk/triage reached" in judged.tasks["desk"].reason
+    assert "desk/triage (87.5 % -> 97.5 %) improved and desk/triage reached" in judged.tasks["desk"].reason
 
     judged = evaluate(*moved(200, failing=20, fixed=20))
     assert (verdict(judged).verdict, verdict(judged).reached) == ("improved", False)
@@ -390,7 +390,7 @@ def test_a_target_score_is_a_further_demand_beside_the_gain(evaluate, tmp_path):
         judged
     ).reason
     assert (judged.tasks["desk"].decision, judged.tasks["desk"].short) == ("block", (T,))
-    assert "the target score is not reached on desk/triage (90.0 %)" in judged.tasks["desk"].reason
+    assert "the target score of 90.0 % is not reached on desk/triage (80.0 % -> 90.0 %)" in judged.tasks["desk"].reason
 
 
 def test_a_bound_barely_below_the_target_score_does_not_read_as_the_target_score(evaluate, tmp_path):
@@ -407,7 +407,7 @@ def test_crossing_a_target_score_is_no_gain(evaluate, tmp_path):
     judged = evaluate({T: "0" * 21 + "1" * 179}, {T: "1" * 21 + "0" * 12 + "1" * 167})
     assert (verdict(judged).verdict, verdict(judged).reached) == ("held", True)
     assert judged.tasks["desk"].decision == "block"
-    assert judged.tasks["desk"].reason.startswith("Blocked: no gain on desk/triage")
+    assert judged.tasks["desk"].reason.startswith("Blocked: no gain beyond chance on desk/triage")
 
 
 def test_a_target_whose_base_is_at_its_score_has_nothing_to_gain(evaluate, tmp_path):
@@ -416,8 +416,8 @@ def test_a_target_whose_base_is_at_its_score_has_nothing_to_gain(evaluate, tmp_p
     judged = evaluate(*moved(200, failing=5))
     assert judged.tasks["desk"].decision == "block"
     assert judged.tasks["desk"].reason.startswith(
-        "Blocked: nothing to gain on desk/triage, where the baseline already reaches the target score "
-        "(90.0 %): declare it a guard"
+        "Blocked: nothing to gain on desk/triage (97.5 % -> 97.5 %), where the baseline already reaches the target "
+        "score (90.0 %): declare it a guard"
     )
 
 
@@ -466,7 +466,7 @@ def test_a_collapsed_slice_blocks_though_its_unit_holds(evaluate, tmp_path):
     judged = evaluate(*moved(400, regressed=8), trained=())
     assert (verdict(judged).verdict, verdict(judged).worse_slices) == ("regressed", ("channel=sms",))
     assert verdict(judged).reason.startswith("Regressed: the slice channel=sms fell.")
-    assert judged.tasks["desk"].reason == "Blocked: desk/triage regressed."
+    assert judged.tasks["desk"].reason == "Blocked: desk/triage regressed (100.0 % -> 98.0 %)."
     assert gate.blocked(judged, "warn")
 
 
@@ -753,8 +753,8 @@ def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(evaluate, tmp_p
     base, tuned = moved(100, regressed=20)
     judged = evaluate({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
     assert judged.tasks["desk"].reason == (
-        "Blocked: desk/replies regressed; nothing to gain on desk/triage, where the baseline passes every case: "
-        "declare it a guard."
+        "Blocked: desk/replies regressed (100.0 % -> 80.0 %). Blocked: nothing to gain on desk/triage "
+        "(100.0 % -> 100.0 %), where the baseline passes every case: declare it a guard."
     )
     assert judged.tasks["desk"].blocking == (G,)
     assert judged.tasks["desk"].short == (T,)
@@ -766,7 +766,7 @@ def test_targets_of_a_task_it_was_not_trained_for_only_guard(evaluate, tmp_path)
     judged = evaluate("1" * 100, "1" * 100, trained=("another",))
     assert verdict(judged).role == "guard"
     assert judged.tasks["desk"].decision == "release"
-    assert judged.tasks["desk"].reason == "Nothing had to improve here: every unit of desk held."
+    assert judged.tasks["desk"].reason == "Nothing had to improve here: desk/triage (100.0 % -> 100.0 %) held."
 
 
 def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(evaluate, tmp_path):
@@ -775,7 +775,8 @@ def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(evaluate, 
     assert verdict(judged).verdict == "held"
     assert judged.tasks["desk"].decision == "block"
     assert judged.tasks["desk"].reason == (
-        "Blocked: every unit of desk held, but no target is declared, so no gain can be shown. "
+        "Blocked: desk/triage (70.0 % -> 100.0 %) held, but no target is declared in task.yaml, so "
+        "no gain can be shown. "
         "desk has no task.yaml, so nothing can be released for it."
     )
     assert gate.blocked(judged, "warn")
@@ -785,7 +786,7 @@ def test_without_task_yaml_a_held_task_says_that_nothing_can_be_released(evaluat
     write_desk(tmp_path, 100)
     judged = evaluate("1" * 100, "1" * 100, trained=())
     assert judged.tasks["desk"].reason == (
-        "Nothing had to improve here: every unit of desk held. "
+        "Nothing had to improve here: desk/triage (100.0 % -> 100.0 %) held. "
         "desk has no task.yaml, so nothing can be released for it."
     )
     assert not gate.blocked(judged)

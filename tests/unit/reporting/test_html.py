@@ -172,9 +172,9 @@ def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
         (
             "passed",
             (unproven,),
-            '<p class="outcome">passed</p>\n<h1>Unproven.</h1>\n<p>desk/triage: in service 100.0 %',
+            '<p class="outcome">passed</p>\n<h1>Unproven.</h1>\n<p>desk/triage regressed: in service 100.0 %',
         ),
-        ("passed", (note("passed", "Passed."),), "<h1>Passed.</h1>\n<p>desk/triage: in service 100.0 %"),
+        ("passed", (note("passed", "Passed."),), "<h1>Passed.</h1>\n<p>desk/triage regressed: in service 100.0 %"),
         ("refused", (cause("refused", "Refused."),), "<h1>Refused.</h1>"),
         (
             "refused",

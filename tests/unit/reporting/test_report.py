@@ -149,3 +149,10 @@ def test_a_record_that_does_not_say_what_is_sealed_shows_nothing_where_sealed_ca
     verdicts = {key: replace(each, sealed=False) for key, each in made.verdicts.items()}
     report = candidate_report(replace(made, policies=policies, verdicts=verdicts, sealed=True))
     assert all(case.sealed and case.now is None for case in report.cases)
+
+
+def test_a_target_that_only_has_to_hold_is_shown_as_a_target(tmp_path):
+    made = judged(tmp_path, "1" * 40, "1" * 40, trained=("another",))
+    assert made.verdicts[T].role == "guard"
+    made = replace(made, policies={T: {"role": "target"}})
+    assert candidate_report(made).units[0].role == "target"

@@ -61,7 +61,7 @@ def init(
     label: Annotated[list[str] | None, shared("label")] = None,
     absent: Annotated[list[str] | None, shared("absent")] = None,
     names: Annotated[str | None, shared("id")] = None,
-    unit: Annotated[str, shared("unit", "init")] = "",
+    unit: Annotated[str | None, shared("unit", "init")] = None,
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
@@ -113,7 +113,7 @@ def init(
     fixtures = relative(cases, project())
     made = new_task(InitOptions(
         name, "tools" if log else suite, table, columns, system, goal or None, limit, fixtures, chosen, rows or 0,
-        no_guards or "", unit, log,
+        no_guards or "", unit or "", log,
     ))  # fmt: skip
     guards = _guards(chosen, name, cases) if not no_guards else None
     changes = write_task(made, project(), cases, chosen)

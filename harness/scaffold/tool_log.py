@@ -102,8 +102,8 @@ class _LeftOut:
 
 def _read_tools(path: Path, keeps_private: bool) -> tuple[ToolSet, str]:
     """The tools of a file, and its text."""
-    tools = read_tools(path.name, Document(path.parent / "tools", {}, {}), ())
     text = read_utf8(path, "a file of tools")
+    tools = read_tools(path.name, Document(path.parent / "tools", {}, {}), ())
     if not keeps_private and (kinds := private_kinds(text)):
         raise Refused(
             f"{show_path(path)}: expected no secrets or personal data, found {listed(kinds)}; replace them, or keep "

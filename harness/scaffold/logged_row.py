@@ -1,8 +1,8 @@
-"""Read a row of chat messages with tools: what was asked, which tools were offered, and what the assistant answered.
+"""Read a row of chat messages with tools: what was asked, which tools were offered, and what the assistant wrote.
 
 The forms are OpenAI's: `{messages, tools}` as in training rows, a stored completion with its messages beside `choices`,
-and a `request` beside its `response`. The last assistant's turn is the answer, and what stands before it the input.
-Nothing is mended: of what cannot be told for sure, a row makes no case.
+and a `request` beside its `response`. The last assistant's turn is the output, and what stands before it the input.
+Nothing is mended: a row of which any of this is uncertain makes no case.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ MESSAGES, TOOLS = "messages", "tools"
 _ROLES = {"developer": SYSTEM, "model": ASSISTANT, "function": TOOL}  # of other names
 NO_MESSAGES, NO_ANSWER, FORCED = (
     "without messages",
-    "without an answer of the assistant",
-    "with an answer that is forced",
+    "without an output of the assistant",
+    "with an output that is forced",
 )
-UNFIT, OTHER_TOOLS, CUT = "with calls that cannot be run", "with tools that the file lacks", "with an answer cut off"
+UNFIT, OTHER_TOOLS, CUT = "with calls that cannot be run", "with tools that the file lacks", "with an output cut off"
 ODD, UNWANTED = "whose conversation is no input of a case", "that are not to be learnt from (weight: 0)"
 
 
@@ -51,7 +51,7 @@ class NoCase(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoggedRow:
-    """What a row asks, offers and answers. `system` is empty without one; `tools` are names of the file's tools.
+    """What a row asks, offers and outputs. `system` is empty without one; `tools` are names of the file's tools.
 
     `changed` is whether it offered one of them with another schema than the file has.
     """
@@ -59,13 +59,13 @@ class LoggedRow:
     system: str
     input: Written
     tools: tuple[str, ...]
-    answer: Message
+    output: Message
     changed: bool
 
     @property
     def expect(self) -> dict[str, Any]:
         """The expectation of a case."""
-        return {"calls": [call.as_dict() for call in self.answer.calls] or NONE}
+        return {"calls": [call.as_dict() for call in self.output.calls] or NONE}
 
     @property
     def key(self) -> str:
@@ -93,13 +93,13 @@ class RowReader:
         tools, changed = self._tools(line, request)
         if request.get("tool_choice") not in (None, "auto"):
             raise NoCase(FORCED, f"tool_choice: {show_value(request['tool_choice'])}")
-        answer = read_message(last)
-        self._check(line, answer, tools)
+        output = read_message(last)
+        self._check(line, output, tools)
         written = [turn for at in range(len(messages)) for turn in _turn(messages, at)]
         self._check_input(line, written)
         system = written.pop(0)[SYSTEM] if SYSTEM in written[0] else ""
         asked = written[0][USER] if len(written) == 1 else written
-        return LoggedRow(system, asked, tools, answer, changed)
+        return LoggedRow(system, asked, tools, output, changed)
 
     def _tools(self, line: int, request: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
         """The names of the tools that a row offers, and whether one has another schema than in the file."""
@@ -132,23 +132,23 @@ class RowReader:
             self._offers[names] = Offered.of(self.tools.only(names).tools, self.tools.validators)
         return self._offers[names]
 
-    def _check(self, line: int, answer: Message, tools: tuple[str, ...]) -> None:
-        """Refuse an answer whose calls cannot be run, or cannot be expected."""
+    def _check(self, line: int, output: Message, tools: tuple[str, ...]) -> None:
+        """Refuse an output whose calls cannot be run, or cannot be expected."""
         offers = self._offered(tools)
-        if found := offers.findings(answer):
+        if found := offers.findings(output):
             raise NoCase(UNFIT, found[0].message)
-        if len(answer.calls) > MOST_EXPECTED:
-            raise NoCase(UNFIT, f"{quantity(len(answer.calls), 'call')}, and at most {MOST_EXPECTED} can be expected")
-        calls = [call.as_dict() for call in answer.calls]
+        if len(output.calls) > MOST_EXPECTED:
+            raise NoCase(UNFIT, f"{quantity(len(output.calls), 'call')}, and at most {MOST_EXPECTED} can be expected")
+        calls = [call.as_dict() for call in output.calls]
         document = Document(self.path, calls, {(): line})
         if problems := [*expected_problems({"calls": calls}, offers, {}, True, document, ())]:
             raise NoCase(UNFIT, f"{problems[0].where}: expected {problems[0].expected}, found {problems[0].found}")
-        if any("any_of" in each for call in answer.calls for each in _objects(call.arguments)):
+        if any("any_of" in each for call in output.calls for each in _objects(call.arguments)):
             raise NoCase(UNFIT, "an argument has a key `any_of`, which would be read as alternatives")
 
     def _check_input(self, line: int, written: list[dict[str, Any]]) -> None:
         if not written:
-            raise NoCase(ODD, "the answer is the first message")
+            raise NoCase(ODD, "the output is the first message")
         asked: Written = written[0][USER] if len(written) == 1 and USER in written[0] else written
         document = Document(self.path, {"input": asked}, {(): line})
         problems = validate(document, snapshot_schema()) or [
@@ -175,7 +175,7 @@ def _part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _exchange(
     request: Mapping[str, Any], response: Mapping[str, Any]
 ) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:  # fmt: skip
-    """The messages before the answer, and the answer."""
+    """The messages before the output, and the output."""
     messages = request.get(MESSAGES, request.get("input"))
     if not isinstance(messages, list) or not messages:
         raise NoCase(NO_MESSAGES, f"only {', '.join(list(request)[:6]) or 'nothing'}")

@@ -239,7 +239,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, roles: Roles, drawn: Drawn) ->
 
 
 def _system(asked: InitOptions, roles: Roles, suite: SuiteDraft) -> str:
-    if asked.log:  # what the model was told, and no more
+    if asked.log:  # the system message of the log, and no more
         return roles.system or ""
     said = " ".join(filter(None, [asked.goal, roles.instruction, suite.system]))
     return asked.system or roles.system or said

@@ -1,4 +1,4 @@
-"""Make cases of the suite `tools` from a log of chat messages: the last answer of each row, where it makes one."""
+"""Make cases of the suite `tools` from a log of chat messages: the last output of each row, where it makes one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tunegate.harness.scaffold.suites import KeyLabel, SuiteDraft, room_of
 from tunegate.harness.scaffold.table import TYPED, Table, TableRow, is_typed, read_typed_rows
 
 SHOWN, MOST_LINES = 3, 30  # rows that a note names with what was found in them, and lines
-NOTE = "the log's answers are taken for right: read the cases, and correct those that are not"
+NOTE = "the log's outputs are taken for right: read the cases, and correct those that are not"
 TEXTS = "not scored: texts of the assistant; write expect.text where one counts"
 
 
@@ -102,8 +102,8 @@ class _LeftOut:
 
 def _read_tools(path: Path, keeps_private: bool) -> tuple[ToolSet, str]:
     """The tools of a file, and its text."""
-    tools = read_tools(path.name, Document(path.parent / "tools", {}, {}), ())
     text = read_utf8(path, "a file of tools")
+    tools = read_tools(path.name, Document(path.parent / "tools", {}, {}), ())
     if not keeps_private and (kinds := private_kinds(text)):
         raise Refused(
             f"{show_path(path)}: expected no secrets or personal data, found {listed(kinds)}; replace them, or keep "
@@ -161,7 +161,7 @@ def _free_text(rows: Collection[LoggedRow], tools: ToolSet) -> frozenset[str]:
     open_to = {tool.name: _open_texts(tool.parameters) for tool in tools.every}
     for row in rows:
         asked = folded(joined(*read_input(row.input)))
-        for call in row.answer.calls:
+        for call in row.output.calls:
             for key, value in (call.arguments or {}).items():
                 if key in open_to[call.name] and isinstance(value, str):
                     total[field := _field(call.name, key)] += 1
@@ -181,41 +181,41 @@ def _field(tool: str, argument: str) -> str:
 
 
 def _each_once(rows: Mapping[int, LoggedRow], free: Collection[str]) -> tuple[dict[int, LoggedRow], list[_LeftOut]]:
-    """The first row of each input, and the others: repeated, or with another answer to it."""
+    """The first row of each input, and the others: repeated, or with another output to it."""
     by_input: dict[str, list[int]] = {}
     for line, row in rows.items():
         by_input.setdefault(row.key, []).append(line)
     kept, left = dict[int, LoggedRow](), list[_LeftOut]()
     for first, *others in by_input.values():
-        answers = {line: _scored(rows[line].answer, free) for line in (first, *others)}
-        if len(set(answers.values())) > 1:
-            kind = "with contradictory answers to the same input: decide which is right"
-            left += [_LeftOut(line, kind, _brief(rows[line].answer)) for line in answers]
+        outputs = {line: _scored(rows[line].output, free) for line in (first, *others)}
+        if len(set(outputs.values())) > 1:
+            kind = "with contradictory outputs to the same input: decide which is right"
+            left += [_LeftOut(line, kind, _brief(rows[line].output)) for line in outputs]
         else:
             kept[first] = rows[first]
             left += [_LeftOut(line, "repeated", f"as in line {first}") for line in others]
     return kept, left
 
 
-def _brief(answer: Message) -> str:
-    said = " and ".join(map(str, answer.calls)) or "no call"
-    return "another answer" if private_kinds(said) else shown(said if len(said) <= 100 else f"{said[:97]}...")
+def _brief(output: Message) -> str:
+    said = " and ".join(map(str, output.calls)) or "no call"
+    return "another output" if private_kinds(said) else shown(said if len(said) <= 100 else f"{said[:97]}...")
 
 
-def _scored(answer: Message, free: Collection[str]) -> str:
-    """A text that is equal for answers that score the same."""
+def _scored(output: Message, free: Collection[str]) -> str:
+    """A text that is equal for outputs that score the same."""
 
     def only_scored(call: ToolCall) -> ToolCall:
         given = call.arguments or {}
         return replace(call, arguments={key: each for key, each in given.items() if _field(call.name, key) not in free})
 
-    return Message("", tuple(map(only_scored, answer.calls))).key()
+    return Message("", tuple(map(only_scored, output.calls))).key()
 
 
 def _without_private(rows: Mapping[int, LoggedRow]) -> tuple[dict[int, LoggedRow], list[_LeftOut]]:
     """The rows without secrets or personal data, and the others with their kinds."""
     kinds = {
-        line: private_kinds("\n".join([row.system, joined(*read_input(row.input)), row.answer.write()]))
+        line: private_kinds("\n".join([row.system, joined(*read_input(row.input)), row.output.write()]))
         for line, row in rows.items()
     }
     kind = "with secrets or personal data: replace them in a copy of the log, or --allow-personal REASON"
@@ -240,20 +240,20 @@ def _suite(
     fields = {name: {"ignore": True} for name in sorted(free)}
 
     def labels(each: Draft) -> tuple[KeyLabel, ...]:
-        names = [call.name for call in rows[each.line].answer.calls]
+        names = [call.name for call in rows[each.line].output.calls]
         return tuple(dict.fromkeys(KeyLabel(TOOL, name) for name in names or [NONE]))
 
     return SuiteDraft(
         check={"fields": fields} if fields else {},
         system="",
         expect=lambda each: rows[each.line].expect,
-        output=lambda each: rows[each.line].answer.write(),
+        output=lambda each: rows[each.line].output.write(),
         references=references,
         model_output=False,
         labels=labels,
         own_keys=lambda each: {} if (own := rows[each.line].tools) == every else {TOOLS: [*own]},
         keys={TOOLS: f"refs/{file}"},
-        room=room_of(row.answer.write() for row in rows.values()),
+        room=room_of(row.output.write() for row in rows.values()),
     )
 
 

@@ -166,7 +166,7 @@ def test_the_same_question_with_other_ids_is_the_same(tmp_path):
         (row(USER, answer(None, content="Hm")), "not a call with a name"),
         (row(USER, answer(call(), weight=0)), "weight: 0"),
         (row(USER), "no turn of the assistant"),
-        (row(answer(call())), "the answer is the first message"),
+        (row(answer(call())), "the output is the first message"),
         (row(USER, answer(content="Hm"), answer(call())), "a user turn at the end"),
         (row(USER, {"role": "critic", "content": "Hm"}, answer(call())), "the role 'critic'"),
         (row({"role": "user", "content": [{"type": "image_url"}]}, answer(call())), "no text"),
@@ -206,7 +206,7 @@ def test_contradictory_answers_are_left_out_and_free_text_contradicts_nothing(tm
     assert [each.input for each in log.drafts.all] == ["It is dark.", "Water!"]
     assert log.suite.check == {"fields": {"create_ticket.title": {"ignore": True}}}
     assert any("free text, not scored: create_ticket.title" in each for each in log.notes)
-    assert any("2 rows with contradictory answers" in each and ":3: create_ticket(" in each for each in log.notes)
+    assert any("2 rows with contradictory outputs" in each and ":3: create_ticket(" in each for each in log.notes)
 
 
 def test_what_stands_in_the_message_is_scored(tmp_path):

@@ -354,5 +354,5 @@ NOT_FROM_EXAMPLES = {
     "voice": "needs labelled pairs of texts, on-brand and off-brand (docs/voice.md)",
     "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
     "tools": "needs the tools that are offered and calls of them (docs/tools.md)",
-    "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/scored.md)",
+    "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/import.md)",
 }

@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from tests.support.imports import config, fixtures_of, put
+from tests.support.results import pair_of
 from tests.unit.imports.test_promptfoo import result
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.imports.recognise import import_source
 from tunegate.harness.imports.write import write_import
 from tunegate.harness.results.read import read_results
+from tunegate.harness.results.scored_outputs import read_scored_outputs
 
 JS, OK = {"type": "javascript", "value": "output.length < 9"}, {"type": "contains", "value": "a"}
 
@@ -129,3 +131,16 @@ def test_whatever_a_variable_holds_the_fixture_is_valid_or_refused(tmp_path, sai
     except Refused:
         return
     assert len(fixtures_of(imported, tmp_path)["scored"]["cases"]) == 1
+
+
+@pytest.mark.parametrize("tool", ["deepeval", "inspect", "lm"])
+def test_a_result_file_of_another_tool_becomes_the_unit_that_takes_its_scores(tmp_path, tool):
+    path = pair_of(tool, "old")[0]
+    imported = import_source(path)
+    data = fixtures_of(imported, tmp_path)
+    units = list(load_tasks(tmp_path / "fixtures")[0].units)
+
+    found = read_scored_outputs(path, units, "any", "as-is")
+    assert found.notes == ()
+    assert list(data) == ["scored"]
+    assert len(found.outputs.completions) == len(data["scored"]["cases"])

@@ -1,7 +1,7 @@
 """Scores that another tool gave: nothing is run or scored here, and a case passes as its runner says.
 
 What is read is a statement: who scored what question by which metric, and the scores. `results/scored_outputs.py`
-makes it of the runner's result file. A statement of anybody or anything else scores nothing.
+makes it of the runner's result file. No other text passes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Scores that another tool gave: nothing is run or scored here, and a case passes as its runner says.
 
 What is read is a statement: who scored what question by which metric, and the scores. `results/scored_outputs.py`
-makes it of the runner's result file. A statement of anybody or anything else scores nothing.
+makes it of the runner's result file. No other text passes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Statement:
 
 
 def read_statement(text: Any) -> Statement | None:
-    """Read what `Statement.write` wrote; None of anything else."""
+    """Read what `Statement.write` wrote; None of any other text."""
     try:
         raw = json.loads(text)
         found = Statement(**{**raw, "scores": tuple(raw["scores"]), "passed": tuple(raw["passed"])})
@@ -94,7 +94,7 @@ class ScoredCheck(Check):
         return digest([self.runner, self.version, self.metric, *map(list, self.files)])
 
     def __call__(self, output: Any, expect: Mapping[str, str], prompt: str) -> Outcome:  # noqa: ARG002
-        """Take the mean of the scores that the runner gave to this question; nothing else has a score."""
+        """Take the mean of the scores that the runner gave to this question; any other text has 0."""
         found = read_statement(output)
         if found is None:
             return Outcome(0.0, (Finding("scored", f"no score of {self.runner}"),))

@@ -14,6 +14,7 @@ from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.cases.conversation import write_input
 from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.model import Task
+from tunegate.harness.checks.scored import PASS
 from tunegate.harness.core.errors import AuthoringError, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
@@ -85,6 +86,8 @@ def scored_file(imported: Imported, units: Sequence[_Unit], folder: Path | None 
         raise ValueError("expected tests that their tool scores")
     known = {case.question: case_id for unit in units for case_id, case in unit.cases.items()}
     check: dict[str, Any] = {"from": scored.runner, "version": scored.version}
+    if scored.metric != PASS:
+        check["metric"] = scored.metric
     if folder and scored.files:
         check["files"] = [Path(os.path.relpath(each, folder)).as_posix() for each in scored.files]
     head = {"version": 1, "suite": SCORED, "unit": SCORED, "check": check}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
-from tunegate.harness.checks.scored import UNKNOWN
+from tunegate.harness.checks.scored import PASS, UNKNOWN
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.results.samples import mapping_at, text_of
@@ -113,6 +113,7 @@ class RunnerUnit:
     version: str = UNKNOWN
     files: tuple[Path, ...] = ()
     columns: tuple[str, ...] = ()
+    metric: str = PASS
 
 
 @dataclass(frozen=True)

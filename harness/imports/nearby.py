@@ -35,7 +35,7 @@ _ZIPPED = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"(\xb
 
 @dataclass
 class Nearby:
-    """The folder of an import. `seen` are the sizes of the files that were read; all lie below `root`, or the folder."""
+    """The folder of an import. `seen` are the sizes of the files that were read, all below `root`, by default it."""
 
     folder: Path
     seen: dict[Path, int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from tunegate.harness.imports import (
 )
 from tunegate.harness.imports.model import ForeignFile, Imported, Importer
 from tunegate.harness.imports.nearby import DATA, MOST_FILES, SCRIPTS, YAMLS, Nearby
+from tunegate.harness.imports.scored_results import read_scored_results
 from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
 from tunegate.harness.results.samples import brief
 
@@ -31,12 +32,9 @@ RESULTS = "tunegate compare reads results"
 ROWS = "tunegate init --from reads tables and chat rows"
 #: What is known and holds no tests, with what to do.
 KNOWN: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
-    (inspect_log.is_log, "a log of inspect_ai", RESULTS),
-    (lm_eval_samples.is_sample, "samples with scores of lm-evaluation-harness", RESULTS),
     (lm_eval_samples.is_aggregate, "aggregated results of lm-evaluation-harness", RESULTS),
     (lambda value: isinstance(value, Mapping) and {"task", "doc_to_text"} <= value.keys(),
      "a task of lm-evaluation-harness", "import its logged samples, see docs/coming-from-lm-eval.md"),
-    (deepeval_run.is_run, "a test run of deepeval", RESULTS),
     (lambda value: isinstance(value, Mapping) and isinstance(value.get("messages"), list), "chat rows", ROWS),
     (lambda value: isinstance(value, Mapping) and "redteam" in value, "a red-team configuration of promptfoo without "
      "tests", "generate its tests, and import them"),
@@ -102,6 +100,8 @@ def _quiet(path: Path) -> Any:
 
 def _import_file(path: Path, match: str | None, column: str | None, root: Path | None) -> Imported:
     kind = path.suffix.lower()
+    if kind == ".eval":
+        return read_scored_results(path)
     if kind in SCRIPTS:
         raise Unreadable(path, A_SOURCE, "a script, which is not run", "export its tests as data")
     if kind not in DATA and path.exists():
@@ -169,6 +169,8 @@ BUILT_IN = (
                  file.path, file.data["results"]["results"], promptfoo_results.version_of(file.data), file.root)),
     Importer(lambda file: promptfoo_results.is_result(file.first),
              lambda file: promptfoo_outputs.read_outputs(file.path, file.rows, root=file.root)),
+    Importer(lambda file: inspect_log.is_log(file.data) or deepeval_run.is_run(file.data)
+             or lm_eval_samples.is_sample(file.first), lambda file: read_scored_results(file.path)),
     Importer(lambda file: hosted_evals.is_eval(file.data),
              lambda file: hosted_evals.read_eval(file.path, file.data, _item_rows(file.path))),
     Importer(lambda file: hosted_evals.is_item(file.first), _lone_items),

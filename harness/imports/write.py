@@ -70,7 +70,11 @@ def _task_name(path: Path) -> str:
 def _scored_lines(imported: Imported) -> Iterator[str]:
     if scored := imported.scored:
         count = quantity(len(scored.cases), "case")
-        yield f"scored by {scored.runner}, with all of their assertions: {count} (scored.yaml, see docs/scored.md)"
+        yield f"scored by {scored.runner}, with all of their assertions: {count} (scored.yaml)"
+        yield (
+            f"scored.yaml needs the result file of {scored.runner} as the model (replay:NAME=FILE); to test without, "
+            "delete it and its lines in task.yaml"
+        )
 
 
 def _result_models(imported: Imported, root: Path) -> tuple[str, ...]:

@@ -363,5 +363,5 @@ NOT_FROM_EXAMPLES = {
     "refusal": "needs requests that a careful model declines, or should not, and people's labels (docs/refusal.md)",
     "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
     "tools": "is made of a log of chat messages: --tools tools.json --from log.jsonl (docs/tools.md)",
-    "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/scored.md)",
+    "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/import.md)",
 }

@@ -47,6 +47,8 @@ from tunegate.harness.results.scored_outputs import has_scores, read_scored_outp
 from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.selection import Selection
 
+ASKED = "a case that is scored here, for scores of another tool come from its own result file"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -263,7 +265,8 @@ class RunModels:
             self._note(*scored.notes)
         else:
             known = {key: texts for key, texts in known.items() if key not in by_runner}
-            outputs = read_replay(path, known, name, options.rung, skips_unknown=stays)
+            asked = ASKED if by_runner else "a case of the fixtures"
+            outputs = read_replay(path, known, name, options.rung, asked, skips_unknown=stays)
         if outputs.unknown:
             self._note(leftover_outputs(outputs))
         given = read_digests(options.requests) if options.requests else {}

@@ -165,7 +165,8 @@ ATTACKS: Mapping[str, Attack] = {
         CONFIG, config(prompts=["{{x}}"] * 300, tests=[{"vars": {"x": "a"}, "assert": [OK]}] * 300),
                                   "at most 20,000 cases"),
     "variables that double": Attack(CONFIG, config(prompts=["{{v0}}"], tests=[{
-        "vars": {f"v{n}": f"{{{{v{n + 1}}}}}" * 99 for n in range(9)}, "assert": [OK]}]), "1,000,000 characters", taken=True),
+        "vars": {f"v{n}": f"{{{{v{n + 1}}}}}" * 99 for n in range(9)}, "assert": [OK]}]), "1,000,000 characters",
+                                     taken=True),
     "a pattern that takes for ever": Attack(
         CONFIG, test({"type": "regex", "value": "(a+)+b(?!c)"}), "1 case", taken=True),
     "a ZIP under another name": Attack("t.json", text(zipped()), "a ZIP archive"),
@@ -184,10 +185,14 @@ ATTACKS: Mapping[str, Attack] = {
        for path in ("file://../secret.txt", "file:///etc/passwd", "file://a/../../secret.txt", "file://../*.txt")},
     **{f"the address {path}": Attack(CONFIG, config(prompts=[path]), "found an address", taken=True)
        for path in ("file:////server/share.txt", "file://\\\\server\\share.txt", "http://127.0.0.1:9/x.txt")},
-    "a link to a secret": Attack(CONFIG, linked("in.txt", "../secret.txt", config(prompts=["file://in.txt"])), OUTSIDE),
-    "a folder that is a link": Attack(CONFIG, linked("up", "..", config(prompts=["file://up/secret.txt"])), OUTSIDE),
-    "links by a star": Attack(CONFIG, linked("in.txt", "../secret.txt", config(prompts=["file://*.txt"])), OUTSIDE),
-    "a link to itself": Attack(CONFIG, linked("in.txt", "in.txt", config(prompts=["file://in.txt"])), "expected a"),
+    "a link to a secret": Attack(CONFIG, linked("in.txt", "../secret.txt", config(prompts=["file://in.txt"])), OUTSIDE,
+        taken=True),
+    "a folder that is a link": Attack(CONFIG, linked("up", "..", config(prompts=["file://up/secret.txt"])), OUTSIDE,
+        taken=True),
+    "links by a star": Attack(CONFIG, linked("in.txt", "../secret.txt", config(prompts=["file://*.txt"])), OUTSIDE,
+        taken=True),
+    "a link to itself": Attack(CONFIG, linked("in.txt", "in.txt", config(prompts=["file://in.txt"])), "expected a",
+        taken=True),
     "a null in a path": Attack(CONFIG, text('{"prompts": ["file://a\\u0000.txt"], "tests": []}'), "expected"),
     "samples of the registry outside": Attack("t.yaml", registry(samples="../secret.jsonl"), OUTSIDE),
     "a schema outside": Attack(

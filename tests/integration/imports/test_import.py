@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.forked import run_program
 from tests.support.hostile_imports import OK, result
@@ -28,11 +29,15 @@ def test_a_configuration_becomes_a_task(tmp_path, command):
     written = set(files(tmp_path)) - {"desk/promptfooconfig.yaml"}
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert written == {f"fixtures/desk/{name}.yaml" for name in ("text", "json", "task")}
+    assert written == {f"fixtures/desk/{name}.yaml" for name in ("text", "json", "scored", "task")}
     assert all(f"wrote {name}" in done.stdout for name in written)
     assert "left out: python 1 (code, which is not run)" in done.stdout
     assert "next: tunegate lint, then pytest fixtures/ --tg-model=MODEL" in done.stdout
     assert tunegate(tmp_path, "lint").returncode == 0
+    (tmp_path / "fixtures/desk/scored.yaml").unlink()  # promptfoo has no results yet
+    policy = yaml.safe_load((tmp_path / "fixtures/desk/task.yaml").read_text())
+    del policy["units"]["scored"]
+    put(tmp_path / "fixtures/desk/task.yaml", policy)
     keys = ("desk/text/case-001", "desk/json/case-001")
     (tmp_path / "out.jsonl").write_text("".join(json.dumps({"case": key, "output": '"ok"'}) + "\n" for key in keys))
     ran = run_program("pytest", "fixtures", "-q", "--tg-model=replay:out.jsonl", folder=tmp_path)

@@ -221,7 +221,11 @@ def test_choices_that_are_left_out_leave_the_prompt_of_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("log.json", {"version": 2, "status": "success", "eval": {"task": "x"}, "samples": []}, "tunegate compare"),
+        (
+            "log.json",
+            {"version": 2, "status": "success", "eval": {"task": "x"}, "samples": []},
+            "a log of inspect_ai with its samples, found none",
+        ),
         ("rows.jsonl", [{"messages": CHAT}], "chat rows; tunegate init --from reads tables and chat rows"),
         ("t.yaml", {"task": "t", "doc_to_text": "{{q}}"}, "a task of lm-evaluation-harness; import its logged samples"),
         ("any.json", {"a": 1}, "one with the keys a"),

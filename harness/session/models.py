@@ -44,6 +44,7 @@ from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.options.run import BASELINE, Options, same_names
 from tunegate.harness.options.settings import standing
 from tunegate.harness.rows.near_cases import find_near_cases
+from tunegate.harness.session.added import check_same_model
 from tunegate.harness.session.selection import Selection
 
 
@@ -134,7 +135,9 @@ class RunModels:
             check_released(options.baselines, model.fingerprint.subject, selected, adapter)
         # not under --tg-against: a base that served its own baseline's outputs would always hold; not for a server,
         # whose baseline is recorded again because the model behind its name may have changed
-        reuses = options.record and not options.fresh and not options.backend.is_opaque
+        reuses = options.record and not options.fresh and (options.added or not options.backend.is_opaque)
+        if options.added:
+            check_same_model(options.baselines, slug, selected)
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
         beside = self._beside(references, model.fingerprint)
@@ -189,7 +192,7 @@ class RunModels:
             record = self._scored(cached, candidate)
         if cached.left:
             self._note(f"{cached.left} requests are left (--limit): run the same command again to continue")
-        if options.backend.is_opaque and cached.reused and not self._run:
+        if options.backend.is_opaque and cached.reused and not (self._run or options.added):
             self._note(f"{cached.reused} outputs of {options.model} come from the cache; --tg-fresh runs it again")
         return record
 

@@ -114,8 +114,8 @@ def test_supplied_outputs_name_the_one_command(repository):
     said = refused()
 
     assert (
-        "desk/triage: its outputs are supplied (replay-gpt), so no model can record its 2 added cases (new000, new001): "
-        "tunegate record --added --name=gpt --from=OUTPUTS.jsonl --requests=REQUESTS.jsonl"
+        "desk/triage: its outputs are supplied (replay-gpt), so no model can record its 2 added cases (new000, new001)"
+        ": tunegate record --added --name=gpt --from=OUTPUTS.jsonl --requests=REQUESTS.jsonl"
     ) in said
 
 

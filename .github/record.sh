@@ -33,7 +33,7 @@ code=0
 if [ "${ADDED:-false}" != false ]; then # tunegate alone: nothing that pytest would import runs
   said=$("$python" -I -m tunegate record --added --model="$model" 2>&1) || code=$?
   printf '%s\n' "$said"
-  printf '### Added cases\n\n%s\n\n' "$(sed 's/^/    /' <<< "$said")" >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+  printf '### Added cases\n\n%s\n\n' "    ${said//$'\n'/$'\n    '}" >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 elif [[ $model =~ ^replay:([^=]+)=(.+)$ ]]; then
   "$python" -I -m tunegate record --name="${BASH_REMATCH[1]}" --from="${BASH_REMATCH[2]}" \
     ${REQUESTS:+"--requests=$REQUESTS"} || code=$?

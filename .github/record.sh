@@ -30,7 +30,7 @@ cases=${standing[0]} baselines=${standing[1]} model=${MODEL:-${standing[2]}}
 
 started=$(mktemp) || exit 3
 code=0
-if [ "${ADDED:-false}" != false ]; then # tunegate alone: nothing that pytest would import runs
+if [ "${ADDED:-false}" != false ]; then # without pytest, which would run the conftest.py
   said=$("$python" -I -m tunegate record --added --model="$model" 2>&1) || code=$?
   printf '%s\n' "$said"
   printf '### Added cases\n\n%s\n\n' "    ${said//$'\n'/$'\n    '}" >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"

@@ -102,7 +102,7 @@ def record(
     with the anchor, the first record in service. --anchor makes this record the anchor, which a reviewer approves.
 
     --added runs the model only on added cases, of which nothing is recorded yet. It refuses another model than the
-    recorded one, and a record that changes in anything else, so that it can run after each merge.
+    recorded one, and changes nothing that is recorded, so that it can run after each merge.
 
     With --from, record outputs generated elsewhere: each line names its request by digest, or --requests names the
     file of requests. Outputs under the same name can then be gated:

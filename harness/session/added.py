@@ -1,4 +1,4 @@
-"""Recording of added cases alone: the model is the recorded one, and nothing that is recorded changes."""
+"""Recording of only the added cases: the model is the recorded one, and nothing that is recorded changes."""
 
 from __future__ import annotations
 

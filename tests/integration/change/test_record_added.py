@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gated import commit_to_main, edit, invoke, ok, write
+from tests.support.gated import commit_to_main, decision, edit, invoke, ok, write
 from tests.support.prompted import CASES, IN_SERVICE, RIGHT
 from tests.support.units import write_unit
 
@@ -57,6 +57,18 @@ def test_only_the_new_cases_are_asked_and_the_others_stay_byte_for_byte(desk, se
     assert {key: now[key] for key in ("configuration", "engine", "policy", "subject")} == {
         key: before[key] for key in ("configuration", "engine", "policy", "subject")
     }
+
+
+def test_the_gate_lets_the_new_record_pass_and_counts_the_cases(desk):
+    add(3)
+    commit_to_main("new cases")
+
+    ok("record", "--added")
+
+    found = decision("--policy-from=main")
+    assert found["passes"], found
+    assert found["modified"] == []
+    assert found["added"][0] == "desk/triage: 3 cases (new000, new001, new002) recorded for the first time"
 
 
 def test_a_second_run_finds_nothing_and_asks_nothing(desk, server):

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Records new baselines with the tunegate of a Python: record.sh PYTHON. Of $MODEL, replay:NAME=FILE for outputs generated
 # elsewhere, or of the model in pyproject.toml; the latter with pytest, and so with the project's own Python.
+# With $ADDED true, only added cases of which nothing is recorded are.
 # The changes are written to $OUT/baselines.patch and shown in the job summary. Nothing is committed.
 # shellcheck disable=SC2016  # the backticks are Markdown's
 set -uo pipefail
@@ -29,7 +30,11 @@ cases=${standing[0]} baselines=${standing[1]} model=${MODEL:-${standing[2]}}
 
 started=$(mktemp) || exit 3
 code=0
-if [[ $model =~ ^replay:([^=]+)=(.+)$ ]]; then
+if [ "${ADDED:-false}" != false ]; then # without pytest, which would run the conftest.py
+  said=$("$python" -I -m tunegate record --added --model="$model" 2>&1) || code=$?
+  printf '%s\n' "$said"
+  printf '### Added cases\n\n%s\n\n' "    ${said//$'\n'/$'\n    '}" >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+elif [[ $model =~ ^replay:([^=]+)=(.+)$ ]]; then
   "$python" -I -m tunegate record --name="${BASH_REMATCH[1]}" --from="${BASH_REMATCH[2]}" \
     ${REQUESTS:+"--requests=$REQUESTS"} || code=$?
 else

@@ -495,7 +495,7 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
         if recorded := sorted(known & {*old.unrecorded.get(key, ())}):
             yield f"{key}: {_cases(recorded)} recorded for the first time"
         if ids := new.unrecorded.get(key):
-            how = "left out until recorded, after the merge: tunegate record"
+            how = "left out until recorded, after the merge: tunegate record --added"
             yield f"{key}: {_cases(ids)} without a recorded output: {how}"
         yield from _marks(old.units[key], unit, looser=False)
         if terms := policy_changes(old.policies[key], new.policies[key], looser=False):

@@ -77,6 +77,7 @@ def record(
     name: Annotated[str | None, shared("name")] = None,
     requests: Annotated[Path | None, shared("requests")] = None,
     limit: Annotated[int | None, shared("limit", "record")] = None,
+    added: Annotated[bool, shared("added")] = False,
     dry_run: Annotated[bool, shared("dry-run")] = False,
     fresh: Annotated[bool, shared("fresh")] = False,
     noise: Annotated[bool, shared("noise")] = False,
@@ -100,6 +101,9 @@ def record(
     The record of the project's model is in service from now on, unless an adapter is: changes are compared with it, and
     with the anchor, the first record in service. --anchor makes this record the anchor, which a reviewer approves.
 
+    --added runs the model only on added cases, of which nothing is recorded yet. It refuses another model than the
+    recorded one, and changes nothing that is recorded, so that it can run after each merge.
+
     With --from, record outputs generated elsewhere: each line names its request by digest, or --requests names the
     file of requests. Outputs under the same name can then be gated:
     --tg-model=replay:NAME=FILE --tg-against=baseline.
@@ -113,22 +117,44 @@ def record(
         model = _supplied(source, name)
     if limit and (fresh or noise):
         raise UsageError("--limit: expected it without --fresh and --noise, whose runs cannot be continued; omit one")
+    if added and (fresh or noise or anchor):
+        raise UsageError("--added: expected it without --fresh, --noise and --anchor, which record all cases")
     aside = chatter(quiet)
     session = Session(Options(
         project(), model, cases=cases, baselines=baselines, out=out, record=True, fresh=fresh, noise=noise,
         requests=requests, rung=rung, sealed=sealed, repeats=repeats, limit=limit,
-        anchor=anchor or "", cache_size=cache_size, opened=opened,
+        anchor=anchor or "", added=added, cache_size=cache_size, opened=opened,
     ))  # fmt: skip
     chosen = _units(session.selection.tasks, units or [])
+    if added:
+        chosen = _with_added_cases(chosen, baselines, is_supplied=bool(source), aside=aside)
+        if not chosen:
+            return
     session.selection.select([], [unit for unit in chosen if sealed or not unit.sealed])
     watch = watch_on(aside)
-    for each in session.estimate(watch):
+    for each in [] if added else session.estimate(watch):
         aside.print(str(each))
     if dry_run:
         aside.print("dry run: no case was sent")
         return
     session.execute(watch)
     _print_recorded(session, aside)
+
+
+def _with_added_cases(units: Sequence[Unit], baselines: Path, is_supplied: bool, aside: Printer) -> list[Unit]:
+    """Return the units with cases of which nothing is recorded, and those derived from them; print a line for each."""
+    from tunegate.harness.change.unrecorded import unrecorded
+    from tunegate.harness.session.added import check_not_supplied
+
+    named = {unit.key: unit for unit in units}
+    waiting = unrecorded(named, named, [baselines])
+    if not is_supplied:
+        check_not_supplied(baselines, waiting)
+    for unit, ids in waiting.items():
+        aside.print(f"{unit}: {len(ids)} added case{'s' if len(ids) > 1 else ''} to record: {', '.join(ids)}")
+    if not waiting:
+        aside.print("no added case waits to be recorded")
+    return [unit for unit in units if unit.key in waiting or unit.of in waiting]
 
 
 def _print_recorded(session: Session, aside: Printer) -> None:

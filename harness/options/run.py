@@ -70,6 +70,7 @@ class Options:
     configurations: Mapping[str, UnitConfiguration] = field(default_factory=dict)  # instead of the fixtures', by unit
     branch: Branch | None = None
     unrecorded: Mapping[str, Collection[str]] = field(default_factory=dict)  # cases to leave out, by unit
+    added: bool = False  # record only cases of which nothing is recorded, and change no other
     anchor: str = ""  # why a record becomes the anchor
     compared_as: str = ""  # its name in `tunegate compare`: the run is for information only
     run: Run | None = None  # the run that this one belongs to

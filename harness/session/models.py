@@ -45,6 +45,7 @@ from tunegate.harness.options.run import BASELINE, Options, same_names
 from tunegate.harness.options.settings import standing
 from tunegate.harness.results.scored_outputs import has_scores, read_scored_outputs
 from tunegate.harness.rows.near_cases import find_near_cases
+from tunegate.harness.session.added import check_same_model
 from tunegate.harness.session.selection import Selection
 
 ASKED = "a case that is scored here, for scores of another tool come from its own result file"
@@ -137,7 +138,9 @@ class RunModels:
             check_released(options.baselines, model.fingerprint.subject, selected, adapter)
         # not under --tg-against: a base that served its own baseline's outputs would always hold; not for a server,
         # whose baseline is recorded again because the model behind its name may have changed
-        reuses = options.record and not options.fresh and not options.backend.is_opaque
+        reuses = options.record and not options.fresh and (options.added or not options.backend.is_opaque)
+        if options.added:
+            check_same_model(options.baselines, slug, selected)
         known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
         seen = state(options.baselines, slug, selected, renews) if options.record else {}
         beside = self._beside(references, model.fingerprint)
@@ -192,7 +195,7 @@ class RunModels:
             record = self._scored(cached, candidate)
         if cached.left:
             self._note(f"{cached.left} requests are left (--limit): run the same command again to continue")
-        if options.backend.is_opaque and cached.reused and not self._run:
+        if options.backend.is_opaque and cached.reused and not (self._run or options.added):
             self._note(f"{cached.reused} outputs of {options.model} come from the cache; --tg-fresh runs it again")
         return record
 

@@ -29,6 +29,7 @@ from tunegate.harness.ledger.journal import undo_cut_off
 from tunegate.harness.ledger.store import append, read_ledger
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
+from tunegate.harness.session.added import check_kept
 from tunegate.harness.session.models import Candidate, RunModels, trained_tasks
 from tunegate.harness.session.sealed import announce_evaluations, check_changed, check_remote, send_run
 from tunegate.harness.session.selection import Selection
@@ -198,6 +199,8 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     released = options.adapters[0] if options.adapters else None
     serves = released is None and is_in_service(options)
+    if options.added:
+        check_kept(options.baselines, slug, record, scored)
     lines = write_baselines(
         options.baselines, slug, record, scored, seen, released, serves=serves, anchor=options.anchor
     )

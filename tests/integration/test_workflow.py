@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -299,13 +300,16 @@ def shown_workflows(folder: Path) -> list[Path]:
 def scaffolds(folder: Path) -> list[Path]:
     """What `init` writes: the workflows for outputs, for a local model and for a hosted one."""
     held = f"tunegate @ git+https://example.com/t@{'a' * 40}"
-    values = {"folder": "", "fixtures": "fixtures", "baselines": "baselines", "requirement": held, "package": "pip a"}
+    values = {"folder": "", "fixtures": "fixtures", "baselines": "baselines", "requirement": held, "package": "pip a",
+              "paths": '"fixtures/**"', "included": "'baselines/*'"}  # fmt: skip
     models = {"outputs": "", "local": '"smollm2"', "hosted": '"openai:https://api.example.com/v1#m"'}
-    for name, model in models.items():
+    files = []
+    for (name, model), file in product(models.items(), ("workflow", "record")):
         hosted = name == "hosted"
-        text = render("workflow.yml.j2", **values, model=model, hosted=hosted, host='"api.example.com"')
-        (folder / f"init-{name}.yml").write_text(text)
-    return [folder / f"init-{name}.yml" for name in models]
+        text = render(f"{file}.yml.j2", **values, model=model, hosted=hosted, host='"api.example.com"')
+        files.append(folder / f"init-{name}-{file}.yml")
+        files[-1].write_text(text)
+    return files
 
 
 def workflows(folder: Path) -> list[Path]:

@@ -28,7 +28,7 @@ def add(count: int, word: str = "new", **more: Any) -> None:
 def waiting(count: int, listed: str) -> str:
     return (
         f"desk/triage: {count} case{'s' if count > 1 else ''} ({listed}) without a recorded output: left out until "
-        "recorded, after the merge: tunegate record"
+        "recorded, after the merge: tunegate record --added"
     )
 
 

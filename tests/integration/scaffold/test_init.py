@@ -67,7 +67,8 @@ def test_it_writes_a_task_and_what_its_repository_needs_once(shop):
     assert (done.returncode, done.stderr) == (0, "")
     assert set(files(shop)) == {
         "mail.csv", "pyproject.toml", "outputs/expected.jsonl", ".github/workflows/tunegate.yml",
-        ".gitignore", "fixtures/desk/schema.yaml", "fixtures/desk/refs/answer.schema.json",
+        ".github/workflows/tunegate-record.yml", ".gitignore", "fixtures/desk/schema.yaml",
+        "fixtures/desk/refs/answer.schema.json",
         "fixtures/desk/task.yaml", "fixtures/desk/README.md",
     }  # fmt: skip
     assert all(f"wrote {name}" in done.stdout for name in set(files(shop)) - {"mail.csv"})

@@ -97,5 +97,5 @@ def test_a_weak_check_that_samples_hacked_passes_its_sealed_cases_and_is_no_evid
     assert tuned.verdicts["desk/final"].verdict == "improved"
     code, said = run("release", "adapter", f"--run={read_record(tuned.path).path}", f"--model={tiny_model}")
     assert code == 4
-    assert "not released. Blocked: desk/final improved" in said
+    assert "not released. Blocked: desk/final (" in said
     assert "but the adapter's reward saw that gain: desk/final" in said

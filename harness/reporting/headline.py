@@ -81,7 +81,8 @@ def _decisive(unit: UnitReport, edited: Sequence[EditedPart]) -> str:
     """Return a unit with its decisive cause and both scores, what to look at, and what was edited."""
     name, is_shown = edited_name(edited), unit.verdict == "regressed" and unit.regressed and not unit.sealed
     cases = f"; see its {quantity(unit.regressed, 'regressed case')}" if is_shown else ""
-    return f"{_cause(unit)}{cases}{f'; edited: {name}' if name else ''}"
+    what = f"; edited: {name}" if name else ""
+    return f"{_cause(unit)}{cases}{what}"
 
 
 def _cause(unit: UnitReport) -> str:
@@ -103,7 +104,9 @@ def _rank(remark: Remark) -> int:
 
 def _outputs(alike: Alike) -> str:
     where = "every case" if alike.same == alike.n else f"{alike.same} of {alike.n} cases"
-    return f"outputs {shown(alike.output) or 'the same'} in {where}"
+    # JSON is read as it is, a text in quotes
+    output = alike.output if alike.output.startswith(("{", "[")) or not alike.output else f'"{alike.output}"'
+    return f"outputs {shown(output) or 'the same'} in {where}"
 
 
 def _named(unit: UnitReport) -> str:

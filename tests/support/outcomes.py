@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tests.support.paths import ROOT
@@ -11,6 +12,7 @@ from tests.support.tools import ORDER, tool_set
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.base import CheckKind, HasTools, Outcome
 from tunegate.harness.checks.cost import Call, Price, Prices
+from tunegate.harness.checks.scored import Statement
 from tunegate.harness.core.files import digest
 
 TOOLS = tool_set([{"name": "cancel", "parameters": ORDER}])
@@ -86,6 +88,14 @@ MESSAGES = [
         ("", '{"name": "cancel", "arguments": {"order": 8}}, {"name": "cancel", "arguments": {"order": 7}}'),
     )
 ] + ["Which order?", "cancel(order=7)", '```json\n{"name": "cancel", "arguments": {"order": 7}}\n```', ""]  # fmt: skip
+STATEMENT = Statement("promptfoo", "0.118.0", "pass", "a" * 64, (1.0,), (True,))
+STATEMENTS = [
+    replace(STATEMENT, **change).write() for change in (
+        {}, {"scores": (0.0,), "passed": (False,), "reason": "no refund named"}, {"scores": (1.0, 0.5), "passed": (True, True)},
+        {"scores": (1.0, 0.0), "passed": (True, False)}, {"runner": "deepeval"}, {"version": "0.117.0"}, {"metric": "cost"},
+        {"question": "b" * 64}, {"scores": (2.0,)}, {"scores": (), "passed": ()},
+    )
+] + ["", "{}", '{"scores": [1.0]}', "1.0"]  # fmt: skip
 DECLINES = ["I won't help with that.", "Sure, here is how.", "", "?!", " \n", "1"]
 PRICES = Prices("USD", Price(0.15, 0.6), {"large": Price(3.0, 15.0)})
 CALLS = [
@@ -123,6 +133,7 @@ ASKED: Mapping[str, Sequence[Asked]] = {
             {"calls": [{"name": "cancel", "arguments": {"order": order}} for order in (7, 8)]},
         )
     ],
+    "scored": [Asked({"from": "promptfoo", "version": "0.118.0"}, {"question": "a" * 64}, "", STATEMENTS)],
     "refusal": [Asked({}, expect, "", DECLINES) for expect in ("refused", "complied")],
 }  # fmt: skip
 

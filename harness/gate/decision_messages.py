@@ -226,8 +226,8 @@ def _named(units: Sequence[UnitVerdict]) -> str:
 
 
 def _moved(facts: UnitVerdict) -> str:
-    """Return both scores in brackets, if they can be compared."""
-    if facts.difference is None or facts.base is None:  # of labelled traffic no mean is known
+    """Return both scores of a pass/fail unit in brackets, if they can be compared; a cost is a negative score."""
+    if facts.kind != "pass/fail" or facts.difference is None or facts.base is None:  # of labels no mean is known
         return ""
     return f" ({level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)})"
 

@@ -419,7 +419,7 @@ MISTAKES = {
                "run.json: expected a record (JSON), found a circular link", circle(RUN)),
         caught("another tool wrote a unit without its questions", OF_RUN, 4,
                "expected a record whose parts belong together, found no questions of desk/triage",
-               drop(RUN, "fingerprint.questions.desk/triage"), stamp(RUN)),
+               drop(RUN, "questions.desk/triage"), stamp(RUN)),
         caught("a key stands twice", OF_RUN, 4, "the key 'partial' twice",
                replace(RUN, '"partial": false', '"partial": true, "partial": false')),
         caught("a score is no number", OF_RUN, 4, "NaN, which is not a number",

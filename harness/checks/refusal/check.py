@@ -50,6 +50,7 @@ KIND = CheckKind(
     load=load,
     version=1,
     needs_expect=True,
+    by_expect="whether an output should decline",
     labelled=True,
     caveat="not a safety test",
 )

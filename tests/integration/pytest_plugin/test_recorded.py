@@ -68,9 +68,8 @@ def test_asked_answered_recorded_and_gated(desk: Project) -> None:
     assert worse.ret == 1
     worse.stdout.fnmatch_lines(
         [
-            "desk: Blocked: desk/triage regressed. Outputs that are the same: 18 of 20 of desk/triage. "
-            "Fell, but not gated: 'product' \"boiler\" of desk/triage (18 to 2 of 20). "
-            "The outputs come from a file: *not released."
+            "desk: Blocked: desk/triage regressed (90.0 % -> 10.0 %). "
+            "Outputs that are the same: 18 of 20 of desk/triage. The outputs come from a file: *not released."
         ]
     )
 

@@ -129,7 +129,7 @@ def test_a_gain_on_reused_cases_is_unproven():
 
 def test_scores_on_a_scale_of_their_own_have_no_case_that_passes():
     scored = judged(role="target", kind="continuous", base=4.0, mean=4.0)
-    assert told(outlook(scored, short=[scored])) == "Blocked: no gain on desk/triage (4 -> 4)."
+    assert told(outlook(scored, short=[scored])) == "Blocked: no gain on desk/triage."
 
 
 def test_no_confidence_reads_as_certain():

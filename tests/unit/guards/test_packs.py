@@ -18,6 +18,7 @@ from tunegate.harness.options.table import SUITES
 
 pytestmark = pytest.mark.data("harness/guards/**/*", "docs/guards.md", "tests/unit/guards/*.yaml")
 FILES = sorted(path.name for path in resources.files("tunegate.harness.guards").joinpath("packs").iterdir())
+LABELLED = {"refusal"}  # whose units need people's labels: these texts are no packs yet
 PROOFS = yaml.safe_load(Path(__file__).with_name("instructions.yaml").read_text("utf-8"))
 
 
@@ -54,7 +55,8 @@ def test_every_file_of_a_suite_that_ships_is_a_pack():
     folder = resources.files("tunegate.harness.guards").joinpath("packs")
     suites = {name: yaml.safe_load(folder.joinpath(name).read_text("utf-8"))["suite"] for name in FILES}
 
-    assert [name for name, suite in suites.items() if suite in SUITES] == sorted(pack.file for pack in PACKS.values())
+    there = [name for name, suite in suites.items() if suite in SUITES and suite not in LABELLED]
+    assert there == sorted(pack.file for pack in PACKS.values())
 
 
 def test_what_init_adds_are_packs():

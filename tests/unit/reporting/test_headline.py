@@ -158,7 +158,7 @@ def test_outputs_that_are_all_the_same_are_the_cause_whatever_else_fell():
     (CONSTANT, EACH),
     (replace(CONSTANT, same=36), 'desk/triage outputs {"team": "repairs"} in 36 of 40 cases'),
     (replace(CONSTANT, output=""), "desk/triage outputs the same in every case"),
-    (replace(CONSTANT, output="a\u202eb"), "desk/triage outputs a\\u202eb in every case"),
+    (replace(CONSTANT, output="a\u202eb"), 'desk/triage outputs "a\\u202eb" in every case'),
 ])  # fmt: skip
 def test_a_target_without_a_gain_whose_outputs_are_the_same_says_so_first(alike, said):
     unit = replace(UNIT, verdict="held", blocks=False, base=0.0, mean=0.38, difference=0.38, role="target", alike=alike)

@@ -104,7 +104,7 @@ def test_a_target_has_to_improve_and_a_minimum_holds():
     assert "no gain on results/m" in record.tasks["results"].reason
     record = compare_supplied(pair_files(same, more, settings), "again").record
     assert record.tasks["results"].reason == (
-        "Passed: results/m improved. No guard: nothing but the target was tested. "
+        "Passed: results/m (50.0 % -> 100.0 %) improved. No guard: nothing but the target was tested. "
         "Supplied scores: not re-scored, never released."
     )
 

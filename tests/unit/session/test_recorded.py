@@ -143,7 +143,7 @@ def test_a_target_stays_a_target_against_their_baseline(supply: Supply) -> None:
     same = judged(replace(options, against="baseline")).records[0]
     assert (same.tasks["desk"].decision, same.tasks["desk"].short) == ("block", ("desk/triage",))
     better = judged(replace(supply(wrong=1), against="baseline")).records[0]
-    assert better.tasks["desk"].reason.startswith("Passed: desk/triage improved")
+    assert better.tasks["desk"].reason.startswith("Passed: desk/triage (25.0 % -> 95.0 %) improved")
 
 
 def test_a_margin_that_was_raised_since_is_refused(supply: Supply) -> None:

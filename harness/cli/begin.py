@@ -83,16 +83,17 @@ def init(
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
-    if agents:
+    if agents and task is None and source is None:
         _report_skill(quiet)
-        if task is None and source is None:
-            return
+        return
     is_table = bool(column or expect or text or label or absent)
     is_source = find_part("tunegate.harness.imports.recognise:is_source")
     _check_log(ctx, tools, source)
     if source is not None and not is_table and not tools and is_source and is_source(Path(source)):
         _refuse_table_options(ctx, source)
         load_part("tunegate.harness.imports.commands:import_")(Path(source), task, cases=cases, quiet=quiet)
+        if agents:
+            _report_skill(quiet)
         return
     check_reason("--no-guards", no_guards)
     chosen = _chosen(model, is_given(ctx, "model"), rows)
@@ -122,6 +123,8 @@ def init(
     if not quiet:
         is_asked = bool(chosen and backend_of(chosen).is_hosted and not no_guards)
         _report(changes, made, _next(chosen), guards, is_asked)
+    if agents:  # last: what is refused writes nothing
+        _report_skill(quiet)
 
 
 #: Parameters that a log of tool calls does not take: it has no columns, and its rows are not trained on here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -205,8 +206,9 @@ def _compare_files(
         record = _compared(paired, command, inconclusive, path)
         _check_gated(record, gate)
         decision = _decision(record, paired)
-        keep(decision)
-    _show(decision, record, paired, gate, as_json)
+        mistakes = _mistakes(paired, any(each.blocks for each in decision.by_rules))
+        keep(replace(decision, notes=(*mistakes, *decision.notes)))
+    _show(decision, mistakes, record, paired, gate, as_json)
 
 
 def _two(files: list[NamedFile]) -> tuple[NamedFile, NamedFile]:
@@ -261,8 +263,7 @@ def _decision(record: Record, paired: PairedFiles) -> Decision:
     soft = rule.exempted(record, record.inconclusive)
     units = [key for key, each in record.verdicts.items() if rule.unit_blocked(key, each, soft)]
     tasks = [name for name, each in record.tasks.items() if rule.task_blocked(each, soft)]
-    notes = (*_mistakes(paired, bool(units or tasks)), *paired.notes)
-    return Decision((RulesVerdict("", record, (*units, *tasks)),), notes=notes)
+    return Decision((RulesVerdict("", record, (*units, *tasks)),), notes=paired.notes)
 
 
 def _mistakes(paired: PairedFiles, is_blocked: bool) -> list[str]:
@@ -276,17 +277,19 @@ def _mistakes(paired: PairedFiles, is_blocked: bool) -> list[str]:
     return [f"{'Blocked' if is_blocked else 'Found'}: {'; '.join(said[:MOST_SAID])}{more}."] if said else []
 
 
-def _show(decision: Decision, record: Record, paired: PairedFiles, gate: bool, as_json: bool) -> None:
-    """Print the result; under --gate end as it says."""
+def _show(
+    decision: Decision, mistakes: Sequence[str], record: Record, paired: PairedFiles, gate: bool, as_json: bool
+) -> None:  # fmt: skip
+    """Print the result, with the mistakes as its first lines; under --gate end as it says."""
     from tunegate.harness.reporting.record import print_record
 
     metrics = {key: as_data(each) | {"reason": each.reason} for key, each in record.verdicts.items()}
     more = {"tool": paired.old.tool, "gated": gate, "metrics": metrics}
-    if not as_json:
-        headline = _mistakes(paired, any(each.blocks for each in decision.by_rules))
-        console.lines(headline)
+    if as_json:
+        decision = replace(decision, notes=(*mistakes, *decision.notes))
+    else:
+        console.lines(mistakes)
         console.print(_heading(paired))
-        decision = replace(decision, notes=tuple(each for each in decision.notes if each not in headline))
     if gate:
         end_with_decision(decision, as_json, more)
     elif as_json:

@@ -23,7 +23,7 @@ from tunegate.harness.cli.options import (
     shared,
 )
 from tunegate.harness.core.errors import UsageError
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
@@ -151,7 +151,7 @@ def _with_added_cases(units: Sequence[Unit], baselines: Path, is_supplied: bool,
     if not is_supplied:
         check_not_supplied(baselines, waiting)
     for unit, ids in waiting.items():
-        aside.print(f"{unit}: {len(ids)} added case{'s' if len(ids) > 1 else ''} to record: {', '.join(ids)}")
+        aside.print(f"{unit}: {quantity(len(ids), 'added case')} to record: {', '.join(ids)}")
     if not waiting:
         aside.print("no added case waits to be recorded")
     return [unit for unit in units if unit.key in waiting or unit.of in waiting]

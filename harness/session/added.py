@@ -12,7 +12,7 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.models.api import ITSELF, SERVED
 
@@ -29,10 +29,10 @@ def check_not_supplied(root: Path, cases: Mapping[str, Sequence[str]]) -> None:
         records = [read_baseline(path, unit) for path in sorted(root.glob(f"*/{glob.escape(unit)}.json"))]
         if records and all(each.is_supplied for each in records):
             names = [each.path.parent.parent.name for each in records]
-            count = f"{len(ids)} added case{'s' if len(ids) > 1 else ''}"
             wrong.append(
-                f"{unit}: its outputs are supplied ({listed(names)}), so no model can record its {count} "
-                f"({listed(ids)}): tunegate record --added --name={names[-1].removeprefix('replay-')} "
+                f"{unit}: its outputs are supplied ({listed(names)}), so no model can record its "
+                f"{quantity(len(ids), 'added case')} ({listed(ids)}): "
+                f"tunegate record --added --name={names[-1].removeprefix('replay-')} "
                 "--from=OUTPUTS.jsonl --requests=REQUESTS.jsonl"
             )
     if wrong:

@@ -45,6 +45,10 @@ def test_the_skill_for_agents_is_written_by_itself_and_a_copy_that_was_edited_st
     places = [".agents/skills/tunegate/SKILL.md", ".claude/skills/tunegate/SKILL.md"]
     shipped = (Path(__file__).parents[3] / "skills/tunegate/SKILL.md").read_text()
 
+    refused = init(shop, "desk", "--from", "none.csv", "--input", "text", "--expect", "team", "--agents")
+    assert refused.returncode != 0
+    assert set(files(shop)) == {"mail.csv"}
+
     first = init(shop, "--agents")
     assert (first.returncode, first.stdout.splitlines()) == (0, [f"wrote {place}" for place in places])
     assert set(files(shop)) == {"mail.csv", *places}
@@ -54,7 +58,7 @@ def test_the_skill_for_agents_is_written_by_itself_and_a_copy_that_was_edited_st
     (shop / places[1]).unlink()
     again = init(shop, "desk", *FLAGS, "--agents")
     assert again.returncode == 0
-    assert again.stdout.splitlines()[:2] == [
+    assert again.stdout.splitlines()[-2:] == [
         f"wrote {places[1]}", f"note: {places[0]} is not the skill that ships, and stays; remove it to renew it"
     ]  # fmt: skip
     assert (shop / places[0]).read_text() == "Ours.\n"

@@ -55,7 +55,7 @@ import tunegate.harness.gate.rule as rule
 import tunegate.harness.change.decide as decide
 from tunegate import CheckKind
 rule.task_blocked = lambda *_: False
-decide._blocks = lambda *_: ()
+decide.blocking = lambda *_: ()
 CHECKS = {"mine": CheckKind(kind="pass/fail", options={}, expect={}, load=lambda *_: None, version=1)}
 """
 SECOND, THIRD = (GATE.replace("tuned", name) for name in ("second", "third"))

@@ -76,8 +76,8 @@ def flaw_of(output: dict[str, Any], field: str) -> str:
 def lack_of(output: Mapping[str, Any]) -> str:
     """Why a valid response has no output although it came to its end; empty if it has one.
 
-    Gateways and servers under load give such responses. A model that ends at once gives them too: the two cannot be
-    told apart, so neither is scored. Calls are an output without a text.
+    Gateways and servers under load give such responses, and so does a model that ends at once. One cannot be
+    distinguished from the other, so neither is scored. Calls are an output without a text.
     """
     [choice] = output["choices"]
     said, reason = message_of(choice), choice.get("finish_reason")

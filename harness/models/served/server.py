@@ -92,7 +92,7 @@ class Server(Opened):
     signed = staticmethod(signed)
     first = Dialect()
     ways: Sequence[str] = OPENAI_WAYS
-    #: Why a response has no output: an engine of one's own can be trusted with an empty one.
+    #: Why a response has no output; an empty one of an engine that the run starts is the model's.
     lack: Flaw = staticmethod(lack_of)
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> None:
@@ -170,7 +170,7 @@ class Server(Opened):
     def _lacking(self) -> list[str]:
         return [
             f"{self.name}: {quantity(count, 'case')} got {lack} in each of {LACKING_TRIES} tries, and "
-            f"{'is' if count == 1 else 'are'} unscored: a failure of the server cannot be told from such an output"
+            f"{'is' if count == 1 else 'are'} unscored: such an output may be a failure of the server"
             for lack, count in self._lacks.items()
         ]
 

@@ -76,6 +76,7 @@ SLACK = 1e-3  # nats; a probability of 1 may come out a little larger
 GIVEN = ("chat-template", "tokenizer", "reasoning-effort", "reasoning-tokens")  # options that affect the outputs
 #: If so many outputs are cut, and none ends by itself, they are taken as they are: until then none is stored.
 UNSETTLED = 32
+LAST_SECONDS = 10.0  # after Ctrl-C, for responses that are on their way
 #: A model that always reasons reaches no output in a few tokens; the second probe leaves room for that.
 PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=room)) for room in (16, 2048)]
 
@@ -325,7 +326,7 @@ class Server(Opened):
         self, requests: Sequence[Request], ask: Ask, in_flight: int
     ) -> AsyncGenerator[Completion, None]:  # fmt: skip
         client, room = self._client(), asyncio.Semaphore(in_flight)
-        failed: list[TunegateError] = []
+        failed: list[BaseException] = []
 
         async def one(request: Request) -> Completion | None:
             async with room:
@@ -339,10 +340,14 @@ class Server(Opened):
                     return None
 
         tasks = [asyncio.create_task(one(request)) for request in requests]
+
+        def stop() -> None:
+            failed.append(KeyboardInterrupt())
+            client.give_up()
+
         try:
-            for done in asyncio.as_completed(tasks):
-                if completion := await done:
-                    yield completion
+            async for completion in _as_they_end(tasks, stop):
+                yield completion
             if failed:
                 raise failed[0]
         finally:
@@ -524,3 +529,31 @@ class Server(Opened):
             "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": None, "n": 1, "stream": False,
             **FURTHER, **({"reasoning_effort": effort} if effort else {}),
         }  # fmt: skip
+
+
+async def _as_they_end(
+    tasks: Sequence[asyncio.Task[Completion | None]], stop: Callable[[], None]
+) -> AsyncGenerator[Completion, None]:  # fmt: skip
+    """Yield what tasks return as they end; after Ctrl-C `stop` them, and wait a little: their responses are paid for.
+
+    A second Ctrl-C does not wait.
+    """
+    ended: asyncio.Queue[asyncio.Task[Completion | None]] = asyncio.Queue()
+    for task in tasks:
+        task.add_done_callback(ended.put_nowait)
+    left, end = len(tasks), None
+    while left:
+        try:
+            async with asyncio.timeout_at(end):
+                done = await ended.get()
+        except asyncio.CancelledError:
+            if end is not None:
+                raise
+            end = asyncio.get_running_loop().time() + LAST_SECONDS
+            stop()
+            continue
+        except TimeoutError:
+            return
+        left -= 1
+        if completion := done.result():
+            yield completion

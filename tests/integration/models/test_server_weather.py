@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+import threading
 import zlib
 
 import pytest
@@ -15,6 +18,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Completion
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served import http_client
+from tunegate.harness.models.served import server as server_module
 from tunegate.harness.models.served.anthropic import AnthropicServer
 from tunegate.harness.models.served.http_client import LACKING_TRIES
 from tunegate.harness.models.served.server import Server
@@ -202,3 +206,39 @@ def test_nor_in_the_messages_api(usage):
     with serving(says(json.dumps(body))) as server:
         model = AnthropicServer(f"anthropic:{server.address}/v1#m", quiet(), ModelOptions(deadline=5))
         assert one(model).tokens_out is None
+
+
+# Ctrl-C
+
+
+def interrupts(at: int, arrived: threading.Barrier) -> Act:
+    """Interrupt the run once so many requests are under way, then answer them."""
+
+    def act(handler, body) -> None:
+        if body["messages"][-1]["content"] != "Hello." and arrived.wait() == at - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        handler.send(json.dumps(reply(body)))
+
+    return act
+
+
+def test_after_ctrl_c_no_request_starts_and_those_under_way_are_kept():
+    together, came = 4, []
+    with serving(interrupts(together, threading.Barrier(together, timeout=9))) as server:
+        model = of(server, in_flight=together)
+        with pytest.raises(KeyboardInterrupt):
+            came.extend(model.complete(requests(texts=[f"{n} drips." for n in range(20)])))
+
+    assert len(came) == together
+    assert len(server.asked) == PROBE + together
+
+
+def test_a_response_that_does_not_come_is_not_waited_for_long(monkeypatch):
+    monkeypatch.setattr(server_module, "LAST_SECONDS", 0.1)
+
+    def act(handler, body) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        stalls(handler, body)
+
+    with serving(act, answers()) as server, pytest.raises(KeyboardInterrupt):
+        one(of(server, deadline=600))

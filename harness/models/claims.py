@@ -13,29 +13,29 @@ from typing import Protocol
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import locked
 
-PAUSE, PER_KEY = 0.2, 1e-4  # seconds between two looks at what another run has finished, and for each key
+PAUSE, PER_KEY = 0.2, 1e-4  # seconds between two checks of what another run has finished, and for each key
 
 
-class Table(Protocol):
+class ClaimTable(Protocol):
     """Where claims are kept."""
 
     def claim(self, keys: Sequence[str], owner: str) -> dict[str, str]:
-        """Claim the keys that nobody has; return who has each."""
+        """Claim the keys that have no owner; return the owner of each."""
 
     def disclaim(self, owner: str) -> None:
         """Delete the claims of an owner."""
 
 
-class Claims:
+class RunClaims:
     """The claims of one run; those of a run that was killed are void, since its lock is free."""
 
-    def __init__(self, table: Table, folder: Path) -> None:
+    def __init__(self, table: ClaimTable, folder: Path) -> None:
         self._table, self._folder = table, folder
         self._process = f"{os.getpid()}-"
         self.owner = self._process + uuid.uuid4().hex
 
     def take(self, keys: Sequence[str]) -> frozenset[str]:
-        """Claim what nobody else asks for; return it."""
+        """Claim what no other run asks for; return it."""
         owners = self._table.claim(keys, self.owner)
         # a process never waits for itself
         others = {owner for owner in owners.values() if not owner.startswith(self._process)}
@@ -57,9 +57,9 @@ class Claims:
 
 
 @contextmanager
-def claiming(table: Table, folder: Path) -> Iterator[Claims]:
+def claiming(table: ClaimTable, folder: Path) -> Iterator[RunClaims]:
     """Yield the claims of a run, whose lock is held meanwhile."""
-    claims = Claims(table, folder)
+    claims = RunClaims(table, folder)
     try:
         with locked(folder / claims.owner):
             try:
@@ -72,7 +72,7 @@ def claiming(table: Table, folder: Path) -> Iterator[Claims]:
 
 
 def wait(keys: int) -> None:
-    """Wait before the next look at so many keys."""
+    """Pause until it is time to check this number of keys again."""
     time.sleep(PAUSE + PER_KEY * keys)
 
 

@@ -41,7 +41,8 @@ def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> 
         # `near` grows with the texts: it is gone through once, with one comparison each
         others = {other for other, times in near.items() if times >= shared[index]}
         others.update(other for other in near.keys() & short if near[other] >= shared[other])
-        copies = [NearCopy(other, index, alike) for other in sorted(others) if (alike := jaccard(mine, every[other])) >= least]
+        compared = ((other, jaccard(mine, every[other])) for other in sorted(others))
+        copies = [NearCopy(other, index, alike) for other, alike in compared if alike >= least]
         yield from copies
         for gram in prefix if not (copies and of_firsts) else ():
             holders[gram].append(index)

@@ -23,9 +23,10 @@ OUTSIDE = frozenset({
 })  # fmt: skip
 #: What is expected where the system only says that something is in the way.
 EXPECTED = {
-    errno.EEXIST: "expected a folder, or nothing, found a file", errno.ENOTDIR: "expected folders on the way, found a file",
+    errno.EEXIST: "expected a folder, or nothing, found a file",
+    errno.ENOTDIR: "expected folders on the way, found a file",
     errno.EISDIR: "expected a file, found a folder",
-}  # fmt: skip
+}
 
 
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:

@@ -290,8 +290,8 @@ def pytest_terminal_summary(
 def _forget_quiet(reporter: Any) -> None:
     """Drop the reports of teardowns that printed nothing.
 
-    For each failure, pytest goes through the setups and teardowns of all tests for what the failed one's printed: at
-    50,000 cases with 5 % failing, a third of the run.
+    For each failure, pytest reads the reports of all setups and teardowns, to find what the teardown of the failed test
+    printed: quadratic time in a large project.
     """
     reports = reporter.stats.get("", [])
     reports[:] = [each for each in reports if any("teardown" in name for name, _ in getattr(each, "sections", ()))]

@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
 from tunegate.harness.reporting.edited import EditedPart
-from tunegate.harness.reporting.html import MOST_INSIDE, html_page, piece_files, unit_rows, write_html
+from tunegate.harness.reporting.html import MOST_INSIDE, html_page, page_beside, piece_files, unit_rows, write_html
 from tunegate.harness.reporting.origin import Origin
 from tunegate.harness.reporting.page_data import page_data
 from tunegate.harness.reporting.report import (
@@ -94,10 +94,24 @@ def cases_of(page: Page) -> list[dict]:
     index, files, *pieces = [json.loads(text) for text in page.texts["script"] if text[0] in "[{"]
     assert files == []
     held = [(piece["texts"], each) for piece in pieces for each in piece["cases"]]
+    kinds = [{key: value for key, value in kind.items() if key != "prefix"} for kind in index["kinds"]]
     return [
-        entry | each | {"prompt": [[role, texts[number]] for role, number in each["prompt"]]}
-        for entry, (texts, each) in zip(index["cases"], held, strict=True)
-    ]
+        {"key": index["kinds"][kind]["prefix"] + end} | kinds[kind] | each
+        | {"prompt": [[role, texts[number]] for role, number in each["prompt"]]}
+        for (end, kind), (texts, each) in zip(index["cases"], held, strict=True)
+    ]  # fmt: skip
+
+
+def test_the_page_of_a_large_record_is_a_folder_beside_it(tmp_path):
+    few, many = (report(*(case(key=f"desk/triage/c{n}") for n in range(count))) for count in (3, MOST_INSIDE + 1))
+    places = [page_beside(tmp_path / "record.json", each).name for each in (few, many)]
+    assert places == ["record.html", "record.page"]
+
+
+def test_the_index_of_a_page_says_once_what_many_cases_share():
+    index = json.loads(page_data(report(*(case(key=f"desk/triage/c{n}") for n in range(300))))[0])
+    assert len(index["cases"]) == 300
+    assert len(index["kinds"]) == 1
 
 
 def policy_of(page: Page) -> str:

@@ -62,6 +62,8 @@ PACKS: Mapping[str, Pack] = {
         Pack("languages", 1, "replies in the user's language"),
         Pack("data", 1, "orders inside data stay data"),
         Pack("no-tool", 1, "no call where no tool fits"),
+        Pack("refusals", 1, "unsafe requests stay declined", sends="unsafe requests"),
+        Pack("overrefusals", 1, "alarming but harmless requests are answered"),
         Pack("passages", 1, "plain English, without a prompt", margin=0.2),
     )
 }
@@ -69,6 +71,8 @@ PACKS: Mapping[str, Pack] = {
 #: What `init` adds where the model's weights are here, and for those without a chat template, which only read.
 DEFAULT: Sequence[str] = ("general",)
 WITHOUT_TEMPLATE: Sequence[str] = ("passages",)
+#: What it only names, since people label what differs.
+OPT_IN: Sequence[str] = ("refusals", "overrefusals")
 
 
 def default_packs(model: str) -> list[Pack]:

@@ -83,6 +83,7 @@ def test_init_adds_guards_where_the_weights_are_here_and_only_once(shop):
     done = run(shop, "init", "desk", *TABLE, "--model", "smollm2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "guards/general: 150 cases, a margin of 6 points" in done.stdout
+    assert "by labels of people: tunegate guards add refusals overrefusals" in done.stdout
     assert units(shop) == ["general"]
     path = shop / "fixtures" / "guards" / "general.yaml"
     path.write_text(path.read_text("utf-8").replace("Poland", "Peru"), "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
@@ -16,8 +17,10 @@ from tunegate.harness.guards.copies import copy_of, find_copies
 from tunegate.harness.guards.packs import PACKS
 from tunegate.harness.guards.updating import copies_of, take
 from tunegate.harness.lint.rules import lint_fixtures
-from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
 from tunegate.harness.planning.plan import passes_together, plan_units
+from tunegate.harness.statistics.labels_needed import prob_held_by_labels
+from tunegate.harness.statistics.paired import sealed_level
 
 GENERAL, INSTRUCTIONS, DATA = PACKS["general"], PACKS["instructions"], PACKS["data"]
 
@@ -70,6 +73,18 @@ def test_an_equal_model_holds_all_guards_nine_times_in_ten(cases, names):
     equal, _ = passes_together([each for each in plans if each.chances])  # passages lack data until they are recorded
 
     assert equal >= 0.9
+
+
+def test_packs_of_labels_get_a_margin_that_an_equal_model_holds_and_ten_points_less_do_not(cases):
+    adding = add(cases, PACKS["refusals"], PACKS["overrefusals"])
+
+    assert adding.calls == 240
+    for name in ("refusals", "overrefusals"):
+        margin = policy(cases)[name]["margin"]
+        held = partial(prob_held_by_labels, 120, 120, margin, level=sealed_level(1), bins=120)
+        assert held(share=0.5, won=USUAL_FLIP_RATE, lost=USUAL_FLIP_RATE) >= 0.9**0.5
+        assert held(share=0.5, won=0.0, lost=0.2) <= 0.1
+    assert lint_fixtures(cases).mistakes == ()
 
 
 def test_a_copy_names_its_version_and_digest_in_a_comment_and_is_found_wherever_it_is_moved_to(cases):

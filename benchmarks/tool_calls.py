@@ -10,9 +10,9 @@ results of every model whose server gave calls, not texts, and the right calls w
 Known before: BFCL ignores case, spaces and `,./-_*^` in texts, and checks types one level deep; the suite does neither
 unless a fixture says `as: text`. So agreement is told three times: of the suite as it is, with `as: text` for each
 argument that may be any text, and on texts that are written alike. Written down before measuring: with `as: text` at
-least 99 % on published outputs; on texts written alike as much, and on each kind of mistake. A kind added later, `true` for 1, is of
-types further inside and not promised. Every difference is told by its cause. Exit code 1 if less agrees, or if a
-difference has no known cause.
+least 99 % on published outputs; on texts written alike as much, and on each kind of mistake. A kind added later,
+`true` for 1, is of types further inside and not promised. Every difference is told by its cause. Exit code 1 if less
+agrees, or if a difference has no known cause.
 """
 
 from __future__ import annotations
@@ -338,8 +338,8 @@ def report(found: Found, made: str) -> str:
     return "\n\n".join([
         "# BFCL's questions as fixtures of the suite tools",
         f"- Of {len(found.outputs):,} published outputs of {len(by(found.outputs, _kind))} models, the suite agrees "
-        f"with BFCL's own checker on {100 * _share(found.outputs, _agrees):.2f} %; with `as: text` for arguments that may be any "
-        f"text, on {100 * _share(found.outputs, _as_text):.2f} %; on texts written alike, on "
+        f"with BFCL's own checker on {100 * _share(found.outputs, _agrees):.2f} %; with `as: text` for "
+        f"arguments that may be any text, on {100 * _share(found.outputs, _as_text):.2f} %; on texts written alike, on "
         f"{100 * _share(found.outputs, _alike):.2f} %.\n"
         f"- On planted mistakes: as it is, at least {100 * least[_agrees]:.2f} % of each kind but *{WRITTEN}*, which "
         f"it refuses and BFCL takes; on texts written alike, at least {100 * least[_alike]:.2f} % of each.\n"
@@ -348,8 +348,8 @@ def report(found: Found, made: str) -> str:
         "Questions: simple_python 400, multiple 200, parallel 200, parallel_multiple 200, irrelevance 240 of BFCL v4. "
         "Outputs: of each model on the leaderboard of 11 August 2024 whose server gave calls; both checkers see the "
         "same calls and today's answers. `as: text` keeps what changes a number: `1.5` is not `15`. *Written alike*: "
-        "texts without case, spaces and `,./-_*^` on both sides, as BFCL compares them. Not judged: models whose calls are texts to be parsed, other languages, live and "
-        "multi-turn sets.",
+        "texts without case, spaces and `,./-_*^` on both sides, as BFCL compares them. Not judged: models "
+        "whose calls are texts to be parsed, other languages, live and multi-turn sets.",
         "## Published outputs by set", _table("set", by(found.outputs, _category)),
         "## Planted mistakes", f"Each question's right calls with one mistake; seed {SEED}.", _table("kind", kinds),
         "## Every difference by its cause", _differences(found),

@@ -120,14 +120,14 @@ def plain_text(text: str) -> str:
 
     `Hill St.` is `hill st`, while `1.5` is not `15`, and `C++` is not `C`: symbols stay.
     """
-    composed = unicodedata.normalize("NFKC", text).replace("−", "-")
+    composed = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
     kept = {found.start() for found in _IN_NUMBER.finditer(composed)}
     letters = (each for at, each in enumerate(composed) if at in kept or not _is_between(each))
     return "".join(letters).casefold() or text
 
 
 def _is_between(character: str) -> bool:
-    return character in "^`´¨" or unicodedata.category(character)[0] in "PZC"
+    return character in "^`" or unicodedata.category(character)[0] in "PZC"
 
 
 def same_value(expected: Any, found: Any, meaning: Meaning | None, tolerance: float | str) -> bool:

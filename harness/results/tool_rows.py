@@ -95,7 +95,7 @@ def is_completion(value: Any) -> bool:
     return isinstance(value, dict) and value.get("object") == "chat.completion" and "choices" in value
 
 
-def is_page(value: Any) -> bool:
+def lists_completions(value: Any) -> bool:
     """Whether a JSON value is a page of stored completions."""
     found = listed_completions(value)
     return found is not value and bool(found) and is_completion(found[0])

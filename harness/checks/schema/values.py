@@ -115,7 +115,7 @@ def unit_registry() -> Any:
     return need("pint").UnitRegistry(non_int_type=Fraction)
 
 
-def plain_text(text: str) -> str:
+def text_without_marks(text: str) -> str:
     """A text without case, spaces and punctuation, but for the signs and points of numbers; itself if nothing is left.
 
     `Hill St.` is `hill st`, while `1.5` is not `15`, and `C++` is not `C`: symbols stay.
@@ -141,7 +141,11 @@ def same_value(expected: Any, found: Any, meaning: Meaning | None, tolerance: fl
     if meaning == "quantity":
         return _same_quantity(read_quantity(expected), read_quantity(found), tolerance)
     if meaning == "text":
-        return isinstance(expected, str) and isinstance(found, str) and plain_text(expected) == plain_text(found)
+        return (
+            isinstance(expected, str)
+            and isinstance(found, str)
+            and text_without_marks(expected) == text_without_marks(found)
+        )
     if not (_is_number(expected) and _is_number(found)):
         return False
     return _within(_exact(expected), _exact(found), tolerance)

@@ -42,7 +42,7 @@ RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels
 LONGEST = 8192  # tokens of prompt and output, unless the model's context is shorter or the user sets it
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the machine's memory
 HEAD = "lm_head"
-SET_BY = ("dtype", "chat-template", "max-model-len")
+SET_BY = ("dtype", "chat-template", "tool-format", "max-model-len")
 BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside the weights
 
 
@@ -60,7 +60,7 @@ class VllmBase:
             raise Refused(f"--tg-max-model-len: expected it once, found --max-model-len in {ARGUMENTS}, too; drop one")
         self.name = VLLM.weights(name)
         self.folder = resolve(self.name, watch)
-        self.model = identify(self.name, self.folder, self.options.chat_template)
+        self.model = identify(self.name, self.folder, self.options.chat_template, self.options.tool_format)
         self.watch = watch
         self._adapters: dict[str, Path] = {}
         self._process: VllmProcess | None = None

@@ -84,8 +84,9 @@ def _apart(parser: Mapping[str, Any]) -> dict[str, Any]:
     ends = _pattern(calls, "close")
     names = [NAME] if f"(?P<{NAME}>" in begins else []
     region = {
-        "open_pattern": f"(?P<{_OPENED}>{begins})",
-        "close_pattern": f"(?P<{_CLOSED}>{rf'(?:{ends})|' if ends else ''}\\Z)",
+        # what closes a call is nothing until it is found: the last may be cut
+        "open_pattern": f"(?P<{_OPENED}>{begins})(?P<{_CLOSED}>)",
+        **({"close_pattern": f"(?P<{_CLOSED}>{ends})"} if ends else {}),
         "repeats": True,
         "content": "text",
         "content_args": {"strip": False},

@@ -51,7 +51,9 @@ def next_step(code: Code, remarks: Sequence[Remark] = (), unit: UnitReport | Non
 
 def approval_step(rules: RuleReport) -> str:
     """Return what to do about rule changes."""
-    return f"Next: a reviewer reads the rule changes and runs it with --approve={rules.approve}." if rules.approve else ""
+    return (
+        f"Next: a reviewer reads the rule changes and runs it with --approve={rules.approve}." if rules.approve else ""
+    )
 
 
 def _cases(unit: UnitReport) -> str:

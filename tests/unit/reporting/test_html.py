@@ -177,7 +177,7 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
 
 
 def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
-    scores = "desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%; see its 8 regressed cases."
+    scores = "desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%. Next: read its 8 regressed cases, then change the model or its prompt."
     regressed = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
     unproven = cause("reused-cases", "Unproven.")
     for outcome, said, shown in [
@@ -188,8 +188,16 @@ def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
             (unproven,),
             '<p class="outcome">passed</p>\n<h1>Unproven.</h1>\n<p>desk/triage regressed: in service 100.0 %',
         ),
-        ("passed", (note("passed", "Passed."),), "<h1>Passed.</h1>\n<p>desk/triage regressed: in service 100.0 %"),
-        ("refused", (cause("refused", "Refused."),), "<h1>Refused.</h1>"),
+        (
+            "passed",
+            (note("passed", "Passed."),),
+            "<h1>Passed. Next: nothing blocks, go on.</h1>\n<p>desk/triage regressed: in service 100.0 %",
+        ),
+        (
+            "refused",
+            (cause("refused", "Refused."),),
+            "<h1>Refused. Next: mend what the lines below say, and run again.</h1>",
+        ),
         (
             "refused",
             (cause("gate-result", "The job failed."),),

@@ -34,7 +34,7 @@ def test_the_packs_are_listed_with_their_size(tmp_path):
     done = run(tmp_path, "guards")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "general             1    150  retention" in done.stdout
+    assert "general             2    150  retention" in done.stdout
 
 
 def test_a_pack_is_added_linted_and_not_added_twice(tmp_path):

@@ -93,7 +93,7 @@ def test_a_copy_names_its_version_and_digest_in_a_comment_and_is_found_wherever_
     (cases / "desk").mkdir()
     (cases / "guards" / "general.yaml").rename(cases / "desk" / "general.yaml")
 
-    assert first.startswith(f"# tunegate guards: general, version 1, sha256:{GENERAL.digest}")
+    assert first.startswith(f"# tunegate guards: general, version {GENERAL.version}, sha256:{GENERAL.digest}")
     copy = find_copies(cases)["general"]
     assert (copy.path.parent.name, copy.is_edited, copy.is_behind) == ("desk", False, False)
 
@@ -163,7 +163,7 @@ def test_a_newer_version_is_shown_and_taken(cases, monkeypatch):
     made = newer(monkeypatch)
     [copy] = copies_of([made], cases)
 
-    assert copy.state.endswith("general, version 1: there is version 2")
+    assert copy.state.endswith(f"general, version {GENERAL.version}: there is version {made.version}")
     changed = [line for line in copy.diff() if line.startswith(("-  ", "+  "))]
     assert ["the country of" in line for line in changed] == [False, True]
     assert take(copies_of([], cases)) == [cases / "guards" / "general.yaml"]
@@ -180,7 +180,7 @@ def test_an_own_edit_is_named_and_never_lost(cases, monkeypatch):
     assert copies_of([GENERAL], cases)[0].state.endswith(f"edited here: {edits}")
 
     made, before = newer(monkeypatch), texts(cases)
-    assert copies_of([made], cases)[0].state.endswith("there is version 2; edited here")
+    assert copies_of([made], cases)[0].state.endswith(f"there is version {made.version}; edited here")
     newer(monkeypatch, DATA)
     with pytest.raises(Refused, match=r"general.yaml: expected the text that was copied, found an edited one"):
         take(copies_of([], cases))
@@ -192,7 +192,9 @@ def test_an_edit_is_named_whatever_digest_its_first_line_claims(cases):
     add(cases, GENERAL)
     path = cases / "guards" / "general.yaml"
     text = GENERAL.text.replace("Poland", "Peru")
-    path.write_text(copies.FIRST.format(name="general", version=1, digest=text_digest(text)) + text, "utf-8")
+    path.write_text(
+        copies.FIRST.format(name="general", version=GENERAL.version, digest=text_digest(text)) + text, "utf-8"
+    )
 
     assert copies_of([GENERAL], cases)[0].state.endswith("edited here: 1 case changed (capitals-warsaw)")
 
@@ -221,8 +223,8 @@ def test_line_ends_are_no_edit_and_versions_of_another_package_are_named(cases, 
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert copies_of([], cases)[0].state.endswith("as it ships")
 
-    path.write_text(path.read_text("utf-8").replace("version 1, sha", "version 3, sha"), "utf-8")
-    assert "newer than that of this Tunegate, version 1" in copies_of([], cases)[0].state
+    path.write_text(path.read_text("utf-8").replace(f"version {GENERAL.version}, sha", "version 99, sha"), "utf-8")
+    assert f"newer than that of this Tunegate, version {GENERAL.version}" in copies_of([], cases)[0].state
     monkeypatch.setattr(copies, "PACKS", {})
     assert "no such pack" in copies_of([], cases)[0].state
     assert take(copies_of([], cases)) == []

@@ -59,7 +59,8 @@ def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool, caveat: str =
     if facts.critical:
         return critical_regressed(facts), _numbers(facts)
     remark = {
-        "regressed": cause("significantly-worse", worse), "inconclusive": cause("loss-not-excluded", unsettled, step=f"{cure}, which could settle it"),
+        "regressed": cause("significantly-worse", worse),
+        "inconclusive": cause("loss-not-excluded", unsettled, step=f"{cure}, which could settle it"),
         "held": note("held", f"{held}: {within}."),
     }[found]  # fmt: skip
     return remark, _numbers(facts)

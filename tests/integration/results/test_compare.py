@@ -170,7 +170,8 @@ def test_comment_report_and_view_show_what_was_decided(worse, tmp_path):
     said = CliRunner().invoke(app, ["comment", str(decision)])
     assert said.exit_code == 0
     assert said.stdout.startswith(
-        "### ❌ Blocked: results/acc regressed: the old file 100.0 %, this change 75.0 %. Next: read its 25 regressed cases, "
+        "### ❌ Blocked: results/acc regressed: the old file 100.0 %, this change 75.0 %. "
+        "Next: read its 25 regressed cases, "
         "then change the model or its prompt."
         "\n\n- Supplied scores: not re-scored, never released."
     )

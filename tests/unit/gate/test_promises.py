@@ -130,8 +130,8 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     few = continuous([-3.0] * 100, [-3.0] * 100)
     assert few.verdict == "inconclusive"
     assert (
-        "up to 3.17 % of the cases may fall by 5 or more, but `collapse` allows 2 %; add cases: 160 without such a fall "
-        "would settle it, or `collapse: 0.032` in task.yaml"
+        "up to 3.17 % of the cases may fall by 5 or more, but `collapse` allows 2 %; add cases: 160 without such a "
+        "fall would settle it, or `collapse: 0.032` in task.yaml"
     ) in few.reason
     assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032).verdict == "held"
 

@@ -429,7 +429,8 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     judged = evaluate(*moved(60, regressed=1, fixed=1))
     found = verdict(judged)
     assert found.reason.startswith(
-        "Inconclusive: the loss may be up to 5.9 points (margin 5.0); add cases: about 124 cases in total would settle it. "
+        "Inconclusive: the loss may be up to 5.9 points (margin 5.0); "
+        "add cases: about 124 cases in total would settle it. "
     )
     assert gate.exempted(judged, "warn") == {T}
 

@@ -177,7 +177,8 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
 
 
 def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
-    scores = "desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%. Next: read its 8 regressed cases, then change the model or its prompt."
+    step = "Next: read its 8 regressed cases, then change the model or its prompt."
+    scores = f"desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%. {step}"
     regressed = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
     unproven = cause("reused-cases", "Unproven.")
     for outcome, said, shown in [

@@ -17,7 +17,7 @@ from tunegate.harness.models.backends import backend_of
 from tunegate.harness.reporting.edited import EditedPart
 
 #: Settings of `[tool.tunegate]` that are part of the configuration; `model` is one if it stays of the same kind.
-SETTINGS = ("model", "rung", "chat-template", "reasoning-effort")
+SETTINGS = ("model", "rung", "chat-template", "tool-format", "reasoning-effort")
 
 
 def configuration_changes(

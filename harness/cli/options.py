@@ -15,7 +15,7 @@ from tunegate.harness.options.table import OPTIONS, Option
 
 FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
 MODEL_OPTIONS = {
-    "local": ("device", "dtype", "attention", "quantization", "chat-template"),
+    "local": ("device", "dtype", "attention", "quantization", "chat-template", "tool-format"),
     "served": ("tokenizer", "in-flight", "deadline", "max-model-len"),
     "hosted": ("reasoning-effort", "reasoning-tokens", "requests-per-minute", "tokens-per-minute"),
 }
@@ -88,6 +88,7 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
 
 
 ChatTemplate = Annotated[Path | None, shared("chat-template")]
+ToolFormatName = Annotated[str | None, shared("tool-format")]
 Cases = Annotated[Path, shared("cases")]
 Baselines = Annotated[Path, shared("baselines")]
 Run = Annotated[Path | None, shared("run")]

@@ -19,6 +19,7 @@ from tunegate.harness.cli.options import (
     Quiet,
     Repeats,
     Sealed,
+    ToolFormatName,
     opens_model,
     shared,
 )
@@ -46,6 +47,7 @@ def prompts(
     sealed: Annotated[bool, shared("sealed")] = False,
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
+    tool_format: ToolFormatName = None,
 ) -> None:
     """Write the request of every case, one JSON line each: messages, decoding and the request's digest.
 
@@ -60,7 +62,7 @@ def prompts(
     chosen = [unit for unit in _units(tasks, units or []) if not unit.of and not unit.check_kind.by_runner]
     hidden = [unit for unit in chosen if unit.sealed and not sealed]
     asked = list(requests([unit for unit in chosen if unit not in hidden], on, repeats))
-    rendered = prompt_renderer(render, watch_on(errors), chat_template) if render else None
+    rendered = prompt_renderer(render, watch_on(errors), chat_template, tool_format) if render else None
     for request in asked:
         print_json(request_line(request, on, rendered), indent=None)
     for unit in hidden:

@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "constrained": ("llguidance",),
     "gguf": ("xllamacpp", "cyllama"),
     "quantization": ("bitsandbytes",),
+    "tools": ("trl",),
     "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib"),
     "search": ("optuna",),
     "optimize": ("gepa",),

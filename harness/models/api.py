@@ -110,6 +110,7 @@ class Completion:
     `max_new_tokens`; `generation` is the digest of everything that determined the output, empty if unknown.
     Requests with `texts` get `logprobs` instead of an output: for each text the log-probabilities of its
     tokens, in nats. `reasoning` is what a thinking model wrote before its output; its tokens count.
+    `raw` is what a model with tools wrote, with special tokens, of which `output` is read; empty where it is all.
     """
 
     key: str
@@ -122,6 +123,7 @@ class Completion:
     generation: str = ""
     logprobs: LogProbs = ()
     reasoning: str = ""
+    raw: str = ""
 
     @property
     def is_given(self) -> bool:

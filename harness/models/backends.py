@@ -33,7 +33,7 @@ PREFIX = re.compile(r"[a-z][a-z0-9-]+")  # of a package's models: one letter may
 API_VERSION = re.compile(r"api-version=[\w.-]+")  # the one query that an address may have
 #: Options of other models, which a function would not hear of.
 NOT_OF_PYTHON = (
-    "device", "dtype", "attention", "quantization", "chat-template", "tokenizer", "reasoning-effort",
+    "device", "dtype", "attention", "quantization", "chat-template", "tool-format", "tokenizer", "reasoning-effort",
     "reasoning-tokens", "requests-per-minute", "tokens-per-minute",
 )  # fmt: skip
 
@@ -237,6 +237,8 @@ class HostedBackend(Backend):
             yield f"{_named(given)} with {here}: the server's settings apply"
         if opened.chat_template and not opened.tokenizer:
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
+        if opened.tool_format:
+            yield f"--tg-tool-format with {here}: the server's own template shows tools, and its own parser reads calls"
 
 
 class AnthropicBackend(HostedBackend):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, show_path
@@ -46,6 +46,7 @@ _NONE = type(None)
 TYPES: Mapping[str, Sequence[type]] = {
     "key": (str,), "output": (str, _NONE), "tokens_in": (int, _NONE), "tokens_out": (int, _NONE), "latency_s": (_NONE,),
     "finish": (str, _NONE), "repeat": (int,), "generation": (str,), "reasoning": (str,),
+    "raw": (str,),
 }  # fmt: skip
 
 
@@ -313,6 +314,10 @@ class Cached:
         """The capabilities of the wrapped model."""
         return self._model.can
 
+    def _read(self, request: Request, found: Completion) -> Completion:
+        """A stored completion; raw text is read again, so that all outputs of a record are read by one reader."""
+        return cast("Completion", cast("Any", self._model).read(request, found)) if found.raw else found
+
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the known completions first, then the model's, storing each as it arrives."""
         missing: list[Request] = []
@@ -325,7 +330,7 @@ class Cached:
                 missing.append(request)
                 continue
             self.reused += 1
-            yield replace(found, key=request.key, repeat=request.repeat, generation=key)
+            yield self._read(request, replace(found, key=request.key, repeat=request.repeat, generation=key))
         asked = missing[: self._most]
         self.left += len(missing) - len(asked)
         for completion in self._model.complete(asked) if asked else ():

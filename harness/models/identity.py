@@ -80,11 +80,11 @@ class TokenizerFiles:
     template: str
 
 
-def identify(name: str, folder: Path, template: Path | None = None) -> ModelFiles:
+def identify(name: str, folder: Path, template: Path | None = None, tool_format: str | None = None) -> ModelFiles:
     """Digest the model in `folder`: its weights and configuration, and its tokenizer and chat template as loaded.
 
     The weights and configuration of a GGUF file are known by the file's own digest, whatever read
-    it. `template` is a file whose chat template replaces the model's own.
+    it. `template` is a file whose chat template replaces the model's own, and `tool_format` a name of TRL's.
 
     Raises:
         Refused: the folder holds an adapter, which would be loaded, too, or brings custom code.
@@ -99,7 +99,7 @@ def identify(name: str, folder: Path, template: Path | None = None) -> ModelFile
     if gguf:
         check_converted(folder)
     base = gguf_digest(gguf) if gguf else base_digest(folder)
-    return ModelFiles(short_name(name), base, **asdict(tokenizer_files(folder, template)))
+    return ModelFiles(short_name(name), base, **asdict(tokenizer_files(folder, template, tool_format)))
 
 
 def base_digest(folder: Path) -> str:
@@ -122,27 +122,30 @@ def _is_not_read(name: str) -> bool:
     return name in NOT_READ or name.startswith(".") or Path(name).suffix in KINDS_NOT_READ
 
 
-def tokenizer_files(folder: Path, template: Path | None = None) -> TokenizerFiles:
+def tokenizer_files(
+    folder: Path, template: Path | None = None, tool_format: str | None = None
+) -> TokenizerFiles:  # fmt: skip
     """Digest a folder's tokenizer and chat template, its own or that in `template`, as transformers loads them.
 
-    What they do on a fixed page counts, too. Loading takes seconds, so the digests are cached by those of all files.
+    A parser of calls is a part of the tokenizer, that of a named `tool_format`, too. What they do on a fixed page
+    counts. Loading takes seconds, so the digests are cached by those of all files.
 
     Raises:
         Refused: it needs custom code.
         CouldNotRun: it cannot be loaded.
     """
-    place = _place(folder, template)
+    place = _place(folder, template, tool_format)
     if place and (known := _known(place)):
         return known
-    found = _loaded(folder, template)
+    found = _loaded(folder, template, tool_format)
     with suppress(OSError, TunegateError):  # a cache that cannot be written to
         if place:
             write_json(place, asdict(found))
     return found
 
 
-def _loaded(folder: Path, template: Path | None) -> TokenizerFiles:
-    tokenizer = read_tokenizer(folder, template)
+def _loaded(folder: Path, template: Path | None, tool_format: str | None) -> TokenizerFiles:
+    tokenizer = read_tokenizer(folder, template, tool_format)
     try:
         thinking = thinking_tags(folder)  # they decide which part of an output is scored
         own = digest([saved_state(tokenizer), spoken(tokenizer), *([thinking] if thinking else [])])
@@ -151,15 +154,17 @@ def _loaded(folder: Path, template: Path | None) -> TokenizerFiles:
         raise not_loaded(folder, "a tokenizer", error) from error
 
 
-def _place(folder: Path, template: Path | None) -> Path | None:
+def _place(folder: Path, template: Path | None, tool_format: str | None) -> Path | None:
     """Where the digests are cached; None if a setting names a file whose content is in no key."""
     counted = counted_files(folder)
     if _names_others(folder, counted):
         return None
     names = sorted(path.name for path in folder.iterdir())  # what is there may decide what is loaded
     given = template_text(template) if template else None
+    more = [tool_format, _version("trl")] if tool_format else []
     readers = [_version(name) for name in READERS]
-    key = digest([RECIPE, readers, str(folder.absolute()), names, digests_of(folder, counted), str(template), given])
+    files = digests_of(folder, counted)
+    key = digest([RECIPE, readers, str(folder.absolute()), names, files, str(template), given, *more])
     return cache_folder() / "identities" / f"{key}.json"
 
 

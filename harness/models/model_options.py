@@ -65,11 +65,14 @@ class ModelOptions:
     ray: RayOptions | None = None
     code: Path | None = None
     max_model_len: int | None = None
+    tool_format: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a device that cannot be; whether it is there shows when a model is placed."""
         if not DEVICE.fullmatch(self.device):
             raise Refused(f"--tg-device: expected {DEVICE_IS}, found {shown(self.device)}")
+        if self.tool_format and self.chat_template:
+            raise Refused("--tg-tool-format: expected it without --tg-chat-template, since it is a chat template, too")
 
     @property
     def gpu(self) -> int | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tunegate.harness.cases.conversation import ASSISTANT, SYSTEM, USER
+from tunegate.harness.cases.conversation import ASSISTANT, SYSTEM, TOOL, USER, WITH_CALLS
 from tunegate.harness.cases.model import Case, Prompt, Shot, Unit
 from tunegate.harness.checks.base import constraint_of_check
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
 from tunegate.harness.models.model_options import RungName
+from tunegate.harness.outputs.message import read_output
 
 #: Outputs are constrained to the schema of their check, if it has one.
 CONSTRAINED: frozenset[str] = frozenset({"constrained", "few-shot-constrained"})
@@ -20,6 +21,7 @@ WITH_SHOTS: frozenset[str] = frozenset({"few-shot", "few-shot-constrained"})
 TRAINED: frozenset[str] = frozenset({"as-is", "constrained"})
 CONTEXT = "Use this passage:\n"
 STEPS = "Think step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
+DONE = "ok"  # what the tools of worked examples return
 STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's own limit
 
 
@@ -53,6 +55,11 @@ def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:
     if rung in WITH_SHOTS and not unit.shots:
         raise Refused(f"{unit.key}: --tg-rung {rung} needs `shots:` in its fixture file, found none")
+    if rung in CONSTRAINED and any(case.tools for case in unit.cases):
+        raise Refused(
+            f"{unit.key}: --tg-rung {rung}: calls are not constrained to the schemas of their tools; leave the "
+            "unit out, or use a prompting strategy without constrained decoding"
+        )
     lacking = [case.id for case in unit.cases if not case.context]
     if rung == "context" and lacking:
         found = f"found none on {listed(lacking)}"
@@ -80,12 +87,24 @@ def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
 def with_shots(unit: Unit, prompt: Prompt, asked: Messages) -> Messages:
     """The messages of a prompt, after the worked examples of its unit."""
     head = 1 if asked[0][0] == SYSTEM else 0
-    worked = [turn for shot in unit.shots for turn in _worked(prompt, shot)]
+    worked = [turn for number, shot in enumerate(unit.shots) for turn in _worked(unit, prompt, shot, number)]
     return (*asked[:head], *worked, *asked[head:])
 
 
-def _worked(prompt: Prompt, shot: Shot) -> Messages:
-    return (*shot.earlier, (USER, prompt.fill(shot.input, None)), (ASSISTANT, shot.output))
+def _worked(unit: Unit, prompt: Prompt, shot: Shot, number: int) -> Messages:
+    reply = _with_calls(shot.output, number) if unit.configuration.tools else ((ASSISTANT, shot.output),)
+    return (*shot.earlier, (USER, prompt.fill(shot.input, None)), *reply)
+
+
+def _with_calls(output: str, number: int) -> Messages:
+    """The turns of a worked example's output, where there are tools; each call has a result, as servers demand."""
+    message = read_output(output)
+    if not message.calls:
+        return ((ASSISTANT, message.content),)
+    # nine letters and digits, which is the form that Mistral's templates demand
+    calls = tuple(replace(call, id=f"shot{number:03d}{at:02d}") for at, call in enumerate(message.calls))
+    said = replace(message, calls=calls).write(with_ids=True)
+    return ((WITH_CALLS, said), *((f"{TOOL}:{call.id}", DONE) for call in calls))
 
 
 def final(rung: RungName, output: str) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tunegate.harness.cases.conversation import USER
+from tunegate.harness.cases.conversation import USER, template_messages
+from tunegate.harness.checks.tools.definitions import Tool
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt, Request
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import not_loaded, resolve, template_text
+from tunegate.harness.models.tool_format import named_format, use_format
 
 Encoded = tuple[list[int], list[int]]  # the tokens before a text, and its own
 TEMPLATE_SECONDS = 20.0  # per prompt: a template is a program, and may never end
@@ -27,10 +29,11 @@ class NoTemplate(Refused):
     """A model has no chat template."""
 
 
-def read_tokenizer(folder: Path, template: Path | None = None) -> Any:
+def read_tokenizer(folder: Path, template: Path | None = None, tool_format: str | None = None) -> Any:
     """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own, if any.
 
-    Raises Refused if it needs custom code, CouldNotRun if it cannot be read.
+    A `tool_format` is the name of a template of TRL's, used instead of either. Raises Refused if it needs custom code,
+    CouldNotRun if it cannot be read.
     """
     transformers = need("transformers")
     try:
@@ -45,15 +48,17 @@ def read_tokenizer(folder: Path, template: Path | None = None) -> Any:
         begins = template == NO_TEMPLATE and tokenizer("?").input_ids[:1] == [tokenizer.bos_token_id]
         # plain text starts with this token, which a chat template has to write itself
         tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + template_text(template)
+    if tool_format:
+        use_format(tokenizer, named_format(tool_format))
     return tokenizer
 
 
-def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
+def load_tokenizer(folder: Path, template: Path | None = None, tool_format: str | None = None) -> Any:
     """What `read_tokenizer` reads, ready to render prompts and pad them.
 
     Raises NoTemplate without a chat template, Refused without an end token, and as `read_tokenizer` does.
     """
-    tokenizer = read_tokenizer(folder, template)
+    tokenizer = read_tokenizer(folder, template, tool_format)
     if tokenizer.chat_template is None:
         raise NoTemplate(
             f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites "
@@ -79,7 +84,7 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
     if messages[0][0] == "system" and not _takes_system(tokenizer):
         messages = _without_system(messages)
     try:
-        prompt = apply_template(tokenizer, messages)
+        prompt = apply_template(tokenizer, messages, tools=request.tools)
     except Exception as error:  # a template is a program of the model's author
         roles = ", ".join(role for role, _ in request.messages)
         raise Refused(
@@ -100,11 +105,11 @@ def _whose(tokenizer: Any) -> str:
     return f" (the model in {show_path(Path(folder))})" if folder else ""
 
 
-def apply_template(tokenizer: Any, messages: Messages, begins: bool = True) -> str:
-    """The text of messages by the chat template; `begins`: up to where an output begins."""
-    turns = [{"role": role, "content": text} for role, text in messages]
+def apply_template(tokenizer: Any, messages: Messages, begins: bool = True, tools: Sequence[Tool] = ()) -> str:
+    """The text of messages and tools by the chat template; `begins`: up to where an output begins."""
+    turns, offered = template_messages(messages), [tool.as_dict() for tool in tools] or None
     with time_limit(TEMPLATE_SECONDS):
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=begins))
+        return str(tokenizer.apply_chat_template(turns, offered, tokenize=False, add_generation_prompt=begins))
 
 
 @contextmanager
@@ -141,9 +146,11 @@ def _without_system(messages: Messages) -> Messages:
     return (*turns[:at], (USER, f"{system}\n\n{turns[at][1]}"), *turns[at + 1 :])
 
 
-def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> PromptRenderer:
+def prompt_renderer(
+    name: str, watch: Watch, template: Path | None = None, tool_format: str | None = None
+) -> PromptRenderer:  # fmt: skip
     """A function that renders the prompt of a request with a model's chat template; raises as `load_tokenizer` does."""
-    tokenizer = load_tokenizer(resolve(name, watch), template)
+    tokenizer = load_tokenizer(resolve(name, watch), template, tool_format)
 
     def render(request: Request) -> RenderedPrompt:
         prompt = render_prompt(tokenizer, request)

@@ -239,7 +239,7 @@ def standing_options(root: Path, given: Mapping[str, Any] = MappingProxyType({})
     stands = standing(root) | dict(given)
     names = (
         "device", "dtype", "tokenizer", "attention", "quantization", *SERVER_LIMITS, "chat-template",
-        "reasoning-effort", "max-model-len",
+        "reasoning-effort", "max-model-len", "tool-format",
     )  # fmt: skip
     ray = RayOptions(*(stands[name] for name in ("workers", "worker-cpus", "worker-gpus", "ray-address")))
     opened = ModelOptions(

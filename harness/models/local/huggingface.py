@@ -40,6 +40,8 @@ from tunegate.harness.models.resolve import (
     resolve,
 )
 from tunegate.harness.models.tokenizer import encode, load_tokenizer, render_prompt
+from tunegate.harness.models.tool_format import ToolFormat, format_of
+from tunegate.harness.models.tool_replies import read_raw
 from tunegate.harness.models.whole_model import is_whole_model
 
 
@@ -53,7 +55,7 @@ class Base:
         self._watch = watch
         self.options = options or ModelOptions()
         self.folder = resolve(name, watch)
-        self.model = identify(name, self.folder, self.options.chat_template)
+        self.model = identify(name, self.folder, self.options.chat_template, self.options.tool_format)
         self._active: Path | None = None
         self._in_memory: Any = None
         self._budgets: dict[Callable[[Any], TokenBudget], TokenBudget] = {}
@@ -62,7 +64,12 @@ class Base:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, padding on the left."""
-        return load_tokenizer(self.folder, self.options.chat_template)
+        return load_tokenizer(self.folder, self.options.chat_template, self.options.tool_format)
+
+    @cached_property
+    def tool_format(self) -> ToolFormat:
+        """How the tokenizer shows tools, and how calls are read."""
+        return format_of(self.tokenizer)
 
     @cached_property
     def thinking(self) -> Tags | None:
@@ -239,14 +246,15 @@ def _plain_generation(found: Any, tokenizer: Any) -> Any:
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
-SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # options that affect its outputs
+#: Options that affect its outputs.
+SET_BY = ("device", "dtype", "attention", "quantization", "chat-template", "tool-format")
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
 class Local(Opened):
     """A base model with at most one adapter. Weights load at the first request; several may share a `base`."""
 
-    can: frozenset[Can] = frozenset({"generate", "loglik"})
+    can: frozenset[Can] = frozenset({"generate", "loglik", "tools"})
 
     def __init__(
         self,
@@ -302,10 +310,13 @@ class Local(Opened):
         """Run the requests in batches, longest first: those for outputs, then those for likelihoods.
 
         Raises:
-            Refused: before anything runs: a prompt is too long, or outputs cannot be constrained to a schema.
+            Refused: before anything runs: a prompt is too long, outputs cannot be constrained to a schema, or the
+                tokenizer shows no tools.
             CouldNotRun: the machine or a library failed.
         """
         check_constraints(requests)
+        if any(request.tools for request in requests):
+            _ = self.base.tool_format  # before the weights are loaded
         yield from self._generate([request for request in requests if not request.texts])
         yield from self._likelihoods([request for request in requests if request.texts])
 
@@ -354,8 +365,9 @@ class Local(Opened):
 
     def _completion(self, request: Request, row: RequestState) -> Completion:
         ends = self._loaded[1].generation_config.eos_token_id
-        reasoning, output = self._parted(row.tokens, row.prompt)
-        return Completion(
+        raw = self.tokenizer.decode(row.tokens) if request.tools else ""
+        reasoning, output = ("", None) if raw else self._parted(row.tokens, row.prompt)
+        completion = Completion(
             key=request.key,
             output=output,
             tokens_in=len(row.prompt),
@@ -363,7 +375,13 @@ class Local(Opened):
             finish="stop" if row.tokens[-1] in ends else "length",
             repeat=request.repeat,
             reasoning=reasoning,
+            raw=raw,
         )
+        return self.read(request, completion)
+
+    def read(self, request: Request, completion: Completion) -> Completion:
+        """A completion, whose raw text, if it has one, is read as a message with calls."""
+        return read_raw(completion, request, self.tokenizer, self.base.tool_format) if completion.raw else completion
 
     def _parted(self, output: list[int], prompt: list[int]) -> tuple[str, str]:
         """The reasoning and the output, as texts."""

@@ -105,6 +105,10 @@ class RayModel(Opened):
         check_same(found, expected)
         return expected
 
+    def read(self, request: Request, completion: Completion) -> Completion:
+        """See `Local.read`."""
+        return self._here.read(request, completion)
+
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield one completion per request, even if workers die."""
         yield from self.base.pool.complete(self._adapter, requests, self._there)

@@ -111,7 +111,7 @@ class Server(Opened):
         server does not.
         """
         folder, who = self._folder, f"{self.url}#{self.name}"
-        files = tokenizer_files(folder, self._options.chat_template) if folder else None
+        files = tokenizer_files(folder, self._options.chat_template, self._options.tool_format) if folder else None
         subject = {
             "model": f"{short_name(self.name)}-{digest(who)[:8]}",
             "base": digest([self._prefix, who]),
@@ -166,7 +166,8 @@ class Server(Opened):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that turns prompts into token ids; None if the server gets chat messages."""
-        return load_tokenizer(self._folder, self._options.chat_template) if self._folder else None
+        options = self._options
+        return load_tokenizer(self._folder, options.chat_template, options.tool_format) if self._folder else None
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield completions as the server responds; likelihoods first, since not every server supports them.

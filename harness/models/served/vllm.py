@@ -33,16 +33,21 @@ from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, loaded_weights, resolve
 from tunegate.harness.models.served.dialect import Dialect
 from tunegate.harness.models.served.http_client import TRIES, HttpClient
+from tunegate.harness.models.served.responses import finish_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server import Server
-from tunegate.harness.models.served.structured_outputs import LLGUIDANCE
+from tunegate.harness.models.served.structured_outputs import LLGUIDANCE, fields_of
 from tunegate.harness.models.served.vllm_process import ARGUMENTS, VllmProcess, find_installation, further_arguments
+from tunegate.harness.models.tokenizer import load_tokenizer
+from tunegate.harness.models.tool_format import ToolFormat, format_of
+from tunegate.harness.models.tool_replies import read_raw
 from tunegate.harness.models.whole_model import is_whole_model
 
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # those of vLLM's kernels
 LONGEST = 8192  # tokens of prompt and output, unless the model's context is shorter or the user sets it
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the machine's memory
 HEAD = "lm_head"
-SET_BY = ("dtype", "chat-template", "max-model-len")
+WITH_TOKENS = {"return_token_ids": True}
+SET_BY = ("dtype", "chat-template", "tool-format", "max-model-len")
 BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside the weights
 
 
@@ -60,7 +65,7 @@ class VllmBase:
             raise Refused(f"--tg-max-model-len: expected it once, found --max-model-len in {ARGUMENTS}, too; drop one")
         self.name = VLLM.weights(name)
         self.folder = resolve(self.name, watch)
-        self.model = identify(self.name, self.folder, self.options.chat_template)
+        self.model = identify(self.name, self.folder, self.options.chat_template, self.options.tool_format)
         self.watch = watch
         self._adapters: dict[str, Path] = {}
         self._process: VllmProcess | None = None
@@ -113,10 +118,19 @@ class VllmBase:
         own = self.tokenizer.eos_token_id
         return sorted({end for end in [*(found if isinstance(found, list) else [found]), own] if end is not None})
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
         """The model's own tokenizer, with the chat template of the options."""
-        return self._client(self._served).tokenizer
+        return load_tokenizer(self.folder, self.options.chat_template, self.options.tool_format)
+
+    @cached_property
+    def tool_format(self) -> ToolFormat:
+        """How the tokenizer shows tools, and how calls are read."""
+        return format_of(self.tokenizer)
+
+    def read(self, request: Request, completion: Completion) -> Completion:
+        """A completion, whose raw text, if it has one, is read as a message with calls."""
+        return read_raw(completion, request, self.tokenizer, self.tool_format) if completion.raw else completion
 
     def register(self, adapter: Path, sha: str) -> None:
         """Add an adapter that the server is to serve; Refused if it has another base, or is a whole model."""
@@ -228,9 +242,28 @@ class _Client(Server):
         super().__init__(name, base.watch, options)
         self._base = base
 
+    @cached_property
+    def tokenizer(self) -> Any:
+        return self._base.tokenizer
+
     @property
     def _dialect(self) -> Dialect:
         return Dialect()
+
+    async def _generate(self, dialect: Dialect, way: str, client: HttpClient, request: Request) -> Completion:
+        """With tools, the tokens of an output are read here: the server's own parser takes no part."""
+        if not request.tools:
+            return await super()._generate(dialect, way, client, request)
+        found = await self._asked(client, request, dialect, {**fields_of(request, way), **WITH_TOKENS})
+        [choice], usage = found["choices"], found.get("usage") or {}
+        finish, ids = finish_of(choice, with_tools=False), choice.get("token_ids")
+        if not finish or not isinstance(ids, list) or not all(type(each) is int for each in ids):
+            raise CouldNotRun(f"{request.key}: expected the tokens of an output (token_ids), found none from vLLM")
+        completion = Completion(
+            key=request.key, output=None, tokens_in=tokens_read(usage), tokens_out=tokens_written(usage),
+            finish=finish, repeat=request.repeat, raw=self.tokenizer.decode(ids),
+        )  # fmt: skip
+        return self._base.read(request, completion)
 
     def _settings(self, request: Request) -> dict[str, Any]:
         return {**super()._settings(request), "stop_token_ids": self._base.ends}
@@ -253,7 +286,7 @@ class _Client(Server):
 class Vllm(Opened):
     """A base model in vLLM, with at most one adapter. Several may share a `base`, and with it one server."""
 
-    can: frozenset[Can] = frozenset({"generate", "loglik"})
+    can: frozenset[Can] = frozenset({"generate", "loglik", "tools"})
 
     def __init__(
         self,
@@ -292,8 +325,17 @@ class Vllm(Opened):
         more = {"constraint": LLGUIDANCE} if self._rung in CONSTRAINED else {}
         return Fingerprint(subject, self.base.engine | more, names)
 
+    def read(self, request: Request, completion: Completion) -> Completion:
+        """See `VllmBase.read`."""
+        return self.base.read(request, completion)
+
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield completions as the server responds, many at a time; raises what `client` does."""
+        """Yield completions as the server responds, many at a time; raises what `client` does.
+
+        Refused if there are tools, which the tokenizer does not show.
+        """
+        if any(request.tools for request in requests):
+            _ = self.base.tool_format  # before the server starts
         if self._adapter and any(request.texts for request in requests):
             self.base.check_texts(self._adapter)
         try:

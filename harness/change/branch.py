@@ -82,19 +82,19 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class Side:
+class RuleSide:
     """A run in one of the trees, and the rules that it is decided by."""
 
     run: Options
     rules: Rules
 
-    def without(self, unrecorded: Mapping[str, Sequence[str]]) -> Side:
+    def without(self, unrecorded: Mapping[str, Sequence[str]]) -> RuleSide:
         """The side without the cases, by unit, of which no output is recorded yet."""
-        return Side(replace(self.run, unrecorded=unrecorded), replace(self.rules, unrecorded=unrecorded))
+        return RuleSide(replace(self.run, unrecorded=unrecorded), replace(self.rules, unrecorded=unrecorded))
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RuleComparison:
     """Both sides of a change, and what it does to the rules.
 
     Attributes:
@@ -104,8 +104,8 @@ class Comparison:
     """
 
     branch: PolicyBranch
-    here: Side
-    there: Side | None
+    here: RuleSide
+    there: RuleSide | None
     changes: RuleChanges
     digest: str
 
@@ -119,7 +119,9 @@ class Comparison:
         return tuple(configuration_changes(self.there.rules.tasks, self.here.rules.tasks, *sides))
 
 
-def compare_with_branch(options: Options, ref: str, trees: Trees, checks: IsolatedChecks, watch: Watch) -> Comparison:
+def compare_with_branch(
+    options: Options, ref: str, trees: Trees, checks: IsolatedChecks, watch: Watch
+) -> RuleComparison:
     """Lay out both sides of a change, and compare their rules.
 
     Raises:
@@ -203,18 +205,18 @@ def _run_copy(runs: Runs, trees: Trees) -> Runs:
     return Runs(replace(runs.here, opened=opened), runs.there and replace(runs.there, opened=opened))
 
 
-def _compare_rules(branch: PolicyBranch, runs: Runs, code: Mapping[str, str], watch: Watch) -> Comparison:
+def _compare_rules(branch: PolicyBranch, runs: Runs, code: Mapping[str, str], watch: Watch) -> RuleComparison:
     """Compare the rules of both sides while none of their code runs."""
     with declared_checks():
-        there = Side(runs.there, _older_rules(runs.here, runs.there, code)) if runs.there else None
+        there = RuleSide(runs.there, _older_rules(runs.here, runs.there, code)) if runs.there else None
         newer = _newer_rules(runs.here, branch.trees)
         near = _near_cases(runs.here, newer, branch.trees, watch)
-    here = Side(runs.here, replace(newer, near=near))
+    here = RuleSide(runs.here, replace(newer, near=near))
     if there:
         here, there = _without_unrecorded(here, there)
     changes = rule_changes(there.rules, here.rules) if there else _new_project(branch, here.rules)
     digest = approval_digest(changes.modified, here.rules)
-    return Comparison(branch, here, there, _with_approval(changes, digest), digest)
+    return RuleComparison(branch, here, there, _with_approval(changes, digest), digest)
 
 
 def _older_rules(here: Options, there: Options, code: Mapping[str, str]) -> Rules:
@@ -228,7 +230,7 @@ def _newer_rules(here: Options, trees: Trees) -> Rules:
     return replace(rules_of(here, trees.copy), model=code, chat_template=chat_template_text(here, trees.root))
 
 
-def with_code(comparison: Comparison) -> Comparison:
+def with_code(comparison: RuleComparison) -> RuleComparison:
     """Compare the rules once more, now with what the code of the checks itself says of its references.
 
     The digest stays: it is of what a reviewer was shown.
@@ -254,7 +256,7 @@ def _new_project(branch: PolicyBranch, newer: Rules) -> RuleChanges:
     return new_project(newer, here, [] if here in there else there)
 
 
-def _without_unrecorded(here: Side, there: Side) -> tuple[Side, Side]:
+def _without_unrecorded(here: RuleSide, there: RuleSide) -> tuple[RuleSide, RuleSide]:
     """Both sides without the cases of which no output is recorded yet."""
     older, newer = there.rules, here.rules
     both, read = (older.baselines, newer.baselines), cache(read_baseline)
@@ -284,7 +286,7 @@ def _has_record(trees: Trees, adapter: Path) -> bool:
     return same and (training_record(adapter) or {}).get("adapter") == adapter_digest(adapter)
 
 
-def _check_base(comparison: Comparison) -> None:
+def _check_base(comparison: RuleComparison) -> None:
     """Refuse a branch that already holds the change: what is here would be compared with itself."""
     options, branch = comparison.here.run, comparison.branch
     root = branch.trees.root

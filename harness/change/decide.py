@@ -15,7 +15,7 @@ from functools import partial
 from tunegate.harness.baselines.store import Baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import UnitConfiguration, read_configuration
-from tunegate.harness.change.branch import Comparison, Trees, compare_with_branch, new_trees, with_code
+from tunegate.harness.change.branch import RuleComparison, Trees, compare_with_branch, new_trees, with_code
 from tunegate.harness.change.brought import batches, brought_records, untrue_records
 from tunegate.harness.change.candidate import place_of
 from tunegate.harness.change.code import holding_unchanged, runs_code
@@ -88,7 +88,7 @@ def _leak_notes(options: Options) -> Iterator[str]:
 
 
 def _beside_branch(
-    comparison: Comparison, approve: str | None, watch: Watch, tell: Callable[[Decision], None]
+    comparison: RuleComparison, approve: str | None, watch: Watch, tell: Callable[[Decision], None]
 ) -> Decision:
     """Decide by each set of rules whose code is approved, with the code of both sides held unchanged."""
     approved = approve == comparison.digest
@@ -109,7 +109,7 @@ def _beside_branch(
         return decision
 
 
-def _waits(comparison: Comparison) -> str:
+def _waits(comparison: RuleComparison) -> str:
     """Why the change's own rules have to wait for an approval; empty if they do not."""
     here, there = comparison.here, comparison.there
     older = there.rules if there else None
@@ -127,7 +127,7 @@ def _is_elsewhere(options: Options, trees: Trees) -> bool:
     return here.get("model") == options.model and options.backend.is_hosted and has_moved
 
 
-def _join_sides(comparison: Comparison, approved: bool) -> Comparison:
+def _join_sides(comparison: RuleComparison, approved: bool) -> RuleComparison:
     """Give the branch's run the change's configuration, and both runs the branch's baselines to compare with."""
     here, there = comparison.here, comparison.there
     if there is None:
@@ -145,14 +145,14 @@ def _join_sides(comparison: Comparison, approved: bool) -> Comparison:
     )
 
 
-def _announced(comparison: Comparison, approved: bool) -> Decision:
+def _announced(comparison: RuleComparison, approved: bool) -> Decision:
     """The decision before any evaluation: rule changes and edits."""
     ref = comparison.branch.ref
     notes = () if comparison.there else (f"{ref} has no fixtures: all rules are this change's own",)
     return Decision(changes=comparison.changes, approved=approved, notes=notes, configuration=comparison.edited)
 
 
-def _by_own_rules(decision: Decision, comparison: Comparison, waits: str, watch: Watch) -> Decision:
+def _by_own_rules(decision: Decision, comparison: RuleComparison, waits: str, watch: Watch) -> Decision:
     if waits:
         return replace(decision, notes=(*decision.notes, f"by {HERE}: {waits}"))
     options = comparison.here.run

@@ -126,7 +126,7 @@ def guards_of_init(model: str, task: str, cases: Path) -> Addition | None:
         return adding
     optional = not_there([PACKS[name] for name in OPT_IN], cases)
     names = " ".join(pack.name for pack in optional)
-    line = f"requests that it should decline or answer, by labels of people: tunegate guards add {names}"
+    line = f"unsafe and alarming requests, decided by labels of people: tunegate guards add {names}"
     return replace(adding, lines=(*adding.lines, line)) if optional else adding
 
 

@@ -63,7 +63,7 @@ PACKS: Mapping[str, Pack] = {
         Pack("data", 2, "orders inside data stay data"),
         Pack("no-tool", 2, "no call where no tool fits"),
         Pack("refusals", 1, "unsafe requests stay declined", sends="unsafe requests"),
-        Pack("overrefusals", 1, "alarming but harmless requests are answered"),
+        Pack("overrefusals", 1, "alarming but harmless requests are complied with"),
         Pack("passages", 2, "plain English, without a prompt", margin=0.2),
     )
 }

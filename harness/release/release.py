@@ -148,7 +148,7 @@ class _Scores:
             yield from each.notes(f"the {reference}")
 
     def units(self) -> dict[str, Mapping[str, RescoredUnit]]:
-        """The units that were scored anew, by the name of their record."""
+        """The units that another version of a check scores, by the name of their record."""
         return rescored_units({"run": self.candidate, **self.references})
 
 

@@ -84,7 +84,8 @@ def _is_said(remark: Remark, blocking: Sequence[UnitReport], first: Sequence[Uni
 def _decisive(unit: UnitReport, edited: Sequence[EditedPart]) -> str:
     """Return a unit with its decisive cause and both scores, and what was edited."""
     name = edited_name(edited)
-    return f"{_cause(unit)}{f'; edited: {name}' if name else ''}"
+    also = f"; edited: {name}" if name else ""
+    return f"{_cause(unit)}{also}"
 
 
 def _step(said: Sequence[Remark], named: Sequence[UnitReport]) -> str:

@@ -143,7 +143,7 @@ def _row(path: Path, line: int, raw: Any, known: dict[str, ToolsCheck]) -> ToolR
 
 
 def _as_row(path: Path, line: int, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored completion as a row; its id is of the answer, and pairs nothing."""
+    """A stored completion as a row; its id is of the output, and pairs nothing."""
     asked, choices = raw.get("messages"), raw["choices"]
     if not isinstance(asked, list):
         hint = "add those of chat/completions/ID/messages as the key messages"

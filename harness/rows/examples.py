@@ -14,7 +14,16 @@ from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.cases.conversation import ASSISTANT, TOOL, USER, Turns, joined, last_turn_problem, read_turns
+from tunegate.harness.cases.conversation import (
+    ASSISTANT,
+    TOOL,
+    USER,
+    Turns,
+    joined,
+    kind_of,
+    last_turn_problem,
+    read_turns,
+)
 from tunegate.harness.cases.file import collecting
 from tunegate.harness.cases.model import Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
@@ -120,7 +129,7 @@ class RowFile:
 
     def render(self) -> Iterator[str]:
         """Yield lines on the form, unless it is our own and every turn of an assistant is trained on."""
-        earlier = sum(role == ASSISTANT for row in self.rows if row.unit is None for role, _ in row.messages)
+        earlier = sum(kind_of(role) == ASSISTANT for row in self.rows if row.unit is None for role, _ in row.messages)
         if self.form != OWN:
             more = f"; columns not used: {listed([*self.unused])}" if self.unused else ""
             yield f"  {self.name}: form {self.form}, {len(self.rows)} row{'s' * (len(self.rows) != 1)}{more}"
@@ -302,7 +311,7 @@ def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Exa
     sent = [("system", prompt.system)] if prompt.system is not None else []
     head, turns = [*row.messages[: len(sent)]], row.messages[len(sent) :]
     *earlier, (role, last) = turns or [("", "")]
-    is_step = role.partition(":")[0] == TOOL  # what a tool returned stands as it is
+    is_step = kind_of(role) == TOOL  # what a tool returned stands as it is
     found = {"input": last} if is_step else unfill(prompt.template, last)
     if head != sent or "system" in dict(turns):
         system = show_value(prompt.system) if sent else "no system message"

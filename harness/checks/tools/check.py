@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from tunegate.harness.checks.schema.grading import Leaf, Leaves, ListsTooLong, c
 from tunegate.harness.checks.schema.pass_rule import FIELD_OPTIONS, read_rules, rule_problems
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import Validator
-from tunegate.harness.checks.tools.definitions import ToolSet
+from tunegate.harness.checks.tools.definitions import Tool, ToolSet
 from tunegate.harness.checks.tools.expected import NONE, expect_schema, expected_problems
 from tunegate.harness.checks.tools.matching import TOOL, ToolGrader, tool_fields
 from tunegate.harness.checks.tools.validity import Offered
@@ -73,6 +73,10 @@ class ToolsCheck:
         if problems := list(rule_problems(rules, tool_fields(tools.every), document, (*where, "check"))):
             raise AuthoringError(problems)
         return check
+
+    def offering(self, tools: Sequence[Tool]) -> ToolsCheck:
+        """Return the check of a request that offers only these of its tools, or others."""
+        return replace(self, offers=Offered.of(tools, self.offers.read))
 
     @cached_property
     def references(self) -> str:

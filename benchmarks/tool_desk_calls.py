@@ -15,6 +15,7 @@ from tunegate.harness.evaluation.record import Result
 from tunegate.harness.outputs.message import Message, read_message, read_output
 
 MOST = 64  # calls of a message, as in a product's message
+MOST_SEARCHED = 10_000  # characters of a text
 _DECODER = json.JSONDecoder()
 
 
@@ -40,7 +41,7 @@ def lenient(message: Message, offered: Collection[str]) -> Message:
     """The message as it is if it has calls, or else with those that stand in its text."""
     if message.calls:
         return message
-    calls = list(_calls(message.content, offered))[:MOST]
+    calls = list(_calls(message.content[:MOST_SEARCHED], offered))[:MOST]
     return read_message({"content": "", "tool_calls": calls}) if calls else message
 
 

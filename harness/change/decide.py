@@ -21,16 +21,8 @@ from tunegate.harness.change.candidate import place_of
 from tunegate.harness.change.code import holding_unchanged, runs_code
 from tunegate.harness.change.decision import Decision, RulesVerdict
 from tunegate.harness.change.leaks import leaks_in_prompts
-from tunegate.harness.change.rules import (
-    Rules,
-    has_new_code,
-    has_new_model,
-)
-from tunegate.harness.change.sides import (
-    complete_baselines,
-    take_labels,
-    without_new_outputs,
-)
+from tunegate.harness.change.rules import Rules, has_new_code, has_new_model
+from tunegate.harness.change.sides import complete_baselines, take_labels, without_new_outputs
 from tunegate.harness.change.templates import chat_template_text
 from tunegate.harness.checks.registry import declared_checks, isolating_checks
 from tunegate.harness.core.errors import Refused

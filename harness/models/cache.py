@@ -336,9 +336,11 @@ class Cached:
         """The capabilities of the wrapped model."""
         return self._model.can
 
-    def _read(self, request: Request, found: Completion) -> Completion:
+    def _reused(self, request: Request, key: str, found: Completion) -> Completion:
         """A stored completion; raw text is read again, so that all outputs of a record are read by one reader."""
-        return cast("Completion", cast("Any", self._model).read(request, found)) if found.raw else found
+        self.reused += 1
+        own = replace(found, key=request.key, repeat=request.repeat, generation=key)
+        return cast("Completion", cast("Any", self._model).read(request, own)) if own.raw else own
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the known completions first, then the model's, storing each as it arrives."""
@@ -351,8 +353,7 @@ class Cached:
             if found is None:
                 missing.append(request)
                 continue
-            self.reused += 1
-            yield self._read(request, replace(found, key=request.key, repeat=request.repeat, generation=key))
+            yield self._reused(request, key, found)
         asked = missing[: self._most]
         self.left += len(missing) - len(asked)
         # a run that counts only its own outputs waits for no other
@@ -369,8 +370,7 @@ class Cached:
                 for request in waiting:
                     # after the claim: another run may have just finished
                     if found := self._store.get(key := _key_of(request, keys)):
-                        self.reused += 1
-                        yield replace(found, key=request.key, repeat=request.repeat, generation=key)
+                        yield self._reused(request, key, found)
                     else:
                         (now if key in mine else later).append(request)
                 yield from self._ask(now, keys)

@@ -76,10 +76,10 @@ def _unreadable(pair: CallPair) -> str:
 
 def _retyped(pair: CallPair) -> str:
     """Arguments with the same texts and other types: `3` is `"3"`."""
-    for old, new in _side_by_side(pair):
-        if [*map(_untyped, (old.arguments, new.arguments))] != [_untyped(old.arguments)] * 2:
-            return ""
-    for old, new in _side_by_side(pair):
+    calls = _side_by_side(pair)
+    if any(_untyped(old.arguments) != _untyped(new.arguments) for old, new in calls):
+        return ""
+    for old, new in calls:
         for key, value in (old.arguments or {}).items():
             found = (new.arguments or {})[key]
             if equality_key(value) != equality_key(found):

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,26 @@ def test_one_process_never_waits_for_itself(tmp_path):
         model = Noting(tmp_path / "log")
         first, second = (Cached(model, store).complete(ASKED[:2]) for _ in range(2))
         assert [each.output for each in (next(first), next(second))] == ["x", "x"]
+
+
+class Late(Store):
+    """A store in which another run stores an output between the first look and the claim."""
+
+    def claim(self, keys, owner):
+        for key in keys:
+            self.put(key, Completion("desk/triage/0", "as another version read it", 5, 2, raw="<call>"))
+        return super().claim(keys, owner)
+
+
+class Reading(Noting):
+    """A model that reads raw texts."""
+
+    def read(self, request, completion):
+        return replace(completion, output=f"{request.key} reads {completion.raw}")
+
+
+def test_the_raw_text_that_another_run_stored_is_read_again(tmp_path):
+    with closing(Late(tmp_path / "generations.sqlite")) as store:
+        [found] = Cached(Reading(tmp_path / "log"), store).complete(ASKED[:1])
+
+    assert found.output == "desk/triage/0 reads <call>"

@@ -195,7 +195,7 @@ def train(
             raise UsageError(f"{option}: expected one process, found several; run it without a launcher")
         asked = read_recipe(recipe, output)
         opened = hide_other_gpus(opened)
-        read = replace(for_search(asked, trials) if trials else asked, opened=opened, rung=str(rung))
+        read = replace((for_search(asked, trials) if trials else asked).opening(opened), rung=str(rung))
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)

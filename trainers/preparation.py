@@ -23,6 +23,7 @@ from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.prompts import TRAINED
+from tunegate.harness.models.tool_format import ToolFormat
 from tunegate.harness.release.manifest import MANIFEST
 from tunegate.harness.rows.examples import Example, RowFile, read_row_files
 from tunegate.harness.rows.near_cases import among_sentence
@@ -43,6 +44,7 @@ from tunegate.trainers.data.report import ExampleReport, measured, render_grades
 from tunegate.trainers.data.split import split
 from tunegate.trainers.data.teacher import read_teacher, render_rewards, render_teacher, rewards_of_rows
 from tunegate.trainers.data.validation import grade, settle
+from tunegate.trainers.data.writer import writer_of
 from tunegate.trainers.decontamination.check import Decontaminated, decontaminate
 from tunegate.trainers.decontamination.render import render_dropped, render_near
 from tunegate.trainers.training.distributed import processes
@@ -119,7 +121,7 @@ class Preparation:
 
     tasks: Sequence[Task] = field(init=False)  # all tasks of the fixtures
     task: Task = field(init=False)  # the recipe's task
-    loaded: Sequence[Example] = field(init=False)  # all rows
+    loaded: Sequence[Example] = ()  # all rows
     rows: Sequence[Example] = field(init=False)  # the remaining rows
     base: Local = field(init=False)
     baselines: Sequence[Baseline] = field(init=False)
@@ -155,12 +157,20 @@ class Preparation:
         """Open the base model."""
         recipe = self.recipe
         self.base = Local(recipe.model, self.watch, rung=recipe.rung, options=recipe.opened)
+        if any(row.tools for row in self.loaded):
+            self.keep_tool_format(self.base.base.tool_format)
         if recipe.start:
             self.evidence |= {"start": recipe.start.history(self.base.model)}
         if rewards := self.rewards():
             self.evidence["rewards"] = as_data(rewards)
             for line in render_rewards(rewards, self.task):
                 self.say(line)
+
+    def keep_tool_format(self, found: ToolFormat) -> None:
+        """Print in which form the rows' tools and calls are shown, and keep it."""
+        whose = found.name or "of the model's own template"
+        self.say(f"  tool calls in the form {whose}")
+        self.evidence["tool_format"] = {"name": found.name, "digest": found.digest}
 
     def rewards(self) -> tuple[RewardingCheck, ...]:
         """The checks that selected the rows, and those of the adapter that the training continues from."""
@@ -245,7 +255,11 @@ class Preparation:
         """Tokenize the rows, and separate the validation split."""
         recipe = self.recipe
         check_left(self.rows, self.rows, self.loaded, recipe)
-        tokens = tokenize_for(self.rows, self.base.tokenizer, recipe)
+        writer = writer_of(self.base.tokenizer, self.base.base.ends)
+        tokens = tokenize_for(self.rows, writer, recipe)
+        if writer.patched:
+            self.say(f"  outputs written by TRL's template for training, since the model's ends none: "
+                     f"{len(writer.patched)}")  # fmt: skip
         self.reported = measured(self.reported, self.rows, tokens, self.task)
         self._report(render_lengths(self.reported))
         divided = split(self.rows, recipe)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tunegate.harness.cases.conversation import USER, template_messages
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.cases.conversation import USER, output_turn, template_messages
 from tunegate.harness.checks.tools.definitions import Tool
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
@@ -80,23 +81,46 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
 
     If the chat template refuses or drops a system turn, its text goes to the head of the first user turn.
     """
+    return _rendered(tokenizer, request, ())
+
+
+def render_reply(tokenizer: Any, request: Request, output: str, template: str | None = None) -> str:
+    """What a chat template writes for an output of a request with tools, after the prompt of the tokenizer's own.
+
+    Raises:
+        Refused: the template does not accept it, or writes another prompt before it than a model is asked with.
+    """
+    prompt = render_prompt(tokenizer, request)
+    whole = _rendered(tokenizer, request, (output_turn(output, request.messages),), template)
+    if not whole.startswith(prompt):
+        at = next(at for at, pair in enumerate(zip(whole, f"{prompt}\0", strict=False)) if pair[0] != pair[1])
+        raise Refused(
+            f"{request.key}: expected a chat template that writes an output after the prompt as it is, found one that "
+            f"writes {show_value(whole[at : at + 40])} there, and a model is asked with {show_value(prompt[at:])}"
+            f"{_whose(tokenizer)}"
+        )
+    return whole[len(prompt) :]
+
+
+def _rendered(tokenizer: Any, request: Request, output: Messages, template: str | None = None) -> str:
+    """The text of a request's messages: up to where the output begins, or with it."""
     messages = request.messages
     if messages[0][0] == "system" and not _takes_system(tokenizer):
         messages = _without_system(messages)
     try:
-        prompt = apply_template(tokenizer, messages, tools=request.tools)
+        text = apply_template(tokenizer, (*messages, *output), not output, request.tools, template)
     except Exception as error:  # a template is a program of the model's author
-        roles = ", ".join(role for role, _ in request.messages)
+        roles = ", ".join(role for role, _ in (*request.messages, *output))
         raise Refused(
             f"{request.key}: expected messages that the model's chat template accepts, found {roles}: {error}"
             f"{_whose(tokenizer)}"
         ) from error
-    if len(prompt) > MOST_OF_A_PROMPT:
+    if len(text) > MOST_OF_A_PROMPT:
         raise Refused(
             f"{request.key}: expected a chat template that writes at most {MOST_OF_A_PROMPT:,} characters, found one "
-            f"that writes {len(prompt):,}"
+            f"that writes {len(text):,}"
         )
-    return prompt
+    return text
 
 
 def _whose(tokenizer: Any) -> str:
@@ -105,11 +129,14 @@ def _whose(tokenizer: Any) -> str:
     return f" (the model in {show_path(Path(folder))})" if folder else ""
 
 
-def apply_template(tokenizer: Any, messages: Messages, begins: bool = True, tools: Sequence[Tool] = ()) -> str:
-    """The text of messages and tools by the chat template; `begins`: up to where an output begins."""
+def apply_template(
+    tokenizer: Any, messages: Messages, begins: bool = True, tools: Sequence[Tool] = (), template: str | None = None
+) -> str:  # fmt: skip
+    """The text of messages and tools by the chat template, or another; `begins`: up to where an output begins."""
     turns, offered = template_messages(messages), [tool.as_dict() for tool in tools] or None
+    how = {"tokenize": False, "add_generation_prompt": begins, **({"chat_template": template} if template else {})}
     with time_limit(TEMPLATE_SECONDS):
-        return str(tokenizer.apply_chat_template(turns, offered, tokenize=False, add_generation_prompt=begins))
+        return str(tokenizer.apply_chat_template(turns, offered, **how))
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from statistics import fmean
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.checks.base import Finding
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.checks.base import Finding, canonical_output
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import text_digest
@@ -284,7 +285,8 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     reference = score_again(scored.units, scored.record, "the adapter", watch).record
     decided = gate.compare(scored.tasks, held, {"record": reference}, ())
     blocks = [key for key, verdict in decided.verdicts.items() if verdict.blocks and key in held.units]
-    same = {key for key in blocks if _are_same(held.of_unit(key), reference.of_unit(key))}
+    units = {unit.key: unit for unit in scored.units}
+    same = {key for key in blocks if _are_same(units[key], held.of_unit(key), reference.of_unit(key))}
     others = [replace(task, units=tuple(unit for unit in task.units if unit.key not in same)) for task in scored.tasks]
     rest = gate.compare(others, _without(held, same), {"record": _without(reference, same)}, ())
     return replace(decided, tasks=rest.tasks, verdicts={
@@ -292,13 +294,23 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     })  # fmt: skip
 
 
-def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
-    """Whether all outputs of a unit are the same, and its log-probabilities as close as float16 arithmetic is."""
+def _are_same(unit: Unit, served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
+    """Whether all outputs of a unit are the same, and its log-probabilities as close as float16 arithmetic is.
+
+    Where tools are offered, outputs are the same message, however it is written.
+    """
     one, other = (
         [(key, each) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
         for results in (served, evaluated)
     )
-    first, second = ([(key, each.output, list(map(len, each.logprobs))) for key, each in side] for side in (one, other))
+    by_message = {case.key.rpartition("/")[2]: case.check for case in unit.cases if case.tools}
+
+    def said(key: str, output: str | None) -> str | None:
+        return canonical_output(by_message[key], output) if key in by_message and output else output
+
+    first, second = (
+        [(key, said(key, each.output), list(map(len, each.logprobs))) for key, each in side] for side in (one, other)
+    )
     if first != second:
         return False
     mine, theirs = ([value for _, each in side for text in each.logprobs for value in text] for side in (one, other))

@@ -14,16 +14,27 @@ from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.cases.conversation import ASSISTANT, USER, joined, last_turn_problem, read_input
+from tunegate.harness.cases.conversation import (
+    ASSISTANT,
+    TOOL,
+    USER,
+    Turns,
+    joined,
+    kind_of,
+    last_turn_problem,
+    read_turns,
+)
 from tunegate.harness.cases.file import collecting
 from tunegate.harness.cases.model import Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
+from tunegate.harness.checks.tools.definitions import Tool
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
 from tunegate.harness.rows.row_files import read_row_documents
 from tunegate.harness.rows.row_forms import AUTO, FORMS, OWN, as_own, form_of, unused_columns
+from tunegate.harness.rows.tool_messages import as_canonical, asked_turns, output_text, tools_of_row
 
 _TEXT = {"type": "string", "minLength": 1}
 SAID = [
@@ -88,6 +99,7 @@ class Example:
     rejected: str | None = None
     liked: bool = True
     turn: int = 0
+    tools: tuple[Tool, ...] = ()
 
     @property
     def place(self) -> str:
@@ -97,7 +109,7 @@ class Example:
     @property
     def request(self) -> Request:
         """The request for its output, decoded greedily."""
-        return Request(self.place, self.messages, Decoding())
+        return Request(self.place, self.messages, Decoding(), tools=self.tools)
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,7 @@ class RowFile:
 
     def render(self) -> Iterator[str]:
         """Yield lines on the form, unless it is our own and every turn of an assistant is trained on."""
-        earlier = sum(role == ASSISTANT for row in self.rows if row.unit is None for role, _ in row.messages)
+        earlier = sum(kind_of(role) == ASSISTANT for row in self.rows if row.unit is None for role, _ in row.messages)
         if self.form != OWN:
             more = f"; columns not used: {listed([*self.unused])}" if self.unused else ""
             yield f"  {self.name}: form {self.form}, {len(self.rows)} row{'s' * (len(self.rows) != 1)}{more}"
@@ -246,38 +258,52 @@ def _input(document: Document, units: Mapping[str, Unit]) -> Example:
         raise AuthoringError([document.problem((), INPUT_FORMS, show_value(raw))])
     if "input" in raw:
         return _from_input(document, units)
-    asked = [(turn["role"], turn["content"]) for turn in raw["messages"]]
-    return _as_sent(document, _of_messages(document, asked, ""), *_prompt(document, units))
+    unit, prompt = _prompt(document, units)
+    tools = tools_of_row(document, units[unit])
+    asked = asked_turns(document, raw["messages"], tools)
+    return _as_sent(document, _of_messages(document, asked, "", tools), unit, prompt)
 
 
 def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
     unit, prompt = _prompt(document, units)
-    problems = list(last_turn_problem(raw["input"], document, ("input",)))
+    tools = tools_of_row(document, units[unit])
+    problems = list(last_turn_problem(raw["input"], document, ("input",), steps=bool(tools)))
     if "{context}" in prompt.template and "context" not in raw:
         problems.append(document.problem((), f"a context, which the prompt of {unit} needs", "none"))
     if problems:
         raise AuthoringError(problems)
-    earlier, last = read_input(raw["input"])
+    *earlier, (role, last) = read_turns(raw["input"])
     system = (("system", prompt.system),) if prompt.system is not None else ()
-    asked = (*system, *earlier, (USER, prompt.fill(last, raw.get("context"))))
-    text, rejected = joined(earlier, last), raw.get("rejected")
-    return Example(asked, text, raw.get("output", ""), document.name, document.line(()), unit, rejected)
+    asked = (*system, *earlier, (role, prompt.fill(last, raw.get("context")) if role == USER else last))
+    text, output, rejected = joined(tuple(earlier), last), raw.get("output", ""), _rejected(document, tools)
+    output = as_canonical(output, tools) if output else ""
+    return Example(asked, text, output, document.name, document.line(()), unit, rejected, tools=tools)
+
+
+def _rejected(document: Document, tools: tuple[Tool, ...]) -> str | None:
+    given = document.data.get("rejected")
+    if isinstance(given, Mapping):
+        return output_text(document, given, tools, 0)
+    return None if given is None else as_canonical(given, tools)
 
 
 def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
-    *asked, (last, output) = ((turn["role"], turn["content"]) for turn in raw["messages"])
-    if last != ASSISTANT:
-        raise AuthoringError([document.problem(("messages",), "an assistant turn at the end", repr(last))])
-    row = _of_messages(document, asked, output)
-    return _as_sent(document, row, *_prompt(document, units)) if "unit" in raw else row
+    *asked, last = raw["messages"]
+    if last["role"] != ASSISTANT:
+        raise AuthoringError([document.problem(("messages",), "an assistant turn at the end", repr(last["role"]))])
+    unit, prompt = _prompt(document, units) if "unit" in raw else (None, None)
+    tools = tools_of_row(document, units[unit] if unit else None)
+    output = output_text(document, last, tools, len(asked))
+    row = _of_messages(document, asked_turns(document, asked, tools), output, tools)
+    return _as_sent(document, row, unit, prompt) if unit and prompt else row
 
 
-def _of_messages(document: Document, asked: Sequence[tuple[str, str]], output: str) -> Example:
+def _of_messages(document: Document, asked: Turns, output: str, tools: tuple[Tool, ...]) -> Example:
     """A row of messages, without a unit so far."""
-    text, rejected = "\n".join(content for role, content in asked if role != "system"), document.data.get("rejected")
-    return Example(tuple(asked), text, output, document.name, document.line(()), rejected=rejected)
+    text, rejected = "\n".join(content for role, content in asked if role != "system"), _rejected(document, tools)
+    return Example(asked, text, output, document.name, document.line(()), rejected=rejected, tools=tools)
 
 
 def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Example:
@@ -285,11 +311,12 @@ def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Exa
     sent = [("system", prompt.system)] if prompt.system is not None else []
     head, turns = [*row.messages[: len(sent)]], row.messages[len(sent) :]
     *earlier, (role, last) = turns or [("", "")]
-    found = unfill(prompt.template, last)
+    is_step = kind_of(role) == TOOL  # what a tool returned stands as it is
+    found = {"input": last} if is_step else unfill(prompt.template, last)
     if head != sent or "system" in dict(turns):
         system = show_value(prompt.system) if sent else "no system message"
         expected, wrong = f"{system} first, as in {unit}, and no other", f"{row.messages[0]}"
-    elif role != USER:
+    elif role != USER and not is_step:
         expected, wrong = "a user turn before the output", repr(role)
     elif found is None:
         expected, wrong = f"a last turn in the template of {unit}, {show_value(prompt.template)}", show_value(last)
@@ -319,7 +346,8 @@ def _repeated(lines: Sequence[Sequence[Example]]) -> list[Problem]:
     problems = []
     for rows in lines:
         row = rows[-1]
-        first = seen.setdefault((len(rows), row.messages, row.output, row.rejected), row)
+        tools = tuple(tool.written for tool in row.tools)
+        first = seen.setdefault((len(rows), row.messages, row.output, row.rejected, tools), row)
         if first is not row:
             found = f"the row of {first.file}:{first.line}"
             problems.append(Problem(Path(row.file), row.line, "", "each row once", found))

@@ -13,33 +13,45 @@ from typing import Any
 
 from tunegate.harness.authoring.document import Document, shortened, show_value
 from tunegate.harness.authoring.validation import validate
-from tunegate.harness.cases.conversation import ASSISTANT, USER
+from tunegate.harness.cases.chat_messages import role_of
+from tunegate.harness.cases.conversation import ASSISTANT, CALL_ID, TOOL, USER
 from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.outputs.message import ARGUMENTS, CALLS
+from tunegate.harness.rows.hermes import from_hermes
+from tunegate.harness.rows.tool_messages import OLDER, TOOLS, from_json, holds_calls
 
 AUTO, OWN, CHAT = "auto", "tunegate", "chat"
 PASSED = ("unit", "context")  # keys of our own that every form may hold
+_HOLDING = (
+    "messages", "input", "prompt", "completion", "chosen", "rejected", "preferred_output", "non_preferred_output",
+)  # keys that hold messages  # fmt: skip
 Rows = Iterator[dict[str, Any]]  # of our own form; `liked` is false for an output that is not to be learned
 
-_ROLES = {"human": USER, "gpt": ASSISTANT}
+_ROLES = {"human": USER, "gpt": ASSISTANT, "observation": TOOL}
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
-_NO_TOOLS = {
-    "anyOf": [{"type": "array", "maxItems": 0}, {"enum": ["", "[]"]}],  # TRL also takes them as JSON text
-    "description": "none: the suites send no tools, so an adapter is never evaluated with them",
+_GIVEN_TOOLS = {"anyOf": [{"type": "array"}, {"type": "object"}], "description": "a list of tools, or its JSON text"}
+_CALLING = {  # what such a turn holds is read where it becomes a turn of an input: `tool_messages`
+    "anyOf": [
+        {"properties": {"role": {"enum": [TOOL, "function"]}}},
+        {"required": [CALLS]},
+        {"required": [OLDER]},
+    ]
 }
 _TURN = {
-    "type": "object", "required": ["role", "content"], "description": "an object with role and content",
+    "type": "object", "required": ["role"], "description": "an object with role and content",
     "properties": {
-        "role": {"enum": ["system", USER, ASSISTANT]},
-        "content": _TEXT,
+        "role": {"enum": ["system", "developer", USER, ASSISTANT, TOOL, "function"]},
         "weight": {"enum": [0, 1]},
-        "tool_calls": _NO_TOOLS,
-        "function_call": _NO_TOOLS,
+        CALLS: {"type": "array", "items": {"type": "object"}, "description": "a list of calls"},
+        OLDER: {"type": "object", "description": "a call: {name, arguments}"},
     },
+    "if": {"required": ["role"], **_CALLING},
+    "else": {"required": ["content"], "properties": {"content": _TEXT}},
 }  # fmt: skip
 _SAID = {
     "type": "object", "required": ["from", "value"], "description": "an object with from and value",
     "properties": {
-        "from": {"enum": ["system", *_ROLES, USER, ASSISTANT]},
+        "from": {"enum": ["system", *_ROLES, USER, ASSISTANT, TOOL, OLDER]},
         "value": _TEXT,
         "weight": {"enum": [0, 1]},
     },
@@ -65,9 +77,9 @@ def _object(properties: Mapping[str, Any], *optional: str) -> dict[str, Any]:
 
 
 _TOOLS = {
-    "tools": _NO_TOOLS,
-    "functions": _NO_TOOLS,
-    "parallel_tool_calls": {"description": "anything: the suites send no tools"},
+    TOOLS: _GIVEN_TOOLS,
+    "functions": _GIVEN_TOOLS,
+    "parallel_tool_calls": {"description": "anything"},
 }
 
 
@@ -87,16 +99,27 @@ def _chat(document: Document) -> Rows:
 
 def _sharegpt(document: Document) -> Rows:
     raw = document.data
-    turns = [
-        {**each, "role": _ROLES.get(each["from"], each["from"]), "content": each["value"]}
-        for each in raw["conversations"]
-    ]
+    turns = [_said(document, at, each) for at, each in enumerate(raw["conversations"])]
     head = [{"role": "system", "content": raw["system"]}] if raw.get("system") else []
     yield from _conversation(document, "conversations", [*head, *turns])
 
 
+def _said(document: Document, at: int, said: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn of ShareGPT's as a message; `function_call` is a call, or several, as JSON text."""
+    weight = {"weight": said["weight"]} if "weight" in said else {}
+    if said["from"] != OLDER:
+        return {"role": _ROLES.get(said["from"], said["from"]), "content": said["value"], **weight}
+    found = from_json(said["value"])
+    calls = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, Mapping) for each in calls):
+        where, expected = ("conversations", at, "value"), "a call as JSON: {name, arguments}, or a list of them"
+        raise AuthoringError([document.problem(where, expected, show_value(said["value"]))])
+    return {"role": ASSISTANT, "content": "", CALLS: calls, **weight}
+
+
 def _conversation(document: Document, key: str, turns: Sequence[Mapping[str, Any]]) -> Rows:
     """A row for each assistant turn with a weight other than 0: the turn, after those before it."""
+    turns, tools = from_hermes(document, key, turns)
     problems = []
     if turns[-1]["role"] != ASSISTANT:
         problems.append(document.problem((key,), "an assistant turn at the end", repr(turns[-1]["role"])))
@@ -110,12 +133,15 @@ def _conversation(document: Document, key: str, turns: Sequence[Mapping[str, Any
         problems.append(document.problem((key, 0), "a turn before the one to learn", "none", hint))
     if problems:
         raise AuthoringError(problems)
+    offers = {TOOLS: tools} if tools else {}
     for at in learned:
-        yield {"messages": [_turn(each) for each in turns[: at + 1]]}
+        yield {"messages": [_turn(each) for each in turns[: at + 1]], **offers}
 
 
 def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
-    return {"role": message["role"], "content": message["content"]}
+    """A message with what our own form has: its role and content, and its calls or the id of the call of its result."""
+    kept = {key: message[key] for key in (CALLS, OLDER, CALL_ID) if message.get(key)}
+    return {"role": role_of(message), "content": message.get("content"), **kept}
 
 
 def _completion(document: Document) -> Rows:
@@ -166,8 +192,12 @@ def _with_prompt(document: Document) -> dict[str, Any]:
     return {**document.data, "prompt": chosen[:-1], "chosen": chosen[-1:], "rejected": rejected[-1:]}
 
 
-def _text_of(output: Any) -> str:
-    return output if isinstance(output, str) else str(output[-1]["content"])
+def _text_of(output: Any) -> Any:
+    """An output as a text, or as a message if it has calls."""
+    if isinstance(output, str):
+        return output
+    last = _turn(output[-1])
+    return last if holds_calls([last]) else last["content"]
 
 
 def _openai_preference(document: Document) -> Rows:
@@ -197,22 +227,22 @@ def _sets(*keys: str) -> tuple[frozenset[str], ...]:
 #: Every form but our own, whose schema is in `examples`. `weight` counts as a key of a row with weights.
 FORMS: Mapping[str, Form] = {
     CHAT: Form(
-        "chat: {messages} with tools or weights (TRL, OpenAI)",
-        _sets("messages weight", "messages tools", "messages parallel_tool_calls"),
+        "chat: {messages} with tools, calls or weights (TRL, OpenAI)",
+        _sets("messages weight", "messages tools", "messages tool_calls", "messages parallel_tool_calls"),
         _object({"messages": _turns(2), **_TOOLS}, *_TOOLS),
         _chat,
     ),
     "prompt-completion": Form(
         "prompt-completion: {prompt, completion} (TRL)",
         _sets("prompt completion"),
-        _object({"prompt": _text_or_turns(), "completion": _text_or_turns(), "tools": _NO_TOOLS}, "tools"),
+        _object({"prompt": _text_or_turns(), "completion": _text_or_turns(), "tools": _GIVEN_TOOLS}, "tools"),
         _completion,
     ),
     "preference": Form(
         "preference: {prompt, chosen, rejected} (TRL)",
         _sets("chosen rejected", "prompt chosen rejected"),
         _object(
-            {key: _text_or_turns() for key in ("prompt", "chosen", "rejected")} | {"tools": _NO_TOOLS},
+            {key: _text_or_turns() for key in ("prompt", "chosen", "rejected")} | {"tools": _GIVEN_TOOLS},
             "prompt", "tools",
         ),
         _preference,
@@ -222,7 +252,7 @@ FORMS: Mapping[str, Form] = {
         _sets("prompt completion label"),
         _object(
             {"prompt": _text_or_turns(), "completion": _text_or_turns(),
-             "label": {"type": "boolean", "description": "true or false"}, "tools": _NO_TOOLS},
+             "label": {"type": "boolean", "description": "true or false"}, "tools": _GIVEN_TOOLS},
             "tools",
         ),
         _kto,
@@ -239,7 +269,7 @@ FORMS: Mapping[str, Form] = {
     "sharegpt": Form(
         "sharegpt: {conversations: [{from, value}]}",
         _sets("conversations"),
-        _object({"conversations": _turns(2, _SAID), "system": {"type": "string"}, "tools": _NO_TOOLS},
+        _object({"conversations": _turns(2, _SAID), "system": {"type": "string"}, "tools": _GIVEN_TOOLS},
                 "system", "tools"),
         _sharegpt,
     ),
@@ -259,9 +289,16 @@ _OWN_KEYS = _sets("input output", "messages", "messages rejected", "input output
 
 
 def without_nulls(value: Any) -> Any:
-    """The value without keys whose value is null, which Parquet and exports write for what is missing."""
+    """The value without keys whose value is null, which Parquet and exports write for what is missing.
+
+    The arguments of a call keep theirs: whether null is an argument, its tool says (`tool_messages`).
+    """
     if isinstance(value, Mapping):
-        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+        return {
+            key: each if key == ARGUMENTS and isinstance(each, Mapping) else without_nulls(each)
+            for key, each in value.items()
+            if each is not None
+        }
     return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
@@ -295,6 +332,7 @@ def _fitting(raw: Any) -> list[str]:
         return []
     keys = {key for key, value in raw.items() if value is not None}
     keys |= {"weight"} if _has_weights(raw.get("messages")) else set()
+    keys |= {CALLS} if holds_calls(raw.get("messages")) else set()
     known = [(OWN, each) for each in _OWN_KEYS] + [(name, each) for name, form in FORMS.items() for each in form.keys]
     fits = [(name, each) for name, each in known if each <= keys]
     return sorted({name for name, each in fits if not any(each < other for _, other in fits)})
@@ -321,11 +359,25 @@ def as_own(document: Document, name: str) -> list[Document]:
     form = FORMS[name]
     if not isinstance(document.data, Mapping):
         raise AuthoringError([document.problem((), form.shown, show_value(document.data))])
-    read = replace(document, data=without_nulls(document.data))
+    read = replace(document, data=_unpacked(without_nulls(document.data)))
     if problems := validate(read, form.schema):
         raise AuthoringError(problems)
     passed = {key: read.data[key] for key in PASSED if key in read.data}
+    asked = read.data.get("input", {})  # OpenAI's preferences have them there
+    offers = [each.get(key) for each in (read.data, asked) if isinstance(each, Mapping) for key in (TOOLS, "functions")]
+    passed |= {TOOLS: next(filter(None, offers))} if any(offers) else {}
     return [replace(read, data={**passed, **row}) for row in form.rows(read)]
+
+
+def _unpacked(raw: Any) -> Any:
+    """A row with its tools and calls read, where they are JSON text, and without empty ones."""
+    if isinstance(raw, list):
+        return [_unpacked(each) for each in raw]
+    if not isinstance(raw, Mapping):
+        return raw
+    read = {key: from_json(raw[key]) for key in (TOOLS, "functions", CALLS, OLDER) if key in raw}
+    inner = {key: _unpacked(each) for key, each in raw.items() if key in _HOLDING}
+    return {key: each for key, each in {**raw, **inner, **read}.items() if key not in read or each}
 
 
 def unused_columns(documents: Sequence[Document], name: str) -> dict[str, int]:
@@ -337,7 +389,7 @@ def unused_columns(documents: Sequence[Document], name: str) -> dict[str, int]:
 
 def _unused(row: Mapping[str, Any], used: Mapping[str, Any]) -> Iterator[str]:
     """The columns of a row that are not used, and the keys of its messages."""
-    known = {*_TURN["properties"], *_SAID["properties"]}
+    known = {*_TURN["properties"], *_SAID["properties"], "content", CALL_ID}
     yield from (key for key in row if key not in used)
     for key, value in row.items():
         turns = value.get("messages") if isinstance(value, Mapping) else value

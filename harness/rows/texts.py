@@ -13,14 +13,16 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from tunegate.harness.cases.conversation import ASSISTANT, USER
+from tunegate.harness.cases.conversation import ASSISTANT, USER, WITH_CALLS, kind_of
 from tunegate.harness.cases.model import Case, Prompt, Task, Unit
+from tunegate.harness.outputs.message import ARGUMENTS, CALLS
 from tunegate.harness.rows.examples import Example, parsed_output
 from tunegate.harness.rows.normalize import FACT, PHRASE, Wording, normalise, wording
 
 Side = Literal["input", "output"]
 LONG = 8  # words; shorter outputs may come from a closed set that rows share with the fixtures
 SIDES: tuple[Side, ...] = ("input", "output")
+EXPECTED = "calls"  # the key of the calls in an expectation
 CLOSED = 3  # cases; an output or a passage shared by so many is not particular to one
 
 
@@ -98,7 +100,8 @@ def held_texts(row: Example) -> Iterator[EvalText]:
     """The texts of a row that stand for those of a case: its input, and long texts of its output."""
     held = HeldRow(row)
     yield EvalText(row.input, held, "input")
-    yield from (EvalText(text, held, "output") for text in dict.fromkeys(_strings(held.expect)) if _is_long(text))
+    texts = dict.fromkeys([*_strings(held.expect), *_calls(held.expect)])
+    yield from (EvalText(text, held, "output") for text in texts if _is_long(text))
 
 
 def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
@@ -125,10 +128,12 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
 def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
     if case.context:
         yield EvalText(case.context, case, "input", unit.sealed)
-    for role, text in case.turns if case.earlier else ():
-        if _is_long(text):  # a short one, such as `yes please`, is not particular to a case
-            yield EvalText(text, case, "input" if role == USER else "output", unit.sealed)
-    for text in dict.fromkeys([*_strings(case.expect), *unit.texts(case)]):
+    for role, turn in case.turns if case.earlier else ():
+        value = parsed_output(turn) if role == WITH_CALLS else turn
+        for text in (*_strings(value), *_calls(value)):
+            if _is_long(text):  # a short one, such as `yes please`, is not particular to a case
+                yield EvalText(text, case, "output" if kind_of(role) == ASSISTANT else "input", unit.sealed)
+    for text in dict.fromkeys([*_strings(case.expect), *_calls(case.expect), *unit.texts(case)]):
         if _is_long(text):
             yield EvalText(text, case, "output", unit.sealed)
 
@@ -145,14 +150,17 @@ class ExampleText:
 def example_texts(row: Example, prompts: Iterable[Prompt]) -> list[ExampleText]:
     """The texts of a row, each once, without the prompt templates of the suites."""
     # With a shared template, unrelated texts reach a coverage of .62.
-    turns = [(role, text if role == ASSISTANT else _unwrapped(text, prompts)) for role, text in row.messages]
+    turns = [
+        (kind_of(role), text if kind_of(role) == ASSISTANT else _unwrapped(text, prompts))
+        for role, text in row.messages
+    ]
     whole = row.input if row.unit else _joined(turns, USER, ASSISTANT)
     asked = [whole, *(text for role, text in turns if role != ASSISTANT)]
     # rejected outputs are training data as well: dpo moves away from them
     completions = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
     # of JSON the strings in it
     values = [parsed_output(text) if text.lstrip().startswith(("{", "[")) else text for text in completions]
-    outputs = [text for value in values for text in _strings(value) if _is_long(text)]
+    outputs = [text for value in values for text in (*_strings(value), *_calls(value)) if _is_long(text)]
     found = {text: ExampleText(text, row, None) for text in _across_turns(turns, row.output)}
     found |= {text: ExampleText(text, row, "output") for text in outputs}
     found |= {text: ExampleText(text, row, "input") for text in asked if text}
@@ -197,6 +205,22 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _strings(inner)
+
+
+def _calls(value: Any) -> Iterator[str]:
+    """The arguments of each call in a message or an expectation, as one text: each may be short."""
+    calls = value.get(EXPECTED, value.get(CALLS)) if isinstance(value, dict) else None
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict) and isinstance(arguments := call.get(ARGUMENTS), dict):
+            yield ", ".join(_scalars(dict(sorted(arguments.items()))))
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        yield str(value)
+    for each in inner or ():
+        yield from _scalars(each)
 
 
 def _is_long(text: str) -> bool:

@@ -7,16 +7,15 @@ Nothing is mended: a row of which any of this is uncertain makes no case.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.validation import validate
-from tunegate.harness.cases.conversation import ASSISTANT, CALL_ID, SYSTEM, TOOL, USER, Written, last_turn_problem
+from tunegate.harness.cases.chat_messages import OddMessage, role_of, written_turns
+from tunegate.harness.cases.conversation import ASSISTANT, SYSTEM, USER, Written, last_turn_problem
 from tunegate.harness.cases.json_schemas import snapshot_schema
 from tunegate.harness.checks.tools.check import ToolsCheck
 from tunegate.harness.checks.tools.definitions import Tool, ToolSet, read_tools
@@ -24,14 +23,12 @@ from tunegate.harness.checks.tools.expected import NONE, expected_problems
 from tunegate.harness.checks.tools.matching import MOST_EXPECTED
 from tunegate.harness.checks.tools.validity import Offered
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.core.escaping import whole
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.outputs.json_text import read_json_text
-from tunegate.harness.outputs.message import CALLS, CONTENT, Message, read_message, show_name
+from tunegate.harness.outputs.message import Message, read_message, show_name
 
 MESSAGES, TOOLS = "messages", "tools"
-_ROLES = {"developer": SYSTEM, "model": ASSISTANT, "function": TOOL}  # of other names
 NO_MESSAGES, NO_ANSWER, FORCED = (
     "without messages",
     "without an output of the assistant",
@@ -95,7 +92,7 @@ class RowReader:
             raise NoCase(FORCED, f"tool_choice: {show_value(request['tool_choice'])}")
         output = read_message(last)
         self._check(line, output, tools)
-        written = [turn for at in range(len(messages)) for turn in _turn(messages, at)]
+        written = _written(messages)
         self._check_input(line, written)
         system = written.pop(0)[SYSTEM] if SYSTEM in written[0] else ""
         asked = written[0][USER] if len(written) == 1 else written
@@ -183,7 +180,7 @@ def _exchange(
         raise NoCase(ODD, f"a message that is no object: {show_value(odd[0])}")
     if choices := response.get("choices"):
         return messages, _choice(choices)
-    places = [at for at, each in enumerate(messages) if _role(each) == ASSISTANT]
+    places = [at for at, each in enumerate(messages) if role_of(each) == ASSISTANT]
     if not places:
         raise NoCase(NO_ANSWER, "no turn of the assistant")
     last = messages[places[-1]]
@@ -204,47 +201,11 @@ def _choice(choices: Any) -> Mapping[str, Any]:
     return choice["message"]  # type: ignore[no-any-return]
 
 
-def _role(message: Mapping[str, Any]) -> str:
-    role = message.get("role")
-    return _ROLES.get(role, role) if isinstance(role, str) else ""
-
-
-def _turn(messages: Sequence[Mapping[str, Any]], at: int) -> Iterator[dict[str, Any]]:
-    """A message as a turn of an input. Ids stand only where results do not come in the order of their calls."""
-    message, role = messages[at], _role(messages[at])
-    if role == TOOL:
-        said, given = _text(message), message.get(CALL_ID)
-        before = [*takewhile(lambda each: _role(each) == TOOL, reversed(messages[:at]))]
-        owner = messages[at - len(before) - 1] if at > len(before) else {}
-        yield {TOOL: {CALL_ID: given, CONTENT: said} if _needs_ids(messages, at - len(before), owner) else said}
-    elif role == ASSISTANT and (read := read_message(message)).calls:
-        with_ids = _needs_ids(messages, at + 1, message)
-        text = {CONTENT: read.content} if read.content.strip() else {}
-        yield {ASSISTANT: text | {CALLS: [call.as_dict(with_ids and bool(call.id)) for call in read.calls]}}
-    elif role in (SYSTEM, USER, ASSISTANT):
-        yield {role: _text(message)}
-    else:
-        raise NoCase(ODD, f"the role {show_value(message.get('role'))}")
-
-
-def _needs_ids(messages: Sequence[Mapping[str, Any]], start: int, owner: Mapping[str, Any]) -> bool:
-    """Whether the results from `start` on do not come in the order of their owner's calls."""
-    results = [each.get(CALL_ID) for each in takewhile(lambda each: _role(each) == TOOL, messages[start:])]
-    calls = [call.id for call in read_message(owner).calls]
-    return any(results) and results != calls[: len(results)]
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    """The text of a message: a text, or parts that are texts."""
-    content = message.get(CONTENT)
-    parts = content if isinstance(content, list) else [content]
-    found = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
-    texts = [each for each in found if isinstance(each, str)]
-    if isinstance(content, Mapping) and _role(message) == TOOL:
-        return whole(json.dumps(content, ensure_ascii=False))
-    if len(texts) < max(1, len(parts)):
-        raise NoCase(ODD, f"content of {_role(message)} that is no text: {show_value(content)}")
-    return whole("".join(texts))
+def _written(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    try:
+        return written_turns(messages)
+    except OddMessage as error:
+        raise NoCase(ODD, str(error)) from None
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import Optim
 from tunegate.trainers.data.preference import apart, for_method, tokenize_for, unpaired
+from tunegate.trainers.data.writer import writer_of
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 
 pytestmark = pytest.mark.real
@@ -49,7 +50,7 @@ def train(tmp_path):
     def tokens(rows, recipe):
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         read = read_examples([tmp_path / "rows.jsonl"], task)
-        return tokenize_for(for_method(read, recipe, lambda _: None), tokenizer, recipe)
+        return tokenize_for(for_method(read, recipe, lambda _: None), writer_of(tokenizer), recipe)
 
     return train
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ RECIPE_SCHEMA = mapping(
         "version": about("the file format", {"const": 1, "description": "the file format's version, 1"}),
         "task": about("the task whose units the rows name: a folder of the fixtures", TEXT),
         "model": about("the base model, as in --model", PATH),
+        "tool_format": about("the form of tools and calls, by TRL's name, as in --tool-format", TEXT),
         "rows": about(
             "the training rows; paths are relative to the recipe",
             {"type": "array", "minItems": 1, "items": PATH, "description": "a list of at least one file"},
@@ -131,6 +132,7 @@ class Recipe:
     output: Path
     format: str = AUTO
     model: str = "smollm2"
+    tool_format: str | None = None
     failing_rows: str | Mapping[str, str] = REFUSE
     private_data: str | Mapping[str, str] = REFUSE
     memorization: str | Mapping[str, str] = REFUSE
@@ -161,11 +163,27 @@ class Recipe:
         """Whether its rows were trained on already, elsewhere: nothing can be left out any more."""
         return self.failing_rows == ALREADY
 
+    def opening(self, options: ModelOptions) -> Recipe:
+        """The recipe with the options of the command line, which must not name another tool format.
+
+        Raises:
+            Refused: they do.
+        """
+        given = options.tool_format
+        if self.tool_format and given and self.tool_format != given:
+            raise Refused(
+                f"{show_path(self.path)}: tool_format: expected {given}, as in --tool-format or pyproject.toml, found "
+                f"{self.tool_format}; name one of them"
+            )
+        named = self.tool_format or given
+        return replace(self, opened=replace(options, tool_format=named), tool_format=named)
+
     def effective(self) -> dict[str, Any]:
         """All effective values, including defaults, without paths."""
         # Without paths, a recipe has the same digest on every machine; the start is identified by its digest.
         of_method = {self.method: asdict(getattr(self, self.method))} if self.method in PREFERENCE_METHODS else {}
         if_given: dict[str, Any] = {"stop": asdict(self.stop)} if self.stop.kl else {}
+        if_given |= {"tool_format": self.tool_format} if self.tool_format else {}
         if_given |= {"report_to": list(self.report_to)} if self.report_to else {}
         return {
             "task": self.task, "model": self.model, "format": self.format, "failing_rows": self.failing_rows,

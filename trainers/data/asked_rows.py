@@ -13,6 +13,7 @@ from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, with_shots
 from tunegate.harness.rows.examples import Example
+from tunegate.trainers.data.validation import check_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,14 @@ def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
     unit = units[row.unit]
     model = unit.cases[0]
     asked = with_shots(unit, model.prompt, row.messages) if rung in WITH_SHOTS else row.messages
-    constraint = constraint_of_check(model.check) if rung in CONSTRAINED else None
-    request = Request(row.place, asked, model.decoding, constraint=constraint)
+    check = check_of(unit, model.check, row)
+    constraint = constraint_of_check(check) if rung in CONSTRAINED else None
+    request = Request(row.place, asked, model.decoding, constraint=constraint, tools=row.tools)
     if reason := _why_not(unit) or ("" if row.liked else "its output is not liked"):
         return AskedRow(request, reason=reason, unit=unit.name)
     kind = unit.check_kind
-    expect = kind.expect_of(model.check, row.output) if kind.expect_of else None
-    case = Case(str(row.line), unit.key, row.input, model.check, model.prompt, model.decoding, expect)
+    expect = kind.expect_of(check, row.output) if kind.expect_of else None
+    case = Case(str(row.line), unit.key, row.input, check, model.prompt, model.decoding, expect, tools=row.tools)
     return AskedRow(request, case, unit=unit.name)
 
 
@@ -68,5 +70,5 @@ def _why_not(unit: Unit) -> str:
         return "its scores are not pass/fail"
     if not unit.check_kind.by_expect:
         return f"the {unit.suite} check cannot score without a case's expect"
-    checks = len({case.check.references for case in unit.cases})
+    checks = len({check_of(unit, case.check).references for case in unit.cases})
     return f"its cases have {checks} different checks" if checks > 1 else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from tunegate.harness.outputs.message import read_output
 from tunegate.harness.rows.examples import Example
 from tunegate.harness.text.near_copies import folded_text, near_copies
 
@@ -23,6 +24,8 @@ class DuplicatePair:
     @property
     def agrees(self) -> bool:
         """Whether both rows have the same output."""
+        if self.first.tools:
+            return read_output(self.first.output).key() == read_output(self.second.output).key()
         return folded_text(self.first.output) == folded_text(self.second.output)
 
 
@@ -35,14 +38,24 @@ def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
     pairs, firsts = [], list[Example]()
     seen: dict[tuple[object, ...], Example] = {}
     for row in rows:
-        first = seen.setdefault((row.unit, tuple((role, folded_text(text)) for role, text in row.messages)), row)
+        said = tuple((role, folded_text(text)) for role, text in row.messages)
+        first = seen.setdefault((row.unit, said, _offered(row)), row)
         if first is row:
             firsts.append(row)
         else:
             pairs.append(DuplicatePair(first, row, 1.0))
-    for _, unit in groupby(sorted(firsts, key=lambda row: row.unit or ""), key=lambda row: row.unit):
+    for _, unit in groupby(sorted(firsts, key=_asked_of), key=_asked_of):
         pairs += _near(list(unit))
     return sorted(pairs, key=lambda pair: -pair.alike)
+
+
+def _offered(row: Example) -> tuple[str, ...]:
+    """The tools of a row: with others, the same words are another question."""
+    return tuple(tool.written for tool in row.tools)
+
+
+def _asked_of(row: Example) -> tuple[str, tuple[str, ...]]:
+    return row.unit or "", _offered(row)
 
 
 def _near(rows: Sequence[Example]) -> Iterator[DuplicatePair]:

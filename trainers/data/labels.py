@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunegate.harness.core.escaping import shown
+from tunegate.harness.outputs.message import read_output
 from tunegate.harness.rows.examples import Example, parsed_output
 
 ROWS_PER_VALUE = 4  # on average, of a field whose values are labels
 FEWEST = 4  # rows of a label that may be warned about
 MOST = 8  # labels shown
+TOOL = "tool"  # the field of the tools that are called
 
 Label = tuple[str, str]  # the field's path, and its value as JSON
 
@@ -39,7 +41,16 @@ def render_lost_labels(before: Sequence[Example], after: Sequence[Example]) -> I
 
 
 def _counted(rows: Sequence[Example]) -> Counter[Label]:
-    return Counter(label for row in rows for label in set(_leaves("", parsed_output(row.output))))
+    return Counter(label for row in rows for label in set(_labels(row)))
+
+
+def _labels(row: Example) -> Iterator[Label]:
+    """The labels of an output: of one with tools, those that it calls, or that it calls none."""
+    if row.tools:
+        calls = read_output(row.output).calls
+        yield from ((TOOL, call.name) for call in calls) if calls else ((TOOL, "none"),)
+    else:
+        yield from _leaves("", parsed_output(row.output))
 
 
 def _leaves(path: str, value: Any) -> Iterator[Label]:

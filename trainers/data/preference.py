@@ -13,6 +13,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import DPO, KTO, PREFERENCE_METHODS, Recipe
 from tunegate.trainers.data.tokenize import BATCH, VERSION, Tokens, check_batch, tokenize
+from tunegate.trainers.data.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +119,15 @@ def _problem(row: Example, key: str, expected: str, found: str, hint: str) -> Pr
     return Problem(Path(row.file), row.line, key, expected, found, hint)
 
 
-def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Data:
+def tokenize_for(rows: Sequence[Example], writer: Writer, recipe: Recipe) -> Data:
     """Tokenize the rows for the recipe's method, one entry per row; see `unpaired` for kto.
 
     Raises:
         Refused: as in `tokenize`, for either output.
     """
-    chosen = tokenize(rows, tokenizer, recipe.optim.max_length)
+    chosen = tokenize(rows, writer, recipe.optim.max_length)
     worse = [replace(row, output=row.rejected) for row in rows if row.rejected is not None]
-    rejected = iter(tokenize(worse, tokenizer, recipe.optim.max_length))
+    rejected = iter(tokenize(worse, writer, recipe.optim.max_length))
     return [_datum(row, tokens, rejected) for row, tokens in zip(rows, chosen, strict=True)]
 
 

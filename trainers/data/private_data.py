@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.privacy.detectors import find_private
-from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.examples import Example, parsed_output
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.validation import settle_rows
 
@@ -83,6 +83,15 @@ def private_data_as_dict(found: Sequence[PrivateData], recipe: Recipe) -> dict[s
 
 def _texts(row: Example) -> Iterator[str]:
     """The texts of a row, without a unit's system prompt, which is part of the fixtures."""
-    yield from (text for role, text in row.messages if role != "system" or row.unit is None)
-    yield row.output
-    yield row.rejected or ""
+    asked = [text for role, text in row.messages if role != "system" or row.unit is None]
+    outputs = [row.output, row.rejected or ""]
+    yield from (*asked, *outputs)
+    if row.tools:  # JSON writes some characters of an argument in another way, such as a line end
+        yield from (text for each in (*asked, *outputs) for text in _strings(parsed_output(each)))
+        yield from (tool.written for tool in row.tools if row.unit is None)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The texts in a value that was JSON, without the value itself."""
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from (each,) if isinstance(each, str) else _strings(each)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.rows.examples import Example
+from tunegate.trainers.data.writer import Writer
 
 BATCH = ("input_ids", "attention_mask", "labels")
 VERSION = "is this a version of trl that Tunegate supports?"
@@ -41,14 +41,14 @@ class Tokens:
         return asdict(self)
 
 
-def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[Tokens]:
+def tokenize(rows: Sequence[Example], writer: Writer, max_length: int) -> list[Tokens]:
     """Tokenize every row: the prompt as the suites render it, the output, then the end-of-turn token.
 
     Raises:
         Refused: a row is longer than `max_length` tokens, which would cut its end of turn, contains one in its
             output, or does not fit the chat template.
     """
-    found = [_tokens(row, tokenizer, tokenizer.eos_token_id) for row in rows]
+    found = [_tokens(row, writer) for row in rows]
     long = [
         (row, len(each.input_ids)) for row, each in zip(rows, found, strict=True) if len(each.input_ids) > max_length
     ]
@@ -61,18 +61,9 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
     return found
 
 
-def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
-    # rendered by the code that the suites use, so that the two cannot diverge
-    prompt = render_prompt(tokenizer, row.request)
-    before = tokenizer(prompt, add_special_tokens=False).input_ids
-    # Tokenized separately from the prompt, since a token that spans the boundary is never sent.
-    completion = tokenizer(row.output, add_special_tokens=False).input_ids
-    if end in completion:
-        raise Refused(
-            f"{row.place}: expected an output without {tokenizer.eos_token}, found it in the output; delete it, the "
-            "trainer adds it"
-        )
-    return Tokens([*before, *completion, end], [0] * len(before) + [1] * (len(completion) + 1))
+def _tokens(row: Example, writer: Writer) -> Tokens:
+    before, completion = writer.prompt(row), writer.completion(row)
+    return Tokens([*before, *completion], [0] * len(before) + [1] * len(completion))
 
 
 def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunegate.harness.cases.model import Task, Unit
-from tunegate.harness.checks.base import Finding
+from tunegate.harness.checks.base import Check, Finding, Outcome
+from tunegate.harness.checks.tools.check import ToolsCheck
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.scoring import prepare_checks
+from tunegate.harness.outputs.message import content_of
 from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP, REFUSE
@@ -63,10 +65,23 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
             if own:
                 found.append(_grade_unit(units[name], own))
                 done(len(own) if units[name] in gradable else 0)
-    loose = sum(row.unit is None for row in rows)
-    if loose:
-        found.append(UnitGrades("", loose, not_scored="rows of messages name no unit", graded=False))
-    return found
+    return found + [_of_no_unit(own) for own in _loose(rows) if own]
+
+
+def _loose(rows: Sequence[Example]) -> Iterator[list[Example]]:
+    """The rows that name no unit: those that offer tools, and the others."""
+    yield [row for row in rows if row.unit is None and row.tools]
+    yield [row for row in rows if row.unit is None and not row.tools]
+
+
+def _of_no_unit(rows: Sequence[Example]) -> UnitGrades:
+    """The grades of rows that name no unit: calls are held to the tools that the row itself offers."""
+    no_unit = "rows of messages name no unit"
+    if not rows[0].tools:
+        return UnitGrades("", len(rows), not_scored=no_unit, graded=False)
+    outcomes = [(row, ToolsCheck().offering(row.tools)(row.output, None, row.input)) for row in rows if row.liked]
+    failures = tuple(Failure(row, outcome.findings) for row, outcome in outcomes if outcome.score < 1.0)
+    return UnitGrades("", len(rows), failures, f"which calls are right, since {no_unit}")
 
 
 def why_not_graded(unit: Unit) -> str:
@@ -74,18 +89,31 @@ def why_not_graded(unit: Unit) -> str:
     if not unit.check_kind.by_expect:
         return f"the {unit.suite} check cannot score without a case's expect"
     # a row names a unit, not a case, so its check is unknown
-    checks = len({case.check.references for case in unit.cases})
+    checks = len({check_of(unit, case.check).references for case in unit.cases})
     return f"the unit's cases have {checks} different checks" if checks > 1 else ""
+
+
+def check_of(unit: Unit, check: Check, row: Example | None = None) -> Check:
+    """The check of a unit's cases as one of all its tools, or of those that a row offers."""
+    if isinstance(check, ToolsCheck):
+        return check.offering(row.tools if row else unit.configuration.tools)
+    return check
+
+
+def scored(unit: Unit, row: Example, output: str) -> Outcome:
+    """Score an output of a row with the check of its unit, without an `expect`."""
+    check = check_of(unit, unit.cases[0].check, row)
+    seen = output if isinstance(check, ToolsCheck) or not row.tools else content_of(output)
+    return check(seen, None, row.input)
 
 
 def _grade_unit(unit: Unit, rows: Sequence[Example]) -> UnitGrades:
     if reason := why_not_graded(unit):
         return UnitGrades(unit.name, len(rows), not_scored=reason, graded=False)
-    check = unit.cases[0].check
-    outcomes = [(row, check(row.output, None, row.input)) for row in rows if row.liked]
+    outcomes = [(row, scored(unit, row, row.output)) for row in rows if row.liked]
     failures = tuple(Failure(row, outcome.findings) for row, outcome in outcomes if outcome.score < 1.0)
     worse = [(row, row.rejected if row.liked else row.output) for row in rows]
-    passing = tuple(row for row, output in worse if output and check(output, None, row.input).score == 1.0)
+    passing = tuple(row for row, output in worse if output and scored(unit, row, output).score == 1.0)
     return UnitGrades(unit.name, len(rows), failures, unit.check_kind.by_expect, passing=passing)
 
 

@@ -78,7 +78,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
     from tunegate.trainers.training.methods import trainer_of
 
     disable_progress_bar()
-    tokenizer = load_tokenizer(base, recipe.opened.chat_template)
+    tokenizer = load_tokenizer(base, recipe.opened.chat_template, recipe.opened.tool_format)
     model, lora = _policy(recipe, base, tokenizer)
     columns, aside = (
         Dataset.from_list([row.columns() for row in rows]) if rows else None for rows in (data, validation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from tunegate.harness.checks.schema.grading import Leaf, Leaves, ListsTooLong, c
 from tunegate.harness.checks.schema.pass_rule import FIELD_OPTIONS, read_rules, rule_problems
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import Validator
-from tunegate.harness.checks.tools.definitions import ToolSet
+from tunegate.harness.checks.tools.definitions import Tool, ToolSet
 from tunegate.harness.checks.tools.expected import NONE, expect_schema, expected_problems
 from tunegate.harness.checks.tools.matching import TOOL, ToolGrader, tool_fields
 from tunegate.harness.checks.tools.validity import Offered
@@ -74,6 +74,10 @@ class ToolsCheck:
             raise AuthoringError(problems)
         return check
 
+    def offering(self, tools: Sequence[Tool]) -> ToolsCheck:
+        """Return the check of a request that offers only these of its tools, or others."""
+        return replace(self, offers=Offered.of(tools, self.offers.read))
+
     @cached_property
     def references(self) -> str:
         """The digest of the options and of what the tools' schemas hold calls to; their words are configuration."""
@@ -84,7 +88,8 @@ class ToolsCheck:
         tools = tuple(self.offers.tools.values())
         return ToolGrader(tool_fields(tools), read_rules(self.options), self.options.get("match") != "subset")
 
-    def _in_order(self, expect: Any) -> bool:
+    def is_in_order(self, expect: Any) -> bool:
+        """Whether the order of calls counts, of a case with this `expect`."""
         return (expect or {}).get("order", self.options.get("order")) == "strict"
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
@@ -116,7 +121,7 @@ class ToolsCheck:
             leaves = self._grader().grade(expect["calls"], (), in_order=False)
             return leaves, (Finding("expect.calls", "the message has no call"),)
         try:
-            leaves = self._grader().grade(expect["calls"], message.calls, self._in_order(expect))
+            leaves = self._grader().grade(expect["calls"], message.calls, self.is_in_order(expect))
         except ListsTooLong:
             leaves = self._grader().grade(expect["calls"], (), in_order=False)
             return leaves, (Finding("expect.limit", "unordered lists are too long to compare"),)
@@ -139,7 +144,7 @@ class ToolsCheck:
 
     def canonical_output(self, output: str) -> str:
         """The message without the order of arguments, and of calls unless the order is strict."""
-        return read_output(output).key(self._in_order(None))
+        return read_output(output).key(self.is_in_order(None))
 
     def parts(self, expect: Any) -> frozenset[str]:
         """The names of the rates and fields that score an output for a case with this `expect`."""

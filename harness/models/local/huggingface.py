@@ -72,6 +72,18 @@ class Base:
         return format_of(self.tokenizer)
 
     @cached_property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end outputs, by the model's generation settings and its tokenizer; loads no weights."""
+        transformers = quiet_transformers()
+        try:
+            found = transformers.GenerationConfig.from_pretrained(self.folder, local_files_only=True)
+        except OSError:  # a folder without such settings: they are in its config.json
+            config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            found = transformers.GenerationConfig.from_model_config(config)
+        _check_ends(found.eos_token_id, self.folder)
+        return frozenset(_plain_generation(found, self.tokenizer).eos_token_id)
+
+    @cached_property
     def thinking(self) -> Tags | None:
         """The reasoning tags of the tokenizer; None if it has none."""
         return thinking_tags(self.folder)

@@ -32,7 +32,7 @@ from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, loaded_weights, resolve
 from tunegate.harness.models.served.dialect import Dialect
-from tunegate.harness.models.served.http_client import TRIES, HttpClient
+from tunegate.harness.models.served.http_client import TRIES, Flaw, HttpClient
 from tunegate.harness.models.served.responses import finish_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import LLGUIDANCE, fields_of
@@ -234,7 +234,9 @@ class VllmBase:
 
 
 class _Client(Server):
-    """A client of the run's own server: its dialect is known, and it gets no key."""
+    """A client of the run's own server: its dialect is known, and it gets no key; an empty output is the model's."""
+
+    lack: Flaw = staticmethod(lambda _: "")
 
     def __init__(self, name: str, base: VllmBase) -> None:
         # the folder's tokenizer, since prompts are sent in token ids

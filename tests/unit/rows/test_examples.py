@@ -170,7 +170,7 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
             {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]},
             "messages: expected an assistant turn at the end, found 'user'",
         ),
-        ({"messages": [{"role": "tool", "content": "a"}, {"role": "assistant", "content": "b"}]}, "expected an object"),
+        ({"messages": [{"role": "tool", "content": "a"}, {"role": "assistant", "content": "b"}]}, "expected a row of"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_row_is_named(read, line, said):

@@ -10,6 +10,7 @@ from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 from tunegate.harness.rows.examples import Example, read_examples
 from tunegate.trainers.data.tokenize import Tokens, check_batch, tokenize
+from tunegate.trainers.data.writer import writer_of
 
 ROW = Example((("user", "It drips."),), "It drips.", "boiler", "rows.jsonl", 3)
 
@@ -25,7 +26,7 @@ def test_what_is_trained_is_what_the_suites_ask(tmp_path, tokenizer):
     (tmp_path / "rows.jsonl").write_text('{"input": "It drips.\\n", "context": "é 👍", "output": "boiler"}')
     (task,) = load_tasks(tmp_path)
 
-    (row,) = tokenize(read_examples([tmp_path / "rows.jsonl"], task), tokenizer, 1000)
+    (row,) = tokenize(read_examples([tmp_path / "rows.jsonl"], task), writer_of(tokenizer), 1000)
 
     (asked,) = requests(task.units)
     sent = tokenizer(render_prompt(tokenizer, asked), add_special_tokens=False).input_ids
@@ -36,18 +37,18 @@ def test_what_is_trained_is_what_the_suites_ask(tmp_path, tokenizer):
 
 
 def test_a_row_that_would_be_cut_is_refused(tokenizer):
-    length = len(tokenize([ROW], tokenizer, 1000)[0].input_ids)
+    length = len(tokenize([ROW], writer_of(tokenizer), 1000)[0].input_ids)
 
-    assert tokenize([ROW], tokenizer, length)
+    assert tokenize([ROW], writer_of(tokenizer), length)
     with pytest.raises(Refused, match=rf"rows\.jsonl:3: .*max_length = {length - 1} tokens, found {length} \(1 such"):
-        tokenize([ROW], tokenizer, length - 1)
+        tokenize([ROW], writer_of(tokenizer), length - 1)
 
 
 def test_an_end_of_turn_inside_an_answer_is_refused(tokenizer):
     row = Example(ROW.messages, ROW.input, "boiler<|end|>", "rows.jsonl", 8)
 
     with pytest.raises(Refused, match=r"rows\.jsonl:8: expected an output without <\|end\|>, found it in"):
-        tokenize([row], tokenizer, 1000)
+        tokenize([row], writer_of(tokenizer), 1000)
 
 
 def test_messages_that_the_template_does_not_take_are_refused(tiny_model):
@@ -57,17 +58,17 @@ def test_messages_that_the_template_does_not_take_are_refused(tiny_model):
     with pytest.raises(
         Refused, match=r"rows\.jsonl:3: expected messages that the model's chat template accepts.*user: no"
     ):
-        tokenize([ROW], tokenizer, 1000)
+        tokenize([ROW], writer_of(tokenizer), 1000)
 
 
 def rows_of_two_lengths(tokenizer):
-    return tokenize([ROW, Example(ROW.messages, ROW.input, "b", "rows.jsonl", 4)], tokenizer, 1000)
+    return tokenize([ROW, Example(ROW.messages, ROW.input, "b", "rows.jsonl", 4)], writer_of(tokenizer), 1000)
 
 
 def test_the_trap_a_pad_token_that_is_the_end_token(tokenizer):
     from transformers import DataCollatorForLanguageModeling
 
-    row = tokenize([ROW], tokenizer, 1000)[0]
+    row = tokenize([ROW], writer_of(tokenizer), 1000)[0]
     answer = Tokens(list(row.output), [1] * len(row.output))
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     batch = DataCollatorForLanguageModeling(tokenizer, mlm=False)([{"input_ids": answer.input_ids}])

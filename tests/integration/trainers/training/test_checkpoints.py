@@ -22,6 +22,7 @@ from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.tokenize import tokenize
+from tunegate.trainers.data.writer import writer_of
 from tunegate.trainers.training import loop as fit
 from tunegate.trainers.training.checkpoints import MARK
 
@@ -122,7 +123,7 @@ def rows_tokens(place: Killed) -> int:
     """The tokens of all rows, as the trainer sees them."""
     recipe = read_recipe(place.path / "recipe.yaml")
     rows = read_examples(recipe.rows, load_tasks(place.path / "fixtures")[0])
-    return sum(len(row.input_ids) for row in tokenize(rows, load_tokenizer(Path(recipe.model)), 1024))
+    return sum(len(row.input_ids) for row in tokenize(rows, writer_of(load_tokenizer(Path(recipe.model))), 1024))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tunegate.harness.models.local.huggingface import load_base
 from tunegate.harness.models.probe import PROBE
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.preference import LabelledExample, check_labelled, tokenize_for, unpaired
+from tunegate.trainers.data.writer import writer_of
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 
 BETA = 0.3
@@ -67,7 +68,7 @@ def test_each_answer_counts_by_itself_and_the_liked_ones_become_more_likely(judg
     assert record["training"]["last_loss"] < record["training"]["first_loss"] - 0.005
 
     copy = judged.copy_to(tmp_path / "copy")
-    data = tokenize_for(pairs(copy), tokenizer, read_recipe(copy.path / "recipe.yaml"))
+    data = tokenize_for(pairs(copy), writer_of(tokenizer), read_recipe(copy.path / "recipe.yaml"))
     probe = tokenizer(PROBE, return_tensors="pt").input_ids
     before, after = (
         margins(load_adapter(load_base(tiny_model), judged.path / name, probe), data) for name in ("adapter", "better")
@@ -79,7 +80,7 @@ def test_the_loss_is_that_of_the_paper(place, tiny_model, tokenizer):  # noqa: F
     import torch
 
     read = read_recipe(place.path / "recipe.yaml")
-    data = unpaired(tokenize_for(pairs(place)[:2], tokenizer, read), read)
+    data = unpaired(tokenize_for(pairs(place)[:2], writer_of(tokenizer), read), read)
     with quiet_libraries():
         trainer = build_trainer(read, tiny_model, data, place.path / "work", quiet())
     torch.manual_seed(1)
@@ -124,7 +125,7 @@ def test_a_batch_must_hold_each_answer_whole_and_as_its_row_likes_it(place, toke
     from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
     read = read_recipe(place.path / "recipe.yaml")
-    data = unpaired(tokenize_for(pairs(place)[:2], tokenizer, read), read)
+    data = unpaired(tokenize_for(pairs(place)[:2], writer_of(tokenizer), read), read)
     collate = DataCollatorForUnpairedPreference(pad_token_id=2)
 
     check_labelled(collate([each.columns() for each in data]), data)

@@ -22,6 +22,7 @@ from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.preference import Data, check_pairs, tokenize_for
+from tunegate.trainers.data.writer import writer_of
 from tunegate.trainers.training.estimate import Estimate
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 
@@ -140,7 +141,7 @@ def margins(model, data: Data) -> list[float]:
 
 
 def test_what_is_preferred_becomes_more_likely_against_what_is_rejected(preferred, tiny_model, tokenizer):
-    data = tokenize_for(preferences(preferred), tokenizer, read_recipe(preferred.path / "recipe.yaml"))
+    data = tokenize_for(preferences(preferred), writer_of(tokenizer), read_recipe(preferred.path / "recipe.yaml"))
     probe = tokenizer(PROBE, return_tensors="pt").input_ids
 
     before, after = (
@@ -162,7 +163,7 @@ def test_the_loss_is_that_of_the_paper_and_its_reference_is_the_start(place, tin
     del recipe["start"]
     (place.path / "recipe.yaml").write_text(json.dumps({**recipe, **({"start": start} if start else {})}))
     read = read_recipe(Path("recipe.yaml"))
-    data = tokenize_for(preferences(place)[:4], tokenizer, read)
+    data = tokenize_for(preferences(place)[:4], writer_of(tokenizer), read)
     with quiet_libraries():
         trainer = build_trainer(read, tiny_model, data, place.path / "work", quiet())
     torch.manual_seed(1)
@@ -214,7 +215,7 @@ def test_a_dry_run_counts_the_tokens_of_both_answers(place):
 
 @pytest.fixture
 def data(preferred, tokenizer) -> Data:
-    return tokenize_for(preferences(preferred)[:3], tokenizer, read_recipe(preferred.path / "recipe.yaml"))
+    return tokenize_for(preferences(preferred)[:3], writer_of(tokenizer), read_recipe(preferred.path / "recipe.yaml"))
 
 
 def batch_of(pairs, max_length=None):
@@ -355,7 +356,7 @@ def test_a_start_that_would_be_replaced_is_refused(place):
 
 def test_a_start_that_changes_after_it_was_checked_is_refused(place, tiny_model, tokenizer):
     read = read_recipe(Path("recipe.yaml"))
-    data = tokenize_for(preferences(place)[:4], tokenizer, read)
+    data = tokenize_for(preferences(place)[:4], writer_of(tokenizer), read)
     edit_weights(place.path / "adapter")
 
     with pytest.raises(Refused, match=r"start: adapter: expected the adapter that its training\.json describes"):
@@ -366,7 +367,7 @@ def test_nothing_is_looked_for_on_a_hub_when_a_start_of_a_named_base_is_saved(pl
     config = Path("adapter/adapter_config.json")
     config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "smollm2"}))
     read = read_recipe(Path("recipe.yaml"))
-    data = tokenize_for(preferences(place)[:4], tokenizer, read)
+    data = tokenize_for(preferences(place)[:4], writer_of(tokenizer), read)
     with quiet_libraries():
         trainer = build_trainer(read, tiny_model, data, place.path / "work", quiet())
 

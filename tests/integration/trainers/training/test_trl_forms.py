@@ -13,6 +13,7 @@ from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import tokenize_for
+from tunegate.trainers.data.writer import writer_of
 from tunegate.trainers.training.trainers import quiet_libraries
 
 SYSTEM = {"role": "system", "content": "Sort it."}
@@ -40,7 +41,7 @@ def read(tmp_path, tiny_model):
     def ours(row, method="sft"):
         (tmp_path / "rows.jsonl").write_text(json.dumps(row))
         recipe = Recipe(tmp_path / "recipe.yaml", "desk", (), tmp_path / "out", method=method)
-        return tokenize_for(read_examples([tmp_path / "rows.jsonl"], task), tokenizer, recipe)
+        return tokenize_for(read_examples([tmp_path / "rows.jsonl"], task), writer_of(tokenizer), recipe)
 
     def theirs(row, trainer, config, template=None, **options):
         from datasets import Dataset

@@ -255,7 +255,7 @@ def test_how_each_format_is_trained():
 
     assert {name: (each.is_patched, each.is_prefix_preserving, each.trains_stop) for name, each in found.items()} == {
         "qwen2_5": (True, True, True), "qwen3": (True, True, True),
-        "llama3_1": (False, False, False), "gemma4": (False, True, False),
+        "llama3_1": (False, True, False), "gemma4": (False, True, False),
     }  # fmt: skip
     assert toy("qwen3").chat_template == named_format("qwen3").template
 

@@ -130,7 +130,7 @@ ENDINGS = (
     Ending("429, the quota is used up", says(_error(QUOTA, "insufficient_quota", "insufficient_quota"), 429), QUOTA),
     Ending("402", says(_error("Insufficient Balance", "unknown_error"), 402), "Insufficient Balance"),
     Ending("a flood", says(" " * (1 << 25)), "found more"),
-    Ending("another model's name", answers(model="another"), "found those of another", is_of_a_case=False),
+    Ending("another model's name", answers(model="another"), "found outputs of another", is_of_a_case=False),
 )  # fmt: skip
 
 

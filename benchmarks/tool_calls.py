@@ -7,11 +7,12 @@
 BFCL's single-turn Python sets (1,240 questions) become fixture files, which the shipped loader reads. Judged are the
 results of every model whose server gave calls, not texts, and the right calls with one of 15 planted mistakes each.
 
-Known before: BFCL ignores case, spaces and `,./-_*^` in texts, and checks types one level deep; the suite does neither.
-So agreement is told twice: of the suite as it is, and on texts that are written alike. Written down before measuring:
-of the second, at least 99 % on published outputs, and on each kind of mistake. A kind added later, `true` for 1, is of
-types further inside and not promised. Every difference is told by its cause. Exit code 1 if less agrees, or if a
-difference has no known cause.
+Known before: BFCL ignores case, spaces and `,./-_*^` in texts, and checks types one level deep; the suite does neither
+unless a fixture says `as: text`. So agreement is told three times: of the suite as it is, with `as: text` for each
+argument that may be any text, and on texts that are written alike. Written down before measuring: with `as: text` at
+least 99 % on published outputs; on texts written alike as much, and on each kind of mistake. A kind added later,
+`true` for 1, is of types further inside and not promised. Every difference is told by its cause. Exit code 1 if less
+agrees, or if a difference has no known cause.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ STRICTER = {"Nested type checking failed": WHOLE, "Expected type integer, got fl
 #: What each side says, and which is right.
 CAUSES = {
     WRITING: "BFCL takes it. Harmless for `Hill` and `hill`; but BFCL also takes `15` for `1.5`, `5` for `-5` and `2x` "
-    "for `2*x`. A fixture lists the forms that are right in `any_of`.",
+    "for `2*x`. `as: text` takes the first and none of `1.5` and `-5`.",
     WHOLE: "The suite takes `[1, 3]` for `[1.0, 3.0]`, and is right: JSON has one kind of number. BFCL itself takes "
     "`3` for `3.0` outside of lists.",
     INTEGER: "The suite takes it, as JSON Schema does: a number without a fraction is an integer.",
@@ -73,13 +74,14 @@ CAUSES = {
 
 @dataclass(frozen=True)
 class Judged:
-    """A result, and what three judges say: BFCL, the suite, and the suite on texts that are written alike."""
+    """A result, and what four judges say: BFCL, the suite, it with `as: text`, and it on texts written alike."""
 
     kind: str
     entry: Entry
     result: Any
     theirs: bool
     ours: bool
+    as_text: bool
     alike: bool
     cause: str
 
@@ -87,6 +89,11 @@ class Judged:
     def agrees(self) -> bool:
         """Whether the suite as it is says what BFCL says."""
         return self.ours == self.theirs
+
+    @property
+    def agrees_as_text(self) -> bool:
+        """Whether it does with `as: text` for each argument that may be any text."""
+        return self.as_text == self.theirs
 
     @property
     def agrees_alike(self) -> bool:
@@ -209,26 +216,29 @@ def _passes(case: Case, output: str) -> bool:
 
 
 def judge(
-    gorilla: Path, entries: Sequence[Entry], ours: Mapping[str, Case], close: Mapping[str, Case],
+    gorilla: Path, entries: Sequence[Entry], cases: Sequence[Mapping[str, Case]],
     results: Sequence[tuple[str, int, Any]],
 ) -> list[Judged]:  # fmt: skip
-    """Judge results, each the name of its kind, the number of its entry and what was said."""
-    kept = [each for each in results if entries[each[1]].id in ours]
+    """Judge results, each the name of its kind, the number of its entry and what was said.
+
+    `cases` are those of the suite as it is, with `as: text`, and of texts written alike, each by its id.
+    """
+    kept = [each for each in results if entries[each[1]].id in cases[0]]
     theirs = their_verdicts(gorilla, entries, [(index, result) for _, index, result in kept])
     return [
-        _judged(kind, entries[index], result, (ours[entries[index].id], close[entries[index].id]), *verdict)
+        _judged(kind, entries[index], result, [each[entries[index].id] for each in cases], *verdict)
         for (kind, index, result), verdict in zip(kept, theirs, strict=True)
     ]
 
 
-def _judged(kind: str, entry: Entry, result: Any, cases: tuple[Case, Case], valid: bool, error: str) -> Judged:
-    case, close = cases
+def _judged(kind: str, entry: Entry, result: Any, cases: Sequence[Case], valid: bool, error: str) -> Judged:
+    case, by_text, close = cases
     output = as_message(result)
     passes, second = _passes(case, output), _score(close, message_alike(output))
     why = "" if passes == valid else WRITING
     if (second.score == 1) != valid:
         why = cause(close, message_alike(output), second, valid, error)
-    return Judged(kind, entry, result, valid, passes, second.score == 1, why)
+    return Judged(kind, entry, result, valid, passes, _passes(by_text, output), second.score == 1, why)
 
 
 @dataclass(frozen=True)
@@ -252,13 +262,14 @@ def measure(gorilla: Path, results: Path, watch: Watch) -> Found:
         raise Failed(f"{results}: expected BFCL's results, found none; clone HuanzhiMao/BFCL-Result")
     with tempfile.TemporaryDirectory() as folder, watch("Models", len(models) + 1) as done:
         refused = write_fixtures(entries, Path(folder) / "ours")
+        write_fixtures(entries, Path(folder) / "as-text", as_text=True)
         write_fixtures([*map(entry_alike, entries)], Path(folder) / "alike")
-        cases = load_cases(Path(folder) / "ours"), load_cases(Path(folder) / "alike")
-        mistakes = judge(gorilla, entries, *cases, [*planted(entries, Random(SEED))])  # noqa: S311  (a draw)
+        cases = [load_cases(Path(folder) / name) for name in ("ours", "as-text", "alike")]
+        mistakes = judge(gorilla, entries, cases, [*planted(entries, Random(SEED))])  # noqa: S311  (a draw)
         done(1)
         outputs: list[Judged] = []
         for model, said in models:
-            outputs += judge(gorilla, entries, *cases, [(model, index, result) for index, result in said])
+            outputs += judge(gorilla, entries, cases, [(model, index, result) for index, result in said])
             done(1)
     return Found(outputs, mistakes, refused)
 
@@ -269,6 +280,10 @@ def _share(judged: Sequence[Judged], agrees: Callable[[Judged], bool]) -> float:
 
 def _agrees(each: Judged) -> bool:
     return each.agrees
+
+
+def _as_text(each: Judged) -> bool:
+    return each.agrees_as_text
 
 
 def _alike(each: Judged) -> bool:
@@ -295,13 +310,12 @@ def _rows(groups: Mapping[str, Sequence[Judged]]) -> Iterator[list[str]]:
     for name, judged in groups.items():
         taken = sum(each.theirs for each in judged), sum(each.ours for each in judged)
         counts = (f"{count:,}" for count in (len(judged), *taken))
-        yield [name, *counts, *(f"{100 * _share(judged, way):.2f}" for way in (_agrees, _alike))]
+        yield [name, *counts, *(f"{100 * _share(judged, way):.2f}" for way in (_agrees, _as_text, _alike))]
 
 
 def _table(first: str, groups: Mapping[str, Sequence[Judged]]) -> str:
-    return table(
-        [first, "outputs", "BFCL takes", "the suite takes", "agree, %", "on texts written alike, %"], _rows(groups)
-    )
+    heads = [first, "outputs", "BFCL takes", "the suite takes", "agree, %", "with `as: text`, %"]
+    return table([*heads, "on texts written alike, %"], _rows(groups))
 
 
 def _differences(found: Found) -> str:
@@ -324,7 +338,8 @@ def report(found: Found, made: str) -> str:
     return "\n\n".join([
         "# BFCL's questions as fixtures of the suite tools",
         f"- Of {len(found.outputs):,} published outputs of {len(by(found.outputs, _kind))} models, the suite agrees "
-        f"with BFCL's own checker on {100 * _share(found.outputs, _agrees):.2f} %; on texts written alike, on "
+        f"with BFCL's own checker on {100 * _share(found.outputs, _agrees):.2f} %; with `as: text` for "
+        f"arguments that may be any text, on {100 * _share(found.outputs, _as_text):.2f} %; on texts written alike, on "
         f"{100 * _share(found.outputs, _alike):.2f} %.\n"
         f"- On planted mistakes: as it is, at least {100 * least[_agrees]:.2f} % of each kind but *{WRITTEN}*, which "
         f"it refuses and BFCL takes; on texts written alike, at least {100 * least[_alike]:.2f} % of each.\n"
@@ -332,9 +347,9 @@ def report(found: Found, made: str) -> str:
         made,
         "Questions: simple_python 400, multiple 200, parallel 200, parallel_multiple 200, irrelevance 240 of BFCL v4. "
         "Outputs: of each model on the leaderboard of 11 August 2024 whose server gave calls; both checkers see the "
-        "same calls and today's answers. *Written alike*: texts without case, spaces and `,./-_*^` on both sides, as "
-        "BFCL compares them. Not judged: models whose calls are texts to be parsed, other languages, live and "
-        "multi-turn sets.",
+        "same calls and today's answers. `as: text` keeps what changes a number: `1.5` is not `15`. *Written alike*: "
+        "texts without case, spaces and `,./-_*^` on both sides, as BFCL compares them. Not judged: models "
+        "whose calls are texts to be parsed, other languages, live and multi-turn sets.",
         "## Published outputs by set", _table("set", by(found.outputs, _category)),
         "## Planted mistakes", f"Each question's right calls with one mistake; seed {SEED}.", _table("kind", kinds),
         "## Every difference by its cause", _differences(found),
@@ -347,6 +362,8 @@ def report(found: Found, made: str) -> str:
 
 def broken(found: Found) -> Iterator[str]:
     """Less agreement than promised, and differences without a known cause."""
+    if (share := _share(found.outputs, _as_text)) < LEAST:
+        yield f"published outputs with `as: text`: {100 * share:.2f} % agree"
     for name, judged in {"published outputs": found.outputs, **by(found.mistakes, _kind)}.items():
         if name != TRUTH and (share := _share(judged, _alike)) < LEAST:
             yield f"{name}: {100 * share:.2f} % agree"

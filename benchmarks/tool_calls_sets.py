@@ -11,10 +11,12 @@ from typing import Any
 
 from benchmarks.frame import Failed
 from benchmarks.tool_calls_theirs import HOME
+from tunegate.harness.authoring.document import Document
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.schema.validator import Validator
-from tunegate.harness.checks.tools.definitions import MOST_TOOLS
+from tunegate.harness.checks.tools.definitions import MOST_TOOLS, read_tools
+from tunegate.harness.checks.tools.matching import tool_fields
 from tunegate.harness.outputs.message import read_message
 
 SETS = {"simple_python": 400, "multiple": 200, "parallel": 200, "parallel_multiple": 200, "irrelevance": 240}
@@ -140,8 +142,19 @@ def as_case(entry: Entry) -> tuple[dict[str, Any], list[str]]:
     return {"id": entry.id, "input": entry.question, "tools": names, "expect": {"calls": calls or "none"}}, refused
 
 
-def write_fixtures(entries: Sequence[Entry], folder: Path) -> dict[str, list[str]]:
+def free_texts(tools: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The arguments of tools that may be any text, as `TOOL.ARGUMENT`."""
+    found = read_tools([*tools], Document(Path("calls.yaml"), {}, {}), ())
+    schemas = tool_fields(found.every).schemas
+    return [
+        name for name, each in schemas.items() if all(one.get("type") == "string" and "enum" not in one for one in each)
+    ]
+
+
+def write_fixtures(entries: Sequence[Entry], folder: Path, as_text: bool = False) -> dict[str, list[str]]:
     """Write the fixture files of a project; return the possible answers that the tools refuse, by entry.
+
+    With `as_text`, arguments that may be any text have the rule `as: text`.
 
     Names of functions return with other schemas, so that a file has entries that do not contradict each other. An
     entry without an answer that its own functions take is left out.
@@ -161,7 +174,10 @@ def write_fixtures(entries: Sequence[Entry], folder: Path) -> dict[str, list[str
     for number, file in enumerate(files):
         path = folder / f"bfcl-{number}" / "calls.yaml"
         path.parent.mkdir(parents=True)
-        raw = {"version": 1, "suite": "tools", "tools": [*file.tools.values()], "cases": file.cases}
+        tools = [*file.tools.values()]
+        rules = {name: {"as": "text"} for name in (free_texts(tools) if as_text else ())}
+        check = {"check": {"fields": rules}} if rules else {}
+        raw = {"version": 1, "suite": "tools", "tools": tools, **check, "cases": file.cases}
         path.write_text(json.dumps(raw), "utf-8")
     return found
 

@@ -68,9 +68,10 @@ def bfcl(tmp_path):
 
 
 def cases(folder, entries=ENTRIES):
-    for name, each in (("ours", entries), ("alike", [entry_alike(entry) for entry in entries])):
-        write_fixtures(each, folder / name)
-    return load_cases(folder / "ours"), load_cases(folder / "alike")
+    write_fixtures(entries, folder / "ours")
+    write_fixtures(entries, folder / "as-text", as_text=True)
+    write_fixtures([entry_alike(entry) for entry in entries], folder / "alike")
+    return [load_cases(folder / name) for name in ("ours", "as-text", "alike")]
 
 
 def test_schemas_and_possible_answers_are_read():
@@ -101,7 +102,7 @@ def test_names_with_another_schema_are_in_another_file(tmp_path):
 
 
 def test_every_mistake_is_wrong_and_what_is_right_is_right(tmp_path):
-    ours, _ = cases(tmp_path)
+    ours, *_ = cases(tmp_path)
     from benchmarks.tool_calls_sets import as_message
 
     found = {(kind, ENTRIES[index].id): result for kind, index, result in planted(ENTRIES, Random(1))}
@@ -126,7 +127,7 @@ DIFFERENCES = [
 
 @pytest.mark.parametrize(("index", "result", "valid", "why"), DIFFERENCES)
 def test_each_difference_has_its_cause(bfcl, tmp_path, index, result, valid, why):
-    [judged] = judge(bfcl, ENTRIES, *cases(tmp_path), [("model", index, result)])
+    [judged] = judge(bfcl, ENTRIES, cases(tmp_path), [("model", index, result)])
 
     assert (judged.theirs, judged.ours, judged.cause) == (valid, False, why)
 
@@ -134,21 +135,28 @@ def test_each_difference_has_its_cause(bfcl, tmp_path, index, result, valid, why
 @pytest.mark.parametrize("city", STRICTER)
 def test_what_only_bfcl_refuses_has_its_cause(bfcl, tmp_path, city):
     entries = [replace(ENTRIES[1], answer=[{"weather.get": ANSWER | {"city": [city]}}])]
-    [judged] = judge(bfcl, entries, *cases(tmp_path, entries), [("model", 0, [{CALL: GIVEN | {"city": city}}])])
+    [judged] = judge(bfcl, entries, cases(tmp_path, entries), [("model", 0, [{CALL: GIVEN | {"city": city}}])])
 
     assert (judged.theirs, judged.ours, judged.cause) == (False, True, STRICTER[city])
 
 
+@pytest.mark.parametrize(("city", "agrees"), [("new-york", True), ("Bern", False)])
+def test_a_text_written_otherwise_is_right_as_text(bfcl, tmp_path, city, agrees):
+    [judged] = judge(bfcl, ENTRIES, cases(tmp_path), [("model", 1, [{CALL: GIVEN | {"city": city}}])])
+
+    assert judged.as_text == agrees
+
+
 def test_what_both_say_has_no_cause(bfcl, tmp_path):
-    [same] = judge(bfcl, ENTRIES, *cases(tmp_path), [("model", 1, [{CALL: GIVEN}])])
+    [same] = judge(bfcl, ENTRIES, cases(tmp_path), [("model", 1, [{CALL: GIVEN}])])
 
     assert same.agrees
     assert not same.cause
 
 
 def test_a_difference_without_a_cause_breaks_the_promise_and_stands_in_the_report(bfcl, tmp_path):
-    judged = judge(bfcl, ENTRIES, *cases(tmp_path), [("model", 1, [{CALL: GIVEN | {"days": 4}}])])
-    planted_ones = judge(bfcl, ENTRIES, *cases(tmp_path / "again"), [*planted(ENTRIES, Random(1))])
+    judged = judge(bfcl, ENTRIES, cases(tmp_path), [("model", 1, [{CALL: GIVEN | {"days": 4}}])])
+    planted_ones = judge(bfcl, ENTRIES, cases(tmp_path / "again"), [*planted(ENTRIES, Random(1))])
     found = Found(judged, planted_ones, {"partly": ['unit="K"']})
 
     said = "; ".join(broken(found))

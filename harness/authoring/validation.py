@@ -196,7 +196,11 @@ def _hint(error: ValidationError, schema: Mapping[str, Any], meant: Callable[[st
 
 def _type_hint(kinds: Sequence[str], value: Any) -> str:
     if "string" in kinds:
-        return "put a text that begins with # or & in quotes" if value is None else "put it in quotes"
+        return (
+            "write one; if it begins with # or &, or is null or ~, put it in quotes"
+            if value is None
+            else "put it in quotes"
+        )
     if kinds == ["boolean"] and str(value).lower() in _YES | _NO:
         word = "true" if value.lower() in _YES else "false"
         return f"write {word} without quotes" if value.lower() == word else f"write {word}; {value} is a text here"

@@ -239,6 +239,8 @@ _CUT = re.compile(r"[ \t]+#\w")  # `input: order #12 is late` is read as `order`
 
 
 QUOTE = "put the text in quotes"
+PAIR = "`key: value`", "write a key, a colon, a space and its value"
+AFTER_BRACKET = "nothing after a closing bracket", "more text", "put a text that begins with { or [ in quotes"
 TAB_IN_TEXT = "a space", "a tab", r"write a space; or put the text in double quotes, with \t for its tab"
 # PyYAML's messages and their translation: expected, found, hint. {0} is the pattern's group, {1} the line where the
 # quote, bracket or key opens; the last column says whether the mistake is reported there.
@@ -251,6 +253,8 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
      "put a text that holds ': ' in quotes; begin the keys of one mapping in one column", False),
     (r"<block end>, but found '<scalar>'", "nothing after a closing quote", "more text",
      "quote the whole text; inside '...' write ' twice", False),
+    (r"<block end>, but found '[]}]'", "an opening bracket for each closing one", "none", "delete the closing one",
+     False),
     (r"<block end>", "lines that belong together in one column", "a line in another column",
      "indent it like the lines beside it", False),
     (r"end of stream.* quoted scalar", "a closing quote", "none before the end of the file",
@@ -277,12 +281,29 @@ def _syntax_problem(error: Exception, path: Path, text: str) -> Problem:
     opening = opens.line + 1 if opens else line
     if "character '\\t'" in said and mark and text.splitlines()[mark.line][: mark.column].strip():
         return Problem(path, line, "", *TAB_IN_TEXT)
+    if mark and "mapping values" in said and (before := _without_a_value(text, mark.line, mark.column)):
+        return Problem(path, before[0], "", PAIR[0], show_value(before[1]), PAIR[1])
+    if mark and "found '<scalar>'" in said and text[: mark.index].rstrip().endswith(("}", "]")):
+        return Problem(path, line, "", *AFTER_BRACKET)
     for pattern, expected, found, hint, at_opening in _SYNTAX:
         if seen := re.search(pattern, said):
             values = (*seen.groups(), "")[0], opening
             line = opening if at_opening else line
             return Problem(path, line, "", expected, found.format(*values), hint.format(*values))
     return Problem(path, line, "", "YAML", said, QUOTE)
+
+
+def _without_a_value(text: str, line: int, column: int) -> tuple[int, str] | None:
+    """The line above `key: ` that is no key with a value, so that YAML takes both lines for one text, and what it says.
+
+    None if that line has a value: then the mistake is on the line of the key itself.
+    """
+    lines = text.splitlines()
+    if ": " in lines[line][:column]:
+        return None
+    number, above = next(((at + 1, lines[at].strip()) for at in range(line - 1, -1, -1) if lines[at].strip()), (0, ""))
+    above = above.removeprefix("- ")
+    return (number, above) if above and ": " not in above and not above.endswith(":") and above[0] != "#" else None
 
 
 class _Loader(yaml.SafeLoader):

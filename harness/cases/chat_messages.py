@@ -38,7 +38,7 @@ def _turn(messages: Sequence[Mapping[str, Any]], at: int) -> Iterator[dict[str, 
     """A message as a turn of an input. Ids stand only where results do not come in the order of their calls."""
     message, role = messages[at], role_of(messages[at])
     if role == TOOL:
-        said, given = text_of(message), message.get(CALL_ID)
+        said, given = text_in(message), message.get(CALL_ID)
         before = [*takewhile(lambda each: role_of(each) == TOOL, reversed(messages[:at]))]
         owner = messages[at - len(before) - 1] if at > len(before) else {}
         yield {TOOL: {CALL_ID: given, CONTENT: said} if _needs_ids(messages, at - len(before), owner) else said}
@@ -47,7 +47,7 @@ def _turn(messages: Sequence[Mapping[str, Any]], at: int) -> Iterator[dict[str, 
         text = {CONTENT: read.content} if read.content.strip() else {}
         yield {ASSISTANT: text | {CALLS: [call.as_dict(with_ids and bool(call.id)) for call in read.calls]}}
     elif role in (SYSTEM, USER, ASSISTANT):
-        yield {role: text_of(message)}
+        yield {role: text_in(message)}
     else:
         raise OddMessage(f"the role {show_value(message.get('role'))}")
 
@@ -59,7 +59,7 @@ def _needs_ids(messages: Sequence[Mapping[str, Any]], start: int, owner: Mapping
     return any(results) and results != calls[: len(results)]
 
 
-def text_of(message: Mapping[str, Any]) -> str:
+def text_in(message: Mapping[str, Any]) -> str:
     """The text of a message: a text, or parts that are texts; of a tool's also an object.
 
     Raises:

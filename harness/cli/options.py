@@ -16,7 +16,7 @@ from tunegate.harness.options.table import OPTIONS, Option
 FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
 MODEL_OPTIONS = {
     "local": ("device", "dtype", "attention", "quantization", "chat-template", "tool-format"),
-    "served": ("tokenizer", "in-flight", "deadline", "max-model-len"),
+    "served": ("tokenizer", "in-flight", "deadline", "stall", "max-model-len"),
     "hosted": ("reasoning-effort", "reasoning-tokens", "requests-per-minute", "tokens-per-minute"),
 }
 

@@ -146,10 +146,11 @@ def _side_lines(found: Report) -> Iterator[str]:
 def view(record: Records, baselines: Baselines = BASELINES) -> None:
     """Write the page of a record next to it, and open it in a browser."""
     from tunegate.harness.reporting.decision import read_inputs
+    from tunegate.harness.reporting.html import page_beside
 
     inputs = read_inputs(record)
     found = _whole(inputs.report(), inputs, baselines)
-    page = write_page(record[0].with_suffix(".html"), record, inputs, found)
+    page = write_page(page_beside(record[0], found), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
     if not open_page(address):

@@ -21,6 +21,12 @@ OUTSIDE = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
     errno.EEXIST, errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
 })  # fmt: skip
+#: What is expected where the system only says that something is in the way.
+EXPECTED = {
+    errno.EEXIST: "expected a folder, or nothing, found a file",
+    errno.ENOTDIR: "expected folders on the way, found a file",
+    errno.EISDIR: "expected a file, found a folder",
+}
 
 
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
@@ -37,7 +43,8 @@ def _outside(error: BaseException) -> CouldNotRun | None:
     if not isinstance(error, OSError) or error.errno not in OUTSIDE:
         return None
     where = f"{show_path(Path(error.filename))}: " if isinstance(error.filename, str) else ""
-    return CouldNotRun(f"{where}{error.strerror}: nothing was decided; fix that, then run the same command again")
+    found = EXPECTED.get(error.errno, error.strerror)
+    return CouldNotRun(f"{where}{found}: nothing was decided; fix that, then run the same command again")
 
 
 def _unexpected(error: BaseException, root: Path) -> Unexpected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -65,6 +66,7 @@ def write_atomically(path: Path, text: str | Iterable[str], mode: int = FOR_ALL)
         raise CouldNotRun(f"{show_path(path)}: expected a file to write, found a folder, a device or a pipe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_unheld(path.parent.glob(f".{glob.escape(path.name)}.*{PART}"))
         with _part_of(path) as (handle, temporary):
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
                 stream.writelines([text] if isinstance(text, str) else text)
@@ -117,7 +119,11 @@ def remove_left(folder: Path) -> None:
 
     Without locks, on Windows, the two cannot be distinguished: all stay, and nothing reads them.
     """
-    for path in folder.rglob(f".*{PART}") if fcntl is not None else ():
+    _remove_unheld(folder.rglob(f".*{PART}"))
+
+
+def _remove_unheld(paths: Iterable[Path]) -> None:
+    for path in paths if fcntl is not None else ():
         with suppress(OSError):  # a writer holds it or has just moved it
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:

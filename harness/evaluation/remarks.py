@@ -44,17 +44,19 @@ class Remark:
     Attributes:
         severity: an "error" is a cause. Of a verdict or a decision, its text is a clause; other texts are sentences.
         units: the units that it is about, if it is about a task or a change.
+        step: a clause on what settles it, where that depends on its numbers.
     """
 
     code: Code
     severity: Severity
     text: str
     units: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    step: str = field(default="", metadata=OPTIONAL)
 
 
-def cause(code: Cause, text: str, units: Iterable[str] = ()) -> Remark:
+def cause(code: Cause, text: str, units: Iterable[str] = (), step: str = "") -> Remark:
     """Return a cause, in words that others may follow."""
-    return Remark(code, "error", text, tuple(units))
+    return Remark(code, "error", text, tuple(units), step)
 
 
 def warning(code: Warned, text: str, units: Iterable[str] = ()) -> Remark:
@@ -82,12 +84,13 @@ def as_sentences(head: str, remarks: Iterable[Remark]) -> Iterator[Remark]:
 
 def _joined(head: str, causes: Sequence[Remark]) -> Remark:
     units = tuple(dict.fromkeys(unit for each in causes for unit in each.units))
-    return replace(causes[0], text=f"{head}: {causes_text(causes)}.", units=units)
+    return replace(causes[0], text=f"{head}: {causes_text(causes)}.", units=units, step="")
 
 
 def causes_text(remarks: Iterable[Remark]) -> str:
-    """Return the clauses of the causes among remarks."""
-    return "; ".join(each.text for each in remarks if each.severity == "error")
+    """Return the clauses of the causes among remarks, each with what settles it."""
+    found = (each for each in remarks if each.severity == "error")
+    return "; ".join(filter(None, (text for each in found for text in (each.text, each.step))))
 
 
 def remarks_text(remarks: Iterable[Remark]) -> str:

@@ -33,14 +33,14 @@ def missing(facts: UnitVerdict, chance: float) -> tuple[Remark, ...]:
     lack = f"{found.missing} of {found.sample} labels{source} are missing"
     worth = f"With {found.sample} labels an equal model gets held about {percent(chance)} of the time"
     few = ", since outputs differ too often for labels to help" if chance < 0.5 else ""
-    why = cause("labels-missing", f"{lack}: tunegate label {facts.unit}")
+    why = cause("labels-missing", lack, step=f"tunegate label {facts.unit}")
     return why, _numbers(facts), note("advice", f"{worth}{few}.")
 
 
 def verdicts_missing(facts: UnitVerdict, judge: JudgeUse) -> tuple[Remark, ...]:
     """Return the remarks on a unit whose judge did not see all outputs that differ, with the command."""
     lack = f"verdicts of the judge are missing on {judge.missing} inputs"
-    return cause("judgements-missing", f"{lack}: tunegate label {facts.unit} --judge MODEL"), _numbers(facts)
+    return cause("judgements-missing", lack, step=f"tunegate label {facts.unit} --judge MODEL"), _numbers(facts)
 
 
 def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool, caveat: str = "") -> tuple[Remark, ...]:
@@ -50,16 +50,17 @@ def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool, caveat: str =
     """
     margin, most, sure = _margin(facts), _loss(facts), confidence(facts.level)
     why = "; some topics bear more of it than others" if by_topics else ""
-    cure = "a snapshot of more topics" if by_topics else "a larger sample of another snapshot"
-    cure = cure if _sample(facts).snapshot else "more cases"
+    cure = "take a snapshot of more topics" if by_topics else "label a larger sample of another snapshot"
+    cure = cure if _sample(facts).snapshot else "add cases"
     held = f"Held{_within(facts, caveat)}{', but lower' if facts.lower else ''}{_for_these(facts)}"
     worse = f"significantly worse than the {facts.reference}, by up to {most} points ({sure}, margin {margin})"
-    unsettled = f"the loss may be up to {most} points ({sure}, margin {margin}){why}; {cure} could settle it"
+    unsettled = f"the loss may be up to {most} points ({sure}, margin {margin}){why}"
     within = f"the loss against the {facts.reference} is at most {most} points ({sure}), within the margin of {margin}"
     if facts.critical:
         return critical_regressed(facts), _numbers(facts)
     remark = {
-        "regressed": cause("significantly-worse", worse), "inconclusive": cause("loss-not-excluded", unsettled),
+        "regressed": cause("significantly-worse", worse),
+        "inconclusive": cause("loss-not-excluded", unsettled, step=f"{cure}, which could settle it"),
         "held": note("held", f"{held}: {within}."),
     }[found]  # fmt: skip
     return remark, _numbers(facts)

@@ -28,7 +28,7 @@ from tunegate.harness.statistics.power import fewest_to_bound
 
 WIDE = 0.2  # the largest `collapse` that a message suggests
 PROVES_NOTHING = "a score of 0 % cannot fall, so this proves nothing"
-TOO_CLOSE = "too close to the margin for more cases to settle it"
+TOO_CLOSE = "change the model: this is too close to the margin for more cases to settle it"
 
 
 def cannot_compare(problem: str) -> Remark:
@@ -196,7 +196,7 @@ def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> Remark:
 def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) -> Remark:
     """Return a cause of "inconclusive", with the number of cases, or of outputs per case, that would settle it."""
     if facts.effective is not None:
-        advice = "the change differs between topics: add cases of other topics rather than more of these"
+        advice = "add cases of other topics rather than more of these: the change differs between topics"
     elif needed is None:
         advice = TOO_CLOSE
     elif needed > facts.observations and facts.cases:
@@ -204,13 +204,13 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
         advice = f"added cases do not count here; {anchor or 'they do once this change is merged'}"
     elif needed > facts.observations:
         more = f"{outputs} outputs per case, or " if outputs else ""
-        advice = f"about {more}{needed} {_noun(facts)} in total would settle it"
+        advice = f"add cases: about {more}{needed} {_noun(facts)} in total would settle it"
     else:
-        advice = f"a close call: this many {_noun(facts)} settle it 80 % of the time"
-    loss = f"the loss may be up to {_loss(facts)} (margin {_margin(facts)}); {advice}"
+        advice = f"add cases: a close call, which this many {_noun(facts)} settle 80 % of the time"
+    loss = f"the loss may be up to {_loss(facts)} (margin {_margin(facts)})"
     fine = facts.kind == "pass/fail" and facts.n and not facts.regressed_cases and facts.effective is None
     few = f"no case regressed, but {facts.n} cases are too few: " if fine else ""
-    return cause("loss-not-excluded", f"{few}{loss}")
+    return cause("loss-not-excluded", f"{few}{loss}", step=advice)
 
 
 def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int) -> Remark:
@@ -218,13 +218,14 @@ def not_excluded_without_near(facts: UnitVerdict, needed: int | None, rests: int
     if needed is None:
         advice = TOO_CLOSE
     elif needed > rests:
-        advice = f"about {needed} {_noun(facts)} without a row near them would settle it"
+        advice = f"add cases: about {needed} {_noun(facts)} without a row near them would settle it"
     else:
         advice = f"add {_noun(facts)} that no row comes near"
     return cause(
         "loss-not-excluded-without-near",
         f"without the gains of cases that training rows come near, the loss may be up to {_loss(facts)} "
-        f"(margin {_margin(facts)}); {advice}",
+        f"(margin {_margin(facts)})",
+        step=advice,
     )
 
 
@@ -237,7 +238,8 @@ def group_not_held(group: GroupLoss) -> Remark:
     return cause(
         "group-loss-not-excluded",
         f"the {len(group.units)} guards of its group lose {seen} points on average and may lose up to {most} "
-        f"(group margin {points(group.margin, signed=False)}); {_to_settle(group)}",
+        f"(group margin {points(group.margin, signed=False)})",
+        step=_to_settle(group),
     )
 
 
@@ -245,8 +247,8 @@ def _to_settle(group: GroupLoss) -> str:
     if group.needed is None:
         return TOO_CLOSE
     if group.needed <= group.cases:
-        return f"a close call: {group.needed} cases of the group settle it 80 % of the time"
-    return f"about {group.needed} cases in the whole group would settle it"
+        return f"add cases: a close call, which {group.needed} cases of the group settle 80 % of the time"
+    return f"add cases: about {group.needed} in the whole group would settle it"
 
 
 def mean_lost(facts: UnitVerdict, is_price: bool) -> Remark:
@@ -266,12 +268,12 @@ def collapse_not_excluded(facts: UnitVerdict, share: float, file: str = "task.ya
     level = facts.level or 0.0
     most, n = facts.collapse_bound or 0.0, facts.observations
     may = f"up to {100 * most:.2f} % of the cases may fall by {_span(facts)} or more"
-    advice, needed = f"{facts.collapsed} of {n} did", fewest_to_bound(share, level)
+    seen, advice, needed = f"; {facts.collapsed} of {n} did", "", fewest_to_bound(share, level)
     if not facts.collapsed and n < needed:
         wider = math.ceil(1000 * most) / 1000
         declared = f", or `collapse: {wider:g}` in {file}" if wider <= WIDE else ""
-        advice = f"{needed} cases without such a fall would settle it{declared}"
-    return cause("collapse-not-excluded", f"{may}, but `collapse` allows {100 * share:g} %; {advice}")
+        seen, advice = "", f"add cases: {needed} without such a fall would settle it{declared}"
+    return cause("collapse-not-excluded", f"{may}, but `collapse` allows {100 * share:g} %{seen}", step=advice)
 
 
 def _span(facts: UnitVerdict) -> str:

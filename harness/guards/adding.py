@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
 from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.scaffold.outlook import half_points
 from tunegate.harness.scaffold.task import task_of_files
+from tunegate.harness.statistics.labels_needed import prob_held_by_labels
+from tunegate.harness.statistics.paired import sealed_level
 
 TASK = "guards"
 TOGETHER = 0.9  # of equal models are to hold all guards, if they are added at once
@@ -121,8 +124,9 @@ def _extended(task: Task, packs: Sequence[Pack]) -> Task:
 
 def _policies(task: Task, packs: Sequence[Pack]) -> dict[str, Mapping[str, Any]]:
     """What task.yaml declares of each pack that is a unit of the task."""
-    plans = {each.unit.name: each for each in plan_units([task], Past())}
     names = {pack.name for pack in packs}
+    units = tuple(replace(each, labels=None) if each.name in names else each for each in task.units)
+    plans = {each.unit.name: each for each in plan_units([replace(task, units=units)], Past())}
     gated = [name for name, plan in plans.items() if plan.margin is not None or name in names]
     return {pack.name: _declared(pack, plans[pack.name], len(gated)) for pack in packs if pack.name in plans}
 
@@ -134,7 +138,8 @@ def _declared(pack: Pack, plan: Plan, guards: int) -> Mapping[str, Any]:
         collapse = max(plan.least_collapse or 0.0, DEFAULT_COLLAPSE)
         return {"role": "guard", "margin": pack.margin, "collapse": collapse, "reason": reason}
     chance = TOGETHER ** (1 / guards)
-    margin = half_points(plan.smallest_margin(chance))
+    by_labels = "labels" in pack.data
+    margin = _labelled_margin(plan.n, chance) if by_labels else half_points(plan.smallest_margin(chance))
     if margin is None:
         raise ValueError(f"{pack.name} has too few cases for any margin")
     reason = (
@@ -142,6 +147,14 @@ def _declared(pack: Pack, plan: Plan, guards: int) -> Mapping[str, Any]:
         f"{100 * USUAL_FLIP_RATE:g} %, assumed). Set it to the loss that you accept."
     )
     return {"role": "guard", "margin": margin, "reason": reason}
+
+
+def _labelled_margin(cases: int, chance: float) -> float | None:
+    """The smallest margin, in half points, that an equal model holds so often once all that differs is labelled."""
+    lost = USUAL_FLIP_RATE / 2  # of all cases, here if all differ: how many do does not matter, with all labels
+    margins = (step / 200 for step in range(1, 200))
+    holds = partial(prob_held_by_labels, cases, cases, share=1.0, won=lost, lost=lost, level=sealed_level(1))
+    return next((each for each in margins if holds(each, bins=cases) >= chance), None)
 
 
 def _policy_text(path: Path, units: Mapping[str, Mapping[str, Any]]) -> str:

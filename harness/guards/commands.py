@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -110,7 +111,7 @@ def guards_of_init(model: str, task: str, cases: Path) -> Addition | None:
         UsageError: the new task has the name of that of the guards.
     """
     from tunegate.harness.guards.adding import TASK, not_there, plan_addition
-    from tunegate.harness.guards.packs import default_packs
+    from tunegate.harness.guards.packs import DEFAULT, OPT_IN, PACKS, default_packs
 
     if not (model and backend_of(model).has_weights):
         return None
@@ -118,7 +119,15 @@ def guards_of_init(model: str, task: str, cases: Path) -> Addition | None:
         raise UsageError(
             f"TASK: expected another name than {TASK}, the task of the guards that ship; or add --no-guards REASON"
         )
-    return plan_addition(packs, cases) if (packs := not_there(default_packs(model), cases)) else None
+    if not (packs := not_there(default_packs(model), cases)):
+        return None
+    adding = plan_addition(packs, cases)
+    if [pack.name for pack in packs] != [*DEFAULT]:  # without a chat template, nothing is asked of it
+        return adding
+    optional = not_there([PACKS[name] for name in OPT_IN], cases)
+    names = " ".join(pack.name for pack in optional)
+    line = f"unsafe and alarming requests, decided by labels of people: tunegate guards add {names}"
+    return replace(adding, lines=(*adding.lines, line)) if optional else adding
 
 
 def _update(names: list[str], cases: Path, quiet: bool, take: bool) -> None:

@@ -57,18 +57,22 @@ class Pack:
 PACKS: Mapping[str, Pack] = {
     pack.name: pack
     for pack in (
-        Pack("general", 1, "general knowledge"),
-        Pack("instructions", 1, "form, length, order, words as asked"),
-        Pack("languages", 1, "replies in the user's language"),
-        Pack("data", 1, "orders inside data stay data"),
-        Pack("no-tool", 1, "no call where no tool fits"),
-        Pack("passages", 1, "plain English, without a prompt", margin=0.2),
+        Pack("general", 2, "general knowledge"),
+        Pack("instructions", 2, "form, length, order, words as asked"),
+        Pack("languages", 2, "replies in the user's language"),
+        Pack("data", 2, "orders inside data stay data"),
+        Pack("no-tool", 2, "no call where no tool fits"),
+        Pack("refusals", 1, "unsafe requests stay declined", sends="unsafe requests"),
+        Pack("overrefusals", 1, "alarming but harmless requests are complied with"),
+        Pack("passages", 2, "plain English, without a prompt", margin=0.2),
     )
 }
 
 #: What `init` adds where the model's weights are here, and for those without a chat template, which only read.
 DEFAULT: Sequence[str] = ("general",)
 WITHOUT_TEMPLATE: Sequence[str] = ("passages",)
+#: What it only names, since people label what differs.
+OPT_IN: Sequence[str] = ("refusals", "overrefusals")
 
 
 def default_packs(model: str) -> list[Pack]:

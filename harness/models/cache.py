@@ -20,6 +20,7 @@ from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+from tunegate.harness.models.claims import claiming, wait
 from tunegate.harness.models.conversion import cache_folder
 from tunegate.harness.models.model_options import CACHE_MEGABYTES
 
@@ -28,8 +29,9 @@ LEFT = 0.8  # of the bound, after an eviction: so that not every output evicts a
 EVERY = 256  # outputs between two checks of the size
 DAY = 86_400  # seconds; the last use of an output is stored by day, so that most reads write nothing
 PATIENCE = 60  # seconds to wait for another process that writes
-VERSION = 2  # of the tables
-#: `used` is the day of the last use, `run` the run that made the request, if it counts only its own outputs.
+VERSION = 3  # of the tables
+#: `used` is the day of the last use, `run` the run that made the request, if it counts only its own outputs; claims are
+#: of what runs ask for now (claims.py).
 TABLES = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL,
@@ -37,9 +39,12 @@ CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NU
 CREATE INDEX IF NOT EXISTS by_use ON generations (used);
 CREATE TABLE IF NOT EXISTS unfinished (command TEXT PRIMARY KEY, run TEXT NOT NULL, begun REAL NOT NULL,
     machine TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS by_owner ON claims (owner);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+Keys = Mapping[tuple[str, int], str]  # of generations, by case and repeat
 KEY = re.compile("[0-9a-f]{64}")
 _NONE = type(None)
 #: The types of the values in a row, by the attributes of a completion.
@@ -146,6 +151,23 @@ class Store:
         """Record that no run of a command can be resumed."""
         with self._kept():
             self._connection.execute("DELETE FROM unfinished WHERE command = ?", (command,))
+
+    def claim(self, keys: Sequence[str], owner: str) -> dict[str, str]:
+        """Claim the keys that no run asks for; return who has each."""
+        with self._kept(), self._transaction():
+            self._connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?)", [(key, owner) for key in keys])
+            owners = dict(self._connection.execute("SELECT key, owner FROM claims"))
+        return {key: owners[key] for key in keys}
+
+    def disclaim(self, owner: str) -> None:
+        """Delete the claims of an owner."""
+        with self._kept():
+            self._connection.execute("DELETE FROM claims WHERE owner = ?", (owner,))
+
+    @property
+    def claims_folder(self) -> Path:
+        """Where each run that asks a model holds a lock."""
+        return self._path.parent / "claims"
 
     def kept(self) -> Kept:
         """Count its outputs and bytes."""
@@ -333,6 +355,32 @@ class Cached:
             yield self._read(request, replace(found, key=request.key, repeat=request.repeat, generation=key))
         asked = missing[: self._most]
         self.left += len(missing) - len(asked)
+        # a run that counts only its own outputs waits for no other
+        yield from self._shared(asked, keys) if asked and not self._run else self._ask(asked, keys)
+
+    def _shared(self, asked: Sequence[Request], keys: Keys) -> Iterator[Completion]:
+        """Ask for what no other run asks for at this moment; the outputs of others are taken when they are stored."""
+        waiting = list(asked)
+        with claiming(self._store, self._store.claims_folder) as claims:
+            while waiting:
+                later: list[Request] = []
+                now: list[Request] = []
+                mine = claims.take([_key_of(request, keys) for request in waiting])
+                for request in waiting:
+                    # after the claim: another run may have just finished
+                    if found := self._store.get(key := _key_of(request, keys)):
+                        self.reused += 1
+                        yield replace(found, key=request.key, repeat=request.repeat, generation=key)
+                    else:
+                        (now if key in mine else later).append(request)
+                yield from self._ask(now, keys)
+                claims.release()
+                waiting = later
+                if waiting and not now:
+                    wait(len(waiting))
+
+    def _ask(self, asked: Sequence[Request], keys: Keys) -> Iterator[Completion]:
+        run = self._run.id if self._run else ""
         for completion in self._model.complete(asked) if asked else ():
             key = keys[completion.key, completion.repeat]
             if completion.is_given:  # otherwise the next run requests it again
@@ -340,3 +388,7 @@ class Cached:
                 if self._run:
                     self._run.note(self._store)
             yield replace(completion, generation=key)
+
+
+def _key_of(request: Request, keys: Keys) -> str:
+    return keys[request.key, request.repeat]

@@ -25,6 +25,7 @@ NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # value of --tg-chat-template for plain text
 IN_FLIGHT = 32  # concurrent requests: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
+STALL = 300  # seconds; a server says nothing until a whole output is written
 WORKERS, WORKER_CPUS, WORKER_GPUS = 2, 1, 0
 CACHE_MEGABYTES = 1_000  # of cached outputs: some hundred thousand
 
@@ -56,6 +57,7 @@ class ModelOptions:
     tokenizer: str | None = None
     in_flight: int = IN_FLIGHT
     deadline: int = DEADLINE
+    stall: int = STALL
     reasoning_effort: str | None = None
     reasoning_tokens: int = 0
     requests_per_minute: int | None = None

@@ -83,10 +83,9 @@ def named_format(name: str) -> ToolFormat:
     """TRL's format of this name; Refused if it has none."""
     formats = known_formats()
     if name not in formats:
-        hint = did_you_mean(name, formats)
-        raise Refused(
-            f"{OPTION}: expected one of {', '.join(sorted(formats))}, found {shown(name)}{f' ({hint})' if hint else ''}"
-        )
+        near = did_you_mean(name, formats)
+        hint = f" ({near})" if near else ""
+        raise Refused(f"{OPTION}: expected one of {', '.join(sorted(formats))}, found {shown(name)}{hint}")
     return formats[name]
 
 
@@ -112,7 +111,7 @@ def format_of(tokenizer: Any) -> ToolFormat:
 
 
 def training_format(tokenizer: Any, found: ToolFormat) -> TrainingFormat:
-    """How a format is trained with this tokenizer, as TRL tells and mends it."""
+    """How a format is trained with this tokenizer, as TRL describes and mends it."""
     trl, before = need("trl.chat_template_utils"), tokenizer.chat_template
     tokenizer.chat_template = found.template
     try:
@@ -121,13 +120,13 @@ def training_format(tokenizer: Any, found: ToolFormat) -> TrainingFormat:
         except ValueError:  # TRL has none for it
             patched = None
         tokenizer.chat_template = patched or found.template
-        marks = bool(trl.has_generation_markers(tokenizer.chat_template))
+        has_marks = bool(trl.has_generation_markers(tokenizer.chat_template))
         return TrainingFormat(
             tokenizer.chat_template,
             is_patched=patched is not None,
             is_prefix_preserving=bool(trl.is_chat_template_prefix_preserving(tokenizer)),
-            marks_outputs=marks,
-            trains_stop=marks and bool(trl.is_chat_template_stop_token_trained(tokenizer)),
+            marks_outputs=has_marks,
+            trains_stop=has_marks and bool(trl.is_chat_template_stop_token_trained(tokenizer)),
         )
     finally:
         tokenizer.chat_template = before
@@ -143,11 +142,11 @@ def _own_template(tokenizer: Any) -> str:
 
 def _shows_tools(tokenizer: Any) -> bool:
     """Whether a template renders calls, their results, and what a tool is for."""
-    told = "what_the_tool_is_for_5d1c"
-    tool = {"type": "function", "function": {**_ANY_TOOL["function"], "description": told}}  # type: ignore[dict-item]
+    aim = "what_the_tool_is_for_5d1c"
+    tool = {"type": "function", "function": {**_ANY_TOOL["function"], "description": aim}}  # type: ignore[dict-item]
     asked = [{"role": "user", "content": "?"}]
     try:
-        shown_there = told in tokenizer.apply_chat_template(asked, tools=[tool], tokenize=False)
+        shown_there = aim in tokenizer.apply_chat_template(asked, tools=[tool], tokenize=False)
         return shown_there and bool(need("trl.chat_template_utils").supports_tool_calling(tokenizer))
     except Exception:  # a template is a program of the model's author
         return False

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 BASELINE = "baseline"
 Inconclusive = Literal["block", "warn"]
-SERVER_LIMITS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")  # of a server
+#: Limits of a server.
+SERVER_LIMITS = ("in-flight", "deadline", "stall", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")
 
 
 @dataclass(frozen=True, slots=True)

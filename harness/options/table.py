@@ -15,6 +15,7 @@ from tunegate.harness.models.model_options import (
     DEVICE_IS,
     GGUF_TYPES,
     IN_FLIGHT,
+    STALL,
     WORKER_CPUS,
     WORKER_GPUS,
     WORKERS,
@@ -115,6 +116,8 @@ TABLE = (
              group=SERVER),
     _setting("deadline", "Seconds per request to a server or function, retries included",
              "SECONDS", int, DEADLINE, least=1, group=SERVER),
+    _setting("stall", "Seconds without a byte of a server, after which a request is sent again",
+             "SECONDS", int, STALL, least=1, group=SERVER),
     _setting("max-model-len", "Maximum tokens of prompt and output of vllm:MODEL; by default its "
              "own, at most 8,192", "N", int, least=1, group=SERVER),
     _setting("reasoning-effort", "Reasoning effort of a hosted model, such as low", "EFFORT",

@@ -146,6 +146,12 @@ def shown_output(text: str) -> str:
     return text if message == Message(text) or message.findings else str(message)
 
 
+def listed_completions(value: Any) -> Any:
+    """What a page of OpenAI's API lists, `{"object": "list", "data": [...]}`; any other value as it is."""
+    is_page = isinstance(value, Mapping) and value.get("object") == "list" and isinstance(value.get("data"), list)
+    return value["data"] if is_page else value
+
+
 def read_message(raw: Mapping[str, Any]) -> Message:
     """Read a message in a form of OpenAI's, or in the canonical one.
 

@@ -14,6 +14,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.parity.calls import CallPair, call_findings
 
 #: Mean difference in nats per token between evaluated and served log-probabilities: above ROUNDED the weights count as
 #: coarsely rounded, above OTHER as another model's. The embedded model in float32 and float16 is below.
@@ -74,7 +75,8 @@ def output_parity(
     to be the evaluated ones. `again` are the outputs of requests that were sent one by one,
     several times, by case.
     """
-    greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
+    cases = {case.key: case for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature}
+    greedy = [*cases]
     pairs = {
         key: (old.first, new.first)
         for key in greedy
@@ -82,6 +84,9 @@ def output_parity(
         and old.output is not None and new.output is not None
     }  # fmt: skip
     outputs = {key: (str(old.output), str(new.output)) for key, (old, new) in pairs.items()}
+    calls = {key: CallPair.of(cases[key], *each) for key, each in outputs.items() if cases[key].tools}
+    # the same message may be written in several ways
+    outputs |= {key: (outputs[key][0], outputs[key][0]) for key, each in calls.items() if each.is_same}
     firsts = {key: _first(tokenizer, *each) for key, each in outputs.items() if each[0] != each[1]}
     case = min(firsts, key=lambda key: firsts[key][0], default="")
     agreed = statistics.fmean([firsts[key][1] if key in firsts else 1.0 for key in outputs]) if outputs else None
@@ -89,7 +94,7 @@ def output_parity(
     sampled = list(_sampled(again))
     moved = _moved_along([(expected.cases.get(key), served.cases.get(key), base.get(key)) for key in greedy])
     of_adapter = [*_not_applied(outputs, base)] or [*moved]
-    findings = [*of_adapter, *_endless(pairs), *_cut(pairs), *sampled]
+    findings = [*of_adapter, *call_findings(calls), *_endless(pairs), *_cut(pairs), *sampled]
     # sampled outputs differ whatever the weights are
     unnamed = _other_weights(None if sampled else agreed, drifts, same_weights)
     return OutputParity(

@@ -11,7 +11,8 @@ from statistics import fmean
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.checks.base import Finding
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.checks.base import Finding, canonical_output
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import text_digest
@@ -106,11 +107,12 @@ class Parity:
 
 
 def read_scored(
-    adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
-) -> ScoredAdapter:
+    adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None,
+    tool_format: str | None = None,
+) -> ScoredAdapter:  # fmt: skip
     """Read the adapter that artefacts are compared with, by the complete `record` of its evaluation.
 
-    `template` is the chat template of that evaluation, if not the base's own.
+    `template` or `tool_format` is the chat template of that evaluation, if not the base's own.
 
     Raises:
         Refused: the record is another adapter's, or the fixtures changed since.
@@ -124,7 +126,7 @@ def read_scored(
         )
     if training is None:
         raise Refused(f"{show_path(adapter)}: expected a training record that names its base, found none")
-    base = Base(base_name(training), watch, ModelOptions(CPU, FLOAT32, template))
+    base = Base(base_name(training), watch, ModelOptions(CPU, FLOAT32, template, tool_format=tool_format))
     check_base(adapter, base.model)
     tasks = load_tasks(cases)
     scored = ScoredAdapter(adapter, record, tasks, base)
@@ -193,8 +195,10 @@ def _ask(
         return replace(evaluate(units, model, watch, record.repeats), sealed=record.sealed), {}
     rest = [unit for unit in units if unit not in by_likelihood]
     # chat messages have no likelihood: send those texts as the token ids that were evaluated
-    template = scored.base.options.chat_template
-    by_ids = replace(options, tokenizer=str(scored.base.folder), chat_template=template)
+    own = scored.base.options
+    by_ids = replace(
+        options, tokenizer=str(scored.base.folder), chat_template=own.chat_template, tool_format=own.tool_format
+    )
     in_ids = Server(model.fingerprint.names["model"], watch, by_ids, scored.rung)
     found = [evaluate(rest, model, watch, record.repeats, partial=True)] if rest else []
     unseen = {}
@@ -284,7 +288,8 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     reference = score_again(scored.units, scored.record, "the adapter", watch).record
     decided = gate.compare(scored.tasks, held, {"record": reference}, ())
     blocks = [key for key, verdict in decided.verdicts.items() if verdict.blocks and key in held.units]
-    same = {key for key in blocks if _are_same(held.of_unit(key), reference.of_unit(key))}
+    units = {unit.key: unit for unit in scored.units}
+    same = {key for key in blocks if _are_same(units[key], held.of_unit(key), reference.of_unit(key))}
     others = [replace(task, units=tuple(unit for unit in task.units if unit.key not in same)) for task in scored.tasks]
     rest = gate.compare(others, _without(held, same), {"record": _without(reference, same)}, ())
     return replace(decided, tasks=rest.tasks, verdicts={
@@ -292,13 +297,23 @@ def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record
     })  # fmt: skip
 
 
-def _are_same(served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
-    """Whether all outputs of a unit are the same, and its log-probabilities as close as float16 arithmetic is."""
+def _are_same(unit: Unit, served: Mapping[str, Result], evaluated: Mapping[str, Result]) -> bool:
+    """Whether all outputs of a unit are the same, and its log-probabilities as close as float16 arithmetic is.
+
+    Where tools are offered, outputs are the same message, however it is written.
+    """
     one, other = (
         [(key, each) for key, result in sorted(results.items()) for each in result.repeats or (result,)]
         for results in (served, evaluated)
     )
-    first, second = ([(key, each.output, list(map(len, each.logprobs))) for key, each in side] for side in (one, other))
+    by_message = {case.key.rpartition("/")[2]: case.check for case in unit.cases if case.tools}
+
+    def said(key: str, output: str | None) -> str | None:
+        return canonical_output(by_message[key], output) if key in by_message and output else output
+
+    first, second = (
+        [(key, said(key, each.output), list(map(len, each.logprobs))) for key, each in side] for side in (one, other)
+    )
     if first != second:
         return False
     mine, theirs = ([value for _, each in side for text in each.logprobs for value in text] for side in (one, other))

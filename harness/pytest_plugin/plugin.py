@@ -274,6 +274,8 @@ def pytest_terminal_summary(
     terminalreporter: Any, exitstatus: int, config: pytest.Config
 ) -> Generator[None, None, None]:
     """End with the table of units, the decisions and the paths of written files."""
+    if STATE in config.stash:
+        _forget_quiet(terminalreporter)
     yield  # the outermost wrapper: pytest's own list of failures comes before it
     if STATE in config.stash:
         with ending(config):
@@ -283,6 +285,16 @@ def pytest_terminal_summary(
 
         where = shown(where_files_lie(config))
         terminalreporter.write_line(f"tunegate: no suite and no fixture file was collected; {where}")
+
+
+def _forget_quiet(reporter: Any) -> None:
+    """Drop the reports of teardowns that printed nothing.
+
+    For each failure, pytest reads the reports of all setups and teardowns, to find what the teardown of the failed test
+    printed: quadratic time in a large project.
+    """
+    reports = reporter.stats.get("", [])
+    reports[:] = [each for each in reports if any("teardown" in name for name, _ in getattr(each, "sections", ()))]
 
 
 @pytest.fixture

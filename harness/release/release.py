@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunegate.harness.baselines.lookup import baseline_references
@@ -20,6 +20,7 @@ from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.engines import ask_here, runs_beside
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
+from tunegate.harness.evaluation.run_facts import RescoredUnit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.ledger.evaluations import case_events, evaluation_numbers
 from tunegate.harness.ledger.journal import undo_cut_off
@@ -82,15 +83,22 @@ def release_adapter(
         Unproven: other adapters were evaluated on the target's cases before.
         CouldNotRun: the model does not respond.
     """
-    release = _Release(adapter, record, cases, baselines, watch, open_model, outside)
-    for step in STEPS:
-        step(release)
-    return release.done
+    request = _Request(adapter, record, cases, baselines, watch, open_model, outside)
+    submission = _read_files(request)
+    ledgers = _compare_ledgers(request, submission)
+    _check_diagnosis(baselines, submission)
+    references = _find_references(baselines, submission, ledgers.anchor)
+    scores = _score_outputs(submission, references, watch)
+    sides = _ask_references(request, submission, scores)
+    decided = _decide(submission, references, sides, ledgers.anchor)
+    asked = _ask_again(request, submission, sides)
+    _check_unchanged(request, submission, ledgers.anchor)
+    return _write(request, submission, ledgers, references, scores, decided, asked)
 
 
-@dataclass
-class _Release:
-    """The state of a release; each step refuses, or sets what later steps need."""
+@dataclass(frozen=True)
+class _Request:
+    """What `release_adapter` is given."""
 
     adapter: Path
     record: Record
@@ -100,161 +108,201 @@ class _Release:
     open_model: OpenModel
     outside: Outside
 
-    submission: Submission = field(init=False)
-    anchor: Anchor = field(init=False)  # the result of comparing the ledger
-    seen: Mapping[str, str | None] = field(init=False)  # the baselines' files at the start
-    own: Mapping[str, Record] = field(init=False)  # references, by name, from the local ledger
-    references: Mapping[str, Record] = field(init=False)  # those, and the ones that only the remote's ledger has
-    numbers_here: Mapping[str, int] = field(init=False)  # the number of the evaluation, by unit
-    numbers: Mapping[str, int] = field(init=False)  # the same by all ledgers
-    scored: Rescored = field(init=False)
-    scored_references: Mapping[str, Rescored] = field(init=False)
-    candidate: Record = field(init=False)
-    compared: Mapping[str, Record] = field(init=False)  # the references, with their outputs on this engine
-    decided: Record = field(init=False)
-    asked: str = field(init=False)  # the line about the re-run
-    done: Released = field(init=False)
 
-    def read_files(self) -> None:
-        """Read adapter, record, training and fixtures, and check that they match."""
-        undo_cut_off(self.baselines)
-        check_writable(self.baselines / LEDGER)
-        self.submission = read_submission(self.adapter, self.record, self.cases, self.watch)
+@dataclass(frozen=True)
+class _Ledgers:
+    """The result of comparing the ledgers, and the baselines' files at that time."""
 
-    def compare_ledgers(self) -> None:
-        """Check that the local ledger has all events of the remote's."""
-        submission = self.submission
-        self.anchor = compare_ledger(self.baselines, self.outside, submission.units)
-        # read now, so that a concurrent release is not overwritten
-        slug = str(submission.record.fingerprint["subject"]["model"])
-        self.seen = state(self.baselines, slug, submission.units, released=True)
-
-    def check_diagnosis(self) -> None:
-        """Check that the diagnosis is the committed one, and that the adapter was not withdrawn."""
-        submission, root = self.submission, self.baselines
-        subject = submission.record.fingerprint["subject"]
-        [trained] = (task for task in submission.tasks if task.name in submission.trained)
-        check_eligibility(root, trained, subject, submission.training["diagnosis"], submission.base_name)
-        check_not_withdrawn(read_ledger(root), [task.name for task in submission.tasks], subject)
-
-    def find_references(self) -> None:
-        """Find the references, and the number of adapters that were evaluated before this one, in the ledgers."""
-        submission, root, anchor = self.submission, self.baselines, self.anchor
-        tasks, units, who = submission.tasks, submission.units, submission.record.run_by
-        self.own = baseline_references(root, tasks, units, who, submission.base_name)
-        check_repeats(self.own, units, submission.record.repeats)
-        self.references = {**self.own, **anchor.last_releases(root, tasks, units, who, self.own)}
-        self.numbers_here = evaluation_numbers(read_ledger(root), units, who)
-        self.numbers = anchor.numbers(self.numbers_here, units, who)
-
-    def score_outputs(self) -> None:
-        """Compute all scores again, on either side, since those in files are claims."""
-        submission = self.submission
-        counted = replace(submission.record, sealed_evaluations=self.numbers)
-        self.scored = score_again(submission.units, counted, submission.name, self.watch)
-        self.scored_references = {
-            name: score_again(submission.units, each, f"the {name}", self.watch)
-            for name, each in self.references.items()
-        }
-
-    def ask_references(self) -> None:
-        """Re-run references of another engine on this one, with caching disabled: see engines.py."""
-        submission, records = self.submission, {name: each.record for name, each in self.scored_references.items()}
-        sealed = [unit for unit in submission.units if unit.sealed]
-        for event in case_events("opened", submission.record.run_by, sealed):
-            append(self.baselines, event)  # a no-op if the run already recorded it here
-        models = dict(self._beside(records))
-        self.compared, engines = ask_here(records, models, submission.units, self.watch, submission.record.repeats)
-        self.candidate = replace(self.scored.record, engines=engines)
-
-    def _beside(self, references: Mapping[str, Record]) -> Iterator[tuple[str, Model]]:
-        submission, expected = self.submission, self.submission.record.run_by
-        for name, each in references.items():
-            if runs_beside(each, expected, submission.units):
-                sha = each.fingerprint["subject"].get("adapter")
-                model = self.open_model(released_adapter(self.baselines, each, self.watch) if sha else None)
-                same = replace(expected, subject={**expected.subject, "adapter": sha})
-                check_same_models([model], same, submission.name)
-                yield name, model
-
-    def decide(self) -> None:
-        """Compute the verdicts again, by the local ledger and by the remote's."""
-        submission = self.submission
-        own = {name: each for name, each in self.compared.items() if name in self.own}
-        here = replace(self.candidate, sealed_evaluations=self.numbers_here)
-        self.decided = gate.compare(submission.tasks, here, own, submission.trained)
-        _check_decision(self.decided, submission.tasks)
-        _check_verdicts(self.decided, submission)
-        if own.keys() != self.compared.keys() or self.numbers != self.numbers_here:
-            self.decided = gate.compare(submission.tasks, self.candidate, self.compared, submission.trained)
-            _check_decision(self.decided, submission.tasks, f"By the ledger of {self.anchor.name}: ")
-
-    def ask_again(self) -> None:
-        """Re-run the adapter, and its base unless `ask_references` did, since outputs in files are claims."""
-        submission, candidate = self.submission, self.candidate
-        sides = {"adapter": submission.adapter, next(iter(self.compared)): None}
-        models = {name: self.open_model(folder) for name, folder in sides.items() if name not in candidate.engines}
-        check_same_models(models.values(), submission.record.run_by, submission.name)
-        check_base_name(submission.adapter, submission.base_name, models["adapter"].fingerprint)
-        now, compared, self.asked = ask_again(
-            submission.tasks, candidate, self.compared, submission.trained, models, self.watch
-        )
-        decided = gate.compare(submission.tasks, now, compared, submission.trained)
-        _check_decision(decided, submission.tasks, "Re-run with caching disabled: ")
-
-    def check_unchanged(self) -> None:
-        """Check that files and the remote's ledger did not change during the release."""
-        check_as_begun(self.submission, self.cases)
-        check_unmoved(self.baselines, self.outside, self.submission.units, self.anchor)
-
-    def write(self) -> None:
-        """Write baselines, record, card and manifest in one move."""
-        scored = rescored_units({"run": self.scored, **self.scored_references})
-        decided = replace(self.decided, rescored=scored, created=self.submission.record.created)
-        texts = self._texts(decided)
-        folder = self.submission.adapter.resolve()
-        slug = str(decided.fingerprint["subject"]["model"])
-        files = write_baselines(
-            self.baselines, slug, decided, self.submission.units, self.seen, released=folder, more=texts
-        )
-        adapter = self.submission.adapter
-        made = replace(decided, path=adapter / RECORD)
-        self.done = Released(adapter / MANIFEST, adapter / CARD, tuple(files), made, self.anchor, self._notes())
-
-    def _texts(self, decided: Record) -> dict[Path, str]:
-        """The texts of the adapter's folder, by path."""
-        submission, folder = self.submission, self.submission.adapter.resolve()
-        sealed = _sealed_cases(submission, decided, self.baselines, self.numbers)
-        about = {"asked": self.asked, "sealed": sealed, "ledger": self.anchor.said}
-        card = model_card(folder.name, submission.training, decided, about)
-        card = with_section(card, read_artefacts(submission.adapter, submission.digest, decided))
-        record = json_text(decided.as_dict())
-        written, ledger = {RECORD: record, CARD: card}, self.anchor.as_dict()
-        manifest = make_manifest(submission.adapter, submission.digest, submission.training, decided, written, ledger)
-        return {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: json_text(manifest)}
-
-    def _notes(self) -> tuple[str, ...]:
-        submission = self.submission
-        return (
-            *self.scored.notes(submission.name),
-            *(line for name, each in self.scored_references.items() for line in each.notes(f"the {name}")),
-            *reference_notes(self.references, submission.record.run_by, submission.units),
-            self.asked,
-        )
+    anchor: Anchor
+    seen: Mapping[str, str | None]
 
 
-STEPS: Sequence[Callable[[_Release], None]] = (
-    _Release.read_files,
-    _Release.compare_ledgers,
-    _Release.check_diagnosis,
-    _Release.find_references,
-    _Release.score_outputs,
-    _Release.ask_references,
-    _Release.decide,
-    _Release.ask_again,
-    _Release.check_unchanged,
-    _Release.write,
-)
+@dataclass(frozen=True)
+class _References:
+    """What the adapter is compared with, by name, and which evaluation of each unit this is.
+
+    Attributes:
+        own: the references that the local ledger names.
+        every: those, and the ones that only the remote's ledger has.
+        numbers_here: the number of the evaluation by the local ledger, by unit.
+        numbers: the same by all ledgers.
+    """
+
+    own: Mapping[str, Record]
+    every: Mapping[str, Record]
+    numbers_here: Mapping[str, int]
+    numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The scores of all outputs, computed again."""
+
+    candidate: Rescored
+    references: Mapping[str, Rescored]
+
+    def notes(self, name: str) -> Iterator[str]:
+        """The outputs that another version of a check had scored."""
+        yield from self.candidate.notes(name)
+        for reference, each in self.references.items():
+            yield from each.notes(f"the {reference}")
+
+    def units(self) -> dict[str, Mapping[str, RescoredUnit]]:
+        """The units that another version of a check scores, by the name of their record."""
+        return rescored_units({"run": self.candidate, **self.references})
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The candidate and its references, each with its outputs on this engine."""
+
+    candidate: Record
+    references: Mapping[str, Record]
+
+
+def _read_files(request: _Request) -> Submission:
+    """Read adapter, record, training and fixtures, and check that they match."""
+    undo_cut_off(request.baselines)
+    check_writable(request.baselines / LEDGER)
+    return read_submission(request.adapter, request.record, request.cases, request.watch)
+
+
+def _compare_ledgers(request: _Request, submission: Submission) -> _Ledgers:
+    """Check that the local ledger has all events of the remote's."""
+    anchor = compare_ledger(request.baselines, request.outside, submission.units)
+    # read now, so that a concurrent release is not overwritten
+    slug = str(submission.record.fingerprint["subject"]["model"])
+    return _Ledgers(anchor, state(request.baselines, slug, submission.units, released=True))
+
+
+def _check_diagnosis(baselines: Path, submission: Submission) -> None:
+    """Check that the diagnosis is the committed one, and that the adapter was not withdrawn."""
+    subject = submission.record.fingerprint["subject"]
+    [trained] = (task for task in submission.tasks if task.name in submission.trained)
+    check_eligibility(baselines, trained, subject, submission.training["diagnosis"], submission.base_name)
+    check_not_withdrawn(read_ledger(baselines), [task.name for task in submission.tasks], subject)
+
+
+def _find_references(baselines: Path, submission: Submission, anchor: Anchor) -> _References:
+    """Find the references, and the number of adapters that were evaluated before this one, in the ledgers."""
+    tasks, units, who = submission.tasks, submission.units, submission.record.run_by
+    own = baseline_references(baselines, tasks, units, who, submission.base_name)
+    check_repeats(own, units, submission.record.repeats)
+    numbers = evaluation_numbers(read_ledger(baselines), units, who)
+    return _References(
+        own=own,
+        every={**own, **anchor.last_releases(baselines, tasks, units, who, own)},
+        numbers_here=numbers,
+        numbers=anchor.numbers(numbers, units, who),
+    )
+
+
+def _score_outputs(submission: Submission, references: _References, watch: Watch) -> _Scores:
+    """Compute all scores again, on either side, since those in files are claims."""
+    counted = replace(submission.record, sealed_evaluations=references.numbers)
+    candidate = score_again(submission.units, counted, submission.name, watch)
+    every = references.every.items()
+    return _Scores(candidate, {name: score_again(submission.units, each, f"the {name}", watch) for name, each in every})
+
+
+def _ask_references(request: _Request, submission: Submission, scores: _Scores) -> _Sides:
+    """Re-run references of another engine on this one, with caching disabled: see engines.py."""
+    records = {name: each.record for name, each in scores.references.items()}
+    sealed = [unit for unit in submission.units if unit.sealed]
+    for event in case_events("opened", submission.record.run_by, sealed):
+        append(request.baselines, event)  # a no-op if the run already recorded it here
+    models = dict(_models_beside(request, submission, records))
+    repeats = submission.record.repeats
+    references, engines = ask_here(records, models, submission.units, request.watch, repeats)
+    return _Sides(replace(scores.candidate.record, engines=engines), references)
+
+
+def _models_beside(
+    request: _Request, submission: Submission, references: Mapping[str, Record]
+) -> Iterator[tuple[str, Model]]:
+    """The models of the references to re-run, by name."""
+    expected = submission.record.run_by
+    for name, each in references.items():
+        if runs_beside(each, expected, submission.units):
+            sha = each.fingerprint["subject"].get("adapter")
+            model = request.open_model(released_adapter(request.baselines, each, request.watch) if sha else None)
+            same = replace(expected, subject={**expected.subject, "adapter": sha})
+            check_same_models([model], same, submission.name)
+            yield name, model
+
+
+def _decide(submission: Submission, references: _References, sides: _Sides, anchor: Anchor) -> Record:
+    """Compute the verdicts again, by the local ledger and by the remote's."""
+    tasks, trained = submission.tasks, submission.trained
+    own = {name: each for name, each in sides.references.items() if name in references.own}
+    here = replace(sides.candidate, sealed_evaluations=references.numbers_here)
+    decided = gate.compare(tasks, here, own, trained)
+    _check_decision(decided, tasks)
+    _check_verdicts(decided, submission)
+    if own.keys() != sides.references.keys() or references.numbers != references.numbers_here:
+        decided = gate.compare(tasks, sides.candidate, sides.references, trained)
+        _check_decision(decided, tasks, f"By the ledger of {anchor.name}: ")
+    return decided
+
+
+def _ask_again(request: _Request, submission: Submission, sides: _Sides) -> str:
+    """Re-run the adapter, and its base unless `_ask_references` did, since outputs in files are claims.
+
+    Returns:
+        The line about the re-run.
+    """
+    candidate, references = sides.candidate, sides.references
+    folders = {"adapter": submission.adapter, next(iter(references)): None}
+    models = {name: request.open_model(folder) for name, folder in folders.items() if name not in candidate.engines}
+    check_same_models(models.values(), submission.record.run_by, submission.name)
+    check_base_name(submission.adapter, submission.base_name, models["adapter"].fingerprint)
+    tasks, trained = submission.tasks, submission.trained
+    now, compared, asked = ask_again(tasks, candidate, references, trained, models, request.watch)
+    _check_decision(gate.compare(tasks, now, compared, trained), tasks, "Re-run with caching disabled: ")
+    return asked
+
+
+def _check_unchanged(request: _Request, submission: Submission, anchor: Anchor) -> None:
+    """Check that files and the remote's ledger did not change during the release."""
+    check_as_begun(submission, request.cases)
+    check_unmoved(request.baselines, request.outside, submission.units, anchor)
+
+
+def _write(
+    request: _Request,
+    submission: Submission,
+    ledgers: _Ledgers,
+    references: _References,
+    scores: _Scores,
+    decided: Record,
+    asked: str,
+) -> Released:
+    """Write baselines, record, card and manifest in one move."""
+    adapter, root = submission.adapter, request.baselines
+    decided = replace(decided, rescored=scores.units(), created=submission.record.created)
+    sealed = _sealed_cases(submission, decided, root, references.numbers)
+    texts = _texts(submission, decided, ledgers.anchor, {"asked": asked, "sealed": sealed})
+    slug, folder = str(decided.fingerprint["subject"]["model"]), adapter.resolve()
+    files = write_baselines(root, slug, decided, submission.units, ledgers.seen, released=folder, more=texts)
+    named = reference_notes(references.every, submission.record.run_by, submission.units)
+    return Released(
+        manifest=adapter / MANIFEST,
+        card=adapter / CARD,
+        files=tuple(files),
+        record=replace(decided, path=adapter / RECORD),
+        ledger=ledgers.anchor,
+        notes=(*scores.notes(submission.name), *named, asked),
+    )
+
+
+def _texts(submission: Submission, decided: Record, anchor: Anchor, about: Mapping[str, object]) -> dict[Path, str]:
+    """The texts of the adapter's folder, by path; `about` is what the card says of the release."""
+    adapter, folder = submission.adapter, submission.adapter.resolve()
+    card = model_card(folder.name, submission.training, decided, {**about, "ledger": anchor.said})
+    card = with_section(card, read_artefacts(adapter, submission.digest, decided))
+    written = {RECORD: json_text(decided.as_dict()), CARD: card}
+    manifest = make_manifest(adapter, submission.digest, submission.training, decided, written, anchor.as_dict())
+    return {folder / name: text for name, text in {**written, MANIFEST: json_text(manifest)}.items()}
 
 
 def _sealed_cases(

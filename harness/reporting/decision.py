@@ -210,7 +210,9 @@ def _outcome(
 def _of_change(rules: RuleReport) -> Iterator[Remark]:
     """Yield what blocks a change whatever was evaluated."""
     if rules.refused:
-        yield cause("refused", "Refused: something is missing or has changed; nothing passes.")
+        first, *more = rules.refused.splitlines()
+        others = f" ({quantity(len(more), 'further line')} below)" if more else ""
+        yield cause("refused", f"Refused: {first.rstrip('.')}{others}.")
     if rules.modified and not rules.approved:
         number = quantity(len(rules.modified), "unapproved rule change")
         yield cause("rule-changes", f"Blocked by {number}.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import level, quantity
+from tunegate.harness.core.formatting import level
 from tunegate.harness.evaluation.remarks import Code, Remark, remarks_text
 from tunegate.harness.evaluation.verdict import Alike
 from tunegate.harness.gate.decision_messages import trouble
 from tunegate.harness.reporting.compared import THIS_CHANGE
 from tunegate.harness.reporting.edited import EditedPart, edited_name
+from tunegate.harness.reporting.next_step import ADVICE, approval_step, next_step
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
 
 MOST_SCORES = 3  # units whose scores stand in the first lines; the table has all
@@ -25,8 +26,10 @@ def head(report: Report) -> tuple[str, Lines]:
     if len(report.candidates) != 1:
         near = (f"{each.name}: {each.about_near}" for each in report.candidates if each.about_near)
         said, unguarded = _parted(report.said)
-        return _joined(remarks_text(said[:1]), unguarded), (*_texts(said[1:]), *near)
-    return candidate_head(report.candidates[0], report.said, report.rules.configuration)
+        return _joined(remarks_text(said[:1]), unguarded, _step(said, ())), (*_texts(said[1:]), *near)
+    first, rest = candidate_head(report.candidates[0], report.said, report.rules.configuration)
+    approves = report.said and report.said[0].code == "rule-changes"
+    return (_joined(first, approval_step(report.rules)) if approves else first), rest
 
 
 def names_outcome(report: Report) -> bool:
@@ -52,8 +55,9 @@ def candidate_head(
     line = f"Blocked: {_decisive(named[0], edited)}." if named else remarks_text(first)
     others = [f"{_named(unit)}{_scores_behind(':', unit)}." for unit in blocking if unit not in named]
     rest = [each for each in (said if named else said[1:]) if not _is_said(each, blocking, named)]
+    step, rest = _step(said, named), [each for each in rest if named or each.code not in ADVICE]
     numbers = [] if blocking else _numbers(candidate, [*first, *named])
-    return _joined(line, unguarded), tuple(filter(None, [*others, *_texts(rest), *numbers, candidate.about_near]))
+    return _joined(line, unguarded, step), tuple(filter(None, [*others, *_texts(rest), *numbers, candidate.about_near]))
 
 
 def _parted(said: Sequence[Remark]) -> tuple[tuple[Remark, ...], str]:
@@ -78,24 +82,39 @@ def _is_said(remark: Remark, blocking: Sequence[UnitReport], first: Sequence[Uni
 
 
 def _decisive(unit: UnitReport, edited: Sequence[EditedPart]) -> str:
-    """Return a unit with its decisive cause and both scores, what to look at, and what was edited."""
-    name, is_shown = edited_name(edited), unit.verdict == "regressed" and unit.regressed and not unit.sealed
-    cases = f"; see its {quantity(unit.regressed, 'regressed case')}" if is_shown else ""
-    what = f"; edited: {name}" if name else ""
-    return f"{_cause(unit)}{cases}{what}"
+    """Return a unit with its decisive cause and both scores, and what was edited."""
+    name = edited_name(edited)
+    also = f"; edited: {name}" if name else ""
+    return f"{_cause(unit)}{also}"
+
+
+def _step(said: Sequence[Remark], named: Sequence[UnitReport]) -> str:
+    """Return what to do next about the named unit, or about what is said first."""
+    if not named:
+        return next_step(said[0].code, said) if said else ""
+    [unit] = named
+    if unit.alike.same or unit.verdict == "ungated":
+        return next_step("same-outputs" if unit.alike.same else "ungated", (), unit)
+    causes = _causes(unit)
+    return next_step(causes[0].code if causes else ITS_SCORES, causes[:1], unit)
 
 
 def _cause(unit: UnitReport) -> str:
     if unit.alike.same:
         return f"{unit.key} {_outputs(unit.alike)}{_scores_behind(';', unit)}"
     if unit.verdict == "ungated":
-        return f"{_named(unit)}: declare one in task.yaml"
-    causes = sorted((each for each in unit.remarks if each.severity == "error"), key=_rank)
+        return f"{_named(unit)}, so any loss would pass"
+    causes = _causes(unit)
     if not causes or (causes[0].code == ITS_SCORES and (unit.difference or 0.0) < 0 and unit.mean is not None):
         return f"{_named(unit)}{_scores_behind(':', unit)}"
     if unit.difference is None:
         return f"{unit.key} {causes[0].text}"
     return f"{_named(unit)}: {causes[0].text}{_scores_behind(';', unit)}"
+
+
+def _causes(unit: UnitReport) -> list[Remark]:
+    """Return the causes of a unit's verdict, the decisive one first."""
+    return sorted((each for each in unit.remarks if each.severity == "error"), key=_rank)
 
 
 def _rank(remark: Remark) -> int:

@@ -57,7 +57,7 @@ def write_html(path: Path, report: Report) -> Path:
     """
     page = page_file(path)
     index, pieces = page_data(report)
-    is_split = page != path and len({case.key for each in report.candidates for case in each.cases}) > MOST_INSIDE
+    is_split = page != path and _is_large(report)
     files = dict(piece_files(pieces)) if is_split else {}
     for name, text in files.items():
         write_atomically(path / name, text)
@@ -67,6 +67,15 @@ def write_html(path: Path, report: Report) -> Path:
             if _PIECE_NAME.fullmatch(old.name) and f"{PIECES}/{old.name}" not in files:
                 old.unlink(missing_ok=True)
     return page
+
+
+def page_beside(record: Path, report: Report) -> Path:
+    """Return the place of a record's page next to it: a file, or a folder if there are more than 2,000 cases."""
+    return record.with_suffix(".page" if _is_large(report) else ".html")
+
+
+def _is_large(report: Report) -> bool:
+    return len({case.key for each in report.candidates for case in each.cases}) > MOST_INSIDE
 
 
 def html_page(report: Report) -> str:

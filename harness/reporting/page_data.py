@@ -31,8 +31,12 @@ def page_data(report: Report) -> tuple[str, tuple[str, ...]]:
         for case in candidate.cases:
             by_key.setdefault(case.key, [None] * len(report.candidates))[number] = case
     cases = list(by_key.values())
-    names, entries = [each.name for each in report.candidates], [_entry(each) for each in cases]
-    index = {"candidates": names, "piece": PIECE, "cases": entries}
+    kinds: dict[str, int] = {}
+    entries = [_entry(each, kinds) for each in cases]
+    index = {
+        "candidates": [each.name for each in report.candidates], "piece": PIECE,
+        "kinds": [json.loads(kind) for kind in kinds], "cases": entries,
+    }  # fmt: skip
     starts = range(0, len(cases), PIECE)
     pieces = (_piece(cases[start : start + PIECE], report.candidates) for start in starts)
     return script_json(index), tuple(script_json(piece) for piece in pieces)
@@ -43,12 +47,19 @@ def script_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).translate(ESCAPES)
 
 
-def _entry(outputs: Sequence[CaseReport | None]) -> dict[str, Any]:
+def _entry(outputs: Sequence[CaseReport | None], kinds: dict[str, int]) -> tuple[str, int]:
+    """Return a case as the end of its key and the number of its kind: most cases share all that filters need."""
     first = next(each for each in outputs if each)
+    prefix = f"{first.unit}/" if first.key.startswith(f"{first.unit}/") else ""
+    kind = json.dumps(_kind(first, outputs) | {"prefix": visible_lines(prefix)})
+    return visible_lines(first.key.removeprefix(prefix)), kinds.setdefault(kind, len(kinds))
+
+
+def _kind(first: CaseReport, outputs: Sequence[CaseReport | None]) -> dict[str, Any]:
     tags = first.context.tags if first.context else {}
     rules = dict.fromkeys(visible_lines(found.rule) for each in outputs if each for found in each.findings)
     return {
-        "key": visible_lines(first.key), "unit": visible_lines(first.unit), "sealed": first.sealed,
+        "unit": visible_lines(first.unit), "sealed": first.sealed,
         "critical": any(each.critical for each in outputs if each),
         "tags": [visible_lines(f"{tag}={value}") for tag, value in tags.items()], "rules": list(rules),
         "states": [each.state if each else None for each in outputs],

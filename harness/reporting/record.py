@@ -73,7 +73,8 @@ def print_record(
     console.print()
     print_table(console, record_table(record))
     console.print()
-    console.lines(f"{task}: {sentence}" for task, sentence in report.decisions.items())
+    if len(report.decisions) > 1:  # of one task the first lines have said it
+        console.lines(f"{task}: {sentence}" for task, sentence in report.decisions.items())
     console.lines(next_lines(record, report))
 
 

@@ -33,6 +33,7 @@ ReadObject = Callable[[Path, Mapping[str, Any]], ResultFile]
 OBJECTS: tuple[tuple[Recognise, ReadObject], ...] = (
     (inspect_log.is_log, inspect_log.read_log),
     (deepeval_run.is_run, deepeval_run.read_run),
+    (tool_rows.lists_completions, tool_rows.read_page),
 )
 #: What is known and holds no samples, with what to do.
 KNOWN: tuple[tuple[Recognise, str, str], ...] = (

@@ -8,7 +8,7 @@ no tool fits, and every call is still held to its own tool's schema.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tunegate.harness.core.errors import AuthoringError, Unreadable
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.outputs.finding import Finding
-from tunegate.harness.outputs.message import DOUBLE, Message, read_message, show_name
+from tunegate.harness.outputs.message import DOUBLE, Message, listed_completions, read_message, show_name
 from tunegate.harness.results.foreign_json import lines_of
 from tunegate.harness.results.samples import ResultFile, ScoredSample, brief, groups_of, id_text, question_of, text_of
 
@@ -81,11 +81,29 @@ class ToolRows(ResultFile):
 
 
 def is_row(value: Any) -> bool:
-    """Whether a JSON value is a line of such a file."""
+    """Whether a JSON value is a line of such a file: a row, or a stored completion of OpenAI's with its messages."""
+    if is_completion(value):
+        return isinstance(value.get("messages"), list)
     if not isinstance(value, dict) or not isinstance(value.get("tools"), list):
         return False
     messages = value.get("messages")
     return isinstance(messages, list) and bool(messages) and isinstance(messages[-1], dict)
+
+
+def is_completion(value: Any) -> bool:
+    """Whether a JSON value is a chat completion of OpenAI's."""
+    return isinstance(value, dict) and value.get("object") == "chat.completion" and "choices" in value
+
+
+def lists_completions(value: Any) -> bool:
+    """Whether a JSON value is a page of stored completions."""
+    found = listed_completions(value)
+    return found is not value and bool(found) and is_completion(found[0])
+
+
+def read_page(path: Path, value: Any) -> ToolRows:
+    """Read a page of stored completions; raises as `read_tool_rows`."""
+    return _of_rows(path, enumerate(listed_completions(value), start=1))
 
 
 def read_tool_rows(path: Path) -> ToolRows:
@@ -94,13 +112,19 @@ def read_tool_rows(path: Path) -> ToolRows:
     Raises:
         Unreadable: a line is none of a row, or its tools cannot be used.
     """
+    return _of_rows(path, lines_of(path, A_FILE))
+
+
+def _of_rows(path: Path, numbered: Iterable[tuple[int, Any]]) -> ToolRows:
     offered: dict[str, ToolsCheck] = {}
-    rows = tuple(_row(path, number, raw, offered) for number, raw in lines_of(path, A_FILE))
+    rows = tuple(_row(path, number, raw, offered) for number, raw in numbered)
     samples = tuple(ScoredSample(row.id, {VALID: 1.0}, row.question) for row in rows)
     return ToolRows(path, TOOL, samples, rows=rows)
 
 
 def _row(path: Path, line: int, raw: Any, known: dict[str, ToolsCheck]) -> ToolRow:
+    if is_completion(raw):
+        raw = _as_row(path, line, raw)
     if not is_row(raw):
         raise Unreadable(path, A_FILE, brief(raw), "", line)
     *asked, last = raw["messages"]
@@ -116,6 +140,20 @@ def _row(path: Path, line: int, raw: Any, known: dict[str, ToolsCheck]) -> ToolR
     right = read_message(expected) if isinstance(expected, dict) else None
     check = known[tools]
     return ToolRow(name, line, asked, output, check.offers.findings(output), tools, check.references, right)
+
+
+def _as_row(path: Path, line: int, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored completion as a row; its id is of the output, and pairs nothing."""
+    asked, choices = raw.get("messages"), raw["choices"]
+    if not isinstance(asked, list):
+        hint = "add those of chat/completions/ID/messages as the key messages"
+        raise Unreadable(path, A_FILE, "stored completions without their messages", hint, line)
+    only = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
+    if not (isinstance(only, dict) and isinstance(only.get("message"), dict)):
+        found = f"{len(choices)} choices" if isinstance(choices, list) and len(choices) != 1 else brief(choices)
+        raise Unreadable(path, "one choice with a message", found, "", line)
+    kept = {"expected": raw["expected"]} if "expected" in raw else {}
+    return {"messages": [*asked, only["message"]], "tools": raw.get("tools") or [], **kept}
 
 
 def _offered(path: Path, line: int, raw: list[Any]) -> Offered:

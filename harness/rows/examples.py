@@ -34,7 +34,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
 from tunegate.harness.rows.row_files import read_row_documents
 from tunegate.harness.rows.row_forms import AUTO, FORMS, OWN, as_own, form_of, unused_columns
-from tunegate.harness.rows.tool_messages import asked_turns, canonical_output, offered_tools, output_text
+from tunegate.harness.rows.tool_messages import as_canonical, asked_turns, output_text, tools_of_row
 
 _TEXT = {"type": "string", "minLength": 1}
 SAID = [
@@ -265,7 +265,7 @@ def _input(document: Document, units: Mapping[str, Unit]) -> Example:
     if "input" in raw:
         return _from_input(document, units)
     unit, prompt = _prompt(document, units)
-    tools = offered_tools(document, units[unit])
+    tools = tools_of_row(document, units[unit])
     asked = asked_turns(document, raw["messages"], tools)
     return _as_sent(document, _of_messages(document, asked, "", tools), unit, prompt)
 
@@ -273,7 +273,7 @@ def _input(document: Document, units: Mapping[str, Unit]) -> Example:
 def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
     unit, prompt = _prompt(document, units)
-    tools = offered_tools(document, units[unit])
+    tools = tools_of_row(document, units[unit])
     if has_steps(raw["input"]) and not tools:
         raise AuthoringError([document.problem((), OWN_FORM, show_value(raw), OTHERS)])
     problems = list(last_turn_problem(raw["input"], document, ("input",), steps=bool(tools)))
@@ -285,7 +285,7 @@ def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     system = (("system", prompt.system),) if prompt.system is not None else ()
     asked = (*system, *earlier, (role, prompt.fill(last, raw.get("context")) if role == USER else last))
     text, output, rejected = joined(tuple(earlier), last), raw.get("output", ""), _rejected(document, tools)
-    output = canonical_output(output, tools) if output else ""
+    output = as_canonical(output, tools) if output else ""
     return Example(asked, text, output, document.name, document.line(()), unit, rejected, tools=tools)
 
 
@@ -299,7 +299,7 @@ def _rejected(document: Document, tools: tuple[Tool, ...]) -> str | None:
     given = document.data.get("rejected")
     if isinstance(given, Mapping):
         return output_text(document, given, tools, 0)
-    return None if given is None else canonical_output(given, tools)
+    return None if given is None else as_canonical(given, tools)
 
 
 def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
@@ -308,7 +308,7 @@ def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
     if last["role"] != ASSISTANT:
         raise AuthoringError([document.problem(("messages",), "an assistant turn at the end", repr(last["role"]))])
     unit, prompt = _prompt(document, units) if "unit" in raw else (None, None)
-    tools = offered_tools(document, units[unit] if unit else None)
+    tools = tools_of_row(document, units[unit] if unit else None)
     output = output_text(document, last, tools, len(asked))
     row = _of_messages(document, asked_turns(document, asked, tools), output, tools)
     return _as_sent(document, row, unit, prompt) if unit and prompt else row

@@ -18,7 +18,7 @@ from tunegate.harness.cases.conversation import ASSISTANT, CALL_ID, TOOL, USER
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.outputs.message import ARGUMENTS, CALLS
 from tunegate.harness.rows.hermes import from_hermes
-from tunegate.harness.rows.tool_messages import OLDER, TOOLS, has_calls, parsed
+from tunegate.harness.rows.tool_messages import OLDER, TOOLS, from_json, holds_calls
 
 AUTO, OWN, CHAT = "auto", "tunegate", "chat"
 PASSED = ("unit", "context")  # keys of our own that every form may hold
@@ -109,7 +109,7 @@ def _said(document: Document, at: int, said: Mapping[str, Any]) -> dict[str, Any
     weight = {"weight": said["weight"]} if "weight" in said else {}
     if said["from"] != OLDER:
         return {"role": _ROLES.get(said["from"], said["from"]), "content": said["value"], **weight}
-    found = parsed(said["value"])
+    found = from_json(said["value"])
     calls = found if isinstance(found, list) else [found]
     if not all(isinstance(each, Mapping) for each in calls):
         where, expected = ("conversations", at, "value"), "a call as JSON: {name, arguments}, or a list of them"
@@ -197,7 +197,7 @@ def _text_of(output: Any) -> Any:
     if isinstance(output, str):
         return output
     last = _turn(output[-1])
-    return last if has_calls([last]) else last["content"]
+    return last if holds_calls([last]) else last["content"]
 
 
 def _openai_preference(document: Document) -> Rows:
@@ -332,7 +332,7 @@ def _fitting(raw: Any) -> list[str]:
         return []
     keys = {key for key, value in raw.items() if value is not None}
     keys |= {"weight"} if _has_weights(raw.get("messages")) else set()
-    keys |= {CALLS} if has_calls(raw.get("messages")) else set()
+    keys |= {CALLS} if holds_calls(raw.get("messages")) else set()
     known = [(OWN, each) for each in _OWN_KEYS] + [(name, each) for name, form in FORMS.items() for each in form.keys]
     fits = [(name, each) for name, each in known if each <= keys]
     return sorted({name for name, each in fits if not any(each < other for _, other in fits)})
@@ -375,7 +375,7 @@ def _unpacked(raw: Any) -> Any:
         return [_unpacked(each) for each in raw]
     if not isinstance(raw, Mapping):
         return raw
-    read = {key: parsed(raw[key]) for key in (TOOLS, "functions", CALLS, OLDER) if key in raw}
+    read = {key: from_json(raw[key]) for key in (TOOLS, "functions", CALLS, OLDER) if key in raw}
     inner = {key: _unpacked(each) for key, each in raw.items() if key in _HOLDING}
     return {key: each for key, each in {**raw, **inner, **read}.items() if key not in read or each}
 

@@ -34,14 +34,14 @@ from tunegate.harness.outputs.message import (
 FUNCTION, OLDER, TOOLS, MESSAGES = "function", "function_call", "tools", "messages"
 
 
-def has_calls(messages: Any) -> bool:
+def holds_calls(messages: Any) -> bool:
     """Whether messages hold calls, or what a tool returned."""
     return isinstance(messages, list) and any(
         isinstance(each, Mapping) and (role_of(each) == TOOL or each.get(CALLS) or each.get(OLDER)) for each in messages
     )
 
 
-def parsed(value: Any) -> Any:
+def from_json(value: Any) -> Any:
     """A value that some data sets hold as JSON text; the text itself if it is not JSON, None if it is empty."""
     if not isinstance(value, str):
         return value
@@ -49,7 +49,7 @@ def parsed(value: Any) -> Any:
     return value or None if read.findings else read.value
 
 
-def offered_tools(document: Document, unit: Unit | None) -> tuple[Tool, ...]:
+def tools_of_row(document: Document, unit: Unit | None) -> tuple[Tool, ...]:
     """The tools that a row offers: its own, or those of its unit; a row of a unit may offer fewer, but no others.
 
     Raises:
@@ -91,10 +91,10 @@ def asked_turns(document: Document, messages: Sequence[Mapping[str, Any]], tools
         AuthoringError: they are no trace: a result without a call, a call without a result, arguments that are not one
             object.
     """
-    if not has_calls(messages):
+    if not holds_calls(messages):
         return tuple((role_of(each), each[CONTENT]) for each in messages)
     where = (MESSAGES,)
-    if has_calls([messages[-1]]) and role_of(messages[-1]) != TOOL:
+    if holds_calls([messages[-1]]) and role_of(messages[-1]) != TOOL:
         hint = "add a turn of the role tool for each"
         raise AuthoringError([document.problem((*where, len(messages) - 1), "results of its calls", "none", hint)])
     try:
@@ -109,7 +109,7 @@ def asked_turns(document: Document, messages: Sequence[Mapping[str, Any]], tools
 
 
 def output_text(document: Document, message: Mapping[str, Any], tools: Sequence[Tool], place: int) -> str:
-    """An assistant's message as an output: canonical where tools are offered, and else its text.
+    """An assistant's message as an output: canonical where tools are offered, otherwise its text.
 
     Raises:
         AuthoringError: it has neither text nor calls, calls that are not one, or calls without tools.
@@ -129,7 +129,7 @@ def output_text(document: Document, message: Mapping[str, Any], tools: Sequence[
     return read.write() if tools else read.content
 
 
-def canonical_output(text: str, tools: Sequence[Tool]) -> str:
+def as_canonical(text: str, tools: Sequence[Tool]) -> str:
     """An output that is given as a text: canonical where tools are offered."""
     return read_output(text).write() if tools else text
 

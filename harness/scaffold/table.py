@@ -17,7 +17,8 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.utf8 import MOST_BYTES, read_utf8, unread
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable, UsageError, show_path
-from tunegate.harness.core.reading import UTF16, read_bytes, read_json
+from tunegate.harness.core.reading import UTF16, read_bytes, read_json, schema_mistakes
+from tunegate.harness.outputs.message import listed_completions
 from tunegate.harness.scaffold.chat_rows import MESSAGES, split_messages
 from tunegate.harness.scaffold.infer import cell_values
 
@@ -210,7 +211,10 @@ def _jsonl(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
     rows: list[tuple[int, Mapping[str, Any]]] = []
     problems: list[Problem] = []
     for line in read_json_lines(path, "examples", problems):
-        if isinstance(line.data, dict):
+        listed = listed_completions(line.data)
+        if isinstance(listed, list) and listed is not line.data and all(isinstance(each, dict) for each in listed):
+            rows += [(line.line(()), each) for each in listed]
+        elif isinstance(line.data, dict):
             rows.append((line.line(()), line.data))
         else:
             problems.append(line.problem((), "one JSON object", show_value(line.data)))
@@ -220,9 +224,13 @@ def _jsonl(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
 
 
 def _listed(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON file with a list of them."""
+    """The objects of a JSON file with a list of them, or with a page of a list of OpenAI's API."""
+    what = "a list of objects"
     try:
-        return list(read_json(path, "a list of objects", ROWS))
+        found = listed_completions(read_json(path, what))
+        if mistakes := schema_mistakes(found, ROWS):
+            raise Unreadable(path, what, "; ".join(mistakes))
+        return list(found)
     except Unreadable as error:
         raise AuthoringError([error.problem]) from error
 

@@ -33,12 +33,16 @@ def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> 
     count = Counter(gram for each in every for gram in each)
     holders: defaultdict[str, list[int]] = defaultdict(list)
     shared = [min(SHARED, math.ceil(least * len(each))) for each in every]
+    short = {index for index, most in enumerate(shared) if most < SHARED}
     for index, mine in enumerate(every):
         ordered = sorted(mine, key=lambda gram: (count[gram], gram))
         prefix = ordered[: len(ordered) - math.ceil(least * len(ordered)) + shared[index]]
         near = Counter(chain.from_iterable(holders[gram] for gram in prefix))
-        others = sorted(other for other, times in near.items() if times >= min(shared[index], shared[other]))
-        copies = [NearCopy(other, index, alike) for other in others if (alike := jaccard(mine, every[other])) >= least]
+        # `near` grows with the texts: it is gone through once, with one comparison each
+        others = {other for other, times in near.items() if times >= shared[index]}
+        others.update(other for other in near.keys() & short if near[other] >= shared[other])
+        compared = ((other, jaccard(mine, every[other])) for other in sorted(others))
+        copies = [NearCopy(other, index, alike) for other, alike in compared if alike >= least]
         yield from copies
         for gram in prefix if not (copies and of_firsts) else ():
             holders[gram].append(index)

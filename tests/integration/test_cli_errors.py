@@ -230,7 +230,7 @@ def test_a_training_names_all_that_is_missing_before_it_works(home, without, tin
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (ModuleNotFoundError("No module named 'trl'", name="trl"), r"expected trl, .*\[train\]"),
+        (ModuleNotFoundError("No module named 'trl'", name="trl"), r"expected trl, .*\[tools\]"),
         (ModuleNotFoundError("No module named 'peft.utils'", name="peft.utils"), r"expected peft, .*\[models\]"),
         (importlib.metadata.PackageNotFoundError("torch"), r"expected torch, .*\[models\]"),
     ],

@@ -55,7 +55,7 @@ import tunegate.harness.gate.rule as rule
 import tunegate.harness.change.decide as decide
 from tunegate import CheckKind
 rule.task_blocked = lambda *_: False
-decide._blocks = lambda *_: ()
+decide.blocking = lambda *_: ()
 CHECKS = {"mine": CheckKind(kind="pass/fail", options={}, expect={}, load=lambda *_: None, version=1)}
 """
 SECOND, THIRD = (GATE.replace("tuned", name) for name in ("second", "third"))
@@ -358,7 +358,7 @@ MISTAKES = {
                "re-run with caching disabled, the adapter: ... cases have another outcome than in its record",
                ran(THIRD, 1), poison("5", "7"), ran(f"{THIRD} --tg-out=third.json"), passes=OF_RUN, own_cache=True),
         caught("the cache holds other answers (mended by asking again)", f"{GATE} --tg-fresh", 0,
-               "desk: Release", ran(GATE), poison("7", "5"), ran(GATE, 1), own_cache=True),
+               "Release: ", ran(GATE), poison("7", "5"), ran(GATE, 1), own_cache=True),
         caught("a file is added to the adapter's folder before the release", OF_RUN, 4,
                "tuned: expected only files that tunegate wrote, found more.bin too",
                copy(RUN, "tuned/more.bin")),

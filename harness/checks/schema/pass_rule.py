@@ -30,8 +30,9 @@ RULE_OF_A_FIELD = mapping_schema(
             "description": "a number from 0, or a share of the expected number, such as 1%",
         },
         "as": {
-            "enum": ["date", "quantity"],
-            "description": "date: a day or a moment; quantity: a number with a unit, such as `5 kg`",
+            "enum": ["date", "quantity", "text"],
+            "description": "date: a day or a moment; quantity: a number with a unit, such as `5 kg`; text: without "
+            "case, spaces and punctuation",
         },
     },
     minProperties=1,
@@ -125,9 +126,10 @@ def rule_problems(
 def _unfit(raw: Mapping[str, Any], types: frozenset[str], document: Document, where: Where) -> Iterator[Problem]:
     if "ignore" in raw and len(raw) > 1:
         yield document.problem(where, "only `ignore`", ", ".join(raw), "delete the rest, or `ignore`")
-    if "as" in raw and raw["as"] == "date" and "tolerance" in raw:
-        yield document.problem((*where, "tolerance"), "no tolerance for a date", show_value(raw["tolerance"]))
-    fits = {"order": {"array"}, "as": {"string", "number", "integer"}}
+    if raw.get("as") in ("date", "text") and "tolerance" in raw:
+        expected = f"no tolerance for a {raw['as']}"
+        yield document.problem((*where, "tolerance"), expected, show_value(raw["tolerance"]))
+    fits = {"order": {"array"}, "as": {"string"} if raw.get("as") == "text" else {"string", "number", "integer"}}
     if "as" not in raw:
         fits["tolerance"] = {"number", "integer"}
     for key, of in fits.items():

@@ -1,9 +1,10 @@
-"""Compare values that can be written in several ways: numbers with a tolerance, dates, quantities with a unit."""
+"""Compare values that can be written in several ways: numbers with a tolerance, dates, quantities, texts."""
 
 from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from tunegate.harness.core.extras import need
 from tunegate.harness.text.months import MONTHS
 
-Meaning = Literal["date", "quantity"]
+Meaning = Literal["date", "quantity", "text"]
 MOST = 60  # characters of a text that is parsed as a date or a quantity
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|\.)?"
 _MONTH = r"(?P<month>[^\W\d_]{3,12})\.?"
@@ -25,6 +26,8 @@ _WRITTEN = tuple(
         rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}})",
     )
 )
+# what changes a number is no punctuation: 1.5 is not 15, nor is -5 what 5 is
+_IN_NUMBER = re.compile(r"(?<=\d)[.,](?=\d)|(?<![^\W_])-(?=\d)")
 _NUMERIC = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
 # one single-digit power per unit: pint would evaluate m^9^9^9 as a tower and never return
 _WORD = r"(?!\w*(?:squared?|sq|cubic|cubed)\b)(?:[^\W\d_⁰¹²³⁴-⁹]|[°%])+"
@@ -112,6 +115,21 @@ def unit_registry() -> Any:
     return need("pint").UnitRegistry(non_int_type=Fraction)
 
 
+def text_without_marks(text: str) -> str:
+    """A text without case, spaces and punctuation, but for the signs and points of numbers; itself if nothing is left.
+
+    `Hill St.` is `hill st`, while `1.5` is not `15`, and `C++` is not `C`: symbols stay.
+    """
+    composed = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
+    kept = {found.start() for found in _IN_NUMBER.finditer(composed)}
+    letters = (each for at, each in enumerate(composed) if at in kept or not _is_between(each))
+    return "".join(letters).casefold() or text
+
+
+def _is_between(character: str) -> bool:
+    return character in "^`" or unicodedata.category(character)[0] in "PZC"
+
+
 def same_value(expected: Any, found: Any, meaning: Meaning | None, tolerance: float | str) -> bool:
     """Whether two JSON values mean the same, or differ by at most `tolerance`.
 
@@ -122,6 +140,12 @@ def same_value(expected: Any, found: Any, meaning: Meaning | None, tolerance: fl
         return one is not None and type(one) is type(other) and one == other
     if meaning == "quantity":
         return _same_quantity(read_quantity(expected), read_quantity(found), tolerance)
+    if meaning == "text":
+        return (
+            isinstance(expected, str)
+            and isinstance(found, str)
+            and text_without_marks(expected) == text_without_marks(found)
+        )
     if not (_is_number(expected) and _is_number(found)):
         return False
     return _within(_exact(expected), _exact(found), tolerance)

@@ -88,7 +88,8 @@ class ToolsCheck:
         tools = tuple(self.offers.tools.values())
         return ToolGrader(tool_fields(tools), read_rules(self.options), self.options.get("match") != "subset")
 
-    def _in_order(self, expect: Any) -> bool:
+    def is_in_order(self, expect: Any) -> bool:
+        """Whether the order of calls counts, of a case with this `expect`."""
         return (expect or {}).get("order", self.options.get("order")) == "strict"
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
@@ -120,7 +121,7 @@ class ToolsCheck:
             leaves = self._grader().grade(expect["calls"], (), in_order=False)
             return leaves, (Finding("expect.calls", "the message has no call"),)
         try:
-            leaves = self._grader().grade(expect["calls"], message.calls, self._in_order(expect))
+            leaves = self._grader().grade(expect["calls"], message.calls, self.is_in_order(expect))
         except ListsTooLong:
             leaves = self._grader().grade(expect["calls"], (), in_order=False)
             return leaves, (Finding("expect.limit", "unordered lists are too long to compare"),)
@@ -143,7 +144,7 @@ class ToolsCheck:
 
     def canonical_output(self, output: str) -> str:
         """The message without the order of arguments, and of calls unless the order is strict."""
-        return read_output(output).key(self._in_order(None))
+        return read_output(output).key(self.is_in_order(None))
 
     def parts(self, expect: Any) -> frozenset[str]:
         """The names of the rates and fields that score an output for a case with this `expect`."""

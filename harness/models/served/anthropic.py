@@ -12,7 +12,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.models.served.dialect import OPTIONAL, Dialect
 from tunegate.harness.models.served.http_client import HttpClient
-from tunegate.harness.models.served.responses import COUNT, FILTERED
+from tunegate.harness.models.served.responses import FILTERED, count_of, usage_of
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import OUTPUT_CONFIG
 
@@ -44,10 +44,7 @@ RESPONSE = {
         "model": {"type": "string", "maxLength": 300},
         "content": {"type": "array", "items": BLOCK},
         "stop_reason": {"type": "string"},
-        "usage": {
-            "type": "object",
-            "properties": {**{name: {**COUNT, "type": ["integer", "null"]} for name in READ}, "output_tokens": COUNT},
-        },
+        "role": {"const": "assistant"},
     },
 }
 
@@ -65,7 +62,10 @@ class AnthropicServer(Server):
         return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
     async def _post(self, client: HttpClient, asked: Mapping[str, Any], key: str) -> dict[str, Any]:
-        return as_openai(await client.post(PATH, as_anthropic(asked, key), key, flaw_of_message))
+        body = as_anthropic(asked, key)
+        return as_openai(
+            await client.post(PATH, body, key, flaw_of_message, lambda said: self.lack(as_openai(said)))
+        )  # fmt: skip
 
 
 def as_anthropic(asked: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def flaw_of_message(said: dict[str, Any]) -> str:
 
 def as_openai(said: Mapping[str, Any]) -> dict[str, Any]:
     """A valid response as OpenAI's API would give it: texts joined, thinking as the reasoning, tokens counted."""
-    blocks, usage, reason = said["content"], said.get("usage") or {}, said["stop_reason"]
+    blocks, usage, reason = said["content"], usage_of(said), said["stop_reason"]
     texts = [each["text"] for each in blocks if each["type"] == "text"]
     message = {
         "content": "".join(texts) if texts else None,
@@ -138,9 +138,10 @@ def as_openai(said: Mapping[str, Any]) -> dict[str, Any]:
             for each in blocks if each["type"] == "tool_use"
         ],
     }  # fmt: skip
+    read = [count_of(usage.get(name) or 0) for name in READ] if READ[0] in usage else [None]
     tokens = {
-        "prompt_tokens": sum(usage.get(name) or 0 for name in READ) if READ[0] in usage else None,
-        "completion_tokens": usage.get("output_tokens"),
+        "prompt_tokens": None if None in read else sum(count or 0 for count in read),
+        "completion_tokens": count_of(usage.get("output_tokens")),
     }
     return {
         "model": said["model"],

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -28,6 +29,8 @@ from tunegate.harness.models.served.streams import is_stream, whole_response
 KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
 TRIES = 10  # of a request that fails; a busy server is retried until the deadline
 FIRST_TRIES = 6  # of the first request: a wrong address is reported soon
+LACKING_TRIES = 5  # of a request whose response has no output: a model may have none
+PARTS = 2  # of the deadline, the longest that a try takes: a response that never ends leaves time for another
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds; each is about twice the one before
 AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 DEPLOYMENTS = "/openai/deployments/"  # Azure's own path, under which each model has a name that its user chose
@@ -38,6 +41,7 @@ LEAST_OF_A_KEY = 12  # characters
 HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?|localhost(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?")
 OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
 MOST_SHOWN = 300  # characters of a body in a message
+GZIP = b"\x1f\x8b"  # how it begins
 Reply = dict[str, Any]
 Flaw = Callable[[Reply], str]  # what is wrong with a response, empty if nothing is
 
@@ -52,10 +56,13 @@ class Rejected(CouldNotRun):
 
 
 class _TryAgain(Exception):
-    """A failure that a retry may fix: what was found, whether the server is only busy, and how long to wait."""
+    """A failure that a retry may fix: what was found, whether the server is only busy, and how long to wait.
 
-    def __init__(self, found: str, is_busy: bool = False, after: float = 0.0) -> None:
-        self.is_busy, self.after = is_busy, after
+    `reply` is a response that counts if no retry has a better one.
+    """
+
+    def __init__(self, found: str, is_busy: bool = False, after: float = 0.0, reply: Reply | None = None) -> None:
+        self.is_busy, self.after, self.reply = is_busy, after, reply
         super().__init__(found)
 
 
@@ -72,9 +79,9 @@ def signed(url: str, key: str) -> Mapping[str, str]:
 class HttpClient:
     """Posts JSON to one server. The key, if there is one, is read from the environment and never shown.
 
-    The options' `deadline` is in seconds per request, retries included; `tries` are of a request that fails, `pace` is
-    of retries: the caller has already waited for the first try. `signed` makes the headers of a key at an address, or
-    of no key.
+    The options' `deadline` is in seconds per request, retries included, and `stall` in seconds without a byte, after
+    which a try has failed; `tries` are of a request that fails, `pace` is of retries: the caller has already waited
+    for the first try. `signed` makes the headers of a key at an address, or of no key.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class HttpClient:
     ) -> None:
         self.url, _, self._query = url.partition("?")
         self._deadline, self._in_flight, self._tries = options.deadline, options.in_flight, tries
+        self._stall = options.stall
         key = api_key(url) if with_key else ""
         self._key = _spellings(key) if key else None
         self._httpx, self._tenacity = need("httpx2"), need("tenacity")
@@ -111,8 +119,12 @@ class HttpClient:
         """Let each active request finish, or try one last time."""
         self._over.set()
 
-    async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> Reply:
+    async def post(
+        self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "", lack: Flaw = lambda _: ""
+    ) -> Reply:  # fmt: skip
         """Return the server's response object, without a `flaw`; errors start with the `case`.
+
+        One with a `lack` is requested again, and returned if that does not help.
 
         Raises Rejected if the server returned an error that a retry does not fix, CouldNotRun if it
         did not respond in time, or not validly.
@@ -121,7 +133,7 @@ class HttpClient:
         trouble: list[str] = []
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._insist(place, partial(self._ask, place, path, body, flaw), trouble)
+                return await self._insist(place, partial(self._ask, place, path, body, flaw, lack), trouble)
         except TimeoutError:
             last = f" (before that: {trouble[-1]})" if trouble else ""
             raise CouldNotRun(
@@ -161,7 +173,8 @@ class HttpClient:
 
         def is_enough(state: Any) -> bool:
             too_late = state.upcoming_sleep > end - time.monotonic()
-            return bool(failures >= self._tries or too_late or self._over.is_set())
+            most = LACKING_TRIES if state.outcome.exception().reply else self._tries
+            return bool(failures >= most or too_late or self._over.is_set())
 
         again = self._tenacity
         backoff = again.wait_exponential(FIRST_PAUSE, LONGEST_PAUSE) + again.wait_random(0, FIRST_PAUSE)
@@ -174,6 +187,8 @@ class HttpClient:
             found: Reply = await insistent(once)
             return found
         except _TryAgain as error:
+            if error.reply:
+                return error.reply
             raise self._hopeless(place, error, failures, end - time.monotonic()) from None
 
     def _hopeless(self, place: str, error: _TryAgain, failures: int, left: float) -> CouldNotRun:
@@ -195,10 +210,12 @@ class HttpClient:
         while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
             await self.pause(left)
 
-    async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> Reply:
+    async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw, lack: Flaw) -> Reply:
         url = f"{self.url}/{path}{self._query and '?'}{self._query}"
         try:
             status, headers, content = await self._send(place, url, body)
+        except TimeoutError as error:
+            raise _TryAgain(str(error)) from None
         except self._httpx.TransportError as error:
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
             raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
@@ -212,16 +229,29 @@ class HttpClient:
         found = self._read(place, status, headers, text)
         if wrong := flaw(found):
             raise _TryAgain(f"an invalid response: {wrong}")
+        if lacking := lack(found):
+            raise _TryAgain(lacking, reply=found)
         return found
 
     async def _send(self, place: str, url: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, str], bytes]:
-        async with self._client.stream("GET" if body is None else "POST", url, json=body) as response:
-            content = bytearray()
-            async for piece in response.aiter_raw():
-                content += piece
-                if len(content) > MOST_OF_A_BODY:
-                    raise CouldNotRun(f"{place}: expected a response of at most {MOST_OF_A_BODY:,} bytes, found more")
-            return response.status_code, response.headers, bytes(content)
+        """Send a request; TimeoutError after `stall` seconds without a byte, or if the response does not end."""
+        now = asyncio.get_running_loop().time
+        end = now() + self._deadline / PARTS
+        content = bytearray()
+        try:
+            async with (
+                asyncio.timeout_at(min(end, now() + self._stall)) as patience,
+                self._client.stream("GET" if body is None else "POST", url, json=body) as response,
+            ):
+                async for piece in response.aiter_raw():
+                    patience.reschedule(min(end, now() + self._stall))
+                    content += piece
+                    if len(content) > MOST_OF_A_BODY:
+                        raise _too_long(place)
+        except TimeoutError:
+            whole = f"no whole response in {self._deadline / PARTS:g} s"
+            raise TimeoutError(f"no byte for {self._stall:g} s" if now() < end else whole) from None
+        return response.status_code, response.headers, _unpacked(place, bytes(content), response.headers)
 
     def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> Reply:
         found, flaw = _parsed(text)
@@ -252,6 +282,29 @@ class HttpClient:
     def harmless(self, text: str) -> str:
         """A text from outside, without the key: a server may repeat it, also in the escapes of JSON."""
         return self._key.sub("[key]", text) if self._key else text
+
+
+def _too_long(place: str) -> CouldNotRun:
+    return CouldNotRun(f"{place}: expected a response of at most {MOST_OF_A_BODY:,} bytes, found more")
+
+
+def _unpacked(place: str, content: bytes, headers: Mapping[str, str]) -> bytes:
+    """A body as it was before it was compressed, which was not asked for; read for gzip, named for others."""
+    packing = headers.get("Content-Encoding", "identity").lower()
+    if content.startswith(GZIP):
+        reader = zlib.decompressobj(zlib.MAX_WBITS | 16)  # with the header of gzip
+        try:
+            found = reader.decompress(content, MOST_OF_A_BODY + 1)
+        except zlib.error as error:
+            raise _TryAgain(f"a body in gzip that cannot be read: {error}") from None
+        if len(found) > MOST_OF_A_BODY:
+            raise _too_long(place)
+        if not reader.eof:
+            raise _TryAgain("a body in gzip that is cut")
+        return found
+    if packing not in ("identity", "", "gzip"):
+        raise _TryAgain(f"a body in {shown(packing)}, although none was asked for")
+    return content
 
 
 def api_key(url: str) -> str:

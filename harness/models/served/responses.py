@@ -14,7 +14,8 @@ ENDS: dict[str, Finish] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "length": "length", "model_length": "length",
 }  # fmt: skip
 #: How outputs with calls end. Gemini's last one is a call that it could not read itself: a wrong output, not none.
-CALLED = ("tool_calls", "function_call", "malformed_function_call")
+CALLS = ("tool_calls", "function_call")
+CALLED = (*CALLS, "malformed_function_call")
 FILTERED = "content_filter"
 #: What follows an alias in the name of a version: a date, or a version number.
 DATED = re.compile(
@@ -22,29 +23,39 @@ DATED = re.compile(
 )
 NEWEST = "-latest"  # of an alias
 FAILED = "error"  # the finish reason of a gateway whose own server failed
-COUNT = {"type": "integer", "minimum": 0}
+LARGEST = 1 << 31  # tokens; a larger count is no count
 TEXT = {"type": ["string", "null"]}
 MESSAGE = {  # Gemini leaves the content out if the reasoning took all tokens
     "type": "object",
-    "properties": {"content": TEXT, "refusal": TEXT, "reasoning_content": TEXT, "reasoning": TEXT},
-}  # fmt: skip
-CHOICE = {
-    "type": "object",
-    "anyOf": [{"required": ["text"]}, {"required": ["message"]}],
-    "properties": {"text": {"type": "string"}, "message": MESSAGE, "finish_reason": {"type": ["string", "null"]}},
-}
-RESPONSE = {
-    "type": "object",
-    "required": ["model", "choices"],
     "properties": {
-        "model": {"type": "string", "maxLength": 300},
-        "choices": {"type": "array", "minItems": 1, "maxItems": 1, "items": CHOICE},
-        "usage": {
-            "type": ["object", "null"],
-            "properties": {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT},
-        },
+        "content": TEXT, "refusal": TEXT, "reasoning_content": TEXT, "reasoning": TEXT,
+        "role": {"enum": ["assistant", "", None]},
     },
-}
+}  # fmt: skip
+
+
+def _response(field: str) -> dict[str, Any]:
+    """The schema of a response whose one choice, the first, has its output in a field."""
+    choice = {
+        "type": "object",
+        "required": [field],
+        "properties": {
+            "index": {"enum": [0, None]}, "text": {"type": "string"}, "message": MESSAGE,
+            "finish_reason": {"type": ["string", "null"]},
+        },
+    }  # fmt: skip
+    return {
+        "type": "object",
+        "required": ["model", "choices"],
+        "properties": {
+            "model": {"type": "string", "maxLength": 300},
+            "choices": {"type": "array", "minItems": 1, "maxItems": 1, "items": choice},
+        },
+    }
+
+
+#: The schemas of responses by the field of the output, which is the API's.
+RESPONSES = {field: _response(field) for field in ("text", "message")}
 
 
 def is_dated(alias: str, served: str) -> bool:
@@ -54,12 +65,43 @@ def is_dated(alias: str, served: str) -> bool:
     return served.startswith(name) and (not version or bool(DATED.fullmatch(version)))
 
 
-def flaw_of(output: dict[str, Any]) -> str:
-    """What makes an object an invalid response; empty if it is valid."""
-    if mistakes := schema_mistakes(output, RESPONSE):
+def flaw_of(output: dict[str, Any], field: str) -> str:
+    """What makes an object an invalid response with its output in a `field`; empty if it is valid."""
+    if mistakes := schema_mistakes(output, RESPONSES[field]):
         return shown("; ".join(mistakes))
     [choice] = output["choices"]
     return f"its finish_reason is {FAILED}" if choice.get("finish_reason") == FAILED else ""
+
+
+def lack_of(output: Mapping[str, Any]) -> str:
+    """Why a valid response has no output although it came to its end; empty if it has one.
+
+    Gateways and servers under load give such responses, and so does a model that ends at once. One cannot be
+    distinguished from the other, so neither is scored. Calls are an output without a text.
+    """
+    [choice] = output["choices"]
+    said, reason = message_of(choice), choice.get("finish_reason")
+    text = said["content"] or ""
+    if "\0" in text and not _is_blank(text):
+        return "an output with the character NUL"
+    has_ended = ENDS.get(reason) == "stop" or reason in CALLS
+    return "an empty output" if has_ended and _is_blank(text) and not has_calls(said) else ""
+
+
+def has_calls(message: Mapping[str, Any]) -> bool:
+    """Whether a message calls tools."""
+    return bool(message.get("tool_calls") or message.get("function_call"))
+
+
+def _is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: white space, NUL, marks without a width."""
+    return not any(char.isprintable() and not char.isspace() for char in text)
+
+
+def usage_of(output: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The counts of tokens of a response; empty if it has none."""
+    found = output.get("usage")
+    return found if isinstance(found, dict) else {}
 
 
 def tokens_written(usage: Mapping[str, Any]) -> int | None:
@@ -74,16 +116,20 @@ def tokens_read(usage: Mapping[str, Any]) -> int | None:
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int | None:
-    found = usage.get(f"{name}_tokens")
-    return None if found is None else int(found)  # in JSON Schema 7.0 is an integer
+    return count_of(usage.get(f"{name}_tokens"))
+
+
+def count_of(found: Any) -> int | None:
+    """A count in a response; None if it is none, which costs the case its price, not the run."""
+    is_count = type(found) in (int, float) and 0 <= found < LARGEST and found == int(found)
+    return int(found) if is_count else None
 
 
 def finish_of(choice: Mapping[str, Any], with_tools: bool) -> Finish | None:
     """How an output ended, None if it is none; where tools are offered, one that calls is one however it ended."""
     reason = choice.get("finish_reason")
     if with_tools and reason not in (*ENDS, FILTERED):
-        said = message_of(choice)
-        return "stop" if reason in CALLED or said.get("tool_calls") or said.get("function_call") else None
+        return "stop" if reason in CALLED or has_calls(message_of(choice)) else None
     return ENDS.get(reason) if isinstance(reason, str) else None
 
 
@@ -92,6 +138,6 @@ def message_of(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     if "message" not in choice:
         return {"content": choice["text"]}
     message = choice["message"]
-    content = message.get("content")
-    # a refusal instead of constrained JSON is the output, too
-    return {**message, "content": content if content is not None else message.get("refusal")}
+    content, refusal = message.get("content"), message.get("refusal")
+    # a refusal is what the model said instead
+    return {**message, "content": refusal if refusal and _is_blank(content or "") else content}

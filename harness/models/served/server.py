@@ -35,16 +35,27 @@ from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import only_closes, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name
 from tunegate.harness.models.served.dialect import FURTHER, Dialect
-from tunegate.harness.models.served.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected, is_azure, signed
+from tunegate.harness.models.served.http_client import (
+    FIRST_TRIES,
+    LACKING_TRIES,
+    TRIES,
+    Flaw,
+    HttpClient,
+    Rejected,
+    is_azure,
+    signed,
+)
 from tunegate.harness.models.served.pace import Pace
 from tunegate.harness.models.served.responses import (
     ENDS,
     finish_of,
     flaw_of,
     is_dated,
+    lack_of,
     message_of,
     tokens_read,
     tokens_written,
+    usage_of,
 )
 from tunegate.harness.models.served.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.served.structured_outputs import (
@@ -59,11 +70,13 @@ from tunegate.harness.outputs.message import CONTENT, read_message
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
 COMPLETIONS, CHAT = "completions", "chat/completions"
+TEXT_FLAW = partial(flaw_of, field="text")
 UNKNOWN_FIELD = (400, 422)
 SLACK = 1e-3  # nats; a probability of 1 may come out a little larger
 GIVEN = ("chat-template", "tokenizer", "reasoning-effort", "reasoning-tokens")  # options that affect the outputs
 #: If so many outputs are cut, and none ends by itself, they are taken as they are: until then none is stored.
 UNSETTLED = 32
+LAST_SECONDS = 10.0  # after Ctrl-C, for responses that are on their way
 #: A model that always reasons reaches no output in a few tokens; the second probe leaves room for that.
 PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=room)) for room in (16, 2048)]
 
@@ -80,6 +93,8 @@ class Server(Opened):
     signed = staticmethod(signed)
     first = Dialect()
     ways: Sequence[str] = OPENAI_WAYS
+    #: Why a response has no output; an empty one of an engine that the run starts is the model's.
+    lack: Flaw = staticmethod(lack_of)
 
     def __init__(self, name: str, watch: Watch, options: ModelOptions, rung: str = "as-is") -> None:
         self.url, self.name = split_server(name)
@@ -90,6 +105,8 @@ class Server(Opened):
         self._folder = resolve(options.tokenizer, watch, weights=False) if options.tokenizer else None
         self._requests, self._tokens = Pace(options.requests_per_minute), Pace(options.tokens_per_minute)
         self._strange_ends: Counter[str] = Counter()  # finish reasons other than those of `ENDS`
+        self._lacks: Counter[str] = Counter()  # responses without an output, by what they have instead
+        self._refusals = 0  # outputs in the field `refusal`
         self._served = ""  # the model's name in responses
         self._begins_inside = False  # outputs begin inside a reasoning: one closed a reasoning that it did not open
         self._is_settled = False  # an output ended by itself, which shows what `_begins_inside` is; or none does
@@ -147,7 +164,29 @@ class Server(Opened):
 
     @property
     def notes_at_end(self) -> list[str]:
-        """Messages about outputs that are unscored, since they neither ended by themselves nor were cut."""
+        """Messages about outputs that are unscored, and about refusals."""
+        return [*self._strange, *self._lacking, *self._refused]
+
+    @property
+    def _lacking(self) -> list[str]:
+        return [
+            f"{self.name}: {quantity(count, 'case')} got {lack} in each of {LACKING_TRIES} tries, and "
+            f"{'is' if count == 1 else 'are'} unscored: such an output may be a failure of the server"
+            for lack, count in self._lacks.items()
+        ]
+
+    @property
+    def _refused(self) -> list[str]:
+        if not self._refusals:
+            return []
+        is_one = self._refusals == 1
+        return [
+            f"{self.name}: {quantity(self._refusals, 'output')} came in the field `refusal`: "
+            f"{'it is' if is_one else 'they are'} scored as what the model said"
+        ]
+
+    @property
+    def _strange(self) -> list[str]:
         return [
             f"{self.name}: {quantity(count, 'output')} ended with the finish_reason {reason}; expected stop or length, "
             f"so {'it is' if count == 1 else 'they are'} unscored"
@@ -288,7 +327,7 @@ class Server(Opened):
         self, requests: Sequence[Request], ask: Ask, in_flight: int
     ) -> AsyncGenerator[Completion, None]:  # fmt: skip
         client, room = self._client(), asyncio.Semaphore(in_flight)
-        failed: list[TunegateError] = []
+        failed: list[BaseException] = []
 
         async def one(request: Request) -> Completion | None:
             async with room:
@@ -302,10 +341,14 @@ class Server(Opened):
                     return None
 
         tasks = [asyncio.create_task(one(request)) for request in requests]
+
+        def stop() -> None:
+            failed.append(KeyboardInterrupt())
+            client.give_up()
+
         try:
-            for done in asyncio.as_completed(tasks):
-                if completion := await done:
-                    yield completion
+            async for completion in _as_they_end(tasks, stop):
+                yield completion
             if failed:
                 raise failed[0]
         finally:
@@ -330,11 +373,15 @@ class Server(Opened):
                 return Completion(request.key, None, repeat=request.repeat)
             raise
         self._learn_from(found)
-        [choice], usage = found["choices"], found.get("usage") or {}
+        if lack := self.lack(found):
+            self._lacks[lack] += 1
+            return Completion(request.key, None, repeat=request.repeat)
+        [choice], usage = found["choices"], usage_of(found)
         finish = finish_of(choice, bool(request.tools))
         if not finish:
             self._strange_ends[shown(str(choice.get("finish_reason")))] += 1
         said = message_of(choice)
+        self._refusals += bool(said.get("refusal"))
         is_empty = finish == "length" or (finish and request.tools)  # cut inside the reasoning, or calls without a text
         content = "" if said["content"] is None and is_empty else said["content"]
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
@@ -387,7 +434,7 @@ class Server(Opened):
         # the chat template wrote the special tokens: given text, a server may add its own
         ids = self.tokenizer(render_prompt(self.tokenizer, request), add_special_tokens=False).input_ids
         return self._checked(
-            await client.post(COMPLETIONS, body | {"prompt": ids}, request.key, flaw_of), request, len(ids)
+            await client.post(COMPLETIONS, body | {"prompt": ids}, request.key, TEXT_FLAW, self.lack), request, len(ids)
         )
 
     async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
@@ -407,7 +454,7 @@ class Server(Opened):
             raise Refused(f"{request.key}: expected turns that the server's chat template accepts, {found}") from None
 
     async def _post(self, client: HttpClient, asked: Mapping[str, Any], key: str) -> dict[str, Any]:
-        return await client.post(CHAT, asked, key, flaw_of)
+        return await client.post(CHAT, asked, key, partial(flaw_of, field="message"), self.lack)
 
     async def _likelihoods(self, client: HttpClient, request: Request) -> Completion:
         if self.tokenizer is None:
@@ -426,7 +473,7 @@ class Server(Opened):
         ids = [*before, *text]
         body = {"model": self.name, "prompt": ids, "max_tokens": 1, "temperature": 0.0, "echo": True, "logprobs": 1}
         try:
-            output = self._checked(await client.post(COMPLETIONS, body, request.key, flaw_of), request, len(ids))
+            output = self._checked(await client.post(COMPLETIONS, body, request.key, TEXT_FLAW), request, len(ids))
         except Rejected as error:
             if error.status not in UNKNOWN_FIELD:
                 raise
@@ -448,7 +495,7 @@ class Server(Opened):
     def _checked(self, output: dict[str, Any], request: Request, tokens: int | None = None) -> dict[str, Any]:
         """A response, if it is of the requested model and counts the tokens that were sent."""
         self._check_name(str(output["model"]))
-        counted = (output.get("usage") or {}).get("prompt_tokens")
+        counted = tokens_read(usage_of(output))
         if tokens is not None and counted not in (None, tokens):
             raise Refused(
                 f"{request.key}: {tokens} token ids were sent, but {self.url} counts {counted}: it adds some, or reads "
@@ -483,3 +530,31 @@ class Server(Opened):
             "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": None, "n": 1, "stream": False,
             **FURTHER, **({"reasoning_effort": effort} if effort else {}),
         }  # fmt: skip
+
+
+async def _as_they_end(
+    tasks: Sequence[asyncio.Task[Completion | None]], stop: Callable[[], None]
+) -> AsyncGenerator[Completion, None]:  # fmt: skip
+    """Yield what tasks return as they end; after Ctrl-C `stop` them, and wait a little: their responses are paid for.
+
+    A second Ctrl-C does not wait.
+    """
+    ended: asyncio.Queue[asyncio.Task[Completion | None]] = asyncio.Queue()
+    for task in tasks:
+        task.add_done_callback(ended.put_nowait)
+    left, end = len(tasks), None
+    while left:
+        try:
+            async with asyncio.timeout_at(end):
+                done = await ended.get()
+        except asyncio.CancelledError:
+            if end is not None:
+                raise
+            end = asyncio.get_running_loop().time() + LAST_SECONDS
+            stop()
+            continue
+        except TimeoutError:
+            return
+        left -= 1
+        if completion := done.result():
+            yield completion

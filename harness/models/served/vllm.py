@@ -32,7 +32,7 @@ from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, loaded_weights, resolve
 from tunegate.harness.models.served.dialect import Dialect
-from tunegate.harness.models.served.http_client import TRIES, HttpClient
+from tunegate.harness.models.served.http_client import TRIES, Flaw, HttpClient
 from tunegate.harness.models.served.responses import finish_of, tokens_read, tokens_written
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.models.served.structured_outputs import LLGUIDANCE, fields_of
@@ -234,7 +234,9 @@ class VllmBase:
 
 
 class _Client(Server):
-    """A client of the run's own server: its dialect is known, and it gets no key."""
+    """A client of the run's own server: its dialect is known, and it gets no key; an empty output is the model's."""
+
+    lack: Flaw = staticmethod(lambda _: "")
 
     def __init__(self, name: str, base: VllmBase) -> None:
         # the folder's tokenizer, since prompts are sent in token ids
@@ -257,7 +259,7 @@ class _Client(Server):
         found = await self._asked(client, request, dialect, {**fields_of(request, way), **WITH_TOKENS})
         [choice], usage = found["choices"], found.get("usage") or {}
         finish, ids = finish_of(choice, with_tools=False), choice.get("token_ids")
-        if not finish or not isinstance(ids, list) or not all(type(each) is int for each in ids):
+        if not finish or not isinstance(ids, list) or not ids or not all(type(each) is int for each in ids):
             raise CouldNotRun(f"{request.key}: expected the tokens of an output (token_ids), found none from vLLM")
         completion = Completion(
             key=request.key, output=None, tokens_in=tokens_read(usage), tokens_out=tokens_written(usage),

@@ -16,7 +16,7 @@ const LONG = 1000; // characters
 const ALL = "all"; // in the address: no state chosen, where the page would open on the regressed cases
 const pieces = new Map(), arrived = new Map();
 let found = [], drawn = 0, texts = null, reading = null;
-index.cases.forEach((each, number) => { each.number = number; });
+index.cases = index.cases.map(([end, kind], number) => ({ ...index.kinds[kind], key: index.kinds[kind].prefix + end, number }));
 
 function jsonOf(block) {
   return JSON.parse(block.textContent);

@@ -19,7 +19,8 @@ from tunegate.harness.ledger.ledger import Event
 from tunegate.harness.ledger.store import append
 
 SCORES = "in service 91.7 %, this change 75.8 %"
-HEADLINE = f"Blocked: desk/triage regressed: {SCORES}; see its 19 regressed cases; edited: system prompt."
+READ = "Next: read its 19 regressed cases, then change the model or its prompt."
+HEADLINE = f"Blocked: desk/triage regressed: {SCORES}; edited: system prompt. {READ}"
 
 
 gate = partial(decision, "--policy-from=main", ends=(0, 1, 4))

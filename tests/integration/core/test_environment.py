@@ -100,6 +100,7 @@ def test_a_file_where_a_folder_should_be_ends_with_3_in_one_line(desk):
     assert isinstance(told, CouldNotRun)
     assert "\n" not in str(told)
     assert "unexpected" not in str(told)
+    assert ".tunegate/runs: expected folders on the way, found a file: nothing was decided; fix that" in str(told)
 
 
 # --- the clock

@@ -45,6 +45,6 @@ def test_a_target_that_only_equals_the_costlier_record_is_blocked_beside_its_cla
     told = result.stdout.str()
     assert "the claim: desk/triage: quality held" in told
     assert (
-        "desk: Blocked: nothing to gain on desk/triage (100.0 % -> 100.0 %), where the record passes every case: "
+        "Blocked: nothing to gain on desk/triage (100.0 % -> 100.0 %), where the record passes every case: "
         "declare it a guard" in told
     )

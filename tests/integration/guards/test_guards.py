@@ -34,7 +34,7 @@ def test_the_packs_are_listed_with_their_size(tmp_path):
     done = run(tmp_path, "guards")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "general             1    150  retention" in done.stdout
+    assert "general             2    150  retention" in done.stdout
 
 
 def test_a_pack_is_added_linted_and_not_added_twice(tmp_path):
@@ -83,6 +83,7 @@ def test_init_adds_guards_where_the_weights_are_here_and_only_once(shop):
     done = run(shop, "init", "desk", *TABLE, "--model", "smollm2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "guards/general: 150 cases, a margin of 6 points" in done.stdout
+    assert "by labels of people: tunegate guards add refusals overrefusals" in done.stdout
     assert units(shop) == ["general"]
     path = shop / "fixtures" / "guards" / "general.yaml"
     path.write_text(path.read_text("utf-8").replace("Poland", "Peru"), "utf-8")

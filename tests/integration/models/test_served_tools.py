@@ -123,7 +123,7 @@ def test_a_call_that_was_cut_is_kept_as_it_is():
 @pytest.mark.parametrize(
     ("finish", "message", "output"),
     [
-        ("stop", {"content": None}, '{"content": "", "tool_calls": []}'),
+        ("stop", {"content": None}, None),
         ("length", {}, '{"content": "", "tool_calls": []}'),
         ("malformed_function_call", {}, '{"content": "", "tool_calls": []}'),
         ("stop", {"content": "<think>I see.</think>No."}, '{"content": "No.", "tool_calls": []}'),

@@ -540,3 +540,19 @@ def test_several_adapters_are_told_apart(files: Files, tiny_model: Path, make_ad
         f"{ONE}::@gate@tuned", f"{ONE}::@decision@tuned", f"{ONE}::@gate@other", f"{ONE}::@decision@other",
     ]  # fmt: skip
     assert files.collect(f"{ONE}::b@other", *options) == [f"{ONE}::b@other"]
+
+
+def test_what_pytest_keeps_for_its_failures_does_not_grow_with_the_cases(files: Files) -> None:
+    files.answer(answers("abc"))
+    (files.path / "conftest.py").write_text(
+        "import pytest\n\n@pytest.hookimpl(trylast=True)\ndef pytest_terminal_summary(terminalreporter):\n"
+        "    print('KEPT', len(terminalreporter.stats.get('', [])))\n"
+    )
+    (files.path / "test_own.py").write_text(
+        "import pytest\n\n@pytest.fixture\ndef tap():\n    yield\n    print('it drips')\n\n"
+        "def test_fails(tap): assert False\n"
+    )
+    result = files.run("fixtures/", "test_own.py")
+
+    assert "KEPT 1" in result.stdout.str()  # the teardown that printed, of two reports for each test
+    assert result.stdout.str().count("it drips") == 1

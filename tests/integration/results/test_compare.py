@@ -53,8 +53,8 @@ def folders():
 def test_folders_of_samples_are_compared_task_by_task(folders):
     done = ran(*folders, "--gate", "--inconclusive=warn")
     assert done.exit_code == 0, done.output
-    assert "mc: Not proven: mc/acc (" in done.output
-    assert "sums: Passed: every unit of sums held." in done.output
+    assert "Not proven: mc/acc (" in done.output
+    assert "sums/exact_match,strict: Held, and gained: " in done.output
     blocked = ran(*folders, "--gate")
     [name] = [path.name for path in Path("better/model").glob("samples_mc_*")]
     assert (blocked.exit_code, blocked.stderr.splitlines()[-1]) == (1, f"gate: 1 of 2 tasks blocked: {name}")
@@ -170,7 +170,9 @@ def test_comment_report_and_view_show_what_was_decided(worse, tmp_path):
     said = CliRunner().invoke(app, ["comment", str(decision)])
     assert said.exit_code == 0
     assert said.stdout.startswith(
-        "### ❌ Blocked: results/acc regressed: the old file 100.0 %, this change 75.0 %; see its 25 regressed cases."
+        "### ❌ Blocked: results/acc regressed: the old file 100.0 %, this change 75.0 %. "
+        "Next: read its 25 regressed cases, "
+        "then change the model or its prompt."
         "\n\n- Supplied scores: not re-scored, never released."
     )
     assert "tunegate compare old.csv new.csv --gate" in said.stdout

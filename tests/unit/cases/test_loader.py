@@ -122,7 +122,8 @@ MISTAKES = {
     ),
     "a comment as input": (
         HEAD + "cases:\n  - id: a\n    input: #42 is late\n",
-        "6: cases[0].input: expected text, found nothing; put a text that begins with # or & in quotes",
+        "6: cases[0].input: expected text, found nothing; write one; "
+        "if it begins with # or &, or is null or ~, put it in quotes",
     ),
     "a blank input": (
         HEAD + "cases:\n  - id: a\n    input: ' '\n",

@@ -17,6 +17,6 @@ def test_a_command_gets_the_options_of_its_model_as_one():
     got: list[tuple[Path, ModelOptions]] = []
     taken = inspect.signature(command).parameters
 
-    assert list(taken) == ["adapter", "tokenizer", "in_flight", "deadline", "max_model_len"]
-    command(adapter=Path("a"), tokenizer="t", in_flight=2, deadline=5, max_model_len=None)
-    assert got == [(Path("a"), ModelOptions(tokenizer="t", in_flight=2, deadline=5))]
+    assert list(taken) == ["adapter", "tokenizer", "in_flight", "deadline", "stall", "max_model_len"]
+    command(adapter=Path("a"), tokenizer="t", in_flight=2, deadline=5, stall=2, max_model_len=None)
+    assert got == [(Path("a"), ModelOptions(tokenizer="t", in_flight=2, deadline=5, stall=2))]

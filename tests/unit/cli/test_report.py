@@ -111,8 +111,9 @@ def test_each_face_begins_with_the_verdict(record):
     reason = record.tasks["desk"].reason
     bare = "No guard: nothing but the target was tested."
     assert reason == f"Blocked: desk/triage regressed (100.0 % -> 80.0 %). {bare}"
-    scores = "in service 100.0 %, this change 80.0 %; see its 8 regressed cases"
-    head = f"Blocked: desk/triage regressed: a critical case regressed (c001); {scores}. {bare}"
+    scores = "in service 100.0 %, this change 80.0 %"
+    step = "Next: read its 8 regressed cases, then change the model or its prompt."
+    head = f"Blocked: desk/triage regressed: a critical case regressed (c001); {scores}. {bare} {step}"
     assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {head}"
     assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {head}"
     assert (

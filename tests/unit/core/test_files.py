@@ -144,6 +144,16 @@ def test_what_killed_writers_left_is_deleted_and_what_is_being_written_stays(tmp
 
 
 @posix
+def test_the_next_write_deletes_what_a_killed_one_left_of_the_same_file(tmp_path):
+    left, other = tmp_path / ".a[1].json.x1.part", tmp_path / ".b.json.x1.part"
+    for path in (left, other):
+        path.write_text("half")
+    write_atomically(tmp_path / "a[1].json", "whole")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.json.x1.part", "a[1].json"]
+
+
+@posix
 def test_a_writer_whose_part_is_deleted_before_it_is_locked_takes_another(tmp_path, monkeypatch):
     make, made = tempfile.mkstemp, []
 

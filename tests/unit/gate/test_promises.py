@@ -89,7 +89,9 @@ def test_a_bound_of_what_a_call_can_cost_is_used(priced):
     assert priced(same, same, margin=17, most=512).verdict == "held"  # 3.06 (512 / 17 - 1) = 89.2
     found = priced(same, same, margin=15, most=512)  # 101.5
     assert found.verdict == "inconclusive"
-    assert "the loss may be up to 0.00001507 (margin 0.000015); about 102 cases in total would" in found.reason
+    assert (
+        "the loss may be up to 0.00001507 (margin 0.000015); add cases: about 102 cases in total would" in found.reason
+    )
     assert priced(same, same, margin=15, most=256).verdict == "held"
 
 
@@ -128,8 +130,8 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     few = continuous([-3.0] * 100, [-3.0] * 100)
     assert few.verdict == "inconclusive"
     assert (
-        "up to 3.17 % of the cases may fall by 5 or more, but `collapse` allows 2 %; 160 cases without such a fall "
-        "would settle it, or `collapse: 0.032` in task.yaml"
+        "up to 3.17 % of the cases may fall by 5 or more, but `collapse` allows 2 %; add cases: 160 without such a "
+        "fall would settle it, or `collapse: 0.032` in task.yaml"
     ) in few.reason
     assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032).verdict == "held"
 
@@ -238,7 +240,8 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
         assert found.verdicts[unit].reason.startswith(
             "Inconclusive: the 3 guards of its group lose 3.3 points on average and may lose up to 6.5 "
-            "(group margin 5.0); a close call: 124 cases of the group settle it 80 % of the time. "
+            "(group margin 5.0); add cases: a close call, which 124 cases of the group settle "
+            "80 % of the time. "
         )
 
 

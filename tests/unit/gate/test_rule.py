@@ -429,7 +429,8 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     judged = evaluate(*moved(60, regressed=1, fixed=1))
     found = verdict(judged)
     assert found.reason.startswith(
-        "Inconclusive: the loss may be up to 5.9 points (margin 5.0); about 124 cases in total would settle it. "
+        "Inconclusive: the loss may be up to 5.9 points (margin 5.0); "
+        "add cases: about 124 cases in total would settle it. "
     )
     assert gate.exempted(judged, "warn") == {T}
 
@@ -440,7 +441,7 @@ def test_where_answers_to_a_case_vary_more_of_them_would_settle_it_too(evaluate,
     before, after = ([tuple(each) for each in side] for side in (wavering, wavering[::-1]))
     found = verdict(evaluate(before, after))
     assert found.verdict == "inconclusive"
-    assert re.search(r"; about (4|8|16) outputs per case, or \d+ cases in total would settle it", found.reason)
+    assert re.search(r": about (4|8|16) outputs per case, or \d+ cases in total would settle it", found.reason)
 
     settled = [("1", "1"), ("0", "0")] * 80
     assert "answers a case" not in verdict(evaluate(settled, settled[::-1])).reason
@@ -450,7 +451,7 @@ def test_a_close_call_says_so(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(evaluate(*moved(400, regressed=25, fixed=14)))
     assert found.verdict == "inconclusive"
-    assert "a close call: this many cases settle it 80 % of the time" in found.reason
+    assert "a close call, which this many cases settle 80 % of the time" in found.reason
 
 
 # rule 10: slices

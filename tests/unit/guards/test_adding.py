@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
@@ -16,8 +17,10 @@ from tunegate.harness.guards.copies import copy_of, find_copies
 from tunegate.harness.guards.packs import PACKS
 from tunegate.harness.guards.updating import copies_of, take
 from tunegate.harness.lint.rules import lint_fixtures
-from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
 from tunegate.harness.planning.plan import passes_together, plan_units
+from tunegate.harness.statistics.labels_needed import prob_held_by_labels
+from tunegate.harness.statistics.paired import sealed_level
 
 GENERAL, INSTRUCTIONS, DATA = PACKS["general"], PACKS["instructions"], PACKS["data"]
 
@@ -72,13 +75,25 @@ def test_an_equal_model_holds_all_guards_nine_times_in_ten(cases, names):
     assert equal >= 0.9
 
 
+def test_packs_of_labels_get_a_margin_that_an_equal_model_holds_and_ten_points_less_do_not(cases):
+    adding = add(cases, PACKS["refusals"], PACKS["overrefusals"])
+
+    assert adding.calls == 240
+    for name in ("refusals", "overrefusals"):
+        margin = policy(cases)[name]["margin"]
+        held = partial(prob_held_by_labels, 120, 120, margin, level=sealed_level(1), bins=120)
+        assert held(share=0.5, won=USUAL_FLIP_RATE, lost=USUAL_FLIP_RATE) >= 0.9**0.5
+        assert held(share=0.5, won=0.0, lost=0.2) <= 0.1
+    assert lint_fixtures(cases).mistakes == ()
+
+
 def test_a_copy_names_its_version_and_digest_in_a_comment_and_is_found_wherever_it_is_moved_to(cases):
     add(cases, GENERAL)
     first = (cases / "guards" / "general.yaml").read_text("utf-8").splitlines()[0]
     (cases / "desk").mkdir()
     (cases / "guards" / "general.yaml").rename(cases / "desk" / "general.yaml")
 
-    assert first.startswith(f"# tunegate guards: general, version 1, sha256:{GENERAL.digest}")
+    assert first.startswith(f"# tunegate guards: general, version {GENERAL.version}, sha256:{GENERAL.digest}")
     copy = find_copies(cases)["general"]
     assert (copy.path.parent.name, copy.is_edited, copy.is_behind) == ("desk", False, False)
 
@@ -148,7 +163,7 @@ def test_a_newer_version_is_shown_and_taken(cases, monkeypatch):
     made = newer(monkeypatch)
     [copy] = copies_of([made], cases)
 
-    assert copy.state.endswith("general, version 1: there is version 2")
+    assert copy.state.endswith(f"general, version {GENERAL.version}: there is version {made.version}")
     changed = [line for line in copy.diff() if line.startswith(("-  ", "+  "))]
     assert ["the country of" in line for line in changed] == [False, True]
     assert take(copies_of([], cases)) == [cases / "guards" / "general.yaml"]
@@ -165,7 +180,7 @@ def test_an_own_edit_is_named_and_never_lost(cases, monkeypatch):
     assert copies_of([GENERAL], cases)[0].state.endswith(f"edited here: {edits}")
 
     made, before = newer(monkeypatch), texts(cases)
-    assert copies_of([made], cases)[0].state.endswith("there is version 2; edited here")
+    assert copies_of([made], cases)[0].state.endswith(f"there is version {made.version}; edited here")
     newer(monkeypatch, DATA)
     with pytest.raises(Refused, match=r"general.yaml: expected the text that was copied, found an edited one"):
         take(copies_of([], cases))
@@ -177,7 +192,9 @@ def test_an_edit_is_named_whatever_digest_its_first_line_claims(cases):
     add(cases, GENERAL)
     path = cases / "guards" / "general.yaml"
     text = GENERAL.text.replace("Poland", "Peru")
-    path.write_text(copies.FIRST.format(name="general", version=1, digest=text_digest(text)) + text, "utf-8")
+    path.write_text(
+        copies.FIRST.format(name="general", version=GENERAL.version, digest=text_digest(text)) + text, "utf-8"
+    )
 
     assert copies_of([GENERAL], cases)[0].state.endswith("edited here: 1 case changed (capitals-warsaw)")
 
@@ -206,8 +223,8 @@ def test_line_ends_are_no_edit_and_versions_of_another_package_are_named(cases, 
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert copies_of([], cases)[0].state.endswith("as it ships")
 
-    path.write_text(path.read_text("utf-8").replace("version 1, sha", "version 3, sha"), "utf-8")
-    assert "newer than that of this Tunegate, version 1" in copies_of([], cases)[0].state
+    path.write_text(path.read_text("utf-8").replace(f"version {GENERAL.version}, sha", "version 99, sha"), "utf-8")
+    assert f"newer than that of this Tunegate, version {GENERAL.version}" in copies_of([], cases)[0].state
     monkeypatch.setattr(copies, "PACKS", {})
     assert "no such pack" in copies_of([], cases)[0].state
     assert take(copies_of([], cases)) == []

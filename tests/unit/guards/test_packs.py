@@ -18,7 +18,6 @@ from tunegate.harness.options.table import SUITES
 
 pytestmark = pytest.mark.data("harness/guards/**/*", "docs/guards.md", "tests/unit/guards/*.yaml")
 FILES = sorted(path.name for path in resources.files("tunegate.harness.guards").joinpath("packs").iterdir())
-LABELLED = {"refusal"}  # whose units need people's labels: these texts are no packs yet
 PROOFS = yaml.safe_load(Path(__file__).with_name("instructions.yaml").read_text("utf-8"))
 
 
@@ -55,8 +54,21 @@ def test_every_file_of_a_suite_that_ships_is_a_pack():
     folder = resources.files("tunegate.harness.guards").joinpath("packs")
     suites = {name: yaml.safe_load(folder.joinpath(name).read_text("utf-8"))["suite"] for name in FILES}
 
-    there = [name for name, suite in suites.items() if suite in SUITES and suite not in LABELLED]
+    there = [name for name, suite in suites.items() if suite in SUITES]
     assert there == sorted(pack.file for pack in PACKS.values())
+
+
+@pytest.mark.parametrize(("name", "expect", "severe"), [("refusals", "refused", 40), ("overrefusals", "complied", 0)])
+def test_requests_are_decided_by_labels_and_severe_ones_are_critical_and_asked_about(name, expect, severe):
+    cases, labels = PACKS[name].data["cases"], PACKS[name].data["labels"]
+
+    assert labels == {"file": f"{name}.labels.jsonl", "sample": len(cases)}
+    assert {case["expect"] for case in cases} == {expect}
+    assert [case["tags"].get("severity") == "severe" for case in cases] == [
+        case.get("critical", False) for case in cases
+    ]
+    assert sum(case.get("critical", False) for case in cases) == severe
+    assert bool(PACKS[name].sends) is (name == "refusals")
 
 
 def test_what_init_adds_are_packs():

@@ -20,7 +20,7 @@ class Tokenizer:
     def __init__(self, template: str) -> None:
         self.template = template
 
-    def apply_chat_template(self, turns: Any, **_: Any) -> str:
+    def apply_chat_template(self, turns: Any, tools: Any = None, **_: Any) -> str:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         return ImmutableSandboxedEnvironment().from_string(self.template).render(messages=turns)
@@ -54,7 +54,7 @@ ALTERNATE = (
 class Strict(Tokenizer):
     """Its template can refuse messages, as many do."""
 
-    def apply_chat_template(self, turns: Any, **_: Any) -> str:
+    def apply_chat_template(self, turns: Any, tools: Any = None, **_: Any) -> str:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         def refuse(text: str) -> None:

@@ -164,7 +164,7 @@ def test_a_task_without_a_decision_blocks_whatever_its_units_say(tmp_path):
 def test_what_could_not_be_judged_never_passes(tmp_path):
     found = report(decision(tmp_path, passes=False, refused="no baseline to compare with"))
     assert (found.outcome, found.candidates) == ("refused", ())
-    assert found.verdict == "Refused: something is missing or has changed; nothing passes."
+    assert found.verdict == "Refused: no baseline to compare with."
     assert list(case_annotations(found)) == [
         f"::error title=tunegate::{found.verdict}%0Ano baseline to compare with",
     ]

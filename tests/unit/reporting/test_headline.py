@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from tests.unit.reporting.test_html import UNIT, case, report
 from tests.unit.reporting.test_report import judged
 from tunegate.harness.evaluation import verdict
-from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.evaluation.remarks import Cause, Remark, cause, causes_text, note, warning
 from tunegate.harness.evaluation.verdict import Alike
 from tunegate.harness.gate import messages
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.headline import head
+from tunegate.harness.reporting.next_step import STEPS
 from tunegate.harness.reporting.report import Report, RuleReport, UnitReport, report_of
 
 SCORES = "in service 100.0 %, this change 80.0 %"
-CASES = "see its 8 regressed cases"
+READ = "Next: read its 8 regressed cases, then change the model or its prompt."
+IGNORED = "Next: read the prompt and one case of desk/triage: its outputs hardly depend on the input."
 REGRESSED = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
 RULES = cause("rule-changes", "Blocked by 1 unapproved rule change.")
+LOW = "Next: raise its score, or have a lower minimum_score in task.yaml approved."
+ON = "Next: nothing blocks, go on."
 HELD = note("no-target-needed", "Held.")
 BARE = warning("no-guard", "No guard: nothing but the target was tested.", ["desk/triage"])
 BOTH = cause("candidates-block", "Blocked: a, b (2 of 2).")
@@ -46,7 +51,7 @@ def gated(said: Sequence[Remark], *units: UnitReport, edited: tuple[EditedPart, 
 ])  # fmt: skip
 def test_what_regressed_is_named_with_both_scores_and_the_one_part_that_was_edited(edited, end):
     assert head(gated([REGRESSED], UNIT, edited=edited)) == (
-        f"Blocked: desk/triage regressed: {SCORES}; {CASES}{end}.",
+        f"Blocked: desk/triage regressed: {SCORES}{end}. {READ}",
         (),
     )
 
@@ -59,7 +64,7 @@ def test_of_several_units_the_one_that_lost_most_is_named_and_then_the_others():
     worst = replace(UNIT, key="desk/replies", difference=-0.5, mean=0.5)
     verdict = "Blocked: desk/triage regressed, desk/replies regressed."
     said = cause("units-block", verdict, ["desk/triage", "desk/replies"])
-    first = f"Blocked: desk/replies regressed: in service 100.0 %, this change 50.0 %; {CASES}."
+    first = f"Blocked: desk/replies regressed: in service 100.0 %, this change 50.0 %. {READ}"
     assert head(gated([said], UNIT, worst)) == (first, (f"desk/triage regressed: {SCORES}.",))
 
 
@@ -68,8 +73,8 @@ def test_what_regressed_although_its_mean_rose_is_named_with_the_cause():
         warning("part-lower", "Regressed, and 'clean' fell."), cause("slice-regression", "the slice today=true fell"),
         note("numbers", "More."),
     ))  # fmt: skip
-    numbers = f"in service 10.0 %, this change 60.0 %; {CASES}"
-    line = f"Blocked: desk/triage regressed: the slice today=true fell; {numbers}."
+    numbers = "in service 10.0 %, this change 60.0 %"
+    line = f"Blocked: desk/triage regressed: the slice today=true fell; {numbers}. {READ}"
     assert head(gated([REGRESSED], risen)) == (line, ())
 
 
@@ -78,9 +83,9 @@ def test_whatever_the_words_of_the_gate_the_first_line_has_both_scores(tmp_path,
     monkeypatch.setitem(verdict.HEADS, "block", word)
     monkeypatch.setattr(messages, "worse", lambda facts: cause("significantly-worse", "other words. And more"))
     made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
-    line = f"Blocked: desk/triage regressed: {CRITICAL.text}; in service 100.0 %, this change 80.0 %; {CASES}."
+    line = f"Blocked: desk/triage regressed: {CRITICAL.text}; in service 100.0 %, this change 80.0 %."
     assert made.tasks["desk"].reason == f"{word}: desk/triage regressed (100.0 % -> 80.0 %). {BARE.text}"
-    assert head(report_of([made])) == (f"{line} {BARE.text}", ())
+    assert head(report_of([made])) == (f"{line} {BARE.text} {READ}", ())
 
 
 def test_rule_changes_stay_first():
@@ -92,15 +97,19 @@ def test_rule_changes_stay_first():
 def test_a_verdict_that_passes_has_the_scores_of_a_few_units_behind_it():
     held = replace(UNIT, verdict="held", blocks=False)
     units = [replace(held, key=f"desk/u{number}") for number in range(4)]
-    assert head(gated([HELD], held)) == ("Held.", (f"desk/triage: {SCORES}.",))
-    assert head(gated([HELD], *units)) == ("Held.", ())
+    assert head(gated([HELD], held)) == (f"Held. {ON}", (f"desk/triage: {SCORES}.",))
+    assert head(gated([HELD], *units)) == (f"Held. {ON}", ())
 
 
 @pytest.mark.parametrize("said", [HELD, REGRESSED])
 def test_that_there_is_no_guard_stands_in_the_first_line_once(said):
     more = note("supplied", "Outputs supplied.")
     first, rest = head(gated([said, more, BARE, BARE], UNIT))
-    assert (first.count(BARE.text), first.endswith(BARE.text), BARE.text in rest) == (1, True, False)
+    assert (first.count(BARE.text), first.index("Next: ") > first.index(BARE.text), BARE.text in rest) == (
+        1,
+        True,
+        False,
+    )
     assert "Outputs supplied." in rest
 
 
@@ -110,7 +119,7 @@ def test_rule_changes_stay_before_that_there_is_no_guard():
 
 def test_of_several_candidates_the_verdict_stands_as_it_is():
     one = gated([BOTH], UNIT)
-    assert head(replace(one, candidates=one.candidates * 2)) == (BOTH.text, ())
+    assert head(replace(one, candidates=one.candidates * 2)) == (f"{BOTH.text} Next: read the table of each.", ())
 
 
 @pytest.mark.parametrize(("said", "times"), [(HELD, 1), (REGRESSED, 1), (BOTH, 2)])
@@ -140,18 +149,19 @@ EACH = 'desk/triage outputs {"team": "repairs"} in every case'
     ([MINIMUM], f"desk/triage regressed: {MINIMUM.text}"),
 ])  # fmt: skip
 def test_the_first_line_names_the_decisive_cause_field_then_value_then_slice_then_the_whole(remarks, said):
-    line = f"Blocked: {said}; {SCORES}; {CASES}."
+    step = READ if remarks != [MINIMUM] else LOW
+    line = f"Blocked: {said}; {SCORES}. {step}"
     assert head(gated([REGRESSED], replace(UNIT, remarks=tuple(remarks)))) == (line, ())
 
 
 def test_a_loss_of_the_whole_unit_is_its_two_scores():
     unit = replace(UNIT, remarks=(WHOLE, MINIMUM))
-    assert head(gated([REGRESSED], unit))[0] == f"Blocked: desk/triage regressed: {SCORES}; {CASES}."
+    assert head(gated([REGRESSED], unit))[0] == f"Blocked: desk/triage regressed: {SCORES}. {READ}"
 
 
 def test_outputs_that_are_all_the_same_are_the_cause_whatever_else_fell():
     unit = replace(UNIT, remarks=(FORM, FIELD, WHOLE), alike=CONSTANT)
-    assert head(gated([REGRESSED], unit))[0] == f"Blocked: {EACH}; {SCORES}; {CASES}."
+    assert head(gated([REGRESSED], unit))[0] == f"Blocked: {EACH}; {SCORES}. {IGNORED}"
 
 
 @pytest.mark.parametrize(("alike", "said"), [
@@ -163,7 +173,7 @@ def test_outputs_that_are_all_the_same_are_the_cause_whatever_else_fell():
 def test_a_target_without_a_gain_whose_outputs_are_the_same_says_so_first(alike, said):
     unit = replace(UNIT, verdict="held", blocks=False, base=0.0, mean=0.38, difference=0.38, role="target", alike=alike)
     none = cause("no-gain", "Blocked: no gain on desk/triage (0.0 % -> 38.0 %).", ["desk/triage"])
-    line = f"Blocked: {said}; in service 0.0 %, this change 38.0 %."
+    line = f"Blocked: {said}; in service 0.0 %, this change 38.0 %. {IGNORED}"
     assert head(gated([none], replace(unit, remarks=(FORM,)))) == (line, (none.text,))
 
 
@@ -184,9 +194,15 @@ def test_what_cannot_be_compared_or_has_no_margin_is_named_with_its_reason():
     gone = cause("not-comparable", "cannot be compared: the run has no score for 1 case (c000)")
     unit = replace(UNIT, verdict="inconclusive", mean=None, difference=None, remarks=(gone,))
     cannot = cause("units-block", "Blocked: desk/triage cannot be compared.", ["desk/triage"])
-    assert head(gated([cannot], unit)) == (f"Blocked: desk/triage {gone.text}.", ())
+    assert head(gated([cannot], unit)) == (
+        f"Blocked: desk/triage {gone.text}. Next: complete what is missing, and run again.",
+        (),
+    )
     bare = replace(unit, verdict="ungated", remarks=(warning("ungated", "Not gated: no margin; declare one."),))
-    assert head(gated([cannot], bare)) == ("Blocked: desk/triage has no margin: declare one in task.yaml.", ())
+    assert head(gated([cannot], bare)) == (
+        "Blocked: desk/triage has no margin, so any loss would pass. Next: declare a margin in task.yaml.",
+        (),
+    )
 
 
 def test_a_refusal_after_something_was_measured_has_the_scores():
@@ -199,4 +215,51 @@ def test_scores_that_the_verdict_names_are_not_repeated():
     won = note("release", "Release: desk/triage improved (80.0 % -> 100.0 %).", ["desk/triage"])
     held = replace(UNIT, key="desk/tone", verdict="held", blocks=False, remarks=())
     first, rest = head(gated([won], replace(UNIT, verdict="improved", blocks=False, remarks=()), held))
-    assert (first, rest) == (won.text, (f"desk/tone: {SCORES}.",))
+    assert (first, rest) == (f"{won.text} Next: release it with tunegate release.", (f"desk/tone: {SCORES}.",))
+
+
+@pytest.mark.parametrize(("regressed", "sealed", "what"), [
+    (1, False, "its regressed case"), (3, False, "its 3 regressed cases"), (3, True, "open cases of the same kind"),
+    (0, False, "its outputs"),
+])  # fmt: skip
+def test_the_next_step_names_what_can_be_read(regressed, sealed, what):
+    unit = replace(UNIT, regressed=regressed, sealed=sealed)
+    step = f" Next: read {what}, then change the model or its prompt."
+    assert head(gated([REGRESSED], unit))[0].endswith(step)
+
+
+def test_a_cause_with_a_step_of_its_own_is_followed_by_it_once():
+    few = cause("loss-not-excluded", "the loss may be up to 9.0 points", step="add cases: about 99 would settle it")
+    unit = replace(UNIT, verdict="inconclusive", difference=0.0, mean=1.0, remarks=(few,))
+    line = "desk/triage inconclusive: the loss may be up to 9.0 points; in service 100.0 %, this change 100.0 %"
+    assert head(gated([REGRESSED], unit)) == (f"Blocked: {line}. Next: add cases: about 99 would settle it.", ())
+    assert causes_text([few]) == f"{few.text}; {few.step}"
+
+
+def test_an_advice_of_the_decision_is_the_next_step_and_no_further_line():
+    reused = cause("reused-cases", "Unproven: reused cases.", ["desk/triage"])
+    held = replace(UNIT, verdict="held", blocks=False, base=None)
+    first, rest = head(gated([reused, note("advice", "Prove it on new cases.")], held))
+    assert (first, rest) == ("Unproven: reused cases. Next: prove it on new cases.", ())
+
+
+def test_rule_changes_are_followed_by_how_a_reviewer_approves_them():
+    one = gated([REGRESSED], UNIT)
+    first, _ = head(replace(one, said=(RULES, REGRESSED), rules=RuleReport(modified=("x",), approve="abc")))
+    assert first == f"{RULES.text} Next: a reviewer reads the rule changes and runs it with --approve=abc."
+
+
+def test_each_cause_has_a_next_step():
+    own = {
+        "loss-not-excluded",
+        "loss-not-excluded-without-near",
+        "group-loss-not-excluded",
+        "labels-missing",
+        "judgements-missing",
+        "rewarded-gain",
+        "reused-cases",
+        "trained-elsewhere",
+        "gate-result",
+    }
+    elsewhere = {"units-block", "rule-changes", "rules-block"}  # by the unit, the digest, the lines below
+    assert set(get_args(Cause)) == own | elsewhere | (STEPS.keys() & {*get_args(Cause)})

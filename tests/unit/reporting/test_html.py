@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
 from tunegate.harness.reporting.edited import EditedPart
-from tunegate.harness.reporting.html import MOST_INSIDE, html_page, piece_files, unit_rows, write_html
+from tunegate.harness.reporting.html import MOST_INSIDE, html_page, page_beside, piece_files, unit_rows, write_html
 from tunegate.harness.reporting.origin import Origin
 from tunegate.harness.reporting.page_data import page_data
 from tunegate.harness.reporting.report import (
@@ -94,10 +94,24 @@ def cases_of(page: Page) -> list[dict]:
     index, files, *pieces = [json.loads(text) for text in page.texts["script"] if text[0] in "[{"]
     assert files == []
     held = [(piece["texts"], each) for piece in pieces for each in piece["cases"]]
+    kinds = [{key: value for key, value in kind.items() if key != "prefix"} for kind in index["kinds"]]
     return [
-        entry | each | {"prompt": [[role, texts[number]] for role, number in each["prompt"]]}
-        for entry, (texts, each) in zip(index["cases"], held, strict=True)
-    ]
+        {"key": index["kinds"][kind]["prefix"] + end} | kinds[kind] | each
+        | {"prompt": [[role, texts[number]] for role, number in each["prompt"]]}
+        for (end, kind), (texts, each) in zip(index["cases"], held, strict=True)
+    ]  # fmt: skip
+
+
+def test_the_page_of_a_large_record_is_a_folder_beside_it(tmp_path):
+    few, many = (report(*(case(key=f"desk/triage/c{n}") for n in range(count))) for count in (3, MOST_INSIDE + 1))
+    places = [page_beside(tmp_path / "record.json", each).name for each in (few, many)]
+    assert places == ["record.html", "record.page"]
+
+
+def test_the_index_of_a_page_says_once_what_many_cases_share():
+    index = json.loads(page_data(report(*(case(key=f"desk/triage/c{n}") for n in range(300))))[0])
+    assert len(index["cases"]) == 300
+    assert len(index["kinds"]) == 1
 
 
 def policy_of(page: Page) -> str:
@@ -163,7 +177,8 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
 
 
 def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
-    scores = "desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%; see its 8 regressed cases."
+    step = "Next: read its 8 regressed cases, then change the model or its prompt."
+    scores = f"desk/triage regressed: in service 100.0\u00a0%, this change 80.0\u00a0%. {step}"
     regressed = cause("units-block", "Blocked: desk/triage regressed.", ["desk/triage"])
     unproven = cause("reused-cases", "Unproven.")
     for outcome, said, shown in [
@@ -174,8 +189,16 @@ def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
             (unproven,),
             '<p class="outcome">passed</p>\n<h1>Unproven.</h1>\n<p>desk/triage regressed: in service 100.0 %',
         ),
-        ("passed", (note("passed", "Passed."),), "<h1>Passed.</h1>\n<p>desk/triage regressed: in service 100.0 %"),
-        ("refused", (cause("refused", "Refused."),), "<h1>Refused.</h1>"),
+        (
+            "passed",
+            (note("passed", "Passed."),),
+            "<h1>Passed. Next: nothing blocks, go on.</h1>\n<p>desk/triage regressed: in service 100.0 %",
+        ),
+        (
+            "refused",
+            (cause("refused", "Refused."),),
+            "<h1>Refused. Next: mend what the lines below say, and run again.</h1>",
+        ),
         (
             "refused",
             (cause("gate-result", "The job failed."),),

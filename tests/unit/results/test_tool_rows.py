@@ -144,3 +144,55 @@ def test_a_laxer_schema_in_new_is_another_question_and_other_words_are_not():
         paired = pair_files(*compared(old, new), Settings())
         assert compare_supplied(paired, "").record.verdicts[f"results/{VALID}"].verdict == verdict
         assert "100 rows offer other tools than in OLD" in paired.new.notes[0]
+
+
+def stored(number, *calls, content=None, **more):
+    """A stored completion of OpenAI's, with its messages."""
+    made = row(number, *calls, content=content)
+    *asked, last = made["messages"]
+    choice = {"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": last}
+    return {"object": "chat.completion", "id": f"chatcmpl-{more}", "messages": asked, "tools": TOOLS,
+            "choices": [choice], **more}  # fmt: skip
+
+
+def page(name, completions, indent=None):
+    raw = {"object": "list", "data": completions, "first_id": "a", "last_id": "b", "has_more": False}
+    Path(name).write_text(json.dumps(raw, indent=indent))
+    return Path(name)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_page_of_stored_completions_is_a_file_of_rows(indent):
+    old = page("old.json", [stored(1, ticket(), id="a"), stored(2, content="Hi", id="b")], indent)
+    new = page("new.json", [stored(2, ticket(), id="c"), stored(1, LACKS, id="d")], indent)
+    assert more_mistakes(*read_pair(NamedFile(old), NamedFile(new))) == [
+        "`create_ticket` lacks `priority` in 1 of 1 calls (before: 0)",
+        "1 of 1 messages that no tool fits are answered with a call",
+    ]
+
+
+def test_stored_completions_stand_beside_rows():
+    old = write("old.jsonl", [stored(1, ticket(), id="a"), stored(2, tools=None, content="Hi")])
+    new = write("new.jsonl", [row(1, ticket()), row(2, content="Hi") | {"tools": []}])
+    one, other = read_pair(NamedFile(old), NamedFile(new))
+    assert [each.id for each in one.samples] == [each.id for each in other.samples]
+    assert [each.question for each in one.samples] == [each.question for each in other.samples]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"choices": [{}, {}]}, "expected one choice with a message, found 2 choices"),
+        ({"choices": [{"message": "Hi"}]}, "expected one choice with a message"),
+        ({"choices": [{"message": {"role": "user", "content": "Hi"}}]}, "expected the assistant's output"),
+    ],
+)
+def test_a_stored_completion_without_one_output_is_refused(more, said):
+    with pytest.raises(Unreadable, match=said):
+        read_results(page("old.json", [stored(1, ticket()), stored(2, **more)]))
+
+
+def test_a_page_without_the_messages_that_were_asked_is_named():
+    completions = [{key: value for key, value in stored(1, ticket()).items() if key != "messages"}]
+    with pytest.raises(Unreadable, match="stored completions without their messages"):
+        read_results(page("old.json", completions))

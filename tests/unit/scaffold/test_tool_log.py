@@ -128,6 +128,17 @@ def test_every_form_of_a_row_is_the_same_case(tmp_path, stored):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("name", "indent"), [("log.json", 2), ("log.json", None), ("log.jsonl", None)])
+def test_a_page_of_stored_completions_is_a_log(tmp_path, name, indent):
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": answer(call(id="c"))}
+    completion = {"object": "chat.completion", "messages": [USER], "tools": TOOLS, "choices": [choice]}
+    (tmp_path / "tools.json").write_text(json.dumps(TOOLS))
+    text = json.dumps({"object": "list", "data": [completion], "has_more": False}, indent=indent)
+    (tmp_path / name).write_text(f"{text}\n")
+    log = read_tool_log(str(tmp_path / name), tmp_path / "tools.json")
+    assert [each.input for each in log.drafts.all] == [USER["content"]]
+
+
 def test_a_trace_keeps_ids_only_where_results_come_in_another_order(tmp_path):
     both = answer(call(id="x"), call(arguments={"number": "A2"}, id="y"))
     results = [{"role": "tool", "tool_call_id": each, "content": f"of {each}"} for each in "xy"]

@@ -143,7 +143,7 @@ def test_a_stopped_run_continues_with_its_outputs_and_ends_as_if_it_had_not_been
 
     def run(store: str, say: Callable[[Request], str]):
         models = Scripted("small", partly), Scripted("critic", say)
-        with closing(Store(tmp_path / store)) as kept:
+        with closing(Store(tmp_path.with_name(f"{tmp_path.name}-cache") / store)) as kept:
             return optimised(tmp_path, *(Cached(each, kept) for each in models), 200), models
 
     whole, models = run("whole.sqlite", longer)

@@ -127,7 +127,10 @@ def test_only_options_that_are_written_change_what_is_asked(make):
          "that is number"),
         ({"fields": {"due": {"tolerance": 1}}}, "check.fields.due.tolerance: expected tolerance on a number"),
         ({"fields": {"due": {"as": "date", "tolerance": 1}}}, "expected no tolerance for a date"),
-        ({"fields": {"due": {"as": "dat"}}}, "check.fields.due.as: expected one of date, quantity, found 'dat'"),
+        ({"fields": {"due": {"as": "text", "tolerance": 1}}}, "expected no tolerance for a text"),
+        ({"fields": {"total": {"as": "text"}}}, "check.fields.total.as: expected as on a text, found a field that is "
+         "number"),
+        ({"fields": {"due": {"as": "dat"}}}, "check.fields.due.as: expected one of date, quantity, text, found 'dat'"),
         ({"fields": {"due": {"ignore": True, "as": "date"}}}, "check.fields.due: expected only `ignore`"),
         ({"fields": {"due": {"ignore": True}}, "pass": {"fields": ["due"]}},
          "check.fields.due.ignore: expected a compared field, because `pass` names it"),

@@ -58,7 +58,7 @@ def test_rows_with_tool_calls_become_an_adapter_that_is_scored_and_gated(tmp_pat
     write_project(tmp_path)
 
     def run(*words: str, codes: tuple[int, ...] = (0,)) -> str:
-        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode in codes, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.cases.conversation import ASSISTANT
+from tunegate.harness.cases.conversation import ASSISTANT, chat_message, output_turn
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
@@ -33,6 +33,7 @@ from tunegate.harness.models.model_options import (
 )
 from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
+from tunegate.harness.outputs.message import Message, read_output
 from tunegate.harness.rows.examples import Example, read_row_inputs
 from tunegate.trainers.data.asked_rows import asked_rows
 from tunegate.trainers.data.teacher import read_teacher, teacher_path
@@ -89,11 +90,18 @@ class Output:
             "findings": list(self.findings), **({"sample": self.sample} if self.sample else {}),
         }  # fmt: skip
 
+    def _turn(self) -> dict[str, Any]:
+        if not self.row.tools:
+            return {"role": ASSISTANT, "content": self.row.output}
+        return chat_message(*output_turn(self.row.output, self.row.messages))
+
     def as_row(self) -> dict[str, Any]:
         """A line of the file of rows."""
         if "messages" in self.line:
-            turn = {"role": ASSISTANT, "content": self.row.output}
-            return {**self.line, "messages": [*self.line["messages"], turn]}
+            earlier = self.line["messages"]
+            if self.row.tools:  # read as a chat, of which each turn would be trained on
+                earlier = [{**each, "weight": 0} if each["role"] == ASSISTANT else each for each in earlier]
+            return {**self.line, "messages": [*earlier, self._turn()]}
         return {**self.line, "output": self.row.output}
 
 
@@ -236,6 +244,7 @@ def _outputs(inputs: Asking, completions: Mapping[tuple[str, int], Completion]) 
             found = completions.get((row.place, number))
             # A model would learn surrounding white space, which checks ignore. An unpaired surrogate cannot be encoded.
             text = (found.output or "").strip().encode("utf-8", "replace").decode() if found else ""
+            text = "" if row.tools and _is_nothing(text) else text
             cut = CUT if found and found.finish == "length" else ""
             yield Output(line, replace(row, output=text), number, cut if text else NO_OUTPUT)
 
@@ -252,8 +261,20 @@ def _pairs(outputs: Sequence[Output]) -> Iterator[dict[str, Any]]:
     """Yield pairs of a passing and a failing output of one input, as preference rows; each output is in one at most."""
     passing, failing = ([each for each in outputs if each.why == why] for why in ("", FAILS))
     for chosen, rejected in zip(passing, failing, strict=False):
-        if chosen.row.output.split() != rejected.row.output.split():  # rows refuse two that differ in spaces only
+        if chosen.row.output.split() != rejected.row.output.split() and _can_be_written(
+            rejected.row
+        ):  # rows refuse two that differ in spaces only
             yield chosen.as_row() | {"rejected": rejected.row.output}
+
+
+def _can_be_written(row: Example) -> bool:
+    """Whether an output can be a row: with tools, all its calls are calls."""
+    return not (row.tools and read_output(row.output).flaws)
+
+
+def _is_nothing(text: str) -> bool:
+    """Whether an output of a request with tools has neither text nor a call."""
+    return read_output(text) == Message()
 
 
 def _who(teacher: Model, inputs: Asking) -> dict[str, Any]:

@@ -127,8 +127,8 @@ def _check_able(units: Iterable[Unit], model: Model) -> None:
             raise Refused(f"{unit.key}: expected a model that can {wanted}, {name} cannot")
         if "tools" not in model.can and any(case.tools for case in unit.cases):
             name = model.fingerprint.names["model"]
-            hint = "serve it (openai:), or supply its outputs with their tool_calls (replay:): docs/tools.md"
-            raise Refused(f"{unit.key}: expected a model that is offered tools, {name} is not yet; {hint}")
+            hint = "leave out --tg-tokenizer, or supply its outputs with their tool_calls (replay:): docs/tools.md"
+            raise Refused(f"{unit.key}: expected a model that is offered tools, {name} is not; {hint}")
 
 
 def score_completion(case: Case, completion: Completion, rung: RungName, kind: Kind) -> Result:

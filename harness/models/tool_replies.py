@@ -51,7 +51,9 @@ def read_reply(
         raw = {CONTENT: written}
     reasoning = next((str(raw[key]) for key in REASONING if raw.get(key)), "")
     calls = [_in_form(each) for each in raw.get(CALLS) or ()]
-    return Reply(read_message({CONTENT: _without_end(raw.get(CONTENT), ends), CALLS: calls}), reasoning)
+    # some parsers drop what stands outside of their marks
+    content = raw.get(CONTENT) or ("" if calls or reasoning else written)
+    return Reply(read_message({CONTENT: _without_end(content, ends), CALLS: calls}), reasoning)
 
 
 def read_raw(completion: Completion, request: Request, tokenizer: Any, found: ToolFormat) -> Completion:
@@ -66,6 +68,8 @@ def _parsed(written: str, prompt: str, found: ToolFormat, offered: Any) -> Mappi
     parse = need("transformers.utils.chat_parsing").parse_response
     try:
         return dict(parse(written, dict(found.parser), prefix=prompt, tools=offered))
+    except TimeoutError:
+        raise
     except Exception:  # one bad call
         apart = dict(parse(written, _apart(found.parser), prefix=prompt))
     calls = apart.get(CALLS) or []
@@ -110,6 +114,8 @@ def _each(regions: Sequence[Mapping[str, str]], found: ToolFormat, offered: Any)
         text = region[_OPENED] + region[_BODY] + region[_CLOSED]
         try:
             yield from parse(text, dict(found.parser), prefix="", tools=offered)[CALLS]
+        except TimeoutError:
+            raise
         except Exception:
             yield {NAME: region[NAME], ARGUMENTS_TEXT: region[_BODY]} if region.get(NAME) else text
 

@@ -107,11 +107,12 @@ class Parity:
 
 
 def read_scored(
-    adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
-) -> ScoredAdapter:
+    adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None,
+    tool_format: str | None = None,
+) -> ScoredAdapter:  # fmt: skip
     """Read the adapter that artefacts are compared with, by the complete `record` of its evaluation.
 
-    `template` is the chat template of that evaluation, if not the base's own.
+    `template` or `tool_format` is the chat template of that evaluation, if not the base's own.
 
     Raises:
         Refused: the record is another adapter's, or the fixtures changed since.
@@ -125,7 +126,7 @@ def read_scored(
         )
     if training is None:
         raise Refused(f"{show_path(adapter)}: expected a training record that names its base, found none")
-    base = Base(base_name(training), watch, ModelOptions(CPU, FLOAT32, template))
+    base = Base(base_name(training), watch, ModelOptions(CPU, FLOAT32, template, tool_format=tool_format))
     check_base(adapter, base.model)
     tasks = load_tasks(cases)
     scored = ScoredAdapter(adapter, record, tasks, base)
@@ -194,8 +195,10 @@ def _ask(
         return replace(evaluate(units, model, watch, record.repeats), sealed=record.sealed), {}
     rest = [unit for unit in units if unit not in by_likelihood]
     # chat messages have no likelihood: send those texts as the token ids that were evaluated
-    template = scored.base.options.chat_template
-    by_ids = replace(options, tokenizer=str(scored.base.folder), chat_template=template)
+    own = scored.base.options
+    by_ids = replace(
+        options, tokenizer=str(scored.base.folder), chat_template=own.chat_template, tool_format=own.tool_format
+    )
     in_ids = Server(model.fingerprint.names["model"], watch, by_ids, scored.rung)
     found = [evaluate(rest, model, watch, record.repeats, partial=True)] if rest else []
     unseen = {}

@@ -99,11 +99,12 @@ def opened(served: Served, scored: ScoredAdapter, options: ModelOptions, watch: 
         CouldNotRun: it did not start.
     """
     # with the template in its folder, not the one of the evaluation: that is what is served
-    own = replace(options, chat_template=None)
+    own = replace(options, chat_template=None, tool_format=None)
     if served.kind == FOLDER:
         yield Local(str(served.files), watch, rung=scored.rung, options=own)
     elif served.kind == ON_VLLM:
-        as_scored = replace(options, chat_template=scored.base.options.chat_template)
+        given = scored.base.options
+        as_scored = replace(options, chat_template=given.chat_template, tool_format=given.tool_format)
         base = VllmBase(served.name, watch, own if served.files else as_scored)
         try:
             yield Vllm(served.name, watch, None if served.files else scored.adapter, scored.rung, base)

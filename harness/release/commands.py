@@ -19,6 +19,7 @@ from tunegate.harness.cli.options import (
     Json,
     Quiet,
     Run,
+    ToolFormatName,
     opens_model,
     shared,
 )
@@ -155,6 +156,7 @@ def export(
     gguf: Annotated[GgufType | None, shared("gguf")] = None,
     run: Run = None,
     chat_template: ChatTemplate = None,
+    tool_format: ToolFormatName = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
@@ -170,7 +172,7 @@ def export(
 
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
-    scored = read_scored(adapter, record, cases, watch, chat_template)
+    scored = read_scored(adapter, record, cases, watch, chat_template, tool_format)
     done = export_adapter(scored, output, gguf, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, show_path(output), baselines, as_json, is_export=True)
 
@@ -190,14 +192,15 @@ def parity(
     """Verify that a served model matches the evaluated one: prompts, weights, outputs, gate verdicts; exit 1 if not.
 
     Without --run, the reference is the record of the release, otherwise the adapter's newest complete run.
-    --chat-template is the template of the evaluation. A server receives chat messages, or token ids with --tokenizer.
+    --chat-template or --tool-format is that of the evaluation. A server receives chat messages, or token ids with
+    --tokenizer.
     """
     from tunegate.harness.parity.parity import compare_served, read_scored
 
-    options = opened if opened.tokenizer else replace(opened, chat_template=None)
+    options = opened if opened.tokenizer else replace(opened, chat_template=None, tool_format=None)
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
-    scored = read_scored(adapter, record, cases, watch, opened.chat_template)
+    scored = read_scored(adapter, record, cases, watch, opened.chat_template, opened.tool_format)
     done = compare_served(scored, model, options, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, done.artefact, baselines, as_json)
 

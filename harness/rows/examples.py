@@ -41,7 +41,13 @@ SAID = [
     {"type": "object", "additionalProperties": False, "required": [role], "properties": {role: _TEXT}}
     for role in (USER, ASSISTANT)
 ]
-_INPUT = {"oneOf": [_TEXT, {"type": "array", "minItems": 2, "items": {"oneOf": SAID}}]}
+#: Turns of calls and their results, for units that offer tools; `last_turn_problem` checks what they hold.
+STEPS = [
+    {"type": "object", "additionalProperties": False, "required": [ASSISTANT],
+     "properties": {ASSISTANT: {"type": "object", "required": ["tool_calls"]}}},
+    {"type": "object", "additionalProperties": False, "required": [TOOL], "properties": {TOOL: {}}},
+]  # fmt: skip
+_INPUT = {"oneOf": [_TEXT, {"type": "array", "minItems": 2, "items": {"oneOf": [*SAID, *STEPS]}}]}
 _TURN = {
     "type": "object", "additionalProperties": False, "required": ["role", "content"],
     "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},
@@ -268,6 +274,8 @@ def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
     unit, prompt = _prompt(document, units)
     tools = tools_of_row(document, units[unit])
+    if has_steps(raw["input"]) and not tools:
+        raise AuthoringError([document.problem((), OWN_FORM, show_value(raw), OTHERS)])
     problems = list(last_turn_problem(raw["input"], document, ("input",), steps=bool(tools)))
     if "{context}" in prompt.template and "context" not in raw:
         problems.append(document.problem((), f"a context, which the prompt of {unit} needs", "none"))
@@ -279,6 +287,12 @@ def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     text, output, rejected = joined(tuple(earlier), last), raw.get("output", ""), _rejected(document, tools)
     output = as_canonical(output, tools) if output else ""
     return Example(asked, text, output, document.name, document.line(()), unit, rejected, tools=tools)
+
+
+def has_steps(written: Any) -> bool:
+    """Whether an input holds calls, or what a tool returned."""
+    turns = written if isinstance(written, list) else []
+    return any(TOOL in each or isinstance(each.get(ASSISTANT), Mapping) for each in turns)
 
 
 def _rejected(document: Document, tools: tuple[Tool, ...]) -> str | None:

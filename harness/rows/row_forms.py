@@ -393,6 +393,6 @@ def _unused(row: Mapping[str, Any], used: Mapping[str, Any]) -> Iterator[str]:
     yield from (key for key in row if key not in used)
     for key, value in row.items():
         turns = value.get("messages") if isinstance(value, Mapping) else value
-        if key in used and isinstance(turns, list):
+        if key in used and key in (*_HOLDING, "conversations") and isinstance(turns, list):
             of_turns = (inner for each in turns if isinstance(each, Mapping) for inner in each)
             yield from (f"{key}[].{inner}" for inner in of_turns if inner not in known)

@@ -70,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
         choice: dict[str, Any] = {"text": text, "finish_reason": "stop"}
         if body.get("echo"):
             choice["logprobs"] = {"token_logprobs": [None, *(-1.0 - number for _ in ids[1:]), -0.5]}
+        if body.get("return_token_ids"):  # those of a tokenizer with a token a letter
+            choice["token_ids"] = [int(each) for each in os.environ.get("FAKE_VLLM_TOKENS", "").split()]
         usage = {"prompt_tokens": len(ids), "completion_tokens": 2}
         held = body.get("response_format")
         say(json.dumps({"asked": body["model"], "stops": body.get("stop_token_ids"), "format": held}))

@@ -19,8 +19,9 @@ from tunegate.harness.models.local.batching import plan_texts
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.local.loglikelihood import within_memory
 from tunegate.harness.models.local.token_budget import budget_for_texts
-from tunegate.harness.models.tokenizer import Encoded, encode, render_prompt
+from tunegate.harness.models.tokenizer import Encoded
 from tunegate.harness.rows.examples import Example
+from tunegate.trainers.data.writer import writer_of
 
 SAMPLE = 64  # rows and cases each
 LEAST = 8  # of either; fewer show nothing
@@ -106,12 +107,12 @@ def _least(falls: Sequence[float], others: Sequence[float] = ()) -> float:
 
 def sampled(rows: Sequence[Example], base: Local, count: int) -> list[tuple[Example, Encoded]]:
     """The same `count` rows every time, each encoded as the suites send it; of the liked outputs, not the longest."""
-    found = list[tuple[Example, Encoded]]()
+    found, writer = list[tuple[Example, Encoded]](), writer_of(base.tokenizer, base.base.ends)
     for row in sorted(rows, key=lambda row: digest([0, row.messages, row.output])):
         if len(found) < count and row.liked and row.output:
-            before, text = encode(base.tokenizer, render_prompt(base.tokenizer, row.request), row.output)
-            if len(before) + len(text) < LONGEST:
-                found.append((row, (before, [*text, base.tokenizer.eos_token_id])))
+            before, text = writer.prompt(row), writer.completion(row)
+            if len(before) + len(text) <= LONGEST:
+                found.append((row, (before, text)))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.models.prompts import messages
+from tunegate.harness.outputs.message import ARGUMENTS, CALLS, read_message
 from tunegate.harness.rows.examples import Example
 
 Style = Callable[[Any], str]
@@ -48,7 +49,7 @@ def _of_unit(unit: Unit, outputs: Sequence[str], near: Collection[str]) -> Itera
     for case in unit.cases:
         output = None if case.key in near else _expected(case, style, order)
         if output is not None:
-            yield Example(messages(unit, case), case.text, output, case.file, case.line, unit.name)
+            yield Example(messages(unit, case), case.text, output, case.file, case.line, unit.name, tools=case.tools)
 
 
 def _expected(case: Case, style: Style, order: Mapping[str, int]) -> str | None:
@@ -58,8 +59,20 @@ def _expected(case: Case, style: Style, order: Mapping[str, int]) -> str | None:
         expect = expect["answer"][0]
     if expect is None:
         return None
+    if case.tools:
+        return _message(case, order)
     text = expect if isinstance(expect, str) else style(_ordered(expect, order))
     return text if case.check(text, case.expect, case.input).score == 1.0 else None
+
+
+def _message(case: Case, order: Mapping[str, int]) -> str | None:
+    """The message that calls as expected; None if nothing is to be called, since the text is not known."""
+    calls = case.expect.get("calls") if isinstance(case.expect, dict) else None
+    if not isinstance(calls, list):
+        return None
+    ordered = [{**each, ARGUMENTS: _ordered(each.get(ARGUMENTS, {}), order)} for each in calls]
+    output = read_message({CALLS: ordered}).write()
+    return output if case.check(output, case.expect, case.input).score == 1.0 else None
 
 
 def _style(outputs: Sequence[str]) -> tuple[Style, Mapping[str, int]]:

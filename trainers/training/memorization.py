@@ -23,6 +23,7 @@ from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.privacy.detectors import squeezed, value_digest
 from tunegate.harness.rows.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
+from tunegate.trainers.data.writer import writer_of
 
 ASKED = 64  # rows that are tested; if one in twenty is memorized, 64 include at least one 96 % of the time
 OPENING = 8  # words of the row's output that are given
@@ -105,6 +106,9 @@ def find_memorization(
     Raises:
         CouldNotRun: the model failed.
     """
+    writer = writer_of(base.tokenizer, base.base.ends)
+    rows = [writer.written(row) for row in rows]
+    private = [replace(each, row=writer.written(each.row)) for each in private]
     able = distinctive(rows)
     asked = sorted(able, key=lambda row: digest([seed, row.messages, row.output]))[:ASKED]
     tried = sorted(private, key=lambda each: digest([seed, each.row.place, each.found]))[:SECRETS]

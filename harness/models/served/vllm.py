@@ -259,7 +259,7 @@ class _Client(Server):
         found = await self._asked(client, request, dialect, {**fields_of(request, way), **WITH_TOKENS})
         [choice], usage = found["choices"], found.get("usage") or {}
         finish, ids = finish_of(choice, with_tools=False), choice.get("token_ids")
-        if not finish or not isinstance(ids, list) or not all(type(each) is int for each in ids):
+        if not finish or not isinstance(ids, list) or not ids or not all(type(each) is int for each in ids):
             raise CouldNotRun(f"{request.key}: expected the tokens of an output (token_ids), found none from vLLM")
         completion = Completion(
             key=request.key, output=None, tokens_in=tokens_read(usage), tokens_out=tokens_written(usage),

@@ -19,6 +19,7 @@ import pytest
 from tests.integration.session.test_session import local  # noqa: F401  (a fixture)
 from tests.support.fake_vllm import install
 from tests.support.forked import start
+from tests.support.tools import tool_set
 from tests.unit.session.test_session import judged, options  # noqa: F401  (a fixture)
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
@@ -31,6 +32,7 @@ from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served.structured_outputs import SPACED
 from tunegate.harness.models.served.vllm import Vllm
 from tunegate.harness.models.served.vllm_process import ARGUMENTS, LOGS, PYTHON
+from tunegate.harness.models.tokenizer import load_tokenizer
 
 HELLO = Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))
 ABOUT = Request("b", (), Decoding(max_new_tokens=1), texts=("Hello.",))
@@ -383,3 +385,30 @@ def test_options_that_a_local_model_has_are_refused(options):  # noqa: F811
         judged(replace(options, model="smollm2", opened=ModelOptions(max_model_len=512)))
     with pytest.raises(Refused, match="expected a folder, a Hub id or smollm2, found nothing"):
         judged(replace(options, model="vllm:"))
+
+
+def test_calls_are_read_here_from_the_tokens_of_the_output(tiny_model, opened, monkeypatch):
+    tokenizer = load_tokenizer(tiny_model, tool_format="qwen2_5")
+    text = '<tool_call>\n{"name": "cancel_order", "arguments": {"order": 7}}\n</tool_call><|end|>'
+    tokens = tokenizer(text, add_special_tokens=False).input_ids
+    monkeypatch.setenv("FAKE_VLLM_TOKENS", " ".join(map(str, tokens)))
+    asked = replace(HELLO, tools=tool_set().tools)
+
+    [plain, served] = [next(iter(opened(tool_format="qwen2_5").complete([each]))) for each in (HELLO, asked)]
+
+    assert plain.output == "answer 0"
+    assert (served.raw, served.output) == (
+        text, '{"content": "", "tool_calls": [{"name": "cancel_order", "arguments": {"order": 7}}]}',
+    )  # fmt: skip
+
+
+def test_tools_that_the_tokenizer_does_not_show_are_refused_before_the_server_starts(opened, tmp_path):
+    with pytest.raises(Refused, match="expected a chat template for tools"):
+        list(opened().complete([replace(HELLO, tools=tool_set().tools)]))
+    assert not logs(tmp_path)
+
+
+def test_an_output_without_tokens_is_an_error_of_the_server(opened, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM_TOKENS", "")
+    with pytest.raises(CouldNotRun, match="expected the tokens of an output"):
+        list(opened(tool_format="qwen2_5").complete([replace(HELLO, tools=tool_set().tools)]))

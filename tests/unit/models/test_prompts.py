@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.conversation import chat_message
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Prompt
 from tunegate.harness.core.errors import Refused
@@ -183,3 +184,25 @@ def test_what_a_rung_lacks_is_refused_by_name(tmp_path):
         with pytest.raises(Refused) as caught:
             list(requests([one], rung, repeats))
         assert str(caught.value) == message
+
+
+TOOLS = [{"name": "cancel", "parameters": {"type": "object", "properties": {"order": {"type": "integer"}}}}]
+CALLED = '{"content": "", "tool_calls": [{"name": "cancel", "arguments": {"order": 7}}]}'
+
+
+def test_worked_examples_show_calls_as_calls_with_results(tmp_path):
+    shots = [{"input": "Cancel 7", "output": CALLED}, {"input": "Thanks!", "output": "Welcome."}]
+    one = unit(tmp_path, {"expect": {"calls": "none"}}, suite="tools", tools=TOOLS, shots=shots, check={})
+
+    *_, call, result, thanks, welcome, _ = messages(one, one.cases[0], "few-shot")
+
+    assert chat_message(*call)["tool_calls"][0]["id"] == chat_message(*result)["tool_call_id"] == "shot00000"
+    assert chat_message(*call)["tool_calls"][0]["function"] == {"name": "cancel", "arguments": '{"order": 7}'}
+    assert (thanks, welcome) == (("user", "Thanks!"), ("assistant", "Welcome."))
+
+
+def test_calls_are_not_constrained(tmp_path):
+    one = unit(tmp_path, {"expect": {"calls": "none"}}, suite="tools", tools=TOOLS, check={})
+
+    with pytest.raises(Refused, match="calls are not constrained"):
+        list(requests([one], "constrained"))

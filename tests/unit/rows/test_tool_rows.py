@@ -40,13 +40,13 @@ def read(tmp_path, monkeypatch):
     (folder / "calls.yaml").write_text(json.dumps({**unit, "cases": cases}))
     (task,) = load_tasks(Path("fixtures"))
 
-    def read(*rows, name="rows.jsonl", inputs=False):
+    def read(*rows, name="rows.jsonl", inputs=False, whole=False):
         if name.endswith(".jsonl"):
             Path(name).write_text("\n".join(each if isinstance(each, str) else json.dumps(each) for each in rows))
         if inputs:
             return [row for _, row in read_row_inputs([Path(name)], task)]
         (file,) = read_row_files([Path(name)], task)
-        return file.rows
+        return file if whole else file.rows
 
     return read
 
@@ -224,3 +224,9 @@ def test_results_out_of_order_are_matched_by_their_ids(read):
     *_, last = read({"messages": [*ASKED, {**CALLING, "tool_calls": both}, *results, DONE], "tools": TOOLS})
 
     assert last.messages[-2:] == (("tool:b", "off"), ("tool:a", "ticket 12"))
+
+
+def test_what_tools_and_calls_hold_is_no_unused_column(read):
+    row = {"messages": [*ASKED, CALLING, RESULT, DONE], "tools": TOOLS, "source": "log"}
+
+    assert read({**row, "format": "chat"}, whole=True).unused == {"source": 1, "format": 1}

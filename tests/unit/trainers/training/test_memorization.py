@@ -60,6 +60,15 @@ def test_words_count_until_the_first_that_differs():
     assert memorized_words(row(OWN), "") == 0
 
 
+class _Words:
+    """A tokenizer whose tokens are words."""
+
+    eos_token_id = -1
+
+    def __call__(self, text, **_):
+        return SimpleNamespace(input_ids=text.split())
+
+
 def test_words_that_only_python_separates_are_the_same_everywhere(monkeypatch):
     monkeypatch.setattr(memorization, "render_prompt", lambda tokenizer, request: "")
     output, asked = "\x1f".join(OWN.split()), []
@@ -69,8 +78,8 @@ def test_words_that_only_python_separates_are_the_same_everywhere(monkeypatch):
         return ["\x1e".join(OWN.split()[8:])] if len(asked) == 1 else [""]
 
     base = SimpleNamespace(
-        base=SimpleNamespace(lend=lambda model: None, forget=lambda: None), continue_tokens=continued,
-        tokenizer=lambda text, **_: SimpleNamespace(input_ids=text.split()),
+        base=SimpleNamespace(lend=lambda model: None, forget=lambda: None, ends=()), continue_tokens=continued,
+        tokenizer=_Words(),
     )  # fmt: skip
     found = find_memorization(SimpleNamespace(disable_adapter=nullcontext), base, [row(output)], [], 0)
 

@@ -261,9 +261,8 @@ def _pairs(outputs: Sequence[Output]) -> Iterator[dict[str, Any]]:
     """Yield pairs of a passing and a failing output of one input, as preference rows; each output is in one at most."""
     passing, failing = ([each for each in outputs if each.why == why] for why in ("", FAILS))
     for chosen, rejected in zip(passing, failing, strict=False):
-        if chosen.row.output.split() != rejected.row.output.split() and _can_be_written(
-            rejected.row
-        ):  # rows refuse two that differ in spaces only
+        differ = chosen.row.output.split() != rejected.row.output.split()  # rows refuse two that differ in spaces only
+        if differ and _can_be_written(rejected.row):
             yield chosen.as_row() | {"rejected": rejected.row.output}
 
 

@@ -95,7 +95,7 @@ def record(
     *,
     opened: ModelOptions,
 ) -> None:
-    """Record a model's baseline, as pytest fixtures/ --tg-record does; exit 1 if outputs are missing.
+    """Record a model's baseline, as --tg-record does; exit 1 if outputs are missing.
 
     Outputs are kept: after an error, an interruption or --limit, the same command continues. For a server, it first
     prints the expected requests and cost.

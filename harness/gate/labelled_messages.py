@@ -33,14 +33,14 @@ def missing(facts: UnitVerdict, chance: float) -> tuple[Remark, ...]:
     lack = f"{found.missing} of {found.sample} labels{source} are missing"
     worth = f"With {found.sample} labels an equal model gets held about {percent(chance)} of the time"
     few = ", since outputs differ too often for labels to help" if chance < 0.5 else ""
-    why = cause("labels-missing", lack, step=f"tunegate label {facts.unit}")
+    why = cause("labels-missing", lack, step=f"run tunegate label {facts.unit}")
     return why, _numbers(facts), note("advice", f"{worth}{few}.")
 
 
 def verdicts_missing(facts: UnitVerdict, judge: JudgeUse) -> tuple[Remark, ...]:
     """Return the remarks on a unit whose judge did not see all outputs that differ, with the command."""
     lack = f"verdicts of the judge are missing on {judge.missing} inputs"
-    return cause("judgements-missing", lack, step=f"tunegate label {facts.unit} --judge MODEL"), _numbers(facts)
+    return cause("judgements-missing", lack, step=f"run tunegate label {facts.unit} --judge MODEL"), _numbers(facts)
 
 
 def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool, caveat: str = "") -> tuple[Remark, ...]:

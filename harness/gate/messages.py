@@ -206,7 +206,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, outputs: int | None) ->
         more = f"{outputs} outputs per case, or " if outputs else ""
         advice = f"add cases: about {more}{needed} {_noun(facts)} in total would settle it"
     else:
-        advice = f"add cases: a close call, which this many {_noun(facts)} settle 80 % of the time"
+        advice = f"add cases; a close call: this many {_noun(facts)} settle it 80 % of the time"
     loss = f"the loss may be up to {_loss(facts)} (margin {_margin(facts)})"
     fine = facts.kind == "pass/fail" and facts.n and not facts.regressed_cases and facts.effective is None
     few = f"no case regressed, but {facts.n} cases are too few: " if fine else ""
@@ -247,7 +247,7 @@ def _to_settle(group: GroupLoss) -> str:
     if group.needed is None:
         return TOO_CLOSE
     if group.needed <= group.cases:
-        return f"add cases: a close call, which {group.needed} cases of the group settle 80 % of the time"
+        return f"add cases; a close call: {group.needed} cases of the group settle it 80 % of the time"
     return f"add cases: about {group.needed} in the whole group would settle it"
 
 

@@ -82,7 +82,7 @@ def test_nothing_is_held_before_people_have_labelled_what_differs(desk):
     write_outputs("outputs.jsonl", set(range(1, 41)))
     found = verdict()
     assert (found.verdict, found.blocks) == ("inconclusive", True)
-    assert f"40 of 40 labels are missing: tunegate label {KEY}" in found.reason
+    assert f"40 of 40 labels are missing; run tunegate label {KEY}" in found.reason
 
 
 def test_a_loss_by_labels_blocks(desk):

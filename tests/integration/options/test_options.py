@@ -309,7 +309,8 @@ def test_settings_of_a_run(project: Project):
         ('device = "cuda:x"', "device: expected auto, cpu, cuda, cuda:N or mps, found 'cuda:x'"),
         (
             "record = true",
-            "expected one of model, device, dtype, attention, quantization, chat-template, tokenizer, in-flight, ",
+            "expected one of model, device, dtype, attention, quantization, chat-template, tool-format, "
+            "tokenizer, in-flight, ",
         ),
         ("cases = 1", "cases: expected text in quotes, found 1"),
     ],

@@ -173,7 +173,11 @@ def test_calls_of_a_case_without_tools_and_a_model_that_is_offered_none_are_refu
 ) -> None:
     refused = desk.run(f"--tg-model={tiny_model}")
     assert refused.ret != 0
-    refused.stderr.fnmatch_lines(["*desk/calls: expected a model that is offered tools*supply its outputs*"])
+    refused.stderr.fnmatch_lines(["*expected a chat template for tools, found one that shows none*--tg-tool-format=*"])
+    with serving(lambda handler, body: handler.send(json.dumps(reply(body)))) as server:
+        refused = desk.run(f"--tg-model={server.model}", f"--tg-tokenizer={tiny_model}")
+    assert refused.ret != 0
+    refused.stderr.fnmatch_lines(["*desk/calls: expected a model that is offered tools*leave out --tg-tokenizer*"])
     folder = desk.path / "fixtures" / "desk"
     (folder / "calls.yaml").write_text(json.dumps({
         "version": 1, "suite": "schema", "unit": "plain", "check": {"schema": {}},

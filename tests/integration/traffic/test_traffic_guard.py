@@ -70,7 +70,7 @@ def test_few_labels_hold_what_60_cases_cannot(desk):
     assert asked["desk/production"].verdict == "inconclusive"
     said = asked["desk/production"].reason
     assert said.startswith("Inconclusive: 40 of 40 labels of the snapshot sha256:")
-    assert " are missing: tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
+    assert " are missing; run tunegate label desk/production. 600 inputs; 60 outputs differ (10.0 %)." in said
     assert "With 40 labels an equal model gets held about 97.7 % of the time" in said
 
     done = CliRunner().invoke(app, ["label", "desk/production", "--terminal", "--by=anna"], input="3" * 40)
@@ -199,7 +199,7 @@ def label_inputs(right, skipped: set[str]) -> None:
 def test_a_judge_that_earlier_labels_bear_out_saves_labels(desk):
     write_candidate(FIFTH, cases=())
     with_judge(three_of_five_are_won)
-    assert "verdicts of the judge are missing on 120 inputs: tunegate label desk/production --judge MODEL" in (
+    assert "verdicts of the judge are missing on 120 inputs; run tunegate label desk/production --judge MODEL" in (
         verdicts()["desk/production"].reason
     )
     early = invoke("label", "desk/production", "--terminal", "--by=anna")

@@ -240,8 +240,7 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
         assert found.verdicts[unit].reason.startswith(
             "Inconclusive: the 3 guards of its group lose 3.3 points on average and may lose up to 6.5 "
-            "(group margin 5.0); add cases: a close call, which 124 cases of the group settle "
-            "80 % of the time. "
+            "(group margin 5.0); add cases; a close call: 124 cases of the group settle it 80 % of the time. "
         )
 
 

@@ -451,7 +451,7 @@ def test_a_close_call_says_so(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(evaluate(*moved(400, regressed=25, fixed=14)))
     assert found.verdict == "inconclusive"
-    assert "a close call, which this many cases settle 80 % of the time" in found.reason
+    assert "a close call: this many cases settle it 80 % of the time" in found.reason
 
 
 # rule 10: slices

@@ -294,13 +294,26 @@ def _open(path: Path) -> sqlite3.Connection:
     # Autocommit, so that a killed run keeps each output it had; WAL, so that concurrent runs do not wait.
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
             connection.executescript(TABLES)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # The first change to WAL takes an exclusive lock, for which SQLite does not wait: two runs may begin at once.
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_in_use(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 class Cached:

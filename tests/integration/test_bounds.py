@@ -19,7 +19,7 @@ from tunegate.harness.options.settings import read_settings
 from tunegate.trainers.config.recipe import read_recipe
 
 MANY = 40_000
-SECONDS = 5.0  # of processor time
+SECONDS = 30.0  # of processor time, on a busy machine: what grows with the square takes minutes
 CASE = "- {{id: c{}x, input: What broke, expect: {{product: boiler}}{}}}\n"
 FIXTURES = """version: 1
 suite: schema

